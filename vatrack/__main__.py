@@ -1,0 +1,5 @@
+"""`python -m vatrack` is the same as `vatrack`."""
+
+from vatrack.cli import main
+
+main()

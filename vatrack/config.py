@@ -1,0 +1,363 @@
+"""The configuration as frozen, typed models. The JSON schema that the workflow checks with is generated from here.
+
+`Config` is what a person writes (one YAML file for a set of runs). Values that the paper chooses by method or backbone may
+be given once or as a mapping; `Config.for_run` picks them for one run and returns the `RunConfig` that the run's folder keeps.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vatrack.categories import NUM_CLASSES
+from vatrack.errors import InputError
+from vatrack.files import read_yaml
+
+PAPER_CLASS_WEIGHTS = (
+    0.1, 0.8, 12.5, 7.0, 15.5, 16.0, 9.5, 20.8, 0.9, 0.9, 3.5, 0.8, 1.5, 17.8,
+    1.9, 3.4, 104.0, 4.4, 1.8, 1.4, 0.35, 0.8, 1.3, 3.3, 1.0,
+)  # fmt: skip
+
+
+class Method(StrEnum):
+    """The four methods: which masks and boxes a network learns."""
+
+    QDTRACK = "qdtrack"
+    AMODALTRACK = "amodaltrack"
+    VATRACK = "vatrack"
+    VATRACK_2BBOX = "vatrack-2bbox"
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The kinds of mask that the method predicts, amodal first."""
+        return {"qdtrack": ("visible",), "amodaltrack": ("amodal",)}.get(self.value, ("amodal", "visible"))
+
+    @property
+    def form(self) -> str:
+        """The annotation form that the method trains on (spec 1.5)."""
+        forms = {"qdtrack": "visible", "amodaltrack": "amodal", "vatrack": "joint", "vatrack-2bbox": "joint-2bbox"}
+        return forms[self.value]
+
+
+class Backbone(StrEnum):
+    """Trunks: the paper's two and a small one for the miniature set."""
+
+    RESNET18 = "resnet18"
+    RESNET50 = "resnet50"
+    RESNEXT101 = "resnext101_64x4d"
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SyntheticConfig(Frozen):
+    """The miniature set that `vatrack synth` renders in SAIL-VOS's raw layout."""
+
+    train_videos: int = Field(8, ge=1, description="videos in train.json")
+    valid_videos: int = Field(3, ge=1, description="videos in valid.json")
+    frames: int = Field(49, ge=16, description="raw frames per video; 9 of them stay unannotated, as in the original")
+    width: int = Field(320, ge=64, le=1280, description="pixels")
+    height: int = Field(200, ge=40, le=800, description="pixels")
+    objects: int = Field(5, ge=1, le=40, description="objects per shot, on average")
+    classes: int = Field(6, ge=1, le=NUM_CLASSES, description="how many of the 24 classes occur")
+    shots: int = Field(2, ge=1, description="shots per video, joined by hard cuts (one join may be a slow fade)")
+
+
+class ClipsConfig(Frozen):
+    """How videos are cut into clips (spec 1.3, 1.4)."""
+
+    structure: Literal["detect", "whole"] | Path = Field(
+        "detect",
+        description="detect: cut at content changes; whole: one clip per video; else a JSON dictionary of cuts",
+    )
+    mode: Literal["hardlink", "symlink", "copy", "png"] = Field(
+        "hardlink", description="how frames get into the clip tree; the raw frames are never changed"
+    )
+    threshold: float = Field(27.0, gt=0, description="content score that makes a cut (spec 1.3)")
+    min_frames: int = Field(5, ge=1, description="shortest clip before a cut, in frames (spec 1.3)")
+
+
+class DatasetConfig(Frozen):
+    """Where the raw data lies and how it becomes annotations."""
+
+    name: str = Field("mini", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="mini, sailvos, sailvos-cut or your own")
+    raw: Path | None = Field(None, description="folder of the raw download; null: render the miniature set")
+    train_json: Path | None = Field(None, description="official annotations; null: <raw>/train.json")
+    valid_json: Path | None = Field(None, description="official annotations; null: <raw>/valid.json")
+    synthetic: SyntheticConfig = SyntheticConfig()  # type: ignore[call-arg]
+    clips: ClipsConfig = ClipsConfig()  # type: ignore[call-arg]
+    max_occlusion: Fraction = Field(0.75, description="annotations above this rate are dropped (inclusive limit; spec 1.5)")
+    video_max_occlusion: Fraction = Field(0.75, description="the same for video ground truth (exclusive limit; spec 1.6)")
+
+
+class ProposalConfig(Frozen):
+    """Proposal counts of the RPN (spec 3.3)."""
+
+    pre_nms: int = Field(1000, ge=1, description="best anchors kept per level before NMS")
+    post_nms: int = Field(1000, ge=1, description="proposals kept per image")
+
+
+class SamplerConfig(Frozen):
+    """How many boxes a loss sees per image (spec 4.3)."""
+
+    number: int = Field(ge=1)
+    positive_fraction: Fraction
+
+
+class LossWeights(Frozen):
+    """Weights of the loss terms (spec 4.4); those not listed are 1."""
+
+    mask: float = Field(1.0, ge=0)
+    amodal_mask: float = Field(1.0, ge=0)
+    track: float = Field(0.25, ge=0)
+    track_aux: float = Field(1.0, ge=0)
+
+
+class ModelConfig(Frozen):
+    """The network (spec 3). The defaults are the paper's."""
+
+    norm: Literal["batch", "group"] = Field(
+        "batch", description="backbone norm: batch with fixed statistics (pretrained), or group (trains from scratch)"
+    )
+    frozen_stages: int = Field(1, ge=0, le=4, description="0: nothing; n: stem and the first n stages stay fixed")
+    fpn_channels: int = Field(256, ge=8)
+    box_head_channels: int = Field(1024, ge=8)
+    mask_head_channels: int = Field(256, ge=8)
+    mask_head_convs: int = Field(4, ge=1)
+    track_head_channels: int = Field(256, ge=8)
+    track_head_convs: int = Field(4, ge=1)
+    track_head_fc: int = Field(1024, ge=8)
+    embedding_channels: int = Field(256, ge=8)
+    norm_groups: int = Field(32, ge=1, description="groups of every group norm; must divide the channels")
+    anchor_scale: float = Field(8.0, gt=0, description="anchor side in units of the level's stride")
+    train_proposals: ProposalConfig = ProposalConfig(pre_nms=2000, post_nms=1000)
+    test_proposals: ProposalConfig = ProposalConfig(pre_nms=1000, post_nms=1000)
+    rpn_sampler: SamplerConfig = SamplerConfig(number=256, positive_fraction=0.5)
+    roi_sampler: SamplerConfig = SamplerConfig(number=512, positive_fraction=0.25)
+    track_sampler: SamplerConfig = SamplerConfig(number=256, positive_fraction=0.5)
+    track_negatives_per_positive: float = Field(3.0, ge=0)
+    class_weights: tuple[float, ...] = Field(
+        PAPER_CLASS_WEIGHTS, description="24 classes, then background (spec 4.4)", min_length=25, max_length=25
+    )
+    loss_weights: LossWeights = LossWeights()  # type: ignore[call-arg]
+    initialisation: Literal["reference", "intended"] = Field(
+        "reference", description="reference: as the published code really starts (spec 3.9, quirk M1); intended: as meant"
+    )
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> ModelConfig:
+        channels = {"track_head_channels": self.track_head_channels}
+        if self.norm == "group":
+            channels["the backbone's 64"] = 64
+        for name, value in channels.items():
+            if value % self.norm_groups:
+                raise ValueError(f"norm_groups = {self.norm_groups} does not divide {name} = {value}")
+        return self
+
+
+class OptimizerConfig(Frozen):
+    """Optimizer and learning rate (spec 4.5). Values by backbone may be mappings."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float | dict[Backbone, float] = Field(
+        {Backbone.RESNET18: 0.005, Backbone.RESNET50: 0.005, Backbone.RESNEXT101: 0.0025},
+        description="one value, or one per backbone",
+    )
+    momentum: Fraction = Field(0.9, description="sgd only")
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+
+
+class ScheduleConfig(Frozen):
+    """Learning-rate schedule (spec 4.5)."""
+
+    name: Literal["step", "onecycle"] = "step"
+    steps: tuple[int, ...] = Field((8, 11), description="step: epochs (0-based) before which the rate is multiplied by gamma")
+    gamma: float = Field(0.1, gt=0)
+    warmup_iterations: int | dict[Method, int] = Field(
+        {Method.QDTRACK: 2000, Method.AMODALTRACK: 2000, Method.VATRACK: 6000, Method.VATRACK_2BBOX: 6000},
+        description="one value, or one per method (step schedule)",
+    )
+    warmup_fraction: Fraction = Field(0.1, description="share of all iterations that the rate rises (onecycle schedule)")
+
+
+class TrainingConfig(Frozen):
+    """The recipe (spec 4)."""
+
+    epochs: int = Field(12, ge=1)
+    batch_size: int | dict[Backbone, int] = Field(
+        {Backbone.RESNET18: 8, Backbone.RESNET50: 8, Backbone.RESNEXT101: 4}, description="pairs per step"
+    )
+    optimizer: OptimizerConfig = OptimizerConfig()  # type: ignore[call-arg]
+    schedule: ScheduleConfig = ScheduleConfig()  # type: ignore[call-arg]
+    image_scale: tuple[int, int] = Field((1280, 800), description="largest width and height of the network's input, pixels")
+    flip: Fraction = Field(0.5, description="probability of a horizontal flip, shared by the pair")
+    reference_range: int = Field(3, ge=1, description="largest distance of the reference frame, in frames")
+    workers: int = Field(4, ge=0, description="processes that load data; 0: load in the training process")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16: automatic mixed precision")
+    channels_last: bool = Field(False, description="memory layout of the convolutions; often faster, same result")
+    log_every: int = Field(50, ge=1, description="iterations between two lines of metrics.jsonl")
+    validate_from: int = Field(1, ge=1, description="first epoch (1-based) after which the valid set is evaluated")
+    initial_checkpoint: Path | None = Field(None, description="weights to start from; what fits is taken, the rest reported")
+    backbone_weights: Path | None = Field(None, description="ImageNet weights of the backbone in torchvision's format")
+
+
+class TrackerConfig(Frozen):
+    """The quasi-dense tracker (spec 5.1). The defaults are the paper's."""
+
+    init_score: float = Field(0.01, description="a new track needs a higher score")
+    obj_score: float = Field(0.01, description="a match needs a higher score; also splits the two duplicate thresholds")
+    match_score: float = Field(0.5, description="lowest similarity of a match")
+    memo_frames: int = Field(32, ge=1, description="frames that a lost track is remembered")
+    backdrop_frames: int = Field(1, ge=0, description="frames of backdrops in memory")
+    momentum: Fraction = Field(0.8, description="weight of the new embedding (spec I11)")
+    nms_conf: float = 0.5
+    nms_backdrop_iou: float = 0.3
+    nms_class_iou: float = 0.7
+    with_classes: bool = Field(True, description="match within a class only")
+    metric: Literal["bisoftmax", "softmax", "cosine"] = "bisoftmax"
+
+
+class InferenceConfig(Frozen):
+    """Detection at test time (spec 5)."""
+
+    score_threshold: float = Field(0.01, ge=0)
+    nms_iou: Fraction = 0.5
+    max_detections: int = Field(100, ge=1)
+    mask_threshold: Fraction = 0.5
+    tracker: TrackerConfig = TrackerConfig()  # type: ignore[call-arg]
+
+
+class EvaluationConfig(Frozen):
+    """Protocol switches (spec 6 and 8.6)."""
+
+    legacy_gt_id0: bool = Field(False, description="reproduce quirk E1: ground truth with id 0 is never matched")
+    max_tracks: int = Field(100, ge=1, description="tracks per class and video that count (spec E9)")
+
+
+class SelectionConfig(Frozen):
+    """Which checkpoint is the best."""
+
+    metric: str | None = Field(
+        None, description="key of the metrics, higher is better; null: video AP, amodal where the method has it"
+    )
+
+
+class LauncherConfig(Frozen):
+    """How submitit starts a training job."""
+
+    cluster: Literal["local", "slurm", "debug"] = "local"
+    gpus: int = Field(0, ge=0, description="GPUs of the job")
+    gpu_type: str | None = Field(None, description="for example a100")
+    cpus: int = Field(2, ge=1)
+    memory_gb: float = Field(8, gt=0)
+    minutes: int = Field(60, ge=1, description="time limit")
+    partition: str | None = None
+    account: str | None = None
+    constraint: str | None = None
+
+
+class MlflowConfig(Frozen):
+    """Experiment tracking; the runs' folders stay the source of truth."""
+
+    enabled: bool = True
+    tracking_uri: str | None = Field(None, description="null: $MLFLOW_TRACKING_URI, else a SQLite file in the results folder")
+    experiment: str | None = Field(None, description="null: the data set's name")
+
+
+class _Shared(Frozen):
+    """The sections that a set of runs and a single run have in common."""
+
+    results: Path = Field(Path("results"), description="folder for everything that is made")
+    seed: int = Field(0, ge=0, description="the one seed of all randomness")
+    dataset: DatasetConfig = DatasetConfig()  # type: ignore[call-arg]
+    model: ModelConfig = ModelConfig()  # type: ignore[call-arg]
+    training: TrainingConfig = TrainingConfig()  # type: ignore[call-arg]
+    inference: InferenceConfig = InferenceConfig()  # type: ignore[call-arg]
+    evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]
+    selection: SelectionConfig = SelectionConfig()  # type: ignore[call-arg]
+    launcher: LauncherConfig = LauncherConfig()  # type: ignore[call-arg]
+    mlflow: MlflowConfig = MlflowConfig()  # type: ignore[call-arg]
+
+
+class RunConfig(_Shared):
+    """Everything that defines one run; values by method or backbone are resolved to one."""
+
+    method: Method
+    backbone: Backbone
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}__{self.backbone}"
+
+
+class Config(_Shared):
+    """What a config file holds."""
+
+    methods: tuple[Method, ...] = Field((Method.VATRACK,), min_length=1)
+    backbones: tuple[Backbone, ...] = Field((Backbone.RESNET18,), min_length=1)
+
+    def for_run(self, method: Method, backbone: Backbone) -> RunConfig:
+        """The configuration of one run.
+
+        Raises:
+            InputError: a mapping by method or backbone has no value for this run.
+        """
+        values = self.model_dump(exclude={"methods", "backbones"})
+        training = values["training"]
+        training["batch_size"] = _pick(training["batch_size"], backbone, "training.batch_size")
+        optimizer, schedule = training["optimizer"], training["schedule"]
+        optimizer["learning_rate"] = _pick(optimizer["learning_rate"], backbone, "training.optimizer.learning_rate")
+        schedule["warmup_iterations"] = _pick(schedule["warmup_iterations"], method, "training.schedule.warmup_iterations")
+        return RunConfig(**values, method=method, backbone=backbone)
+
+
+T = TypeVar("T", bound="_Shared")
+
+
+def _pick(value: Any, key: str, name: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if key not in value:
+        raise InputError(f"config: {name} has no value for {key}; add one, or give a single value")
+    return value[key]
+
+
+def parse_config(values: Any, source: str, kind: type[T]) -> T:
+    """Checks plain values against a model; `source` names them in the message.
+
+    Raises:
+        InputError: an unknown key or a bad value, each named with its place.
+    """
+    try:
+        return kind.model_validate(values or {})
+    except ValidationError as error:
+        lines = [f"{source}: the configuration is not valid:"]
+        for item in error.errors():
+            place = ".".join(str(part) for part in item["loc"])
+            message = "unknown key; remove it or see docs/config.md" if item["type"] == "extra_forbidden" else item["msg"]
+            lines.append(f"  {place or '(top)'}: {message}")
+        raise InputError("\n".join(lines)) from None
+
+
+def load_config(path: Path | str) -> Config:
+    """Reads a config file (see `Config`)."""
+    return parse_config(read_yaml(path), str(path), Config)
+
+
+def load_run_config(path: Path | str) -> RunConfig:
+    """Reads the resolved config of a run's folder."""
+    return parse_config(read_yaml(path), str(path), RunConfig)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema (2020-12) of `Config`, as committed in workflow/schemas/config.schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

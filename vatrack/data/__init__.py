@@ -1,0 +1,1 @@
+"""Raw SAIL-VOS on disk, cuts, annotation forms, and the data that training reads."""

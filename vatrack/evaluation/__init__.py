@@ -1,0 +1,1 @@
+"""Image and video average precision and tracking metrics."""

@@ -1,0 +1,143 @@
+"""Reading and writing files: whole or not at all, gzip by suffix, errors that name the file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from vatrack.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; when the block ends well it becomes `path`, otherwise it is removed.
+
+    The temporary name keeps the suffixes of `path`, so that writers that look at them (OpenCV, numpy) work.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix="".join(path.suffixes), dir=path.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files that only the owner reads; results are shared as the umask says.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_directory(path: Path | str) -> Iterator[Path]:
+    """Like `atomic_path` for a folder; an existing folder at `path` is replaced."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
+            os.replace(path, old / path.name)
+            os.replace(temporary, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def open_text(path: Path | str, mode: str = "r") -> IO[str]:
+    """Opens a UTF-8 text file, through gzip where the name ends in .gz (compressed without a time stamp)."""
+    path = Path(path)
+    if path.suffix == ".gz":
+        if "r" in mode:
+            return gzip.open(path, "rt", encoding="utf-8")
+        import io
+
+        raw = gzip.GzipFile(filename="", fileobj=path.open("wb"), mode="wb", compresslevel=4, mtime=0)
+        return io.TextIOWrapper(raw, encoding="utf-8")
+    return path.open(mode, encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Parses a JSON file (optionally .gz).
+
+    Raises:
+        InputError: the file is missing, unreadable, or not valid JSON to its end.
+    """
+    path = Path(path)
+    try:
+        with open_text(path) as stream:
+            return json.load(stream)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, a JSON file is needed") from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
+            "the file may be cut off: fetch or make it again"
+        ) from None
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); fetch or make it again") from None
+
+
+def write_json(path: Path | str, value: Any, *, indent: int | None = None) -> None:
+    """Writes JSON (optionally .gz), whole or not at all; NaN and infinity are refused."""
+    with atomic_path(path) as temporary, closing_gzip(temporary) as stream:
+        json.dump(value, stream, indent=indent, allow_nan=False)
+        stream.write("\n")
+
+
+@contextmanager
+def closing_gzip(path: Path) -> Iterator[IO[str]]:
+    """`open_text` for writing that also closes the file under the gzip stream."""
+    stream = open_text(path, "w")
+    raw = getattr(getattr(stream, "buffer", None), "fileobj", None)
+    try:
+        yield stream
+    finally:
+        stream.close()
+        if raw is not None:
+            raw.close()
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_yaml(path: Path | str) -> Any:
+    """Parses a YAML file.
+
+    Raises:
+        InputError: the file is missing or not valid YAML.
+    """
+    path = Path(path)
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None

@@ -1,0 +1,1 @@
+"""The network: small modules that `detector` assembles into the four methods."""

@@ -1,0 +1,1 @@
+"""The quasi-dense tracker: tensors in, track ids out."""
