@@ -1,0 +1,55 @@
+"""A small network and random batches for tests."""
+
+from __future__ import annotations
+
+import torch
+
+from vatrack.config import Backbone, Method, ModelConfig, ProposalConfig, SamplerConfig
+from vatrack.models.detector import Detector, build
+from vatrack.structures import Targets
+
+SMALL = ModelConfig(
+    norm="group",
+    frozen_stages=0,
+    fpn_channels=16,
+    box_head_channels=16,
+    mask_head_channels=16,
+    mask_head_convs=1,
+    track_head_channels=16,
+    track_head_convs=1,
+    track_head_fc=16,
+    embedding_channels=8,
+    norm_groups=8,
+    train_proposals=ProposalConfig(pre_nms=50, post_nms=20),
+    test_proposals=ProposalConfig(pre_nms=50, post_nms=20),
+    rpn_sampler=SamplerConfig(number=32, positive_fraction=0.5),
+    roi_sampler=SamplerConfig(number=16, positive_fraction=0.25),
+    track_sampler=SamplerConfig(number=16, positive_fraction=0.5),
+    initialisation="intended",
+)
+HEIGHT, WIDTH = 64, 96
+
+
+def small_network(method: Method, seed: int = 0) -> Detector:
+    """A network of few weights, the same for every call."""
+    torch.manual_seed(seed)
+    return build(method, SMALL, Backbone.RESNET18)
+
+
+def random_targets(method: Method, objects: int, generator: torch.Generator) -> Targets:
+    """Rectangles as objects; object i of one frame is object i of the other."""
+    corners = torch.rand(objects, 2, generator=generator) * torch.tensor([WIDTH / 2, HEIGHT / 2])
+    boxes = torch.cat([corners, corners + 16 + torch.rand(objects, 2, generator=generator) * 16], dim=1)
+    masks = torch.zeros(objects, HEIGHT, WIDTH, dtype=torch.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks, boxes.int().tolist(), strict=True):
+        mask[y1:y2, x1:x2] = 1
+    labels = torch.randint(0, 24, (objects,), generator=generator)
+    return Targets(dict.fromkeys(method.masks, boxes), dict.fromkeys(method.masks, masks), labels, torch.arange(objects))
+
+
+def random_batch(method: Method, objects: tuple[int, ...], seed: int = 0) -> tuple:
+    """Arguments of `Detector.losses` for one pair per entry of `objects`."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(2, len(objects), 3, HEIGHT, WIDTH, generator=generator)
+    targets = [random_targets(method, number, generator) for number in objects]
+    return images[0], images[1], targets, targets, [(HEIGHT, WIDTH)] * len(objects)

@@ -1,0 +1,255 @@
+"""Training pairs and test frames as PyTorch data sets (spec 2.1 to 2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from vatrack.data.frames import AnnotationFile, Frame, Objects
+from vatrack.data.sailvos import read_image
+from vatrack.data.transforms import (
+    Resize,
+    clip_boxes,
+    fit,
+    flip_boxes,
+    normalise,
+    resize_image,
+    resize_masks,
+    stack_padded,
+)
+from vatrack.errors import InputError
+from vatrack.structures import Targets
+
+MIN_SIDE = 32
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class FrameSample:
+    """One frame of a pair after the transforms, without padding.
+
+    Attributes:
+        image: (3, h, w) float32, normalised RGB.
+        boxes: kind to (n, 4); `masks`: kind to (n, h, w) uint8; `labels`, `match_indices`: (n,) int64.
+        resize: how the frame was scaled.
+    """
+
+    image: npt.NDArray[np.float32]
+    boxes: dict[str, npt.NDArray[np.float32]]
+    masks: dict[str, npt.NDArray[np.uint8]]
+    labels: npt.NDArray[np.int64]
+    match_indices: npt.NDArray[np.int64]
+    resize: Resize
+    image_id: int
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """A batch of key and reference frames.
+
+    Attributes:
+        key_images, ref_images: (n, 3, H, W) float32, padded to multiples of 32.
+        image_sizes: height and width of each pair without padding.
+        image_ids: (key, reference) of each pair, for messages.
+    """
+
+    key_images: Tensor
+    ref_images: Tensor
+    key_targets: list[Targets]
+    ref_targets: list[Targets]
+    image_sizes: list[tuple[int, int]]
+    image_ids: list[tuple[int, int]]
+
+
+def match_indices(instances: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each instance its index among the others, or -1."""
+    positions = {instance: index for index, instance in enumerate(others.tolist())}
+    return np.array([positions.get(instance, -1) for instance in instances.tolist()], np.int64)
+
+
+def prepare(
+    picture: npt.NDArray[np.uint8],
+    frame: Frame,
+    objects: Objects,
+    matches: npt.NDArray[np.int64],
+    limits: tuple[int, int],
+    flip: bool,
+) -> FrameSample:
+    """Resize, clip, flip and normalise one frame with its objects (spec 2.4)."""
+    resize = fit(picture.shape[0], picture.shape[1], limits)
+    image = resize_image(picture, resize)
+    boxes = {kind: clip_boxes(value * resize.scale, resize.size) for kind, value in objects.boxes.items()}
+    masks = {kind: resize_masks(objects.masks(kind, *picture.shape[:2]), resize) for kind in objects.rles}
+    if flip:
+        image = image[:, ::-1]
+        boxes = {kind: flip_boxes(value, resize.size[1]) for kind, value in boxes.items()}
+        masks = {kind: value[:, :, ::-1] for kind, value in masks.items()}
+    return FrameSample(normalise(image), boxes, masks, objects.labels, matches, resize, frame.image_id)
+
+
+class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
+    """Pairs of a key frame and a near reference frame that share at least one object (spec 2.2).
+
+    A sample depends on the seed, the epoch and its index only, so the number of workers does not change the data
+    (the published loader repeats its random numbers in every worker, quirk L1).
+
+    Args:
+        limits: largest long and short side of the network's input; `flip`: probability of mirroring a pair.
+        reach: largest distance of the reference frame, in frames.
+    """
+
+    def __init__(self, annotations: Path, images: Path, *, limits: tuple[int, int], flip: float, reach: int, seed: int) -> None:
+        self.file = AnnotationFile(annotations)
+        self.images, self.limits, self.flip, self.reach, self.seed = images, limits, flip, reach, seed
+        self.epoch = 0
+        self.places = [
+            (clip, position)
+            for clip, frames in enumerate(self.file.clips)
+            for position, frame in enumerate(frames)
+            if self.file.has_objects(frame) and min(frame.width, frame.height) >= MIN_SIDE
+        ]
+        if not self.places:
+            raise InputError(f"{annotations}: no frame has an object to train on; check the conversion and its occlusion limit")
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def wide(self, index: int) -> bool:
+        """Whether a key frame is wider than high; batches hold one kind only."""
+        clip, position = self.places[index]
+        frame = self.file.clips[clip][position]
+        return frame.width > frame.height
+
+    def __getitem__(self, index: int) -> tuple[FrameSample, FrameSample]:
+        generator = np.random.default_rng([self.seed, self.epoch, index])
+        for _ in range(DRAWS):
+            pair = self._pair(index, generator)
+            if pair is not None:
+                return pair
+            # An unusable pair is replaced from the whole set, as published (quirk L2).
+            index = int(generator.integers(len(self.places)))
+        raise InputError(f"{self.file.path}: {DRAWS} drawn pairs of frames share no object; check instance_id")
+
+    def _pair(self, index: int, generator: np.random.Generator) -> tuple[FrameSample, FrameSample] | None:
+        clip, position = self.places[index]
+        frames = self.file.clips[clip]
+        first, last = max(0, position - self.reach), min(position + self.reach, len(frames) - 1)
+        candidates = [other for other in range(first, last + 1) if other != position]
+        if not candidates:
+            return None
+        key, ref = frames[position], frames[candidates[generator.integers(len(candidates))]]
+        key_objects, ref_objects = self.file.objects(key), self.file.objects(ref)
+        key_matches = match_indices(key_objects.instances, ref_objects.instances)
+        if not (key_matches >= 0).any():
+            return None
+        ref_matches = match_indices(ref_objects.instances, key_objects.instances)
+        flip = bool(generator.random() < self.flip)
+        samples = (
+            prepare(read_image(self.images / frame.file_name), frame, objects, matches, self.limits, flip)
+            for frame, objects, matches in ((key, key_objects, key_matches), (ref, ref_objects, ref_matches))
+        )
+        return next(samples), next(samples)
+
+
+def collate(pairs: Sequence[tuple[FrameSample, FrameSample]]) -> PairBatch:
+    """Pads a list of pairs to one batch."""
+    images = stack_padded([sample.image for pair in pairs for sample in pair])
+    return PairBatch(
+        images[0::2].contiguous(),
+        images[1::2].contiguous(),
+        [_targets(key, images.shape[-2:]) for key, _ in pairs],
+        [_targets(ref, images.shape[-2:]) for _, ref in pairs],
+        [key.resize.size for key, _ in pairs],
+        [(key.image_id, ref.image_id) for key, ref in pairs],
+    )
+
+
+def _targets(sample: FrameSample, size: Sequence[int]) -> Targets:
+    def pad(masks: npt.NDArray[np.uint8]) -> Tensor:
+        padded = torch.zeros(len(masks), size[0], size[1], dtype=torch.uint8)
+        padded[:, : masks.shape[1], : masks.shape[2]] = torch.from_numpy(np.ascontiguousarray(masks))
+        return padded
+
+    return Targets(
+        {kind: torch.from_numpy(boxes) for kind, boxes in sample.boxes.items()},
+        {kind: pad(masks) for kind, masks in sample.masks.items()},
+        torch.from_numpy(sample.labels),
+        torch.from_numpy(sample.match_indices),
+    )
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Shuffled batches of frames of one orientation; the last of each orientation is filled up at random (spec 2.5)."""
+
+    def __init__(self, dataset: PairDataset, batch_size: int, seed: int) -> None:
+        self.groups = [
+            np.array(group)
+            for group in (
+                [i for i in range(len(dataset)) if dataset.wide(i)],
+                [i for i in range(len(dataset)) if not dataset.wide(i)],
+            )
+            if group
+        ]
+        self.batch_size, self.seed = batch_size, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return sum(-(-len(group) // self.batch_size) for group in self.groups)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        batches: list[list[int]] = []
+        for group in self.groups:
+            missing = -len(group) % self.batch_size
+            order = np.concatenate([generator.permutation(group), generator.choice(group, missing)])
+            batches.extend(order.reshape(-1, self.batch_size).tolist())
+        yield from (batches[i] for i in generator.permutation(len(batches)))
+
+
+@dataclass(frozen=True)
+class InputFrame:
+    """One frame ready for the network.
+
+    Attributes:
+        image: (1, 3, H, W), padded; `size`: height and width without padding.
+        scale: (4,) network pixels per original pixel.
+    """
+
+    image: Tensor
+    size: tuple[int, int]
+    scale: Tensor
+    frame: Frame
+
+
+def to_input(picture: npt.NDArray[np.uint8], frame: Frame, limits: tuple[int, int]) -> InputFrame:
+    """The test transforms of one BGR picture (spec 2.6)."""
+    resize = fit(picture.shape[0], picture.shape[1], limits)
+    planes = normalise(resize_image(picture, resize))
+    return InputFrame(stack_padded([planes]), resize.size, torch.from_numpy(resize.scale), frame)
+
+
+class FrameDataset(Dataset[InputFrame]):
+    """All frames of an annotation file in clip order."""
+
+    def __init__(self, frames: Sequence[Frame], images: Path, limits: tuple[int, int]) -> None:
+        self.frames, self.images, self.limits = frames, images, limits
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> InputFrame:
+        frame = self.frames[index]
+        picture = read_image(self.images / frame.file_name)
+        if picture.shape[:2] != (frame.height, frame.width):
+            raise InputError(
+                f"{self.images / frame.file_name}: {picture.shape[1]}x{picture.shape[0]} pixels, "
+                f"but its annotation says {frame.width}x{frame.height}"
+            )
+        return to_input(picture, frame, self.limits)

@@ -1,0 +1,133 @@
+"""Assembles the four methods (spec 0, 3, 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vatrack.config import Backbone, InferenceConfig, Method, ModelConfig
+from vatrack.models.backbone import ResidualTrunk
+from vatrack.models.fpn import FeaturePyramid
+from vatrack.models.initialise import initialise
+from vatrack.models.roi_heads import Detections, Layout, RegionHeads
+from vatrack.models.rpn import ProposalNetwork, propose, rpn_losses
+from vatrack.structures import Targets
+
+
+class Detector(nn.Module):
+    """Finds, segments and embeds the objects of a frame; what it segments is the layout's choice."""
+
+    def __init__(self, settings: ModelConfig, backbone: Backbone, layout: Layout) -> None:
+        super().__init__()
+        self.settings = settings
+        self.backbone = ResidualTrunk(backbone, settings.norm, settings.frozen_stages, settings.norm_groups)
+        self.neck = FeaturePyramid(self.backbone.channels, settings.fpn_channels)
+        self.rpn_head = ProposalNetwork(settings.fpn_channels, settings.anchor_scale)
+        self.roi_head = RegionHeads(settings, layout)
+        initialise(self, settings.initialisation)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Normalised images (n, 3, H, W), H and W multiples of 32, to [P2..P6]."""
+        return self.neck(self.backbone(images))
+
+    def losses(
+        self,
+        key_images: Tensor,
+        ref_images: Tensor,
+        key_targets: Sequence[Targets],
+        ref_targets: Sequence[Targets],
+        image_sizes: Sequence[tuple[int, int]],
+        *,
+        key_proposals: Sequence[Tensor] | None = None,
+        ref_proposals: Sequence[Tensor] | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
+        """All terms of one training step; the total is the sum of those named loss_* (spec 4.4).
+
+        Args:
+            key_images, ref_images: (n, 3, H, W).
+            image_sizes: height and width of each pair without padding.
+            key_proposals, ref_proposals: used instead of the RPN's own, (k, 4 or 5) per image.
+
+        Returns:
+            Terms by name (the same names for every batch), and the sampled numbers per sampler call.
+        """
+        count = len(key_images)
+        # One pass over key and reference frames: no layer mixes images, so this equals two passes.
+        features = self.features(torch.cat([key_images, ref_images]))
+        key_features, ref_features = [f[:count] for f in features], [f[count:] for f in features]
+        logits, deltas = self.rpn_head(key_features)
+        anchors = self.rpn_head.anchors(logits)
+        primary = self.roi_head.layout.primary
+        losses, rpn_counts = rpn_losses(
+            logits, deltas, anchors, [t.boxes[primary] for t in key_targets], self.settings.rpn_sampler
+        )
+        if key_proposals is None:
+            key_proposals = propose(logits, deltas, anchors, image_sizes, self.settings.train_proposals)
+        if ref_proposals is None:
+            ref_proposals = self.proposals(ref_features, image_sizes)
+        terms, sampled = self.roi_head.losses(
+            key_features, ref_features, key_proposals, ref_proposals, key_targets, ref_targets
+        )
+        return losses | terms, {"rpn": rpn_counts} | sampled
+
+    @torch.no_grad()
+    def proposals(self, features: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Proposals (k, 5) per image with the test settings, which reference frames use in training too (quirk T3)."""
+        logits, deltas = self.rpn_head(features)
+        return propose(logits, deltas, self.rpn_head.anchors(logits), image_sizes, self.settings.test_proposals)
+
+    @torch.no_grad()
+    def detect(
+        self, image: Tensor, image_size: tuple[int, int], scale: Tensor, settings: InferenceConfig
+    ) -> tuple[Detections, list[Tensor]]:
+        """Detections of one frame (1, 3, H, W) in original pixels, without masks, and the features to add them from.
+
+        Args:
+            image_size: height and width without padding; `scale`: (4,) network pixels per original pixel.
+        """
+        features = self.features(image)
+        (proposals,) = self.proposals(features, [image_size])
+        return self.roi_head.detect(features, proposals, image_size, scale, settings), features
+
+    @torch.no_grad()
+    def add_masks(self, features: Sequence[Tensor], detections: Detections, scale: Tensor) -> Detections:
+        """See `RegionHeads.add_masks`."""
+        return self.roi_head.add_masks(features, detections, scale)
+
+
+def build_qdtrack(settings: ModelConfig, backbone: Backbone) -> Detector:
+    """Visible boxes and masks only."""
+    return Detector(settings, backbone, Layout({"visible": "bbox_head"}, {"visible": ("mask_head", "visible")}))
+
+
+def build_amodaltrack(settings: ModelConfig, backbone: Backbone) -> Detector:
+    """Amodal boxes and masks only; the same network as QDTrack."""
+    return Detector(settings, backbone, Layout({"amodal": "bbox_head"}, {"amodal": ("mask_head", "amodal")}))
+
+
+def build_vatrack(settings: ModelConfig, backbone: Backbone) -> Detector:
+    """Both masks, in the same amodal boxes."""
+    masks = {"amodal": ("amodal_mask_head", "amodal"), "visible": ("mask_head", "amodal")}
+    return Detector(settings, backbone, Layout({"amodal": "bbox_head"}, masks))
+
+
+def build_vatrack_2bbox(settings: ModelConfig, backbone: Backbone) -> Detector:
+    """Both masks, each in a box of its own."""
+    boxes = {"amodal": "amodal_bbox_head", "visible": "bbox_head"}
+    masks = {"amodal": ("amodal_mask_head", "amodal"), "visible": ("mask_head", "visible")}
+    return Detector(settings, backbone, Layout(boxes, masks))
+
+
+BUILDERS: dict[Method, Callable[[ModelConfig, Backbone], Detector]] = {
+    Method.QDTRACK: build_qdtrack,
+    Method.AMODALTRACK: build_amodaltrack,
+    Method.VATRACK: build_vatrack,
+    Method.VATRACK_2BBOX: build_vatrack_2bbox,
+}
+
+
+def build(method: Method, settings: ModelConfig, backbone: Backbone) -> Detector:
+    """The network of a method."""
+    return BUILDERS[method](settings, backbone)

@@ -1,0 +1,42 @@
+"""Features of regions: one pyramid level per region, RoIAlign with the half-pixel shift (spec 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from vatrack.models.fpn import STRIDES
+
+FINEST_SCALE = 56
+LEVELS = 4
+
+
+def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
+    """Boxes per image [(k_i, 4)] to regions (sum k_i, 5) with the image's index in front."""
+    return torch.cat([torch.cat([b.new_full((len(b), 1), i), b[:, :4]], dim=1) for i, b in enumerate(boxes)])
+
+
+def region_levels(regions: Tensor) -> Tensor:
+    """Pyramid level 0..3 of regions (k, 5): floor(log2(sqrt(area) / 56 + 1e-6)), clamped."""
+    side = ((regions[:, 3] - regions[:, 1]) * (regions[:, 4] - regions[:, 2])).sqrt()
+    return torch.log2(side / FINEST_SCALE + 1e-6).floor().clamp(0, LEVELS - 1).long()
+
+
+def region_features(features: Sequence[Tensor], regions: Tensor, size: int) -> Tensor:
+    """RoIAlign of regions (k, 5) on P2..P5, to (k, channels, size, size).
+
+    torchvision's MultiScaleRoIAlign cannot be used: it aligns without the half-pixel shift.
+    """
+    levels = region_levels(regions)
+    output = features[0].new_zeros(len(regions), features[0].shape[1], size, size)
+    for level in range(LEVELS):
+        chosen = (levels == level).nonzero()[:, 0]
+        if len(chosen):
+            aligned = roi_align(
+                features[level], regions[chosen].to(features[level].dtype), size, 1 / STRIDES[level], 0, aligned=True
+            )
+            output = output.index_copy(0, chosen, aligned)
+    return output

@@ -1,0 +1,250 @@
+"""The second stage: which heads a method has, what supervises them, what they predict (spec 4.1, 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from vatrack.config import InferenceConfig, ModelConfig
+from vatrack.models.assign import HEAD_THRESHOLDS, TRACK_THRESHOLDS
+from vatrack.models.box_head import REGION_SIZE, BoxHead, best_class_boxes, box_losses, detect
+from vatrack.models.embedding_head import EmbeddingHead, tracking_losses
+from vatrack.models.mask_head import REGION_SIZE as MASK_REGION_SIZE
+from vatrack.models.mask_head import MaskHead, mask_loss, mask_targets, positive_regions
+from vatrack.models.roi import region_features, with_image_index
+from vatrack.models.sample import Sample, sample_boxes
+from vatrack.structures import Targets
+
+# Optimizer states refer to parameters by position, so the order is that of published checkpoints.
+PUBLISHED_ORDER = ("bbox_head", "mask_head", "amodal_mask_head", "amodal_bbox_head")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What distinguishes the four methods.
+
+    Attributes:
+        boxes: kind of box ("amodal", "visible") to the name of its box head; the first kind is the primary one, which
+            the RPN, the tracker and the scores use.
+        masks: kind of mask to (name of its mask head, kind of the boxes it looks at).
+    """
+
+    boxes: Mapping[str, str]
+    masks: Mapping[str, tuple[str, str]]
+
+    @property
+    def primary(self) -> str:
+        return next(iter(self.boxes))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What one frame shows: n rows, best score first.
+
+    Attributes:
+        boxes: kind to (n, 4) corners in original pixels.
+        scores: (n,); `labels`: (n,) int64; `embeddings`: (n, channels).
+        masks: kind to (n, 28, 28) probabilities inside the box of that mask; empty before `RegionHeads.add_masks`.
+    """
+
+    boxes: Mapping[str, Tensor]
+    scores: Tensor
+    labels: Tensor
+    embeddings: Tensor
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def select(self, rows: Tensor) -> Detections:
+        """The given rows, in the given order."""
+        return Detections(
+            {kind: value[rows] for kind, value in self.boxes.items()},
+            self.scores[rows],
+            self.labels[rows],
+            self.embeddings[rows],
+            {kind: value[rows] for kind, value in self.masks.items()},
+        )
+
+
+class RegionHeads(nn.Module):
+    """Box, mask and embedding heads of one method. The names of the heads are those of published checkpoints."""
+
+    class_weights: Tensor
+
+    def __init__(self, settings: ModelConfig, layout: Layout) -> None:
+        super().__init__()
+        channels = settings.fpn_channels
+        self.settings, self.layout = settings, layout
+        names = {*layout.boxes.values(), *(name for name, _ in layout.masks.values())}
+        for name in (name for name in PUBLISHED_ORDER if name in names):
+            if name.endswith("bbox_head"):
+                self.add_module(name, BoxHead(channels, settings.box_head_channels))
+            else:
+                self.add_module(name, MaskHead(channels, settings.mask_head_channels, settings.mask_head_convs))
+        self.track_head = EmbeddingHead(
+            channels,
+            settings.track_head_channels,
+            settings.track_head_convs,
+            settings.track_head_fc,
+            settings.embedding_channels,
+            settings.norm_groups,
+        )
+        self.register_buffer("class_weights", torch.tensor(settings.class_weights), persistent=False)
+
+    def losses(
+        self,
+        key_features: Sequence[Tensor],
+        ref_features: Sequence[Tensor],
+        key_proposals: Sequence[Tensor],
+        ref_proposals: Sequence[Tensor],
+        key_targets: Sequence[Targets],
+        ref_targets: Sequence[Targets],
+    ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
+        """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per call of a sampler.
+
+        Args:
+            key_proposals: (k_i, 4 or 5) per image, in network pixels.
+        """
+        samples = {
+            kind: [
+                sample_boxes(proposals[:, :4], target.boxes[kind], HEAD_THRESHOLDS, self.settings.roi_sampler)
+                for proposals, target in zip(key_proposals, key_targets, strict=True)
+            ]
+            for kind in self.layout.boxes
+        }
+        losses: dict[str, Tensor] = {}
+        for kind, name in self.layout.boxes.items():
+            losses |= self._box_losses(name, kind, key_features, samples[kind], key_targets)
+        losses |= self._mask_losses(key_features, samples, key_targets)
+        tracking, track_samples = self._track_losses(
+            key_features, ref_features, key_proposals, ref_proposals, key_targets, ref_targets
+        )
+        heads = [sample for of_kind in samples.values() for sample in of_kind]
+        sampled = {"box_and_mask_heads": _counts(heads), "track": _counts(track_samples)}
+        return losses | tracking, sampled
+
+    def _box_losses(
+        self, name: str, kind: str, features: Sequence[Tensor], samples: Sequence[Sample], targets: Sequence[Targets]
+    ) -> dict[str, Tensor]:
+        regions = with_image_index([sample.boxes for sample in samples])
+        logits, deltas = self.get_submodule(name)(region_features(features, regions, REGION_SIZE))
+        classification, regression, accuracy = box_losses(
+            logits, deltas, samples, [t.boxes[kind] for t in targets], [t.labels for t in targets], self.class_weights
+        )
+        infix = "amodal_" if name.startswith("amodal_") else ""
+        suffix = "_amodal" if infix else ""
+        return {f"loss_{infix}cls": classification, f"loss_{infix}bbox": regression, f"acc{suffix}": accuracy}
+
+    def _mask_losses(
+        self, features: Sequence[Tensor], samples: Mapping[str, Sequence[Sample]], targets: Sequence[Targets]
+    ) -> dict[str, Tensor]:
+        weights = self.settings.loss_weights.model_dump()
+        pooled = {
+            kind: region_features(features, positive_regions(samples[kind]), MASK_REGION_SIZE)
+            for kind in {box_kind for _, box_kind in self.layout.masks.values()}
+        }
+        losses = {}
+        for kind, (name, box_kind) in self.layout.masks.items():
+            chosen = samples[box_kind]
+            labels = torch.cat([target.labels[sample.matched] for target, sample in zip(targets, chosen, strict=True)])
+            goal = mask_targets(
+                [sample.positives for sample in chosen],
+                [sample.matched for sample in chosen],
+                [target.masks[kind] for target in targets],
+            )
+            term = name.removesuffix("_head")
+            losses[f"loss_{term}"] = weights[term] * mask_loss(self.get_submodule(name)(pooled[box_kind]), labels, goal)
+        return losses
+
+    def _track_losses(
+        self,
+        key_features: Sequence[Tensor],
+        ref_features: Sequence[Tensor],
+        key_proposals: Sequence[Tensor],
+        ref_proposals: Sequence[Tensor],
+        key_targets: Sequence[Targets],
+        ref_targets: Sequence[Targets],
+    ) -> tuple[dict[str, Tensor], list[Sample]]:
+        key_samples, ref_samples = (
+            [
+                sample_boxes(
+                    boxes[:, :4],
+                    target.boxes[self.layout.primary],
+                    TRACK_THRESHOLDS,
+                    self.settings.track_sampler,
+                    self.settings.track_negatives_per_positive,
+                )
+                for boxes, target in zip(proposals, targets, strict=True)
+            ]
+            for proposals, targets in ((key_proposals, key_targets), (ref_proposals, ref_targets))
+        )
+        key_regions = positive_regions(key_samples)
+        ref_regions = with_image_index([sample.boxes for sample in ref_samples])
+        matching, auxiliary = tracking_losses(
+            self.track_head(region_features(key_features, key_regions, REGION_SIZE)),
+            self.track_head(region_features(ref_features, ref_regions, REGION_SIZE)),
+            key_samples,
+            ref_samples,
+            [target.match_indices for target in key_targets],
+        )
+        weights = self.settings.loss_weights
+        losses = {"loss_track": weights.track * matching, "loss_track_aux": weights.track_aux * auxiliary}
+        return losses, [sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair]
+
+    def detect(
+        self,
+        features: Sequence[Tensor],
+        proposals: Tensor,
+        image_size: tuple[int, int],
+        scale: Tensor,
+        settings: InferenceConfig,
+    ) -> Detections:
+        """Boxes, scores, labels and embeddings of one image, without masks.
+
+        Args:
+            features: [P2..P6] of a batch of one; `proposals`: (k, 4 or 5) in network pixels.
+            image_size: height and width of the network input without padding.
+            scale: (4,) network pixels per original pixel.
+        """
+        kinds = list(self.layout.boxes)
+        logits, deltas = self._box_head(kinds[0], features, proposals)
+        boxes, scores, labels = detect(
+            logits,
+            deltas,
+            proposals[:, :4],
+            image_size,
+            scale,
+            score_threshold=settings.score_threshold,
+            nms_iou=settings.nms_iou,
+            limit=settings.max_detections,
+        )
+        found = {kinds[0]: boxes}
+        for kind in kinds[1:]:
+            logits, deltas = self._box_head(kind, features, boxes * scale)
+            found[kind] = best_class_boxes(logits, deltas, boxes, image_size, scale, settings.score_threshold)
+        pooled = region_features(features, with_image_index([boxes * scale]), REGION_SIZE)
+        return Detections(found, scores, labels, self.track_head(pooled).float())
+
+    def _box_head(self, kind: str, features: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
+        return self.get_submodule(self.layout.boxes[kind])(region_features(features, with_image_index([boxes]), REGION_SIZE))
+
+    def add_masks(self, features: Sequence[Tensor], detections: Detections, scale: Tensor) -> Detections:
+        """The same detections with the mask probabilities of their label, each kind in its own box."""
+        rows = torch.arange(len(detections.labels), device=detections.labels.device)
+        masks, pooled = {}, {}
+        for kind, (name, box_kind) in self.layout.masks.items():
+            if box_kind not in pooled:
+                regions = with_image_index([detections.boxes[box_kind] * scale])
+                pooled[box_kind] = region_features(features, regions, MASK_REGION_SIZE)
+            logits = self.get_submodule(name)(pooled[box_kind])
+            masks[kind] = logits[rows, detections.labels].float().sigmoid()
+        return replace(detections, masks=masks)
+
+    def mask_box_kind(self, kind: str) -> str:
+        """The kind of box in which masks of this kind lie."""
+        return self.layout.masks[kind][1]
+
+
+def _counts(samples: Sequence[Sample]) -> list[tuple[int, int]]:
+    return [(len(sample.matched), sample.count - len(sample.matched)) for sample in samples]

@@ -1,0 +1,127 @@
+"""Region proposal network: anchors, head, proposals, losses (spec 3.3, 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, relu, smooth_l1_loss
+
+from vatrack.config import ProposalConfig, SamplerConfig
+from vatrack.models.assign import RPN_THRESHOLDS, assign
+from vatrack.models.boxes import RPN_STD, classwise_nms, decode, encode
+from vatrack.models.fpn import STRIDES
+from vatrack.models.sample import sample_random
+
+RATIOS = (0.5, 1.0, 2.0)
+NMS_IOU = 0.7
+MIN_SIZE = 1.0
+
+
+def grid_anchors(sizes: Sequence[tuple[int, int]], scale: float, device: torch.device) -> list[Tensor]:
+    """Anchors per level, (h * w * 3, 4), ordered by row, column, ratio.
+
+    Centres lie on (x * stride, y * stride), corners are not rounded, and the strides are the nominal ones;
+    torchvision's AnchorGenerator rounds and derives strides from the image size.
+    """
+    ratios = torch.tensor(RATIOS, device=device).sqrt()
+    anchors = []
+    for (height, width), stride in zip(sizes, STRIDES, strict=True):
+        half = torch.stack([stride * scale / ratios, stride * scale * ratios], dim=1) * 0.5
+        base = torch.cat([-half, half], dim=1)
+        y, x = torch.meshgrid(
+            torch.arange(height, device=device) * stride, torch.arange(width, device=device) * stride, indexing="ij"
+        )
+        centres = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
+        anchors.append((centres + base).reshape(-1, 4))
+    return anchors
+
+
+class ProposalNetwork(nn.Module):
+    """3x3 convolution, then objectness and box deltas for three anchors per place."""
+
+    def __init__(self, channels: int = 256, anchor_scale: float = 8.0) -> None:
+        super().__init__()
+        self.rpn_conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.rpn_cls = nn.Conv2d(channels, len(RATIOS), 1)
+        self.rpn_reg = nn.Conv2d(channels, 4 * len(RATIOS), 1)
+        self.anchor_scale = anchor_scale
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """[P2..P6] to raw logits [(n, 3, h, w)] and deltas [(n, 12, h, w)] per level."""
+        hidden = [relu(self.rpn_conv(feature)) for feature in features]
+        return [self.rpn_cls(x) for x in hidden], [self.rpn_reg(x) for x in hidden]
+
+    def anchors(self, logits: Sequence[Tensor]) -> list[Tensor]:
+        """The anchors that belong to raw logits, per level."""
+        sizes = [(int(x.shape[-2]), int(x.shape[-1])) for x in logits]
+        return grid_anchors(sizes, self.anchor_scale, logits[0].device)
+
+
+def _flatten(maps: Sequence[Tensor], width: int) -> list[Tensor]:
+    """[(n, 3 * width, h, w)] to [(n, h * w * 3, width)]."""
+    return [x.permute(0, 2, 3, 1).reshape(len(x), -1, width) for x in maps]
+
+
+@torch.no_grad()
+def propose(
+    logits: Sequence[Tensor],
+    deltas: Sequence[Tensor],
+    anchors: Sequence[Tensor],
+    image_sizes: Sequence[tuple[int, int]],
+    settings: ProposalConfig,
+) -> list[Tensor]:
+    """Proposals of every image, (k, 5) with the score last, best first; k <= settings.post_nms.
+
+    Args:
+        image_sizes: height and width of each image without padding.
+    """
+    scores_by_level = [x[..., 0].float().sigmoid() for x in _flatten(logits, 1)]
+    deltas_by_level = [x.float() for x in _flatten(deltas, 4)]
+    results = []
+    for image, size in enumerate(image_sizes):
+        boxes, scores, levels = [], [], []
+        for level, level_anchors in enumerate(anchors):
+            score, order = scores_by_level[level][image].sort(descending=True)
+            score, order = score[: settings.pre_nms], order[: settings.pre_nms]
+            box = decode(level_anchors[order], deltas_by_level[level][image][order], RPN_STD, size)
+            large = ((box[:, 2] - box[:, 0]) >= MIN_SIZE) & ((box[:, 3] - box[:, 1]) >= MIN_SIZE)
+            boxes.append(box[large])
+            scores.append(score[large])
+            levels.append(torch.full((int(large.sum()),), level, device=box.device))
+        box, score = torch.cat(boxes), torch.cat(scores)
+        kept = classwise_nms(box, score, torch.cat(levels), NMS_IOU)[: settings.post_nms]
+        results.append(torch.cat([box[kept], score[kept, None]], dim=1))
+    return results
+
+
+def rpn_losses(
+    logits: Sequence[Tensor],
+    deltas: Sequence[Tensor],
+    anchors: Sequence[Tensor],
+    ground_truth: Sequence[Tensor],
+    sampler: SamplerConfig,
+) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
+    """Objectness and box losses over sampled anchors of all levels and images (spec 4.4).
+
+    Returns:
+        The terms, and the numbers of sampled positives and negatives per image.
+    """
+    all_anchors = torch.cat(list(anchors))
+    all_logits = torch.cat(_flatten(logits, 1), dim=1)[..., 0].float()
+    all_deltas = torch.cat(_flatten(deltas, 4), dim=1).float()
+    objectness, regression = all_logits.sum() * 0, all_deltas.sum() * 0
+    counts, normaliser = [], 0
+    for image, boxes in enumerate(ground_truth):
+        assignment = assign(all_anchors, boxes, RPN_THRESHOLDS)
+        positive, negative = sample_random(assignment, sampler)
+        counts.append((len(positive), len(negative)))
+        normaliser += max(len(positive), 1) + max(len(negative), 1)
+        chosen = torch.cat([positive, negative])
+        targets = (assignment.state[chosen] > 0).float()
+        objectness = objectness + binary_cross_entropy_with_logits(all_logits[image, chosen], targets, reduction="sum")
+        if len(positive):
+            goal = encode(all_anchors[positive], boxes[assignment.state[positive] - 1], RPN_STD)
+            regression = regression + smooth_l1_loss(all_deltas[image, positive], goal, beta=1 / 9, reduction="sum")
+    return {"loss_rpn_cls": objectness / normaliser, "loss_rpn_bbox": regression / normaliser}, counts

@@ -1,0 +1,35 @@
+"""What data, network and losses hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Ground truth of one image.
+
+    Attributes:
+        boxes: kind to (g, 4) corners in network pixels.
+        masks: kind to (g, H, W) uint8 bitmaps at the size of the network input.
+        labels: (g,) int64, 0..23.
+        match_indices: (g,) int64, index of the same object in the other frame of the pair, or -1.
+    """
+
+    boxes: Mapping[str, Tensor]
+    masks: Mapping[str, Tensor]
+    labels: Tensor
+    match_indices: Tensor
+
+    def to(self, device: torch.device) -> Targets:
+        """The same on another device."""
+        return Targets(
+            {kind: value.to(device, non_blocking=True) for kind, value in self.boxes.items()},
+            {kind: value.to(device, non_blocking=True) for kind, value in self.masks.items()},
+            self.labels.to(device, non_blocking=True),
+            self.match_indices.to(device, non_blocking=True),
+        )
