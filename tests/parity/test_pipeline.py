@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.golden import Case, cases, recipe
+from vatrack.config import Method
 from vatrack.data.dataset import collate, match_indices, prepare
 from vatrack.data.frames import AnnotationFile
 
@@ -14,7 +15,7 @@ PICTURE_SEEDS = {"key": 100, "ref": 101}
 
 @pytest.mark.parametrize("case", cases("pipeline"))
 def test_images_boxes_and_masks(case: Case) -> None:
-    file = AnnotationFile(case.path("annotations"))
+    file = AnnotationFile(case.path("annotations"), Method(case.info["method"]).masks)
     frames = dict(zip(("key", "ref"), file.frames, strict=True))
     objects = {name: file.objects(frame) for name, frame in frames.items()}
     kinds = case.parameters["mask_order"]

@@ -1,0 +1,214 @@
+import copy
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from tests.evaluation.scenes import random_scene, rle
+from tests.golden import SHARED_DATA
+from vatrack.config import EvaluationConfig
+from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.errors import InputError
+from vatrack.evaluation.evaluate import AP_COLUMNS, TRACK_COLUMNS, evaluate, evaluate_files, evaluate_in_detail
+from vatrack.files import read_json
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
+LEGACY = EvaluationConfig(legacy_gt_id0=True)
+SAMPLE = SHARED_DATA / "one_video" / "joint_bbox_amdl.json"
+ORDER = ("AP", "AP50", "AP75", "AP50_S", "AP50_M", "AP50_L", "AP50_P", "AP50_OM", "AP50_H")  # spec 9.9
+TRACK_IDS = {1: 0, 2: 1, 4: 2, 5: 3}
+
+
+@pytest.fixture(scope="module")
+def sample() -> dict[str, Any]:
+    if not SAMPLE.exists():
+        pytest.skip(f"{SAMPLE} is missing; set VATRACK_GOLDEN to the folder beside its folder")
+    return read_json(SAMPLE)
+
+
+def rounded(metrics: dict[str, float | None], level: str) -> list[float]:
+    """In the order and with the rounding of spec 9.9; -1 where undefined."""
+    values = [metrics[f"{level}/{column}"] for column in ORDER]
+    return [-1 if value is None else round(value / 100, 3) for value in values]
+
+
+def perfect(sample: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": a["image_id"],
+            "category_id": a["category_id"],
+            "score": 0.9,
+            "bbox": a["bbox"],
+            "track_id": TRACK_IDS[a["instance_id"]],
+            "amodal": a["amodal_mask"],
+            "visible": a["visible_mask"],
+        }
+        for a in sample["annotations"]
+    ]
+
+
+def test_perfect_predictions_with_legacy_ids(sample: dict[str, Any]) -> None:
+    detail = evaluate_in_detail(sample, perfect(sample), None, LEGACY)
+    metrics = detail.metrics
+    assert rounded(metrics, "image/visible") == [0.990, 0.990, 0.990, -1, 1, 0.970, 0.969, 1, 1]
+    assert rounded(metrics, "image/amodal") == [0.990, 0.990, 0.990, -1, 1, 0.980, 0.969, 1, 1]
+    assert rounded(metrics, "video/visible") == [1, 1, 1, -1, 1, 1, 1, -1, 1]
+    assert rounded(metrics, "video/amodal") == [0.916, 1, 1, -1, 1, 1, 1, -1, 1]
+    assert detail.per_class["video/amodal"][1]["AP"] == pytest.approx(83.27, abs=0.005)
+    assert detail.per_class["video/amodal"][24]["AP"] == pytest.approx(100)
+
+
+def test_perfect_predictions_are_perfect_by_default(sample: dict[str, Any]) -> None:
+    metrics = evaluate(sample, perfect(sample))
+    for kind in ("amodal", "visible"):
+        assert rounded(metrics, f"image/{kind}") == [1, 1, 1, -1, 1, 1, 1, 1, 1]
+        assert [metrics[f"track/{kind}/{name}"] for name in TRACK_COLUMNS] == [100, 100, 100, 0, 4, 0, 0, 0]
+
+
+def test_video_ground_truth_numbered_from_0_with_legacy_ids(sample: dict[str, Any]) -> None:
+    video = {kind: video_ground_truth(sample, kind, 0.75) for kind in ("amodal", "visible")}
+    for tracks in video.values():
+        for track in tracks["annotations"]:
+            track["id"] -= 1
+    metrics = evaluate(sample, perfect(sample), video, LEGACY)
+    assert rounded(metrics, "video/visible")[0] == 0.721
+    assert rounded(metrics, "video/amodal")[0] == 0.658
+    assert evaluate(sample, perfect(sample), video)["video/visible/AP"] == pytest.approx(100)
+
+
+def perturbed(sample: dict[str, Any]) -> list[dict[str, Any]]:
+    """The predictions of spec 9.10."""
+
+    def shifted(mask: dict[str, Any], pixels: int) -> dict[str, Any]:
+        bitmap = coco_mask.decode([mask])[:, :, 0]
+        moved = np.zeros_like(bitmap)
+        moved[:, pixels:] = bitmap[:, : bitmap.shape[1] - pixels]
+        return rle(moved)
+
+    frame_of = {image["id"]: image["frame_id"] for image in sample["images"]}
+    predictions = []
+    for a in sample["annotations"]:
+        if a["id"] % 11:
+            pixels = 4 * (a["id"] % 7)
+            x, *rest = a["bbox"]
+            predictions.append(
+                {
+                    "image_id": a["image_id"],
+                    "category_id": a["category_id"],
+                    "score": float(np.float32(0.05 + ((37 * a["id"]) % 90) / 100)),
+                    "bbox": [x + pixels, *rest],
+                    "track_id": TRACK_IDS[a["instance_id"]],
+                    "amodal": shifted(a["amodal_mask"], pixels),
+                    "visible": shifted(a["visible_mask"], pixels),
+                }
+            )
+    square = np.zeros((800, 1280), np.uint8)
+    square[100:200, 100:200] = 1
+    mask = rle(square)
+    predictions += [
+        {
+            "image_id": image,
+            "category_id": 1,
+            "score": float(np.float32(0.3)),
+            "bbox": [100, 100, 100, 100],
+            "track_id": 4,
+            "amodal": mask,
+            "visible": mask,
+        }
+        for image, frame in frame_of.items()
+        if frame % 5 == 0
+    ]
+    return predictions
+
+
+def test_perturbed_predictions(sample: dict[str, Any]) -> None:
+    detail = evaluate_in_detail(sample, perturbed(sample), None, LEGACY)
+    assert rounded(detail.metrics, "image/visible") == [0.176, 0.290, 0.190, -1, 0.312, 0.558, 0.588, 0.011, 0.044]
+    assert rounded(detail.metrics, "image/amodal") == [0.198, 0.387, 0.197, -1, 0.248, 0.658, 0.656, 0.213, 0.237]
+    assert rounded(detail.metrics, "video/visible") == [0.095, 0.500, 0.056, -1, 0.000, 1.000, 1.000, -1, 0.500]
+    assert rounded(detail.metrics, "video/amodal") == [0.067, 0.221, 0.056, -1, 0.000, 0.442, 0.667, -1, 0.000]
+    by_class = {level: {c: round(v["AP"] / 100, 4) for c, v in values.items()} for level, values in detail.per_class.items()}
+    assert {c: round(v, 3) for c, v in by_class["image/visible"].items()} == {1: 0.334, 24: 0.019}
+    assert {c: round(v, 3) for c, v in by_class["image/amodal"].items()} == {1: 0.359, 24: 0.038}
+    assert by_class["video/visible"] == {1: 0.1891, 24: 0}
+    assert by_class["video/amodal"] == {1: 0.1333, 24: 0}
+
+
+def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Path, Path]:
+    truth, found = folder / "joint.json.gz", folder / "predictions.jsonl"
+    truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
+    found.write_text("".join(json.dumps(record) + "\n" for record in predictions))
+    return truth, found
+
+
+def keys(*kinds: str) -> list[str]:
+    levels = [(level, AP_COLUMNS) for level in ("image", "video")] + [("track", TRACK_COLUMNS)]
+    return [f"{level}/{kind}/{column}" for level, columns in levels for kind in kinds for column in columns]
+
+
+def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> None:
+    joint, predictions = random_scene(0)
+    before = copy.deepcopy((joint, predictions))
+    metrics = evaluate(joint, predictions)
+    assert (joint, predictions) == before
+    assert list(metrics) == keys("amodal", "visible")
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    tracks = tmp_path / "video_amodal.json"
+    tracks.write_text(json.dumps(video_ground_truth(joint, "amodal", 0.75)))
+    out = tmp_path / "new" / "metrics.json"
+    text = evaluate_files(truth, found, {"amodal": tracks, "visible": None}, EvaluationConfig(), out)
+    assert read_json(out) == metrics
+    assert 0 < metrics["image/amodal/AP50"] < 100
+    assert 0 < metrics["video/amodal/AP50"] < 100
+    assert f"wrote {out}" in text
+    assert f"{metrics['video/visible/AP50']:.1f}" in text
+
+
+def test_given_video_ground_truth_is_what_counts() -> None:
+    joint, predictions = random_scene(0)
+    tracks = {"amodal": video_ground_truth(joint, "amodal", 0.75) | {"annotations": []}}
+    metrics = evaluate(joint, predictions, tracks)
+    assert metrics["video/amodal/AP"] is None
+    assert metrics["video/visible/AP"] is not None
+
+
+def test_a_missing_kind_of_mask_is_absent() -> None:
+    joint, predictions = random_scene(1)
+    only = [record | {"amodal": None} for record in predictions]
+    metrics = evaluate(joint, only)
+    both = evaluate(joint, predictions)
+    assert list(metrics) == keys("visible")
+    assert metrics == {key: value for key, value in both.items() if "/visible/" in key}
+
+
+def test_no_prediction_is_zero() -> None:
+    joint, _ = random_scene(1)
+    metrics = evaluate(joint, [])
+    assert list(metrics) == keys("amodal", "visible")
+    assert metrics["image/amodal/AP"] == metrics["video/visible/AP50"] == metrics["track/amodal/MOTA"] == 0.0
+    video = {"visible": video_ground_truth(joint, "visible", 0.75)}
+    assert list(evaluate(joint, [], video)) == keys("visible")
+
+
+def test_fewer_tracks_may_count() -> None:
+    joint, predictions = random_scene(2)
+    one = evaluate(joint, predictions, None, EvaluationConfig(max_tracks=1))
+    all_tracks = evaluate(joint, predictions)
+    assert one["video/amodal/AP50"] < all_tracks["video/amodal/AP50"]
+    assert one["image/amodal/AP50"] == all_tracks["image/amodal/AP50"]
+
+
+def test_bad_input_leaves_no_file(tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint, [*predictions[:3], predictions[3] | {"category_id": 99}])
+    out = tmp_path / "metrics.json"
+    with pytest.raises(InputError, match=r"predictions\.jsonl: line 4: unknown category_id 99"):
+        evaluate_files(truth, found, {}, EvaluationConfig(), out)
+    truth.write_bytes(gzip.compress(json.dumps(joint).encode()[:-200]))
+    with pytest.raises(InputError, match=r"joint\.json\.gz: "):
+        evaluate_files(truth, found, {}, EvaluationConfig(), out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["joint.json.gz", "predictions.jsonl"]

@@ -1,0 +1,58 @@
+"""Cuts and the regrouping of annotations, against what the published code writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.golden import Case, cases
+from vatrack.config import ClipsConfig
+from vatrack.data.annotations import annotate_clips
+from vatrack.data.cuts import build_clip_tree, score_video_file, write_structure
+from vatrack.data.sailvos import build_index, read_official
+from vatrack.files import read_json, write_json
+
+
+def write_raw(case: Case, raw: Path) -> None:
+    """The raw tree of a case; whole-video cases have no pictures, empty files stand for them."""
+    if case.parameters["mode"] == "cut":
+        for video, frames in case.npz("frames").items():
+            (raw / video / "images").mkdir(parents=True)
+            for k, frame in enumerate(frames):
+                assert cv2.imwrite(str(raw / video / "images" / f"{k:06d}.bmp"), frame[..., ::-1])
+    else:
+        for image in case.json("annotations")["images"]:
+            (raw / image["file_name"]).parent.mkdir(parents=True, exist_ok=True)
+            (raw / image["file_name"]).touch()
+
+
+@pytest.mark.parametrize("case", cases("cuts"))
+def test_cuts(case: Case, tmp_path: Path) -> None:
+    raw, index = tmp_path / "raw", tmp_path / "index.json"
+    structure, scores = tmp_path / "structure.json", tmp_path / "scores"
+    write_raw(case, raw)
+    empty = tmp_path / "empty.json"
+    write_json(empty, {"categories": [], "videos": [], "images": [], "annotations": []})
+    build_index(raw, {"train": case.path("annotations"), "valid": empty}, index)
+    official = read_official(case.path("annotations"))
+    if case.parameters["mode"] == "cut":
+        names = [video["name"] for video in official["videos"]]
+        for name in names:
+            score_video_file(raw, index, name, scores / f"{name}.json")
+        found = {name: read_json(scores / f"{name}.json")["scores"] for name in names}
+        expected = case.json("scores")
+        assert found.keys() == expected.keys()
+        for name in names:
+            assert found[name] == pytest.approx(expected[name], abs=1e-6)
+        clips = ClipsConfig(
+            structure="detect", threshold=case.parameters["threshold"], min_frames=case.parameters["minimum_length"]
+        )
+        write_structure(clips, index, scores, structure)
+        build_clip_tree(raw, structure, tmp_path / "clips", "hardlink")
+        files = sorted(str(path.relative_to(tmp_path / "clips")) for path in (tmp_path / "clips").rglob("*.bmp"))
+        assert files == sorted(case.json("images"))
+    else:
+        write_structure(ClipsConfig(structure="whole"), index, None, structure)
+    assert annotate_clips(official, read_json(structure), case.path("annotations")) == case.json("expected")

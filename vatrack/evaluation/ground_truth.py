@@ -1,0 +1,209 @@
+"""The joint ground truth (contract 3) as columns: images, true objects of one kind of mask, and true tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vatrack.errors import InputError
+from vatrack.evaluation.checks import MEND, all_known, field_of, integers, is_number, list_of, numbers, sound_masks
+from vatrack.evaluation.overlaps import MaskRows
+from vatrack.evaluation.rle import Floats, Ints
+
+KINDS = ("amodal", "visible")
+
+
+@dataclass(frozen=True)
+class Images:
+    """I images by ascending id. An image's index is its row here.
+
+    `id` [I]; `video` [I] video ids; `position` [I] place in the video, from 0; `size` [I, 2] height and width in pixels;
+    `categories`: the category ids of the data set; `frames`: video id to number of images.
+    """
+
+    id: Ints
+    video: Ints
+    position: Ints
+    size: Ints
+    categories: tuple[int, ...]
+    frames: Mapping[int, int]
+
+    def index(self, ids: Ints) -> Ints:
+        """Rows of image ids; -1 for those that are not listed."""
+        if not len(self.id):
+            return np.full(len(ids), -1)
+        place = np.minimum(np.searchsorted(self.id, ids), len(self.id) - 1)
+        return np.where(self.id[place] == ids, place, -1)
+
+
+@dataclass(frozen=True)
+class TrueObjects:
+    """G true objects with one kind of mask, in file order.
+
+    `masks`: image index, category, mask; `id` [G] annotation id; `instance` [G] identity within the video; `area` [G] in
+    pixels, as given; `rate` [G] occlusion; `crowd` [G].
+    """
+
+    masks: MaskRows
+    id: Ints
+    instance: Ints
+    area: Floats
+    rate: Floats
+    crowd: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TrueTracks:
+    """V true tracks with one kind of mask, and their M masks.
+
+    `id`, `video`, `category` [V]; `area`: mean of the areas that are not zero; `rate`: mean of the larger half of the
+    occlusion rates (quirk E7); `total` [V]: pixels of all masks; `crowd` [V]. `masks` has M rows, `track` [M] is their
+    track, `mask_area` [M] their pixels.
+    """
+
+    id: Ints
+    video: Ints
+    category: Ints
+    area: Floats
+    rate: Floats
+    total: Ints
+    crowd: NDArray[np.bool_]
+    masks: MaskRows
+    track: Ints
+    mask_area: Ints
+
+
+def read_images(document: Any, source: str) -> Images:
+    """The images of a joint JSON.
+
+    Args:
+        document: the parsed JSON.
+        source: its name, for messages.
+
+    Raises:
+        InputError: a list or field is missing, an image or video is listed twice or an image has no video.
+    """
+    images = list_of(document, "images", source)
+    categories = tuple(integers(list_of(document, "categories", source), "id", source, "categories").tolist())
+    if min(categories, default=0) < 0:
+        raise InputError(f"{source}: category id {min(categories)} is negative; ids are 1 to 24")
+    videos = set(integers(list_of(document, "videos", source), "id", source, "videos").tolist())
+    columns = [integers(images, key, source, "images") for key in ("id", "video_id", "frame_id", "height", "width")]
+    table = np.stack(columns, 1)[np.argsort(columns[0], kind="stable")]
+    repeated = np.flatnonzero(np.diff(table[:, 0]) == 0)
+    if len(repeated):
+        raise InputError(f"{source}: image id {table[repeated[0], 0]} is listed twice; image ids must be unique")
+    for image, video in table[:, :2].tolist():
+        if video not in videos:
+            raise InputError(f"{source}: image {image} belongs to video {video}, which is not listed under 'videos'")
+    frames = dict.fromkeys(sorted(videos), 0)
+    position = np.empty(len(table), np.int64)
+    for row in np.lexsort((table[:, 0], table[:, 2], table[:, 1])):
+        video = int(table[row, 1])
+        position[row] = frames[video]
+        frames[video] += 1
+    return Images(table[:, 0], table[:, 1], position, table[:, 3:5], categories, frames)
+
+
+def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueObjects:
+    """The true objects of a joint JSON with their `kind` of mask.
+
+    Raises:
+        InputError: a field is missing, an image or category is unknown, image and video disagree, a mask is unsound or of
+            another size, or one instance has two masks in an image.
+    """
+    annotations = list_of(document, "annotations", source)
+    columns = {
+        key: integers(annotations, key, source, "annotations")
+        for key in ("id", "image_id", "video_id", "category_id", "instance_id")
+    }
+    image = images.index(columns["image_id"])
+    all_known(image >= 0, annotations, "image_id", source)
+    all_known(np.isin(columns["category_id"], images.categories), annotations, "category_id", source)
+    moved = np.flatnonzero(images.video[image] != columns["video_id"])
+    if len(moved):
+        entry = annotations[moved[0]]
+        raise InputError(
+            f"{source}: annotation {entry['id']} has video_id {entry['video_id']}, but its image {entry['image_id']} "
+            f"is in video {images.video[image[moved[0]]]}; {MEND}"
+        )
+    pairs = np.stack((image, columns["instance_id"]), 1)
+    if len(np.unique(pairs, axis=0)) < len(pairs):
+        order = np.lexsort(pairs.T)
+        repeated = order[np.flatnonzero((np.diff(pairs[order], axis=0) == 0).all(1))[0]]
+        instance, image_id = columns["instance_id"][repeated], columns["image_id"][repeated]
+        raise InputError(f"{source}: instance {instance} has two masks in image {image_id}; {MEND}")
+    counts = sound_masks(
+        [field_of(a, f"{kind}_mask", source, "annotations") for a in annotations],
+        images.size[image],
+        [f"{source}: {kind}_mask of annotation {a['id']}" for a in annotations],
+    )[0]
+    return TrueObjects(
+        masks=MaskRows(image, columns["category_id"], counts),
+        id=columns["id"],
+        instance=columns["instance_id"],
+        area=numbers(annotations, f"area_{kind}", source, "annotations"),
+        rate=numbers(annotations, "occlude_rate", source, "annotations"),
+        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool),
+    )
+
+
+def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
+    """The true tracks of a per-video JSON (spec 1.6).
+
+    Raises:
+        InputError: a field is missing, a video or category is unknown, a list has another length than its video, or a
+            mask is unsound or of another size.
+    """
+    annotations = list_of(document, "annotations", source)
+    columns = {key: integers(annotations, key, source, "annotations") for key in ("id", "video_id", "category_id")}
+    all_known(np.isin(columns["video_id"], list(images.frames)), annotations, "video_id", source)
+    all_known(np.isin(columns["category_id"], images.categories), annotations, "category_id", source)
+    by_place = dict(zip(zip(images.video.tolist(), images.position.tolist(), strict=True), range(len(images.id)), strict=True))
+    area, rate = np.zeros(len(annotations)), np.zeros(len(annotations))
+    image, track, masks, names = [], [], [], []
+    for number, annotation in enumerate(annotations):
+        what = f"{source}: track {annotation['id']}"
+        segmentations, areas, rates = _track_lists(annotation, images.frames[annotation["video_id"]], what, source)
+        filled = [value for value in areas if value]
+        area[number] = np.mean(filled) if filled else 0.0
+        given = np.sort([value for value in rates if value is not None])[::-1]
+        rate[number] = given[: -(-len(given) // 2)].mean() if len(given) else 0.0
+        for position, mask in enumerate(segmentations):
+            if mask is not None:
+                image.append(by_place[annotation["video_id"], position])
+                track.append(number)
+                masks.append(mask)
+                names.append(f"{what}, entry {position} of 'segmentations'")
+    image_rows, track_rows = np.array(image, np.int64), np.array(track, np.int64)
+    counts, pixels = sound_masks(masks, images.size[image_rows], names)
+    return TrueTracks(
+        id=columns["id"],
+        video=columns["video_id"],
+        category=columns["category_id"],
+        area=area,
+        rate=rate,
+        total=np.bincount(track_rows, pixels, minlength=len(annotations)).astype(np.int64),
+        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool),
+        masks=MaskRows(image_rows, columns["category_id"][track_rows], counts),
+        track=track_rows,
+        mask_area=pixels,
+    )
+
+
+def _track_lists(annotation: Any, frames: int, what: str, source: str) -> tuple[list[Any], list[Any], list[Any]]:
+    """The masks, areas and rates of a track, one entry for every frame."""
+    lists = tuple(field_of(annotation, key, source, "annotations") for key in ("segmentations", "areas", "occlude_rate"))
+    if not all(isinstance(values, list) and len(values) == frames for values in lists):
+        raise InputError(
+            f"{what}: 'segmentations', 'areas' and 'occlude_rate' must be lists with one entry for each of the {frames} "
+            f"images of video {annotation['video_id']}; {MEND}"
+        )
+    segmentations, areas, rates = lists
+    if not all(value is None or is_number(value) for value in areas + rates):
+        raise InputError(f"{what}: 'areas' and 'occlude_rate' may hold numbers and null only; {MEND}")
+    return segmentations, areas, rates

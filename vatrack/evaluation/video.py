@@ -1,0 +1,100 @@
+"""Video-level average precision (spec 6.3): whole tracks are matched by their space-time mask IoU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vatrack.evaluation.ground_truth import Images, TrueTracks
+from vatrack.evaluation.image import with_mask
+from vatrack.evaluation.matching import LOWEST_IOU, Detections, Truths, precision_by_class, rank_in_unit
+from vatrack.evaluation.overlaps import MaskRows, Overlaps, mask_overlaps
+from vatrack.evaluation.predictions import Predictions
+from vatrack.evaluation.rle import Floats, Ints
+
+
+@dataclass(frozen=True)
+class PredictedTracks:
+    """K predicted tracks by video, then track id, and their M masks.
+
+    `video`, `category` [K]: that of the first detection (quirk E8); `score` [K]: mean of the detections' scores (as float32);
+    `area` [K]: mean of the mask areas that are not zero (quirk E3); `total` [K]: pixels of all masks. `masks` has M rows in
+    order of time with the track's category; `track` [M] is their track, `mask_area` [M] their pixels.
+    """
+
+    video: Ints
+    category: Ints
+    score: Floats
+    area: Floats
+    total: Ints
+    masks: MaskRows
+    track: Ints
+    mask_area: Ints
+
+
+def predicted_tracks(predictions: Predictions, images: Images, kind: str, limit: int) -> PredictedTracks:
+    """Gathers the detections that have a `kind` of mask into tracks; keeps the `limit` best of each class and video (E9)."""
+    rows, masks = with_mask(predictions, kind)
+    image = predictions.image[rows]
+    order = np.lexsort((images.position[image], predictions.track[rows], images.video[image]))
+    rows, image = rows[order], image[order]
+    new = np.ones(len(rows), bool)
+    new[1:] = (np.diff(images.video[image]) != 0) | (np.diff(predictions.track[rows]) != 0)
+    first, track = np.flatnonzero(new), np.cumsum(new) - 1
+    number = len(first)
+    area = predictions.area[kind][rows]
+    total = np.bincount(track, area, minlength=number)
+    video, category = images.video[image[first]], predictions.category[rows[first]]
+    # Float32 values, as a detector's scores are, add up exactly in float64: tracks with equal scores tie at any length.
+    score_sum = np.bincount(track, predictions.score[rows].astype(np.float32), minlength=number)
+    score = score_sum / np.bincount(track, minlength=number)
+
+    best_first = np.lexsort((-score, category, video))
+    rank = np.empty(number, np.int64)
+    _, unit = np.unique(np.stack((video, category), 1), axis=0, return_inverse=True)
+    rank[best_first] = rank_in_unit(unit.ravel()[best_first])
+    kept = rank < limit
+    kept_rows = np.flatnonzero(kept[track])
+    return PredictedTracks(
+        video=video[kept],
+        category=category[kept],
+        score=score[kept],
+        area=(total / np.maximum(np.bincount(track, area > 0, minlength=number), 1))[kept],
+        total=total[kept].astype(np.int64),
+        masks=MaskRows(image[kept_rows], category[track[kept_rows]], [masks.counts[order[i]] for i in kept_rows]),
+        track=(np.cumsum(kept) - 1)[track[kept_rows]],
+        mask_area=area[kept_rows],
+    )
+
+
+def track_overlaps(predicted: PredictedTracks, true: TrueTracks, images: Images) -> Overlaps:
+    """Pairs of tracks of the same video and class whose space-time IoU is at least 0.5.
+
+    IoU = sum of the intersections / sum of the unions over all frames. The intersection of two masks follows from their IoU
+    r and areas a, b as r (a + b) / (1 + r), rounded to the whole pixels that it is; the unions from the tracks' totals.
+    """
+    pairs = mask_overlaps(predicted.masks, true.masks, images.size, 0.0)
+    areas = predicted.mask_area[pairs.detection] + true.mask_area[pairs.truth]
+    intersection = np.rint(pairs.iou * areas / (1 + pairs.iou))
+    width = max(len(true.id), 1)
+    keys, group = np.unique(predicted.track[pairs.detection] * width + true.track[pairs.truth], return_inverse=True)
+    common = np.bincount(group, intersection, minlength=len(keys))
+    detection, truth = keys // width, keys % width
+    iou = common / (predicted.total[detection] + true.total[truth] - common)
+    kept = iou >= LOWEST_IOU
+    return Overlaps(detection[kept], truth[kept], iou[kept])
+
+
+def video_precision(
+    predicted: PredictedTracks, true: TrueTracks, overlaps: Overlaps, limit: int, *, legacy_gt_id0: bool
+) -> dict[int, Floats]:
+    """Precision of every class that has a true track: {category id: [1, T, S, R]} (arguments as in `image_precision`)."""
+    return precision_by_class(
+        predicted.category,
+        Detections(predicted.video, predicted.score, predicted.area),
+        true.category,
+        Truths(true.area, true.rate, true.crowd, (true.id != 0) | (not legacy_gt_id0)),
+        overlaps,
+        (limit,),
+    )
