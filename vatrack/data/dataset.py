@@ -101,12 +101,23 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
     (the published loader repeats its random numbers in every worker, quirk L1).
 
     Args:
+        kinds: the kinds of mask in the annotations, amodal first.
         limits: largest long and short side of the network's input; `flip`: probability of mirroring a pair.
         reach: largest distance of the reference frame, in frames.
     """
 
-    def __init__(self, annotations: Path, images: Path, *, limits: tuple[int, int], flip: float, reach: int, seed: int) -> None:
-        self.file = AnnotationFile(annotations)
+    def __init__(
+        self,
+        annotations: Path,
+        images: Path,
+        *,
+        kinds: tuple[str, ...],
+        limits: tuple[int, int],
+        flip: float,
+        reach: int,
+        seed: int,
+    ) -> None:
+        self.file = AnnotationFile(annotations, kinds)
         self.images, self.limits, self.flip, self.reach, self.seed = images, limits, flip, reach, seed
         self.epoch = 0
         self.places = [

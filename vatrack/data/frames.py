@@ -54,12 +54,16 @@ class Objects:
 class AnnotationFile:
     """One of the four annotation forms in memory.
 
+    Args:
+        kinds: the kinds of mask that the form holds (`Method.masks`), amodal first.
+
     Attributes:
         clips: for every video in file order, its frames by frame number.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kinds: tuple[str, ...] = ("amodal", "visible")) -> None:
         content = read_json(path)
+        self.kinds = kinds
         try:
             self.path = path
             self.clip_names = {video["id"]: video["name"] for video in content["videos"]}
@@ -112,14 +116,6 @@ class AnnotationFile:
             np.array(labels, np.int64),
             np.array(instances, np.int64),
         )
-
-    @cached_property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of mask in this form, told by the fields that the conversion writes (spec 1.5)."""
-        first = next((items[0] for items in self._annotations.values()), None)
-        if first is None or isinstance(first["segmentation"], list):
-            return ("amodal", "visible")
-        return ("visible",) if "amodal_mask" in first else ("amodal",)
 
 
 def _by_kind(value: Any, kinds: tuple[str, ...]) -> dict[str, Any]:

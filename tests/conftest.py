@@ -1,0 +1,88 @@
+"""A tiny trained run that several rooms' tests read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from vatrack.config import Backbone, Config, Method, RunConfig
+
+
+@dataclass(frozen=True)
+class TinyData:
+    """A rendered set, converted for training."""
+
+    annotations: Path
+    images: Path
+
+
+def tiny_config(folder: Path, **training: object) -> Config:
+    """A config that trains in seconds and learns nothing worth reading."""
+    from tests.models.small import SMALL
+
+    settings = {
+        "epochs": 2,
+        "batch_size": 4,
+        "optimizer": {"name": "adamw", "learning_rate": 1e-3, "clip_norm": 5.0},
+        "schedule": {"name": "onecycle"},
+        "image_scale": (96, 64),
+        "workers": 0,
+        "log_every": 2,
+        "validate_from": 2,
+    }
+    return Config.model_validate(
+        {
+            "results": folder,
+            "dataset": {"synthetic": TINY_SET},
+            "model": SMALL.model_dump(),
+            "training": settings | training,
+            "inference": {"max_detections": 10},
+            "mlflow": {"enabled": False},
+        }
+    )
+
+
+TINY_SET = {
+    "train_videos": 1,
+    "valid_videos": 1,
+    "frames": 18,
+    "width": 96,
+    "height": 64,
+    "objects": 3,
+    "classes": 3,
+    "shots": 1,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
+    from vatrack.data.annotations import convert_files
+    from vatrack.data.clips import build_clip_tree
+    from vatrack.data.cuts import write_structure
+    from vatrack.data.sailvos import build_index
+    from vatrack.data.synthetic import render
+
+    root = tmp_path_factory.mktemp("tiny")
+    dataset = tiny_config(root).dataset
+    dataset = dataset.model_copy(update={"clips": dataset.clips.model_copy(update={"structure": "whole"})})
+    raw, index, structure = root / "raw", root / "index.json", root / "structure.json"
+    render(raw, dataset.synthetic, 0)
+    build_index(raw, {subset: raw / f"{subset}.json" for subset in ("train", "valid")}, index)
+    write_structure(dataset.clips, index, None, structure)
+    build_clip_tree(raw, structure, root / "clips", "symlink")
+    for subset in ("train", "valid"):
+        convert_files(raw / f"{subset}.json", structure, dataset, root / "annotations" / subset)
+    return TinyData(root / "annotations", root / "clips")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: TinyData) -> tuple[RunConfig, Path]:
+    """A finished training of the method with two box heads."""
+    from vatrack.training.loop import train
+
+    out = tmp_path_factory.mktemp("run")
+    run = tiny_config(out).for_run(Method.VATRACK_2BBOX, Backbone.RESNET18)
+    train(run, tiny_data.annotations, tiny_data.images, out)
+    return run, out

@@ -1,0 +1,80 @@
+"""Resize, flip and normalise (spec 2.4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vatrack.data.transforms import (
+    MEAN_RGB,
+    STD_RGB,
+    clip_boxes,
+    fit,
+    flip_boxes,
+    normalise,
+    padded_size,
+    resize_image,
+    resize_masks,
+    stack_padded,
+)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "limits", "size"),
+    [
+        (800, 1280, (1280, 800), (800, 1280)),
+        (200, 325, (416, 256), (256, 416)),
+        (1280, 800, (1280, 800), (1280, 800)),
+        (100, 100, (1280, 800), (800, 800)),
+        (10, 1000, (1280, 800), (13, 1280)),
+    ],
+)
+def test_fit_keeps_the_ratio_in_either_orientation(
+    height: int, width: int, limits: tuple[int, int], size: tuple[int, int]
+) -> None:
+    resize = fit(height, width, limits)
+    assert resize.size == size
+    expected = [size[1] / width, size[0] / height] * 2
+    np.testing.assert_allclose(resize.scale, expected, rtol=1e-6)
+
+
+def test_normalise_gives_rgb_planes() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    planes = normalise(picture)
+    expected = (picture[:, :, ::-1].astype(np.float64) - MEAN_RGB) / STD_RGB
+    assert planes.dtype == np.float32
+    np.testing.assert_allclose(planes, expected.transpose(2, 0, 1), rtol=0, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 200), st.lists(st.tuples(st.floats(-50, 250), st.floats(-50, 250)), min_size=1, max_size=5))
+def test_flipping_twice_is_the_identity_and_clipping_stays_inside(width: int, corners: list[tuple[float, float]]) -> None:
+    boxes = np.array([[x, y, x + 10, y + 5] for x, y in corners], np.float32)
+    np.testing.assert_allclose(flip_boxes(flip_boxes(boxes, width), width), boxes, atol=1e-3)
+    clipped = clip_boxes(boxes, (100, width))
+    assert clipped.min() >= 0
+    assert clipped[:, [0, 2]].max() <= width
+    assert clipped[:, [1, 3]].max() <= 100
+
+
+def test_resizing_masks_keeps_them_binary_and_no_op_at_the_same_size() -> None:
+    masks = np.zeros((2, 20, 30), np.uint8)
+    masks[0, 5:15, 10:20] = 1
+    resized = resize_masks(masks, fit(20, 30, (60, 40)))
+    assert resized.shape == (2, 40, 60)
+    assert set(np.unique(resized)) == {0, 1}
+    assert resized[0].sum() == 4 * masks[0].sum()
+    assert not resized[1].any()
+    assert resize_masks(masks, fit(20, 30, (30, 20))) is masks
+    picture = np.zeros((20, 30, 3), np.uint8)
+    assert resize_image(picture, fit(20, 30, (30, 20))) is picture
+
+
+def test_batches_are_padded_with_zeros_to_multiples_of_32() -> None:
+    batch = stack_padded([np.ones((3, 40, 64), np.float32), np.ones((3, 30, 70), np.float32)])
+    assert batch.shape == (2, 3, 64, 96)
+    assert batch[0].sum() == 3 * 40 * 64
+    assert batch[1, :, 30:].sum() == 0
+    assert padded_size(800, 1280) == (800, 1280)

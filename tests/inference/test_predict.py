@@ -1,0 +1,83 @@
+"""Predictions of a trained network, as files (design contract 2)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as rle_tools
+
+from tests.conftest import TinyData
+from vatrack.config import EvaluationConfig, RunConfig
+from vatrack.errors import InputError
+from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.files import read_json
+from vatrack.inference.predict import predict_files
+
+
+@pytest.fixture(scope="module")
+def predictions(tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run, folder = tiny_run
+    out = tmp_path_factory.mktemp("predictions") / "predictions.jsonl.gz"
+    checkpoint = folder / "checkpoints" / "epoch_02.pt"
+    predict_files(run, checkpoint, tiny_data.annotations / "valid" / "joint.json", tiny_data.images, out)
+    return out
+
+
+def test_every_line_is_a_whole_prediction(predictions: Path, tiny_data: TinyData) -> None:
+    truth = read_json(tiny_data.annotations / "valid" / "joint.json")
+    images = {image["id"]: image for image in truth["images"]}
+    with gzip.open(predictions, "rt") as stream:
+        lines = [json.loads(line) for line in stream]
+    assert lines
+    by_track, seen = defaultdict(set), set()
+    for line in lines:
+        image = images[line["image_id"]]
+        assert 1 <= line["category_id"] <= 24
+        assert 0.01 < line["score"] <= 1
+        for box in (line["bbox"], line["bbox_visible"]):
+            assert np.float32(box).tolist() == box, "exact float32 values"
+            assert box[0] >= 0
+            assert box[0] + box[2] <= image["width"] + 1e-3
+        for kind in ("amodal", "visible"):
+            assert line[kind]["size"] == [image["height"], image["width"]]
+            assert rle_tools.area(line[kind]) >= 0
+        key = (image["video_id"], line["track_id"], line["image_id"])
+        assert key not in seen
+        seen.add(key)
+        by_track[key[:2]].add(line["category_id"])
+    assert all(len(classes) == 1 for classes in by_track.values()), "a track keeps its class"
+
+
+def test_the_file_can_be_evaluated(predictions: Path, tiny_data: TinyData, tmp_path: Path) -> None:
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    evaluate_files(truth, predictions, {}, EvaluationConfig(), tmp_path / "metrics.json")
+    assert {"image/amodal/AP", "video/visible/AP50", "track/amodal/MOTA"} <= read_json(tmp_path / "metrics.json").keys()
+
+
+def test_validation_during_training_and_prediction_afterwards_agree(
+    predictions: Path, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path
+) -> None:
+    run, folder = tiny_run
+    valid = tiny_data.annotations / "valid"
+    videos = {kind: valid / f"video_{kind}.json" for kind in ("amodal", "visible")}
+    evaluate_files(valid / "joint.json", predictions, videos, run.evaluation, tmp_path / "metrics.json")
+    assert read_json(tmp_path / "metrics.json") == read_json(folder / "validation" / "epoch_02.json")
+
+
+def test_failure_leaves_no_file(tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path) -> None:
+    run, folder = tiny_run
+    out = tmp_path / "predictions.jsonl.gz"
+    with pytest.raises(InputError, match="000003"):
+        predict_files(
+            run,
+            folder / "checkpoints" / "epoch_02.pt",
+            tiny_data.annotations / "valid" / "joint.json",
+            tmp_path / "nowhere",
+            out,
+        )
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,133 @@
+"""A real training on a tiny set: what it leaves, that it repeats itself, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import TinyData, tiny_config
+from tests.models.small import random_batch, small_network
+from vatrack.config import Backbone, Method, RunConfig, load_run_config
+from vatrack.data.dataset import PairBatch
+from vatrack.errors import InputError
+from vatrack.files import read_json
+from vatrack.models.checkpoint import load
+from vatrack.training.loop import make_optimizer, step, train
+
+CPU = torch.device("cpu")
+
+
+def _run(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
+    return tiny_config(folder, **training).for_run(method, Backbone.RESNET18)
+
+
+def _lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_folder_of_a_run_is_self_contained(tiny_run: tuple[RunConfig, Path]) -> None:
+    run, out = tiny_run
+    assert load_run_config(out / "config.yaml") == run
+    environment = read_json(out / "environment.json")
+    assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
+    summary = read_json(out / "training.json")
+    assert summary["epochs"] == 2
+    lines = _lines(out)
+    steps = [line["step"] for line in lines if "loss" in line]
+    assert steps[-1] == summary["iterations"]
+    assert steps == sorted(set(steps))
+    terms = {"loss_cls", "loss_bbox", "loss_amodal_cls", "loss_amodal_bbox", "loss_mask", "loss_amodal_mask"}
+    terms |= {"loss_rpn_cls", "loss_rpn_bbox", "loss_track", "loss_track_aux"}
+    for line in lines:
+        if "loss" in line:
+            assert terms <= line.keys()
+            assert line["loss"] == pytest.approx(sum(line[name] for name in terms), rel=1e-3)
+            assert line["lr"] > 0
+    validations = [line for line in lines if "validation" in line]
+    assert [line["epoch"] for line in validations] == [2], "only from validate_from on"
+    assert validations[0]["validation"] == read_json(out / "validation" / "epoch_02.json")
+    assert "image/amodal/AP50" in validations[0]["validation"]
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["epoch_02.pt"]
+    assert load(out / "checkpoints" / "epoch_02.pt").epoch == 2
+
+
+@pytest.mark.parametrize("method", [Method.QDTRACK, Method.AMODALTRACK])
+def test_methods_with_one_mask_train_and_are_validated_on_it(method: Method, tiny_data: TinyData, tmp_path: Path) -> None:
+    train(_run(tmp_path, method, epochs=1, validate_from=1), tiny_data.annotations, tiny_data.images, tmp_path)
+    metrics = read_json(tmp_path / "validation" / "epoch_01.json")
+    kinds = {key.split("/")[1] for key in metrics}
+    assert kinds == set(method.masks)
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_workers(tiny_data: TinyData, tmp_path: Path) -> None:
+    weights = []
+    for name, workers, seed in (("a", 0, 0), ("b", 1, 0), ("c", 0, 1)):
+        run = _run(tmp_path, epochs=1, validate_from=1, workers=workers).model_copy(update={"seed": seed})
+        train(run, tiny_data.annotations, tiny_data.images, tmp_path / name)
+        weights.append(load(tmp_path / name / "checkpoints" / "epoch_01.pt").weights)
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert not all(torch.equal(value, weights[2][name]) for name, value in weights[0].items())
+
+
+def _batch(method: Method) -> PairBatch:
+    key, ref, key_targets, ref_targets, sizes = random_batch(method, (2, 1))
+    return PairBatch(key, ref, key_targets, ref_targets, sizes, [(10, 11), (20, 21)])
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_images(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    model = small_network(Method.VATRACK).train()
+    optimizer = make_optimizer(model, run)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    batch = _batch(Method.VATRACK)
+    batch.key_images[0, 0, 0, 0] = math.nan
+    with pytest.raises(InputError, match=r"not finite.*\(10, 11\), \(20, 21\)"):
+        step(model, optimizer, batch, 1e-3, run, CPU)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_steps_reduce_the_loss_of_a_fixed_batch(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    model = small_network(Method.VATRACK).train()
+    optimizer = make_optimizer(model, run)
+    torch.manual_seed(0)
+    losses = [step(model, optimizer, _batch(Method.VATRACK), 2e-3, run, CPU)["loss"].item() for _ in range(25)]
+    assert sum(losses[-3:]) < 0.6 * sum(losses[:3])
+
+
+def test_mixed_precision_gives_nearly_the_same_loss(tmp_path: Path) -> None:
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        run = _run(tmp_path, precision=precision)
+        model = small_network(Method.VATRACK).train()
+        torch.manual_seed(0)
+        losses.append(step(model, make_optimizer(model, run), _batch(Method.VATRACK), 1e-3, run, CPU)["loss"].item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+def test_sgd_has_momentum_and_decay_on_every_trainable_parameter(tmp_path: Path) -> None:
+    run = _run(tmp_path, optimizer={"name": "sgd", "learning_rate": 0.0025})
+    model = small_network(Method.VATRACK)
+    (group,) = make_optimizer(model, run).param_groups
+    assert (group["momentum"], group["weight_decay"], group["lr"]) == (0.9, 1e-4, 0.0025)
+    assert len(group["params"]) == sum(p.requires_grad for p in model.parameters())
+
+
+def test_a_broken_frame_ends_the_training_with_its_name(tiny_data: TinyData, tmp_path: Path) -> None:
+    images = tmp_path / "clips"
+    for source in tiny_data.images.rglob("*.bmp"):
+        target = images / source.relative_to(tiny_data.images)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"\.bmp"):
+        train(_run(tmp_path), tiny_data.annotations, images, tmp_path / "run")
+    assert not (tmp_path / "run" / "training.json").exists()
+
+
+def test_a_broken_frame_in_a_worker_is_still_bad_input(tiny_data: TinyData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.bmp"):
+        train(_run(tmp_path, workers=1), tiny_data.annotations, tmp_path / "nowhere", tmp_path / "run")
