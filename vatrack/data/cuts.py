@@ -1,0 +1,177 @@
+"""Where videos are cut into clips: content scores and the dictionary of clips (spec 1.3, 1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.config import ClipsConfig
+from vatrack.data.clips import build_clip_tree, read_structure, source_video, usable_clips
+from vatrack.data.sailvos import CLIP_MARK, list_videos, read_image, read_index, safe_name
+from vatrack.devices import progress
+from vatrack.errors import InputError
+from vatrack.files import read_json, write_json
+
+__all__ = ["build_clip_tree", "content_score", "content_scores", "find_cuts", "score_video_file", "write_structure"]
+
+# A cut needs more than this many frames after it (spec 1.3).
+FRAMES_AFTER_CUT = 5
+DETECT_MEND = "make it with `vatrack cuts score`"
+
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames start .. stop - 1 of a video's annotated frames."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def content_scores(pictures: Iterable[Picture]) -> Iterator[float]:
+    """Content change between consecutive pictures (spec 1.3), one value for each but the first.
+
+    The mean over H, S and V of the mean absolute difference; hue runs 0..179 and does not wrap around. The published code
+    converts RGB pictures as if they were BGR (quirk D1), which is done here too: hues are mirrored.
+
+    Args:
+        pictures: uint8 [H, W, 3] BGR, all of one size.
+    """
+    previous: Picture | None = None
+    for picture in pictures:
+        # BGR read as RGB is the same mistake as RGB read as BGR.
+        current = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV), np.uint8)
+        if previous is not None:
+            total = cv2.sumElems(cv2.absdiff(current, previous))
+            hue, saturation, value = (channel / (current.shape[0] * current.shape[1]) for channel in total[:3])
+            yield (hue + saturation + value) / 3
+        previous = current
+
+
+def content_score(previous: Picture, current: Picture) -> float:
+    """Content change between two pictures; see `content_scores`."""
+    return next(content_scores([previous, current]))
+
+
+def score_video_file(raw: Path, index: Path, video: str, out: Path) -> str:
+    """Writes the content scores of one video: `{"video", "frames", "scores"}`, scores[k - 1] between frames k - 1 and k.
+
+    A video of the raw tree that has no annotations gets an empty list.
+
+    Raises:
+        InputError: no such video, or a frame that is missing, broken or of another size than the annotations say.
+    """
+    videos = read_index(index)
+    if video not in videos and video not in list_videos(raw):
+        raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
+    frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []
+    folder = Path(raw) / safe_name(video, str(index)) / "images"
+
+    def pictures() -> Iterator[Picture]:
+        for frame in progress(frames, video, len(frames)):
+            picture = read_image(folder / safe_name(frame["file"], str(index)))
+            size = (frame["width"], frame["height"])
+            if picture.shape[1::-1] != size:
+                found = f"{picture.shape[1]} x {picture.shape[0]}"
+                raise InputError(f"{folder / frame['file']}: is {found} pixels, the annotations say {size[0]} x {size[1]}")
+            yield picture
+
+    scores = list(content_scores(pictures()))
+    write_json(out, {"video": video, "frames": len(frames), "scores": scores})
+    highest = f"highest score {max(scores):.1f}" if scores else "nothing to score"
+    return f"{video}: {len(frames)} frames, {highest}"
+
+
+def find_cuts(video: str, scores: Sequence[float], threshold: float = 27.0, min_frames: int = 5) -> list[Clip]:
+    """Cuts a video where the content changes (spec 1.3).
+
+    Interior clips are named by the index of the frame after them, the last one by its own last frame (quirk D2); the last
+    score is never looked at (quirk D3). A video of one frame is one clip (the published code loses it, quirk D4).
+
+    Args:
+        video: name of the video.
+        scores: scores[k - 1] between annotated frames k - 1 and k.
+        threshold: lowest score that cuts.
+        min_frames: frames that a clip has at least before a cut.
+    """
+    last = len(scores)
+    clips: list[Clip] = []
+    start = 0
+    for k in range(1, last):
+        if scores[k - 1] >= threshold and k - start >= min_frames and last - k > FRAMES_AFTER_CUT:
+            clips.append(Clip(f"{video}{CLIP_MARK}{k}", start, k))
+            start = k
+    return [*clips, Clip(f"{video}{CLIP_MARK}{last}", start, last + 1)]
+
+
+def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path) -> str:
+    """Writes the dictionary of clips: name of the clip to the sorted list of its files, as published (spec 1.4).
+
+    `detect` reads `<scores_dir>/<video>.json`; `whole` makes one clip of each video; a path names a dictionary of the
+    published form, whose empty entries and entries without `__` are left-overs and are ignored (quirk D7).
+
+    Returns:
+        A summary line.
+
+    Raises:
+        InputError: missing or foreign score files; a dictionary that does not cover exactly the annotated frames.
+    """
+    videos = read_index(index)
+    files = {name: [frame["file"] for frame in video["frames"]] for name, video in videos.items()}
+    if clips.structure == "whole":
+        structure = {name: sorted(names) for name, names in files.items() if names}
+    elif clips.structure == "detect":
+        if scores_dir is None:
+            raise InputError("clips.structure is detect: name the folder of score files with --scores")
+        structure = {}
+        for name, names in files.items():
+            if not names:
+                continue
+            scores = _read_scores(Path(scores_dir) / f"{name}.json", name, len(names))
+            for clip in find_cuts(name, scores, clips.threshold, clips.min_frames):
+                structure[clip.name] = sorted(names[clip.start : clip.stop])
+    else:
+        structure = usable_clips(read_structure(Path(clips.structure)))
+        _check_cover(structure, files, Path(clips.structure))
+    write_json(out, structure)
+    lengths = [len(names) for names in structure.values()]
+    return f"{len(lengths)} clips with {sum(lengths)} frames from {len(files)} videos in {out}"
+
+
+def _read_scores(path: Path, video: str, frames: int) -> list[float]:
+    data = read_json(path)
+    if not isinstance(data, dict) or data.get("video") != video or not isinstance(data.get("scores"), list):
+        raise InputError(f"{path}: not the content scores of {video}; {DETECT_MEND}")
+    if len(data["scores"]) != frames - 1:
+        found = f"{len(data['scores'])} scores, but {frames} frames"
+        raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_MEND}")
+    return data["scores"]
+
+
+def _check_cover(structure: dict[str, list[str]], files: dict[str, list[str]], path: Path) -> None:
+    """Every file of the dictionary is an annotated frame, and every annotated frame is in exactly one clip."""
+    # Compared without suffix: the frames of a converted tree are .png, the dictionary says .bmp.
+    left = {video: {Path(name).stem for name in names} for video, names in files.items()}
+    for clip, names in structure.items():
+        video = source_video(clip)
+        if video not in left:
+            mend = "unpack that video and use annotations that list it, or use a dictionary without it"
+            raise InputError(f"{path}: clip {clip}: there is no video {video} among the annotated videos; {mend}")
+        stems = {Path(name).stem for name in names}
+        if not stems <= left[video]:
+            wrong = min(stems - left[video])
+            raise InputError(f"{path}: clip {clip}: frame {wrong} is not an annotated frame of {video}, or is in two clips")
+        left[video] -= stems
+    for video, stems in left.items():
+        if stems:
+            raise InputError(
+                f"{path}: frame {min(stems)} of {video} ({len(stems)} in all) is in no clip; use the whole dictionary"
+            )

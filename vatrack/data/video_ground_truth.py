@@ -1,0 +1,84 @@
+"""Per-track ground truth for the video metrics, made from frame-level annotations in the joint form (spec 1.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vatrack.errors import InputError
+
+
+def video_ground_truth(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, Any]:
+    """Groups the annotations of a joint-form JSON by instance, as YouTube-VIS-like tracks.
+
+    Args:
+        joint: videos, images, annotations and categories in the joint form (spec 1.5).
+        kind: "amodal" or "visible", the mask and area that the tracks carry.
+        max_occlusion: annotations count while their `occlude_rate` is below it (exclusive; spec 1.5, quirk D12).
+
+    Returns:
+        `videos` and `categories` as they are, and `annotations`, one per track in the order of videos, then instance ids,
+        numbered from 1 (quirk E1): `segmentations`, `areas` and `occlude_rate` have one entry per frame of the video, None
+        where the object is absent or too much occluded.
+
+    Raises:
+        InputError: an annotation points at a missing image, lacks a field, or an instance occurs twice in a frame.
+    """
+    if kind not in ("amodal", "visible"):
+        raise ValueError(f"kind is amodal or visible, not {kind}")
+    try:
+        return _group(joint, kind, max_occlusion)
+    except KeyError as error:
+        raise InputError(
+            f"the frame-level ground truth lacks {error} somewhere; the joint form of `vatrack convert` is needed"
+        ) from None
+
+
+def _group(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, Any]:
+    frames: dict[int, list[dict[str, Any]]] = {video["id"]: [] for video in joint["videos"]}
+    for image in joint["images"]:
+        if image["video_id"] not in frames:
+            raise InputError(f"image {image['id']}: its video {image['video_id']} is not in the list of videos")
+        frames[image["video_id"]].append(image)
+    position: dict[int, int] = {}
+    for images in frames.values():
+        images.sort(key=lambda image: image["frame_id"])
+        position.update({image["id"]: place for place, image in enumerate(images)})
+
+    tracks: dict[tuple[int, int], dict[str, Any]] = {}
+    for annotation in joint["annotations"]:
+        if annotation["image_id"] not in position:
+            raise InputError(f"annotation {annotation['id']}: its image {annotation['image_id']} is not in the list of images")
+        if annotation["occlude_rate"] >= max_occlusion:
+            continue
+        video_id, instance = annotation["video_id"], annotation["instance_id"]
+        track = tracks.setdefault((video_id, instance), _new_track(annotation, frames[video_id]))
+        place = position[annotation["image_id"]]
+        if track["segmentations"][place] is not None:
+            raise InputError(
+                f"annotation {annotation['id']}: instance {instance} occurs twice in image {annotation['image_id']}"
+            )
+        track["segmentations"][place] = _mask(annotation, kind)
+        track["areas"][place] = annotation[f"area_{kind}"]
+        track["occlude_rate"][place] = annotation["occlude_rate"]
+    numbered = [{"id": number, **tracks[key]} for number, key in enumerate(sorted(tracks), start=1)]
+    return {"categories": joint["categories"], "videos": joint["videos"], "annotations": numbered}
+
+
+def _new_track(annotation: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "video_id": annotation["video_id"],
+        "instance_id": annotation["instance_id"],
+        "category_id": annotation["category_id"],
+        "iscrowd": 0,
+        "height": images[0]["height"],
+        "width": images[0]["width"],
+        "segmentations": [None] * len(images),
+        "areas": [None] * len(images),
+        "occlude_rate": [None] * len(images),
+    }
+
+
+def _mask(annotation: dict[str, Any], kind: str) -> Any:
+    """The RLE of a kind; joint forms hold it by name and in `segmentation` = [amodal, visible]."""
+    named = annotation.get(f"{kind}_mask")
+    return named if named is not None else annotation["segmentation"][("amodal", "visible").index(kind)]
