@@ -38,12 +38,17 @@ def config(
     source: Annotated[Path | None, typer.Option("--config", help="YAML config file.")] = None,
     values: Annotated[str | None, typer.Option("--json", help="The config as JSON text.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Write the JSON schema instead.")] = False,
+    reference: Annotated[bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")] = False,
 ) -> None:
     """Check a config and write it with all defaults filled in."""
     import yaml
 
     if schema:
         write_json(out, json_schema(), indent=2)
+    elif reference:
+        from vatrack.config_reference import config_reference
+
+        write_text(out, config_reference())
     else:
         if source:
             checked = load_config(source)
@@ -58,12 +63,12 @@ def config(
 
 
 @app.command()
-def synth(config: ConfigFile, out: Out) -> None:
+def synth(config: ConfigFile, out: Out, processes: Annotated[int, typer.Option(help="Videos rendered at a time.")] = 1) -> None:
     """Render the miniature set in SAIL-VOS's own raw layout."""
     from vatrack.data.synthetic import render
 
     settings = load_config(config)
-    typer.echo(render(out, settings.dataset.synthetic, settings.seed))
+    typer.echo(render(out, settings.dataset.synthetic, settings.seed, processes))
 
 
 @app.command()
@@ -151,9 +156,14 @@ def launch(
     config: ConfigFile, method: MethodName, backbone: BackboneName, annotations: Annotations, images: Images, out: RunOut
 ) -> None:
     """Train one method in a job that submitit starts; wait for it and show its log."""
+    from vatrack.training.launch import JobFailed
     from vatrack.training.launch import launch as submit
 
-    typer.echo(submit(load_config(config).for_run(method, backbone), annotations, images, out))
+    try:
+        typer.echo(submit(load_config(config).for_run(method, backbone), annotations, images, out))
+    except JobFailed as error:
+        print(f"vatrack: error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -210,11 +220,19 @@ def evaluate(
 def tables(
     run: Annotated[list[str], typer.Option(help="METHOD/BACKBONE=metrics.json; repeat for every row.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the tables.")],
+    log_run: Annotated[list[Path] | None, typer.Option(help="A run's folder; its MLflow entry gets the tables.")] = None,
 ) -> None:
-    """Collect the metrics of runs into the paper's four tables (CSV, Markdown, LaTeX)."""
+    """Collect the metrics of runs into the paper's four tables (CSV, Markdown, LaTeX; all four in tables.html)."""
+    from vatrack.reporting.page import write_page
     from vatrack.reporting.tables import write_tables
 
-    typer.echo(write_tables(run, out))
+    shown = write_tables(run, out)
+    write_page(shown, out / "tables.html")
+    typer.echo(shown)
+    if log_run:
+        from vatrack.training.experiment_log import log_tables
+
+        log_tables(log_run, out)
 
 
 @app.command()

@@ -49,6 +49,7 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     dataset = PairDataset(
         annotations / "train" / f"{run.method.form}.json",
         images,
+        kinds=run.method.masks,
         limits=settings.image_scale,
         flip=settings.flip,
         reach=settings.reference_range,

@@ -1,0 +1,46 @@
+# Each target sets up what it needs by itself; `make` alone lists them.
+SHELL := bash
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+CORES ?= $(shell nproc)
+ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup demo demo-all show test lint schema clean-results
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+setup: $(INSTALLED) ## install the locked environment into .venv
+
+$(INSTALLED): requirements.lock pyproject.toml envs/setup
+	envs/setup $(VENV)
+
+demo: setup ## the miniature set: from raw frames to the four tables and the report
+	snakemake --cores $(CORES)
+	@$(MAKE) --no-print-directory show
+
+demo-all: setup ## the same with all four methods
+	snakemake --cores $(CORES) --config 'methods=$(ALL_METHODS)'
+	@$(MAKE) --no-print-directory show
+
+show:
+	@cat results/mini/tables/{image,video}_{amodal,visible}.md
+	@echo "report: results/mini/report.html"
+
+test: setup ## all tests, with coverage
+	OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadgroup --cov=vatrack --cov-report=term:skip-covered
+
+lint: setup ## style, types, workflow
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check workflow
+	snakemake --lint
+
+schema: setup ## write the config's JSON schema and docs/config.md anew (after a change of vatrack/config.py)
+	vatrack config --schema --out workflow/schemas/config.schema.json
+	vatrack config --reference --out docs/config.md
+
+clean-results: ## remove everything that the miniature set made
+	rm -rf results/mini

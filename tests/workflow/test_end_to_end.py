@@ -1,0 +1,197 @@
+"""The whole road on a tiny set, with the real parts: from rendered raw frames to the tables and the report."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+import sqlite3
+
+import pytest
+from snakemake.exceptions import WorkflowError
+
+from tests.workflow.snake import Workflow
+
+pytestmark = pytest.mark.xdist_group("workflow")  # one worker: the finished run is made once
+
+DATA_STAGES = ["synth", "index", "cut_scores", "cut_structure", "clips", "convert"]
+RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "tables", "figures", "report"]
+AFTER_TRAINING = dict.fromkeys(RUN_STAGES, 1)
+AFTER_PREDICTION = {"predict": 1, "evaluate": 1, "overlay": 1, "tables": 1, "report": 1}
+AFTER_EVALUATION = {"evaluate": 1, "tables": 1, "report": 1}
+
+
+def test_every_stage_ran_once(finished: Workflow) -> None:
+    assert finished.first_run == dict.fromkeys(DATA_STAGES + RUN_STAGES, 1) | {"cut_scores": 3, "convert": 2}
+
+
+def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
+    metrics = json.loads((finished.results / "runs/vatrack__resnet18/metrics.json").read_text())
+    columns = {"AP": "AP", "AP50": "AP50", "P": "AP50_P", "H": "AP50_H", "L": "AP50_L", "M": "AP50_M", "S": "AP50_S"}
+    for level in ("image", "video"):
+        for kind in ("amodal", "visible"):
+            with (finished.results / f"tables/{level}_{kind}.csv").open() as file:
+                (row,) = [row for row in csv.DictReader(file) if row["source"] != "published"]
+            assert (row["method"], row["backbone"]) == ("vatrack", "resnet18")
+            for column, key in columns.items():
+                value = metrics[f"{level}/{kind}/{key}"]
+                assert row[column] == ("-" if value is None else repr(value)), (level, kind, column)
+            markdown = (finished.results / f"tables/{level}_{kind}.md").read_text()
+            assert re.search(r"\| VATrack \| ResNet-18 \|.*\| this run \|", markdown)
+            assert "\\toprule" in (finished.results / f"tables/{level}_{kind}.tex").read_text()
+    assert (finished.results / "tables/tables.html").read_text().count("<table>") == 4
+
+
+def test_predictions_are_those_of_the_contract(finished: Workflow) -> None:
+    images = {image["id"] for image in json.loads((finished.results / "annotations/valid/joint.json").read_text())["images"]}
+    with gzip.open(finished.results / "runs/vatrack__resnet18/predictions.jsonl.gz", "rt") as file:
+        predictions = [json.loads(line) for line in file]
+    assert predictions
+    for prediction in predictions:
+        wanted = {"image_id", "category_id", "score", "bbox", "track_id", "amodal", "visible"}
+        assert wanted <= set(prediction)
+        assert prediction["image_id"] in images
+        assert 1 <= prediction["category_id"] <= 24
+        assert prediction["amodal"]["size"] == [80, 128]
+
+
+def test_a_runs_folder_is_complete(finished: Workflow) -> None:
+    run = finished.results / "runs/vatrack__resnet18"
+    for name in ("config.yaml", "environment.json", "metrics.jsonl", "training.json", "best.json", "best.pt", "mlflow.json"):
+        assert (run / name).stat().st_size, name
+    assert json.loads((run / "best.json").read_text())["epoch"] == 1
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert any("loss" in line for line in lines)
+    assert any("validation" in line for line in lines)
+
+
+def test_mlflow_has_the_run(finished: Workflow) -> None:
+    record = json.loads((finished.results / "runs/vatrack__resnet18/mlflow.json").read_text())
+    with sqlite3.connect(record["tracking_uri"].removeprefix("sqlite:///")) as store:
+        names = {name for (name,) in store.execute("SELECT DISTINCT key FROM metrics WHERE run_uuid = ?", [record["run_id"]])}
+        ((status,),) = store.execute("SELECT status FROM runs WHERE run_uuid = ?", [record["run_id"]])
+    assert status == "FINISHED"
+    assert {"loss", "lr", "track/amodal/MOTA", "validation/track/amodal/MOTA"} <= names
+    artifacts = {path.name for path in (finished.folder / "results/mlartifacts").rglob("*") if path.is_file()}
+    assert {"config.yaml", "metrics.json", "video_amodal.csv", "tables.html"} <= artifacts
+
+
+def test_the_report_shows_tables_curves_and_overlays(finished: Workflow) -> None:
+    report = (finished.results / "report.html").read_text()
+    for name in ("tables.html", "image_amodal.csv", "losses.svg", "validation.svg", "overlay.png"):
+        assert name in report
+    for category in ("Tables", "Curves", "Overlays"):
+        assert category in report
+
+
+def test_logs_and_benchmarks(finished: Workflow) -> None:
+    stages = set(DATA_STAGES + RUN_STAGES)
+    for folder in ("logs", "benchmarks"):
+        assert {path.name.split(".")[0] for path in (finished.results / folder).iterdir()} == stages
+    assert "epoch 1/1" in (finished.results / "logs/train/vatrack__resnet18.log").read_text()
+
+
+def test_a_second_run_does_nothing(finished: Workflow) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.results.rglob("*") if path.is_file()}
+    assert finished.run() == {}
+    assert {path: path.stat().st_mtime_ns for path in finished.results.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"launcher": {"memory_gb": 3, "minutes": 33}, "mlflow": {"enabled": False}}, {}),
+        ({"evaluation": {"max_tracks": 50}}, AFTER_EVALUATION),
+        ({"inference": {"tracker": {"memo_frames": 5}}}, AFTER_PREDICTION),
+        ({"selection": {"metric": "image/amodal/AP"}}, AFTER_PREDICTION | {"select": 1}),
+        ({"training": {"epochs": 2}}, AFTER_TRAINING),
+        ({"model": {"fpn_channels": 32}}, AFTER_TRAINING),
+        ({"training": {"batch_size": {"resnet18": 4, "resnet50": 2}}}, {}),  # the same for this run
+        ({"dataset": {"max_occlusion": 0.5}}, AFTER_TRAINING | {"convert": 2}),
+        ({"dataset": {"clips": {"mode": "copy"}}}, AFTER_TRAINING | {"convert": 2, "clips": 1}),
+        ({"dataset": {"clips": {"threshold": 5.0}}}, AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1}),
+        (
+            {"dataset": {"synthetic": {"objects": 2}}},
+            AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1, "cut_scores": 3, "index": 1, "synth": 1},
+        ),
+        ({"methods": ["vatrack", "qdtrack"]}, AFTER_TRAINING),  # one more run, and what shows all runs
+        ({"inference": {"nms_iou": 0.6}, "evaluation": {"max_tracks": 50}}, AFTER_PREDICTION),
+    ],
+)
+def test_a_change_repeats_the_stages_that_it_concerns(finished: Workflow, change: dict, again: dict[str, int]) -> None:
+    assert finished.changed(**change).plan() == again
+
+
+def test_a_forced_stage_takes_only_its_dependents_along(finished: Workflow) -> None:
+    assert finished.plan(force=("evaluate",)) == AFTER_EVALUATION
+    assert finished.plan(force=("cut_structure",)) == AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1}
+    predictions = finished.results / "runs/vatrack__resnet18/predictions.jsonl.gz"
+    metrics = finished.results / "runs/vatrack__resnet18/metrics.json"
+    before = predictions.stat().st_mtime_ns, metrics.read_bytes()
+    assert finished.run(force=("evaluate",)) == AFTER_EVALUATION
+    assert (predictions.stat().st_mtime_ns, metrics.read_bytes()) == before
+    assert finished.plan() == {}
+
+
+def test_a_lost_file_is_made_again(finished: Workflow) -> None:
+    assert finished.plan("results/tiny/tables/tables.html") == {}
+    overlay = finished.results / "runs/vatrack__resnet18/overlay.png"
+    hidden = overlay.rename(overlay.with_suffix(".hidden"))
+    try:
+        assert finished.plan() == {"overlay": 1, "report": 1}
+    finally:
+        hidden.rename(overlay)
+
+
+@pytest.fixture
+def on_disk(tiny: Workflow) -> Workflow:
+    """A raw set that was there before the workflow, as a download is."""
+    tiny.run("results/tiny/raw")
+    raw = (tiny.results / "raw").rename(tiny.folder / "raw")
+    (raw / ".snakemake_timestamp").unlink(missing_ok=True)
+    return tiny.changed(dataset={"raw": str(raw)})
+
+
+def test_a_raw_set_on_disk_is_used_as_it_is(on_disk: Workflow) -> None:
+    assert "synth" not in on_disk.plan()
+    raw = on_disk.folder / "raw"
+    before = {path: path.stat().st_mtime_ns for path in raw.rglob("*")}
+    assert on_disk.run("results/tiny/index.json") == {"index": 1}
+    (raw / "note.txt").write_text("a file that has nothing to do with it")
+    assert on_disk.plan("results/tiny/index.json") == {}
+    (raw / "note.txt").unlink()
+    assert {path: path.stat().st_mtime_ns for path in raw.rglob("*")} == before | {}
+
+
+def test_bad_raw_data_is_one_message_and_no_output(on_disk: Workflow, capfd: pytest.CaptureFixture[str]) -> None:
+    raw = on_disk.folder / "raw"
+    bmp = sorted(raw.glob("mini_train_000/images/*.bmp"))[8]
+    picture = bmp.read_bytes()
+    bmp.write_bytes(picture[: len(picture) // 2])
+    shown = _failure(on_disk, capfd)
+    assert bmp.name in shown
+    bmp.write_bytes(picture)
+    official = raw / "valid.json"
+    text = official.read_text()
+    official.write_text(text[: len(text) // 2])
+    shown = _failure(on_disk, capfd)
+    assert f"{official}: not valid JSON" in shown
+    official.write_text(text)
+    assert on_disk.run("results/tiny/cuts/structure.json")["cut_structure"] == 1
+
+
+def _failure(workflow: Workflow, capfd: pytest.CaptureFixture[str]) -> str:
+    """What is shown when the data stages fail; nothing half-made is left."""
+    capfd.readouterr()
+    with pytest.raises(WorkflowError):
+        workflow.run("results/tiny/clips")
+    shown = capfd.readouterr().err
+    assert shown.count("vatrack: error: ") == 1
+    assert "Traceback" not in shown
+    failed = re.findall(r"Error in rule (\w+)", shown)
+    assert len(failed) == 1
+    kept = [path.relative_to(workflow.results).parts[0] for path in workflow.results.rglob("*") if path.is_file()]
+    assert "clips" not in kept
+    assert not [path for path in workflow.results.rglob(".*") if path.name != ".snakemake_timestamp"]
+    return shown

@@ -1,0 +1,165 @@
+"""What the workflow would do: dry runs, no stage is executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.exceptions import MissingInputException
+
+from tests.workflow.snake import REPOSITORY, Workflow
+from vatrack.config import json_schema, load_config
+from vatrack.config_reference import config_reference
+from vatrack.files import read_json
+
+VIDEOS = ("ah_1_ext", "bs_2_int", "mini 3")
+
+
+def raw_tree(folder: Path) -> Path:
+    """SAIL-VOS's layout with empty files."""
+    for video in VIDEOS:
+        (folder / video / "images").mkdir(parents=True)
+        for number in range(12):
+            (folder / video / "images" / f"{number:06d}.bmp").touch()
+        (folder / video / "visible").mkdir()
+    (folder / "depth_of_another_release").mkdir()
+    for name in ("train.json", "valid.json"):
+        (folder / name).touch()
+    return folder
+
+
+def paper(name: str, raw: Path) -> dict[str, Any]:
+    config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
+    config["dataset"]["raw"] = str(raw)
+    return config
+
+
+@pytest.mark.parametrize("name", ["sailvos.yaml", "sailvos_cut.yaml"])
+def test_the_papers_runs_are_planned_from_empty_files(name: str, tmp_path: Path) -> None:
+    config = paper(name, raw_tree(tmp_path / "raw"))
+    if name == "sailvos_cut.yaml":
+        cuts = tmp_path / "cuts.json"
+        cuts.touch()
+        config["dataset"]["clips"]["structure"] = str(cuts)
+    plan = Workflow(tmp_path / "work", config).plan()
+    assert plan == {
+        "index": 1,
+        "cut_structure": 1,
+        "clips": 1,
+        "convert": 2,
+        "train": 8,
+        "select": 8,
+        "predict": 8,
+        "evaluate": 8,
+        "overlay": 8,
+        "tables": 1,
+        "figures": 1,
+        "report": 1,
+    }
+    assert not (tmp_path / "work" / "results").exists()  # a dry run leaves nothing behind
+
+
+def test_detected_cuts_score_every_video(tmp_path: Path) -> None:
+    config = paper("sailvos_cut.yaml", raw_tree(tmp_path / "raw"))
+    config["dataset"]["clips"]["structure"] = "detect"
+    plan = Workflow(tmp_path / "work", config).plan()
+    assert plan["cut_scores"] == len(VIDEOS)
+
+
+def test_the_default_renders_its_own_raw_set(tmp_path: Path) -> None:
+    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+    plan = Workflow(tmp_path, config).plan()
+    synthetic = load_config(REPOSITORY / "config" / "config.yaml").dataset.synthetic
+    assert plan["synth"] == 1
+    assert plan["cut_scores"] == synthetic.train_videos + synthetic.valid_videos
+    assert plan["train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({"training": {"epoch": 3}}, "training.epoch: unknown key"),
+        ({"trainings": {}}, "trainings: unknown key"),
+        ({"methods": ["vatrak"]}, "methods.0: Input should be 'qdtrack'"),
+        ({"training": {"epochs": "many"}}, "training.epochs: Input should be a valid integer"),
+        ({"backbones": ["resnet50"], "training": {"batch_size": {"resnet18": 2}}}, "batch_size has no value for resnet50"),
+        ({"dataset": {"raw": "nowhere"}}, "dataset.raw: nowhere: no such folder"),
+        ({"dataset": {"raw": "."}}, "dataset.raw: .: no video folder"),
+    ],
+)
+def test_a_bad_config_is_one_message(config: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Workflow(tmp_path, config).plan()
+    shown = str(caught.value)
+    assert shown.startswith("error: ")
+    assert complaint in shown
+    assert len(shown.splitlines()) <= 3
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["test_config.yaml"]
+
+
+@pytest.mark.parametrize("missing", ["train.json", "cuts.json"])
+def test_a_missing_file_is_named(missing: str, tmp_path: Path) -> None:
+    config = paper("sailvos_cut.yaml", raw_tree(tmp_path / "raw"))
+    cuts = tmp_path / "cuts.json"
+    config["dataset"]["clips"]["structure"] = str(cuts)
+    if missing == "train.json":
+        cuts.touch()
+        (tmp_path / "raw" / "train.json").unlink()
+    with pytest.raises(MissingInputException, match=missing.replace(".", r"\.")):
+        Workflow(tmp_path / "work", config).plan()
+
+
+def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
+    """Mixed with it, the miniature set's narrow network would slip into the paper's runs."""
+    default = tmp_path / "config" / "config.yaml"
+    default.parent.mkdir()
+    default.write_text("no_such_key: 1\n")
+    assert Workflow(tmp_path, {"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}}).plan()["cut_scores"] == 2
+
+
+def test_schema_and_reference_are_up_to_date() -> None:
+    mend = "run `make schema`"
+    assert read_json(REPOSITORY / "workflow/schemas/config.schema.json") == json_schema(), mend
+    assert (REPOSITORY / "docs/config.md").read_text() == config_reference(), mend
+
+
+def test_the_papers_configs_name_every_key() -> None:
+    """Nobody should have to look up a default to know what the paper's runs do."""
+
+    def keys(values: dict[str, Any], path: str = "") -> set[str]:
+        found = set()
+        for key, value in values.items():
+            found |= keys(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}"}
+        return found
+
+    by_run = ("training.batch_size", "training.optimizer.learning_rate", "training.schedule.warmup_iterations")
+    for name in ("sailvos.yaml", "sailvos_cut.yaml"):
+        given = yaml.safe_load((REPOSITORY / "config" / name).read_text())
+        wanted = load_config(REPOSITORY / "config" / name).model_dump(mode="json")
+        missing = {key for key in keys(wanted) - keys(given) if not key.startswith(("dataset.synthetic", *by_run))}
+        assert missing <= {"dataset.clips.threshold", "dataset.clips.min_frames"}, name
+
+
+def test_the_snakefile_is_a_table_of_contents() -> None:
+    assert len((REPOSITORY / "workflow/Snakefile").read_text().splitlines()) < 60
+
+
+def test_every_rule_says_what_it_needs() -> None:
+    from snakemake.api import SnakemakeApi
+    from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
+
+    with SnakemakeApi(OutputSettings(dryrun=True)) as api:
+        workflow = api.workflow(
+            ResourceSettings(cores=1),
+            config_settings=ConfigSettings(configfiles=[REPOSITORY / "config/config.yaml"]),
+            snakefile=REPOSITORY / "workflow/Snakefile",
+        )._workflow
+        rules = [rule for rule in workflow.rules if rule.output]
+        assert len(rules) == 14
+        for rule in rules:
+            assert rule.log, rule.name
+            assert rule.benchmark, rule.name
+            assert rule.message, rule.name
+            assert {"_cores", "mem_mb", "runtime"} <= set(rule.resources), rule.name

@@ -1,0 +1,138 @@
+# The checked config, the paths of everything that is made, and the small functions that rules use.
+import os
+import shlex
+import sys
+
+import yaml
+from snakemake.utils import validate
+
+from vatrack.config import Backbone, Config, Method, parse_config
+from vatrack.data.sailvos import list_videos
+from vatrack.data.synthetic import video_names
+from vatrack.errors import InputError
+from vatrack.files import write_text
+
+
+def stop(message):
+    """Ends with one message. (Snakemake would show an exception with the lines of code it came from.)"""
+    sys.exit(f"error: {message}")
+
+
+def checked_config():
+    """The typed config, its plain values, and the resolved config of every run; bad values end here, in one message."""
+    try:
+        checked = parse_config(config, "config", Config)
+        runs = {
+            (method, backbone): checked.for_run(method, backbone)
+            for method in checked.methods
+            for backbone in checked.backbones
+        }
+    except InputError as error:
+        stop(error)
+    plain = checked.model_dump(mode="json")
+    validate(plain, "../schemas/config.schema.json", set_default=False)
+    return checked, plain, runs
+
+
+CONFIG, PLAIN, RUNS = checked_config()
+DATASET = CONFIG.dataset
+R = f"{CONFIG.results}/{DATASET.name}"
+RUN = f"{R}/runs/{{method}}__{{backbone}}"
+CONFIG_FILE = f"{R}/config.yaml"
+FORMS = [
+    "visible.json",
+    "amodal.json",
+    "joint.json",
+    "joint-2bbox.json",
+    "video_amodal.json",
+    "video_visible.json",
+]
+FIGURES = ["losses", "learning_rate", "validation"]
+TABLES = [f"{evaluation}_{masks}" for evaluation in ("image", "video") for masks in ("amodal", "visible")]
+
+# The miniature set is a folder that the workflow makes. Of a real download only the annotation files tell that it is newer:
+# nobody wants days of work repeated for a note laid beside the videos.
+RAW = ancient(str(DATASET.raw)) if DATASET.raw else f"{R}/raw"
+TRAIN_JSON = str(DATASET.train_json or f"{DATASET.raw or RAW}/train.json")
+VALID_JSON = str(DATASET.valid_json or f"{DATASET.raw or RAW}/valid.json")
+OFFICIAL = [file for file in (TRAIN_JSON, VALID_JSON) if not file.startswith(f"{R}/raw/")]
+
+# Files that the config names; a missing one is reported before anything runs.
+CUTS = [] if DATASET.clips.structure in ("detect", "whole") else [str(DATASET.clips.structure)]
+WEIGHTS = [str(file) for file in (CONFIG.training.initial_checkpoint, CONFIG.training.backbone_weights) if file]
+
+# A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a core here, to wait for it.
+HERE = CONFIG.launcher.cluster != "slurm"
+TRAIN_THREADS = CONFIG.launcher.cpus if HERE else 1
+TRAIN_MEMORY = round(CONFIG.launcher.memory_gb * 1000) if HERE else 1000
+TRAIN_GPUS = CONFIG.launcher.gpus if HERE else 0
+PREDICT_GPUS = min(1, CONFIG.launcher.gpus)
+
+
+def videos():
+    """The names of the raw video folders."""
+    if not DATASET.raw:
+        return sum(video_names(DATASET.synthetic).values(), [])
+    try:
+        return list_videos(DATASET.raw)
+    except InputError as error:
+        stop(f"dataset.raw: {error}")
+
+
+# Content changes are only measured where they decide about the cuts.
+VIDEOS = videos()
+SCORES = [f"{R}/cuts/scores/{video}.json" for video in VIDEOS if DATASET.clips.structure == "detect"]
+SCORES_OPTION = f"--scores {shlex.quote(f'{R}/cuts/scores')}" if SCORES else ""
+
+
+def settings(*keys):
+    """The part of the config that something depends on. When these values change, it is made again, and nothing else."""
+    found = {}
+    for key in keys:
+        value = PLAIN
+        for part in key.split("."):
+            value = value[part]
+        found[key] = value
+    return found
+
+
+def official_json(wildcards):
+    """The official annotation file of a subset."""
+    return {"train": TRAIN_JSON, "valid": VALID_JSON}[wildcards.subset]
+
+
+def training_settings(wildcards):
+    """`settings` of one run: a value for another method or backbone does not touch it."""
+    run = RUNS[Method(wildcards.method), Backbone(wildcards.backbone)]
+    return run.model_dump(mode="json", include={"seed", "model", "training"})
+
+
+def per_run(pattern):
+    """The pattern for every run of the config, method by method."""
+    return [pattern.format(method=method, backbone=backbone) for method, backbone in RUNS]
+
+
+# What the report shows, and the options that name all runs on one command line.
+RESULTS = [
+    f"{R}/tables/tables.html",
+    *(f"{R}/tables/{table}.{suffix}" for table in TABLES for suffix in ("csv", "md", "tex")),
+    *(f"{R}/figures/{figure}.svg" for figure in FIGURES),
+    *per_run(f"{RUN}/overlay.png"),
+]
+TABLE_ROWS = " ".join(
+    map(
+        shlex.quote,
+        per_run(f"--run={{method}}/{{backbone}}={RUN}/metrics.json") + per_run(f"--log-run={RUN}"),
+    )
+)
+FIGURE_RUNS = " ".join(map(shlex.quote, per_run(f"--run={RUN}")))
+
+
+def write_config():
+    """Writes the config with all defaults filled in, for the commands of the rules."""
+    write_text(CONFIG_FILE, yaml.safe_dump(PLAIN, sort_keys=False))
+
+
+# The commands must be those of the Python that runs Snakemake, also on a cluster's nodes, except inside a conda environment.
+if "conda" not in map(str, workflow.deployment_settings.deployment_method):
+    shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")

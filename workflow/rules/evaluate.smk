@@ -1,0 +1,60 @@
+# The best checkpoint -> predictions -> metrics.
+
+
+rule predict:
+    input:
+        checkpoint=rules.select.output.checkpoint,
+        ground_truth=f"{R}/annotations/valid/joint.json",
+        images=rules.clips.output,
+    output:
+        f"{RUN}/predictions.jsonl.gz",
+    log:
+        f"{R}/logs/predict/{{method}}__{{backbone}}.log",
+    benchmark:
+        f"{R}/benchmarks/predict/{{method}}__{{backbone}}.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        gpu=PREDICT_GPUS,
+        runtime=240,
+    params:
+        config=CONFIG_FILE,
+        settings=settings("inference"),
+    message:
+        "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
+    shell:
+        "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
+        " --backbone {wildcards.backbone} --ground-truth {input.ground_truth:q} --images {input.images:q}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule evaluate:
+    input:
+        predictions=rules.predict.output,
+        ground_truth=f"{R}/annotations/valid/joint.json",
+        amodal=f"{R}/annotations/valid/video_amodal.json",
+        visible=f"{R}/annotations/valid/video_visible.json",
+    output:
+        f"{RUN}/metrics.json",
+    log:
+        f"{R}/logs/evaluate/{{method}}__{{backbone}}.log",
+    benchmark:
+        f"{R}/benchmarks/evaluate/{{method}}__{{backbone}}.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        config=CONFIG_FILE,
+        run=subpath(output[0], parent=True),
+        settings=settings("evaluation"),
+    message:
+        "evaluating {wildcards.method} with {wildcards.backbone}"
+    shell:
+        "vatrack evaluate --config {params.config:q} --ground-truth {input.ground_truth:q}"
+        " --predictions {input.predictions:q} --video-ground-truth-amodal {input.amodal:q}"
+        " --video-ground-truth-visible {input.visible:q} --run {params.run:q} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,114 @@
+# Metrics of all runs -> tables, curves, overlays -> one HTML report.
+
+
+localrules:
+    report,
+
+
+rule tables:
+    input:
+        per_run(f"{RUN}/metrics.json"),
+    output:
+        report(f"{R}/tables/tables.html", caption="../report/tables.rst", category="Tables"),
+        report(expand(f"{R}/tables/{{table}}.csv", table=TABLES), caption="../report/tables.rst", category="Tables"),
+        expand(f"{R}/tables/{{table}}.{{suffix}}", table=TABLES, suffix=["md", "tex"]),
+    log:
+        f"{R}/logs/tables.log",
+    benchmark:
+        f"{R}/benchmarks/tables.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        rows=TABLE_ROWS,
+        out=subpath(output[0], parent=True),
+    message:
+        "writing the four tables"
+    shell:
+        "vatrack tables {params.rows} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule figures:
+    input:
+        per_run(f"{RUN}/training.json"),
+    output:
+        report(
+            expand(f"{R}/figures/{{figure}}.svg", figure=FIGURES),
+            caption="../report/figures.rst",
+            category="Curves",
+        ),
+    log:
+        f"{R}/logs/figures.log",
+    benchmark:
+        f"{R}/benchmarks/figures.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        runs=FIGURE_RUNS,
+        out=subpath(output[0], parent=True),
+    message:
+        "drawing the curves of the trainings"
+    shell:
+        "vatrack figures {params.runs} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule overlay:
+    input:
+        predictions=rules.predict.output,
+        ground_truth=f"{R}/annotations/valid/joint.json",
+        images=rules.clips.output,
+    output:
+        report(
+            f"{RUN}/overlay.png",
+            caption="../report/overlay.rst",
+            category="Overlays",
+            labels={"method": "{method}", "backbone": "{backbone}"},
+        ),
+    log:
+        f"{R}/logs/overlay/{{method}}__{{backbone}}.log",
+    benchmark:
+        f"{R}/benchmarks/overlay/{{method}}__{{backbone}}.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    message:
+        "drawing predictions of {wildcards.method} with {wildcards.backbone} beside the ground truth"
+    shell:
+        "vatrack overlay --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
+        " --images {input.images:q} --out {output:q} > {log:q} 2>&1"
+
+
+# Snakemake's own report: a second, read-only Snakemake collects what the rules above made (target `results`).
+rule report:
+    input:
+        RESULTS,
+    output:
+        f"{R}/report.html",
+    log:
+        f"{R}/logs/report.log",
+    benchmark:
+        f"{R}/benchmarks/report.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        config=CONFIG_FILE,
+        snakefile=workflow.main_snakefile,
+    message:
+        "writing the report"
+    shell:
+        "snakemake results --snakefile {params.snakefile:q} --configfile {params.config:q} --workflow-profile none"
+        " --report {output:q} > {log:q} 2>&1"
