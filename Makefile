@@ -29,7 +29,7 @@ show:
 	@echo "report: results/mini/report.html"
 
 test: setup ## all tests, with coverage
-	OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadgroup --cov=vatrack --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
 
 lint: setup ## style, types, workflow
 	ruff check .
@@ -42,5 +42,5 @@ schema: setup ## write the config's JSON schema and docs/config.md anew (after a
 	vatrack config --schema --out workflow/schemas/config.schema.json
 	vatrack config --reference --out docs/config.md
 
-clean-results: ## remove everything that the miniature set made
+clean-results: ## remove what the miniature set made, but for its entries in MLflow
 	rm -rf results/mini

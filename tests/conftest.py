@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,25 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: TinyData) -> t
     run = tiny_config(out).for_run(Method.VATRACK_2BBOX, Backbone.RESNET18)
     train(run, tiny_data.annotations, tiny_data.images, out)
     return run, out
+
+
+# The whole workflow: it takes longest and goes first.
+END_TO_END = "tests/workflow/test_end_to_end.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How `pytest -n` shares tests out: a file stays together, because its tests share what is slow to make; a golden case
+    is independent. (xdist's own marker for groups has no effect with pytest 9.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith("tests/parity/") else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False  # in the order of the collection, not by number of tests
+    return Scheduling(config, log)

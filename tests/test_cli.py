@@ -87,6 +87,26 @@ def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
     assert errors.startswith("vatrack: error: none: ")
 
 
+def test_synth_options_win_over_the_config(vatrack, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    size = ("--width", 64, "--height", 40, "--frames", 16, "--train-videos", 2, "--valid-videos", 1, "--objects", 1)
+    assert vatrack("synth", *size, "--seed", 3, "--out", raw)[0] == 0
+    assert len(json.loads((raw / "train.json").read_text())["videos"]) == 2
+    assert len(list((raw / "mini_train_001" / "images").iterdir())) == 16
+    code, _, errors = vatrack("synth", "--frames", 3, "--out", tmp_path / "other")
+    assert code == 2
+    assert "frames" in errors
+
+
+def test_a_failing_disk_is_one_line_and_code_1(vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli, "write_text", full)
+    code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
+    assert (code, errors) == (1, "vatrack: error: [Errno 28] No space left on device\n")
+
+
 def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
     metrics, out = tmp_path / "metrics.json", tmp_path / "tables"
     metrics.write_text('{"image/amodal/AP": 12.25}')

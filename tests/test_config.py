@@ -144,5 +144,20 @@ def test_the_reference_lists_every_key() -> None:
     assert len(wanted) > 80
     for key in wanted:
         assert text.count(f"| `{key}` |") == 1, key
+    assert "|  |" not in text, "a key without a meaning: give its field in vatrack/config.py a description"
     assert "| `model.frozen_stages` | integer from 0 to 4 | `1` |" in text
     assert "| `training.optimizer.clip_norm` | number > 0 or `null` | `null` |" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"training": {"batch_size": 0}}, "training.batch_size"),
+        ({"training": {"optimizer": {"learning_rate": -1}}}, "training.optimizer.learning_rate"),
+        ({"training": {"image_scale": [0, 200]}}, "training.image_scale"),
+        ({"training": {"epochs": 2, "validate_from": 3}}, "validate_from = 3 is after the last of epochs = 2"),
+    ],
+)
+def test_values_that_could_only_fail_later_are_refused(values: dict, place: str) -> None:
+    with pytest.raises(InputError, match=place):
+        parse_config(values, "config", Config)

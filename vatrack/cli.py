@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.config import Backbone, Config, Method, json_schema, load_config, parse_config
+from vatrack.config import Backbone, Config, Method, SyntheticConfig, json_schema, load_config, parse_config
 from vatrack.errors import InputError
 from vatrack.files import write_json, write_text
 
@@ -63,12 +63,27 @@ def config(
 
 
 @app.command()
-def synth(config: ConfigFile, out: Out, processes: Annotated[int, typer.Option(help="Videos rendered at a time.")] = 1) -> None:
-    """Render the miniature set in SAIL-VOS's own raw layout."""
+def synth(
+    out: Out,
+    source: Annotated[Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")] = None,
+    train_videos: Annotated[int | None, typer.Option(help="Videos in train.json.")] = None,
+    valid_videos: Annotated[int | None, typer.Option(help="Videos in valid.json.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Raw frames per video.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    objects: Annotated[int | None, typer.Option(help="Objects per shot, on average.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
+    processes: Annotated[int, typer.Option(help="Videos rendered at a time.")] = 1,
+) -> None:
+    """Render the miniature set in SAIL-VOS's own raw layout; options win over the config."""
     from vatrack.data.synthetic import render
 
-    settings = load_config(config)
-    typer.echo(render(out, settings.dataset.synthetic, settings.seed, processes))
+    chosen = load_config(source) if source else Config()
+    given = {"train_videos": train_videos, "valid_videos": valid_videos, "frames": frames}
+    given |= {"width": width, "height": height, "objects": objects}
+    values = chosen.dataset.synthetic.model_dump() | {key: value for key, value in given.items() if value is not None}
+    settings = parse_config(values, "vatrack synth", SyntheticConfig)
+    typer.echo(render(out, settings, chosen.seed if seed is None else seed, processes))
 
 
 @app.command()
@@ -118,7 +133,7 @@ def clips(
     out: Out,
 ) -> None:
     """Build the clip tree; the raw frames are linked or copied, never changed."""
-    from vatrack.data.cuts import build_clip_tree
+    from vatrack.data.clips import build_clip_tree
 
     typer.echo(build_clip_tree(raw, structure, out, load_config(config).dataset.clips.mode))
 
@@ -268,6 +283,9 @@ def main() -> None:
     except InputError as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # a full disk, a missing permission: nothing that a traceback would explain
+        print(f"vatrack: error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

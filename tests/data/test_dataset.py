@@ -177,3 +177,11 @@ def test_frame_of_another_size_than_annotated_is_an_error(tmp_path: Path) -> Non
     assert cv2.imwrite(str(tmp_path / frames[0].file_name), np.zeros((20, 20, 3), np.uint8))
     with pytest.raises(InputError, match=r"000000\.bmp: 20x20 pixels.*64x48"):
         FrameDataset(frames, tmp_path, (64, 48))[0]
+
+
+def test_a_training_frame_of_another_size_is_an_error_too(tmp_path: Path) -> None:
+    dataset = _pairs(tmp_path, [_annotation(i, i, 1) for i in range(8)])
+    for path in tmp_path.rglob("*.bmp"):
+        assert cv2.imwrite(str(path), np.zeros((24, 32, 3), np.uint8))
+    with pytest.raises(InputError, match="32x24 pixels"):
+        dataset[0]

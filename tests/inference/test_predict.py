@@ -45,7 +45,8 @@ def test_every_line_is_a_whole_prediction(predictions: Path, tiny_data: TinyData
             assert box[0] + box[2] <= image["width"] + 1e-3
         for kind in ("amodal", "visible"):
             assert line[kind]["size"] == [image["height"], image["width"]]
-            assert rle_tools.area(line[kind]) >= 0
+            *_, width, height = line["bbox" if kind == "amodal" else "bbox_visible"]
+            assert rle_tools.area(line[kind]) <= (width + 1) * (height + 1), "a mask lies inside its box"
         key = (image["video_id"], line["track_id"], line["image_id"])
         assert key not in seen
         seen.add(key)

@@ -71,16 +71,20 @@ def test_cut_off_foreign_and_missing_files(saved: Path, tmp_path: Path) -> None:
 
 
 class _Harmful:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
     def __reduce__(self) -> tuple:
-        return (Path.touch, (Path("/tmp/vatrack-must-not-exist"),))
+        return (Path.touch, (self.target,))
 
 
 def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
+    target = tmp_path / "must-not-exist"
     path = tmp_path / "harmful.pt"
-    path.write_bytes(pickle.dumps(_Harmful()))
+    path.write_bytes(pickle.dumps(_Harmful(target)))
     with pytest.raises(InputError, match="not a readable checkpoint"):
         load(path)
-    torch.save({"format": "vatrack-checkpoint-1", "model": _Harmful()}, path)
+    torch.save({"format": "vatrack-checkpoint-1", "model": _Harmful(target)}, path)
     with pytest.raises(InputError, match="not a readable checkpoint"):
         load(path)
-    assert not Path("/tmp/vatrack-must-not-exist").exists()
+    assert not target.exists()

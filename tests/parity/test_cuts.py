@@ -10,7 +10,8 @@ import pytest
 from tests.golden import Case, cases
 from vatrack.config import ClipsConfig
 from vatrack.data.annotations import annotate_clips
-from vatrack.data.cuts import build_clip_tree, score_video_file, write_structure
+from vatrack.data.clips import build_clip_tree
+from vatrack.data.cuts import score_video_file, write_structure
 from vatrack.data.sailvos import build_index, read_official
 from vatrack.files import read_json, write_json
 

@@ -131,3 +131,34 @@ def test_a_broken_frame_ends_the_training_with_its_name(tiny_data: TinyData, tmp
 def test_a_broken_frame_in_a_worker_is_still_bad_input(tiny_data: TinyData, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.bmp"):
         train(_run(tmp_path, workers=1), tiny_data.annotations, tmp_path / "nowhere", tmp_path / "run")
+
+
+def test_leftovers_of_an_earlier_training_are_no_candidates(tiny_data: TinyData, tmp_path: Path) -> None:
+    for name in ("checkpoints/epoch_01.pt", "validation/epoch_01.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("{}")
+    train(_run(tmp_path), tiny_data.annotations, tiny_data.images, tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch_02.pt"]
+    assert [path.name for path in (tmp_path / "validation").iterdir()] == ["epoch_02.json"]
+
+
+def test_a_training_starts_from_the_weights_that_the_config_names(
+    tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = small_network(Method.VATRACK, seed=11).state_dict()
+    torch.save({"state_dict": start}, tmp_path / "start.pth")
+    frozen = {"name": "sgd", "learning_rate": 1e-12}
+    run = _run(tmp_path, epochs=1, validate_from=1, initial_checkpoint=tmp_path / "start.pth", optimizer=frozen)
+    train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
+    assert f"start.pth: {len(start)} entries copied" in capsys.readouterr().out
+    weights = load(tmp_path / "run" / "checkpoints" / "epoch_01.pt").weights
+    for name, value in start.items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-6)
+
+
+def test_backbone_weights_of_another_kind_end_the_training_at_once(tiny_data: TinyData, tmp_path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
+    run = _run(tmp_path, backbone_weights=tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"other\.pth: not the weights of this backbone"):
+        train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +120,17 @@ def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
     default.parent.mkdir()
     default.write_text("no_such_key: 1\n")
     assert Workflow(tmp_path, {"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}}).plan()["cut_scores"] == 2
+
+
+def test_the_slurm_profile_is_accepted(tmp_path: Path) -> None:
+    """As a person calls it, from the repository's folder."""
+    overrides = f'dataset={{"raw": "{raw_tree(tmp_path / "raw")}"}}'
+    command = [sys.executable, "-m", "snakemake", "-n", "--profile", "profiles/slurm", "--nolock"]
+    command += ["--configfile", "config/sailvos.yaml", "--config", overrides, f"results={tmp_path / 'results'}"]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"Using profiles? .*profiles/slurm", ended.stderr)
+    assert re.search(r"train +8\n", ended.stdout + ended.stderr)
 
 
 def test_schema_and_reference_are_up_to_date() -> None:

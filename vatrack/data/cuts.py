@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.config import ClipsConfig
-from vatrack.data.clips import build_clip_tree, read_structure, source_video, usable_clips
+from vatrack.data.clips import read_structure, source_video, usable_clips
 from vatrack.data.sailvos import CLIP_MARK, list_videos, read_image, read_index, safe_name
 from vatrack.devices import progress
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
-
-__all__ = ["build_clip_tree", "content_score", "content_scores", "find_cuts", "score_video_file", "write_structure"]
 
 # A cut needs more than this many frames after it (spec 1.3).
 FRAMES_AFTER_CUT = 5

@@ -74,6 +74,22 @@ def match_indices(instances: npt.NDArray[np.int64], others: npt.NDArray[np.int64
     return np.array([positions.get(instance, -1) for instance in instances.tolist()], np.int64)
 
 
+def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:
+    """The BGR picture of a frame.
+
+    Raises:
+        InputError: it is missing, damaged, or not of the annotated size (its masks would lie elsewhere).
+    """
+    path = images / frame.file_name
+    picture = read_image(path)
+    if picture.shape[:2] != (frame.height, frame.width):
+        raise InputError(
+            f"{path}: {picture.shape[1]}x{picture.shape[0]} pixels, but its annotation says {frame.width}x{frame.height}; "
+            "use the original frame"
+        )
+    return picture
+
+
 def prepare(
     picture: npt.NDArray[np.uint8],
     frame: Frame,
@@ -163,7 +179,7 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         ref_matches = match_indices(ref_objects.instances, key_objects.instances)
         flip = bool(generator.random() < self.flip)
         samples = (
-            prepare(read_image(self.images / frame.file_name), frame, objects, matches, self.limits, flip)
+            prepare(read_frame(self.images, frame), frame, objects, matches, self.limits, flip)
             for frame, objects, matches in ((key, key_objects, key_matches), (ref, ref_objects, ref_matches))
         )
         return next(samples), next(samples)
@@ -257,10 +273,4 @@ class FrameDataset(Dataset[InputFrame]):
 
     def __getitem__(self, index: int) -> InputFrame:
         frame = self.frames[index]
-        picture = read_image(self.images / frame.file_name)
-        if picture.shape[:2] != (frame.height, frame.width):
-            raise InputError(
-                f"{self.images / frame.file_name}: {picture.shape[1]}x{picture.shape[0]} pixels, "
-                f"but its annotation says {frame.width}x{frame.height}"
-            )
-        return to_input(picture, frame, self.limits)
+        return to_input(read_frame(self.images, frame), frame, self.limits)

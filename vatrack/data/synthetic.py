@@ -80,7 +80,6 @@ def _run(jobs: list[tuple[Any, ...]], processes: int) -> Iterator[dict[str, Any]
 
 def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int]) -> dict[str, Any]:
     """Writes the files of one video; returns what the official JSON says about it, still without ids of the subset."""
-    import cv2
     import numpy as np
 
     from vatrack.data.sailvos import FRAMES_AFTER, FRAMES_BEFORE
@@ -99,16 +98,23 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int]) -> dict
 
     frames = []
     for index, frame in enumerate(draw_frames(plan, settings.width, settings.height)):
-        cv2.imwrite(str(video / "images" / f"{index:06d}.bmp"), frame.picture)
+        _write_picture(video / "images" / f"{index:06d}.bmp", frame.picture)
         np.save(video / "visible" / f"{index:06d}.npy", frame.ids)
         for item in frame.objects:
             mask = np.zeros(frame.ids.shape, np.uint8)
             mask[item.window] = 255 * item.mask.view(np.uint8)
-            path = _mask_folder(video, item.plan) / f"{index:06d}.png"
-            cv2.imwrite(str(path), mask)
+            _write_picture(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
         if FRAMES_BEFORE <= index < settings.frames - FRAMES_AFTER:
             frames.append({"file": f"{index:06d}.bmp", "frame_id": index - FRAMES_BEFORE, "objects": _annotate(frame)})
     return {"frames": frames, "objects": len(plan.objects), "width": settings.width, "height": settings.height}
+
+
+def _write_picture(path: Path, picture: Any) -> None:
+    """OpenCV tells a failure, a full disk for example, by its result only."""
+    import cv2
+
+    if not cv2.imwrite(str(path), picture):
+        raise OSError(f"{path}: the picture could not be written; is the disk full?")
 
 
 def _annotate(frame: Frame) -> list[dict[str, Any]]:

@@ -237,8 +237,8 @@ def _add(run: Path, send: Callable[[Any, str], Any]) -> None:
     record = Path(run) / RECORD
     if not record.exists():
         return
-    known = read_json(record)
     try:
+        known = read_json(record)
         client = _client(known["tracking_uri"])
         _patient(send, client, known["run_id"])
     except Exception as error:

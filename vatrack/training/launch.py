@@ -53,8 +53,12 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
 
 
 def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
+    import torch
+
     from vatrack.training.loop import train
 
+    # What waits for this job may itself run with one core and hand its OMP_NUM_THREADS on.
+    torch.set_num_threads(run.launcher.cpus)
     return train(run, annotations, images, out)
 
 
@@ -81,11 +85,18 @@ def run_in_job(
     """
     import submitit
 
-    executor = submitit.AutoExecutor(folder=folder.resolve(), cluster=launcher.cluster)
+    try:
+        executor = submitit.AutoExecutor(folder=folder.resolve(), cluster=launcher.cluster)
+    except RuntimeError as error:
+        raise InputError(f"config: launcher.cluster is {launcher.cluster}, but it cannot be used here: {error}") from None
     executor.update_parameters(**executor_parameters(launcher, name))
     shown = stream or sys.stdout
     with _stop_signals():
-        job = executor.submit(_call, function, arguments)
+        try:
+            job = executor.submit(_call, function, arguments)
+        except submitit.core.utils.FailedJobError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(f"config: {launcher.cluster} refused the job; check the launcher section: {reason}") from None
         print(f"job {job.job_id} ({launcher.cluster}); logs in {folder}", file=shown, flush=True)
         try:
             _wait(job, shown)

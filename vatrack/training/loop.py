@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from vatrack.files import read_json, write_json, write_text
 from vatrack.inference.predict import predict_clips
 from vatrack.models.checkpoint import save
 from vatrack.models.detector import Detector, build
+from vatrack.models.pretrained import load_backbone, load_initial
 from vatrack.training.environment import describe_environment
 from vatrack.training.experiment_log import ExperimentLog
 from vatrack.training.schedule import learning_rate
@@ -58,11 +60,15 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     assert isinstance(settings.batch_size, int), "resolved by Config.for_run"
     batches = EpochBatches(dataset, settings.batch_size, run.seed)
     model = build(run.method, run.model, run.backbone)
+    load_start(model, run)
     model.to(device)
     if settings.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, run)
     out.mkdir(parents=True, exist_ok=True)
+    # What an earlier training left must not be chosen as this one's best.
+    for leftover in ("checkpoints", "validation"):
+        shutil.rmtree(out / leftover, ignore_errors=True)
     write_text(out / "config.yaml", yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False))
     write_json(out / "environment.json", describe_environment(device), indent=2)
     start = time.monotonic()
@@ -88,6 +94,14 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         indent=2,
     )
     return f"{out}: {settings.epochs} epochs, {iteration} iterations in {seconds / 60:.1f} min on {device}"
+
+
+def load_start(model: Detector, run: RunConfig) -> None:
+    """Takes initial weights from the files that the config names, and says what went where."""
+    if run.training.backbone_weights:
+        print(f"{run.training.backbone_weights}: {load_backbone(model.backbone, run.training.backbone_weights)}", flush=True)
+    if run.training.initial_checkpoint:
+        print(f"{run.training.initial_checkpoint}: {load_initial(model, run.training.initial_checkpoint)}", flush=True)
 
 
 def step(
@@ -147,7 +161,8 @@ def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
     if settings.name == "sgd":
         return torch.optim.SGD(parameters, _base_rate(run), momentum=settings.momentum, weight_decay=settings.weight_decay)
-    return torch.optim.AdamW(parameters, _base_rate(run), weight_decay=settings.weight_decay)
+    # One pass over the weights; the plain form takes several, which is felt on a CPU.
+    return torch.optim.AdamW(parameters, _base_rate(run), weight_decay=settings.weight_decay, fused=True)
 
 
 def _base_rate(run: RunConfig) -> float:

@@ -29,8 +29,8 @@ def checked_config():
         }
     except InputError as error:
         stop(error)
+    validate(config, "../schemas/config.schema.json", set_default=False)
     plain = checked.model_dump(mode="json")
-    validate(plain, "../schemas/config.schema.json", set_default=False)
     return checked, plain, runs
 
 
@@ -102,9 +102,12 @@ def official_json(wildcards):
 
 
 def training_settings(wildcards):
-    """`settings` of one run: a value for another method or backbone does not touch it."""
+    """`settings` of one run: a value for another method or backbone does not touch it, nor how the work is done or logged."""
     run = RUNS[Method(wildcards.method), Backbone(wildcards.backbone)]
-    return run.model_dump(mode="json", include={"seed", "model", "training"})
+    chosen = run.model_dump(mode="json", include={"seed", "model", "training"})
+    for key in ("workers", "device", "log_every"):
+        del chosen["training"][key]
+    return chosen
 
 
 def per_run(pattern):
