@@ -87,15 +87,15 @@ def run_in_job(
 
     try:
         executor = submitit.AutoExecutor(folder=folder.resolve(), cluster=launcher.cluster)
-    except RuntimeError as error:
-        raise InputError(f"config: launcher.cluster is {launcher.cluster}, but it cannot be used here: {error}") from None
+    except RuntimeError as problem:
+        raise InputError(f"config: launcher.cluster is {launcher.cluster}, but it cannot be used here: {problem}") from None
     executor.update_parameters(**executor_parameters(launcher, name))
     shown = stream or sys.stdout
     with _stop_signals():
         try:
             job = executor.submit(_call, function, arguments)
-        except submitit.core.utils.FailedJobError as error:
-            reason = str(error).strip().splitlines()[-1]
+        except submitit.core.utils.FailedJobError as problem:
+            reason = str(problem).strip().splitlines()[-1]
             raise InputError(f"config: {launcher.cluster} refused the job; check the launcher section: {reason}") from None
         print(f"job {job.job_id} ({launcher.cluster}); logs in {folder}", file=shown, flush=True)
         try:
