@@ -102,7 +102,7 @@ def test_a_failing_disk_is_one_line_and_code_1(vatrack, tmp_path: Path, monkeypa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli, "write_text", full)
+    monkeypatch.setattr(cli, "write_yaml", full)
     code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
     assert (code, errors) == (1, "vatrack: error: [Errno 28] No space left on device\n")
 

@@ -14,7 +14,7 @@ import typer
 
 from vatrack.config import Backbone, Config, Method, SyntheticConfig, json_schema, load_config, parse_config
 from vatrack.errors import InputError
-from vatrack.files import write_json, write_text
+from vatrack.files import write_json, write_text, write_yaml
 
 app = typer.Typer(
     name="vatrack",
@@ -41,8 +41,6 @@ def config(
     reference: Annotated[bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")] = False,
 ) -> None:
     """Check a config and write it with all defaults filled in."""
-    import yaml
-
     if schema:
         write_json(out, json_schema(), indent=2)
     elif reference:
@@ -58,7 +56,7 @@ def config(
             except json.JSONDecodeError as error:
                 raise InputError(f"--json: not valid JSON ({error})") from None
             checked = parse_config(plain, "--json", Config)
-        write_text(out, yaml.safe_dump(checked.model_dump(mode="json"), sort_keys=False))
+        write_yaml(out, checked.model_dump(mode="json"))
     typer.echo(f"wrote {out}")
 
 
@@ -214,7 +212,9 @@ def evaluate(
     video_ground_truth_amodal: Annotated[Path | None, typer.Option()] = None,
     video_ground_truth_visible: Annotated[Path | None, typer.Option()] = None,
     config: Annotated[Path | None, typer.Option("--config", help="For the protocol switches.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Run's folder; its MLflow entry gets the metrics.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run's folder; it keeps the switches, its MLflow entry gets the metrics.")
+    ] = None,
     legacy: Annotated[bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")] = False,
 ) -> None:
     """Compute image, video and tracking metrics."""
@@ -228,6 +228,7 @@ def evaluate(
     if run:
         from vatrack.training.experiment_log import log_evaluation
 
+        write_yaml(run / "evaluation.yaml", switches.model_dump(mode="json"))
         log_evaluation(run, out)
 
 

@@ -127,6 +127,11 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_yaml(path: Path | str, value: Any) -> None:
+    """Writes plain values as YAML in their own order, whole or not at all."""
+    write_text(path, yaml.safe_dump(value, sort_keys=False))
+
+
 def read_yaml(path: Path | str) -> Any:
     """Parses a YAML file.
 

@@ -12,10 +12,10 @@ import pytest
 from pycocotools import mask as rle_tools
 
 from tests.conftest import TinyData
-from vatrack.config import EvaluationConfig, RunConfig
+from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
 from vatrack.errors import InputError
 from vatrack.evaluation.evaluate import evaluate_files
-from vatrack.files import read_json
+from vatrack.files import read_json, read_yaml
 from vatrack.inference.predict import predict_files
 
 
@@ -82,3 +82,8 @@ def test_failure_leaves_no_file(tiny_run: tuple[RunConfig, Path], tiny_data: Tin
             out,
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_settings_lie_beside_the_predictions(predictions: Path, tiny_run: tuple[RunConfig, Path]) -> None:
+    run, _ = tiny_run
+    assert InferenceConfig.model_validate(read_yaml(predictions.with_name("inference.yaml"))) == run.inference

@@ -17,7 +17,7 @@ from vatrack.config import InferenceConfig, RunConfig
 from vatrack.data.dataset import FrameDataset, InputFrame
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.devices import choose_device, progress
-from vatrack.files import atomic_path, closing_gzip
+from vatrack.files import atomic_path, closing_gzip, write_yaml
 from vatrack.inference.paste import paste
 from vatrack.models.checkpoint import load, restore
 from vatrack.models.detector import Detector, build
@@ -116,11 +116,15 @@ def write_predictions(predictions: Iterable[dict[str, Any]], out: Path) -> int:
 
 
 def predict_files(run: RunConfig, checkpoint: Path, ground_truth: Path, images: Path, out: Path) -> str:
-    """Predicts all clips of an annotation file with a checkpoint of this run's method."""
+    """Predicts all clips of an annotation file with a checkpoint of this run's method.
+
+    The settings are left beside the predictions, in inference.yaml: they may be newer than those of the training.
+    """
     device = choose_device(run.training.device)
     model = build(run.method, run.model, run.backbone)
     restore(model, load(checkpoint), run, checkpoint)
     model.to(device)
     clips = AnnotationFile(ground_truth).clips
     count = write_predictions(predict_clips(model, run, clips, images, device, "predict"), out)
+    write_yaml(out.with_name("inference.yaml"), run.inference.model_dump(mode="json"))
     return f"{out}: {count} predictions for {sum(map(len, clips))} frames of {len(clips)} clips"

@@ -26,7 +26,7 @@ class Detector(nn.Module):
         self.neck = FeaturePyramid(self.backbone.channels, settings.fpn_channels)
         self.rpn_head = ProposalNetwork(settings.fpn_channels, settings.anchor_scale)
         self.roi_head = RegionHeads(settings, layout)
-        initialise(self, settings.initialisation)
+        initialise(self.backbone, self.neck, self.rpn_head, self.roi_head, settings.initialisation)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Normalised images (n, 3, H, W), H and W multiples of 32, to [P2..P6]."""

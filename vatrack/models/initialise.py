@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.box_head import BoxHead
 from vatrack.models.embedding_head import EmbeddingHead
 from vatrack.models.fpn import FeaturePyramid
 from vatrack.models.mask_head import MaskHead
+from vatrack.models.roi_heads import RegionHeads
 from vatrack.models.rpn import ProposalNetwork
 
-if TYPE_CHECKING:
-    from vatrack.models.detector import Detector
 
-
-def initialise(detector: Detector, mode: Literal["reference", "intended"]) -> None:
+def initialise(
+    trunk: ResidualTrunk,
+    pyramid: FeaturePyramid,
+    proposals: ProposalNetwork,
+    heads: RegionHeads,
+    mode: Literal["reference", "intended"],
+) -> None:
     """Draws all weights from torch's global generator.
 
     With "reference", the heads that the published code's shadowed initialiser never reaches keep torch's defaults: in
     the method with two masks the box head and the last two layers of both mask heads, in the method with two box heads
     the visible box head and the last two layers of the visible mask head.
     """
-    _trunk(detector.backbone)
-    _pyramid(detector.neck)
-    _proposals(detector.rpn_head)
-    heads = detector.roi_head
+    _trunk(trunk)
+    _pyramid(pyramid)
+    _proposals(proposals)
     layout = heads.layout
     joint = len(layout.masks) > 1
     two_boxes = len(layout.boxes) > 1

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,7 +21,7 @@ from vatrack.data.frames import AnnotationFile
 from vatrack.devices import choose_device
 from vatrack.errors import InputError
 from vatrack.evaluation.evaluate import evaluate
-from vatrack.files import read_json, write_json, write_text
+from vatrack.files import read_json, write_json, write_yaml
 from vatrack.inference.predict import predict_clips
 from vatrack.models.checkpoint import save
 from vatrack.models.detector import Detector, build
@@ -69,7 +68,7 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     # What an earlier training left must not be chosen as this one's best.
     for leftover in ("checkpoints", "validation"):
         shutil.rmtree(out / leftover, ignore_errors=True)
-    write_text(out / "config.yaml", yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False))
+    write_yaml(out / "config.yaml", run.model_dump(mode="json"))
     write_json(out / "environment.json", describe_environment(device), indent=2)
     start = time.monotonic()
     iteration = 0

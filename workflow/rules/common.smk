@@ -3,14 +3,13 @@ import os
 import shlex
 import sys
 
-import yaml
 from snakemake.utils import validate
 
 from vatrack.config import Backbone, Config, Method, parse_config
 from vatrack.data.sailvos import list_videos
 from vatrack.data.synthetic import video_names
 from vatrack.errors import InputError
-from vatrack.files import write_text
+from vatrack.files import write_yaml
 
 
 def stop(message):
@@ -133,7 +132,7 @@ FIGURE_RUNS = " ".join(map(shlex.quote, per_run(f"--run={RUN}")))
 
 def write_config():
     """Writes the config with all defaults filled in, for the commands of the rules."""
-    write_text(CONFIG_FILE, yaml.safe_dump(PLAIN, sort_keys=False))
+    write_yaml(CONFIG_FILE, PLAIN)
 
 
 # The commands must be those of the Python that runs Snakemake, also on a cluster's nodes, except inside a conda environment.
