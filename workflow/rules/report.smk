@@ -110,5 +110,5 @@ rule report:
     message:
         "writing the report"
     shell:
-        "SNAKEMAKE_PROFILE= snakemake results --snakefile {params.snakefile:q} --configfile {params.config:q} --workflow-profile none"
+        "env -u SNAKEMAKE_PROFILE snakemake results --snakefile {params.snakefile:q} --configfile {params.config:q} --workflow-profile none"
         " --report {output:q} > {log:q} 2>&1"
