@@ -56,7 +56,7 @@ def test_what_fits_of_another_detector_is_taken_and_the_rest_reported(tmp_path: 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     model = small_network(Method.QDTRACK)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="no such file of weights"):
         load_initial(model, tmp_path / "missing.pth")
     (tmp_path / "text.pth").write_text("weights")
     with pytest.raises(InputError, match="not a readable file of weights"):

@@ -28,6 +28,24 @@ class Checkpoint:
     weights: dict[str, Tensor]
 
 
+def read_torch_file(path: Path, what: str) -> Any:
+    """The plain values and tensors of a PyTorch file, on the CPU; nothing in it is executed.
+
+    Args:
+        what: how messages call such a file.
+
+    Raises:
+        InputError: the file is missing, cut off, or holds more than plain values and tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such {what}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable {what} ({reason}); it may be cut off or of another program") from None
+
+
 def save(path: Path, model: nn.Module, run: RunConfig, epoch: int) -> None:
     """Writes a checkpoint, whole or not at all; tensors are stored on the CPU."""
     content = {
@@ -48,13 +66,7 @@ def load(path: Path) -> Checkpoint:
     Raises:
         InputError: the file is missing, cut off, or not one of ours.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable checkpoint ({reason}); it may be cut off or of another program") from None
+    content = read_torch_file(path, "checkpoint")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a VATrack checkpoint (its format is not {FORMAT!r})")
     return Checkpoint(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from vatrack.errors import InputError
 from vatrack.models.backbone import ResidualTrunk
+from vatrack.models.checkpoint import read_torch_file
 
 CLASSIFIER = ("fc.weight", "fc.bias")
 
@@ -39,13 +39,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is missing, damaged, or holds something else.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file of weights")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable file of weights ({reason})") from None
+    content = read_torch_file(path, "file of weights")
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
