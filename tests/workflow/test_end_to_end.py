@@ -104,6 +104,7 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
         ({"inference": {"tracker": {"memo_frames": 5}}}, AFTER_PREDICTION),
         ({"selection": {"metric": "image/amodal/AP"}}, AFTER_PREDICTION | {"select": 1}),
         ({"training": {"epochs": 2}}, AFTER_TRAINING),
+        ({"training": {"epochs": "2"}}, AFTER_TRAINING),  # as --config 'training={epochs: 2}' arrives
         ({"training": {"workers": 1, "log_every": 5}}, {}),  # how it is done, not what
         ({"model": {"fpn_channels": 32}}, AFTER_TRAINING),
         ({"training": {"batch_size": {"resnet18": 4, "resnet50": 2}}}, {}),  # the same for this run

@@ -28,8 +28,9 @@ def checked_config():
         }
     except InputError as error:
         stop(error)
-    validate(config, "../schemas/config.schema.json", set_default=False)
     plain = checked.model_dump(mode="json")
+    # The typed values, because Snakemake hands nested ones of --config on as text. This also stops a schema that is out of date.
+    validate(plain, "../schemas/config.schema.json", set_default=False)
     return checked, plain, runs
 
 
