@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vatrack.errors import InputError
-from vatrack.files import atomic_directory, atomic_path, closing_gzip, open_text, read_json, read_yaml, write_json, write_text
+from vatrack.files import atomic_directory, atomic_path, create_text, open_text, read_json, read_yaml, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -93,7 +93,7 @@ def test_values_that_are_not_json_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_gzip_lines(tmp_path: Path) -> None:
-    with closing_gzip(tmp_path / "x.jsonl.gz") as stream:
+    with create_text(tmp_path / "x.jsonl.gz") as stream:
         stream.write("one\ntwo\n")
     with open_text(tmp_path / "x.jsonl.gz") as stream:
         assert list(stream) == ["one\n", "two\n"]

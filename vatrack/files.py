@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import shutil
@@ -33,10 +34,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        # mkstemp makes files that only the owner reads; results are shared as the umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _share(temporary, 0o666)
         os.replace(temporary, path)
     finally:
         with suppress(FileNotFoundError):
@@ -51,9 +49,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
+        _share(temporary, 0o777)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
             os.replace(path, old / path.name)
@@ -65,17 +61,33 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def open_text(path: Path | str, mode: str = "r") -> IO[str]:
-    """Opens a UTF-8 text file, through gzip where the name ends in .gz (compressed without a time stamp)."""
-    path = Path(path)
-    if path.suffix == ".gz":
-        if "r" in mode:
-            return gzip.open(path, "rt", encoding="utf-8")
-        import io
+def _share(path: Path, mode: int) -> None:
+    """Temporary names are made for the owner only; results are shared as the umask says."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(mode & ~umask)
 
-        raw = gzip.GzipFile(filename="", fileobj=path.open("wb"), mode="wb", compresslevel=4, mtime=0)
-        return io.TextIOWrapper(raw, encoding="utf-8")
-    return path.open(mode, encoding="utf-8")
+
+def open_text(path: Path | str) -> IO[str]:
+    """Opens a UTF-8 text file for reading, through gzip where the name ends in .gz."""
+    path = Path(path)
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+
+
+@contextmanager
+def create_text(path: Path) -> Iterator[IO[str]]:
+    """Opens a UTF-8 text file for writing, through gzip (without a time stamp) where the name ends in .gz."""
+    if path.suffix != ".gz":
+        with path.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
+    # gzip leaves a file that it is handed open, so all three are closed here.
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=4, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8") as text,
+    ):
+        yield text
 
 
 def read_json(path: Path | str) -> Any:
@@ -103,22 +115,9 @@ def read_json(path: Path | str) -> Any:
 
 def write_json(path: Path | str, value: Any, *, indent: int | None = None) -> None:
     """Writes JSON (optionally .gz), whole or not at all; NaN and infinity are refused."""
-    with atomic_path(path) as temporary, closing_gzip(temporary) as stream:
+    with atomic_path(path) as temporary, create_text(temporary) as stream:
         json.dump(value, stream, indent=indent, allow_nan=False)
         stream.write("\n")
-
-
-@contextmanager
-def closing_gzip(path: Path) -> Iterator[IO[str]]:
-    """`open_text` for writing that also closes the file under the gzip stream."""
-    stream = open_text(path, "w")
-    raw = getattr(getattr(stream, "buffer", None), "fileobj", None)
-    try:
-        yield stream
-    finally:
-        stream.close()
-        if raw is not None:
-            raw.close()
 
 
 def write_text(path: Path | str, text: str) -> None:

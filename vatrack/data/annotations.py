@@ -15,7 +15,7 @@ from vatrack.data.clips import read_structure, source_video
 from vatrack.data.sailvos import CLIP_MARK, image_place, read_official, video_name
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.errors import InputError
-from vatrack.files import open_text
+from vatrack.files import create_text
 
 Json = dict[str, Any]
 
@@ -245,7 +245,7 @@ def _write_all(files: Iterable[tuple[str, Json]], out: Path) -> dict[str, int]:
 
 def _write_lists(path: Path, data: Json) -> None:
     """Writes an object of lists entry by entry: much faster than `json.dump`, and never the whole text in memory."""
-    with open_text(path, "w") as stream:
+    with create_text(path) as stream:
         for place, (key, items) in enumerate(data.items()):
             stream.write(("{" if place == 0 else ",\n") + json.dumps(key) + ": [")
             for number, item in enumerate(items):

@@ -17,7 +17,7 @@ from vatrack.config import InferenceConfig, RunConfig
 from vatrack.data.dataset import FrameDataset, InputFrame
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.devices import choose_device, progress
-from vatrack.files import atomic_path, closing_gzip, write_yaml
+from vatrack.files import atomic_path, create_text, write_yaml
 from vatrack.inference.paste import paste
 from vatrack.models.checkpoint import load, restore
 from vatrack.models.detector import Detector, build
@@ -108,7 +108,7 @@ def predict_clips(
 def write_predictions(predictions: Iterable[dict[str, Any]], out: Path) -> int:
     """Writes JSON Lines (gzip by name), whole or not at all; returns the number of lines."""
     count = 0
-    with atomic_path(out) as temporary, closing_gzip(temporary) as stream:
+    with atomic_path(out) as temporary, create_text(temporary) as stream:
         for prediction in predictions:
             stream.write(json.dumps(prediction, allow_nan=False) + "\n")
             count += 1
