@@ -38,7 +38,7 @@ lint: setup ## style, types, workflow
 	snakefmt --check workflow
 	snakemake --lint
 
-schema: setup ## write the config's JSON schema and docs/config.md anew (after a change of vatrack/config.py)
+schema: setup ## write the config's JSON schema and docs/config.md anew (after a change of vatrack/config/)
 	vatrack config --schema --out workflow/schemas/config.schema.json
 	vatrack config --reference --out docs/config.md
 

@@ -1,10 +1,16 @@
-"""Which device computes, and how long work shows its progress."""
+"""Which device computes, how work is spread over processes, and how long work shows its progress."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
@@ -15,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+S = TypeVar("S")
+R = TypeVar("R")
 LOG_SECONDS = 60.0
 
 
@@ -46,3 +54,62 @@ def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
             reported = now
             left = (now - start) / count * (total - count)
             print(f"{title}: {count} of {total}, about {left / 60:.0f} min left", file=sys.stderr, flush=True)
+
+
+def ordered_map(work: Callable[[T, S], R], items: Iterable[T], processes: int, shared: S) -> Iterator[R]:
+    """`work(item, shared)` for every item, in order, in so many processes; only a few items and results wait at a time.
+
+    With one process everything happens in this one.
+    """
+    if processes <= 1:
+        for item in items:
+            yield work(item, shared)
+        return
+    # Forking a process in which threads of libraries run can hang; a fresh interpreter cannot.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item, shared))
+                if len(waiting) > 2 * processes:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent is killed; otherwise it would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def byte_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """The same for work that is counted in bytes: yields a function to call, from any thread, with each further number."""
+    lock = threading.Lock()
+    start = reported = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done, reported
+        with lock:
+            done += count
+            bar.update(count)
+            now = time.monotonic()
+            if bar.disable and now - reported >= LOG_SECONDS:
+                reported = now
+                left = (now - start) / max(1, done) * max(0, total - done)
+                shown = f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, about {left / 60:.0f} min left"
+                print(f"{title}: {shown}", file=sys.stderr, flush=True)
+
+    with tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
+        yield advance

@@ -118,7 +118,7 @@ def test_flip_is_shared_by_image_boxes_and_masks(tmp_path: Path) -> None:
 def test_unusable_annotations_are_skipped(tmp_path: Path, change: dict[str, Any]) -> None:
     path = _write(tmp_path, [_annotation(0, 0, 1, **change), _annotation(1, 0, 2)])
     file = AnnotationFile(path)
-    assert file.objects(file.frames[0]).instances.tolist() == [2]
+    assert file.objects(0).instances.tolist() == [2]
 
 
 def test_two_boxes_are_read_and_both_are_checked(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_two_boxes_are_read_and_both_are_checked(tmp_path: Path) -> None:
     empty = [[10, 8, 20, 16], [10, 8, 0, 16]]
     path = _write(tmp_path, [_annotation(0, 0, 1, bbox=both), _annotation(1, 0, 2, bbox=empty)])
     file = AnnotationFile(path)
-    objects = file.objects(file.frames[0])
+    objects = file.objects(0)
     assert objects.instances.tolist() == [1]
     assert objects.boxes["amodal"].tolist() == [[10, 8, 30, 24]]
     assert objects.boxes["visible"].tolist() == [[10, 8, 22, 24]]
@@ -136,12 +136,12 @@ def test_unknown_category_names_the_annotation(tmp_path: Path) -> None:
     path = _write(tmp_path, [_annotation(5, 0, 1, category_id=25)])
     file = AnnotationFile(path)
     with pytest.raises(InputError, match="annotation 5 has category 25"):
-        file.objects(file.frames[0])
+        file.objects(0)
 
 
 def test_file_without_the_needed_lists_is_an_error(tmp_path: Path) -> None:
     write_json(tmp_path / "other.json", {"images": []})
-    with pytest.raises(InputError, match=r"other\.json.*videos"):
+    with pytest.raises(InputError, match=r"other\.json: its list `annotations` is missing"):
         AnnotationFile(tmp_path / "other.json")
 
 
@@ -172,7 +172,7 @@ def test_collate_pads_and_keeps_pairs_together(tmp_path: Path) -> None:
 
 def test_frame_of_another_size_than_annotated_is_an_error(tmp_path: Path) -> None:
     path = _write(tmp_path, [_annotation(0, 0, 1)])
-    frames = AnnotationFile(path).frames
+    frames = AnnotationFile(path).clips[0]
     assert FrameDataset(frames, tmp_path, (64, 48))[0].image.shape == (1, 3, 64, 64)
     assert cv2.imwrite(str(tmp_path / frames[0].file_name), np.zeros((20, 20, 3), np.uint8))
     with pytest.raises(InputError, match=r"000000\.bmp: 20x20 pixels.*64x48"):

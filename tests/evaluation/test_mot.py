@@ -9,7 +9,7 @@ from vatrack.evaluation.ground_truth import read_images, read_objects
 from vatrack.evaluation.image import frame_overlaps
 from vatrack.evaluation.mot import TrackCounts, track_counts, track_figures, track_figures_by_class
 from vatrack.evaluation.predictions import parse_predictions
-from vatrack.evaluation.rle import iou
+from vatrack.rle import iou
 
 KIND = "amodal"
 NAMES = {

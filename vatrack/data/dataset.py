@@ -136,53 +136,48 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         self.file = AnnotationFile(annotations, kinds)
         self.images, self.limits, self.flip, self.reach, self.seed = images, limits, flip, reach, seed
         self.epoch = 0
-        self.places = [
-            (clip, position)
-            for clip, frames in enumerate(self.file.clips)
-            for position, frame in enumerate(frames)
-            if self.file.has_objects(frame) and min(frame.width, frame.height) >= MIN_SIDE
-        ]
-        if not self.places:
+        # Frame numbers of the key frames.
+        self.places = np.flatnonzero((self.file.counts > 0) & (self.file.sizes.min(axis=1, initial=MIN_SIDE) >= MIN_SIDE))
+        if not len(self.places):
             raise InputError(f"{annotations}: no frame has an object to train on; check the conversion and its occlusion limit")
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def wide(self, index: int) -> bool:
-        """Whether a key frame is wider than high; batches hold one kind only."""
-        clip, position = self.places[index]
-        frame = self.file.clips[clip][position]
-        return frame.width > frame.height
+    @property
+    def wide(self) -> npt.NDArray[np.bool_]:
+        """For every key frame whether it is wider than high; batches hold one kind only."""
+        sizes = self.file.sizes[self.places]
+        return np.asarray(sizes[:, 0] > sizes[:, 1])
 
     def __getitem__(self, index: int) -> tuple[FrameSample, FrameSample]:
         generator = np.random.default_rng([self.seed, self.epoch, index])
         for _ in range(DRAWS):
-            pair = self._pair(index, generator)
+            pair = self._pair(int(self.places[index]), generator)
             if pair is not None:
                 return pair
             # An unusable pair is replaced from the whole set, as published (quirk L2).
             index = int(generator.integers(len(self.places)))
         raise InputError(f"{self.file.path}: {DRAWS} drawn pairs of frames share no object; check instance_id")
 
-    def _pair(self, index: int, generator: np.random.Generator) -> tuple[FrameSample, FrameSample] | None:
-        clip, position = self.places[index]
-        frames = self.file.clips[clip]
-        first, last = max(0, position - self.reach), min(position + self.reach, len(frames) - 1)
-        candidates = [other for other in range(first, last + 1) if other != position]
+    def _pair(self, key: int, generator: np.random.Generator) -> tuple[FrameSample, FrameSample] | None:
+        first, stop = self.file.clip_around(key)
+        first, last = max(first, key - self.reach), min(key + self.reach, stop - 1)
+        candidates = [other for other in range(first, last + 1) if other != key]
         if not candidates:
             return None
-        key, ref = frames[position], frames[candidates[generator.integers(len(candidates))]]
+        ref = candidates[generator.integers(len(candidates))]
         key_objects, ref_objects = self.file.objects(key), self.file.objects(ref)
         key_matches = match_indices(key_objects.instances, ref_objects.instances)
         if not (key_matches >= 0).any():
             return None
         ref_matches = match_indices(ref_objects.instances, key_objects.instances)
         flip = bool(generator.random() < self.flip)
-        samples = (
-            prepare(read_frame(self.images, frame), frame, objects, matches, self.limits, flip)
-            for frame, objects, matches in ((key, key_objects, key_matches), (ref, ref_objects, ref_matches))
-        )
-        return next(samples), next(samples)
+        samples = []
+        for number, objects, matches in ((key, key_objects, key_matches), (ref, ref_objects, ref_matches)):
+            frame = self.file.frame(number)
+            samples.append(prepare(read_frame(self.images, frame), frame, objects, matches, self.limits, flip))
+        return samples[0], samples[1]
 
 
 def collate(pairs: Sequence[tuple[FrameSample, FrameSample]]) -> PairBatch:
@@ -216,14 +211,8 @@ class EpochBatches(Sampler[list[int]]):
     """Shuffled batches of frames of one orientation; the last of each orientation is filled up at random (spec 2.5)."""
 
     def __init__(self, dataset: PairDataset, batch_size: int, seed: int) -> None:
-        self.groups = [
-            np.array(group)
-            for group in (
-                [i for i in range(len(dataset)) if dataset.wide(i)],
-                [i for i in range(len(dataset)) if not dataset.wide(i)],
-            )
-            if group
-        ]
+        wide = dataset.wide
+        self.groups = [group for group in (np.flatnonzero(wide), np.flatnonzero(~wide)) if len(group)]
         self.batch_size, self.seed = batch_size, seed
         self.epoch = 0
 

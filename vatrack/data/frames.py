@@ -1,10 +1,11 @@
-"""The frames and objects of one annotation file, grouped for reading (spec 2.1, 2.3)."""
+"""The frames and objects of one annotation file (spec 2.1, 2.3)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from pycocotools import mask as rle_tools
 
 from vatrack.categories import NUM_CLASSES
+from vatrack.data.json_lists import Texts
+from vatrack.data.store import open_store
 from vatrack.errors import InputError
-from vatrack.files import read_json
 
 
 @dataclass(frozen=True)
@@ -52,50 +54,80 @@ class Objects:
 
 
 class AnnotationFile:
-    """One of the four annotation forms in memory.
+    """One of the four annotation forms, read frame by frame through its store.
+
+    Frames are numbered clip by clip, in each by frame number.
 
     Args:
         kinds: the kinds of mask that the form holds (`Method.masks`), amodal first.
 
     Attributes:
-        clips: for every video in file order, its frames by frame number.
+        clip_names: ids of the clips to their names, in file order.
+        bounds: (clips + 1,) first frame of every clip.
+        sizes: (frames, 2) width and height; `counts`: (frames,) annotations, usable or not.
+
+    Raises:
+        InputError: the file is missing, damaged, or of another kind.
     """
 
     def __init__(self, path: Path, kinds: tuple[str, ...] = ("amodal", "visible")) -> None:
-        content = read_json(path)
-        self.kinds = kinds
-        try:
-            self.path = path
-            self.clip_names = {video["id"]: video["name"] for video in content["videos"]}
-            by_video = defaultdict(list)
-            for image in content["images"]:
-                frame = Frame(
-                    image["id"], image["video_id"], image["frame_id"], image["file_name"], image["width"], image["height"]
-                )
-                by_video[frame.video_id].append(frame)
-            self.clips = [sorted(by_video[video], key=lambda frame: frame.frame_id) for video in self.clip_names]
-            self._annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
-            for annotation in content["annotations"]:
-                self._annotations[annotation["image_id"]].append(annotation)
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: not an annotation file of `vatrack convert` ({error!r} is missing)") from None
+        store = open_store(path)
+        self.path, self.kinds = Path(path), kinds
+        self.clip_names = dict(store.clips)
+        self.bounds = store.bounds
+        self._frames, self._places, self._texts = store.frames, store.places, Texts(store.texts)
 
-    @cached_property
-    def frames(self) -> list[Frame]:
-        """All frames, clip by clip."""
-        return [frame for clip in self.clips for frame in clip]
+    def __reduce__(self) -> tuple[type[AnnotationFile], tuple[Path, tuple[str, ...]]]:
+        # Another process maps the store itself instead of getting a copy of it.
+        return AnnotationFile, (self.path, self.kinds)
 
-    def has_objects(self, frame: Frame) -> bool:
-        """Whether any annotation belongs to the frame."""
-        return frame.image_id in self._annotations
+    def __len__(self) -> int:
+        return len(self._frames)
 
-    def objects(self, frame: Frame) -> Objects:
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        return np.stack([self._frames["width"], self._frames["height"]], axis=1)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        return np.array(self._frames["count"])
+
+    def frame(self, number: int) -> Frame:
+        """What is known of a frame without its objects."""
+        row = self._frames[number]
+        image, video, frame, width, height = (
+            int(row[name]) for name in ("image_id", "video_id", "frame_id", "width", "height")
+        )
+        return Frame(image, video, frame, row["file_name"].decode(), width, height)
+
+    def clip_around(self, number: int) -> tuple[int, int]:
+        """First frame and end (exclusive) of the clip that a frame belongs to."""
+        clip = int(np.searchsorted(self.bounds, number, side="right"))
+        return int(self.bounds[clip - 1]), int(self.bounds[clip])
+
+    @property
+    def clips(self) -> list[list[Frame]]:
+        """For every clip its frames by frame number."""
+        return [[self.frame(number) for number in range(start, stop)] for start, stop in pairwise(self.bounds.tolist())]
+
+    def objects(self, number: int) -> Objects:
         """The usable objects of a frame. Dropped: ignored and crowd ones, empty or degenerate boxes, empty areas."""
-        boxes: dict[str, list[list[float]]] = defaultdict(list)
-        rles: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        labels, instances = [], []
-        kinds = self.kinds
-        for annotation in self._annotations.get(frame.image_id, []):
+        first, count = int(self._frames[number]["first"]), int(self._frames[number]["count"])
+        annotations = [self._texts.load(offset, length) for offset, length in self._places[first : first + count].tolist()]
+        return usable_objects(annotations, self.frame(number), self.kinds, self.path)
+
+
+def usable_objects(annotations: Sequence[dict[str, Any]], frame: Frame, kinds: tuple[str, ...], path: Path) -> Objects:
+    """Parses the annotations of one frame (spec 2.3).
+
+    Raises:
+        InputError: a category is not one of the 24, a field is missing, or the annotations are of another form.
+    """
+    boxes: dict[str, list[list[float]]] = defaultdict(list)
+    rles: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    labels, instances = [], []
+    try:
+        for annotation in annotations:
             own_boxes = _by_kind(annotation["bbox"], kinds)
             area = annotation["area"] if "area" in annotation else annotation["area_visible"]
             skip = annotation.get("ignore") or annotation.get("iscrowd") or area <= 0
@@ -103,10 +135,13 @@ class AnnotationFile:
                 continue
             label = annotation["category_id"] - 1
             if not 0 <= label < NUM_CLASSES:
-                raise InputError(f"{self.path}: annotation {annotation['id']} has category {label + 1}; 1 to 24 are known")
+                raise InputError(f"{path}: annotation {annotation['id']} has category {label + 1}; 1 to 24 are known")
             for kind, (x, y, width, height) in own_boxes.items():
                 boxes[kind].append([x, y, x + width, y + height])
-            for kind, rle in _by_kind(annotation["segmentation"], kinds).items():
+            masks = _by_kind(annotation["segmentation"], kinds)
+            if len(masks) != len(kinds):
+                raise ValueError(f"masks of {' and '.join(kinds)} are needed")
+            for kind, rle in masks.items():
                 rles[kind].append(rle)
             labels.append(label)
             instances.append(annotation["instance_id"])
@@ -116,6 +151,10 @@ class AnnotationFile:
             np.array(labels, np.int64),
             np.array(instances, np.int64),
         )
+    except KeyError as error:
+        raise InputError(f"{path}: not an annotation file of `vatrack convert` ({error} is missing)") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: frame {frame.image_id}: not annotations of this form ({error})") from None
 
 
 def _by_kind(value: Any, kinds: tuple[str, ...]) -> dict[str, Any]:

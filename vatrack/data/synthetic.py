@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack.categories import CATEGORIES
-from vatrack.config import SyntheticConfig
+from vatrack.config.dataset import SyntheticConfig
 from vatrack.devices import progress
 from vatrack.errors import InputError
 from vatrack.files import atomic_directory, write_json

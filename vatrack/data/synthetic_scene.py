@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from vatrack.categories import CATEGORIES
-from vatrack.config import SyntheticConfig
+from vatrack.config.dataset import SyntheticConfig
 from vatrack.data.sailvos import FRAMES_AFTER, FRAMES_BEFORE
 from vatrack.data.synthetic_shapes import SHAPES, chosen_labels
 from vatrack.data.synthetic_sprites import Tint, draw_tint

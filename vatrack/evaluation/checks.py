@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vatrack.errors import InputError
-from vatrack.evaluation.rle import Floats, Ints, measure
+from vatrack.rle import Floats, Ints, measure
 
 MEND = "a file written by `vatrack convert` is needed"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.config import EvaluationConfig
+from vatrack.config.dataset import DatasetConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ground_truth import Images, read_images, read_objects, read_tracks
 from vatrack.evaluation.image import frame_overlaps, image_precision
@@ -17,7 +18,7 @@ from vatrack.evaluation.predictions import Predictions, parse_predictions, read_
 from vatrack.evaluation.video import predicted_tracks, track_overlaps, video_precision
 from vatrack.files import read_json, write_json
 
-VIDEO_MAX_OCCLUSION = 0.75  # exclusive limit of the derived per-video ground truth (spec 1.6)
+VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_max_occlusion  # type: ignore[call-arg]
 AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
 TRACK_COLUMNS = ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
 
@@ -38,7 +39,12 @@ class Evaluation:
 
 
 def evaluate_files(
-    ground_truth: Path, predictions: Path, video: Mapping[str, Path | None], switches: EvaluationConfig, out: Path
+    ground_truth: Path,
+    predictions: Path,
+    video: Mapping[str, Path | None],
+    switches: EvaluationConfig,
+    out: Path,
+    video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
 ) -> str:
     """Evaluates a file of predictions and writes the flat metrics (contract 4).
 
@@ -48,6 +54,7 @@ def evaluate_files(
         video: per-video ground truth by kind of mask; derived from `ground_truth` where it is None or missing.
         switches: protocol switches.
         out: the metrics file.
+        video_max_occlusion: exclusive limit of a derived per-video ground truth (spec 1.6).
 
     Returns:
         A table of the metrics.
@@ -59,7 +66,7 @@ def evaluate_files(
     images = read_images(document, str(ground_truth))
     found = read_predictions(predictions, images)
     given = {kind: (str(path), read_json(path)) for kind, path in video.items() if path is not None}
-    metrics = _evaluate(document, images, found, switches, given, str(ground_truth)).metrics
+    metrics = _evaluate(document, images, found, switches, given, str(ground_truth), video_max_occlusion).metrics
     write_json(out, metrics, indent=1)
     return f"wrote {out}\n\n{format_metrics(metrics)}"
 
@@ -97,7 +104,7 @@ def evaluate_in_detail(
     images = read_images(ground_truth, "ground truth")
     found = parse_predictions(enumerate(predictions, 1), images)
     given = {kind: (f"{kind} video ground truth", value) for kind, value in (video or {}).items()}
-    return _evaluate(ground_truth, images, found, switches or EvaluationConfig(), given, "ground truth")
+    return _evaluate(ground_truth, images, found, switches or EvaluationConfig(), given, "ground truth", VIDEO_MAX_OCCLUSION)
 
 
 def _evaluate(
@@ -107,6 +114,7 @@ def _evaluate(
     switches: EvaluationConfig,
     video: Mapping[str, tuple[str, Any]],
     source: str,
+    video_max_occlusion: float,
 ) -> Evaluation:
     metrics: Metrics = {}
     per_class: dict[str, dict[int, Metrics]] = {}
@@ -118,7 +126,7 @@ def _evaluate(
         precisions = {f"image/{kind}": image_precision(predictions, objects, overlaps, kind, legacy_gt_id0=legacy)}
         tracking[kind] = track_counts(predictions, objects, overlaps, images, kind)
 
-        name, tracks = video.get(kind) or (source, video_ground_truth(dict(document), kind, VIDEO_MAX_OCCLUSION))
+        name, tracks = video.get(kind) or (source, video_ground_truth(dict(document), kind, video_max_occlusion))
         true = read_tracks(tracks, images, name)
         predicted = predicted_tracks(predictions, images, kind, switches.max_tracks)
         pairs = track_overlaps(predicted, true, images)

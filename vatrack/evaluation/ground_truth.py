@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vatrack.errors import InputError
 from vatrack.evaluation.checks import MEND, all_known, field_of, integers, is_number, list_of, numbers, sound_masks
 from vatrack.evaluation.overlaps import MaskRows
-from vatrack.evaluation.rle import Floats, Ints
+from vatrack.rle import Floats, Ints
 
 KINDS = ("amodal", "visible")
 

@@ -8,7 +8,7 @@ from vatrack.evaluation.ground_truth import Images, TrueObjects
 from vatrack.evaluation.matching import LOWEST_IOU, Detections, Truths, precision_by_class
 from vatrack.evaluation.overlaps import MaskRows, Overlaps, mask_overlaps
 from vatrack.evaluation.predictions import Predictions
-from vatrack.evaluation.rle import Floats, Ints
+from vatrack.rle import Floats, Ints
 
 LIMITS = (100, 1000)  # detections per image and class: AP reads the first, everything else the second (spec 6.2)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vatrack.evaluation.overlaps import Overlaps
-from vatrack.evaluation.rle import Floats, Ints
+from vatrack.rle import Floats, Ints
 
 Bools = NDArray[np.bool_]
 

@@ -19,7 +19,7 @@ from vatrack.evaluation.ground_truth import Images, TrueObjects
 from vatrack.evaluation.image import with_mask
 from vatrack.evaluation.overlaps import Overlaps, group_rows
 from vatrack.evaluation.predictions import Predictions
-from vatrack.evaluation.rle import Floats, Ints
+from vatrack.rle import Floats, Ints
 
 MOSTLY_TRACKED, MOSTLY_LOST = 0.8, 0.2  # share of an object's frames in which it is found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vatrack.evaluation.rle import Floats, Ints, iou
+from vatrack.rle import Floats, Ints, iou
 
 
 @dataclass(frozen=True)

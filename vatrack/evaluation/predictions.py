@@ -22,8 +22,8 @@ import numpy as np
 from vatrack.errors import InputError
 from vatrack.evaluation.checks import is_integer, is_number, mask_counts, mask_problem
 from vatrack.evaluation.ground_truth import KINDS, Images
-from vatrack.evaluation.rle import Floats, Ints, measure
 from vatrack.files import open_text
+from vatrack.rle import Floats, Ints, measure
 
 BLOCK = 1 << 20  # characters read at once from a JSON array
 _SPACE = re.compile(r"\s*")

@@ -11,7 +11,7 @@ from vatrack.evaluation.image import with_mask
 from vatrack.evaluation.matching import LOWEST_IOU, Detections, Truths, precision_by_class, rank_in_unit
 from vatrack.evaluation.overlaps import MaskRows, Overlaps, mask_overlaps
 from vatrack.evaluation.predictions import Predictions
-from vatrack.evaluation.rle import Floats, Ints
+from vatrack.rle import Floats, Ints
 
 
 @dataclass(frozen=True)

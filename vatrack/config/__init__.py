@@ -10,9 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from vatrack.categories import NUM_CLASSES
+from vatrack.config.base import Count, Fraction, Frozen, Positive, Side, Steps
+from vatrack.config.dataset import DatasetConfig
 from vatrack.errors import InputError
 from vatrack.files import read_yaml
 
@@ -48,59 +49,6 @@ class Backbone(StrEnum):
     RESNET18 = "resnet18"
     RESNET50 = "resnet50"
     RESNEXT101 = "resnext101_64x4d"
-
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Steps = Annotated[int, Field(ge=0)]
-Side = Annotated[int, Field(ge=32)]
-
-
-class Frozen(BaseModel):
-    """A section of the config: unknown keys are refused, values cannot change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SyntheticConfig(Frozen):
-    """The miniature set that `vatrack synth` renders in SAIL-VOS's raw layout."""
-
-    train_videos: int = Field(8, ge=1, description="videos in train.json")
-    valid_videos: int = Field(3, ge=1, description="videos in valid.json")
-    frames: int = Field(49, ge=16, description="raw frames per video; 9 of them stay unannotated, as in the original")
-    width: int = Field(320, ge=64, le=1280, description="pixels")
-    height: int = Field(200, ge=40, le=800, description="pixels")
-    objects: int = Field(5, ge=1, le=40, description="objects per shot, on average")
-    classes: int = Field(6, ge=1, le=NUM_CLASSES, description="how many of the 24 classes occur")
-    shots: int = Field(2, ge=1, description="shots per video, joined by hard cuts (one join may be a slow fade)")
-
-
-class ClipsConfig(Frozen):
-    """How videos are cut into clips (spec 1.3, 1.4)."""
-
-    structure: Literal["detect", "whole"] | Path = Field(
-        "detect",
-        description="detect: cut at content changes; whole: one clip per video; else a JSON dictionary of cuts",
-    )
-    mode: Literal["hardlink", "symlink", "copy", "png"] = Field(
-        "hardlink", description="how frames get into the clip tree; the raw frames are never changed"
-    )
-    threshold: float = Field(27.0, gt=0, description="content score that makes a cut (spec 1.3)")
-    min_frames: int = Field(5, ge=1, description="shortest clip before a cut, in frames (spec 1.3)")
-
-
-class DatasetConfig(Frozen):
-    """Where the raw data lies and how it becomes annotations."""
-
-    name: str = Field("mini", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="mini, sailvos, sailvos-cut or your own")
-    raw: Path | None = Field(None, description="folder of the raw download; null: render the miniature set")
-    train_json: Path | None = Field(None, description="official annotations; null: <raw>/train.json")
-    valid_json: Path | None = Field(None, description="official annotations; null: <raw>/valid.json")
-    synthetic: SyntheticConfig = SyntheticConfig()  # type: ignore[call-arg]
-    clips: ClipsConfig = ClipsConfig()  # type: ignore[call-arg]
-    max_occlusion: Fraction = Field(0.75, description="annotations above this rate are dropped (inclusive limit; spec 1.5)")
-    video_max_occlusion: Fraction = Field(0.75, description="the same for video ground truth (exclusive limit; spec 1.6)")
 
 
 class ProposalConfig(Frozen):
@@ -225,6 +173,12 @@ class TrainingConfig(Frozen):
     validate_from: int = Field(1, ge=1, description="first epoch (1-based) after which the valid set is evaluated")
     initial_checkpoint: Path | None = Field(None, description="weights to start from; what fits is taken, the rest reported")
     backbone_weights: Path | None = Field(None, description="ImageNet weights of the backbone in torchvision's format")
+    copy_visible_to_amodal: bool = Field(
+        False, description="start the amodal heads like the visible ones of initial_checkpoint (quirk M4: they start at random)"
+    )
+    deterministic: bool = Field(
+        False, description="use only algorithms that repeat themselves bit by bit on a GPU, too; slower (quirk T16)"
+    )
 
     @model_validator(mode="after")
     def _some_epoch_is_validated(self) -> TrainingConfig:
@@ -233,6 +187,12 @@ class TrainingConfig(Frozen):
                 f"validate_from = {self.validate_from} is after the last of epochs = {self.epochs}, "
                 "so no checkpoint could be chosen; lower it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_copied(self) -> TrainingConfig:
+        if self.copy_visible_to_amodal and not self.initial_checkpoint:
+            raise ValueError("copy_visible_to_amodal needs weights to copy; name them as initial_checkpoint")
         return self
 
 

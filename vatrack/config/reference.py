@@ -9,7 +9,7 @@ from vatrack.config import Config
 
 HEAD = """# Every key of the config
 
-Made by `make schema` from `vatrack/config.py`; do not edit. A config file needs only the keys that differ from the defaults.
+Made by `make schema` from `vatrack/config/`; do not edit. A config file needs only the keys that differ from the defaults.
 Defaults are the paper's; `spec` names a section of the method's specification. An unknown key ends the run at once.
 """
 
@@ -39,6 +39,12 @@ def _section(
         else:
             meaning = field.get("description", "").replace("<", "\\<").replace("|", "\\|")
             rows.append(f"| `{key}` | {_values(field, models)} | `{json.dumps(defaults[name])}` | {meaning} |")
+            for choice in (*field.get("anyOf", []), field.get("items", {})):
+                item = models.get(choice.get("$ref", "").rpartition("/")[2], {})
+                if "properties" in item:
+                    # Such an entry has no place among the defaults: there is none until somebody writes it.
+                    own = {inner: value.get("default") for inner, value in item["properties"].items()}
+                    _section(item, models, own, f"{key}{'[]' if field.get('type') == 'array' else ''}.", rows, sections)
 
 
 def _table(rows: list[str]) -> list[str]:
@@ -59,6 +65,8 @@ def _values(field: dict[str, Any], models: dict[str, Any]) -> str:
         items = _values(field.get("items") or field["prefixItems"][0], models)
         fixed = field.get("minItems") == field.get("maxItems")
         return f"{field['minItems']} × {items}" if fixed and "minItems" in field else f"list of {items}"
+    if "properties" in field:
+        return f"mapping with {', '.join(f'`{name}`' for name in field['properties'])}"
     if field.get("type") == "object":
         keys = _values(field["propertyNames"], models)
         return f"mapping from {keys} to {_values(field['additionalProperties'], models)}"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
-from vatrack.evaluation import rle
+from vatrack import rle
 
 
 def encode(bitmap: np.ndarray) -> bytes:

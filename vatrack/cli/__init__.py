@@ -1,0 +1,97 @@
+"""The one command, `vatrack`. Each subcommand parses, calls one function and prints one summary.
+
+Heavy libraries (torch takes seconds) are imported inside the subcommands that need them.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from vatrack.cli import data, results, runs
+from vatrack.cli.options import Out
+from vatrack.config import Config, json_schema, load_config, parse_config
+from vatrack.errors import InputError
+from vatrack.files import write_json, write_text, write_yaml
+
+app = typer.Typer(
+    name="vatrack",
+    help="Amodal video instance segmentation on SAIL-VOS, stage by stage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def config(
+    out: Out,
+    source: Annotated[Path | None, typer.Option("--config", help="YAML config file.")] = None,
+    values: Annotated[str | None, typer.Option("--json", help="The config as JSON text.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Write the JSON schema instead.")] = False,
+    reference: Annotated[bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")] = False,
+) -> None:
+    """Check a config and write it with all defaults filled in."""
+    if schema:
+        write_json(out, json_schema(), indent=2)
+    elif reference:
+        from vatrack.config.reference import config_reference
+
+        write_text(out, config_reference())
+    else:
+        if source:
+            checked = load_config(source)
+        else:
+            try:
+                plain = json.loads(values or "{}")
+            except json.JSONDecodeError as error:
+                raise InputError(f"--json: not valid JSON ({error})") from None
+            checked = parse_config(plain, "--json", Config)
+        write_yaml(out, checked.model_dump(mode="json"))
+    typer.echo(f"wrote {out}")
+
+
+cuts = typer.Typer(help="Where videos are cut into clips.", no_args_is_help=True)
+cuts.command("score")(data.cuts_score)
+cuts.command("structure")(data.cuts_structure)
+cuts.command("compare")(data.cuts_compare)
+cuts.command("sheet")(data.cuts_sheet)
+
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(data.synth, data.fetch, data.unpack, data.annotate, data.validate, data.index, data.clips, data.convert),
+    *(runs.train, runs.launch, runs.select, runs.import_checkpoint, runs.export, runs.predict, runs.evaluate),
+    *(results.tables, results.figures, results.overlay),
+)
+for command in COMMANDS:
+    app.command()(command)
+app.add_typer(cuts, name="cuts")
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 2 bad input (one message, no traceback), 1 a failure of the program itself."""
+    # Python would end at once and leave temporary files; an exception lets every step clean up.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        print(f"vatrack: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # a full disk, a missing permission: nothing that a traceback would explain
+        print(f"vatrack: error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Subcommands from the raw download to annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vatrack.cli.options import ConfigFile, Index, Out, Processes, Raw, Structure, Video
+from vatrack.config import Config, load_config, parse_config
+from vatrack.config.dataset import SyntheticConfig, ValidationConfig
+from vatrack.errors import InputError
+
+
+def synth(
+    out: Out,
+    source: Annotated[Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")] = None,
+    train_videos: Annotated[int | None, typer.Option(help="Videos in train.json.")] = None,
+    valid_videos: Annotated[int | None, typer.Option(help="Videos in valid.json.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Raw frames per video.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    objects: Annotated[int | None, typer.Option(help="Objects per shot, on average.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
+    processes: Processes = 1,
+) -> None:
+    """Render the miniature set in SAIL-VOS's own raw layout; options win over the config."""
+    from vatrack.data.synthetic import render
+
+    chosen = load_config(source) if source else Config()
+    given = {"train_videos": train_videos, "valid_videos": valid_videos, "frames": frames}
+    given |= {"width": width, "height": height, "objects": objects}
+    values = chosen.dataset.synthetic.model_dump() | {key: value for key, value in given.items() if value is not None}
+    settings = parse_config(values, "vatrack synth", SyntheticConfig)
+    typer.echo(render(out, settings, chosen.seed if seed is None else seed, processes))
+
+
+def unpack(
+    archive: Annotated[
+        list[Path] | None, typer.Option(help="tar (.gz, .bz2, .xz), zip, or a part of one; once for each.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--config", help="YAML config file: dataset.archives, .archive_strip and .raw.")
+    ] = None,
+    checksums: Annotated[Path | None, typer.Option(help="Checksums of the archives, as `sha256sum` writes them.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Raw folder to fill.")] = None,
+    strip: Annotated[int | None, typer.Option(min=0, help="Leading folders in the archives to leave out.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Archives unpacked at a time.")] = 1,
+    record: Annotated[Path | None, typer.Option(help="JSON file to write at the end: what was unpacked.")] = None,
+) -> None:
+    """Unpack the archives of the raw download; run again, it goes on where it stopped. Options win over the config."""
+    from vatrack.data.archives.parts import archives_with_checksums
+    from vatrack.data.unpack import unpack as unpack_archives
+
+    dataset = (load_config(source) if source else Config()).dataset
+    if checksums and not archive:
+        raise InputError("--checksums goes with --archive; in a config, each of dataset.archives has its own sha256")
+    archives = archives_with_checksums(archive, checksums) if archive else dataset.archives
+    raw = out or dataset.raw
+    if raw is None:
+        raise InputError("no folder to unpack into is given; name one by --out, or in the config's dataset.raw")
+    typer.echo(unpack_archives(archives, raw, dataset.archive_strip if strip is None else strip, workers, record))
+
+
+def annotate(
+    raw: Raw,
+    out: Out,
+    video: Annotated[list[str] | None, typer.Option(help="Name of a video, once for each. Without any: all videos.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Instead: a text file with one name a line.")] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="Categories of 3-D models: CSV (name,category,id), JSON, or an official JSON. Without it: only persons."
+        ),
+    ] = None,
+    processes: Processes = 1,
+) -> None:
+    """Make the official annotations from the raw masks, where they are missing."""
+    from vatrack.data.annotate import annotate_files
+
+    typer.echo(annotate_files(raw, out, video or (), videos, models, processes))
+
+
+def validate(
+    raw: Raw,
+    train: Annotated[Path, typer.Option(help="Official train.json.")],
+    valid: Annotated[Path, typer.Option(help="Official valid.json.")],
+    out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
+    source: Annotated[Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")] = None,
+    frames: Annotated[str | None, typer.Option(help="decode, header (only head and length) or exist (only names).")] = None,
+    masks: Annotated[bool | None, typer.Option("--masks/--no-masks", help="Compare areas, boxes, rates with masks.")] = None,
+    processes: Processes = 1,
+) -> None:
+    """Check the raw tree and its annotations and list what is wrong; exit code 2 for errors. Options win over the config."""
+    from vatrack.data.validate import validate as check
+
+    chosen = load_config(source) if source else Config()
+    given = {"frames": frames, "masks": masks}
+    values = chosen.dataset.validation.model_dump() | {key: value for key, value in given.items() if value is not None}
+    settings = parse_config(values, "vatrack validate", ValidationConfig)
+    typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes))
+
+
+def fetch(
+    url: Annotated[str, typer.Option(help="https://, http:// or file:// address.")],
+    size: Annotated[int, typer.Option(min=1, help="Bytes.")],
+    sha256: Annotated[str, typer.Option(help="Checksum, 64 hexadecimal digits.")],
+    out: Out,
+) -> None:
+    """Fetch one file and check it; a file that is there already is never replaced."""
+    from vatrack.data.fetch import fetch as fetch_file
+
+    typer.echo(fetch_file(url, size, sha256, out))
+
+
+def index(
+    raw: Raw,
+    train: Annotated[Path, typer.Option(help="Official train.json.")],
+    valid: Annotated[Path, typer.Option(help="Official valid.json.")],
+    out: Out,
+) -> None:
+    """List the annotated frames of every video and check that they exist."""
+    from vatrack.data.index import build_index
+
+    typer.echo(build_index(raw, {"train": train, "valid": valid}, out))
+
+
+def cuts_score(
+    raw: Raw,
+    index: Index,
+    video: Video,
+    out: Out,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that work side by side.")] = 2,
+) -> None:
+    """Measure the content change between the frames of one video."""
+    from vatrack.data.cuts import score_video_file
+
+    typer.echo(score_video_file(raw, index, video, out, threads))
+
+
+def cuts_structure(
+    config: ConfigFile,
+    index: Index,
+    out: Out,
+    scores: Annotated[Path | None, typer.Option(help="Folder of score files; needed for clips.structure = detect.")] = None,
+) -> None:
+    """Write the dictionary of clips (clip name: file names)."""
+    from vatrack.data.cuts import write_structure
+
+    typer.echo(write_structure(load_config(config).dataset.clips, index, scores, out))
+
+
+def cuts_compare(
+    a: Annotated[Path, typer.Argument(help="Dictionary of clips.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+    out: Annotated[Path | None, typer.Option("--out", help="JSON file for all that differs, video by video.")] = None,
+    videos: Annotated[int, typer.Option(min=0, help="Videos with differences that are shown.")] = 10,
+) -> None:
+    """Say where two dictionaries of clips differ; exit code 0 when their clips are the same, 1 when they differ."""
+    from vatrack.data.cut_compare import compare_files
+
+    text, same = compare_files(a, b, out, videos)
+    typer.echo(text)
+    if not same:
+        raise typer.Exit(1)
+
+
+def cuts_sheet(
+    raw: Raw,
+    index: Index,
+    structure: Structure,
+    video: Video,
+    out: Annotated[Path, typer.Option("--out", help="A JPEG or PNG picture.")],
+    scores: Annotated[Path | None, typer.Option(help="Score file of the video, or their folder; without it, no curve.")] = None,
+    threshold: Annotated[float, typer.Option(help="Content score that makes a cut.")] = 27.0,
+) -> None:
+    """Draw the first frame of each clip of one video, and its score curve."""
+    from vatrack.reporting.cut_sheet import write_cut_sheet
+
+    typer.echo(write_cut_sheet(raw, index, structure, video, out, scores, threshold))
+
+
+def clips(
+    config: ConfigFile,
+    raw: Raw,
+    structure: Structure,
+    out: Out,
+    processes: Processes = 1,
+) -> None:
+    """Build the clip tree; the raw frames are linked or copied, never changed."""
+    from vatrack.data.clips import build_clip_tree
+
+    typer.echo(build_clip_tree(raw, structure, out, load_config(config).dataset.clips.mode, processes))
+
+
+def convert(
+    config: ConfigFile,
+    official: Annotated[Path, typer.Option(help="Official JSON of one subset.")],
+    structure: Structure,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the four forms and the video ground truth.")],
+    processes: Processes = 1,
+) -> None:
+    """Convert official annotations into the four training forms and the per-video ground truth."""
+    from vatrack.data.convert import convert_files
+
+    typer.echo(convert_files(official, structure, load_config(config).dataset, out, processes))

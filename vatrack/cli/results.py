@@ -1,0 +1,52 @@
+"""Subcommands that show what runs reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vatrack.cli.options import Images
+
+
+def tables(
+    run: Annotated[list[str], typer.Option(help="METHOD/BACKBONE=metrics.json; repeat for every row.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the tables.")],
+    log_run: Annotated[list[Path] | None, typer.Option(help="A run's folder; its MLflow entry gets the tables.")] = None,
+) -> None:
+    """Collect the metrics of runs into the paper's four tables (CSV, Markdown, LaTeX; all four in tables.html)."""
+    from vatrack.reporting.page import write_page
+    from vatrack.reporting.tables import write_tables
+
+    shown = write_tables(run, out)
+    write_page(shown, out / "tables.html")
+    typer.echo(shown)
+    if log_run:
+        from vatrack.training.experiment_log import log_tables
+
+        log_tables(log_run, out)
+
+
+def figures(
+    run: Annotated[list[Path], typer.Option(help="A run's folder; repeat for several.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the figures.")],
+) -> None:
+    """Draw the loss and metric curves of runs."""
+    from vatrack.reporting.figures import write_curves
+
+    typer.echo(write_curves(run, out))
+
+
+def overlay(
+    ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON in the joint form.")],
+    predictions: Annotated[Path, typer.Option()],
+    images: Images,
+    out: Annotated[Path, typer.Option("--out", help="A PNG contact sheet.")],
+    score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,
+    clips: Annotated[int, typer.Option(help="How many clips are shown.")] = 3,
+) -> None:
+    """Draw ground truth and predictions side by side for a few clips."""
+    from vatrack.reporting.overlay import write_contact_sheet
+
+    typer.echo(write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips))

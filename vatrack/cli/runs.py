@@ -1,0 +1,112 @@
+"""Subcommands of one run: training, choice of the checkpoint, prediction, metrics."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vatrack.cli.options import Annotations, BackboneName, ConfigFile, Images, MethodName, Out, RunOut
+from vatrack.config import Config, load_config
+from vatrack.files import write_yaml
+
+
+def train(
+    config: ConfigFile, method: MethodName, backbone: BackboneName, annotations: Annotations, images: Images, out: RunOut
+) -> None:
+    """Train one method in this process."""
+    from vatrack.training.loop import train as run
+
+    typer.echo(run(load_config(config).for_run(method, backbone), annotations, images, out))
+
+
+def launch(
+    config: ConfigFile, method: MethodName, backbone: BackboneName, annotations: Annotations, images: Images, out: RunOut
+) -> None:
+    """Train one method in a job that submitit starts; wait for it and show its log."""
+    from vatrack.training.launch import JobFailed
+    from vatrack.training.launch import launch as submit
+
+    try:
+        typer.echo(submit(load_config(config).for_run(method, backbone), annotations, images, out))
+    except JobFailed as error:
+        print(f"vatrack: error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def select(run: Annotated[Path, typer.Option(help="The run's folder.")], config: ConfigFile, out: Out) -> None:
+    """Choose the best checkpoint of a run by its validation metrics."""
+    from vatrack.training.select import select_best
+
+    typer.echo(select_best(run, load_config(config).selection, out))
+
+
+def import_checkpoint(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="PyTorch or safetensors file with OpenMMLab's names.")],
+    method: MethodName,
+    backbone: BackboneName,
+    out: Out,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what fits, for training.initial_checkpoint; also of a backbone alone.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML config file; its default is the paper's model.")] = None,
+) -> None:
+    """Take a published checkpoint, or weights to start from, and say what went where."""
+    from vatrack.models.openmmlab import import_checkpoint as take
+
+    chosen = load_config(config) if config else Config()
+    typer.echo(take(source, chosen.for_run(method, backbone), out, partial=partial))
+
+
+def export(checkpoint: Annotated[Path, typer.Option(help="Checkpoint of a run.")], out: Out) -> None:
+    """Write a checkpoint as safetensors, with its config inside, to be handed on."""
+    from vatrack.models.checkpoint import export as write
+
+    typer.echo(write(checkpoint, out))
+
+
+def predict(
+    config: ConfigFile,
+    checkpoint: Annotated[Path, typer.Option()],
+    method: MethodName,
+    backbone: BackboneName,
+    ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON that lists the clips; its masks are not read.")],
+    images: Images,
+    out: Out,
+) -> None:
+    """Find, segment and track every object in the clips of a data set."""
+    from vatrack.inference.predict import predict_files
+
+    run = load_config(config).for_run(method, backbone)
+    typer.echo(predict_files(run, checkpoint, ground_truth, images, out))
+
+
+def evaluate(
+    ground_truth: Annotated[Path, typer.Option(help="Joint-form JSON (may be gzipped).")],
+    predictions: Annotated[Path, typer.Option(help="JSON Lines or a JSON array (may be gzipped).")],
+    out: Out,
+    video_ground_truth_amodal: Annotated[Path | None, typer.Option()] = None,
+    video_ground_truth_visible: Annotated[Path | None, typer.Option()] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="For the protocol switches and the occlusion limit.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run's folder; it keeps the switches, its MLflow entry gets the metrics.")
+    ] = None,
+    legacy: Annotated[bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")] = False,
+) -> None:
+    """Compute image, video and tracking metrics."""
+    from vatrack.evaluation.evaluate import evaluate_files
+
+    chosen = load_config(config) if config else Config()
+    switches = chosen.evaluation
+    if legacy:
+        switches = switches.model_copy(update={"legacy_gt_id0": True})
+    video = {"amodal": video_ground_truth_amodal, "visible": video_ground_truth_visible}
+    limit = chosen.dataset.video_max_occlusion
+    typer.echo(evaluate_files(ground_truth, predictions, video, switches, out, limit))
+    if run:
+        from vatrack.training.experiment_log import log_evaluation
+
+        write_yaml(run / "evaluation.yaml", switches.model_dump(mode="json"))
+        log_evaluation(run, out)

@@ -1,0 +1,86 @@
+"""The `dataset` section of the config: the raw data and how it becomes annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from vatrack.categories import NUM_CLASSES
+from vatrack.config.base import Fraction, Frozen
+
+
+class SyntheticConfig(Frozen):
+    """The miniature set that `vatrack synth` renders in SAIL-VOS's raw layout."""
+
+    train_videos: int = Field(8, ge=1, description="videos in train.json")
+    valid_videos: int = Field(3, ge=1, description="videos in valid.json")
+    frames: int = Field(49, ge=16, description="raw frames per video; 9 of them stay unannotated, as in the original")
+    width: int = Field(320, ge=64, le=1280, description="pixels")
+    height: int = Field(200, ge=40, le=800, description="pixels")
+    objects: int = Field(5, ge=1, le=40, description="objects per shot, on average")
+    classes: int = Field(6, ge=1, le=NUM_CLASSES, description="how many of the 24 classes occur")
+    shots: int = Field(2, ge=1, description="shots per video, joined by hard cuts (one join may be a slow fade)")
+
+
+class DownloadConfig(Frozen):
+    """A file with a public address."""
+
+    url: str = Field(pattern=r"^(https?|file)://", description="address: https://..., or file:///... for a mirror on disk")
+    size: int = Field(gt=0, description="bytes; a file of another size is refused")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="checksum; another file is refused")
+
+
+class ArchiveConfig(Frozen):
+    """One archive of the raw download, or one part of it."""
+
+    path: Path = Field(description="tar (also .gz, .bz2, .xz), zip, or one part of a tar that was split")
+    size: int | None = Field(None, gt=0, description="bytes; null: not checked")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="checksum; null: not checked")
+
+
+class ValidationConfig(Frozen):
+    """What `vatrack validate` looks at before any work is done."""
+
+    frames: Literal["decode", "header", "exist"] = Field(
+        "decode", description="decode: every frame; header: only head and length of the files (hours less); exist: only names"
+    )
+    masks: bool = Field(True, description="compare areas, boxes and occlusion rates with the masks themselves")
+
+
+class ClipsConfig(Frozen):
+    """How videos are cut into clips (spec 1.3, 1.4)."""
+
+    structure: Literal["detect", "whole"] | Path = Field(
+        "detect",
+        description="detect: cut at content changes; whole: one clip per video; else a JSON dictionary of cuts",
+    )
+    fetch: bool = Field(False, description="fetch the dictionary of cuts from `download` to the path that `structure` names")
+    download: DownloadConfig | None = Field(None, description="public address of the dictionary; used only where `fetch` says so")
+    mode: Literal["hardlink", "symlink", "copy", "png"] = Field(
+        "hardlink", description="how frames get into the clip tree; the raw frames are never changed"
+    )
+    threshold: float = Field(27.0, gt=0, description="content score that makes a cut (spec 1.3)")
+    min_frames: int = Field(5, ge=1, description="shortest clip before a cut, in frames (spec 1.3)")
+
+
+class DatasetConfig(Frozen):
+    """Where the raw data lies and how it becomes annotations."""
+
+    name: str = Field("mini", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="mini, sailvos, sailvos-cut or your own")
+    raw: Path | None = Field(None, description="folder of the raw download; null: render the miniature set")
+    archives: tuple[ArchiveConfig, ...] = Field(
+        (), description="archives of the raw download, unpacked into `raw` first; empty: `raw` is unpacked already"
+    )
+    archive_strip: int = Field(0, ge=0, description="leading folders of the names inside the archives to leave out")
+    train_json: Path | None = Field(None, description="official annotations; null: <raw>/train.json")
+    valid_json: Path | None = Field(None, description="official annotations; null: <raw>/valid.json")
+    validation: ValidationConfig = ValidationConfig()  # type: ignore[call-arg]
+    synthetic: SyntheticConfig = SyntheticConfig()  # type: ignore[call-arg]
+    clips: ClipsConfig = ClipsConfig()  # type: ignore[call-arg]
+    joint_box: Literal["amodal", "visible"] = Field(
+        "amodal", description="box of the form `joint`: amodal as in the paper's VATrack, or visible (ablation; spec 1.5)"
+    )
+    max_occlusion: Fraction = Field(0.75, description="annotations above this rate are dropped (inclusive limit; spec 1.5)")
+    video_max_occlusion: Fraction = Field(0.75, description="the same for video ground truth (exclusive limit; spec 1.6)")
