@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +61,10 @@ TINY_SET = {
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
-    from vatrack.data.annotations import convert_files
     from vatrack.data.clips import build_clip_tree
+    from vatrack.data.convert import convert_files
     from vatrack.data.cuts import write_structure
-    from vatrack.data.sailvos import build_index
+    from vatrack.data.index import build_index
     from vatrack.data.synthetic import render
 
     root = tmp_path_factory.mktemp("tiny")
@@ -87,6 +89,22 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: TinyData) -> t
     run = tiny_config(out).for_run(Method.VATRACK_2BBOX, Backbone.RESNET18)
     train(run, tiny_data.annotations, tiny_data.images, out)
     return run, out
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a file system of 1 MB of its own, to be filled to the brim."""
+    folder = tmp_path / "small_disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0777", "vatrack-test", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no tmpfs can be mounted here ({error})")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 # The whole workflow: it takes longest and goes first.

@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import gzip
 import json
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
 from vatrack.errors import InputError
-from vatrack.files import atomic_directory, atomic_path, create_text, open_text, read_json, read_yaml, write_json, write_text
+from vatrack.files import (
+    atomic_directory,
+    atomic_path,
+    create_text,
+    open_text,
+    read_json,
+    read_yaml,
+    scratch_directory,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -134,3 +147,72 @@ def test_yaml(tmp_path: Path) -> None:
         read_yaml(path)
     with pytest.raises(InputError, match="no such file"):
         read_yaml(tmp_path / "missing.yaml")
+
+
+def test_a_scratch_folder_is_hidden_and_goes_away(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out"
+    with scratch_directory(target) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "file").write_text("x")
+        assert folder.is_relative_to(target.parent)
+        assert all(name.startswith(".out.") for name in names(target.parent))
+    assert names(target.parent) == []
+
+    def fail() -> None:
+        with scratch_directory(target) as folder:
+            (folder / "file").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(target.parent) == []
+
+
+def leave_scratch(target: Path) -> None:
+    """What a process that is killed leaves."""
+    process = os.fork()
+    if not process:
+        with scratch_directory(target) as folder:
+            (folder / "file").write_text("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_scratch_folder_of_a_killed_process_is_removed_by_the_next(tmp_path: Path) -> None:
+    target, other = tmp_path / "out", tmp_path / "out.json"
+    # None of these is one.
+    (tmp_path / ".out.scratch.mine").mkdir()
+    (tmp_path / ".out.scratch.mine" / "file").write_text("x")
+    (tmp_path / ".out.scratch.file").write_text("x")
+    (tmp_path / ".out.notes").mkdir()
+    foreign = names(tmp_path)
+    leave_scratch(other)
+    before = names(tmp_path)
+    assert len(before) == len(foreign) + 1
+    for _ in range(3):
+        leave_scratch(target)
+        assert len(names(tmp_path)) == len(before) + 1
+    with scratch_directory(target) as folder:
+        assert len(names(tmp_path)) == len(before) + 1
+        # Someone else's work goes on undisturbed.
+        (folder / "file").write_text("x")
+        with scratch_directory(target):
+            assert len(names(tmp_path)) == len(before) + 2
+        assert (folder / "file").read_text() == "x"
+    assert names(tmp_path) == before
+    with scratch_directory(other):
+        pass
+    assert names(tmp_path) == foreign
+
+
+def test_a_scratch_folder_works_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    leave_scratch(tmp_path / "out")
+    left = names(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with scratch_directory(tmp_path / "out") as folder:
+        (folder / "file").write_text("x")
+        assert len(names(tmp_path)) == 2
+    assert names(tmp_path) == left

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import gzip
 import io
 import json
@@ -59,6 +61,33 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_directory(path: Path | str) -> Iterator[Path]:
+    """Yields a hidden folder beside `path` for work of many files; it is removed afterwards.
+
+    What killed processes left of such folders of the same `path` is removed first: the lock of a process ends with it. On file
+    systems without locks such folders stay.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name[:40]}.scratch."
+    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
+        with suppress(OSError):
+            with (left / "lock").open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left / "files")
+            shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as name:
+        folder = Path(name)
+        (folder / "files").mkdir()
+        with (folder / "locking").open("w") as lock:
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # Under its final name it is locked already, so nobody takes a new folder for one that was left.
+            (folder / "locking").rename(folder / "lock")
+            yield folder / "files"
 
 
 def _share(path: Path, mode: int) -> None:

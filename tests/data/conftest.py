@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from vatrack.config import ClipsConfig, SyntheticConfig
+from vatrack.config.dataset import ClipsConfig, SyntheticConfig
 from vatrack.data.cuts import score_video_file, write_structure
-from vatrack.data.sailvos import build_index, list_videos
+from vatrack.data.index import build_index
+from vatrack.data.sailvos import list_videos
 from vatrack.data.synthetic import render
 
 

@@ -17,7 +17,7 @@ from pycocotools import mask as rle
 
 from tests.data.conftest import Mini
 from vatrack.categories import CATEGORIES
-from vatrack.config import SyntheticConfig
+from vatrack.config.dataset import SyntheticConfig
 from vatrack.data import synthetic
 from vatrack.data.sailvos import list_videos, read_image
 from vatrack.data.synthetic import render, video_names
@@ -47,7 +47,8 @@ def test_names_are_known_before(mini: Mini) -> None:
 
 def test_names_cost_no_heavy_import() -> None:
     code = (
-        "import sys, vatrack.data.synthetic as s; from vatrack.config import SyntheticConfig; s.video_names(SyntheticConfig());"
+        "import sys, vatrack.data.synthetic as s; from vatrack.config.dataset import SyntheticConfig;"
+        "s.video_names(SyntheticConfig());"
         "print([m for m in ('cv2', 'numpy', 'torch', 'pycocotools') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -9,15 +9,12 @@ train.json, valid.json               the official annotations (spec 1.2)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack.categories import CATEGORIES
 from vatrack.config.dataset import SyntheticConfig
-from vatrack.devices import progress
+from vatrack.devices import ordered_map, progress
 from vatrack.errors import InputError
 from vatrack.files import atomic_directory, write_json
 
@@ -62,23 +59,15 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
             for subset, subset_names in names.items()
             for number, name in enumerate(subset_names)
         ]
-        records = dict(zip((job[1] for job in jobs), _run(jobs, processes), strict=True))
+        rendered = ordered_map(_render_video, jobs, min(processes, len(jobs)), None)
+        records = dict(zip((job[1] for job in jobs), progress(rendered, "rendering videos", len(jobs)), strict=True))
         for subset, subset_names in names.items():
             write_json(folder / f"{subset}.json", _official({name: records[name] for name in subset_names}))
     annotations = sum(len(frame["objects"]) for video in records.values() for frame in video["frames"])
     return f"rendered {len(jobs)} videos of {settings.frames} frames with {annotations} annotations into {out}"
 
 
-def _run(jobs: list[tuple[Any, ...]], processes: int) -> Iterator[dict[str, Any]]:
-    if processes <= 1:
-        yield from progress(map(_render_video, jobs), "rendering videos", len(jobs))
-        return
-    # Forking a process in which OpenCV's threads run can hang; a fresh interpreter cannot.
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=get_context("spawn")) as pool:
-        yield from progress(pool.map(_render_video, jobs), "rendering videos", len(jobs))
-
-
-def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int]) -> dict[str, Any]:
+def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None) -> dict[str, Any]:
     """Writes the files of one video; returns what the official JSON says about it, still without ids of the subset."""
     import numpy as np
 

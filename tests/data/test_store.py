@@ -1,0 +1,547 @@
+"""The store: what it finds is what the file says, and it is built again whenever it is not the store of the file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.data.conftest import Mini
+from tests.data.official import mask
+from vatrack.config.dataset import DatasetConfig
+from vatrack.data import json_lists, store
+from vatrack.data.convert import convert_files
+from vatrack.data.forms import FORMS
+from vatrack.data.frames import AnnotationFile
+from vatrack.data.json_lists import Entry
+from vatrack.data.store import Store, open_store, store_path
+from vatrack.devices import ordered_map
+from vatrack.errors import InputError
+from vatrack.files import read_json, write_json
+
+Json = dict[str, Any]
+BOTH = ("amodal", "visible")
+
+
+def image(number: int, video: int, frame: int) -> Json:
+    name = f"clip{video}/images/{frame:06d}.bmp"
+    return {"id": number, "video_id": video, "frame_id": frame, "file_name": name, "width": 12, "height": 8}
+
+
+def item(number: int, image_id: int, instance: int = 1, **changes: Any) -> Json:
+    base = {"id": number, "image_id": image_id, "category_id": 3, "instance_id": instance, "iscrowd": 0}
+    base |= {"bbox": [1.0, 1.0, 5.0, 4.0], "segmentation": [mask(3 * number), mask(3 * number + 1)], "area_visible": 4}
+    return base | changes
+
+
+def small() -> Json:
+    """Two clips; frames, clips and annotations out of order; a frame without annotations; ids with gaps."""
+    return {
+        "info": {"year": 2021},
+        "annotations": [item(5, 30), item(2, 10), item(9, 99), item(7, 30, 2), item(1, 12), item(3, 10, 2)],
+        "images": [image(12, 4, 7), image(11, 4, 2), image(30, 2, 0), image(10, 4, 0), image(31, 2, 1), image(50, 77, 0)],
+        "videos": [{"id": 4, "name": "clip4"}, {"id": 2, "name": "clip2"}, {"id": 5, "name": "empty"}],
+    }
+
+
+def write(path: Path, data: Json | None = None) -> Path:
+    write_json(path, small() if data is None else data)
+    return path
+
+
+@contextmanager
+def builds() -> Iterator[list[Path]]:
+    """The stores that are built meanwhile."""
+    found: list[Path] = []
+    real = store._build
+
+    def build(source: Path, target: Path) -> None:
+        found.append(target)
+        real(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_build", build)
+        yield found
+
+
+def ids(found: Store) -> dict[int, list[int]]:
+    """Image id to the ids of its annotations."""
+    texts = found.texts.read_bytes()
+    result = {}
+    for row in found.frames:
+        places = found.places[row["first"] : row["first"] + row["count"]].tolist()
+        result[int(row["image_id"])] = [json.loads(texts[offset : offset + length])["id"] for offset, length in places]
+    return result
+
+
+EXPECTED = {10: [2, 3], 11: [], 12: [1], 30: [5, 7], 31: []}
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_frames_are_in_clip_order_with_their_annotations_in_file_order(tmp_path: Path, name: str) -> None:
+    found = open_store(write(tmp_path / name))
+    assert ids(found) == EXPECTED
+    assert list(ids(found)) == [10, 11, 12, 30, 31]
+    assert found.clips == [(4, "clip4"), (2, "clip2"), (5, "empty")]
+    assert found.bounds.tolist() == [0, 3, 5, 5]
+    assert found.frames["frame_id"].tolist() == [0, 2, 7, 0, 1]
+    assert found.frames["video_id"].tolist() == [4, 4, 4, 2, 2]
+    assert found.frames["file_name"].tolist()[3] == b"clip2/images/000000.bmp"
+    assert set(found.frames["width"]) == {12} and set(found.frames["height"]) == {8}
+    # Neither an unknown image's annotation nor an unknown clip's image has a place.
+    assert len(found.places) == 5
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"videos": [], "images": [], "annotations": []},
+        {"videos": [], "images": [], "annotations": [item(1, 1)]},
+        {"videos": [{"id": 1, "name": "a"}], "images": [], "annotations": []},
+        {"videos": [{"id": 1, "name": "a"}], "images": [], "annotations": [item(1, 1)]},
+        {"videos": [{"id": 1, "name": "a"}], "images": [image(1, 1, 0)], "annotations": []},
+    ],
+)
+def test_empty_lists(tmp_path: Path, name: str, data: Json) -> None:
+    path = write(tmp_path / name, data)
+    for expected in (1, 0):
+        with builds() as built:
+            file = AnnotationFile(path)
+        assert len(built) == expected
+        assert len(file) == len(data["images"])
+        assert file.sizes.shape == (len(file), 2)
+        assert file.counts.tolist() == [0] * len(file)
+        assert file.bounds.tolist() == [0] * (len(data["videos"]) or 1) + [len(file)] * bool(data["videos"])
+        for number in range(len(file)):
+            objects = file.objects(number)
+            assert len(objects.labels) == 0
+            assert objects.masks("visible", 8, 12).shape == (0, 8, 12)
+            assert objects.boxes["amodal"].shape == (0, 4)
+
+
+def test_it_is_built_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json")
+    with builds() as built:
+        first, second = open_store(path), open_store(path)
+    assert built == [store_path(path)] == [tmp_path / "a.json.store"]
+    assert ids(first) == ids(second) == EXPECTED
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.json", "a.json.store"]
+
+
+def test_the_conversion_and_the_file_make_the_same_store(mini: Mini, tmp_path: Path) -> None:
+    convert_files(mini.official("train"), mini.structure, DatasetConfig(), tmp_path)
+    for form in FORMS:
+        path = tmp_path / f"{form}.json"
+        with builds() as built:
+            open_store(path)
+        assert built == []
+        written = store_path(path).read_bytes()
+        store_path(path).unlink()
+        open_store(path)
+        assert store_path(path).read_bytes() == written
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_it_is_built_again_when_its_source_has_changed(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name)
+    open_store(path)
+    before = path.stat()
+    # Another size.
+    data = small()
+    data["annotations"].append(item(44, 31))
+    write(path, data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size != before.st_size
+    with builds() as built:
+        assert ids(open_store(path)) == {**EXPECTED, 31: [44]}
+    assert len(built) == 1
+    # Another time, by a nanosecond (the same content is read again then).
+    before = path.stat()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with builds() as built:
+        assert ids(open_store(path)) == {**EXPECTED, 31: [44]}
+        open_store(path)
+    assert len(built) == 1
+    # An older file of the same length, put there with its own time.
+    if name == "a.json":
+        path.write_text(path.read_text().replace('"id": 44', '"id": 45'))
+        os.utime(path, ns=(0, 0))
+        with builds() as built:
+            assert ids(open_store(path)) == {**EXPECTED, 31: [45]}
+        assert len(built) == 1
+
+
+def test_a_copy_with_its_times_needs_no_building(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    path = write(tmp_path / "there" / "a.json")
+    open_store(path)
+    shutil.copytree(tmp_path / "there", tmp_path / "here")
+    with builds() as built:
+        assert ids(open_store(tmp_path / "here" / "a.json")) == EXPECTED
+    assert built == []
+
+
+def damaged_stores(whole: bytes) -> Iterator[bytes]:
+    yield from (whole[:size] for size in {0, 1, 7, 8, 15, 16, 17, 23, 24, 25, *range(26, len(whole), 29), len(whole) - 1})
+    yield whole + b"\n"
+    yield b"vatrack-store-0\n" + whole[16:]
+    yield whole[:-8] + (2**62).to_bytes(8, "little")
+    yield whole[:-8] + (0).to_bytes(8, "little")
+    for text in (b"5", b"[]", b"null", b"{}", b'{"source": 1}', b'"x"', b"[[1, 2]]", b'[["source", 1]]', b"\xff"):
+        yield b"vatrack-store-1\n" + text + len(text).to_bytes(8, "little")
+    yield b"{}"
+    yield bytes(len(whole))
+    yield np.random.default_rng(0).bytes(3000)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_it_is_built_again_where_it_is_damaged(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name)
+    open_store(path)
+    whole = store_path(path).read_bytes()
+    for content in damaged_stores(whole):
+        store_path(path).write_bytes(content)
+        with builds() as built:
+            assert ids(open_store(path)) == EXPECTED
+        assert len(built) == 1, content
+        assert store_path(path).read_bytes() == whole
+
+
+def test_a_store_of_another_file_is_not_taken(tmp_path: Path) -> None:
+    path, other = write(tmp_path / "a.json"), tmp_path / "b.json"
+    data = small()
+    data["annotations"].reverse()
+    write(other, data)
+    open_store(path)
+    shutil.copy2(store_path(path), store_path(other))
+    assert path.stat().st_size == other.stat().st_size
+    assert ids(open_store(other)) == {number: found[::-1] for number, found in EXPECTED.items()}
+
+
+def test_a_folder_in_its_place(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json")
+    store_path(path).mkdir()
+    with pytest.raises(OSError, match="store"):
+        open_store(path)
+
+
+def test_the_texts_of_a_packed_file_are_kept_beside_the_store(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json.gz")
+    found = open_store(path)
+    assert found.texts == tmp_path / "a.json.gz.store.texts"
+    expected = {entry["id"]: entry for entry in small()["annotations"]}
+    texts = found.texts.read_bytes()
+    for offset, length in found.places.tolist():
+        value = json.loads(texts[offset : offset + length])
+        assert value == expected[value["id"]]
+    found.texts.unlink()
+    with builds() as built:
+        assert ids(open_store(path)) == EXPECTED
+    assert len(built) == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.json.gz", "a.json.gz.store", "a.json.gz.store.texts"]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "data").mkdir()
+    path = write(tmp_path / "data" / name)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != path.parent and real(place, mode))
+    with builds() as built:
+        assert ids(open_store(path)) == EXPECTED
+        assert ids(open_store(path)) == EXPECTED
+    assert len(built) == 1
+    assert built[0].parent == cache / "vatrack"
+    assert [entry.name for entry in path.parent.iterdir()] == [name]
+    # Files of the same name in other folders have other stores.
+    (tmp_path / "other").mkdir()
+    other = write(tmp_path / "other" / name, {**small(), "annotations": []})
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    assert ids(open_store(other)) == {number: [] for number in EXPECTED}
+    assert ids(open_store(path)) == EXPECTED
+    assert len(list((cache / "vatrack").glob("*.store"))) == 2
+    # The source changes: the cached store is built again, not believed.
+    write(path, {**small(), "annotations": [item(8, 11)]})
+    assert ids(open_store(path))[11] == [8]
+    assert ids(open_store(other)) == {number: [] for number in EXPECTED}
+    # Without the variable the cache is in the home folder.
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    open_store(path)
+    assert len(list((tmp_path / "home" / ".cache" / "vatrack").glob(f"{name}.*.store"))) == 1
+
+
+def test_a_damaged_store_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.json")
+    store_path(path).write_bytes(b"old")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    assert ids(open_store(path)) == ids(open_store(path)) == EXPECTED
+    assert store_path(path).read_bytes() == b"old"
+
+
+def test_no_process_ever_sees_a_store_that_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process finds no store, builds one and reads it while this one is still at it."""
+    path = write(tmp_path / "a.json")
+    real_read, real_replace = store.read_lists, os.replace
+    opened: list[Store] = []
+
+    def read(*arguments: Any, **options: Any) -> Iterator[Entry]:
+        yield from real_read(*arguments, **options)
+        if not opened:
+            monkeypatch.setattr(store, "read_lists", real_read)
+            opened.append(open_store(path))
+
+    def replace(source: Path, target: Path) -> None:
+        real_replace(source, target)
+        if Path(target) == store_path(path):
+            assert ids(Store(store_path(path), path)) == EXPECTED
+
+    monkeypatch.setattr(store, "read_lists", read)
+    monkeypatch.setattr(os, "replace", replace)
+    with builds() as built:
+        assert ids(open_store(path)) == EXPECTED
+    assert len(built) == 2
+    assert ids(opened[0]) == EXPECTED
+
+
+def read_all(path: Path, form: tuple[str, ...]) -> list[list[int]]:
+    file = AnnotationFile(path, form)
+    return [file.objects(number).instances.tolist() for number in range(len(file))]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_processes_that_build_at_the_same_time(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name)
+    results = list(ordered_map(read_all, [path] * 12, 4, BOTH))
+    assert results == [[[1, 2], [], [1], [1, 2], []]] * 12
+
+
+def test_a_source_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.json")
+    real = store.read_lists
+
+    def read(*arguments: Any, **options: Any) -> Iterator[Entry]:
+        yield from real(*arguments, **options)
+        write(path, {**small(), "annotations": [item(8, 11)]})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "read_lists", read)
+        with pytest.raises(InputError, match=r"a\.json: has changed while it was read; start again"):
+            open_store(path)
+    assert ids(open_store(path))[11] == [8]
+
+
+def count_all(number: int, file: AnnotationFile) -> tuple[int, list[int]]:
+    return os.getpid(), file.objects(number).labels.tolist()
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name: str) -> None:
+    file = AnnotationFile(write(tmp_path / name), BOTH)
+    packed = pickle.dumps(file)
+    assert len(packed) < 500
+    again = pickle.loads(packed)
+    assert again.kinds == BOTH
+    assert [again.frame(number) for number in range(5)] == [file.frame(number) for number in range(5)]
+    results = list(ordered_map(count_all, range(5), 2, file))
+    assert [labels for _, labels in results] == [[2, 2], [], [2], [2, 2], []]
+    assert os.getpid() not in {process for process, _ in results}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("videos"), "its list `videos` is missing"),
+        (lambda d: d.update(annotations={}), "its list `annotations` is missing or is not a list"),
+        (lambda d: d["videos"][0].pop("name"), "not an annotation file of `vatrack convert` .'name' is missing"),
+        (lambda d: d["images"][0].pop("video_id"), "not an annotation file of `vatrack convert` .'video_id' is missing"),
+        (lambda d: d["annotations"][0].pop("image_id"), "not an annotation file of `vatrack convert` .'image_id' is missing"),
+        (lambda d: d["images"][0].update(id="x"), "image_id of an image is no whole number"),
+        (lambda d: d["images"][0].update(frame_id=1.5), "frame_id of an image is no whole number"),
+        (lambda d: d["images"][0].update(frame_id=None), "not an annotation file"),
+        (lambda d: d["images"][0].update(width=2**70), "width of an image is no whole number"),
+        (lambda d: d["images"][0].update(height=[3]), "not an annotation file"),
+        (lambda d: d["images"][0].update(video_id=[1]), "not an annotation file"),
+        (lambda d: d["annotations"][0].update(image_id="10"), "not an annotation file"),
+        (lambda d: d["annotations"][0].update(image_id=10.5), "not an annotation file"),
+        (lambda d: d["annotations"][0].update(image_id=2**70), "not an annotation file"),
+        (lambda d: d["annotations"].append(3), "its list `annotations` is not a list of objects"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_other_files(tmp_path: Path, name: str, change: Any, message: str) -> None:
+    data = small()
+    change(data)
+    path = write(tmp_path / name, data)
+    with pytest.raises(InputError, match=message) as caught:
+        open_store(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(InputError, match="no such file; make it with `vatrack convert`"):
+            open_store(path)
+    path = write(tmp_path / "a.json")
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 50):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InputError, match=r"a\.json: not valid JSON"):
+            open_store(path)
+    # The file that was there before is gone, its store is not believed.
+    path.write_bytes(whole)
+    open_store(path)
+    path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        open_store(path)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "changes"),
+    [
+        (("amodal",), {}),  # a joint form read as a single one
+        (BOTH, {"segmentation": mask(1)}),  # and the reverse
+        (BOTH, {"bbox": [[1, 1, 2, 2]] * 3}),
+        (BOTH, {"bbox": [1, 1, 2]}),
+        (BOTH, {"bbox": None}),
+        (BOTH, {"bbox": ["a", 1, 2, 2]}),
+        (BOTH, {"category_id": "3"}),
+        (BOTH, {"area_visible": "3"}),
+        (BOTH, {"instance_id": "one"}),
+        (BOTH, {"instance_id": None}),
+    ],
+)
+def test_annotations_of_another_form(tmp_path: Path, kinds: tuple[str, ...], changes: Json) -> None:
+    file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), kinds)
+    with pytest.raises(InputError, match=r"a\.json: frame 10: not annotations of this form"):
+        file.objects(0)
+    file.objects(1)
+
+
+def test_annotations_that_lack_something(tmp_path: Path) -> None:
+    for key in ("bbox", "segmentation", "area_visible", "category_id", "instance_id"):
+        spoiled = item(1, 10)
+        del spoiled[key]
+        file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [spoiled]}), BOTH)
+        with pytest.raises(InputError, match=rf"a\.json: not an annotation file of `vatrack convert` \('{key}' is missing\)"):
+            file.objects(0)
+    file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, category_id=25)]}), BOTH)
+    with pytest.raises(InputError, match=r"a\.json: annotation 1 has category 25; 1 to 24 are known"):
+        file.objects(0)
+
+
+def test_clips_around_frames(tmp_path: Path) -> None:
+    file = AnnotationFile(write(tmp_path / "a.json"), BOTH)
+    assert [file.clip_around(number) for number in range(5)] == [(0, 3)] * 3 + [(3, 5)] * 2
+    assert file.clip_names == {4: "clip4", 2: "clip2", 5: "empty"}
+    assert file.frame(3).file_name == "clip2/images/000000.bmp"
+    assert file.counts.tolist() == [2, 0, 1, 2, 0]
+
+
+NUMBERS = st.integers(-(2**40), 2**40) | st.integers(0, 9)
+SIDES = st.sampled_from([-3.0, 0.0, 0.5, 0.9375, 1.0, 2.5, 7.0, 11.0, 30.0])
+BOXES = st.tuples(SIDES, SIDES, SIDES, SIDES).map(list)
+
+
+@st.composite
+def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
+    """A file of one of the forms, and its kinds of masks."""
+    form = draw(st.sampled_from(["single", "joint", "joint-2bbox"]))
+    videos = [{"id": number, "name": f"é{number}"} for number in draw(st.lists(NUMBERS, unique=True, max_size=3))]
+    known = [video["id"] for video in videos]
+    images = []
+    for number in draw(st.lists(NUMBERS, unique=True, max_size=8)):
+        entry = image(number, draw(st.sampled_from([*known, 2**50])), draw(st.integers(-2, 9)))
+        images.append(entry | {"width": draw(st.integers(1, 14)), "file_name": draw(st.text(max_size=5)).replace("\0", "")})
+    annotations = []
+    image_ids = [entry["id"] for entry in images] + [2**50]
+    for number in range(draw(st.integers(0, 12))):
+        amodal, visible = mask(2 * number), mask(2 * number + 1)
+        entry = item(number, draw(st.sampled_from(image_ids)), draw(NUMBERS), category_id=draw(st.integers(1, 24)))
+        entry["bbox"] = [draw(BOXES), draw(BOXES)] if form == "joint-2bbox" else draw(BOXES)
+        entry["segmentation"] = amodal if form == "single" else [amodal, visible]
+        entry["area_visible"] = draw(st.integers(-1, 2))
+        if form == "single":
+            entry["area"] = draw(st.sampled_from([-1, 0, 0.5, 3]))
+        entry["iscrowd"] = draw(st.sampled_from([0, 0, 0, 1]))
+        if draw(st.booleans()):
+            entry["ignore"] = draw(st.sampled_from([0, False, True]))
+        annotations.append(entry)
+    sections = {"videos": videos, "images": images, "annotations": annotations, "licenses": [{"id": 1}], "version": 1.5}
+    return BOTH if form != "single" else ("visible",), dict(draw(st.permutations(list(sections.items()))))
+
+
+def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
+    """Spec 2.3: the usable annotations of a frame."""
+    found: Json = {"boxes": {kind: [] for kind in kinds}, "rles": {kind: [] for kind in kinds}, "labels": [], "instances": []}
+    two_boxes = False
+    for entry in data["annotations"]:
+        if entry["image_id"] != frame["id"] or entry.get("ignore") or entry["iscrowd"]:
+            continue
+        if entry.get("area", entry["area_visible"]) <= 0:
+            continue
+        two_boxes = isinstance(entry["bbox"][0], list)
+        boxes = entry["bbox"] if two_boxes else [entry["bbox"]]
+        good = True
+        for x, y, width, height in boxes:
+            columns = min(x + width, frame["width"]) - max(x, 0)
+            rows = min(y + height, frame["height"]) - max(y, 0)
+            good = good and columns > 0 and rows > 0 and width >= 1 and height >= 1
+        if not good:
+            continue
+        for kind, (x, y, width, height) in zip(kinds, boxes, strict=False):
+            found["boxes"][kind].append([x, y, x + width, y + height])
+        masks = entry["segmentation"] if len(kinds) == 2 else [entry["segmentation"]]
+        for kind, rle in zip(kinds, masks, strict=True):
+            found["rles"][kind].append(rle)
+        found["labels"].append(entry["category_id"] - 1)
+        found["instances"].append(entry["instance_id"])
+    if found["labels"] and not two_boxes:
+        found["boxes"] = {kinds[0]: found["boxes"][kinds[0]]}
+    return found
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(drawn=annotation_files(), block=st.sampled_from([1, 13, 1 << 22]), packed=st.booleans())
+def test_objects_are_those_of_the_file(tmp_path: Path, drawn: tuple[tuple[str, ...], Json], block: int, packed: bool) -> None:
+    kinds, data = drawn
+    path = tmp_path / ("a.json.gz" if packed else "a.json")
+    text = json.dumps(data, ensure_ascii=packed).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    # Examples follow each other within the resolution of the clock.
+    store_path(path).unlink(missing_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_lists, "BLOCK", block)
+        file = AnnotationFile(path, kinds)
+    by_frame = sorted(data["images"], key=lambda entry: entry["frame_id"])
+    frames = [entry for video in data["videos"] for entry in by_frame if entry["video_id"] == video["id"]]
+    assert len(file) == len(frames)
+    for number, expected in enumerate(frames):
+        frame, objects = file.frame(number), file.objects(number)
+        found = {"id": frame.image_id, "video_id": frame.video_id, "frame_id": frame.frame_id, "file_name": frame.file_name}
+        assert {**found, "width": frame.width, "height": frame.height} == expected
+        plain = plain_objects(expected, data, kinds)
+        assert {kind: boxes.tolist() for kind, boxes in objects.boxes.items()} == plain["boxes"]
+        assert all(boxes.shape[1:] == (4,) and boxes.dtype == np.float32 for boxes in objects.boxes.values())
+        assert objects.rles == plain["rles"]
+        assert objects.labels.tolist() == plain["labels"]
+        assert objects.instances.tolist() == plain["instances"]
+        belonging = [entry for entry in data["annotations"] if entry["image_id"] == frame.image_id]
+        assert file.counts[number] == len(belonging)
+    assert read_json(path) == data
