@@ -14,6 +14,7 @@ from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig
 from vatrack.data.transforms import normalise, stack_padded
 from vatrack.models.box_head import REGION_SIZE
+from vatrack.models.detector import Detector
 from vatrack.models.mask_head import REGION_SIZE as MASK_REGION_SIZE
 from vatrack.models.roi import region_features, region_levels
 
@@ -35,10 +36,14 @@ def _close(actual: torch.Tensor, expected: np.ndarray, name: str) -> None:
 
 
 @pytest.mark.parametrize("case", cases("forward"))
-@torch.no_grad()
 def test_every_stage(case: Case) -> None:
+    check_every_stage(case, golden_network(case))
+
+
+@torch.no_grad()
+def check_every_stage(case: Case, model: Detector) -> None:
+    """Compares everything that a network with the golden weights makes of the case's image."""
     inputs, expected = case.npz("inputs"), case.npz("expected")
-    model = golden_network(case)
     heads, layout = model.roi_head, model.roi_head.layout
     picture = inputs["image_bgr"]
     size = (picture.shape[0], picture.shape[1])

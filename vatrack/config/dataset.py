@@ -57,7 +57,7 @@ class ClipsConfig(Frozen):
         description="detect: cut at content changes; whole: one clip per video; else a JSON dictionary of cuts",
     )
     fetch: bool = Field(False, description="fetch the dictionary of cuts from `download` to the path that `structure` names")
-    download: DownloadConfig | None = Field(None, description="public address of the dictionary; used only where `fetch` says so")
+    download: DownloadConfig | None = Field(None, description="public address of the dictionary; used only with `fetch`")
     mode: Literal["hardlink", "symlink", "copy", "png"] = Field(
         "hardlink", description="how frames get into the clip tree; the raw frames are never changed"
     )

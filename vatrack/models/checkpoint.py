@@ -1,20 +1,28 @@
-"""Checkpoints: plain tensors and values in one file, loaded without executing anything in it."""
+"""Checkpoints: plain tensors and values in one file, loaded without executing anything in it.
+
+A training writes PyTorch files; weights to be handed on are safetensors files with the same content. Both are read alike,
+whatever their names.
+"""
 
 from __future__ import annotations
 
-import pickle
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.errors import InputError
 from vatrack.files import atomic_path
+from vatrack.models.weight_files import is_safetensors, read_safetensors, read_torch_file
 
 FORMAT = "vatrack-checkpoint-1"
+INITIAL_FORMAT = "vatrack-initial-1"  # the same, with the weights of some parts only: a start for a training
 
 
 @dataclass(frozen=True)
@@ -28,50 +36,105 @@ class Checkpoint:
     weights: dict[str, Tensor]
 
 
-def read_torch_file(path: Path, what: str) -> Any:
-    """The plain values and tensors of a PyTorch file, on the CPU; nothing in it is executed.
-
-    Args:
-        what: how messages call such a file.
-
-    Raises:
-        InputError: the file is missing, cut off, or holds more than plain values and tensors.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such {what}")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable {what} ({reason}); it may be cut off or of another program") from None
-
-
 def save(path: Path, model: nn.Module, run: RunConfig, epoch: int) -> None:
     """Writes a checkpoint, whole or not at all; tensors are stored on the CPU."""
+    write(path, model.state_dict(), run, epoch)
+
+
+def write(path: Path, weights: Mapping[str, Tensor], run: RunConfig, epoch: int, *, format_: str = FORMAT) -> None:
+    """The same for entries by name."""
     content = {
-        "format": FORMAT,
+        "format": format_,
         "method": str(run.method),
         "backbone": str(run.backbone),
         "epoch": epoch,
         "config": run.model_dump(mode="json"),
-        "model": {name: value.detach().cpu() for name, value in model.state_dict().items()},
+        "model": {name: value.detach().cpu() for name, value in weights.items()},
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
 
 
 def load(path: Path) -> Checkpoint:
-    """Reads a checkpoint.
+    """Reads a checkpoint, of either kind.
 
     Raises:
         InputError: the file is missing, cut off, or not one of ours.
     """
-    content = read_torch_file(path, "checkpoint")
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: not a VATrack checkpoint (its format is not {FORMAT!r})")
-    return Checkpoint(
-        Method(content["method"]), Backbone(content["backbone"]), content["epoch"], content["config"], content["model"]
-    )
+    content = _read_safetensors(path) if is_safetensors(path) else read_torch_file(path, "checkpoint")
+    found = content.get("format") if isinstance(content, dict) else None
+    if found == INITIAL_FORMAT:
+        raise InputError(
+            f"{path}: holds initial weights of some parts only, from `vatrack import-checkpoint --partial`; "
+            "name it as training.initial_checkpoint and train"
+        )
+    if found != FORMAT:
+        raise InputError(
+            f"{path}: not a VATrack checkpoint (its format is not {FORMAT!r}); "
+            "one with OpenMMLab's names is taken by `vatrack import-checkpoint`"
+        )
+    try:
+        weights = content["model"]
+        if not all(isinstance(value, Tensor) for value in weights.values()):
+            raise ValueError("not every entry is a tensor")
+        return Checkpoint(
+            Method(content["method"]), Backbone(content["backbone"]), int(content["epoch"]), dict(content["config"]), weights
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: a damaged checkpoint ({type(error).__name__}: {error}); make it again") from None
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """The content in the form that PyTorch files have it."""
+    weights, metadata = read_safetensors(path, "checkpoint")
+    content: dict[str, Any] = {**metadata, "model": weights}
+    if "config" in metadata:
+        try:
+            content["config"] = json.loads(metadata["config"])
+        except ValueError:
+            del content["config"]
+    return content
+
+
+def export(path: Path, out: Path) -> str:
+    """Writes a checkpoint as a safetensors file, with everything but the tensors in its metadata.
+
+    The metadata holds, as texts: format, method, backbone, epoch, and config as JSON. The same checkpoint always gives the
+    same bytes.
+
+    Returns:
+        A summary line.
+
+    Raises:
+        InputError: see `load`.
+    """
+    checkpoint = load(path)
+    # Own memory for each: the format knows neither views nor shared memory.
+    weights = {name: value.clone(memory_format=torch.contiguous_format) for name, value in checkpoint.weights.items()}
+    metadata = {
+        "format": FORMAT,
+        "method": str(checkpoint.method),
+        "backbone": str(checkpoint.backbone),
+        "epoch": str(checkpoint.epoch),
+        "config": json.dumps(checkpoint.config),
+    }
+    with atomic_path(out) as temporary:
+        save_file(weights, temporary, metadata)
+        _order_metadata(temporary)
+    size = out.stat().st_size / 1e6
+    return f"{out}: {checkpoint.method} with {checkpoint.backbone}, epoch {checkpoint.epoch}, {size:.1f} MB"
+
+
+def _order_metadata(path: Path) -> None:
+    """Sorts the metadata of a safetensors file in place; the library writes it in an order that changes from run to run."""
+    with path.open("r+b") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(text) <= length, "only the order has changed"
+        stream.seek(8)
+        stream.write(text.ljust(length))
 
 
 def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Path) -> None:

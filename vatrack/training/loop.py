@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import time
@@ -25,7 +26,7 @@ from vatrack.files import read_json, write_json, write_yaml
 from vatrack.inference.predict import predict_clips
 from vatrack.models.checkpoint import save
 from vatrack.models.detector import Detector, build
-from vatrack.models.pretrained import load_backbone, load_initial
+from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
 from vatrack.training.environment import describe_environment
 from vatrack.training.experiment_log import ExperimentLog
 from vatrack.training.schedule import learning_rate
@@ -44,7 +45,7 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     Raises:
         InputError: bad data, or a loss that is not finite.
     """
-    _seed(run.seed)
+    _seed(run.seed, run.training.deterministic)
     device = choose_device(run.training.device)
     settings = run.training
     dataset = PairDataset(
@@ -100,7 +101,11 @@ def load_start(model: Detector, run: RunConfig) -> None:
     if run.training.backbone_weights:
         print(f"{run.training.backbone_weights}: {load_backbone(model.backbone, run.training.backbone_weights)}", flush=True)
     if run.training.initial_checkpoint:
-        print(f"{run.training.initial_checkpoint}: {load_initial(model, run.training.initial_checkpoint)}", flush=True)
+        transfer = load_initial(model, run.training.initial_checkpoint)
+        print(f"{run.training.initial_checkpoint}: {transfer}", flush=True)
+        if run.training.copy_visible_to_amodal:
+            filled = copy_visible_to_amodal(model, transfer.copied)
+            print(f"{len(filled)} entries of amodal heads start like the visible ones", flush=True)
 
 
 def step(
@@ -175,7 +180,11 @@ def _loader(dataset: PairDataset, batches: EpochBatches, workers: int, device: t
     return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=device.type == "cuda")
 
 
-def _seed(seed: int) -> None:
+def _seed(seed: int, deterministic: bool) -> None:
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    # RoIAlign's gradient then takes torchvision's slower form, without atomic additions (quirk T16).
+    torch.use_deterministic_algorithms(deterministic)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - some libraries still draw from the global generator
     torch.manual_seed(seed)

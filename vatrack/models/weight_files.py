@@ -1,0 +1,135 @@
+"""Files of weights, read without executing anything in them: PyTorch's kinds (zip, and the older one) and safetensors."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vatrack.errors import InputError
+
+DATA_PARALLEL = "module."  # what DistributedDataParallel puts in front of every name
+# Numbers of numpy, as training programs leave them beside the weights ("best score"): their maker, under the names that
+# numpy 1 and 2 write, and their types. Objects, arrays and texts of numpy stay refused.
+_MAKE_NUMBER = np.float64().__reduce__()[0]
+_NUMPY_NUMBERS: list[Any] = [
+    (_MAKE_NUMBER, "numpy.core.multiarray.scalar"),
+    (_MAKE_NUMBER, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *sorted({type(np.dtype(code)) for code in "?bhilqBHILQefd"}, key=str),
+]
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """Tensors by name, and what else the file says about them (plain values; empty where it says nothing)."""
+
+    weights: dict[str, Tensor]
+    meta: Mapping[str, Any]
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: the length of its header (8 bytes), then the header, a JSON object."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(9)[8:] == b"{"
+    except OSError:
+        return False
+
+
+def read_torch_file(path: Path, what: str) -> Any:
+    """The plain values and tensors of a PyTorch file, on the CPU; nothing in it is executed.
+
+    Args:
+        what: how messages call such a file.
+
+    Raises:
+        InputError: the file is missing, cut off, or holds more than plain values and tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such {what}")
+    try:
+        # As a stream, because PyTorch goes by the names of files.
+        with path.open("rb") as stream, torch.serialization.safe_globals(_NUMPY_NUMBERS), warnings.catch_warnings():
+            # PyTorch's warnings advise what would run code; what is wrong is said below.
+            warnings.simplefilter("ignore")
+            return torch.load(stream, map_location="cpu", weights_only=True)
+    except Exception as error:  # the restricted reader stumbles over damaged bytes in every way that Python knows
+        text = str(error)
+    refused = re.search(r"GLOBAL ([\w.]+)", text)
+    if refused:
+        raise InputError(
+            f"{path}: not a readable {what}: it holds {refused[1]}, which is neither a tensor nor a plain value, and was not "
+            "run. If you trust the file, write its weights alone in the environment it was made in, and take that file: "
+            'torch.save(torch.load("old.pth")["state_dict"], "new.pth")'
+        )
+    raise InputError(f"{path}: not a readable {what} ({_reason(text)}); it may be cut off or of another program")
+
+
+def _reason(text: str) -> str:
+    """The first sentence of PyTorch's message that says what is wrong, without its advice."""
+    lines = text.rpartition("WeightsUnpickler error:")[2].strip().splitlines()
+    if not lines:
+        return "it ends too early"
+    if "Unsupported operand" in lines[0]:
+        return f"{lines[0].strip()}: not the kind of pickle that PyTorch writes"
+    return lines[0].partition(" In PyTorch 2.6")[0].strip()
+
+
+def read_safetensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file by name, on the CPU, and its metadata.
+
+    Raises:
+        InputError: the file is missing, cut off or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such {what}")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as stream:
+            return {name: stream.get_tensor(name) for name in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path}: not a readable {what} ({error}); it may be cut off: fetch or make it again") from None
+
+
+def read_weights(path: Path) -> WeightFile:
+    """Tensors by name from a file of PyTorch, bare or under "state_dict" or "model", or from a safetensors file.
+
+    What DistributedDataParallel puts in front of the names is taken off. Other things beside the tensors (an optimizer's
+    state) are left alone.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    what = "file of weights"
+    if is_safetensors(path):
+        content, meta = read_safetensors(path, what)
+        return WeightFile(_plain_names(content, path), meta)
+    whole = read_torch_file(path, what)
+    entries = whole
+    for key in ("state_dict", "model"):
+        if isinstance(whole, dict) and isinstance(whole.get(key), dict):
+            entries = whole[key]
+            break
+    if not isinstance(entries, dict) or not entries or not all(map(_is_dense, entries.values())):
+        raise InputError(f"{path}: holds no tensors by name, so it is not a file of weights")
+    about = whole.get("meta")
+    return WeightFile(_plain_names(entries, path), about if isinstance(about, dict) else {})
+
+
+def _is_dense(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+
+
+def _plain_names(content: Mapping[Any, Tensor], path: Path) -> dict[str, Tensor]:
+    weights = {str(name).removeprefix(DATA_PARALLEL): value.detach() for name, value in content.items()}
+    if len(weights) != len(content):
+        raise InputError(f"{path}: some entries are there twice, with and without {DATA_PARALLEL!r} in front; keep one of them")
+    return weights
