@@ -12,7 +12,7 @@ import yaml
 
 from vatrack import cli
 from vatrack.config import Config, json_schema, load_config
-from vatrack.config_reference import config_reference
+from vatrack.config.reference import config_reference
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[int, str, str]:
@@ -81,7 +81,8 @@ def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
     )
     assert code == 0
     assert "7 frames" in shown
-    assert len(list(out.iterdir())) == 6
+    assert len(list(out.glob("*.json"))) == 6
+    assert len(list(out.glob("*.json.store"))) == 4
     code, _, errors = vatrack("cuts", "score", "--raw", raw, "--index", index, "--video", "none", "--out", tmp_path / "x.json")
     assert code == 2
     assert errors.startswith("vatrack: error: none: ")

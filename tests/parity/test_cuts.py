@@ -8,11 +8,13 @@ import cv2
 import pytest
 
 from tests.golden import Case, cases
-from vatrack.config import ClipsConfig
-from vatrack.data.annotations import annotate_clips
+from vatrack.config.dataset import ClipsConfig
 from vatrack.data.clips import build_clip_tree
 from vatrack.data.cuts import score_video_file, write_structure
-from vatrack.data.sailvos import build_index, read_official
+from vatrack.data.index import build_index
+from vatrack.data.json_lists import read_lists
+from vatrack.data.official import read_official
+from vatrack.data.regroup import plan_clips, regroup
 from vatrack.files import read_json, write_json
 
 
@@ -39,9 +41,9 @@ def test_cuts(case: Case, tmp_path: Path) -> None:
     build_index(raw, {"train": case.path("annotations"), "valid": empty}, index)
     official = read_official(case.path("annotations"))
     if case.parameters["mode"] == "cut":
-        names = [video["name"] for video in official["videos"]]
-        for name in names:
-            score_video_file(raw, index, name, scores / f"{name}.json")
+        names = [video["name"] for video in official.videos]
+        for number, name in enumerate(names):
+            score_video_file(raw, index, name, scores / f"{name}.json", threads=1 + number % 2)
         found = {name: read_json(scores / f"{name}.json")["scores"] for name in names}
         expected = case.json("scores")
         assert found.keys() == expected.keys()
@@ -56,4 +58,10 @@ def test_cuts(case: Case, tmp_path: Path) -> None:
         assert files == sorted(case.json("images"))
     else:
         write_structure(ClipsConfig(structure="whole"), index, None, structure)
-    assert annotate_clips(official, read_json(structure), case.path("annotations")) == case.json("expected")
+    plan = plan_clips(official, read_json(structure))
+    items = [entry.value for entry in read_lists(official.path) if entry.section == "annotations"]
+    numbers = zip(plan.rows.tolist(), plan.clips.tolist(), plan.instances.tolist(), strict=True)
+    annotations = [regroup(items[row], clip, instance) for row, clip, instance in numbers]
+    expected = case.json("expected")
+    found = {"categories": official.categories, "models": official.models, "videos": plan.videos, "images": plan.images}
+    assert {**found, "annotations": annotations} == expected

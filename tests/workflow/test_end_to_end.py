@@ -13,15 +13,16 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 
-DATA_STAGES = ["synth", "index", "cut_scores", "cut_structure", "clips", "convert"]
+DATA_STAGES = ["synth", "index", "cut_scores", "cut_structure", "cut_sheet", "clips", "convert"]
 RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "tables", "figures", "report"]
+EVERY_VIDEO = {"cut_scores": 3, "cut_sheet": 3}
 AFTER_TRAINING = dict.fromkeys(RUN_STAGES, 1)
 AFTER_PREDICTION = {"predict": 1, "evaluate": 1, "overlay": 1, "tables": 1, "report": 1}
 AFTER_EVALUATION = {"evaluate": 1, "tables": 1, "report": 1}
 
 
 def test_every_stage_ran_once(finished: Workflow) -> None:
-    assert finished.first_run == dict.fromkeys(DATA_STAGES + RUN_STAGES, 1) | {"cut_scores": 3, "convert": 2}
+    assert finished.first_run == dict.fromkeys(DATA_STAGES + RUN_STAGES, 1) | EVERY_VIDEO | {"convert": 2}
 
 
 def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
@@ -79,7 +80,7 @@ def test_the_report_shows_tables_curves_and_overlays(finished: Workflow) -> None
     report = (finished.results / "report.html").read_text()
     for name in ("tables.html", "image_amodal.csv", "losses.svg", "validation.svg", "overlay.png"):
         assert name in report
-    for category in ("Tables", "Curves", "Overlays"):
+    for category in ("Tables", "Curves", "Overlays", "Cuts"):
         assert category in report
 
 
@@ -110,10 +111,13 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
         ({"training": {"batch_size": {"resnet18": 4, "resnet50": 2}}}, {}),  # the same for this run
         ({"dataset": {"max_occlusion": 0.5}}, AFTER_TRAINING | {"convert": 2}),
         ({"dataset": {"clips": {"mode": "copy"}}}, AFTER_TRAINING | {"convert": 2, "clips": 1}),
-        ({"dataset": {"clips": {"threshold": 5.0}}}, AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1}),
+        (
+            {"dataset": {"clips": {"threshold": 5.0}}},
+            AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1, "cut_sheet": 3},
+        ),
         (
             {"dataset": {"synthetic": {"objects": 2}}},
-            AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1, "cut_scores": 3, "index": 1, "synth": 1},
+            AFTER_TRAINING | EVERY_VIDEO | {"convert": 2, "clips": 1, "cut_structure": 1, "index": 1, "synth": 1},
         ),
         ({"methods": ["vatrack", "qdtrack"]}, AFTER_TRAINING),  # one more run, and what shows all runs
         ({"inference": {"nms_iou": 0.6}, "evaluation": {"max_tracks": 50}}, AFTER_PREDICTION),
@@ -125,7 +129,9 @@ def test_a_change_repeats_the_stages_that_it_concerns(finished: Workflow, change
 
 def test_a_forced_stage_takes_only_its_dependents_along(finished: Workflow) -> None:
     assert finished.plan(force=("evaluate",)) == AFTER_EVALUATION
-    assert finished.plan(force=("cut_structure",)) == AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1}
+    again = AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1, "cut_sheet": 3}
+    assert finished.plan(force=("cut_structure",)) == again
+    assert finished.plan(force=("clips",)) == {"clips": 1}
     predictions = finished.results / "runs/vatrack__resnet18/predictions.jsonl.gz"
     metrics = finished.results / "runs/vatrack__resnet18/metrics.json"
     before = predictions.stat().st_mtime_ns, metrics.read_bytes()

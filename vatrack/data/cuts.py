@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
-from vatrack.config import ClipsConfig
+from vatrack.config.dataset import ClipsConfig
 from vatrack.data.clips import read_structure, source_video, usable_clips
-from vatrack.data.sailvos import CLIP_MARK, list_videos, read_image, read_index, safe_name
+from vatrack.data.content import Picture, content_scores, read_pictures
+from vatrack.data.index import read_index
+from vatrack.data.sailvos import CLIP_MARK, list_videos, safe_name
 from vatrack.devices import progress
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
@@ -21,8 +21,6 @@ from vatrack.files import read_json, write_json
 # A cut needs more than this many frames after it (spec 1.3).
 FRAMES_AFTER_CUT = 5
 DETECT_MEND = "make it with `vatrack cuts score`"
-
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -34,35 +32,14 @@ class Clip:
     stop: int
 
 
-def content_scores(pictures: Iterable[Picture]) -> Iterator[float]:
-    """Content change between consecutive pictures (spec 1.3), one value for each but the first.
-
-    The mean over H, S and V of the mean absolute difference; hue runs 0..179 and does not wrap around. The published code
-    converts RGB pictures as if they were BGR (quirk D1), which is done here too: hues are mirrored.
-
-    Args:
-        pictures: uint8 [H, W, 3] BGR, all of one size.
-    """
-    previous: Picture | None = None
-    for picture in pictures:
-        # BGR read as RGB is the same mistake as RGB read as BGR.
-        current = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV), np.uint8)
-        if previous is not None:
-            total = cv2.sumElems(cv2.absdiff(current, previous))
-            hue, saturation, value = (channel / (current.shape[0] * current.shape[1]) for channel in total[:3])
-            yield (hue + saturation + value) / 3
-        previous = current
-
-
-def content_score(previous: Picture, current: Picture) -> float:
-    """Content change between two pictures; see `content_scores`."""
-    return next(content_scores([previous, current]))
-
-
-def score_video_file(raw: Path, index: Path, video: str, out: Path) -> str:
+def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int = 1) -> str:
     """Writes the content scores of one video: `{"video", "frames", "scores"}`, scores[k - 1] between frames k - 1 and k.
 
-    A video of the raw tree that has no annotations gets an empty list.
+    A video of the raw tree that has no annotations gets an empty list. Frames are read one after the other; memory does not
+    grow with their number.
+
+    Args:
+        threads: threads that work side by side; the scores are the same for any number.
 
     Raises:
         InputError: no such video, or a frame that is missing, broken or of another size than the annotations say.
@@ -74,15 +51,21 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path) -> str:
     folder = Path(raw) / safe_name(video, str(index)) / "images"
 
     def pictures() -> Iterator[Picture]:
-        for frame in progress(frames, video, len(frames)):
-            picture = read_image(folder / safe_name(frame["file"], str(index)))
+        paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
+        read = progress(read_pictures(paths), video, len(paths))
+        for frame, path, picture in zip(frames, paths, read, strict=True):
             size = (frame["width"], frame["height"])
             if picture.shape[1::-1] != size:
                 found = f"{picture.shape[1]} x {picture.shape[0]}"
-                raise InputError(f"{folder / frame['file']}: is {found} pixels, the annotations say {size[0]} x {size[1]}")
+                raise InputError(f"{path}: is {found} pixels, the annotations say {size[0]} x {size[1]}")
             yield picture
 
-    scores = list(content_scores(pictures()))
+    own_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the threads are ours, see content_scores
+    try:
+        scores = list(content_scores(pictures(), threads))
+    finally:
+        cv2.setNumThreads(own_threads)
     write_json(out, {"video": video, "frames": len(frames), "scores": scores})
     highest = f"highest score {max(scores):.1f}" if scores else "nothing to score"
     return f"{video}: {len(frames)} frames, {highest}"
@@ -133,7 +116,7 @@ def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, ou
         for name, names in files.items():
             if not names:
                 continue
-            scores = _read_scores(Path(scores_dir) / f"{name}.json", name, len(names))
+            scores = read_scores(Path(scores_dir) / f"{name}.json", name, len(names))
             for clip in find_cuts(name, scores, clips.threshold, clips.min_frames):
                 structure[clip.name] = sorted(names[clip.start : clip.stop])
     else:
@@ -144,11 +127,16 @@ def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, ou
     return f"{len(lengths)} clips with {sum(lengths)} frames from {len(files)} videos in {out}"
 
 
-def _read_scores(path: Path, video: str, frames: int) -> list[float]:
+def read_scores(path: Path, video: str, frames: int) -> list[float]:
+    """The content scores of a video of so many annotated frames, from `score_video_file`.
+
+    Raises:
+        InputError: not the scores of this video, or of another number of frames.
+    """
     data = read_json(path)
     if not isinstance(data, dict) or data.get("video") != video or not isinstance(data.get("scores"), list):
         raise InputError(f"{path}: not the content scores of {video}; {DETECT_MEND}")
-    if len(data["scores"]) != frames - 1:
+    if len(data["scores"]) != max(0, frames - 1):
         found = f"{len(data['scores'])} scores, but {frames} frames"
         raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_MEND}")
     return data["scores"]

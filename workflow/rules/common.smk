@@ -52,13 +52,20 @@ TABLES = [f"{evaluation}_{masks}" for evaluation in ("image", "video") for masks
 
 # The miniature set is a folder that the workflow makes. Of a real download only the annotation files tell that it is newer:
 # nobody wants days of work repeated for a note laid beside the videos.
-RAW = ancient(str(DATASET.raw)) if DATASET.raw else f"{R}/raw"
-TRAIN_JSON = str(DATASET.train_json or f"{DATASET.raw or RAW}/train.json")
-VALID_JSON = str(DATASET.valid_json or f"{DATASET.raw or RAW}/valid.json")
-OFFICIAL = [file for file in (TRAIN_JSON, VALID_JSON) if not file.startswith(f"{R}/raw/")]
+RAW_FOLDER = str(DATASET.raw or f"{R}/raw")
+ARCHIVES = [str(archive.path) for archive in DATASET.archives]
+UNPACKED = f"{R}/unpacked.json"
+RAW = UNPACKED if ARCHIVES else ancient(RAW_FOLDER) if DATASET.raw else RAW_FOLDER
+TRAIN_JSON = str(DATASET.train_json or f"{RAW_FOLDER}/train.json")
+VALID_JSON = str(DATASET.valid_json or f"{RAW_FOLDER}/valid.json")
+# Those that a rule makes together with the frames are no inputs of their own.
+RAW_IS_MADE = bool(ARCHIVES) or not DATASET.raw
+OFFICIAL = [file for file in (TRAIN_JSON, VALID_JSON) if not (RAW_IS_MADE and file.startswith(f"{RAW_FOLDER}/"))]
 
 # Files that the config names; a missing one is reported before anything runs.
 CUTS = [] if DATASET.clips.structure in ("detect", "whole") else [str(DATASET.clips.structure)]
+if DATASET.clips.fetch and not (CUTS and DATASET.clips.download):
+    stop("dataset.clips.fetch: true needs a path in dataset.clips.structure and an address in dataset.clips.download")
 WEIGHTS = [str(file) for file in (CONFIG.training.initial_checkpoint, CONFIG.training.backbone_weights) if file]
 
 # A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a core here, to wait for it.
@@ -70,9 +77,11 @@ PREDICT_GPUS = min(1, CONFIG.launcher.gpus)
 
 
 def videos():
-    """The names of the raw video folders."""
+    """The names of the raw video folders. Archives must be unpacked before they are known."""
     if not DATASET.raw:
         return sum(video_names(DATASET.synthetic).values(), [])
+    if ARCHIVES:
+        checkpoints.unpack.get()
     try:
         return list_videos(DATASET.raw)
     except InputError as error:
@@ -80,9 +89,18 @@ def videos():
 
 
 # Content changes are only measured where they decide about the cuts.
-VIDEOS = videos()
-SCORES = [f"{R}/cuts/scores/{video}.json" for video in VIDEOS if DATASET.clips.structure == "detect"]
-SCORES_OPTION = f"--scores {shlex.quote(f'{R}/cuts/scores')}" if SCORES else ""
+DETECT = DATASET.clips.structure == "detect"
+SCORES_OPTION = f"--scores {shlex.quote(f'{R}/cuts/scores')}" if DETECT else ""
+
+
+def scores(wildcards):
+    """The content changes of all videos."""
+    return [f"{R}/cuts/scores/{video}.json" for video in videos()] if DETECT else []
+
+
+def cut_sheets(wildcards):
+    """The sheets of all videos; where every video is one clip there is nothing to see."""
+    return [f"{R}/cuts/sheets/{video}.jpg" for video in videos()] if DATASET.clips.structure != "whole" else []
 
 
 def settings(*keys):
@@ -121,6 +139,7 @@ RESULTS = [
     *(f"{R}/tables/{table}.{suffix}" for table in TABLES for suffix in ("csv", "md", "tex")),
     *(f"{R}/figures/{figure}.svg" for figure in FIGURES),
     *per_run(f"{RUN}/overlay.png"),
+    cut_sheets,
 ]
 TABLE_ROWS = " ".join(
     map(

@@ -23,10 +23,69 @@ rule synth:
         "vatrack synth --config {params.config:q} --processes {threads} --out {output:q} > {log:q} 2>&1"
 
 
+if ARCHIVES:
+
+    checkpoint unpack:
+        input:
+            ARCHIVES,
+        output:
+            UNPACKED,
+        log:
+            f"{R}/logs/unpack.log",
+        benchmark:
+            f"{R}/benchmarks/unpack.tsv"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 2
+        resources:
+            mem_mb=1000,
+            runtime=1440,
+        params:
+            config=CONFIG_FILE,
+            raw=RAW_FOLDER,
+            settings=settings("dataset.archives", "dataset.archive_strip"),
+        message:
+            "unpacking {input}"
+        shell:
+            "vatrack unpack --config {params.config:q} --out {params.raw:q} --workers {threads} --record {output:q} > {log:q} 2>&1"
+
+
+# Stops before hours of work are wasted; the report stays where it is when the rule fails.
+rule validate:
+    input:
+        raw=RAW,
+        official=OFFICIAL,
+    output:
+        touch(f"{R}/validated"),
+    log:
+        f"{R}/logs/validate.log",
+        report=f"{R}/validation.json",
+    benchmark:
+        f"{R}/benchmarks/validate.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=720,
+    params:
+        raw=RAW_FOLDER,
+        config=CONFIG_FILE,
+        train=TRAIN_JSON,
+        valid=VALID_JSON,
+        settings=settings("dataset.validation"),
+    message:
+        "checking the raw frames and their annotations"
+    shell:
+        "vatrack validate --config {params.config:q} --raw {params.raw:q} --train {params.train:q} --valid {params.valid:q}"
+        " --processes {threads} --out {log.report:q} > {log[0]:q} 2>&1"
+
+
 rule index:
     input:
         raw=RAW,
         official=OFFICIAL,
+        validated=rules.validate.output,
     output:
         f"{R}/index.json",
     log:
@@ -40,12 +99,13 @@ rule index:
         mem_mb=2000,
         runtime=60,
     params:
+        raw=RAW_FOLDER,
         train=TRAIN_JSON,
         valid=VALID_JSON,
     message:
         "listing the annotated frames of every video"
     shell:
-        "vatrack index --raw {input.raw:q} --train {params.train:q} --valid {params.valid:q} --out {output:q} > {log:q} 2>&1"
+        "vatrack index --raw {params.raw:q} --train {params.train:q} --valid {params.valid:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule cut_scores:
@@ -66,16 +126,48 @@ rule cut_scores:
     resources:
         mem_mb=1000,
         runtime=60,
+    params:
+        raw=RAW_FOLDER,
     message:
         "measuring content changes in {wildcards.video}"
     shell:
-        "vatrack cuts score --raw {input.raw:q} --index {input.index:q} --video {wildcards.video:q} --out {output:q} > {log:q} 2>&1"
+        "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --video {wildcards.video:q} --threads {threads}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+if DATASET.clips.fetch:
+
+    # On the machine of Snakemake: the nodes of a cluster often reach no network.
+    localrules:
+        fetch_cuts,
+
+    rule fetch_cuts:
+        output:
+            CUTS,
+        log:
+            f"{R}/logs/fetch_cuts.log",
+        benchmark:
+            f"{R}/benchmarks/fetch_cuts.tsv"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 1
+        resources:
+            mem_mb=500,
+            runtime=30,
+        params:
+            url=DATASET.clips.download.url,
+            size=DATASET.clips.download.size,
+            sha256=DATASET.clips.download.sha256,
+        message:
+            "fetching the dictionary of cuts from {params.url}"
+        shell:
+            "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256} --out {output:q} > {log:q} 2>&1"
 
 
 rule cut_structure:
     input:
         index=rules.index.output,
-        scores=SCORES,
+        scores=scores,
         cuts=CUTS,
     output:
         f"{R}/cuts/structure.json",
@@ -103,6 +195,42 @@ rule cut_structure:
         "vatrack cuts structure --config {params.config:q} --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
 
 
+rule cut_sheet:
+    input:
+        raw=RAW,
+        index=rules.index.output,
+        structure=rules.cut_structure.output,
+        scores=rules.cut_scores.output if DETECT else [],
+    output:
+        report(
+            f"{R}/cuts/sheets/{{video}}.jpg",
+            caption="../report/cuts.rst",
+            category="Cuts",
+            labels={"video": "{video}"},
+        ),
+    log:
+        f"{R}/logs/cut_sheet/{{video}}.log",
+    benchmark:
+        f"{R}/benchmarks/cut_sheet/{{video}}.tsv"
+    group:
+        "cut_sheet"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        raw=RAW_FOLDER,
+        scores=SCORES_OPTION,
+        threshold=DATASET.clips.threshold,
+    message:
+        "drawing the clips of {wildcards.video}"
+    shell:
+        "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
+        " --threshold {params.threshold} --video {wildcards.video:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule clips:
     input:
         raw=RAW,
@@ -115,19 +243,22 @@ rule clips:
         f"{R}/benchmarks/clips.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=2000,
         runtime=600,
     params:
+        raw=RAW_FOLDER,
         config=CONFIG_FILE,
         settings=settings("dataset.clips.mode"),
     message:
         "building the clip tree"
     shell:
-        "vatrack clips --config {params.config:q} --raw {input.raw:q} --structure {input.structure:q} --out {output:q} > {log:q} 2>&1"
+        "vatrack clips --config {params.config:q} --raw {params.raw:q} --structure {input.structure:q}"
+        " --processes {threads} --out {output:q} > {log:q} 2>&1"
 
 
+# Beside each form lies its store (joint.json.store), an index that is built again where it is missing.
 rule convert:
     input:
         raw=RAW,
@@ -141,9 +272,9 @@ rule convert:
         f"{R}/benchmarks/convert/{{subset}}.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: 1
+    threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=3000,
         runtime=240,
     params:
         config=CONFIG_FILE,
@@ -151,6 +282,7 @@ rule convert:
         out=subpath(output[0], parent=True),
         settings=settings(
             "dataset.clips.mode",
+            "dataset.joint_box",
             "dataset.max_occlusion",
             "dataset.video_max_occlusion",
         ),
@@ -158,4 +290,4 @@ rule convert:
         "converting the annotations of {wildcards.subset}"
     shell:
         "vatrack convert --config {params.config:q} --official {params.official:q} --structure {input.structure:q}"
-        " --out {params.out:q} > {log:q} 2>&1"
+        " --out {params.out:q} --processes {threads} > {log:q} 2>&1"

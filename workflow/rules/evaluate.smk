@@ -5,7 +5,7 @@ rule predict:
     input:
         checkpoint=rules.select.output.checkpoint,
         ground_truth=f"{R}/annotations/valid/joint.json",
-        images=rules.clips.output,
+        images=ancient(rules.clips.output),
     output:
         f"{RUN}/predictions.jsonl.gz",
     log:

@@ -63,7 +63,7 @@ rule overlay:
     input:
         predictions=rules.predict.output,
         ground_truth=f"{R}/annotations/valid/joint.json",
-        images=rules.clips.output,
+        images=ancient(rules.clips.output),
     output:
         report(
             f"{RUN}/overlay.png",

@@ -13,7 +13,7 @@ rule train:
             subset=["train", "valid"],
             form=FORMS,
         ),
-        images=rules.clips.output,
+        images=ancient(rules.clips.output),
         weights=WEIGHTS,
     output:
         f"{RUN}/training.json",
