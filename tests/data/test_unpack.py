@@ -27,11 +27,10 @@ from hypothesis import strategies as st
 from tests.data.packing import MTIME, contents, pack, pack_zip, split, tar_entry, video, zip_entry
 from vatrack import devices
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.data import output_tree
 from vatrack.data import unpack as unpacking
 from vatrack.data.archives.members import Member
+from vatrack.data.archives.output import OutputTree
 from vatrack.data.archives.streams import Archive
-from vatrack.data.output_tree import OutputTree
 from vatrack.data.unpack import unpack
 from vatrack.errors import InputError
 
@@ -601,7 +600,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
         assert len(before) < len(after) < len(expected)
         assert before.items() <= after.items()
         assert all((out / name).read_bytes() == expected[name] for name in after)  # whole, or not there
-    (out / "a" / f"{output_tree.RESERVED}-0123.part").write_bytes(b"half")  # as a kill at the wrong moment leaves it
+    (out / "a" / f"{output.RESERVED}-0123.part").write_bytes(b"half")  # as a kill at the wrong moment leaves it
     before = stats(out)
     line = do(out, *archives, workers=2)
     assert f": {len(expected) - len(before)} files written" in line

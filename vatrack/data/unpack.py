@@ -16,10 +16,10 @@ from pathlib import Path
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.data.archives.members import member_label, read_members, unpacked_size
 from vatrack.data.archives.opening import check_contents, checking_size, open_archives
+from vatrack.data.archives.output import OutputTree
+from vatrack.data.archives.record import Entry, UnpackRecord
 from vatrack.data.archives.streams import Archive
-from vatrack.data.output_tree import OutputTree
 from vatrack.data.sailvos import SUFFIXES
-from vatrack.data.unpack_record import Entry, UnpackRecord
 from vatrack.devices import byte_progress
 from vatrack.errors import InputError
 from vatrack.files import write_json

@@ -12,7 +12,7 @@ import pytest
 
 from tests.data.conftest import Mini
 from vatrack.categories import CATEGORIES
-from vatrack.data.raw_models import read_models
+from vatrack.data.annotate.models import read_models
 from vatrack.data.synthetic import model_name
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vatrack.data.raw_masks import list_numbered
+from vatrack.data.annotate.masks import list_numbered
 from vatrack.data.sailvos import CLIP_MARK, FRAMES_AFTER, FRAMES_BEFORE, SUFFIXES, list_videos, safe_name
 from vatrack.errors import InputError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from tests.data.raw_tree import (
+from tests.data.annotate.raw_tree import (
     CAR,
     HEIGHT,
     PED,

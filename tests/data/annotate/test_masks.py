@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
-from vatrack.data.raw_masks import Window, count_ids, describe_object, encode_window, list_numbered, picture_size
+from vatrack.data.annotate.masks import Window, count_ids, describe_object, encode_window, list_numbered, picture_size
 
 
 @st.composite

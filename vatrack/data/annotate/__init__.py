@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from vatrack.data.raw_findings import Findings, check_usable, describe_origin, summarise
-from vatrack.data.raw_masks import count_ids, describe_object, list_numbered, picture_size, read_amodal, read_ids
-from vatrack.data.raw_models import ModelTable, read_models, resolve_models
-from vatrack.data.raw_videos import Video, find_models, plan_videos, select_videos
+from vatrack.data.annotate.findings import Findings, check_usable, describe_origin, summarise
+from vatrack.data.annotate.masks import count_ids, describe_object, list_numbered, picture_size, read_amodal, read_ids
+from vatrack.data.annotate.models import ModelTable, read_models, resolve_models
+from vatrack.data.annotate.videos import Video, find_models, plan_videos, select_videos
 from vatrack.data.sailvos import FRAMES_BEFORE
 from vatrack.devices import ordered_map, progress
 from vatrack.errors import InputError

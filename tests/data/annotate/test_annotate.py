@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.data.conftest import Mini
-from tests.data.raw_tree import (
+from tests.data.annotate.raw_tree import (
     make_small,
     run,
     write_small,
 )
+from tests.data.conftest import Mini
 from vatrack import cli
 from vatrack.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig

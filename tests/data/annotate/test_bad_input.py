@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.data.raw_tree import (
+from tests.data.annotate.raw_tree import (
     CAR,
     HEIGHT,
     PED,
@@ -119,7 +119,7 @@ def test_all_broken_files_are_named_together(small: Path, monkeypatch: pytest.Mo
     assert "3 files cannot be used" in shown
     assert sorted(line.split(": ")[0].strip() for line in shown.split("\n")[1:]) == sorted(map(str, bad))
     assert refused(small, video=["two"]).startswith(f"{bad[2]}: ")
-    monkeypatch.setattr("vatrack.data.raw_findings.BROKEN_NAMED", 2)
+    monkeypatch.setattr("vatrack.data.annotate.findings.BROKEN_NAMED", 2)
     assert refused(small).endswith("\n  and 1 more")
 
 
