@@ -8,7 +8,7 @@ prints milliseconds per frame, the best of some rounds, for
 
     decode   OpenCV decodes every frame (`vatrack.data.sailvos.read_image`), nothing else: the measure that the ratios refer to
     read     the reader of the scores: plain BMP files need no decoding, only a copy; all others go to OpenCV
-    score    `vatrack cuts score` from files to JSON, with one thread and with several (the next frame is read meanwhile)
+    score    `vatrack cuts score` from files to JSON, with one thread and with several
 
 and the peak memory of another fresh process that only scores. Linear work has the same milliseconds in every row; streaming
 has the same memory. PNG, slow to decode, is measured with the smallest number. Run it on an idle machine: the load is printed.

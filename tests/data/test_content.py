@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vatrack.data.content import Picture, content_score, content_scores, read_pictures
+from vatrack.data import content
+from vatrack.data.content import Picture, content_score, content_scores, read_pictures, score_frames
 from vatrack.data.sailvos import read_image
 from vatrack.errors import InputError
 
@@ -48,16 +49,14 @@ def pictures() -> list[Picture]:
     return [rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(9)]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_scores_do_not_depend_on_threads(pictures: list[Picture], threads: int) -> None:
-    assert list(content_scores(pictures, threads)) == expected_scores(pictures)
-    assert list(content_scores(pictures[:1], threads)) == list(content_scores([], threads)) == []
+def test_scores_of_the_definition(pictures: list[Picture]) -> None:
+    assert list(content_scores(pictures)) == expected_scores(pictures)
+    assert list(content_scores(pictures[:1])) == list(content_scores([])) == []
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_scores_do_not_depend_on_the_order_of_rows_in_memory(pictures: list[Picture], threads: int) -> None:
+def test_scores_do_not_depend_on_the_order_of_rows_in_memory(pictures: list[Picture]) -> None:
     turned = [np.ascontiguousarray(picture[::-1])[::-1] if k % 3 else picture for k, picture in enumerate(pictures)]
-    assert list(content_scores(turned, threads)) == expected_scores(pictures)
+    assert list(content_scores(turned)) == expected_scores(pictures)
 
 
 def test_pictures_of_two_sizes_are_refused(pictures: list[Picture]) -> None:
@@ -65,23 +64,50 @@ def test_pictures_of_two_sizes_are_refused(pictures: list[Picture]) -> None:
         list(content_scores([pictures[0], pictures[1][:-1]]))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_picture_is_needed_only_until_the_next_but_one(pictures: list[Picture], threads: int) -> None:
-    """What `read_pictures` promises is enough: two buffers that take turns. A failing reader ends the scores."""
+def test_a_picture_is_needed_only_until_the_next_one(pictures: list[Picture]) -> None:
+    """What `read_pictures` promises is enough."""
 
-    def two_buffers() -> Iterator[Picture]:
-        buffers = [np.empty_like(pictures[0]) for _ in range(2)]
-        for k, picture in enumerate(pictures):
-            np.copyto(buffers[k % 2], picture)
-            yield buffers[k % 2]
-        raise InputError("broken")
+    def one_buffer() -> Iterator[Picture]:
+        buffer = np.empty_like(pictures[0])
+        for picture in pictures:
+            np.copyto(buffer, picture)
+            yield buffer
 
-    found: list[float] = []
+    assert list(content_scores(one_buffer())) == expected_scores(pictures)
+
+
+@pytest.mark.parametrize("piece", [2, 3, 250])
+@pytest.mark.parametrize("threads", [1, 2, 3, 20])
+def test_scores_do_not_depend_on_threads(
+    pictures: list[Picture], threads: int, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "PIECE", piece)
+    expected = expected_scores(pictures)
+    for count in range(len(pictures) + 1):
+        read: list[int] = []
+
+        def frames(numbers: range, read: list[int] = read) -> Iterator[Picture]:
+            for number in numbers:
+                read.append(number)
+                yield pictures[number]
+
+        assert list(score_frames(count, frames, threads)) == expected[: max(0, count - 1)]
+        # Few frames are read twice.
+        assert set(read) == set(range(count))
+        assert len(read) <= count + max(0, len(expected) // piece + threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_failing_reader_ends_the_scores(pictures: list[Picture], threads: int) -> None:
+    def frames(numbers: range) -> Iterator[Picture]:
+        for number in numbers:
+            if number == 2:
+                raise InputError("frame 2 is broken")
+            yield pictures[number]
+
     before = threading.active_count()
-    with pytest.raises(InputError, match="broken"):
-        found.extend(content_scores(two_buffers(), threads))
-    assert found == expected_scores(pictures)[: len(found)]
-    assert len(found) >= len(pictures) - 2
+    with pytest.raises(InputError, match="frame 2 is broken"):
+        list(score_frames(len(pictures), frames, threads))
     assert threading.active_count() == before
 
 
@@ -134,8 +160,7 @@ def test_all_kinds_in_one_video(pictures: list[Picture], tmp_path: Path) -> None
         else:
             assert cv2.imwrite(str(path), picture)
         paths.append(path.with_suffix(".bmp"))  # also where only the PNG is there
-    for threads in (1, 3):
-        assert list(content_scores(read_pictures(paths), threads)) == expected_scores(pictures)
+    assert list(content_scores(read_pictures(paths))) == expected_scores(pictures)
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, 53, 54, 60, -1])

@@ -28,6 +28,7 @@ from tests.data.packing import MTIME, contents, pack, pack_zip, split, tar_entry
 from vatrack import devices
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.data import unpack as unpacking
+from vatrack.data.archives import output
 from vatrack.data.archives.members import Member
 from vatrack.data.archives.output import OutputTree
 from vatrack.data.archives.streams import Archive

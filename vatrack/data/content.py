@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,51 +16,48 @@ from vatrack.data.sailvos import read_image
 Picture = npt.NDArray[np.uint8]
 # Rows that are worked on at a time: so few that they stay in the processor's cache from one step to the next.
 BAND = 100
+# Frames that a thread scores at a time; it reads one more, the frame before them.
+PIECE = 250
 
 
-def content_scores(pictures: Iterable[Picture], threads: int = 1) -> Iterator[float]:
+def content_scores(pictures: Iterable[Picture]) -> Iterator[float]:
     """Content change between consecutive pictures (spec 1.3), one value for each but the first.
 
     The mean over H, S and V of the mean absolute difference; hue runs 0..179 and does not wrap around. The published code
     converts RGB pictures as if they were BGR (quirk D1), which is done here too: hues are mirrored.
 
     Args:
-        pictures: uint8 [H, W, 3] BGR, all of one size. At most two are needed at a time.
-        threads: threads that share the work on a picture; with more than one, the next picture is read meanwhile. The
-            scores are the same for any number.
+        pictures: uint8 [H, W, 3] BGR, all of one size. Only one is needed at a time.
 
     Raises:
         ValueError: pictures of different sizes.
     """
-    source = iter(pictures)
-    picture = next(source, None)
-    previous = spare = None
+    previous: Picture | None = None
+    current = difference = np.empty(0, np.uint8)
     upside_down = False
-    with ThreadPoolExecutor(max(1, threads - 1)) as pool:
-        while picture is not None:
-            # Scores do not depend on the order of the rows: they are taken as they lie in memory, if all frames lie so.
-            if (picture.strides[0] < 0) != upside_down:
-                upside_down = not upside_down
-                previous = None if previous is None else np.ascontiguousarray(previous[::-1])
-            if upside_down:
-                picture = picture[::-1]
-            if previous is not None and picture.shape != previous.shape:
-                raise ValueError(f"pictures of {previous.shape[1::-1]} and {picture.shape[1::-1]} pixels cannot be compared")
-            current = np.empty(picture.shape, np.uint8) if spare is None else spare
-            work = (picture, current, previous, iter(range(0, len(picture), BAND)))
-            if threads > 1:
-                first = pool.submit(_next_and_change, source, *work)
-                others = [pool.submit(_change, *work) for _ in range(threads - 2)]
-                total = _change(*work) + sum(other.result() for other in others)
-                upcoming, rest = first.result()
-                total += rest
-            else:
-                total = _change(*work)
-                upcoming = next(source, None)
+    for picture in pictures:
+        # Scores do not depend on the order of the rows: they are taken as they lie in memory, if all frames lie so.
+        if (picture.strides[0] < 0) != upside_down:
+            upside_down = not upside_down
+            previous = None if previous is None else np.ascontiguousarray(previous[::-1])
+        pixels = picture[::-1] if upside_down else picture
+        if previous is not None and pixels.shape != previous.shape:
+            raise ValueError(f"pictures of {previous.shape[1::-1]} and {pixels.shape[1::-1]} pixels cannot be compared")
+        if current.shape != pixels.shape:
+            current, difference = np.empty(pixels.shape, np.uint8), np.empty((BAND, *pixels.shape[1:]), np.uint8)
+        total = np.zeros(3)
+        for top in range(0, len(pixels), BAND):
+            band = current[top : top + BAND]
+            # BGR read as RGB is the same mistake as RGB read as BGR.
+            cv2.cvtColor(pixels[top : top + BAND], cv2.COLOR_RGB2HSV, dst=band)
             if previous is not None:
-                hue, saturation, value = (total / (picture.shape[0] * picture.shape[1])).tolist()
-                yield (hue + saturation + value) / 3
-            picture, previous, spare = upcoming, current, previous
+                changed = cv2.absdiff(band, previous[top : top + BAND], dst=difference[: len(band)])
+                total += cv2.sumElems(changed)[:3]  # whole numbers far below 2^53: exact in any order
+        if previous is not None:
+            hue, saturation, value = (total / (pixels.shape[0] * pixels.shape[1])).tolist()
+            yield (hue + saturation + value) / 3
+        # Two buffers take turns: fresh ones of this size would cost more than the work in them.
+        previous, current = current, np.empty(pixels.shape, np.uint8) if previous is None else previous
 
 
 def content_score(previous: Picture, current: Picture) -> float:
@@ -68,40 +65,43 @@ def content_score(previous: Picture, current: Picture) -> float:
     return next(content_scores([previous, current]))
 
 
-def _next_and_change(
-    source: Iterator[Picture], picture: Picture, current: Picture, previous: Picture | None, tops: Iterator[int]
-) -> tuple[Picture | None, npt.NDArray[np.float64]]:
-    return next(source, None), _change(picture, current, previous, tops)
+def score_frames(count: int, read: Callable[[range], Iterable[Picture]], threads: int = 1) -> Iterator[float]:
+    """The content scores of a video of `count` frames, in order; stretches of it are read and scored side by side.
 
-
-def _change(picture: Picture, current: Picture, previous: Picture | None, tops: Iterator[int]) -> npt.NDArray[np.float64]:
-    """Fills bands of `current` with H, S, V of `picture`; returns their summed differences to `previous`, [3].
-
-    `tops` are the first rows of the bands; threads that share them take turns.
+    Args:
+        read: reads the frames of these numbers one after the other; called by several threads.
+        threads: threads that work side by side; the scores are the same for any number.
     """
-    total = np.zeros(3)
-    difference = np.empty((BAND, *picture.shape[1:]), np.uint8)
-    for top in tops:
-        band = current[top : top + BAND]
-        # BGR read as RGB is the same mistake as RGB read as BGR.
-        cv2.cvtColor(picture[top : top + BAND], cv2.COLOR_RGB2HSV, dst=band)
-        if previous is not None:
-            changed = cv2.absdiff(band, previous[top : top + BAND], dst=difference[: len(band)])
-            total += cv2.sumElems(changed)[:3]  # whole numbers far below 2^53: exact in any order
-    return total
+    rounds = -(-count // (threads * PIECE))
+    length = max(1, -(-count // (threads * max(1, rounds))))
+    starts = range(1, count, length)
+    if threads == 1 or len(starts) <= 1:
+        yield from content_scores(read(range(count)))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+
+        def piece(start: int) -> list[float]:
+            return list(content_scores(read(range(start - 1, min(start + length, count)))))
+
+        pieces = [pool.submit(piece, start) for start in starts]
+        try:
+            for scores in pieces:
+                yield from scores.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def read_pictures(paths: Iterable[Path]) -> Iterator[Picture]:
     """Reads frames one after the other: uint8 [H, W, 3] BGR. Takes the same files as `read_image`.
 
-    A picture may be overwritten as soon as the next but one is asked for.
+    A picture may be overwritten as soon as the next one is asked for.
 
     Raises:
         InputError: see `read_image`.
     """
-    buffers = [np.empty(0, np.uint8), np.empty(0, np.uint8)]
-    for number, path in enumerate(paths):
-        picture, buffers[number % 2] = _read_bitmap(path, buffers[number % 2])
+    buffer = np.empty(0, np.uint8)
+    for path in paths:
+        picture, buffer = _read_bitmap(path, buffer)
         yield read_image(path) if picture is None else picture
 
 

@@ -11,7 +11,7 @@ import cv2
 
 from vatrack.config.dataset import ClipsConfig
 from vatrack.data.clips import read_structure, source_video, usable_clips
-from vatrack.data.content import Picture, content_scores, read_pictures
+from vatrack.data.content import Picture, read_pictures, score_frames
 from vatrack.data.index import read_index
 from vatrack.data.sailvos import CLIP_MARK, list_videos, safe_name
 from vatrack.devices import progress
@@ -36,7 +36,7 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
     """Writes the content scores of one video: `{"video", "frames", "scores"}`, scores[k - 1] between frames k - 1 and k.
 
     A video of the raw tree that has no annotations gets an empty list. Frames are read one after the other; memory does not
-    grow with their number.
+    grow with their number, only with that of the threads.
 
     Args:
         threads: threads that work side by side; the scores are the same for any number.
@@ -50,20 +50,20 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
     frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []
     folder = Path(raw) / safe_name(video, str(index)) / "images"
 
-    def pictures() -> Iterator[Picture]:
-        paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
-        read = progress(read_pictures(paths), video, len(paths))
-        for frame, path, picture in zip(frames, paths, read, strict=True):
-            size = (frame["width"], frame["height"])
+    paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
+
+    def read(numbers: range) -> Iterator[Picture]:
+        for number, picture in zip(numbers, read_pictures(paths[k] for k in numbers), strict=True):
+            size = (frames[number]["width"], frames[number]["height"])
             if picture.shape[1::-1] != size:
                 found = f"{picture.shape[1]} x {picture.shape[0]}"
-                raise InputError(f"{path}: is {found} pixels, the annotations say {size[0]} x {size[1]}")
+                raise InputError(f"{paths[number]}: is {found} pixels, the annotations say {size[0]} x {size[1]}")
             yield picture
 
     own_threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the threads are ours, see content_scores
+    cv2.setNumThreads(1)  # the threads are ours, see score_frames
     try:
-        scores = list(content_scores(pictures(), threads))
+        scores = list(progress(score_frames(len(frames), read, threads), video, max(0, len(frames) - 1)))
     finally:
         cv2.setNumThreads(own_threads)
     write_json(out, {"video": video, "frames": len(frames), "scores": scores})

@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vatrack.data.raw_masks import picture_size
+from vatrack.data.annotate.masks import picture_size
 from vatrack.data.sailvos import check_image
 from vatrack.data.validate.findings import Findings
 from vatrack.devices import ordered_map, progress
