@@ -90,13 +90,14 @@ def validate(
     source: Annotated[Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")] = None,
     frames: Annotated[str | None, typer.Option(help="decode, header (only head and length) or exist (only names).")] = None,
     masks: Annotated[bool | None, typer.Option("--masks/--no-masks", help="Compare areas, boxes, rates with masks.")] = None,
+    accept: Annotated[list[str] | None, typer.Option(help="Code of an error that shall only warn; repeat for several.")] = None,
     processes: Processes = 1,
 ) -> None:
     """Check the raw tree and its annotations and list what is wrong; exit code 2 for errors. Options win over the config."""
     from vatrack.data.validate import validate as check
 
     chosen = load_config(source) if source else Config()
-    given = {"frames": frames, "masks": masks}
+    given = {"frames": frames, "masks": masks, "accept": accept}
     values = chosen.dataset.validation.model_dump() | {key: value for key, value in given.items() if value is not None}
     settings = parse_config(values, "vatrack validate", ValidationConfig)
     typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes))

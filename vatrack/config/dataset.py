@@ -47,6 +47,9 @@ class ValidationConfig(Frozen):
         "decode", description="decode: every frame; header: only head and length of the files (hours less); exist: only names"
     )
     masks: bool = Field(True, description="compare areas, boxes and occlusion rates with the masks themselves")
+    accept: tuple[str, ...] = Field(
+        (), description="codes of errors that are known and shall only warn (docs/data.md lists them)"
+    )
 
 
 class ClipsConfig(Frozen):

@@ -77,3 +77,17 @@ def test_it_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     code, shown, _ = run(capsys, monkeypatch, "--help")
     assert code == 0
     assert shown.index(" validate ") < shown.index(" index ")
+
+
+def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Path) -> None:
+    mini_set.annotation["area"] += 1
+    out = tmp_path / "report.json"
+    code, shown, _ = command("--accept", "area-wrong", "--accept", "rate-wrong", "--out", out)
+    assert code == 0
+    assert "\nwarning  area-wrong  1  " in shown
+    assert read_json(out)["ok"]
+    code, _, errors = command("--accept", "area-rong")
+    assert (code, errors) == (
+        2,
+        "vatrack: error: dataset.validation.accept: there is no finding 'area-rong'; docs/data.md lists them\n",
+    )

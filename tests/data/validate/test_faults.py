@@ -597,3 +597,9 @@ def test_frames_that_may_not_be_read(mini_set: Set, tmp_path: Path, monkeypatch:
     _, report = mini_set.check(tmp_path / "report.json")
     assert [finding["code"] for finding in report["findings"]] == ["frame-unreadable"]
     assert report["findings"][0]["examples"] == [{"file": str(mini_set.frame()), "item": "", "detail": "Permission denied"}]
+
+
+def test_the_documents_list_every_kind() -> None:
+    text = (Path(__file__).parents[3] / "docs/data.md").read_text()
+    rows = [f"| `{code}` | {kind.severity} | {kind.meaning} | {kind.mend} |" for code, kind in KINDS.items()]
+    assert "\n".join(rows) in text

@@ -11,7 +11,7 @@ from vatrack.config.dataset import ValidationConfig
 from vatrack.data.validate.annotations import Subset, read_subset
 from vatrack.data.validate.findings import SHOWN_EXAMPLES, Findings
 from vatrack.data.validate.frames import check_frames
-from vatrack.data.validate.kinds import SEVERITIES
+from vatrack.data.validate.kinds import KINDS, SEVERITIES
 from vatrack.data.validate.relations import check_relations, check_subsets
 from vatrack.data.validate.tree import check_tree
 from vatrack.errors import InputError
@@ -38,10 +38,14 @@ def validate(
 
     Raises:
         InputError: with the findings as text, if at least one is an error. The report has been written then.
+            Also where `settings.accept` names a finding that does not exist.
     """
     started = time.monotonic()
     raw = Path(raw)
-    findings = Findings()
+    unknown = sorted(set(settings.accept) - KINDS.keys())
+    if unknown:
+        raise InputError(f"dataset.validation.accept: there is no finding {unknown[0]!r}; docs/data.md lists them")
+    findings = Findings(frozenset(settings.accept))
     subsets = [read_subset(name, Path(path), settings.masks, processes, findings) for name, path in official.items()]
     for subset in subsets:
         check_relations(subset, findings)

@@ -38,6 +38,7 @@ class Example:
 class Findings:
     """Counts by code of `KINDS`, and the first examples of each. Memory does not grow with the number of findings."""
 
+    accepted: frozenset[str] = frozenset()  # codes of errors that only warn
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[Example]] = field(default_factory=dict)
 
@@ -65,20 +66,25 @@ class Findings:
             kept = self.examples.setdefault(code, [])
             kept.extend(found[: KEPT_EXAMPLES - len(kept)])
 
+    def severity(self, code: str) -> Severity:
+        """How bad a kind of finding is here."""
+        own = KINDS[code].severity
+        return "warning" if own == "error" and code in self.accepted else own
+
     def codes(self) -> list[str]:
         """The codes found, worst first."""
         found = [code for code in KINDS if self.counts[code]]
-        return sorted(found, key=lambda code: SEVERITIES.index(KINDS[code].severity))
+        return sorted(found, key=lambda code: SEVERITIES.index(self.severity(code)))
 
     def total(self, severity: Severity) -> int:
         """How many findings of a severity there are."""
-        return sum(count for code, count in self.counts.items() if KINDS[code].severity == severity)
+        return sum(count for code, count in self.counts.items() if self.severity(code) == severity)
 
     def report(self) -> list[dict[str, Any]]:
         """The findings as plain values, worst first."""
         return [
             {
-                "severity": KINDS[code].severity,
+                "severity": self.severity(code),
                 "code": code,
                 "count": self.counts[code],
                 "meaning": KINDS[code].meaning,
@@ -95,7 +101,7 @@ class Findings:
         digits = max((len(f"{self.counts[code]:,}") for code in codes), default=0)
         for code in codes:
             kind, count = KINDS[code], self.counts[code]
-            yield f"{kind.severity:<7}  {code:<{width}}  {count:>{digits},}  {kind.meaning}; {kind.mend}"
+            yield f"{self.severity(code):<7}  {code:<{width}}  {count:>{digits},}  {kind.meaning}; {kind.mend}"
             for example in self.examples[code][:SHOWN_EXAMPLES]:
                 yield f"{'':9}{example}"
             if count > SHOWN_EXAMPLES:

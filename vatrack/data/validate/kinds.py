@@ -34,7 +34,7 @@ KINDS: dict[str, Kind] = {
     "json-broken": Kind("error", "annotation files are missing, cut off or not JSON; what follows there is unchecked", _FETCH),
     "list-missing": Kind("error", "lists are missing or empty in the annotation files", _FETCH),
     "field-missing": Kind("error", "entries lack a field", _FETCH),
-    "number-bad": Kind("error", "entries have text, infinity, or a negative or broken number in place of a number", _MAKE),
+    "number-bad": Kind("error", "entries have text, a negative or another unfit value in place of a number", _MAKE),
     "box-bad": Kind("error", "boxes are not four numbers, or have a negative width or height", _MAKE),
     "rle-bad": Kind("error", "masks are no run-length codes that fill their own size", _MAKE),
     "rle-size": Kind("error", "masks have another size than their image", _MAKE),
