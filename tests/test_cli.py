@@ -138,7 +138,8 @@ def test_a_failed_training_job_is_code_1(vatrack, tmp_path: Path, monkeypatch: p
 def test_help_and_wrong_options(vatrack) -> None:
     code, shown, _ = vatrack("--help")
     assert code == 0
-    stages = ["config", "synth", "index", "cuts", "clips", "convert", "launch", "select", "predict", "evaluate", "tables"]
+    stages = ["config", "synth", "unpack", "annotate", "validate", "index", "fetch", "cuts", "clips", "convert"]
+    stages += ["launch", "select", "import-checkpoint", "export", "predict", "evaluate", "tables", "figures", "overlay"]
     for stage in stages:
         assert stage in shown
         assert vatrack(stage, "--help")[0] == 0
