@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,16 @@ def test_a_failing_disk_is_one_line_and_code_1(vatrack, tmp_path: Path, monkeypa
     monkeypatch.setattr(cli, "write_yaml", full)
     code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
     assert (code, errors) == (1, "vatrack: error: [Errno 28] No space left on device\n")
+
+
+def test_a_killed_worker_is_one_line_and_code_1(vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(cli, "write_yaml", broken)
+    code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
+    assert code == 1
+    assert errors.startswith("vatrack: error: a worker process was ended from outside")
 
 
 def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from vatrack.config import Backbone, Config, Method, RunConfig, json_schema, load_config, load_run_config, parse_config
+from vatrack.config.dataset import DatasetConfig
 from vatrack.config.reference import config_reference
 from vatrack.errors import InputError
 
@@ -161,3 +162,24 @@ def test_the_reference_lists_every_key() -> None:
 def test_values_that_could_only_fail_later_are_refused(values: dict, place: str) -> None:
     with pytest.raises(InputError, match=place):
         parse_config(values, "config", Config)
+
+
+def test_occlusion_limits_with_and_without_their_end() -> None:
+    data = DatasetConfig()
+    assert 0.75 < data.frame_limit < 0.7500001
+    assert data.video_limit == 0.75
+    data = DatasetConfig(max_occlusion_inclusive=False, video_max_occlusion_inclusive=True)
+    assert data.frame_limit == 0.75 < data.video_limit
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ({"archives": [{"path": "a.tar"}]}, "archives need a folder"),
+        ({"clips": {"fetch": True}}, "clips.fetch needs a path"),
+        ({"clips": {"fetch": True, "structure": "cuts.json"}}, "clips.fetch needs a path in clips.structure and an address"),
+    ],
+)
+def test_parts_of_the_data_set_that_need_others(dataset: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_config({"dataset": dataset}, "test.yaml", Config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import random
@@ -139,6 +140,14 @@ def test_parts_that_are_archives_of_their_own(tmp_path: Path, name: str) -> None
     parts = [pack(tmp_path / name, first).rename(tmp_path / f"{name}.1"), pack(tmp_path / name, second)]
     parts[1] = parts[1].rename(tmp_path / f"{name}.2")
     assert read(*parts) == first | second
+
+
+def test_gzip_in_several_members_with_padding(tmp_path: Path) -> None:
+    files = {"a": random.Random(0).randbytes(900_000), "b": bytes(3_000_000), "c": b""}
+    data = pack(tmp_path / "x.tar", files).read_bytes()
+    pieces = [gzip.compress(data[start : start + 1_000_000]) + bytes(600_000) for start in range(0, len(data), 1_000_000)]
+    (tmp_path / "x.tar.gz").write_bytes(b"".join(pieces))
+    assert read(tmp_path / "x.tar.gz") == files
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

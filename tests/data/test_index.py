@@ -73,3 +73,11 @@ def test_not_an_index(tmp_path: Path, content: Any) -> None:
     write_json(tmp_path / "index.json", content)
     with pytest.raises(InputError, match=r"index\.json: not an index; make it with `vatrack index`"):
         read_index(tmp_path / "index.json")
+
+
+def test_an_index_whose_frames_lack_something(tmp_path: Path) -> None:
+    write_json(
+        tmp_path / "index.json", {"train": [{"name": "a", "frames": [{"file": "000003.bmp", "frame_id": 0, "image_id": 0}]}]}
+    )
+    with pytest.raises(InputError, match="not an index; make it with `vatrack index`"):
+        read_index(tmp_path / "index.json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -74,3 +76,14 @@ def test_list_videos(tmp_path: Path) -> None:
     for name in ("c", "a"):
         (tmp_path / name / "images").mkdir(parents=True)
     assert list_videos(tmp_path) == ["a", "c"]
+
+
+def test_a_header_that_claims_an_enormous_picture_is_bad_input(tmp_path: Path) -> None:
+    path = tmp_path / "000003.png"
+    assert cv2.imwrite(str(path), np.zeros((8, 12, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 100_000, 100_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"000003\.png: cannot be decoded"):
+        read_image(path)

@@ -48,7 +48,7 @@ def test_another_file_is_not_taken(tiny: Workflow, mirror: dict[str, Any], capfd
 
 @pytest.mark.parametrize("clips", [{"fetch": True}, {"fetch": True, "structure": "cuts.json"}])
 def test_fetching_needs_an_address_and_a_place(tiny: Workflow, clips: dict[str, Any]) -> None:
-    with pytest.raises(SystemExit, match=r"error: dataset\.clips\.fetch: true needs a path"):
+    with pytest.raises(SystemExit, match=r"clips\.fetch needs a path in clips\.structure and an address"):
         tiny.changed(dataset={"clips": clips}).plan()
 
 

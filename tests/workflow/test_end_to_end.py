@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 
-DATA_STAGES = ["synth", "index", "cut_scores", "cut_structure", "cut_sheet", "clips", "convert"]
+DATA_STAGES = ["synth", "validate", "index", "cut_scores", "cut_structure", "cut_sheet", "clips", "convert"]
 RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "tables", "figures", "report"]
 EVERY_VIDEO = {"cut_scores": 3, "cut_sheet": 3}
 AFTER_TRAINING = dict.fromkeys(RUN_STAGES, 1)
@@ -110,14 +110,20 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
         ({"model": {"fpn_channels": 32}}, AFTER_TRAINING),
         ({"training": {"batch_size": {"resnet18": 4, "resnet50": 2}}}, {}),  # the same for this run
         ({"dataset": {"max_occlusion": 0.5}}, AFTER_TRAINING | {"convert": 2}),
-        ({"dataset": {"clips": {"mode": "copy"}}}, AFTER_TRAINING | {"convert": 2, "clips": 1}),
+        ({"dataset": {"clips": {"mode": "copy"}}}, {"clips": 1}),  # the same frames
+        ({"dataset": {"clips": {"mode": "png"}}}, AFTER_TRAINING | {"convert": 2, "clips": 1}),  # under other names
+        ({"dataset": {"validation": {"accept": ["area-wrong"]}}}, {"validate": 1}),
+        ({"dataset": {"clips": {"curves": True}}}, {}),  # they are measured anyway
+        ({"dataset": {"max_occlusion_inclusive": False}}, AFTER_TRAINING | {"convert": 2}),
         (
             {"dataset": {"clips": {"threshold": 5.0}}},
             AFTER_TRAINING | {"convert": 2, "clips": 1, "cut_structure": 1, "cut_sheet": 3},
         ),
         (
             {"dataset": {"synthetic": {"objects": 2}}},
-            AFTER_TRAINING | EVERY_VIDEO | {"convert": 2, "clips": 1, "cut_structure": 1, "index": 1, "synth": 1},
+            AFTER_TRAINING
+            | EVERY_VIDEO
+            | {"convert": 2, "clips": 1, "cut_structure": 1, "index": 1, "validate": 1, "synth": 1},
         ),
         ({"methods": ["vatrack", "qdtrack"]}, AFTER_TRAINING),  # one more run, and what shows all runs
         ({"inference": {"nms_iou": 0.6}, "evaluation": {"max_tracks": 50}}, AFTER_PREDICTION),
@@ -163,7 +169,7 @@ def test_a_raw_set_on_disk_is_used_as_it_is(on_disk: Workflow) -> None:
     assert "synth" not in on_disk.plan()
     raw = on_disk.folder / "raw"
     before = {path: path.stat().st_mtime_ns for path in raw.rglob("*")}
-    assert on_disk.run("results/tiny/index.json") == {"index": 1}
+    assert on_disk.run("results/tiny/index.json") == {"validate": 1, "index": 1}
     (raw / "note.txt").write_text("a file that has nothing to do with it")
     assert on_disk.plan("results/tiny/index.json") == {}
     (raw / "note.txt").unlink()

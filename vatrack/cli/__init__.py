@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -88,6 +89,12 @@ def main() -> None:
     except InputError as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenProcessPool:
+        print(
+            "vatrack: error: a worker process was ended from outside; was the memory used up? try fewer --processes",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except OSError as error:  # a full disk, a missing permission: nothing that a traceback would explain
         print(f"vatrack: error: {error}", file=sys.stderr)
         sys.exit(1)

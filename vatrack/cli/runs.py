@@ -103,7 +103,7 @@ def evaluate(
     if legacy:
         switches = switches.model_copy(update={"legacy_gt_id0": True})
     video = {"amodal": video_ground_truth_amodal, "visible": video_ground_truth_visible}
-    limit = chosen.dataset.video_max_occlusion
+    limit = chosen.dataset.video_limit
     typer.echo(evaluate_files(ground_truth, predictions, video, switches, out, limit))
     if run:
         from vatrack.training.experiment_log import log_evaluation

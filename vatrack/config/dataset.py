@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vatrack.categories import NUM_CLASSES
 from vatrack.config.base import Fraction, Frozen
@@ -64,6 +65,9 @@ class ClipsConfig(Frozen):
     mode: Literal["hardlink", "symlink", "copy", "png"] = Field(
         "hardlink", description="how frames get into the clip tree; the raw frames are never changed"
     )
+    curves: bool = Field(
+        False, description="measure content changes also where a dictionary decides, to show them on the contact sheets"
+    )
     threshold: float = Field(27.0, gt=0, description="content score that makes a cut (spec 1.3)")
     min_frames: int = Field(5, ge=1, description="shortest clip before a cut, in frames (spec 1.3)")
 
@@ -85,5 +89,29 @@ class DatasetConfig(Frozen):
     joint_box: Literal["amodal", "visible"] = Field(
         "amodal", description="box of the form `joint`: amodal as in the paper's VATrack, or visible (ablation; spec 1.5)"
     )
-    max_occlusion: Fraction = Field(0.75, description="annotations above this rate are dropped (inclusive limit; spec 1.5)")
-    video_max_occlusion: Fraction = Field(0.75, description="the same for video ground truth (exclusive limit; spec 1.6)")
+    max_occlusion: Fraction = Field(0.75, description="annotations above this rate are dropped (spec 1.5)")
+    max_occlusion_inclusive: bool = Field(True, description="whether a rate of exactly max_occlusion is kept (quirk D12)")
+    video_max_occlusion: Fraction = Field(0.75, description="the same for the ground truth of the video metrics (spec 1.6)")
+    video_max_occlusion_inclusive: bool = Field(False, description="whether a rate of exactly that is kept there (quirk D12)")
+
+    @property
+    def frame_limit(self) -> float:
+        """Annotations count while their occlusion rate is below this."""
+        return _limit(self.max_occlusion, self.max_occlusion_inclusive)
+
+    @property
+    def video_limit(self) -> float:
+        """The same for the ground truth of the video metrics."""
+        return _limit(self.video_max_occlusion, self.video_max_occlusion_inclusive)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetConfig:
+        if self.archives and not self.raw:
+            raise ValueError("archives need a folder to be unpacked into; name it as raw")
+        if self.clips.fetch and not (isinstance(self.clips.structure, Path) and self.clips.download):
+            raise ValueError("clips.fetch needs a path in clips.structure and an address in clips.download")
+        return self
+
+
+def _limit(rate: float, inclusive: bool) -> float:
+    return math.nextafter(rate, math.inf) if inclusive else rate

@@ -11,10 +11,12 @@ import json
 import os
 import shutil
 import stat
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +179,14 @@ def _place(source: str, target: str, before: str, mode: str) -> str:
     except OSError as error:
         if error.errno not in _NO_LINK or mode == "symlink":
             raise
+        _say_once(f"hard links are impossible here ({error.strerror}): frames are copied; clips.mode: symlink takes no space")
         return _write(source, target, before, shutil.copyfile, "copies")
     return how
+
+
+@cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _write(source: str, target: str, before: str, make: Callable[[str, str], Any], how: str) -> str:

@@ -85,8 +85,8 @@ def convert_files(official: Path, structure: Path, dataset: DatasetConfig, out: 
     numbers = category_numbers(data)
     plan = plan_clips(data, read_structure(structure))
     rates = data.annotations.rates[plan.rows]
-    kept = np.flatnonzero(rates <= dataset.max_occlusion)
-    tracked = np.flatnonzero(rates < min(dataset.video_max_occlusion, np.nextafter(dataset.max_occlusion, 2)))
+    kept = np.flatnonzero(rates < dataset.frame_limit)
+    tracked = np.flatnonzero(rates < min(dataset.video_limit, dataset.frame_limit))
     head = _head(data, plan, numbers, ".png" if dataset.clips.mode == "png" else None)
     with scratch_directory(out) as scratch:
         settings = Settings(data.path, _unpacked(data.path, scratch), numbers, dataset.joint_box)

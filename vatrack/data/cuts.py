@@ -139,7 +139,9 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
     if len(data["scores"]) != max(0, frames - 1):
         found = f"{len(data['scores'])} scores, but {frames} frames"
         raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_MEND}")
-    return data["scores"]
+    if not all(type(score) in (float, int) for score in data["scores"]):
+        raise InputError(f"{path}: its scores are not all numbers; {DETECT_MEND}")
+    return list(data["scores"])
 
 
 def _check_cover(structure: dict[str, list[str]], files: dict[str, list[str]], path: Path) -> None:

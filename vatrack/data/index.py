@@ -11,6 +11,8 @@ from vatrack.data.sailvos import SUFFIXES, list_videos
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
 
+FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
+
 
 def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> str:
     """Lists the annotated frames of every video and checks that their files exist.
@@ -71,10 +73,9 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
     """
     data = read_json(path)
     try:
-        return {
-            video["name"]: {"name": video["name"], "frames": list(video["frames"])}
-            for subset in data.values()
-            for video in subset
-        }
+        videos = {video["name"]: {"name": video["name"], "frames": list(video["frames"])} for s in data.values() for video in s}
+        if not all(frame.keys() >= FRAME_FIELDS for video in videos.values() for frame in video["frames"]):
+            raise KeyError("frames")
+        return videos
     except (AttributeError, KeyError, TypeError):
         raise InputError(f"{path}: not an index; make it with `vatrack index`") from None

@@ -106,7 +106,16 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """
     path = existing_image(path)
     check_image(path)
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    picture = decode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         raise InputError(f"{path}: cannot be decoded; unpack or copy it again")
-    return np.asarray(picture, np.uint8)
+    return picture
+
+
+def decode(data: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[np.uint8] | None:
+    """The picture in a file's bytes as OpenCV reads it with `flags`, or None where it cannot."""
+    try:
+        picture = cv2.imdecode(data, flags)
+    except cv2.error:  # a header that claims an enormous picture, for example
+        return None
+    return None if picture is None else np.asarray(picture, np.uint8)

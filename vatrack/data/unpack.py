@@ -107,7 +107,7 @@ def unpack(archives: Sequence[ArchiveConfig], out: Path, strip: int = 0, workers
 
 
 def _run(todo: Sequence[Archive], job: _Job, workers: int) -> None:
-    """Threads are enough: checksums, decompression and writing all leave the interpreter to others."""
+    """Threads do: checksums, decompression and writing leave the interpreter to others. Only many tiny files do not gain."""
     with ThreadPoolExecutor(max(1, workers)) as pool:
         futures = [pool.submit(_unpack_archive, archive, job) for archive in todo]
         try:

@@ -18,7 +18,7 @@ from vatrack.evaluation.predictions import Predictions, parse_predictions, read_
 from vatrack.evaluation.video import predicted_tracks, track_overlaps, video_precision
 from vatrack.files import read_json, write_json
 
-VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_max_occlusion  # type: ignore[call-arg]
+VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
 AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
 TRACK_COLUMNS = ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
 

@@ -55,17 +55,14 @@ TABLES = [f"{evaluation}_{masks}" for evaluation in ("image", "video") for masks
 RAW_FOLDER = str(DATASET.raw or f"{R}/raw")
 ARCHIVES = [str(archive.path) for archive in DATASET.archives]
 UNPACKED = f"{R}/unpacked.json"
-RAW = UNPACKED if ARCHIVES else ancient(RAW_FOLDER) if DATASET.raw else RAW_FOLDER
+RAW = ancient(UNPACKED) if ARCHIVES else ancient(RAW_FOLDER) if DATASET.raw else RAW_FOLDER
 TRAIN_JSON = str(DATASET.train_json or f"{RAW_FOLDER}/train.json")
 VALID_JSON = str(DATASET.valid_json or f"{RAW_FOLDER}/valid.json")
-# Those that a rule makes together with the frames are no inputs of their own.
-RAW_IS_MADE = bool(ARCHIVES) or not DATASET.raw
-OFFICIAL = [file for file in (TRAIN_JSON, VALID_JSON) if not (RAW_IS_MADE and file.startswith(f"{RAW_FOLDER}/"))]
 
 # Files that the config names; a missing one is reported before anything runs.
 CUTS = [] if DATASET.clips.structure in ("detect", "whole") else [str(DATASET.clips.structure)]
-if DATASET.clips.fetch and not (CUTS and DATASET.clips.download):
-    stop("dataset.clips.fetch: true needs a path in dataset.clips.structure and an address in dataset.clips.download")
+if CUTS and not DATASET.clips.fetch and not os.path.exists(CUTS[0]):
+    stop(f"dataset.clips.structure: {CUTS[0]}: no such file; put it there, or set dataset.clips.fetch: true to fetch it")
 WEIGHTS = [str(file) for file in (CONFIG.training.initial_checkpoint, CONFIG.training.backbone_weights) if file]
 
 # A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a core here, to wait for it.
@@ -88,9 +85,11 @@ def videos():
         stop(f"dataset.raw: {error}")
 
 
-# Content changes are only measured where they decide about the cuts.
+# Content changes are measured where they decide about the cuts, or where the sheets are to show them.
 DETECT = DATASET.clips.structure == "detect"
-SCORES_OPTION = f"--scores {shlex.quote(f'{R}/cuts/scores')}" if DETECT else ""
+MEASURE = DETECT or (DATASET.clips.curves and DATASET.clips.structure != "whole")
+DETECTION = ("dataset.clips.threshold", "dataset.clips.min_frames") if DETECT else ()
+SCORES_OPTION = f"--scores {shlex.quote(f'{R}/cuts/scores')}" if MEASURE else ""
 
 
 def scores(wildcards):
@@ -112,6 +111,20 @@ def settings(*keys):
             value = value[part]
         found[key] = value
     return found
+
+
+def raw_folder(wildcards):
+    """The raw tree, by its name. (As plain text among the params it would look like a forgotten input.)"""
+    return RAW_FOLDER
+
+
+def official_files(wildcards):
+    """Both annotation files. Those of the miniature set come with its frames, those in archives when they are unpacked."""
+    if not DATASET.raw:
+        return [file for file in (TRAIN_JSON, VALID_JSON) if not file.startswith(f"{RAW_FOLDER}/")]
+    if ARCHIVES:
+        checkpoints.unpack.get()
+    return [TRAIN_JSON, VALID_JSON]
 
 
 def official_json(wildcards):

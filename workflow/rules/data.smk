@@ -42,8 +42,9 @@ if ARCHIVES:
             runtime=1440,
         params:
             config=CONFIG_FILE,
-            raw=RAW_FOLDER,
-            settings=settings("dataset.archives", "dataset.archive_strip"),
+            raw=raw_folder,
+            # Not the checksums: writing them down later is no reason to unpack again.
+            settings=[ARCHIVES, DATASET.archive_strip],
         message:
             "unpacking {input}"
         shell:
@@ -54,7 +55,7 @@ if ARCHIVES:
 rule validate:
     input:
         raw=RAW,
-        official=OFFICIAL,
+        official=official_files,
     output:
         touch(f"{R}/validated"),
     log:
@@ -69,7 +70,7 @@ rule validate:
         mem_mb=3000,
         runtime=720,
     params:
-        raw=RAW_FOLDER,
+        raw=raw_folder,
         config=CONFIG_FILE,
         train=TRAIN_JSON,
         valid=VALID_JSON,
@@ -84,8 +85,9 @@ rule validate:
 rule index:
     input:
         raw=RAW,
-        official=OFFICIAL,
-        validated=rules.validate.output,
+        official=official_files,
+        # Only its order counts: another look at the same data changes nothing in it.
+        validated=ancient(rules.validate.output),
     output:
         f"{R}/index.json",
     log:
@@ -99,7 +101,7 @@ rule index:
         mem_mb=2000,
         runtime=60,
     params:
-        raw=RAW_FOLDER,
+        raw=raw_folder,
         train=TRAIN_JSON,
         valid=VALID_JSON,
     message:
@@ -127,7 +129,7 @@ rule cut_scores:
         mem_mb=1000,
         runtime=60,
     params:
-        raw=RAW_FOLDER,
+        raw=raw_folder,
     message:
         "measuring content changes in {wildcards.video}"
     shell:
@@ -135,7 +137,8 @@ rule cut_scores:
         " --out {output:q} > {log:q} 2>&1"
 
 
-if DATASET.clips.fetch:
+# Where the file is there already the rule does not exist: Snakemake would remove it before a new attempt.
+if DATASET.clips.fetch and not os.path.exists(CUTS[0]):
 
     # On the machine of Snakemake: the nodes of a cluster often reach no network.
     localrules:
@@ -184,11 +187,7 @@ rule cut_structure:
     params:
         config=CONFIG_FILE,
         scores=SCORES_OPTION,
-        settings=settings(
-            "dataset.clips.structure",
-            "dataset.clips.threshold",
-            "dataset.clips.min_frames",
-        ),
+        settings=settings("dataset.clips.structure", *DETECTION),
     message:
         "deciding where videos are cut into clips"
     shell:
@@ -200,7 +199,7 @@ rule cut_sheet:
         raw=RAW,
         index=rules.index.output,
         structure=rules.cut_structure.output,
-        scores=rules.cut_scores.output if DETECT else [],
+        scores=rules.cut_scores.output if MEASURE else [],
     output:
         report(
             f"{R}/cuts/sheets/{{video}}.jpg",
@@ -221,7 +220,7 @@ rule cut_sheet:
         mem_mb=1000,
         runtime=30,
     params:
-        raw=RAW_FOLDER,
+        raw=raw_folder,
         scores=SCORES_OPTION,
         threshold=DATASET.clips.threshold,
     message:
@@ -248,7 +247,7 @@ rule clips:
         mem_mb=2000,
         runtime=600,
     params:
-        raw=RAW_FOLDER,
+        raw=raw_folder,
         config=CONFIG_FILE,
         settings=settings("dataset.clips.mode"),
     message:
@@ -262,7 +261,7 @@ rule clips:
 rule convert:
     input:
         raw=RAW,
-        official=OFFICIAL,
+        official=official_files,
         structure=rules.cut_structure.output,
     output:
         expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=FORMS),
@@ -280,11 +279,14 @@ rule convert:
         config=CONFIG_FILE,
         official=official_json,
         out=subpath(output[0], parent=True),
+        # Of the ways into the clip tree only this one changes the names of the frames.
+        png=DATASET.clips.mode == "png",
         settings=settings(
-            "dataset.clips.mode",
             "dataset.joint_box",
             "dataset.max_occlusion",
+            "dataset.max_occlusion_inclusive",
             "dataset.video_max_occlusion",
+            "dataset.video_max_occlusion_inclusive",
         ),
     message:
         "converting the annotations of {wildcards.subset}"

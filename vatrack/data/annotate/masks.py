@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as rle
 
+from vatrack.data.sailvos import decode
 from vatrack.errors import InputError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -139,7 +140,7 @@ def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | No
         raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
     # OpenCV fills the missing part of a truncated picture and says nothing.
     whole = data[:8] == PNG and b"IEND" in data[-16:]
-    mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if whole else None
+    mask = decode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if whole else None
     if mask is None:
         raise InputError(f"{path}: {'is empty' if not data else 'is cut off or does not decode as a PNG picture'}; {AGAIN}")
     width, height = size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import lzma
 import struct
@@ -22,7 +21,7 @@ CHUNK = 1 << 18  # bytes; stays in the processor's cache
 # tarfile reads a header's long names in one go; one that claims more than this is damaged or hostile.
 _LONGEST_HEADER = 1 << 26
 DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
-    "gz": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
+    "gz": lambda file: _Gzip(file),
     "bz2": bz2.BZ2File,
     "xz": lzma.LZMAFile,
 }
@@ -148,6 +147,37 @@ class _Decompressor(io.RawIOBase):
             if error.errno is not None:
                 raise
             raise Damaged(str(error)) from None
+
+
+class _Gzip(io.RawIOBase):
+    """gzip, one member after the other. The module of that name takes 8 KB at a time: threads would wait for each other."""
+
+    def __init__(self, packed: Any) -> None:
+        self._packed, self._input = packed, b""
+        self._member: Any = None  # zlib's object, which also compares the checksum; None between two members
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b""
+        while not data:
+            self._input = self._input or self._packed.read(CHUNK)
+            if self._member is None:
+                if not self._input:
+                    return 0
+                self._input = self._input.lstrip(b"\0")  # padding
+                if not self._input:
+                    continue
+                self._member = zlib.decompressobj(wbits=31)
+            elif not self._input:
+                raise EOFError("its end is missing")
+            data = self._member.decompress(self._input, len(buffer))
+            self._input = self._member.unconsumed_tail or self._member.unused_data
+            if self._member.eof:
+                self._member = None
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class Forward:
