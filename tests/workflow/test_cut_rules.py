@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from snakemake.exceptions import MissingInputException, WorkflowError
+from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 from vatrack.data.sailvos import list_videos, read_image
@@ -28,7 +28,7 @@ def mirror(tiny: Workflow) -> dict[str, Any]:
 
 def test_the_dictionary_is_fetched_where_the_config_asks_for_it(tiny: Workflow, mirror: dict[str, Any]) -> None:
     asked, unasked = (tiny.changed(dataset={"clips": {**mirror, "fetch": fetch}}) for fetch in (True, False))
-    with pytest.raises(MissingInputException, match=r"data/cuts\.json"):
+    with pytest.raises(SystemExit, match=r"data/cuts\.json: no such file"):
         unasked.plan()
     assert asked.plan()["fetch_cuts"] == 1
     assert asked.run("results/tiny/cuts/structure.json")["fetch_cuts"] == 1
@@ -36,6 +36,9 @@ def test_the_dictionary_is_fetched_where_the_config_asks_for_it(tiny: Workflow, 
     assert sorted(structure) == ["mini_train_000__6", "mini_train_001__6", "mini_valid_000__6"]
     assert "fetch_cuts" not in asked.plan()
     assert "fetch_cuts" not in unasked.plan()
+    # A user's own file is never removed to be fetched anew.
+    asked.changed(dataset={"clips": {"download": {**mirror["download"], "sha256": "0" * 64}}}).plan()
+    assert Path(mirror["structure"]).is_file()
 
 
 def test_another_file_is_not_taken(tiny: Workflow, mirror: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:

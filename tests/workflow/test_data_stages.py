@@ -67,9 +67,9 @@ def test_from_archives_to_annotations(rendered: Path, tmp_path: Path) -> None:
     # Writing checksums down later is no reason to unpack again; a corrected annotation file is one to convert again.
     noted = workflow.changed(dataset={"archives": [{**archive, "sha256": "0" * 64} for archive in archives]})
     assert not noted.plan(*TARGETS)
-    (tmp_path / "raw/train.json").write_bytes((rendered / "train.json").read_bytes())
+    (tmp_path / "raw/train.json").write_bytes((rendered / "train.json").read_bytes() + b"\n")
     again = noted.plan(*TARGETS)
-    assert again["convert"] >= 1
+    assert again["convert"] >= 1, again
     assert "unpack" not in again
 
 

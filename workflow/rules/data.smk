@@ -51,7 +51,8 @@ if ARCHIVES:
             "vatrack unpack --config {params.config:q} --out {params.raw:q} --workers {threads} --record {output:q} > {log:q} 2>&1"
 
 
-# Stops before hours of work are wasted; the report stays where it is when the rule fails.
+# Stops before hours of work are wasted; the report stays where it is when the rule fails. Its settings are not among the
+# params: data that have passed need not pass again, and all that follows would be repeated.
 rule validate:
     input:
         raw=RAW,
@@ -74,7 +75,6 @@ rule validate:
         config=CONFIG_FILE,
         train=TRAIN_JSON,
         valid=VALID_JSON,
-        settings=settings("dataset.validation"),
     message:
         "checking the raw frames and their annotations"
     shell:
@@ -86,8 +86,7 @@ rule index:
     input:
         raw=RAW,
         official=official_files,
-        # Only its order counts: another look at the same data changes nothing in it.
-        validated=ancient(rules.validate.output),
+        validated=rules.validate.output,
     output:
         f"{R}/index.json",
     log:
