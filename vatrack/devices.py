@@ -66,18 +66,18 @@ def ordered_map(work: Callable[[T, S], R], items: Iterable[T], processes: int, s
             yield work(item, shared)
         return
     # Forking a process in which threads of libraries run can hang; a fresh interpreter cannot.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    try:
         waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item, shared))
-                if len(waiting) > 2 * processes:
-                    yield waiting.popleft().result()
-            while waiting:
+        for item in items:
+            waiting.append(pool.submit(work, item, shared))
+            if len(waiting) > 2 * processes:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Futures that are cancelled one by one before the pool's end can leave older Pythons 3.11 waiting for ever.
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:

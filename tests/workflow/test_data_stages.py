@@ -17,7 +17,7 @@ from vatrack.config.dataset import SyntheticConfig
 from vatrack.data.synthetic import render
 from vatrack.files import read_json
 
-TARGETS = [f"results/sailvos/annotations/{subset}/joint.json" for subset in ("train", "valid")]
+TARGETS = ["annotations"]
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from vatrack.config.dataset import ArchiveConfig
 from vatrack.data.archives.members import member_label, read_members, unpacked_size
 from vatrack.data.archives.opening import check_contents, checking_size, open_archives
 from vatrack.data.archives.output import OutputTree
+from vatrack.data.archives.record import NAME as RECORD_NAME
 from vatrack.data.archives.record import Entry, UnpackRecord
 from vatrack.data.archives.streams import Archive
 from vatrack.data.sailvos import SUFFIXES
@@ -101,7 +102,10 @@ def unpack(archives: Sequence[ArchiveConfig], out: Path, strip: int = 0, workers
         write_json(record, _summary(out, opened, entries, videos, frames), indent=2)
     parts = [f"unpacked {len(opened)} archives into {out}: {job.written} files written"]
     parts += [f"{job.there} were there already"] if job.there else []
-    parts += [f"{len(opened) - len(todo)} archives were finished before"] if len(todo) < len(opened) else []
+    finished = len(opened) - len(todo)
+    if finished:
+        note = f"noted in {out / RECORD_NAME}; remove it to go through them again"
+        parts.append(f"{finished} archives were finished before ({note})")
     parts += [f"{job.left_out} files above the stripped folders left out"] if job.left_out else []
     return f"{', '.join(parts)}; {videos} video folders with {frames} frames"
 

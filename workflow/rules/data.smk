@@ -61,7 +61,6 @@ rule validate:
         touch(f"{R}/validated"),
     log:
         f"{R}/logs/validate.log",
-        report=f"{R}/validation.json",
     benchmark:
         f"{R}/benchmarks/validate.tsv"
     conda:
@@ -73,13 +72,15 @@ rule validate:
     params:
         raw=raw_folder,
         config=CONFIG_FILE,
+        # Not an output: Snakemake would remove it when data are bad, just when it is wanted.
+        report=f"{R}/validation.json",
         train=TRAIN_JSON,
         valid=VALID_JSON,
     message:
         "checking the raw frames and their annotations"
     shell:
         "vatrack validate --config {params.config:q} --raw {params.raw:q} --train {params.train:q} --valid {params.valid:q}"
-        " --processes {threads} --out {log.report:q} > {log[0]:q} 2>&1"
+        " --processes {threads} --out {params.report:q} > {log:q} 2>&1"
 
 
 rule index:
