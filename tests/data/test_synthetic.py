@@ -244,10 +244,10 @@ def test_every_class_can_be_drawn(name: str) -> None:
 def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = synthetic._render_video
 
-    def fails_at_the_second(job: Any) -> dict[str, Any]:
+    def fails_at_the_second(job: Any, common: None) -> dict[str, Any]:
         if job[1].endswith("001"):
             raise OSError("no space")
-        return real(job)
+        return real(job, common)
 
     monkeypatch.setattr(synthetic, "_render_video", fails_at_the_second)
     with pytest.raises(OSError, match="no space"):
