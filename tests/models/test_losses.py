@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from tests.models.small import random_batch, small_network
 from vatrack.config import PAPER_CLASS_WEIGHTS, Method
@@ -21,16 +24,37 @@ def test_multi_positive_cross_entropy_example() -> None:
     assert 0.25 * multi_positive_cross_entropy(similarity, targets).item() == pytest.approx(1.0358680, abs=1e-6)
 
 
-def test_multi_positive_cross_entropy_equals_the_published_form_where_that_is_finite() -> None:
-    torch.manual_seed(0)
-    for scale in (0.1, 1, 10):
-        similarity = torch.randn(40, 30, dtype=torch.float64) * scale
-        targets = torch.rand(40, 30) < 0.2
-        targets[0] = False
-        positive = (torch.exp(-similarity) * targets).sum(1)
-        negative = (torch.exp(similarity.clamp(max=80)) * ~targets).sum(1)
-        published = torch.log(1 + positive * negative)[targets.any(1)].mean()
-        torch.testing.assert_close(multi_positive_cross_entropy(similarity, targets), published)
+def _published_cross_entropy(similarity: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The exponentials themselves, as the published code takes them (spec 4.4)."""
+    positive = (torch.exp(-similarity) * targets).sum(1)
+    negative = (torch.exp(similarity.clamp(max=80)) * ~targets).sum(1)
+    return torch.log(1 + positive * negative)[targets.any(1)].mean()
+
+
+@given(
+    rows=st.integers(1, 12),
+    columns=st.integers(1, 12),
+    scale=st.floats(0.01, 25),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=300, deadline=None)
+def test_multi_positive_cross_entropy_equals_the_published_form_where_that_is_finite(
+    rows: int, columns: int, scale: float, share: float, seed: int
+) -> None:
+    """The values and the gradients, in float64, for any share of positives."""
+    generator = torch.Generator().manual_seed(seed)
+    similarity = (torch.randn(rows, columns, generator=generator, dtype=torch.float64) * scale).clamp(max=79).requires_grad_()
+    targets = torch.rand(rows, columns, generator=generator) < share
+    assume(bool(targets.any()))
+    published = _published_cross_entropy(similarity, targets)
+    assert bool(published.isfinite())
+    (theirs,) = torch.autograd.grad(published, similarity)
+    loss = multi_positive_cross_entropy(similarity, targets)
+    (ours,) = torch.autograd.grad(loss, similarity)
+    # torch's softplus is linear above 20, which moves values and gradients by e^-20 = 2e-9.
+    torch.testing.assert_close(loss, published, rtol=1e-9, atol=5e-9)
+    torch.testing.assert_close(ours, theirs, rtol=5e-9, atol=1e-12)
 
 
 def test_multi_positive_cross_entropy_is_finite_where_the_published_form_is_not() -> None:
@@ -86,15 +110,45 @@ def test_mask_target_example() -> None:
     assert torch.equal(target, expected)
 
 
+NOTHING = torch.zeros(0, 5)
+
+
+def _all_ignored(boxes: torch.Tensor) -> torch.Tensor:
+    """One proposal per object that the track head takes neither as a positive nor as a negative: IoU 0.5."""
+    x1, y1, x2, y2 = boxes.T
+    return torch.stack([x1, y1, x1 + (x2 - x1) / 2, y2, torch.ones_like(x1)], dim=1)
+
+
 @pytest.mark.parametrize("method", list(Method))
-@pytest.mark.parametrize("objects", [(3, 2), (1, 0), (0, 0)], ids=["some", "few", "none"])
-def test_every_batch_gives_the_same_terms_and_gradients(method: Method, objects: tuple[int, int]) -> None:
+@pytest.mark.parametrize("proposals", ["own", "none", "ignored"])
+@pytest.mark.parametrize("objects", [(3, 2), (1, 0), (0, 0)], ids=["some", "few", "no objects"])
+def test_every_batch_gives_the_same_terms_and_gradients(method: Method, objects: tuple[int, int], proposals: str) -> None:
     model = small_network(method).train()
-    losses, _ = model.losses(*random_batch(method, objects))
     full, _ = model.losses(*random_batch(method, (3, 3)))
+    batch = random_batch(method, objects)
+    given_proposals = {
+        "own": None,
+        "none": [NOTHING] * len(objects),
+        "ignored": [_all_ignored(target.boxes[method.masks[0]]) for target in batch[2]],
+    }[proposals]
+    losses, sampled = model.losses(*batch, key_proposals=given_proposals, ref_proposals=given_proposals)
+    if proposals != "own":
+        assert sampled["track"] == [(count, 0) for count in objects for _ in range(2)], "only the objects themselves"
     assert losses.keys() == full.keys()
     assert all(math.isfinite(value.item()) for value in losses.values())
     torch.stack([value for name, value in losses.items() if name.startswith("loss")]).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert bool(parameter.grad.isfinite().all()), name
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_a_pair_without_a_common_object_has_no_tracking_loss_but_the_same_terms(method: Method) -> None:
+    model = small_network(method).train()
+    key_images, ref_images, key_targets, ref_targets, sizes = random_batch(method, (3,))
+    apart = [replace(target, match_indices=torch.full((3,), -1)) for target in key_targets]
+    losses, _ = model.losses(key_images, ref_images, apart, ref_targets, sizes)
+    full, _ = model.losses(key_images, ref_images, key_targets, ref_targets, sizes)
+    assert losses.keys() == full.keys()
+    assert losses["loss_track"].item() == losses["loss_track_aux"].item() == 0
+    assert full["loss_track"].item() > 0

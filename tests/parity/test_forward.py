@@ -2,101 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import box_iou
+from torch import Tensor
 
 from tests.golden import Case, cases, recipe
+from tests.parity.measure import EXACT, Measure, demand, device_of, largest_difference, wrong
 from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig
 from vatrack.data.transforms import normalise, stack_padded
 from vatrack.models.box_head import REGION_SIZE
+from vatrack.models.boxes import pairwise_iou
 from vatrack.models.detector import Detector
 from vatrack.models.mask_head import REGION_SIZE as MASK_REGION_SIZE
 from vatrack.models.roi import region_features, region_levels
 
-RELATIVE = 1e-4
+RELATIVE = 1e-4  # of the tensor's standard deviation
 LABELS = [0, 5, 23]
-
-
-def _compare_sample(name: str, tensor: torch.Tensor, case: Case, expected: dict[str, np.ndarray]) -> None:
-    info: dict[str, Any] = case.info["tensors"][name]
-    assert list(tensor.shape) == info["shape"], name
-    tolerance = 1e-6 if name == "input" else RELATIVE * info["std"]
-    sample = tensor.flatten()[:: info["stride"]].numpy()
-    np.testing.assert_allclose(sample, expected[f"sample_{name}"], rtol=0, atol=tolerance, err_msg=name)
-    assert float(tensor.double().abs().sum()) == pytest.approx(info["abs_sum"], rel=RELATIVE), name
-
-
-def _close(actual: torch.Tensor, expected: np.ndarray, name: str) -> None:
-    np.testing.assert_allclose(actual.numpy(), expected, rtol=0, atol=RELATIVE * float(expected.std()), err_msg=name)
+SAME_BOX = 0.99  # IoU
 
 
 @pytest.mark.parametrize("case", cases("forward"))
 def test_every_stage(case: Case) -> None:
-    check_every_stage(case, golden_network(case))
+    demand(measure(case, golden_network(case)))
 
 
-@torch.no_grad()
-def check_every_stage(case: Case, model: Detector) -> None:
+def measure(case: Case, model: Detector) -> list[Measure]:
     """Compares everything that a network with the golden weights makes of the case's image."""
-    inputs, expected = case.npz("inputs"), case.npz("expected")
-    heads, layout = model.roi_head, model.roi_head.layout
-    picture = inputs["image_bgr"]
-    size = (picture.shape[0], picture.shape[1])
-    image = stack_padded([normalise(picture)])
-    torch.testing.assert_close(image, torch.from_numpy(recipe().network_input(picture)), rtol=0, atol=0)
+    with torch.no_grad():
+        return [*_raw_outputs(case, model), *_boxes(case, model)]
 
-    trunk = model.backbone(image)
+
+def _input(case: Case) -> tuple[Tensor, tuple[int, int]]:
+    picture = case.npz("inputs")["image_bgr"]
+    return stack_padded([normalise(picture)]), (picture.shape[0], picture.shape[1])
+
+
+def _sample(part: str, tensor: Tensor, info: dict[str, Any], expected: np.ndarray) -> Iterator[Measure]:
+    scale, bound = (1.0, 1e-6) if part == "input" else (info["std"], RELATIVE)
+    yield wrong(f"{part}: shape", list(tensor.shape), info["shape"])
+    yield Measure(part, "std", largest_difference(tensor.flatten()[:: info["stride"]], expected) / scale, bound)
+    total = float(tensor.double().abs().sum())
+    yield Measure(f"{part}: sum", "relative", abs(total / info["abs_sum"] - 1), RELATIVE)
+
+
+def _tensor(part: str, tensor: Tensor, expected: np.ndarray) -> Measure:
+    return Measure(part, "std", largest_difference(tensor, expected) / float(expected.std()), RELATIVE)
+
+
+def _raw_outputs(case: Case, model: Detector) -> Iterator[Measure]:
+    expected, device = case.npz("expected"), device_of(model)
+    heads, layout = model.roi_head, model.roi_head.layout
+    image, _ = _input(case)
+    picture = case.npz("inputs")["image_bgr"]
+    yield Measure("input", "std", largest_difference(image, recipe().network_input(picture)), EXACT)
+
+    trunk = model.backbone(image.to(device))
     features = model.neck(trunk)
     logits, deltas = model.rpn_head(features)
     stages = {"input": image}
     stages |= {f"C{i + 2}": x for i, x in enumerate(trunk)} | {f"P{i + 2}": x for i, x in enumerate(features)}
     stages |= {f"rpn_logits_{i}": x for i, x in enumerate(logits)} | {f"rpn_deltas_{i}": x for i, x in enumerate(deltas)}
 
-    regions = torch.from_numpy(inputs["rois"])
-    np.testing.assert_array_equal(region_levels(regions).numpy(), expected["roi_level"])
+    regions = torch.from_numpy(case.npz("inputs")["rois"]).to(device)
+    yield wrong("RoI levels", region_levels(regions).tolist(), expected["roi_level"].tolist())
     small, large = (region_features(features, regions, n) for n in (REGION_SIZE, MASK_REGION_SIZE))
-    _close(small[:, ::16], expected["roi_align_7_channels_step16"], "roi_align 7")
-    _close(large[:, ::64], expected["roi_align_14_channels_step64"], "roi_align 14")
-    _close(heads.track_head(small), expected["embeddings"], "embeddings")
+    yield _tensor("RoI features 7x7", small[:, ::16], expected["roi_align_7_channels_step16"])
+    yield _tensor("RoI features 14x14", large[:, ::64], expected["roi_align_14_channels_step64"])
     for name in layout.boxes.values():
         prefix = "amodal_" if name.startswith("amodal_") else ""
         box_logits, box_deltas = heads.get_submodule(name)(small)
-        _close(box_logits, expected[f"{prefix}box_logits"], f"{name} logits")
-        _close(box_deltas, expected[f"{prefix}box_deltas"], f"{name} deltas")
+        yield _tensor(f"{name} logits", box_logits, expected[f"{prefix}box_logits"])
+        yield _tensor(f"{name} deltas", box_deltas, expected[f"{prefix}box_deltas"])
     for name, _ in layout.masks.values():
         key = f"{name.removesuffix('_head')}_logits"
         stages[key] = heads.get_submodule(name)(large)
-        _close(stages[key][:, LABELS], expected[f"{key}_labels_0_5_23"], name)
-    assert stages.keys() == case.info["tensors"].keys()
+        yield _tensor(f"{name} logits", stages[key][:, LABELS], expected[f"{key}_labels_0_5_23"])
+    yield _tensor("embeddings", heads.track_head(small), expected["embeddings"])
+    yield wrong("tensors", sorted(stages), sorted(case.info["tensors"]))
     for name, tensor in stages.items():
-        _compare_sample(name, tensor, case, expected)
+        yield from _sample(name, tensor, case.info["tensors"][name], expected[f"sample_{name}"])
+
+
+def _boxes(case: Case, model: Detector) -> Iterator[Measure]:
+    expected, device = case.npz("expected"), device_of(model)
+    layout = model.roi_head.layout
+    image, size = _input(case)
+    features = model.features(image.to(device))
 
     (proposals,) = model.proposals(features, [size])
-    golden_proposals = torch.from_numpy(expected["proposals"])
-    assert len(proposals) == len(golden_proposals)
-    found = (box_iou(golden_proposals[:, :4], proposals[:, :4]) > 0.99).any(dim=1)
-    assert float(found.float().mean()) >= 0.99
+    golden = torch.from_numpy(expected["proposals"])
+    yield wrong("proposals: number", len(proposals), len(golden))
+    rows, found = _match(golden, proposals.cpu(), torch.ones(len(golden), len(proposals), dtype=torch.bool))
+    yield Measure("proposals: unmatched", "wrong", float((~found).sum()), EXACT)
+    yield Measure("proposals: boxes", "px", largest_difference(proposals[rows, :4], golden[found, :4]), 0.01)
+    yield Measure("proposals: scores", "score", largest_difference(proposals[rows, 4], golden[found, 4]), 1e-4)
 
-    detections = heads.detect(features, golden_proposals, size, torch.ones(4), InferenceConfig())
-    _compare_detections(detections, expected, layout.primary)
-
-
-def _compare_detections(detections: Any, expected: dict[str, np.ndarray], primary: str) -> None:
-    golden = torch.from_numpy(expected["detections"])
-    labels = torch.from_numpy(expected["detection_labels"])
-    assert len(detections.scores) == len(golden)
-    overlap = box_iou(golden[:, :4], detections.boxes[primary]) * (labels[:, None] == detections.labels[None, :])
-    best, match = overlap.max(dim=1)
-    matched = best > 0.99
-    assert int((~matched).sum()) <= 1
-    rows = match[matched]
-    torch.testing.assert_close(detections.boxes[primary][rows], golden[matched, :4], rtol=0, atol=0.01)
-    torch.testing.assert_close(detections.scores[rows], golden[matched, 4], rtol=0, atol=1e-4)
+    # The golden proposals as input, so that this measures the box heads alone.
+    detections = model.roi_head.detect(features, golden.to(device), size, torch.ones(4, device=device), InferenceConfig())
+    golden, labels = torch.from_numpy(expected["detections"]), torch.from_numpy(expected["detection_labels"])
+    yield wrong("detections: number", len(detections.scores), len(golden))
+    boxes = detections.boxes[layout.primary].cpu()
+    rows, found = _match(golden, boxes, labels[:, None] == detections.labels.cpu()[None, :])
+    yield Measure("detections: unmatched", "wrong", float((~found).sum()), EXACT)
+    yield Measure("detections: boxes", "px", largest_difference(boxes[rows], golden[found, :4]), 0.01)
+    yield Measure("detections: scores", "score", largest_difference(detections.scores[rows.to(device)], golden[found, 4]), 1e-4)
     if "visible_boxes" in expected:
-        visible = torch.from_numpy(expected["visible_boxes"])[matched, :4]
-        torch.testing.assert_close(detections.boxes["visible"][rows], visible, rtol=0, atol=0.01)
+        visible = detections.boxes["visible"].cpu()[rows]
+        yield Measure("visible boxes", "px", largest_difference(visible, expected["visible_boxes"][found.numpy(), :4]), 0.01)
+
+
+def _match(golden: Tensor, ours: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """For each golden box our best one among those allowed: (rows of ours for those found, which are found)."""
+    best, row = (pairwise_iou(golden[:, :4], ours[:, :4]) * allowed).max(dim=1)
+    found = best > SAME_BOX
+    return row[found], found

@@ -10,7 +10,8 @@ import torch
 
 from tests.golden import Case, cases, recipe
 from tests.models.published import FORMS, filled, write_published
-from tests.parity.test_forward import check_every_stage
+from tests.parity.measure import demand
+from tests.parity.test_forward import measure
 from vatrack.config import Backbone, Config, Method
 from vatrack.models.checkpoint import load, restore
 from vatrack.models.detector import build
@@ -77,4 +78,4 @@ def test_an_imported_checkpoint_computes_the_golden_numbers(case: Case, tmp_path
     import_checkpoint(source, run, tmp_path / "imported.pt")
     source.unlink()
     restore(model, load(tmp_path / "imported.pt"), run, tmp_path / "imported.pt")
-    check_every_stage(case, model.eval())
+    demand(measure(case, model.eval()))

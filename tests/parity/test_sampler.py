@@ -1,4 +1,4 @@
-"""Assignment of the track head exactly, its random sampler by the range of its counts."""
+"""Assignment for the track head, exactly; its random sampler by the range of its counts."""
 
 from __future__ import annotations
 
@@ -7,20 +7,41 @@ import pytest
 import torch
 
 from tests.golden import Case, cases
+from tests.parity.measure import Measure, demand, largest_difference, wrong
 from vatrack.config import SamplerConfig
 from vatrack.models.assign import Thresholds, assign
 from vatrack.models.sample import sample_boxes
 
 
 @pytest.mark.parametrize("case", cases("sampler"))
-def test_assignment_and_counts(case: Case) -> None:
-    inputs, expected, parameters = case.npz("inputs"), case.npz("expected"), case.parameters
-    proposals, boxes = (torch.from_numpy(inputs[key]) for key in ("proposals", "boxes"))
-    thresholds = Thresholds(parameters["assigner"]["positive"], parameters["assigner"]["negative"])
-    assignment = assign(proposals, boxes, thresholds)
-    np.testing.assert_array_equal(assignment.state.numpy(), expected["assigned"])
-    np.testing.assert_allclose(assignment.max_iou.numpy(), expected["max_iou"], atol=1e-6)
+def test_assignment(case: Case) -> None:
+    demand(measure(case))
 
+
+def measure(case: Case) -> list[Measure]:
+    """Compares which object every proposal belongs to, and by what overlap."""
+    expected = case.npz("expected")
+    assignment = assign(*_boxes(case), _thresholds(case))
+    return [
+        wrong("assignment", assignment.state.tolist(), expected["assigned"].tolist()),
+        Measure("overlaps", "IoU", largest_difference(assignment.max_iou, expected["max_iou"]), 1e-6),
+    ]
+
+
+def _boxes(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs = case.npz("inputs")
+    return torch.from_numpy(inputs["proposals"]), torch.from_numpy(inputs["boxes"])
+
+
+def _thresholds(case: Case) -> Thresholds:
+    return Thresholds(case.parameters["assigner"]["positive"], case.parameters["assigner"]["negative"])
+
+
+@pytest.mark.parametrize("case", cases("sampler"))
+def test_counts(case: Case) -> None:
+    parameters, thresholds = case.parameters, _thresholds(case)
+    proposals, boxes = _boxes(case)
+    assignment = assign(proposals, boxes, thresholds)
     settings = SamplerConfig(number=parameters["number"], positive_fraction=parameters["positive_fraction"])
     torch.manual_seed(0)
     draws = [sample_boxes(proposals, boxes, thresholds, settings, parameters["negatives_per_positive"]) for _ in range(19)]
@@ -31,7 +52,7 @@ def test_assignment_and_counts(case: Case) -> None:
     assert min(published) - 4 <= min(positives) <= max(positives) <= max(published) + 4
     assert np.mean(positives) == pytest.approx(np.mean(published), abs=3)
     assert {draw.count for draw in draws} == {run["positives"] + run["negatives"] for run in runs}
-    state = assign(proposals, boxes, thresholds).state
+    state = assignment.state
     overlapping = int(((state == 0) & (assignment.max_iou > 0)).sum())
     for draw in draws:
         negatives = draw.boxes[len(draw.matched) :]

@@ -6,23 +6,36 @@ import pytest
 import torch
 
 from tests.golden import Case, cases
+from tests.parity.measure import Measure, demand, wrong
 from vatrack.config import TrackerConfig
 from vatrack.tracking.tracker import QuasiDenseTracker
 
 
 @pytest.mark.parametrize("case", cases("tracker"))
 def test_ids_memory_and_backdrops(case: Case) -> None:
+    demand(measure(case))
+
+
+def measure(case: Case) -> list[Measure]:
+    """Compares rows, ids and what the tracker remembers after every frame; the first frame that differs is named."""
     tracker = QuasiDenseTracker(TrackerConfig(**case.parameters))
     inputs = case.npz("inputs")
-    for number, expected in enumerate(case.json("expected")["frames"]):
+    frames = case.json("expected")["frames"]
+    for number, expected in enumerate(frames):
         if expected is None:
             continue
         boxes = torch.from_numpy(inputs[f"frame{number:03d}_boxes"])
         labels = torch.from_numpy(inputs[f"frame{number:03d}_labels"]).long()
         embeddings = torch.from_numpy(inputs[f"frame{number:03d}_embeddings"])
         tracked = tracker.update(boxes[:, :4], boxes[:, 4], labels, embeddings, number)
-        assert tracked.rows.tolist() == expected["rows"], f"frame {number}"
-        assert tracked.ids.tolist() == expected["track_ids"], f"frame {number}"
-        assert tracker.tracks_so_far == expected["tracks_so_far"], f"frame {number}"
-        assert sorted(tracker.tracks) == expected["remembered_ids"], f"frame {number}"
-        assert [len(b.labels) for b in tracker.backdrops] == expected["backdrops"], f"frame {number}"
+        ours = {
+            "rows": tracked.rows.tolist(),
+            "track_ids": tracked.ids.tolist(),
+            "tracks_so_far": tracker.tracks_so_far,
+            "remembered_ids": sorted(tracker.tracks),
+            "backdrops": [len(b.labels) for b in tracker.backdrops],
+        }
+        differing = [wrong(f"{key} of frame {number}", ours[key], expected[key]) for key in ours if ours[key] != expected[key]]
+        if differing:
+            return differing
+    return [wrong("ids, memory, backdrops", any(frames), True)]

@@ -11,7 +11,7 @@ from vatrack.config import Backbone, InferenceConfig, Method, ModelConfig
 from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.fpn import FeaturePyramid
 from vatrack.models.initialise import initialise
-from vatrack.models.roi_heads import Detections, Layout, RegionHeads
+from vatrack.models.roi_heads import Detections, FrameBatch, Layout, RegionHeads
 from vatrack.models.rpn import ProposalNetwork, propose, rpn_losses
 from vatrack.structures import Targets
 
@@ -68,7 +68,7 @@ class Detector(nn.Module):
         if ref_proposals is None:
             ref_proposals = self.proposals(ref_features, image_sizes)
         terms, sampled = self.roi_head.losses(
-            key_features, ref_features, key_proposals, ref_proposals, key_targets, ref_targets
+            FrameBatch(key_features, key_proposals, key_targets), FrameBatch(ref_features, ref_proposals, ref_targets)
         )
         return losses | terms, {"rpn": rpn_counts} | sampled
 

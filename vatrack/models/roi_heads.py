@@ -67,6 +67,19 @@ class Detections:
         )
 
 
+@dataclass(frozen=True)
+class FrameBatch:
+    """The key frames of a batch of pairs, or their reference frames.
+
+    Attributes:
+        features: [P2..P6] of all frames; `proposals`: (k_i, 4 or 5) per frame, in network pixels; `targets`: one per frame.
+    """
+
+    features: Sequence[Tensor]
+    proposals: Sequence[Tensor]
+    targets: Sequence[Targets]
+
+
 class RegionHeads(nn.Module):
     """Box, mask and embedding heads of one method. The names of the heads are those of published checkpoints."""
 
@@ -92,43 +105,27 @@ class RegionHeads(nn.Module):
         )
         self.register_buffer("class_weights", torch.tensor(settings.class_weights), persistent=False)
 
-    def losses(
-        self,
-        key_features: Sequence[Tensor],
-        ref_features: Sequence[Tensor],
-        key_proposals: Sequence[Tensor],
-        ref_proposals: Sequence[Tensor],
-        key_targets: Sequence[Targets],
-        ref_targets: Sequence[Targets],
-    ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
-        """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per call of a sampler.
-
-        Args:
-            key_proposals: (k_i, 4 or 5) per image, in network pixels.
-        """
+    def losses(self, key: FrameBatch, ref: FrameBatch) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
+        """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per call of a sampler."""
         samples = {
             kind: [
                 sample_boxes(proposals[:, :4], target.boxes[kind], HEAD_THRESHOLDS, self.settings.roi_sampler)
-                for proposals, target in zip(key_proposals, key_targets, strict=True)
+                for proposals, target in zip(key.proposals, key.targets, strict=True)
             ]
             for kind in self.layout.boxes
         }
         losses: dict[str, Tensor] = {}
         for kind, name in self.layout.boxes.items():
-            losses |= self._box_losses(name, kind, key_features, samples[kind], key_targets)
-        losses |= self._mask_losses(key_features, samples, key_targets)
-        tracking, track_samples = self._track_losses(
-            key_features, ref_features, key_proposals, ref_proposals, key_targets, ref_targets
-        )
+            losses |= self._box_losses(name, kind, key, samples[kind])
+        losses |= self._mask_losses(key, samples)
+        tracking, track_samples = self._track_losses(key, ref)
         heads = [sample for of_kind in samples.values() for sample in of_kind]
         sampled = {"box_and_mask_heads": _counts(heads), "track": _counts(track_samples)}
         return losses | tracking, sampled
 
-    def _box_losses(
-        self, name: str, kind: str, features: Sequence[Tensor], samples: Sequence[Sample], targets: Sequence[Targets]
-    ) -> dict[str, Tensor]:
-        regions = with_image_index([sample.boxes for sample in samples])
-        logits, deltas = self.get_submodule(name)(region_features(features, regions, REGION_SIZE))
+    def _box_losses(self, name: str, kind: str, key: FrameBatch, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        regions, targets = with_image_index([sample.boxes for sample in samples]), key.targets
+        logits, deltas = self.get_submodule(name)(region_features(key.features, regions, REGION_SIZE))
         classification, regression, accuracy = box_losses(
             logits, deltas, samples, [t.boxes[kind] for t in targets], [t.labels for t in targets], self.class_weights
         )
@@ -136,61 +133,51 @@ class RegionHeads(nn.Module):
         suffix = "_amodal" if infix else ""
         return {f"loss_{infix}cls": classification, f"loss_{infix}bbox": regression, f"acc{suffix}": accuracy}
 
-    def _mask_losses(
-        self, features: Sequence[Tensor], samples: Mapping[str, Sequence[Sample]], targets: Sequence[Targets]
-    ) -> dict[str, Tensor]:
+    def _mask_losses(self, key: FrameBatch, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Tensor]:
         weights = self.settings.loss_weights.model_dump()
         pooled = {
-            kind: region_features(features, positive_regions(samples[kind]), MASK_REGION_SIZE)
+            kind: region_features(key.features, positive_regions(samples[kind]), MASK_REGION_SIZE)
             for kind in {box_kind for _, box_kind in self.layout.masks.values()}
         }
         losses = {}
         for kind, (name, box_kind) in self.layout.masks.items():
             chosen = samples[box_kind]
-            labels = torch.cat([target.labels[sample.matched] for target, sample in zip(targets, chosen, strict=True)])
+            labels = torch.cat([target.labels[sample.matched] for target, sample in zip(key.targets, chosen, strict=True)])
             goal = mask_targets(
                 [sample.positives for sample in chosen],
                 [sample.matched for sample in chosen],
-                [target.masks[kind] for target in targets],
+                [target.masks[kind] for target in key.targets],
             )
             term = name.removesuffix("_head")
             losses[f"loss_{term}"] = weights[term] * mask_loss(self.get_submodule(name)(pooled[box_kind]), labels, goal)
         return losses
 
-    def _track_losses(
-        self,
-        key_features: Sequence[Tensor],
-        ref_features: Sequence[Tensor],
-        key_proposals: Sequence[Tensor],
-        ref_proposals: Sequence[Tensor],
-        key_targets: Sequence[Targets],
-        ref_targets: Sequence[Targets],
-    ) -> tuple[dict[str, Tensor], list[Sample]]:
-        key_samples, ref_samples = (
-            [
-                sample_boxes(
-                    boxes[:, :4],
-                    target.boxes[self.layout.primary],
-                    TRACK_THRESHOLDS,
-                    self.settings.track_sampler,
-                    self.settings.track_negatives_per_positive,
-                )
-                for boxes, target in zip(proposals, targets, strict=True)
-            ]
-            for proposals, targets in ((key_proposals, key_targets), (ref_proposals, ref_targets))
-        )
+    def _track_losses(self, key: FrameBatch, ref: FrameBatch) -> tuple[dict[str, Tensor], list[Sample]]:
+        key_samples, ref_samples = self._track_samples(key), self._track_samples(ref)
         key_regions = positive_regions(key_samples)
         ref_regions = with_image_index([sample.boxes for sample in ref_samples])
         matching, auxiliary = tracking_losses(
-            self.track_head(region_features(key_features, key_regions, REGION_SIZE)),
-            self.track_head(region_features(ref_features, ref_regions, REGION_SIZE)),
+            self.track_head(region_features(key.features, key_regions, REGION_SIZE)),
+            self.track_head(region_features(ref.features, ref_regions, REGION_SIZE)),
             key_samples,
             ref_samples,
-            [target.match_indices for target in key_targets],
+            [target.match_indices for target in key.targets],
         )
         weights = self.settings.loss_weights
         losses = {"loss_track": weights.track * matching, "loss_track_aux": weights.track_aux * auxiliary}
         return losses, [sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair]
+
+    def _track_samples(self, frames: FrameBatch) -> list[Sample]:
+        return [
+            sample_boxes(
+                boxes[:, :4],
+                target.boxes[self.layout.primary],
+                TRACK_THRESHOLDS,
+                self.settings.track_sampler,
+                self.settings.track_negatives_per_positive,
+            )
+            for boxes, target in zip(frames.proposals, frames.targets, strict=True)
+        ]
 
     def detect(
         self,

@@ -1,0 +1,120 @@
+"""How closely this machine reproduces the published numbers: method x backbone x part, worst deviation, bound.
+
+    python benchmarks/parity.py [--device cpu] [--kinds forward losses] [--parts] [--out FILE.md]
+
+Runs every golden case of the network, the tracker and the training (`VATRACK_GOLDEN`, see tests/golden.py) through the same
+comparisons as tests/parity, and prints them as Markdown: a row per kind, method and backbone with the part that comes
+closest to its bound, or with `--parts` a row for every part. "used" is the share of the bound that is used up; exact parts have
+bound 0. Ends with 1 where a part is beyond its bound. On a GPU, TF32 is off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.golden import GOLDEN, Case
+from tests.parity import (
+    test_end_to_end,
+    test_forward,
+    test_losses,
+    test_pipeline,
+    test_sampler,
+    test_schedule,
+    test_state_dict,
+    test_tracker,
+)
+from tests.parity.measure import Measure, worst
+from tests.parity.networks import golden_network
+from vatrack.config import ModelConfig
+from vatrack.files import read_json, write_text
+
+
+def _with_network(
+    compare: Callable[..., list[Measure]], settings: ModelConfig | None = None
+) -> Callable[[Case, str], list[Measure]]:
+    def measure(case: Case, device: str) -> list[Measure]:
+        result = compare(case, golden_network(case, settings).to(device))
+        gc.collect()
+        return result
+
+    return measure
+
+
+def _pipeline(case: Case, _: str) -> list[Measure]:
+    with tempfile.TemporaryDirectory() as folder:
+        return test_pipeline.measure(case, Path(folder))
+
+
+KINDS: dict[str, Callable[[Case, str], list[Measure]]] = {
+    "state_dict": lambda case, _: test_state_dict.measure(case),
+    "forward": _with_network(test_forward.measure),
+    "end_to_end": _with_network(test_end_to_end.measure),
+    "losses": _with_network(test_losses.measure, test_losses.golden_settings()),
+    "sampler": lambda case, _: test_sampler.measure(case),
+    "tracker": lambda case, _: test_tracker.measure(case),
+    "pipeline": _pipeline,
+    "schedule": lambda case, _: test_schedule.measure(case),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--parts", action="store_true", help="a row for every part")
+    parser.add_argument("--out", type=Path, help="write the table into a file, too")
+    chosen = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    name = torch.cuda.get_device_name() if chosen.device.startswith("cuda") else platform.processor() or platform.machine()
+    lines = [f"torch {torch.__version__}, {chosen.device} ({name}), float32", ""]
+    lines += ["| kind | method | backbone | parts | part closest to its bound | worst | unit | bound | used |"]
+    lines += ["|---|---|---|---:|---|---:|---|---:|---:|"]
+    failed = 0
+    for kind in chosen.kinds:
+        for (method, backbone), measures in _groups(kind, chosen.device).items():
+            failed += sum(not m.passes for m in measures)
+            ordered = sorted(measures, key=lambda m: (-m.share, -m.error))
+            rows = measures if chosen.parts else ordered[:1]
+            for m in rows:
+                lines.append(
+                    f"| {kind} | {method} | {backbone} | {len(measures)} | {m.part} | {m.error:.2g} | {m.unit} | {m.bound:.2g} "
+                    f"| {100 * m.share:.2g} % |"
+                )
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if chosen.out:
+        write_text(chosen.out, text)
+    print(f"{failed} parts beyond their bound")
+    sys.exit(bool(failed))
+
+
+def _groups(kind: str, device: str) -> dict[tuple[str, str], list[Measure]]:
+    """The worst of every part over the cases of each method and backbone."""
+    groups: dict[tuple[str, str], list[Measure]] = {}
+    for case in _cases(kind):
+        print(f"{kind}/{case.folder.name} ...", file=sys.stderr, flush=True)
+        key = case.info.get("method") or "-", case.info.get("backbone") or "-"
+        groups[key] = worst([*groups.get(key, []), *KINDS[kind](case, device)])
+    return groups
+
+
+def _cases(kind: str) -> Iterator[Case]:
+    found = sorted((GOLDEN / kind).glob("*/case.json"))
+    if not found:
+        sys.exit(f"no golden cases in {GOLDEN / kind}; set VATRACK_GOLDEN")
+    for path in found:
+        yield Case(path.parent, read_json(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Settings of a training: recipe, choice of the checkpoint, job, experiment log (spec 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vatrack.config.base import Count, Fraction, Frozen, Positive, Side, Steps
+from vatrack.config.methods import Backbone, Method
+
+
+class OptimizerConfig(Frozen):
+    """Optimizer and learning rate (spec 4.5). Values by backbone may be mappings."""
+
+    name: Literal["sgd", "adamw"] = Field("sgd", description="sgd is the paper's")
+    learning_rate: Positive | dict[Backbone, Positive] = Field(
+        {Backbone.RESNET18: 0.005, Backbone.RESNET50: 0.005, Backbone.RESNEXT101: 0.0025},
+        description="one value, or one per backbone",
+    )
+    momentum: Fraction = Field(0.9, description="sgd only")
+    weight_decay: float = Field(1e-4, ge=0, description="on all trained parameters, norms and biases included")
+    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+
+
+class ScheduleConfig(Frozen):
+    """Learning-rate schedule (spec 4.5)."""
+
+    name: Literal["step", "onecycle"] = Field(
+        "step", description="step is the paper's; onecycle rises, then falls along a cosine"
+    )
+    steps: tuple[Steps, ...] = Field((8, 11), description="step: epochs (0-based) before which the rate is multiplied by gamma")
+    gamma: float = Field(0.1, gt=0, description="step: factor of the learning rate at each step")
+    warmup_iterations: Steps | dict[Method, Steps] = Field(
+        {Method.QDTRACK: 2000, Method.AMODALTRACK: 2000, Method.VATRACK: 6000, Method.VATRACK_2BBOX: 6000},
+        description="one value, or one per method (step schedule)",
+    )
+    warmup_fraction: Fraction = Field(0.1, description="share of all iterations that the rate rises (onecycle schedule)")
+
+
+class TrainingConfig(Frozen):
+    """The recipe (spec 4)."""
+
+    epochs: int = Field(12, ge=1, description="passes over all key frames")
+    batch_size: Count | dict[Backbone, Count] = Field(
+        {Backbone.RESNET18: 8, Backbone.RESNET50: 8, Backbone.RESNEXT101: 4}, description="pairs per step"
+    )
+    optimizer: OptimizerConfig = OptimizerConfig()  # type: ignore[call-arg]
+    schedule: ScheduleConfig = ScheduleConfig()  # type: ignore[call-arg]
+    image_scale: tuple[Side, Side] = Field((1280, 800), description="largest width and height of the network's input, pixels")
+    flip: Fraction = Field(0.5, description="probability of a horizontal flip, shared by the pair")
+    reference_range: int = Field(3, ge=1, description="largest distance of the reference frame, in frames")
+    workers: int = Field(4, ge=0, description="processes that load data; 0: load in the training process")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the first GPU where there is one, else the CPU")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16: automatic mixed precision")
+    channels_last: bool = Field(False, description="memory layout of the convolutions; often faster, same result")
+    log_every: int = Field(50, ge=1, description="iterations between two lines of metrics.jsonl")
+    validate_from: int = Field(1, ge=1, description="first epoch (1-based) after which the valid set is evaluated")
+    initial_checkpoint: Path | None = Field(None, description="weights to start from; what fits is taken, the rest reported")
+    backbone_weights: Path | None = Field(None, description="ImageNet weights of the backbone in torchvision's format")
+    copy_visible_to_amodal: bool = Field(
+        False, description="start the amodal heads like the visible ones of initial_checkpoint (quirk M4: they start at random)"
+    )
+    deterministic: bool = Field(
+        False, description="use only algorithms that repeat themselves bit by bit on a GPU, too; slower (quirk T16)"
+    )
+
+    @model_validator(mode="after")
+    def _some_epoch_is_validated(self) -> TrainingConfig:
+        if self.validate_from > self.epochs:
+            raise ValueError(
+                f"validate_from = {self.validate_from} is after the last of epochs = {self.epochs}, "
+                "so no checkpoint could be chosen; lower it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_copied(self) -> TrainingConfig:
+        if self.copy_visible_to_amodal and not self.initial_checkpoint:
+            raise ValueError("copy_visible_to_amodal needs weights to copy; name them as initial_checkpoint")
+        return self
+
+
+class SelectionConfig(Frozen):
+    """Which checkpoint is the best."""
+
+    metric: str | None = Field(
+        None, description="key of the metrics, higher is better; null: video AP, amodal where the method has it"
+    )
+
+
+class LauncherConfig(Frozen):
+    """How submitit starts a training job."""
+
+    cluster: Literal["local", "slurm", "debug"] = Field(
+        "local", description="local: a process here; slurm: a SLURM job; debug: inside the waiting process"
+    )
+    gpus: int = Field(0, ge=0, description="GPUs of the job")
+    gpu_type: str | None = Field(None, description="for example a100")
+    cpus: int = Field(2, ge=1, description="cores of the job, and threads of its computation")
+    memory_gb: float = Field(8, gt=0, description="memory of the job")
+    minutes: int = Field(60, ge=1, description="time limit")
+    partition: str | None = Field(None, description="of SLURM; null: its default")
+    account: str | None = Field(None, description="of SLURM; null: its default")
+    constraint: str | None = Field(None, description="of SLURM; node features, for example a100_40gb")
+
+
+class MlflowConfig(Frozen):
+    """Experiment tracking; the runs' folders stay the source of truth."""
+
+    enabled: bool = Field(True, description="whether runs are copied into MLflow")
+    tracking_uri: str | None = Field(None, description="null: $MLFLOW_TRACKING_URI, else a SQLite file in the results folder")
+    experiment: str | None = Field(None, description="null: the data set's name")
