@@ -190,10 +190,12 @@ def test_a_full_disk_leaves_nothing(small: Path, monkeypatch: pytest.MonkeyPatch
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from vatrack.data import annotate
 
+# Where the tests run in the background of a script, their processes ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 real = annotate._annotate_frame
 def slow(*arguments):
     print("frame", flush=True)
