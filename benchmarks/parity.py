@@ -15,14 +15,14 @@ import gc
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.golden import GOLDEN, Case
+from tests.golden import GOLDEN, Case, cases
 from tests.parity import (
     test_end_to_end,
     test_forward,
@@ -36,7 +36,7 @@ from tests.parity import (
 from tests.parity.measure import Measure, worst
 from tests.parity.networks import golden_network
 from vatrack.config import ModelConfig
-from vatrack.files import read_json, write_text
+from vatrack.files import write_text
 
 
 def _with_network(
@@ -101,19 +101,13 @@ def main() -> None:
 def _groups(kind: str, device: str) -> dict[tuple[str, str], list[Measure]]:
     """The worst of every part over the cases of each method and backbone."""
     groups: dict[tuple[str, str], list[Measure]] = {}
-    for case in _cases(kind):
+    for (case,) in (parameter.values for parameter in cases(kind)):
+        if case is None:
+            sys.exit(f"no golden cases in {GOLDEN / kind}; set VATRACK_GOLDEN")
         print(f"{kind}/{case.folder.name} ...", file=sys.stderr, flush=True)
         key = case.info.get("method") or "-", case.info.get("backbone") or "-"
         groups[key] = worst([*groups.get(key, []), *KINDS[kind](case, device)])
     return groups
-
-
-def _cases(kind: str) -> Iterator[Case]:
-    found = sorted((GOLDEN / kind).glob("*/case.json"))
-    if not found:
-        sys.exit(f"no golden cases in {GOLDEN / kind}; set VATRACK_GOLDEN")
-    for path in found:
-        yield Case(path.parent, read_json(path))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of convolutions and matrix products to TF32; by default PyTorch lets it partly."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
 def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
     """A progress bar on a terminal, one line a minute in a log."""
     if sys.stderr.isatty():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -27,9 +27,16 @@ class Targets:
 
     def to(self, device: torch.device) -> Targets:
         """The same on another device."""
+        return self._each(lambda value: value.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Targets:
+        """The same in page-locked memory, from which copies to a GPU run beside the computation."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
         return Targets(
-            {kind: value.to(device, non_blocking=True) for kind, value in self.boxes.items()},
-            {kind: value.to(device, non_blocking=True) for kind, value in self.masks.items()},
-            self.labels.to(device, non_blocking=True),
-            self.match_indices.to(device, non_blocking=True),
+            {kind: change(value) for kind, value in self.boxes.items()},
+            {kind: change(value) for kind, value in self.masks.items()},
+            change(self.labels),
+            change(self.match_indices),
         )

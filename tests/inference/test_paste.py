@@ -33,8 +33,12 @@ def test_box_outside_the_frame_is_empty() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.tuples(st.floats(-20, 60), st.floats(-20, 40), st.floats(0.5, 70), st.floats(0.5, 50)), st.integers(0, 1000))
-def test_the_window_of_the_box_is_enough(box: tuple[float, float, float, float], seed: int) -> None:
+@given(
+    st.tuples(st.floats(-20, 60), st.floats(-20, 40), st.floats(0.5, 70), st.floats(0.5, 50)),
+    st.integers(0, 1000),
+    st.sampled_from([0.01, 0.2, 0.5, 0.8]),
+)
+def test_the_window_of_the_box_is_enough(box: tuple[float, float, float, float], seed: int, threshold: float) -> None:
     """Sampling only around the box gives what sampling the whole frame gives."""
     x, y, width, height = box
     mask = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(seed))
@@ -42,5 +46,5 @@ def test_the_window_of_the_box_is_enough(box: tuple[float, float, float, float],
     columns = (torch.arange(60) + 0.5 - corners[0, 0]) / (corners[0, 2] - corners[0, 0]) * 2 - 1
     rows = (torch.arange(40) + 0.5 - corners[0, 1]) / (corners[0, 3] - corners[0, 1]) * 2 - 1
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
-    whole = grid_sample(mask[None], grid[None], align_corners=False)[0, 0] >= 0.5
-    np.testing.assert_array_equal(paste(mask, corners, (40, 60))[0], whole.numpy())
+    whole = grid_sample(mask[None], grid[None], align_corners=False)[0, 0] >= threshold
+    np.testing.assert_array_equal(paste(mask, corners, (40, 60), threshold)[0], whole.numpy())

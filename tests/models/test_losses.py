@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from tests.models.small import random_batch, small_network
 from vatrack.config import PAPER_CLASS_WEIGHTS, Method
 from vatrack.models.box_head import box_losses
-from vatrack.models.embedding_head import cosine_loss, multi_positive_cross_entropy
+from vatrack.models.embedding_head import cosine_loss, multi_positive_cross_entropy, tracking_losses
 from vatrack.models.mask_head import mask_targets
 from vatrack.models.sample import Sample
 
@@ -79,6 +82,19 @@ def test_row_without_negatives_and_batch_without_positives_give_zero_with_a_grad
     assert multi_positive_cross_entropy(empty, torch.zeros(0, 3, dtype=torch.bool)).item() == 0
 
 
+def test_tracking_losses_are_float32_with_mixed_precision() -> None:
+    """Products of embeddings are up to hundreds; bfloat16 would round them to whole numbers before the exponential."""
+    torch.manual_seed(0)
+    key, ref = (torch.randn(n, 64).bfloat16() for n in (4, 6))
+    samples = Sample(torch.zeros(4, 4), torch.arange(4)), Sample(torch.zeros(6, 4), torch.arange(4))
+    arguments = [samples[0]], [samples[1]], [torch.arange(4)]
+    exact = tracking_losses(key.float(), ref.float(), *arguments)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = tracking_losses(key, ref, *arguments)
+    assert [loss.dtype for loss in mixed] == [torch.float32] * 2
+    assert all(torch.equal(a, b) for a, b in zip(mixed, exact, strict=True))
+
+
 def test_cosine_loss_example() -> None:
     cosine = torch.tensor([[0.9, -0.2, 0.5, 0.1, 0.35, 0.7, 0.31, 0.2], [0.6, 0.4, 0.3, -0.5, 0.29, 0.8, 0.05, 0.95]])
     targets = torch.zeros(2, 8, dtype=torch.bool)
@@ -111,6 +127,31 @@ def test_mask_target_example() -> None:
 
 
 NOTHING = torch.zeros(0, 5)
+
+
+GRADIENTS = """
+import hashlib, sys, torch
+from tests.models.small import random_batch, small_network
+from vatrack.config import Method
+torch.set_num_threads(1)
+model = small_network(Method.VATRACK_2BBOX).train()
+losses, _ = model.losses(*random_batch(Method.VATRACK_2BBOX, (3, 2)))
+torch.stack([value for name, value in losses.items() if name.startswith("loss")]).sum().backward()
+digest = hashlib.sha256()
+for parameter in model.parameters():
+    digest.update(parameter.grad.numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_gradients_do_not_depend_on_how_python_hashes_texts() -> None:
+    """Sets of texts have another order in every process, and the order of a sum changes its last bits."""
+    found = set()
+    for seed in ("0", "1", "2", "3"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        found.add(subprocess.run([sys.executable, "-c", GRADIENTS], env=environment, check=True, capture_output=True).stdout)
+    assert len(found) == 1
+    assert len(found.pop().strip()) == 64
 
 
 def _all_ignored(boxes: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,10 @@ def test_the_command_imports_every_pair(vatrack, method: Method, backbone: Backb
     for name, value in wanted.items():
         found = checkpoint.weights[name]
         assert (found.shape, found.dtype, found.flatten()[0]) == (value.shape, value.dtype, value.flatten()[0]), name
+    assert checkpoint.config.keys() == {"method", "backbone", "model", "imported_from"}, "nothing is known of their training"
     assert checkpoint.config["model"] == paper(method, backbone).model.model_dump(mode="json")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    assert checkpoint.config["imported_from"] == {"file": "published.pth", "sha256": digest}
     assert f"{method} with {backbone}, {len(wanted)} entries" in shown
     assert "ignored, left-overs that no network uses (5):\n  mu0\n  mu1\n  mu2\n  mu3\n  mu4" in shown
     assert "unused (" not in shown

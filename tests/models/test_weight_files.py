@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from tests.models.published import FORMS, write_published
 from vatrack.errors import InputError
-from vatrack.models.weight_files import is_safetensors, read_weights
+from vatrack.models.weight_files import is_safetensors, read_torch_file, read_weights
 
 WEIGHTS = {"backbone.conv1.weight": torch.randn(2, 3), "neck.x": torch.arange(4)}
 
@@ -94,6 +94,25 @@ def test_texts_and_objects_of_numpy_stay_refused(tmp_path: Path) -> None:
         torch.save({"state_dict": WEIGHTS, "meta": {"value": value}}, tmp_path / "x.pth")
         with pytest.raises(InputError, match="not a readable file of weights"):
             read_weights(tmp_path / "x.pth")
+
+
+class _Crafted:
+    """A number of numpy whose type says of itself that its eight bytes are a pointer to a Python object."""
+
+    def __reduce__(self) -> tuple:
+        return np.float64().__reduce__()[0], (_CraftedType(), b"\1" * 8)
+
+
+class _CraftedType:
+    def __reduce__(self) -> tuple:
+        return np.dtype, ("f8", False, True), (3, "<", None, None, None, -1, -1, 63)
+
+
+def test_types_of_numbers_are_taken_by_name_only(tmp_path: Path) -> None:
+    torch.save({"state_dict": WEIGHTS, "best": _Crafted()}, tmp_path / "x.pth")
+    read = read_torch_file(tmp_path / "x.pth", "file")
+    assert read["best"] == np.frombuffer(b"\1" * 8, np.float64)[0]
+    assert read["best"].dtype.flags == np.dtype("f8").flags == 0
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vatrack.models.boxes import pairwise_iou
+
 EXACT = 0.0
+SAME_BOX = 0.99  # IoU
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Measure:
     unit: str
     error: float
     bound: float
+
+    def __post_init__(self) -> None:
+        if self.error != self.error:
+            object.__setattr__(self, "error", float("inf"))
 
     @property
     def passes(self) -> bool:
@@ -77,6 +84,17 @@ def demand(measures: Iterable[Measure]) -> None:
     assert measures
     failed = [f"{m.part}: {m.error:.3g} {m.unit}, allowed {m.bound:.3g}" for m in measures if not m.passes]
     assert not failed, "\n".join(failed)
+
+
+def match_boxes(golden: Tensor, ours: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """For each golden box (n, 4 or 5) our best one of those allowed (n, m), if their IoU is above 0.99.
+
+    Returns:
+        (our rows for the golden boxes that have one, which of them have one).
+    """
+    best, row = (pairwise_iou(golden[:, :4], ours[:, :4]) * allowed).max(dim=1)
+    found = best > SAME_BOX
+    return row[found], found
 
 
 def device_of(module: torch.nn.Module) -> torch.device:

@@ -23,7 +23,5 @@ def golden_network(case: Case, settings: ModelConfig | None = None) -> Detector:
         model = build(Method(case.info["method"]), settings, Backbone(case.info["backbone"]))
     names = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
     model.load_state_dict({k: v.clone() for k, v in _weights(case.info["backbone"], names).items()}, assign=True)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not name.startswith(("backbone.conv1", "backbone.bn1", "backbone.layer1")))
     model.roi_head.class_weights = torch.tensor(settings.class_weights)
     return model.eval()

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from pycocotools import mask as rle_tools
+from torch import Tensor
 
 from tests.golden import Case, cases
-from tests.parity.measure import Measure, demand, device_of, largest_difference, worst, wrong
+from tests.parity.measure import EXACT, Measure, demand, device_of, largest_difference, match_boxes, worst, wrong
 from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig, TrackerConfig
 from vatrack.data.frames import Frame
 from vatrack.data.transforms import normalise, stack_padded
+from vatrack.inference.paste import paste
 from vatrack.inference.predict import ClipPredictor, records
 from vatrack.models.detector import Detector
+from vatrack.models.roi_heads import Detections
 
-MASK_DISAGREEMENT = 0.01  # 1 - IoU
+# How far from the threshold a mask's probability may be at a pixel that came out otherwise: such a pixel is a tie.
+TIE = 1e-4
+STEPS = [mantissa * 10.0**exponent for exponent in range(-8, 0) for mantissa in (1, 2, 5)]
 
 
 @pytest.mark.parametrize("case", cases("end_to_end"))
@@ -28,19 +36,48 @@ def test_tracks_of_every_frame(case: Case) -> None:
 
 
 def measure(case: Case, model: Detector) -> list[Measure]:
-    """Compares the tracks of every frame, by track id."""
+    """Compares detections and tracks of every frame; each mask that is not equal bit by bit is a part of its own."""
     results, frames = list(_predict(case, model)), case.json("expected")["frames"]
     measures = [wrong("frames", len(results), len(frames))]
-    for ours, golden in zip(results, frames, strict=False):
+    for number, (ours, golden) in enumerate(zip(results, frames, strict=False)):
+        measures += _compare_detections(ours.detections, golden["detections"], model.roi_head.layout.primary)
         theirs = {track["track_id"]: track for track in golden["tracks"]}
-        measures.append(wrong("tracks: ids", sorted(ours), sorted(theirs)))
-        for identity in ours.keys() & theirs.keys():
-            measures += _compare(ours[identity], theirs[identity])
+        measures.append(wrong("tracks: ids, best score first", [record["track_id"] for record in ours.records], list(theirs)))
+        for row, record in enumerate(ours.records):
+            identity = record["track_id"]
+            if identity in theirs:
+                measures += _compare(record, theirs[identity])
+                place = f"{case.folder.name}, frame {number}, track {identity}"
+                measures += _compare_masks(place, record, theirs[identity], partial(ours.mask, row))
     return worst(measures)
 
 
-def _predict(case: Case, model: Detector) -> Iterator[dict[int, Any]]:
-    """Our tracks of each frame, by id."""
+@dataclass(frozen=True)
+class _Result:
+    """Of one frame: what the detector found, and the tracks with their records."""
+
+    detections: Detections
+    tracks: Detections
+    records: list[dict[str, Any]]
+    model: Detector
+    size: tuple[int, int]
+
+    def mask(self, row: int, kind: str, threshold: float) -> np.ndarray:
+        """The mask of a track with another threshold."""
+        boxes = self.tracks.boxes[self.model.roi_head.mask_box_kind(kind)]
+        return paste(self.tracks.masks[kind][row : row + 1], boxes[row : row + 1], self.size, threshold)[0]
+
+
+class _Watched(ClipPredictor):
+    """Keeps what the detector found."""
+
+    def step(self, *arguments: Any) -> tuple[Detections, Tensor] | None:
+        detect, self.found = self.model.detect, []
+        with patch.object(self.model, "detect", lambda *given: self.found.append(detect(*given)) or self.found[-1]):
+            return super().step(*arguments)
+
+
+def _predict(case: Case, model: Detector) -> Iterator[_Result]:
     archive, test = case.npz("inputs"), case.parameters["test"]
     settings = InferenceConfig(
         score_threshold=test["score"],
@@ -48,14 +85,27 @@ def _predict(case: Case, model: Detector) -> Iterator[dict[int, Any]]:
         max_detections=test["max_per_image"],
         tracker=TrackerConfig(**case.parameters["tracker"]),
     )
-    predictor = ClipPredictor(model, settings, device_of(model))
+    predictor = _Watched(model, settings, device_of(model))
     height, width = case.parameters["original_size"]
     scale = torch.tensor(case.parameters.get("scale_factor", [1.0] * 4))
     for number, picture in enumerate(archive.get("resized", archive["frames"])):
-        frame = Frame(number, 1, number, "", width, height)
         result = predictor.step(stack_padded([normalise(picture)]), picture.shape[:2], scale, number)
         assert result is not None
-        yield {record["track_id"]: record for record in records(model, *result, frame, settings.mask_threshold)}
+        frame = Frame(number, 1, number, "", width, height)
+        shown = list(records(model, *result, frame, settings.mask_threshold))
+        ((detections, _),) = predictor.found
+        yield _Result(detections, result[0], shown, model, (height, width))
+
+
+def _compare_detections(ours: Detections, golden: list[dict[str, Any]], primary: str) -> Iterator[Measure]:
+    yield wrong("detections: number", len(ours.scores), len(golden))
+    boxes, labels = torch.tensor([d["bbox"][:4] for d in golden]), torch.tensor([d["label"] for d in golden])
+    found_boxes, found_labels, scores = ours.boxes[primary].cpu(), ours.labels.cpu(), ours.scores.cpu()
+    rows, found = match_boxes(boxes, found_boxes, labels[:, None] == found_labels[None, :])
+    yield Measure("detections: unmatched", "wrong", float((~found).sum()), EXACT)
+    yield Measure("detections: boxes", "px", largest_difference(found_boxes[rows], boxes[found]), 0.02)
+    golden_scores = torch.tensor([d["score"] for d in golden])
+    yield Measure("detections: scores", "score", largest_difference(scores[rows], golden_scores[found]), 1e-4)
 
 
 def _compare(ours: dict[str, Any], golden: dict[str, Any]) -> Iterator[Measure]:
@@ -64,14 +114,25 @@ def _compare(ours: dict[str, Any], golden: dict[str, Any]) -> Iterator[Measure]:
     for key in ("bbox", "bbox_visible"):
         if key in golden:
             yield Measure("tracks: boxes", "px", largest_difference(_corners(ours[key]), golden[key][:4]), 0.02)
+
+
+def _compare_masks(
+    place: str, ours: dict[str, Any], golden: dict[str, Any], paste_again: Callable[[str, float], np.ndarray]
+) -> Iterator[Measure]:
+    """Pixels may differ only where the probability is within `TIE` of the threshold."""
     for kind in ("amodal", "visible"):
-        if kind in golden:
-            pair = [{"size": rle["size"], "counts": rle["counts"]} for rle in (ours[kind], golden[kind])]
-            both_empty = not any(rle_tools.area(rle) for rle in pair)
-            iou = 1.0 if both_empty else float(rle_tools.iou(pair[:1], pair[1:], [0])[0, 0])
-            yield Measure(f"tracks: {kind} masks", "1 - IoU", 1 - iou, MASK_DISAGREEMENT)
-            pixels = abs(int(rle_tools.area(pair[0])) - int(rle_tools.area(pair[1])))
-            yield Measure(f"tracks: {kind} masks", "pixels of area", float(pixels), float("inf"))
+        if kind not in golden:
+            continue
+        theirs = rle_tools.decode(golden[kind]).astype(bool)
+        different = int((rle_tools.decode(ours[kind]).astype(bool) != theirs).sum())
+        if different:
+            tied = (
+                step
+                for step in STEPS
+                if not (paste_again(kind, 0.5 + step) & ~theirs).any() and not (theirs & ~paste_again(kind, 0.5 - step)).any()
+            )
+            part = f"tie: {place}, {kind} mask, {different} of {int(theirs.sum())} pixels"
+            yield Measure(part, "probability from 0.5", next(tied, float("inf")), TIE)
 
 
 def _corners(box: list[float]) -> np.ndarray:

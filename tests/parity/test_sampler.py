@@ -58,6 +58,7 @@ def test_counts(case: Case) -> None:
         negatives = draw.boxes[len(draw.matched) :]
         touching = int((assign(negatives, boxes, thresholds).max_iou > 0).sum())
         assert touching == min(overlapping, len(negatives)), "negatives that overlap an object come first"
-        small = [i for i in range(len(boxes)) if int((state == i + 1).sum()) + 1 <= 15]
+        quota = parameters["number"] * parameters["positive_fraction"] / len(boxes)
+        small = [i for i in range(len(boxes)) if int((state == i + 1).sum()) + 1 <= quota]
         for i in small:
             assert int((draw.matched == i).sum()) == int((state == i + 1).sum()) + 1, "small objects are kept whole"

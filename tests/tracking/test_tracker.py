@@ -53,6 +53,18 @@ def test_a_track_is_forgotten_after_the_memory() -> None:
 
 
 def test_no_detection_leaves_everything_as_it_is() -> None:
-    tracker = QuasiDenseTracker(TrackerConfig())
-    empty = tracker.update(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long), torch.zeros(0, 2), 0)
+    """Tracks that are due stay, and the backdrops of the frame before are not pushed out."""
+    tracker = QuasiDenseTracker(TrackerConfig(memo_frames=3, init_score=0.5))
+    rows = [((0, 0, 10, 10, 0.9), 0, (5, 0)), ((50, 50, 60, 60, 0.4), 0, (0, 5))]
+    assert _update(tracker, rows, 0) == [(0, 0), (1, -1)]
+    empty = tracker.update(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long), torch.zeros(0, 2), 9)
     assert len(empty.rows) == len(empty.ids) == 0
+    assert list(tracker.tracks) == [0]
+    assert [len(backdrop.labels) for backdrop in tracker.backdrops] == [1]
+    assert _update(tracker, rows[:1], 10) == [(0, 0)]
+
+
+def test_an_embedding_that_is_no_number_matches_nothing() -> None:
+    tracker = QuasiDenseTracker(TrackerConfig())
+    assert _update(tracker, [((0, 0, 10, 10, 0.9), 0, (5, 0))], 0) == [(0, 0)]
+    assert _update(tracker, [((0, 0, 10, 10, 0.9), 1, (float("nan"), 0))], 1) == [(0, 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +66,16 @@ class PairBatch:
     ref_targets: list[Targets]
     image_sizes: list[tuple[int, int]]
     image_ids: list[tuple[int, int]]
+
+    def pin_memory(self) -> PairBatch:
+        """The same in page-locked memory; PyTorch's loader calls this where it pins."""
+        return replace(
+            self,
+            key_images=self.key_images.pin_memory(),
+            ref_images=self.ref_images.pin_memory(),
+            key_targets=[target.pin_memory() for target in self.key_targets],
+            ref_targets=[target.pin_memory() for target in self.ref_targets],
+        )
 
 
 def match_indices(instances: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

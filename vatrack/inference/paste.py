@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -20,32 +22,35 @@ def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float 
         masks: (n, m, m) probabilities; `boxes`: (n, 4) in pixels of the frame; `size`: height and width of the frame.
     """
     height, width = size
-    result = np.zeros((len(masks), height, width), bool)
     device = masks.device
+    result = torch.zeros((len(masks), height, width), dtype=torch.bool, device=device)
     columns = torch.arange(width, device=device, dtype=torch.float32) + 0.5
     rows = torch.arange(height, device=device, dtype=torch.float32) + 0.5
+    # Zeros are padded: outside its box a mask stays below one half, and half a cell further it is 0. So only a window
+    # is sampled.
+    reach = 0.0 if threshold >= 0.5 else 0.5 / masks.shape[-1]
     for target, mask, box in zip(result, masks, boxes.tolist(), strict=True):
         x1, y1, x2, y2 = box
-        # Outside its box a mask stays below one half (zeros are padded), so only the window of the box is sampled.
-        left, right = _window(x1, x2, width)
-        top, bottom = _window(y1, y2, height)
+        left, right = _window(x1, x2, width, reach)
+        top, bottom = _window(y1, y2, height, reach)
         if right <= left or bottom <= top:
             continue
         grid_x = _relative(columns[left:right], x1, x2)
         grid_y = _relative(rows[top:bottom], y1, y2)
         grid = torch.stack(torch.meshgrid(grid_y, grid_x, indexing="ij")[::-1], dim=-1)
         sampled = grid_sample(mask[None, None], grid[None], align_corners=False)[0, 0]
-        target[top:bottom, left:right] = (sampled >= threshold).cpu().numpy()
-    return result
+        target[top:bottom, left:right] = sampled >= threshold
+    return result.cpu().numpy()
 
 
-def _window(start: float, stop: float, size: int) -> tuple[int, int]:
+def _window(start: float, stop: float, size: int, reach: float) -> tuple[int, int]:
+    """First pixel and the one after the last; `reach`: in sides of the box, beyond the box."""
     if stop <= start:
         return 0, size
-    return max(0, int(np.floor(start)) - 1), min(size, int(np.ceil(stop)) + 1)
+    margin = (stop - start) * reach
+    return max(0, int(np.floor(start - margin)) - 1), min(size, int(np.ceil(stop + margin)) + 1)
 
 
 def _relative(centres: Tensor, start: float, stop: float) -> Tensor:
     """Positions in [-1, 1] inside the box; the infinities and NaN of an empty box become 0."""
-    low, high = centres.new_tensor(start), centres.new_tensor(stop)
-    return ((centres - low) / (high - low) * 2 - 1).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    return ((centres - start) / (stop - start or math.nan) * 2 - 1).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

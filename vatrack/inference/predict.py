@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from vatrack.config import InferenceConfig, RunConfig
 from vatrack.data.dataset import FrameDataset, InputFrame
 from vatrack.data.frames import AnnotationFile, Frame
-from vatrack.devices import choose_device, progress
+from vatrack.devices import allow_tf32, choose_device, progress
 from vatrack.files import atomic_path, create_text, write_yaml
 from vatrack.inference.paste import paste
 from vatrack.models.checkpoint import load, restore
@@ -121,6 +121,7 @@ def predict_files(run: RunConfig, checkpoint: Path, ground_truth: Path, images: 
     The settings are left beside the predictions, in inference.yaml: they may be newer than those of the training.
     """
     device = choose_device(run.training.device)
+    allow_tf32(run.training.tf32)
     model = build(run.method, run.model, run.backbone)
     restore(model, load(checkpoint), run, checkpoint)
     model.to(device)

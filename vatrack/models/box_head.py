@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy, relu, smooth_l1_loss
 
 from vatrack.categories import NUM_CLASSES
 from vatrack.models.boxes import HEAD_STD, classwise_nms, decode, encode
+from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.sample import Sample
 
-REGION_SIZE = 7
 BACKGROUND = NUM_CLASSES
 
 
@@ -45,7 +45,8 @@ def box_losses(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Classification loss, box loss and accuracy in percent over the sampled regions of a batch.
 
-    Both losses are divided by the number of all sampled regions, also the class-weighted one (quirks T6, T7).
+    Both losses are divided by the number of all sampled regions, also the class-weighted one (quirks T6, T7); torchvision's
+    fastrcnn_loss knows no class weights and no accuracy, and PyTorch's own weighted mean divides by the sum of the weights.
 
     Args:
         logits: (k, 25); `deltas`: (k, 96); k = sum of the samples' counts, image by image.
@@ -83,6 +84,8 @@ def detect(
     limit: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (m, 4) in original pixels, scores (m,), labels (m,) after class-wise NMS, best first (spec 5, steps 2 and 3).
+
+    torchvision's RoIHeads has the background in front, removes small boxes and scales after the NMS, so it cannot serve.
 
     Args:
         proposals: (k, 4) in network pixels.

@@ -6,14 +6,14 @@ Boxes are float tensors (n, 4) of corners x1, y1, x2, y2 in pixels, continuous, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-RPN_STD = (1.0, 1.0, 1.0, 1.0)
-HEAD_STD = (0.1, 0.1, 0.2, 0.2)
+# Standard deviations of the deltas of centre and size.
+RPN_STD = (1.0, 1.0)
+HEAD_STD = (0.1, 0.2)
 MAX_LOG_RATIO = abs(math.log(16 / 1000))
 # Above this number of boxes one offset plane per class would cost float precision; then classes are taken one by one.
 OFFSET_NMS_LIMIT = 10_000
@@ -39,15 +39,15 @@ def _centre_form(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return (boxes[..., :2] + boxes[..., 2:]) * 0.5, size
 
 
-def encode(sources: Tensor, targets: Tensor, std: Sequence[float]) -> Tensor:
+def encode(sources: Tensor, targets: Tensor, std: tuple[float, float]) -> Tensor:
     """Deltas (n, 4) that turn `sources` into `targets` (spec 3.3)."""
     source_centre, source_size = _centre_form(sources)
     target_centre, target_size = _centre_form(targets)
-    deltas = torch.cat([(target_centre - source_centre) / source_size, torch.log(target_size / source_size)], dim=-1)
-    return deltas / deltas.new_tensor(std)
+    centre = (target_centre - source_centre) / source_size / std[0]
+    return torch.cat([centre, torch.log(target_size / source_size) / std[1]], dim=-1)
 
 
-def decode(sources: Tensor, deltas: Tensor, std: Sequence[float], image_size: tuple[int, int]) -> Tensor:
+def decode(sources: Tensor, deltas: Tensor, std: tuple[float, float], image_size: tuple[int, int]) -> Tensor:
     """Applies `deltas` (n, k, 4) or (n, 4) to `sources` (n, 4) and clips to the image.
 
     Both logarithmic sizes are clamped to +-|ln(16/1000)|; torchvision clamps from above only.
@@ -57,18 +57,17 @@ def decode(sources: Tensor, deltas: Tensor, std: Sequence[float], image_size: tu
     """
     if deltas.dim() == 3:
         sources = sources[:, None]
-    deltas = deltas * deltas.new_tensor(std)
     centre, size = _centre_form(sources)
-    centre = centre + size * deltas[..., :2]
-    size = size * deltas[..., 2:].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    centre = centre + size * (deltas[..., :2] * std[0])
+    size = size * (deltas[..., 2:] * std[1]).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
     return clip(torch.cat([centre - size * 0.5, centre + size * 0.5], dim=-1), image_size)
 
 
 def clip(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Clips corners (..., 4) to [0, width] x [0, height]."""
     height, width = image_size
-    upper = boxes.new_tensor([width, height, width, height])
-    return torch.minimum(boxes.clamp(min=0), upper)
+    x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+    return torch.stack([x, y], dim=-1).flatten(-2)
 
 
 def classwise_nms(boxes: Tensor, scores: Tensor, classes: Tensor, iou: float) -> Tensor:

@@ -22,6 +22,11 @@ from vatrack.files import atomic_path
 from vatrack.models.weight_files import is_safetensors, read_safetensors, read_torch_file
 
 FORMAT = "vatrack-checkpoint-1"
+# What a config says about the machine of its run, and no one else.
+PRIVATE = {"": ("results", "launcher", "mlflow"), "dataset": ("raw", "train_json", "valid_json", "archives", "clips")}
+START_FILES = ("initial_checkpoint", "backbone_weights")
+# Settings of the network that its weights depend on though no shape shows them.
+SHAPELESS = ("anchor_scale", "norm_groups")
 INITIAL_FORMAT = "vatrack-initial-1"  # the same, with the weights of some parts only: a start for a training
 
 
@@ -41,14 +46,22 @@ def save(path: Path, model: nn.Module, run: RunConfig, epoch: int) -> None:
     write(path, model.state_dict(), run, epoch)
 
 
-def write(path: Path, weights: Mapping[str, Tensor], run: RunConfig, epoch: int, *, format_: str = FORMAT) -> None:
-    """The same for entries by name."""
+def write(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    run: RunConfig,
+    epoch: int,
+    *,
+    format_: str = FORMAT,
+    config: Mapping[str, Any] | None = None,
+) -> None:
+    """The same for entries by name; `config` in place of the run's."""
     content = {
         "format": format_,
         "method": str(run.method),
         "backbone": str(run.backbone),
         "epoch": epoch,
-        "config": run.model_dump(mode="json"),
+        "config": run.model_dump(mode="json") if config is None else dict(config),
         "model": {name: value.detach().cpu() for name, value in weights.items()},
     }
     with atomic_path(path) as temporary:
@@ -99,8 +112,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def export(path: Path, out: Path) -> str:
     """Writes a checkpoint as a safetensors file, with everything but the tensors in its metadata.
 
-    The metadata holds, as texts: format, method, backbone, epoch, and config as JSON. The same checkpoint always gives the
-    same bytes.
+    The metadata holds, as texts: format, method, backbone, epoch, and config as JSON, without what belongs to a machine
+    (`public_config`). The same checkpoint always gives the same bytes.
 
     Returns:
         A summary line.
@@ -116,13 +129,24 @@ def export(path: Path, out: Path) -> str:
         "method": str(checkpoint.method),
         "backbone": str(checkpoint.backbone),
         "epoch": str(checkpoint.epoch),
-        "config": json.dumps(checkpoint.config),
+        "config": json.dumps(public_config(checkpoint.config)),
     }
     with atomic_path(out) as temporary:
         save_file(weights, temporary, metadata)
         _order_metadata(temporary)
     size = out.stat().st_size / 1e6
     return f"{out}: {checkpoint.method} with {checkpoint.backbone}, epoch {checkpoint.epoch}, {size:.1f} MB"
+
+
+def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a run for others: without the job's and the experiment log's sections; of paths, the files' names."""
+    public = {key: value for key, value in config.items() if key not in PRIVATE[""]}
+    if isinstance(dataset := public.get("dataset"), Mapping):
+        public["dataset"] = {key: value for key, value in dataset.items() if key not in PRIVATE["dataset"]}
+    if isinstance(training := public.get("training"), Mapping):
+        names = {key: Path(training[key]).name for key in START_FILES if training.get(key)}
+        public["training"] = {**training, **names}
+    return public
 
 
 def _order_metadata(path: Path) -> None:
@@ -158,6 +182,14 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} wanted); "
             "use the config of its run"
         )
+    trained = checkpoint.config.get("model")
+    for key in SHAPELESS:
+        value = trained.get(key) if isinstance(trained, dict) else None
+        given: Any = getattr(run.model, key)
+        if value is not None and value != given:
+            raise InputError(
+                f"{source}: trained with model.{key} = {value}, but the config has {given}; use the config of its run"
+            )
     model.load_state_dict(checkpoint.weights)
 
 

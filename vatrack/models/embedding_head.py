@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu, softplus
 
-from vatrack.models.fpn import conv_block
+from vatrack.models.layers import conv_block
+from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.sample import Sample
 
-REGION_SIZE = 7
 MARGIN = 0.3
 HARD_NEGATIVES_PER_POSITIVE = 3
 
@@ -101,8 +101,10 @@ def tracking_losses(
     keys = key_embeddings.float().split([len(sample.matched) for sample in key_samples])
     refs = ref_embeddings.float().split([sample.count for sample in ref_samples])
     matching, auxiliary = [], []
-    for key, ref, key_sample, ref_sample, match in zip(keys, refs, key_samples, ref_samples, match_indices, strict=True):
-        targets = match_targets(key_sample, ref_sample, match)
-        matching.append(multi_positive_cross_entropy(key @ ref.T, targets))
-        auxiliary.append(cosine_loss(normalize(key) @ normalize(ref).T, targets))
-    return torch.stack(matching).mean(), torch.stack(auxiliary).mean()
+    # Autocast would multiply in bfloat16 whatever the embeddings' type, and exponentials of the products follow.
+    with torch.autocast(key_embeddings.device.type, enabled=False):
+        for key, ref, key_sample, ref_sample, match in zip(keys, refs, key_samples, ref_samples, match_indices, strict=True):
+            targets = match_targets(key_sample, ref_sample, match)
+            matching.append(multi_positive_cross_entropy(key @ ref.T, targets))
+            auxiliary.append(cosine_loss(normalize(key) @ normalize(ref).T, targets))
+        return torch.stack(matching).mean(), torch.stack(auxiliary).mean()

@@ -11,7 +11,7 @@ from torchvision.ops import roi_align
 
 from vatrack.categories import NUM_CLASSES
 from vatrack.models.boxes import clip
-from vatrack.models.fpn import conv_block
+from vatrack.models.layers import conv_block
 from vatrack.models.roi import with_image_index
 from vatrack.models.sample import Sample
 
@@ -38,6 +38,8 @@ class MaskHead(nn.Module):
 
 def mask_targets(positives: Sequence[Tensor], matched: Sequence[Tensor], bitmaps: Sequence[Tensor]) -> Tensor:
     """Ground-truth bitmaps resampled to the positive regions, (p, 28, 28) of 0 and 1, cut at 0.5 (spec 4.4).
+
+    torchvision's Mask R-CNN resamples unclipped regions without the half-pixel shift and keeps the fractions.
 
     Args:
         positives: boxes (p_i, 4) per image; `matched`: (p_i,) ground-truth index of each.

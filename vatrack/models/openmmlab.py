@@ -6,6 +6,7 @@ our own form. With `partial` only what fits is written, as initial weights.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 from vatrack.categories import CATEGORIES
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.errors import InputError
-from vatrack.models.checkpoint import FORMAT, INITIAL_FORMAT, write
+from vatrack.models.checkpoint import INITIAL_FORMAT, write
 from vatrack.models.detector import build
 from vatrack.models.pretrained import (
     Transfer,
@@ -73,11 +74,19 @@ def import_checkpoint(source: Path, run: RunConfig, out: Path, *, partial: bool 
     chosen = {name: counters[name] if name in counters else _own_memory(file.weights[name], own[name]) for name in own}
     epoch = file.meta.get("epoch")
     epoch = int(epoch) if isinstance(epoch, int | np.integer) else 0
-    write(out, chosen, run, epoch, format_=FORMAT)
+    write(out, chosen, run, epoch, config=_origin(source, run))
     lines = [f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} entries of {source}, epoch {epoch or 'unknown'}"]
     if counters:
         lines.append(f"{len(counters)} counters of batch norm are not in the file and are 0; no result depends on them")
     return "\n".join([*lines, *_remarks(chosen, file.meta), transfer.table(), *filter(None, [transfer.names()])])
+
+
+def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
+    """What is known of foreign weights: the network they fit and the file they came from, but no data set and no recipe."""
+    config = run.model_dump(mode="json", include={"method", "backbone", "model"})
+    with source.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return config | {"imported_from": {"file": source.name, "sha256": digest}}
 
 
 def _import_initial(source: Path, weights: Mapping[str, Tensor], own: Mapping[str, Tensor], run: RunConfig, out: Path) -> str:
@@ -90,7 +99,7 @@ def _import_initial(source: Path, weights: Mapping[str, Tensor], own: Mapping[st
         kind = "a detector"
     transfer = check_initial(own, weights, source)
     chosen = {name: _own_memory(weights[name], own[name]) for name in transfer.copied}
-    write(out, chosen, run, 0, format_=INITIAL_FORMAT)
+    write(out, chosen, run, 0, format_=INITIAL_FORMAT, config=_origin(source, run))
     lines = [
         f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its entries, from {source} ({kind})",
         f"{len(transfer.random)} entries are left random: those of another shape and those that are missing in the file",

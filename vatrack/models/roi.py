@@ -11,6 +11,7 @@ from torchvision.ops import roi_align
 from vatrack.models.fpn import STRIDES
 
 FINEST_SCALE = 56
+VECTOR_REGION_SIZE = 7  # of the heads that end in a vector: box and embedding heads
 LEVELS = 4
 
 
@@ -26,17 +27,16 @@ def region_levels(regions: Tensor) -> Tensor:
 
 
 def region_features(features: Sequence[Tensor], regions: Tensor, size: int) -> Tensor:
-    """RoIAlign of regions (k, 5) on P2..P5, to (k, channels, size, size).
+    """RoIAlign of regions (k, 5) on P2..P5, to (k, channels, size, size) in the features' type.
 
-    torchvision's MultiScaleRoIAlign cannot be used: it aligns without the half-pixel shift.
+    torchvision's MultiScaleRoIAlign cannot be used: it aligns without the half-pixel shift. Positions stay in float32 with
+    mixed precision, too: bfloat16 knows only every fourth pixel at the right border of a frame.
     """
     levels = region_levels(regions)
     output = features[0].new_zeros(len(regions), features[0].shape[1], size, size)
     for level in range(LEVELS):
         chosen = (levels == level).nonzero()[:, 0]
         if len(chosen):
-            aligned = roi_align(
-                features[level], regions[chosen].to(features[level].dtype), size, 1 / STRIDES[level], 0, aligned=True
-            )
-            output = output.index_copy(0, chosen, aligned)
+            aligned = roi_align(features[level].float(), regions[chosen].float(), size, 1 / STRIDES[level], 0, aligned=True)
+            output.index_copy_(0, chosen, aligned.to(output.dtype))
     return output

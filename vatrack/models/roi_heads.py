@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from vatrack.config import InferenceConfig, ModelConfig
 from vatrack.models.assign import HEAD_THRESHOLDS, TRACK_THRESHOLDS
-from vatrack.models.box_head import REGION_SIZE, BoxHead, best_class_boxes, box_losses, detect
+from vatrack.models.box_head import BoxHead, best_class_boxes, box_losses, detect
 from vatrack.models.embedding_head import EmbeddingHead, tracking_losses
 from vatrack.models.mask_head import REGION_SIZE as MASK_REGION_SIZE
 from vatrack.models.mask_head import MaskHead, mask_loss, mask_targets, positive_regions
+from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.roi import region_features, with_image_index
 from vatrack.models.sample import Sample, sample_boxes
 from vatrack.structures import Targets
@@ -137,7 +138,7 @@ class RegionHeads(nn.Module):
         weights = self.settings.loss_weights.model_dump()
         pooled = {
             kind: region_features(key.features, positive_regions(samples[kind]), MASK_REGION_SIZE)
-            for kind in {box_kind for _, box_kind in self.layout.masks.values()}
+            for kind in dict.fromkeys(box_kind for _, box_kind in self.layout.masks.values())
         }
         losses = {}
         for kind, (name, box_kind) in self.layout.masks.items():

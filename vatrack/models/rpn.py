@@ -89,7 +89,7 @@ def propose(
             large = ((box[:, 2] - box[:, 0]) >= MIN_SIZE) & ((box[:, 3] - box[:, 1]) >= MIN_SIZE)
             boxes.append(box[large])
             scores.append(score[large])
-            levels.append(torch.full((int(large.sum()),), level, device=box.device))
+            levels.append(torch.full((len(boxes[-1]),), level, device=box.device))
         box, score = torch.cat(boxes), torch.cat(scores)
         kept = classwise_nms(box, score, torch.cat(levels), NMS_IOU)[: settings.post_nms]
         results.append(torch.cat([box[kept], score[kept, None]], dim=1))
@@ -104,6 +104,8 @@ def rpn_losses(
     sampler: SamplerConfig,
 ) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
     """Objectness and box losses over sampled anchors of all levels and images (spec 4.4).
+
+    torchvision's RegionProposalNetwork divides by the number of sampled anchors, without the "at least one" of each kind.
 
     Returns:
         The terms, and the numbers of sampled positives and negatives per image.

@@ -41,7 +41,10 @@ def _choose(candidates: Tensor, number: int) -> Tensor:
 
 
 def sample_random(assignment: Assignment, settings: SamplerConfig) -> tuple[Tensor, Tensor]:
-    """Sorted indices of positives (at most number * positive_fraction) and of the negatives that fill up to the number."""
+    """Sorted indices of positives (at most number * positive_fraction) and of the negatives that fill up to the number.
+
+    torchvision's BalancedPositiveNegativeSampler draws alike, but gives masks and knows no balance of instances or overlaps.
+    """
     positive = _choose((assignment.state > 0).nonzero()[:, 0], int(settings.number * settings.positive_fraction))
     negative = _choose((assignment.state == 0).nonzero()[:, 0], settings.number - len(positive))
     return positive.sort().values, negative.sort().values

@@ -17,14 +17,25 @@ from torch import Tensor
 from vatrack.errors import InputError
 
 DATA_PARALLEL = "module."  # what DistributedDataParallel puts in front of every name
+_MAKE_NUMBER: Any = np.float64().__reduce__()[0]
+_NUMBER_TYPES = tuple(np.dtype(code) for code in "?bhilqBHILQefd")
+
+
+def _number(kind: np.dtype, content: bytes) -> Any:
+    """numpy's maker of numbers, for the built-in types only: a file can give a type flags that make numpy follow pointers."""
+    known = [own for own in _NUMBER_TYPES if isinstance(kind, np.dtype) and own.str == kind.str]
+    if not known or not isinstance(content, bytes):
+        raise ValueError("a number of numpy of an unknown type")
+    return _MAKE_NUMBER(known[0], content)
+
+
 # Numbers of numpy, as training programs leave them beside the weights ("best score"): their maker, under the names that
 # numpy 1 and 2 write, and their types. Objects, arrays and texts of numpy stay refused.
-_MAKE_NUMBER = np.float64().__reduce__()[0]
 _NUMPY_NUMBERS: list[Any] = [
-    (_MAKE_NUMBER, "numpy.core.multiarray.scalar"),
-    (_MAKE_NUMBER, "numpy._core.multiarray.scalar"),
+    (_number, "numpy.core.multiarray.scalar"),
+    (_number, "numpy._core.multiarray.scalar"),
     np.dtype,
-    *sorted({type(np.dtype(code)) for code in "?bhilqBHILQefd"}, key=str),
+    *sorted({type(kind) for kind in _NUMBER_TYPES}, key=str),
 ]
 
 

@@ -52,12 +52,15 @@ class QuasiDenseTracker:
         self.tracks_so_far = 0
 
     def update(self, boxes: Tensor, scores: Tensor, labels: Tensor, embeddings: Tensor, frame: int) -> Tracked:
-        """Gives track ids to the detections of a frame. Do not call it for a frame without detections (quirk I10).
+        """Gives track ids to the detections of a frame; one without detections leaves everything as it is (quirk I10).
 
         Args:
             boxes: (n, 4); `scores`: (n,); `labels`: (n,) int64; `embeddings`: (n, channels), all on one device.
             frame: number of the frame in its clip, rising from call to call.
         """
+        if len(scores) == 0:
+            empty = torch.zeros(0, dtype=torch.int64)
+            return Tracked(empty.to(scores.device), empty)
         order = scores.argsort(descending=True)
         overlap = _overlap_with_better(boxes[order])
         limit = torch.where(
@@ -85,7 +88,8 @@ class QuasiDenseTracker:
         for row in range(len(scores)):
             best, column = similarity[row].max(dim=0)
             identity = memory_ids[int(column)]
-            if float(best) <= self.settings.match_score or identity == NO_TRACK:
+            # Written so that a similarity that is no number matches nothing.
+            if not float(best) > self.settings.match_score or identity == NO_TRACK:
                 continue
             if scores[row] > self.settings.obj_score:
                 ids[row] = identity
@@ -130,6 +134,4 @@ class QuasiDenseTracker:
 
 def _overlap_with_better(boxes: Tensor) -> Tensor:
     """Largest IoU of each box (n, 4) with a box above it; 0 for the first (n,)."""
-    if len(boxes) == 0:
-        return boxes.new_zeros(0)
     return box_iou(boxes, boxes).nan_to_num(0).tril(diagonal=-1).max(dim=1).values

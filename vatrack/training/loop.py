@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from vatrack.config import RunConfig
 from vatrack.data.dataset import EpochBatches, PairBatch, PairDataset, collate
 from vatrack.data.frames import AnnotationFile
-from vatrack.devices import choose_device
+from vatrack.devices import allow_tf32, choose_device
 from vatrack.errors import InputError
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.files import read_json, write_json, write_yaml
@@ -46,8 +46,9 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         InputError: bad data, or a loss that is not finite.
     """
     _seed(run.seed, run.training.deterministic)
-    device = choose_device(run.training.device)
     settings = run.training
+    device = choose_device(settings.device)
+    allow_tf32(settings.tf32)
     dataset = PairDataset(
         annotations / "train" / f"{run.method.form}.json",
         images,
