@@ -1,6 +1,7 @@
 import copy
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from tests.golden import SHARED_DATA
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.errors import InputError
-from vatrack.evaluation.evaluate import AP_COLUMNS, TRACK_COLUMNS, TRACK_KINDS, evaluate, evaluate_files, evaluate_in_detail
+from vatrack.evaluation.evaluate import (
+    AP_COLUMNS,
+    TRACK_COLUMNS,
+    TRACK_KINDS,
+    evaluate,
+    evaluate_files,
+    evaluate_in_detail,
+    format_metrics,
+)
 from vatrack.files import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
@@ -168,6 +177,24 @@ def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> N
     assert 0 < metrics["video/amodal/AP50"] < 100
     assert f"wrote {out}" in text
     assert f"{metrics['video/visible/AP50']:.1f}" in text
+
+
+def test_the_page_defines_every_tracking_figure() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == TRACK_COLUMNS
+    assert all(f"`track/{kind}/…`" in page for kind in TRACK_KINDS)
+
+
+def test_the_table_for_a_terminal_has_every_row() -> None:
+    joint, predictions = random_scene(1)
+    metrics = evaluate(joint, predictions)
+    rows = {line.split()[0]: line.split()[1:] for line in format_metrics(metrics).splitlines() if "/" in line}
+    assert [row for row in rows if row.startswith("track/")] == [f"track/{kind}" for kind in TRACK_KINDS]
+    shown = [f"{metrics[f'track/amodal_box/{column}']:.1f}" for column in TRACK_COLUMNS[:7]]
+    assert rows["track/amodal_box"] == shown + [str(metrics[f"track/amodal_box/{column}"]) for column in TRACK_COLUMNS[7:]]
+    without = {key: value for key, value in metrics.items() if "box" not in key} | {"track/visible/LocA": None}
+    assert "track/visible_box" not in format_metrics(without)
+    assert format_metrics(without).splitlines()[-1].split()[4] == "-"
 
 
 def test_given_video_ground_truth_is_what_counts() -> None:

@@ -67,7 +67,7 @@ def expected_figures(result: dict[str, np.ndarray]) -> list:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_equal_to_trackeval(seed: int, tied: bool) -> None:
     check(random_tracks(seed, tied=tied))

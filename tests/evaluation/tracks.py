@@ -69,7 +69,12 @@ def images_of(lengths: list[int], categories: tuple[int, ...]) -> Images:
     video = np.repeat(ids, lengths)
     position = np.concatenate([np.arange(length)[::-1] for length in lengths]).astype(np.int64)
     return Images(
-        np.arange(len(video)), video, position, np.full((len(video), 2), 9), categories, dict(zip(ids.tolist(), lengths, strict=True))
+        np.arange(len(video)),
+        video,
+        position,
+        np.full((len(video), 2), 9),
+        categories,
+        dict(zip(ids.tolist(), lengths, strict=True)),
     )
 
 

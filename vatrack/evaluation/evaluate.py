@@ -1,6 +1,6 @@
 """All metrics of one set of predictions: image AP, video AP and tracking figures, for each kind of mask (contract 4).
 
-docs/evaluation.md defines every figure.
+docs/evaluation.md defines the tracking figures.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from vatrack.rle import Floats, Ints
 if TYPE_CHECKING:
     from trackeval.metrics import HOTA
 
-MEMORY = 1 << 28  # bytes for TrackEval's tables of identities: it holds one for every threshold at once
+MEMORY = 1 << 29  # bytes for its tables of identities by identities, of which it holds one for every threshold at once
 THRESHOLDS = 19
 
 Values = tuple[float, ...]

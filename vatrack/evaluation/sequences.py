@@ -67,12 +67,13 @@ class Frames:
 
     def similarity(self, number: int) -> Floats:
         """IoU [n, m] of the n objects and m detections of a frame; 0 where they are no pair."""
-        (first_object, objects), (first_detection, detections) = self.objects[number], self.detections[number]
-        pairs = slice(*self.pairs[number])
+        # Lists: arithmetic with single numbers of numpy would take longer than all the rest.
+        first_object, objects = self.objects[number].tolist()
+        first_detection, detections = self.detections[number].tolist()
+        first, stop = self.pairs[number].tolist()
         values = np.zeros((objects - first_object, detections - first_detection))
-        values[self.overlaps.truth[pairs] - first_object, self.overlaps.detection[pairs] - first_detection] = self.overlaps.iou[
-            pairs
-        ]
+        places = self.overlaps.truth[first:stop] - first_object, self.overlaps.detection[first:stop] - first_detection
+        values[places] = self.overlaps.iou[first:stop]
         return values
 
 
