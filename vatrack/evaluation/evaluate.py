@@ -1,4 +1,7 @@
-"""All metrics of one set of predictions: image AP, video AP and tracking figures, for each kind of mask (contract 4)."""
+"""All metrics of one set of predictions: image AP, video AP and tracking figures, for each kind of mask (contract 4).
+
+docs/evaluation.md defines the tracking figures.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from typing import Any
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ground_truth import Images, read_images, read_objects, read_tracks
-from vatrack.evaluation.image import frame_overlaps, image_precision
+from vatrack.evaluation.ground_truth import KINDS, Images, read_images, read_objects, read_tracks
+from vatrack.evaluation.image import frame_box_overlaps, frame_overlaps, image_precision
 from vatrack.evaluation.matching import class_figures, summarise
 from vatrack.evaluation.mot import TrackCounts, track_counts, track_figures
 from vatrack.evaluation.predictions import Predictions, parse_predictions, read_predictions
@@ -20,7 +23,8 @@ from vatrack.files import read_json, write_json
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
 AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
-TRACK_COLUMNS = ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
+TRACK_COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
+TRACK_KINDS = (*KINDS, *(f"{kind}_box" for kind in KINDS))  # overlaps are those of masks or of boxes
 
 Metrics = dict[str, float | None]
 
@@ -30,7 +34,8 @@ class Evaluation:
     """Everything that an evaluation measured.
 
     `metrics`: the flat figures of contract 4, in percent, None where undefined; `per_class`: AP and AP50 of every class with
-    true objects that count, by "image/amodal" and so on, then category id; `tracking`: counts by class and video, by kind.
+    true objects that count, by "image/amodal" and so on, then category id; `tracking`: counts by class and video, by one of
+    `TRACK_KINDS`.
     """
 
     metrics: Metrics
@@ -125,6 +130,8 @@ def _evaluate(
         overlaps = frame_overlaps(predictions, objects, images, kind)
         precisions = {f"image/{kind}": image_precision(predictions, objects, overlaps, kind, legacy_gt_id0=legacy)}
         tracking[kind] = track_counts(predictions, objects, overlaps, images, kind)
+        boxes = frame_box_overlaps(predictions, objects, kind)
+        tracking[f"{kind}_box"] = track_counts(predictions, objects, boxes, images, kind)
 
         name, tracks = video.get(kind) or (source, video_ground_truth(dict(document), kind, video_max_occlusion))
         true = read_tracks(tracks, images, name)
@@ -136,25 +143,24 @@ def _evaluate(
             metrics |= {f"{level}/{column}": value for column, value in summarise(list(by_class.values())).items()}
             figures = {category: class_figures(values) for category, values in by_class.items()}
             per_class[level] = {category: value for category, value in figures.items() if value["AP"] is not None}
-        metrics |= {f"track/{kind}/{column}": value for column, value in track_figures(tracking[kind]).items()}
+    for kind, counts in tracking.items():
+        metrics |= {f"track/{kind}/{column}": value for column, value in track_figures(counts).items()}
     return Evaluation({key: metrics[key] for key in sorted(metrics, key=_place)}, per_class, tracking)
 
 
 def _place(key: str) -> tuple[int, ...]:
     level, kind, column = key.split("/")
     columns = AP_COLUMNS + TRACK_COLUMNS
-    return ("image", "video", "track").index(level), ("amodal", "visible").index(kind), columns.index(column)
+    return ("image", "video", "track").index(level), TRACK_KINDS.index(kind), columns.index(column)
 
 
 def format_metrics(metrics: Metrics) -> str:
     """A plain table of the flat metrics for a terminal; a dash where a figure is undefined."""
     lines = []
     for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):
-        rows = [
-            f"{level}/{kind}" for level in levels for kind in ("amodal", "visible") if f"{level}/{kind}/{columns[0]}" in metrics
-        ]
-        lines.append(f"{'':14}" + "".join(f"{column:>9}" for column in columns))
-        lines += [f"{row:14}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns) for row in rows]
+        rows = [f"{level}/{kind}" for level in levels for kind in TRACK_KINDS if f"{level}/{kind}/{columns[0]}" in metrics]
+        lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in columns))
+        lines += [f"{row:17}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns) for row in rows]
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vatrack.evaluation.ground_truth import Images, TrueObjects
 from vatrack.evaluation.matching import LOWEST_IOU, Detections, Truths, precision_by_class
-from vatrack.evaluation.overlaps import MaskRows, Overlaps, mask_overlaps
+from vatrack.evaluation.overlaps import BoxRows, MaskRows, Overlaps, box_overlaps, mask_overlaps
 from vatrack.evaluation.predictions import Predictions
 from vatrack.rle import Floats, Ints
 
@@ -25,9 +25,19 @@ def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
 
 
 def frame_overlaps(predictions: Predictions, objects: TrueObjects, images: Images, kind: str) -> Overlaps:
-    """Pairs of a detection (row of `predictions`) and a true object of its class with mask IoU of at least 0.5."""
+    """Pairs of a detection (row of `predictions`) and a true object of its class whose masks overlap."""
     rows, masks = with_mask(predictions, kind)
-    found = mask_overlaps(masks, objects.masks, images.size, LOWEST_IOU)
+    found = mask_overlaps(masks, objects.masks, images.size)
+    return Overlaps(rows[found.detection], found.truth, found.iou)
+
+
+def frame_box_overlaps(predictions: Predictions, objects: TrueObjects, kind: str) -> Overlaps:
+    """Like `frame_overlaps`, measured on the boxes of the detections that have a `kind` of mask."""
+    rows, masks = with_mask(predictions, kind)
+    found = box_overlaps(
+        BoxRows(masks.image, masks.category, predictions.box[kind][rows]),
+        BoxRows(objects.masks.image, objects.masks.category, objects.box),
+    )
     return Overlaps(rows[found.detection], found.truth, found.iou)
 
 
@@ -47,9 +57,10 @@ def image_precision(
         legacy_gt_id0: an object whose annotation id is 0 is never found (quirk E1).
     """
     rows, masks = with_mask(predictions, kind)
+    overlaps = overlaps.at_least(LOWEST_IOU)
     return precision_by_class(
         masks.category,
-        Detections(masks.image, predictions.score[rows], predictions.box_area[kind][rows]),
+        Detections(masks.image, predictions.score[rows], predictions.box_area(kind)[rows]),
         objects.masks.category,
         Truths(objects.area, objects.rate, objects.crowd, (objects.id != 0) | (not legacy_gt_id0)),
         Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou),

@@ -74,7 +74,7 @@ def track_overlaps(predicted: PredictedTracks, true: TrueTracks, images: Images)
     IoU = sum of the intersections / sum of the unions over all frames. The intersection of two masks follows from their IoU
     r and areas a, b as r (a + b) / (1 + r), rounded to the whole pixels that it is; the unions from the tracks' totals.
     """
-    pairs = mask_overlaps(predicted.masks, true.masks, images.size, 0.0)
+    pairs = mask_overlaps(predicted.masks, true.masks, images.size)
     areas = predicted.mask_area[pairs.detection] + true.mask_area[pairs.truth]
     intersection = np.rint(pairs.iou * areas / (1 + pairs.iou))
     width = max(len(true.id), 1)
