@@ -32,7 +32,7 @@ import numpy as np
 
 from vatrack.data.content import read_pictures
 from vatrack.data.cuts import score_video_file
-from vatrack.data.sailvos import read_image
+from vatrack.data.pictures import read_image
 
 WIDTH, HEIGHT, DIFFERENT = 1280, 800, 100
 

@@ -15,7 +15,7 @@ import pytest
 from tests.data.official import write_raw
 from vatrack.data import clips as clips_module
 from vatrack.data.clips import build_clip_tree, left_overs, source_video, usable_clips
-from vatrack.data.sailvos import read_image
+from vatrack.data.pictures import read_image
 from vatrack.errors import InputError
 from vatrack.files import write_json
 

@@ -13,7 +13,7 @@ import pytest
 
 from vatrack.data import content
 from vatrack.data.content import Picture, content_score, content_scores, read_pictures, score_frames
-from vatrack.data.sailvos import read_image
+from vatrack.data.pictures import read_image
 from vatrack.errors import InputError
 
 HEIGHT, WIDTH = 230, 16  # three bands of rows, the last one not full

@@ -19,7 +19,8 @@ from tests.data.conftest import Mini
 from vatrack.categories import CATEGORIES
 from vatrack.config.dataset import SyntheticConfig
 from vatrack.data import synthetic
-from vatrack.data.sailvos import list_videos, read_image
+from vatrack.data.pictures import read_image
+from vatrack.data.sailvos import list_videos
 from vatrack.data.synthetic import render, video_names
 from vatrack.data.synthetic_scene import plan_video
 from vatrack.data.synthetic_shapes import ORDER, SHAPES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -26,7 +27,8 @@ from vatrack.models.detector import Detector
 from vatrack.models.roi_heads import Detections
 
 # How far from the threshold a mask's probability may be at a pixel that came out otherwise: such a pixel is a tie.
-TIE = 1e-4
+TIE = 2e-4
+SCORE_TIE = 1e-5
 STEPS = [mantissa * 10.0**exponent for exponent in range(-8, 0) for mantissa in (1, 2, 5)]
 
 
@@ -42,7 +44,9 @@ def measure(case: Case, model: Detector) -> list[Measure]:
     for number, (ours, golden) in enumerate(zip(results, frames, strict=False)):
         measures += _compare_detections(ours.detections, golden["detections"], model.roi_head.layout.primary)
         theirs = {track["track_id"]: track for track in golden["tracks"]}
-        measures.append(wrong("tracks: ids, best score first", [record["track_id"] for record in ours.records], list(theirs)))
+        identities = [record["track_id"] for record in ours.records]
+        measures.append(wrong("tracks: ids", sorted(identities), sorted(theirs)))
+        measures += _compare_order(f"{case.folder.name}, frame {number}", identities, theirs)
         for row, record in enumerate(ours.records):
             identity = record["track_id"]
             if identity in theirs:
@@ -106,6 +110,16 @@ def _compare_detections(ours: Detections, golden: list[dict[str, Any]], primary:
     yield Measure("detections: boxes", "px", largest_difference(found_boxes[rows], boxes[found]), 0.02)
     golden_scores = torch.tensor([d["score"] for d in golden])
     yield Measure("detections: scores", "score", largest_difference(scores[rows], golden_scores[found]), 1e-4)
+
+
+def _compare_order(place: str, ours: list[int], theirs: dict[int, dict[str, Any]]) -> Iterator[Measure]:
+    """Tracks come best score first in both; neighbours may be exchanged only where their scores are the same but for rounding."""
+    common = [identity for identity in ours if identity in theirs]
+    if common != [identity for identity in theirs if identity in ours]:
+        for first, second in pairwise(common):
+            gap = theirs[second]["score"] - theirs[first]["score"]
+            if gap >= 0:
+                yield Measure(f"tie: {place}, order of tracks {first} and {second}", "score", gap, SCORE_TIE)
 
 
 def _compare(ours: dict[str, Any], golden: dict[str, Any]) -> Iterator[Measure]:

@@ -10,7 +10,8 @@ import pytest
 from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
-from vatrack.data.sailvos import list_videos, read_image
+from vatrack.data.pictures import read_image
+from vatrack.data.sailvos import list_videos
 from vatrack.files import read_json, write_json
 
 

@@ -22,7 +22,8 @@ from typing import Any
 
 import cv2
 
-from vatrack.data.sailvos import CLIP_MARK, SUFFIXES, check_image, read_image, safe_name
+from vatrack.data.pictures import SUFFIXES, check_image, read_image
+from vatrack.data.sailvos import CLIP_MARK, safe_name
 from vatrack.devices import ordered_map, progress
 from vatrack.errors import InputError
 from vatrack.files import atomic_directory, read_json, write_json

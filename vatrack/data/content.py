@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vatrack.data.sailvos import read_image
+from vatrack.data.pictures import read_image
 
 Picture = npt.NDArray[np.uint8]
 # Rows that are worked on at a time: so few that they stay in the processor's cache from one step to the next.

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from vatrack.data.frames import AnnotationFile, Frame, Objects
-from vatrack.data.sailvos import read_image
+from vatrack.data.pictures import read_image
 from vatrack.data.transforms import (
     Resize,
     clip_boxes,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.data.official import image_place, read_official, video_name
-from vatrack.data.sailvos import SUFFIXES, list_videos
+from vatrack.data.pictures import SUFFIXES
+from vatrack.data.sailvos import list_videos
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
 

@@ -20,7 +20,7 @@ from vatrack.data.archives.output import OutputTree
 from vatrack.data.archives.record import NAME as RECORD_NAME
 from vatrack.data.archives.record import Entry, UnpackRecord
 from vatrack.data.archives.streams import Archive
-from vatrack.data.sailvos import SUFFIXES
+from vatrack.data.pictures import SUFFIXES
 from vatrack.devices import byte_progress
 from vatrack.errors import InputError
 from vatrack.files import write_json

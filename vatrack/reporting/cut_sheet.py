@@ -15,7 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from vatrack.data.clips import read_structure, source_video, usable_clips
 from vatrack.data.cuts import read_scores
 from vatrack.data.index import read_index
-from vatrack.data.sailvos import list_videos, read_image, safe_name
+from vatrack.data.pictures import read_image
+from vatrack.data.sailvos import list_videos, safe_name
 from vatrack.errors import InputError
 from vatrack.files import atomic_path
 from vatrack.reporting.drawing import Picture, put_text, text_mask

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from vatrack.data.sailvos import read_image
+from vatrack.data.pictures import read_image
 from vatrack.errors import InputError
 from vatrack.evaluation.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.predictions import read_predictions

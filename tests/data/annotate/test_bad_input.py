@@ -91,11 +91,19 @@ def test_bad_masks(small: Path, fault: str) -> None:
     assert refused(small).startswith(f"{path}: {message}")
 
 
-@pytest.mark.parametrize("content", [b"", b"BM", b"GIF89a" * 9, b"BM" + bytes(60)])
-def test_bad_pictures(small: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"BM", "cut off inside the BMP header"),
+        (b"GIF89a" * 9, "is neither a BMP nor a PNG picture"),
+        (b"BM" + bytes(60), "its header says 0 x 0 pixels"),
+    ],
+)
+def test_bad_pictures(small: Path, content: bytes, message: str) -> None:
     path = small / "images" / "000003.bmp"
     path.write_bytes(content)
-    assert refused(small).startswith(f"{path}: is neither a BMP nor a PNG picture, or is cut off")
+    assert refused(small).startswith(f"{path}: {message}")
 
 
 def test_bad_files_outside_the_annotated_frames_do_no_harm(small: Path) -> None:

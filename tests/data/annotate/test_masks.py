@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
-from vatrack.data.annotate.masks import Window, count_ids, describe_object, encode_window, list_numbered, picture_size
+from vatrack.data.annotate.masks import Window, count_ids, describe_object, encode_window, list_numbered
 
 
 @st.composite
@@ -51,16 +50,6 @@ def test_masks_of_an_object_agree(first: tuple[np.ndarray, Window], second: tupl
     assert fields["bbox_visible"] == rle.toBbox(fields["visible_mask"]).tolist()
     assert (fields["area"], fields["area_visible"]) == (masks["segmentation"].sum(), seen.sum())
     assert fields["occlude_rate"] == 1 - seen.sum() / fields["area"]
-
-
-def test_sizes_from_headers(tmp_path: Path) -> None:
-    for suffix in (".bmp", ".png"):
-        assert cv2.imwrite(str(tmp_path / f"a{suffix}"), np.zeros((3, 5, 3), np.uint8))
-        assert picture_size(tmp_path / f"a{suffix}") == (5, 3)
-    data = bytearray((tmp_path / "a.bmp").read_bytes())
-    data[22:26] = (-3).to_bytes(4, "little", signed=True)
-    (tmp_path / "down.bmp").write_bytes(data)
-    assert picture_size(tmp_path / "down.bmp") == (5, 3)
 
 
 def test_numbered_files(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from vatrack.data.annotate.findings import Findings, check_usable, describe_origin, summarise
-from vatrack.data.annotate.masks import count_ids, describe_object, list_numbered, picture_size, read_amodal, read_ids
+from vatrack.data.annotate.masks import count_ids, describe_object, list_numbered, read_amodal, read_ids
 from vatrack.data.annotate.models import ModelTable, read_models, resolve_models
 from vatrack.data.annotate.videos import Video, find_models, plan_videos, select_videos
+from vatrack.data.pictures import check_image
 from vatrack.data.sailvos import FRAMES_BEFORE
 from vatrack.devices import ordered_map, progress
 from vatrack.errors import InputError
@@ -110,7 +111,7 @@ def _annotate_video(job: tuple[int, Video], settings: Settings) -> Findings:
     ):
         for frame_id, picture in enumerate(video.pictures):
             try:
-                width, height = picture_size(masks.folder / "images" / picture)
+                width, height = check_image(masks.folder / "images" / picture)
                 size = {"width": width, "height": height}
                 image = {"file_name": f"{video.name}/images/{picture}", "frame_id": frame_id, **size}
                 images.write(json.dumps(image)[1:] + "\n")

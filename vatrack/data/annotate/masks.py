@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as rle
 
-from vatrack.data.sailvos import decode
+from vatrack.data.pictures import AGAIN, decode, png_is_whole
 from vatrack.errors import InputError
 
-PNG = b"\x89PNG\r\n\x1a\n"
-AGAIN = "unpack or copy it again"
 # Object ids are 16 bit; up to here they are counted in one pass, larger ones by sorting.
 COUNTED_IDS = 1 << 16
 
@@ -71,27 +68,6 @@ def list_numbered(folder: Path, suffixes: Iterable[str]) -> dict[int, str]:
     return {number: name for number, (_, _, name) in found.items()}
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of a BMP or PNG picture in pixels, from its header alone.
-
-    Raises:
-        InputError: the file is missing, or its head is neither that of a BMP nor of a PNG.
-    """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(26)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
-    width = height = 0
-    if head[:2] == b"BM" and len(head) == 26:
-        width, height = struct.unpack_from("<ii", head, 18)
-    elif head[:8] == PNG and len(head) == 26:
-        width, height = struct.unpack_from(">ii", head, 16)
-    if width > 0 and height != 0:
-        return width, abs(height)  # in a BMP, a negative height says that the top row comes first
-    raise InputError(f"{path}: is neither a BMP nor a PNG picture, or is cut off; {AGAIN}")
-
-
 def read_ids(path: Path, size: tuple[int, int]) -> Ids:
     """Reads a map of visible objects: integers [H, W], the id of the object seen at each pixel, 0 for none.
 
@@ -139,7 +115,7 @@ def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | No
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
     # OpenCV fills the missing part of a truncated picture and says nothing.
-    whole = data[:8] == PNG and b"IEND" in data[-16:]
+    whole = png_is_whole(data)
     mask = decode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if whole else None
     if mask is None:
         raise InputError(f"{path}: {'is empty' if not data else 'is cut off or does not decode as a PNG picture'}; {AGAIN}")

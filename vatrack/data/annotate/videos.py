@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.data.annotate.masks import list_numbered
-from vatrack.data.sailvos import CLIP_MARK, FRAMES_AFTER, FRAMES_BEFORE, SUFFIXES, list_videos, safe_name
+from vatrack.data.pictures import SUFFIXES
+from vatrack.data.sailvos import CLIP_MARK, FRAMES_AFTER, FRAMES_BEFORE, list_videos, safe_name
 from vatrack.errors import InputError
 
 # <objid>_<ModelName>; 0 is the background.

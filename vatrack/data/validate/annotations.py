@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vatrack.data.json_lists import Entry, read_lists
 from vatrack.data.official import FIELDS, Fault, field_faults, image_place, is_rle, is_whole, value_faults, video_name
-from vatrack.data.sailvos import SUFFIXES
+from vatrack.data.pictures import SUFFIXES
 from vatrack.data.validate.findings import Findings
 from vatrack.data.validate.masks import Rle, Row, check_masks
 from vatrack.devices import ordered_map, progress

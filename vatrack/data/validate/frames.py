@@ -10,8 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vatrack.data.annotate.masks import picture_size
-from vatrack.data.sailvos import check_image
+from vatrack.data.pictures import check_image
 from vatrack.data.validate.findings import Findings
 from vatrack.devices import ordered_map, progress
 from vatrack.errors import InputError
@@ -68,8 +67,7 @@ def _fault(frame: Frame, mode: Mode) -> tuple[str, str] | None:
             return "frame-empty", "empty file"
         if not head.startswith(MAGIC):
             return "frame-format", "neither BMP nor PNG"
-        check_image(path)
-        width, height = picture_size(path)
+        width, height = check_image(path)
         # Before it is decoded: the size in a broken header may be enormous.
         if frame.size and frame.size != (height, width):
             return "frame-size", _compare((height, width), frame.size)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from vatrack.data.sailvos import FRAMES_AFTER, FRAMES_BEFORE, SUFFIXES
+from vatrack.data.pictures import SUFFIXES
+from vatrack.data.sailvos import FRAMES_AFTER, FRAMES_BEFORE
 from vatrack.data.validate.annotations import Subset, file_number, split_suffix
 from vatrack.data.validate.findings import Findings
 from vatrack.data.validate.frames import Frame, Size
