@@ -3,9 +3,9 @@
     python benchmarks/parity.py [--device cpu] [--kinds forward losses] [--parts] [--out FILE.md]
 
 Runs every golden case of the network, the tracker and the training (`VATRACK_GOLDEN`, see tests/golden.py) through the same
-comparisons as tests/parity, and prints them as Markdown: a row per kind, method and backbone with the part that comes
-closest to its bound, or with `--parts` a row for every part. "used" is the share of the bound that is used up; exact parts have
-bound 0. Ends with 1 where a part is beyond its bound. On a GPU, TF32 is off.
+comparisons as tests/parity, and prints them as Markdown: a row per kind, method, backbone and stage with the part that comes
+closest to its bound, or with `--parts` a row for every part; then every tie, one by one. "margin" is how many times the error
+fits into the bound; exact parts have bound 0. Ends with 1 where a part is beyond its bound. On a GPU, TF32 is off.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -77,25 +78,58 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     name = torch.cuda.get_device_name() if chosen.device.startswith("cuda") else platform.processor() or platform.machine()
     lines = [f"torch {torch.__version__}, {chosen.device} ({name}), float32", ""]
-    lines += ["| kind | method | backbone | parts | part closest to its bound | worst | unit | bound | used |"]
-    lines += ["|---|---|---|---:|---|---:|---|---:|---:|"]
-    failed = 0
+    lines += ["| kind | method | backbone | stage | parts | worst part | error | unit | bound | margin |"]
+    lines += ["|---|---|---|---|---:|---|---:|---|---:|---:|"]
+    failed, ties = 0, []
     for kind in chosen.kinds:
         for (method, backbone), measures in _groups(kind, chosen.device).items():
             failed += sum(not m.passes for m in measures)
-            ordered = sorted(measures, key=lambda m: (-m.share, -m.error))
-            rows = measures if chosen.parts else ordered[:1]
-            for m in rows:
+            ties += [m for m in measures if m.part.startswith(TIE)]
+            for stage, members in _stages(measures, each=chosen.parts):
+                m = max(members, key=lambda m: (m.share, m.error))
+                margin = "exact" if not m.error else f"{1 / m.share:.2g}" if m.share else "-"
                 lines.append(
-                    f"| {kind} | {method} | {backbone} | {len(measures)} | {m.part} | {m.error:.2g} | {m.unit} | {m.bound:.2g} "
-                    f"| {100 * m.share:.2g} % |"
+                    f"| {kind} | {method} | {backbone} | {stage} | {len(members)} | {m.part.removeprefix(TIE)} | {m.error:.2g} "
+                    f"| {m.unit} | {m.bound:.2g} | {margin} |"
                 )
+    if ties:
+        lines += ["", f"{len(ties)} ties:", ""]
+        lines += [f"- {m.part.removeprefix(TIE)}: {m.error:.2g} {m.unit}" for m in ties]
     text = "\n".join(lines) + "\n"
     print(text)
     if chosen.out:
         write_text(chosen.out, text)
     print(f"{failed} parts beyond their bound")
     sys.exit(bool(failed))
+
+
+TIE = "tie: "
+# Stage by the beginning of a part's name; the first that fits.
+STAGES = {
+    "input": "input",
+    "trunk": r"C\d",
+    "pyramid": r"P\d",
+    "RPN outputs": "rpn_",
+    "RoI features": "RoI",
+    "mask heads": r".*mask\w* logits|.*mask_logits",
+    "box heads": r".*(logits|deltas)$",
+    "embeddings": "embeddings",
+    "proposals": "proposals",
+    "detections": "detections|visible boxes",
+    "tracks": "tracks",
+    "ties": TIE,
+    "loss terms": "term|total|names",
+    "gradients": "gradient|trained",
+    "samplers": "sampled",
+}
+
+
+def _stages(measures: list[Measure], *, each: bool) -> list[tuple[str, list[Measure]]]:
+    """The measures by stage; `each`: every one alone."""
+    named = [(next((stage for stage, pattern in STAGES.items() if re.match(pattern, m.part)), "all"), m) for m in measures]
+    if each:
+        return [(stage, [m]) for stage, m in named]
+    return [(stage, [m for name, m in named if name == stage]) for stage in dict.fromkeys(name for name, _ in named)]
 
 
 def _groups(kind: str, device: str) -> dict[tuple[str, str], list[Measure]]:

@@ -113,7 +113,7 @@ def _compare_detections(ours: Detections, golden: list[dict[str, Any]], primary:
 
 
 def _compare_order(place: str, ours: list[int], theirs: dict[int, dict[str, Any]]) -> Iterator[Measure]:
-    """Tracks come best score first in both; neighbours may be exchanged only where their scores are the same but for rounding."""
+    """Both have the best score first; neighbours may be exchanged where their scores are equal but for rounding."""
     common = [identity for identity in ours if identity in theirs]
     if common != [identity for identity in theirs if identity in ours]:
         for first, second in pairwise(common):
