@@ -1,14 +1,18 @@
-"""Frame-level average precision (spec 6.2): every image of the data set counts, also those without detections."""
+"""Frame-level average precision (spec 6.2): every image of the data set counts, also those without detections.
+
+Crowds (SAIL-VOS has none) are treated as COCO treats them: they never count, the overlap with a crowd is the share of the
+detection that lies in it, and one crowd takes any number of detections, which are neither right nor wrong.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from vatrack.evaluation.ground_truth import Images, TrueObjects
-from vatrack.evaluation.matching import LOWEST_IOU, Detections, Truths, precision_by_class
-from vatrack.evaluation.overlaps import MaskRows, Overlaps, mask_overlaps
+from vatrack.evaluation.matching import LOWEST_IOU, Detections, Matches, Truths, match
+from vatrack.evaluation.overlaps import MaskRows, Overlaps, intersections, mask_overlaps
 from vatrack.evaluation.predictions import Predictions
-from vatrack.rle import Floats, Ints
+from vatrack.rle import Ints, measure
 
 LIMITS = (100, 1000)  # detections per image and class: AP reads the first, everything else the second (spec 6.2)
 
@@ -31,27 +35,48 @@ def frame_overlaps(predictions: Predictions, objects: TrueObjects, images: Image
     return Overlaps(rows[found.detection], found.truth, found.iou)
 
 
-def image_precision(
-    predictions: Predictions, objects: TrueObjects, overlaps: Overlaps, kind: str, *, legacy_gt_id0: bool
-) -> dict[int, Floats]:
-    """Precision of every class that has a true object: {category id: [2, T, S, R]}, one for each of `LIMITS`.
+def image_matches(
+    predictions: Predictions, objects: TrueObjects, overlaps: Overlaps, images: Images, kind: str, *, legacy_gt_id0: bool
+) -> Matches:
+    """Which detections find which objects.
 
     The area of a detection is that of its box, not of its mask (quirk E2); for a method with one box head this is the
     amodal box in the visible evaluation, too (quirk E10).
 
     Args:
-        predictions: all detections.
-        objects: all true objects with this kind of mask.
+        predictions: all detections of whole images.
+        objects: all true objects of these images with this kind of mask.
         overlaps: from `frame_overlaps`.
+        images: the images.
         kind: amodal or visible.
         legacy_gt_id0: an object whose annotation id is 0 is never found (quirk E1).
     """
     rows, masks = with_mask(predictions, kind)
-    return precision_by_class(
-        masks.category,
-        Detections(masks.image, predictions.score[rows], predictions.box_area[kind][rows]),
-        objects.masks.category,
-        Truths(objects.area, objects.rate, objects.crowd, (objects.id != 0) | (not legacy_gt_id0)),
-        Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou),
-        LIMITS,
+    pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
+    if objects.crowd.any():
+        pairs = _with_crowds(pairs, masks, predictions.area[kind][rows], objects, images)
+    return match(
+        Detections(images.id[masks.image], masks.category, predictions.score[rows], predictions.box_area[kind][rows]),
+        Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, (objects.id != 0) | (not legacy_gt_id0)),
+        pairs,
+        max(LIMITS),
+    )
+
+
+def _with_crowds(pairs: Overlaps, masks: MaskRows, mask_area: Ints, objects: TrueObjects, images: Images) -> Overlaps:
+    """The pairs with COCO's overlap for crowds: the share of the detection's pixels (`mask_area`) that lie in the crowd."""
+    single = ~objects.crowd[pairs.truth]
+    crowds = np.flatnonzero(objects.crowd)
+    counts = [objects.masks.counts[row] for row in crowds.tolist()]
+    area = measure(counts)[0]
+    found = mask_overlaps(
+        masks, MaskRows(objects.masks.image[crowds], objects.masks.category[crowds], counts), images.size, 0.0
+    )
+    detection_area = mask_area[found.detection]
+    share = intersections(found.iou, detection_area, area[found.truth]) / detection_area
+    kept = share >= LOWEST_IOU
+    return Overlaps(
+        np.concatenate((pairs.detection[single], found.detection[kept])),
+        np.concatenate((pairs.truth[single], crowds[found.truth[kept]])),
+        np.concatenate((pairs.iou[single], share[kept])),
     )

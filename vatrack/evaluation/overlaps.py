@@ -58,6 +58,11 @@ def mask_overlaps(detections: MaskRows, truths: MaskRows, sizes: Ints, minimum: 
     return Overlaps(np.concatenate(found_detections), np.concatenate(found_truths), np.concatenate(found_iou))
 
 
+def intersections(iou: Floats, first_area: Ints, second_area: Ints) -> Floats:
+    """Common pixels [P] of pairs of masks: r (a + b) / (1 + r) with IoU r and areas a, b, rounded to the whole number it is."""
+    return np.rint(iou * (first_area + second_area) / (1 + iou))
+
+
 def group_rows(keys: Ints, rows: Ints | None = None) -> dict[int, Ints]:
     """Row numbers (0, 1, ... unless given) of every key, in their order."""
     if not len(keys):
