@@ -19,11 +19,10 @@ LIMITS = (100, 1000)  # detections per image and class: AP reads the first, ever
 
 def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
     """Row numbers of the detections that have a `kind` of mask, and these masks."""
-    rows, counts = [], []
-    for row, text in enumerate(predictions.counts[kind]):
-        if text is not None:
-            rows.append(row)
-            counts.append(text)
+    counts = [text for text in predictions.counts[kind] if text is not None]
+    if len(counts) == len(predictions.image):
+        return np.arange(len(counts)), MaskRows(predictions.image, predictions.category, counts)
+    rows = [row for row, text in enumerate(predictions.counts[kind]) if text is not None]
     chosen = np.array(rows, np.int64)
     return chosen, MaskRows(predictions.image[chosen], predictions.category[chosen], counts)
 

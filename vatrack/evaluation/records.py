@@ -8,9 +8,8 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import orjson
 
@@ -21,8 +20,7 @@ AGAIN = "make the predictions again"
 _SPACE = re.compile(r"\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record: its line, or its item in an array, from 1; the parsed value; where its text stands, in bytes (unpacked)."""
 
     number: int
@@ -75,14 +73,14 @@ class Records:
         for lines in (self.skipped, self.stream):
             for line in lines:
                 number += 1
-                if line.strip():
-                    try:
-                        value = parse(line)
-                    except ValueError as error:
+                length = len(line)
+                try:
+                    yield Record(number, parse(line), offset, length)
+                except ValueError as error:
+                    if line.strip():
                         cause = f"not valid JSON ({error})" if line.endswith(b"\n") else "the file is cut off here"
                         raise RecordError(self.unit, number, f"{cause}; {AGAIN}") from None
-                    yield Record(number, value, offset, len(line))
-                offset += len(line)
+                offset += length
 
     def _items(self) -> Iterator[Record]:
         """Items of an array, so that it is never in memory as a whole."""

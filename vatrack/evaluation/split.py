@@ -241,15 +241,17 @@ def find_records(path: Path, name: Path, images: Images) -> FoundRecords:
     wrong = None
     with open_records(path, name) as records:
         try:
-            for record in records:
-                image, problem = image_of(record.value)
-                video = video_of.get(image) if image is not None else None
-                if video is None:
-                    raise RecordError(records.unit, record.number, problem or unknown_image(image))
+            for number, value, offset, length in records:
+                try:
+                    # Numbers that are equal to an id without being integers are refused when the record itself is checked.
+                    video = video_of[value["image_id"]]
+                except (KeyError, TypeError):
+                    image, problem = image_of(value)
+                    raise RecordError(records.unit, number, problem or unknown_image(image)) from None
                 found.key.append(video)
-                found.place.extend((record.number, record.offset, record.length))
+                found.place.extend((number, offset, length))
                 if len(present) < len(KINDS):
-                    present.update(kind for kind in KINDS if record.value.get(kind) is not None)
+                    present.update(kind for kind in KINDS if value.get(kind) is not None)
         except RecordError as error:
             wrong = error
     return FoundRecords(np.array(found.key, np.int64), found.rows(3), _ordered(present), records.unit, wrong)
