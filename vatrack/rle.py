@@ -106,3 +106,8 @@ def iou(detections: Sequence[bytes], truths: Sequence[bytes], size: tuple[int, i
         [{"size": shape, "counts": text} for text in truths],
         [0] * len(truths),
     )
+
+
+def box_of(counts: bytes, size: Sequence[int]) -> list[float]:
+    """The smallest box (x, y, width, height in pixels) around a sound mask of a size (height, width)."""
+    return coco_mask.toBbox({"size": list(size), "counts": counts}).tolist()

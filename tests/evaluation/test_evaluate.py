@@ -1,6 +1,7 @@
 import copy
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from tests.golden import SHARED_DATA
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.errors import InputError
-from vatrack.evaluation.evaluate import AP_COLUMNS, TRACK_COLUMNS, evaluate, evaluate_files, evaluate_in_detail
+from vatrack.evaluation.evaluate import (
+    AP_COLUMNS,
+    TRACK_COLUMNS,
+    TRACK_KINDS,
+    evaluate,
+    evaluate_files,
+    evaluate_in_detail,
+    format_metrics,
+)
 from vatrack.files import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
@@ -66,7 +75,8 @@ def test_perfect_predictions_are_perfect_by_default(sample: dict[str, Any]) -> N
     metrics = evaluate(sample, perfect(sample))
     for kind in ("amodal", "visible"):
         assert rounded(metrics, f"image/{kind}") == [1, 1, 1, -1, 1, 1, 1, 1, 1]
-        assert [metrics[f"track/{kind}/{name}"] for name in TRACK_COLUMNS] == [100, 100, 100, 0, 4, 0, 0, 0]
+        figures = [metrics[f"track/{kind}/{name}"] for name in TRACK_COLUMNS]
+        assert figures == [pytest.approx(100)] * 7 + [0, 4, 0, 0, 0]
 
 
 def test_video_ground_truth_numbered_from_0_with_legacy_ids(sample: dict[str, Any]) -> None:
@@ -146,8 +156,9 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
 
 
 def keys(*kinds: str) -> list[str]:
-    levels = [(level, AP_COLUMNS) for level in ("image", "video")] + [("track", TRACK_COLUMNS)]
-    return [f"{level}/{kind}/{column}" for level, columns in levels for kind in kinds for column in columns]
+    figures = [f"{level}/{kind}/{column}" for level in ("image", "video") for kind in kinds for column in AP_COLUMNS]
+    rows = [f"track/{kind}" for kind in TRACK_KINDS if kind.removesuffix("_box") in kinds]
+    return figures + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
 
 
 def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> None:
@@ -168,6 +179,24 @@ def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> N
     assert f"{metrics['video/visible/AP50']:.1f}" in text
 
 
+def test_the_page_defines_every_tracking_figure() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == TRACK_COLUMNS
+    assert all(f"`track/{kind}/…`" in page for kind in TRACK_KINDS)
+
+
+def test_the_table_for_a_terminal_has_every_row() -> None:
+    joint, predictions = random_scene(1)
+    metrics = evaluate(joint, predictions)
+    rows = {line.split()[0]: line.split()[1:] for line in format_metrics(metrics).splitlines() if "/" in line}
+    assert [row for row in rows if row.startswith("track/")] == [f"track/{kind}" for kind in TRACK_KINDS]
+    shown = [f"{metrics[f'track/amodal_box/{column}']:.1f}" for column in TRACK_COLUMNS[:7]]
+    assert rows["track/amodal_box"] == shown + [str(metrics[f"track/amodal_box/{column}"]) for column in TRACK_COLUMNS[7:]]
+    without = {key: value for key, value in metrics.items() if "box" not in key} | {"track/visible/LocA": None}
+    assert "track/visible_box" not in format_metrics(without)
+    assert format_metrics(without).splitlines()[-1].split()[4] == "-"
+
+
 def test_given_video_ground_truth_is_what_counts() -> None:
     joint, predictions = random_scene(0)
     tracks = {"amodal": video_ground_truth(joint, "amodal", 0.75) | {"annotations": []}}
@@ -182,7 +211,7 @@ def test_a_missing_kind_of_mask_is_absent() -> None:
     metrics = evaluate(joint, only)
     both = evaluate(joint, predictions)
     assert list(metrics) == keys("visible")
-    assert metrics == {key: value for key, value in both.items() if "/visible/" in key}
+    assert metrics == {key: value for key, value in both.items() if "/visible" in key}
 
 
 def test_no_prediction_is_zero() -> None:

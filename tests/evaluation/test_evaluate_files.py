@@ -118,7 +118,8 @@ def test_details(command, tmp_path: Path) -> None:
     assert command(*arguments(truth, found, out), "--details", details)[0] == 0
     document = read_json(details)
     assert list(document) == ["per_class", "per_video"]
-    levels = [f"{level}/{kind}" for level in ("image", "video", "track") for kind in ("amodal", "visible")]
+    kinds = ("amodal", "visible", "amodal_box", "visible_box")
+    levels = [f"{level}/{kind}" for level in ("image", "video", "track") for kind in kinds[: 4 if level == "track" else 2]]
     assert set(document["per_class"]) == set(levels)
     names = {entry["id"]: entry["name"] for entry in joint["categories"]}
     whole = evaluate_in_detail(joint, predictions)

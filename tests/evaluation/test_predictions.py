@@ -50,7 +50,7 @@ def test_all_forms_are_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert found.counts == direct.counts
     for kind in ("amodal", "visible"):
         np.testing.assert_array_equal(found.area[kind], direct.area[kind])
-        np.testing.assert_array_equal(found.box_area[kind], direct.box_area[kind])
+        np.testing.assert_array_equal(found.box[kind], direct.box[kind])
 
 
 @pytest.mark.parametrize("text", ["", "\n", "\n \n", "[]", " [ ]\n"])
@@ -74,8 +74,9 @@ def test_kinds_are_those_that_occur() -> None:
 def test_the_visible_box_is_the_second_one_where_there_is_one() -> None:
     records = [good(bbox=[0, 0, 10, 10]), good(track_id=1, bbox=[0, 0, 10, 10], bbox_visible=[0.0, 0, 4, 5])]
     found = parse_predictions(enumerate(records, 1), IMAGES)
-    assert found.box_area["amodal"].tolist() == [100, 100]
-    assert found.box_area["visible"].tolist() == [100, 20]
+    assert found.box["amodal"].tolist() == [[0, 0, 10, 10], [0, 0, 10, 10]]
+    assert found.box["visible"].tolist() == [[0, 0, 10, 10], [0, 0, 4, 5]]
+    assert found.box_area("visible").tolist() == [100, 20]
 
 
 def test_a_track_may_change_its_class() -> None:

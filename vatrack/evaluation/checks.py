@@ -69,6 +69,11 @@ def all_known(known: NDArray[np.bool_], annotations: list[Any], key: str, source
         raise InputError(f"{source}: annotation {annotation['id']} has {key} {annotation[key]}, which is not listed; {MEND}")
 
 
+def is_box(value: Any) -> bool:
+    """Whether a parsed value is a box: x, y, width and height as four finite numbers."""
+    return isinstance(value, list | tuple) and len(value) == 4 and all(map(is_number, value))
+
+
 def mask_problem(mask: Any) -> str | None:
     """What is wrong with the form of a mask; None if nothing is."""
     size = mask.get("size") if isinstance(mask, Mapping) else None

@@ -2,6 +2,7 @@
 
 Every video is evaluated by itself (`vatrack.evaluation.part`), in any number of processes; what comes out is joined in the
 order of the videos and ranked over all of them, so that the numbers do not depend on how the work was divided.
+docs/evaluation.md defines the tracking figures and says what evaluation costs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from vatrack.files import scratch_directory, write_json
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
 AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
-TRACK_COLUMNS = ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
+TRACK_COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
+TRACK_KINDS = (*KINDS, *(f"{kind}_box" for kind in KINDS))  # overlaps are those of masks or of boxes
 
 Metrics = Figures
 Item = TypeVar("Item")
@@ -41,7 +43,7 @@ class Evaluation:
 
     `metrics`: the flat figures of contract 4, in percent, None where undefined; `per_class`: the nine AP figures (with up to
     1000 detections per image and class) of every class with true objects that count, by "image/amodal" and so on, then
-    category id; `tracking`: counts by class and video, by kind.
+    category id; `tracking`: counts by class and video, by one of `TRACK_KINDS`.
     """
 
     metrics: Metrics
@@ -213,6 +215,7 @@ def _join(results: Sequence[PartResult], kinds: Sequence[str], switches: Evaluat
             metrics |= {f"{level}/{column}": value for column, value in summarise(list(by_class.values())).items()}
             figures = {category: class_figures(values) for category, values in by_class.items()}
             per_class[level] = {category: value for category, value in figures.items() if value["AP"] is not None}
+    for kind in (name for name in TRACK_KINDS if name.removesuffix("_box") in kinds):
         counts = [row for result in results for row in result.tracking[kind]]
         tracking[kind] = sorted(counts, key=lambda row: (row.category, row.video))
         metrics |= {f"track/{kind}/{column}": value for column, value in track_figures(tracking[kind]).items()}
@@ -231,18 +234,16 @@ def _counted(results: Sequence[PartResult]) -> str:
 def _place(key: str) -> tuple[int, ...]:
     level, kind, column = key.split("/")
     columns = AP_COLUMNS + TRACK_COLUMNS
-    return ("image", "video", "track").index(level), ("amodal", "visible").index(kind), columns.index(column)
+    return ("image", "video", "track").index(level), TRACK_KINDS.index(kind), columns.index(column)
 
 
 def format_metrics(metrics: Metrics) -> str:
     """A plain table of the flat metrics for a terminal; a dash where a figure is undefined."""
     lines = []
     for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):
-        rows = [
-            f"{level}/{kind}" for level in levels for kind in ("amodal", "visible") if f"{level}/{kind}/{columns[0]}" in metrics
-        ]
-        lines.append(f"{'':14}" + "".join(f"{column:>9}" for column in columns))
-        lines += [f"{row:14}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns) for row in rows]
+        rows = [f"{level}/{kind}" for level in levels for kind in TRACK_KINDS if f"{level}/{kind}/{columns[0]}" in metrics]
+        lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in columns))
+        lines += [f"{row:17}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns) for row in rows]
     return "\n".join(lines)
 
 

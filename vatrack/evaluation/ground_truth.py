@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vatrack.errors import InputError
-from vatrack.evaluation.checks import MEND, all_known, field_of, integers, is_number, list_of, numbers, sound_masks
+from vatrack.evaluation.checks import MEND, all_known, field_of, integers, is_box, is_number, list_of, numbers, sound_masks
 from vatrack.evaluation.overlaps import MaskRows
-from vatrack.rle import Floats, Ints
+from vatrack.rle import Floats, Ints, box_of
 
 KINDS = ("amodal", "visible")
 
@@ -45,7 +45,7 @@ class TrueObjects:
     """G true objects with one kind of mask, in file order.
 
     `masks`: image index, category, mask; `id` [G] annotation id; `instance` [G] identity within the video; `area` [G] in
-    pixels, as given; `rate` [G] occlusion; `crowd` [G].
+    pixels, as given; `rate` [G] occlusion; `crowd` [G]; `box` [G, 4] (x, y, width, height in pixels).
     """
 
     masks: MaskRows
@@ -54,6 +54,7 @@ class TrueObjects:
     area: Floats
     rate: Floats
     crowd: NDArray[np.bool_]
+    box: Floats
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,12 @@ def read_images(document: Any, source: str) -> Images:
 def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueObjects:
     """The true objects of a joint JSON with their `kind` of mask.
 
+    The amodal box is `bbox_amodal` where there is one (the forms in which `bbox` is another box), else `bbox`; the visible
+    one is `bbox_visible`. Where an object has no such box, that of its mask takes its place.
+
     Raises:
         InputError: a field is missing, an image or category is unknown, image and video disagree, a mask is unsound or of
-            another size, or one instance has two masks in an image.
+            another size, a box is not four numbers, or one instance has two masks in an image.
     """
     annotations = list_of(document, "annotations", source)
     columns = {
@@ -149,7 +153,22 @@ def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueO
         area=numbers(annotations, f"area_{kind}", source, "annotations"),
         rate=numbers(annotations, "occlude_rate", source, "annotations"),
         crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool),
+        box=_boxes(annotations, kind, counts, images.size[image].tolist(), source),
     )
+
+
+def _boxes(annotations: list[Any], kind: str, counts: list[bytes], sizes: list[list[int]], source: str) -> Floats:
+    """The boxes [G, 4] of one kind."""
+    keys = ("bbox_visible",) if kind == "visible" else ("bbox_amodal", "bbox")
+    boxes = np.empty((len(annotations), 4))
+    for row, annotation in enumerate(annotations):
+        key, box = next(((key, annotation[key]) for key in keys if annotation.get(key) is not None), (None, None))
+        if key is None:
+            box = box_of(counts[row], sizes[row])
+        elif not is_box(box):
+            raise InputError(f"{source}: '{key}' of annotation {annotation['id']} must be [x, y, width, height]; {MEND}")
+        boxes[row] = box
+    return boxes
 
 
 def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:

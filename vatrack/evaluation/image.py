@@ -10,7 +10,7 @@ import numpy as np
 
 from vatrack.evaluation.ground_truth import Images, TrueObjects
 from vatrack.evaluation.matching import LOWEST_IOU, Detections, Matches, Truths, match
-from vatrack.evaluation.overlaps import MaskRows, Overlaps, intersections, mask_overlaps
+from vatrack.evaluation.overlaps import BoxRows, MaskRows, Overlaps, box_overlaps, intersections, mask_overlaps
 from vatrack.evaluation.predictions import Predictions
 from vatrack.rle import Ints, measure
 
@@ -28,9 +28,19 @@ def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
 
 
 def frame_overlaps(predictions: Predictions, objects: TrueObjects, images: Images, kind: str) -> Overlaps:
-    """Pairs of a detection (row of `predictions`) and a true object of its class with mask IoU of at least 0.5."""
+    """Pairs of a detection (row of `predictions`) and a true object of its class whose masks overlap."""
     rows, masks = with_mask(predictions, kind)
-    found = mask_overlaps(masks, objects.masks, images.size, LOWEST_IOU)
+    found = mask_overlaps(masks, objects.masks, images.size)
+    return Overlaps(rows[found.detection], found.truth, found.iou)
+
+
+def frame_box_overlaps(predictions: Predictions, objects: TrueObjects, kind: str) -> Overlaps:
+    """Like `frame_overlaps`, measured on the boxes of the detections that have a `kind` of mask."""
+    rows, masks = with_mask(predictions, kind)
+    found = box_overlaps(
+        BoxRows(masks.image, masks.category, predictions.box[kind][rows]),
+        BoxRows(objects.masks.image, objects.masks.category, objects.box),
+    )
     return Overlaps(rows[found.detection], found.truth, found.iou)
 
 
@@ -53,29 +63,19 @@ def image_matches(
     rows, masks = with_mask(predictions, kind)
     pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
     if objects.crowd.any():
-        pairs = _with_crowds(pairs, masks, predictions.area[kind][rows], objects, images)
+        pairs = _with_crowds(pairs, predictions.area[kind][rows], objects)
     return match(
-        Detections(images.id[masks.image], masks.category, predictions.score[rows], predictions.box_area[kind][rows]),
+        Detections(images.id[masks.image], masks.category, predictions.score[rows], predictions.box_area(kind)[rows]),
         Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, (objects.id != 0) | (not legacy_gt_id0)),
-        pairs,
+        pairs.at_least(LOWEST_IOU),
         max(LIMITS),
     )
 
 
-def _with_crowds(pairs: Overlaps, masks: MaskRows, mask_area: Ints, objects: TrueObjects, images: Images) -> Overlaps:
+def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Overlaps:
     """The pairs with COCO's overlap for crowds: the share of the detection's pixels (`mask_area`) that lie in the crowd."""
-    single = ~objects.crowd[pairs.truth]
-    crowds = np.flatnonzero(objects.crowd)
-    counts = [objects.masks.counts[row] for row in crowds.tolist()]
-    area = measure(counts)[0]
-    found = mask_overlaps(
-        masks, MaskRows(objects.masks.image[crowds], objects.masks.category[crowds], counts), images.size, 0.0
-    )
-    detection_area = mask_area[found.detection]
-    share = intersections(found.iou, detection_area, area[found.truth]) / detection_area
-    kept = share >= LOWEST_IOU
-    return Overlaps(
-        np.concatenate((pairs.detection[single], found.detection[kept])),
-        np.concatenate((pairs.truth[single], crowds[found.truth[kept]])),
-        np.concatenate((pairs.iou[single], share[kept])),
-    )
+    crowd = objects.crowd[pairs.truth]
+    area = measure(objects.masks.counts)[0][pairs.truth]
+    detection_area = mask_area[pairs.detection]
+    share = intersections(pairs.iou, detection_area, area) / detection_area
+    return Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))

@@ -180,6 +180,14 @@ def rank_in_group(*keys: Ints) -> Ints:
     return np.arange(len(new)) - np.repeat(starts, np.diff(np.append(starts, len(new))))
 
 
+def rank_in_unit(units: Ints) -> Ints:
+    """For units in ranking order: how many earlier entries have the same unit."""
+    grouped = np.argsort(units, kind="stable")
+    rank = np.empty(len(units), np.int64)
+    rank[grouped] = rank_in_group(units[grouped])
+    return rank
+
+
 def _ignored_truths(truths: Truths) -> Bools:
     """[G, S]: objects that do not count in a setting."""
     outside = _outside(truths.area, [setting.area for setting in SETTINGS])

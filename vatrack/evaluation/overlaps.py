@@ -1,13 +1,16 @@
-"""Which masks of the same image and class overlap, and by how much."""
+"""Which masks, or boxes, of the same image and class overlap, and by how much."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from vatrack.rle import Floats, Ints, iou
+
+BLOCK = 1 << 18  # pairs of boxes compared at once, so that the intermediate arrays stay small
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,15 @@ class MaskRows:
 
 
 @dataclass(frozen=True)
+class BoxRows:
+    """N boxes: `image` [N] (index), `category` [N] (positive), `box` [N, 4] (x, y, width, height in pixels)."""
+
+    image: Ints
+    category: Ints
+    box: Floats
+
+
+@dataclass(frozen=True)
 class Overlaps:
     """P pairs of a detection and a true object: row numbers `detection` [P] and `truth` [P], `iou` [P]."""
 
@@ -27,15 +39,19 @@ class Overlaps:
     truth: Ints
     iou: Floats
 
+    def at_least(self, minimum: float) -> Overlaps:
+        """The pairs whose IoU is at least `minimum`."""
+        kept = self.iou >= minimum
+        return Overlaps(self.detection[kept], self.truth[kept], self.iou[kept])
 
-def mask_overlaps(detections: MaskRows, truths: MaskRows, sizes: Ints, minimum: float) -> Overlaps:
-    """Pairs of the same image and category whose IoU is at least `minimum` and above 0.
+
+def mask_overlaps(detections: MaskRows, truths: MaskRows, sizes: Ints) -> Overlaps:
+    """Pairs of the same image and category whose mask IoU is above 0.
 
     Args:
         detections: predicted masks.
         truths: true masks.
         sizes: height and width of every image [I, 2], pixels.
-        minimum: lowest IoU that is kept.
     """
     width = int(max(detections.category.max(initial=0), truths.category.max(initial=0))) + 1
     detection_groups = group_rows(detections.image * width + detections.category)
@@ -49,7 +65,7 @@ def mask_overlaps(detections: MaskRows, truths: MaskRows, sizes: Ints, minimum: 
             [truths.counts[i] for i in columns],
             (int(height_width[0]), int(height_width[1])),
         )
-        i, j = np.nonzero((values >= minimum) & (values > 0))
+        i, j = np.nonzero(values)
         found_detections.append(rows[i])
         found_truths.append(columns[j])
         found_iou.append(values[i, j])
@@ -61,6 +77,38 @@ def mask_overlaps(detections: MaskRows, truths: MaskRows, sizes: Ints, minimum: 
 def intersections(iou: Floats, first_area: Ints, second_area: Ints) -> Floats:
     """Common pixels [P] of pairs of masks: r (a + b) / (1 + r) with IoU r and areas a, b, rounded to the whole number it is."""
     return np.rint(iou * (first_area + second_area) / (1 + iou))
+
+
+def box_overlaps(detections: BoxRows, truths: BoxRows) -> Overlaps:
+    """Pairs of the same image and category whose box IoU is above 0. A box without width or height overlaps nothing."""
+    width = int(max(detections.category.max(initial=0), truths.category.max(initial=0))) + 1
+    truth_keys = truths.image * width + truths.category
+    order = np.argsort(truth_keys, kind="stable")
+    keys = detections.image * width + detections.category
+    starts, stops = (np.searchsorted(truth_keys[order], keys, side=side) for side in ("left", "right"))
+    candidates = stops - starts
+    block = np.cumsum(candidates) // BLOCK
+    bounds = np.flatnonzero(np.diff(block, prepend=-1, append=-1)).tolist() if len(keys) else [0]
+    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    for first, last in pairwise(bounds):
+        number = candidates[first:last]
+        detection = np.repeat(np.arange(first, last), number)
+        place = np.arange(len(detection)) - np.repeat(np.cumsum(number) - number, number)
+        truth = order[starts[detection] + place]
+        iou = _box_iou(detections.box[detection], truths.box[truth])
+        kept = iou > 0
+        parts.append((detection[kept], truth[kept], iou[kept]))
+    detection, truth, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Overlaps(detection, truth, iou)
+
+
+def _box_iou(first: Floats, second: Floats) -> Floats:
+    """IoU [P] of P pairs of boxes [P, 4]; 0 or NaN where they do not overlap."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        low = np.maximum(first[:, :2], second[:, :2])
+        high = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
+        common = (high - low).clip(0).prod(1)
+        return common / (first[:, 2:].prod(1) + second[:, 2:].prod(1) - common)
 
 
 def group_rows(keys: Ints, rows: Ints | None = None) -> dict[int, Ints]:

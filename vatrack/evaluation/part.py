@@ -12,7 +12,7 @@ from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.errors import InputError
 from vatrack.evaluation.ground_truth import Images, read_images, read_objects, read_tracks
-from vatrack.evaluation.image import LIMITS, frame_overlaps, image_matches
+from vatrack.evaluation.image import LIMITS, frame_box_overlaps, frame_overlaps, image_matches
 from vatrack.evaluation.matching import Matches
 from vatrack.evaluation.mot import TrackCounts, track_counts, track_figures
 from vatrack.evaluation.precision import Figures, precision_by_class, summarise
@@ -55,9 +55,9 @@ class Protocol:
 class PartResult:
     """What one video contributes.
 
-    `matches`: by "image/amodal", "video/amodal" and so on; `tracking`: counts by kind; `detections`: their number; `tracks`:
-    number of predicted tracks, `mixed`: of those with detections of more than one class; `figures`: by "image/amodal",
-    "video/amodal", "track/amodal" and so on, where details are wanted.
+    `matches`: by "image/amodal", "video/amodal" and so on; `tracking`: counts by "amodal", "amodal_box" and so on;
+    `detections`: their number; `tracks`: number of predicted tracks, `mixed`: of those with detections of more than one class;
+    `figures`: by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted.
     """
 
     matches: Mapping[str, Matches]
@@ -118,6 +118,8 @@ def _measure_kind(
     overlaps = frame_overlaps(predictions, objects, images, kind)
     matches[f"image/{kind}"] = image_matches(predictions, objects, overlaps, images, kind, legacy_gt_id0=legacy)
     tracking[kind] = track_counts(predictions, objects, overlaps, images, kind)
+    boxes = frame_box_overlaps(predictions, objects, kind)
+    tracking[f"{kind}_box"] = track_counts(predictions, objects, boxes, images, kind)
     tracks = part.tracks.get(kind)
     if tracks is None:
         tracks = video_ground_truth(dict(part.document), kind, protocol.video_max_occlusion)

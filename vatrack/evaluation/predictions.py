@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from vatrack.evaluation.checks import is_integer, is_number, mask_counts, mask_problem
+from vatrack.evaluation.checks import is_box, is_integer, is_number, mask_counts, mask_problem
 from vatrack.evaluation.ground_truth import KINDS, Images
 from vatrack.evaluation.records import RecordError, open_records
 from vatrack.rle import Floats, Ints, measure
@@ -30,17 +30,23 @@ LARGEST = 1e300  # as `is_number`
 class Predictions:
     """N detections in file order.
 
-    `image` [N]: index into `Images`; `category`, `score`, `track` [N]; for each kind of mask: `box_area` [N] in square
-    pixels, `counts` (N compressed strings, None where the detection has no such mask) and `area` [N], the mask's pixels.
+    `image` [N]: index into `Images`; `category`, `score`, `track` [N]; for each kind of mask: `box` [N, 4] (x, y, width,
+    height in pixels, as given), `counts` (N compressed strings, None where the detection has no such mask) and `area` [N],
+    the mask's pixels.
     """
 
     image: Ints
     category: Ints
     score: Floats
     track: Ints
-    box_area: Mapping[str, Floats]
+    box: Mapping[str, Floats]
     counts: Mapping[str, Sequence[bytes | None]]
     area: Mapping[str, Ints]
+
+    def box_area(self, kind: str) -> Floats:
+        """Areas [N] of the boxes: plain products, as in the original, also of negative widths (a box turned inside out)."""
+        with np.errstate(over="ignore"):
+            return self.box[kind][:, 2] * self.box[kind][:, 3]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -58,7 +64,7 @@ class _Columns:
     category: array[int] = field(default_factory=lambda: array("q"))
     track: array[int] = field(default_factory=lambda: array("q"))
     score: array[float] = field(default_factory=lambda: array("d"))
-    box_area: dict[str, array[float]] = field(default_factory=lambda: {kind: array("d") for kind in KINDS})
+    box: dict[str, array[float]] = field(default_factory=lambda: {kind: array("d") for kind in KINDS})
     counts: dict[str, list[bytes | None]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     size: dict[str, array[int]] = field(default_factory=lambda: {kind: array("q") for kind in KINDS})
 
@@ -138,8 +144,8 @@ def parse_predictions(records: Iterable[tuple[int, Any]], images: Images, unit: 
         raise RecordError(unit, columns.place[row], problem)
     if wrong_form:
         raise wrong_form
-    box_area = {kind: np.array(values, np.float64) for kind, values in columns.box_area.items()}
-    return Predictions(image, category, np.array(columns.score, np.float64), track, box_area, columns.counts, area)
+    box = {kind: np.array(values, np.float64).reshape(-1, 4) for kind, values in columns.box.items()}
+    return Predictions(image, category, np.array(columns.score, np.float64), track, box, columns.counts, area)
 
 
 def image_of(record: Any) -> tuple[int, None] | tuple[None, str]:
@@ -189,8 +195,7 @@ def _append_all(columns: _Columns, batch: Sequence[tuple[int, Any]]) -> bool:
     columns.track.extend(whole["track_id"])
     columns.score.extend(score)
     for kind in KINDS:
-        # A box turned inside out has a negative width; its product is used as it is, like in the original.
-        columns.box_area[kind].extend(box[2] * box[3] for box in boxes[kind])
+        columns.box[kind].extend(corners[kind] or ())
         columns.counts[kind].extend(counts[kind])
         columns.size[kind].extend(edges[kind] or ())
     return True
@@ -225,7 +230,7 @@ def _append(columns: _Columns, place: int, record: Any) -> str | None:
     boxes = {"amodal": record["bbox"], "visible": record.get("bbox_visible")}
     if boxes["visible"] is None:
         boxes["visible"] = boxes["amodal"]
-    if not all(map(_is_box, boxes.values())):
+    if not all(map(is_box, boxes.values())):
         return "a box must be [x, y, width, height], four finite numbers"
     masks = {kind: record.get(kind) for kind in KINDS}
     if all(mask is None for mask in masks.values()):
@@ -239,16 +244,11 @@ def _append(columns: _Columns, place: int, record: Any) -> str | None:
     columns.track.append(record["track_id"])
     columns.score.append(record["score"])
     for kind, mask in masks.items():
-        # A box turned inside out has a negative width; its product is used as it is, like in the original.
-        columns.box_area[kind].append(boxes[kind][2] * boxes[kind][3])
+        columns.box[kind].extend(boxes[kind])
         columns.counts[kind].append(None if mask is None else mask_counts(mask))
         if mask is not None:
             columns.size[kind].extend(mask["size"])
     return None
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 4 and all(map(is_number, value))
 
 
 def _first(values: Ints, wrong: np.ndarray) -> int | None:

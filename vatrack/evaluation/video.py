@@ -72,7 +72,7 @@ def track_overlaps(predicted: PredictedTracks, true: TrueTracks, images: Images)
 
     IoU = sum of the intersections / sum of the unions over all frames; the unions follow from the tracks' totals.
     """
-    pairs = mask_overlaps(predicted.masks, true.masks, images.size, 0.0)
+    pairs = mask_overlaps(predicted.masks, true.masks, images.size)
     intersection = intersections(pairs.iou, predicted.mask_area[pairs.detection], true.mask_area[pairs.truth])
     width = max(len(true.id), 1)
     keys, group = np.unique(predicted.track[pairs.detection] * width + true.track[pairs.truth], return_inverse=True)
