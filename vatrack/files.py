@@ -103,6 +103,33 @@ def open_text(path: Path | str) -> IO[str]:
     return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
 
 
+def unpacked(path: Path, folder: Path, mend: str = "fetch or make it again") -> Path:
+    """The file itself, or, where its name ends in .gz, what is in it as a new file in `folder`.
+
+    Raises:
+        InputError: a packed file is missing or damaged; `mend` ends the message.
+    """
+    if path.suffix != ".gz":
+        return path
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=f"_{path.stem}", delete=False) as plain:
+        for block in _blocks(path, mend):
+            plain.write(block)
+    return Path(plain.name)
+
+
+def _blocks(path: Path, mend: str) -> Iterator[bytes]:
+    try:
+        if not path.stat().st_size:
+            raise InputError(f"{path}: is empty, not even packed; {mend}")
+        with gzip.open(path) as packed:
+            while block := packed.read(1 << 20):
+                yield block
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {mend}") from None
+
+
 @contextmanager
 def create_text(path: Path) -> Iterator[IO[str]]:
     """Opens a UTF-8 text file for writing, through gzip (without a time stamp) where the name ends in .gz."""

@@ -467,7 +467,7 @@ def killed_at(owner: Any, name: str, count: int, *arguments: Any) -> bool:
 # Each with the number of calls in one run.
 CALLS = [
     (convert, "read_structure", 1),
-    (convert, "_unpacked", 1),
+    (convert, "unpacked", 1),
     (convert, "_rewrite", 1),
     (convert._FormFile, "add", 4),
     (store.StoreWriter, "write", 4),

@@ -1,113 +1,27 @@
-"""The AP engine against pycocotools (no occlusion axis) and against a literal loop over spec 6.2 (all settings)."""
+"""The AP engine against a literal loop over spec 6.2 (all settings), and parts of a data set against the whole."""
 
-import contextlib
-import io
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from tests.evaluation.scenes import add_object, detection, random_scene, rectangle
-from vatrack.evaluation.ground_truth import read_images, read_objects
-from vatrack.evaluation.image import LIMITS, frame_overlaps, image_precision
-from vatrack.evaluation.matching import (
-    RECALLS,
-    SETTINGS,
-    THRESHOLDS,
-    Detections,
-    Truths,
-    class_figures,
-    precision,
-    summarise,
-)
+from vatrack.evaluation.matching import SETTINGS, THRESHOLDS, Detections, Matches, Truths, join, match
 from vatrack.evaluation.overlaps import Overlaps
-from vatrack.evaluation.predictions import parse_predictions
-
-AREA_SETTINGS = ["all", "S", "M", "L"]
+from vatrack.evaluation.precision import RECALLS, class_figures, precision_by_class, summarise
 
 
-def crowded(seed: int) -> tuple:
-    """More than 100 detections of a class in one image, and true objects that only the last ones find."""
-    joint, predictions = random_scene(seed, tied=True)
-    image = joint["images"][0]["id"]
-    for number in range(5):
-        add_object(joint, image, 2, 500 + number, rectangle(20 * number, 90, 12, 14))
-        predictions.append(detection(image, 2, 0.05, 900 + number, rectangle(20 * number, 90, 12, 13), rectangle(0, 0, 1, 1)))
-    random = np.random.default_rng(seed)
-    for number in range(130):
-        box = rectangle(*random.uniform(0, 80, 2), *random.uniform(4, 30, 2))
-        predictions.append(detection(image, 2, round(float(random.uniform(0.1, 0.9)), 1), 1000 + number, box, box))
-    return joint, predictions
+def precision(detections: Detections, truths: Truths, overlaps: Overlaps, limits: tuple[int, ...]) -> np.ndarray:
+    """Of class 1: [len(limits), T, S, R]."""
+    return precision_by_class(match(detections, truths, overlaps, max(limits)), limits)[1]
 
 
-def coco_precision(joint: dict, predictions: list[dict]) -> tuple[np.ndarray, list[int]]:
-    """pycocotools' precision [T, R, classes, areas, limits] of the amodal masks, and its classes."""
-    truth, found = COCO(), COCO()
-    truth.dataset = {
-        "images": joint["images"],
-        "categories": joint["categories"],
-        "annotations": [a | {"segmentation": a["amodal_mask"], "area": a["area_amodal"]} for a in joint["annotations"]],
-    }
-    found.dataset = truth.dataset | {
-        "annotations": [
-            {
-                "id": number,
-                "image_id": p["image_id"],
-                "category_id": p["category_id"],
-                "score": p["score"],
-                "segmentation": p["amodal"],
-                "area": p["bbox"][2] * p["bbox"][3],
-                "iscrowd": 0,
-            }
-            for number, p in enumerate(predictions, 1)
-        ]
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        found.createIndex()
-        judge = COCOeval(truth, found, "segm")
-        judge.params.maxDets = list(LIMITS)
-        judge.evaluate()
-        judge.accumulate()
-    return judge.eval["precision"], judge.params.catIds
-
-
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("seed", range(6))
-def test_equal_to_pycocotools(seed: int, tied: bool) -> None:
-    check_against_pycocotools(*random_scene(seed, tied=tied))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_equal_to_pycocotools_with_more_than_100_detections(seed: int) -> None:
-    values = check_against_pycocotools(*crowded(seed))
-    assert not np.array_equal(values[2][0], values[2][1])  # the two limits do differ here
-
-
-def test_equal_to_pycocotools_without_detections() -> None:
-    joint, _ = random_scene(1)
-    check_against_pycocotools(joint, [])
-
-
-def check_against_pycocotools(joint: dict, predictions: list[dict]) -> dict[int, np.ndarray]:
-    for annotation in joint["annotations"]:
-        annotation["occlude_rate"] = 0.0  # pycocotools knows no occlusion axis
-    expected, classes = coco_precision(joint, predictions)
-    images = read_images(joint, "test")
-    objects = read_objects(joint, images, "amodal", "test")
-    found = parse_predictions(enumerate(predictions, 1), images)
-    overlaps = frame_overlaps(found, objects, images, "amodal")
-    values = image_precision(found, objects, overlaps, "amodal", legacy_gt_id0=False)
-    columns = [[setting.name for setting in SETTINGS].index(name) for name in AREA_SETTINGS]
-    for number, category in enumerate(classes):
-        theirs = expected[:, :, number].transpose(3, 0, 2, 1)  # limits, T, areas, R
-        ours = values[category][:, :, columns] if category in values else np.full(theirs.shape, -1.0)
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
-    return values
+def one_class(columns: type, *values: np.ndarray):
+    """Detections or truths of class 1."""
+    names = [field.name for field in fields(columns) if field.name != "category"]
+    return columns(category=np.ones(len(values[0]), np.int64), **dict(zip(names, values, strict=True)))
 
 
 def literal_precision(units: np.ndarray, detections: Detections, truths: Truths, iou: np.ndarray, limit: int) -> np.ndarray:
@@ -132,7 +46,7 @@ def literal_precision(units: np.ndarray, detections: Detections, truths: Truths,
                 for d in mine:
                     best, match = min(threshold, 1 - 1e-10), None
                     for g in theirs:
-                        if g in taken:
+                        if g in taken and not truths.crowd[g]:
                             continue
                         if match is not None and not ignored[match] and ignored[g]:
                             break
@@ -167,12 +81,14 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, Detections, Truths, np.ndarra
         return np.array(draw(st.lists(st.sampled_from(values), min_size=size, max_size=size)))
 
     units = column([0, 1, 4], g)
-    detections = Detections(
+    detections = one_class(
+        Detections,
         column([0, 1, 4], d).astype(np.int64),
         column([0.1, 0.5, 0.9], d).astype(float),
         column([9, 1024, 9216, 2e4], d).astype(float),
     )
-    truths = Truths(
+    truths = one_class(
+        Truths,
         column([5, 1024, 5000, 9216, 3e4], g).astype(float),
         column([0, 0.25, 0.4, 0.5, 0.75, 0.8], g).astype(float),
         column([False, False, False, True], g),
@@ -195,17 +111,51 @@ def test_equal_to_the_specification_word_by_word(
         np.testing.assert_allclose(values[number], literal_precision(units, detections, truths, iou, most), atol=1e-12)
 
 
+def part(detections: Detections, truths: Truths, units: np.ndarray, iou: np.ndarray, chosen: list[int]) -> Matches:
+    """The matches of some units."""
+    d, g = np.isin(detections.unit, chosen), np.isin(units, chosen)
+    rows, columns = np.nonzero(iou[d][:, g] >= 0.5)
+    some, true = (
+        replace(table, **{field.name: getattr(table, field.name)[kept] for field in fields(table)})
+        for table, kept in ((detections, d), (truths, g))
+    )
+    return match(some, true, Overlaps(rows, columns, iou[d][:, g][rows, columns]), 100)
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(), st.permutations([[0], [1], [4]]), st.booleans())
+def test_parts_joined_in_any_order_equal_the_whole_to_the_last_bit(
+    problem: tuple[np.ndarray, Detections, Truths, np.ndarray], parts: list[list[int]], two: bool
+) -> None:
+    units, detections, truths, iou = problem
+    if two:
+        parts = [parts[0], parts[1] + parts[2]]
+    limits = (2, 100)
+    whole = precision_by_class(part(detections, truths, units, iou, [0, 1, 4]), limits)
+    joined = precision_by_class(join([part(detections, truths, units, iou, chosen) for chosen in parts]), limits)
+    assert whole.keys() == joined.keys()
+    for category, values in whole.items():
+        np.testing.assert_array_equal(joined[category], values)
+
+
+def test_a_crowd_takes_any_number_of_detections() -> None:
+    truths = one_class(Truths, np.full(2, 100.0), np.zeros(2), np.array([False, True]), np.ones(2, bool))
+    detections = one_class(Detections, np.zeros(4, np.int64), np.array([0.9, 0.8, 0.7, 0.6]), np.full(4, 100.0))
+    overlaps = Overlaps(np.array([0, 1, 2, 3]), np.array([1, 1, 1, 0]), np.full(4, 0.9))
+    assert precision(detections, truths, overlaps, (100,))[0, 0, 0].min() == pytest.approx(1.0)
+
+
 def test_equal_overlap_takes_the_later_object() -> None:
-    truths = Truths(np.full(2, 100.0), np.zeros(2), np.zeros(2, bool), np.ones(2, bool))
-    detections = Detections(np.zeros(2, np.int64), np.array([0.9, 0.8]), np.full(2, 100.0))
+    truths = one_class(Truths, np.full(2, 100.0), np.zeros(2), np.zeros(2, bool), np.ones(2, bool))
+    detections = one_class(Detections, np.zeros(2, np.int64), np.array([0.9, 0.8]), np.full(2, 100.0))
     # The best detection overlaps both objects alike; only when it takes the later one, the second finds the first.
     overlaps = Overlaps(np.array([0, 0, 1]), np.array([0, 1, 0]), np.full(3, 0.6))
     assert precision(detections, truths, overlaps, (100,))[0, 0, 0].mean() == pytest.approx(1.0)
 
 
 def test_an_unmatched_detection_is_wrong_in_every_occlusion_subset() -> None:
-    truths = Truths(np.full(2, 2000.0), np.array([0.1, 0.6]), np.zeros(2, bool), np.ones(2, bool))
-    detections = Detections(np.zeros(2, np.int64), np.array([0.9, 0.8]), np.full(2, 2000.0))
+    truths = one_class(Truths, np.full(2, 2000.0), np.array([0.1, 0.6]), np.zeros(2, bool), np.ones(2, bool))
+    detections = one_class(Detections, np.zeros(2, np.int64), np.array([0.9, 0.8]), np.full(2, 2000.0))
     values = precision(detections, truths, Overlaps(np.array([1]), np.array([0]), np.array([0.7])), (100,))[0, 0]
     names = [setting.name for setting in SETTINGS]
     assert values[names.index("P")].max() == pytest.approx(0.5)  # quirk E4
@@ -215,11 +165,11 @@ def test_an_unmatched_detection_is_wrong_in_every_occlusion_subset() -> None:
 
 def test_no_class_and_no_object_are_undefined() -> None:
     assert set(summarise([]).values()) == {None}
-    truths = Truths(np.array([2000.0]), np.array([0.9]), np.zeros(1, bool), np.ones(1, bool))
+    truths = one_class(Truths, np.array([2000.0]), np.array([0.9]), np.zeros(1, bool), np.ones(1, bool))
     nothing = np.empty(0)
     overlaps = Overlaps(nothing.astype(np.int64), nothing.astype(np.int64), nothing)
-    values = precision(Detections(nothing.astype(np.int64), nothing, nothing), truths, overlaps, (100, 1000))
-    assert class_figures(values) == {"AP": None, "AP50": None}
+    values = precision(one_class(Detections, nothing.astype(np.int64), nothing, nothing), truths, overlaps, (100, 1000))
+    assert class_figures(values) == dict.fromkeys(summarise([]))
 
 
 def test_summary_keys_are_the_nine_of_the_contract() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluation.scenes import detection, document, random_scene, rectangle
 from vatrack.errors import InputError
-from vatrack.evaluation import predictions as module
+from vatrack.evaluation import records as module
 from vatrack.evaluation.ground_truth import read_images
 from vatrack.evaluation.predictions import parse_predictions, read_predictions
 
@@ -167,5 +167,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_predictions(tmp_path, IMAGES)
     (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"line 1: not valid JSON \(it is not UTF-8 text\)"):
         read_predictions(tmp_path / "latin.jsonl", IMAGES)

@@ -6,8 +6,9 @@ from tests.evaluation.scenes import add_object, detection, document, random_scen
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ground_truth import Images, TrueTracks, read_images, read_tracks
 from vatrack.evaluation.matching import SETTINGS
+from vatrack.evaluation.precision import precision_by_class
 from vatrack.evaluation.predictions import Predictions, parse_predictions
-from vatrack.evaluation.video import predicted_tracks, track_overlaps, video_precision
+from vatrack.evaluation.video import PredictedTracks, predicted_tracks, track_overlaps, video_matches
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 KIND = "visible"
@@ -112,14 +113,19 @@ def test_true_tracks_have_the_mean_of_the_larger_half_of_the_rates() -> None:
     assert true.masks.image.tolist() == [0, 1, 2, 4]
 
 
+def precision_of(tracks: PredictedTracks, true: TrueTracks, images: Images) -> dict[int, np.ndarray]:
+    matches = video_matches(tracks, true, track_overlaps(tracks, true, images), 100, legacy_gt_id0=False)
+    return precision_by_class(matches, (100,))
+
+
 def test_nothing_predicted_is_zero_and_no_object_is_undefined() -> None:
     joint, _ = random_scene(0)
     images, found, true = prepare(joint, [])
     tracks = predicted_tracks(found, images, KIND, 100)
-    values = video_precision(tracks, true, track_overlaps(tracks, true, images), 100, legacy_gt_id0=False)
+    values = precision_of(tracks, true, images)
     assert set(values) == set(true.category.tolist())
     assert max(value.max() for value in values.values()) == 0.0
     assert all(value.shape == (1, 10, len(SETTINGS), 101) for value in values.values())
     images, found, true = prepare(document([2]), [])
     tracks = predicted_tracks(found, images, KIND, 100)
-    assert video_precision(tracks, true, track_overlaps(tracks, true, images), 100, legacy_gt_id0=False) == {}
+    assert precision_of(tracks, true, images) == {}

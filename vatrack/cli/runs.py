@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import Annotations, BackboneName, ConfigFile, Images, MethodName, Out, RunOut
+from vatrack.cli.options import Annotations, BackboneName, ConfigFile, Images, MethodName, Out, Processes, RunOut
 from vatrack.config import Config, load_config
 from vatrack.files import write_yaml
 
@@ -94,6 +94,8 @@ def evaluate(
         Path | None, typer.Option(help="Run's folder; it keeps the switches, its MLflow entry gets the metrics.")
     ] = None,
     legacy: Annotated[bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")] = False,
+    details: Annotated[Path | None, typer.Option(help="JSON file to write: figures of every class and every video.")] = None,
+    processes: Processes = 1,
 ) -> None:
     """Compute image, video and tracking metrics."""
     from vatrack.evaluation.evaluate import evaluate_files
@@ -104,7 +106,7 @@ def evaluate(
         switches = switches.model_copy(update={"legacy_gt_id0": True})
     video = {"amodal": video_ground_truth_amodal, "visible": video_ground_truth_visible}
     limit = chosen.dataset.video_limit
-    typer.echo(evaluate_files(ground_truth, predictions, video, switches, out, limit))
+    typer.echo(evaluate_files(ground_truth, predictions, video, switches, out, limit, processes, details))
     if run:
         from vatrack.training.experiment_log import log_evaluation
 

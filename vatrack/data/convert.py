@@ -6,9 +6,7 @@ Memory holds the plan (about 100 bytes for each annotation) and a few pieces of 
 
 from __future__ import annotations
 
-import gzip
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from vatrack.data.store import StoreWriter, source_state, store_path
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.devices import ordered_map, progress
 from vatrack.errors import InputError
-from vatrack.files import scratch_directory
+from vatrack.files import scratch_directory, unpacked
 from vatrack.rle import measure
 
 Json = dict[str, Any]
@@ -89,7 +87,7 @@ def convert_files(official: Path, structure: Path, dataset: DatasetConfig, out: 
     tracked = np.flatnonzero(rates < min(dataset.video_limit, dataset.frame_limit))
     head = _head(data, plan, numbers, ".png" if dataset.clips.mode == "png" else None)
     with scratch_directory(out) as scratch:
-        settings = Settings(data.path, _unpacked(data.path, scratch), numbers, dataset.joint_box)
+        settings = Settings(data.path, unpacked(data.path, scratch), numbers, dataset.joint_box)
         folder = scratch / "annotations"
         folder.mkdir()
         _write_forms(folder, head, plan, kept, data, settings, processes)
@@ -97,16 +95,6 @@ def convert_files(official: Path, structure: Path, dataset: DatasetConfig, out: 
         _move_files(folder, out)
     found = f"{len(plan.videos)} clips, {len(plan.images)} frames, {len(kept)} of {len(plan.rows)} annotations"
     return f"{found} (occlusion up to {dataset.max_occlusion:g}), {tracks} tracks in {out}"
-
-
-def _unpacked(official: Path, scratch: Path) -> Path:
-    """The file itself; a gzipped one is unpacked, because texts are read by place."""
-    if official.suffix != ".gz":
-        return official
-    plain = scratch / "official.json"
-    with gzip.open(official) as packed, plain.open("wb") as stream:
-        shutil.copyfileobj(packed, stream, PIECE)
-    return plain
 
 
 def _move_files(folder: Path, out: Path) -> None:

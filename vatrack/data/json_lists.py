@@ -79,6 +79,10 @@ class Texts:
         if hasattr(self, "_file"):
             os.close(self._file)
 
+    def read(self, offset: int, length: int) -> bytes:
+        """The text of the entry."""
+        return os.pread(self._file, length, offset)
+
     def load(self, offset: int, length: int) -> Any:
         """The parsed entry.
 
@@ -86,7 +90,7 @@ class Texts:
             InputError: there is no such entry any more.
         """
         try:
-            return orjson.loads(os.pread(self._file, length, offset))
+            return orjson.loads(self.read(offset, length))
         except orjson.JSONDecodeError:
             raise InputError(f"{self.path}: has changed while it was read (byte {offset}); start again") from None
 

@@ -1,41 +1,49 @@
 """All metrics of one set of predictions: image AP, video AP and tracking figures, for each kind of mask (contract 4).
 
-docs/evaluation.md defines the tracking figures.
+Every video is evaluated by itself (`vatrack.evaluation.part`), in any number of processes; what comes out is joined in the
+order of the videos and ranked over all of them, so that the numbers do not depend on how the work was divided.
+docs/evaluation.md defines the tracking figures and says what evaluation costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ground_truth import KINDS, Images, read_images, read_objects, read_tracks
-from vatrack.evaluation.image import frame_box_overlaps, frame_overlaps, image_precision
-from vatrack.evaluation.matching import class_figures, summarise
-from vatrack.evaluation.mot import TrackCounts, track_counts, track_figures
-from vatrack.evaluation.predictions import Predictions, parse_predictions, read_predictions
-from vatrack.evaluation.video import predicted_tracks, track_overlaps, video_precision
-from vatrack.files import read_json, write_json
+from vatrack.devices import ordered_map, progress
+from vatrack.errors import InputError
+from vatrack.evaluation.details import detail_document
+from vatrack.evaluation.ground_truth import KINDS
+from vatrack.evaluation.image import LIMITS
+from vatrack.evaluation.matching import join
+from vatrack.evaluation.mot import TrackCounts, track_figures
+from vatrack.evaluation.part import Part, PartResult, Protocol, measure_part
+from vatrack.evaluation.precision import Figures, class_figures, precision_by_class, summarise
+from vatrack.evaluation.records import RecordError
+from vatrack.evaluation.split import Files, Places, read_head, split_files, split_memory
+from vatrack.files import scratch_directory, write_json
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
 AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
 TRACK_COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
 TRACK_KINDS = (*KINDS, *(f"{kind}_box" for kind in KINDS))  # overlaps are those of masks or of boxes
 
-Metrics = dict[str, float | None]
+Metrics = Figures
+Item = TypeVar("Item")
+Shared = TypeVar("Shared")
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Everything that an evaluation measured.
 
-    `metrics`: the flat figures of contract 4, in percent, None where undefined; `per_class`: AP and AP50 of every class with
-    true objects that count, by "image/amodal" and so on, then category id; `tracking`: counts by class and video, by one of
-    `TRACK_KINDS`.
+    `metrics`: the flat figures of contract 4, in percent, None where undefined; `per_class`: the nine AP figures (with up to
+    1000 detections per image and class) of every class with true objects that count, by "image/amodal" and so on, then
+    category id; `tracking`: counts by class and video, by one of `TRACK_KINDS`.
     """
 
     metrics: Metrics
@@ -50,8 +58,13 @@ def evaluate_files(
     switches: EvaluationConfig,
     out: Path,
     video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
+    processes: int = 1,
+    details: Path | None = None,
 ) -> str:
     """Evaluates a file of predictions and writes the flat metrics (contract 4).
+
+    Neither file is ever in memory as a whole: each is read once as a stream, then a video at a time. Packed files are unpacked
+    beside `out` for that time.
 
     Args:
         ground_truth: joint-form JSON, may be gzipped.
@@ -60,20 +73,38 @@ def evaluate_files(
         switches: protocol switches.
         out: the metrics file.
         video_max_occlusion: exclusive limit of a derived per-video ground truth (spec 1.6).
+        processes: processes that work side by side; the results are the same for any number.
+        details: a JSON file for the figures of every class and every video (see `details.detail_document`).
 
     Returns:
-        A table of the metrics.
+        What was evaluated, and a table of the metrics.
 
     Raises:
-        InputError: a file is missing, damaged or does not belong to the others.
+        InputError: a file is missing, damaged or does not belong to the others. Of several wrong predictions the first is
+            named, with its line.
     """
-    document = read_json(ground_truth)
-    images = read_images(document, str(ground_truth))
-    found = read_predictions(predictions, images)
-    given = {kind: (str(path), read_json(path)) for kind, path in video.items() if path is not None}
-    metrics = _evaluate(document, images, found, switches, given, str(ground_truth), video_max_occlusion).metrics
-    write_json(out, metrics, indent=1)
-    return f"wrote {out}\n\n{format_metrics(metrics)}"
+    given = {kind: Path(path) for kind, path in video.items() if path is not None}
+    with scratch_directory(out) as scratch:
+        head, places, found, files = split_files(Path(ground_truth), Path(predictions), given, scratch)
+        names = {kind: str(path) for kind, path in given.items()}
+        kinds = found.kinds or tuple(names) or KINDS
+        protocol = Protocol(
+            kinds, switches, video_max_occlusion, str(ground_truth), found.unit, names, details=details is not None
+        )
+        results = _measure_all(places, _measure_places, (files, protocol), processes, found.wrong)
+    evaluation = _join(results, kinds, switches)
+    if details is not None:
+        document = detail_document(
+            evaluation.per_class,
+            evaluation.tracking,
+            dict(zip(head.heads, (result.figures for result in results), strict=True)),
+            head.category_names,
+            head.video_names,
+            str(ground_truth),
+        )
+        write_json(details, document, indent=1)
+    write_json(out, evaluation.metrics, indent=1)
+    return f"wrote {out}: {_counted(results)}\n\n{format_metrics(evaluation.metrics)}"
 
 
 def evaluate(
@@ -106,46 +137,98 @@ def evaluate_in_detail(
     Raises:
         InputError: something is wrong with the input.
     """
-    images = read_images(ground_truth, "ground truth")
-    found = parse_predictions(enumerate(predictions, 1), images)
+    source, unit = "ground truth", "prediction"
+    head = read_head(ground_truth, source)
     given = {kind: (f"{kind} video ground truth", value) for kind, value in (video or {}).items()}
-    return _evaluate(ground_truth, images, found, switches or EvaluationConfig(), given, "ground truth", VIDEO_MAX_OCCLUSION)
+    parts, found, wrong = split_memory(ground_truth, head, enumerate(predictions, 1), given, source, unit)
+    names = {kind: name for kind, (name, _) in given.items()}
+    kinds = found or tuple(names) or KINDS
+    chosen = switches or EvaluationConfig()
+    protocol = Protocol(kinds, chosen, VIDEO_MAX_OCCLUSION, source, unit, names)
+    return _join(_measure_all(parts, _measure_part, protocol, 1, wrong), kinds, chosen)
 
 
-def _evaluate(
-    document: Mapping[str, Any],
-    images: Images,
-    predictions: Predictions,
-    switches: EvaluationConfig,
-    video: Mapping[str, tuple[str, Any]],
-    source: str,
-    video_max_occlusion: float,
-) -> Evaluation:
+def _measure_part(task: tuple[Part, bool], protocol: Protocol) -> PartResult | InputError:
+    part, check_only = task
+    return measure_part(part, protocol, check_only)
+
+
+def _measure_places(task: tuple[Places, bool], shared: tuple[Files, Protocol]) -> PartResult | InputError:
+    (places, check_only), (files, protocol) = task, shared
+    return measure_part(places.load(files), protocol, check_only)
+
+
+def _measure_all(
+    items: Sequence[tuple[int, Item]],
+    work: Callable[[tuple[Item, bool], Shared], PartResult | InputError],
+    shared: Shared,
+    processes: int,
+    wrong: RecordError | None,
+) -> list[PartResult]:
+    """The results of all videos in order.
+
+    Args:
+        items: the number of the first prediction of each video, and the video.
+        work: evaluates a video, or only checks its predictions.
+        shared: what `work` needs beside it.
+        processes: how many work side by side.
+        wrong: what is known to be wrong with a prediction.
+
+    Raises:
+        InputError: the first wrong prediction, or else what is wrong with the ground truth of the first such video: the same
+            for any number of processes.
+    """
+    worst: InputError | None = wrong
+
+    def tasks() -> Iterator[tuple[Item, bool]]:
+        for first, item in items:
+            # Once something is wrong, only wrong predictions further up are still of interest.
+            if not isinstance(worst, RecordError) or first < worst.number:
+                yield item, worst is not None
+
+    results = []
+    for result in progress(ordered_map(work, tasks(), processes, shared), "evaluation, videos", len(items)):
+        if isinstance(result, PartResult):
+            results.append(result)
+        elif _before(result, worst):
+            worst = result
+    if worst is not None:
+        raise worst
+    return results
+
+
+def _before(error: InputError, worst: InputError | None) -> bool:
+    """Whether an error is to be reported rather than the worst so far (of an earlier video)."""
+    if worst is None or not isinstance(error, RecordError):
+        return worst is None
+    return not isinstance(worst, RecordError) or error.number < worst.number
+
+
+def _join(results: Sequence[PartResult], kinds: Sequence[str], switches: EvaluationConfig) -> Evaluation:
     metrics: Metrics = {}
     per_class: dict[str, dict[int, Metrics]] = {}
     tracking: dict[str, list[TrackCounts]] = {}
-    legacy = switches.legacy_gt_id0
-    for kind in predictions.kinds if len(predictions.image) or not video else tuple(video):
-        objects = read_objects(document, images, kind, source)
-        overlaps = frame_overlaps(predictions, objects, images, kind)
-        precisions = {f"image/{kind}": image_precision(predictions, objects, overlaps, kind, legacy_gt_id0=legacy)}
-        tracking[kind] = track_counts(predictions, objects, overlaps, images, kind)
-        boxes = frame_box_overlaps(predictions, objects, kind)
-        tracking[f"{kind}_box"] = track_counts(predictions, objects, boxes, images, kind)
-
-        name, tracks = video.get(kind) or (source, video_ground_truth(dict(document), kind, video_max_occlusion))
-        true = read_tracks(tracks, images, name)
-        predicted = predicted_tracks(predictions, images, kind, switches.max_tracks)
-        pairs = track_overlaps(predicted, true, images)
-        precisions[f"video/{kind}"] = video_precision(predicted, true, pairs, switches.max_tracks, legacy_gt_id0=legacy)
-
-        for level, by_class in precisions.items():
+    for kind in kinds:
+        for level, limits in ((f"image/{kind}", LIMITS), (f"video/{kind}", (switches.max_tracks,))):
+            parts = [result.matches[level] for result in results]
+            by_class = precision_by_class(join(parts), limits) if parts else {}
             metrics |= {f"{level}/{column}": value for column, value in summarise(list(by_class.values())).items()}
             figures = {category: class_figures(values) for category, values in by_class.items()}
             per_class[level] = {category: value for category, value in figures.items() if value["AP"] is not None}
-    for kind, counts in tracking.items():
-        metrics |= {f"track/{kind}/{column}": value for column, value in track_figures(counts).items()}
+    for kind in (name for name in TRACK_KINDS if name.removesuffix("_box") in kinds):
+        counts = [row for result in results for row in result.tracking[kind]]
+        tracking[kind] = sorted(counts, key=lambda row: (row.category, row.video))
+        metrics |= {f"track/{kind}/{column}": value for column, value in track_figures(tracking[kind]).items()}
     return Evaluation({key: metrics[key] for key in sorted(metrics, key=_place)}, per_class, tracking)
+
+
+def _counted(results: Sequence[PartResult]) -> str:
+    """What was evaluated; tracks with more than one class are allowed, but worth a look."""
+    detections, tracks, mixed = (sum(getattr(result, name) for result in results) for name in ("detections", "tracks", "mixed"))
+    if not detections:
+        return "the file has no predictions, so these are the figures of nothing found"
+    shown = f"{detections} detections in {len(results)} videos, {tracks} tracks"
+    return f"{shown}, {mixed} of them with detections of more than one class" if mixed else shown
 
 
 def _place(key: str) -> tuple[int, ...]:

@@ -1,25 +1,28 @@
-"""Frame-level average precision (spec 6.2): every image of the data set counts, also those without detections."""
+"""Frame-level average precision (spec 6.2): every image of the data set counts, also those without detections.
+
+Crowds (SAIL-VOS has none) are treated as COCO treats them: they never count, the overlap with a crowd is the share of the
+detection that lies in it, and one crowd takes any number of detections, which are neither right nor wrong.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from vatrack.evaluation.ground_truth import Images, TrueObjects
-from vatrack.evaluation.matching import LOWEST_IOU, Detections, Truths, precision_by_class
-from vatrack.evaluation.overlaps import BoxRows, MaskRows, Overlaps, box_overlaps, mask_overlaps
+from vatrack.evaluation.matching import LOWEST_IOU, Detections, Matches, Truths, match
+from vatrack.evaluation.overlaps import BoxRows, MaskRows, Overlaps, box_overlaps, intersections, mask_overlaps
 from vatrack.evaluation.predictions import Predictions
-from vatrack.rle import Floats, Ints
+from vatrack.rle import Ints, measure
 
 LIMITS = (100, 1000)  # detections per image and class: AP reads the first, everything else the second (spec 6.2)
 
 
 def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
     """Row numbers of the detections that have a `kind` of mask, and these masks."""
-    rows, counts = [], []
-    for row, text in enumerate(predictions.counts[kind]):
-        if text is not None:
-            rows.append(row)
-            counts.append(text)
+    counts = [text for text in predictions.counts[kind] if text is not None]
+    if len(counts) == len(predictions.image):
+        return np.arange(len(counts)), MaskRows(predictions.image, predictions.category, counts)
+    rows = [row for row, text in enumerate(predictions.counts[kind]) if text is not None]
     chosen = np.array(rows, np.int64)
     return chosen, MaskRows(predictions.image[chosen], predictions.category[chosen], counts)
 
@@ -41,28 +44,38 @@ def frame_box_overlaps(predictions: Predictions, objects: TrueObjects, kind: str
     return Overlaps(rows[found.detection], found.truth, found.iou)
 
 
-def image_precision(
-    predictions: Predictions, objects: TrueObjects, overlaps: Overlaps, kind: str, *, legacy_gt_id0: bool
-) -> dict[int, Floats]:
-    """Precision of every class that has a true object: {category id: [2, T, S, R]}, one for each of `LIMITS`.
+def image_matches(
+    predictions: Predictions, objects: TrueObjects, overlaps: Overlaps, images: Images, kind: str, *, legacy_gt_id0: bool
+) -> Matches:
+    """Which detections find which objects.
 
     The area of a detection is that of its box, not of its mask (quirk E2); for a method with one box head this is the
     amodal box in the visible evaluation, too (quirk E10).
 
     Args:
-        predictions: all detections.
-        objects: all true objects with this kind of mask.
+        predictions: all detections of whole images.
+        objects: all true objects of these images with this kind of mask.
         overlaps: from `frame_overlaps`.
+        images: the images.
         kind: amodal or visible.
         legacy_gt_id0: an object whose annotation id is 0 is never found (quirk E1).
     """
     rows, masks = with_mask(predictions, kind)
-    overlaps = overlaps.at_least(LOWEST_IOU)
-    return precision_by_class(
-        masks.category,
-        Detections(masks.image, predictions.score[rows], predictions.box_area(kind)[rows]),
-        objects.masks.category,
-        Truths(objects.area, objects.rate, objects.crowd, (objects.id != 0) | (not legacy_gt_id0)),
-        Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou),
-        LIMITS,
+    pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
+    if objects.crowd.any():
+        pairs = _with_crowds(pairs, predictions.area[kind][rows], objects)
+    return match(
+        Detections(images.id[masks.image], masks.category, predictions.score[rows], predictions.box_area(kind)[rows]),
+        Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, (objects.id != 0) | (not legacy_gt_id0)),
+        pairs.at_least(LOWEST_IOU),
+        max(LIMITS),
     )
+
+
+def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Overlaps:
+    """The pairs with COCO's overlap for crowds: the share of the detection's pixels (`mask_area`) that lie in the crowd."""
+    crowd = objects.crowd[pairs.truth]
+    area = measure(objects.masks.counts)[0][pairs.truth]
+    detection_area = mask_area[pairs.detection]
+    share = intersections(pairs.iou, detection_area, area) / detection_area
+    return Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))

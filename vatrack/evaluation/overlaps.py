@@ -74,6 +74,11 @@ def mask_overlaps(detections: MaskRows, truths: MaskRows, sizes: Ints) -> Overla
     return Overlaps(np.concatenate(found_detections), np.concatenate(found_truths), np.concatenate(found_iou))
 
 
+def intersections(iou: Floats, first_area: Ints, second_area: Ints) -> Floats:
+    """Common pixels [P] of pairs of masks: r (a + b) / (1 + r) with IoU r and areas a, b, rounded to the whole number it is."""
+    return np.rint(iou * (first_area + second_area) / (1 + iou))
+
+
 def box_overlaps(detections: BoxRows, truths: BoxRows) -> Overlaps:
     """Pairs of the same image and category whose box IoU is above 0. A box without width or height overlaps nothing."""
     width = int(max(detections.category.max(initial=0), truths.category.max(initial=0))) + 1

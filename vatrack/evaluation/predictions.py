@@ -1,32 +1,29 @@
-"""Reads predictions (contract 2): JSON Lines or one JSON array, plain or gzipped, into columns, and checks every line.
+"""Predictions (contract 2) as columns, every record checked.
 
 A track whose detections have different categories is accepted: each detection counts with its own category in its image and
-in the tracking figures, and the track as a whole has the category of its first detection (quirk E8). An empty file is a
-valid prediction of nothing.
+in the tracking figures, and the track as a whole has the category of its first detection (quirk E8); such tracks are counted.
+An empty file is a valid prediction of nothing.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import zlib
+import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from vatrack.errors import InputError
 from vatrack.evaluation.checks import is_box, is_integer, is_number, mask_counts, mask_problem
 from vatrack.evaluation.ground_truth import KINDS, Images
-from vatrack.files import open_text
+from vatrack.evaluation.records import RecordError, open_records
 from vatrack.rle import Floats, Ints, measure
 
-BLOCK = 1 << 20  # characters read at once from a JSON array
-_SPACE = re.compile(r"\s*")
+BATCH = 2048  # records whose form is checked together
+LARGEST = 1e300  # as `is_number`
 
 
 @dataclass(frozen=True)
@@ -73,59 +70,59 @@ class _Columns:
 
 
 def read_predictions(path: Path | str, images: Images) -> Predictions:
-    """Reads and checks a file of predictions; the file is streamed, only its columns are kept.
+    """Reads and checks a whole file of predictions; the file is streamed, only its columns are kept.
 
     Raises:
-        InputError: the file is missing or cut off, or a line is wrong (unknown image or category, mask of another size,
-            score that is not finite, track id twice in an image, ...); the message has the line number, or the item number
-            in a JSON array.
+        InputError: the file is missing or cut off, or a record is wrong (`parse_predictions`); the message has the line
+            number, or the item number in a JSON array.
     """
-    path = Path(path)
-    try:
-        with open_text(path) as stream:
-            head = [stream.readline()]
-            while head[-1] and not head[-1].strip():
-                head.append(stream.readline())
-            if head[-1].lstrip().startswith("["):
-                return parse_predictions(_array_items(head[-1], stream, path), images, f"{path}: item")
-            return parse_predictions(_lines(chain(head, stream), path), images, f"{path}: line")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); make the predictions again") from None
+    with open_records(Path(path)) as records:
+        return parse_predictions(((record.number, record.value) for record in records), images, records.unit)
 
 
-def parse_predictions(records: Iterable[tuple[int, Any]], images: Images, where: str = "prediction") -> Predictions:
+def parse_predictions(records: Iterable[tuple[int, Any]], images: Images, unit: str = "prediction") -> Predictions:
     """Turns numbered records of contract 2 into columns.
 
     Args:
         records: pairs of a number, for messages, and a parsed object.
         images: the images of the ground truth.
-        where: what the number counts.
+        unit: what the number counts.
 
     Raises:
-        InputError: a record is wrong.
+        RecordError: a record is wrong; of several the first one is named.
     """
     columns = _Columns()
-    for place, record in records:
-        problem = _append(columns, place, record)
-        if problem:
-            raise InputError(f"{where} {place}: {problem}")
+    wrong_form: RecordError | None = None
+    remaining = iter(records)
+    while wrong_form is None:
+        batch = []
+        try:
+            # One by one, because those before a record that is not JSON are wanted.
+            for record in islice(remaining, BATCH):
+                batch.append(record)  # noqa: PERF402
+        except RecordError as error:
+            wrong_form = error
+        if not batch:
+            break
+        if not _append_all(columns, batch):
+            problems = ((place, _append(columns, place, record)) for place, record in batch)
+            first = next(((place, problem) for place, problem in problems if problem), None)
+            wrong_form = RecordError(unit, *first) if first else wrong_form
 
-    def refuse(wrong: Any, message: str) -> None:
-        rows = np.flatnonzero(wrong)
-        if len(rows):
-            raise InputError(f"{where} {columns.place[rows[0]]}: {message}")
+    found: list[tuple[int, str]] = []  # row, problem
+
+    def refuse(wrong: np.ndarray, message: str) -> None:
+        found.extend((int(row), message) for row in np.flatnonzero(wrong)[:1])
 
     ids, category, track = (np.array(values, np.int64) for values in (columns.image, columns.category, columns.track))
     image = images.index(ids)
     unknown = image < 0
-    refuse(unknown, f"unknown image_id {_first(ids, unknown)}; the predictions belong to another ground truth")
+    refuse(unknown, unknown_image(_first(ids, unknown)))
     unknown = ~np.isin(category, images.categories)
     refuse(unknown, f"unknown category_id {_first(category, unknown)}; ids are those of the ground truth, from 1")
-    order = np.lexsort((track, image))
+    order = np.lexsort((track, ids))
     repeated = np.zeros(len(order), bool)
-    repeated[order[1:]] = (np.diff(image[order]) == 0) & (np.diff(track[order]) == 0)
+    repeated[order[1:]] = (np.diff(ids[order]) == 0) & (np.diff(track[order]) == 0)
     refuse(repeated, f"track_id {_first(track, repeated)} occurs twice in image {_first(ids, repeated)}")
 
     area: dict[str, Ints] = {}
@@ -133,16 +130,89 @@ def parse_predictions(records: Iterable[tuple[int, Any]], images: Images, where:
         counts = columns.counts[kind]
         rows = np.array([row for row, text in enumerate(counts) if text is not None], np.int64)
         size = np.array(columns.size[kind], np.int64).reshape(-1, 2)
-        wrong = np.zeros(len(counts), bool)
-        wrong[rows] = (size != images.size[image[rows]]).any(1)
-        refuse(wrong, f"the {kind} mask has another size than its image (height, width)")
         pixels, totals = measure([text for text in counts if text is not None])
-        wrong[rows] = totals != size.prod(1)
-        refuse(wrong, f"the {kind} mask is damaged: its runs do not fill the image")
+        wrong = np.zeros((2, len(counts)), bool)
+        known = image[rows] >= 0
+        wrong[0, rows[known]] = (size[known] != images.size[image[rows[known]]]).any(1)
+        wrong[1, rows] = totals != size.prod(1)
+        refuse(wrong[0], f"the {kind} mask has another size than its image (height, width)")
+        refuse(wrong[1], f"the {kind} mask is damaged: its runs do not fill the image")
         area[kind] = np.zeros(len(counts), np.int64)
         area[kind][rows] = pixels
+    if found:
+        row, problem = min(found, key=lambda entry: entry[0])
+        raise RecordError(unit, columns.place[row], problem)
+    if wrong_form:
+        raise wrong_form
     box = {kind: np.array(values, np.float64).reshape(-1, 4) for kind, values in columns.box.items()}
     return Predictions(image, category, np.array(columns.score, np.float64), track, box, columns.counts, area)
+
+
+def image_of(record: Any) -> tuple[int, None] | tuple[None, str]:
+    """The image id of a record, or what is wrong with it."""
+    if not isinstance(record, Mapping):
+        return None, "is not a JSON object"
+    if "image_id" not in record:
+        return None, "has no 'image_id'"
+    if not is_integer(record["image_id"]):
+        return None, "'image_id' must be an integer"
+    return record["image_id"], None
+
+
+def unknown_image(image_id: int | None) -> str:
+    """The message for a record of an image that is not listed."""
+    return f"unknown image_id {image_id}; the predictions belong to another ground truth"
+
+
+def _append_all(columns: _Columns, batch: Sequence[tuple[int, Any]]) -> bool:
+    """Adds records that all have the usual form, as fast as it goes; False, and nothing is added, if some may not have it."""
+    try:
+        records = [record for _, record in batch]
+        whole = {key: [record[key] for record in records] for key in ("image_id", "category_id", "track_id")}
+        score = [record["score"] for record in records]
+        boxes = {"amodal": [record["bbox"] for record in records]}
+        seconds = [record.get("bbox_visible") for record in records]
+        boxes["visible"] = [first if second is None else second for first, second in zip(boxes["amodal"], seconds, strict=True)]
+        masks = {kind: [record.get(kind) for record in records] for kind in KINDS}
+        present = {kind: [mask for mask in masks[kind] if mask is not None] for kind in KINDS}
+        sizes = {kind: [mask["size"] for mask in present[kind]] for kind in KINDS}
+        texts = {kind: [None if mask is None else mask["counts"] for mask in masks[kind]] for kind in KINDS}
+        counts = {kind: [text if text is None else text.encode("ascii") for text in texts[kind]] for kind in KINDS}
+    except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
+        return False
+    if any(first is None and second is None for first, second in zip(masks["amodal"], masks["visible"], strict=True)):
+        return False
+    corners = {kind: list(chain.from_iterable(boxes[kind])) if _lists(boxes[kind], 4) else None for kind in KINDS}
+    edges = {kind: list(chain.from_iterable(sizes[kind])) if _lists(sizes[kind], 2) else None for kind in KINDS}
+    values = [score, *corners.values()]
+    if any(column is None or not _finite(column) for column in values):
+        return False
+    if any(column is None or not _whole(column) for column in (*whole.values(), *edges.values())):
+        return False
+    columns.place.extend(place for place, _ in batch)
+    columns.image.extend(whole["image_id"])
+    columns.category.extend(whole["category_id"])
+    columns.track.extend(whole["track_id"])
+    columns.score.extend(score)
+    for kind in KINDS:
+        columns.box[kind].extend(corners[kind] or ())
+        columns.counts[kind].extend(counts[kind])
+        columns.size[kind].extend(edges[kind] or ())
+    return True
+
+
+def _lists(values: Sequence[Any], length: int) -> bool:
+    return set(map(type, values)) <= {list} and set(map(len, values)) <= {length}
+
+
+def _whole(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) <= {int} and max(map(abs, values), default=0) < 2**63
+
+
+def _finite(values: Sequence[Any]) -> bool:
+    # NaN hides from min and max, but not from a sum.
+    kinds = set(map(type, values))
+    return kinds <= {int, float} and max(map(abs, values), default=0) < LARGEST and math.isfinite(sum(values))
 
 
 def _append(columns: _Columns, place: int, record: Any) -> str | None:
@@ -184,43 +254,3 @@ def _append(columns: _Columns, place: int, record: Any) -> str | None:
 def _first(values: Ints, wrong: np.ndarray) -> int | None:
     rows = np.flatnonzero(wrong)
     return int(values[rows[0]]) if len(rows) else None
-
-
-def _lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                cause = f"not valid JSON ({error.msg})" if line.endswith("\n") else "the file is cut off here"
-                raise InputError(f"{path}: line {number}: {cause}; make the predictions again") from None
-
-
-def _array_items(text: str, stream: IO[str], path: Path) -> Iterator[tuple[int, Any]]:
-    """Items of a JSON array, parsed one by one, so that the array is never in memory as a whole."""
-    decoder = json.JSONDecoder()
-    position, number, item_may_follow = text.index("[") + 1, 0, True
-    while True:
-        position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
-        mark = text[position : position + 1]
-        if mark == "]" and (not item_may_follow or not number):
-            if (text[position + 1 :] + stream.read()).strip():
-                raise InputError(f"{path}: there is text after the end of the JSON array; make the predictions again")
-            return
-        if mark == "," and not item_may_follow:
-            position, item_may_follow = position + 1, True
-            continue
-        if mark and item_may_follow:
-            try:
-                value, position = decoder.raw_decode(text, position)
-            except json.JSONDecodeError:
-                pass  # perhaps the text that has been read ends within this item
-            else:
-                number, item_may_follow = number + 1, False
-                yield number, value
-                continue
-        # Reading at least as much as is left keeps the work linear, however long an item is.
-        more = stream.read(max(BLOCK, len(text) - position))
-        if not more:
-            raise InputError(f"{path}: item {number + 1}: not valid JSON or cut off; make the predictions again")
-        text, position = text[position:] + more, 0

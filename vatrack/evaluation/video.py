@@ -8,8 +8,8 @@ import numpy as np
 
 from vatrack.evaluation.ground_truth import Images, TrueTracks
 from vatrack.evaluation.image import with_mask
-from vatrack.evaluation.matching import LOWEST_IOU, Detections, Truths, precision_by_class, rank_in_unit
-from vatrack.evaluation.overlaps import MaskRows, Overlaps, mask_overlaps
+from vatrack.evaluation.matching import LOWEST_IOU, Detections, Matches, Truths, match, rank_in_group
+from vatrack.evaluation.overlaps import MaskRows, Overlaps, intersections, mask_overlaps
 from vatrack.evaluation.predictions import Predictions
 from vatrack.rle import Floats, Ints
 
@@ -52,8 +52,7 @@ def predicted_tracks(predictions: Predictions, images: Images, kind: str, limit:
 
     best_first = np.lexsort((-score, category, video))
     rank = np.empty(number, np.int64)
-    _, unit = np.unique(np.stack((video, category), 1), axis=0, return_inverse=True)
-    rank[best_first] = rank_in_unit(unit.ravel()[best_first])
+    rank[best_first] = rank_in_group(video[best_first], category[best_first])
     kept = rank < limit
     kept_rows = np.flatnonzero(kept[track])
     return PredictedTracks(
@@ -71,12 +70,10 @@ def predicted_tracks(predictions: Predictions, images: Images, kind: str, limit:
 def track_overlaps(predicted: PredictedTracks, true: TrueTracks, images: Images) -> Overlaps:
     """Pairs of tracks of the same video and class whose space-time IoU is at least 0.5.
 
-    IoU = sum of the intersections / sum of the unions over all frames. The intersection of two masks follows from their IoU
-    r and areas a, b as r (a + b) / (1 + r), rounded to the whole pixels that it is; the unions from the tracks' totals.
+    IoU = sum of the intersections / sum of the unions over all frames; the unions follow from the tracks' totals.
     """
     pairs = mask_overlaps(predicted.masks, true.masks, images.size)
-    areas = predicted.mask_area[pairs.detection] + true.mask_area[pairs.truth]
-    intersection = np.rint(pairs.iou * areas / (1 + pairs.iou))
+    intersection = intersections(pairs.iou, predicted.mask_area[pairs.detection], true.mask_area[pairs.truth])
     width = max(len(true.id), 1)
     keys, group = np.unique(predicted.track[pairs.detection] * width + true.track[pairs.truth], return_inverse=True)
     common = np.bincount(group, intersection, minlength=len(keys))
@@ -86,15 +83,13 @@ def track_overlaps(predicted: PredictedTracks, true: TrueTracks, images: Images)
     return Overlaps(detection[kept], truth[kept], iou[kept])
 
 
-def video_precision(
+def video_matches(
     predicted: PredictedTracks, true: TrueTracks, overlaps: Overlaps, limit: int, *, legacy_gt_id0: bool
-) -> dict[int, Floats]:
-    """Precision of every class that has a true track: {category id: [1, T, S, R]} (arguments as in `image_precision`)."""
-    return precision_by_class(
-        predicted.category,
-        Detections(predicted.video, predicted.score, predicted.area),
-        true.category,
-        Truths(true.area, true.rate, true.crowd, (true.id != 0) | (not legacy_gt_id0)),
+) -> Matches:
+    """Which predicted tracks find which true ones (arguments as in `image_matches`); a crowd takes any number of tracks."""
+    return match(
+        Detections(predicted.video, predicted.category, predicted.score, predicted.area),
+        Truths(true.category, true.area, true.rate, true.crowd, (true.id != 0) | (not legacy_gt_id0)),
         overlaps,
-        (limit,),
+        limit,
     )

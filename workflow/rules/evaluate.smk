@@ -37,14 +37,15 @@ rule evaluate:
         amodal=f"{R}/annotations/valid/video_amodal.json",
         visible=f"{R}/annotations/valid/video_visible.json",
     output:
-        f"{RUN}/metrics.json",
+        metrics=f"{RUN}/metrics.json",
+        details=f"{RUN}/details.json",
     log:
         f"{R}/logs/evaluate/{{method}}__{{backbone}}.log",
     benchmark:
         f"{R}/benchmarks/evaluate/{{method}}__{{backbone}}.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=4000,
         runtime=240,
@@ -57,4 +58,5 @@ rule evaluate:
     shell:
         "vatrack evaluate --config {params.config:q} --ground-truth {input.ground_truth:q}"
         " --predictions {input.predictions:q} --video-ground-truth-amodal {input.amodal:q}"
-        " --video-ground-truth-visible {input.visible:q} --run {params.run:q} --out {output:q} > {log:q} 2>&1"
+        " --video-ground-truth-visible {input.visible:q} --run {params.run:q} --out {output.metrics:q}"
+        " --details {output.details:q} --processes {threads} > {log:q} 2>&1"

@@ -1,0 +1,314 @@
+"""`vatrack evaluate` on files: the same numbers for any number of processes and order of lines; bad input; details."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.evaluation.scenes import random_scene
+from tests.evaluation.test_evaluate import write_inputs
+from tests.test_cli import run
+from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.evaluation import evaluate as module
+from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
+from vatrack.evaluation.mot import track_figures
+from vatrack.files import read_json
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs `vatrack evaluate`; returns code, output, errors."""
+    return lambda *arguments: run(capsys, monkeypatch, "evaluate", *arguments)
+
+
+def many_videos(seed: int) -> tuple[Json, list[Json]]:
+    """Several scenes as one data set of 9 videos with equal scores; the images of the videos are numbered in turns."""
+    joint: Json = {}
+    predictions: list[Json] = []
+    for scene in range(3):
+        one, found = random_scene(10 * seed + scene, tied=True)
+        for entry in one["videos"]:
+            entry["id"] += 3 * scene
+            entry["name"] = f"clip {entry['id']}"
+        for entry in one["images"] + one["annotations"]:
+            entry["video_id"] += 3 * scene
+        for entry in one["images"]:
+            entry["id"] = 3 * entry["id"] + scene
+        for entry in one["annotations"] + found:
+            entry["image_id"] = 3 * entry["image_id"] + scene
+        for entry in one["annotations"]:
+            entry["id"] += 1000 * scene
+        joint = {key: joint.get(key, []) + values for key, values in one.items()} | {"categories": one["categories"]}
+        predictions += found
+    return joint, predictions
+
+
+def arguments(truth: Path, found: Path, out: Path) -> list[Any]:
+    return ["--ground-truth", truth, "--predictions", found, "--out", out]
+
+
+def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_path: Path) -> None:
+    joint, predictions = many_videos(1)
+    expected = evaluate(joint, predictions)
+    assert 0 < expected["video/visible/AP50"] < 100
+    # Lines of all videos mixed; those of one image, which rank equal scores, stay in their order.
+    random = np.random.default_rng(0)
+    by_image: dict[int, list[Json]] = {}
+    for record in predictions:
+        by_image.setdefault(record["image_id"], []).append(record)
+    turns = random.permutation([record["image_id"] for record in predictions]).tolist()
+    queues = {image: iter(records) for image, records in by_image.items()}
+    mixed = [next(queues[image]) for image in turns]
+    assert mixed != predictions
+    documents = []
+    for number, records in enumerate((predictions, mixed)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        truth, found = write_inputs(folder, joint, records)
+        tracks = {kind: folder / f"video_{kind}.json.gz" for kind in ("amodal", "visible")}
+        for kind, path in tracks.items():
+            path.write_bytes(gzip.compress(json.dumps(video_ground_truth(joint, kind, 0.75)).encode()))
+        for processes in (1, 2):
+            out, details = folder / f"{processes}.json", folder / f"details{processes}.json"
+            options = ["--processes", processes, "--details", details]
+            if processes == 2:
+                options += ["--video-ground-truth-amodal", tracks["amodal"], "--video-ground-truth-visible", tracks["visible"]]
+            code, shown, _ = command(*arguments(truth, found, out), *options)
+            assert code == 0
+            assert f"{len(records)} detections in 9 videos" in shown
+            documents.append((out.read_bytes(), details.read_bytes()))
+    assert read_json(tmp_path / "0" / "1.json") == expected
+    assert len(set(documents)) == 1
+
+
+def test_joining_reads_no_more_than_one_video_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command) -> None:
+    joint, predictions = many_videos(0)
+    seen = []
+    measure = module.measure_part
+
+    def watched(part: Any, protocol: Any, check_only: bool) -> Any:
+        records = list(part.records)
+        images = {image["id"] for image in part.document["images"]}
+        assert {entry["image_id"] for entry in part.document["annotations"]} <= images
+        assert {record["image_id"] for _, record in records} <= images
+        seen.append(len(records))
+        return measure(type(part)(part.document, records, part.tracks), protocol, check_only)
+
+    monkeypatch.setattr(module, "measure_part", watched)
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
+    assert len(seen) == 9
+    assert sum(seen) == len(predictions)
+    assert max(seen) < len(predictions)
+
+
+def test_details(command, tmp_path: Path) -> None:
+    joint, predictions = many_videos(2)
+    joint["videos"].append(joint["videos"][0] | {"id": 50, "name": "nothing in it"})
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    out, details = tmp_path / "metrics.json", tmp_path / "new" / "details.json"
+    assert command(*arguments(truth, found, out))[0] == 0
+    assert not details.exists()
+    assert command(*arguments(truth, found, out), "--details", details)[0] == 0
+    document = read_json(details)
+    assert list(document) == ["per_class", "per_video"]
+    kinds = ("amodal", "visible", "amodal_box", "visible_box")
+    levels = [f"{level}/{kind}" for level in ("image", "video", "track") for kind in kinds[: 4 if level == "track" else 2]]
+    assert set(document["per_class"]) == set(levels)
+    names = {entry["id"]: entry["name"] for entry in joint["categories"]}
+    whole = evaluate_in_detail(joint, predictions)
+    for level, classes in whole.per_class.items():
+        assert document["per_class"][level] == {names[category]: figures for category, figures in classes.items()}
+        assert np.mean([figures["AP"] for figures in classes.values()]) == pytest.approx(whole.metrics[f"{level}/AP"])
+    for kind, counts in whole.tracking.items():
+        for category, figures in document["per_class"][f"track/{kind}"].items():
+            assert figures == track_figures(row for row in counts if names[row.category] == category)
+
+    assert list(document["per_video"]) == [entry["name"] for entry in joint["videos"]]
+    for entry in joint["videos"]:
+        images = {image["id"] for image in joint["images"] if image["video_id"] == entry["id"]}
+        alone = {**joint, "videos": [entry], "images": [image for image in joint["images"] if image["id"] in images]}
+        alone["annotations"] = [a for a in joint["annotations"] if a["image_id"] in images]
+        own = [record for record in predictions if record["image_id"] in images]
+        metrics = evaluate(alone, own, {kind: {"annotations": []} for kind in ("amodal", "visible")} if not own else None)
+        for level, figures in document["per_video"][entry["name"]].items():
+            assert list(figures) == ["AP", "AP50"] or "MOTA" in figures
+            if own or not level.startswith("video"):
+                assert figures == {column: metrics[f"{level}/{column}"] for column in figures}
+    assert document["per_video"]["nothing in it"]["image/amodal"] == {"AP": None, "AP50": None}
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "message"),
+    [
+        ("videos", "clip 2", "entries 1 and 2 of 'videos' are both named 'clip 2'"),
+        ("categories", ["x"], "entry 1 of 'categories'"),
+    ],
+)
+def test_details_need_names_that_tell_apart(command, tmp_path: Path, place: str, name: Any, message: str) -> None:
+    joint, predictions = many_videos(0)
+    joint[place][0]["name"] = name
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    out = tmp_path / "metrics.json"
+    code, _, errors = command(*arguments(truth, found, out), "--details", tmp_path / "details.json")
+    assert code == 2
+    assert message in errors
+    assert not out.exists()
+    assert command(*arguments(truth, found, out))[0] == 0
+
+
+def changed(record: Json, **changes: Any) -> str:
+    return json.dumps(record | changes)
+
+
+# What stands in the third line, and what is said about it.
+BAD = {
+    "unknown image": (lambda r: changed(r, image_id=9999), "unknown image_id 9999; the predictions belong to another"),
+    "unknown class": (lambda r: changed(r, category_id=0), "unknown category_id 0; ids are those of the ground truth"),
+    "mask of another size": (
+        lambda r: changed(r, visible=r["visible"] | {"size": [160, 120]}),
+        "the visible mask has another size than its image",
+    ),
+    "damaged mask": (
+        lambda r: changed(r, amodal=r["amodal"] | {"counts": r["amodal"]["counts"][:-1]}),
+        "the amodal mask is damaged",
+    ),
+    "NaN": (lambda r: changed(r, score=float("nan")), "'score' must be a finite number"),
+    "infinity": (lambda r: changed(r, score=float("-inf")), "'score' must be a finite number"),
+    "too large": (lambda r: changed(r, score="here").replace('"here"', "1e999"), "'score' must be a finite number"),
+    "NaN in a box": (lambda r: changed(r, bbox=[0, 0, float("nan"), 1]), "a box must be [x, y, width, height], four finite"),
+    "text": (lambda r: changed(r, score="high"), "'score' must be a finite number"),
+    "missing": (lambda r: json.dumps({key: value for key, value in r.items() if key != "track_id"}), "has no 'track_id'"),
+    "not an object": (lambda _: "[1, 2]", "is not a JSON object"),
+    "not JSON": (lambda _: '{"image_id": }', "not valid JSON"),
+    "half a line": (lambda r: json.dumps(r)[:60], "not valid JSON"),
+    "too deep": (lambda _: "[" * 100_000, "not valid JSON (it is nested too deeply)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_bad_line_is_named(command, tmp_path: Path, name: str, packed: bool) -> None:
+    joint, predictions = random_scene(2)
+    make, message = BAD[name]
+    lines = [json.dumps(record) for record in predictions]
+    lines[2] = make(predictions[2])
+    truth, found = write_inputs(tmp_path, joint, [])
+    text = "".join(line + "\n" for line in lines).encode()
+    if packed:
+        found = found.with_suffix(".jsonl.gz")
+    found.write_bytes(gzip.compress(text) if packed else text)
+    code, shown, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--details", tmp_path / "details.json")
+    assert (code, shown) == (2, "")
+    assert errors.startswith(f"vatrack: error: {found}: line 3: {message}")
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "metrics.json").exists()
+    assert not (tmp_path / "details.json").exists()
+
+
+def test_a_track_twice_in_a_frame_is_named_with_the_second_line(command, tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint, [*predictions, predictions[1] | {"score": 0.125}])
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    track, image = predictions[1]["track_id"], predictions[1]["image_id"]
+    assert code == 2
+    assert f"line {len(predictions) + 1}: track_id {track} occurs twice in image {image}" in errors
+
+
+def test_half_a_last_line(command, tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    text = found.read_text()
+    found.write_text(text[: -len(json.dumps(predictions[-1])) // 2])
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert code == 2
+    assert f"line {len(predictions)}: the file is cut off here; make the predictions again" in errors
+    found.write_text(text.removesuffix("\n"))  # only the line's end is missing: nothing is lost
+    assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
+
+
+def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
+    joint, _ = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint, [])
+    code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert code == 0
+    assert "the file has no predictions, so these are the figures of nothing found" in shown
+    assert read_json(tmp_path / "metrics.json")["image/amodal/AP"] == 0
+    packed = found.with_suffix(".jsonl.gz")
+    packed.write_bytes(b"")  # not even what gzip makes of nothing
+    code, _, errors = command(*arguments(truth, packed, tmp_path / "metrics.json"))
+    assert code == 2
+    assert "is empty, not even packed" in errors
+    packed.write_bytes(gzip.compress(b""))
+    assert command(*arguments(truth, packed, tmp_path / "metrics.json"))[0] == 0
+
+
+def test_tracks_of_two_classes_are_counted(command, tmp_path: Path) -> None:
+    joint, predictions = many_videos(0)
+    classes: dict[tuple[int, int], set[int]] = {}
+    videos = {image["id"]: image["video_id"] for image in joint["images"]}
+    for record in predictions:
+        classes.setdefault((videos[record["image_id"]], record["track_id"]), set()).add(record["category_id"])
+    mixed = sum(len(found) > 1 for found in classes.values())
+    assert mixed > 0
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    _, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert f"{len(classes)} tracks, {mixed} of them with detections of more than one class\n" in shown
+    truth, found = write_inputs(tmp_path, joint, [record | {"category_id": 1} for record in predictions])
+    _, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert f"{len(classes)} tracks\n" in shown
+
+
+def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> None:
+    joint, predictions = many_videos(1)
+    lines = predictions[::-1]  # the last video comes first
+    last = len(lines)
+    truth, found = write_inputs(tmp_path, joint, [])
+
+    def named(wrong: dict[int, Json], processes: int = 1) -> str:
+        records = [record | wrong.get(number, {}) for number, record in enumerate(lines, 1)]
+        found.write_text("".join(json.dumps(record) + "\n" for record in records))
+        code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--processes", processes)
+        assert code == 2
+        return errors
+
+    # What the reader finds (unknown images) and what the workers find, in any order.
+    assert f"line {last - 1}: 'score'" in named({last - 1: {"score": float("nan")}, last: {"image_id": 9999}})
+    assert f"line {last // 2}: 'image_id'" in named({last // 2: {"image_id": None}, last - 2: {"score": None}})
+    several = {3: {"track_id": "x"}, last - 2: {"score": None}, last // 2: {"image_id": None}}
+    assert "line 3: 'track_id'" in named(several)
+    assert named(several, 2) == named(several)
+    # A wrong ground truth is named after all wrong predictions, and the first video of several.
+    for video in (9, 4):
+        annotation = next(a for a in joint["annotations"] if a["video_id"] == video)
+        annotation["visible_mask"] = None
+    truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
+    assert f"visible_mask of annotation {annotation['id']} is not a run-length mask" in named({})
+    assert named({}, 2) == named({})
+    assert "line 2: unknown category_id 77" in named({2: {"category_id": 77}})
+
+
+def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
+    joint, predictions = many_videos(1)
+    truth, found = write_inputs(
+        tmp_path, joint | {"annotations": [*joint["annotations"], {"id": 7, "image_id": 12345}]}, predictions
+    )
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {truth}: annotation 7 has image_id 12345, which is not listed")
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    tracks = tmp_path / "tracks.json"
+    tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 77}]}))
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks)
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {tracks}: annotation 3 has video_id 77, which is not listed")
+    tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 4, "category_id": 1}]}))
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks)
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {tracks}: entry 3 of 'annotations' has no 'segmentations'")

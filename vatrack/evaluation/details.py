@@ -1,0 +1,64 @@
+"""Figures of every class and every video, for tables (`vatrack evaluate --details`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vatrack.errors import InputError
+from vatrack.evaluation.mot import TrackCounts, track_figures_by_class
+from vatrack.evaluation.precision import Figures
+
+
+def detail_document(
+    per_class: Mapping[str, Mapping[int, Figures]],
+    tracking: Mapping[str, Sequence[TrackCounts]],
+    per_video: Mapping[int, Mapping[str, Figures]],
+    category_names: Mapping[int, Any],
+    video_names: Mapping[int, Any],
+    source: str,
+) -> dict[str, Any]:
+    """The figures by name.
+
+    Args:
+        per_class: by "image/amodal" and so on, then category id: AP, AP50, ... with up to 1000 detections per image and class;
+            only classes with true objects that count.
+        tracking: counts by kind.
+        per_video: by video id, then "image/amodal" (AP, AP50), "video/amodal" (the same), "track/amodal" and so on. A
+            video's AP is the mean over the classes that have true objects in it, with its own detections alone.
+        category_names, video_names: by id.
+        source: what messages call the ground truth.
+
+    Returns:
+        {"per_class": {"image/amodal": {category name: {AP, AP50, ...}}, ..., "track/amodal": {category name: {MOTA, ...}}},
+        "per_video": {video name: {"image/amodal": {AP, AP50}, ..., "track/amodal": {MOTA, ...}}}}; in percent, None where
+        undefined.
+
+    Raises:
+        InputError: two classes or videos have the same name, or a name is not a text.
+    """
+    categories, videos = _unique(category_names, "categories", source), _unique(video_names, "videos", source)
+    by_class = {
+        **per_class,
+        **{f"track/{kind}": track_figures_by_class(counts) for kind, counts in tracking.items()},
+    }
+    return {
+        "per_class": {
+            level: {categories[category]: dict(figures) for category, figures in sorted(classes.items())}
+            for level, classes in by_class.items()
+        },
+        "per_video": {
+            videos[video]: {level: dict(values) for level, values in levels.items()} for video, levels in per_video.items()
+        },
+    }
+
+
+def _unique(names: Mapping[int, Any], where: str, source: str) -> dict[int, str]:
+    """The names as texts; an entry without a name is called by its id."""
+    known: dict[str, int] = {}
+    for number, name in names.items():
+        if not isinstance(name, str | int):
+            raise InputError(f"{source}: the name of entry {number} of '{where}' is not a text")
+        if known.setdefault(str(name), number) != number:
+            raise InputError(f"{source}: entries {known[str(name)]} and {number} of '{where}' are both named '{name}'")
+    return {number: name for name, number in known.items()}
