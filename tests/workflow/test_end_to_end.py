@@ -39,7 +39,7 @@ def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
             markdown = (finished.results / f"tables/{level}_{kind}.md").read_text()
             assert re.search(r"\| VATrack \| ResNet-18 \|.*\| this run \|", markdown)
             assert "\\toprule" in (finished.results / f"tables/{level}_{kind}.tex").read_text()
-    assert (finished.results / "tables/tables.html").read_text().count("<table>") == 4
+    assert (finished.results / "tables/tables.html").read_text().count("<table>") == 6
 
 
 def test_predictions_are_those_of_the_contract(finished: Workflow) -> None:
