@@ -39,6 +39,12 @@ def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
             markdown = (finished.results / f"tables/{level}_{kind}.md").read_text()
             assert re.search(r"\| VATrack \| ResNet-18 \|.*\| this run \|", markdown)
             assert "\\toprule" in (finished.results / f"tables/{level}_{kind}.tex").read_text()
+    for kind in ("amodal", "visible"):
+        with (finished.results / f"tables/track_{kind}.csv").open() as file:
+            row = next(csv.DictReader(file))
+        for column in ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML"):
+            value = metrics[f"track/{kind}/{column}"]
+            assert row[column] == ("-" if value is None else repr(value)), (kind, column)
     assert (finished.results / "tables/tables.html").read_text().count("<table>") == 6
 
 
@@ -78,7 +84,7 @@ def test_mlflow_has_the_run(finished: Workflow) -> None:
 
 def test_the_report_shows_tables_curves_and_overlays(finished: Workflow) -> None:
     report = (finished.results / "report.html").read_text()
-    for name in ("tables.html", "image_amodal.csv", "losses.svg", "validation.svg", "overlay.png"):
+    for name in ("tables.html", "image_amodal.csv", "track_visible.csv", "losses.svg", "validation.svg", "overlay.png"):
         assert name in report
     for category in ("Tables", "Curves", "Overlays", "Cuts"):
         assert category in report

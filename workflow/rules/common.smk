@@ -48,7 +48,7 @@ FORMS = [
     "video_visible.json",
 ]
 FIGURES = ["losses", "learning_rate", "validation"]
-TABLES = [f"{evaluation}_{masks}" for evaluation in ("image", "video") for masks in ("amodal", "visible")]
+TABLES = [f"{evaluation}_{masks}" for evaluation in ("image", "video", "track") for masks in ("amodal", "visible")]
 
 # The miniature set is a folder that the workflow makes. Of a real download only the annotation files tell that it is newer:
 # nobody wants days of work repeated for a note laid beside the videos.

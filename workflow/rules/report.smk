@@ -26,7 +26,7 @@ rule tables:
         rows=TABLE_ROWS,
         out=subpath(output[0], parent=True),
     message:
-        "writing the four tables"
+        "writing the tables"
     shell:
         "vatrack tables {params.rows} --out {params.out:q} > {log:q} 2>&1"
 
