@@ -238,5 +238,6 @@ def _packed(bitmap: Any) -> Json:
 
 
 def _record(image: int, category: int, score: float, track: int, masks: Json) -> Json:
-    box = coco_mask.toBbox(masks["amodal"]).tolist()
-    return {"image_id": image, "category_id": category, "score": score, "bbox": box, "track_id": track, **masks}
+    """As the method with two box heads writes them: a box for each mask."""
+    boxes = {"bbox": coco_mask.toBbox(masks["amodal"]).tolist(), "bbox_visible": coco_mask.toBbox(masks["visible"]).tolist()}
+    return {"image_id": image, "category_id": category, "score": score, **boxes, "track_id": track, **masks}
