@@ -25,7 +25,7 @@ demo-all: setup ## the same with all four methods
 	@$(MAKE) --no-print-directory show
 
 show:
-	@cat results/mini/tables/{image,video}_{amodal,visible}.md
+	@cat results/mini/tables/{image,video,track}_{amodal,visible}.md
 	@echo "report: results/mini/report.html"
 
 test: setup ## all tests, with coverage

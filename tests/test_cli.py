@@ -124,11 +124,49 @@ def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
     metrics.write_text('{"image/amodal/AP": 12.25}')
     code, shown, _ = vatrack("tables", "--run", f"vatrack/resnet18={metrics}", "--log-run", tmp_path, "--out", out)
     assert code == 0
-    assert "| VATrack | ResNet-18 | 12.2 |" in shown
+    assert "| VATrack | ResNet-18 | not named | this run | 12.2 |" in shown
     assert "12.2" in (out / "tables.html").read_text()
     code, _, errors = vatrack("tables", "--run", "vatrack=x", "--out", tmp_path / "other")
     assert code == 2
-    assert "METHOD/BACKBONE=metrics.json" in errors
+    assert "METHOD/BACKBONE[:LABEL]=metrics.json" in errors
+    assert not (tmp_path / "other").exists()
+
+
+def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
+    """By their folders, or with every file named; with a data set that replaces that of the configs."""
+    details = {"per_class": {"image/amodal": {"dog": {"AP": 5, "AP50": 7}}}, "per_video": {}}
+    for name in ("a", "b"):
+        folder = tmp_path / name / "runs" / "vatrack__resnet18"
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text('{"image/amodal/AP50": 7}')
+        (folder / "details.json").write_text(json.dumps(details))
+        (folder / "config.yaml").write_text("{method: vatrack, backbone: resnet18, dataset: {name: mini}}")
+    out = tmp_path / "tables"
+    folders = [f"{tmp_path}/{name}/runs/vatrack__resnet18" for name in "ab"]
+    code, shown, _ = vatrack("tables", "--run", folders[0], "--run", folders[1], "--out", out)
+    assert code == 0
+    assert "| VATrack | ResNet-18 | mini | this run: b |" in shown
+    assert "| dog | 5.0 | 5.0 |" in (out / "classes_image_amodal.md").read_text().replace("*", "")
+    name = "vatrack/resnet18:x"
+    files = ("--run", f"{name}={folders[0]}/metrics.json", "--details", f"{name}={folders[1]}/details.json")
+    code, shown, _ = vatrack("tables", *files, "--dataset", "mine", "--out", out)
+    assert code == 0
+    assert "| VATrack | ResNet-18 | mine | this run: x |" in shown
+    assert "| dog | 5.0 | 7.0 |" in (out / "classes_image_amodal.md").read_text()
+
+
+def test_examples_are_evaluated_as_they_say(vatrack, tmp_path: Path) -> None:
+    out = tmp_path / "examples"
+    code, shown, _ = vatrack("examples", "--out", out)
+    assert code == 0
+    command = shown.splitlines()[-1].split()
+    assert command[0] == "vatrack"
+    assert vatrack(*command[1:])[0] == 0
+    metrics, expected = (json.loads((out / "perfect" / f"{name}.json").read_text()) for name in ("metrics", "expected"))
+    assert {key: metrics[key] for key in expected} == pytest.approx(expected)
+    code, _, errors = vatrack("examples", "--ground-truth", out / "perfect/predictions.jsonl.gz", "--out", tmp_path / "other")
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {out}/perfect/predictions.jsonl.gz: ")
     assert not (tmp_path / "other").exists()
 
 

@@ -39,7 +39,29 @@ def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
             markdown = (finished.results / f"tables/{level}_{kind}.md").read_text()
             assert re.search(r"\| VATrack \| ResNet-18 \|.*\| this run \|", markdown)
             assert "\\toprule" in (finished.results / f"tables/{level}_{kind}.tex").read_text()
-    assert (finished.results / "tables/tables.html").read_text().count("<table>") == 4
+    for kind in ("amodal", "visible"):
+        with (finished.results / f"tables/track_{kind}.csv").open() as file:
+            row = next(csv.DictReader(file))
+        for column in ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML"):
+            value = metrics[f"track/{kind}/{column}"]
+            assert row[column] == ("-" if value is None else repr(value)), (kind, column)
+    assert (finished.results / "tables/tables.html").read_text().count("<table>") == 12
+
+
+def test_the_tables_by_class_and_video_hold_the_details(finished: Workflow) -> None:
+    details = json.loads((finished.results / "runs/vatrack__resnet18/details.json").read_text())
+    for level in ("image", "video"):
+        for kind in ("amodal", "visible"):
+            key = f"{level}/{kind}"
+            by_video = {name: figures.get(key, {}) for name, figures in details["per_video"].items()}
+            for name, wanted in (("classes", details["per_class"][key]), ("videos", by_video)):
+                with (finished.results / f"tables/{name}_{level}_{kind}.csv").open() as file:
+                    rows = {next(iter(row.values())): row for row in csv.DictReader(file)}
+                assert wanted
+                assert rows.keys() - {"all"} == wanted.keys()
+                for item, figures in wanted.items():
+                    shown = rows[item]["AP50 vatrack/resnet18"]
+                    assert shown == ("-" if figures.get("AP50") is None else repr(figures["AP50"])), (name, key, item)
 
 
 def test_predictions_are_those_of_the_contract(finished: Workflow) -> None:
@@ -78,7 +100,15 @@ def test_mlflow_has_the_run(finished: Workflow) -> None:
 
 def test_the_report_shows_tables_curves_and_overlays(finished: Workflow) -> None:
     report = (finished.results / "report.html").read_text()
-    for name in ("tables.html", "image_amodal.csv", "losses.svg", "validation.svg", "overlay.png"):
+    for name in (
+        "tables.html",
+        "image_amodal.csv",
+        "track_visible.csv",
+        "classes_image_amodal.csv",
+        "losses.svg",
+        "validation.svg",
+        "overlay.png",
+    ):
         assert name in report
     for category in ("Tables", "Curves", "Overlays", "Cuts"):
         assert category in report

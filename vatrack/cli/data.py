@@ -36,6 +36,19 @@ def synth(
     typer.echo(render(out, settings, chosen.seed if seed is None else seed, processes))
 
 
+def examples(
+    out: Out,
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="Joint-form JSON (may be gzipped); without it, a small one is rendered and written.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of what is spoilt.")] = 0,
+) -> None:
+    """Write example predictions, perfect and spoilt ones, with which the evaluation can be checked by itself."""
+    from vatrack.evaluation.examples import write_examples
+
+    typer.echo(write_examples(ground_truth, out, seed))
+
+
 def unpack(
     archive: Annotated[
         list[Path] | None, typer.Option(help="tar (.gz, .bz2, .xz), zip, or a part of one; once for each.")

@@ -11,17 +11,25 @@ from vatrack.cli.options import Images
 
 
 def tables(
-    run: Annotated[list[str], typer.Option(help="METHOD/BACKBONE=metrics.json; repeat for every row.")],
+    run: Annotated[
+        list[str],
+        typer.Option(
+            help="METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder, or a folder of results (also LABEL=FOLDER); "
+            "repeat for more."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the tables.")],
+    details: Annotated[
+        list[str] | None,
+        typer.Option(help="METHOD/BACKBONE[:LABEL]=details.json of a --run of that name; folders have theirs in them."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set of all runs; without it, what their config.yaml says.")] = None,
     log_run: Annotated[list[Path] | None, typer.Option(help="A run's folder; its MLflow entry gets the tables.")] = None,
 ) -> None:
-    """Collect the metrics of runs into the paper's four tables (CSV, Markdown, LaTeX; all four in tables.html)."""
-    from vatrack.reporting.page import write_page
+    """Collect runs into the paper's four tables, tracking tables and tables by class and video (CSV, Markdown, LaTeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
-    shown = write_tables(run, out)
-    write_page(shown, out / "tables.html")
-    typer.echo(shown)
+    typer.echo(write_tables(run, out, details=details or (), dataset=dataset))
     if log_run:
         from vatrack.training.experiment_log import log_tables
 

@@ -48,7 +48,9 @@ FORMS = [
     "video_visible.json",
 ]
 FIGURES = ["losses", "learning_rate", "validation"]
-TABLES = [f"{evaluation}_{masks}" for evaluation in ("image", "video") for masks in ("amodal", "visible")]
+TABLES = [f"{evaluation}_{masks}" for evaluation in ("image", "video", "track") for masks in ("amodal", "visible")]
+CLASS_TABLES = [f"classes_{table}" for table in TABLES]
+VIDEO_TABLES = [f"videos_{table}" for table in TABLES]
 
 # The miniature set is a folder that the workflow makes. Of a real download only the annotation files tell that it is newer:
 # nobody wants days of work repeated for a note laid beside the videos.
@@ -149,7 +151,8 @@ def per_run(pattern):
 # What the report shows, and the options that name all runs on one command line.
 RESULTS = [
     f"{R}/tables/tables.html",
-    *(f"{R}/tables/{table}.{suffix}" for table in TABLES for suffix in ("csv", "md", "tex")),
+    *(f"{R}/tables/{table}.{suffix}" for table in TABLES + CLASS_TABLES for suffix in ("csv", "md", "tex")),
+    *(f"{R}/tables/{table}.{suffix}" for table in VIDEO_TABLES for suffix in ("csv", "md")),
     *(f"{R}/figures/{figure}.svg" for figure in FIGURES),
     *per_run(f"{RUN}/overlay.png"),
     cut_sheets,
@@ -157,7 +160,9 @@ RESULTS = [
 TABLE_ROWS = " ".join(
     map(
         shlex.quote,
-        per_run(f"--run={{method}}/{{backbone}}={RUN}/metrics.json") + per_run(f"--log-run={RUN}"),
+        per_run(f"--run={{method}}/{{backbone}}={RUN}/metrics.json")
+        + per_run(f"--details={{method}}/{{backbone}}={RUN}/details.json")
+        + per_run(f"--log-run={RUN}"),
     )
 )
 FIGURE_RUNS = " ".join(map(shlex.quote, per_run(f"--run={RUN}")))

@@ -7,11 +7,17 @@ localrules:
 
 rule tables:
     input:
-        per_run(f"{RUN}/metrics.json"),
+        metrics=per_run(f"{RUN}/metrics.json"),
+        details=per_run(f"{RUN}/details.json"),
     output:
         report(f"{R}/tables/tables.html", caption="../report/tables.rst", category="Tables"),
-        report(expand(f"{R}/tables/{{table}}.csv", table=TABLES), caption="../report/tables.rst", category="Tables"),
-        expand(f"{R}/tables/{{table}}.{{suffix}}", table=TABLES, suffix=["md", "tex"]),
+        report(
+            expand(f"{R}/tables/{{table}}.csv", table=TABLES + CLASS_TABLES + VIDEO_TABLES),
+            caption="../report/tables.rst",
+            category="Tables",
+        ),
+        expand(f"{R}/tables/{{table}}.{{suffix}}", table=TABLES + CLASS_TABLES, suffix=["md", "tex"]),
+        expand(f"{R}/tables/{{table}}.md", table=VIDEO_TABLES),
     log:
         f"{R}/logs/tables.log",
     benchmark:
@@ -26,7 +32,7 @@ rule tables:
         rows=TABLE_ROWS,
         out=subpath(output[0], parent=True),
     message:
-        "writing the four tables"
+        "writing the tables"
     shell:
         "vatrack tables {params.rows} --out {params.out:q} > {log:q} 2>&1"
 

@@ -1,0 +1,35 @@
+"""The metrics that the example predictions must give, in example_metrics.json; test_examples.py confirms them by other means.
+
+After an intended change of the examples: `python -m tests.evaluation.example_metrics` writes the file anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from vatrack.data.miniature import make_ground_truth
+from vatrack.evaluation.evaluate import evaluate
+from vatrack.evaluation.examples import EXAMPLES, predictions
+from vatrack.files import write_json
+
+FILE = Path(__file__).with_suffix(".json")
+
+
+def digest(document: dict[str, Any]) -> str:
+    """Tells whether a ground truth is the one that the metrics belong to."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        document = make_ground_truth(Path(folder) / "ground_truth")
+    metrics = {name: evaluate(document, list(predictions(document, effects))) for name, effects in EXAMPLES.items()}
+    write_json(FILE, {"ground_truth_sha256": digest(document), "metrics": metrics}, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The example predictions and their metrics: against the shipped file, pycocotools, and a search through all assignments."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from tests.evaluation.example_metrics import FILE, digest
+from tests.evaluation.scenes import document as empty_document
+from tests.evaluation.scenes import random_scene
+from vatrack.data.miniature import make_ground_truth
+from vatrack.errors import InputError
+from vatrack.evaluation.evaluate import evaluate
+from vatrack.evaluation.examples import EXAMPLES, perfect_metrics, predictions, write_examples
+from vatrack.files import read_json
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
+KINDS = ("amodal", "visible")
+
+
+@pytest.fixture(scope="module")
+def ground_truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return make_ground_truth(tmp_path_factory.mktemp("examples") / "ground_truth")
+
+
+@pytest.fixture(scope="module")
+def examples(ground_truth: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    return {name: list(predictions(ground_truth, effects)) for name, effects in EXAMPLES.items()}
+
+
+@pytest.fixture(scope="module")
+def shipped(ground_truth: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    document = read_json(FILE)
+    assert document["ground_truth_sha256"] == digest(ground_truth), "the miniature set is another one: write the file anew"
+    return document["metrics"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_metrics_are_the_shipped_ones(name: str, ground_truth, examples, shipped) -> None:
+    metrics = evaluate(ground_truth, examples[name])
+    assert {key: metrics[key] for key in shipped[name]} == pytest.approx(shipped[name], abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_pycocotools_confirms_the_image_precision(name: str, kind: str, ground_truth, examples, shipped) -> None:
+    truth, found = COCO(), COCO()
+    categories = {"images": ground_truth["images"], "categories": ground_truth["categories"]}
+    truth.dataset = categories | {
+        "annotations": [
+            a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]} for a in renumbered(ground_truth["annotations"])
+        ]
+    }
+    found.dataset = categories | {
+        "annotations": [
+            p | {"id": number, "segmentation": p[kind], "area": p["bbox"][2] * p["bbox"][3], "iscrowd": 0}
+            for number, p in enumerate(examples[name], 1)
+        ]
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        found.createIndex()
+        judge = COCOeval(truth, found, "segm")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    names = ("AP", "AP50", "AP75")
+    theirs = [100 * value for value in judge.stats[:3]]
+    assert [shipped[name][f"image/{kind}/{column}"] for column in names] == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_plain_search_confirms_the_tracking_figures(name: str, kind: str, ground_truth, examples, shipped) -> None:
+    figures = plain_tracking(ground_truth, examples[name], kind)
+    assert figures == pytest.approx({column: shipped[name][f"track/{kind}/{column}"] for column in figures})
+
+
+def renumbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ids from 1: pycocotools never finds an object with id 0."""
+    return [annotation | {"id": number} for number, annotation in enumerate(annotations, 1)]
+
+
+def plain_tracking(joint: dict[str, Any], records: list[dict[str, Any]], kind: str) -> dict[str, float]:
+    """MOTA and what it counts, on decoded masks, frame by frame; the assignments are found by trying all of them."""
+    true, found = by_class_and_frame(joint["annotations"], f"{kind}_mask"), by_class_and_frame(records, kind)
+    counts = {"IDs": 0, "FP": 0, "FN": 0}
+    for category in {key[0] for key in true.keys() | found.keys()}:
+        for video in joint["videos"]:
+            frames = sorted((i for i in joint["images"] if i["video_id"] == video["id"]), key=lambda image: image["frame_id"])
+            last: dict[int, int] = {}
+            for image in frames:
+                objects, tracks = true[category, image["id"]], found[category, image["id"]]
+                pairs = {
+                    (i, t): value for i, a in objects.items() for t, b in tracks.items() if (value := overlap(a, b)) >= 0.5
+                }
+                kept = {i: t for i, t in last.items() if (i, t) in pairs}
+                free = {(i, t): v for (i, t), v in pairs.items() if i not in kept and t not in kept.values()}
+                new = dict(best_assignment(sorted({i for i, _ in free}), free, frozenset())[1])
+                counts["IDs"] += sum(i in last and last[i] != t for i, t in new.items())
+                counts["FN"] += len(objects) - len(kept) - len(new)
+                counts["FP"] += len(tracks) - len(kept) - len(new)
+                last |= kept | new
+    return counts | {"MOTA": 100 * (1 - sum(counts.values()) / len(joint["annotations"]))}
+
+
+def best_assignment(
+    objects: list[int], pairs: dict[tuple[int, int], float], used: frozenset[int]
+) -> tuple[tuple[int, float], tuple[tuple[int, int], ...]]:
+    """The most pairs, among those the highest sum of IoU: ((number, sum), pairs)."""
+    if not objects:
+        return (0, 0.0), ()
+    first, rest = objects[0], objects[1:]
+    best = best_assignment(rest, pairs, used)
+    for (i, t), value in pairs.items():
+        if i == first and t not in used:
+            (number, total), chosen = best_assignment(rest, pairs, used | {t})
+            best = max(best, ((number + 1, total + value), ((i, t), *chosen)))
+    return best
+
+
+def by_class_and_frame(records: list[dict[str, Any]], mask: str) -> defaultdict[tuple[int, int], dict[int, np.ndarray]]:
+    """Bitmaps by (category, image), then identity."""
+    result: defaultdict[tuple[int, int], dict[int, np.ndarray]] = defaultdict(dict)
+    for record in records:
+        bitmap = coco_mask.decode([record[mask]])[:, :, 0].astype(bool)
+        identity = record["track_id"] if "track_id" in record else record["instance_id"]
+        result[record["category_id"], record["image_id"]][identity] = bitmap
+    return result
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    union = (first | second).sum()
+    return float((first & second).sum() / union) if union else 0.0
+
+
+def test_the_spoilt_examples_are_spoilt_as_they_say(ground_truth, examples, shipped) -> None:
+    number = len(ground_truth["annotations"])
+    sizes = {name: len(records) for name, records in examples.items()}
+    assert sizes["perfect"] == sizes["shifted"] == sizes["swapped"] == number
+    assert 0.6 * number < sizes["dropped"] < 0.8 * number
+    assert number < sizes["false_positives"] <= number + len(ground_truth["images"])
+    for kind in KINDS:
+        assert shipped["perfect"][f"video/{kind}/AP"] == shipped["swapped"][f"image/{kind}/AP"] == pytest.approx(100)
+        assert shipped["swapped"][f"video/{kind}/AP75"] < shipped["swapped"][f"video/{kind}/AP50"] < 60
+        assert shipped["dropped"][f"track/{kind}/FP"] == shipped["false_positives"][f"track/{kind}/FN"] == 0
+        for name in set(EXAMPLES) - {"perfect"}:
+            assert shipped[name][f"track/{kind}/MOTA"] < 99, name
+            assert shipped[name][f"video/{kind}/AP"] < 99, name
+    assert any(value is not None and 0 < value < 100 for value in shipped["everything"].values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_perfect_predictions_reach_is_known_without_evaluating(seed: int, ground_truth) -> None:
+    scene = random_scene(seed)[0]
+    seen = [
+        annotation for annotation in scene["annotations"] if annotation["area_visible"] and annotation["occlude_rate"] < 0.25
+    ]
+    for document in (scene, scene | {"annotations": seen}, ground_truth):
+        expected = perfect_metrics(document, "test")
+        assert {"image/amodal/AP50_P", "track/amodal/MT"} <= expected.keys()
+        metrics = evaluate(document, list(predictions(document, EXAMPLES["perfect"])))
+        assert {key: metrics[key] for key in expected} == pytest.approx(expected)
+    assert perfect_metrics(scene | {"annotations": seen}, "test")["video/visible/AP50_H"] is None
+
+
+def test_video_figures_are_left_out_where_tracks_lack_masks(ground_truth) -> None:
+    document = json.loads(json.dumps(ground_truth))
+    document["annotations"][5]["occlude_rate"] = 0.9
+    expected = perfect_metrics(document, "test")
+    assert not [key for key in expected if key.startswith("video/")]
+    metrics = evaluate(document, list(predictions(document, EXAMPLES["perfect"])))
+    assert {key: metrics[key] for key in expected} == pytest.approx(expected)
+
+
+def test_files(tmp_path: Path, ground_truth) -> None:
+    text = write_examples(None, tmp_path / "a")
+    assert read_json(tmp_path / "a/ground_truth.json.gz") == ground_truth
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {*EXAMPLES, "ground_truth.json.gz"}
+    assert "vatrack evaluate --ground-truth" in text
+    write_examples(tmp_path / "a/ground_truth.json.gz", tmp_path / "b")
+    write_examples(tmp_path / "a/ground_truth.json.gz", tmp_path / "c", seed=1)
+    assert {path.name for path in (tmp_path / "b").iterdir()} == set(EXAMPLES)
+    for name in EXAMPLES:
+        first, same, other = (tmp_path / folder / name / "predictions.jsonl.gz" for folder in "abc")
+        assert first.read_bytes() == same.read_bytes()
+        assert (first.read_bytes() == other.read_bytes()) == (name == "perfect")
+        lines = gzip.decompress(first.read_bytes()).decode().splitlines()
+        assert [json.loads(line) for line in lines] == list(predictions(ground_truth, EXAMPLES[name]))
+    assert read_json(tmp_path / "b/perfect/expected.json") == perfect_metrics(ground_truth, "test")
+
+
+def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "joint.json").write_text(json.dumps(empty_document([2])))
+    with pytest.raises(InputError, match="no annotations; examples need a ground truth with objects"):
+        write_examples(tmp_path / "joint.json", tmp_path / "out")
+    with pytest.raises(InputError, match=r"none\.json: no such file"):
+        write_examples(tmp_path / "none.json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

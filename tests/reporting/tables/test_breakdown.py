@@ -1,0 +1,151 @@
+"""The tables by class and by video."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evaluation.scenes import random_scene
+from tests.reporting.tables.figures import FILES, markdown_rows, metrics, read_csv, run_folder
+from vatrack.categories import CATEGORIES
+from vatrack.errors import InputError
+from vatrack.evaluation.evaluate import evaluate_in_detail
+from vatrack.reporting.tables import write_tables
+
+
+def details(path: Path, **changes: Any) -> Path:
+    """Figures of two classes and two videos that fit `metrics(…, image__amodal__AP50=50)`."""
+    document = {
+        "per_class": {
+            "image/amodal": {"dog": {"AP": 20.0, "AP50": 40.0}, "person": {"AP": 100 / 3, "AP50": 60.0}},
+            "track/amodal": {"person": {"MOTA": -12.5, "IDF1": None, "IDs": 3, "HOTA": 44.0, "MT": 1}},
+        },
+        "per_video": {
+            "ah_1__27": {"image/amodal": {"AP": 7.0, "AP50": 9.0}, "track/amodal": {"MOTA": 5.0}},
+            "bs_2__9": {"image/amodal": {"AP": None, "AP50": None}},
+        },
+    }
+    path.write_text(json.dumps(document | changes))
+    return path
+
+
+def test_one_run(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", "amodaltrack", "resnet18", "mini", 10, image__amodal__AP50=50.0, track__amodal__IDs=3)
+    details(run / "details.json")
+    out = tmp_path / "tables"
+    assert "by class and by video" in write_tables([str(run)], out)
+    assert {f"classes_{name}.{form}" for name in FILES for form in ("csv", "md", "tex")} <= {p.name for p in out.iterdir()}
+    assert {f"videos_{name}.{form}" for name in FILES for form in ("csv", "md")} <= {p.name for p in out.iterdir()}
+    rows = read_csv(out / "classes_image_amodal.csv")
+    ap, ap50 = "AP amodaltrack/resnet18", "AP50 amodaltrack/resnet18"
+    assert rows == [
+        {"class": "person", ap: repr(100 / 3), ap50: "60.0"},
+        {"class": "dog", ap: "20.0", ap50: "40.0"},
+        {"class": "all", ap: "10.0", ap50: "50.0"},
+    ]
+    assert markdown_rows(out / "classes_image_amodal.md") == [
+        ["Class", "AP", "AP50"],
+        ["person", "33.3", "60.0"],
+        ["dog", "20.0", "40.0"],
+        ["all", "10.0", "50.0"],
+    ]
+    assert "by class: AmodalTrack\n" in (out / "classes_image_amodal.md").read_text()
+    tracks = markdown_rows(out / "classes_track_amodal.md")
+    assert tracks == [
+        ["Class", "MOTA", "IDF1", "HOTA", "IDs"],
+        ["person", "-12.5", "-", "44.0", "3"],
+        ["all", "-", "-", "-", "3"],
+    ]
+    videos = markdown_rows(out / "videos_image_amodal.md")
+    assert videos[1:] == [["ah_1__27", "7.0", "9.0"], ["bs_2__9", "-", "-"], ["all", "10.0", "50.0"]]
+    assert read_csv(out / "classes_image_visible.csv") == []
+    assert "No run has figures by class" in (out / "classes_image_visible.md").read_text()
+    page = (out / "tables.html").read_text()
+    assert "Frame level, amodal masks, by class: AmodalTrack" in page
+    assert "by video" not in page
+    assert "person & 33.3 & 60.0" in (out / "classes_image_amodal.tex").read_text()
+
+
+def test_several_runs_have_columns_of_their_own(tmp_path: Path) -> None:
+    first = metrics(tmp_path / "a.json", 10, image__amodal__AP50=50.0)
+    second = metrics(tmp_path / "b.json", 10, image__amodal__AP50=70.0)
+    classes = {"image/amodal": {"car": {"AP": 30.0, "AP50": 80.0}, "person": {"AP": 10.0, "AP50": 60.0}}}
+    write_tables(
+        [f"vatrack/resnet18:a={first}", f"vatrack/resnet18:b={second}", f"vatrack/resnet50={first}"],
+        tmp_path,
+        details=[
+            f"vatrack/resnet18:b={details(tmp_path / 'b_details.json', per_class=classes)}",
+            f"vatrack/resnet18:a={details(tmp_path / 'a_details.json')}",
+        ],
+    )
+    rows = markdown_rows(tmp_path / "classes_image_amodal.md")
+    assert rows == [
+        ["Class", "AP VATrack (a)", "AP VATrack (b)", "AP50 VATrack (a)", "AP50 VATrack (b)"],
+        ["person", "**33.3**", "10.0", "**60.0**", "**60.0**"],
+        ["car", "-", "**30.0**", "-", "**80.0**"],
+        ["dog", "**20.0**", "-", "**40.0**", "-"],
+        ["all", "**10.0**", "**10.0**", "50.0", "**70.0**"],
+    ]
+    header = list(read_csv(tmp_path / "classes_image_amodal.csv")[0])
+    assert header == ["class", *(f"{name} vatrack/resnet18:{label}" for name in ("AP", "AP50") for label in "ab")]
+    tex = (tmp_path / "classes_image_amodal.tex").read_text()
+    assert r" & \multicolumn{2}{c}{AP} & \multicolumn{2}{c}{AP50} \\" in tex
+    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in tex
+    assert tex.count("{") == tex.count("}")
+    assert '<th class="group" colspan="2">AP50</th>' in (tmp_path / "tables.html").read_text()
+
+
+def test_a_real_evaluation_fits(tmp_path: Path) -> None:
+    joint, predictions = random_scene(3)
+    result = evaluate_in_detail(joint, predictions)
+    (tmp_path / "metrics.json").write_text(json.dumps(result.metrics))
+    per_class = {
+        evaluation: {CATEGORIES[category - 1]: figures for category, figures in classes.items()}
+        for evaluation, classes in result.per_class.items()
+    }
+    path = details(tmp_path / "details.json", per_class=per_class)
+    write_tables([f"vatrack/resnet18={tmp_path}/metrics.json"], tmp_path, details=[f"vatrack/resnet18={path}"])
+    for name in FILES[:4]:
+        *classes, overall = read_csv(tmp_path / f"classes_{name}.csv")
+        key = "AP50 vatrack/resnet18"
+        assert len(classes) == len(per_class[name.replace("_", "/")])
+        assert sum(float(row[key]) for row in classes) / len(classes) == pytest.approx(float(overall[key]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "option", "message"),
+    [
+        ({"per_class": []}, "{key}={file}", "must be an object with 'per_class' and 'per_video'; make it with"),
+        ({"per_class": {"image/amodal": 3}}, "{key}={file}", "'per_class/image/amodal' must be an object"),
+        (
+            {"per_video": {"v": {"image/amodal": {"AP": "x"}}}},
+            "{key}={file}",
+            "'per_video/v/image/amodal/AP' is 'x', not a number",
+        ),
+        ({"per_video": {"v": 3}}, "{key}={file}", "'per_video/v' must be an object"),
+        (
+            {"per_class": {"image/amodal": {"dog": {"AP50": 49.0}}}},
+            "{key}={file}",
+            "belongs to another evaluation than metrics.json (image/amodal/AP50 differs)",
+        ),
+        ({}, "vatrack/resnet50={file}", "no run is given as --run vatrack/resnet50=metrics.json"),
+        ({}, "{key}:b={file}", "no run is given as --run vatrack/resnet18:b=metrics.json"),
+        ({}, "{key}=", "must be METHOD/BACKBONE[:LABEL]=details.json"),
+        ({}, "details.json", "must be METHOD/BACKBONE[:LABEL]=details.json"),
+        ({}, "{key}=none.json", "none.json: no such file"),
+    ],
+)
+def test_bad_details_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], option: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    metrics(tmp_path / "metrics.json", 10, image__amodal__AP50=50.0)
+    details(tmp_path / "details.json", **changes)
+    option = option.format(key="vatrack/resnet18", file="details.json")
+    with pytest.raises(InputError, match=re.escape(message)):
+        write_tables(["vatrack/resnet18=metrics.json"], tmp_path / "tables", details=[option])
+    assert not (tmp_path / "tables").exists()

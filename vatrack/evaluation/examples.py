@@ -1,0 +1,243 @@
+"""Example predictions for a ground truth, made from it: perfect ones, whose metrics are known, and spoilt ones.
+
+With them the evaluator can be checked by itself, without a network. Chance has one seed, and only draws that Python promises to
+repeat in every version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.errors import InputError
+from vatrack.evaluation.evaluate import AP_COLUMNS, TRACK_COLUMNS, VIDEO_MAX_OCCLUSION, Metrics
+from vatrack.evaluation.ground_truth import KINDS, read_images, read_objects
+from vatrack.evaluation.matching import SETTINGS
+from vatrack.files import atomic_path, create_text, read_json, write_json
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """How predictions are spoilt.
+
+    `shift`: masks move by up to this share of their width and height; `drop`: share of the objects that are left out;
+    `swap`: after three quarters of a video objects of a class exchange identities, a lone one gets a new one; `false`: share of
+    the frames with a rectangle that is no object; `scores`: random ones, else 1 for all.
+    """
+
+    shift: float = 0.0
+    drop: float = 0.0
+    swap: bool = False
+    false: float = 0.0
+    scores: bool = True
+
+
+EXAMPLES: Mapping[str, Effects] = {
+    "perfect": Effects(scores=False),
+    "shifted": Effects(shift=0.2),
+    "dropped": Effects(drop=0.3),
+    "swapped": Effects(swap=True),
+    "false_positives": Effects(false=0.8),
+    "everything": Effects(shift=0.15, drop=0.15, swap=True, false=0.5),
+}
+
+
+def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
+    """Writes `<example>/predictions.jsonl.gz` for each of `EXAMPLES`, and in `perfect/expected.json` what those must reach.
+
+    Args:
+        ground_truth: joint form; None: a small one is rendered and written to `ground_truth.json.gz`.
+        out: folder for all of it.
+        seed: of the spoilt predictions; those of a seed are the same everywhere.
+
+    Returns:
+        A summary with the commands that evaluate them.
+
+    Raises:
+        InputError: the ground truth is missing, damaged or without objects.
+    """
+    out = Path(out)
+    if ground_truth is None:
+        from vatrack.data.miniature import make_ground_truth
+
+        document = make_ground_truth(out / "ground_truth")
+        source = out / "ground_truth.json.gz"
+    else:
+        document, source = read_json(ground_truth), Path(ground_truth)
+    expected = perfect_metrics(document, str(source))
+    if ground_truth is None:
+        write_json(source, document)
+    lines = [f"example predictions for {len(document['images'])} frames with {len(document['annotations'])} masked objects:"]
+    for name, effects in EXAMPLES.items():
+        file = out / name / "predictions.jsonl.gz"
+        with atomic_path(file) as temporary, create_text(temporary) as stream:
+            count = sum(stream.write(json.dumps(record) + "\n") > 0 for record in predictions(document, effects, seed))
+        lines.append(f"  {file}: {count}")
+    write_json(out / "perfect" / "expected.json", expected, indent=1)
+    given = f"--ground-truth {source} --predictions {out}/perfect/predictions.jsonl.gz --out {out}/perfect/metrics.json"
+    return "\n".join([*lines, f"what the perfect ones must reach: {out}/perfect/expected.json", f"vatrack evaluate {given}"])
+
+
+def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) -> Iterator[Json]:
+    """The ground truth's own objects as predictions (contract 2) with both masks, spoilt; in the order of the annotations.
+
+    Args:
+        document: joint form.
+        effects: what is done to them.
+        seed: of all chance.
+    """
+    chance = {name: Random(f"{seed} {name}") for name in ("shift", "drop", "false", "score")}
+    identity = _identities(document) if effects.swap else {}
+    for annotation in document["annotations"]:
+        masks = {kind: annotation[f"{kind}_mask"] for kind in KINDS}
+        dropped = chance["drop"].random() < effects.drop
+        moved = [2 * chance["shift"].random() - 1 for _ in range(2)]
+        score = _score(chance["score"]) if effects.scores else 1.0
+        if dropped:
+            continue
+        if effects.shift:
+            size = coco_mask.toBbox(masks["amodal"])[2:]
+            by = [round(effects.shift * share * float(length)) for share, length in zip(moved, size, strict=True)]
+            masks = {kind: _moved(mask, by[0], by[1]) for kind, mask in masks.items()}
+        track = identity.get(annotation["id"], annotation["instance_id"])
+        if coco_mask.area(masks["amodal"]):
+            yield _record(annotation["image_id"], annotation["category_id"], score, track, masks)
+    if not effects.false:
+        return
+    categories = sorted({annotation["category_id"] for annotation in document["annotations"]})
+    free = 2 * _first_free(document)
+    for image in document["images"]:
+        wanted, category, *place = (chance["false"].random() for _ in range(6))
+        score = _score(chance["score"])
+        if wanted < effects.false:
+            mask = _rectangle(image["height"], image["width"], place)
+            number = categories[int(category * len(categories))]
+            yield _record(image["id"], number, score, free, {"amodal": mask, "visible": mask})
+            free += 1
+
+
+def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
+    """What the perfect predictions must reach: 100 where there is an object that counts, None where there is none.
+
+    Nothing is matched here; only objects are counted. Left out are a kind of mask that is empty somewhere, which nothing can
+    find, and the video figures where a mask is hidden so much that the tracks of the ground truth lack it. (Where three
+    objects of a class almost cover each other, P, H, L, M, S may be less.)
+
+    Raises:
+        InputError: the ground truth is damaged or has no object.
+    """
+    images = read_images(document, source)
+    metrics: Metrics = {}
+    for kind in KINDS:
+        objects = read_objects(document, images, kind, source)
+        if not len(objects.id):
+            raise InputError(f"{source}: no annotations; examples need a ground truth with objects")
+        if not objects.area.all():
+            continue
+        metrics |= _precision(f"image/{kind}", objects.area, objects.rate, objects.crowd)
+        tracks = video_ground_truth(dict(document), kind, VIDEO_MAX_OCCLUSION)["annotations"]
+        if sum(mask is not None for track in tracks for mask in track["segmentations"]) == len(objects.id):
+            area, rate = (np.array([measure(track) for track in tracks]) for measure in (_track_area, _track_rate))
+            metrics |= _precision(f"video/{kind}", area, rate, np.zeros(len(tracks), bool))
+        video = images.video[objects.masks.image]
+        number = len(np.unique(np.stack((video, objects.instance, objects.masks.category)), axis=1).T)
+        known = {"IDs": 0, "ML": 0, "FP": 0, "FN": 0, "MT": number}
+        metrics |= {f"track/{kind}/{column}": known.get(column, 100.0) for column in TRACK_COLUMNS}
+    return {key: metrics[key] for level in ("image", "video", "track") for key in metrics if key.startswith(level)}
+
+
+def _track_area(track: Mapping[str, Any]) -> float:
+    """Mean of the areas that are not zero (spec 6.3)."""
+    areas = [area for area in track["areas"] if area]
+    return sum(areas) / len(areas) if areas else 0.0
+
+
+def _track_rate(track: Mapping[str, Any]) -> float:
+    """Mean of the upper half of the occlusion rates (spec 6.3)."""
+    rates = sorted((rate for rate in track["occlude_rate"] if rate is not None), reverse=True)
+    half = rates[: -(-len(rates) // 2)]
+    return sum(half) / len(half)
+
+
+def _precision(prefix: str, area: Any, rate: Any, crowd: Any) -> Metrics:
+    figures: Metrics = {}
+    for setting in SETTINGS:
+        inside = (area >= setting.area[0]) & (area <= setting.area[1]) & (rate >= setting.rate[0]) & (rate <= setting.rate[1])
+        names = ("AP", "AP50", "AP75") if setting is SETTINGS[0] else (f"AP50_{setting.name}",)
+        figures |= dict.fromkeys(names, 100.0 if (inside & ~crowd).any() else None)
+    return {f"{prefix}/{column}": figures[column] for column in AP_COLUMNS}
+
+
+def _identities(document: Mapping[str, Any]) -> dict[int, int]:
+    """New track ids by annotation id: in a video's last quarter each object has the id of the next one of its class."""
+    frames: dict[int, list[Json]] = {}
+    for image in document["images"]:
+        frames.setdefault(image["video_id"], []).append(image)
+    late = set()
+    for images in frames.values():
+        images.sort(key=lambda image: image["frame_id"])
+        late |= {image["id"] for image in images[-(len(images) // 4) :]} if len(images) >= 4 else set()
+    members: dict[tuple[int, int], set[int]] = {}
+    for annotation in document["annotations"]:
+        members.setdefault((annotation["video_id"], annotation["category_id"]), set()).add(annotation["instance_id"])
+    free = _first_free(document)
+    following: dict[tuple[int, int, int], int] = {}
+    for group, instances in members.items():
+        ordered = sorted(instances)
+        after = [*ordered[1:], ordered[0]] if len(ordered) > 1 else [free + ordered[0]]
+        following |= {(*group, one): other for one, other in zip(ordered, after, strict=True)}
+    return {
+        annotation["id"]: following[annotation["video_id"], annotation["category_id"], annotation["instance_id"]]
+        for annotation in document["annotations"]
+        if annotation["image_id"] in late
+    }
+
+
+def _first_free(document: Mapping[str, Any]) -> int:
+    """A number above every instance id."""
+    return max(annotation["instance_id"] for annotation in document["annotations"]) + 1
+
+
+def _score(chance: Random) -> float:
+    """As a detector's score is, a float32 value."""
+    return float(np.float32(0.05 + 0.95 * chance.random()))
+
+
+def _moved(mask: Json, right: int, down: int) -> Json:
+    bitmap = coco_mask.decode([mask])[:, :, 0]
+    height, width = bitmap.shape
+    moved = np.zeros((height, width), np.uint8, order="F")
+    moved[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = bitmap[
+        max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)
+    ]
+    return _packed(moved)
+
+
+def _rectangle(height: int, width: int, place: list[float]) -> Json:
+    """A rectangle of an eighth to half the picture's sides; `place`: four numbers from 0 to 1."""
+    bitmap = np.zeros((height, width), np.uint8, order="F")
+    tall, wide = (max(1, int(side * (0.125 + 0.375 * share))) for side, share in zip((height, width), place[2:], strict=True))
+    top, left = int(place[0] * (height - tall)), int(place[1] * (width - wide))
+    bitmap[top : top + tall, left : left + wide] = 1
+    return _packed(bitmap)
+
+
+def _packed(bitmap: Any) -> Json:
+    code = coco_mask.encode(bitmap)
+    return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
+
+
+def _record(image: int, category: int, score: float, track: int, masks: Json) -> Json:
+    """As the method with two box heads writes them: a box for each mask."""
+    boxes = {"bbox": coco_mask.toBbox(masks["amodal"]).tolist(), "bbox_visible": coco_mask.toBbox(masks["visible"]).tolist()}
+    return {"image_id": image, "category_id": category, "score": score, **boxes, "track_id": track, **masks}

@@ -1,0 +1,40 @@
+"""What readers call methods, backbones, data sets and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vatrack.config import Backbone, Method
+from vatrack.reporting.tables.runs import Run
+
+METHOD_NAMES = {
+    Method.QDTRACK: "QDTrack",
+    Method.AMODALTRACK: "AmodalTrack",
+    Method.VATRACK: "VATrack",
+    Method.VATRACK_2BBOX: "VATrack-2bbox",
+}
+BACKBONE_NAMES = {
+    Backbone.RESNET18: "ResNet-18",
+    Backbone.RESNET50: "ResNet-50",
+    Backbone.RESNEXT101: "ResNeXt-101",
+}
+DATASET_NAMES = {"sailvos": "SAIL-VOS", "sailvos-cut": "SAIL-VOS-cut"}
+
+
+def dataset_name(dataset: str | None) -> str:
+    """As readers see it."""
+    return "not named" if dataset is None else DATASET_NAMES.get(dataset, dataset)
+
+
+def short_names(runs: Sequence[Run]) -> list[str]:
+    """Names for readers: the method, and in brackets what differs among the runs."""
+    names = []
+    for run in runs:
+        parts = [
+            BACKBONE_NAMES[run.backbone] if len({other.backbone for other in runs}) > 1 else "",
+            dataset_name(run.dataset) if len({other.dataset for other in runs}) > 1 else "",
+            run.label,
+        ]
+        more = ", ".join(filter(None, parts))
+        names.append(METHOD_NAMES[run.method] + (f" ({more})" if more else ""))
+    return names

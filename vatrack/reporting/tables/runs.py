@@ -1,0 +1,232 @@
+"""Which runs the tables show: from metrics files, runs' folders and folders of results to named figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from vatrack.config import Backbone, Method
+from vatrack.errors import InputError
+from vatrack.files import read_json, read_yaml
+from vatrack.reporting.tables.details import Details, read_details
+
+FORMS = "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may be LABEL=FOLDER"
+DETAILS_FORM = "METHOD/BACKBONE[:LABEL]=details.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it is, and what was measured.
+
+    `label` tells it from others of the same method and backbone, else it is empty; `dataset` is None where nothing says it;
+    `metrics` are those of contract 4.
+    """
+
+    method: Method
+    backbone: Backbone
+    label: str
+    dataset: str | None
+    metrics: dict[str, float | None]
+    details: Details | None
+
+    @property
+    def key(self) -> str:
+        """As options name it."""
+        return f"{self.method}/{self.backbone}{f':{self.label}' if self.label else ''}"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a run's figures are. `folder` only where the run was found by its folder."""
+
+    given: str
+    method: Method
+    backbone: Backbone
+    label: str
+    dataset: str | None
+    metrics: Path
+    folder: Path | None = None
+    details: Path | None = None
+
+    @property
+    def key(self) -> tuple[Method, Backbone, str]:
+        return self.method, self.backbone, self.label
+
+
+def read_runs(given: Sequence[str], details: Sequence[str] = (), dataset: str | None = None) -> tuple[list[Run], list[Path]]:
+    """Reads the figures of all runs.
+
+    `METHOD/BACKBONE[:LABEL]=FILE` names the metrics alone; the data set is that of a config.yaml beside them, if there is one.
+    A run's folder holds `config.yaml`, `metrics.json` and perhaps `details.json`. A folder of results holds such folders as
+    `runs/*` or `*/runs/*`. Runs in folders that are alike but for their place get the parts of the paths that differ as labels.
+
+    Args:
+        given: what the runs are, in these forms.
+        details: METHOD/BACKBONE[:LABEL]=details.json for runs that were given as files.
+        dataset: the data set of all runs, whatever their config says.
+
+    Returns:
+        The runs, by data set (in the order given), then in the paper's order of methods and backbones; and the folders of
+        runs among the results that have no metrics yet.
+
+    Raises:
+        InputError: something is of another form, missing, or there twice; a file holds something else.
+    """
+    sources: list[_Source] = []
+    unfinished: list[Path] = []
+    for text in given:
+        found, waiting = _find(text)
+        sources += found
+        unfinished += waiting
+    sources = _labelled([source if dataset is None else replace(source, dataset=dataset) for source in sources])
+    known: set[tuple[Any, ...]] = set()
+    for source in sources:
+        name = (*source.key, source.dataset)
+        if name in known:
+            shown = f"{source.method}/{source.backbone}{f':{source.label}' if source.label else ''}"
+            mend = "tell the runs apart by labels (METHOD/BACKBONE:LABEL=metrics.json or LABEL=FOLDER)"
+            raise InputError(f"--run {source.given}: {shown} is given twice; {mend}")
+        known.add(name)
+    for text in details:
+        sources = _with_details(sources, text)
+    datasets = list(dict.fromkeys(source.dataset for source in sources))
+    methods, backbones = list(Method), list(Backbone)
+    sources.sort(key=lambda s: (datasets.index(s.dataset), methods.index(s.method), backbones.index(s.backbone)))
+    return [_read(source) for source in sources], unfinished
+
+
+def _find(text: str) -> tuple[list[_Source], list[Path]]:
+    """The runs that one --run names, and the folders of runs that have no metrics yet."""
+    left, equals, right = ("", "", text) if Path(text).is_dir() else text.partition("=")
+    if not equals or ("/" not in left and Path(right).is_dir()):
+        if not right or not Path(right).is_dir():
+            raise InputError(f"--run {text}: no such folder; must be {FORMS}")
+        return _in_folder(text, Path(right), _label(left, f"--run {text}") if equals else "")
+    method, backbone, label = _key(left, f"--run {text}", FORMS)
+    if not right:
+        raise InputError(f"--run {text}: must be {FORMS}")
+    path = Path(right)
+    if path.is_dir():
+        source = _source_of(text, path, label)
+        _agree(text, source, method, backbone)
+        return [source], []
+    source = _Source(text, method, backbone, label, None, path)
+    config = path.parent / "config.yaml"
+    values = read_yaml(config) if config.is_file() else None
+    if isinstance(values, dict) and "method" in values:
+        beside = _source_of(text, path.parent, label)
+        _agree(text, beside, method, backbone)
+        source = replace(source, dataset=beside.dataset)
+    return [source], []
+
+
+def _in_folder(text: str, folder: Path, label: str) -> tuple[list[_Source], list[Path]]:
+    if (folder / "metrics.json").is_file():
+        return [_source_of(text, folder, label)], []
+    runs = [path.parent for pattern in ("runs/*", "*/runs/*") for path in sorted(folder.glob(f"{pattern}/config.yaml"))]
+    finished = [run for run in runs if (run / "metrics.json").is_file()]
+    if not finished:
+        where = f"no metrics.json in it, nor in a run's folder below ({folder}/runs/* or {folder}/*/runs/*)"
+        raise InputError(f"--run {text}: {where}; evaluate the runs first")
+    return [_source_of(text, run, label) for run in finished], [run for run in runs if run not in finished]
+
+
+def _source_of(text: str, folder: Path, label: str) -> _Source:
+    """The run in a folder. Only three keys of its config are read, so that it may be of another version of this program."""
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise InputError(f"--run {text}: {config} is missing; give the metrics as METHOD/BACKBONE=metrics.json")
+    values = read_yaml(config)
+    if not isinstance(values, dict) or not isinstance(values.get("dataset"), dict):
+        raise InputError(f"{config}: not the config of a run; give the metrics as METHOD/BACKBONE=metrics.json")
+    method, backbone, _ = _key(f"{values.get('method')}/{values.get('backbone')}", str(config), "")
+    details = folder / "details.json"
+    name = values["dataset"].get("name")
+    return _Source(
+        text,
+        method,
+        backbone,
+        label,
+        name if isinstance(name, str) else None,
+        folder / "metrics.json",
+        folder,
+        details if details.is_file() else None,
+    )
+
+
+def _agree(text: str, source: _Source, method: Method, backbone: Backbone) -> None:
+    if (source.method, source.backbone) != (method, backbone):
+        assert source.folder
+        found = f"{source.folder / 'config.yaml'} says {source.method}/{source.backbone}"
+        raise InputError(f"--run {text}: {found}; give the metrics of {method}/{backbone}")
+
+
+def _key(left: str, where: str, form: str) -> tuple[Method, Backbone, str]:
+    """METHOD/BACKBONE[:LABEL]; `where` and `form` are for messages."""
+    name, colon, label = left.partition(":")
+    method, slash, backbone = name.partition("/")
+    if not slash:
+        raise InputError(f"{where}: must be {form}")
+    if method not in list(Method):
+        raise InputError(f"{where}: unknown method '{method}'; it is one of {', '.join(Method)}")
+    if backbone not in list(Backbone):
+        raise InputError(f"{where}: unknown backbone '{backbone}'; it is one of {', '.join(Backbone)}")
+    return Method(method), Backbone(backbone), _label(label, where) if colon else ""
+
+
+def _label(label: str, where: str) -> str:
+    if not label.strip() or not label.isprintable():
+        raise InputError(f"{where}: the label before '=' must be a short text, for example 'seed 1'")
+    return label.strip()
+
+
+def _labelled(sources: list[_Source]) -> list[_Source]:
+    """Gives labels to runs that only their folders tell apart."""
+
+    def group(source: _Source) -> tuple[str, ...]:
+        return source.method, source.backbone, source.dataset or ""
+
+    bare = [source for source in sources if source.folder and not source.label]
+    labels: dict[int, str] = {}
+    for _, members in groupby(sorted(bare, key=group), key=group):
+        alike = list(members)
+        parts = [source.folder.resolve().parts for source in alike if source.folder]
+        if len({len(folders) for folders in parts}) == 1:
+            differ = [place for place, names in enumerate(zip(*parts, strict=True)) if len(set(names)) > 1]
+            labels |= {id(s): "/".join(names[place] for place in differ) for s, names in zip(alike, parts, strict=True)}
+        else:
+            labels |= {id(source): str(source.folder) for source in alike}
+    return [replace(source, label=labels.get(id(source), source.label)) for source in sources]
+
+
+def _with_details(sources: list[_Source], text: str) -> list[_Source]:
+    left, _, file = text.partition("=")
+    if not file:
+        raise InputError(f"--details {text}: must be {DETAILS_FORM}")
+    key = _key(left, f"--details {text}", DETAILS_FORM)
+    matching = [source for source in sources if source.key == key]
+    if len(matching) != 1:
+        number = "no run is" if not matching else "several runs are"
+        raise InputError(f"--details {text}: {number} given as --run {left}=metrics.json; details belong to one run")
+    return [replace(source, details=Path(file)) if source is matching[0] else source for source in sources]
+
+
+def _read(source: _Source) -> Run:
+    metrics = _read_metrics(source.metrics)
+    details = read_details(source.details, metrics, source.metrics) if source.details else None
+    return Run(source.method, source.backbone, source.label, source.dataset, metrics, details)
+
+
+def _read_metrics(path: Path) -> dict[str, float | None]:
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: not a metrics file; make it with `vatrack evaluate`")
+    for key, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not number:
+            raise InputError(f"{path}: '{key}' is {value!r}, not a number or null; make the file with `vatrack evaluate`")
+    return values
