@@ -152,7 +152,8 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
         video = images.video[objects.masks.image]
         number = len(np.unique(np.stack((video, objects.instance, objects.masks.category)), axis=1).T)
         known = {"IDs": 0, "ML": 0, "FP": 0, "FN": 0, "MT": number}
-        metrics |= {f"track/{kind}/{column}": known.get(column, 100.0) for column in TRACK_COLUMNS}
+        for name in (kind, f"{kind}_box"):
+            metrics |= {f"track/{name}/{column}": known.get(column, 100.0) for column in TRACK_COLUMNS}
     return {key: metrics[key] for level in ("image", "video", "track") for key in metrics if key.startswith(level)}
 
 
