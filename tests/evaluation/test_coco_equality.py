@@ -6,16 +6,18 @@ pycocotools knows no occlusion, so every rate is 0; it gets the areas that ours 
 
 import contextlib
 import io
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests.evaluation.scenes import add_object, detection, document, rectangle, rle
+from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import evaluate_in_detail
 from vatrack.evaluation.ground_truth import read_images, read_objects
 from vatrack.evaluation.image import LIMITS, frame_overlaps, image_matches
@@ -37,6 +39,7 @@ def problems(draw: st.DrawFn) -> tuple[Json, list[Json]]:
         [draw(st.integers(1, 3)) for _ in range(draw(st.integers(1, 2)))], first_image=draw(st.sampled_from([1, 7]))
     )
     classes = draw(st.sampled_from([1, 2, 5]))
+    wrong_class = draw(st.booleans())
     grid = draw(st.sampled_from([1, 8, 20]))  # a coarse one makes equal masks and equal overlaps common
     steps = draw(st.sampled_from([2, 10, 0]))  # different scores; 0 stands for any
     crowds = draw(st.sampled_from([0.0, 0.3]))
@@ -66,7 +69,7 @@ def problems(draw: st.DrawFn) -> tuple[Json, list[Json]]:
         found = [
             (place + np.rint(random.normal(0, 3, 4) / grid) * grid, c) for place, c in true for _ in range(random.integers(4))
         ]
-        found += [(box(), int(random.integers(1, classes + 2))) for _ in range(false)]
+        found += [(box(), int(random.integers(1, classes + 1 + wrong_class))) for _ in range(false)]
         for track, (place, category) in enumerate(found):
             mask = rectangle(*place)
             # The detection's box, from which its area comes, need not be that of its mask.
@@ -115,7 +118,7 @@ def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
     objects = read_objects(joint, images, "amodal", "test")
     found = parse_predictions(enumerate(predictions, 1), images)
     overlaps = frame_overlaps(found, objects, images, "amodal")
-    by_class = precision_by_class(image_matches(found, objects, overlaps, images, "amodal", legacy_gt_id0=False), LIMITS)
+    by_class = precision_by_class(image_matches(found, objects, overlaps, images, "amodal", EvaluationConfig()), LIMITS)
     result = np.full((len(LIMITS), 10, len(AREA_SETTINGS), len(joint["categories"]), 101), -1.0)
     for number, category in enumerate(joint["categories"]):
         if category["id"] in by_class:
@@ -123,9 +126,17 @@ def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
     return result
 
 
+def test_equal_to_pycocotools() -> None:
+    """On hundreds of random problems; each kind of data that matters must have been among them."""
+    seen: Counter[str] = Counter()
+    _compare(seen)
+    assert min(seen.values()) >= 3, seen
+    assert len(seen) == 8
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(problems())
-def test_equal_to_pycocotools(problem: tuple[Json, list[Json]]) -> None:
+@given(problem=problems())
+def _compare(seen: Counter[str], problem: tuple[Json, list[Json]]) -> None:
     joint, predictions = problem
     expected, ours = coco_precision(joint, predictions), our_precision(joint, predictions)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
@@ -133,13 +144,19 @@ def test_equal_to_pycocotools(problem: tuple[Json, list[Json]]) -> None:
     images = [p["image_id"] for p in predictions]
     scores = {p["score"] for p in predictions}
     crowds = sum(a["iscrowd"] for a in joint["annotations"])
-    event(f"crowds: {crowds > 0}")
-    event(f"equal scores: {len(scores) < len(predictions)}")
-    event(f"more than 100 in an image: {max(map(images.count, images), default=0) > 100}")
-    event(f"the limits differ: {not np.array_equal(ours[0], ours[1])}")
-    event(f"an image without anything: {len({*images, *(a['image_id'] for a in joint['annotations'])}) < len(joint['images'])}")
-    event(f"no object: {not joint['annotations']}, no prediction: {not predictions}")
-    event(f"some precision strictly between 0 and 1: {bool(((expected > 0) & (expected < 1)).any())}")
+    crowded = Counter((p["image_id"], p["category_id"]) for p in predictions)
+    seen.update(
+        {
+            "crowds": crowds > 0,
+            "equal scores": len(scores) < len(predictions),
+            "more than 100 of a class in an image": max(crowded.values(), default=0) > 100,
+            "the limits differ": not np.array_equal(ours[0], ours[1]),
+            "no object": not joint["annotations"],
+            "no prediction": not predictions,
+            "an image without anything": len({*images, *(a["image_id"] for a in joint["annotations"])}) < len(joint["images"]),
+            "some precision strictly between 0 and 1": bool(((expected > 0) & (expected < 1)).any()),
+        }
+    )
 
     # The reported figures are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
     metrics = evaluate_in_detail(joint, predictions or [], {"amodal": {"annotations": []}}).metrics
@@ -151,7 +168,7 @@ def test_equal_to_pycocotools(problem: tuple[Json, list[Json]]) -> None:
         assert metrics[f"image/amodal/{column}"] == (None if mean is None else pytest.approx(mean, rel=0, abs=1e-10))
 
 
-def test_the_random_data_has_what_is_to_be_compared() -> None:
+def test_crowds_and_the_limit_of_detections_change_what_is_measured() -> None:
     """Crowds that take several detections, and a limit of 100 that matters, change pycocotools' numbers, too."""
     joint = document([1])
     add_object(joint, 1, 1, 1, rectangle(0, 0, 60, 60))
@@ -163,6 +180,9 @@ def test_the_random_data_has_what_is_to_be_compared() -> None:
     np.testing.assert_array_equal(our_precision(joint, [*inside, last]), coco_precision(joint, [*inside, last]))
     false = [detection(1, 1, 0.5, 10 + number, rectangle(number, 100, 9, 9)) for number in range(100)]
     values = our_precision(joint, [*false, last])
+    many = [detection(1, 1, 0.5, 10 + number, rectangle(number % 100, 100, 9, 9)) for number in range(1000)]
+    assert our_precision(joint, [*many, last]).max() == 0, "beyond the 1000th"
+    np.testing.assert_array_equal(our_precision(joint, [*many, last]), coco_precision(joint, [*many, last]))
     assert values[0].max() == 0 < values[1].max()
     np.testing.assert_allclose(values, coco_precision(joint, [*false, last]), rtol=0, atol=1e-12)
 

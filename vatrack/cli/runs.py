@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vatrack.cli.options import Annotations, BackboneName, ConfigFile, Images, MethodName, Out, Processes, RunOut
-from vatrack.config import Config, load_config
+from vatrack.config import Config, load_config, load_run_config
 from vatrack.files import write_yaml
 
 
@@ -105,6 +105,9 @@ def evaluate(
     if legacy:
         switches = switches.model_copy(update={"legacy_gt_id0": True})
     video = {"amodal": video_ground_truth_amodal, "visible": video_ground_truth_visible}
+    if run and (run / "config.yaml").is_file():  # predictions of nothing do not tell what masks the method has
+        masks = load_run_config(run / "config.yaml").method.masks
+        video = {kind: path for kind, path in video.items() if kind in masks}
     limit = chosen.dataset.video_limit
     typer.echo(evaluate_files(ground_truth, predictions, video, switches, out, limit, processes, details))
     if run:

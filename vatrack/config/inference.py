@@ -39,4 +39,7 @@ class EvaluationConfig(Frozen):
     """Protocol switches (spec 6 and 8.6)."""
 
     legacy_gt_id0: bool = Field(False, description="reproduce quirk E1: ground truth with id 0 is never matched")
+    detection_area: Literal["box", "mask"] = Field(
+        "box", description="area that decides in which size a detection counts, frame level (quirk E2: box)"
+    )
     max_tracks: int = Field(100, ge=1, description="tracks per class and video that count (spec E9)")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vatrack.errors import InputError
 from vatrack.rle import Floats, Ints, measure
 
+LARGEST = 1e300  # of a number that is taken as finite: sums and products of such stay far from overflowing
 MEND = "a file written by `vatrack convert` is needed"
 
 
@@ -58,7 +59,7 @@ def is_integer(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a parsed value is a finite number."""
-    return type(value) in (int, float) and -1e300 < value < 1e300
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
 def all_known(known: NDArray[np.bool_], annotations: list[Any], key: str, source: str) -> None:
@@ -66,7 +67,8 @@ def all_known(known: NDArray[np.bool_], annotations: list[Any], key: str, source
     wrong = np.flatnonzero(~known)
     if len(wrong):
         annotation = annotations[wrong[0]]
-        raise InputError(f"{source}: annotation {annotation['id']} has {key} {annotation[key]}, which is not listed; {MEND}")
+        name = _named(annotation, "annotations")
+        raise InputError(f"{source}: {name} has {key} {annotation[key]}, which is not listed; {MEND}")
 
 
 def is_box(value: Any) -> bool:

@@ -21,7 +21,7 @@ EVENTS = 1 << 16  # events after which they are read and dropped: an event takes
 
 
 @dataclass(frozen=True)
-class Matches:
+class ClearMatches:
     """`found` [O]: in how many frames each object identity is found; by sequence [S]: identity `switches`, sum of `distance`
     (1 - IoU) over the matches.
     """
@@ -31,7 +31,7 @@ class Matches:
     distance: Floats
 
 
-def clear_matches(sequences: Sequences, frames: Frames) -> Matches:
+def clear_matches(sequences: Sequences, frames: Frames) -> ClearMatches:
     """Matches objects and detections frame by frame, as CLEAR MOT asks: old partners first, then the least distance.
 
     One accumulator serves all sequences, as they share no identity. Frames without a pair change nothing but the numbers of
@@ -49,7 +49,7 @@ def clear_matches(sequences: Sequences, frames: Frames) -> Matches:
         found += np.bincount(who, minlength=len(found))
         switches += np.bincount(sequence[who], switch[chosen], minlength=len(switches))
         distance += np.bincount(sequence[who], events["D"].to_numpy()[chosen], minlength=len(distance))
-    return Matches(found, switches.astype(np.int64), distance)
+    return ClearMatches(found, switches.astype(np.int64), distance)
 
 
 def identity_matches(sequences: Sequences, frames: Frames) -> Ints:

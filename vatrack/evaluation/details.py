@@ -14,9 +14,8 @@ def detail_document(
     per_class: Mapping[str, Mapping[int, Figures]],
     tracking: Mapping[str, Sequence[TrackCounts]],
     per_video: Mapping[int, Mapping[str, Figures]],
-    category_names: Mapping[int, Any],
-    video_names: Mapping[int, Any],
-    source: str,
+    categories: Mapping[int, str],
+    videos: Mapping[int, str],
 ) -> dict[str, Any]:
     """The figures by name.
 
@@ -26,18 +25,13 @@ def detail_document(
         tracking: counts by kind.
         per_video: by video id, then "image/amodal" (AP, AP50), "video/amodal" (the same), "track/amodal" and so on. A
             video's AP is the mean over the classes that have true objects in it, with its own detections alone.
-        category_names, video_names: by id.
-        source: what messages call the ground truth.
+        categories, videos: names by id, from `unique_names`.
 
     Returns:
         {"per_class": {"image/amodal": {category name: {AP, AP50, ...}}, ..., "track/amodal": {category name: {MOTA, ...}}},
         "per_video": {video name: {"image/amodal": {AP, AP50}, ..., "track/amodal": {MOTA, ...}}}}; in percent, None where
         undefined.
-
-    Raises:
-        InputError: two classes or videos have the same name, or a name is not a text.
     """
-    categories, videos = _unique(category_names, "categories", source), _unique(video_names, "videos", source)
     by_class = {
         **per_class,
         **{f"track/{kind}": track_figures_by_class(counts) for kind, counts in tracking.items()},
@@ -53,8 +47,12 @@ def detail_document(
     }
 
 
-def _unique(names: Mapping[int, Any], where: str, source: str) -> dict[int, str]:
-    """The names as texts; an entry without a name is called by its id."""
+def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int, str]:
+    """Names of classes or videos by id, as texts; `where` and `source` name list and file in messages.
+
+    Raises:
+        InputError: two have the same name, or a name is not a text.
+    """
     known: dict[str, int] = {}
     for number, name in names.items():
         if not isinstance(name, str | int):

@@ -16,23 +16,21 @@ from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.devices import ordered_map, progress
 from vatrack.errors import InputError
-from vatrack.evaluation.details import detail_document
+from vatrack.evaluation.details import detail_document, unique_names
 from vatrack.evaluation.ground_truth import KINDS
 from vatrack.evaluation.image import LIMITS
 from vatrack.evaluation.matching import join
 from vatrack.evaluation.mot import TrackCounts, track_figures
 from vatrack.evaluation.part import Part, PartResult, Protocol, measure_part
-from vatrack.evaluation.precision import Figures, class_figures, precision_by_class, summarise
+from vatrack.evaluation.precision import AP_COLUMNS, Figures, class_figures, precision_by_class, summarise
 from vatrack.evaluation.records import RecordError
 from vatrack.evaluation.split import Files, Places, read_head, split_files, split_memory
 from vatrack.files import scratch_directory, write_json
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
-AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
 TRACK_COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
 TRACK_KINDS = (*KINDS, *(f"{kind}_box" for kind in KINDS))  # overlaps are those of masks or of boxes
 
-Metrics = Figures
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
 
@@ -46,8 +44,8 @@ class Evaluation:
     category id; `tracking`: counts by class and video, by one of `TRACK_KINDS`.
     """
 
-    metrics: Metrics
-    per_class: Mapping[str, Mapping[int, Metrics]]
+    metrics: Figures
+    per_class: Mapping[str, Mapping[int, Figures]]
     tracking: Mapping[str, Sequence[TrackCounts]]
 
 
@@ -86,6 +84,10 @@ def evaluate_files(
     given = {kind: Path(path) for kind, path in video.items() if path is not None}
     with scratch_directory(out) as scratch:
         head, places, found, files = split_files(Path(ground_truth), Path(predictions), given, scratch)
+        categories, videos = {}, {}
+        if details is not None:  # before the work: names that are there twice would spoil it
+            categories = unique_names(head.category_names, "categories", str(ground_truth))
+            videos = unique_names(head.video_names, "videos", str(ground_truth))
         names = {kind: str(path) for kind, path in given.items()}
         kinds = found.kinds or tuple(names) or KINDS
         protocol = Protocol(
@@ -94,14 +96,8 @@ def evaluate_files(
         results = _measure_all(places, _measure_places, (files, protocol), processes, found.wrong)
     evaluation = _join(results, kinds, switches)
     if details is not None:
-        document = detail_document(
-            evaluation.per_class,
-            evaluation.tracking,
-            dict(zip(head.heads, (result.figures for result in results), strict=True)),
-            head.category_names,
-            head.video_names,
-            str(ground_truth),
-        )
+        by_video = dict(zip(head.heads, (result.figures for result in results), strict=True))
+        document = detail_document(evaluation.per_class, evaluation.tracking, by_video, categories, videos)
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
     return f"wrote {out}: {_counted(results)}\n\n{format_metrics(evaluation.metrics)}"
@@ -112,7 +108,7 @@ def evaluate(
     predictions: Iterable[Mapping[str, Any]],
     video: Mapping[str, Mapping[str, Any]] | None = None,
     switches: EvaluationConfig | None = None,
-) -> Metrics:
+) -> Figures:
     """The flat metrics of predictions in memory; see `evaluate_in_detail`."""
     return evaluate_in_detail(ground_truth, predictions, video, switches).metrics
 
@@ -205,8 +201,8 @@ def _before(error: InputError, worst: InputError | None) -> bool:
 
 
 def _join(results: Sequence[PartResult], kinds: Sequence[str], switches: EvaluationConfig) -> Evaluation:
-    metrics: Metrics = {}
-    per_class: dict[str, dict[int, Metrics]] = {}
+    metrics: Figures = {}
+    per_class: dict[str, dict[int, Figures]] = {}
     tracking: dict[str, list[TrackCounts]] = {}
     for kind in kinds:
         for level, limits in ((f"image/{kind}", LIMITS), (f"video/{kind}", (switches.max_tracks,))):
@@ -237,7 +233,7 @@ def _place(key: str) -> tuple[int, ...]:
     return ("image", "video", "track").index(level), TRACK_KINDS.index(kind), columns.index(column)
 
 
-def format_metrics(metrics: Metrics) -> str:
+def format_metrics(metrics: Figures) -> str:
     """A plain table of the flat metrics for a terminal; a dash where a figure is undefined."""
     lines = []
     for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):

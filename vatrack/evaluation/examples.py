@@ -14,13 +14,15 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.errors import InputError
-from vatrack.evaluation.evaluate import AP_COLUMNS, TRACK_COLUMNS, VIDEO_MAX_OCCLUSION, Metrics
-from vatrack.evaluation.ground_truth import KINDS, read_images, read_objects
-from vatrack.evaluation.matching import SETTINGS
+from vatrack.evaluation.evaluate import TRACK_COLUMNS, VIDEO_MAX_OCCLUSION
+from vatrack.evaluation.ground_truth import KINDS, read_images, read_objects, read_tracks
+from vatrack.evaluation.matching import SETTINGS, ignored_truths
+from vatrack.evaluation.precision import AP_COLUMNS, Figures
 from vatrack.files import atomic_path, create_text, read_json, write_json
 
 Json = dict[str, Any]
@@ -126,7 +128,7 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
             free += 1
 
 
-def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
+def perfect_metrics(document: Mapping[str, Any], source: str) -> Figures:
     """What the perfect predictions must reach: 100 where there is an object that counts, None where there is none.
 
     Nothing is matched here; only objects are counted. Left out are a kind of mask that is empty somewhere, which nothing can
@@ -137,18 +139,17 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
         InputError: the ground truth is damaged or has no object.
     """
     images = read_images(document, source)
-    metrics: Metrics = {}
+    metrics: Figures = {}
     for kind in KINDS:
         objects = read_objects(document, images, kind, source)
         if not len(objects.id):
             raise InputError(f"{source}: no annotations; examples need a ground truth with objects")
         if not objects.area.all():
             continue
-        metrics |= _precision(f"image/{kind}", objects.area, objects.rate, objects.crowd)
-        tracks = video_ground_truth(dict(document), kind, VIDEO_MAX_OCCLUSION)["annotations"]
-        if sum(mask is not None for track in tracks for mask in track["segmentations"]) == len(objects.id):
-            area, rate = (np.array([measure(track) for track in tracks]) for measure in (_track_area, _track_rate))
-            metrics |= _precision(f"video/{kind}", area, rate, np.zeros(len(tracks), bool))
+        metrics |= _precision(f"image/{kind}", ignored_truths(objects.area, objects.rate, objects.crowd))
+        tracks = read_tracks(video_ground_truth(dict(document), kind, VIDEO_MAX_OCCLUSION), images, source)
+        if len(tracks.track) == len(objects.id):
+            metrics |= _precision(f"video/{kind}", ignored_truths(tracks.area, tracks.rate, tracks.crowd))
         video = images.video[objects.masks.image]
         number = len(np.unique(np.stack((video, objects.instance, objects.masks.category)), axis=1).T)
         known = {"IDs": 0, "ML": 0, "FP": 0, "FN": 0, "MT": number}
@@ -157,25 +158,11 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
     return {key: metrics[key] for level in ("image", "video", "track") for key in metrics if key.startswith(level)}
 
 
-def _track_area(track: Mapping[str, Any]) -> float:
-    """Mean of the areas that are not zero (spec 6.3)."""
-    areas = [area for area in track["areas"] if area]
-    return sum(areas) / len(areas) if areas else 0.0
-
-
-def _track_rate(track: Mapping[str, Any]) -> float:
-    """Mean of the upper half of the occlusion rates (spec 6.3)."""
-    rates = sorted((rate for rate in track["occlude_rate"] if rate is not None), reverse=True)
-    half = rates[: -(-len(rates) // 2)]
-    return sum(half) / len(half)
-
-
-def _precision(prefix: str, area: Any, rate: Any, crowd: Any) -> Metrics:
-    figures: Metrics = {}
-    for setting in SETTINGS:
-        inside = (area >= setting.area[0]) & (area <= setting.area[1]) & (rate >= setting.rate[0]) & (rate <= setting.rate[1])
+def _precision(prefix: str, ignored: NDArray[np.bool_]) -> Figures:
+    figures: Figures = {}
+    for setting, counted in zip(SETTINGS, np.atleast_1d((~ignored).any(0)), strict=True):
         names = ("AP", "AP50", "AP75") if setting is SETTINGS[0] else (f"AP50_{setting.name}",)
-        figures |= dict.fromkeys(names, 100.0 if (inside & ~crowd).any() else None)
+        figures |= dict.fromkeys(names, 100.0 if counted else None)
     return {f"{prefix}/{column}": figures[column] for column in AP_COLUMNS}
 
 

@@ -15,6 +15,7 @@ from vatrack.evaluation.overlaps import MaskRows
 from vatrack.rle import Floats, Ints, box_of
 
 KINDS = ("amodal", "visible")
+IMAGE_FIELDS = ("id", "video_id", "frame_id", "height", "width")
 
 
 @dataclass(frozen=True)
@@ -86,28 +87,54 @@ def read_images(document: Any, source: str) -> Images:
         source: its name, for messages.
 
     Raises:
-        InputError: a list or field is missing, an image or video is listed twice or an image has no video.
+        InputError: a list or field is missing, an id is listed twice, an image has no video or no size, or two images of a
+            video the same place.
     """
     images = list_of(document, "images", source)
-    categories = tuple(integers(list_of(document, "categories", source), "id", source, "categories").tolist())
+    categories = tuple(_unique(list_of(document, "categories", source), source, "categories").tolist())
     if min(categories, default=0) < 0:
         raise InputError(f"{source}: category id {min(categories)} is negative; ids are 1 to 24")
-    videos = set(integers(list_of(document, "videos", source), "id", source, "videos").tolist())
-    columns = [integers(images, key, source, "images") for key in ("id", "video_id", "frame_id", "height", "width")]
+    videos = set(_unique(list_of(document, "videos", source), source, "videos").tolist())
+    _unique(images, source, "images")
+    columns = [integers(images, key, source, "images") for key in IMAGE_FIELDS]
     table = np.stack(columns, 1)[np.argsort(columns[0], kind="stable")]
-    repeated = np.flatnonzero(np.diff(table[:, 0]) == 0)
-    if len(repeated):
-        raise InputError(f"{source}: image id {table[repeated[0], 0]} is listed twice; image ids must be unique")
+    flat = np.flatnonzero((table[:, 3:] <= 0).any(1))
+    if len(flat):
+        raise InputError(f"{source}: height or width of image {table[flat[0], 0]} is not positive; {MEND}")
     for image, video in table[:, :2].tolist():
         if video not in videos:
             raise InputError(f"{source}: image {image} belongs to video {video}, which is not listed under 'videos'")
     frames = dict.fromkeys(sorted(videos), 0)
     position = np.empty(len(table), np.int64)
-    for row in np.lexsort((table[:, 0], table[:, 2], table[:, 1])):
+    order = np.lexsort((table[:, 0], table[:, 2], table[:, 1]))
+    same = np.flatnonzero((np.diff(table[order, 1:3], axis=0) == 0).all(1))
+    if len(same):
+        first, second = table[order[same[0]]], table[order[same[0] + 1]]
+        raise InputError(
+            f"{source}: images {first[0]} and {second[0]} of video {first[1]} have the same frame_id {first[2]}, so "
+            f"their order is not known; {MEND}"
+        )
+    for row in order:
         video = int(table[row, 1])
         position[row] = frames[video]
         frames[video] += 1
     return Images(table[:, 0], table[:, 1], position, table[:, 3:5], categories, frames)
+
+
+def _unique(entries: list[Any], source: str, where: str) -> Ints:
+    """The ids of a list, none of which may come twice."""
+    ids = integers(entries, "id", source, where)
+    values, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise InputError(f"{source}: id {values[counts > 1][0]} is listed twice in '{where}'; ids must be unique")
+    return ids
+
+
+def _crowds(annotations: list[Any], source: str) -> NDArray[np.bool_]:
+    for annotation in annotations:
+        if annotation.get("iscrowd", 0) not in (0, 1):
+            raise InputError(f"{source}: 'iscrowd' of annotation {annotation['id']} must be 0 or 1; {MEND}")
+    return np.array([annotation.get("iscrowd", 0) == 1 for annotation in annotations], bool)
 
 
 def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueObjects:
@@ -152,7 +179,7 @@ def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueO
         instance=columns["instance_id"],
         area=numbers(annotations, f"area_{kind}", source, "annotations"),
         rate=numbers(annotations, "occlude_rate", source, "annotations"),
-        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool),
+        crowd=_crowds(annotations, source),
         box=_boxes(annotations, kind, counts, images.size[image].tolist(), source),
     )
 
@@ -207,7 +234,7 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         area=area,
         rate=rate,
         total=np.bincount(track_rows, pixels, minlength=len(annotations)).astype(np.int64),
-        crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool),
+        crowd=_crowds(annotations, source),
         masks=MaskRows(image_rows, columns["category_id"][track_rows], counts),
         track=track_rows,
         mask_area=pixels,

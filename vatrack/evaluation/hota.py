@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from trackeval.metrics import HOTA
 
 MEMORY = 1 << 29  # bytes for its tables of identities by identities, of which it holds one for every threshold at once
-THRESHOLDS = 19
+THRESHOLD_COUNT = 19
 
 Values = tuple[float, ...]
 # What TrackEval says of a sequence in which nothing is matched.
-NO_MATCH: tuple[Values, Values, Values] = ((0.0,) * THRESHOLDS, (0.0,) * THRESHOLDS, (1.0,) * THRESHOLDS)
+NO_MATCH: tuple[Values, Values, Values] = ((0.0,) * THRESHOLD_COUNT, (0.0,) * THRESHOLD_COUNT, (1.0,) * THRESHOLD_COUNT)
 
 
 @dataclass(frozen=True)

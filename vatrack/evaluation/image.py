@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ground_truth import Images, TrueObjects
 from vatrack.evaluation.matching import LOWEST_IOU, Detections, Matches, Truths, match
 from vatrack.evaluation.overlaps import BoxRows, MaskRows, Overlaps, box_overlaps, intersections, mask_overlaps
@@ -45,12 +46,12 @@ def frame_box_overlaps(predictions: Predictions, objects: TrueObjects, kind: str
 
 
 def image_matches(
-    predictions: Predictions, objects: TrueObjects, overlaps: Overlaps, images: Images, kind: str, *, legacy_gt_id0: bool
+    predictions: Predictions, objects: TrueObjects, overlaps: Overlaps, images: Images, kind: str, switches: EvaluationConfig
 ) -> Matches:
     """Which detections find which objects.
 
-    The area of a detection is that of its box, not of its mask (quirk E2); for a method with one box head this is the
-    amodal box in the visible evaluation, too (quirk E10).
+    As published, the area of a detection is that of its box, not of its mask (quirk E2); for a method with one box head
+    this is the amodal box in the visible evaluation, too (quirk E10).
 
     Args:
         predictions: all detections of whole images.
@@ -58,15 +59,17 @@ def image_matches(
         overlaps: from `frame_overlaps`.
         images: the images.
         kind: amodal or visible.
-        legacy_gt_id0: an object whose annotation id is 0 is never found (quirk E1).
+        switches: the area of a detection, and whether an object whose annotation id is 0 is never found (quirk E1).
     """
     rows, masks = with_mask(predictions, kind)
     pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
     if objects.crowd.any():
         pairs = _with_crowds(pairs, predictions.area[kind][rows], objects)
+    area = predictions.box_area(kind) if switches.detection_area == "box" else predictions.area[kind].astype(np.float64)
+    matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
     return match(
-        Detections(images.id[masks.image], masks.category, predictions.score[rows], predictions.box_area(kind)[rows]),
-        Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, (objects.id != 0) | (not legacy_gt_id0)),
+        Detections(images.id[masks.image], masks.category, predictions.score[rows], area[rows]),
+        Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable),
         pairs.at_least(LOWEST_IOU),
         max(LIMITS),
     )

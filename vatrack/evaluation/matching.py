@@ -113,7 +113,7 @@ def match(detections: Detections, truths: Truths, overlaps: Overlaps, limit: int
     kept = rank < limit
     row = np.cumsum(kept) - 1
     pairs = kept[overlaps.detection]
-    ignored = _ignored_truths(truths)
+    ignored = ignored_truths(truths.area, truths.rate, truths.crowd)
     outside = _outside(detections.area[kept], [setting.area for setting in SETTINGS])
     found, hit, hit_ignored = _match(
         Overlaps(row[overlaps.detection[pairs]], overlaps.truth[pairs], overlaps.iou[pairs]),
@@ -188,11 +188,11 @@ def rank_in_unit(units: Ints) -> Ints:
     return rank
 
 
-def _ignored_truths(truths: Truths) -> Bools:
-    """[G, S]: objects that do not count in a setting."""
-    outside = _outside(truths.area, [setting.area for setting in SETTINGS])
-    outside |= _outside(truths.rate, [setting.rate for setting in SETTINGS])
-    return outside | truths.crowd[:, None]
+def ignored_truths(area: Floats, rate: Floats, crowd: Bools) -> Bools:
+    """Which true objects do not count in a setting [G, S]; arguments as in `Truths`."""
+    outside = _outside(area, [setting.area for setting in SETTINGS])
+    outside |= _outside(rate, [setting.rate for setting in SETTINGS])
+    return outside | crowd[:, None]
 
 
 def _outside(values: Floats, ranges: Sequence[tuple[float, float]]) -> Bools:

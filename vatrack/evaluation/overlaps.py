@@ -111,10 +111,10 @@ def _box_iou(first: Floats, second: Floats) -> Floats:
         return common / (first[:, 2:].prod(1) + second[:, 2:].prod(1) - common)
 
 
-def group_rows(keys: Ints, rows: Ints | None = None) -> dict[int, Ints]:
-    """Row numbers (0, 1, ... unless given) of every key, in their order."""
+def group_rows(keys: Ints) -> dict[int, Ints]:
+    """Row numbers of every key, in their order."""
     if not len(keys):
         return {}
     order = np.argsort(keys, kind="stable")
     values, starts = np.unique(keys[order], return_index=True)
-    return dict(zip(values.tolist(), np.split(order if rows is None else rows[order], starts[1:]), strict=True))
+    return dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True))

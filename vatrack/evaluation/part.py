@@ -97,7 +97,8 @@ def _measure(part: Part, protocol: Protocol, check_only: bool) -> PartResult:
     figures: dict[str, Figures] = {}
     if protocol.details:
         for level, found in matches.items():
-            summary = summarise(list(precision_by_class(found, (LIMITS[-1],)).values()))
+            limits = LIMITS if level.startswith("image/") else (protocol.switches.max_tracks,)
+            summary = summarise(list(precision_by_class(found, limits).values()))
             figures[level] = {"AP": summary["AP"], "AP50": summary["AP50"]}
         figures |= {f"track/{kind}": track_figures(counts) for kind, counts in tracking.items()}
     return PartResult(matches, tracking, len(predictions.image), tracks, mixed, figures)
@@ -116,7 +117,7 @@ def _measure_kind(
     legacy, limit = protocol.switches.legacy_gt_id0, protocol.switches.max_tracks
     objects = read_objects(part.document, images, kind, protocol.truth)
     overlaps = frame_overlaps(predictions, objects, images, kind)
-    matches[f"image/{kind}"] = image_matches(predictions, objects, overlaps, images, kind, legacy_gt_id0=legacy)
+    matches[f"image/{kind}"] = image_matches(predictions, objects, overlaps, images, kind, protocol.switches)
     tracking[kind] = track_counts(predictions, objects, overlaps, images, kind)
     boxes = frame_box_overlaps(predictions, objects, kind)
     tracking[f"{kind}_box"] = track_counts(predictions, objects, boxes, images, kind)

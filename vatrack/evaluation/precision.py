@@ -13,6 +13,7 @@ from vatrack.evaluation.matching import SETTINGS, THRESHOLDS, Matches, unpack_ou
 from vatrack.rle import Floats, Ints
 
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
+AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
 NAMES = [setting.name for setting in SETTINGS]
 
 Figures = dict[str, float | None]
@@ -99,13 +100,13 @@ def summarise(by_class: Sequence[Floats]) -> Figures:
     AP reads the first limit and all thresholds; everything else the last limit. All but AP and AP75 are at IoU 0.5.
     """
     if not by_class:
-        return dict.fromkeys(("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S"))
+        return dict.fromkeys(AP_COLUMNS)
     stacked = np.stack(by_class)
     figures = {"AP": _average(stacked[:, 0, :, 0])}
     figures["AP50"] = _average(stacked[:, -1, 0, 0])
     figures["AP75"] = _average(stacked[:, -1, 5, 0])
-    for name in ("P", "OM", "H", "L", "M", "S"):
-        figures[f"AP50_{name}"] = _average(stacked[:, -1, 0, NAMES.index(name)])
+    for column in AP_COLUMNS[len(figures) :]:
+        figures[column] = _average(stacked[:, -1, 0, NAMES.index(column.removeprefix("AP50_"))])
     return figures
 
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from vatrack.evaluation.checks import is_box, is_integer, is_number, mask_counts, mask_problem
+from vatrack.evaluation.checks import LARGEST, is_box, is_integer, is_number, mask_counts, mask_problem
 from vatrack.evaluation.ground_truth import KINDS, Images
 from vatrack.evaluation.records import RecordError, open_records
 from vatrack.rle import Floats, Ints, measure
 
 BATCH = 2048  # records whose form is checked together
-LARGEST = 1e300  # as `is_number`
+LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ def parse_predictions(records: Iterable[tuple[int, Any]], images: Images, unit: 
     refuse(unknown, unknown_image(_first(ids, unknown)))
     unknown = ~np.isin(category, images.categories)
     refuse(unknown, f"unknown category_id {_first(category, unknown)}; ids are those of the ground truth, from 1")
+    large = np.abs(np.array(columns.score, np.float64)) > LARGEST_SCORE
+    refuse(large, f"'score' is larger than {LARGEST_SCORE:g}")
     order = np.lexsort((track, ids))
     repeated = np.zeros(len(order), bool)
     repeated[order[1:]] = (np.diff(ids[order]) == 0) & (np.diff(track[order]) == 0)

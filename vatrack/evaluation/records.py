@@ -51,13 +51,13 @@ class Records:
     def __init__(self, stream: BinaryIO, name: Path | str) -> None:
         """`name` is that of the file as the user knows it."""
         self.stream = stream
-        self.skipped: list[bytes] = []
-        for line in stream:
-            self.skipped.append(line)
-            if line.strip():
-                break
-        self.array = bool(self.skipped) and self.skipped[-1].lstrip().startswith(b"[")
         self.name = name
+        # An array may be one line, so the kind is seen from the first character, not from the first line.
+        first = b""
+        while not first.strip() and (first := stream.read(BLOCK)):
+            pass
+        self.array = first.lstrip().startswith(b"[")
+        stream.seek(0)
         self.unit = f"{name}: {'item' if self.array else 'line'}"
 
     def __iter__(self) -> Iterator[Record]:
@@ -69,24 +69,24 @@ class Records:
         return self._items() if self.array else self._lines()
 
     def _lines(self) -> Iterator[Record]:
-        number = offset = 0
-        for lines in (self.skipped, self.stream):
-            for line in lines:
-                number += 1
-                length = len(line)
-                try:
-                    yield Record(number, parse(line), offset, length)
-                except ValueError as error:
-                    if line.strip():
-                        cause = f"not valid JSON ({error})" if line.endswith(b"\n") else "the file is cut off here"
-                        raise RecordError(self.unit, number, f"{cause}; {AGAIN}") from None
-                offset += length
+        offset = 0
+        for number, line in enumerate(self.stream, 1):
+            length = len(line)
+            try:
+                yield Record(number, parse(line), offset, length)
+            except ValueError as error:
+                if line.strip():
+                    cut = "" if line.endswith(b"\n") else ", or the file is cut off here"
+                    raise RecordError(self.unit, number, f"not valid JSON ({error}){cut}; {AGAIN}") from None
+            offset += length
 
     def _items(self) -> Iterator[Record]:
         """Items of an array, so that it is never in memory as a whole."""
         decoder = json.JSONDecoder()
         # Bytes are taken as Latin-1, so that places in the text are places in the file.
-        text = b"".join(self.skipped).decode("latin-1")
+        text = self.stream.read(BLOCK).decode("latin-1")
+        while "[" not in text:
+            text += self.stream.read(BLOCK).decode("latin-1")
         start, position, number, item_may_follow = 0, text.index("[") + 1, 0, True
         while True:
             position = cast("re.Match[str]", _SPACE.match(text, position)).end()

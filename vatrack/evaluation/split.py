@@ -17,7 +17,7 @@ import numpy as np
 from vatrack.data.json_lists import Texts, read_lists
 from vatrack.errors import InputError
 from vatrack.evaluation.checks import all_known, integers, list_of
-from vatrack.evaluation.ground_truth import KINDS, Images, read_images
+from vatrack.evaluation.ground_truth import IMAGE_FIELDS, KINDS, Images, read_images
 from vatrack.evaluation.overlaps import group_rows
 from vatrack.evaluation.part import Part
 from vatrack.evaluation.predictions import image_of, unknown_image
@@ -25,19 +25,31 @@ from vatrack.evaluation.records import AGAIN, RecordError, open_records, parse
 from vatrack.files import unpacked
 from vatrack.rle import Ints
 
-IMAGE_FIELDS = ("id", "video_id", "frame_id", "height", "width")
 NO_ROWS = np.empty(0, np.int64)
 NEVER = 2**63  # a number behind that of any record
 
 
 @dataclass(frozen=True)
 class Files:
-    """The (unpacked) files that `Places` refer to; `name` is that of the predictions for messages."""
+    """The (unpacked) files that `Places` refer to; `name` is that of the predictions for messages.
+
+    `marks`: what tells whether a file is still the one that was split, by its path.
+    """
 
     truth: Path
     predictions: Path
     tracks: Mapping[str, Path]
     name: str
+    marks: Mapping[Path, tuple[int, ...]]
+
+    def check(self) -> None:
+        """
+        Raises:
+            InputError: a file has changed since it was split, or is gone.
+        """
+        for path, mark in self.marks.items():
+            if not path.exists() or _mark(path) != mark:
+                raise InputError(f"{path}: has changed while it was read; start again")
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ class Places:
         Raises:
             InputError: a file has changed.
         """
+        files.check()
         return Part(
             {**self.head, "annotations": _load_all(Texts(files.truth), self.annotations)},
             self._records(files),
@@ -283,10 +296,14 @@ def split_files(
         given = {kind: of_video.get(video, none) for kind, of_video in of_track.items()}
         one = Places(lists, annotations.get(video, none), given, found.places[rows.get(video, NO_ROWS)])
         places.append((one.first, one))
-    files = Files(
-        unpacked(truth, scratch), plain, {kind: unpacked(path, scratch) for kind, path in tracks.items()}, str(predictions)
-    )
-    return head, places, found, files
+    texts = unpacked(truth, scratch), plain, {kind: unpacked(path, scratch) for kind, path in tracks.items()}
+    marks = {path: _mark(path) for path in (texts[0], plain, *texts[2].values())}
+    return head, places, found, Files(*texts, str(predictions), marks)
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    about = path.stat()
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def _add(found: Numbers, value: dict[str, Any], key: str, source: str, offset: int, length: int) -> None:

@@ -21,15 +21,17 @@ from vatrack.data.dataset import EpochBatches, PairBatch, PairDataset, collate
 from vatrack.data.frames import AnnotationFile
 from vatrack.devices import allow_tf32, choose_device
 from vatrack.errors import InputError
-from vatrack.evaluation.evaluate import evaluate
-from vatrack.files import read_json, write_json, write_yaml
-from vatrack.inference.predict import predict_clips
+from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.files import read_json, scratch_directory, write_json, write_yaml
+from vatrack.inference.predict import predict_clips, write_predictions
 from vatrack.models.checkpoint import save
 from vatrack.models.detector import Detector, build
 from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
 from vatrack.training.environment import describe_environment
 from vatrack.training.experiment_log import ExperimentLog
 from vatrack.training.schedule import learning_rate
+
+CLIPS_PER_PROCESS = 32
 
 
 def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -85,8 +87,9 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
                 log.step(iteration, epoch + 1, rate, losses, last=iteration % len(batches) == 0)
             if epoch + 1 >= settings.validate_from:
                 save(out / "checkpoints" / f"epoch_{epoch + 1:02d}.pt", model, run, epoch + 1)
-                metrics = validate(model, run, annotations / "valid", images, device)
-                write_json(out / "validation" / f"epoch_{epoch + 1:02d}.json", metrics, indent=2)
+                metrics = validate(
+                    model, run, annotations / "valid", images, device, out / "validation" / f"epoch_{epoch + 1:02d}.json"
+                )
                 log.validation(iteration, epoch + 1, metrics)
     seconds = time.monotonic() - start
     write_json(
@@ -152,12 +155,19 @@ def step(
     return {name: value.detach() for name, value in losses.items()} | {"loss": total.detach(), "gradient_norm": norm}
 
 
-def validate(model: Detector, run: RunConfig, folder: Path, images: Path, device: torch.device) -> dict[str, Any]:
-    """Metrics of the valid set (spec 4.6)."""
+def validate(model: Detector, run: RunConfig, folder: Path, images: Path, device: torch.device, out: Path) -> dict[str, Any]:
+    """Metrics of the valid set (spec 4.6), also written to `out`. The predictions lie beside it for that time only."""
     path = folder / "joint.json"
-    predictions = list(predict_clips(model, run, AnnotationFile(path).clips, images, device, "validate"))
-    videos = {kind: read_json(folder / f"video_{kind}.json") for kind in run.method.masks}
-    return evaluate(read_json(path), predictions, videos, run.evaluation)
+    clips = AnnotationFile(path).clips
+    videos = {kind: folder / f"video_{kind}.json" for kind in run.method.masks}
+    with scratch_directory(out.with_suffix(".predictions")) as scratch:
+        predictions = scratch / "predictions.jsonl"
+        write_predictions(predict_clips(model, run, clips, images, device, "validate"), predictions)
+        # Starting processes is only worth its seconds for many clips.
+        processes = max(1, min(run.launcher.cpus, len(clips) // CLIPS_PER_PROCESS))
+        limit = run.dataset.video_limit
+        evaluate_files(path, predictions, videos, run.evaluation, out, limit, processes)
+    return read_json(out)
 
 
 def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:

@@ -158,12 +158,7 @@ RESULTS = [
     cut_sheets,
 ]
 TABLE_ROWS = " ".join(
-    map(
-        shlex.quote,
-        per_run(f"--run={{method}}/{{backbone}}={RUN}/metrics.json")
-        + per_run(f"--details={{method}}/{{backbone}}={RUN}/details.json")
-        + per_run(f"--log-run={RUN}"),
-    )
+    map(shlex.quote, per_run(f"--run={RUN}") + per_run(f"--log-run={RUN}"))
 )
 FIGURE_RUNS = " ".join(map(shlex.quote, per_run(f"--run={RUN}")))
 

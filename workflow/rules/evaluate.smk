@@ -45,9 +45,9 @@ rule evaluate:
         f"{R}/benchmarks/evaluate/{{method}}__{{backbone}}.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: 2
+    threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, threads: 2000 + 500 * threads,
         runtime=240,
     params:
         config=CONFIG_FILE,

@@ -64,8 +64,17 @@ def _object(value: Any, where: str, path: Path) -> dict[str, Any]:
 
 
 def _figures(value: Any, where: str, path: Path) -> Figures:
-    for name, figure in _object(value, where, path).items():
+    return check_figures(_object(value, where, path), f"{where}/", path, MEND)
+
+
+def check_figures(values: dict[str, Any], prefix: str, path: Path, mend: str) -> dict[str, float | None]:
+    """The same values, each a number or None.
+
+    Raises:
+        InputError: one is something else; the message calls it by its name with `prefix` in front.
+    """
+    for name, figure in values.items():
         number = isinstance(figure, int | float) and not isinstance(figure, bool) and math.isfinite(figure)
         if figure is not None and not number:
-            raise InputError(f"{path}: '{where}/{name}' is {figure!r}, not a number or null; {MEND}")
-    return value
+            raise InputError(f"{path}: '{prefix}{name}' is {figure!r}, not a number or null; {mend}")
+    return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -12,7 +11,7 @@ from typing import Any
 from vatrack.config import Backbone, Method
 from vatrack.errors import InputError
 from vatrack.files import read_json, read_yaml
-from vatrack.reporting.tables.details import Details, read_details
+from vatrack.reporting.tables.details import Details, check_figures, read_details
 
 FORMS = "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may be LABEL=FOLDER"
 DETAILS_FORM = "METHOD/BACKBONE[:LABEL]=details.json"
@@ -225,8 +224,4 @@ def _read_metrics(path: Path) -> dict[str, float | None]:
     values = read_json(path)
     if not isinstance(values, dict):
         raise InputError(f"{path}: not a metrics file; make it with `vatrack evaluate`")
-    for key, value in values.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if value is not None and not number:
-            raise InputError(f"{path}: '{key}' is {value!r}, not a number or null; make the file with `vatrack evaluate`")
-    return values
+    return check_figures(values, "", path, "make the file with `vatrack evaluate`")
