@@ -16,15 +16,13 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import run as processes_run
 
 FRAMES, OBJECTS = 500, 17
 HEIGHT, WIDTH = 800, 1280
@@ -82,48 +80,7 @@ def per(seconds: float, size: int) -> str:
 
 
 def run(job: str, folder: Path, processes: int) -> tuple[float, float, Any]:
-    """Seconds, peak memory in MB (of the process and its children together), and what the job printed."""
-    command = [sys.executable, __file__, "--job", job, "--folder", str(folder), "--processes", str(processes)]
-    start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        peak = [0.0]
-        watcher = threading.Thread(target=watch, args=(child.pid, peak))
-        watcher.start()
-        output, _ = child.communicate()
-        seconds = time.perf_counter() - start
-        watcher.join()
-    if child.returncode:
-        raise SystemExit(child.returncode)
-    return seconds, peak[0], json.loads(output.splitlines()[-1]) if output.strip() else None
-
-
-def watch(pid: int, peak: list[float]) -> None:
-    """Proportional set sizes of a process and its descendants, added up, ten times a second."""
-    while True:
-        total, alive = 0.0, False
-        for process in descendants(pid):
-            try:
-                lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-            except OSError:
-                continue
-            found = [int(line.split()[1]) for line in lines if line.startswith("Pss:")]
-            alive = alive or (process == pid and bool(found))
-            total += sum(found) / 1000
-        peak[0] = max(peak[0], total)
-        if not alive:
-            return
-        time.sleep(0.1)
-
-
-def descendants(pid: int) -> list[int]:
-    found = [pid]
-    for process in found:
-        try:
-            for task in Path(f"/proc/{process}/task").iterdir():
-                found.extend(map(int, (task / "children").read_text().split()))
-        except OSError:
-            continue
-    return found
+    return processes_run(__file__, ["--job", job, "--folder", folder, "--processes", processes])
 
 
 def load(folder: Path, _: int) -> None:

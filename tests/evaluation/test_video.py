@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
+from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle, rle
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ground_truth import Images, TrueTracks, read_images, read_tracks
+from vatrack.evaluation.ground_truth import Images, TrueTracks, read_images, read_objects, read_tracks
+from vatrack.evaluation.image import frame_overlaps
 from vatrack.evaluation.matching import SETTINGS
+from vatrack.evaluation.overlaps import Overlaps, mask_overlaps
 from vatrack.evaluation.precision import precision_by_class
 from vatrack.evaluation.predictions import Predictions, parse_predictions
-from vatrack.evaluation.video import PredictedTracks, predicted_tracks, track_overlaps, video_matches
+from vatrack.evaluation.video import PredictedTracks, predicted_tracks, track_mask_overlaps, track_overlaps, video_matches
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 KIND = "visible"
@@ -20,12 +22,43 @@ def prepare(joint: dict, predictions: list[dict]) -> tuple[Images, Predictions, 
     return images, found, read_tracks(video_ground_truth(joint, KIND, 0.75), images, "test")
 
 
+def compared(tracks: PredictedTracks, true: TrueTracks, images: Images) -> Overlaps:
+    """Which masks overlap, each compared with each."""
+    return mask_overlaps(tracks.masks, true.masks, images.size)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_overlaps_known_from_the_frames_are_those_of_the_masks(seed: int) -> None:
+    joint, predictions = random_scene(seed)
+    # Two objects with the same mask, and true tracks with masks that no object has.
+    twin = joint["annotations"][0]
+    joint["annotations"].append(twin | {"id": 999, "instance_id": 999})
+    predictions.append(detection(twin["image_id"], twin["category_id"], 0.5, 900, None, rectangle(20, 20, 60, 60)))
+    video = video_ground_truth(joint, KIND, 0.75)
+    strange = video["annotations"][-1]["segmentations"]
+    strange[:] = [mask and rle(rectangle(10, 10, 70, 70)) for mask in strange]
+    images = read_images(joint, "test")
+    found = parse_predictions(enumerate(predictions, 1), images)
+    true = read_tracks(video, images, "test")
+    objects = read_objects(joint, images, KIND, "test")
+    tracks = predicted_tracks(found, images, KIND, 100)
+    known = track_mask_overlaps(tracks, true, found, objects, frame_overlaps(found, objects, images, KIND), images)
+    plain = compared(tracks, true, images)
+    pairs, expected = (
+        sorted(zip(table.detection.tolist(), table.truth.tolist(), table.iou.tolist(), strict=True)) for table in (known, plain)
+    )
+    assert pairs == expected
+    assert len(pairs) > 5
+    assert (found.category[tracks.row] != tracks.masks.category).any()
+    assert [tracks.masks.counts[row] for row in range(9)] == [found.counts[KIND][row] for row in tracks.row[:9]]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_space_time_iou_equals_that_of_the_pixels(seed: int) -> None:
     joint, predictions = random_scene(seed)
     images, found, true = prepare(joint, predictions)
     tracks = predicted_tracks(found, images, KIND, 100)
-    overlaps = track_overlaps(tracks, true, images)
+    overlaps = track_overlaps(tracks, true, compared(tracks, true, images))
     pairs = {(int(d), int(g)): value for d, g, value in zip(overlaps.detection, overlaps.truth, overlaps.iou, strict=True)}
 
     def volume(masks, rows) -> np.ndarray:
@@ -97,7 +130,8 @@ def test_a_tracker_that_goes_on_where_the_object_is_hidden_pays_for_it() -> None
         add_object(joint, image, 1, 1, box, rectangle(10, 10, 4, 20))  # rate 0.8: not in the video ground truth
     joint["annotations"][-1]["occlude_rate"] = joint["annotations"][-2]["occlude_rate"] = 0.8
     images, found, true = prepare(joint, [detection(image, 1, 0.9, 0, None, box) for image in (1, 2, 3, 4)])
-    overlaps = track_overlaps(predicted_tracks(found, images, KIND, 100), true, images)
+    tracks = predicted_tracks(found, images, KIND, 100)
+    overlaps = track_overlaps(tracks, true, compared(tracks, true, images))
     assert overlaps.iou.tolist() == [0.5]
 
 
@@ -114,7 +148,9 @@ def test_true_tracks_have_the_mean_of_the_larger_half_of_the_rates() -> None:
 
 
 def precision_of(tracks: PredictedTracks, true: TrueTracks, images: Images) -> dict[int, np.ndarray]:
-    matches = video_matches(tracks, true, track_overlaps(tracks, true, images), 100, legacy_gt_id0=False)
+    matches = video_matches(
+        tracks, true, track_overlaps(tracks, true, compared(tracks, true, images)), 100, legacy_gt_id0=False
+    )
     return precision_by_class(matches, (100,))
 
 

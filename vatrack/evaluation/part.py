@@ -17,7 +17,7 @@ from vatrack.evaluation.matching import Matches
 from vatrack.evaluation.mot import TrackCounts, track_counts, track_figures
 from vatrack.evaluation.precision import Figures, precision_by_class, summarise
 from vatrack.evaluation.predictions import Predictions, parse_predictions
-from vatrack.evaluation.video import predicted_tracks, track_overlaps, video_matches
+from vatrack.evaluation.video import predicted_tracks, track_mask_overlaps, track_overlaps, video_matches
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def _measure_kind(
         tracks = video_ground_truth(dict(part.document), kind, protocol.video_max_occlusion)
     true = read_tracks(tracks, images, protocol.tracks.get(kind, protocol.truth))
     predicted = predicted_tracks(predictions, images, kind, limit)
-    pairs = track_overlaps(predicted, true, images)
+    masks = track_mask_overlaps(predicted, true, predictions, objects, overlaps, images)
+    pairs = track_overlaps(predicted, true, masks)
     matches[f"video/{kind}"] = video_matches(predicted, true, pairs, limit, legacy_gt_id0=legacy)
 
 
