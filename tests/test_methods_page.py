@@ -43,9 +43,10 @@ def test_the_defaults_are_named_first() -> None:
     assert not config.training.copy_visible_to_amodal
     assert not config.training.deterministic
     assert not config.evaluation.legacy_gt_id0
+    assert config.evaluation.detection_area == "box"
     assert (config.dataset.max_occlusion, config.dataset.video_max_occlusion) == (0.75, 0.75)
     switches = {row[0]: row[2] for row in ROWS if row[2].startswith("switch")}
-    assert switches.keys() == {"D12", "D13", "M1", "M4", "T16", "E1"}
+    assert switches.keys() == {"D12", "D13", "M1", "M4", "T16", "E1", "E2"}
     assert switches["M1"] == "switch: `reference`, or `intended`"
 
 

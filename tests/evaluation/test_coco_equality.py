@@ -180,7 +180,7 @@ def test_crowds_and_the_limit_of_detections_change_what_is_measured() -> None:
     np.testing.assert_array_equal(our_precision(joint, [*inside, last]), coco_precision(joint, [*inside, last]))
     false = [detection(1, 1, 0.5, 10 + number, rectangle(number, 100, 9, 9)) for number in range(100)]
     values = our_precision(joint, [*false, last])
-    many = [detection(1, 1, 0.5, 10 + number, rectangle(number % 100, 100, 9, 9)) for number in range(1000)]
+    many = [detection(1, 1, 0.5, 1000 + number, rectangle(number % 100, 100, 9, 9)) for number in range(1000)]
     assert our_precision(joint, [*many, last]).max() == 0, "beyond the 1000th"
     np.testing.assert_array_equal(our_precision(joint, [*many, last]), coco_precision(joint, [*many, last]))
     assert values[0].max() == 0 < values[1].max()

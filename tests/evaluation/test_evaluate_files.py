@@ -228,7 +228,10 @@ def test_half_a_last_line(command, tmp_path: Path) -> None:
     found.write_text(text[: -len(json.dumps(predictions[-1])) // 2])
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
-    assert f"line {len(predictions)}: the file is cut off here; make the predictions again" in errors
+    assert (
+        f"line {len(predictions)}: not valid JSON (unexpected end of data), or the file is cut off here; make the predictions"
+        in errors
+    )
     found.write_text(text.removesuffix("\n"))  # only the line's end is missing: nothing is lost
     assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
 
@@ -301,13 +304,13 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     )
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
-    assert errors.startswith(f"vatrack: error: {truth}: annotation 7 has image_id 12345, which is not listed")
+    assert errors.startswith(f"vatrack: error: {truth}: entry 7 of 'annotations' has image_id 12345, which is not listed")
     truth, found = write_inputs(tmp_path, joint, predictions)
     tracks = tmp_path / "tracks.json"
     tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 77}]}))
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks)
     assert code == 2
-    assert errors.startswith(f"vatrack: error: {tracks}: annotation 3 has video_id 77, which is not listed")
+    assert errors.startswith(f"vatrack: error: {tracks}: entry 3 of 'annotations' has video_id 77, which is not listed")
     tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 4, "category_id": 1}]}))
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks)
     assert code == 2

@@ -124,7 +124,7 @@ def test_wrong_records_are_refused_with_their_number(tmp_path: Path, name: str, 
 def test_half_a_last_line(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", [good(), good(track_id=1)], "lines")
     path.write_text(path.read_text()[:-40])
-    with pytest.raises(InputError, match=r"p\.jsonl: line 2: the file is cut off here"):
+    with pytest.raises(InputError, match=r"p\.jsonl: line 2: not valid JSON .*, or the file is cut off here"):
         read_predictions(path, IMAGES)
 
 
