@@ -29,6 +29,17 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_targets_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for name, message in (("file/a.json", "a part of this path is a file"), ("folder", "folder, not a file")):
+        with pytest.raises(InputError, match=message):
+            write_text(tmp_path / name, "x")
+    with pytest.raises(InputError, match="is a file, not a folder"), atomic_directory(tmp_path / "file"):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
 def test_a_file_appears_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file.tar.gz"
     with atomic_path(path) as temporary:

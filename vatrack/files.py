@@ -21,14 +21,29 @@ import yaml
 from vatrack.errors import InputError
 
 
+def check_target(path: Path | str, *, folder: bool = False) -> Path:
+    """The path of something that is to be written, with the folder that it will be in; long work calls this before it starts.
+
+    Raises:
+        InputError: a file is where a folder must be, or the other way round.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{path}: a part of this path is a file, not a folder; choose another place") from None
+    if path.exists() and path.is_dir() != folder:
+        raise InputError(f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose another name")
+    return path
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yields a temporary path beside `path`; when the block ends well it becomes `path`, otherwise it is removed.
 
     The temporary name keeps the suffixes of `path`, so that writers that look at them (OpenCV, numpy) work.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = check_target(path)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix="".join(path.suffixes), dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
@@ -46,8 +61,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 @contextmanager
 def atomic_directory(path: Path | str) -> Iterator[Path]:
     """Like `atomic_path` for a folder; an existing folder at `path` is replaced."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = check_target(path, folder=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
         yield temporary

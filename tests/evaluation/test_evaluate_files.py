@@ -81,7 +81,8 @@ def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_p
                 options += ["--video-ground-truth-amodal", tracks["amodal"], "--video-ground-truth-visible", tracks["visible"]]
             code, shown, _ = command(*arguments(truth, found, out), *options)
             assert code == 0
-            assert f"{len(records)} detections in 9 videos" in shown
+            seen = {record["image_id"] for record in records}
+            assert f": {len(records)} detections in {len(seen)} of {len(joint['images'])} images, " in shown
             documents.append((out.read_bytes(), details.read_bytes()))
     assert read_json(tmp_path / "0" / "1.json") == expected
     assert len(set(documents)) == 1
@@ -315,3 +316,21 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks)
     assert code == 2
     assert errors.startswith(f"vatrack: error: {tracks}: entry 3 of 'annotations' has no 'segmentations'")
+
+
+def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:
+    joint, predictions = random_scene(2)
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    before = found.read_bytes(), truth.read_bytes()
+    for out, more, message in (
+        (found, [], "is the predictions, too"),
+        (truth, [], "is the ground truth, too"),
+        (tmp_path / "a.json", ["--details", tmp_path / "a.json"], "is --out, too"),
+        (tmp_path / "a.json", ["--details", found], "is the predictions, too"),
+        (found / "a.json", [], "a part of this path is a file"),
+        (tmp_path / "a.json", ["--run", tmp_path / "nowhere"], "no such folder"),
+    ):
+        code, _, errors = command(*arguments(truth, found, out), *more)
+        assert (code, message in errors) == (2, True), errors
+    assert (found.read_bytes(), truth.read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([truth.name, found.name])

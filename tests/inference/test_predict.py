@@ -73,15 +73,14 @@ def test_validation_during_training_and_prediction_afterwards_agree(
 def test_failure_leaves_no_file(tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path) -> None:
     run, folder = tiny_run
     out = tmp_path / "predictions.jsonl.gz"
-    with pytest.raises(InputError, match="000003"):
-        predict_files(
-            run,
-            folder / "checkpoints" / "epoch_02.pt",
-            tiny_data.annotations / "valid" / "joint.json",
-            tmp_path / "nowhere",
-            out,
-        )
+    checkpoint, truth = folder / "checkpoints" / "epoch_02.pt", tiny_data.annotations / "valid" / "joint.json"
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        predict_files(run, checkpoint, truth, tmp_path / "nowhere", out)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="000003"):
+        predict_files(run, checkpoint, truth, tmp_path / "empty", out)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 def test_the_settings_lie_beside_the_predictions(predictions: Path, tiny_run: tuple[RunConfig, Path]) -> None:

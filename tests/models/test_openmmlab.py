@@ -165,6 +165,7 @@ def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
     """A method with two masks holds all of one with one mask, so this is allowed, and said."""
     weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
     text = import_checkpoint(write_published(tmp_path / "x.pth", weights, "bare"), small(Method.QDTRACK), tmp_path / "out.pt")
+    assert "warning: the file has more heads than qdtrack; it looks like vatrack: use --method vatrack" in text
     extra = [name for name in weights if "amodal_mask_head" in name]
     assert f"unused ({len(extra)}):\n  " + "\n  ".join(extra) in text
 

@@ -10,6 +10,7 @@ import typer
 
 from vatrack.cli.options import Annotations, BackboneName, ConfigFile, Images, MethodName, Out, Processes, RunOut
 from vatrack.config import Config, load_config, load_run_config
+from vatrack.errors import InputError
 from vatrack.files import write_yaml
 
 
@@ -69,7 +70,7 @@ def export(checkpoint: Annotated[Path, typer.Option(help="Checkpoint of a run.")
 
 def predict(
     config: ConfigFile,
-    checkpoint: Annotated[Path, typer.Option()],
+    checkpoint: Annotated[Path, typer.Option(help="Of a run, imported, or exported.")],
     method: MethodName,
     backbone: BackboneName,
     ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON that lists the clips; its masks are not read.")],
@@ -87,8 +88,10 @@ def evaluate(
     ground_truth: Annotated[Path, typer.Option(help="Joint-form JSON (may be gzipped).")],
     predictions: Annotated[Path, typer.Option(help="JSON Lines or a JSON array (may be gzipped).")],
     out: Out,
-    video_ground_truth_amodal: Annotated[Path | None, typer.Option()] = None,
-    video_ground_truth_visible: Annotated[Path | None, typer.Option()] = None,
+    video_ground_truth_amodal: Annotated[
+        Path | None, typer.Option(help="Amodal tracks of `vatrack convert`; without it they are derived.")
+    ] = None,
+    video_ground_truth_visible: Annotated[Path | None, typer.Option(help="The same for visible tracks.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="For the protocol switches and the occlusion limit.")] = None,
     run: Annotated[
         Path | None, typer.Option(help="Run's folder; it keeps the switches, its MLflow entry gets the metrics.")
@@ -105,6 +108,8 @@ def evaluate(
     if legacy:
         switches = switches.model_copy(update={"legacy_gt_id0": True})
     video = {"amodal": video_ground_truth_amodal, "visible": video_ground_truth_visible}
+    if run and not run.is_dir():
+        raise InputError(f"--run {run}: no such folder; give the folder of the run that the predictions are of")
     if run and (run / "config.yaml").is_file():  # predictions of nothing do not tell what masks the method has
         masks = load_run_config(run / "config.yaml").method.masks
         video = {kind: path for kind, path in video.items() if kind in masks}

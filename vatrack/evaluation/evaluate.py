@@ -25,7 +25,7 @@ from vatrack.evaluation.part import Part, PartResult, Protocol, measure_part
 from vatrack.evaluation.precision import AP_COLUMNS, Figures, class_figures, precision_by_class, summarise
 from vatrack.evaluation.records import RecordError
 from vatrack.evaluation.split import Files, Places, read_head, split_files, split_memory
-from vatrack.files import scratch_directory, write_json
+from vatrack.files import check_target, scratch_directory, write_json
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
 TRACK_COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
@@ -82,6 +82,9 @@ def evaluate_files(
             named, with its line.
     """
     given = {kind: Path(path) for kind, path in video.items() if path is not None}
+    _check_paths(
+        {"the ground truth": ground_truth, "the predictions": predictions, **given}, {"--out": out, "--details": details}
+    )
     with scratch_directory(out) as scratch:
         head, places, found, files = split_files(Path(ground_truth), Path(predictions), given, scratch)
         categories, videos = {}, {}
@@ -218,12 +221,25 @@ def _join(results: Sequence[PartResult], kinds: Sequence[str], switches: Evaluat
     return Evaluation({key: metrics[key] for key in sorted(metrics, key=_place)}, per_class, tracking)
 
 
+def _check_paths(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
+    """Refuses to write over what is read, or twice to one place, before the work."""
+    used = {Path(path).resolve(): name for name, path in inputs.items()}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        other = used.setdefault(check_target(path).resolve(), name)
+        if other != name:
+            raise InputError(f"{name} {path}: is {other}, too; choose another name")
+
+
 def _counted(results: Sequence[PartResult]) -> str:
     """What was evaluated; tracks with more than one class are allowed, but worth a look."""
     detections, tracks, mixed = (sum(getattr(result, name) for result in results) for name in ("detections", "tracks", "mixed"))
     if not detections:
         return "the file has no predictions, so these are the figures of nothing found"
-    shown = f"{detections} detections in {len(results)} videos, {tracks} tracks"
+    images, seen = sum(result.images for result in results), sum(result.seen for result in results)
+    videos = sum(bool(result.seen) for result in results)
+    shown = f"{detections} detections in {seen} of {images} images, {videos} of {len(results)} videos; {tracks} tracks"
     return f"{shown}, {mixed} of them with detections of more than one class" if mixed else shown
 
 

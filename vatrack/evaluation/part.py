@@ -55,11 +55,14 @@ class Protocol:
 class PartResult:
     """What one video contributes.
 
-    `matches`: by "image/amodal", "video/amodal" and so on; `tracking`: counts by "amodal", "amodal_box" and so on;
-    `detections`: their number; `tracks`: number of predicted tracks, `mixed`: of those with detections of more than one class;
-    `figures`: by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted.
+    `images`: their number, `seen`: of those with a detection; `matches`: by "image/amodal", "video/amodal" and so on;
+    `tracking`: counts by kind; `detections`: their number; `tracks`: number of predicted tracks, `mixed`: of those with
+    detections of more than one class; `figures`: by "image/amodal", "video/amodal", "track/amodal" and so on, where details
+    are wanted.
     """
 
+    images: int
+    seen: int
     matches: Mapping[str, Matches]
     tracking: Mapping[str, list[TrackCounts]]
     detections: int
@@ -101,7 +104,9 @@ def _measure(part: Part, protocol: Protocol, check_only: bool) -> PartResult:
             summary = summarise(list(precision_by_class(found, limits).values()))
             figures[level] = {"AP": summary["AP"], "AP50": summary["AP50"]}
         figures |= {f"track/{kind}": track_figures(counts) for kind, counts in tracking.items()}
-    return PartResult(matches, tracking, len(predictions.image), tracks, mixed, figures)
+    return PartResult(
+        len(images.id), len(np.unique(predictions.image)), matches, tracking, len(predictions.image), tracks, mixed, figures
+    )
 
 
 def _measure_kind(

@@ -17,7 +17,8 @@ from vatrack.config import InferenceConfig, RunConfig
 from vatrack.data.dataset import FrameDataset, InputFrame
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.devices import allow_tf32, choose_device, progress
-from vatrack.files import atomic_path, create_text, write_yaml
+from vatrack.errors import InputError
+from vatrack.files import atomic_path, check_target, create_text, write_yaml
 from vatrack.inference.paste import paste
 from vatrack.models.checkpoint import load, restore
 from vatrack.models.detector import Detector, build
@@ -119,9 +120,15 @@ def predict_files(run: RunConfig, checkpoint: Path, ground_truth: Path, images: 
     """Predicts all clips of an annotation file with a checkpoint of this run's method.
 
     The settings are left beside the predictions, in inference.yaml: they may be newer than those of the training.
+
+    Raises:
+        InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` cannot be written.
     """
     device = choose_device(run.training.device)
     allow_tf32(run.training.tf32)
+    check_target(out)
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder; the clips of {ground_truth} are needed there (`vatrack clips`)")
     model = build(run.method, run.model, run.backbone)
     restore(model, load(checkpoint), run, checkpoint)
     model.to(device)

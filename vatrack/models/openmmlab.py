@@ -78,6 +78,10 @@ def import_checkpoint(source: Path, run: RunConfig, out: Path, *, partial: bool 
     lines = [f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} entries of {source}, epoch {epoch or 'unknown'}"]
     if counters:
         lines.append(f"{len(counters)} counters of batch norm are not in the file and are 0; no result depends on them")
+    methods = _methods(file.weights)
+    if run.method not in methods:
+        shown = " or ".join(methods)
+        lines.append(f"warning: the file has more heads than {run.method}; it looks like {shown}: use --method {methods[0]}")
     return "\n".join([*lines, *_remarks(chosen, file.meta), transfer.table(), *filter(None, [transfer.names()])])
 
 

@@ -157,9 +157,7 @@ RESULTS = [
     *per_run(f"{RUN}/overlay.png"),
     cut_sheets,
 ]
-TABLE_ROWS = " ".join(
-    map(shlex.quote, per_run(f"--run={RUN}") + per_run(f"--log-run={RUN}"))
-)
+TABLE_ROWS = " ".join(map(shlex.quote, per_run(f"--run={RUN}") + per_run(f"--log-run={RUN}")))
 FIGURE_RUNS = " ".join(map(shlex.quote, per_run(f"--run={RUN}")))
 
 

@@ -140,7 +140,7 @@ def _source_of(text: str, folder: Path, label: str) -> _Source:
     if not config.is_file():
         raise InputError(f"--run {text}: {config} is missing; give the metrics as METHOD/BACKBONE=metrics.json")
     values = read_yaml(config)
-    if not isinstance(values, dict) or not isinstance(values.get("dataset"), dict):
+    if not isinstance(values, dict) or not isinstance(values.get("dataset"), dict) or not values.get("method"):
         raise InputError(f"{config}: not the config of a run; give the metrics as METHOD/BACKBONE=metrics.json")
     method, backbone, _ = _key(f"{values.get('method')}/{values.get('backbone')}", str(config), "")
     details = folder / "details.json"
@@ -222,6 +222,8 @@ def _read(source: _Source) -> Run:
 
 def _read_metrics(path: Path) -> dict[str, float | None]:
     values = read_json(path)
+    if isinstance(values, dict) and "per_class" in values:
+        raise InputError(f"{path}: holds details; give the metrics here and this file with --details")
     if not isinstance(values, dict):
         raise InputError(f"{path}: not a metrics file; make it with `vatrack evaluate`")
     return check_figures(values, "", path, "make the file with `vatrack evaluate`")
