@@ -33,7 +33,9 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{path}: a part of this path is a file, not a folder; choose another place") from None
     if path.exists() and path.is_dir() != folder:
-        raise InputError(f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose another name")
+        raise InputError(
+            f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; remove it, or choose another name"
+        )
     return path
 
 

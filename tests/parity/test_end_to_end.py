@@ -41,14 +41,15 @@ def measure(case: Case, model: Detector) -> list[Measure]:
     """Compares detections and tracks of every frame; each mask that is not equal bit by bit is a part of its own."""
     results, frames = list(_predict(case, model)), case.json("expected")["frames"]
     measures = [wrong("frames", len(results), len(frames))]
+    names: dict[int, int] = {}  # our track ids to the golden ones
     for number, (ours, golden) in enumerate(zip(results, frames, strict=False)):
         measures += _compare_detections(ours.detections, golden["detections"], model.roi_head.layout.primary)
         theirs = {track["track_id"]: track for track in golden["tracks"]}
-        identities = [record["track_id"] for record in ours.records]
+        measures += _name_new_tracks(f"{case.folder.name}, frame {number}", ours.records, theirs, names)
+        identities = [names[record["track_id"]] for record in ours.records]
         measures.append(wrong("tracks: ids", sorted(identities), sorted(theirs)))
         measures += _compare_order(f"{case.folder.name}, frame {number}", identities, theirs)
-        for row, record in enumerate(ours.records):
-            identity = record["track_id"]
+        for row, (record, identity) in enumerate(zip(ours.records, identities, strict=True)):
             if identity in theirs:
                 measures += _compare(record, theirs[identity])
                 place = f"{case.folder.name}, frame {number}, track {identity}"
@@ -110,6 +111,26 @@ def _compare_detections(ours: Detections, golden: list[dict[str, Any]], primary:
     yield Measure("detections: boxes", "px", largest_difference(found_boxes[rows], boxes[found]), 0.02)
     golden_scores = torch.tensor([d["score"] for d in golden])
     yield Measure("detections: scores", "score", largest_difference(scores[rows], golden_scores[found]), 1e-4)
+
+
+def _name_new_tracks(
+    place: str, ours: list[dict[str, Any]], theirs: dict[int, dict[str, Any]], names: dict[int, int]
+) -> Iterator[Measure]:
+    """New tracks are numbered in the order of their scores, so two whose scores are the same but for rounding may exchange
+    their numbers for good. A new track keeps its number unless it is the golden track of another new number.
+    """
+    new = {record["track_id"]: record for record in ours if record["track_id"] not in names}
+    for identity, record in new.items():
+        alike = [name for name in new if name in theirs and _same_track(record, theirs[name])]
+        name = identity if identity in alike or not alike else alike[0]
+        names[identity] = name
+        if name != identity:
+            gap = abs(theirs[name]["score"] - theirs[identity]["score"]) if identity in theirs else float("inf")
+            yield Measure(f"tie: {place}, new tracks {name} and {identity} in exchanged order", "score", gap, SCORE_TIE)
+
+
+def _same_track(ours: dict[str, Any], golden: dict[str, Any]) -> bool:
+    return ours["category_id"] - 1 == golden["label"] and largest_difference(_corners(ours["bbox"]), golden["bbox"][:4]) < 1
 
 
 def _compare_order(place: str, ours: list[int], theirs: dict[int, dict[str, Any]]) -> Iterator[Measure]:
