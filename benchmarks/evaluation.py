@@ -138,6 +138,7 @@ def videos(folder: Path) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def image_ap(folder: Path, _: int) -> tuple[float, list[float]]:
+    from vatrack.config import EvaluationConfig
     from vatrack.evaluation.ground_truth import read_objects
     from vatrack.evaluation.image import LIMITS, frame_overlaps, image_matches
     from vatrack.evaluation.matching import join
@@ -150,7 +151,7 @@ def image_ap(folder: Path, _: int) -> tuple[float, list[float]]:
             objects = read_objects(document, images, kind, "truth")
             with watch:
                 overlaps = frame_overlaps(predictions, objects, images, kind)
-                parts[kind].append(image_matches(predictions, objects, overlaps, images, kind, legacy_gt_id0=False))
+                parts[kind].append(image_matches(predictions, objects, overlaps, images, kind, EvaluationConfig()))
     with watch:
         summaries = [summarise(list(precision_by_class(join(parts[kind]), LIMITS).values())) for kind in KINDS]
     return watch.seconds, flat(summaries)
