@@ -138,9 +138,9 @@ def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> No
         {
             "method": "vatrack",
             "backbone": "resnet18",
-            "results": "/home/me/secret/results",
-            "dataset": {"name": "sailvos", "raw": "/home/me/secret/raw", "train_json": "/home/me/secret/train.json"},
-            "training": {"initial_checkpoint": "/home/me/secret/coco.pth", "epochs": 3},
+            "results": "/data/secret/results",
+            "dataset": {"name": "sailvos", "raw": "/data/secret/raw", "train_json": "/data/secret/train.json"},
+            "training": {"initial_checkpoint": "/data/secret/coco.pth", "epochs": 3},
             "launcher": {"account": "secret", "partition": "secret"},
             "mlflow": {"tracking_uri": "https://me:secret@host"},
         },

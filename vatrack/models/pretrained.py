@@ -110,6 +110,7 @@ def is_counter(name: str) -> bool:
 
 
 def describe_shape(value: Tensor) -> str:
+    """The shape for messages, "256x3x3"."""
     return "x".join(map(str, value.shape)) or "a number"
 
 
