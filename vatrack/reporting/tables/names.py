@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vatrack.config import Backbone, Method
+from vatrack.reporting.tables.model import Cell, Row
 from vatrack.reporting.tables.runs import Run
 
 METHOD_NAMES = {
@@ -38,3 +39,11 @@ def short_names(runs: Sequence[Run]) -> list[str]:
         more = ", ".join(filter(None, parts))
         names.append(METHOD_NAMES[run.method] + (f" ({more})" if more else ""))
     return names
+
+
+def run_row(run: Run, source: str, cells: Sequence[Cell], group: str) -> Row:
+    """A run's row with the figures in `cells`; `source` says what they are, `group` which rows of its data set it joins."""
+    key = run.method.value, run.backbone.value, run.label, run.dataset or "", source
+    name = f"{source}: {run.label}" if run.label else source
+    names = METHOD_NAMES[run.method], BACKBONE_NAMES[run.backbone], dataset_name(run.dataset), name
+    return Row(key, names, tuple(cells), f"{group} on {run.dataset}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from vatrack.reporting.tables.model import Cell, Column, Row, Table, mark_best
-from vatrack.reporting.tables.names import BACKBONE_NAMES, METHOD_NAMES, dataset_name
+from vatrack.reporting.tables.names import BACKBONE_NAMES, METHOD_NAMES, dataset_name, run_row
 from vatrack.reporting.tables.published import Published
 from vatrack.reporting.tables.runs import Run
 
@@ -45,9 +45,13 @@ def paper_table(name: str, runs: Sequence[Run], published: Published) -> Table:
         figures = [[run.metrics.get(f"{level}/{kind}/{key}") for key in COLUMNS.values()] for run in group]
         marked = zip(*(mark_best([Cell(value) for value in column]) for column in zip(*figures, strict=True)), strict=True)
         for run, cells, values in zip(group, marked, figures, strict=True):
-            rows.append(_row(run, MEASURED, cells))
+            rows.append(run_row(run, MEASURED, cells, "measured"))
             if not _obstacle(run, published) and (theirs := published.tables[name].get(run.method)):
-                rows.append(_row(run, DIFFERENCE, [_difference(a, theirs[b]) for a, b in zip(values, COLUMNS, strict=True)]))
+                rows.append(
+                    run_row(
+                        run, DIFFERENCE, [_difference(a, theirs[b]) for a, b in zip(values, COLUMNS, strict=True)], "measured"
+                    )
+                )
     for method, theirs in published.tables[name].items():
         names = METHOD_NAMES[method], BACKBONE_NAMES[published.backbone], dataset_name(published.dataset), PUBLISHED
         cells = tuple(Cell(theirs[column]) for column in COLUMNS)
@@ -56,13 +60,6 @@ def paper_table(name: str, runs: Sequence[Run], published: Published) -> Table:
     columns = [Column(key, f"v{key}" if level == "video" and key.startswith("AP") else key) for key in COLUMNS]
     note = _note(columns[0].name, shown, published)
     return Table(name, TITLES[name], note, KEYS, HEADINGS, tuple(columns), tuple(rows))
-
-
-def _row(run: Run, source: str, cells: Sequence[Cell]) -> Row:
-    key = run.method.value, run.backbone.value, run.label, run.dataset or "", source
-    name = f"{source}: {run.label}" if run.label else source
-    names = METHOD_NAMES[run.method], BACKBONE_NAMES[run.backbone], dataset_name(run.dataset), name
-    return Row(key, names, tuple(cells), f"measured on {run.dataset}")
 
 
 def _difference(ours: float | None, theirs: float) -> Cell:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from vatrack.reporting.tables.model import Cell, Column, Row, Table, mark_best
-from vatrack.reporting.tables.names import BACKBONE_NAMES, METHOD_NAMES, dataset_name
+from vatrack.reporting.tables.names import run_row
 from vatrack.reporting.tables.runs import Run
 
 COLUMNS = ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "HOTA", "DetA", "AssA")
@@ -41,17 +41,13 @@ def tracking_table(name: str, runs: Sequence[Run]) -> Table:
                 mark_best([figure(run.metrics.get(prefix + name), name) for run in group], lowest=name in LOWEST_IS_BEST)
                 for name in COLUMNS
             ]
-            rows += [_row(run, matched_by, cells) for run, cells in zip(group, zip(*columns, strict=True), strict=True)]
+            rows += [
+                run_row(run, matched_by, cells, matched_by)
+                for run, cells in zip(group, zip(*columns, strict=True), strict=True)
+            ]
     return Table(name, TITLES[name], NOTE, KEYS, HEADINGS, tuple(Column(key, key) for key in COLUMNS), tuple(rows))
 
 
 def figure(value: float | None, name: str) -> Cell:
     """A tracking figure: a count, or in percent."""
     return Cell(value, decimals=0 if name in COUNTS else 1)
-
-
-def _row(run: Run, matched_by: str, cells: Sequence[Cell]) -> Row:
-    key = run.method.value, run.backbone.value, run.label, run.dataset or "", matched_by
-    name = f"{matched_by}: {run.label}" if run.label else matched_by
-    names = METHOD_NAMES[run.method], BACKBONE_NAMES[run.backbone], dataset_name(run.dataset), name
-    return Row(key, names, tuple(cells), f"{matched_by} on {run.dataset}")
