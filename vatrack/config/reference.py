@@ -68,11 +68,12 @@ def _values(field: dict[str, Any], models: dict[str, Any]) -> str:
     if "properties" in field:
         return f"mapping with {', '.join(f'`{name}`' for name in field['properties'])}"
     if field.get("type") == "object":
-        keys = _values(field["propertyNames"], models)
+        keys = _values(field.get("propertyNames", {"type": "string"}), models)
         return f"mapping from {keys} to {_values(field['additionalProperties'], models)}"
     words = {"null": "`null`", "boolean": "`true`, `false`"}
     word = "path" if field.get("format") == "path" else words.get(field["type"], field["type"])
     if "minimum" in field and "maximum" in field:
         return f"{word} from {field['minimum']:g} to {field['maximum']:g}"
-    limits = [f"{sign} {field[limit]:g}" for limit, sign in (("minimum", "≥"), ("exclusiveMinimum", ">")) if limit in field]
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {field[limit]:g}" for limit, sign in signs.items() if limit in field]
     return " ".join([word, *limits])
