@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from vatrack.config import Backbone, Method, ModelConfig, ProposalConfig, SamplerConfig
+from vatrack.data.dataset import PairBatch
 from vatrack.models.detector import Detector, build
 from vatrack.structures import Targets
 
@@ -53,3 +54,10 @@ def random_batch(method: Method, objects: tuple[int, ...], seed: int = 0) -> tup
     images = torch.randn(2, len(objects), 3, HEIGHT, WIDTH, generator=generator)
     targets = [random_targets(method, number, generator) for number in objects]
     return images[0], images[1], targets, targets, [(HEIGHT, WIDTH)] * len(objects)
+
+
+def random_pairs(method: Method, objects: tuple[int, ...], seed: int = 0) -> PairBatch:
+    """The same as a batch of the data set, with image ids (10, 11), (20, 21), ..."""
+    key, ref, key_targets, ref_targets, sizes = random_batch(method, objects, seed)
+    ids = [(10 * number, 10 * number + 1) for number in range(1, len(objects) + 1)]
+    return PairBatch(key, ref, key_targets, ref_targets, sizes, ids)
