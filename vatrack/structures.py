@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,3 +40,29 @@ class Targets:
             change(self.labels),
             change(self.match_indices),
         )
+
+
+def at_least_one(count: int) -> float:
+    """The divisor of a sum over so many things."""
+    return float(max(count, 1))
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """How a process computes its share of a batch, so that all shares together equal the whole batch.
+
+    Attributes:
+        divisor: from a number of things here to what their sum is divided by, at least one. Several processes give the mean
+            over all of them, so that the mean of the processes' terms is the term of the whole batch.
+        generators: one for each pair, from which its random samples are drawn; empty: PyTorch's global one.
+    """
+
+    divisor: Callable[[int], float | Tensor] = at_least_one
+    generators: Sequence[torch.Generator] = ()
+
+    def generator(self, pair: int) -> torch.Generator | None:
+        """That of one pair."""
+        return self.generators[pair] if self.generators else None
+
+
+WHOLE_BATCH = BatchPart()

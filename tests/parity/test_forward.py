@@ -93,7 +93,7 @@ def _boxes(case: Case, model: Detector) -> Iterator[Measure]:
     image, size = _input(case)
     features = model.features(image.to(device))
 
-    (proposals,) = model.proposals(features, [size])
+    (proposals,), _ = model.proposals(features, [size])
     golden = torch.from_numpy(expected["proposals"])
     yield wrong("proposals: number", len(proposals), len(golden))
     rows, found = match_boxes(golden, proposals.cpu(), torch.ones(len(golden), len(proposals), dtype=torch.bool))

@@ -10,12 +10,13 @@ import torch
 
 from tests.conftest import tiny_config
 from tests.models.published import plain_mask_rcnn, write_published
-from tests.models.small import random_batch, small_network
+from tests.models.small import random_pairs, small_network
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
-from vatrack.data.dataset import PairBatch
 from vatrack.errors import InputError
 from vatrack.models.openmmlab import import_checkpoint
-from vatrack.training.loop import _seed, load_start, make_optimizer, step
+from vatrack.training.distributed import Processes
+from vatrack.training.start import load_start, seed_everything
+from vatrack.training.update import Place, Updater
 
 
 def _run(folder: Path, **training: object) -> RunConfig:
@@ -70,15 +71,13 @@ def test_deterministic_steps_repeat_bit_by_bit(device: str, method: Method, tmp_
     run = tiny_config(tmp_path, deterministic=True).for_run(method, Backbone.RESNET18)
     results = []
     for _ in range(2):
-        _seed(5, run.training.deterministic)
+        seed_everything(5, run.training.deterministic)
         assert torch.are_deterministic_algorithms_enabled()
         model = small_network(method).train().to(device)
-        optimizer = make_optimizer(model, run)
+        updater = Updater(model, run, Processes(torch.device(device)))
         for seed in (0, 1):
-            key, ref, key_targets, ref_targets, sizes = random_batch(method, (2, 1), seed)
-            batch = PairBatch(key, ref, key_targets, ref_targets, sizes, [(0, 1), (2, 3)])
-            step(model, optimizer, batch, 1e-3, run, torch.device(device))
+            updater.step(random_pairs(method, (2, 1), seed), 1e-3, Place(0, seed))
         results.append({name: value.cpu() for name, value in model.state_dict().items()})
     assert all(torch.equal(value, results[1][name]) for name, value in results[0].items())
-    _seed(5, False)
+    seed_everything(5, False)
     assert not torch.are_deterministic_algorithms_enabled()

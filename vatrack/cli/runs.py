@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,12 @@ from vatrack.files import write_yaml
 def train(
     config: ConfigFile, method: MethodName, backbone: BackboneName, annotations: Annotations, images: Images, out: RunOut
 ) -> None:
-    """Train one method in this process."""
+    """Train one method in this process, or in those that torchrun starts; an interrupted training goes on."""
     from vatrack.training.loop import train as run
 
-    typer.echo(run(load_config(config).for_run(method, backbone), annotations, images, out))
+    summary = run(load_config(config).for_run(method, backbone), annotations, images, out)
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(summary)
 
 
 def launch(

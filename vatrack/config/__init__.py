@@ -42,6 +42,12 @@ __all__ = [
 ]
 
 
+# Of `training`: they decide how the work is done, kept or logged.
+TECHNICAL_KEYS = (
+    *("accumulate", "workers", "device", "compile", "faults", "save_minutes", "keep_checkpoints", "log_every", "validate_from"),
+)
+
+
 class _Shared(Frozen):
     """The sections that a set of runs and a single run have in common."""
 
@@ -66,6 +72,13 @@ class RunConfig(_Shared):
     @property
     def name(self) -> str:
         return f"{self.method}__{self.backbone}"
+
+    def recipe(self) -> dict[str, Any]:
+        """What the trained weights depend on, as plain values: not how the work is done, kept or logged."""
+        values = self.model_dump(mode="json", include={"method", "backbone", "seed", "model", "training"})
+        for key in TECHNICAL_KEYS:
+            del values["training"][key]
+        return values
 
 
 class Config(_Shared):

@@ -218,15 +218,23 @@ def _targets(sample: FrameSample, size: Sequence[int]) -> Targets:
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Shuffled batches of frames of one orientation; the last of each orientation is filled up at random (spec 2.5)."""
+    """Shuffled batches of frames of one orientation; the last of each orientation is filled up at random (spec 2.5).
 
-    def __init__(self, dataset: PairDataset, batch_size: int, seed: int) -> None:
+    Args:
+        share: the part of every batch that is wanted; None: all of it.
+
+    Attributes:
+        epoch: which order; `start`: the first batch of it that is wanted.
+    """
+
+    def __init__(self, dataset: PairDataset, batch_size: int, seed: int, share: slice | None = None) -> None:
         wide = dataset.wide
         self.groups = [group for group in (np.flatnonzero(wide), np.flatnonzero(~wide)) if len(group)]
-        self.batch_size, self.seed = batch_size, seed
-        self.epoch = 0
+        self.batch_size, self.seed, self.share = batch_size, seed, share or slice(None)
+        self.epoch = self.start = 0
 
     def __len__(self) -> int:
+        """Batches of a whole epoch."""
         return sum(-(-len(group) // self.batch_size) for group in self.groups)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -236,7 +244,7 @@ class EpochBatches(Sampler[list[int]]):
             missing = -len(group) % self.batch_size
             order = np.concatenate([generator.permutation(group), generator.choice(group, missing)])
             batches.extend(order.reshape(-1, self.batch_size).tolist())
-        yield from (batches[i] for i in generator.permutation(len(batches)))
+        yield from (batches[i][self.share] for i in generator.permutation(len(batches))[self.start :])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,6 +88,13 @@ class AnnotationFile:
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         return np.stack([self._frames["width"], self._frames["height"]], axis=1)
+
+    def fingerprint(self) -> str:
+        """A digest of all frames and of the places of their annotations: another data set has another one."""
+        digest = hashlib.sha256(repr(self.clip_names).encode())
+        for table in (self.bounds, self._frames, self._places):
+            digest.update(np.ascontiguousarray(table).tobytes())
+        return digest.hexdigest()
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

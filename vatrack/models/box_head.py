@@ -12,6 +12,7 @@ from vatrack.categories import NUM_CLASSES
 from vatrack.models.boxes import HEAD_STD, classwise_nms, decode, encode
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.sample import Sample
+from vatrack.structures import WHOLE_BATCH, BatchPart
 
 BACKGROUND = NUM_CLASSES
 
@@ -42,6 +43,7 @@ def box_losses(
     boxes: Sequence[Tensor],
     labels: Sequence[Tensor],
     class_weights: Tensor,
+    part: BatchPart = WHOLE_BATCH,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Classification loss, box loss and accuracy in percent over the sampled regions of a batch.
 
@@ -62,13 +64,13 @@ def box_losses(
         rows.append(torch.arange(start, start + count, device=logits.device))
         goals.append(encode(sample.positives, truth[sample.matched], HEAD_STD))
         start += sample.count
-    normaliser = max(len(logits), 1)
-    classification = cross_entropy(logits, targets, weight=class_weights, reduction="none").sum() / normaliser
+    divisor = part.divisor(len(logits))
+    classification = cross_entropy(logits, targets, weight=class_weights, reduction="none").sum() / divisor
     positive = torch.cat(rows)
     predicted = deltas.view(len(deltas), NUM_CLASSES, 4)[positive, targets[positive]]
     # The sum of an empty selection is zero and keeps the graph, so every parameter has a gradient on every rank.
-    regression = smooth_l1_loss(predicted, torch.cat(goals), beta=1.0, reduction="sum") / normaliser
-    accuracy = (logits.argmax(1) == targets).float().sum() * (100 / normaliser)
+    regression = smooth_l1_loss(predicted, torch.cat(goals), beta=1.0, reduction="sum") / divisor
+    accuracy = (logits.argmax(1) == targets).float().sum() * (100 / divisor)
     return classification, regression, accuracy
 
 

@@ -12,8 +12,8 @@ from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.fpn import FeaturePyramid
 from vatrack.models.initialise import initialise
 from vatrack.models.roi_heads import Detections, FrameBatch, Layout, RegionHeads
-from vatrack.models.rpn import ProposalNetwork, propose, rpn_losses
-from vatrack.structures import Targets
+from vatrack.models.rpn import ProposalNetwork, propose, rpn_losses, zero_if_finite
+from vatrack.structures import WHOLE_BATCH, BatchPart, Targets
 
 
 class Detector(nn.Module):
@@ -42,6 +42,7 @@ class Detector(nn.Module):
         *,
         key_proposals: Sequence[Tensor] | None = None,
         ref_proposals: Sequence[Tensor] | None = None,
+        part: BatchPart = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
         """All terms of one training step; the total is the sum of those named loss_* (spec 4.4).
 
@@ -49,6 +50,7 @@ class Detector(nn.Module):
             key_images, ref_images: (n, 3, H, W).
             image_sizes: height and width of each pair without padding.
             key_proposals, ref_proposals: used instead of the RPN's own, (k, 4 or 5) per image.
+            part: what is special where several processes share a batch.
 
         Returns:
             Terms by name (the same names for every batch), and the sampled numbers per sampler call.
@@ -61,22 +63,27 @@ class Detector(nn.Module):
         anchors = self.rpn_head.anchors(logits)
         primary = self.roi_head.layout.primary
         losses, rpn_counts = rpn_losses(
-            logits, deltas, anchors, [t.boxes[primary] for t in key_targets], self.settings.rpn_sampler
+            logits, deltas, anchors, [t.boxes[primary] for t in key_targets], self.settings.rpn_sampler, part
         )
         if key_proposals is None:
             key_proposals = propose(logits, deltas, anchors, image_sizes, self.settings.train_proposals)
         if ref_proposals is None:
-            ref_proposals = self.proposals(ref_features, image_sizes)
+            ref_proposals, check = self.proposals(ref_features, image_sizes)
+            losses["loss_rpn_cls"] = losses["loss_rpn_cls"] + check
         terms, sampled = self.roi_head.losses(
-            FrameBatch(key_features, key_proposals, key_targets), FrameBatch(ref_features, ref_proposals, ref_targets)
+            FrameBatch(key_features, key_proposals, key_targets), FrameBatch(ref_features, ref_proposals, ref_targets), part
         )
         return losses | terms, {"rpn": rpn_counts} | sampled
 
     @torch.no_grad()
-    def proposals(self, features: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Proposals (k, 5) per image with the test settings, which reference frames use in training too (quirk T3)."""
+    def proposals(self, features: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]) -> tuple[list[Tensor], Tensor]:
+        """Proposals (k, 5) per image with the test settings, which reference frames use in training too (quirk T3).
+
+        The second value is 0, or NaN where an output behind the proposals is not finite.
+        """
         logits, deltas = self.rpn_head(features)
-        return propose(logits, deltas, self.rpn_head.anchors(logits), image_sizes, self.settings.test_proposals)
+        found = propose(logits, deltas, self.rpn_head.anchors(logits), image_sizes, self.settings.test_proposals)
+        return found, zero_if_finite([*logits, *deltas])
 
     @torch.no_grad()
     def detect(
@@ -88,7 +95,7 @@ class Detector(nn.Module):
             image_size: height and width without padding; `scale`: (4,) network pixels per original pixel.
         """
         features = self.features(image)
-        (proposals,) = self.proposals(features, [image_size])
+        (proposals,), _ = self.proposals(features, [image_size])
         return self.roi_head.detect(features, proposals, image_size, scale, settings), features
 
     @torch.no_grad()

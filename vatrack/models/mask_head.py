@@ -14,6 +14,7 @@ from vatrack.models.boxes import clip
 from vatrack.models.layers import conv_block
 from vatrack.models.roi import with_image_index
 from vatrack.models.sample import Sample
+from vatrack.structures import WHOLE_BATCH, BatchPart
 
 REGION_SIZE = 14
 MASK_SIZE = 2 * REGION_SIZE
@@ -57,16 +58,17 @@ def mask_targets(positives: Sequence[Tensor], matched: Sequence[Tensor], bitmaps
     return torch.cat(targets)
 
 
-def mask_loss(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, labels: Tensor, targets: Tensor, part: BatchPart = WHOLE_BATCH) -> Tensor:
     """Mean binary cross-entropy of the plane of each region's class; 0 with a graph where there is no region.
 
     Args:
         logits: (p, 24, 28, 28); `labels`: (p,); `targets`: (p, 28, 28).
     """
+    divisor = part.divisor(len(logits))  # also where there is no region: processes count together
     if len(logits) == 0:
         return logits.sum() * 0
     planes = logits[torch.arange(len(logits), device=logits.device), labels]
-    return binary_cross_entropy_with_logits(planes.float(), targets)
+    return binary_cross_entropy_with_logits(planes.float(), targets, reduction="sum") / (divisor * MASK_SIZE * MASK_SIZE)
 
 
 def positive_regions(samples: Sequence[Sample]) -> Tensor:

@@ -17,7 +17,7 @@ from vatrack.models.mask_head import MaskHead, mask_loss, mask_targets, positive
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.roi import region_features, with_image_index
 from vatrack.models.sample import Sample, sample_boxes
-from vatrack.structures import Targets
+from vatrack.structures import WHOLE_BATCH, BatchPart, Targets
 
 # Optimizer states refer to parameters by position, so the order is that of published checkpoints.
 PUBLISHED_ORDER = ("bbox_head", "mask_head", "amodal_mask_head", "amodal_bbox_head")
@@ -106,35 +106,45 @@ class RegionHeads(nn.Module):
         )
         self.register_buffer("class_weights", torch.tensor(settings.class_weights), persistent=False)
 
-    def losses(self, key: FrameBatch, ref: FrameBatch) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
+    def losses(
+        self, key: FrameBatch, ref: FrameBatch, part: BatchPart = WHOLE_BATCH
+    ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
         """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per call of a sampler."""
         samples = {
             kind: [
-                sample_boxes(proposals[:, :4], target.boxes[kind], HEAD_THRESHOLDS, self.settings.roi_sampler)
-                for proposals, target in zip(key.proposals, key.targets, strict=True)
+                sample_boxes(
+                    proposals[:, :4],
+                    target.boxes[kind],
+                    HEAD_THRESHOLDS,
+                    self.settings.roi_sampler,
+                    generator=part.generator(pair),
+                )
+                for pair, (proposals, target) in enumerate(zip(key.proposals, key.targets, strict=True))
             ]
             for kind in self.layout.boxes
         }
         losses: dict[str, Tensor] = {}
         for kind, name in self.layout.boxes.items():
-            losses |= self._box_losses(name, kind, key, samples[kind])
-        losses |= self._mask_losses(key, samples)
-        tracking, track_samples = self._track_losses(key, ref)
+            losses |= self._box_losses(name, kind, key, samples[kind], part)
+        losses |= self._mask_losses(key, samples, part)
+        tracking, track_samples = self._track_losses(key, ref, part)
         heads = [sample for of_kind in samples.values() for sample in of_kind]
         sampled = {"box_and_mask_heads": _counts(heads), "track": _counts(track_samples)}
         return losses | tracking, sampled
 
-    def _box_losses(self, name: str, kind: str, key: FrameBatch, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    def _box_losses(
+        self, name: str, kind: str, key: FrameBatch, samples: Sequence[Sample], part: BatchPart
+    ) -> dict[str, Tensor]:
         regions, targets = with_image_index([sample.boxes for sample in samples]), key.targets
         logits, deltas = self.get_submodule(name)(region_features(key.features, regions, REGION_SIZE))
         classification, regression, accuracy = box_losses(
-            logits, deltas, samples, [t.boxes[kind] for t in targets], [t.labels for t in targets], self.class_weights
+            logits, deltas, samples, [t.boxes[kind] for t in targets], [t.labels for t in targets], self.class_weights, part
         )
         infix = "amodal_" if name.startswith("amodal_") else ""
         suffix = "_amodal" if infix else ""
         return {f"loss_{infix}cls": classification, f"loss_{infix}bbox": regression, f"acc{suffix}": accuracy}
 
-    def _mask_losses(self, key: FrameBatch, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Tensor]:
+    def _mask_losses(self, key: FrameBatch, samples: Mapping[str, Sequence[Sample]], part: BatchPart) -> dict[str, Tensor]:
         weights = self.settings.loss_weights.model_dump()
         pooled = {
             kind: region_features(key.features, positive_regions(samples[kind]), MASK_REGION_SIZE)
@@ -150,11 +160,12 @@ class RegionHeads(nn.Module):
                 [target.masks[kind] for target in key.targets],
             )
             term = name.removesuffix("_head")
-            losses[f"loss_{term}"] = weights[term] * mask_loss(self.get_submodule(name)(pooled[box_kind]), labels, goal)
+            logits = self.get_submodule(name)(pooled[box_kind])
+            losses[f"loss_{term}"] = weights[term] * mask_loss(logits, labels, goal, part)
         return losses
 
-    def _track_losses(self, key: FrameBatch, ref: FrameBatch) -> tuple[dict[str, Tensor], list[Sample]]:
-        key_samples, ref_samples = self._track_samples(key), self._track_samples(ref)
+    def _track_losses(self, key: FrameBatch, ref: FrameBatch, part: BatchPart) -> tuple[dict[str, Tensor], list[Sample]]:
+        key_samples, ref_samples = self._track_samples(key, part), self._track_samples(ref, part)
         key_regions = positive_regions(key_samples)
         ref_regions = with_image_index([sample.boxes for sample in ref_samples])
         matching, auxiliary = tracking_losses(
@@ -168,7 +179,7 @@ class RegionHeads(nn.Module):
         losses = {"loss_track": weights.track * matching, "loss_track_aux": weights.track_aux * auxiliary}
         return losses, [sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair]
 
-    def _track_samples(self, frames: FrameBatch) -> list[Sample]:
+    def _track_samples(self, frames: FrameBatch, part: BatchPart) -> list[Sample]:
         return [
             sample_boxes(
                 boxes[:, :4],
@@ -176,8 +187,9 @@ class RegionHeads(nn.Module):
                 TRACK_THRESHOLDS,
                 self.settings.track_sampler,
                 self.settings.track_negatives_per_positive,
+                part.generator(pair),
             )
-            for boxes, target in zip(frames.proposals, frames.targets, strict=True)
+            for pair, (boxes, target) in enumerate(zip(frames.proposals, frames.targets, strict=True))
         ]
 
     def detect(

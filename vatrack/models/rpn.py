@@ -13,6 +13,7 @@ from vatrack.models.assign import RPN_THRESHOLDS, assign
 from vatrack.models.boxes import RPN_STD, classwise_nms, decode, encode
 from vatrack.models.fpn import STRIDES
 from vatrack.models.sample import sample_random
+from vatrack.structures import WHOLE_BATCH, BatchPart
 
 RATIOS = (0.5, 1.0, 2.0)
 NMS_IOU = 0.7
@@ -64,6 +65,15 @@ def _flatten(maps: Sequence[Tensor], width: int) -> list[Tensor]:
     return [x.permute(0, 2, 3, 1).reshape(len(x), -1, width) for x in maps]
 
 
+def zero_if_finite(values: Sequence[Tensor]) -> Tensor:
+    """0, or NaN where one of the values is not finite.
+
+    Proposals of such values vanish without a word, and the published training dies of their absence much later (quirk T11);
+    added to a loss, this tells at once.
+    """
+    return torch.stack([value.float().sum() for value in values]).sum() * 0
+
+
 @torch.no_grad()
 def propose(
     logits: Sequence[Tensor],
@@ -102,6 +112,7 @@ def rpn_losses(
     anchors: Sequence[Tensor],
     ground_truth: Sequence[Tensor],
     sampler: SamplerConfig,
+    part: BatchPart = WHOLE_BATCH,
 ) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
     """Objectness and box losses over sampled anchors of all levels and images (spec 4.4).
 
@@ -113,11 +124,11 @@ def rpn_losses(
     all_anchors = torch.cat(list(anchors))
     all_logits = torch.cat(_flatten(logits, 1), dim=1)[..., 0].float()
     all_deltas = torch.cat(_flatten(deltas, 4), dim=1).float()
-    objectness, regression = all_logits.sum() * 0, all_deltas.sum() * 0
+    objectness, regression = zero_if_finite([all_logits]), zero_if_finite([all_deltas])
     counts, normaliser = [], 0
     for image, boxes in enumerate(ground_truth):
         assignment = assign(all_anchors, boxes, RPN_THRESHOLDS)
-        positive, negative = sample_random(assignment, sampler)
+        positive, negative = sample_random(assignment, sampler, part.generator(image))
         counts.append((len(positive), len(negative)))
         normaliser += max(len(positive), 1) + max(len(negative), 1)
         chosen = torch.cat([positive, negative])
@@ -126,4 +137,5 @@ def rpn_losses(
         if len(positive):
             goal = encode(all_anchors[positive], boxes[assignment.state[positive] - 1], RPN_STD)
             regression = regression + smooth_l1_loss(all_deltas[image, positive], goal, beta=1 / 9, reduction="sum")
-    return {"loss_rpn_cls": objectness / normaliser, "loss_rpn_bbox": regression / normaliser}, counts
+    divisor = part.divisor(normaliser)
+    return {"loss_rpn_cls": objectness / divisor, "loss_rpn_bbox": regression / divisor}, counts

@@ -1,253 +1,298 @@
-"""One training run, from a resolved config to checkpoints and metrics (spec 4)."""
+"""One training run, from a resolved config to checkpoints and metrics (spec 4). It can be interrupted anywhere."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import random
 import shutil
 import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vatrack.config import RunConfig
-from vatrack.data.dataset import EpochBatches, PairBatch, PairDataset, collate
-from vatrack.data.frames import AnnotationFile
-from vatrack.devices import allow_tf32, choose_device
+from vatrack.data.dataset import EpochBatches, PairDataset, collate
+from vatrack.devices import allow_tf32
 from vatrack.errors import InputError
-from vatrack.evaluation.evaluate import evaluate_files
-from vatrack.files import read_json, scratch_directory, write_json, write_yaml
-from vatrack.inference.predict import predict_clips, write_predictions
+from vatrack.files import write_json, write_yaml
 from vatrack.models.checkpoint import save
-from vatrack.models.detector import Detector, build
-from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
+from vatrack.models.detector import build
+from vatrack.training.distributed import Processes, processes
 from vatrack.training.environment import describe_environment
-from vatrack.training.experiment_log import ExperimentLog
+from vatrack.training.faults import Fault, NotFinite, write_fault
+from vatrack.training.run_log import RunLog
 from vatrack.training.schedule import learning_rate
+from vatrack.training.select import best_epoch, selection_metric
+from vatrack.training.start import alone_in, load_start, seed_everything
+from vatrack.training.state import Progress, latest_state, random_state, read_state, restore_random_state, save_state
+from vatrack.training.stop import StopSignals, ignore_stop_signals
+from vatrack.training.update import Place, Updater, base_rate
+from vatrack.training.validation import validate
 
-CLIPS_PER_PROCESS = 32
+MADE = ("checkpoints", "validation", "faults", "state")  # folders of a run that a training makes
 
 
 def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """Trains one method and leaves everything about the run in its folder.
 
     Written: config.yaml, environment.json, metrics.jsonl, checkpoints/epoch_NN.pt and validation/epoch_NN.json for the
-    epochs from `training.validate_from` on, and at the very end training.json.
+    epochs from `training.validate_from` on, and at the very end training.json. Until then state/ holds what an interrupted
+    training needs: called again with the same recipe and data, it goes on from there as if nothing had happened.
+
+    Several processes that the environment names (`torchrun`, submitit) train together.
 
     Args:
         annotations: folder with train/ and valid/ from `vatrack convert`; `images`: the clip tree.
         out: the run's folder.
 
     Raises:
-        InputError: bad data, or a loss that is not finite.
+        InputError: bad data, or numbers that are not finite where the config says to stop.
+        SystemExit: a signal asked for the end; the state is saved.
     """
-    _seed(run.seed, run.training.deterministic)
-    settings = run.training
-    device = choose_device(settings.device)
-    allow_tf32(settings.tf32)
-    dataset = PairDataset(
-        annotations / "train" / f"{run.method.form}.json",
-        images,
-        kinds=run.method.masks,
-        limits=settings.image_scale,
-        flip=settings.flip,
-        reach=settings.reference_range,
-        seed=run.seed,
-    )
-    assert isinstance(settings.batch_size, int), "resolved by Config.for_run"
-    batches = EpochBatches(dataset, settings.batch_size, run.seed)
-    model = build(run.method, run.model, run.backbone)
-    load_start(model, run)
-    model.to(device)
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(model, run)
-    out.mkdir(parents=True, exist_ok=True)
-    # What an earlier training left must not be chosen as this one's best.
-    for leftover in ("checkpoints", "validation"):
-        shutil.rmtree(out / leftover, ignore_errors=True)
-    write_yaml(out / "config.yaml", run.model_dump(mode="json"))
-    write_json(out / "environment.json", describe_environment(device), indent=2)
-    start = time.monotonic()
-    iteration = 0
-    with RunLog(run, out) as log:
-        for epoch in range(settings.epochs):
-            dataset.epoch = batches.epoch = epoch
-            model.train()
-            for batch in _loader(dataset, batches, settings.workers, device):
-                rate = learning_rate(_base_rate(run), settings.schedule, iteration, len(batches), settings.epochs)
-                losses = step(model, optimizer, batch, rate, run, device)
-                iteration += 1
-                log.step(iteration, epoch + 1, rate, losses, last=iteration % len(batches) == 0)
-            if epoch + 1 >= settings.validate_from:
-                save(out / "checkpoints" / f"epoch_{epoch + 1:02d}.pt", model, run, epoch + 1)
-                metrics = validate(
-                    model, run, annotations / "valid", images, device, out / "validation" / f"epoch_{epoch + 1:02d}.json"
+    with (
+        processes(run.training.device) as group,
+        StopSignals() as stop,
+        alone_in(out) if group.first else nullcontext(),
+    ):
+        return _Training(run, annotations, images, out, group, stop).run()
+
+
+class _Training:
+    def __init__(self, run: RunConfig, annotations: Path, images: Path, out: Path, group: Processes, stop: StopSignals) -> None:
+        settings = run.training
+        self.run_config, self.settings, self.group, self.stop = run, settings, group, stop
+        self.annotations, self.images, self.out = annotations, images, out
+        seed_everything(run.seed, settings.deterministic)
+        allow_tf32(settings.tf32)
+        self.dataset = PairDataset(
+            annotations / "train" / f"{run.method.form}.json",
+            images,
+            kinds=run.method.masks,
+            limits=settings.image_scale,
+            flip=settings.flip,
+            reach=settings.reference_range,
+            seed=run.seed,
+        )
+        assert isinstance(settings.batch_size, int), "resolved by Config.for_run"
+        share = group.share(settings.batch_size, "training.batch_size")
+        if (share.stop - share.start) % settings.accumulate:
+            raise InputError(
+                f"config: the {share.stop - share.start} pairs of a process cannot be cut into training.accumulate = "
+                f"{settings.accumulate} equal parts; choose a divisor"
+            )
+        self.batches = EpochBatches(self.dataset, settings.batch_size, run.seed, share)
+        self.identity = {"recipe": run.recipe(), "data": self.dataset.file.fingerprint()}
+        self.progress = Progress()
+        self.saved_at = self.started_at = time.monotonic()
+
+    def run(self) -> str:
+        out, first = self.out, self.group.first
+        model = build(self.run_config.method, self.run_config.model, self.run_config.backbone)
+        state = self._find_state()
+        resume = state is not None
+        if not resume:
+            load_start(model, self.run_config)
+        model.to(self.group.device)
+        if self.settings.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.updater = Updater(model, self.run_config, self.group)
+        if first:
+            # What an earlier training left must not be chosen as this one's best.
+            for leftover in MADE if not resume else ():
+                shutil.rmtree(out / leftover, ignore_errors=True)
+            write_yaml(out / "config.yaml", self.run_config.model_dump(mode="json"))
+            write_json(out / "environment.json", describe_environment(self.group.device), indent=2)
+        with RunLog(self.run_config, out, writes=first, resume=resume) as self.log:
+            if state is not None:
+                self._load(state)
+                state = None  # it is as large as the network and its optimizer
+                self._tell(f"going on from epoch {self.progress.epoch + 1}, batch {self.progress.batch} of {len(self.batches)}")
+            self.progress.starts += 1
+            self._save()
+            while self.progress.epoch < self.settings.epochs:
+                if self._train_epoch():
+                    self._end_epoch()
+        return self._finish()
+
+    def _train_epoch(self) -> bool:
+        """Trains what is left of an epoch; False when it went back to an earlier state."""
+        progress = self.progress
+        self.dataset.epoch = self.batches.epoch = progress.epoch
+        self.batches.start = progress.batch
+        self.updater.model.train()
+        for batch in self._loader():
+            place = Place(progress.epoch, progress.batch)
+            iteration = place.epoch * len(self.batches) + place.batch
+            if [place.epoch, place.batch] not in progress.skipped:
+                rate = learning_rate(
+                    base_rate(self.run_config), self.settings.schedule, iteration, len(self.batches), self.settings.epochs
                 )
-                log.validation(iteration, epoch + 1, metrics)
-    seconds = time.monotonic() - start
-    write_json(
-        out / "training.json",
-        {"epochs": settings.epochs, "iterations": iteration, "seconds": round(seconds, 1), "pairs": len(dataset)},
-        indent=2,
-    )
-    return f"{out}: {settings.epochs} epochs, {iteration} iterations in {seconds / 60:.1f} min on {device}"
+                try:
+                    losses = self.updater.step(batch, rate, place)
+                except NotFinite as problem:
+                    self._record(problem.fault, place, iteration, rate)
+                    if self.settings.faults.policy == "rollback":
+                        self._go_back()
+                        return False
+                else:
+                    last = place.batch + 1 == len(self.batches)
+                    self.log.step(iteration + 1, place.epoch + 1, rate, losses, last=last)
+            progress.batch += 1
+            self._between_steps()
+        return True
 
+    def _end_epoch(self) -> None:
+        epoch = self.progress.epoch + 1
+        if epoch >= self.settings.validate_from:
+            # From here on the validation can be repeated.
+            self._save()
+            if self.group.first:
+                save(self._checkpoint(epoch), self.updater.best_weights, self.run_config, epoch)
+            with self.stop.at_once():
+                metrics = validate(
+                    self.updater.best_weights,
+                    self.run_config,
+                    self.annotations / "valid",
+                    self.images,
+                    self.group,
+                    self.out / "validation" / f"epoch_{epoch:02d}.json",
+                )
+            if metrics is not None:
+                self.progress.validations[epoch] = metrics.get(selection_metric(self.run_config))
+                self.log.validation(epoch * len(self.batches), epoch, metrics)
+                self._drop_checkpoints()
+        self.progress.epoch, self.progress.batch = epoch, 0
+        self._save()
 
-def load_start(model: Detector, run: RunConfig) -> None:
-    """Takes initial weights from the files that the config names, and says what went where."""
-    if run.training.backbone_weights:
-        print(f"{run.training.backbone_weights}: {load_backbone(model.backbone, run.training.backbone_weights)}", flush=True)
-    if run.training.initial_checkpoint:
-        transfer = load_initial(model, run.training.initial_checkpoint)
-        print(f"{run.training.initial_checkpoint}: {transfer}", flush=True)
-        if run.training.copy_visible_to_amodal:
-            filled = copy_visible_to_amodal(model, transfer.copied)
-            print(f"{len(filled)} entries of amodal heads start like the visible ones", flush=True)
+    def _between_steps(self) -> None:
+        """Obeys a signal that came, with the state saved; otherwise saves it when it is time."""
+        number = int(self.group.highest(self.stop.requested)[0])
+        if number:
+            self._save()
+            self.group.wait()
+            self._tell(f"stopped by signal {number}; the state is saved, the same command goes on from here")
+            self.stop.obey(number)
+        if time.monotonic() - self.saved_at > 60 * self.settings.save_minutes:
+            self._save()
 
+    def _record(self, fault: Fault, place: Place, iteration: int, rate: float) -> None:
+        """Writes what is known of a fault and takes its batch out of the training.
 
-def step(
-    model: Detector,
-    optimizer: torch.optim.Optimizer,
-    batch: PairBatch,
-    rate: float,
-    run: RunConfig,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    """One update; returns the terms (detached) with their sum as "loss".
+        Raises:
+            InputError: the config says to stop, now or after so many faults.
+        """
+        path = self.out / "faults" / f"epoch_{place.epoch + 1:02d}_batch_{place.batch:06d}.json"
+        faults = self.group.gather(fault)
+        if self.group.first:
+            where = {"epoch": place.epoch + 1, "batch": place.batch, "iteration": iteration, "learning_rate": rate}
+            write_fault(path, faults, where)
+        images = [pair for each in faults for pair in each.images]
+        what = f"an update is not finite ({fault}); images (key, reference): {images}; written to {path}"
+        policy, limit = self.settings.faults.policy, self.settings.faults.limit
+        if policy == "stop":
+            self._save()
+            raise InputError(
+                f"training stopped before {what}. Its state is saved: with training.faults.policy skip it goes on without "
+                "this batch. Otherwise train anew with a lower training.optimizer.learning_rate or a clip_norm"
+            )
+        if len(self.progress.skipped) == limit:
+            raise InputError(f"training stopped after training.faults.limit = {limit} faults: {what}")
+        self.progress.skipped.append([place.epoch, place.batch])
+        self._tell(f"epoch {place.epoch + 1} batch {place.batch} is left out: {what}")
 
-    Raises:
-        InputError: the loss or the gradient is not finite; the weights are then as before the step.
-    """
-    format_ = torch.channels_last if run.training.channels_last else torch.contiguous_format
-    images = [x.to(device, memory_format=format_, non_blocking=True) for x in (batch.key_images, batch.ref_images)]
-    mixed = run.training.precision == "bfloat16"
-    with torch.autocast(device.type, torch.bfloat16) if mixed else contextlib.nullcontext():
-        losses, _ = model.losses(
-            images[0],
-            images[1],
-            [target.to(device) for target in batch.key_targets],
-            [target.to(device) for target in batch.ref_targets],
-            batch.image_sizes,
-        )
-    total = torch.stack([value for name, value in losses.items() if name.startswith("loss")]).sum()
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    limit = run.training.optimizer.clip_norm
-    norm = torch.nn.utils.clip_grad_norm_(
-        [p for p in model.parameters() if p.grad is not None], float("inf") if limit is None else limit
-    )
-    if not torch.isfinite(total + norm):
-        terms = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        raise InputError(
-            f"training stopped before an update that is not finite (gradient norm {norm.item():g}; {terms}); "
-            f"images (key, reference): {batch.image_ids}; lower training.optimizer.learning_rate or set clip_norm"
-        )
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    return {name: value.detach() for name, value in losses.items()} | {"loss": total.detach(), "gradient_norm": norm}
+    def _go_back(self) -> None:
+        """To the last saved state, with what was learnt about faulty batches since."""
+        skipped = self.progress.skipped
+        self._load(self._latest_state())
+        self.progress.skipped = skipped
+        self._tell(f"back to epoch {self.progress.epoch + 1}, batch {self.progress.batch}")
 
+    def _find_state(self) -> dict[str, Any] | None:
+        """The state to go on from, or None where the training begins."""
+        state = self._latest_state()
+        if state is None:
+            return None
+        different = [name for name, value in self.identity.items() if state["identity"][name] != value]
+        if different:
+            self._tell(f"{self.out}: the {' and the '.join(different)} changed since it was interrupted; it begins anew")
+            return None
+        return state
 
-def validate(model: Detector, run: RunConfig, folder: Path, images: Path, device: torch.device, out: Path) -> dict[str, Any]:
-    """Metrics of the valid set (spec 4.6), also written to `out`. The predictions lie beside it for that time only."""
-    path = folder / "joint.json"
-    clips = AnnotationFile(path).clips
-    videos = {kind: folder / f"video_{kind}.json" for kind in run.method.masks}
-    with scratch_directory(out.with_suffix(".predictions")) as scratch:
-        predictions = scratch / "predictions.jsonl"
-        write_predictions(predict_clips(model, run, clips, images, device, "validate"), predictions)
-        # Starting processes is only worth its seconds for many clips.
-        processes = max(1, min(run.launcher.cpus, len(clips) // CLIPS_PER_PROCESS))
-        limit = run.dataset.video_limit
-        evaluate_files(path, predictions, videos, run.evaluation, out, limit, processes)
-    return read_json(out)
+    def _latest_state(self) -> dict[str, Any] | None:
+        """The state that the first process finds, in all of them; it alone may remove a damaged one."""
+        found = latest_state(self.out / "state") if self.group.first else None
+        (path, *_) = self.group.gather(None if found is None else str(found[0]))
+        if self.group.first or path is None:
+            return None if found is None else found[1]
+        return read_state(Path(path))
 
-
-def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:
-    """SGD or AdamW over all trainable parameters, norms and biases included (spec 4.5)."""
-    settings = run.training.optimizer
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if settings.name == "sgd":
-        return torch.optim.SGD(parameters, _base_rate(run), momentum=settings.momentum, weight_decay=settings.weight_decay)
-    # One pass over the weights; the plain form takes several, which is felt on a CPU.
-    return torch.optim.AdamW(parameters, _base_rate(run), weight_decay=settings.weight_decay, fused=True)
-
-
-def _base_rate(run: RunConfig) -> float:
-    rate = run.training.optimizer.learning_rate
-    assert isinstance(rate, float | int), "resolved by Config.for_run"
-    return float(rate)
-
-
-def _loader(dataset: PairDataset, batches: EpochBatches, workers: int, device: torch.device) -> DataLoader[Any]:
-    # Made anew for every epoch: workers copy the data set when they start, and with it the epoch's number.
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=device.type == "cuda")
-
-
-def _seed(seed: int, deterministic: bool) -> None:
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
-    # RoIAlign's gradient then takes torchvision's slower form, without atomic additions (quirk T16).
-    torch.use_deterministic_algorithms(deterministic)
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - some libraries still draw from the global generator
-    torch.manual_seed(seed)
-
-
-class RunLog:
-    """metrics.jsonl of a run, its console lines and its MLflow entry."""
-
-    def __init__(self, run: RunConfig, out: Path) -> None:
-        self.every = run.training.log_every
-        self.path = out / "metrics.jsonl"
-        self.total_epochs = run.training.epochs
-        self.path.unlink(missing_ok=True)
-        self.sums: dict[str, Tensor] = {}
-        self.count = 0
-        self.since = time.monotonic()
-        self.experiment = ExperimentLog.start(run, out)
-
-    def __enter__(self) -> RunLog:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self.experiment.close("FINISHED" if kind is None else "FAILED")
-
-    def step(self, iteration: int, epoch: int, rate: float, losses: dict[str, Tensor], *, last: bool) -> None:
-        """Counts a step; every `log_every` steps and at the end of an epoch the means since the last line are written."""
-        self.sums = {name: value + self.sums.get(name, 0) for name, value in losses.items()}
-        self.count += 1
-        if self.count < self.every and not last:
+    def _save(self) -> None:
+        self.saved_at = time.monotonic()
+        if not self.group.first:
             return
-        means = {name: round(float(value) / self.count, 6) for name, value in self.sums.items()}
-        now = time.monotonic()
-        means["seconds_per_iteration"] = round((now - self.since) / self.count, 4)
-        self.sums, self.count, self.since = {}, 0, now
-        self._write({"step": iteration, "epoch": epoch, "lr": rate, **means})
-        self.experiment.log(iteration, {"lr": rate, **means})
-        print(
-            f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr {rate:.2e} "
-            f"{means['seconds_per_iteration']:.2f} s/it",
-            flush=True,
+        self.progress.seconds += self.saved_at - self.started_at
+        self.started_at = self.saved_at
+        content = {
+            "identity": self.identity,
+            "progress": asdict(self.progress),
+            "log": self.log.state(),
+            "random": random_state(),
+            **self.updater.state(),
+        }
+        save_state(self.out / "state", content)
+
+    def _load(self, state: Mapping[str, Any] | None) -> None:
+        assert state is not None, "a state is saved before the first step"
+        vars(self.progress).update(state["progress"])
+        self.updater.load_state(state)
+        self.log.load_state(state["log"], self.group.device)
+        restore_random_state(state["random"])
+        self.started_at = time.monotonic()
+
+    def _checkpoint(self, epoch: int) -> Path:
+        return self.out / "checkpoints" / f"epoch_{epoch:02d}.pt"
+
+    def _drop_checkpoints(self) -> None:
+        """Removes all but the last and the best, where the config wants that."""
+        values = self.progress.validations
+        kept = {max(values), best_epoch(values)}
+        for epoch in values if self.settings.keep_checkpoints == "best" else ():
+            if epoch not in kept:
+                self._checkpoint(epoch).unlink(missing_ok=True)
+
+    def _loader(self) -> DataLoader[Any]:
+        # Made anew for every epoch: workers copy the data set when they start, and with it the epoch's number.
+        return DataLoader(
+            self.dataset,
+            batch_sampler=self.batches,
+            collate_fn=collate,
+            num_workers=self.settings.workers,
+            pin_memory=self.group.device.type == "cuda",
+            worker_init_fn=ignore_stop_signals,
+            generator=torch.Generator(),  # else it draws from the global one, once more after each interruption
         )
 
-    def validation(self, iteration: int, epoch: int, metrics: dict[str, Any]) -> None:
-        """Writes the metrics of the valid set."""
-        self._write({"step": iteration, "epoch": epoch, "validation": metrics})
-        self.experiment.log_validation(iteration, metrics)
-        shown = ", ".join(
-            f"{name} {metrics[name]:.1f}" for name in metrics if name.endswith("/AP50") and metrics[name] is not None
-        )
-        print(f"epoch {epoch}/{self.total_epochs} validation {shown}", flush=True)
-        self.since = time.monotonic()
+    def _tell(self, line: str) -> None:
+        if self.group.first:
+            print(line, flush=True)
 
-    def _write(self, line: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+    def _finish(self) -> str:
+        """Writes training.json; from then on the training is complete, and its state of no more use."""
+        seconds, iterations = self.progress.seconds, self.settings.epochs * len(self.batches)
+        if self.group.first:
+            content = {
+                "epochs": self.settings.epochs,
+                "iterations": iterations,
+                "seconds": round(seconds, 1),
+                "pairs": len(self.dataset),
+                "processes": self.group.count,
+                "starts": self.progress.starts,
+                "skipped": self.progress.skipped,
+            }
+            write_json(self.out / "training.json", content, indent=2)
+            shutil.rmtree(self.out / "state")
+        where = f"{self.group.count} processes on {self.group.device.type}" if self.group.count > 1 else f"{self.group.device}"
+        return f"{self.out}: {self.settings.epochs} epochs, {iterations} iterations in {seconds / 60:.1f} min on {where}"

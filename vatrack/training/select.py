@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vatrack.config import Method, SelectionConfig, load_run_config
+from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
 
@@ -36,10 +37,13 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
         raise InputError(
             f"{run}/validation: no epoch was validated; set training.validate_from to {epochs} or less, train again"
         )
-    best = max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch))
+    best = best_epoch(values)
     checkpoint = run / "checkpoints" / f"epoch_{best:02d}.pt"
     if not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: no such file, but epoch {best} is the best one; train again")
+        raise InputError(
+            f"{checkpoint}: no such file, but epoch {best} is the best one by {metric}; train again "
+            "(training.keep_checkpoints: all keeps every epoch for a later choice)"
+        )
     _link(checkpoint, out.with_name("best.pt"))
     description: dict[str, Any] = {
         "epoch": best,
@@ -51,6 +55,16 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
     write_json(out, description, indent=2)
     value = values[best]
     return f"{out}: epoch {best} of {len(values)} candidates, {metric} = {'undefined' if value is None else f'{value:.2f}'}"
+
+
+def best_epoch(values: Mapping[int, float | None]) -> int:
+    """The epoch with the highest value, the later one among equals; an undefined value (None) loses against every number."""
+    return max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch))
+
+
+def selection_metric(run: RunConfig) -> str:
+    """The metric that chooses the best checkpoint of a run."""
+    return run.selection.metric or default_metric(run.method)
 
 
 def default_metric(method: Method) -> str:

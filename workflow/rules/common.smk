@@ -136,11 +136,7 @@ def official_json(wildcards):
 
 def training_settings(wildcards):
     """`settings` of one run: a value for another method or backbone does not touch it, nor how the work is done or logged."""
-    run = RUNS[Method(wildcards.method), Backbone(wildcards.backbone)]
-    chosen = run.model_dump(mode="json", include={"seed", "model", "training"})
-    for key in ("workers", "device", "log_every"):
-        del chosen["training"][key]
-    return chosen
+    return RUNS[Method(wildcards.method), Backbone(wildcards.backbone)].recipe()
 
 
 def slurm_options(wildcards, resources):

@@ -1,0 +1,130 @@
+"""Two processes train as one does with the same batches (gloo, on the CPU)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import TinyData, tiny_config
+from tests.training.interrupted import lines, wait_for
+from vatrack.config import Backbone, Method, RunConfig
+from vatrack.data.frames import Frame
+from vatrack.errors import InputError
+from vatrack.files import read_json, write_yaml
+from vatrack.models.checkpoint import load
+from vatrack.training.distributed import Processes
+from vatrack.training.loop import train
+from vatrack.training.validation import blocks
+
+SGD = {"name": "sgd", "learning_rate": 0.01}
+
+
+def _config(folder: Path, **training: object):
+    # Plain descent: momentum and Adam's division would blow up the last bit of every gradient.
+    return tiny_config(folder, **{"epochs": 1, "validate_from": 1, "optimizer": SGD, "log_every": 1, **training})
+
+
+def start(config: Path, method: Method, data: TinyData, out: Path, count: int = 2) -> list[subprocess.Popen[str]]:
+    """`vatrack train` in so many processes, named by the variables that torchrun sets."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["train", "--config", config, "--method", method, "--backbone", "resnet18"]
+    words += ["--annotations", data.annotations, "--images", data.images, "--out", out]
+    started = []
+    for rank in range(count):
+        names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+        names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+        environment = os.environ | {name: str(value) for name, value in names.items()}
+        command = [sys.executable, "-m", "vatrack", *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        started.append(subprocess.Popen(command, env=environment, text=True, **pipes))
+    return started
+
+
+def finish(started: list[subprocess.Popen[str]]) -> list[str]:
+    shown = [process.communicate(timeout=300)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * len(started), shown
+    return shown
+
+
+@pytest.mark.parametrize("method", [Method.VATRACK, Method.VATRACK_2BBOX])
+def test_two_processes_equal_one(method: Method, tiny_data: TinyData, tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
+    train(config.for_run(method, Backbone.RESNET18), tiny_data.annotations, tiny_data.images, tmp_path / "one")
+    shown = finish(start(tmp_path / "config.yaml", method, tiny_data, tmp_path / "two"))
+    assert "2 processes on cpu" in shown[0]
+    assert shown[1].strip() == "", "one process speaks for all"
+    one, two = (load(tmp_path / name / "checkpoints" / "epoch_01.pt").weights for name in ("one", "two"))
+    start_weights = _initial(config.for_run(method, Backbone.RESNET18))
+    moved = max(float((value - start_weights[name]).abs().max()) for name, value in one.items() if value.is_floating_point())
+    worst = max(float((value - two[name]).abs().max()) for name, value in one.items() if value.is_floating_point())
+    assert worst < 1e-4 * moved, (worst, moved)
+    first, second = lines(tmp_path / "one"), lines(tmp_path / "two")
+    assert len(first) == len(second) > 3
+    for ours, theirs in zip(first[:-1], second[:-1], strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            # Values are rounded to six digits; accuracies count regions, one of which may lie on a tie.
+            assert theirs[name] == pytest.approx(value, rel=1e-3, abs=5e-6), (name, ours["step"])
+    assert read_json(tmp_path / "two" / "training.json")["processes"] == 2
+
+
+def _initial(run: RunConfig) -> dict[str, torch.Tensor]:
+    from vatrack.models.detector import build
+    from vatrack.training.start import seed_everything
+
+    seed_everything(run.seed, False)
+    return build(run.method, run.model, run.backbone).state_dict()
+
+
+def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Path) -> None:
+    """A signal to one of them ends both at the same step; what follows equals the undisturbed run of two bit by bit."""
+    config = _config(tmp_path, epochs=2, save_minutes=1000)
+    write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
+    finish(start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, tmp_path / "whole"))
+    out = tmp_path / "interrupted"
+    started = start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, out)
+    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 2)
+    started[1].send_signal(signal.SIGTERM)
+    assert [process.wait(60) for process in started] == [128 + signal.SIGTERM] * 2
+    finish(start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, out))
+    whole, again = (load(folder / "checkpoints" / "epoch_02.pt").weights for folder in (tmp_path / "whole", out))
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    assert lines(tmp_path / "whole") == lines(out)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    group = Processes(torch.device("cpu"), rank=1, count=3)
+    assert group.share(6, "training.batch_size") == slice(2, 4)
+    with pytest.raises(InputError, match=r"training\.batch_size is 4, which 3 processes cannot share"):
+        group.share(4, "training.batch_size")
+
+
+def test_clips_are_shared_in_order_and_evenly() -> None:
+    dice = np.random.default_rng(0)
+    for count in (1, 2, 3, 8):
+        lengths = dice.integers(1, 50, 60)
+        clips = [[Frame(0, clip, frame, "", 1, 1) for frame in range(length)] for clip, length in enumerate(lengths)]
+        shared = blocks(clips, count)
+        assert len(shared) == count
+        assert [clip for block in shared for clip in block] == clips
+        frames = [sum(map(len, block)) for block in shared]
+        assert max(frames) - min(frames) <= 2 * max(lengths)
+    assert blocks([], 2) == [[], []]
+
+
+def test_alone_everything_is_as_it_is() -> None:
+    group = Processes(torch.device("cpu"))
+    assert (group.divisor(0), group.divisor(7)) == (1.0, 7.0)
+    assert group.highest(1, 0) == [1, 0]
+    assert group.gather("x") == ["x"]

@@ -1,0 +1,111 @@
+"""What follows when numbers are not finite, by `training.faults` (quirk T11)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import TinyData, tiny_config
+from tests.training.interrupted import lines
+from vatrack.config import Backbone, Method, RunConfig
+from vatrack.data.dataset import collate
+from vatrack.errors import InputError
+from vatrack.files import read_json
+from vatrack.models.checkpoint import load
+from vatrack.training.loop import train
+
+
+def _run(folder: Path, policy: str, **training: object) -> RunConfig:
+    settings = {"epochs": 1, "validate_from": 1, "log_every": 1, "faults": {"policy": policy, "limit": 2}, **training}
+    return tiny_config(folder, **settings).for_run(Method.VATRACK, Backbone.RESNET18)
+
+
+@pytest.fixture
+def spoilt(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the batches, counted over the whole test, whose pictures hold a NaN; and how often a batch was made."""
+    wanted: list[int] = []
+    made = 0
+
+    def spoil(pairs: Any) -> Any:
+        nonlocal made
+        batch = collate(pairs)
+        if made in wanted:
+            batch.key_images[0, 0, 5, 5] = math.nan
+        made += 1
+        return batch
+
+    monkeypatch.setattr("vatrack.training.loop.collate", spoil)
+    return wanted
+
+
+def test_stop_names_the_images_and_saves_the_state_before(spoilt: list[int], tiny_data: TinyData, tmp_path: Path) -> None:
+    spoilt.append(2)
+    with pytest.raises(InputError, match=r"stopped before an update is not finite.*images \(key, reference\): \[\(\d+, \d+\)"):
+        train(_run(tmp_path, "stop"), tiny_data.annotations, tiny_data.images, tmp_path)
+    fault = read_json(tmp_path / "faults" / "epoch_01_batch_000002.json")
+    assert (fault["epoch"], fault["batch"], fault["iteration"]) == (1, 2, 2)
+    assert len(fault["images"]) == 4
+    assert fault["processes"][0]["terms"]["loss"] == "nan"
+    assert fault["processes"][0]["gradients"]
+    # As the message says: with another policy it goes on from there.
+    train(_run(tmp_path, "skip"), tiny_data.annotations, tiny_data.images, tmp_path)
+    assert read_json(tmp_path / "training.json")["starts"] == 2
+
+
+@pytest.mark.parametrize("policy", ["skip", "rollback"])
+def test_a_batch_is_left_out(
+    policy: str, spoilt: list[int], tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt.append(2)
+    # Nothing was saved since the start, so going back makes the first two steps again.
+    train(_run(tmp_path, policy), tiny_data.annotations, tiny_data.images, tmp_path)
+    shown = capsys.readouterr().out
+    assert "epoch 1 batch 2 is left out" in shown
+    assert ("back to epoch 1, batch 0" in shown) == (policy == "rollback")
+    assert read_json(tmp_path / "training.json")["skipped"] == [[0, 2]]
+    steps = [line["step"] for line in lines(tmp_path) if "loss" in line]
+    assert steps == [number for number in range(1, steps[-1] + 1) if number != 3]
+    weights = load(tmp_path / "checkpoints" / "epoch_01.pt").weights
+    assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_both_ways_of_leaving_a_batch_out_end_alike(spoilt: list[int], tiny_data: TinyData, tmp_path: Path) -> None:
+    spoilt.append(2)
+    train(_run(tmp_path / "a", "skip"), tiny_data.annotations, tiny_data.images, tmp_path / "a")
+    # The counter goes on, so in the second training another batch of the same place is spoilt.
+    spoilt.append(read_json(tmp_path / "a" / "training.json")["iterations"] + 2)
+    train(_run(tmp_path / "b", "rollback"), tiny_data.annotations, tiny_data.images, tmp_path / "b")
+    assert lines(tmp_path / "a") == lines(tmp_path / "b")
+    first, second = (load(tmp_path / name / "checkpoints" / "epoch_01.pt").weights for name in "ab")
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("policy", ["skip", "rollback"])
+def test_the_number_of_faults_is_bounded(policy: str, spoilt: list[int], tiny_data: TinyData, tmp_path: Path) -> None:
+    spoilt.extend(range(1000))
+    with pytest.raises(InputError, match=r"stopped after training\.faults\.limit = 2 faults"):
+        train(_run(tmp_path, policy), tiny_data.annotations, tiny_data.images, tmp_path)
+    assert len(list((tmp_path / "faults").iterdir())) == 3
+
+
+def test_the_published_crash_is_a_clear_end(tiny_data: TinyData, tmp_path: Path) -> None:
+    """A rate that is far too high makes the weights, then the RPN's outputs overflow, and no proposal is left.
+
+    The published code goes on to the maximum over no proposals, "operation does not have an identity".
+    """
+    huge = {"name": "sgd", "learning_rate": 1e18, "clip_norm": None}
+    with pytest.raises(InputError, match=r"training stopped before an update.*lower training\.optimizer\.learning_rate"):
+        train(
+            _run(tmp_path, "stop", optimizer=huge, schedule={"name": "step", "warmup_iterations": 0}),
+            tiny_data.annotations,
+            tiny_data.images,
+            tmp_path,
+        )
+    assert not (tmp_path / "training.json").exists()
+    state = sorted((tmp_path / "state").glob("*.pt"))[-1]
+    weights = torch.load(state, weights_only=True)["model"]
+    assert all(torch.isfinite(value).all() for value in weights.values())

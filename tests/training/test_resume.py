@@ -1,0 +1,209 @@
+"""Interrupted trainings end as if nothing had happened: the same weights, metrics and lines, bit by bit."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import TinyData, tiny_config
+from tests.training.interrupted import differences, finish, kill_at_random, lines, start, wait_for
+from vatrack.config import Backbone, Method, RunConfig
+from vatrack.files import read_json
+from vatrack.training.state import latest_state, read_state
+
+KILLS = int(os.environ.get("VATRACK_KILLS", "8"))
+SEED = int(os.environ.get("VATRACK_KILL_SEED", random.randrange(10**6)))
+ALWAYS = 1e-9  # minutes between two saves
+
+
+def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
+    settings = {"epochs": 3, "validate_from": 1, "save_minutes": ALWAYS, "ema_decay": 0.9, "log_every": 3, **training}
+    return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    finish(config(out), tiny_data, out)
+    return out
+
+
+def test_killed_at_random_moments_nothing_is_lost(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
+    """More kills: VATRACK_KILLS=100; the moments repeat with VATRACK_KILL_SEED."""
+    length = read_json(undisturbed / "training.json")["seconds"]
+    dice = random.Random(SEED)
+    killed, rounds = 0, 0
+    while killed < KILLS:
+        out = tmp_path / f"round_{rounds}"
+        killed += kill_at_random(config(out), tiny_data, out, KILLS - killed, 0.6 * length + 1, dice)
+        assert differences(undisturbed, out) == [], f"VATRACK_KILL_SEED={SEED}"
+        rounds += 1
+    print(f"{killed} kills in {rounds} trainings, nothing lost")
+
+
+def test_steps_between_two_saves_are_made_again(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run = config(out, save_minutes=1000)
+    process = start(run, tiny_data, out)
+    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert read_state(*(out / "state").glob("*.pt"))["progress"]["batch"] == 0, "saved at the start only"
+    finish(run, tiny_data, out)
+    assert differences(undisturbed, out) == []
+    assert read_json(out / "training.json")["starts"] == 2
+
+
+def _die_writing(number: int, share: float) -> None:
+    """Makes the process die while it writes its n-th file with torch.save, with a share of the bytes on the disk."""
+    original, calls = torch.save, 0
+
+    def save(content: object, path: Path) -> None:
+        nonlocal calls
+        calls += 1
+        original(content, path)
+        if calls == number:
+            os.truncate(path, int(path.stat().st_size * share))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = save
+
+
+@pytest.mark.parametrize(("number", "share"), [(1, 0.5), (2, 0.0), (3, 0.99), (7, 0.3)])
+def test_killed_while_a_file_is_written(
+    number: int, share: float, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = start(config(out), tiny_data, out, _die_writing, number, share)
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    finish(config(out), tiny_data, out)
+    assert differences(undisturbed, out) == []
+    assert not list(out.glob("state/.*")), "half-written files are cleared away"
+
+
+@pytest.mark.parametrize("damage", ["cut off", "a changed bit", "another program's", "empty"])
+def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
+    damage: str, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = start(config(out), tiny_data, out)
+    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    older, newest = sorted(out.glob("state/state_*.pt"))[-2:]
+    content = bytearray(newest.read_bytes())
+    if damage == "cut off":
+        newest.write_bytes(content[: len(content) // 2])
+    elif damage == "a changed bit":
+        content[len(content) // 2] ^= 4
+        newest.write_bytes(content)
+    elif damage == "empty":
+        newest.write_bytes(b"")
+    else:
+        torch.save({"model": {}}, newest)
+    with pytest.warns(UserWarning, match=rf"{newest.name}.*going on from the state before it"):
+        found = latest_state(out / "state")
+    assert found is not None and found[0] == older
+    assert not newest.exists()
+    finish(config(out), tiny_data, out)
+    assert differences(undisturbed, out) == []
+
+
+def test_a_state_is_plain_tensors_and_values(tiny_data: TinyData, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = start(config(out), tiny_data, out)
+    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    content = torch.load(sorted(out.glob("state/state_*.pt"))[-1], weights_only=True)
+    assert content.keys() >= {"format", "identity", "progress", "log", "random", "model", "optimizer", "scaler", "mean"}
+
+
+def test_with_another_recipe_or_other_data_a_training_begins_anew(
+    tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    process = start(config(out), tiny_data, out)
+    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    finish(config(out, epochs=1, flip=0.0), tiny_data, out)
+    assert "the recipe changed since it was interrupted; it begins anew" in (tmp_path / "run.log").read_text()
+    fresh = tmp_path / "fresh"
+    finish(config(fresh, epochs=1, flip=0.0), tiny_data, fresh)
+    assert differences(fresh, out) == []
+    assert read_json(out / "training.json")["starts"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_state_and_ends_the_training(
+    number: signal.Signals, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run = config(out, save_minutes=1000, workers=1)
+    process = start(run, tiny_data, out)
+    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 2, process)
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode not in (0, None, -signal.SIGKILL)
+    assert f"stopped by signal {number}; the state is saved" in (tmp_path / "run.log").read_text()
+    progress = read_state(sorted(out.glob("state/state_*.pt"))[-1])["progress"]
+    assert (progress["epoch"], progress["batch"]) > (0, 3)
+    finish(run, tiny_data, out)
+    assert differences(undisturbed, out) == []
+
+
+def test_a_signal_during_a_validation_does_not_wait_for_its_end(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = start(config(out), tiny_data, out, _validate_for_ever)
+    wait_for((out / "validating").exists, process)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(60)
+    assert process.exitcode == -signal.SIGTERM
+    finish(config(out), tiny_data, out)
+    assert differences(undisturbed, out) == []
+
+
+def _validate_for_ever() -> None:
+    from vatrack.training import loop
+
+    def validate(*arguments: object) -> None:
+        (Path(str(arguments[-1])).parents[1] / "validating").touch()
+        signal.pause()
+        signal.pause()
+
+    loop.validate = validate  # type: ignore[assignment]
+
+
+def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run = config(out, keep_checkpoints="best")
+    kill_at_random(run, tiny_data, out, 1, 3, random.Random(SEED))
+    values = {epoch: read_json(out / f"validation/epoch_{epoch:02d}.json")["video/amodal/AP"] for epoch in (1, 2, 3)}
+    best = max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0, epoch))
+    kept = {path.name for path in (out / "checkpoints").iterdir()}
+    assert kept == {f"epoch_{epoch:02d}.pt" for epoch in {best, 3}}
+
+
+def test_a_second_training_in_the_same_folder_is_refused(
+    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vatrack.errors import InputError
+    from vatrack.training.loop import train
+
+    out = tmp_path / "run"
+    process = start(config(out), tiny_data, out)
+    wait_for((out / "metrics.jsonl").exists, process)
+    monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 0)
+    with pytest.raises(InputError, match="another training is at work in this folder"):
+        train(config(out), tiny_data.annotations, tiny_data.images, out)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()

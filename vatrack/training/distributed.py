@@ -1,0 +1,114 @@
+"""Several processes that train one network together, each on its part of every batch.
+
+`torchrun` and submitit name the processes through the environment: WORLD_SIZE, RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from vatrack.devices import choose_device
+from vatrack.errors import InputError
+
+# One process may evaluate a whole data set while the others wait. A process that dies is noticed by what started them.
+TIMEOUT = timedelta(hours=4)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together; alone, everything here is free.
+
+    Every process must call the same methods in the same order.
+    """
+
+    device: torch.device
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and logs."""
+        return self.rank == 0
+
+    def divisor(self, count: int) -> float | Tensor:
+        """See `BatchPart.divisor`: the sum of all processes' counts, at least 1, divided by the number of processes."""
+        if self.count == 1:
+            return float(max(count, 1))
+        total = torch.tensor(float(count), device=self.device)
+        dist.all_reduce(total)
+        return total.clamp(min=1) / self.count
+
+    def highest(self, *values: float) -> list[float]:
+        """Of each value the highest one of all processes."""
+        if self.count == 1:
+            return list(values)
+        together = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(together, dist.ReduceOp.MAX)
+        return together.tolist()
+
+    def mean(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The mean of each value over the processes, which have the same names."""
+        if self.count == 1:
+            return dict(values)
+        together = torch.stack([value.float() for value in values.values()])
+        dist.all_reduce(together)
+        return dict(zip(values, together / self.count, strict=True))
+
+    def gather(self, value: T) -> list[T]:
+        """Plain values of all processes, in their order."""
+        if self.count == 1:
+            return [value]
+        found: list[Any] = [None] * self.count
+        dist.all_gather_object(found, value)
+        return found
+
+    def wait(self) -> None:
+        """Returns when all processes have come here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def share(self, total: int, what: str) -> slice:
+        """This process's part of so many things.
+
+        Raises:
+            InputError: they cannot be divided equally.
+        """
+        if total % self.count:
+            raise InputError(f"config: {what} is {total}, which {self.count} processes cannot share equally; choose a multiple")
+        each = total // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+
+@contextmanager
+def processes(device: str) -> Iterator[Processes]:
+    """Joins the other processes where the environment names any.
+
+    Args:
+        device: `training.device` of the config; each process takes the GPU of its number on its machine.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = choose_device(device)
+    if count == 1:
+        yield Processes(chosen)
+        return
+    if chosen.type == "cuda":
+        # Where the launcher shows each process its own GPU alone, that one has number 0.
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        torch.cuda.set_device(chosen)
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=TIMEOUT, device_id=chosen if chosen.type == "cuda" else None)
+    try:
+        yield Processes(chosen, dist.get_rank(), count)
+    finally:
+        dist.destroy_process_group()

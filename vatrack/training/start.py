@@ -1,0 +1,68 @@
+"""What a training needs before its first step: a folder of its own, a seed, initial weights."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vatrack.config import RunConfig
+from vatrack.errors import InputError
+from vatrack.models.detector import Detector
+from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
+
+LOCK_PATIENCE_SECONDS = 60.0  # a training that was interrupted may still be saving
+
+
+def load_start(model: Detector, run: RunConfig) -> None:
+    """Takes initial weights from the files that the config names, and says what went where."""
+    if run.training.backbone_weights:
+        print(f"{run.training.backbone_weights}: {load_backbone(model.backbone, run.training.backbone_weights)}", flush=True)
+    if run.training.initial_checkpoint:
+        transfer = load_initial(model, run.training.initial_checkpoint)
+        print(f"{run.training.initial_checkpoint}: {transfer}", flush=True)
+        if run.training.copy_visible_to_amodal:
+            filled = copy_visible_to_amodal(model, transfer.copied)
+            print(f"{len(filled)} entries of amodal heads start like the visible ones", flush=True)
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Keeps a second training out of a run's folder.
+
+    Raises:
+        InputError: one is at work there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise InputError(f"{out}: another training is at work in this folder; wait for it or stop it") from None
+                time.sleep(0.5)
+            except OSError:  # a file system without locks
+                break
+            else:
+                break
+        yield
+
+
+def seed_everything(seed: int, deterministic: bool) -> None:
+    """Seeds all generators; `deterministic`: allow only algorithms that repeat themselves on a GPU, too."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    # RoIAlign's gradient then takes torchvision's slower form, without atomic additions (quirk T16).
+    torch.use_deterministic_algorithms(deterministic)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - some libraries still draw from the global generator
+    torch.manual_seed(seed)

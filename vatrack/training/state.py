@@ -1,0 +1,113 @@
+"""The state from which an interrupted training goes on, exactly: two files in turn, tensors and plain values only."""
+
+from __future__ import annotations
+
+import random
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vatrack.errors import InputError
+from vatrack.files import atomic_path
+from vatrack.models.weight_files import read_torch_file
+
+FORMAT = "vatrack-state-1"
+KEPT = 2  # the last one and, should it be damaged, the one before
+NAME = re.compile(r"state_(\d+)\.pt")
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        epoch, batch: the next batch, both 0-based; batch is the number of batches where an epoch waits for its validation.
+        skipped: [epoch, batch] of those that were left out for a fault.
+        validations: epoch (1-based) and the value that the best checkpoint is chosen by.
+        seconds: time so far; `starts`: how often a process began or went on with it.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    skipped: list[list[int]] = field(default_factory=list)
+    validations: dict[int, float | None] = field(default_factory=dict)
+    seconds: float = 0.0
+    starts: int = 0
+
+
+def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Writes a state, whole or not at all, and removes all but the one before it."""
+    known = _states(folder)
+    path = folder / f"state_{known[-1][0] + 1 if known else 1:06d}.pt"
+    with atomic_path(path) as temporary:
+        torch.save({"format": FORMAT, **content}, temporary)
+    for _, old in known[: 1 - KEPT]:
+        old.unlink()
+    return path
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The content of a state file, on the CPU; nothing in it is executed.
+
+    Raises:
+        InputError: it is cut off, has changed on the disk, or is of another program.
+    """
+    content = read_torch_file(path, "state of a training")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a state of a training (its format is not {FORMAT!r})")
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():  # PyTorch does not compare the check sums
+            raise InputError(f"{path}: {damaged} in it has changed on the disk")
+    return content
+
+
+def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest state that can be read; newer ones that cannot are told and removed. None where there is none."""
+    for leftover in folder.glob(".state_*"):  # what a killed process was writing
+        leftover.unlink()
+    for _, path in reversed(_states(folder)):
+        try:
+            return path, read_state(path)
+        except InputError as error:
+            warnings.warn(f"{error}; going on from the state before it", stacklevel=2)
+            path.unlink()
+    return None
+
+
+def _states(folder: Path) -> list[tuple[int, Path]]:
+    """Numbers and files, the newest last."""
+    if not folder.is_dir():
+        return []
+    found = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def random_state() -> dict[str, Any]:
+    """The generators of Python, numpy and PyTorch as tensors and plain values."""
+    kind, words, *rest = np.random.get_state()  # noqa: NPY002 - libraries still draw from the global generator
+    version, numbers, gauss = random.getstate()
+    return {
+        "python": [version, torch.tensor(numbers), gauss],
+        "numpy": [kind, torch.from_numpy(np.asarray(words, np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+    }
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Takes what `random_state` gave; the states of GPUs only on a machine with as many."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
+    kind, words, *rest = state["numpy"]
+    np.random.set_state((kind, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    with suppress(RuntimeError):
+        torch.cuda.set_rng_state_all(state["cuda"])

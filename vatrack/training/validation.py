@@ -1,0 +1,70 @@
+"""Metrics of the valid set during a training (spec 4.6)."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from vatrack.config import RunConfig
+from vatrack.data.frames import AnnotationFile, Frame
+from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.files import read_json, scratch_directory
+from vatrack.inference.predict import predict_clips, write_predictions
+from vatrack.models.detector import Detector
+from vatrack.training.distributed import Processes
+
+CLIPS_PER_PROCESS = 32
+
+
+def validate(
+    model: Detector, run: RunConfig, folder: Path, images: Path, processes: Processes, out: Path
+) -> dict[str, Any] | None:
+    """Predicts and evaluates the valid set; the metrics are also written to `out`.
+
+    Every process predicts some of the clips; the first one evaluates them all, and it alone gets the metrics.
+
+    Args:
+        folder: the converted valid set.
+    """
+    path = folder / "joint.json"
+    clips = AnnotationFile(path).clips
+    own = predict_clips(model, run, blocks(clips, processes.count)[processes.rank], images, processes.device, "validate")
+    if not processes.first:
+        (scratch,) = {name for name in processes.gather("") if name}
+        write_predictions(own, _part(Path(scratch), processes.rank))
+        processes.wait()
+        processes.wait()
+        return None
+    # The predictions lie beside the metrics for this time only.
+    with scratch_directory(out.with_suffix(".predictions")) as scratch_folder:
+        processes.gather(str(scratch_folder))
+        predictions = _part(scratch_folder, 0)
+        write_predictions(own, predictions)
+        processes.wait()
+        with predictions.open("ab") as whole:
+            for rank in range(1, processes.count):
+                with _part(scratch_folder, rank).open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+        videos = {kind: folder / f"video_{kind}.json" for kind in run.method.masks}
+        # Starting processes is only worth its seconds for many clips.
+        workers = max(1, min(run.launcher.cpus, len(clips) // CLIPS_PER_PROCESS))
+        evaluate_files(path, predictions, videos, run.evaluation, out, run.dataset.video_limit, workers)
+    processes.wait()
+    return read_json(out)
+
+
+def blocks(clips: list[list[Frame]], count: int) -> list[list[list[Frame]]]:
+    """The clips in their order, cut into so many runs with nearly equal numbers of frames."""
+    ends = list(accumulate(map(len, clips)))
+    total = ends[-1] if ends else 0
+    groups: list[list[list[Frame]]] = [[] for _ in range(count)]
+    for clip, end in zip(clips, ends, strict=True):
+        middle = end - len(clip) / 2
+        groups[min(count - 1, int(middle * count / max(total, 1)))].append(clip)
+    return groups
+
+
+def _part(folder: Path, rank: int) -> Path:
+    return folder / f"predictions_{rank}.jsonl"
