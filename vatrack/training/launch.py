@@ -24,9 +24,6 @@ from vatrack.training.records import JobRecord, Records, digest
 
 __all__ = ["JobFailed", "launch", "run_in_job"]
 
-# How a training is done, not what it gives: a job that was started with other values of these may be waited for.
-MANNER = ("workers", "device", "log_every", "save_minutes", "keep_checkpoints")
-
 
 def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """Trains in a job, with `vatrack.training.loop.train`.
@@ -69,13 +66,10 @@ def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
 
 
 def _key(run: RunConfig, annotations: Path, images: Path) -> str:
-    """What tells trainings apart that must not be taken for each other: the settings, and the files that they train on."""
-    settings = run.model_dump(mode="json", include={"method", "backbone", "seed", "model", "training"})
-    for name in MANNER:
-        del settings["training"][name]
+    """What tells trainings apart that must not be taken for each other: the recipe, and the files that they train on."""
     files = sorted(path for path in annotations.rglob("*") if path.is_file())
     stats = [(str(path.relative_to(annotations)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return digest(settings, str(annotations.resolve()), stats, str(images.resolve()))
+    return digest(run.recipe(), str(annotations.resolve()), stats, str(images.resolve()))
 
 
 def run_in_job(
