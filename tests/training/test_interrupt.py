@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def answers(folder: Path, typed: bytes, seconds: float = 20) -> tuple[dict[str, 
         while not all((folder / f"{name}.kept").exists() for name in "ab"):
             assert time.monotonic() < deadline, shown
             if select.select([terminal], [], [], 0.1)[0]:
-                shown += os.read(terminal, 1000)
+                with suppress(OSError):  # both have ended
+                    shown += os.read(terminal, 1000)
             if b"[y/N]" in shown and typed:
                 os.write(terminal, typed)
                 typed = b""

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -83,24 +84,28 @@ class Launcher:
             f"print(run_in_job(jobs.{function}, {arguments!r}, LauncherConfig(), Path({str(folder)!r}), "
             f"key={key!r}, product={product!r}))"
         ).replace("PosixPath", "Path")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
-        )  # fmt: skip
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder.parent, delete=False) as output:
+            self._output = Path(output.name)
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], cwd=REPOSITORY, stdout=output, stderr=output, start_new_session=True
+            )
+
+    @property
+    def shown(self) -> str:
+        """What it has shown so far."""
+        return self._output.read_text()
 
     def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
         """Sends a signal, if any, and waits."""
         if number:
             self.process.send_signal(number)
-        shown, _ = self.process.communicate(timeout=90)
-        return self.process.returncode, shown
+        return self.process.wait(timeout=90), self.shown
 
     def kill(self) -> None:
-        """The launcher alone; its job lives on. (Its output would stay open.)"""
+        """The launcher alone; its job lives on."""
         self.process.kill()
         self.process.wait()
-        assert self.process.stdout
-        self.process.stdout.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -133,12 +138,11 @@ def test_a_job_whose_launcher_was_killed_is_waited_for(tmp_path: Path) -> None:
     _until(count.exists, 60)
     first.kill()
     second, third = (Launcher(tmp_path / "job", "wait_for", go, count) for _ in range(2))
-    time.sleep(1)
+    _until(lambda: all("is not over: waiting for it" in launcher.shown for launcher in (second, third)), 60)
     go.touch()
     for launcher in (second, third):
         status, shown = launcher.end()
         assert status == 0
-        assert "is not over: waiting for it" in shown
         assert "waiting\n" in shown  # the log from its beginning
         assert shown.endswith("went\n")
     assert len(count.read_text().split()) == 1
