@@ -107,8 +107,8 @@ def _ask(question: str, signals: Signals) -> bool | None:
     try:
         if os.tcgetpgrp(terminal) != os.getpgrp():
             return None
-        os.write(terminal, f"\n{question} [y/N] ({ANSWER_SECONDS} s) ".encode())
         seen = signals.count
+        os.write(terminal, f"\n{question} [y/N] ({ANSWER_SECONDS} s) ".encode())
         deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline and signals.count == seen:
             if select.select([terminal], [], [], 0.2)[0]:
