@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import json
 import os
 import pty
@@ -23,15 +22,14 @@ import yaml
 from tests.conftest import TINY_SET
 from tests.slurm.cluster import ACCOUNT, processes_with, run, wait_until
 from tests.workflow.conftest import TINY
+from tests.workflow.snake import Workflow
 
 REPOSITORY = Path(__file__).parents[2]
-METHODS = ("qdtrack", "vatrack")
+METHOD = "vatrack"
+PATIENCE = 300  # seconds, for what takes a few
 SECONDS = 900  # for one call of Snakemake; everything here shares two cores
-# Each group is one SLURM job: a job costs two starts of Snakemake.
-GROUPS = {
-    "data": ("synth", "validate", "index", "cut_structure", "clips", "convert"),
-    "after": ("select", "predict", "evaluate", "tables"),
-}
+# Each group is one SLURM job. A job costs two starts of Snakemake, and one more for each rule in it.
+GROUPS = {"data": ("convert",), "after": ("select", "predict", "evaluate", "tables")}
 
 CONFIG: dict[str, Any] = copy.deepcopy(TINY)
 CONFIG["dataset"] |= {"synthetic": TINY_SET, "clips": {"structure": "whole"}}
@@ -53,20 +51,24 @@ class Pipeline:
     """A results folder with one config.
 
     Args:
-        epochs: how long trainings take; only the last one is validated.
+        epochs: how long the training takes; only the last one is validated.
     """
 
-    def __init__(self, folder: Path, methods: tuple[str, ...], epochs: int, **sections: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, epochs: int, **sections: dict[str, Any]) -> None:
         self.folder = folder
-        self.methods = methods
-        self.config = copy.deepcopy(CONFIG) | {"methods": list(methods)}
+        self.config = copy.deepcopy(CONFIG) | {"methods": [METHOD]}
         self.config["training"] |= {"epochs": epochs, "validate_from": epochs}
         for name, values in sections.items():
             self.config[name] |= values
         self.results = folder / "results" / "tiny"
+        self.training_folder = self.results / "runs" / f"{METHOD}__resnet18"
+
+    def make_clips(self) -> None:
+        """What comes before everything that SLURM does here."""
+        Workflow(self.folder, self.config).run("results/tiny/clips")
 
     def copy_data(self, other: Pipeline) -> None:
-        """Takes over what comes before the trainings, with Snakemake's memory of it."""
+        """Takes over what comes before the training, with Snakemake's memory of it."""
         shutil.copytree(other.folder, self.folder, symlinks=True)
         for folder in ("runs", "tables"):
             shutil.rmtree(self.results / folder, ignore_errors=True)
@@ -111,58 +113,52 @@ class Pipeline:
         """Calls Snakemake and waits for it."""
         self.finish(self.start(*more), status)
 
-    def unlock(self) -> None:
-        """What a person does after Snakemake was killed."""
-        self.run("--unlock")
+    def job(self) -> str:
+        """The id of the training's SLURM job."""
+        return json.loads((self.training_folder / "submitit" / "job.json").read_text())["id"]
 
-    def record(self, method: str) -> dict[str, Any]:
-        """What is known of a training's job."""
-        return json.loads((self._run(method) / "submitit" / "job.json").read_text())
+    def jobs(self) -> list[str]:
+        """The ids of all SLURM jobs that were submitted for the training, from what they left."""
+        return sorted(path.name.split("_")[0] for path in (self.training_folder / "submitit").glob("*_submission.sh"))
 
-    def job(self, method: str) -> str:
-        """The id of a training's SLURM job."""
-        return self.record(method)["id"]
-
-    def jobs(self, method: str) -> list[str]:
-        """The ids of all SLURM jobs that were submitted for a training, from what they left."""
-        return sorted(path.name.split("_")[0] for path in (self._run(method) / "submitit").glob("*_submission.sh"))
-
-    def training(self, method: str) -> dict[str, Any]:
+    def training(self) -> dict[str, Any]:
         """training.json."""
-        return json.loads((self._run(method) / "training.json").read_text())
+        return json.loads((self.training_folder / "training.json").read_text())
 
-    def freeze(self, method: str, saves: int) -> None:
-        """Stops a training until it gets SIGCONT, when it has saved its state so often: at each start and each epoch's end."""
-        states = self._run(method) / "state"
-        wait_until(lambda: any(int(path.stem[-6:]) >= saves for path in states.glob("state_*.pt")), 180, f"a state of {method}")
-        for pid in self.processes(method):
+    def freeze(self, saves: int) -> int:
+        """Stops the training until it gets SIGCONT, when it has saved its state so often: at each start and each epoch's end.
+
+        Returns:
+            How often it has.
+        """
+        states = self.training_folder / "state"
+
+        def saved() -> int:
+            return max((int(path.stem[-6:]) for path in states.glob("state_*.pt")), default=0)
+
+        wait_until(lambda: saved() >= saves, PATIENCE, f"state {saves} of the training\n{self.shown}")
+        for pid in self.processes():
             os.kill(pid, signal.SIGSTOP)
-        assert states.exists(), f"{method} was too quick for this test"
+        assert states.exists(), "the training was too quick for this test"
+        return saved()
 
-    def thaw(self, method: str) -> None:
+    def thaw(self) -> None:
         """Lets a frozen training go on."""
-        for pid in self.processes(method):
+        for pid in self.processes():
             os.kill(pid, signal.SIGCONT)
 
-    def processes(self, method: str) -> list[int]:
-        """The training processes of a run's job."""
-        found = processes_with(f"SLURM_JOB_ID={self.job(method)}")
+    def processes(self) -> list[int]:
+        """The processes of the training's job."""
+        found = processes_with(f"SLURM_JOB_ID={self.job()}")
         return [pid for pid in found if b"submitit.core._submit" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+
+    def wait_until_shown(self, line: str, times: int = 1) -> None:
+        """Waits until the calls of Snakemake together have shown a line so often."""
+        wait_until(lambda: self.shown.count(line) >= times, PATIENCE, f"{line!r} in\n{self.shown}")
 
     def tables(self) -> dict[str, bytes]:
         """All tables, by name."""
         return {path.name: path.read_bytes() for path in sorted((self.results / "tables").iterdir()) if path.is_file()}
-
-    def rows(self, method: str) -> list[list[str]]:
-        """A method's rows in all tables of the three levels."""
-        found = []
-        for path in sorted((self.results / "tables").glob("*_*.csv")):
-            with path.open() as file:
-                found += [[path.name, *row] for row in csv.reader(file) if method in row and "this run" in row]
-        return found
-
-    def _run(self, method: str) -> Path:
-        return self.results / "runs" / f"{method}__resnet18"
 
 
 def _environment() -> dict[str, str]:
