@@ -230,8 +230,7 @@ class RunLog:
         now = time.monotonic()
         means["seconds_per_iteration"] = round((now - self.since) / self.count, 4)
         self.sums, self.count, self.since = {}, 0, now
-        self._write({"step": iteration, "epoch": epoch, "lr": rate, **means})
-        self.experiment.log(iteration, {"lr": rate, **means})
+        self._write({"step": iteration, "epoch": epoch, "time": round(time.time(), 3), "lr": rate, **means})
         print(
             f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr {rate:.2e} "
             f"{means['seconds_per_iteration']:.2f} s/it",
@@ -240,8 +239,7 @@ class RunLog:
 
     def validation(self, iteration: int, epoch: int, metrics: dict[str, Any]) -> None:
         """Writes the metrics of the valid set."""
-        self._write({"step": iteration, "epoch": epoch, "validation": metrics})
-        self.experiment.log_validation(iteration, metrics)
+        self._write({"step": iteration, "epoch": epoch, "time": round(time.time(), 3), "validation": metrics})
         shown = ", ".join(
             f"{name} {metrics[name]:.1f}" for name in metrics if name.endswith("/AP50") and metrics[name] is not None
         )
@@ -251,3 +249,4 @@ class RunLog:
     def _write(self, line: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
+        self.experiment.wake()
