@@ -26,7 +26,7 @@ class ExperimentLog:
 
     pause = 10.0  # seconds between two calls; more where a call takes long
     retry = 60.0  # seconds for which a store that failed is left alone
-    share = 0.05  # of the time that may be spent in calls
+    share = 0.2  # of the time that may be spent in calls
 
     def __init__(self, folder: Path | None = None, *, watch: bool = False) -> None:
         """Without a folder: nothing is ever done. `watch`: somebody else writes in the folder, so look there now and then."""
