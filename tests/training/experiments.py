@@ -55,9 +55,11 @@ def expected(folder: Path) -> list[tuple[str, int, float]]:
         line = json.loads(text)
         step, epoch = line.pop("step"), line.pop("epoch")
         line.pop("time", None)
-        prefix = "validation/" if "validation" in line else ""
-        values = line.get("validation", line) | {"epoch": epoch}
-        points += [(prefix + name, step, float(value)) for name, value in values.items() if value is not None]
+        if "validation" in line:
+            values = {f"validation/{name}": value for name, value in line["validation"].items()} | {"validated_epoch": epoch}
+        else:
+            values = line | {"epoch": epoch}
+        points += [(name, step, float(value)) for name, value in values.items() if value is not None]
     return sorted(points)
 
 

@@ -123,20 +123,18 @@ def test_a_server_goes_and_comes_back(
         warnings.simplefilter("always")
         log = ExperimentLog.start(run, folder)
         train(lambda: len(server.store.entries(folder)) == 1 and len(server.store.points(server.store.entry(folder))) > 50)
-        for _ in range(2):
-            server.kill()
-            before = len(told)
-            train(lambda before=before: len(told) > before)  # type: ignore[misc]
-            train(lambda start=number: number > start + 40)  # type: ignore[misc]
-            server.start()
-            capsys.readouterr()
-            train(lambda: "the store is back" in capsys.readouterr().out)
+        server.kill()
+        train(lambda: len(told) > 0)
+        train(lambda start=number: number > start + 40)  # type: ignore[misc]
+        server.start()
+        capsys.readouterr()
+        train(lambda: "the store is back" in capsys.readouterr().out)
         server.kill()
         log.close()
         messages = [str(warning.message) for warning in told]
-    assert len(messages) == 3, messages
-    assert all("the run goes on; what is missing is sent later" in message for message in messages[:2])
-    assert messages[2].endswith(f"; `vatrack mlflow-sync {folder}` sends the rest")
+    assert len(messages) == 2, messages
+    assert messages[0].endswith("; the run goes on; what is missing is sent later")
+    assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` sends the rest")
     assert server.store.status(server.store.entry(folder)) == "RUNNING"
     server.start()
     sync(folder)
@@ -179,7 +177,7 @@ def test_a_failure_of_any_kind_ends_no_training(tmp_path: Path, monkeypatch: pyt
     run = config(tmp_path)
     folder = make_run(tmp_path / "run", run)
     monkeypatch.setattr(experiment_log, "sync", lambda folder: 1 // 0)
-    with pytest.warns(UserWarning, match="division by zero"):
+    with pytest.warns(UserWarning, match="division or modulo by zero"):
         ExperimentLog.start(run, folder).close()
     monkeypatch.setattr(experiment_log, "begin", lambda *_: (folder / "missing/file").write_text(""))
     with pytest.warns(UserWarning, match="No such file or directory.*; the run is recorded in its folder only"):

@@ -28,7 +28,7 @@ def test_lines_become_points(tmp_path: Path) -> None:
     assert training.values == {"epoch": 1.0, "lr": 0.1, "seconds_per_iteration": 0.5}
     assert (training.kind, training.step, training.milliseconds) == ("training", 10, 6000)
     assert validation.values == {
-        "validation/epoch": 1.0,
+        "validated_epoch": 1.0,
         "validation/video/amodal/AP": 12.5,
         "validation/track/IDF1 _all_": 3.0,
     }

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from vatrack.training.experiment_record import locked
 
 SQLITE = "sqlite:///"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow opens its pages for trainings, not those for chats
 BUSY_SECONDS = 60.0  # SQLite knows one writer at a time; others wait
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ def experiment_id(client: Any, name: str, uri: str) -> str:
         if known is None:
             path = sqlite_path(uri)
             location = (path.resolve().parent / "mlartifacts").as_uri() if path else None
-            return str(patient(client.create_experiment, name, artifact_location=location))
+            return str(patient(client.create_experiment, name, artifact_location=location, tags=KIND))
     if known.lifecycle_stage != "active":
         raise RuntimeError(f"the experiment {name} was deleted; restore it in MLflow or set mlflow.experiment to another name")
     return str(known.experiment_id)

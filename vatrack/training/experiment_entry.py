@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,7 @@ def open_entry(client: Any, folder: Path, run: RunConfig, record: Record, uri: s
                 experiment,
                 start_time=record.started,
                 run_name=run.name,
-                tags={IDENTITY: record.identity, FOLDER: str(folder.resolve())},
+                tags=tags(folder, run) | {IDENTITY: record.identity, FOLDER: str(folder.resolve())},
             )
         # A copy for somebody else's store leaves the record as it is; a store that the settings name becomes the run's own.
         if own or not record.run_id or uri == named_uri(run):
@@ -100,6 +102,8 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "comparison": comparison(run),
         "mlflow.source.name": "vatrack",
     }
+    with suppress(KeyError, OSError):  # a user without a name
+        found["mlflow.user"] = getpass.getuser()
     try:
         revision = read_json(folder / "environment.json").get("git_revision")
     except (InputError, AttributeError):

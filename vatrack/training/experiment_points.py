@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 # Each kind of line has one metric that no line of its kind lacks: a store that has it at a step has the whole line.
-MARKERS = {"training": "epoch", "validation": "validation/epoch"}
+MARKERS = {"training": "epoch", "validation": "validated_epoch"}
 NAME_LENGTH = 250
 NO_CURVE = ("step", "time")
 
@@ -42,7 +42,7 @@ def read_points(path: Path, started: int) -> list[Point]:
     except FileNotFoundError:
         return []
     points: dict[tuple[str, int], Point] = {}
-    last, elapsed = 0, 0.0
+    last, elapsed = 0.0, 0.0
     for line in _objects(data[: data.rfind(b"\n") + 1]):
         step, epoch = line.get("step"), line.get("epoch")
         if not _is_number(step) or not _is_number(epoch):
@@ -96,7 +96,7 @@ def _validation(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {f"validation/{name}": value for name, value in metrics.items()}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -7,6 +7,7 @@ store has and sends the rest.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from vatrack.training.fingerprint import comparison
 
 BATCH = 900  # metrics in one call; MLflow takes 1000
 TURN_SECONDS = 120.0  # how long another process may be at the same run
-SENT = "vatrack.sent."  # tags: sha256 of the files that have arrived
+SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
 FIXED = ("config.yaml", "environment.json")  # sent once
 
 __all__ = ["StoreError", "Summary", "first_line", "run_config", "store_of", "sync"]
@@ -140,9 +141,10 @@ def _send_points(client: Any, run_id: str, points: list[Point]) -> int:
 
 def _send_files(client: Any, entry: Any, folder: Path, record: Record) -> list[str]:
     """Sends the files that have changed since they were last sent, and the final metrics with theirs; returns their names."""
+    arrived = _arrived(entry)
     sent = []
     for name, path in _files(folder, record).items():
-        known = entry.data.tags.get(SENT + name)
+        known = arrived.get(name)
         # While a new training begins in the folder, its config is there before its record: it must not replace the old one's.
         digest = known if known and name in FIXED else _digest(path)
         if digest is None or digest == known:
@@ -153,7 +155,8 @@ def _send_files(client: Any, entry: Any, folder: Path, record: Record) -> list[s
             patient(client.log_artifacts, entry.info.run_id, str(path), name)
         else:
             patient(client.log_artifact, entry.info.run_id, str(path))
-        patient(client.set_tag, entry.info.run_id, SENT + name, digest)
+        arrived[name] = digest
+        patient(client.set_tag, entry.info.run_id, SENT, json.dumps(arrived))
         sent.append(name)
     return sent
 
@@ -165,6 +168,13 @@ def _files(folder: Path, record: Record) -> dict[str, Path]:
     elif files["metrics.json"].exists() and files["metrics.json"].stat().st_mtime * 1000 < record.started:
         del files["metrics.json"]  # of an earlier training in this folder
     return files | ({"tables": folder / record.tables} if record.tables else {})
+
+
+def _arrived(entry: Any) -> dict[str, str]:
+    try:
+        return dict(json.loads(entry.data.tags.get(SENT, "{}")))
+    except (ValueError, TypeError):  # somebody has edited the tag
+        return {}
 
 
 def _send_metrics(client: Any, entry: Any, path: Path) -> None:
@@ -179,14 +189,14 @@ def _send_metrics(client: Any, entry: Any, path: Path) -> None:
 
 
 def _digest(path: Path) -> str | None:
-    """sha256 of a file, or of the names and contents in a folder; None where there is nothing."""
+    """Fingerprint of a file, or of the names and contents in a folder; None where there is nothing."""
     if not path.exists():
         return None
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
             digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]
 
 
 @contextmanager
