@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from vatrack.training.experiment_record import locked
 
 SQLITE = "sqlite:///"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow opens its pages for trainings, not those for chats
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
 BUSY_SECONDS = 60.0  # SQLite knows one writer at a time; others wait
 
 T = TypeVar("T")
