@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from vatrack.config import LauncherConfig, RunConfig
 from vatrack.errors import InputError
+from vatrack.training.experiment_log import follow
 
 POLL_SECONDS = 0.5
 CANCEL_SECONDS = 30
@@ -49,7 +50,8 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """
     if run.training.device == "cuda" and run.launcher.gpus == 0:
         raise InputError("config: training.device is cuda but launcher.gpus is 0; ask for a GPU or set training.device to auto")
-    return run_in_job(_train, (run, annotations, images, out), run.launcher, out / "submitit", name=run.name)
+    with follow(run, out):
+        return run_in_job(_train, (run, annotations, images, out), run.launcher, out / "submitit", name=run.name)
 
 
 def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
