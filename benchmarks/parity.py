@@ -2,10 +2,11 @@
 
     python benchmarks/parity.py [--device cpu] [--kinds forward losses] [--parts] [--out FILE.md]
 
-Runs every golden case of the network, the tracker and the training (`VATRACK_GOLDEN`, see tests/golden.py) through the same
-comparisons as tests/parity, and prints them as Markdown: a row per kind, method, backbone and stage with the part that comes
-closest to its bound, or with `--parts` a row for every part; then every tie, one by one. "margin" is how many times the error
-fits into the bound; exact parts have bound 0. Ends with 1 where a part is beyond its bound. On a GPU, TF32 is off.
+Runs every golden case of the network, the tracker, the training and the evaluation (`VATRACK_GOLDEN`, see tests/golden.py)
+through the same comparisons as tests/parity, and prints them as Markdown: a row per kind, method, backbone and stage with the
+part that comes closest to its bound, or with `--parts` a row for every part; then every tie, one by one, and the evaluation's
+figures case by case. "margin" is how many times the error fits into the bound; exact parts have bound 0. Ends with 1 where a
+part is beyond its bound. On a GPU, TF32 is off.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.golden import GOLDEN, Case, cases
 from tests.parity import (
     test_end_to_end,
+    test_evaluation,
     test_forward,
     test_losses,
     test_pipeline,
@@ -39,10 +41,11 @@ from tests.parity.networks import golden_network
 from vatrack.config import ModelConfig
 from vatrack.files import write_text
 
+Compare = Callable[[Case, str], list[Measure]]  # of a case on a device
+Group = tuple[str, str]  # method, backbone
 
-def _with_network(
-    compare: Callable[..., list[Measure]], settings: ModelConfig | None = None
-) -> Callable[[Case, str], list[Measure]]:
+
+def _with_network(compare: Callable[..., list[Measure]], settings: ModelConfig | None = None) -> Compare:
     def measure(case: Case, device: str) -> list[Measure]:
         result = compare(case, golden_network(case, settings).to(device))
         gc.collect()
@@ -51,20 +54,24 @@ def _with_network(
     return measure
 
 
-def _pipeline(case: Case, _: str) -> list[Measure]:
-    with tempfile.TemporaryDirectory() as folder:
-        return test_pipeline.measure(case, Path(folder))
+def _with_folder(compare: Callable[[Case, Path], list[Measure]]) -> Compare:
+    def measure(case: Case, _: str) -> list[Measure]:
+        with tempfile.TemporaryDirectory() as folder:
+            return compare(case, Path(folder))
+
+    return measure
 
 
-KINDS: dict[str, Callable[[Case, str], list[Measure]]] = {
+KINDS: dict[str, Compare] = {
     "state_dict": lambda case, _: test_state_dict.measure(case),
     "forward": _with_network(test_forward.measure),
     "end_to_end": _with_network(test_end_to_end.measure),
     "losses": _with_network(test_losses.measure, test_losses.golden_settings()),
     "sampler": lambda case, _: test_sampler.measure(case),
     "tracker": lambda case, _: test_tracker.measure(case),
-    "pipeline": _pipeline,
+    "pipeline": _with_folder(test_pipeline.measure),
     "schedule": lambda case, _: test_schedule.measure(case),
+    "evaluation": _with_folder(test_evaluation.measure),
 }
 
 
@@ -81,8 +88,10 @@ def main() -> None:
     lines += ["| kind | method | backbone | stage | parts | worst part | error | unit | bound | margin |"]
     lines += ["|---|---|---|---|---:|---|---:|---|---:|---:|"]
     failed, ties = 0, []
+    by_case: dict[str, dict[str, list[Measure]]] = {}
     for kind in chosen.kinds:
-        for (method, backbone), measures in _groups(kind, chosen.device).items():
+        groups, by_case[kind] = _compare(kind, chosen.device)
+        for (method, backbone), measures in groups.items():
             failed += sum(not m.passes for m in measures)
             ties += [m for m in measures if m.part.startswith(TIE)]
             for stage, members in _stages(measures, each=chosen.parts):
@@ -95,6 +104,8 @@ def main() -> None:
     if ties:
         lines += ["", f"{len(ties)} ties:", ""]
         lines += [f"- {m.part.removeprefix(TIE)}: {m.error:.2g} {m.unit}" for m in ties]
+    if "evaluation" in by_case:
+        lines += ["", *_by_figure(by_case["evaluation"])]
     text = "\n".join(lines) + "\n"
     print(text)
     if chosen.out:
@@ -121,6 +132,9 @@ STAGES = {
     "loss terms": "term|total|names",
     "gradients": "gradient|trained",
     "samplers": "sampled",
+    "image AP": "image/",
+    "video AP": "video/",
+    "tracking": "track/",
 }
 
 
@@ -132,16 +146,34 @@ def _stages(measures: list[Measure], *, each: bool) -> list[tuple[str, list[Meas
     return [(stage, [m for name, m in named if name == stage]) for stage in dict.fromkeys(name for name, _ in named)]
 
 
-def _groups(kind: str, device: str) -> dict[tuple[str, str], list[Measure]]:
-    """The worst of every part over the cases of each method and backbone."""
-    groups: dict[tuple[str, str], list[Measure]] = {}
+def _compare(kind: str, device: str) -> tuple[dict[Group, list[Measure]], dict[str, list[Measure]]]:
+    """The worst of every part over the cases of each method and backbone, and what was measured in every case."""
+    groups: dict[Group, list[Measure]] = {}
+    by_case: dict[str, list[Measure]] = {}
     for (case,) in (parameter.values for parameter in cases(kind)):
         if case is None:
             sys.exit(f"no golden cases in {GOLDEN / kind}; set VATRACK_GOLDEN")
         print(f"{kind}/{case.folder.name} ...", file=sys.stderr, flush=True)
         key = case.info.get("method") or "-", case.info.get("backbone") or "-"
-        groups[key] = worst([*groups.get(key, []), *KINDS[kind](case, device)])
-    return groups
+        by_case[case.folder.name] = KINDS[kind](case, device)
+        groups[key] = worst([*groups.get(key, []), *by_case[case.folder.name]])
+    return groups, by_case
+
+
+def _by_figure(by_case: dict[str, list[Measure]]) -> list[str]:
+    """A row for every case, a column for every figure: its largest difference, over all masks and levels and by class, too."""
+    named: dict[str, dict[str, list[float]]] = {case: {} for case in by_case}
+    for case, measures in by_case.items():
+        for m in measures:
+            figure = m.part.split("/")[-1].split()[0] if m.bound else "counts"
+            named[case].setdefault(figure, []).append(m.error)
+    figures = list(dict.fromkeys(figure for found in named.values() for figure in found))
+    figures = [*(figure for figure in figures if figure != "counts"), "counts"]
+    lines = [f"| evaluation, case | {' | '.join(figures)} |", f"|---|{'---:|' * len(figures)}"]
+    for case, found in named.items():
+        cells = [f"{max(found[figure]):.1g}" if found.get(figure) else "-" for figure in figures]
+        lines.append(f"| {case} | {' | '.join(cells)} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -189,6 +189,7 @@ def test_help_and_wrong_options(vatrack) -> None:
     assert code == 0
     stages = ["config", "synth", "unpack", "annotate", "validate", "index", "fetch", "cuts", "clips", "convert"]
     stages += ["launch", "select", "import-checkpoint", "export", "predict", "evaluate", "tables", "figures", "overlay"]
+    stages += ["mlflow-sync"]
     for stage in stages:
         assert stage in shown
         assert vatrack(stage, "--help")[0] == 0

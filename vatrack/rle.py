@@ -15,8 +15,6 @@ Floats = NDArray[np.float64]
 CHUNK = 1 << 15  # characters measured at once, so that the intermediate arrays stay in the processor's cache
 LONGEST = 7  # characters of one number: 7 x 5 bits hold every 32-bit run
 RUN_LIMIT = 2**31
-# What the last character of a number stands for, by its value: five bits, the highest of which is the sign.
-HIGHEST: Ints = (np.arange(256) + 16) % 32 - 16
 
 
 def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
@@ -48,52 +46,55 @@ def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints]:
     stops = np.cumsum(lengths)
     if data.max() > 63:
         bad[np.searchsorted(stops, np.flatnonzero(data > 63), side="right")] = True
-    # A number is a group of 6-bit characters, lowest 5 bits first; bit 5 says that another character follows.
-    final = (data & 32) == 0
-    last = stops[lengths > 0] - 1
-    bad[np.flatnonzero(lengths)[~final[last]]] = True
-    final[last] = True
-    ends = np.flatnonzero(final)
-    bounds = np.append(0, np.searchsorted(ends, stops))  # of the masks among the numbers
-    value = _numbers(data, ends, bounds, bad)
+    value, bounds = _numbers(data, stops, bad)
     # From the fourth number on, a run is stored as its difference to the run two places before: two chains in a mask, the
     # first of which starts anew at the third number. Summed up are all numbers at even places, then all at odd ones.
     for parity in (0, 1):
-        chain = value[parity::2]
-        if not len(chain):
-            continue
         start = (bounds + 1 - parity) // 2  # of the masks in the chain
-        number, start = np.diff(start), start[:-1]
-        even = (bounds[:-1] + parity) % 2 == 0  # whether it is the first, third, ... run of the mask that stands here
-        total = np.cumsum(chain)
-        first = np.minimum(start, len(chain) - 1)
-        runs = total - np.repeat(total[first] - np.where(even, 0, chain[first]), number)
-        alone = start[even & (number > 0)]
-        runs[alone] = chain[alone]
+        number = np.diff(start)
+        rows = np.flatnonzero(number)
+        if not len(rows):
+            continue
+        chain, start, number = value[parity::2].copy(), start[rows], number[rows]
+        even = (bounds[rows] + parity) % 2 == 0  # whether it is the first, third, ... run of the mask that stands here
+        # Where a chain starts anew, what was before is taken off, so that one sum over everything gives all runs.
+        third = start[even & (number > 1)] + 1
+        chain[third] -= chain[third - 1]
+        chain[start[1:]] -= np.add.reduceat(chain, start)[:-1]
+        runs = np.cumsum(chain)
         if runs.min() < 0 or runs.max() >= RUN_LIMIT:
             wrong = np.flatnonzero((runs < 0) | (runs >= RUN_LIMIT))
-            bad[np.searchsorted(start + number, wrong, side="right")] = True
-        sums = np.append(0, np.cumsum(runs))
-        pixels = sums[start + number] - sums[start]
-        totals += pixels
-        areas += np.where(even, 0, pixels)
+            bad[rows[np.searchsorted(start, wrong, side="right") - 1]] = True
+        pixels = np.add.reduceat(runs, start)
+        totals[rows] += pixels
+        areas[rows] += np.where(even, 0, pixels)
     areas[bad] = totals[bad] = -1
     return areas, totals
 
 
-def _numbers(data: NDArray[np.uint8], ends: Ints, bounds: Ints, bad: NDArray[np.bool_]) -> Ints:
-    """The numbers that end at `ends`; marks in `bad` the masks (numbers `bounds`) that have one of too many characters."""
-    sizes = np.diff(ends, prepend=-1)
-    longer = np.flatnonzero(sizes > 1)
-    too_long = longer[sizes[longer] > LONGEST]
-    bad[np.searchsorted(bounds[1:], too_long, side="right")] = True
-    value = HIGHEST[data[ends]]
-    for place in range(1, LONGEST):
-        if not len(longer):
-            break
-        value[longer] = value[longer] * 32 + (data[ends[longer] - place] & 31)
-        longer = longer[sizes[longer] > place + 1]
-    return value
+def _numbers(data: NDArray[np.uint8], stops: Ints, bad: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """The numbers of the masks whose characters end before `stops`, and where those of each mask begin [N + 1].
+
+    Marks in `bad` the masks whose last number does not end, or which have a number of too many characters.
+    """
+    # A number is a group of 6-bit characters, lowest 5 bits first; bit 5 says that another character follows.
+    more = (data & 32) != 0
+    last = stops[np.diff(stops, prepend=0) > 0] - 1
+    bad[np.searchsorted(stops, last[more[last]], side="right")] = True
+    more[last] = False
+    # In most numbers the only character is the last, whose five bits have a sign.
+    value = (((data[~more] & 31) ^ 16).astype(np.int64)) - 16
+    before = np.flatnonzero(more)
+    bounds = np.append(0, stops - np.searchsorted(before, stops))
+    if len(before):
+        first = np.flatnonzero(np.diff(before, prepend=-2) != 1)
+        length = np.diff(np.append(first, len(before)))
+        number = before[first] - first
+        bad[np.searchsorted(bounds[1:], number[length >= LONGEST], side="right")] = True
+        place = np.minimum(np.arange(len(before)) - np.repeat(first, length), LONGEST - 1)
+        lower = (data[before] & 31).astype(np.int64) << 5 * place
+        value[number] = (value[number] << 5 * np.minimum(length, LONGEST - 1)) + np.add.reduceat(lower, first)
+    return value, bounds
 
 
 def iou(detections: Sequence[bytes], truths: Sequence[bytes], size: tuple[int, int]) -> Floats:

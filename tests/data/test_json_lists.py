@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vatrack.data import json_lists
-from vatrack.data.json_lists import Entry, Texts, read_lists
+from vatrack.data import json_lists, json_stream
+from vatrack.data.json_lists import Entry, Texts, _Reader, read_lists
+from vatrack.data.json_stream import JsonFault, JsonStream
 from vatrack.errors import InputError
 
 # Whole numbers as far as 64 bits hold them; larger ones have a test of their own.
@@ -59,7 +60,7 @@ def test_entries_are_those_of_json_and_can_be_read_again_by_their_place(
     text = around + json.dumps(data, **style) + around
     path = write(tmp_path, text, "file.json.gz" if packed else "file.json")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_lists, "BLOCK", block)
+        patch.setattr(json_stream, "BLOCK", block)
         entries = list(read_lists(path, required=[key for key, items in data.items() if isinstance(items, list)]))
     expected = expected_entries(json.loads(text))
     assert [(entry.section, entry.value) for entry in entries] == expected
@@ -80,7 +81,7 @@ NUMBERS = ["0", "-0.5", "12.25", "1e5", "3E+2", "-7.5e-3", "1234567890123456789"
 def test_a_number_may_lie_on_the_border_of_two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
     path = write(tmp_path, f'{{"version": {number}, "items": [{{"a": {number}}}], "last": {number}}}')
     for block in range(1, 50):
-        monkeypatch.setattr(json_lists, "BLOCK", block)
+        monkeypatch.setattr(json_stream, "BLOCK", block)
         assert found_entries(path) == [("items", {"a": json.loads(number)})]
 
 
@@ -94,17 +95,17 @@ def test_whole_numbers_beyond_64_bits_become_floats(tmp_path: Path) -> None:
 
 
 def test_memory_holds_no_more_than_a_block_and_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_lists, "BLOCK", 100)
+    monkeypatch.setattr(json_stream, "BLOCK", 100)
     path = write(tmp_path, json.dumps({"items": [{"n": n, "text": "x" * 50} for n in range(500)]}))
     longest = 0
-    more = json_lists._Reader._more
+    more = JsonStream._more
 
     def watched(reader: Any) -> None:
         nonlocal longest
         more(reader)
-        longest = max(longest, len(reader.text))
+        longest = max(longest, len(reader._text))
 
-    monkeypatch.setattr(json_lists._Reader, "_more", watched)
+    monkeypatch.setattr(JsonStream, "_more", watched)
     assert [value["n"] for _, value in found_entries(path)] == list(range(500))
     assert longest <= 300
 
@@ -123,7 +124,7 @@ SMALL = {
 def test_a_file_that_is_cut_off_anywhere_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style: dict[str, Any], block: int
 ) -> None:
-    monkeypatch.setattr(json_lists, "BLOCK", block)
+    monkeypatch.setattr(json_stream, "BLOCK", block)
     whole = json.dumps(SMALL, **style).encode()
     assert found_entries(write(tmp_path, whole)) == expected_entries(SMALL)
     for size in range(len(whole)):
@@ -210,7 +211,7 @@ def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: 
 def test_what_is_not_json_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str, block: int
 ) -> None:
-    monkeypatch.setattr(json_lists, "BLOCK", block)
+    monkeypatch.setattr(json_stream, "BLOCK", block)
     with pytest.raises(InputError, match=message) as caught:
         found_entries(write(tmp_path, content))
     assert re.match(r".*/file\.json: not valid JSON at byte \d+ \(.*\); .*fetch or make it again$", str(caught.value))
@@ -282,8 +283,8 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_one_missing_quotation_mark_does_not_read_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_lists, "BLOCK", 10)
-    monkeypatch.setattr(json_lists, "LONGEST", 100)
+    monkeypatch.setattr(json_stream, "BLOCK", 10)
+    monkeypatch.setattr(json_stream, "LONGEST", 100)
     path = write(tmp_path, '{"a": [{"x": "' + "y" * 5000)
     read = 0
     with path.open("rb") as file:
@@ -294,9 +295,23 @@ def test_one_missing_quotation_mark_does_not_read_the_whole_file(tmp_path: Path,
                 read += size
                 return file.read(size)
 
-        with pytest.raises(InputError, match="Unterminated string"):
-            list(json_lists._Reader(path, Counted()).entries(set()))  # type: ignore[arg-type]
+        with pytest.raises(JsonFault, match="Unterminated string"):
+            list(_Reader(Counted()).entries(set()))  # type: ignore[arg-type]
     assert read < 500
+
+
+@pytest.mark.parametrize("together", [1, 60, 1 << 20])
+def test_texts_that_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+    """Neighbours, gaps, steps backwards, the same twice."""
+    monkeypatch.setattr(json_lists, "TOGETHER", together)
+    items = [{"n": n, "text": "x" * n} for n in range(40)]
+    spaced = [json.dumps(item) + " " * (100 * (n % 7 == 0)) for n, item in enumerate(items)]
+    path = write(tmp_path, '{"items": [' + ",".join(spaced) + "]}")
+    entries = list(read_lists(path))
+    texts = Texts(path)
+    for order in (range(40), range(0, 40, 3), [*range(20, 40), *range(20)], [5, 5, 6, 4], []):
+        places = [entries[n].offset for n in order], [entries[n].length for n in order]
+        assert texts.load_all(*places) == [items[n] for n in order]
 
 
 def test_texts_of_a_file_that_has_changed(tmp_path: Path) -> None:

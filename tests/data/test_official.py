@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.data.official import official
-from vatrack.data import json_lists
+from vatrack.data import json_stream
 from vatrack.data.json_lists import Texts
 from vatrack.data.official import read_official
 from vatrack.errors import InputError
@@ -39,7 +39,7 @@ def refused(path: Path) -> str:
 def test_the_table_holds_the_numbers_and_places_of_the_annotations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(json_lists, "BLOCK", 100)
+    monkeypatch.setattr(json_stream, "BLOCK", 100)
     data = official({"one": 3, "two": 2})
     data["annotations"] = data["annotations"][::-1]
     data["images"] = data["images"][::-1]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.data.conftest import Mini
 from tests.data.official import mask
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data import json_lists, store
+from vatrack.data import json_stream, store
 from vatrack.data.convert import convert_files
 from vatrack.data.forms import FORMS
 from vatrack.data.frames import AnnotationFile
@@ -527,7 +527,7 @@ def test_objects_are_those_of_the_file(tmp_path: Path, drawn: tuple[tuple[str, .
     # Examples follow each other within the resolution of the clock.
     store_path(path).unlink(missing_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_lists, "BLOCK", block)
+        patch.setattr(json_stream, "BLOCK", block)
         file = AnnotationFile(path, kinds)
     by_frame = sorted(data["images"], key=lambda entry: entry["frame_id"])
     frames = [entry for video in data["videos"] for entry in by_frame if entry["video_id"] == video["id"]]

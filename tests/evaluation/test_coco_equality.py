@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from tests.evaluation.coco import coco_judge
 from tests.evaluation.scenes import add_object, detection, document, rectangle, rle
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import evaluate_in_detail
@@ -82,31 +81,8 @@ def problems(draw: st.DrawFn) -> tuple[Json, list[Json]]:
 
 def coco_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
     """pycocotools' precision [limits, T, areas, classes, R] of the amodal masks."""
-    truth, found = COCO(), COCO()
-    truth.dataset = {
-        "images": joint["images"],
-        "categories": joint["categories"],
-        "annotations": [a | {"segmentation": a["amodal_mask"], "area": a["area_amodal"]} for a in joint["annotations"]],
-    }
-    found.dataset = truth.dataset | {
-        "annotations": [
-            {
-                "id": number,
-                "image_id": p["image_id"],
-                "category_id": p["category_id"],
-                "score": p["score"],
-                "segmentation": p["amodal"],
-                "area": p["bbox"][2] * p["bbox"][3],
-                "iscrowd": 0,
-            }
-            for number, p in enumerate(predictions, 1)
-        ]
-    }
+    judge = coco_judge(joint, predictions, "amodal", LIMITS)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        found.createIndex()
-        judge = COCOeval(truth, found, "segm")
-        judge.params.maxDets = list(LIMITS)
         judge.evaluate()
         judge.accumulate()
     return judge.eval["precision"].transpose(4, 0, 3, 2, 1)

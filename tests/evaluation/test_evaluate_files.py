@@ -88,6 +88,50 @@ def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_p
     assert len(set(documents)) == 1
 
 
+# Ways to write the same line; the reader looks for `image_id` at its beginning only.
+FORMS: dict[str, Callable[[Json], str]] = {
+    "no spaces": lambda r: json.dumps(r, separators=(",", ":")),
+    "many spaces": lambda r: " " + json.dumps(r, separators=(" , ", " : ")).replace("{", "{ ") + " ",
+    "image last": lambda r: json.dumps({key: r[key] for key in reversed(r)}),
+    "image spelled": lambda r: json.dumps(r).replace("image_id", "im\\u0061ge_id"),
+    "kind spelled": lambda r: json.dumps(r).replace("visible", "vi\\u0073ible"),
+    "image of another before": lambda r: json.dumps({"other": {"image_id": 1}, **r}),
+    "image of another behind": lambda r: json.dumps({**r, "other": {"image_id": 1}}),
+    "blank lines": lambda r: json.dumps(r) + "\n \n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("late", [False, True])
+def test_lines_may_be_written_in_any_way(command, tmp_path: Path, form: str, late: bool) -> None:
+    """Also where the first mask of a kind comes late."""
+    joint, predictions = many_videos(0)
+    if late:
+        predictions = [record | {"visible": None} for record in predictions[:-3]] + predictions[-3:]
+    documents = []
+    for number, write in enumerate((json.dumps, FORMS[form])):
+        truth, found = write_inputs(tmp_path, joint, [])
+        found.write_text("".join(write(record) + "\n" for record in predictions))
+        out = tmp_path / f"{number}.json"
+        assert command(*arguments(truth, found, out))[0] == 0
+        documents.append(read_json(out))
+    assert documents[0] == documents[1]
+    assert "video/visible/AP" in documents[0]
+
+
+def test_a_line_that_names_two_images_is_refused(command, tmp_path: Path) -> None:
+    joint, predictions = many_videos(0)
+    lines = [json.dumps(record) for record in predictions]
+    last = joint["images"][-1]["id"]
+    assert predictions[1]["image_id"] != last
+    lines[1] = lines[1][:-1] + f', "image_id": {last}}}'
+    truth, found = write_inputs(tmp_path, joint, [])
+    found.write_text("\n".join(lines))
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert code == 2
+    assert f"line 2: unknown image_id {last}" in errors
+
+
 def test_joining_reads_no_more_than_one_video_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command) -> None:
     joint, predictions = many_videos(0)
     seen = []

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.scenes import detection, document, random_scene, rectangle
+from vatrack.data import json_stream
 from vatrack.errors import InputError
-from vatrack.evaluation import records as module
 from vatrack.evaluation.ground_truth import read_images
 from vatrack.evaluation.predictions import parse_predictions, read_predictions
 
@@ -39,7 +39,7 @@ def write(path: Path, records: list[Any], form: str) -> Path:
 @pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz", "p.json", "p.json.gz"])
 @pytest.mark.parametrize("form", ["lines", "no newline at the end", "blank lines", "array", "pretty array"])
 def test_all_forms_are_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, form: str) -> None:
-    monkeypatch.setattr(module, "BLOCK", 50)  # items do not fit into a block
+    monkeypatch.setattr(json_stream, "BLOCK", 50)  # items do not fit into a block
     joint, records = random_scene(3)
     images = read_images(joint, "test")
     found = read_predictions(write(tmp_path / name, records, form), images)

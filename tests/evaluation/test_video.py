@@ -4,13 +4,22 @@ from pycocotools import mask as coco_mask
 
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle, rle
 from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.evaluation import overlaps
 from vatrack.evaluation.ground_truth import Images, TrueTracks, read_images, read_objects, read_tracks
 from vatrack.evaluation.image import frame_overlaps
 from vatrack.evaluation.matching import SETTINGS
 from vatrack.evaluation.overlaps import Overlaps, mask_overlaps
 from vatrack.evaluation.precision import precision_by_class
 from vatrack.evaluation.predictions import Predictions, parse_predictions
-from vatrack.evaluation.video import PredictedTracks, predicted_tracks, track_mask_overlaps, track_overlaps, video_matches
+from vatrack.evaluation.video import (
+    PredictedTracks,
+    compare_masks,
+    possible_masks,
+    predicted_tracks,
+    track_mask_overlaps,
+    track_overlaps,
+    video_matches,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 KIND = "visible"
@@ -25,6 +34,35 @@ def prepare(joint: dict, predictions: list[dict]) -> tuple[Images, Predictions, 
 def compared(tracks: PredictedTracks, true: TrueTracks, images: Images) -> Overlaps:
     """Which masks overlap, each compared with each."""
     return mask_overlaps(tracks.masks, true.masks, images.size)
+
+
+def as_set(found: Overlaps) -> set[tuple[int, int, float]]:
+    return set(zip(found.detection.tolist(), found.truth.tolist(), found.iou.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 18])
+@pytest.mark.parametrize("seed", range(8))
+def test_tracks_that_are_not_compared_would_not_have_matched(seed: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlaps, "BLOCK", block)
+    images, found, true = prepare(*random_scene(seed))
+    tracks = predicted_tracks(found, images, KIND, 100)
+    mine, others = possible_masks(tracks, true)
+    assert 0 < mine.sum() < len(mine)
+    assert 0 < others.sum() < len(others)
+    some = track_overlaps(tracks, true, compare_masks(tracks, true, mine, others, images.size))
+    assert as_set(some) == as_set(track_overlaps(tracks, true, compared(tracks, true, images)))
+
+
+def test_tracks_that_just_match_are_compared() -> None:
+    """IoU exactly 0.5, reached only if every pixel of the smaller track is common; and one pixel less."""
+    for width, expected in ((40, [0.5]), (41, [])):
+        joint = document([2])
+        add_object(joint, 1, 1, 1, rectangle(10, 10, width, 20))
+        images, found, true = prepare(joint, [detection(1, 1, 0.9, 0, None, rectangle(10, 10, 20, 20))])
+        tracks = predicted_tracks(found, images, KIND, 100)
+        mine, others = possible_masks(tracks, true)
+        assert mine.tolist() == others.tolist() == [bool(expected)]
+        assert track_overlaps(tracks, true, compare_masks(tracks, true, mine, others, images.size)).iou.tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -44,11 +82,13 @@ def test_overlaps_known_from_the_frames_are_those_of_the_masks(seed: int) -> Non
     tracks = predicted_tracks(found, images, KIND, 100)
     known = track_mask_overlaps(tracks, true, found, objects, frame_overlaps(found, objects, images, KIND), images)
     plain = compared(tracks, true, images)
-    pairs, expected = (
-        sorted(zip(table.detection.tolist(), table.truth.tolist(), table.iou.tolist(), strict=True)) for table in (known, plain)
-    )
-    assert pairs == expected
+    pairs, expected = (as_set(table) for table in (known, plain))
     assert len(pairs) > 5
+    assert pairs <= expected
+    assert as_set(track_overlaps(tracks, true, known)) == as_set(track_overlaps(tracks, true, plain))
+    # What is left out are masks of tracks that are too different.
+    mine, others = possible_masks(tracks, true)
+    assert pairs >= {pair for pair in expected if mine[pair[0]] and others[pair[1]]}
     assert (found.category[tracks.row] != tracks.masks.category).any()
     assert [tracks.masks.counts[row] for row in range(9)] == [found.counts[KIND][row] for row in tracks.row[:9]]
 

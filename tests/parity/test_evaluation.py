@@ -1,18 +1,22 @@
 """Metrics, per-class figures and tracking counts against the published implementation's (golden kind `evaluation`)."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.golden import Case, cases
+from tests.parity.measure import Measure, demand, wrong
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import Evaluation, evaluate_files, evaluate_in_detail
 from vatrack.evaluation.mot import track_figures_by_class
 from vatrack.files import open_text, read_json
 
-TOLERANCE = 1e-6  # percent points
+TOLERANCE = 1e-6  # percentage points
 EXACT = {
     "category_id": "category",
     "video_id": "video",
@@ -26,71 +30,106 @@ EXACT = {
     "mostly_lost": "mostly_lost",
     "idtp": "idtp",
 }
+COUNTS = ("FN", "FP", "IDs", "MT", "ML")
+
+Pair = tuple[float | None, float | None]
 
 
-def close(value: float | None) -> Any:
-    return None if value is None else pytest.approx(value, rel=0, abs=TOLERANCE)
+@pytest.mark.parametrize("case", cases("evaluation"))
+def test_figures(case: Case, tmp_path: Path) -> None:
+    demand(measure(case, tmp_path))
 
 
-def kind_of(key: str) -> str:
+def measure(case: Case, folder: Path) -> list[Measure]:
+    """Compares every figure that the case has. `folder` takes the files that evaluation writes."""
+    measures = _metrics(case, folder)
+    detail = _in_detail(case)
+    if case.path("per_class.json").exists():
+        measures += _classes(case, detail)
+    if case.path("track.json").exists():
+        measures += _tracking(case, detail)
+    return measures
+
+
+def _metrics(case: Case, folder: Path) -> list[Measure]:
+    """The flat figures, with a per-video ground truth derived from the frame-level one, and as the case gives it."""
+    expected = case.json("metrics.json")
+    video = {kind: case.path(f"video_ground_truth_{kind}.json.gz") for kind in ("amodal", "visible")}
+    given = {kind: path if path.exists() else None for kind, path in video.items()}
+    measures: list[Measure] = []
+    pairs: dict[str, list[Pair]] = {key: [] for key in expected}
+    for number, files in enumerate(({}, given)):
+        out = folder / f"{number}.json"
+        evaluate_files(case.path("ground_truth.json.gz"), case.path("predictions.jsonl.gz"), files, _settings(case), out)
+        metrics = read_json(out)
+        measures.append(wrong("kinds of mask", {_kind_of(key) for key in metrics}, {_kind_of(key) for key in expected}))
+        for key, value in expected.items():
+            pairs[key].append((metrics[key], value))
+    return measures + [_points(key, values) for key, values in pairs.items()]
+
+
+def _classes(case: Case, detail: Evaluation) -> list[Measure]:
+    measures = []
+    for level, classes in case.json("per_class.json").items():
+        ours = {str(category): figures for category, figures in detail.per_class[level].items()}
+        measures.append(wrong(f"{level} by class: which", set(ours), set(classes)))
+        for name in dict.fromkeys(name for figures in classes.values() for name in figures):
+            pairs = [(ours.get(label, {}).get(name), figures[name]) for label, figures in classes.items() if name in figures]
+            measures.append(_points(f"{level}/{name} by class", pairs))
+    return measures
+
+
+def _tracking(case: Case, detail: Evaluation) -> list[Measure]:
+    expected = case.json("track.json")
+    measures = [wrong("kinds of tracks", {kind.removesuffix("_box") for kind in detail.tracking}, set(expected))]
+    for kind, tables in expected.items():
+        counts, rows = detail.tracking[kind], tables["rows"]
+        ours = [[getattr(row, name) for name in EXACT.values()] for row in counts]
+        measures.append(wrong(f"track/{kind} counts by class and video", ours, [[row[name] for name in EXACT] for row in rows]))
+        distances = [100 * row.distance / row.matches if row.matches else None for row in counts]
+        theirs = [None if row["motp"] is None else 100 * row["motp"] for row in rows]
+        if len(distances) == len(theirs):  # else the counts differ
+            measures.append(_points(f"track/{kind}/MOTP by class and video", zip(distances, theirs, strict=True)))
+        by_class = {str(category): figures for category, figures in track_figures_by_class(counts).items()}
+        measures += _tracking_by_class(kind, by_class, tables["per_class"])
+    return measures
+
+
+def _tracking_by_class(kind: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[Measure]:
+    labels = [label for label in ours if label in theirs]
+    measures = [wrong(f"track/{kind} by class: which", [label for label in ours if label not in theirs], [])]
+    counts = [[[figures[label][name] for name in COUNTS] for label in labels] for figures in (ours, theirs)]
+    measures.append(wrong(f"track/{kind} counts by class", *counts))
+    distance = {label: theirs[label]["MOTP_distance"] for label in labels}
+    motp = [(ours[label]["MOTP"], None if distance[label] is None else 100 * (1 - distance[label])) for label in labels]
+    measures.append(_points(f"track/{kind}/MOTP by class", motp))
+    for name in ("MOTA", "IDF1"):
+        pairs = [(ours[label][name], theirs[label][name]) for label in labels]
+        measures.append(_points(f"track/{kind}/{name} by class", pairs))
+    return measures
+
+
+def _points(part: str, pairs: Iterable[Pair]) -> Measure:
+    """The largest difference of figures in percent; infinite where only one of two is undefined."""
+    return Measure(part, "percentage points", max((_difference(*pair) for pair in pairs), default=0.0), TOLERANCE)
+
+
+def _difference(ours: float | None, theirs: float | None) -> float:
+    if ours is None or theirs is None:
+        return 0.0 if ours is theirs else float("inf")
+    return abs(ours - theirs)
+
+
+def _kind_of(key: str) -> str:
     """The kind of mask; the figures of boxes are not in the goldens."""
     return key.split("/")[1].removesuffix("_box")
 
 
-def settings(case: Case) -> EvaluationConfig:
+def _settings(case: Case) -> EvaluationConfig:
     limit = case.parameters.get("max_tracks_video", 100)
     return EvaluationConfig(legacy_gt_id0=case.info.get("legacy_gt_id0", False), max_tracks=limit)
 
 
-@pytest.mark.parametrize("case", cases("evaluation"))
-def test_metrics(case: Case, tmp_path: Path) -> None:
-    expected = case.json("metrics.json")
-    video = {kind: case.path(f"video_ground_truth_{kind}.json.gz") for kind in ("amodal", "visible")}
-    given = {kind: path if path.exists() else None for kind, path in video.items()}
-    for number, files in enumerate(({}, given)):  # derived from the frame-level file, and as given
-        out = tmp_path / f"{number}.json"
-        evaluate_files(case.path("ground_truth.json.gz"), case.path("predictions.jsonl.gz"), files, settings(case), out)
-        metrics = read_json(out)
-        assert {kind_of(key) for key in metrics} == {kind_of(key) for key in expected}
-        assert {key: metrics[key] for key in expected} == {key: close(value) for key, value in expected.items()}
-
-
-def in_detail(case: Case) -> Evaluation:
+def _in_detail(case: Case) -> Evaluation:
     with open_text(case.path("predictions.jsonl.gz")) as stream:
-        return evaluate_in_detail(case.json("ground_truth.json.gz"), map(json.loads, stream), None, settings(case))
-
-
-@pytest.mark.parametrize("case", cases("evaluation"))
-def test_classes(case: Case) -> None:
-    if not case.path("per_class.json").exists():
-        pytest.skip("the case has no per_class.json")
-    detail = in_detail(case)
-    for level, classes in case.json("per_class.json").items():
-        ours = {str(category): figures for category, figures in detail.per_class[level].items()}
-        assert set(ours) == set(classes)
-        for category, figures in classes.items():
-            assert {k: ours[category][k] for k in figures} == {k: close(v) for k, v in figures.items()}
-
-
-@pytest.mark.parametrize("case", cases("evaluation"))
-def test_tracking(case: Case) -> None:
-    if not case.path("track.json").exists():
-        pytest.skip("the case has no track.json")
-    detail = in_detail(case)
-    expected = case.json("track.json")
-    assert {kind.removesuffix("_box") for kind in detail.tracking} == set(expected)
-    for kind, tables in expected.items():
-        counts = detail.tracking[kind]
-        assert [[getattr(row, name) for name in EXACT.values()] for row in counts] == [
-            [row[name] for name in EXACT] for row in tables["rows"]
-        ]
-        distances = [row.distance / row.matches if row.matches else None for row in counts]
-        assert distances == [close(row["motp"]) for row in tables["rows"]]
-        for category, figures in track_figures_by_class(counts).items():
-            theirs = tables["per_class"][str(category)]
-            distance = theirs["MOTP_distance"]
-            assert figures["MOTP"] == close(None if distance is None else 100 * (1 - distance))
-            for name in ("MOTA", "IDF1"):
-                assert figures[name] == close(theirs[name])
-            for name in ("FN", "FP", "IDs", "MT", "ML"):
-                assert figures[name] == theirs[name]
+        return evaluate_in_detail(case.json("ground_truth.json.gz"), map(json.loads, stream), None, _settings(case))

@@ -24,7 +24,7 @@ from vatrack.training import loop
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.training.interrupted", "torchvision.ops", "vatrack.training.loop"])
-TIMES = {"seconds_per_iteration"}
+TIMES = {"seconds_per_iteration", "time"}
 
 
 def _work(run: RunConfig, data: TinyData, out: Path, prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:

@@ -1,19 +1,26 @@
-"""Against a real MLflow store in a SQLite file."""
+"""The live copy of a run, with a real store and a real server."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from tests.training.experiments import Server, Store, add_lines, config, expected, make_run
+from vatrack.config import Method
 from vatrack.training import experiment_log
-from vatrack.training.experiment_log import ExperimentLog, flatten, log_evaluation, log_tables, metric_name, tracking_uri
+from vatrack.training.experiment_log import ExperimentLog, follow, log_evaluation, log_tables
+from vatrack.training.experiment_record import begin, read_record
+from vatrack.training.experiment_store import sync
+
+SLURM = {"launcher": {"cluster": "slurm"}}
 
 
 @pytest.fixture(scope="module")
@@ -22,141 +29,240 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("results")
 
 
+@pytest.fixture(scope="module")
+def store(results: Path) -> Store:
+    return Store(results / "mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture(autouse=True)
-def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExperimentLog, "pause", 0.05)
+    monkeypatch.setattr(ExperimentLog, "retry", 0.3)
+    monkeypatch.setattr(ExperimentLog, "share", 1.0)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
 
 
-def config(results: Path, method: Method = Method.VATRACK, **mlflow: Any) -> RunConfig:
-    values = {"results": str(results), "mlflow": mlflow, "training": {"epochs": 7}}
-    return parse_config(values, "test", Config).for_run(method, Backbone.RESNET18)
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.05)
 
 
-def stored(out: Path) -> Any:
-    """The entry of a run's folder, read from the store."""
-    from mlflow.tracking import MlflowClient
-
-    record = json.loads((out / "mlflow.json").read_text())
-    client = MlflowClient(tracking_uri=record["tracking_uri"])
-    return client, client.get_run(record["run_id"])
+def sent(store: Store, folder: Path) -> bool:
+    """Whether the store has every line."""
+    entries = store.entries(folder) if store.path.exists() and read_record(folder) else []
+    return any(store.points(run_id) == expected(folder) for run_id in entries)
 
 
-def test_a_run_is_recorded(results: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    out.mkdir()
-    (out / "config.yaml").write_text("seed: 0\n")
-    log = ExperimentLog.start(config(results), out)
-    for step in range(1200):
-        log.log(step, {"loss": 1.0 / (step + 1), "lr": 0.1, "broken": float("nan")})
-    log.log_validation(1199, {"video/amodal/AP": 12.5, "video/amodal/AP50_S": None})
-    (out / "notes.txt").write_text("good\n")
-    log.artifact(out / "notes.txt")
+def test_curves_are_live(results: Path, store: Store, tmp_path: Path) -> None:
+    run = config(results)
+    folder = make_run(tmp_path, run, lines=3)
+    log = ExperimentLog.start(run, folder)
+    sync(folder)  # the file of a new store appears before its tables do
+    wait_for(lambda: sent(store, folder))
+    for number in range(4, 30):
+        add_lines(folder, number, 1)
+        log.wake()
+    wait_for(lambda: sent(store, folder))
+    run_id = store.entry(folder)
+    assert store.status(run_id) == "RUNNING"
+    add_lines(folder, 30, 1)
+    log.close("FAILED")
+    assert store.points(run_id) == expected(folder)
+    assert store.status(run_id) == "FAILED"
+    log.close()  # nothing more
+
+
+def test_a_resumed_run_continues_its_entry(results: Path, store: Store, tmp_path: Path) -> None:
+    run = config(results)
+    folder = make_run(tmp_path, run, lines=3)
+    ExperimentLog.start(run, folder).close("KILLED")
+    first = store.entry(folder)
+    assert store.status(first) == "KILLED"
+    log = ExperimentLog.start(run, folder, resume=True)
+    wait_for(lambda: store.status(first) == "RUNNING")
+    add_lines(folder, 4, 3)
     log.close()
-    client, run = stored(out)
-    assert run.info.status == "FINISHED"
-    assert run.info.run_name == "vatrack__resnet18"
-    assert {key: run.data.tags[key] for key in ("method", "backbone", "dataset")} == {
-        "method": "vatrack",
-        "backbone": "resnet18",
-        "dataset": "mini",
-    }
-    assert run.data.params["training.epochs"] == "7"
-    assert run.data.params["training.optimizer.learning_rate"] == "0.005"
-    assert "launcher.cpus" not in run.data.params
-    curve = client.get_metric_history(run.info.run_id, "loss")
-    assert [(point.step, point.value) for point in sorted(curve, key=lambda point: point.step)] == [
-        (step, pytest.approx(1.0 / (step + 1))) for step in range(1200)
-    ]
-    assert set(run.data.metrics) == {"loss", "lr", "validation/video/amodal/AP"}
-    assert [entry.path for entry in client.list_artifacts(run.info.run_id)] == ["config.yaml", "notes.txt"]
-    assert (results / "mlflow.db").exists()
-    assert list((results / "mlartifacts").rglob("config.yaml"))
-    assert client.get_experiment(run.info.experiment_id).name == "mini"
+    assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
+    (folder / "metrics.jsonl").unlink()
+    ExperimentLog.start(run, folder).close()
+    assert len(store.entries(folder)) == 2
 
 
-def test_final_metrics_and_tables_are_added(results: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    out.mkdir()
-    ExperimentLog.start(config(results, Method.QDTRACK, experiment="other"), out).close("FAILED")
-    metrics = out / "metrics.json"
-    metrics.write_text(json.dumps({"image/visible/AP50": 61.5, "image/visible/AP50_S": None, "track/IDF1 (all)": 3.0}))
+def test_a_server_goes_and_comes_back(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = config(tmp_path, mlflow={"tracking_uri": server.uri})
+    folder = make_run(tmp_path / "run", run)
+    number = 1
+
+    def train(what: Callable[[], bool]) -> None:
+        """Goes on with the training until something has happened."""
+        nonlocal number
+
+        def step() -> bool:
+            nonlocal number
+            add_lines(folder, number, 1)
+            log.wake()
+            number += 1
+            return what()
+
+        wait_for(step)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        log = ExperimentLog.start(run, folder)
+        train(lambda: len(server.store.entries(folder)) == 1 and len(server.store.points(server.store.entry(folder))) > 50)
+        server.kill()
+        train(lambda: len(told) > 0)
+        train(lambda start=number: number > start + 40)  # type: ignore[misc]
+        server.start()
+        capsys.readouterr()
+        train(lambda: "the store is back" in capsys.readouterr().out)
+        server.kill()
+        log.close()
+        messages = [str(warning.message) for warning in told]
+    assert len(messages) == 2, messages
+    assert messages[0].endswith("; the run goes on; what is missing is sent later")
+    assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` sends the rest")
+    assert server.store.status(server.store.entry(folder)) == "RUNNING"
+    server.start()
+    sync(folder)
+    run_id = server.store.entry(folder)
+    assert server.store.points(run_id) == expected(folder)
+    assert server.store.status(run_id) == "FINISHED"
+    assert {"config.yaml", "environment.json"} == {path.name for path in (server.folder / "files").rglob("*") if path.is_file()}
+
+
+def test_a_server_that_is_away_from_the_start(
+    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    run = config(results)
+    folder = make_run(tmp_path, run, lines=3)
+    with pytest.warns(UserWarning, match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` sends the rest"):
+        ExperimentLog.start(run, folder).close()
+    (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
+    with pytest.warns(UserWarning, match="lacks its metrics; `vatrack mlflow-sync .*` sends them"):
+        log_evaluation(folder, folder / "metrics.json")
+    assert read_record(folder).run_id is None
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    sync(folder, f"sqlite:///{store.path}")
+    run_id = store.entry(folder)
+    assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
+    assert store.status(run_id) == "FINISHED"
+
+
+def test_a_store_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = config(tmp_path)
+    folder = make_run(tmp_path / "run", run)
+    monkeypatch.setattr(experiment_log, "sync", lambda folder: time.sleep(30))
+    log = ExperimentLog.start(run, folder)
+    with pytest.warns(UserWarning, match=r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest"):
+        log.close(patience=0.2)
+    assert read_record(folder).status == "FINISHED"
+
+
+def test_a_failure_of_any_kind_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = config(tmp_path)
+    folder = make_run(tmp_path / "run", run)
+    monkeypatch.setattr(experiment_log, "sync", lambda folder: 1 // 0)
+    with pytest.warns(UserWarning, match="division or modulo by zero"):
+        ExperimentLog.start(run, folder).close()
+    monkeypatch.setattr(experiment_log, "begin", lambda *_: (folder / "missing/file").write_text(""))
+    with pytest.warns(UserWarning, match="No such file or directory.*; the run is recorded in its folder only"):
+        ExperimentLog.start(run, folder).close()
+
+
+def test_final_metrics_and_tables_are_added(results: Path, store: Store, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "runs/run", config(results, Method.QDTRACK, mlflow={"experiment": "other"}))
+    begin(folder, config(results, Method.QDTRACK, mlflow={"experiment": "other"}), resume=False)
+    metrics = tmp_path / "elsewhere.json"
+    metrics.write_text(json.dumps({"image/visible/AP50": 61.5, "image/visible/AP50_S": None}))
     tables = tmp_path / "tables"
     tables.mkdir()
     (tables / "image_visible.csv").write_text("method,AP\n")
-    log_evaluation(out, metrics)
-    log_tables([out], tables)
-    client, run = stored(out)
-    assert run.info.status == "FAILED"
-    assert run.data.metrics == {"image/visible/AP50": 61.5, "track/IDF1 _all_": 3.0}
-    assert [entry.path for entry in client.list_artifacts(run.info.run_id)] == ["metrics.json", "tables"]
-    assert [entry.path for entry in client.list_artifacts(run.info.run_id, "tables")] == ["tables/image_visible.csv"]
-    assert client.get_experiment(run.info.experiment_id).name == "other"
+    log_evaluation(folder, metrics)
+    log_tables([folder], tables)
+    run_id = store.entry(folder)
+    assert store.points(run_id) == [("image/visible/AP50", 0, 61.5)]
+    assert {"elsewhere.json", "tables/image_visible.csv"} < store.artifacts(run_id)
+    assert (read_record(folder).metrics, read_record(folder).tables) == ("../../elsewhere.json", "../../tables")
 
 
-def test_a_resumed_run_continues_its_entry(results: Path, tmp_path: Path) -> None:
-    ExperimentLog.start(config(results), tmp_path).close("KILLED")
-    _, first = stored(tmp_path)
-    log = ExperimentLog.start(config(results), tmp_path, resume=True)
-    log.log(5, {"loss": 2.0})
-    log.close()
-    _, second = stored(tmp_path)
-    assert (second.info.run_id, second.info.status) == (first.info.run_id, "FINISHED")
-    assert second.data.metrics == {"loss": 2.0}
-    ExperimentLog.start(config(results), tmp_path).close()
-    assert stored(tmp_path)[1].info.run_id != first.info.run_id
+def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
+    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = config(results, **SLURM)
+    folder = make_run(tmp_path / "run", run)
+    with follow(run, folder):  # the process that waits for the job
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        with pytest.warns(UserWarning, match=r"not written from jobs on several machines; .* set MLFLOW_TRACKING_URI"):
+            log = ExperimentLog.start(run, folder)
+        add_lines(folder, 1, 6)
+        log.wake()
+        assert log._thread is None
+        wait_for(lambda: sent(store, folder))
+        log.close()
+        add_lines(folder, 7, 1)
+    run_id = store.entry(folder)
+    assert (store.status(run_id), store.points(run_id)) == ("FINISHED", expected(folder))
+    (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
+    log_evaluation(folder, folder / "metrics.json")
+    assert store.points(run_id) == expected(folder)
+    (tmp_path / "tables").mkdir()
+    log_tables([folder], tmp_path / "tables")
+    assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
 
 
-def test_resuming_without_an_entry_makes_one(results: Path, tmp_path: Path) -> None:
-    ExperimentLog.start(config(results), tmp_path, resume=True).close()
-    assert stored(tmp_path)[1].info.status == "FINISHED"
-
-
-def test_runs_that_start_together_share_a_new_store(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from tests.training.test_experiment_log import config;"
-        "from vatrack.training.experiment_log import ExperimentLog;"
-        "out = Path(sys.argv[2]); out.mkdir(); log = ExperimentLog.start(config(Path(sys.argv[1])), out);"
-        "[(log.log(step, {'loss': 1.0}), log._flush()) for step in range(5)]; log.close()"
-    )
-    outs = [tmp_path / "a", tmp_path / "b"]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path / "results"), str(out)],
-            cwd=Path(__file__).parents[2],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for out in outs
-    ]
-    for process in processes:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-    runs = [stored(out) for out in outs]
-    assert len({run.info.experiment_id for _, run in runs}) == 1
-    for client, run in runs:
-        assert len(client.get_metric_history(run.info.run_id, "loss")) == 5
+def test_one_who_waits_for_a_job_elsewhere_does_nothing(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment_log, "sync", lambda folder: pytest.fail("something was sent"))
+    with follow(config(results, **SLURM), tmp_path):  # no training has begun
+        pass
+    make_run(tmp_path, config(results))
+    for run in (config(results), config(results, mlflow={"tracking_uri": "http://h"}, **SLURM)):
+        begin(tmp_path, run, resume=False)
+        with follow(run, tmp_path):
+            pass
 
 
 def test_off_is_off(tmp_path: Path) -> None:
-    log = ExperimentLog.start(config(tmp_path, enabled=False), tmp_path)
-    log.log(1, {"loss": 1.0})
-    log.log_validation(1, {"x": 1.0})
-    log.artifact(tmp_path / "missing")
+    run = config(tmp_path, mlflow={"enabled": False})
+    (tmp_path / "mlflow.json").write_text("{}")  # of an earlier training
+    log = ExperimentLog.start(run, tmp_path)
+    log.wake()
     log.close()
     metrics = tmp_path / "metrics.json"
     metrics.write_text("{}")
     log_evaluation(tmp_path, metrics)
+    with follow(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
 
-def test_without_mlflow_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.warns(UserWarning, match="mlflow is not installed"):
-        log = ExperimentLog.start(config(tmp_path), tmp_path)
-    with warnings.catch_warnings(action="error"):
-        log.log(1, {"loss": 1.0})
-        log.close()
-    assert list(tmp_path.iterdir()) == []
+def test_without_mlflow_one_warning(results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = config(results)
+    folder = make_run(tmp_path, run, lines=2)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "mlflow", None)
+        with pytest.warns(UserWarning, match="MLflow is not installed; where it is, `vatrack mlflow-sync .*` makes"):
+            log = ExperimentLog.start(run, folder)
+        with warnings.catch_warnings(action="error"):
+            log.wake()
+            log.close()
+    sync(folder)  # elsewhere, later
+    assert store.points(store.entry(folder)) == expected(folder)
+    assert store.status(store.entry(folder)) == "FINISHED"
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:
@@ -164,63 +270,15 @@ def test_importing_the_package_does_not_import_mlflow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_server_that_is_away_is_only_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    away = "http://127.0.0.1:9"
-    with pytest.warns(UserWarning, match="MLflow: .*; the run is recorded in its folder only"):
-        ExperimentLog.start(config(tmp_path, tracking_uri=away), tmp_path).close()
-    assert not (tmp_path / "mlflow.json").exists()
-    (tmp_path / "mlflow.json").write_text(json.dumps({"run_id": "1", "tracking_uri": away, "experiment": "mini"}))
-    metrics = tmp_path / "metrics.json"
-    metrics.write_text('{"image/visible/AP50": 61.5}')
-    with pytest.warns(UserWarning, match="was not completed"):
-        log_evaluation(tmp_path, metrics)
+def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
+    from tests.conftest import tiny_config
+    from vatrack.config import Backbone
+    from vatrack.training.loop import train
 
-
-def test_curves_survive_an_outage(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = ExperimentLog.start(config(results), tmp_path)
-    sent = log._client.log_batch
-    failures = iter([OSError("away"), OSError("still away")])
-
-    def unsteady(*arguments: Any, **named: Any) -> None:
-        for failure in failures:
-            raise failure
-        sent(*arguments, **named)
-
-    monkeypatch.setattr(log._client, "log_batch", unsteady)
-    with pytest.warns(UserWarning, match="MLflow: away; curves are sent later"):
-        log.log(0, {"loss": 0.0})
-    with warnings.catch_warnings(action="error"):  # told once
-        log._next_flush = 0.0
-        log.log(1, {"loss": 1.0})
-        log.log(2, {"loss": 2.0})
-        log.close()
-    client, run = stored(tmp_path)
-    assert sorted(point.value for point in client.get_metric_history(run.info.run_id, "loss")) == [0.0, 1.0, 2.0]
-
-
-def test_waits_for_a_locked_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    failures = iter([RuntimeError("(sqlite3.OperationalError) database is locked"), RuntimeError("database is locked")])
-
-    def busy() -> str:
-        for failure in failures:
-            raise failure
-        return "done"
-
-    assert experiment_log._patient(busy) == "done"
-    with pytest.raises(ZeroDivisionError):
-        experiment_log._patient(lambda: 1 // 0)
-
-
-def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tracking_uri(config(tmp_path)) == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
-    assert tracking_uri(config(tmp_path)) == "http://elsewhere"
-    assert tracking_uri(config(tmp_path, tracking_uri="http://mine")) == "http://mine"
-
-
-def test_names() -> None:
-    assert metric_name("image/amodal/AP50_P") == "image/amodal/AP50_P"
-    assert metric_name("AP@[0.5:0.95] ü+") == "AP__0.5:0.95_ __"
-    assert flatten({"a": {"b": 1, "c": {}}, "d": [1, 2]}) == {"a.b": 1, "a.c": {}, "d": [1, 2]}
+    values = tiny_config(tmp_path / "results").model_dump() | {"mlflow": {}}
+    run = type(tiny_config(tmp_path)).model_validate(values).for_run(Method.VATRACK, Backbone.RESNET18)
+    train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
+    store = Store(tmp_path / "results/mlflow.db")
+    run_id = store.entry(tmp_path / "run")
+    assert store.points(run_id) == expected(tmp_path / "run")
+    assert store.status(run_id) == "FINISHED"

@@ -59,7 +59,11 @@ def test_mixed_precision_gives_nearly_the_same_loss(precision: str, tmp_path: Pa
     before = _weights(updater)
     assert updater.step(batch, 1e-3, START)["loss"].item() == pytest.approx(exact, rel=0.1)
     assert updater.scaler.is_enabled() == (precision == "float16")
-    assert not _same(_weights(updater), before)
+    steps = 1  # the scale of float16 begins too high and is halved until gradients are finite
+    while _same(_weights(updater), before):
+        updater.step(batch, 1e-3, START)
+        steps += 1
+    assert steps <= (20 if precision == "float16" else 1)
 
 
 def test_mixed_takes_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +197,9 @@ def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
     batch = random_pairs(Method.VATRACK, (2, 1))
     settings = {"precision": "float16", "ema_decay": 0.9}
     first = _updater(tmp_path, **settings)
-    first.step(batch, 1e-3, Place(0, 0))
+    before = _weights(first)
+    while _same(_weights(first), before):
+        first.step(batch, 1e-3, Place(0, 0))
     torch.save(first.state(), tmp_path / "state.pt")
     first.step(batch, 1e-3, Place(0, 1))
     torch.manual_seed(99)

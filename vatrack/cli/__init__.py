@@ -68,7 +68,7 @@ cuts.command("sheet")(data.cuts_sheet)
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(data.synth, data.fetch, data.unpack, data.annotate, data.validate, data.index, data.clips, data.convert),
     *(runs.train, runs.launch, runs.select, runs.import_checkpoint, runs.export, runs.predict, runs.evaluate, data.examples),
-    *(results.tables, results.figures, results.overlay),
+    *(results.tables, results.figures, results.overlay, runs.mlflow_sync),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
-import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import orjson
 
+from vatrack.data.json_stream import JsonFault, JsonStream
 from vatrack.errors import InputError
 
-BLOCK = 1 << 22
-# Nothing in such a file is longer; without a limit one missing quotation mark would read all of it into memory.
-LONGEST = 1 << 27
 AGAIN = "fetch or make it again"
-
-_SPACE = re.compile(r"[ \t\n\r]*")
+GAP = 64  # bytes between texts that are read together
+TOGETHER = 1 << 20  # bytes of texts that are read together
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,10 @@ def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Entry]:
     lists: set[str] = set()
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            yield from _Reader(path, stream).entries(lists)
+            yield from _Reader(stream).entries(lists)
+    except JsonFault as fault:
+        cut = "the file may be cut off: " if fault.cut else ""
+        raise InputError(f"{path}: not valid JSON at byte {fault.byte} ({fault.reason}); {cut}{AGAIN}") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -83,122 +82,104 @@ class Texts:
         """The text of the entry."""
         return os.pread(self._file, length, offset)
 
+    def read_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
+        """The texts of several entries; neighbours in the file are read together."""
+        first = 0
+        while first < len(offsets):
+            start, stop, last = offsets[first], offsets[first] + lengths[first], first + 1
+            while last < len(offsets) and 0 <= offsets[last] - stop <= GAP and stop - start < TOGETHER:
+                stop = offsets[last] + lengths[last]
+                last += 1
+            block = self.read(start, stop - start)
+            for place in range(first, last):
+                yield block[offsets[place] - start : offsets[place] - start + lengths[place]]
+            first = last
+
     def load(self, offset: int, length: int) -> Any:
         """The parsed entry.
 
         Raises:
             InputError: there is no such entry any more.
         """
+        return self._parse(self.read(offset, length), offset)
+
+    def load_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[Any]:
+        """Several parsed entries.
+
+        Raises:
+            InputError: one is not there any more.
+        """
+        texts = self.read_all(offsets, lengths)
+        return [self._parse(text, offset) for text, offset in zip(texts, offsets, strict=True)]
+
+    def _parse(self, text: bytes, offset: int) -> Any:
         try:
-            return orjson.loads(self.read(offset, length))
+            return orjson.loads(text)
         except orjson.JSONDecodeError:
             raise InputError(f"{self.path}: has changed while it was read (byte {offset}); start again") from None
 
 
 class _Reader:
-    """A window on the file. Bytes are taken as Latin-1, so that places in the text are places in the file."""
+    """The entries of a file."""
 
-    def __init__(self, path: Path, stream: BinaryIO | gzip.GzipFile) -> None:
-        self.path, self.stream = path, stream
-        self.text, self.place, self.start = "", 0, 0
-        self.ended = False
-        self.decoder = json.JSONDecoder(parse_constant=self._refuse)
+    def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
+        self.stream = JsonStream(stream, self._refuse)
 
     def entries(self, lists: set[str]) -> Iterator[Entry]:
-        """Adds the names of the lists to `lists` on the way."""
+        """Adds the names of the lists to `lists` on the way.
+
+        Raises:
+            JsonFault: the file is not an object of lists.
+        """
+        stream = self.stream
         seen: set[str] = set()
-        if self._next() != "{":
-            self._fail("not a JSON object of lists")
-        self.place += 1
-        if self._next() == "}":
-            self.place += 1
+        if stream.next() != "{":
+            stream.fail("not a JSON object of lists")
+        stream.take("{")
+        if stream.next() == "}":
+            stream.take("}")
         else:
             while True:
                 key = self._value()
                 if not isinstance(key, str):
-                    self._fail("a name in quotation marks is expected")
+                    stream.fail("a name in quotation marks is expected")
                 if key in seen:
-                    self._fail(f"its entry `{key}` occurs twice")
+                    stream.fail(f"its entry `{key}` occurs twice")
                 seen.add(key)
-                self._take(":")
-                if self._next() == "[":
+                stream.take(":")
+                if stream.next() == "[":
                     lists.add(key)
                     yield from self._list(key)
                 else:
                     self._value()
-                if self._take(",}") == "}":
+                if stream.take(",}") == "}":
                     break
-        if self._next():
-            self._fail("something follows after its end")
+        if stream.next():
+            stream.fail("something follows after its end")
 
     def _list(self, section: str) -> Iterator[Entry]:
-        self.place += 1
-        if self._next() == "]":
-            self.place += 1
+        stream = self.stream
+        stream.take("[")
+        if stream.next() == "]":
+            stream.take("]")
             return
         while True:
-            if self._next() != "{":
-                self._fail(f"its list `{section}` is not a list of objects")
+            if stream.next() != "{":
+                stream.fail(f"its list `{section}` is not a list of objects")
             value = self._value()
-            offset, end = self.start + self.begin, self.start + self.place
-            yield Entry(section, value, offset, end - offset)
-            if self._take(",]") == "]":
+            yield Entry(section, value, stream.begin, stream.end - stream.begin)
+            if stream.take(",]") == "]":
                 return
 
     def _value(self) -> Any:
-        """The value that starts here; the place moves behind it."""
-        self._next()
-        while True:
-            try:
-                _, end = self.decoder.raw_decode(self.text, self.place)
-            except (json.JSONDecodeError, RecursionError) as error:
-                # Half a value at the end of the window looks like a mistake until the rest is read.
-                if self.ended or len(self.text) - self.place > LONGEST:
-                    self._fail(getattr(error, "msg", "nested too deeply"), getattr(error, "pos", self.place))
-            else:
-                # A number near the end of the window may go on, behind "." or "e+" too.
-                if end + 2 < len(self.text) or self.ended:
-                    break
-            self._more()
-        self.begin, self.place = self.place, end
-        # Parsed again in its real encoding, as `Texts` does, and written, one level deeper, as the conversion does: what these
-        # refuse (lone surrogates, infinite numbers, deep nesting) shall not be found out in the middle of work.
+        value = self.stream.value()
+        # Written, one level deeper, as the conversion does: what it refuses (lone surrogates, infinite numbers, deep nesting)
+        # shall not be found out in the middle of work.
         try:
-            value = orjson.loads(self.text[self.begin : end].encode("latin-1"))
             orjson.dumps([value])
-        except (orjson.JSONDecodeError, TypeError) as error:
-            self._fail(getattr(error, "msg", str(error)), self.begin)
+        except TypeError as error:
+            self.stream.fail(str(error), self.stream.begin)
         return value
 
-    def _next(self) -> str:
-        """The next character that is not space, or "" at the end of the file; the place moves to it."""
-        while True:
-            match = _SPACE.match(self.text, self.place)
-            assert match is not None
-            self.place = match.end()
-            if self.place < len(self.text):
-                return self.text[self.place]
-            if self.ended:
-                return ""
-            self._more()
-
-    def _take(self, expected: str) -> str:
-        found = self._next()
-        if not found or found not in expected:
-            self._fail(f"expected {' or '.join(map(repr, expected))}")
-        self.place += 1
-        return found
-
-    def _more(self) -> None:
-        block = self.stream.read(max(BLOCK, len(self.text) - self.place))
-        self.ended = not block
-        self.start += self.place
-        self.text, self.place = self.text[self.place :] + block.decode("latin-1"), 0
-
     def _refuse(self, constant: str) -> NoReturn:
-        self._fail(f"{constant} is not a JSON number")
-
-    def _fail(self, reason: str, place: int | None = None) -> NoReturn:
-        byte = self.start + (self.place if place is None else place)
-        cut = "the file may be cut off: " if self.ended else ""
-        raise InputError(f"{self.path}: not valid JSON at byte {byte} ({reason}); {cut}{AGAIN}")
+        self.stream.fail(f"{constant} is not a JSON number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from vatrack.rle import Floats, Ints, iou
 
-BLOCK = 1 << 18  # pairs of boxes compared at once, so that the intermediate arrays stay small
+BLOCK = 1 << 18  # pairs looked at together, so that the intermediate arrays stay small
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def mask_overlaps(detections: MaskRows, truths: MaskRows, sizes: Ints) -> Overla
         rows, columns = detection_groups[key], truth_groups[key]
         height_width = sizes[key // width]
         values = iou(
-            [detections.counts[i] for i in rows],
-            [truths.counts[i] for i in columns],
+            [detections.counts[i] for i in rows.tolist()],
+            [truths.counts[i] for i in columns.tolist()],
             (int(height_width[0]), int(height_width[1])),
         )
         i, j = np.nonzero(values)
@@ -81,6 +81,17 @@ def intersections(iou: Floats, first_area: Ints, second_area: Ints) -> Floats:
 
 def box_overlaps(detections: BoxRows, truths: BoxRows) -> Overlaps:
     """Pairs of the same image and category whose box IoU is above 0. A box without width or height overlaps nothing."""
+    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    for detection, truth in together(detections, truths):
+        iou = _box_iou(detections.box[detection], truths.box[truth])
+        kept = iou > 0
+        parts.append((detection[kept], truth[kept], iou[kept]))
+    detection, truth, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Overlaps(detection, truth, iou)
+
+
+def together(detections: MaskRows | BoxRows, truths: MaskRows | BoxRows) -> Iterator[tuple[Ints, Ints]]:
+    """All pairs of rows [P], [P] of the same image and category, some at a time."""
     width = int(max(detections.category.max(initial=0), truths.category.max(initial=0))) + 1
     truth_keys = truths.image * width + truths.category
     order = np.argsort(truth_keys, kind="stable")
@@ -89,17 +100,11 @@ def box_overlaps(detections: BoxRows, truths: BoxRows) -> Overlaps:
     candidates = stops - starts
     block = np.cumsum(candidates) // BLOCK
     bounds = np.flatnonzero(np.diff(block, prepend=-1, append=-1)).tolist() if len(keys) else [0]
-    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
     for first, last in pairwise(bounds):
         number = candidates[first:last]
         detection = np.repeat(np.arange(first, last), number)
         place = np.arange(len(detection)) - np.repeat(np.cumsum(number) - number, number)
-        truth = order[starts[detection] + place]
-        iou = _box_iou(detections.box[detection], truths.box[truth])
-        kept = iou > 0
-        parts.append((detection[kept], truth[kept], iou[kept]))
-    detection, truth, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Overlaps(detection, truth, iou)
+        yield detection, order[starts[detection] + place]
 
 
 def _box_iou(first: Floats, second: Floats) -> Floats:

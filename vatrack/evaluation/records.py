@@ -6,18 +6,19 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import orjson
 
+from vatrack.data.json_stream import JsonFault, JsonStream
 from vatrack.errors import InputError
 
-BLOCK = 1 << 20  # bytes read at once
+BLOCK = 1 << 16  # bytes read at once to find the first character
 AGAIN = "make the predictions again"
-_SPACE = re.compile(r"\s*")
+_IMAGE = re.compile(rb'\s*\{\s*"image_id"\s*:\s*(0|[1-9][0-9]{0,17})\s*,')
 
 
 class Record(NamedTuple):
@@ -68,53 +69,44 @@ class Records:
         """
         return self._items() if self.array else self._lines()
 
-    def _lines(self) -> Iterator[Record]:
+    def heads(self, whole: Callable[[bytes], bool]) -> Iterator[Record]:
+        """The records, but of most lines nothing has been read but `image_id`: where it comes first and in digits, and `whole`
+        does not ask for more. Whether these lines are sound shows when they are parsed.
+
+        Raises:
+            RecordError, InputError: as for the records themselves.
+        """
+        return self._items() if self.array else self._lines(whole)
+
+    def _lines(self, whole: Callable[[bytes], bool] | None = None) -> Iterator[Record]:
         offset = 0
         for number, line in enumerate(self.stream, 1):
             length = len(line)
-            try:
-                yield Record(number, parse(line), offset, length)
-            except ValueError as error:
-                if line.strip():
-                    cut = "" if line.endswith(b"\n") else ", or the file is cut off here"
-                    raise RecordError(self.unit, number, f"not valid JSON ({error}){cut}; {AGAIN}") from None
+            head = None if whole is None else _IMAGE.match(line)
+            if head is not None and whole is not None and not whole(line):
+                yield Record(number, {"image_id": int(head[1])}, offset, length)
+            elif not line.isspace():
+                yield Record(number, parse_line(line, self.unit, number), offset, length)
             offset += length
 
     def _items(self) -> Iterator[Record]:
         """Items of an array, so that it is never in memory as a whole."""
-        decoder = json.JSONDecoder()
-        # Bytes are taken as Latin-1, so that places in the text are places in the file.
-        text = self.stream.read(BLOCK).decode("latin-1")
-        while "[" not in text:
-            text += self.stream.read(BLOCK).decode("latin-1")
-        start, position, number, item_may_follow = 0, text.index("[") + 1, 0, True
-        while True:
-            position = cast("re.Match[str]", _SPACE.match(text, position)).end()
-            mark = text[position : position + 1]
-            if mark == "]" and (not item_may_follow or not number):
-                if text[position + 1 :].strip() or any(line.strip() for line in self.stream):
-                    raise InputError(f"{self.name}: there is text after the end of the JSON array; {AGAIN}")
-                return
-            if mark == "," and not item_may_follow:
-                position, item_may_follow = position + 1, True
-                continue
-            if mark and item_may_follow:
-                try:
-                    _, end = decoder.raw_decode(text, position)
-                    value = parse(text[position:end].encode("latin-1"))
-                except (ValueError, RecursionError):
-                    pass  # perhaps the text that has been read ends within this item
-                else:
-                    number, item_may_follow = number + 1, False
-                    yield Record(number, value, start + position, end - position)
-                    position = end
-                    continue
-            # Reading at least as much as is left keeps the work linear, however long an item is.
-            more = self.stream.read(max(BLOCK, len(text) - position))
-            if not more:
-                raise RecordError(self.unit, number + 1, f"not valid JSON or cut off; {AGAIN}")
-            start += position
-            text, position = text[position:] + more.decode("latin-1"), 0
+        stream, number = JsonStream(self.stream), 0
+        try:
+            stream.take("[")
+            if stream.next() == "]":
+                stream.take("]")
+            else:
+                while True:
+                    value = stream.value(parse)
+                    number += 1
+                    yield Record(number, value, stream.begin, stream.end - stream.begin)
+                    if stream.take(",]") == "]":
+                        break
+        except JsonFault:
+            raise RecordError(self.unit, number + 1, f"not valid JSON or cut off; {AGAIN}") from None
+        if stream.next():
+            raise InputError(f"{self.name}: there is text after the end of the JSON array; {AGAIN}")
 
 
 @contextmanager
@@ -138,6 +130,19 @@ def open_records(path: Path, name: Path | str | None = None) -> Iterator[Records
         raise InputError(f"{name}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name}: cannot be read ({error}); {AGAIN}") from None
+
+
+def parse_line(line: bytes, unit: str, number: int) -> Any:
+    """The JSON value of a line; `unit` and `number` are for messages.
+
+    Raises:
+        RecordError: it is none.
+    """
+    try:
+        return parse(line)
+    except ValueError as error:
+        cut = "" if line.endswith(b"\n") else ", or the file is cut off here"
+        raise RecordError(unit, number, f"not valid JSON ({error}){cut}; {AGAIN}") from None
 
 
 def parse(text: bytes) -> Any:

@@ -6,6 +6,7 @@ can read the entries of one video. The lines may come in any order.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,22 +17,23 @@ import numpy as np
 
 from vatrack.data.json_lists import Texts, read_lists
 from vatrack.errors import InputError
-from vatrack.evaluation.checks import all_known, integers, list_of
+from vatrack.evaluation.checks import all_known, integers, is_integer, list_of
 from vatrack.evaluation.ground_truth import IMAGE_FIELDS, KINDS, Images, read_images
 from vatrack.evaluation.overlaps import group_rows
 from vatrack.evaluation.part import Part
 from vatrack.evaluation.predictions import image_of, unknown_image
-from vatrack.evaluation.records import AGAIN, RecordError, open_records, parse
+from vatrack.evaluation.records import AGAIN, RecordError, open_records, parse_line
 from vatrack.files import unpacked
 from vatrack.rle import Ints
 
 NO_ROWS = np.empty(0, np.int64)
 NEVER = 2**63  # a number behind that of any record
+_MASKS = {kind: re.compile(rb'"%s"\s*:\s*[^n\s]' % kind.encode()) for kind in KINDS}
 
 
 @dataclass(frozen=True)
 class Files:
-    """The (unpacked) files that `Places` refer to; `name` is that of the predictions for messages.
+    """The (unpacked) files that `Places` refer to; `unit`: what messages call a prediction.
 
     `marks`: what tells whether a file is still the one that was split, by its path.
     """
@@ -39,7 +41,7 @@ class Files:
     truth: Path
     predictions: Path
     tracks: Mapping[str, Path]
-    name: str
+    unit: str
     marks: Mapping[Path, tuple[int, ...]]
 
     def check(self) -> None:
@@ -77,18 +79,16 @@ class Places:
         """
         files.check()
         return Part(
-            {**self.head, "annotations": _load_all(Texts(files.truth), self.annotations)},
+            {**self.head, "annotations": Texts(files.truth).load_all(*self.annotations.T.tolist())},
             self._records(files),
-            {kind: {"annotations": _load_all(Texts(files.tracks[kind]), places)} for kind, places in self.tracks.items()},
+            {kind: {"annotations": Texts(files.tracks[kind]).load_all(*at.T.tolist())} for kind, at in self.tracks.items()},
         )
 
     def _records(self, files: Files) -> Iterator[tuple[int, Any]]:
-        texts = Texts(files.predictions)
-        for number, offset, length in self.records.tolist():
-            try:
-                yield number, parse(texts.read(offset, length))
-            except ValueError:
-                raise InputError(f"{files.name}: has changed while it was read; start again") from None
+        numbers, offsets, lengths = self.records.T.tolist()
+        lines = Texts(files.predictions).read_all(offsets, lengths)
+        for number, line in zip(numbers, lines, strict=True):
+            yield number, parse_line(line, files.unit, number)
 
 
 @dataclass
@@ -252,9 +252,15 @@ def find_records(path: Path, name: Path, images: Images) -> FoundRecords:
     video_of = _video_of(images)
     present: set[str] = set()
     wrong = None
+
+    def may_show_a_kind(line: bytes) -> bool:
+        missing = [kind for kind in KINDS if kind not in present]
+        # A name may be spelled by the numbers of its signs.
+        return bool(missing) and (b"\\u" in line or any(_MASKS[kind].search(line) for kind in missing))
+
     with open_records(path, name) as records:
         try:
-            for number, value, offset, length in records:
+            for number, value, offset, length in records.heads(may_show_a_kind):
                 try:
                     # Numbers that are equal to an id without being integers are refused when the record itself is checked.
                     video = video_of[value["image_id"]]
@@ -298,7 +304,7 @@ def split_files(
         places.append((one.first, one))
     texts = unpacked(truth, scratch), plain, {kind: unpacked(path, scratch) for kind, path in tracks.items()}
     marks = {path: _mark(path) for path in (texts[0], plain, *texts[2].values())}
-    return head, places, found, Files(*texts, str(predictions), marks)
+    return head, places, found, Files(*texts, found.unit, marks)
 
 
 def _mark(path: Path) -> tuple[int, ...]:
@@ -307,7 +313,10 @@ def _mark(path: Path) -> tuple[int, ...]:
 
 
 def _add(found: Numbers, value: dict[str, Any], key: str, source: str, offset: int, length: int) -> None:
-    found.key.append(int(integers([value], key, source, "annotations")[0]))
+    number: Any = value.get(key)
+    if not is_integer(number):
+        integers([value], key, source, "annotations")  # says what is wrong
+    found.key.append(number)
     found.place.extend((offset, length))
 
 
@@ -323,7 +332,3 @@ def _video_of(images: Images) -> dict[int, int]:
 
 def _ordered(present: set[str]) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in present)
-
-
-def _load_all(texts: Texts, places: Ints) -> list[Any]:
-    return [texts.load(offset, length) for offset, length in places.tolist()]

@@ -9,8 +9,8 @@ import numpy as np
 
 from vatrack.evaluation.ground_truth import Images, TrueObjects, TrueTracks
 from vatrack.evaluation.image import with_mask
-from vatrack.evaluation.matching import LOWEST_IOU, Detections, Matches, Truths, match, rank_in_group
-from vatrack.evaluation.overlaps import MaskRows, Overlaps, intersections, mask_overlaps
+from vatrack.evaluation.matching import LOWEST_IOU, Bools, Detections, Matches, Truths, match, rank_in_group
+from vatrack.evaluation.overlaps import MaskRows, Overlaps, intersections, mask_overlaps, together
 from vatrack.evaluation.predictions import Predictions
 from vatrack.rle import Floats, Ints
 
@@ -64,11 +64,49 @@ def predicted_tracks(predictions: Predictions, images: Images, kind: str, limit:
         score=score[kept],
         area=(total / np.maximum(np.bincount(track, area > 0, minlength=number), 1))[kept],
         total=total[kept].astype(np.int64),
-        masks=MaskRows(image[kept_rows], category[track[kept_rows]], [masks.counts[order[i]] for i in kept_rows]),
+        masks=MaskRows(image[kept_rows], category[track[kept_rows]], [masks.counts[i] for i in order[kept_rows].tolist()]),
         track=(np.cumsum(kept) - 1)[track[kept_rows]],
         mask_area=area[kept_rows],
         row=rows[kept_rows],
     )
+
+
+def possible_masks(predicted: PredictedTracks, true: TrueTracks) -> tuple[Bools, Bools]:
+    """Which masks, of `predicted.masks` [M] and `true.masks` [N], belong to tracks that may have a space-time IoU of 0.5.
+
+    Two masks have at most the smaller one's area in common. Most predicted tracks are so short that this alone rules them out.
+    """
+    width = max(len(true.id), 1)
+    sums = [(np.empty(0, np.int64), np.empty(0))]
+    for detection, truth in together(predicted.masks, true.masks):
+        least = np.minimum(predicted.mask_area[detection], true.mask_area[truth])
+        sums.append(_summed(predicted.track[detection] * width + true.track[truth], least))
+    keys, common = _summed(*(np.concatenate(columns) for columns in zip(*sums, strict=True)))
+    possible = keys[_iou(predicted, true, keys // width, keys % width, common) >= LOWEST_IOU]
+    mine, others = np.zeros(len(predicted.track), bool), np.zeros(len(true.track), bool)
+    for detection, truth in together(predicted.masks, true.masks):
+        kept = np.isin(predicted.track[detection] * width + true.track[truth], possible)
+        mine[detection[kept]] = others[truth[kept]] = True
+    return mine, others
+
+
+def _summed(keys: Ints, values: Floats) -> tuple[Ints, Floats]:
+    """The different keys, and the sum of the values of each."""
+    found, group = np.unique(keys, return_inverse=True)
+    return found, np.bincount(group, values, minlength=len(found)).astype(np.float64)
+
+
+def compare_masks(predicted: PredictedTracks, true: TrueTracks, mine: Bools, others: Bools, sizes: Ints) -> Overlaps:
+    """Pairs of rows of `predicted.masks` and `true.masks` of the same image and class that overlap.
+
+    `mine` [M] and `others` [N]: which masks are compared; `sizes` [I, 2]: height and width of the images.
+    """
+    rows, columns = np.flatnonzero(mine), np.flatnonzero(others)
+    # All classes of an image together: calls are dear, and the few masks of other classes are mostly elsewhere.
+    found = mask_overlaps(_chosen(predicted.masks, rows), _chosen(true.masks, columns), sizes)
+    detection, truth = rows[found.detection], columns[found.truth]
+    kept = predicted.masks.category[detection] == true.masks.category[truth]
+    return Overlaps(detection[kept], truth[kept], found.iou[kept])
 
 
 def track_mask_overlaps(
@@ -79,7 +117,7 @@ def track_mask_overlaps(
     frame_pairs: Overlaps,
     images: Images,
 ) -> Overlaps:
-    """Pairs of rows of `predicted.masks` and `true.masks` of the same image and class that overlap.
+    """Pairs of rows of `predicted.masks` and `true.masks` that overlap, at least all of tracks with a space-time IoU of 0.5.
 
     Most are known from the frames: where a detection has the class of its track, and a true track's mask is one of the objects.
     Only the others are compared.
@@ -105,10 +143,11 @@ def track_mask_overlaps(
     detection, truth = of_detection[frame_pairs.detection], of_object[frame_pairs.truth]
     known = (detection >= 0) & (truth >= 0)
     parts = [(detection[known], truth[known], frame_pairs.iou[known])]
-    for mine, others in ((~own_class, np.ones(len(listed), bool)), (own_class, ~listed)):
-        rows, columns = np.flatnonzero(mine), np.flatnonzero(others)
-        found = mask_overlaps(_chosen(predicted.masks, rows), _chosen(true.masks, columns), images.size)
-        parts.append((rows[found.detection], columns[found.truth], found.iou))
+    if not own_class.all() or not listed.all():
+        mine, others = possible_masks(predicted, true)
+        for rows, columns in ((mine & ~own_class, others), (mine & own_class, others & ~listed)):
+            found = compare_masks(predicted, true, rows, columns, images.size)
+            parts.append((found.detection, found.truth, found.iou))
     return Overlaps(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -117,7 +156,8 @@ def _keys(masks: MaskRows) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _chosen(masks: MaskRows, rows: Ints) -> MaskRows:
-    return MaskRows(masks.image[rows], masks.category[rows], [masks.counts[row] for row in rows.tolist()])
+    """Some masks, as if of one class."""
+    return MaskRows(masks.image[rows], np.zeros(len(rows), np.int64), [masks.counts[row] for row in rows.tolist()])
 
 
 def track_overlaps(predicted: PredictedTracks, true: TrueTracks, pairs: Overlaps) -> Overlaps:
@@ -132,12 +172,16 @@ def track_overlaps(predicted: PredictedTracks, true: TrueTracks, pairs: Overlaps
     """
     intersection = intersections(pairs.iou, predicted.mask_area[pairs.detection], true.mask_area[pairs.truth])
     width = max(len(true.id), 1)
-    keys, group = np.unique(predicted.track[pairs.detection] * width + true.track[pairs.truth], return_inverse=True)
-    common = np.bincount(group, intersection, minlength=len(keys))
+    keys, common = _summed(predicted.track[pairs.detection] * width + true.track[pairs.truth], intersection)
     detection, truth = keys // width, keys % width
-    iou = common / (predicted.total[detection] + true.total[truth] - common)
+    iou = _iou(predicted, true, detection, truth, common)
     kept = iou >= LOWEST_IOU
     return Overlaps(detection[kept], truth[kept], iou[kept])
+
+
+def _iou(predicted: PredictedTracks, true: TrueTracks, detection: Ints, truth: Ints, common: Floats) -> Floats:
+    """Space-time IoU [P] of pairs of tracks with `common` [P] pixels; 0 where there are none."""
+    return common / np.maximum(predicted.total[detection] + true.total[truth] - common, 1)
 
 
 def video_matches(

@@ -1,274 +1,210 @@
-"""Copies what a run's folder holds into MLflow, so that runs can be compared there.
+"""Keeps a run's entry in MLflow up to date while the run goes on, and after later stages.
 
-The folder stays the source of truth: no failure of MLflow ends a stage, it only warns. MLflow is imported when it is first
-needed, and may be missing.
+All of it is done by `vatrack.training.experiment_store.sync` from the run's folder; here is who calls it and when. No failure
+of MLflow ends or slows a stage, it only warns; `vatrack mlflow-sync` sends later what is missing.
 """
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import math
 import os
-import re
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 from vatrack.config import RunConfig
 from vatrack.errors import InputError
-from vatrack.files import read_json, write_json
-
-RECORD = "mlflow.json"
-BATCH = 500  # metrics in one call; MLflow takes 1000
-FLUSH_SECONDS = 10.0
-RETRY_SECONDS = 60.0  # after a failure, the store is left alone for this long
-LOCK_PATIENCE_SECONDS = 60.0  # SQLite knows one writer at a time; others wait
-PARAMS_BATCH = 100
-PARAM_LENGTH = 6000
-
-T = TypeVar("T")
+from vatrack.training.experiment_client import import_client, sqlite_path
+from vatrack.training.experiment_record import RECORD, begin, now, read_record, tracking_uri, update
+from vatrack.training.experiment_store import StoreError, first_line, run_config, store_of, sync
 
 
 class ExperimentLog:
-    """One run's entry in MLflow, or nothing at all where MLflow is off, missing or away."""
+    """The live copy of one run: a thread that calls `sync` when there is something new."""
 
-    def __init__(self, client: Any = None, run_id: str = "") -> None:
-        self._client = client
-        self._run_id = run_id
-        self._pending: list[tuple[str, float, int, int]] = []
-        self._next_flush = 0.0
-        self._warned = False
+    pause = 10.0  # seconds between two calls; more where a call takes long
+    retry = 60.0  # seconds for which a store that failed is left alone
+    share = 0.2  # of the time that may be spent in calls
+
+    def __init__(self, folder: Path | None = None, *, watch: bool = False) -> None:
+        """Without a folder: nothing is ever done. `watch`: somebody else writes in the folder, so look there now and then."""
+        self._folder = folder
+        self._watch = watch
+        self._woken, self._closing = threading.Event(), threading.Event()
+        self._failure: str | None = None
+        self._seen: tuple[int, ...] | None = None
+        self._thread: threading.Thread | None = None
 
     @classmethod
     def start(cls, run: RunConfig, out: Path, resume: bool = False) -> ExperimentLog:
-        """Opens an entry with the run's settings and writes `mlflow.json` ({run_id, tracking_uri, experiment}) into `out`.
+        """Begins the record of a training in its folder, and the copying where that is this process's task.
 
-        A config.yaml that already lies in `out` becomes an artifact.
+        config.yaml must be in `out` already, and the lines of an earlier training must be gone from there.
 
         Args:
             run: the resolved config.
             out: the run's folder.
-            resume: continue the entry that `out` already names, if the store still has it.
+            resume: go on with the entry that `out` names.
         """
+        out = Path(out)
         if not run.mlflow.enabled:
+            if not resume:
+                (out / RECORD).unlink(missing_ok=True)  # an earlier training's entry is not this one's
             return cls()
+        log = cls(out)
         try:
-            import mlflow  # noqa: F401
+            begin(out, run, resume)
+            import_client(tracking_uri(run))  # here: a data loader's worker that is forked amid an import may wait for ever
         except ImportError:
-            warnings.warn("mlflow is not installed; the run is recorded in its folder only", stacklevel=2)
-            return cls()
-        try:
-            log = cls(*_open(run, out, resume))
-        except Exception as error:
-            _warn("the run is recorded in its folder only", error)
-            return cls()
-        if (out / "config.yaml").exists():
-            log.artifact(out / "config.yaml")
+            _warn("MLflow is not installed", f"where it is, {command(out)} makes the run's entry")
+        except OSError as error:
+            _warn(first_line(error), "the run is recorded in its folder only")
+        else:
+            if left_to_others(run, tracking_uri(run)):
+                _warn(
+                    "a SQLite file is not written from jobs on several machines",
+                    f"`vatrack launch` sends the curves while it waits, or {command(out)} does it; "
+                    "set MLFLOW_TRACKING_URI to a server to send from the job",
+                )
+            else:
+                log._run()
+                log.wake()
         return log
 
-    def log(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Adds values at a step; they are sent in batches. Undefined and infinite values are left out."""
-        if self._client is None:
+    def wake(self) -> None:
+        """There is something new in the folder. Returns at once."""
+        self._woken.set()
+
+    def close(self, status: str = "FINISHED", patience: float = 20.0) -> None:
+        """Notes how the training ended (FINISHED, FAILED or KILLED) and waits at most `patience` seconds for the last copy."""
+        if self._folder is None:
             return
-        now = int(time.time() * 1000)
-        for name, value in values.items():
-            if value is not None and math.isfinite(value):
-                self._pending.append((metric_name(name), float(value), now, step))
-        if len(self._pending) >= BATCH or time.monotonic() >= self._next_flush:
-            self._flush()
-
-    def log_validation(self, step: int, metrics: Mapping[str, float | None]) -> None:
-        """Adds the metrics of a validation, under `validation/`."""
-        self.log(step, {f"validation/{name}": value for name, value in metrics.items()})
-
-    def artifact(self, path: Path) -> None:
-        """Adds a file."""
-        if self._client is not None:
-            self._attempt(f"{path} was not copied", self._client.log_artifact, self._run_id, str(path))
-
-    def close(self, status: str = "FINISHED") -> None:
-        """Sends what is left and ends the entry: FINISHED, FAILED or KILLED."""
-        if self._client is not None:
-            self._flush()
-            self._attempt("the entry stays open", self._client.set_terminated, self._run_id, status)
-
-    def _flush(self) -> None:
-        from mlflow.entities import Metric
-
-        self._next_flush = time.monotonic() + FLUSH_SECONDS
-        while self._pending:
-            batch = [Metric(*entry) for entry in self._pending[:BATCH]]
-            if not self._attempt("curves are sent later", self._client.log_batch, self._run_id, batch):
-                self._next_flush = time.monotonic() + RETRY_SECONDS
-                return
-            del self._pending[:BATCH]
-
-    def _attempt(self, consequence: str, call: Callable[..., Any], *arguments: Any) -> bool:
-        """Whether the call succeeded; the first failure is told."""
         try:
-            _patient(call, *arguments)
+            update(self._folder, status=status, ended=now())
+        except OSError as error:
+            _warn(first_line(error), f"{self._folder / RECORD} does not say that the run is {status}")
+        self._stop(patience)
+
+    def _run(self) -> None:
+        # A daemon: a store that does not answer must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def _stop(self, patience: float) -> None:
+        if self._thread is None or self._closing.is_set():
+            return
+        self._closing.set()
+        self.wake()
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            _warn(f"the store has not answered for {patience:.0f} s", f"{command(self._folder)} sends the rest")
+        elif self._failure:
+            _warn(self._failure, f"{command(self._folder)} sends the rest")
+
+    def _work(self) -> None:
+        while True:
+            self._wait()
+            self._woken.clear()
+            closing = self._closing.is_set()
+            begun = time.monotonic()
+            done = self._attempt()
+            if closing:
+                return
+            if not done:
+                self.wake()
+            took = time.monotonic() - begun
+            self._closing.wait(max(self.pause, took / self.share) if done else self.retry)
+
+    def _wait(self) -> None:
+        """Until there is something new, or the end has come."""
+        while not self._woken.wait(self.pause if self._watch else None):
+            if (found := self._state()) != self._seen:
+                self._seen = found
+                return
+
+    def _state(self) -> tuple[int, ...] | None:
+        """Changes when the folder does; None while no training has begun there."""
+        assert self._folder is not None
+        paths = [self._folder / name for name in (RECORD, "metrics.jsonl")]
+        times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+        return times if times[0] else None
+
+    def _attempt(self) -> bool:
+        """Whether the store has everything now. The first failure of an outage is told, and its end."""
+        assert self._folder is not None
+        if self._watch and self._state() is None:
             return True
-        except Exception as error:
-            if not self._warned:
-                _warn(consequence, error)
-            self._warned = True
+        try:
+            sync(self._folder)
+        except Exception as error:  # whatever it is, it must not end a training
+            if self._failure is None and not self._closing.is_set():
+                _warn(first_line(error), "the run goes on; what is missing is sent later")
+            self._failure = first_line(error)
             return False
+        if self._failure is not None:
+            print("MLflow: the store is back, and has what was missing", flush=True)
+        self._failure = None
+        return True
+
+
+@contextmanager
+def follow(run: RunConfig, out: Path) -> Iterator[None]:
+    """For a process that waits for the job of a run: copies the run meanwhile, where the job leaves that to others."""
+    log = ExperimentLog(Path(out), watch=True)
+    if run.mlflow.enabled and _cluster_with_file(run, tracking_uri(run)):
+        try:
+            import_client(tracking_uri(run))
+            log._run()
+        except ImportError:
+            pass  # the job says it
+    try:
+        yield
+    finally:
+        log._stop(patience=20.0)
 
 
 def log_evaluation(run: Path, metrics: Path) -> None:
     """Adds the final metrics to the entry of a run, and their file; does nothing where the run has no entry."""
-    values = {metric_name(name): value for name, value in read_json(metrics).items() if value is not None}
-
-    def send(client: Any, run_id: str) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        entries = [Metric(name, float(value), now, 0) for name, value in values.items()]
-        for start in range(0, len(entries), BATCH):
-            client.log_batch(run_id, metrics=entries[start : start + BATCH])
-        client.log_artifact(run_id, str(metrics))
-
-    _add(run, send)
+    _complete(run, "metrics", metrics)
 
 
 def log_tables(runs: list[Path], tables: Path) -> None:
     """Adds the files of a folder to the entries of runs, under `tables/`."""
     for run in runs:
-        _add(run, lambda client, run_id: client.log_artifacts(run_id, str(tables), "tables"))
+        _complete(run, "tables", tables)
 
 
-def metric_name(name: str) -> str:
-    """The name with every character that MLflow refuses replaced by an underscore."""
-    return re.sub(r"[^\w\-. /:]", "_", name, flags=re.ASCII)
+def left_to_others(run: RunConfig, uri: str) -> bool:
+    """Whether this is a job on a cluster and the store a SQLite file: many machines must not write one over a network disk."""
+    return "SLURM_JOB_ID" in os.environ and _cluster_with_file(run, uri)
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} becomes {"a.b": 1}; lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def command(folder: Path | None) -> str:
+    """What a person calls to send the rest."""
+    return f"`vatrack mlflow-sync {folder}`"
 
 
-def tracking_uri(run: RunConfig) -> str:
-    """The config's store, else the one of $MLFLOW_TRACKING_URI, else a SQLite file in the results folder."""
-    default = f"sqlite:///{run.results.resolve() / 'mlflow.db'}"
-    return run.mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default
+def _cluster_with_file(run: RunConfig, uri: str) -> bool:
+    return run.launcher.cluster == "slurm" and sqlite_path(uri) is not None
 
 
-def _open(run: RunConfig, out: Path, resume: bool) -> tuple[Any, str]:
-    """The client and the id of the run's entry, which is made if need be."""
-    uri = tracking_uri(run)
-    experiment = run.mlflow.experiment or run.dataset.name
-    record = Path(out) / RECORD
-    run.results.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(run.results / ".mlflow.lock"):
-        client = _client(uri)
-        if resume and (run_id := _recorded(client, record, uri)):
-            _patient(client.update_run, run_id, status="RUNNING")
-            return client, run_id
-        experiment_id = _experiment(client, experiment, run, uri)
-    tags = {"method": run.method.value, "backbone": run.backbone.value, "dataset": run.dataset.name}
-    run_id = _patient(client.create_run, experiment_id, run_name=run.name, tags=tags).info.run_id
-    _log_params(client, run_id, run)
-    write_json(record, {"run_id": run_id, "tracking_uri": uri, "experiment": experiment}, indent=2)
-    return client, run_id
-
-
-def _client(uri: str) -> Any:
-    # Nothing is sent to anyone but the chosen store, and a server that is away must not stop a training for minutes.
-    for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    }.items():
-        os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
-
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
-
-
-def _recorded(client: Any, record: Path, uri: str) -> str | None:
-    """The id of the entry that a run's folder names, if this store has it."""
-    try:
-        known = read_json(record)
-        if known["tracking_uri"] == uri:
-            return client.get_run(known["run_id"]).info.run_id
-    except (InputError, KeyError, _mlflow_error()):
-        pass
-    return None
-
-
-def _mlflow_error() -> type[Exception]:
-    from mlflow.exceptions import MlflowException
-
-    return MlflowException
-
-
-def _experiment(client: Any, name: str, run: RunConfig, uri: str) -> str:
-    """The id of the experiment; one in a local SQLite file keeps its artifacts beside it."""
-    known = _patient(client.get_experiment_by_name, name)
-    if known:
-        return known.experiment_id
-    location = (run.results.resolve() / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
-    return _patient(client.create_experiment, name, artifact_location=location)
-
-
-def _log_params(client: Any, run_id: str, run: RunConfig) -> None:
-    from mlflow.entities import Param
-
-    flat = flatten(run.model_dump(mode="json", exclude={"mlflow", "launcher", "results"}))
-    params = [Param(name, str(value)[:PARAM_LENGTH]) for name, value in flat.items()]
-    for start in range(0, len(params), PARAMS_BATCH):
-        _patient(client.log_batch, run_id, params=params[start : start + PARAMS_BATCH])
-
-
-def _add(run: Path, send: Callable[[Any, str], Any]) -> None:
-    """Calls `send` with the client and id of a run's entry; a failure is only told."""
-    record = Path(run) / RECORD
-    if not record.exists():
+def _complete(folder: Path, key: str, made: Path) -> None:
+    """Notes what a later stage has made and sends it; a failure is only told."""
+    folder = Path(folder)
+    if read_record(folder) is None:
         return
     try:
-        known = read_json(record)
-        client = _client(known["tracking_uri"])
-        _patient(send, client, known["run_id"])
-    except Exception as error:
-        _warn(f"the entry of {run} was not completed", error)
+        # From the run's folder, so that a tree of results may be moved.
+        update(folder, **{key: os.path.relpath(made.resolve(), folder.resolve())})
+        run = run_config(folder)
+        # Evaluations are many jobs at a time; the tables come last and alone, and send everything.
+        if run.mlflow.enabled and not (key == "metrics" and left_to_others(run, store_of(folder, run))):
+            sync(folder)
+    except (InputError, StoreError, OSError) as error:
+        _warn(first_line(error), f"the entry of {folder} lacks its {key}; {command(folder)} sends them")
 
 
-def _patient(call: Callable[..., T], *arguments: Any, **named: Any) -> T:
-    """Repeats a call while another process writes to the SQLite file."""
-    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-    wait = 0.1
-    while True:
-        try:
-            return call(*arguments, **named)
-        except Exception as error:
-            if "database is locked" not in str(error) or time.monotonic() > deadline:
-                raise
-        time.sleep(wait)
-        wait = min(2 * wait, 5.0)
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Makes processes that start together set up the store one after another (two at once break a new SQLite file)."""
-    with path.open("w") as file:
-        # Some network file systems have no locks; then the store is set up without.
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _warn(consequence: str, error: Exception) -> None:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    warnings.warn(f"MLflow: {first}; {consequence}", stacklevel=3)
+def _warn(problem: str, consequence: str) -> None:
+    warnings.warn(f"MLflow: {problem}; {consequence}", stacklevel=3)

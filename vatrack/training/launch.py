@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from vatrack.config import LauncherConfig, RunConfig
 from vatrack.errors import InputError
 from vatrack.files import write_text
+from vatrack.training import experiment_log
 from vatrack.training.clusters import LocalJob, SlurmJob, host, parents, start_time
 from vatrack.training.follow import Files, JobFailed, failed, follow, result, show
 from vatrack.training.interrupt import Signals, keeps_job, noted_signals
@@ -44,15 +45,16 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """
     if run.training.device == "cuda" and run.launcher.gpus == 0:
         raise InputError("config: training.device is cuda but launcher.gpus is 0; ask for a GPU or set training.device to auto")
-    return run_in_job(
-        _train,
-        (run, annotations, images, out),
-        run.launcher,
-        out / "submitit",
-        name=run.name,
-        key=_key(run, annotations, images),
-        product=out / "training.json",
-    )
+    with experiment_log.follow(run, out):
+        return run_in_job(
+            _train,
+            (run, annotations, images, out),
+            run.launcher,
+            out / "submitit",
+            name=run.name,
+            key=_key(run, annotations, images),
+            product=out / "training.json",
+        )
 
 
 def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:

@@ -105,7 +105,8 @@ class _Training:
                 shutil.rmtree(out / leftover, ignore_errors=True)
             write_yaml(out / "config.yaml", self.run_config.model_dump(mode="json"))
             write_json(out / "environment.json", describe_environment(self.group.device), indent=2)
-        with RunLog(self.run_config, out, writes=first, resume=resume) as self.log:
+        log = None if state is None else state["log"]
+        with RunLog(self.run_config, out, self.group.device, writes=first, state=log) as self.log:
             if state is not None:
                 self._load(state)
                 state = None  # it is as large as the network and its optimizer
@@ -206,7 +207,10 @@ class _Training:
     def _go_back(self) -> None:
         """To the last saved state, with what was learnt about faulty batches since."""
         skipped = self.progress.skipped
-        self._load(self._latest_state())
+        state = self._latest_state()
+        assert state is not None, "one is saved before the first step"
+        self._load(state)
+        self.log.load_state(state["log"])
         self.progress.skipped = skipped
         self._tell(f"back to epoch {self.progress.epoch + 1}, batch {self.progress.batch}")
 
@@ -244,11 +248,9 @@ class _Training:
         }
         save_state(self.out / "state", content)
 
-    def _load(self, state: Mapping[str, Any] | None) -> None:
-        assert state is not None, "a state is saved before the first step"
+    def _load(self, state: Mapping[str, Any]) -> None:
         vars(self.progress).update(state["progress"])
         self.updater.load_state(state)
-        self.log.load_state(state["log"], self.group.device)
         restore_random_state(state["random"])
         self.started_at = time.monotonic()
 

@@ -9,30 +9,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vatrack.config import RunConfig
 from vatrack.errors import InputError
 from vatrack.training.experiment_log import ExperimentLog
+from vatrack.training.system import SystemUse
 
 
 class RunLog:
     """Collects the terms of steps and writes their means every `training.log_every` steps.
 
     Args:
+        out: the run's folder, with config.yaml and environment.json.
+        device: of the terms.
         writes: whether this process writes; the others only count.
-        resume: keep what is there; `load_state` then says up to where.
+        state: of an interrupted training, from `state`; None: the log begins anew.
+
+    Raises:
+        InputError: see `load_state`.
     """
 
-    def __init__(self, run: RunConfig, out: Path, *, writes: bool, resume: bool) -> None:
+    def __init__(
+        self, run: RunConfig, out: Path, device: torch.device, *, writes: bool, state: Mapping[str, Any] | None = None
+    ) -> None:
         self.every, self.total_epochs, self.writes = run.training.log_every, run.training.epochs, writes
-        self.path = out / "metrics.jsonl"
+        self.path, self.device = out / "metrics.jsonl", device
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._since = time.monotonic()
-        if writes and not resume:
+        self._system = SystemUse(device) if writes and run.mlflow.system_metrics else None
+        if state is not None:
+            self.load_state(state)
+        elif writes:
             self.path.unlink(missing_ok=True)
-        self.experiment = ExperimentLog.start(run, out, resume=resume) if writes else ExperimentLog()
+        self.experiment = ExperimentLog.start(run, out, resume=state is not None) if writes else ExperimentLog()
 
     def __enter__(self) -> RunLog:
         return self
@@ -56,7 +68,8 @@ class RunLog:
         now = time.monotonic()
         means["seconds_per_iteration"] = round((now - self._since) / self._count, 4)
         self._sums, self._count, self._since = {}, 0, now
-        self._write({"step": iteration, "epoch": epoch, "lr": rate, **means})
+        used = self._system.read() if self._system else {}
+        self._write({"step": iteration, "epoch": epoch, "time": round(time.time(), 3), "lr": rate, **means, **used})
         self._tell(
             f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr {rate:.2e} "
             f"{means['seconds_per_iteration']:.2f} s/it"
@@ -64,7 +77,7 @@ class RunLog:
 
     def validation(self, iteration: int, epoch: int, metrics: dict[str, Any]) -> None:
         """Writes the metrics of the valid set."""
-        self._write({"step": iteration, "epoch": epoch, "validation": metrics})
+        self._write({"step": iteration, "epoch": epoch, "time": round(time.time(), 3), "validation": metrics})
         shown = ", ".join(
             f"{name} {metrics[name]:.1f}" for name in metrics if name.endswith("/AP50") and metrics[name] is not None
         )
@@ -80,13 +93,13 @@ class RunLog:
                 size = os.fstat(stream.fileno()).st_size
         return {"bytes": size, "sums": self._sums, "count": self._count, "seconds": time.monotonic() - self._since}
 
-    def load_state(self, state: Mapping[str, Any], device: Any) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes back to where the log stood; lines that came later are written again by the steps that are repeated.
 
         Raises:
             InputError: lines that were there are gone.
         """
-        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self._sums = {name: value.to(self.device) for name, value in state["sums"].items()}
         self._count = state["count"]
         self._since = time.monotonic() - state["seconds"]
         if not self.writes:
@@ -108,3 +121,4 @@ class RunLog:
         if self.writes:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
+            self.experiment.wake()

@@ -81,10 +81,8 @@ class Updater:
         terms = self._gradients(batch, place)
         total = terms["loss"]
         self.scaler.unscale_(self.optimizer)
-        limit = self.run.training.optimizer.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(
-            [p for p in self.model.parameters() if p.grad is not None], float("inf") if limit is None else limit
-        )
+        trained = [p for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in trained])  # type: ignore[misc]
         # Gradients are shared already, a loss is not: the processes must agree.
         lost, overflow = self.processes.highest(not torch.isfinite(total), not torch.isfinite(norm))
         # With a scale, infinite gradients only say that it is too high; below one it cannot be the reason.
@@ -92,6 +90,10 @@ class Updater:
             self.scaler.update()
             values = {name: float(value) for name, value in terms.items()} | {"gradient_norm": float(norm)}
             raise NotFinite(Fault(values, self._broken_gradients(), batch.image_ids))
+        # Only now: an infinite norm would make every gradient NaN and hide where the fault began.
+        limit = self.run.training.optimizer.clip_norm
+        if limit is not None and not overflow:
+            torch.nn.utils.clip_grads_with_norm_(trained, limit, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.scaler.step(self.optimizer)

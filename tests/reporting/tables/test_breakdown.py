@@ -99,6 +99,42 @@ def test_several_runs_have_columns_of_their_own(tmp_path: Path) -> None:
     assert '<th class="group" colspan="2">AP50</th>' in (tmp_path / "tables.html").read_text()
 
 
+def latex_rows(tex: str) -> list[list[list[str]]]:
+    """The cells of each tabular as plain text, without rules."""
+    plain = re.sub(r"\\textbf{([^}]*)}|\$(?:\\mathbf{)?(-[^}$]*)}?\$", r"\1\2", tex)
+    bodies = re.findall(r"\\begin{tabular}{l+r+}(.*?)\\end{tabular}", plain, re.DOTALL)
+    lines = [[line.strip() for line in body.splitlines() if line.strip().endswith(r"\\")] for body in bodies]
+    return [[[cell.strip() for cell in line.removesuffix(r"\\").split("&")] for line in part] for part in lines]
+
+
+def test_columns_of_many_runs_are_parted_by_figure_for_a_page(tmp_path: Path) -> None:
+    """Whatever the number of runs, no LaTeX table is wider than a page, and none of the figures is lost."""
+    for number in range(14):
+        run = run_folder(tmp_path / f"runs/{number}", "vatrack", "resnet50", "mini", number, image__amodal__AP50=50.0)
+        details(run / "details.json")
+    for runs, headings, parts in (
+        (2, ["VATrack (seed 0)", "VATrack (seed 1)"], {"image": 1, "track": 4}),
+        (7, ["1", "2", "3", "4", "5", "6", "7"], {"image": 2, "track": 4}),
+        (14, [str(number) for number in range(1, 13)], {"image": 4, "track": 8}),
+    ):
+        out = tmp_path / f"tables_{runs}"
+        write_tables([f"seed {number}={tmp_path}/runs/{number}" for number in range(runs)], out)
+        for level, number in parts.items():
+            tex = (out / f"classes_{level}_amodal.tex").read_text()
+            found = latex_rows(tex)
+            assert len(found) == len(set(re.findall(r"\\label{(.*)}", tex))) == number
+            assert [row[0] for row in found[0]][-2:] == ["dog", "all"] if level == "image" else ["person", "all"]
+            head = next(row for row in found[0] if row[0] == "Class")
+            assert head[1:] == (headings if number > 1 else headings * 2)
+            if head[1] == "1":
+                assert "1: VATrack (seed 0); 2: VATrack (seed 1)" in tex
+            for part in found:
+                assert max(sum(len(cell) + 2 for cell in row) for row in part if "multicolumn" not in row[1]) <= 110
+            ours = [cell for part in found for row in part if row[0] == "person" for cell in row[1:]]
+            (markdown,) = [row for row in markdown_rows(out / f"classes_{level}_amodal.md") if row[0] == "person"]
+            assert [cell.replace("--", "-") for cell in ours] == [cell.strip("*") for cell in markdown[1:]]
+
+
 def test_a_real_evaluation_fits(tmp_path: Path) -> None:
     joint, predictions = random_scene(3)
     result = evaluate_in_detail(joint, predictions)

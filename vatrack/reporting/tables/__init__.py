@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vatrack.files import write_text
 from vatrack.reporting.tables.breakdown import class_table, video_table
-from vatrack.reporting.tables.formats import to_csv, to_latex, to_markdown
+from vatrack.reporting.tables.formats import to_csv, to_markdown
+from vatrack.reporting.tables.latex import to_latex
 from vatrack.reporting.tables.page import to_page
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table

@@ -1,0 +1,50 @@
+"""Ground truth and predictions in the project's formats as the objects that pycocotools' COCOeval takes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+
+def coco_judge(
+    joint: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]], kind: str, limits: Sequence[int]
+) -> COCOeval:
+    """pycocotools' evaluation of one kind of mask, with the areas that ours uses (that of a detection is its box's, quirk E2).
+
+    Args:
+        joint: joint ground truth.
+        predictions: objects of contract 2, all with a `kind` of mask.
+        kind: amodal or visible.
+        limits: how many of the best detections of an image and class count.
+    """
+    truth, found = COCO(), COCO()
+    truth.dataset = {
+        "images": joint["images"],
+        "categories": joint["categories"],
+        "annotations": [a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]} for a in joint["annotations"]],
+    }
+    found.dataset = truth.dataset | {
+        "annotations": [
+            {
+                "id": number,
+                "image_id": p["image_id"],
+                "category_id": p["category_id"],
+                "score": p["score"],
+                "segmentation": p[kind],
+                "area": p["bbox"][2] * p["bbox"][3],
+                "iscrowd": 0,
+            }
+            for number, p in enumerate(predictions, 1)
+        ]
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        found.createIndex()
+    judge = COCOeval(truth, found, "segm")
+    judge.params.maxDets = list(limits)
+    return judge
