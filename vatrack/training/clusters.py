@@ -49,7 +49,8 @@ class SlurmJob:
         if not asked.stdout.strip():
             return GONE
         state, reason, nodes = asked.stdout.splitlines()[0].strip().split("|", 2)
-        self.news = f"{state.lower()}{f' on {nodes}' if nodes else ''}{f' ({reason})' if state == 'PENDING' else ''}"
+        why = f" ({reason})" if state == "PENDING" and reason != "None" else ""
+        self.news = f"{state.lower()}{f' on {nodes}' if nodes else ''}{why}"
         return state
 
     def alive(self) -> bool:
