@@ -148,9 +148,10 @@ class Pipeline:
             os.kill(pid, signal.SIGCONT)
 
     def processes(self) -> list[int]:
-        """The processes of the training's job."""
+        """The processes that train, without SLURM's own, which watch them."""
         found = processes_with(f"SLURM_JOB_ID={self.job()}")
-        return [pid for pid in found if b"submitit.core._submit" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in found}
+        return [pid for pid, words in commands.items() if words[1:4] == [b"-u", b"-m", b"submitit.core._submit"]]
 
     def wait_until_shown(self, line: str, times: int = 1) -> None:
         """Waits until the calls of Snakemake together have shown a line so often."""
