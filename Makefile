@@ -4,9 +4,11 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 CORES ?= $(shell nproc)
 ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
+# Where Snakemake looks for profiles that are given by name.
+PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-all show test lint schema clean-results
+.PHONY: help setup demo demo-all show slurm-profile test lint schema clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -27,6 +29,13 @@ demo-all: setup ## the same with all four methods
 show:
 	@cat results/mini/tables/{image,video,track}_{amodal,visible}.md
 	@echo "report: results/mini/report.html"
+
+slurm-profile: ## make `snakemake --profile slurm` mean profiles/slurm
+	@target="$(CURDIR)/profiles/slurm"; link="$(PROFILES)/slurm"; \
+	if [ "$$(readlink -f "$$link")" = "$$(readlink -f "$$target")" ]; then echo "$$link is linked already"; \
+	elif [ -e "$$link" ] || [ -L "$$link" ]; then \
+		echo "$$link is something else already; move it away, or use --profile profiles/slurm" >&2; exit 1; \
+	else mkdir -p "$(PROFILES)" && ln -s "$$target" "$$link" && echo "$$link -> $$target"; fi
 
 test: setup ## all tests, with coverage
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered

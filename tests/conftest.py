@@ -107,22 +107,28 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-# The whole workflow: it takes longest and goes first.
-END_TO_END = "tests/workflow/test_end_to_end.py"
+# What takes longest goes first: the cluster, and the whole workflow.
+CLUSTER = "tests/slurm/"
+FIRST = (CLUSTER, "tests/workflow/test_end_to_end.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
+    def place(item: pytest.Item) -> int:
+        return next((number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """How `pytest -n` shares tests out: a file stays together, because its tests share what is slow to make; a golden case
-    is independent. (xdist's own marker for groups has no effect with pytest 9.)"""
+    is independent, and all tests on the cluster share one. (xdist's own marker for groups has no effect with pytest 9.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(CLUSTER):
+                return CLUSTER
             return nodeid if nodeid.startswith("tests/parity/") else nodeid.split("::")[0]
 
     config.option.loadscopereorder = False  # in the order of the collection, not by number of tests

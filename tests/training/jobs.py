@@ -38,3 +38,48 @@ def wait_with_child(place: Path) -> str:
     place.with_suffix(".part").rename(place)
     time.sleep(300)
     return "never"
+
+
+def wait_for(go: Path, count: Path, product: Path | None = None) -> str:
+    """Notes in `count` that it was started, waits for the file `go`, and writes `product` last."""
+    with count.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    print("waiting", flush=True)
+    while not go.exists():
+        time.sleep(0.05)
+    if product:
+        product.write_text("complete\n")
+    return "went"
+
+
+def save_when_told(place: Path) -> str:
+    """Saves when SIGTERM comes and then ends as the handler before says, like a training."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def save(number: int, frame: object) -> None:
+        time.sleep(0.5)
+        place.with_suffix(".saved").touch()
+        before(number, frame)  # type: ignore[operator, misc]
+
+    signal.signal(signal.SIGTERM, save)
+    place.touch()
+    time.sleep(300)
+    return "never"
+
+
+def describe_rank() -> str:
+    """What torch.distributed reads."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    text = " ".join(os.environ[name] for name in names)
+    print(f"rank {text}")
+    return text
+
+
+def second_fails(kind: str) -> str:
+    """The first process waits for ever for the second one, which fails."""
+    if os.environ["RANK"] == "1":
+        if kind == "bad input":
+            raise InputError("valid.json: cut off; fetch it again")
+        raise ZeroDivisionError("a bug in the second")
+    time.sleep(300)
+    return "never"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -139,15 +140,35 @@ def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
     assert Workflow(tmp_path, {"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}}).plan()["cut_scores"] == 2
 
 
-def test_the_slurm_profile_is_accepted(tmp_path: Path) -> None:
-    """As a person calls it, from the repository's folder."""
+@pytest.mark.parametrize("profile", ["profiles/slurm", "slurm"])
+def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
+    """As a person calls it, from the repository's folder; by its name after `make slurm-profile`."""
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "user's config")}
+    link = tmp_path / "user's config/snakemake/slurm"
+    make = ["make", "--no-print-directory", "slurm-profile"]
+    for _ in range(2 if profile == "slurm" else 0):
+        subprocess.run(make, cwd=REPOSITORY, env=environment, check=True)
+        assert link.resolve() == REPOSITORY / "profiles/slurm"
     overrides = f'dataset={{"raw": "{raw_tree(tmp_path / "raw")}"}}'
-    command = [sys.executable, "-m", "snakemake", "-n", "--profile", "profiles/slurm", "--nolock"]
+    command = [sys.executable, "-m", "snakemake", "-n", "--profile", profile, "--nolock"]
     command += ["--configfile", "config/sailvos.yaml", "--config", overrides, f"results={tmp_path / 'results'}"]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert re.search(r"Using profiles? .*profiles/slurm", ended.stderr)
+    assert re.search(
+        rf"Using profiles? .*{'profiles/' if profile != 'slurm' else re.escape(str(link.parent))}.*slurm", ended.stderr
+    )
     assert re.search(r"train +8\n", ended.stdout + ended.stderr)
+
+
+def test_a_profile_of_that_name_is_not_replaced(tmp_path: Path) -> None:
+    other = tmp_path / "snakemake/slurm"
+    other.mkdir(parents=True)
+    make = ["make", "--no-print-directory", "slurm-profile"]
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
+    ended = subprocess.run(make, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert f"{other} is something else already" in ended.stderr
+    assert other.is_dir() and not other.is_symlink()
 
 
 def test_schema_and_reference_are_up_to_date() -> None:

@@ -27,14 +27,30 @@ def train(
 
 
 def launch(
-    config: ConfigFile, method: MethodName, backbone: BackboneName, annotations: Annotations, images: Images, out: RunOut
+    config: ConfigFile,
+    method: MethodName,
+    backbone: BackboneName,
+    annotations: Annotations,
+    images: Images,
+    out: RunOut,
+    partition: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.partition is null.")] = None,
+    account: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.account is null.")] = None,
+    constraint: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.constraint is null.")] = None,
+    qos: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.qos is null.")] = None,
 ) -> None:
-    """Train one method in a job that submitit starts; wait for it and show its log."""
+    """Train one method in a job that submitit starts; wait for it and show its log.
+
+    Called again while the job is queued or runs, it waits for that job instead of starting another one.
+    """
     from vatrack.training.launch import JobFailed
     from vatrack.training.launch import launch as submit
 
+    run = load_config(config).for_run(method, backbone)
+    given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
+    missing = {key: value for key, value in given.items() if value and getattr(run.launcher, key) is None}
+    run = run.model_copy(update={"launcher": run.launcher.model_copy(update=missing)})
     try:
-        typer.echo(submit(load_config(config).for_run(method, backbone), annotations, images, out))
+        typer.echo(submit(run, annotations, images, out))
     except JobFailed as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -1,35 +1,29 @@
 """Starts a training as a job of its own (submitit), waits for it and shows its log.
 
-The job runs on this machine or on SLURM, as `launcher.cluster` says; whoever waits here sees the same lines.
+The job runs on this machine or on SLURM, as `launcher.cluster` says; whoever waits here sees the same lines. Waiting may end
+at any time: started again, it finds the job and goes on with it, and never starts a second one beside it.
 """
 
 from __future__ import annotations
 
-import codecs
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from vatrack.config import LauncherConfig, RunConfig
 from vatrack.errors import InputError
-from vatrack.training.experiment_log import follow
+from vatrack.files import write_text
+from vatrack.training import experiment_log
+from vatrack.training.clusters import LocalJob, SlurmJob, host, parents, start_time
+from vatrack.training.follow import Files, JobFailed, failed, follow, result, show
+from vatrack.training.interrupt import Signals, keeps_job, noted_signals
+from vatrack.training.jobs import JobResult, TrainingJob, check_launcher, process_count, submit
+from vatrack.training.records import JobRecord, Records, digest
 
-POLL_SECONDS = 0.5
-CANCEL_SECONDS = 30
-OWN_LINES = ("submitit INFO", "submitit ERROR")  # submitit's own lines in a job's log
-
-
-class JobFailed(RuntimeError):
-    """The job ended without a result. The message holds the last line of its log and the log's place."""
-
-
-class _Stopped(BaseException):
-    """A signal asked this process to end."""
+__all__ = ["JobFailed", "launch", "run_in_job"]
 
 
 def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -45,13 +39,22 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         The summary of the training.
 
     Raises:
-        InputError: the training found its input bad, or the launcher's settings contradict the training's.
+        InputError: the training found its input bad, the launcher's settings contradict the training's, or a job with other
+            settings still trains into this folder.
         JobFailed: the job failed, was cancelled or was lost.
     """
     if run.training.device == "cuda" and run.launcher.gpus == 0:
         raise InputError("config: training.device is cuda but launcher.gpus is 0; ask for a GPU or set training.device to auto")
-    with follow(run, out):
-        return run_in_job(_train, (run, annotations, images, out), run.launcher, out / "submitit", name=run.name)
+    with experiment_log.follow(run, out):
+        return run_in_job(
+            _train,
+            (run, annotations, images, out),
+            run.launcher,
+            out / "submitit",
+            name=run.name,
+            key=_key(run, annotations, images),
+            product=out / "training.json",
+        )
 
 
 def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -64,6 +67,13 @@ def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     return train(run, annotations, images, out)
 
 
+def _key(run: RunConfig, annotations: Path, images: Path) -> str:
+    """What tells trainings apart that must not be taken for each other: the recipe, and the files that they train on."""
+    files = sorted(path for path in annotations.rglob("*") if path.is_file())
+    stats = [(str(path.relative_to(annotations)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return digest(run.recipe(), str(annotations.resolve()), stats, str(images.resolve()))
+
+
 def run_in_job(
     function: Callable[..., str],
     arguments: tuple[Any, ...],
@@ -71,147 +81,109 @@ def run_in_job(
     folder: Path,
     name: str = "vatrack",
     stream: TextIO | None = None,
+    key: str = "",
+    product: Path | None = None,
 ) -> str:
     """Calls a function in a job and copies the job's output to `stream` (standard output) while it runs.
 
-    The job is cancelled when this process gets SIGINT, SIGTERM or SIGHUP.
+    A job of this folder that was submitted before and still is queued or runs is waited for instead of starting another one;
+    the result of one that has ended well meanwhile is taken. A signal (SIGINT, SIGTERM, SIGHUP) ends the waiting: a job on
+    this machine is told to save its state and to end, a SLURM job is cancelled or goes on, as `launcher.on_interrupt` says.
 
     Args:
         function: importable by name in a fresh process; returns a summary.
         arguments: picklable.
-        folder: for the job's logs and pickles.
+        folder: for the job's logs, pickles and record.
+        key: hash of what the function is asked to do; a job with another one is not waited for.
+        product: the file that the function writes last; it is written again where it was removed since.
 
     Raises:
-        InputError: raised by the function, with its message.
+        InputError: raised by the function, with its message; or a job with another key is not over.
         JobFailed: anything else that kept the job from returning.
+        SystemExit: after a signal.
     """
-    import submitit
-
-    try:
-        executor = submitit.AutoExecutor(folder=folder.resolve(), cluster=launcher.cluster)
-    except RuntimeError as problem:
-        raise InputError(f"config: launcher.cluster is {launcher.cluster}, but it cannot be used here: {problem}") from None
-    executor.update_parameters(**executor_parameters(launcher, name))
+    check_launcher(launcher)
     shown = stream or sys.stdout
-    with _stop_signals():
-        try:
-            job = executor.submit(_call, function, arguments)
-        except submitit.core.utils.FailedJobError as problem:
-            reason = str(problem).strip().splitlines()[-1]
-            raise InputError(f"config: {launcher.cluster} refused the job; check the launcher section: {reason}") from None
-        print(f"job {job.job_id} ({launcher.cluster}); logs in {folder}", file=shown, flush=True)
-        try:
-            _wait(job, shown)
-        except _Stopped as stop:
-            _cancel(job)
-            print(f"job {job.job_id} cancelled", file=shown, flush=True)
-            sys.exit(128 + int(stop.args[0]))
-    error = job.exception()
-    if error is not None:
-        raise JobFailed(_failure(job, error))
-    outcome, text = job.result()
-    if outcome == "bad input":
-        raise InputError(text)
-    return str(text)
+    call = TrainingJob(function, arguments, process_count(launcher), product)
+    if launcher.cluster == "debug":
+        return _text(call(), None)
+    records = Records(folder)
+    waiters = parents()
+    with noted_signals() as signals:
+        with records.lock():
+            if signals.number:  # while another launcher was at it
+                sys.exit(128 + signals.number)
+            record, job = _find_or_submit(call, records, launcher, name, key, shown)
+        files = Files(folder.resolve(), record.id, record.tasks)
+        if job is None:
+            show(shown, f"job {record.id} ({record.cluster}) ended well meanwhile; its result is taken")
+        elif not follow(job, files, shown, signals.came):
+            _interrupted(job, launcher, signals, shown)
+    first = result(job or record.job(), files)
+    # When those who wait for this process are gone, the next one shall find the result.
+    if all(start_time(pid) == started for pid, started in waiters):
+        records.collected(record)
+    return _text(first, product)
 
 
-def executor_parameters(launcher: LauncherConfig, name: str) -> dict[str, Any]:
-    """The parameters of submitit's AutoExecutor; those of another cluster than the chosen one are ignored by it."""
-    parameters: dict[str, Any] = {
-        "name": name,
-        "timeout_min": launcher.minutes,
-        "mem_gb": launcher.memory_gb,
-        "cpus_per_task": launcher.cpus,
-        "nodes": 1,
-        "tasks_per_node": 1,
-    }
-    if launcher.cluster == "slurm" and launcher.gpus and launcher.gpu_type:
-        parameters["slurm_gres"] = f"gpu:{launcher.gpu_type}:{launcher.gpus}"
+def _find_or_submit(
+    call: TrainingJob, records: Records, launcher: LauncherConfig, name: str, key: str, shown: TextIO
+) -> tuple[JobRecord, SlurmJob | LocalJob | None]:
+    """The job to wait for; None in its place when it has ended well and nobody has taken its result."""
+    record, alive = records.known(call.processes, slurm=launcher.cluster == "slurm")
+    if record and alive and _handed_over(record, records):
+        job = record.job()
+        if record.key != key:
+            raise InputError(
+                f"{records.folder.parent}: job {record.id} ({record.cluster}) still trains here with other settings or other "
+                f"data; wait for it, or end it: {_end_command(record)}"
+            )
+        show(shown, f"job {record.id} ({record.cluster}) is not over: waiting for it; logs in {records.folder}")
+        return record, job
+    if record and not alive and not record.collected and record.key == key:
+        results = Files(records.folder.resolve(), record.id, record.tasks).results()
+        if None not in results and not any(map(failed, results)):
+            return record, None
+    job_id, process = submit(call, launcher, records.folder, name, records.comment(key))
+    started = start_time(int(job_id)) if launcher.cluster == "local" else None
+    record = JobRecord(job_id, launcher.cluster, records.token, key, call.processes, host(), started)
+    records.write(record)
+    show(shown, f"job {job_id} ({launcher.cluster}); logs in {records.folder}")
+    return record, LocalJob(job_id, started, process) if launcher.cluster == "local" else SlurmJob(job_id)
+
+
+def _handed_over(record: JobRecord, records: Records) -> bool:
+    """Whether the job knows what to do. If its launcher was killed right after submitting it, it never will: cancelled."""
+    if record.cluster != "slurm" or Files(records.folder.resolve(), record.id, record.tasks).submitted.exists():
+        return True
+    job = SlurmJob(record.id)
+    job.end()
+    return job.alive()
+
+
+def _end_command(record: JobRecord) -> str:
+    return f"scancel {record.id}" if record.cluster == "slurm" else f"kill {record.id}"
+
+
+def _interrupted(job: SlurmJob | LocalJob, launcher: LauncherConfig, signals: Signals, shown: TextIO) -> None:
+    """Ends this process, and the job or not."""
+    status = 128 + int(signals.number or signal.SIGINT)
+    again = "run the same command again to"
+    question = f"Training goes on in job {job.id}. Cancel it, and other trainings of this command?"
+    if isinstance(job, SlurmJob) and keeps_job(signals, launcher.on_interrupt, question):
+        show(shown, f"job {job.id} goes on; {again} wait for it")
+    elif job.end(seconds=launcher.save_seconds):
+        show(shown, f"job {job.id} cancelled; {again} go on from its last saved state")
     else:
-        parameters["gpus_per_node"] = launcher.gpus
-    for key in ("partition", "account", "constraint"):
-        value = getattr(launcher, key)
-        if value is not None:
-            parameters[f"slurm_{key}"] = value
-    return parameters
+        show(shown, f"job {job.id} could not be cancelled; try: scancel {job.id}")
+    with suppress(OSError, ValueError):
+        shown.flush()
+    sys.exit(status)
 
 
-def _call(function: Callable[..., str], arguments: tuple[Any, ...]) -> tuple[str, str]:
-    """Runs inside the job. Bad input is a result, not a failure: its message must arrive without a traceback."""
-    try:
-        return "done", function(*arguments)
-    except InputError as error:
-        return "bad input", str(error)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """Turns the signals that end a process into `_Stopped`, so that the job can be cancelled first."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise _Stopped(number)
-
-    # Signals can only be handled in the main thread; elsewhere their owner has to take care.
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _wait(job: Any, stream: TextIO) -> None:
-    """Returns when the job has ended and its whole output was shown."""
-    logs = [_Log(Path(job.paths.stdout)), _Log(Path(job.paths.stderr))]
-    while True:
-        ended = job.done()
-        for log in logs:
-            log.copy(stream, last=ended)
-        if ended:
-            return
-        time.sleep(POLL_SECONDS)
-
-
-def _cancel(job: Any) -> None:
-    job.cancel(check=False)
-    deadline = time.monotonic() + CANCEL_SECONDS
-    while not job.done(force_check=True) and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
-class _Log:
-    """A growing text file that is copied line by line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._place = 0
-        self._rest = ""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def copy(self, stream: TextIO, last: bool) -> None:
-        """Writes the lines that came since the last call, submitit's own left out; `last`: also one without an end."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._place)
-                new = file.read()
-        except FileNotFoundError:
-            return
-        self._place += len(new)
-        *lines, self._rest = (self._rest + self._decoder.decode(new, final=last)).split("\n")
-        if last and self._rest:
-            lines.append(self._rest)
-        for line in lines:
-            if not line.startswith(OWN_LINES):
-                stream.write(f"{line}\n")
-        if lines:
-            stream.flush()
-
-
-def _failure(job: Any, error: BaseException) -> str:
-    """The last line of the job's errors (all were shown as they came), or what submitit knows where there is none."""
-    path = Path(job.paths.stderr)
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    lines = [line for line in lines if line.strip() and not line.startswith(OWN_LINES)]
-    last = lines[-1] if lines else " ".join(str(error).splitlines()[:2])
-    return f"the training job {job.job_id} failed: {last} (log: {path})"
+def _text(found: JobResult, product: Path | None) -> str:
+    if found.outcome == "bad input":
+        raise InputError(found.text)
+    if product and found.product is not None and not product.exists():
+        write_text(product, found.product)
+    return found.text

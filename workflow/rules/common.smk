@@ -139,6 +139,16 @@ def training_settings(wildcards):
     return RUNS[Method(wildcards.method), Backbone(wildcards.backbone)].recipe()
 
 
+def slurm_options(wildcards, resources):
+    """What the profile says about the training rule's place on the cluster, as options of `vatrack launch`.
+
+    (Snakemake does not run a rule again for a value that was made from its resources.)
+    """
+    names = {"slurm_partition": "partition", "slurm_account": "account", "constraint": "constraint", "qos": "qos"}
+    given = {option: resources.get(name) for name, option in names.items() if not HERE}
+    return " ".join(f"--{option} {shlex.quote(str(value))}" for option, value in given.items() if value)
+
+
 def per_run(pattern):
     """The pattern for every run of the config, method by method."""
     return [pattern.format(method=method, backbone=backbone) for method, backbone in RUNS]

@@ -33,11 +33,13 @@ rule train:
         annotations=subpath(input[0], ancestor=2),
         run=subpath(output[0], parent=True),
         settings=training_settings,
+        slurm=slurm_options,
     message:
         "training {wildcards.method} with {wildcards.backbone}"
     shell:
         "vatrack launch --config {params.config:q} --method {wildcards.method} --backbone {wildcards.backbone}"
-        " --annotations {params.annotations:q} --images {input.images:q} --out {params.run:q} 2>&1 | tee {log:q}"
+        " --annotations {params.annotations:q} --images {input.images:q} --out {params.run:q} {params.slurm}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule select:

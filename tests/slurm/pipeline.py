@@ -1,0 +1,212 @@
+"""The miniature pipeline on the cluster, as a person runs it: `snakemake --profile profiles/slurm`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.conftest import TINY_SET
+from tests.slurm.cluster import ACCOUNT, processes_with, run, wait_until
+from tests.workflow.conftest import TINY
+from tests.workflow.snake import Workflow
+
+REPOSITORY = Path(__file__).parents[2]
+METHOD = "vatrack"
+PATIENCE = 300  # seconds, for what takes a few
+SECONDS = 900  # for one call of Snakemake; everything here shares two cores
+# Each group is one SLURM job. A job costs two starts of Snakemake, and one more for each rule in it.
+GROUPS = {"data": ("convert",), "after": ("select", "predict", "evaluate", "tables")}
+
+CONFIG: dict[str, Any] = copy.deepcopy(TINY)
+CONFIG["dataset"] |= {"synthetic": TINY_SET, "clips": {"structure": "whole"}}
+CONFIG["training"] |= {"image_scale": [96, 64], "device": "cpu", "batch_size": 1}
+CONFIG["mlflow"] = {"enabled": False}
+CONFIG["launcher"] = {
+    "cluster": "slurm",
+    "gpus": 1,
+    "gpu_type": "a100",
+    "cpus": 1,
+    "memory_gb": 2,
+    "minutes": 20,
+    "save_seconds": 25,
+    "on_interrupt": "ask",
+}
+
+
+class Pipeline:
+    """A results folder with one config.
+
+    Args:
+        epochs: how long the training takes; only the last one is validated.
+    """
+
+    def __init__(self, folder: Path, epochs: int, **sections: dict[str, Any]) -> None:
+        self.folder = folder
+        self.config = copy.deepcopy(CONFIG) | {"methods": [METHOD]}
+        self.config["training"] |= {"epochs": epochs, "validate_from": epochs}
+        for name, values in sections.items():
+            self.config[name] |= values
+        self.results = folder / "results" / "tiny"
+        self.training_folder = self.results / "runs" / f"{METHOD}__resnet18"
+
+    def make_clips(self) -> None:
+        """What comes before everything that SLURM does here."""
+        Workflow(self.folder, self.config).run("results/tiny/clips")
+
+    def copy_data(self, other: Pipeline) -> None:
+        """Takes over what comes before the training, with Snakemake's memory of it."""
+        shutil.copytree(other.folder, self.folder, symlinks=True)
+        for folder in ("runs", "tables"):
+            shutil.rmtree(self.results / folder, ignore_errors=True)
+
+    def command(self, *more: str) -> list[str]:
+        """A call of Snakemake for the tables."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "config.yaml"
+        config.write_text(yaml.safe_dump(self.config))
+        command = [sys.executable, "-m", "snakemake", *(more or ["results/tiny/tables/tables.html"])]
+        command += ["--profile", "profiles/slurm"]
+        command += ["--directory", str(self.folder), "--configfile", str(config)]
+        # What a person would write into the profile; the trainings take it over.
+        command += ["--default-resources", "slurm_partition=gpu", f"slurm_account={ACCOUNT}", "constraint=a100_40gb"]
+        command += ["mem_mb=2000", "runtime=20", "--slurm-init-seconds-before-status-checks", "2"]
+        command += ["--set-threads", "predict=1", "evaluate=1"]
+        command += ["--groups", *(f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules)]
+        return command
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        """Calls Snakemake in a session of its own and does not wait; what it shows goes to `shown`."""
+        with (self.folder.parent / f"{self.folder.name}.log").open("a") as output:
+            return subprocess.Popen(
+                self.command(*more), cwd=REPOSITORY, env=_environment(), text=True, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def shown(self) -> str:
+        """What all calls so far have shown."""
+        return (self.folder.parent / f"{self.folder.name}.log").read_text()
+
+    def finish(self, call: subprocess.Popen[str], status: int = 0) -> None:
+        """Waits for a call of Snakemake."""
+        try:
+            assert call.wait(SECONDS) == status, self.shown
+        except subprocess.TimeoutExpired:
+            os.killpg(call.pid, signal.SIGKILL)
+            raise AssertionError(f"not ready after {SECONDS} s:\n{self.shown}\n{run('squeue')}") from None
+
+    def run(self, *more: str, status: int = 0) -> None:
+        """Calls Snakemake and waits for it."""
+        self.finish(self.start(*more), status)
+
+    def job(self) -> str:
+        """The id of the training's SLURM job."""
+        return json.loads((self.training_folder / "submitit" / "job.json").read_text())["id"]
+
+    def jobs(self) -> list[str]:
+        """The ids of all SLURM jobs that were submitted for the training, from what they left."""
+        return sorted(path.name.split("_")[0] for path in (self.training_folder / "submitit").glob("*_submission.sh"))
+
+    def training(self) -> dict[str, Any]:
+        """training.json."""
+        return json.loads((self.training_folder / "training.json").read_text())
+
+    def freeze(self, saves: int) -> int:
+        """Stops the training until it gets SIGCONT, when it has saved its state so often: at each start and each epoch's end.
+
+        Returns:
+            How often it has.
+        """
+        states = self.training_folder / "state"
+
+        def saved() -> int:
+            return max((int(path.stem[-6:]) for path in states.glob("state_*.pt")), default=0)
+
+        wait_until(lambda: saved() >= saves, PATIENCE, f"state {saves} of the training\n{self.shown}")
+        for pid in self.processes():
+            os.kill(pid, signal.SIGSTOP)
+        assert states.exists(), "the training was too quick for this test"
+        return saved()
+
+    def thaw(self) -> None:
+        """Lets a frozen training go on."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def processes(self) -> list[int]:
+        """The processes that train, without SLURM's own, which watch them."""
+        found = processes_with(f"SLURM_JOB_ID={self.job()}")
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in found}
+        return [pid for pid, words in commands.items() if words[1:4] == [b"-u", b"-m", b"submitit.core._submit"]]
+
+    def wait_until_shown(self, line: str, times: int = 1) -> None:
+        """Waits until the calls of Snakemake together have shown a line so often."""
+        wait_until(lambda: self.shown.count(line) >= times, PATIENCE, f"{line!r} in\n{self.shown}")
+
+    def tables(self) -> dict[str, bytes]:
+        """All tables, by name."""
+        return {path.name: path.read_bytes() for path in sorted((self.results / "tables").iterdir()) if path.is_file()}
+
+
+def _environment() -> dict[str, str]:
+    # Jobs import this checkout. Coverage and the like stay out of them.
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+
+
+def on_terminal(pipeline: Pipeline, typed: dict[str, Callable[[], bytes]], seconds: float = SECONDS) -> tuple[int, str]:
+    """Calls Snakemake on a terminal of its own and types something when what is shown matches a pattern, in this order.
+
+    Returns:
+        Its exit status and all that it showed.
+    """
+    command = pipeline.command()
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(REPOSITORY)
+        os.execve(command[0], command, _environment())
+    shown, rest = "", list(typed.items())
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                shown += os.read(terminal, 10000).decode(errors="replace")
+            except OSError:  # nobody has it open any more
+                break
+        if rest and re.search(rest[0][0], shown):
+            os.write(terminal, rest.pop(0)[1]())
+    else:
+        os.kill(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(terminal)
+    assert not rest, f"{rest} was never typed:\n{shown}"
+    return status, shown
+
+
+def history(job: str) -> str:
+    """All states that a SLURM job has been in, one for each start."""
+    return run("sacct", "-n", "-X", "--duplicates", "-j", job, "--format=State%40")
+
+
+def field(job: str, name: str) -> str:
+    """A field of SLURM's accounting."""
+    return run("sacct", "-n", "-X", "-P", "-j", job, f"--format={name}").splitlines()[-1].strip()
+
+
+def signal_waits(pid: int, number: signal.Signals) -> bool:
+    """Whether a frozen process will get a signal when it goes on."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return any(int(lines[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))
