@@ -43,7 +43,8 @@ class FaultConfig(Frozen):
     """What follows when a loss, a gradient or a proposal is not finite. The update is never made (quirk T11)."""
 
     policy: Literal["stop", "skip", "rollback"] = Field(
-        "stop", description="stop; skip: leave the batch out; rollback: go back to the last saved state and leave it out there"
+        "stop",
+        description="stop; skip: leave the batch out; rollback: return to the last saved state and leave out what came since",
     )
     limit: Count = Field(10, description="skip and rollback: a training with more faults than this stops")
 
