@@ -61,14 +61,19 @@ TINY_SET = {
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
+    return make_tiny_data(tmp_path_factory.mktemp("tiny"))
+
+
+def make_tiny_data(root: Path, **synthetic: int) -> TinyData:
+    """Renders and converts a set; `synthetic`: values other than those of TINY_SET."""
     from vatrack.data.clips import build_clip_tree
     from vatrack.data.convert import convert_files
     from vatrack.data.cuts import write_structure
     from vatrack.data.index import build_index
     from vatrack.data.synthetic import render
 
-    root = tmp_path_factory.mktemp("tiny")
     dataset = tiny_config(root).dataset
+    dataset = dataset.model_copy(update={"synthetic": dataset.synthetic.model_copy(update=synthetic)})
     dataset = dataset.model_copy(update={"clips": dataset.clips.model_copy(update={"structure": "whole"})})
     raw, index, structure = root / "raw", root / "index.json", root / "structure.json"
     render(raw, dataset.synthetic, 0)

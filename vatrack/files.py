@@ -55,6 +55,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             os.fsync(written.fileno())
         _share(temporary, 0o666)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -104,6 +105,16 @@ def scratch_directory(path: Path | str) -> Iterator[Path]:
             # Under its final name it is locked already, so nobody takes a new folder for one that was left.
             (folder / "locking").rename(folder / "lock")
             yield folder / "files"
+
+
+def _sync_folder(path: Path) -> None:
+    """Makes a new name in a folder outlast a failure of the power, before something older is removed in its favour."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _share(path: Path, mode: int) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import TinyData, tiny_config
+from tests.conftest import TinyData, make_tiny_data, tiny_config
 from tests.training.interrupted import lines, wait_for
 from vatrack.config import Backbone, Method, RunConfig
-from vatrack.data.frames import Frame
+from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_yaml
 from vatrack.models.checkpoint import load
@@ -77,6 +77,20 @@ def test_two_processes_equal_one(method: Method, tiny_data: TinyData, tmp_path: 
             # Values are rounded to six digits; accuracies count regions, one of which may lie on a tie.
             assert theirs[name] == pytest.approx(value, rel=1e-3, abs=5e-6), (name, ours["step"])
     assert read_json(tmp_path / "two" / "training.json")["processes"] == 2
+
+
+def test_two_processes_validate_as_one_does(tmp_path: Path) -> None:
+    """With the same weights, so that the shared and joined predictions must be the same."""
+    config = _config(tmp_path, epochs=1, optimizer={"name": "sgd", "learning_rate": 1e-30})
+    config = config.model_copy(update={"inference": config.inference.model_copy(update={"score_threshold": 0.0})})
+    write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
+    run = config.for_run(Method.VATRACK, Backbone.RESNET18)
+    data = make_tiny_data(tmp_path / "data", valid_videos=3)
+    train(run, data.annotations, data.images, tmp_path / "one")
+    finish(start(tmp_path / "config.yaml", Method.VATRACK, data, tmp_path / "two"))
+    one, two = (read_json(tmp_path / name / "validation" / "epoch_01.json") for name in ("one", "two"))
+    assert one == two
+    assert len(AnnotationFile(data.annotations / "valid" / "joint.json").clips) == 3, "something to share"
 
 
 def _initial(run: RunConfig) -> dict[str, torch.Tensor]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ import torch
 from tests.conftest import TinyData, tiny_config
 from tests.training.interrupted import differences, finish, kill_at_random, lines, start, wait_for
 from vatrack.config import Backbone, Method, RunConfig
+from vatrack.errors import InputError
 from vatrack.files import read_json
-from vatrack.training.state import latest_state, read_state
+from vatrack.training.state import latest_state, read_state, save_state
 
 KILLS = int(os.environ.get("VATRACK_KILLS", "8"))
 SEED = int(os.environ.get("VATRACK_KILL_SEED", random.randrange(10**6)))
@@ -44,7 +47,8 @@ def test_killed_at_random_moments_nothing_is_lost(undisturbed: Path, tiny_data: 
     killed, rounds = 0, 0
     while killed < KILLS:
         out = tmp_path / f"round_{rounds}"
-        killed += kill_at_random(config(out), tiny_data, out, KILLS - killed, 0.6 * length + 1, dice)
+        run = config(out, workers=rounds % 3)  # which must not matter
+        killed += kill_at_random(run, tiny_data, out, KILLS - killed, 0.6 * length + 1, dice)
         assert differences(undisturbed, out) == [], f"VATRACK_KILL_SEED={SEED}"
         rounds += 1
     print(f"{killed} kills in {rounds} trainings, nothing lost")
@@ -102,7 +106,8 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     older, newest = sorted(out.glob("state/state_*.pt"))[-2:]
-    content = bytearray(newest.read_bytes())
+    original = newest.read_bytes()
+    content = bytearray(original)
     if damage == "cut off":
         newest.write_bytes(content[: len(content) // 2])
     elif damage == "a changed bit":
@@ -116,8 +121,27 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
         found = latest_state(out / "state")
     assert found is not None and found[0] == older
     assert not newest.exists()
+    assert newest.with_name(f"{newest.name}.damaged").exists()
+    older.write_bytes(b"")
+    with pytest.raises(InputError, match=rf"there is no other state: remove {out}/state to train from the start"):
+        latest_state(out / "state")
+    assert older.exists()
+    older.unlink()
+    newest.write_bytes(original)
     finish(config(out), tiny_data, out)
     assert differences(undisturbed, out) == []
+
+
+def test_a_disk_that_does_not_answer_says_nothing_about_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_state(tmp_path, {"epoch": 1})
+
+    def fail(*_: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr("zipfile.ZipFile", fail)
+    with pytest.raises(OSError, match="Stale file handle"):
+        latest_state(tmp_path)
+    assert path.exists()
 
 
 def test_a_state_is_plain_tensors_and_values(tiny_data: TinyData, tmp_path: Path) -> None:
@@ -144,6 +168,7 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     finish(config(fresh, epochs=1, flip=0.0), tiny_data, fresh)
     assert differences(fresh, out) == []
     assert read_json(out / "training.json")["starts"] == 1
+    assert {path.name for path in (out / "interrupted_1").iterdir()} >= {"state", "config.yaml", "metrics.jsonl"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -165,25 +190,40 @@ def test_a_signal_saves_the_state_and_ends_the_training(
 
 
 def test_a_signal_during_a_validation_does_not_wait_for_its_end(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    process = start(config(out), tiny_data, out, _validate_for_ever)
+    """SLURM sends it to every process of a job, those that load frames included: one of them obeys, once."""
+    out, obeyed = tmp_path / "run", tmp_path / "obeyed"
+    run = config(out, workers=2)
+    process = start(run, tiny_data, out, _validate_slowly, out / "validating", obeyed)
     wait_for((out / "validating").exists, process)
-    os.kill(process.pid, signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGUSR2)
     process.join(60)
-    assert process.exitcode == -signal.SIGTERM
-    finish(config(out), tiny_data, out)
+    assert process.exitcode == 3, (tmp_path / "run.log").read_text()
+    assert obeyed.read_text() == f"{process.pid}\n"
+    finish(run, tiny_data, out)
     assert differences(undisturbed, out) == []
 
 
-def _validate_for_ever() -> None:
-    from vatrack.training import loop
+def _validate_slowly(validating: Path, obeyed: Path) -> None:
+    """In a process group of its own, with a handler as submitit's; the second frame of a validation takes for ever."""
+    from vatrack.inference import predict
 
-    def validate(*arguments: object) -> None:
-        (Path(str(arguments[-1])).parents[1] / "validating").touch()
-        signal.pause()
-        signal.pause()
+    os.setpgid(0, 0)
 
-    loop.validate = validate  # type: ignore[assignment]
+    def obey(*_: object) -> None:
+        with obeyed.open("a") as stream:
+            stream.write(f"{os.getpid()}\n")
+        sys.exit(3)
+
+    signal.signal(signal.SIGUSR2, obey)
+    original = predict.ClipPredictor.step
+
+    def step(self: object, image: object, size: object, scale: object, frame: int) -> object:
+        if frame == 1:
+            validating.touch()
+            time.sleep(100)
+        return original(self, image, size, scale, frame)  # type: ignore[arg-type]
+
+    predict.ClipPredictor.step = step  # type: ignore[assignment,method-assign]
 
 
 def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so(
@@ -201,7 +241,6 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
 def test_a_second_training_in_the_same_folder_is_refused(
     tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vatrack.errors import InputError
     from vatrack.training.loop import train
 
     out = tmp_path / "run"

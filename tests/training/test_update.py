@@ -11,9 +11,11 @@ import torch
 
 from tests.conftest import tiny_config
 from tests.models.small import random_pairs, small_network
+from tests.training.interrupted import lines
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import NotFinite
+from vatrack.training.run_log import RunLog
 from vatrack.training.update import Place, Updater, make_optimizer, mixed_type, pair_seeds
 
 HERE = Processes(torch.device("cpu"))
@@ -79,7 +81,12 @@ def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -
     updater.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
     before = _weights(updater)
     batch = random_pairs(Method.VATRACK, (2, 1))
-    updater.step(batch, 1e-3, START)
+    terms = updater.step(batch, 1e-3, START)
+    assert not torch.isfinite(terms["gradient_norm"])
+    log = RunLog(_run(tmp_path, log_every=1), tmp_path, HERE.device, writes=True)
+    log.step(1, 1, 1e-3, terms, last=False)
+    (line,) = lines(tmp_path)
+    assert line["gradient_norm"] is None and line["loss"] > 0
     assert _same(_weights(updater), before)
     assert updater.mean is not None and updater.mean.n_averaged == 0
     assert updater.scaler.get_scale() == 2.0**59

@@ -43,9 +43,7 @@ __all__ = [
 
 
 # Of `training`: they decide how the work is done, kept or logged.
-TECHNICAL_KEYS = (
-    *("accumulate", "workers", "device", "compile", "faults", "save_minutes", "keep_checkpoints", "log_every", "validate_from"),
-)
+TECHNICAL_KEYS = (*("workers", "device", "compile", "faults", "save_minutes", "keep_checkpoints", "log_every"),)
 
 
 class _Shared(Frozen):

@@ -43,7 +43,8 @@ class FaultConfig(Frozen):
     """What follows when a loss, a gradient or a proposal is not finite. The update is never made (quirk T11)."""
 
     policy: Literal["stop", "skip", "rollback"] = Field(
-        "stop", description="stop; skip: leave the batch out; rollback: go back to the last saved state and leave it out there"
+        "stop",
+        description="stop; skip: leave the batch out; rollback: return to the last saved state and leave out what came since",
     )
     limit: Count = Field(10, description="skip and rollback: a training with more faults than this stops")
 
@@ -128,7 +129,7 @@ class LauncherConfig(Frozen):
     gpu_type: str | None = Field(None, description="for example a100")
     cpus: int = Field(2, ge=1, description="cores of each process, and threads of its computation")
     memory_gb: float = Field(8, gt=0, description="memory of the job on each machine")
-    minutes: int = Field(60, ge=1, description="time limit on SLURM; a training that needs longer saves its state and queues again")
+    minutes: int = Field(60, ge=1, description="on SLURM: time limit; one that needs longer saves its state and queues again")
     partition: str | None = Field(None, description="of SLURM; null: its default")
     account: str | None = Field(None, description="of SLURM; null: its default")
     constraint: str | None = Field(None, description="of SLURM; node features, for example a100_40gb")

@@ -23,6 +23,7 @@ from vatrack.inference.paste import paste
 from vatrack.models.checkpoint import load, restore
 from vatrack.models.detector import Detector, build
 from vatrack.models.roi_heads import Detections
+from vatrack.stop import ignore_stop_signals
 from vatrack.tracking.tracker import QuasiDenseTracker
 
 
@@ -90,7 +91,7 @@ def predict_clips(
     """Predictions for all frames of the clips, in order; the network is used in evaluation mode."""
     frames = [(frame, position) for clip in clips for position, frame in enumerate(clip)]
     dataset = FrameDataset([frame for frame, _ in frames], images, run.training.image_scale)
-    loader = DataLoader(dataset, batch_size=None, num_workers=run.training.workers)
+    loader = DataLoader(dataset, batch_size=None, num_workers=run.training.workers, worker_init_fn=ignore_stop_signals)
     training = model.training
     model.eval()
     predictor = ClipPredictor(model, run.inference, device)

@@ -7,14 +7,14 @@ import json
 from pathlib import PurePath
 from typing import Any
 
-from vatrack.config import RunConfig
+from vatrack.config import TECHNICAL_KEYS, RunConfig
 
 LENGTH = 10  # hexadecimal digits
 # How and where the work is done; none of it is meant to change what a run reaches.
 MACHINE = {
     "": ("results", "launcher", "mlflow"),
     "dataset": ("raw", "archives", "archive_strip", "train_json", "valid_json", "validation"),
-    "training": ("workers", "device", "log_every", "save_minutes", "keep_checkpoints"),
+    "training": TECHNICAL_KEYS,
 }
 START_FILES = ("initial_checkpoint", "backbone_weights")
 

@@ -20,19 +20,18 @@ from vatrack.errors import InputError
 from vatrack.files import write_json, write_yaml
 from vatrack.models.checkpoint import save
 from vatrack.models.detector import build
+from vatrack.stop import StopSignals, ignore_stop_signals
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.environment import describe_environment
 from vatrack.training.faults import Fault, NotFinite, write_fault
+from vatrack.training.folder import RunFolder
 from vatrack.training.run_log import RunLog
 from vatrack.training.schedule import learning_rate
-from vatrack.training.select import best_epoch, selection_metric
+from vatrack.training.select import selection_metric, validation_values
 from vatrack.training.start import alone_in, load_start, seed_everything
 from vatrack.training.state import Progress, latest_state, random_state, read_state, restore_random_state, save_state
-from vatrack.training.stop import StopSignals, ignore_stop_signals
 from vatrack.training.update import Place, Updater, base_rate
 from vatrack.training.validation import validate
-
-MADE = ("checkpoints", "validation", "faults", "state")  # folders of a run that a training makes
 
 
 def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -64,7 +63,7 @@ class _Training:
     def __init__(self, run: RunConfig, annotations: Path, images: Path, out: Path, group: Processes, stop: StopSignals) -> None:
         settings = run.training
         self.run_config, self.settings, self.group, self.stop = run, settings, group, stop
-        self.annotations, self.images, self.out = annotations, images, out
+        self.annotations, self.images, self.out, self.folder = annotations, images, out, RunFolder(out)
         seed_everything(run.seed, settings.deterministic)
         allow_tf32(settings.tf32)
         self.dataset = PairDataset(
@@ -100,9 +99,8 @@ class _Training:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.updater = Updater(model, self.run_config, self.group)
         if first:
-            # What an earlier training left must not be chosen as this one's best.
-            for leftover in MADE if not resume else ():
-                shutil.rmtree(out / leftover, ignore_errors=True)
+            if not resume:
+                self.folder.clear()
             write_yaml(out / "config.yaml", self.run_config.model_dump(mode="json"))
             write_json(out / "environment.json", describe_environment(self.group.device), indent=2)
         log = None if state is None else state["log"]
@@ -128,15 +126,13 @@ class _Training:
             place = Place(progress.epoch, progress.batch)
             iteration = place.epoch * len(self.batches) + place.batch
             if [place.epoch, place.batch] not in progress.skipped:
-                rate = learning_rate(
-                    base_rate(self.run_config), self.settings.schedule, iteration, len(self.batches), self.settings.epochs
-                )
+                rate = self._rate(iteration)
                 try:
                     losses = self.updater.step(batch, rate, place)
                 except NotFinite as problem:
                     self._record(problem.fault, place, iteration, rate)
                     if self.settings.faults.policy == "rollback":
-                        self._go_back()
+                        self._go_back(place)
                         return False
                 else:
                     last = place.batch + 1 == len(self.batches)
@@ -147,11 +143,13 @@ class _Training:
 
     def _end_epoch(self) -> None:
         epoch = self.progress.epoch + 1
+        iterations = epoch * len(self.batches)
+        self.log.flush(iterations, epoch, self._rate(iterations - 1))  # something is left where the last batch was left out
         if epoch >= self.settings.validate_from:
             # From here on the validation can be repeated.
             self._save()
             if self.group.first:
-                save(self._checkpoint(epoch), self.updater.best_weights, self.run_config, epoch)
+                save(self.folder.checkpoint(epoch), self.updater.best_weights, self.run_config, epoch)
             with self.stop.at_once():
                 metrics = validate(
                     self.updater.best_weights,
@@ -159,12 +157,13 @@ class _Training:
                     self.annotations / "valid",
                     self.images,
                     self.group,
-                    self.out / "validation" / f"epoch_{epoch:02d}.json",
+                    self.folder.validation(epoch),
                 )
             if metrics is not None:
-                self.progress.validations[epoch] = metrics.get(selection_metric(self.run_config))
-                self.log.validation(epoch * len(self.batches), epoch, metrics)
-                self._drop_checkpoints()
+                self.progress.validations = validation_values(self.out, selection_metric(self.run_config))
+                self.log.validation(iterations, epoch, metrics)
+                if self.settings.keep_checkpoints == "best":
+                    self.folder.keep_best(selection_metric(self.run_config))
         self.progress.epoch, self.progress.batch = epoch, 0
         self._save()
 
@@ -185,7 +184,7 @@ class _Training:
         Raises:
             InputError: the config says to stop, now or after so many faults.
         """
-        path = self.out / "faults" / f"epoch_{place.epoch + 1:02d}_batch_{place.batch:06d}.json"
+        path = self.folder.fault(place.epoch + 1, place.batch)
         faults = self.group.gather(fault)
         if self.group.first:
             where = {"epoch": place.epoch + 1, "batch": place.batch, "iteration": iteration, "learning_rate": rate}
@@ -193,26 +192,30 @@ class _Training:
         images = [pair for each in faults for pair in each.images]
         what = f"an update is not finite ({fault}); images (key, reference): {images}; written to {path}"
         policy, limit = self.settings.faults.policy, self.settings.faults.limit
-        if policy == "stop":
+        if policy == "stop" or self.progress.faults >= limit:
             self._save()
+        if policy == "stop":
             raise InputError(
                 f"training stopped before {what}. Its state is saved: with training.faults.policy skip it goes on without "
                 "this batch. Otherwise train anew with a lower training.optimizer.learning_rate or a clip_norm"
             )
-        if len(self.progress.skipped) == limit:
+        if self.progress.faults >= limit:
             raise InputError(f"training stopped after training.faults.limit = {limit} faults: {what}")
+        self.progress.faults += 1
         self.progress.skipped.append([place.epoch, place.batch])
         self._tell(f"epoch {place.epoch + 1} batch {place.batch} is left out: {what}")
 
-    def _go_back(self) -> None:
-        """To the last saved state, with what was learnt about faulty batches since."""
-        skipped = self.progress.skipped
+    def _go_back(self, place: Place) -> None:
+        """To the last saved state; all batches since are left out, because the way to a fault often begins before it."""
+        skipped, faults = self.progress.skipped, self.progress.faults
         state = self._latest_state()
         assert state is not None, "one is saved before the first step"
         self._load(state)
         self.log.load_state(state["log"])
-        self.progress.skipped = skipped
-        self._tell(f"back to epoch {self.progress.epoch + 1}, batch {self.progress.batch}")
+        first = self.progress.batch
+        since = [[place.epoch, batch] for batch in range(first, place.batch) if [place.epoch, batch] not in skipped]
+        self.progress.skipped, self.progress.faults = [*skipped, *since], faults
+        self._tell(f"back to epoch {place.epoch + 1}, batch {first}; on with batch {place.batch + 1}")
 
     def _find_state(self) -> dict[str, Any] | None:
         """The state to go on from, or None where the training begins."""
@@ -221,13 +224,16 @@ class _Training:
             return None
         different = [name for name, value in self.identity.items() if state["identity"][name] != value]
         if different:
-            self._tell(f"{self.out}: the {' and the '.join(different)} changed since it was interrupted; it begins anew")
+            if self.group.first:
+                changed = " and the ".join(different)
+                print(f"{self.out}: the {changed} changed since it was interrupted; it begins anew,", flush=True)
+                print(f"what was there is kept in {self.folder.put_aside()}", flush=True)
             return None
         return state
 
     def _latest_state(self) -> dict[str, Any] | None:
         """The state that the first process finds, in all of them; it alone may remove a damaged one."""
-        found = latest_state(self.out / "state") if self.group.first else None
+        found = latest_state(self.folder.state) if self.group.first else None
         (path, *_) = self.group.gather(None if found is None else str(found[0]))
         if self.group.first or path is None:
             return None if found is None else found[1]
@@ -246,7 +252,7 @@ class _Training:
             "random": random_state(),
             **self.updater.state(),
         }
-        save_state(self.out / "state", content)
+        save_state(self.folder.state, content)
 
     def _load(self, state: Mapping[str, Any]) -> None:
         vars(self.progress).update(state["progress"])
@@ -254,16 +260,9 @@ class _Training:
         restore_random_state(state["random"])
         self.started_at = time.monotonic()
 
-    def _checkpoint(self, epoch: int) -> Path:
-        return self.out / "checkpoints" / f"epoch_{epoch:02d}.pt"
-
-    def _drop_checkpoints(self) -> None:
-        """Removes all but the last and the best, where the config wants that."""
-        values = self.progress.validations
-        kept = {max(values), best_epoch(values)}
-        for epoch in values if self.settings.keep_checkpoints == "best" else ():
-            if epoch not in kept:
-                self._checkpoint(epoch).unlink(missing_ok=True)
+    def _rate(self, iteration: int) -> float:
+        settings = self.settings
+        return learning_rate(base_rate(self.run_config), settings.schedule, iteration, len(self.batches), settings.epochs)
 
     def _loader(self) -> DataLoader[Any]:
         # Made anew for every epoch: workers copy the data set when they start, and with it the epoch's number.
@@ -295,6 +294,6 @@ class _Training:
                 "skipped": self.progress.skipped,
             }
             write_json(self.out / "training.json", content, indent=2)
-            shutil.rmtree(self.out / "state")
+            shutil.rmtree(self.folder.state)
         where = f"{self.group.count} processes on {self.group.device.type}" if self.group.count > 1 else f"{self.group.device}"
         return f"{self.out}: {self.settings.epochs} epochs, {iterations} iterations in {seconds / 60:.1f} min on {where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -62,9 +63,14 @@ class RunLog:
         """
         self._sums = {name: value + self._sums.get(name, 0) for name, value in losses.items()}
         self._count += 1
-        if self._count < self.every and not last:
+        if self._count >= self.every or last:
+            self.flush(iteration, epoch, rate)
+
+    def flush(self, iteration: int, epoch: int, rate: float) -> None:
+        """Writes the means of what was collected since the last line, if anything was."""
+        if not self._count:
             return
-        means = {name: round(float(value) / self._count, 6) for name, value in self._sums.items()}
+        means = {name: _number(float(value) / self._count) for name, value in self._sums.items()}
         now = time.monotonic()
         means["seconds_per_iteration"] = round((now - self._since) / self._count, 4)
         self._sums, self._count, self._since = {}, 0, now
@@ -120,5 +126,10 @@ class RunLog:
     def _write(self, line: dict[str, Any]) -> None:
         if self.writes:
             with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+                stream.write(json.dumps(line, allow_nan=False) + "\n")
             self.experiment.wake()
+
+
+def _number(value: float) -> float | None:
+    """Rounded; None where it is not finite, as the gradient's norm while the scale of float16 is too high."""
+    return round(value, 6) if math.isfinite(value) else None

@@ -32,7 +32,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
     metric = selection.metric or default_metric(load_run_config(run / "config.yaml").method)
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
     epochs = read_json(run / "training.json")["epochs"]
-    values = {epoch: _value(path, metric) for epoch, path in _validations(run) if epoch <= epochs}
+    values = {epoch: value for epoch, value in validation_values(run, metric).items() if epoch <= epochs}
     if not values:
         raise InputError(
             f"{run}/validation: no epoch was validated; set training.validate_from to {epochs} or less, train again"
@@ -55,6 +55,15 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
     write_json(out, description, indent=2)
     value = values[best]
     return f"{out}: epoch {best} of {len(values)} candidates, {metric} = {'undefined' if value is None else f'{value:.2f}'}"
+
+
+def validation_values(run: Path, metric: str) -> dict[int, float | None]:
+    """The value of a metric after each validated epoch of a run.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    return {epoch: _value(path, metric) for epoch, path in _validations(run)}
 
 
 def best_epoch(values: Mapping[int, float | None]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from vatrack.errors import InputError
 from vatrack.models.detector import Detector
 from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
 
-LOCK_PATIENCE_SECONDS = 60.0  # a training that was interrupted may still be saving
+LOCK_PATIENCE_SECONDS = 180.0  # an interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
 
 
 def load_start(model: Detector, run: RunConfig) -> None:
@@ -41,19 +42,25 @@ def alone_in(out: Path) -> Iterator[None]:
         InputError: one is at work there.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
+    with (out / ".lock").open("a+") as lock:
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise InputError(f"{out}: another training is at work in this folder; wait for it or stop it") from None
+                    lock.seek(0)
+                    raise InputError(
+                        f"{out}: another training is at work in this folder ({lock.read().strip()}); wait for it or stop it"
+                    ) from None
                 time.sleep(0.5)
             except OSError:  # a file system without locks
                 break
             else:
                 break
+        lock.truncate(0)
+        lock.write(f"{socket.gethostname()}, process {os.getpid()}, SLURM job {os.environ.get('SLURM_JOB_ID', 'none')}\n")
+        lock.flush()
         yield
 
 

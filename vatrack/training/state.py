@@ -30,7 +30,7 @@ class Progress:
 
     Attributes:
         epoch, batch: the next batch, both 0-based; batch is the number of batches where an epoch waits for its validation.
-        skipped: [epoch, batch] of those that were left out for a fault.
+        skipped: [epoch, batch] of those that were left out for a fault; `faults`: how many there were.
         validations: epoch (1-based) and the value that the best checkpoint is chosen by.
         seconds: time so far; `starts`: how often a process began or went on with it.
     """
@@ -38,6 +38,7 @@ class Progress:
     epoch: int = 0
     batch: int = 0
     skipped: list[list[int]] = field(default_factory=list)
+    faults: int = 0
     validations: dict[int, float | None] = field(default_factory=dict)
     seconds: float = 0.0
     starts: int = 0
@@ -59,26 +60,45 @@ def read_state(path: Path) -> dict[str, Any]:
 
     Raises:
         InputError: it is cut off, has changed on the disk, or is of another program.
+        OSError: it cannot be read now; that says nothing about it.
     """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # PyTorch does not compare the check sums
+    except (zipfile.BadZipFile, EOFError):
+        raise InputError(f"{path}: not a state of a training, or cut off") from None
+    if damaged:
+        raise InputError(f"{path}: {damaged} in it has changed on the disk")
     content = read_torch_file(path, "state of a training")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a state of a training (its format is not {FORMAT!r})")
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():  # PyTorch does not compare the check sums
-            raise InputError(f"{path}: {damaged} in it has changed on the disk")
     return content
 
 
 def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest state that can be read; newer ones that cannot are told and removed. None where there is none."""
+    """The newest state that can be read, None where there is none.
+
+    Newer ones that cannot be read are told and get another name, so that nobody goes on from them later.
+
+    Raises:
+        InputError: there are states, but none can be read.
+        OSError: see `read_state`.
+    """
     for leftover in folder.glob(".state_*"):  # what a killed process was writing
         leftover.unlink()
+    damaged: list[tuple[Path, InputError]] = []
     for _, path in reversed(_states(folder)):
         try:
-            return path, read_state(path)
+            content = read_state(path)
         except InputError as error:
+            damaged.append((path, error))
+            continue
+        for other, error in damaged:
             warnings.warn(f"{error}; going on from the state before it", stacklevel=2)
-            path.unlink()
+            other.rename(other.with_name(f"{other.name}.damaged"))
+        return path, content
+    if damaged:
+        raise InputError(f"{damaged[0][1]}; there is no other state: remove {folder} to train from the start")
     return None
 
 

@@ -54,15 +54,17 @@ class Updater:
         losses = _Losses(model)
         if processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            # Statistics are frozen, so no buffer ever changes.
-            self.losses: nn.Module = DistributedDataParallel(losses, device_ids=devices, broadcast_buffers=False)
+            self.losses: nn.Module = DistributedDataParallel(losses, device_ids=devices)
         else:
             self.losses = losses
 
     @property
     def best_weights(self) -> Detector:
         """The network that is validated and kept: the running mean where there is one."""
-        return self.model if self.mean is None else self.mean.module
+        if self.mean is None:
+            return self.model
+        assert isinstance(self.mean.module, Detector)
+        return self.mean.module
 
     def step(self, batch: PairBatch, rate: float, place: Place) -> dict[str, Tensor]:
         """Updates the weights once.

@@ -1,4 +1,4 @@
-"""Signals that end a training: they are noted, and obeyed when the state is saved."""
+"""Signals that end a long work: they are noted, and obeyed when what was done is saved."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# USR2 comes from submitit before the time limit; USR1 is what some clusters send instead.
-NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-KILL_SECONDS = 600.0  # SLURM kills a pre-empted or cancelled job within its grace time
+# USR2 comes from submitit before the time limit; USR1 is what some clusters send instead; HUP from a terminal that is closed.
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+KILL_SECONDS = 3600.0  # SLURM kills a pre-empted or cancelled job after its grace time
 
 
 def ignore_stop_signals(_: int) -> None:
-    """For processes that load data: they get the same signals, but the training needs them until its state is saved."""
+    """For processes that load data: they get the same signals, but who uses them needs them until everything is saved."""
     for number in NUMBERS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -33,9 +33,11 @@ class StopSignals:
     def __init__(self) -> None:
         self.requested = 0
         self._at_once = False
+        self._owner = os.getpid()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
+        self._owner = os.getpid()
         # Only the main thread may handle signals; elsewhere their owner has to take care.
         if threading.current_thread() is threading.main_thread():
             for number in NUMBERS:
@@ -65,6 +67,8 @@ class StopSignals:
         failed instead of being queued again.
         """
         self._restore()
+        # PyTorch raises an error in the handler of SIGCHLD when a loading process ends before its time.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.raise_signal(number)
         if "SLURM_JOB_ID" in os.environ:
             deadline = time.monotonic() + KILL_SECONDS
@@ -73,6 +77,11 @@ class StopSignals:
         sys.exit(128 + number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._owner:  # a forked child inherits the handler, and with it the right to queue the job again
+            return
+        if not self.requested:
+            what = "what is saved is enough" if self._at_once else "saving after this step"
+            os.write(2, f"signal {number}: {what}, then this process ends\n".encode())  # print may be what it interrupted
         self.requested = self.requested or number
         if self._at_once:
             self.obey(number)
