@@ -93,8 +93,8 @@ def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp
     saved = pipeline.freeze(saved + 2)
     second = pipeline.job()
 
-    # A node dies: nobody is told, and the training starts again from what it had saved. (The node stays dead meanwhile: what SLURM
-    # still sends to end the job there would end the new start, which tests do not let wait for two minutes.)
+    # A node dies: nobody is told, and the training starts again from what it had saved. (The node stays dead meanwhile: what
+    # SLURM still sends to end the job there would end the new start, which tests do not let wait for two minutes.)
     node = field(second, "NodeList")
     cluster.kill_node(node)
     pipeline.finish(call)
