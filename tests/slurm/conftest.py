@@ -7,7 +7,7 @@ import pytest
 from tests.slurm.cluster import Cluster, only_one, reason_to_skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A SLURM that runs for all tests of this folder."""
     if reason := reason_to_skip():

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slurm
 EPOCHS = 6
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """A run from the converted data to the tables."""
     pipeline = Pipeline(tmp_path_factory.mktemp("undisturbed") / "work", EPOCHS)
