@@ -28,8 +28,8 @@ REPOSITORY = Path(__file__).parents[2]
 METHOD = "vatrack"
 PATIENCE = 300  # seconds, for what takes a few
 SECONDS = 900  # for one call of Snakemake; everything here shares two cores
-# Each group is one SLURM job. A job costs two starts of Snakemake, and one more for each rule in it.
-GROUPS = {"data": ("convert",), "after": ("select", "predict", "evaluate", "tables")}
+# What follows the training is one SLURM job: a job costs two starts of Snakemake, and one more for each rule in it.
+AFTER = ("select", "predict", "evaluate", "tables")
 
 CONFIG: dict[str, Any] = copy.deepcopy(TINY)
 CONFIG["dataset"] |= {"synthetic": TINY_SET, "clips": {"structure": "whole"}}
@@ -63,9 +63,9 @@ class Pipeline:
         self.results = folder / "results" / "tiny"
         self.training_folder = self.results / "runs" / f"{METHOD}__resnet18"
 
-    def make_clips(self) -> None:
-        """What comes before everything that SLURM does here."""
-        Workflow(self.folder, self.config).run("results/tiny/clips")
+    def make_data(self) -> None:
+        """The data stages, without SLURM: their jobs would cost minutes and show nothing that later ones do not."""
+        Workflow(self.folder, self.config).run("annotations")
 
     def copy_data(self, other: Pipeline) -> None:
         """Takes over what comes before the training, with Snakemake's memory of it."""
@@ -83,9 +83,9 @@ class Pipeline:
         command += ["--directory", str(self.folder), "--configfile", str(config)]
         # What a person would write into the profile; the trainings take it over.
         command += ["--default-resources", "slurm_partition=gpu", f"slurm_account={ACCOUNT}", "constraint=a100_40gb"]
-        command += ["mem_mb=2000", "runtime=20", "--slurm-init-seconds-before-status-checks", "2"]
+        command += ["mem_mb=2000", "runtime=20", "--slurm-init-seconds-before-status-checks", "1"]
         command += ["--set-threads", "predict=1", "evaluate=1"]
-        command += ["--groups", *(f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules)]
+        command += ["--groups", *(f"{rule}=after" for rule in AFTER)]
         return command
 
     def start(self, *more: str) -> subprocess.Popen[str]:
@@ -141,11 +141,6 @@ class Pipeline:
             os.kill(pid, signal.SIGSTOP)
         assert states.exists(), "the training was too quick for this test"
         return saved()
-
-    def thaw(self) -> None:
-        """Lets a frozen training go on."""
-        for pid in self.processes():
-            os.kill(pid, signal.SIGCONT)
 
     def processes(self) -> list[int]:
         """The processes that train, without SLURM's own, which watch them."""
@@ -204,9 +199,3 @@ def history(job: str) -> str:
 def field(job: str, name: str) -> str:
     """A field of SLURM's accounting."""
     return run("sacct", "-n", "-X", "-P", "-j", job, f"--format={name}").splitlines()[-1].strip()
-
-
-def signal_waits(pid: int, number: signal.Signals) -> bool:
-    """Whether a frozen process will get a signal when it goes on."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return any(int(lines[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import ACCOUNT, Cluster, run, wait_until
-from tests.slurm.pipeline import METHOD, PATIENCE, Pipeline, field, history, on_terminal, signal_waits
+from tests.slurm.cluster import ACCOUNT, Cluster, run
+from tests.slurm.pipeline import METHOD, Pipeline, field, history, on_terminal
 
 pytestmark = pytest.mark.slurm
 EPOCHS = 6
@@ -16,9 +15,9 @@ EPOCHS = 6
 
 @pytest.fixture(scope="session")
 def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """A run from the clips to the tables."""
+    """A run from the converted data to the tables."""
     pipeline = Pipeline(tmp_path_factory.mktemp("undisturbed") / "work", EPOCHS)
-    pipeline.make_clips()
+    pipeline.make_data()
     pipeline.run()
     return pipeline
 
@@ -37,7 +36,8 @@ def test_success(undisturbed: Pipeline) -> None:
 
 
 def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp_path: Path) -> None:
-    """One accident after the other. The training is frozen between them, so that no machine is too quick or too slow."""
+    """One accident after the other. Between them the training is frozen, so that no machine is too quick or too slow; what
+    SLURM sends it brings it to life again."""
     pipeline = Pipeline(tmp_path / "work", EPOCHS, launcher={"partition": "gpu_low"}, training={"accumulate": 2})
     pipeline.copy_data(undisturbed)
     # Another workflow at the same time: two processes train one network.
@@ -83,9 +83,6 @@ def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp
     # A time limit: SLURM tells the training, which saves its state and queues itself again.
     minutes, seconds = map(int, run("squeue", "-h", "-j", job, "-O", "TimeUsed").strip().split(":"))
     run("scontrol", "update", f"jobid={job}", f"TimeLimit={minutes + (1 if seconds < 20 else 2)}")
-    (pid,) = pipeline.processes()
-    wait_until(lambda: signal_waits(pid, signal.SIGUSR2), PATIENCE, "the warning of the time limit")
-    pipeline.thaw()
     saved = pipeline.freeze(saved + 2)
 
     # scancel is an end. Another call submits another job, which goes on from the state.
@@ -96,12 +93,12 @@ def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp
     saved = pipeline.freeze(saved + 2)
     second = pipeline.job()
 
-    # A node dies: nobody is told, and the training starts again from what it had saved.
+    # A node dies: nobody is told, and the training starts again from what it had saved. (The node stays dead meanwhile: what
+    # SLURM still sends to end the job there would end the new start, which tests do not let wait for two minutes.)
     node = field(second, "NodeList")
     cluster.kill_node(node)
-    wait_until(lambda: "NODE_FAIL" in history(second), PATIENCE, "a dead node")
-    cluster.start_node(node)
     pipeline.finish(call)
+    cluster.start_node(node)
 
     assert pipeline.tables() == undisturbed.tables()
     assert pipeline.jobs() == sorted([failed, job, second]), "never submitted twice"
