@@ -6,6 +6,9 @@ detection that lies in it, and one crowd takes any number of detections, which a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 
 from vatrack.config import EvaluationConfig
@@ -20,10 +23,11 @@ LIMITS = (100, 1000)  # detections per image and class: AP reads the first, ever
 
 def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
     """Row numbers of the detections that have a `kind` of mask, and these masks."""
-    counts = [text for text in predictions.counts[kind] if text is not None]
-    if len(counts) == len(predictions.image):
-        return np.arange(len(counts)), MaskRows(predictions.image, predictions.category, counts)
-    rows = [row for row, text in enumerate(predictions.counts[kind]) if text is not None]
+    given = predictions.counts[kind]
+    if None not in given:
+        return np.arange(len(given)), MaskRows(predictions.image, predictions.category, cast(Sequence[bytes], given))
+    counts = [text for text in given if text is not None]
+    rows = [row for row, text in enumerate(given) if text is not None]
     chosen = np.array(rows, np.int64)
     return chosen, MaskRows(predictions.image[chosen], predictions.category[chosen], counts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,20 @@ class MaskRows:
     image: Ints
     category: Ints
     counts: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Picked(Sequence[bytes]):
+    """The items `rows` [N] of a list, each looked up when it is asked for: most masks of tracks never are."""
+
+    items: Sequence[bytes]
+    rows: Ints
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.items[self.rows[place]]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vatrack.evaluation.matching import SETTINGS, THRESHOLDS, Matches, unpack_outcome, unpack_outside
+from vatrack.evaluation.matching import SETTINGS, THRESHOLDS, Bools, Matches, unpack_outcome, unpack_outside
 from vatrack.rle import Floats, Ints
 
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
@@ -78,20 +78,30 @@ def _precision(matches: Matches, counted: Ints, limits: Sequence[int]) -> Floats
             removed = np.cumsum(left_out & shown[at][:, None], 0, np.int64)
             position = before[:, None] + added - removed
             true = hit[reached, :, s] & ~left_out
-            for t in range(len(THRESHOLDS)):
-                result[number, t, s] = _interpolate(position[true[:, t], t], int(counted[s]))
+            result[number, :, s] = _interpolate(position, true, int(counted[s]))
     return result
 
 
-def _interpolate(position: Ints, counted: int) -> Floats:
-    """Precision at the 101 recall points from the positions (from 1) of the true positives among all that count."""
-    if not len(position):
-        return np.zeros(len(RECALLS))
-    true = np.arange(1, len(position) + 1, dtype=np.float64)
-    values = true / (position + np.spacing(1))
+def _interpolate(position: Ints, true: Bools, counted: int) -> Floats:
+    """Precision [T, R] at the 101 recall points.
+
+    Args:
+        position: of the detections that may be true positives, best first, among all that count, from 1 [F, T].
+        true: which of them are true positives [F, T].
+        counted: number of true objects that count.
+    """
+    length, thresholds = true.shape
+    found = np.cumsum(true, 0, np.int64)
+    values = np.zeros((length + 1, thresholds))
+    np.divide(found, position + np.spacing(1), out=values[:-1], where=true)
     values = np.maximum.accumulate(values[::-1])[::-1]
-    first = np.searchsorted(true / counted, RECALLS, side="left")
-    return np.append(values, 0.0)[first]
+    # The first true positive with which each recall is reached; behind the last one precision is 0.
+    needed = np.searchsorted(np.arange(1, counted + 1) / counted, RECALLS, side="left") + 1
+    # All thresholds in one search: each is lifted above the one before.
+    threshold = np.arange(thresholds)[:, None]
+    lift = threshold * (max(length, counted) + 1)
+    rows = np.searchsorted((found.T + lift).ravel(), (needed + lift).ravel()).reshape(thresholds, -1) - threshold * length
+    return values[rows, threshold]
 
 
 def summarise(by_class: Sequence[Floats]) -> Figures:

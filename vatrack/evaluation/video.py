@@ -10,7 +10,7 @@ import numpy as np
 from vatrack.evaluation.ground_truth import Images, TrueObjects, TrueTracks
 from vatrack.evaluation.image import with_mask
 from vatrack.evaluation.matching import LOWEST_IOU, Bools, Detections, Matches, Truths, match, rank_in_group
-from vatrack.evaluation.overlaps import MaskRows, Overlaps, intersections, mask_overlaps, together
+from vatrack.evaluation.overlaps import MaskRows, Overlaps, Picked, intersections, mask_overlaps, together
 from vatrack.evaluation.predictions import Predictions
 from vatrack.rle import Floats, Ints
 
@@ -64,7 +64,7 @@ def predicted_tracks(predictions: Predictions, images: Images, kind: str, limit:
         score=score[kept],
         area=(total / np.maximum(np.bincount(track, area > 0, minlength=number), 1))[kept],
         total=total[kept].astype(np.int64),
-        masks=MaskRows(image[kept_rows], category[track[kept_rows]], [masks.counts[i] for i in order[kept_rows].tolist()]),
+        masks=MaskRows(image[kept_rows], category[track[kept_rows]], Picked(masks.counts, order[kept_rows])),
         track=(np.cumsum(kept) - 1)[track[kept_rows]],
         mask_area=area[kept_rows],
         row=rows[kept_rows],
@@ -92,6 +92,10 @@ def possible_masks(predicted: PredictedTracks, true: TrueTracks) -> tuple[Bools,
 
 def _summed(keys: Ints, values: Floats) -> tuple[Ints, Floats]:
     """The different keys, and the sum of the values of each."""
+    if len(keys) and keys.max() < 4 * len(keys):  # dense enough to be counted without being sorted
+        present = np.bincount(keys)
+        found = np.flatnonzero(present)
+        return found.astype(np.int64), np.bincount(keys, values)[found].astype(np.float64)
     found, group = np.unique(keys, return_inverse=True)
     return found, np.bincount(group, values, minlength=len(found)).astype(np.float64)
 
