@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vatrack.training import clusters
-from vatrack.training.clusters import GONE, SlurmJob, find_slurm_job
+from vatrack.training.clusters import GONE, Interrupted, SlurmJob, find_slurm_job
 
 Answer = Callable[..., None]
 
@@ -71,6 +71,31 @@ def test_a_job_is_found_by_its_comment(squeue: Answer) -> None:
     squeue("3|(null)\n5|vatrack-aa-key\n6|vatrack-bb-key2\n")
     assert find_slurm_job("vatrack-bb") == ("6", "vatrack-bb-key2")
     assert find_slurm_job("vatrack-cc") is None
+
+
+def test_no_answer_is_not_taken_for_no_job(squeue: Answer) -> None:
+    """A job that was submitted by a launcher that was killed would be submitted twice."""
+    away = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    asked = 0
+
+    def comes_back() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            squeue("6|vatrack-bb-key2\n")
+        return False
+
+    squeue(err=away, status=1)
+    assert find_slurm_job("vatrack-bb", comes_back) == ("6", "vatrack-bb-key2")
+    assert asked >= 3
+
+
+def test_a_signal_ends_the_waiting_for_an_answer(squeue: Answer) -> None:
+    squeue(err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", status=1)
+    with pytest.raises(Interrupted, match="SLURM does not say what job 7 does"):
+        SlurmJob("7").alive(lambda: True)
+    with pytest.raises(Interrupted, match="SLURM does not say which jobs there are"):
+        find_slurm_job("vatrack", lambda: True)
 
 
 def test_without_slurm_there_is_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

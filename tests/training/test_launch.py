@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from tests.training import jobs
 from vatrack.config import Backbone, Config, LauncherConfig, Method, parse_config
 from vatrack.errors import InputError
 from vatrack.training import follow
+from vatrack.training.clusters import Interrupted
 from vatrack.training.follow import Log
-from vatrack.training.jobs import executor_parameters
-from vatrack.training.launch import JobFailed, launch, run_in_job
+from vatrack.training.jobs import TrainingJob, executor_parameters
+from vatrack.training.launch import JobFailed, _key, launch, run_in_job
 from vatrack.training.records import Records
 
 REPOSITORY = Path(__file__).parents[2]
@@ -210,6 +212,58 @@ def test_a_job_of_another_machine_is_named(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text(json.dumps(record | {"host": "elsewhere", "collected": False}))
     with pytest.raises(InputError, match=r"started on elsewhere \(process \d+\).* remove .*job\.json"):
         run(jobs.report, ("work",), tmp_path)
+
+
+def test_a_job_that_runs_again_after_its_work_is_done_does_not_repeat_it(tmp_path: Path) -> None:
+    """Its node died after it wrote its product, but before its result: SLURM runs the same job once more."""
+    go, count, product = (tmp_path / name for name in ("go", "count", "product"))
+    go.touch()
+    product.write_text("of an earlier training\n")
+    job = TrainingJob(jobs.wait_for, (go, count, product), product=product)
+    time.sleep(0.02)
+    first, again = job(), pickle.loads(pickle.dumps(job))()
+    assert len(count.read_text().splitlines()) == 1
+    assert first.product == again.product == "complete\n"
+    assert again.outcome == "done"
+    TrainingJob(jobs.wait_for, (go, count, product), product=product)()
+    assert len(count.read_text().splitlines()) == 2, "a new job works"
+
+
+def test_after_a_failure_another_machine_may_go_on(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        run(jobs.bad_input, (), tmp_path)
+    record = tmp_path / "job.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"host": "elsewhere"}))
+    assert run(jobs.report, ("work",), tmp_path)[0] == "did work"
+
+
+def test_a_signal_ends_the_waiting_for_another_launcher(tmp_path: Path) -> None:
+    waiting = Records(tmp_path, lambda: True)
+    with Records(tmp_path).lock(), pytest.raises(Interrupted, match="held by another launcher"), waiting.lock():
+        pass
+
+
+def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None:
+    for name in ("train/joint.json", "train/joint.json.store", "valid/joint.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    training = parse_config({}, "test", Config).for_run(Method.VATRACK, Backbone.RESNET18)
+    before = _key(training, tmp_path, tmp_path)
+    (tmp_path / "train/joint.json.store").write_text("new")
+    (tmp_path / "train/.joint.json.part").write_text("new")
+    assert _key(training, tmp_path, tmp_path) == before
+    (tmp_path / "train/joint.json").write_text("other data")
+    assert _key(training, tmp_path, tmp_path) != before
+
+
+def test_one_of_several_processes_with_bad_input_fails_so_that_the_others_are_ended(tmp_path: Path) -> None:
+    code = (
+        "from tests.training import jobs; from vatrack.training.jobs import TrainingJob;"
+        "print(TrainingJob(jobs.bad_input, (), {})())"
+    )
+    for processes, status in ((1, 0), (2, 1)):
+        done = subprocess.run([sys.executable, "-c", code.format(processes)], cwd=REPOSITORY, capture_output=True, text=True)
+        assert (done.returncode, "cut off; fetch it again" in done.stdout) == (status, True)
 
 
 def test_a_copied_folder_has_no_job(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,15 @@ GONE = "no longer known"
 ENDING = "COMPLETING"
 SHORTEST_CHECK, LONGEST_CHECK = 2.0, 30.0  # seconds between two questions to SLURM, which serves many
 ASK_SECONDS = 60
+
+
+class Interrupted(Exception):
+    """A signal came while an answer was waited for."""
+
+
+def never() -> bool:
+    """For whom nothing interrupts."""
+    return False
 
 
 class SlurmJob:
@@ -53,10 +63,14 @@ class SlurmJob:
         self.news = f"{state.lower()}{f' on {nodes}' if nodes else ''}{why}"
         return state
 
-    def alive(self) -> bool:
-        """Whether the job is queued or runs; waits while it is being ended, until it is over, or queued again."""
+    def alive(self, interrupted: Callable[[], bool] = never) -> bool:
+        """Whether the job is queued or runs; waits while it is being ended, until it is over, or queued again.
+
+        Raises:
+            Interrupted: the waiting was.
+        """
         while (state := self.ask()) == ENDING or state is None:
-            time.sleep(SHORTEST_CHECK)
+            pause(interrupted, f"SLURM does not say what job {self.id} does" if state is None else f"job {self.id} is ending")
         return state != GONE and state not in FINAL
 
     def over(self) -> bool:
@@ -89,17 +103,46 @@ class SlurmJob:
         return f"SLURM says {self._final}"
 
 
-def find_slurm_job(token: str) -> tuple[str, str] | None:
-    """The id and the whole comment of a job of this user that is queued or runs and whose comment starts with `token`."""
-    try:
-        asked = _slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%k")
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    for line in asked.stdout.splitlines():
+def find_slurm_job(token: str, interrupted: Callable[[], bool] = never) -> tuple[str, str] | None:
+    """The id and the whole comment of a job of this user that is queued or runs and whose comment starts with `token`.
+
+    Waits for SLURM's answer: without one, a job that is there would be submitted once more.
+
+    Raises:
+        Interrupted: the waiting was.
+    """
+    while (shown := _own_jobs()) is None:
+        pause(interrupted, "SLURM does not say which jobs there are")
+    for line in shown.splitlines():
         job_id, _, comment = line.strip().partition("|")
         if comment.startswith(token):
             return job_id, comment
     return None
+
+
+def _own_jobs() -> str | None:
+    """Ids and comments of this user's jobs, a line each; None where SLURM does not answer."""
+    try:
+        asked = _slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%k")
+    except FileNotFoundError:  # no SLURM here, so no job
+        return ""
+    except subprocess.TimeoutExpired:
+        return None
+    return None if asked.returncode else asked.stdout
+
+
+def pause(interrupted: Callable[[], bool], why: str) -> None:
+    """Waits a little.
+
+    Raises:
+        Interrupted: it was, with the reason for the waiting.
+    """
+    deadline = time.monotonic() + SHORTEST_CHECK
+    while not interrupted():
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.1)
+    raise Interrupted(why)
 
 
 def _slurm(*command: str) -> subprocess.CompletedProcess[str]:
@@ -122,8 +165,8 @@ class LocalJob:
     news: str = ""
     where = "this machine"
 
-    def alive(self) -> bool:
-        """Whether the process still runs."""
+    def alive(self, interrupted: Callable[[], bool] = never) -> bool:
+        """Whether the process still runs. (That is known at once.)"""
         if self.process is not None:
             return self.process.poll() is None
         return self.started is not None and start_time(int(self.id)) == self.started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -39,7 +40,8 @@ class TrainingJob:
         function: importable by name in a fresh process; returns a summary.
         arguments: picklable.
         processes: how many run this call side by side, on all machines together.
-        product: a file that the function writes last.
+        product: a file that the function writes last. Where it is newer than this object, a job that runs once more (its node
+            died, or it was queued again, before its result was written) has nothing left to do.
     """
 
     def __init__(
@@ -49,17 +51,25 @@ class TrainingJob:
         self.arguments = arguments
         self.processes = processes
         self.product = product
+        self._product_before = _age(product)
 
     def __call__(self) -> JobResult:
         """Bad input is a result, not a failure: its message must arrive without a traceback."""
         if "SUBMITIT_EXECUTOR" in os.environ:
             self._prepare()
+        if _age(self.product) not in (None, self._product_before):
+            return JobResult("done", f"{self.product}: complete", self._read_product())
         try:
             text = self.function(*self.arguments)
         except InputError as error:
+            if self.processes > 1:
+                # The others wait for this one. What started them ends them only when this one fails.
+                atexit.register(_exit_failed)
             return JobResult("bad input", str(error))
-        product = self.product.read_text(encoding="utf-8") if self.product and self.product.is_file() else None
-        return JobResult("done", text, product)
+        return JobResult("done", text, self._read_product())
+
+    def _read_product(self) -> str | None:
+        return self.product.read_text(encoding="utf-8") if self.product and self.product.is_file() else None
 
     def _prepare(self) -> None:
         import submitit
@@ -82,6 +92,21 @@ class TrainingJob:
 
         _remove_half_written(submitit.JobEnvironment().paths.submitted_pickle)
         return submitit.helpers.DelayedSubmission(self)
+
+
+def _age(path: Path | None) -> int | None:
+    """When a file was written, in nanoseconds; None where there is none."""
+    try:
+        return path.stat().st_mtime_ns if path else None
+    except FileNotFoundError:
+        return None
+
+
+def _exit_failed() -> None:
+    """For the end of the interpreter, when submitit has written the result."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _remove_half_written(path: Path) -> None:

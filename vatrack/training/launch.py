@@ -17,7 +17,7 @@ from vatrack.config import LauncherConfig, RunConfig
 from vatrack.errors import InputError
 from vatrack.files import write_text
 from vatrack.training import experiment_log
-from vatrack.training.clusters import LocalJob, SlurmJob, host, parents, start_time
+from vatrack.training.clusters import Interrupted, LocalJob, SlurmJob, host, parents, start_time
 from vatrack.training.follow import Files, JobFailed, failed, follow, result, show
 from vatrack.training.interrupt import Signals, keeps_job, noted_signals
 from vatrack.training.jobs import JobResult, TrainingJob, check_launcher, process_count, submit
@@ -69,7 +69,8 @@ def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
 
 def _key(run: RunConfig, annotations: Path, images: Path) -> str:
     """What tells trainings apart that must not be taken for each other: the recipe, and the files that they train on."""
-    files = sorted(path for path in annotations.rglob("*") if path.is_file())
+    # Not the stores beside them, which a job may write anew.
+    files = sorted(annotations.glob("*/[!.]*.json"))
     stats = [(str(path.relative_to(annotations)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return digest(run.recipe(), str(annotations.resolve()), stats, str(images.resolve()))
 
@@ -107,19 +108,27 @@ def run_in_job(
     call = TrainingJob(function, arguments, process_count(launcher), product)
     if launcher.cluster == "debug":
         return _text(call(), None)
-    records = Records(folder)
     waiters = parents()
     with noted_signals() as signals:
-        with records.lock():
-            if signals.number:  # while another launcher was at it
-                sys.exit(128 + signals.number)
-            record, job = _find_or_submit(call, records, launcher, name, key, shown)
+        records = Records(folder, signals.came)
+        try:
+            with records.lock():
+                record, job = _find_or_submit(call, records, launcher, name, key, shown)
+        except Interrupted as waiting:
+            show(shown, f"{waiting}; nothing was submitted")
+            sys.exit(128 + int(signals.number or signal.SIGINT))
         files = Files(folder.resolve(), record.id, record.tasks)
         if job is None:
             show(shown, f"job {record.id} ({record.cluster}) ended well meanwhile; its result is taken")
         elif not follow(job, files, shown, signals.came):
-            _interrupted(job, launcher, signals, shown)
-    first = result(job or record.job(), files)
+            if _interrupted(job, launcher, signals, shown):
+                Records(folder).collected(record)
+            sys.exit(128 + int(signals.number or signal.SIGINT))
+    try:
+        first = result(job or record.job(), files)
+    except (InputError, JobFailed):
+        records.collected(record)  # whoever comes next may start another one, on another machine, too
+        raise
     # When those who wait for this process are gone, the next one shall find the result.
     if all(start_time(pid) == started for pid, started in waiters):
         records.collected(record)
@@ -165,20 +174,21 @@ def _end_command(record: JobRecord) -> str:
     return f"scancel {record.id}" if record.cluster == "slurm" else f"kill {record.id}"
 
 
-def _interrupted(job: SlurmJob | LocalJob, launcher: LauncherConfig, signals: Signals, shown: TextIO) -> None:
-    """Ends this process, and the job or not."""
-    status = 128 + int(signals.number or signal.SIGINT)
+def _interrupted(job: SlurmJob | LocalJob, launcher: LauncherConfig, signals: Signals, shown: TextIO) -> bool:
+    """Ends the job or not; whether it is over."""
+    over = False
     again = "run the same command again to"
     question = f"Training goes on in job {job.id}. Cancel it, and other trainings of this command?"
     if isinstance(job, SlurmJob) and keeps_job(signals, launcher.on_interrupt, question):
         show(shown, f"job {job.id} goes on; {again} wait for it")
     elif job.end(seconds=launcher.save_seconds):
+        over = isinstance(job, LocalJob)  # SLURM's still has to end
         show(shown, f"job {job.id} cancelled; {again} go on from its last saved state")
     else:
         show(shown, f"job {job.id} could not be cancelled; try: scancel {job.id}")
     with suppress(OSError, ValueError):
         shown.flush()
-    sys.exit(status)
+    return over
 
 
 def _text(found: JobResult, product: Path | None) -> str:

@@ -6,7 +6,7 @@ import fcntl
 import getpass
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
-from vatrack.training.clusters import LocalJob, SlurmJob, find_slurm_job, host
+from vatrack.training.clusters import Interrupted, LocalJob, SlurmJob, find_slurm_job, host, never, pause
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,14 @@ class JobRecord:
 
 
 class Records:
-    """The records of one job folder (`<run>/submitit`)."""
+    """The records of one job folder (`<run>/submitit`).
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        interrupted: whether a signal came; all waiting here ends then with `Interrupted`.
+    """
+
+    def __init__(self, folder: Path, interrupted: Callable[[], bool] = never) -> None:
+        self.folder, self._interrupted = folder, interrupted
         self.path = folder / "job.json"
         self.token = f"vatrack-{digest(str(folder.resolve()), getpass.getuser())}"
 
@@ -50,8 +54,15 @@ class Records:
         """Only one process at a time looks for a job and submits one. (Not on file systems without locks.)"""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as file:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    pause(self._interrupted, f"{file.name} is held by another launcher")
+                except OSError:
+                    break
+                else:
+                    break
             yield
 
     def comment(self, key: str) -> str:
@@ -63,8 +74,8 @@ class Records:
         write_json(self.path, asdict(record), indent=2)
 
     def collected(self, record: JobRecord) -> None:
-        """Notes that the result was taken, unless another job was submitted meanwhile."""
-        with self.lock():
+        """Notes that the job is over and its result was taken, unless another job was submitted meanwhile."""
+        with suppress(Interrupted), self.lock():
             known = self._read()
             if known and known.id == record.id:
                 self.write(replace(known, collected=True))
@@ -83,9 +94,9 @@ class Records:
                     f"{self.path}: a training of this folder was started on {record.host} (process {record.id}); wait for it "
                     f"there, or, when it is no longer running, remove {self.path}"
                 )
-        elif record and record.job().alive():
+        elif record and record.job().alive(self._interrupted):
             return record, True
-        if slurm and (found := find_slurm_job(self.token)):
+        if slurm and (found := find_slurm_job(self.token, self._interrupted)):
             key = found[1].removeprefix(f"{self.token}-")
             return JobRecord(found[0], "slurm", self.token, key, tasks, host()), True
         return record, False

@@ -86,15 +86,15 @@ def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """
     for leftover in folder.glob(".state_*"):  # what a killed process was writing
         leftover.unlink()
-    damaged: list[tuple[Path, InputError]] = []
+    damaged: list[tuple[Path, str]] = []
     for _, path in reversed(_states(folder)):
         try:
             content = read_state(path)
         except InputError as error:
-            damaged.append((path, error))
+            damaged.append((path, str(error)))
             continue
-        for other, error in damaged:
-            warnings.warn(f"{error}; going on from the state before it", stacklevel=2)
+        for other, what in damaged:
+            warnings.warn(f"{what}; going on from the state before it", stacklevel=2)
             other.rename(other.with_name(f"{other.name}.damaged"))
         return path, content
     if damaged:
