@@ -566,9 +566,17 @@ def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert contents(out) == video("a") | video("b")
 
 
+# Slowed down, so that a busy machine does not let it end before it is killed.
 KILLED = """
+import os
 import sys
+import time
 from pathlib import Path
+set_times = os.utime
+def slowly(*arguments, **named):
+    time.sleep(0.003)
+    set_times(*arguments, **named)
+os.utime = slowly
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.data.unpack import unpack
 out, *archives = map(Path, sys.argv[1:])

@@ -154,7 +154,7 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
     command += ["--configfile", "config/sailvos.yaml", "--config", overrides, f"results={tmp_path / 'results'}"]
     ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert re.search(rf"Using profiles? (.*,)?{profile}\b", ended.stderr)
+    assert re.search(rf"Using profiles? .*{profile}", ended.stderr)  # its path, or its name where it was linked
     assert re.search(r"train +8\n", ended.stdout + ended.stderr)
 
 
