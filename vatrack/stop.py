@@ -37,7 +37,6 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        self._owner = os.getpid()
         # Only the main thread may handle signals; elsewhere their owner has to take care.
         if threading.current_thread() is threading.main_thread():
             for number in NUMBERS:

@@ -33,6 +33,13 @@ def config(folder: Path, method: Method = Method.VATRACK, **training: object) ->
     return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
 
 
+def kill_with_two_states(data: TinyData, out: Path) -> None:
+    process = start(config(out), data, out)
+    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "run"
@@ -101,10 +108,7 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     damage: str, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    process = start(config(out), tiny_data, out)
-    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_with_two_states(tiny_data, out)
     older, newest = sorted(out.glob("state/state_*.pt"))[-2:]
     original = newest.read_bytes()
     content = bytearray(original)
@@ -146,10 +150,7 @@ def test_a_disk_that_does_not_answer_says_nothing_about_a_state(tmp_path: Path, 
 
 def test_a_state_is_plain_tensors_and_values(tiny_data: TinyData, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = start(config(out), tiny_data, out)
-    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_with_two_states(tiny_data, out)
     content = torch.load(sorted(out.glob("state/state_*.pt"))[-1], weights_only=True)
     assert content.keys() >= {"format", "identity", "progress", "log", "random", "model", "optimizer", "scaler", "mean"}
 
@@ -158,10 +159,7 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    process = start(config(out), tiny_data, out)
-    wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    kill_with_two_states(tiny_data, out)
     finish(config(out, epochs=1, flip=0.0), tiny_data, out)
     assert "the recipe changed since it was interrupted; it begins anew" in (tmp_path / "run.log").read_text()
     fresh = tmp_path / "fresh"

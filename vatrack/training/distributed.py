@@ -18,6 +18,7 @@ from torch import distributed as dist
 
 from vatrack.devices import choose_device
 from vatrack.errors import InputError
+from vatrack.structures import at_least_one
 
 # One process may evaluate a whole data set while the others wait. A process that dies is noticed by what started them.
 TIMEOUT = timedelta(hours=4)
@@ -44,7 +45,7 @@ class Processes:
     def divisor(self, count: int) -> float | Tensor:
         """See `BatchPart.divisor`: the sum of all processes' counts, at least 1, divided by the number of processes."""
         if self.count == 1:
-            return float(max(count, 1))
+            return at_least_one(count)
         total = torch.tensor(float(count), device=self.device)
         dist.all_reduce(total)
         return total.clamp(min=1) / self.count

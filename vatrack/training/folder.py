@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from vatrack.training.select import best_epoch, validation_values
+from vatrack.training.select import best_epoch
 
 MADE = ("checkpoints", "validation", "faults", "state")  # folders that a training makes
 
@@ -42,12 +43,7 @@ class RunFolder:
                 (self.path / name).rename(kept / name)
         return kept
 
-    def keep_best(self, metric: str) -> None:
-        """Removes all checkpoints but the last and the best by a metric.
-
-        Raises:
-            InputError: the validations do not have the metric.
-        """
-        values = validation_values(self.path, metric)
+    def keep_best(self, values: Mapping[int, float | None]) -> None:
+        """Removes all checkpoints but the last and the best, by epochs and their values."""
         for epoch in values.keys() - {max(values), best_epoch(values)}:
             self.checkpoint(epoch).unlink(missing_ok=True)

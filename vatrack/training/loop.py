@@ -163,7 +163,7 @@ class _Training:
                 self.progress.validations = validation_values(self.out, selection_metric(self.run_config))
                 self.log.validation(iterations, epoch, metrics)
                 if self.settings.keep_checkpoints == "best":
-                    self.folder.keep_best(selection_metric(self.run_config))
+                    self.folder.keep_best(self.progress.validations)
         self.progress.epoch, self.progress.batch = epoch, 0
         self._save()
 
