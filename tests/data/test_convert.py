@@ -472,7 +472,7 @@ CALLS = [
     (convert._FormFile, "add", 4),
     (store.StoreWriter, "write", 4),
     (convert, "video_ground_truth", 6),
-    (os, "fsync", 10),
+    (os, "fsync", 14),
     (convert, "_move_files", 1),
     (Path, "unlink", 14),
     (os, "replace", 14),
