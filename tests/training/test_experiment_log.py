@@ -20,18 +20,9 @@ from vatrack.training.experiment_log import ExperimentLog, follow, log_evaluatio
 from vatrack.training.experiment_record import begin, read_record
 from vatrack.training.experiment_store import sync
 
+pytestmark = pytest.mark.usefixtures("no_store_from_outside")
+
 SLURM = {"launcher": {"cluster": "slurm"}}
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One results folder for all tests: a new database takes seconds."""
-    return tmp_path_factory.mktemp("results")
-
-
-@pytest.fixture(scope="module")
-def store(results: Path) -> Store:
-    return Store(results / "mlflow.db")
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +38,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExperimentLog, "pause", 0.05)
     monkeypatch.setattr(ExperimentLog, "retry", 0.3)
     monkeypatch.setattr(ExperimentLog, "share", 1.0)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
 
 
 def wait_for(what: Callable[[], bool]) -> None:

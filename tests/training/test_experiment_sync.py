@@ -20,22 +20,7 @@ from vatrack.training import experiment_client, experiment_store
 from vatrack.training.experiment_record import begin, read_record, tracking_uri, update
 from vatrack.training.experiment_store import StoreError, sync
 
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One results folder for all tests: a new database takes seconds."""
-    return tmp_path_factory.mktemp("results")
-
-
-@pytest.fixture(scope="module")
-def store(results: Path) -> Store:
-    return Store(results / "mlflow.db")
-
-
-@pytest.fixture(autouse=True)
-def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
@@ -24,6 +23,7 @@ from vatrack.data.pictures import SUFFIXES
 from vatrack.devices import byte_progress
 from vatrack.errors import InputError
 from vatrack.files import write_json
+from vatrack.locks import try_locked
 
 # How far below the output folder `images/` is looked for, to say how many leading folders are to be left out.
 _DEEPEST = 6
@@ -178,13 +178,10 @@ def _alone(out: Path) -> Iterator[None]:
     """Keeps a second run out of the folder, where the file system can lock at all."""
     descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{out}: another run is unpacking there; wait for its end") from None
-        except OSError:
-            pass
-        yield
+        with try_locked(descriptor) as mine:
+            if not mine:
+                raise InputError(f"{out}: another run is unpacking there; wait for its end")
+            yield
     finally:
         os.close(descriptor)
 

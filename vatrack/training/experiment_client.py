@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vatrack.training.experiment_record import locked
+from vatrack.locks import locked
 
 SQLITE = "sqlite:///"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
@@ -58,7 +58,7 @@ def set_up(uri: str) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / ".mlflow.lock").open("w") as file, locked(file.fileno()):
+    with (path.parent / ".mlflow.lock").open("w") as file, locked(file):
         yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 import uuid
@@ -15,6 +14,7 @@ from typing import Any
 from vatrack.config import RunConfig
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
+from vatrack.locks import locked
 
 RECORD = "mlflow.json"
 
@@ -141,34 +141,3 @@ def _alone(folder: Path) -> Iterator[None]:
             yield
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def locked(descriptor: int) -> Iterator[None]:
-    """Waits for the lock of an open file and holds it."""
-    with _flock(descriptor, fcntl.LOCK_EX):
-        yield
-
-
-@contextmanager
-def try_locked(descriptor: int) -> Iterator[bool]:
-    """Holds the lock of an open file if it is free; yields whether it is."""
-    with _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
-        yield mine
-
-
-@contextmanager
-def _flock(descriptor: int, kind: int) -> Iterator[bool]:
-    try:
-        fcntl.flock(descriptor, kind)
-    except BlockingIOError:
-        yield False
-        return
-    except OSError:  # some network file systems have no locks; there it is done without
-        yield True
-        return
-    try:
-        yield True
-    finally:
-        # Closing is not enough: a process that was forked meanwhile (a data loader's worker) has the file open, too.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -18,10 +18,11 @@ from typing import Any
 from vatrack.config import RunConfig, load_run_config
 from vatrack.errors import InputError
 from vatrack.files import read_json
+from vatrack.locks import locked
 from vatrack.training.experiment_client import connect, patient
 from vatrack.training.experiment_entry import StoreError, describe, lost_record, open_entry
 from vatrack.training.experiment_points import MARKERS, Point, batches, finite, read_points
-from vatrack.training.experiment_record import Record, adopt, guess, named_uri, read_record, tracking_uri, try_locked
+from vatrack.training.experiment_record import Record, adopt, guess, named_uri, read_record, tracking_uri
 from vatrack.training.fingerprint import comparison
 
 BATCH = 900  # metrics in one call; MLflow takes 1000
@@ -207,12 +208,11 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         StoreError: the other one takes too long.
     """
     deadline = time.monotonic() + TURN_SECONDS
-    with (folder / ".mlflow.lock").open("w") as file:
-        while True:
-            with try_locked(file.fileno()) as mine:
-                if mine:
-                    yield
-                    return
-            if time.monotonic() > deadline:
-                raise StoreError(f"{folder}: another process has been sending this run for {TURN_SECONDS:.0f} s; try later")
-            time.sleep(0.1)
+
+    def wait() -> None:
+        if time.monotonic() > deadline:
+            raise StoreError(f"{folder}: another process has been sending this run for {TURN_SECONDS:.0f} s; try later")
+        time.sleep(0.1)
+
+    with (folder / ".mlflow.lock").open("w") as file, locked(file, wait):
+        yield

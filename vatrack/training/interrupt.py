@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -14,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Literal
+
+from vatrack.locks import locked
 
 ANSWER_SECONDS = 30
 ANSWERS = {"yes": True, "no": False, "no terminal": None}
@@ -82,17 +83,17 @@ def ask_once(question: str, signals: Signals) -> bool | None:
     except OSError:
         return _ask(question, signals)
     try:
-        fcntl.flock(shared, fcntl.LOCK_EX)
-        given, _, answer = os.read(shared, 100).decode(errors="replace").partition(" ")
-        with suppress(ValueError, KeyError):
-            if 0 <= time.time() - float(given) < ANSWER_SECONDS:
-                return ANSWERS[answer]
-        found = _ask(question, signals)
-        os.lseek(shared, 0, os.SEEK_SET)
-        os.truncate(shared, 0)
-        words = {value: word for word, value in ANSWERS.items()}
-        os.write(shared, f"{time.time()} {words[found]}".encode())
-        return found
+        with locked(shared):
+            given, _, answer = os.read(shared, 100).decode(errors="replace").partition(" ")
+            with suppress(ValueError, KeyError):
+                if 0 <= time.time() - float(given) < ANSWER_SECONDS:
+                    return ANSWERS[answer]
+            found = _ask(question, signals)
+            os.lseek(shared, 0, os.SEEK_SET)
+            os.truncate(shared, 0)
+            words = {value: word for word, value in ANSWERS.items()}
+            os.write(shared, f"{time.time()} {words[found]}".encode())
+            return found
     finally:
         os.close(shared)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import hashlib
 import json
@@ -14,6 +13,7 @@ from typing import Any
 
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_json
+from vatrack.locks import locked
 from vatrack.training.clusters import Interrupted, LocalJob, SlurmJob, find_slurm_job, host, never, pause
 
 
@@ -53,16 +53,8 @@ class Records:
     def lock(self) -> Iterator[None]:
         """Only one process at a time looks for a job and submits one. (Not on file systems without locks.)"""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    pause(self._interrupted, f"{file.name} is held by another launcher")
-                except OSError:
-                    break
-                else:
-                    break
+        path = self.folder / "lock"
+        with path.open("a") as file, locked(file, lambda: pause(self._interrupted, f"{path} is held by another launcher")):
             yield
 
     def comment(self, key: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import socket
@@ -16,6 +15,7 @@ import torch
 
 from vatrack.config import RunConfig
 from vatrack.errors import InputError
+from vatrack.locks import locked
 from vatrack.models.detector import Detector
 from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
 
@@ -44,24 +44,20 @@ def alone_in(out: Path) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("a+") as lock:
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    lock.seek(0)
-                    raise InputError(
-                        f"{out}: another training is at work in this folder ({lock.read().strip()}); wait for it or stop it"
-                    ) from None
-                time.sleep(0.5)
-            except OSError:  # a file system without locks
-                break
-            else:
-                break
-        lock.truncate(0)
-        lock.write(f"{socket.gethostname()}, process {os.getpid()}, SLURM job {os.environ.get('SLURM_JOB_ID', 'none')}\n")
-        lock.flush()
-        yield
+
+        def wait() -> None:
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                raise InputError(
+                    f"{out}: another training is at work in this folder ({lock.read().strip()}); wait for it or stop it"
+                )
+            time.sleep(0.5)
+
+        with locked(lock, wait):
+            lock.truncate(0)
+            lock.write(f"{socket.gethostname()}, process {os.getpid()}, SLURM job {os.environ.get('SLURM_JOB_ID', 'none')}\n")
+            lock.flush()
+            yield
 
 
 def seed_everything(seed: int, deterministic: bool) -> None:
