@@ -14,12 +14,28 @@ EPOCHS = 6
 
 
 @pytest.fixture(scope="package")
-def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """A run from the converted data to the tables."""
-    pipeline = Pipeline(tmp_path_factory.mktemp("undisturbed") / "work", EPOCHS)
-    pipeline.make_data()
-    pipeline.run()
-    return pipeline
+def two_at_once(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline]:
+    """Two workflows on one cluster at the same time, from the converted data to the tables."""
+    first, second = (Pipeline(tmp_path_factory.mktemp(name) / "work", EPOCHS) for name in ("first", "second"))
+    first.make_data()
+    second.copy_data(first)
+    calls = first.start(), second.start()
+    first.finish(calls[0])
+    second.finish(calls[1])
+    return first, second
+
+
+@pytest.fixture(scope="package")
+def undisturbed(two_at_once: tuple[Pipeline, Pipeline]) -> Pipeline:
+    """A run that nothing happened to."""
+    return two_at_once[0]
+
+
+def test_two_workflows_at_once(two_at_once: tuple[Pipeline, Pipeline]) -> None:
+    first, second = two_at_once
+    assert first.tables() == second.tables()
+    assert first.job() != second.job()
+    assert [field(pipeline.job(), "State") for pipeline in two_at_once] == ["COMPLETED"] * 2
 
 
 def test_success(undisturbed: Pipeline) -> None:
@@ -40,7 +56,7 @@ def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp
     SLURM sends it brings it to life again."""
     pipeline = Pipeline(tmp_path / "work", EPOCHS, launcher={"partition": "gpu_low"}, training={"accumulate": 2})
     pipeline.copy_data(undisturbed)
-    # Another workflow at the same time: two processes train one network.
+    # Beside it two processes train one network.
     together = Pipeline(tmp_path / "together", 2, launcher={"processes": 2}, training={"batch_size": 4})
     together.copy_data(undisturbed)
     beside = together.start(f"results/tiny/runs/{METHOD}__resnet18/training.json")
