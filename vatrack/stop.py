@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -68,6 +69,9 @@ class StopSignals:
         self._restore()
         # PyTorch raises an error in the handler of SIGCHLD when a loading process ends before its time.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # They ignore also the signal by which Python ends them when it exits itself, and it would wait for them for ever.
+        for child in multiprocessing.active_children():
+            child.kill()
         signal.raise_signal(number)
         if "SLURM_JOB_ID" in os.environ:
             deadline = time.monotonic() + KILL_SECONDS

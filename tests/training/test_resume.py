@@ -21,12 +21,12 @@ from vatrack.training.state import latest_state, read_state, save_state
 
 KILLS = int(os.environ.get("VATRACK_KILLS", "8"))
 SEED = int(os.environ.get("VATRACK_KILL_SEED", random.randrange(10**6)))
-ALWAYS = 1e-9  # minutes between two saves
+ALWAYS = 1e-9  # minutes between two saves; without it, states are saved at the start and around validations
 
 
 def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
     settings = {
-        **{"epochs": 3, "validate_from": 1, "batch_size": 2, "log_every": 3, "ema_decay": 0.9, "save_minutes": ALWAYS},
+        **{"epochs": 3, "validate_from": 1, "batch_size": 2, "log_every": 3, "ema_decay": 0.9, "save_minutes": 1000},
         **{"optimizer": {"name": "sgd", "learning_rate": 0.005, "clip_norm": 5.0}},
         **training,
     }
@@ -54,7 +54,7 @@ def test_killed_at_random_moments_nothing_is_lost(undisturbed: Path, tiny_data: 
     killed, rounds = 0, 0
     while killed < KILLS:
         out = tmp_path / f"round_{rounds}"
-        run = config(out, workers=rounds % 3)  # which must not matter
+        run = config(out, workers=rounds % 3, save_minutes=ALWAYS)  # which must not matter
         killed += kill_at_random(run, tiny_data, out, KILLS - killed, 0.6 * length + 1, dice)
         assert differences(undisturbed, out) == [], f"VATRACK_KILL_SEED={SEED}"
         rounds += 1
@@ -63,7 +63,7 @@ def test_killed_at_random_moments_nothing_is_lost(undisturbed: Path, tiny_data: 
 
 def test_steps_between_two_saves_are_made_again(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run = config(out, save_minutes=1000)
+    run = config(out)
     process = start(run, tiny_data, out)
     wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
     os.kill(process.pid, signal.SIGKILL)
@@ -174,7 +174,7 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     number: signal.Signals, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    run = config(out, save_minutes=1000, workers=1)
+    run = config(out, workers=1)
     process = start(run, tiny_data, out)
     wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
     os.kill(process.pid, number)
