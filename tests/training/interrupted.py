@@ -29,7 +29,7 @@ TIMES = {"seconds_per_iteration", "time"}
 
 def _work(run: RunConfig, data: TinyData, out: Path, prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it, and so would its children
-    multiprocessing.set_start_method("fork", force=True)  # as in a program of its own; workers would take the server's otherwise
+    multiprocessing.set_start_method("fork", force=True)  # as a program does; workers would come from the server
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     log = (out.parent / f"{out.name}.log").open("a")
