@@ -112,9 +112,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-# What takes longest goes first: the cluster, and the whole workflow.
+# What takes longest goes first, or one worker would be left with it in the end.
 CLUSTER = "tests/slurm/"
-FIRST = (CLUSTER, "tests/workflow/test_end_to_end.py")
+FIRST = (
+    CLUSTER,
+    "tests/workflow/test_end_to_end.py",
+    "tests/training/test_resume.py",
+    "tests/training/test_distributed.py",
+    "tests/parity/test_losses.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
