@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from tests.models.published import FORMS, write_published
 from vatrack.errors import InputError
-from vatrack.models.weight_files import is_safetensors, read_torch_file, read_weights
+from vatrack.models.weight_files import is_safetensors, read_torch_file, read_weights, write_torch_file
 
 WEIGHTS = {"backbone.conv1.weight": torch.randn(2, 3), "neck.x": torch.arange(4)}
 
@@ -154,3 +154,16 @@ def test_other_content_is_refused(content: object, complaint: str, tmp_path: Pat
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(InputError, match=complaint):
         read_weights(tmp_path / "x.pth")
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.pt", "b.pt"):
+        write_torch_file(tmp_path / name, {"model": WEIGHTS, "epoch": 3})
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    assert torch.equal(read_torch_file(tmp_path / "a.pt", "file")["model"]["neck.x"], WEIGHTS["neck.x"])
+
+
+def test_a_full_disk_is_called_so_and_leaves_nothing(small_disk: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: .*x\.pt"):
+        write_torch_file(small_disk / "x.pt", {"model": torch.zeros(10**6)})
+    assert list(small_disk.iterdir()) == []

@@ -90,12 +90,13 @@ def test_no_answer_is_not_taken_for_no_job(squeue: Answer) -> None:
     assert asked >= 3
 
 
-def test_a_signal_ends_the_waiting_for_an_answer(squeue: Answer) -> None:
+def test_a_signal_ends_the_waiting_for_an_answer(squeue: Answer, capsys: pytest.CaptureFixture[str]) -> None:
     squeue(err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", status=1)
     with pytest.raises(Interrupted, match="SLURM does not say what job 7 does"):
         SlurmJob("7").alive(lambda: True)
     with pytest.raises(Interrupted, match="SLURM does not say which jobs there are"):
         find_slurm_job("vatrack", lambda: True)
+    assert "SLURM does not say what job 7 does; waiting\n" in capsys.readouterr().err
 
 
 def test_without_slurm_there_is_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.errors import InputError
 from vatrack.files import read_json, write_yaml
 from vatrack.models.checkpoint import load
-from vatrack.training.distributed import Processes
+from vatrack.training.distributed import Processes, processes
 from vatrack.training.loop import train
 from vatrack.training.validation import blocks
 
@@ -115,6 +116,42 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
     whole, again = (load(folder / "checkpoints" / "epoch_02.pt").weights for folder in (tmp_path / "whole", out))
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
     assert lines(tmp_path / "whole") == lines(out)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            {"WORLD_SIZE": "2", "RANK": "0"},
+            r"WORLD_SIZE is set, but not LOCAL_RANK, MASTER_PORT, MASTER_ADDR; start .* torchrun",
+        ),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', not a number"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK is 2, but WORLD_SIZE 2"),
+    ],
+)
+def test_names_that_no_launcher_gives_are_refused(names: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29999"}
+    for name, value in (names if "LOCAL_RANK" in message else complete | names).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=message), processes("cpu"):
+        pass
+
+
+def test_who_waits_for_processes_that_never_come_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("vatrack.training.distributed.MEETING", timedelta(seconds=1))
+    with pytest.raises(TimeoutError, match=rf"the 2 processes did not meet at 127\.0\.0\.1:{port}"), processes("cpu"):
+        pass
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:

@@ -102,6 +102,10 @@ def test_a_fresh_training_makes_an_entry_of_its_own(results: Path, store: Store,
     begin(folder, run, resume=False)
     sync(folder)
     (folder / "metrics.json").write_text('{"video/amodal/AP": 50.0}')
+    other = make_run(tmp_path / "other", run, lines=1)
+    begin(other, run, resume=False)
+    sync(other)
+    beside = store.entry(other)
     old = json.loads((folder / "mlflow.json").read_text())["run_id"]
     time.sleep(0.02)
     (folder / "metrics.jsonl").unlink()
@@ -112,6 +116,8 @@ def test_a_fresh_training_makes_an_entry_of_its_own(results: Path, store: Store,
     assert set(store.entries(folder)) == {old, new} and old != new
     # Nor does it get the metrics of the one before.
     assert store.points(new) == expected(folder)
+    # Nobody will end the one that was replaced; other folders' are left alone.
+    assert (store.status(old), store.status(new), store.status(beside)) == ("KILLED", "RUNNING", "RUNNING")
 
 
 def test_a_lost_id_is_found_again(results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from tests.training.interrupted import differences, finish, kill_at_random, line
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.errors import InputError
 from vatrack.files import read_json
+from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
 
 KILLS = int(os.environ.get("VATRACK_KILLS", "8"))
@@ -79,12 +82,13 @@ def _die_writing(number: int, share: float) -> None:
     """Makes the process die while it writes its n-th file with torch.save, with a share of the bytes on the disk."""
     original, calls = torch.save, 0
 
-    def save(content: object, path: Path) -> None:
+    def save(content: object, stream: IO[bytes]) -> None:
         nonlocal calls
         calls += 1
-        original(content, path)
+        original(content, stream)
         if calls == number:
-            os.truncate(path, int(path.stat().st_size * share))
+            stream.flush()
+            os.ftruncate(stream.fileno(), int(stream.tell() * share))
             os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = save
@@ -127,6 +131,10 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     assert not newest.exists()
     assert newest.with_name(f"{newest.name}.damaged").exists()
     older.write_bytes(b"")
+    newest.write_bytes(b"")
+    with pytest.raises(InputError, match=rf"nor can {older.name} be read: remove {out}/state to train from the start"):
+        latest_state(out / "state")
+    newest.unlink()
     with pytest.raises(InputError, match=rf"there is no other state: remove {out}/state to train from the start"):
         latest_state(out / "state")
     assert older.exists()
@@ -161,12 +169,46 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     out = tmp_path / "run"
     kill_with_two_states(tiny_data, out)
     finish(config(out, epochs=1, flip=0.0), tiny_data, out)
-    assert "the recipe changed since it was interrupted; it begins anew" in (tmp_path / "run.log").read_text()
+    assert (
+        "the training here differs in training.epochs, training.flip; another one begins" in (tmp_path / "run.log").read_text()
+    )
     fresh = tmp_path / "fresh"
     finish(config(fresh, epochs=1, flip=0.0), tiny_data, fresh)
     assert differences(fresh, out) == []
     assert read_json(out / "training.json")["starts"] == 1
     assert {path.name for path in (out / "interrupted_1").iterdir()} >= {"state", "config.yaml"}
+    assert "training.json" not in {path.name for path in (out / "interrupted_1").iterdir()}
+
+
+def test_a_complete_training_is_not_repeated_and_never_lost(
+    tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    run = config(out, epochs=1)
+    train(run, tiny_data.annotations, tiny_data.images, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"}
+    summary = train(config(out, epochs=1, workers=1), tiny_data.annotations, tiny_data.images, out)
+    assert "complete already; to make it again, remove the folder" in summary
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"} == before
+    # With other settings it is kept, and nothing takes the one that is half done for complete.
+    other = start(run.model_copy(update={"seed": 1}), tiny_data, out)
+    wait_for(lambda: bool(list(out.glob("state/state_*.pt"))), other)
+    os.kill(other.pid or 0, signal.SIGKILL)
+    other.join()
+    assert "the training here differs in seed; another one begins" in (tmp_path / "run.log").read_text()
+    assert not (out / "training.json").exists()
+    kept = out / "complete_1"
+    assert read_json(kept / "training.json")["epochs"] == 1
+    for path in before:
+        if path.is_file() and path.parent.name in ("checkpoints", "validation"):
+            assert (kept / path.relative_to(out)).stat().st_mtime_ns == before[path]
+    # Changed back, it can be put back.
+    (out / "training.json").unlink(missing_ok=True)
+    for name in ("checkpoints", "validation", "state"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for path in kept.iterdir():
+        path.replace(out / path.name)
+    assert "complete already" in train(run, tiny_data.annotations, tiny_data.images, out)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -237,15 +279,20 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
 
 
 def test_a_second_training_in_the_same_folder_is_refused(
-    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vatrack.training.loop import train
-
     out = tmp_path / "run"
     process = start(config(out), tiny_data, out)
     wait_for((out / "metrics.jsonl").exists, process)
-    monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(InputError, match="another training is at work in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
-    os.kill(process.pid, signal.SIGKILL)
+    assert f"process {process.pid}, SLURM job none); waiting 1 s for its end" in capsys.readouterr().out
+    # A signal ends the waiting; there is nothing to save.
+    second = start(config(out), tiny_data, out)
+    wait_for(lambda: "waiting 180 s" in (tmp_path / "run.log").read_text(), second)
+    os.kill(second.pid or 0, signal.SIGTERM)
+    second.join(10)
+    assert second.exitcode == -signal.SIGTERM
+    os.kill(process.pid or 0, signal.SIGKILL)
     process.join()

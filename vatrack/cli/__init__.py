@@ -19,7 +19,7 @@ import typer
 from vatrack.cli import data, results, runs
 from vatrack.cli.options import Out
 from vatrack.config import Config, json_schema, load_config, parse_config
-from vatrack.errors import InputError
+from vatrack.errors import InputError, show_warnings_plainly
 from vatrack.files import write_json, write_text, write_yaml
 
 app = typer.Typer(
@@ -84,6 +84,7 @@ def main() -> None:
     # Python would end at once and leave temporary files; an exception lets every step clean up.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
+    show_warnings_plainly()
     try:
         app(standalone_mode=True)
     except InputError as error:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.errors import InputError
 from vatrack.files import atomic_path
-from vatrack.models.weight_files import is_safetensors, read_safetensors, read_torch_file
+from vatrack.models.weight_files import is_safetensors, read_safetensors, read_torch_file, write_torch_file
 
 FORMAT = "vatrack-checkpoint-1"
 # What a config says about the machine of its run, and no one else.
@@ -64,8 +64,7 @@ def write(
         "config": run.model_dump(mode="json") if config is None else dict(config),
         "model": {name: value.detach().cpu() for name, value in weights.items()},
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    write_torch_file(path, content)
 
 
 def load(path: Path) -> Checkpoint:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vatrack.errors import InputError
+from vatrack.files import atomic_path
 
 DATA_PARALLEL = "module."  # what DistributedDataParallel puts in front of every name
 _MAKE_NUMBER: Any = np.float64().__reduce__()[0]
@@ -54,6 +55,22 @@ def is_safetensors(path: Path) -> bool:
             return stream.read(9)[8:] == b"{"
     except OSError:
         return False
+
+
+def write_torch_file(path: Path, content: Any) -> None:
+    """Writes plain values and tensors as a PyTorch file, whole or not at all; the same content gives the same bytes.
+
+    Raises:
+        OSError: the disk is full, or the like.
+    """
+    # Into a stream: PyTorch would write the temporary name into the file, and hide what the disk says.
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        try:
+            torch.save(content, stream)
+        except RuntimeError as problem:
+            if isinstance(problem.__context__, OSError):
+                raise OSError(problem.__context__.errno, problem.__context__.strerror, str(path)) from None
+            raise
 
 
 def read_torch_file(path: Path, what: str) -> Any:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -131,12 +132,18 @@ def _own_jobs() -> str | None:
     return None if asked.returncode else asked.stdout
 
 
+_told: set[str] = set()
+
+
 def pause(interrupted: Callable[[], bool], why: str) -> None:
-    """Waits a little.
+    """Waits a little; says why, once.
 
     Raises:
         Interrupted: it was, with the reason for the waiting.
     """
+    if why not in _told:
+        _told.add(why)
+        print(f"{why}; waiting", file=sys.stderr, flush=True)
     deadline = time.monotonic() + SHORTEST_CHECK
     while not interrupted():
         if time.monotonic() >= deadline:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from vatrack.devices import choose_device
 from vatrack.errors import InputError
@@ -22,6 +23,8 @@ from vatrack.structures import at_least_one
 
 # One process may evaluate a whole data set while the others wait. A process that dies is noticed by what started them.
 TIMEOUT = timedelta(hours=4)
+MEETING = timedelta(minutes=10)  # until all are there
+NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT", "MASTER_ADDR")
 
 T = TypeVar("T")
 
@@ -98,18 +101,48 @@ def processes(device: str) -> Iterator[Processes]:
     Args:
         device: `training.device` of the config; each process takes the GPU of its number on its machine.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    named = _named()
     chosen = choose_device(device)
-    if count == 1:
+    if named["WORLD_SIZE"] == 1:
         yield Processes(chosen)
         return
     if chosen.type == "cuda":
         # Where the launcher shows each process its own GPU alone, that one has number 0.
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        chosen = torch.device("cuda", named["LOCAL_RANK"] % torch.cuda.device_count())
         torch.cuda.set_device(chosen)
     backend = "nccl" if chosen.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=TIMEOUT, device_id=chosen if chosen.type == "cuda" else None)
     try:
-        yield Processes(chosen, dist.get_rank(), count)
+        store, rank, count = next(rendezvous("env://", timeout=MEETING))
+    except dist.DistError as problem:
+        where = f"{os.environ['MASTER_ADDR']}:{named['MASTER_PORT']}"
+        raise TimeoutError(
+            f"the {named['WORLD_SIZE']} processes did not meet at {where}; look at their logs ({problem})"
+        ) from None
+    alone = chosen if chosen.type == "cuda" else None
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT, device_id=alone)
+    try:
+        yield Processes(chosen, rank, count)
     finally:
         dist.destroy_process_group()
+
+
+def _named() -> dict[str, int]:
+    """The numbers by which the environment names this process.
+
+    Raises:
+        InputError: one of them is missing or impossible.
+    """
+    numbers = {"WORLD_SIZE": 1}
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        mend = "start the processes with torchrun or `vatrack launch`, or unset WORLD_SIZE"
+        missing = [name for name in NAMES if name not in os.environ]
+        if missing:
+            raise InputError(f"environment: WORLD_SIZE is set, but not {', '.join(missing)}; {mend}")
+        for name in NAMES[:-1]:
+            try:
+                numbers[name] = int(os.environ[name])
+            except ValueError:
+                raise InputError(f"environment: {name} is {os.environ[name]!r}, not a number; {mend}") from None
+        if not 0 <= numbers["RANK"] < numbers["WORLD_SIZE"]:
+            raise InputError(f"environment: RANK is {numbers['RANK']}, but WORLD_SIZE {numbers['WORLD_SIZE']}; {mend}")
+    return numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from vatrack.files import read_json
 from vatrack.training.experiment_client import experiment_id, patient
 from vatrack.training.experiment_points import read_points
 from vatrack.training.experiment_record import Record, guess, named_uri, update
-from vatrack.training.fingerprint import comparison, config_hash
+from vatrack.training.fingerprint import comparison, config_hash, flatten
 
 IDENTITY = "vatrack.identity"
 FOLDER = "vatrack.folder"
@@ -72,6 +72,13 @@ def lost_record(client: Any, folder: Path, run: RunConfig, uri: str) -> Record |
     return None
 
 
+def end_replaced(client: Any, folder: Path, entry: Any) -> None:
+    """Entries of earlier trainings in this folder that never came to their end have none to wait for any more."""
+    for other in _search(client, entry.info.experiment_id, FOLDER, str(folder.resolve())):
+        if other.info.run_id != entry.info.run_id and (other.info.lifecycle_stage, other.info.status) == ("active", "RUNNING"):
+            patient(client.set_terminated, other.info.run_id, "KILLED")
+
+
 def describe(client: Any, entry: Any, folder: Path, run: RunConfig) -> None:
     """Sends the settings and tags that are missing. Those that are there stay, as MLflow wants it of settings."""
     from mlflow.entities import Param, RunTag
@@ -112,17 +119,6 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         # MLflow shows its own tag as the run's version; it takes a bare revision only.
         found |= {"git_revision": revision, "mlflow.source.git.commit": revision.removesuffix("+changes")}
     return found
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} becomes {"a.b": 1}; lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _known(client: Any, run_id: str) -> Any:

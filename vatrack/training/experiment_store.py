@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from vatrack.errors import InputError
 from vatrack.files import read_json
 from vatrack.locks import locked
 from vatrack.training.experiment_client import connect, patient
-from vatrack.training.experiment_entry import StoreError, describe, lost_record, open_entry
+from vatrack.training.experiment_entry import StoreError, describe, end_replaced, lost_record, open_entry
 from vatrack.training.experiment_points import MARKERS, Point, batches, finite, read_points
 from vatrack.training.experiment_record import Record, adopt, guess, named_uri, read_record, tracking_uri
 from vatrack.training.fingerprint import comparison
@@ -90,6 +91,8 @@ def run_config(folder: Path) -> RunConfig:
     """
     if not (folder / "config.yaml").is_file():
         raise InputError(f"{folder}: has no config.yaml; give the folder of a run, as `vatrack train` has written it")
+    if (folder / "runs").is_dir():
+        raise InputError(f"{folder}: holds runs, but is none; give {folder}/runs/*")
     return load_run_config(folder / "config.yaml")
 
 
@@ -102,7 +105,7 @@ def store_of(folder: Path, run: RunConfig) -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, in one line of bounded length."""
     text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
+    return textwrap.shorten(text.splitlines()[0], 300, placeholder=" ...") if text else type(error).__name__
 
 
 def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary | None:
@@ -117,6 +120,8 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary | None
     if again is None or again.identity != record.identity:
         return None
     entry, created = open_entry(client, folder, run, record, uri)
+    if created:
+        end_replaced(client, folder, entry)
     describe(client, entry, folder, run)
     lines = _send_points(client, entry.info.run_id, points)
     files = _send_files(client, entry, folder, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -31,6 +32,23 @@ def comparison(run: RunConfig) -> str:
     # The paper's value depends on the method, so it would part the runs that are to be compared.
     del settings["training"]["schedule"]["warmup_iterations"]
     return f"{run.dataset.name}-{run.backbone}-{_digest(settings)}"
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Full names of the settings that differ."""
+    old, new = flatten(before), flatten(now)
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} becomes {"a.b": 1}; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _science(run: RunConfig) -> dict[str, Any]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from vatrack.files import read_json, write_json
+from vatrack.training.fingerprint import changed
 from vatrack.training.select import best_epoch
 
+COMPLETE = "training.json"  # written last
 MADE = ("checkpoints", "validation", "faults", "state")  # folders that a training makes
 
 
@@ -32,16 +36,36 @@ class RunFolder:
         for leftover in MADE:
             shutil.rmtree(self.path / leftover, ignore_errors=True)
 
-    def put_aside(self) -> Path:
-        """Keeps what an interrupted training with other settings made: who changed a key by mistake can bring it back."""
+    def complete(self) -> dict[str, Any] | None:
+        """What a training wrote when it came to its end; None where none has."""
+        path = self.path / COMPLETE
+        return read_json(path) if path.exists() else None
+
+    def finish(self, content: Mapping[str, Any]) -> None:
+        """Says that the training is complete; from then on its state is of no more use."""
+        write_json(self.path / COMPLETE, content, indent=2)
+        shutil.rmtree(self.state)
+
+    def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Keeps what a training with other settings made: who changed a key by mistake can bring it back.
+
+        Args:
+            found, wanted: recipe and data of that training and of the one that begins; the differences are told.
+        """
+        names = changed(found.get("recipe", {}), wanted["recipe"])
+        what = names[:5] + [f"{len(names) - 5} other settings"] * (len(names) > 5)
+        what += ["the data"] * (found.get("data") != wanted["data"])
+        kind = "complete" if (self.path / COMPLETE).exists() else "interrupted"
         number = 1
-        while (kept := self.path / f"interrupted_{number}").exists():
+        while (kept := self.path / f"{kind}_{number}").exists():
             number += 1
         kept.mkdir()
-        for name in (*MADE, "config.yaml", "metrics.jsonl"):
+        # What says that it is complete goes first: without the rest it must not be found.
+        for name in (COMPLETE, *MADE, "config.yaml", "metrics.jsonl"):
             if (self.path / name).exists():
                 (self.path / name).rename(kept / name)
-        return kept
+        print(f"{self.path}: the training here differs in {', '.join(what)}; another one begins,", flush=True)
+        print(f"and what was there is kept in {kept}", flush=True)
 
     def keep_best(self, values: Mapping[int, float | None]) -> None:
         """Removes all checkpoints but the last and the best, by epochs and their values."""

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vatrack.config import LauncherConfig, RunConfig
-from vatrack.errors import InputError
+from vatrack.errors import InputError, show_warnings_plainly
 from vatrack.files import write_text
 from vatrack.training import experiment_log
 from vatrack.training.clusters import Interrupted, LocalJob, SlurmJob, host, parents, start_time
+from vatrack.training.fingerprint import START_FILES
 from vatrack.training.follow import Files, JobFailed, failed, follow, result, show
 from vatrack.training.interrupt import Signals, keeps_job, noted_signals
 from vatrack.training.jobs import JobResult, TrainingJob, check_launcher, process_count, submit
@@ -45,6 +46,10 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """
     if run.training.device == "cuda" and run.launcher.gpus == 0:
         raise InputError("config: training.device is cuda but launcher.gpus is 0; ask for a GPU or set training.device to auto")
+    for name in START_FILES:  # before a job is queued for them
+        path = getattr(run.training, name)
+        if path and not Path(path).is_file():
+            raise InputError(f"config: training.{name}: {path}: no such file")
     with experiment_log.follow(run, out):
         return run_in_job(
             _train,
@@ -64,6 +69,7 @@ def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
 
     # What waits for this job may itself run with one core and hand its OMP_NUM_THREADS on.
     torch.set_num_threads(run.launcher.cpus)
+    show_warnings_plainly()
     return train(run, annotations, images, out)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -40,6 +39,7 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     Written: config.yaml, environment.json, metrics.jsonl, checkpoints/epoch_NN.pt and validation/epoch_NN.json for the
     epochs from `training.validate_from` on, and at the very end training.json. Until then state/ holds what an interrupted
     training needs: called again with the same recipe and data, it goes on from there as if nothing had happened.
+    A complete training is not repeated; what another recipe or other data made is put aside.
 
     Several processes that the environment names (`torchrun`, submitit) train together.
 
@@ -53,8 +53,8 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """
     with (
         processes(run.training.device) as group,
-        StopSignals() as stop,
         alone_in(out) if group.first else nullcontext(),
+        StopSignals() as stop,
     ):
         return _Training(run, annotations, images, out, group, stop).run()
 
@@ -83,12 +83,14 @@ class _Training:
                 f"{settings.accumulate} equal parts; choose a divisor"
             )
         self.batches = EpochBatches(self.dataset, settings.batch_size, run.seed, share)
-        self.identity = {"recipe": run.recipe(), "data": self.dataset.file.fingerprint()}
+        self.identity: dict[str, Any] = {"recipe": run.recipe(), "data": self.dataset.file.fingerprint()}
         self.progress = Progress()
         self.saved_at = self.started_at = time.monotonic()
 
     def run(self) -> str:
         out, first = self.out, self.group.first
+        if self._is_complete():
+            return f"{out}: the training is complete already; to make it again, remove the folder"
         model = build(self.run_config.method, self.run_config.model, self.run_config.backbone)
         state = self._find_state()
         resume = state is not None
@@ -222,14 +224,20 @@ class _Training:
         state = self._latest_state()
         if state is None:
             return None
-        different = [name for name, value in self.identity.items() if state["identity"][name] != value]
-        if different:
-            if self.group.first:
-                changed = " and the ".join(different)
-                print(f"{self.out}: the {changed} changed since it was interrupted; it begins anew,", flush=True)
-                print(f"what was there is kept in {self.folder.put_aside()}", flush=True)
-            return None
-        return state
+        if state["identity"] == self.identity:
+            return state
+        if self.group.first:
+            self.folder.put_aside(state["identity"], self.identity)
+        return None
+
+    def _is_complete(self) -> bool:
+        """Whether this very training came to its end before; another one's result is put aside."""
+        complete = False
+        if self.group.first and (earlier := self.folder.complete()) is not None:
+            complete = earlier.get("identity") == self.identity
+            if not complete:
+                self.folder.put_aside(earlier.get("identity", {}), self.identity)
+        return self.group.gather(complete)[0]
 
     def _latest_state(self) -> dict[str, Any] | None:
         """The state that the first process finds, in all of them; it alone may remove a damaged one."""
@@ -281,7 +289,6 @@ class _Training:
             print(line, flush=True)
 
     def _finish(self) -> str:
-        """Writes training.json; from then on the training is complete, and its state of no more use."""
         seconds, iterations = self.progress.seconds, self.settings.epochs * len(self.batches)
         if self.group.first:
             content = {
@@ -292,8 +299,8 @@ class _Training:
                 "processes": self.group.count,
                 "starts": self.progress.starts,
                 "skipped": self.progress.skipped,
+                "identity": self.identity,
             }
-            write_json(self.out / "training.json", content, indent=2)
-            shutil.rmtree(self.folder.state)
+            self.folder.finish(content)
         where = f"{self.group.count} processes on {self.group.device.type}" if self.group.count > 1 else f"{self.group.device}"
         return f"{self.out}: {self.settings.epochs} epochs, {iterations} iterations in {seconds / 60:.1f} min on {where}"

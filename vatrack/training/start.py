@@ -15,6 +15,7 @@ import torch
 
 from vatrack.config import RunConfig
 from vatrack.errors import InputError
+from vatrack.files import check_target
 from vatrack.locks import locked
 from vatrack.models.detector import Detector
 from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
@@ -41,16 +42,21 @@ def alone_in(out: Path) -> Iterator[None]:
     Raises:
         InputError: one is at work there.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    check_target(out, folder=True).mkdir(exist_ok=True)
     with (out / ".lock").open("a+") as lock:
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
 
+        told = False
+
         def wait() -> None:
+            nonlocal told
+            lock.seek(0)
+            what = f"{out}: another training is at work in this folder ({lock.read().strip()})"
             if time.monotonic() > deadline:
-                lock.seek(0)
-                raise InputError(
-                    f"{out}: another training is at work in this folder ({lock.read().strip()}); wait for it or stop it"
-                )
+                raise InputError(f"{what}; wait for it or stop it")
+            if not told:
+                told = True
+                print(f"{what}; waiting {LOCK_PATIENCE_SECONDS:.0f} s for its end", flush=True)
             time.sleep(0.5)
 
         with locked(lock, wait):

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from vatrack.errors import InputError
-from vatrack.files import atomic_path
-from vatrack.models.weight_files import read_torch_file
+from vatrack.models.weight_files import read_torch_file, write_torch_file
 
 FORMAT = "vatrack-state-1"
 KEPT = 2  # the last one and, should it be damaged, the one before
@@ -48,8 +47,7 @@ def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
     """Writes a state, whole or not at all, and removes all but the one before it."""
     known = _states(folder)
     path = folder / f"state_{known[-1][0] + 1 if known else 1:06d}.pt"
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **content}, temporary)
+    write_torch_file(path, {"format": FORMAT, **content})
     for _, old in known[: 1 - KEPT]:
         old.unlink()
     return path
@@ -68,7 +66,7 @@ def read_state(path: Path) -> dict[str, Any]:
     except (zipfile.BadZipFile, EOFError):
         raise InputError(f"{path}: not a state of a training, or cut off") from None
     if damaged:
-        raise InputError(f"{path}: {damaged} in it has changed on the disk")
+        raise InputError(f"{path}: damaged: what is in it has changed on the disk")
     content = read_torch_file(path, "state of a training")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a state of a training (its format is not {FORMAT!r})")
@@ -98,7 +96,9 @@ def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
             other.rename(other.with_name(f"{other.name}.damaged"))
         return path, content
     if damaged:
-        raise InputError(f"{damaged[0][1]}; there is no other state: remove {folder} to train from the start")
+        others = ", ".join(path.name for path, _ in damaged[1:])
+        no_other = f"nor can {others} be read" if others else "there is no other state"
+        raise InputError(f"{damaged[0][1]}; {no_other}: remove {folder} to train from the start")
     return None
 
 
