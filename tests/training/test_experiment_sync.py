@@ -358,3 +358,7 @@ def test_the_command(results: Path, store: Store, tmp_path: Path, capsys: pytest
     assert "the same command sends the rest later" in away.output
     with pytest.raises(InputError, match=r"has no config\.yaml; give the folder of a run"):
         sync(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "config.yaml").write_text("methods: [vatrack]")
+    with pytest.raises(InputError, match=rf"holds runs, but is none; give {tmp_path}/runs/\*"):
+        sync(tmp_path)

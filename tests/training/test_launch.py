@@ -385,3 +385,15 @@ def test_a_log_is_copied_line_by_line(tmp_path: Path) -> None:
     log.copy(shown, last=False)
     log.copy(shown, last=True)
     assert shown.getvalue() == "first\nsecond ü\nthird\n"
+
+
+def test_no_job_is_queued_for_what_cannot_begin(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for changes, message in (
+        ({"training": {"initial_checkpoint": "/nowhere/x.pt"}}, r"training\.initial_checkpoint: /nowhere/x\.pt: no such file"),
+        ({"training": {"device": "cuda"}, "launcher": {"gpus": 0}}, r"training\.device is cuda but launcher\.gpus is 0"),
+    ):
+        config = parse_config(changes, "test.yaml", Config).for_run(Method.VATRACK, Backbone.RESNET18)
+        with pytest.raises(InputError, match=message):
+            launch(config, tmp_path, tmp_path, out)
+    assert not out.exists()

@@ -65,6 +65,8 @@ VALID_JSON = str(DATASET.valid_json or f"{RAW_FOLDER}/valid.json")
 CUTS = [] if DATASET.clips.structure in ("detect", "whole") else [str(DATASET.clips.structure)]
 if CUTS and not DATASET.clips.fetch and not os.path.exists(CUTS[0]):
     stop(f"dataset.clips.structure: {CUTS[0]}: no such file; put it there, or set dataset.clips.fetch: true to fetch it")
+if DATASET.raw and not ARCHIVES and not os.path.isdir(RAW_FOLDER):
+    stop(f"dataset.raw: {RAW_FOLDER}: no such folder; name the unpacked download, or its archives in dataset.archives")
 WEIGHTS = [str(file) for file in (CONFIG.training.initial_checkpoint, CONFIG.training.backbone_weights) if file]
 
 # A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a core here, to wait for it.
