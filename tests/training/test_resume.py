@@ -180,13 +180,12 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     assert "training.json" not in {path.name for path in (out / "interrupted_1").iterdir()}
 
 
-def test_a_complete_training_is_not_repeated_and_never_lost(
-    tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_complete_training_is_not_repeated_and_never_lost(tiny_data: TinyData, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run = config(out, epochs=1)
     train(run, tiny_data.annotations, tiny_data.images, out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"}
+    save_state(out / "state", {"epoch": 1})  # as if it was killed before it could clear up
     summary = train(config(out, epochs=1, workers=1), tiny_data.annotations, tiny_data.images, out)
     assert "complete already; to make it again, remove the folder" in summary
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"} == before

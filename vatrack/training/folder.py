@@ -44,7 +44,11 @@ class RunFolder:
     def finish(self, content: Mapping[str, Any]) -> None:
         """Says that the training is complete; from then on its state is of no more use."""
         write_json(self.path / COMPLETE, content, indent=2)
-        shutil.rmtree(self.state)
+        self.remove_state()
+
+    def remove_state(self) -> None:
+        """After the end."""
+        shutil.rmtree(self.state, ignore_errors=True)
 
     def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """Keeps what a training with other settings made: who changed a key by mistake can bring it back.

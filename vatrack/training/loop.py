@@ -235,7 +235,9 @@ class _Training:
         complete = False
         if self.group.first and (earlier := self.folder.complete()) is not None:
             complete = earlier.get("identity") == self.identity
-            if not complete:
+            if complete:
+                self.folder.remove_state()  # where it was interrupted at the very end
+            else:
                 self.folder.put_aside(earlier.get("identity", {}), self.identity)
         return self.group.gather(complete)[0]
 
