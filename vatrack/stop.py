@@ -69,7 +69,7 @@ class StopSignals:
         self._restore()
         # PyTorch raises an error in the handler of SIGCHLD when a loading process ends before its time.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # They ignore also the signal by which Python ends them when it exits itself, and it would wait for them for ever.
+        # They ignore the signal, too, by which Python ends its processes at its own exit, and it would wait for them for ever.
         for child in multiprocessing.active_children():
             child.kill()
         signal.raise_signal(number)

@@ -5,7 +5,6 @@ Needs root and Debian's packages (`tests/slurm/install`). Only one such cluster 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -16,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+
+from vatrack.locks import locked
 
 ETC = Path("/etc/slurm")  # the only place where the commands look when SLURM_CONF is not set, and Snakemake's jobs unset it
 FILES = ("slurm.conf", "gres.conf", "slurmdbd.conf")
@@ -269,8 +269,7 @@ def _step_daemons(pid: int) -> Iterator[int]:
 
 
 @contextmanager
-def only_one() -> Iterator[TextIO]:
+def only_one() -> Iterator[None]:
     """Waits until no other test session of this machine has a cluster."""
-    with LOCK.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+    with LOCK.open("w") as file, locked(file):
+        yield

@@ -25,6 +25,8 @@ from vatrack.training.distributed import Processes, processes
 from vatrack.training.loop import train
 from vatrack.training.validation import blocks
 
+# What torchrun would set for the first of two processes.
+NAMES = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "29999", "MASTER_ADDR": "127.0.0.1"}
 SGD = {"name": "sgd", "learning_rate": 0.01}
 
 
@@ -33,11 +35,15 @@ def _config(folder: Path, **training: object):
     return tiny_config(folder, **{"epochs": 1, "validate_from": 1, "optimizer": SGD, "log_every": 1, **training})
 
 
-def start(config: Path, method: Method, data: TinyData, out: Path, count: int = 2) -> list[subprocess.Popen[str]]:
-    """`vatrack train` in so many processes, named by the variables that torchrun sets."""
+def free_port() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return str(free.getsockname()[1])
+
+
+def start(config: Path, method: Method, data: TinyData, out: Path, count: int = 2) -> list[subprocess.Popen[str]]:
+    """`vatrack train` in so many processes, named by the variables that torchrun sets."""
+    port = free_port()
     words = ["train", "--config", config, "--method", method, "--backbone", "resnet18"]
     words += ["--annotations", data.annotations, "--images", data.images, "--out", out]
     started = []
@@ -125,29 +131,22 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
             {"WORLD_SIZE": "2", "RANK": "0"},
             r"WORLD_SIZE is set, but not LOCAL_RANK, MASTER_PORT, MASTER_ADDR; start .* torchrun",
         ),
-        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', not a number"),
-        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK is 2, but WORLD_SIZE 2"),
+        (NAMES | {"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', not a number"),
+        (NAMES | {"RANK": "2"}, "RANK is 2, but WORLD_SIZE 2"),
     ],
 )
 def test_names_that_no_launcher_gives_are_refused(names: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    complete = {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29999"}
-    for name, value in (names if "LOCAL_RANK" in message else complete | names).items():
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in names.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=message), processes("cpu"):
         pass
 
 
 def test_who_waits_for_processes_that_never_come_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    for name, value in {
-        "WORLD_SIZE": "2",
-        "RANK": "0",
-        "LOCAL_RANK": "0",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }.items():
+    port = free_port()
+    for name, value in (NAMES | {"MASTER_PORT": port}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("vatrack.training.distributed.MEETING", timedelta(seconds=1))
     with pytest.raises(TimeoutError, match=rf"the 2 processes did not meet at 127\.0\.0\.1:{port}"), processes("cpu"):

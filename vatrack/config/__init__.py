@@ -44,6 +44,7 @@ __all__ = [
 
 # Of `training`: they decide how the work is done, kept or logged.
 TECHNICAL_KEYS = (*("workers", "device", "compile", "faults", "save_minutes", "keep_checkpoints", "log_every"),)
+START_FILES = ("initial_checkpoint", "backbone_weights")  # of `training`: files of weights that it starts from
 
 
 class _Shared(Frozen):

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vatrack.config import Backbone, Method, RunConfig
+from vatrack.config import START_FILES, Backbone, Method, RunConfig
 from vatrack.errors import InputError
 from vatrack.files import atomic_path
 from vatrack.models.weight_files import is_safetensors, read_safetensors, read_torch_file, write_torch_file
@@ -24,7 +24,6 @@ from vatrack.models.weight_files import is_safetensors, read_safetensors, read_t
 FORMAT = "vatrack-checkpoint-1"
 # What a config says about the machine of its run, and no one else.
 PRIVATE = {"": ("results", "launcher", "mlflow"), "dataset": ("raw", "train_json", "valid_json", "archives", "clips")}
-START_FILES = ("initial_checkpoint", "backbone_weights")
 # Settings of the network that its weights depend on though no shape shows them.
 SHAPELESS = ("anchor_scale", "norm_groups")
 INITIAL_FORMAT = "vatrack-initial-1"  # the same, with the weights of some parts only: a start for a training

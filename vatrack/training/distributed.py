@@ -24,7 +24,7 @@ from vatrack.structures import at_least_one
 # One process may evaluate a whole data set while the others wait. A process that dies is noticed by what started them.
 TIMEOUT = timedelta(hours=4)
 MEETING = timedelta(minutes=10)  # until all are there
-NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT", "MASTER_ADDR")
+NUMBERS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT")  # the variables that name a process, with MASTER_ADDR
 
 T = TypeVar("T")
 
@@ -118,8 +118,8 @@ def processes(device: str) -> Iterator[Processes]:
         raise TimeoutError(
             f"the {named['WORLD_SIZE']} processes did not meet at {where}; look at their logs ({problem})"
         ) from None
-    alone = chosen if chosen.type == "cuda" else None
-    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT, device_id=alone)
+    gpu = chosen if chosen.type == "cuda" else None
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT, device_id=gpu)
     try:
         yield Processes(chosen, rank, count)
     finally:
@@ -132,17 +132,18 @@ def _named() -> dict[str, int]:
     Raises:
         InputError: one of them is missing or impossible.
     """
-    numbers = {"WORLD_SIZE": 1}
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        mend = "start the processes with torchrun or `vatrack launch`, or unset WORLD_SIZE"
-        missing = [name for name in NAMES if name not in os.environ]
-        if missing:
-            raise InputError(f"environment: WORLD_SIZE is set, but not {', '.join(missing)}; {mend}")
-        for name in NAMES[:-1]:
-            try:
-                numbers[name] = int(os.environ[name])
-            except ValueError:
-                raise InputError(f"environment: {name} is {os.environ[name]!r}, not a number; {mend}") from None
-        if not 0 <= numbers["RANK"] < numbers["WORLD_SIZE"]:
-            raise InputError(f"environment: RANK is {numbers['RANK']}, but WORLD_SIZE {numbers['WORLD_SIZE']}; {mend}")
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return {"WORLD_SIZE": 1}
+    mend = "start the processes with torchrun or `vatrack launch`, or unset WORLD_SIZE"
+    missing = [name for name in (*NUMBERS, "MASTER_ADDR") if name not in os.environ]
+    if missing:
+        raise InputError(f"environment: WORLD_SIZE is set, but not {', '.join(missing)}; {mend}")
+    numbers = {}
+    for name in NUMBERS:
+        try:
+            numbers[name] = int(os.environ[name])
+        except ValueError:
+            raise InputError(f"environment: {name} is {os.environ[name]!r}, not a number; {mend}") from None
+    if not 0 <= numbers["RANK"] < numbers["WORLD_SIZE"]:
+        raise InputError(f"environment: RANK is {numbers['RANK']}, but WORLD_SIZE {numbers['WORLD_SIZE']}; {mend}")
     return numbers

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from vatrack.config import TECHNICAL_KEYS, RunConfig
+from vatrack.config import START_FILES, TECHNICAL_KEYS, RunConfig
 
 LENGTH = 10  # hexadecimal digits
 # How and where the work is done; none of it is meant to change what a run reaches.
@@ -17,7 +17,6 @@ MACHINE = {
     "dataset": ("raw", "archives", "archive_strip", "train_json", "valid_json", "validation"),
     "training": TECHNICAL_KEYS,
 }
-START_FILES = ("initial_checkpoint", "backbone_weights")
 
 
 def config_hash(run: RunConfig) -> str:

@@ -47,7 +47,7 @@ class RunFolder:
         self.remove_state()
 
     def remove_state(self) -> None:
-        """After the end."""
+        """Removes the states of a training that is complete."""
         shutil.rmtree(self.state, ignore_errors=True)
 
     def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -13,12 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from vatrack.config import LauncherConfig, RunConfig
+from vatrack.config import START_FILES, LauncherConfig, RunConfig
 from vatrack.errors import InputError, show_warnings_plainly
 from vatrack.files import write_text
 from vatrack.training import experiment_log
 from vatrack.training.clusters import Interrupted, LocalJob, SlurmJob, host, parents, start_time
-from vatrack.training.fingerprint import START_FILES
 from vatrack.training.follow import Files, JobFailed, failed, follow, result, show
 from vatrack.training.interrupt import Signals, keeps_job, noted_signals
 from vatrack.training.jobs import JobResult, TrainingJob, check_launcher, process_count, submit
