@@ -2,12 +2,13 @@
 
     python benchmarks/annotations.py 1000 4000 16000 64000 [--processes 2] [--folder DIR] [--keep]
 
-For each size an official annotation file of that many annotations is made (videos of 500 frames with 17 objects in each, as
-SAIL-VOS has on average, 1280 x 800, run-length codes as long as the real ones: about 3.7 kB an annotation). A fresh process
-each then reads it with `json.load` (baseline: what any simple script starts with), converts it, and opens the training set.
-Printed are seconds, microseconds per annotation, and the peak memory of the process with all
-its children (MB). Where work is linear the time per annotation stays the same; where it streams the memory does.
-A worker of the data loader: private memory that it adds after it has read 200 samples.
+For each size an official annotation file of that many annotations is made (videos of 500 frames
+with 17 objects in each, as SAIL-VOS has on average, 1280 x 800, run-length codes as long as the
+real ones: about 3.7 kB an annotation). A fresh process each then reads it with `json.load`
+(baseline: what any simple script starts with), converts it, and opens the training set. Printed are
+seconds, microseconds per annotation, and the peak memory of the process with all its children (MB).
+Where work is linear the time per annotation stays the same; where it streams the memory does. A
+worker of the data loader: private memory that it adds after it has read 200 samples.
 """
 
 from __future__ import annotations
@@ -31,11 +32,21 @@ LARGEST_BASELINE = 300_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sizes", nargs="*", type=int, default=[1000, 4000, 16000, 64000], help="numbers of annotations")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sizes",
+        nargs="*",
+        type=int,
+        default=[1000, 4000, 16000, 64000],
+        help="numbers of annotations",
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
-        "--folder", type=Path, help="where the files are made (20 kB for each annotation); default: a temporary folder"
+        "--folder",
+        type=Path,
+        help="where the files are made (20 kB for each annotation); default: a temporary folder",
     )
     parser.add_argument("--keep", action="store_true", help="leave the files there")
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
@@ -44,7 +55,10 @@ def main() -> None:
         JOBS[options.job](options.folder, options.processes)
         return
     root = Path(tempfile.mkdtemp(dir=options.folder))
-    print(f"{'annotations':>11} {'JSON':>9} | {'json.load':>22} | {'convert':>29} | {'open':>9} | {'build':>9} | worker")
+    print(
+        f"{'annotations':>11} {'JSON':>9} | {'json.load':>22} | {'convert':>29} | {'open':>9} | "
+        f"{'build':>9} | worker"
+    )
     try:
         for size in options.sizes:
             folder = root / str(size)
@@ -90,9 +104,11 @@ def load(folder: Path, _: int) -> None:
 
 def convert(folder: Path, processes: int) -> None:
     from vatrack.config.dataset import DatasetConfig
-    from vatrack.data.convert import convert_files
+    from vatrack.sailvos.convert import convert_files
 
-    convert_files(folder / "train.json", folder / "structure.json", DatasetConfig(), folder / "out", processes)
+    convert_files(
+        folder / "train.json", folder / "structure.json", DatasetConfig(), folder / "out", processes
+    )
 
 
 def open_set(folder: Path, _: int) -> None:
@@ -100,7 +116,13 @@ def open_set(folder: Path, _: int) -> None:
 
     start = time.perf_counter()
     dataset = PairDataset(
-        folder / "out" / "joint.json", folder, kinds=("amodal", "visible"), limits=(WIDTH, HEIGHT), flip=0.5, reach=3, seed=0
+        folder / "out" / "joint.json",
+        folder,
+        kinds=("amodal", "visible"),
+        limits=(WIDTH, HEIGHT),
+        flip=0.5,
+        reach=3,
+        seed=0,
     )
     batches = EpochBatches(dataset, 4, seed=0)
     seconds = time.perf_counter() - start
@@ -108,7 +130,8 @@ def open_set(folder: Path, _: int) -> None:
 
 
 def worker_memory(dataset: Any, batches: Any) -> float:
-    """Private memory in MB that a forked reader has after 200 frames, above what it started with."""
+    """Private memory in MB that a forked reader has after 200 frames, above what it started
+    with."""
     read, write = os.pipe()
     if os.fork() == 0:
         before = private()
@@ -141,7 +164,7 @@ JOBS = {"load": load, "convert": convert, "open": open_set, "build": build}
 
 def write_official(folder: Path, size: int) -> None:
     """An official file and its dictionary of clips (23 frames each, the real median)."""
-    from vatrack.categories import CATEGORIES
+    from vatrack.config.categories import CATEGORIES
 
     folder.mkdir(parents=True)
     codes = shapes()
@@ -149,19 +172,37 @@ def write_official(folder: Path, size: int) -> None:
     videos = [f"video_{number:04d}" for number in range(-(-frames // FRAMES))]
     structure: dict[str, list[str]] = {}
     with (folder / "train.json").open("w") as stream:
-        categories = [{"id": 11 + 7 * number, "name": name, "supercategory": name} for number, name in enumerate(CATEGORIES)]
-        entries = [{"id": n, "name": name, "num_frames": FRAMES, "num_objs": OBJECTS} for n, name in enumerate(videos)]
+        categories = [
+            {"id": 11 + 7 * number, "name": name, "supercategory": name}
+            for number, name in enumerate(CATEGORIES)
+        ]
+        entries = [
+            {"id": n, "name": name, "num_frames": FRAMES, "num_objs": OBJECTS}
+            for n, name in enumerate(videos)
+        ]
         head = {"categories": categories, "models": [], "videos": entries}
         stream.write(json.dumps(head)[:-1] + ', "images": [')
         for number in range(frames):
             video, frame = videos[number // FRAMES], number % FRAMES
             name = f"{frame + 3:06d}.bmp"
             structure.setdefault(f"{video}__{frame // 23}", []).append(name)
-            image = {"id": number, "video_id": number // FRAMES, "file_name": f"{video}/images/{name}", "frame_id": frame}
-            stream.write((", " if number else "") + json.dumps({**image, "width": WIDTH, "height": HEIGHT}))
+            image = {
+                "id": number,
+                "video_id": number // FRAMES,
+                "file_name": f"{video}/images/{name}",
+                "frame_id": frame,
+            }
+            stream.write(
+                (", " if number else "") + json.dumps({**image, "width": WIDTH, "height": HEIGHT})
+            )
         stream.write('], "annotations": [')
         for number in range(size):
-            item = {"id": number, "image_id": number // OBJECTS, "obj_id": number % OBJECTS, "model_id": 0}
+            item = {
+                "id": number,
+                "image_id": number // OBJECTS,
+                "obj_id": number % OBJECTS,
+                "model_id": 0,
+            }
             item |= codes[number % len(codes)]
             stream.write((", " if number else "") + json.dumps(item))
         stream.write("]}")
@@ -181,7 +222,9 @@ def shapes() -> list[dict[str, Any]]:
         ragged = random.normal(0, 0.01, (HEIGHT, 1)) + random.normal(0, 0.01, (1, WIDTH))
         amodal = ((x - centre_x) / width) ** 2 + ((y - centre_y) / height) ** 2 + ragged < 1
         visible = amodal & (x < centre_x + width * (0.9 - 1.4 * random.random()))
-        codes = rle.encode(np.asfortranarray(np.stack([amodal, visible, amodal & ~visible], -1), np.uint8))
+        codes = rle.encode(
+            np.asfortranarray(np.stack([amodal, visible, amodal & ~visible], -1), np.uint8)
+        )
         texts = [{"size": [HEIGHT, WIDTH], "counts": code["counts"].decode()} for code in codes]
         area, seen = int(amodal.sum()), int(visible.sum())
         item = {

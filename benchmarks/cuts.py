@@ -1,17 +1,22 @@
-"""What measuring content changes costs beside merely decoding the frames, and how it grows with their number.
+"""What measuring content changes costs beside merely decoding the frames, and how it grows with
+their number.
 
     python benchmarks/cuts.py [100 400 1600] [--rounds 3] [--threads 2] [--folder DIR]
 
-Frames of 1280 x 800 are made in a temporary folder (a textured scene that moves, with noise; 100 different ones, 0.3 GB,
-further ones are links to them) and read once, so that the disk does not count. For each number of frames a fresh process
-prints milliseconds per frame, the best of some rounds, for
+Frames of 1280 x 800 are made in a temporary folder (a textured scene that moves, with noise; 100
+different ones, 0.3 GB, further ones are links to them) and read once, so that the disk does not
+count. For each number of frames a fresh process prints milliseconds per frame, the best of some
+rounds, for
 
-    decode   OpenCV decodes every frame (`vatrack.data.sailvos.read_image`), nothing else: the measure that the ratios refer to
-    read     the reader of the scores: plain BMP files need no decoding, only a copy; all others go to OpenCV
+    decode   OpenCV decodes every frame (`vatrack.sailvos.layout.read_image`), nothing else: the
+    measure that the ratios refer to
+    read     the reader of the scores: plain BMP files need no decoding, only a copy; all others go
+        to OpenCV
     score    `vatrack cuts score` from files to JSON, with one thread and with several
 
-and the peak memory of another fresh process that only scores. Linear work has the same milliseconds in every row; streaming
-has the same memory. PNG, slow to decode, is measured with the smallest number. Run it on an idle machine: the load is printed.
+and the peak memory of another fresh process that only scores. Linear work has the same milliseconds
+in every row; streaming has the same memory. PNG, slow to decode, is measured with the smallest
+number. Run it on an idle machine: the load is printed.
 """
 
 from __future__ import annotations
@@ -30,19 +35,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vatrack.data.content import read_pictures
-from vatrack.data.cuts import score_video_file
-from vatrack.data.pictures import read_image
+from vatrack.common.images import read_image
+from vatrack.sailvos.content import read_pictures
+from vatrack.sailvos.cuts import score_video_file
 
 WIDTH, HEIGHT, DIFFERENT = 1280, 800, 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sizes", nargs="*", type=int, default=[100, 400, 1600], help="numbers of frames")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sizes", nargs="*", type=int, default=[100, 400, 1600], help="numbers of frames"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many rounds counts")
     parser.add_argument("--threads", type=int, default=2, help="threads of the second score")
-    parser.add_argument("--folder", type=Path, help="where the frames are made; default: a temporary folder")
+    parser.add_argument(
+        "--folder", type=Path, help="where the frames are made; default: a temporary folder"
+    )
     parser.add_argument("--job", choices=("times", "memory"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job == "times":
@@ -51,9 +62,15 @@ def main() -> None:
     if options.job == "memory":
         print(json.dumps(peak_memory(options.folder, options.threads)))
         return
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; milliseconds per frame, ratios to decode")
+    print(
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; milliseconds per frame, ratios "
+        f"to decode"
+    )
     several = f"score, {options.threads} threads"
-    print(f"{'frames':>7} {'kind':>4} | {'decode':>7} {'read':>7} {'score, 1 thread':>17} {several:>17} | peak memory")
+    print(
+        f"{'frames':>7} {'kind':>4} | {'decode':>7} {'read':>7} {'score, 1 thread':>17} "
+        f"{several:>17} | peak memory"
+    )
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         for size in sorted(options.sizes):
             for kind in ("bmp", "png") if size == min(options.sizes) else ("bmp",):
@@ -61,8 +78,14 @@ def main() -> None:
                 make_video(folder, size, kind, Path(name) / kind)
                 decode, read, one, more = job("times", folder, options)
                 memory = job("memory", folder, options)
-                ratios = " ".join(f"{value:>8.2f} ({value / decode:>5.2f})" for value in (one, more))
-                print(f"{size:>7} {kind:>4} | {decode:>7.2f} {read:>7.2f} {ratios} | {memory:>7.0f} MB", flush=True)
+                ratios = " ".join(
+                    f"{value:>8.2f} ({value / decode:>5.2f})" for value in (one, more)
+                )
+                print(
+                    f"{size:>7} {kind:>4} | {decode:>7.2f} {read:>7.2f} {ratios} | {memory:>7.0f} "
+                    f"MB",
+                    flush=True,
+                )
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
@@ -75,7 +98,9 @@ def make_video(folder: Path, frames: int, kind: str, originals: Path) -> None:
     scene = np.zeros((HEIGHT + DIFFERENT, WIDTH + 2 * DIFFERENT, 3), np.uint8)
     for blur in (2, 8, 32):  # detail of all sizes
         noise = cv2.GaussianBlur(rng.integers(0, 256, scene.shape, dtype=np.uint8), (0, 0), blur)
-        scene = cv2.addWeighted(scene, 0.7, cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX), 0.5, 0)
+        scene = cv2.addWeighted(
+            scene, 0.7, cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX), 0.5, 0
+        )
     for number in range(min(frames, DIFFERENT)):
         original = originals / f"{number:06d}.{kind}"
         if not original.exists():
@@ -83,9 +108,14 @@ def make_video(folder: Path, frames: int, kind: str, originals: Path) -> None:
             picture = cv2.add(picture, rng.integers(0, 6, picture.shape, dtype=np.uint8))
             assert cv2.imwrite(str(original), picture)
     for number in range(frames):
-        (images / f"{number:06d}.{kind}").hardlink_to(originals / f"{number % DIFFERENT:06d}.{kind}")
+        (images / f"{number:06d}.{kind}").hardlink_to(
+            originals / f"{number % DIFFERENT:06d}.{kind}"
+        )
     size = {"width": WIDTH, "height": HEIGHT}
-    listed = [{"file": f"{number:06d}.{kind}", "frame_id": number, "image_id": number, **size} for number in range(frames)]
+    listed = [
+        {"file": f"{number:06d}.{kind}", "frame_id": number, "image_id": number, **size}
+        for number in range(frames)
+    ]
     (folder / "index.json").write_text(json.dumps({"train": [{"name": "video", "frames": listed}]}))
 
 
@@ -97,7 +127,9 @@ def job(name: str, folder: Path, options: argparse.Namespace) -> list[float] | f
 
 
 def score(folder: Path, threads: int) -> None:
-    score_video_file(folder / "raw", folder / "index.json", "video", folder / "scores.json", threads)
+    score_video_file(
+        folder / "raw", folder / "index.json", "video", folder / "scores.json", threads
+    )
 
 
 def times(folder: Path, rounds: int, threads: int) -> list[float]:

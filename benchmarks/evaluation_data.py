@@ -1,18 +1,21 @@
-"""Made-up ground truth and predictions of any number of clips, shaped like SAIL-VOS-cut's valid set, for `evaluation.py`.
+"""Made-up ground truth and predictions of any number of clips, shaped like SAIL-VOS-cut's valid
+set, for `evaluation.py`.
 
-A clip has about 11 objects a frame that move and partly hide each other, and 100 detections a frame: one for most objects (a
-mask of 28 x 28 stretched to the object's size, as a mask head gives it), the rest false positives of low score, most of them
-beside an object and of its class, in tracks of some frames. 24 classes, some much more frequent than others.
+A clip has about 11 objects a frame that move and partly hide each other, and 100 detections a
+frame: one for most objects (a mask of 28 x 28 stretched to the object's size, as a mask head gives
+it), the rest false positives of low score, most of them beside an object and of its class, in
+tracks of some frames. 24 classes, some much more frequent than others.
 
-That is what the settings of SAIL-VOS-cut give: every detection with a score above 0.01 has a track, so that nearly all of the
-100 places are filled and most tracks are short. A clip of 27 frames has some 400 tracks here. In the golden end-to-end cases
-(`end_to_end` of the goldens: random weights) 6 frames have 340 to 440, so a network that is as unsure would have several times
-as many. What is done for every pair of tracks becomes slower then, up to the limit of 100 tracks of a class and video, what is
-done for every detection does not.
+That is what the settings of SAIL-VOS-cut give: every detection with a score above 0.01 has a track,
+so that nearly all of the 100 places are filled and most tracks are short. A clip of 27 frames has
+some 400 tracks here. In the golden end-to-end cases (`end_to_end` of the goldens: random weights) 6
+frames have 340 to 440, so a network that is as unsure would have several times as many. What is
+done for every pair of tracks becomes slower then, up to the limit of 100 tracks of a class and
+video, what is done for every detection does not.
 
-What makes it fast: outlines come from a pool and are moved by whole pixels, and moving a run-length mask changes its first and
-last run only. So a mask of a track has the same outline for some frames; what reading, checking and comparing it cost is the
-same as with outlines that are all different.
+What makes it fast: outlines come from a pool and are moved by whole pixels, and moving a run-length
+mask changes its first and last run only. So a mask of a track has the same outline for some frames;
+what reading, checking and comparing it cost is the same as with outlines that are all different.
 """
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle
 
-from vatrack.categories import CATEGORIES
-from vatrack.devices import ordered_map
+from vatrack.common.parallel import ordered_map
+from vatrack.config.categories import CATEGORIES
 
 HEIGHT, WIDTH = 800, 1280
 CLIPS, FRAMES = 989, 26_873  # of SAIL-VOS-cut's valid set
@@ -43,7 +46,8 @@ CLASS_SHARE /= CLASS_SHARE.sum()
 
 @dataclass(frozen=True)
 class Outline:
-    """A mask that can be put anywhere: its box's size and area in pixels, its first and last run, and all that is between."""
+    """A mask that can be put anywhere: its box's size and area in pixels, its first and last run,
+    and all that is between."""
 
     width: int
     height: int
@@ -55,13 +59,18 @@ class Outline:
     def at(self, x: int, y: int) -> str:
         """The mask, its box's corner at (x, y), as JSON."""
         move = x * HEIGHT + y - 1
-        counts = _number(self.first + move) + self.middle + _number(self.last + (WIDTH - self.width) * HEIGHT - move)
+        counts = (
+            _number(self.first + move)
+            + self.middle
+            + _number(self.last + (WIDTH - self.width) * HEIGHT - move)
+        )
         return f'{{"size":[{HEIGHT},{WIDTH}],"counts":"{_escaped(counts)}"}}'
 
 
 @dataclass(frozen=True)
 class Model:
-    """Outlines of one object: whole and visible, its occlusion rate, and how a detector sees both (pairs)."""
+    """Outlines of one object: whole and visible, its occlusion rate, and how a detector sees both
+    (pairs)."""
 
     amodal: Outline
     visible: Outline
@@ -71,16 +80,25 @@ class Model:
 
 
 def write_set(folder: Path, clips: int, processes: int) -> dict[str, int]:
-    """Writes `joint.json` and `predictions.jsonl.gz`; returns the numbers of frames, objects and detections."""
+    """Writes `joint.json` and `predictions.jsonl.gz`; returns the numbers of frames, objects and
+    detections."""
     folder.mkdir(parents=True)
     lengths = clip_lengths(clips)
     starts = (np.cumsum(lengths) - lengths).tolist()
-    items = [(clip, start + 1, length) for clip, (start, length) in enumerate(zip(starts, lengths.tolist(), strict=True), 1)]
+    items = [
+        (clip, start + 1, length)
+        for clip, (start, length) in enumerate(zip(starts, lengths.tolist(), strict=True), 1)
+    ]
     found = {"frames": int(lengths.sum()), "objects": 0, "detections": 0}
-    with (folder / "joint.json").open("w") as truth, (folder / "predictions.jsonl.gz").open("wb") as predictions:
+    with (
+        (folder / "joint.json").open("w") as truth,
+        (folder / "predictions.jsonl.gz").open("wb") as predictions,
+    ):
         truth.write(json.dumps(_head(items))[:-1] + ', "annotations": [')
         for number, (objects, detections) in enumerate(ordered_map(_clip, items, processes, None)):
-            texts = [f'{{"id":{found["objects"] + place},{text}' for place, text in enumerate(objects, 1)]
+            texts = [
+                f'{{"id":{found["objects"] + place},{text}' for place, text in enumerate(objects, 1)
+            ]
             truth.write((",\n" if number else "\n") + ",\n".join(texts))
             predictions.write(detections)  # files of gzip may be joined
             found["objects"] += len(texts)
@@ -90,7 +108,8 @@ def write_set(folder: Path, clips: int, processes: int) -> dict[str, int]:
 
 
 def clip_lengths(clips: int) -> np.ndarray:
-    """Frames of every clip [clips]: many short ones and a few long ones, as many frames in all as the real share has."""
+    """Frames of every clip [clips]: many short ones and a few long ones, as many frames in all as
+    the real share has."""
     random = np.random.default_rng(1)
     frames = round(FRAMES * clips / CLIPS)
     raw = random.lognormal(0, 0.8, clips)
@@ -106,7 +125,10 @@ def _head(items: list[tuple[int, int, int]]) -> dict[str, list[dict[str, Any]]]:
     size = {"width": WIDTH, "height": HEIGHT}
     return {
         "categories": [{"id": number, "name": name} for number, name in enumerate(CATEGORIES, 1)],
-        "videos": [{"id": clip, "name": f"clip__{clip}", "num_frames": length, **size} for clip, _, length in items],
+        "videos": [
+            {"id": clip, "name": f"clip__{clip}", "num_frames": length, **size}
+            for clip, _, length in items
+        ],
         "images": [
             {
                 "id": start + frame,
@@ -139,20 +161,39 @@ def _clip(item: tuple[int, int, int], _: None) -> tuple[list[str], bytes]:
         for number, (model, corners) in enumerate(objects):
             if not alive[number][0] <= frame < alive[number][1]:
                 continue
-            thing, (x, y), category = models[model], corners[frame].tolist(), int(categories[number])
-            truths.append(_annotation(image + frame, clip, category, clip * 1000 + number, thing, x, y))
+            thing, (x, y), category = (
+                models[model],
+                corners[frame].tolist(),
+                int(categories[number]),
+            )
+            truths.append(
+                _annotation(image + frame, clip, category, clip * 1000 + number, thing, x, y)
+            )
             if random.random() < 0.85:
                 if random.random() < 0.03:
                     ids[number] = next(tracks)
                 score = np.clip(random.normal(0.9 - 0.5 * thing.rate, 0.15), 0.06, 0.999)
-                found.append(_line(image + frame, category, score, ids[number], random, thing, x, y))
+                found.append(
+                    _line(image + frame, category, score, ids[number], random, thing, x, y)
+                )
         for slot in range(len(found), DETECTIONS):
             entry = false[slot]
             if entry is None or random.random() < 1 / FALSE_LENGTH:
                 entry = false[slot] = _false_track(random, next(tracks), objects, categories, frame)
             track, category, model, corner, score = entry
             x, y = (corner + random.integers(-3, 4, 2)).tolist()
-            found.append(_line(image + frame, category, score + random.uniform(0, 0.02), track, random, models[model], x, y))
+            found.append(
+                _line(
+                    image + frame,
+                    category,
+                    score + random.uniform(0, 0.02),
+                    track,
+                    random,
+                    models[model],
+                    x,
+                    y,
+                )
+            )
         lines += sorted(found, key=lambda pair: -pair[0])
     return truths, gzip.compress("".join(text for _, text in lines).encode(), 1)
 
@@ -165,7 +206,11 @@ def _path(random: np.random.Generator, models: list[Model], length: int) -> tupl
 
 
 def _false_track(
-    random: np.random.Generator, track: int, objects: list[tuple[int, np.ndarray]], categories: np.ndarray, frame: int
+    random: np.random.Generator,
+    track: int,
+    objects: list[tuple[int, np.ndarray]],
+    categories: np.ndarray,
+    frame: int,
 ) -> tuple[int, int, int, np.ndarray, float]:
     score = float(np.clip(random.exponential(0.08) + 0.05, 0.05, 0.6))
     if random.random() < 0.7:
@@ -179,12 +224,20 @@ def _false_track(
 
 
 def _inside(outline: Outline, x: int, y: int) -> tuple[int, int]:
-    """The nearest corner that keeps the whole outline within the image, one pixel from its upper and lower border."""
+    """The nearest corner that keeps the whole outline within the image, one pixel from its upper
+    and lower border."""
     return min(max(x, 0), WIDTH - outline.width), min(max(y, 1), HEIGHT - 1 - outline.height)
 
 
 def _line(
-    image: int, category: int, score: float, track: int, random: np.random.Generator, model: Model, x: int, y: int
+    image: int,
+    category: int,
+    score: float,
+    track: int,
+    random: np.random.Generator,
+    model: Model,
+    x: int,
+    y: int,
 ) -> tuple[float, str]:
     """A detection: its score and its line."""
     amodal, visible, (dx, dy) = model.seen[random.integers(VARIANTS)]
@@ -197,16 +250,20 @@ def _line(
     )
 
 
-def _annotation(image: int, clip: int, category: int, instance: int, model: Model, x: int, y: int) -> str:
+def _annotation(
+    image: int, clip: int, category: int, instance: int, model: Model, x: int, y: int
+) -> str:
     """An annotation in the joint form, from behind its id."""
     amodal, visible = model.amodal, model.visible
     x, y = _inside(amodal, x, y)
     u, v = x + model.moved[0], y + model.moved[1]
     masks = amodal.at(x, y), visible.at(u, v)
     return (
-        f'"video_id":{clip},"image_id":{image},"category_id":{category},"instance_id":{instance},"obj_id":{instance % 1000},'
+        f'"video_id":{clip},"image_id":{image},"category_id":{category},'
+        f'"instance_id":{instance},"obj_id":{instance % 1000},'
         f'"model_id":0,"iscrowd":0,"occlu_depth":0,"occlude_rate":{model.rate!r},'
-        f'"bbox":[{x},{y},{amodal.width},{amodal.height}],"bbox_visible":[{u},{v},{visible.width},{visible.height}],'
+        f'"bbox":[{x},{y},{amodal.width},{amodal.height}],'
+        f'"bbox_visible":[{u},{v},{visible.width},{visible.height}],'
         f'"segmentation":[{masks[0]},{masks[1]}],"amodal_mask":{masks[0]},"visible_mask":{masks[1]},'
         f'"area_amodal":{amodal.area},"area_visible":{visible.area}}}'
     )
@@ -220,7 +277,11 @@ def pool() -> list[Model]:
 
 
 def _model(random: np.random.Generator) -> Model:
-    width, height = np.clip(random.lognormal(5.1, 0.7) * random.lognormal(0, 0.3, 2), 10, 700).astype(int).tolist()
+    width, height = (
+        np.clip(random.lognormal(5.1, 0.7) * random.lognormal(0, 0.3, 2), 10, 700)
+        .astype(int)
+        .tolist()
+    )
     bitmap = np.zeros((height, width), np.uint8)
     for _ in range(int(random.integers(1, 5))):  # limbs
         centre = (random.uniform(0.25, 0.75, 2) * (width, height)).astype(int).tolist()
@@ -231,20 +292,32 @@ def _model(random: np.random.Generator) -> Model:
     shown = bitmap.copy()
     if random.random() < 0.5:
         hidden = random.uniform(0.05, 0.7)
-        side = slice(0, int(hidden * width)) if random.random() < 0.5 else slice(int((1 - hidden) * width), width)
+        side = (
+            slice(0, int(hidden * width))
+            if random.random() < 0.5
+            else slice(int((1 - hidden) * width), width)
+        )
         shown[:, side] = 0
     if not shown.any() or shown.sum() <= 0.25 * bitmap.sum():
         shown = bitmap.copy()
     seen = []
     for _ in range(VARIANTS):
-        noise = cv2.GaussianBlur(random.normal(0, 1, (28, 28)), (0, 0), 4) * random.uniform(0.3, 2.0)
+        noise = cv2.GaussianBlur(random.normal(0, 1, (28, 28)), (0, 0), 4) * random.uniform(
+            0.3, 2.0
+        )
         pair = [_stretched(mask, noise) for mask in (bitmap, shown)]
-        whole, part = (mask if mask.any() else other for mask, other in zip(pair, (bitmap, shown), strict=True))
+        whole, part = (
+            mask if mask.any() else other for mask, other in zip(pair, (bitmap, shown), strict=True)
+        )
         a, corner_a = outline(whole)
         v, corner_v = outline(part)
         seen.append((a, v, (corner_v[0] - corner_a[0], corner_v[1] - corner_a[1])))
         # The visible part of a noisy mask may stick out of the whole one; then both are the whole.
-        if min(seen[-1][2]) < 0 or seen[-1][2][0] + v.width > a.width or seen[-1][2][1] + v.height > a.height:
+        if (
+            min(seen[-1][2]) < 0
+            or seen[-1][2][0] + v.width > a.width
+            or seen[-1][2][1] + v.height > a.height
+        ):
             seen[-1] = (a, a, (0, 0))
     amodal, first = outline(bitmap)
     visible, second = outline(shown)
@@ -254,8 +327,12 @@ def _model(random: np.random.Generator) -> Model:
 
 def _stretched(bitmap: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """What a mask head sees: 28 x 28 values, stretched to the box."""
-    small = cv2.resize(bitmap.astype(np.float32), (28, 28), interpolation=cv2.INTER_AREA) + noise.astype(np.float32)
-    return (cv2.resize(small, bitmap.shape[::-1], interpolation=cv2.INTER_LINEAR) >= 0.5).astype(np.uint8)
+    small = cv2.resize(
+        bitmap.astype(np.float32), (28, 28), interpolation=cv2.INTER_AREA
+    ) + noise.astype(np.float32)
+    return (cv2.resize(small, bitmap.shape[::-1], interpolation=cv2.INTER_LINEAR) >= 0.5).astype(
+        np.uint8
+    )
 
 
 def outline(bitmap: np.ndarray) -> tuple[Outline, tuple[int, int]]:
@@ -269,11 +346,15 @@ def outline(bitmap: np.ndarray) -> tuple[Outline, tuple[int, int]]:
     runs = np.diff(changes, prepend=0, append=canvas.size).tolist()
     codes = [run - (runs[place - 2] if place > 2 else 0) for place, run in enumerate(runs)]
     middle = "".join(map(_number, codes[1:-1]))
-    return Outline(width, height, int(crop.sum()), runs[0], middle, codes[-1]), (int(columns[0]), int(rows[0]))
+    return Outline(width, height, int(crop.sum()), runs[0], middle, codes[-1]), (
+        int(columns[0]),
+        int(rows[0]),
+    )
 
 
 def _number(value: int) -> str:
-    """One number of a compressed mask: 5 bits a character, lowest first, the sixth says that another follows."""
+    """One number of a compressed mask: 5 bits a character, lowest first, the sixth says that
+    another follows."""
     text = ""
     while True:
         low, value = value & 31, value >> 5
@@ -287,7 +368,8 @@ def _escaped(counts: str) -> str:
 
 
 def checked(folder: Path) -> Iterator[str]:
-    """Whether some masks are what pycocotools makes of their pixels; one line for each that is not."""
+    """Whether some masks are what pycocotools makes of their pixels; one line for each that is
+    not."""
     for model in pool()[:50]:
         text = json.loads(model.amodal.at(17, 29))
         pixels = rle.decode(text)

@@ -1,12 +1,14 @@
-"""How closely this machine reproduces the published numbers: method x backbone x part, worst deviation, bound.
+"""How closely this machine reproduces the published numbers: method x backbone x part, worst
+deviation, bound.
 
     python benchmarks/parity.py [--device cpu] [--kinds forward losses] [--parts] [--out FILE.md]
 
-Runs every golden case of the network, the tracker, the training and the evaluation (`VATRACK_GOLDEN`, see tests/golden.py)
-through the same comparisons as tests/parity, and prints them as Markdown: a row per kind, method, backbone and stage with the
-part that comes closest to its bound, or with `--parts` a row for every part; then every tie, one by one, and the evaluation's
-figures case by case. "margin" is how many times the error fits into the bound; exact parts have bound 0. Ends with 1 where a
-part is beyond its bound. On a GPU, TF32 is off.
+Runs every golden case of the network, the tracker, the training and the evaluation
+(`VATRACK_GOLDEN`, see tests/parity/golden.py) through the same comparisons as tests/parity, and
+prints them as Markdown: a row per kind, method, backbone and stage with the part that comes closest
+to its bound, or with `--parts` a row for every part; then every tie, one by one, and the
+evaluation's figures case by case. "margin" is how many times the error fits into the bound; exact
+parts have bound 0. Ends with 1 where a part is beyond its bound. On a GPU, TF32 is off.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.golden import GOLDEN, Case, cases
 from tests.parity import (
     test_end_to_end,
     test_evaluation,
@@ -36,16 +37,19 @@ from tests.parity import (
     test_state_dict,
     test_tracker,
 )
+from tests.parity.golden import GOLDEN, Case, cases
 from tests.parity.measure import Measure, worst
 from tests.parity.networks import golden_network
+from vatrack.common.files import write_text
 from vatrack.config import ModelConfig
-from vatrack.files import write_text
 
 Compare = Callable[[Case, str], list[Measure]]  # of a case on a device
 Group = tuple[str, str]  # method, backbone
 
 
-def _with_network(compare: Callable[..., list[Measure]], settings: ModelConfig | None = None) -> Compare:
+def _with_network(
+    compare: Callable[..., list[Measure]], settings: ModelConfig | None = None
+) -> Compare:
     def measure(case: Case, device: str) -> list[Measure]:
         result = compare(case, golden_network(case, settings).to(device))
         gc.collect()
@@ -76,16 +80,24 @@ KINDS: dict[str, Compare] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--parts", action="store_true", help="a row for every part")
     parser.add_argument("--out", type=Path, help="write the table into a file, too")
     chosen = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    name = torch.cuda.get_device_name() if chosen.device.startswith("cuda") else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name()
+        if chosen.device.startswith("cuda")
+        else platform.processor() or platform.machine()
+    )
     lines = [f"torch {torch.__version__}, {chosen.device} ({name}), float32", ""]
-    lines += ["| kind | method | backbone | stage | parts | worst part | error | unit | bound | margin |"]
+    lines += [
+        "| kind | method | backbone | stage | parts | worst part | error | unit | bound | margin |"
+    ]
     lines += ["|---|---|---|---|---:|---|---:|---|---:|---:|"]
     failed, ties = 0, []
     by_case: dict[str, dict[str, list[Measure]]] = {}
@@ -98,7 +110,8 @@ def main() -> None:
                 m = max(members, key=lambda m: (m.share, m.error))
                 margin = "exact" if not m.error else f"{1 / m.share:.2g}" if m.share else "-"
                 lines.append(
-                    f"| {kind} | {method} | {backbone} | {stage} | {len(members)} | {m.part.removeprefix(TIE)} | {m.error:.2g} "
+                    f"| {kind} | {method} | {backbone} | {stage} | {len(members)} | "
+                    f"{m.part.removeprefix(TIE)} | {m.error:.2g} "
                     f"| {m.unit} | {m.bound:.2g} | {margin} |"
                 )
     if ties:
@@ -140,14 +153,21 @@ STAGES = {
 
 def _stages(measures: list[Measure], *, each: bool) -> list[tuple[str, list[Measure]]]:
     """The measures by stage; `each`: every one alone."""
-    named = [(next((stage for stage, pattern in STAGES.items() if re.match(pattern, m.part)), "all"), m) for m in measures]
+    named = [
+        (next((stage for stage, pattern in STAGES.items() if re.match(pattern, m.part)), "all"), m)
+        for m in measures
+    ]
     if each:
         return [(stage, [m]) for stage, m in named]
-    return [(stage, [m for name, m in named if name == stage]) for stage in dict.fromkeys(name for name, _ in named)]
+    return [
+        (stage, [m for name, m in named if name == stage])
+        for stage in dict.fromkeys(name for name, _ in named)
+    ]
 
 
 def _compare(kind: str, device: str) -> tuple[dict[Group, list[Measure]], dict[str, list[Measure]]]:
-    """The worst of every part over the cases of each method and backbone, and what was measured in every case."""
+    """The worst of every part over the cases of each method and backbone, and what was measured in
+    every case."""
     groups: dict[Group, list[Measure]] = {}
     by_case: dict[str, list[Measure]] = {}
     for (case,) in (parameter.values for parameter in cases(kind)):
@@ -161,7 +181,8 @@ def _compare(kind: str, device: str) -> tuple[dict[Group, list[Measure]], dict[s
 
 
 def _by_figure(by_case: dict[str, list[Measure]]) -> list[str]:
-    """A row for every case, a column for every figure: its largest difference, over all masks and levels and by class, too."""
+    """A row for every case, a column for every figure: its largest difference, over all masks and
+    levels and by class, too."""
     named: dict[str, dict[str, list[float]]] = {case: {} for case in by_case}
     for case, measures in by_case.items():
         for m in measures:

@@ -17,9 +17,11 @@ from typing import Any
 
 
 def run(script: str, arguments: Sequence[object]) -> tuple[float, float, Any]:
-    """Seconds, peak memory in MB (of the process and its children together), and what the job printed last, as JSON."""
+    """Seconds, peak memory in MB (of the process and its children together), and what the job
+    printed last, as JSON."""
     command = [sys.executable, script, *map(str, arguments)]
-    # Compiled modules are kept between runs, as those of an installed package are, whatever the surroundings say.
+    # Compiled modules are kept between runs, as those of an installed package are, whatever the
+    # surroundings say.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": compiled()}
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:

@@ -1,10 +1,12 @@
-"""Speed, memory and cost of saving of a training step, each setting against plain float32 in the same run.
+"""Speed, memory and cost of saving of a training step, each setting against plain float32 in the
+same run.
 
-    python benchmarks/training.py --method vatrack --backbone resnet50 --size 800 1280 --batch 8      # on a GPU
-    python benchmarks/training.py --method vatrack --backbone resnet18 --size 160 256 --batch 2       # on a CPU
+    python benchmarks/training.py --method vatrack --backbone resnet50 --size 800 1280 --batch 8
+     # on a GPU python benchmarks/training.py --method vatrack --backbone resnet18 --size 160 256
+     --batch 2       # on a CPU
 
-Pictures and objects are random. Each setting runs in a process of its own, so that its peak of memory is its own. What it
-prints can be pasted into Markdown.
+Pictures and objects are random. Each setting runs in a process of its own, so that its peak of
+memory is its own. What it prints can be pasted into Markdown.
 """
 
 from __future__ import annotations
@@ -37,16 +39,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
-    """Seconds per step (median), seconds to save the state, and on a GPU its peak of memory in MB."""
+    """Seconds per step (median), seconds to save the state, and on a GPU its peak of memory in
+    MB."""
     import torch
 
     from tests.models.small import random_pairs
+    from vatrack.common.device import allow_tf32
     from vatrack.config import Backbone, Config, Method
-    from vatrack.devices import allow_tf32
     from vatrack.models.detector import build
     from vatrack.training.distributed import processes as join
     from vatrack.training.state import save_state
-    from vatrack.training.update import Place, Updater
+    from vatrack.training.step import Place, Updater
 
     method = Method(options.method)
     settings = Config.model_validate({"training": {"batch_size": options.batch, **SETTINGS[name]}})
@@ -71,14 +74,23 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
             start = time.perf_counter()
             path = save_state(Path(folder), updater.state())
             saving, size = time.perf_counter() - start, path.stat().st_size / 1e6
-    return {"step": median(times[options.warmup :]), "saving": saving, "size": size, "memory": memory}
+    return {
+        "step": median(times[options.warmup :]),
+        "saving": saving,
+        "size": size,
+        "memory": memory,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--method", default="vatrack")
     parser.add_argument("--backbone", default="resnet18")
-    parser.add_argument("--size", type=int, nargs=2, default=(160, 256), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(160, 256), metavar=("HEIGHT", "WIDTH")
+    )
     parser.add_argument("--batch", type=int, default=4, help="pairs per step")
     parser.add_argument("--objects", type=int, default=12, help="per frame")
     parser.add_argument("--steps", type=int, default=10)
@@ -89,11 +101,23 @@ def main() -> None:
     if options.job:
         print(json.dumps(measure(options.job, options)))
         return
-    print(f"{options.method}, {options.backbone}, {options.batch} pairs of {options.size[1]}x{options.size[0]}\n")
+    print(
+        f"{options.method}, {options.backbone}, {options.batch} pairs of "
+        f"{options.size[1]}x{options.size[0]}\n"
+    )
     print("| setting | seconds per step | ratio | memory MB | ratio | seconds to save the state |")
     print("|---|---:|---:|---:|---:|---:|")
     shared = [
-        *("--method", options.method, "--backbone", options.backbone, "--size", *options.size, "--batch", options.batch),
+        *(
+            "--method",
+            options.method,
+            "--backbone",
+            options.backbone,
+            "--size",
+            *options.size,
+            "--batch",
+            options.batch,
+        ),
         *("--objects", options.objects, "--steps", options.steps, "--warmup", options.warmup),
     ]
     base: dict[str, float] = {}
@@ -102,7 +126,10 @@ def main() -> None:
         memory, step = found["memory"] or peak, found["step"]
         base = base or {"step": step, "memory": memory}
         ratios = f"{base['step'] / step:.2f} | {memory:.0f} | {memory / base['memory']:.2f}"
-        print(f"| {name} | {step:.3f} | {ratios} | {found['saving']:.2f} ({found['size']:.0f} MB) |", flush=True)
+        print(
+            f"| {name} | {step:.3f} | {ratios} | {found['saving']:.2f} ({found['size']:.0f} MB) |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 
 from vatrack.config import Backbone, Config, Method, RunConfig
+from vatrack.config.dataset import ClipsConfig, SyntheticConfig
+from vatrack.sailvos.cuts import score_video_file, write_structure
+from vatrack.sailvos.index import build_index
+from vatrack.sailvos.layout import list_videos
+from vatrack.synthetic.render import render
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,19 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
 
 def make_tiny_data(root: Path, **synthetic: int) -> TinyData:
     """Renders and converts a set; `synthetic`: values other than those of TINY_SET."""
-    from vatrack.data.clips import build_clip_tree
-    from vatrack.data.convert import convert_files
-    from vatrack.data.cuts import write_structure
-    from vatrack.data.index import build_index
-    from vatrack.data.synthetic import render
+    from vatrack.sailvos.clips import build_clip_tree
+    from vatrack.sailvos.convert import convert_files
+    from vatrack.sailvos.cuts import write_structure
+    from vatrack.sailvos.index import build_index
+    from vatrack.synthetic.render import render
 
     dataset = tiny_config(root).dataset
-    dataset = dataset.model_copy(update={"synthetic": dataset.synthetic.model_copy(update=synthetic)})
-    dataset = dataset.model_copy(update={"clips": dataset.clips.model_copy(update={"structure": "whole"})})
+    dataset = dataset.model_copy(
+        update={"synthetic": dataset.synthetic.model_copy(update=synthetic)}
+    )
+    dataset = dataset.model_copy(
+        update={"clips": dataset.clips.model_copy(update={"structure": "whole"})}
+    )
     raw, index, structure = root / "raw", root / "index.json", root / "structure.json"
     render(raw, dataset.synthetic, 0)
     build_index(raw, {subset: raw / f"{subset}.json" for subset in ("train", "valid")}, index)
@@ -86,7 +95,9 @@ def make_tiny_data(root: Path, **synthetic: int) -> TinyData:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: TinyData) -> tuple[RunConfig, Path]:
+def tiny_run(
+    tmp_path_factory: pytest.TempPathFactory, tiny_data: TinyData
+) -> tuple[RunConfig, Path]:
     """A finished training of the method with two box heads."""
     from vatrack.training.loop import train
 
@@ -94,6 +105,39 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_data: TinyData) -> t
     run = tiny_config(out).for_run(Method.VATRACK_2BBOX, Backbone.RESNET18)
     train(run, tiny_data.annotations, tiny_data.images, out)
     return run, out
+
+
+@dataclass(frozen=True)
+class Mini:
+    """A rendered set with its index, scores and clips."""
+
+    settings: SyntheticConfig
+    seed: int
+    raw: Path
+    index: Path
+    scores: Path
+    structure: Path
+
+    def official(self, subset: str) -> Path:
+        return self.raw / f"{subset}.json"
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Mini:
+    root = tmp_path_factory.mktemp("mini")
+    # Video 2 of two shots has a fade.
+    settings = SyntheticConfig(train_videos=3, valid_videos=1, frames=45)
+    found = Mini(
+        settings, 5, root / "raw", root / "index.json", root / "scores", root / "structure.json"
+    )
+    render(found.raw, settings, found.seed)
+    build_index(
+        found.raw, {subset: found.official(subset) for subset in ("train", "valid")}, found.index
+    )
+    for video in list_videos(found.raw):
+        score_video_file(found.raw, found.index, video, found.scores / f"{video}.json")
+    write_structure(ClipsConfig(), found.index, found.scores, found.structure)
+    return found
 
 
 @pytest.fixture
@@ -125,15 +169,20 @@ FIRST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
-        return next((number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+        return next(
+            (number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)),
+            len(FIRST),
+        )
 
     items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """How `pytest -n` shares tests out: a file stays together, because its tests share what is slow to make; a golden case
-    is independent, and all tests on the cluster share one. (xdist's own marker for groups has no effect with pytest 9.)"""
+    """How `pytest -n` shares tests out: a file stays together, because its tests share what is slow
+    to make; a golden case
+    is independent, and all tests on the cluster share one. (xdist's own marker for groups has no
+    effect with pytest 9.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):

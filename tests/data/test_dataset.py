@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle_tools
 
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_json
 from vatrack.data.dataset import EpochBatches, FrameDataset, PairDataset, collate, match_indices
 from vatrack.data.frames import AnnotationFile
-from vatrack.errors import InputError
-from vatrack.files import write_json
 
 HEIGHT, WIDTH = 48, 64
 
@@ -28,14 +28,32 @@ def _rle(box: list[int]) -> dict[str, Any]:
 
 def _annotation(number: int, image: int, instance: int, **changes: Any) -> dict[str, Any]:
     amodal, visible = [10, 8, 20, 16], [10, 8, 12, 16]
-    base = {"id": number, "image_id": image, "video_id": 1, "category_id": 1 + instance % 24, "instance_id": instance}
-    base |= {"bbox": amodal, "bbox_visible": visible, "segmentation": [_rle(amodal), _rle(visible)], "iscrowd": 0}
+    base = {
+        "id": number,
+        "image_id": image,
+        "video_id": 1,
+        "category_id": 1 + instance % 24,
+        "instance_id": instance,
+    }
+    base |= {
+        "bbox": amodal,
+        "bbox_visible": visible,
+        "segmentation": [_rle(amodal), _rle(visible)],
+        "iscrowd": 0,
+    }
     return base | {"area_amodal": 320, "area_visible": 192} | changes
 
 
 def _write(folder: Path, annotations: list[dict[str, Any]], frames: int = 8) -> Path:
     images = [
-        {"id": i, "video_id": 1, "frame_id": i, "file_name": f"clip/images/{i:06d}.bmp", "width": WIDTH, "height": HEIGHT}
+        {
+            "id": i,
+            "video_id": 1,
+            "frame_id": i,
+            "file_name": f"clip/images/{i:06d}.bmp",
+            "width": WIDTH,
+            "height": HEIGHT,
+        }
         for i in range(frames)
     ]
     content = {"videos": [{"id": 1, "name": "clip"}], "images": images, "annotations": annotations}
@@ -47,12 +65,18 @@ def _write(folder: Path, annotations: list[dict[str, Any]], frames: int = 8) -> 
     return folder / "joint.json"
 
 
-def _pairs(folder: Path, annotations: list[dict[str, Any]], *, flip: float = 0.5, seed: int = 0) -> PairDataset:
+def _pairs(
+    folder: Path, annotations: list[dict[str, Any]], *, flip: float = 0.5, seed: int = 0
+) -> PairDataset:
     path = _write(folder, annotations)
-    return PairDataset(path, folder, kinds=("amodal", "visible"), limits=(64, 48), flip=flip, reach=3, seed=seed)
+    return PairDataset(
+        path, folder, kinds=("amodal", "visible"), limits=(64, 48), flip=flip, reach=3, seed=seed
+    )
 
 
-def test_pairs_are_near_share_an_object_and_depend_on_seed_epoch_and_index_only(tmp_path: Path) -> None:
+def test_pairs_are_near_share_an_object_and_depend_on_seed_epoch_and_index_only(
+    tmp_path: Path,
+) -> None:
     dataset = _pairs(tmp_path, [_annotation(i, i, 1) for i in range(8)])
     seen = set()
     for epoch in range(12):
@@ -69,7 +93,8 @@ def test_pairs_are_near_share_an_object_and_depend_on_seed_epoch_and_index_only(
 
 
 def test_a_pair_without_a_common_object_is_replaced(tmp_path: Path) -> None:
-    # Frame 0 shows an object that no other frame shows: its pairs come from the other frames (quirk L2).
+    # Frame 0 shows an object that no other frame shows: its pairs come from the other frames (quirk
+    # L2).
     dataset = _pairs(tmp_path, [_annotation(0, 0, 7)] + [_annotation(i, i, 1) for i in range(1, 8)])
     assert len(dataset) == 8
     for epoch in range(20):

@@ -1,4 +1,5 @@
-"""The store: what it finds is what the file says, and it is built again whenever it is not the store of the file."""
+"""The store: what it finds is what the file says, and it is built again whenever it is not the
+store of the file."""
 
 from __future__ import annotations
 
@@ -17,18 +18,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data.conftest import Mini
-from tests.data.official import mask
+from tests.conftest import Mini
+from tests.sailvos.official import mask
+from vatrack.common import json_stream
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json
+from vatrack.common.json_lists import Entry
+from vatrack.common.parallel import ordered_map
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data import json_stream, store
-from vatrack.data.convert import convert_files
-from vatrack.data.forms import FORMS
+from vatrack.data import store
 from vatrack.data.frames import AnnotationFile
-from vatrack.data.json_lists import Entry
 from vatrack.data.store import Store, open_store, store_path
-from vatrack.devices import ordered_map
-from vatrack.errors import InputError
-from vatrack.files import read_json, write_json
+from vatrack.sailvos.convert import convert_files
+from vatrack.sailvos.forms import FORMS
 
 Json = dict[str, Any]
 BOTH = ("amodal", "visible")
@@ -36,22 +38,58 @@ BOTH = ("amodal", "visible")
 
 def image(number: int, video: int, frame: int) -> Json:
     name = f"clip{video}/images/{frame:06d}.bmp"
-    return {"id": number, "video_id": video, "frame_id": frame, "file_name": name, "width": 12, "height": 8}
+    return {
+        "id": number,
+        "video_id": video,
+        "frame_id": frame,
+        "file_name": name,
+        "width": 12,
+        "height": 8,
+    }
 
 
 def item(number: int, image_id: int, instance: int = 1, **changes: Any) -> Json:
-    base = {"id": number, "image_id": image_id, "category_id": 3, "instance_id": instance, "iscrowd": 0}
-    base |= {"bbox": [1.0, 1.0, 5.0, 4.0], "segmentation": [mask(3 * number), mask(3 * number + 1)], "area_visible": 4}
+    base = {
+        "id": number,
+        "image_id": image_id,
+        "category_id": 3,
+        "instance_id": instance,
+        "iscrowd": 0,
+    }
+    base |= {
+        "bbox": [1.0, 1.0, 5.0, 4.0],
+        "segmentation": [mask(3 * number), mask(3 * number + 1)],
+        "area_visible": 4,
+    }
     return base | changes
 
 
 def small() -> Json:
-    """Two clips; frames, clips and annotations out of order; a frame without annotations; ids with gaps."""
+    """Two clips; frames, clips and annotations out of order; a frame without annotations; ids with
+    gaps."""
     return {
         "info": {"year": 2021},
-        "annotations": [item(5, 30), item(2, 10), item(9, 99), item(7, 30, 2), item(1, 12), item(3, 10, 2)],
-        "images": [image(12, 4, 7), image(11, 4, 2), image(30, 2, 0), image(10, 4, 0), image(31, 2, 1), image(50, 77, 0)],
-        "videos": [{"id": 4, "name": "clip4"}, {"id": 2, "name": "clip2"}, {"id": 5, "name": "empty"}],
+        "annotations": [
+            item(5, 30),
+            item(2, 10),
+            item(9, 99),
+            item(7, 30, 2),
+            item(1, 12),
+            item(3, 10, 2),
+        ],
+        "images": [
+            image(12, 4, 7),
+            image(11, 4, 2),
+            image(30, 2, 0),
+            image(10, 4, 0),
+            image(31, 2, 1),
+            image(50, 77, 0),
+        ],
+        "videos": [
+            {"id": 4, "name": "clip4"},
+            {"id": 2, "name": "clip2"},
+            {"id": 5, "name": "empty"},
+        ],
     }
 
 
@@ -81,7 +119,9 @@ def ids(found: Store) -> dict[int, list[int]]:
     result = {}
     for row in found.frames:
         places = found.places[row["first"] : row["first"] + row["count"]].tolist()
-        result[int(row["image_id"])] = [json.loads(texts[offset : offset + length])["id"] for offset, length in places]
+        result[int(row["image_id"])] = [
+            json.loads(texts[offset : offset + length])["id"] for offset, length in places
+        ]
     return result
 
 
@@ -89,7 +129,9 @@ EXPECTED = {10: [2, 3], 11: [], 12: [1], 30: [5, 7], 31: []}
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
-def test_frames_are_in_clip_order_with_their_annotations_in_file_order(tmp_path: Path, name: str) -> None:
+def test_frames_are_in_clip_order_with_their_annotations_in_file_order(
+    tmp_path: Path, name: str
+) -> None:
     found = open_store(write(tmp_path / name))
     assert ids(found) == EXPECTED
     assert list(ids(found)) == [10, 11, 12, 30, 31]
@@ -123,7 +165,9 @@ def test_empty_lists(tmp_path: Path, name: str, data: Json) -> None:
         assert len(file) == len(data["images"])
         assert file.sizes.shape == (len(file), 2)
         assert file.counts.tolist() == [0] * len(file)
-        assert file.bounds.tolist() == [0] * (len(data["videos"]) or 1) + [len(file)] * bool(data["videos"])
+        assert file.bounds.tolist() == [0] * (len(data["videos"]) or 1) + [len(file)] * bool(
+            data["videos"]
+        )
         for number in range(len(file)):
             objects = file.objects(number)
             assert len(objects.labels) == 0
@@ -194,12 +238,25 @@ def test_a_copy_with_its_times_needs_no_building(tmp_path: Path) -> None:
 
 
 def damaged_stores(whole: bytes) -> Iterator[bytes]:
-    yield from (whole[:size] for size in {0, 1, 7, 8, 15, 16, 17, 23, 24, 25, *range(26, len(whole), 29), len(whole) - 1})
+    yield from (
+        whole[:size]
+        for size in {0, 1, 7, 8, 15, 16, 17, 23, 24, 25, *range(26, len(whole), 29), len(whole) - 1}
+    )
     yield whole + b"\n"
     yield b"vatrack-store-0\n" + whole[16:]
     yield whole[:-8] + (2**62).to_bytes(8, "little")
     yield whole[:-8] + (0).to_bytes(8, "little")
-    for text in (b"5", b"[]", b"null", b"{}", b'{"source": 1}', b'"x"', b"[[1, 2]]", b'[["source", 1]]', b"\xff"):
+    for text in (
+        b"5",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"source": 1}',
+        b'"x"',
+        b"[[1, 2]]",
+        b'[["source", 1]]',
+        b"\xff",
+    ):
         yield b"vatrack-store-1\n" + text + len(text).to_bytes(8, "little")
     yield b"{}"
     yield bytes(len(whole))
@@ -250,17 +307,25 @@ def test_the_texts_of_a_packed_file_are_kept_beside_the_store(tmp_path: Path) ->
     with builds() as built:
         assert ids(open_store(path)) == EXPECTED
     assert len(built) == 1
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.json.gz", "a.json.gz.store", "a.json.gz.store.texts"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+        "a.json.gz",
+        "a.json.gz.store",
+        "a.json.gz.store.texts",
+    ]
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
-def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     (tmp_path / "data").mkdir()
     path = write(tmp_path / "data" / name)
     cache = tmp_path / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     real = os.access
-    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != path.parent and real(place, mode))
+    monkeypatch.setattr(
+        os, "access", lambda place, mode: Path(place) != path.parent and real(place, mode)
+    )
     with builds() as built:
         assert ids(open_store(path)) == EXPECTED
         assert ids(open_store(path)) == EXPECTED
@@ -285,7 +350,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list((tmp_path / "home" / ".cache" / "vatrack").glob(f"{name}.*.store"))) == 1
 
 
-def test_a_damaged_store_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_store_in_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "a.json")
     store_path(path).write_bytes(b"old")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -294,7 +361,9 @@ def test_a_damaged_store_in_a_folder_that_cannot_be_written(tmp_path: Path, monk
     assert store_path(path).read_bytes() == b"old"
 
 
-def test_no_process_ever_sees_a_store_that_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_process_ever_sees_a_store_that_is_not_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another process finds no store, builds one and reads it while this one is still at it."""
     path = write(tmp_path / "a.json")
     real_read, real_replace = store.read_lists, os.replace
@@ -331,7 +400,9 @@ def test_processes_that_build_at_the_same_time(tmp_path: Path, name: str) -> Non
     assert results == [[[1, 2], [], [1], [1, 2], []]] * 12
 
 
-def test_a_source_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "a.json")
     real = store.read_lists
 
@@ -341,7 +412,9 @@ def test_a_source_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "read_lists", read)
-        with pytest.raises(InputError, match=r"a\.json: has changed while it was read; start again"):
+        with pytest.raises(
+            InputError, match=r"a\.json: has changed while it was read; start again"
+        ):
             open_store(path)
     assert ids(open_store(path))[11] == [8]
 
@@ -357,7 +430,9 @@ def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name
     assert len(packed) < 500
     again = pickle.loads(packed)
     assert again.kinds == BOTH
-    assert [again.frame(number) for number in range(5)] == [file.frame(number) for number in range(5)]
+    assert [again.frame(number) for number in range(5)] == [
+        file.frame(number) for number in range(5)
+    ]
     results = list(ordered_map(count_all, range(5), 2, file))
     assert [labels for _, labels in results] == [[2, 2], [], [2], [2, 2], []]
     assert os.getpid() not in {process for process, _ in results}
@@ -368,9 +443,18 @@ def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name
     [
         (lambda d: d.pop("videos"), "its list `videos` is missing"),
         (lambda d: d.update(annotations={}), "its list `annotations` is missing or is not a list"),
-        (lambda d: d["videos"][0].pop("name"), "not an annotation file of `vatrack convert` .'name' is missing"),
-        (lambda d: d["images"][0].pop("video_id"), "not an annotation file of `vatrack convert` .'video_id' is missing"),
-        (lambda d: d["annotations"][0].pop("image_id"), "not an annotation file of `vatrack convert` .'image_id' is missing"),
+        (
+            lambda d: d["videos"][0].pop("name"),
+            "not an annotation file of `vatrack convert` .'name' is missing",
+        ),
+        (
+            lambda d: d["images"][0].pop("video_id"),
+            "not an annotation file of `vatrack convert` .'video_id' is missing",
+        ),
+        (
+            lambda d: d["annotations"][0].pop("image_id"),
+            "not an annotation file of `vatrack convert` .'image_id' is missing",
+        ),
         (lambda d: d["images"][0].update(id="x"), "image_id of an image is no whole number"),
         (lambda d: d["images"][0].update(frame_id=1.5), "frame_id of an image is no whole number"),
         (lambda d: d["images"][0].update(frame_id=None), "not an annotation file"),
@@ -428,7 +512,9 @@ def test_no_file(tmp_path: Path) -> None:
     ],
 )
 def test_annotations_of_another_form(tmp_path: Path, kinds: tuple[str, ...], changes: Json) -> None:
-    file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), kinds)
+    file = AnnotationFile(
+        write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), kinds
+    )
     with pytest.raises(InputError, match=r"a\.json: frame 10: not annotations of this form"):
         file.objects(0)
     file.objects(1)
@@ -438,11 +524,20 @@ def test_annotations_that_lack_something(tmp_path: Path) -> None:
     for key in ("bbox", "segmentation", "area_visible", "category_id", "instance_id"):
         spoiled = item(1, 10)
         del spoiled[key]
-        file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [spoiled]}), BOTH)
-        with pytest.raises(InputError, match=rf"a\.json: not an annotation file of `vatrack convert` \('{key}' is missing\)"):
+        file = AnnotationFile(
+            write(tmp_path / "a.json", {**small(), "annotations": [spoiled]}), BOTH
+        )
+        with pytest.raises(
+            InputError,
+            match=rf"a\.json: not an annotation file of `vatrack convert` \('{key}' is missing\)",
+        ):
             file.objects(0)
-    file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, category_id=25)]}), BOTH)
-    with pytest.raises(InputError, match=r"a\.json: annotation 1 has category 25; 1 to 24 are known"):
+    file = AnnotationFile(
+        write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, category_id=25)]}), BOTH
+    )
+    with pytest.raises(
+        InputError, match=r"a\.json: annotation 1 has category 25; 1 to 24 are known"
+    ):
         file.objects(0)
 
 
@@ -463,17 +558,31 @@ BOXES = st.tuples(SIDES, SIDES, SIDES, SIDES).map(list)
 def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
     """A file of one of the forms, and its kinds of masks."""
     form = draw(st.sampled_from(["single", "joint", "joint-2bbox"]))
-    videos = [{"id": number, "name": f"é{number}"} for number in draw(st.lists(NUMBERS, unique=True, max_size=3))]
+    videos = [
+        {"id": number, "name": f"é{number}"}
+        for number in draw(st.lists(NUMBERS, unique=True, max_size=3))
+    ]
     known = [video["id"] for video in videos]
     images = []
     for number in draw(st.lists(NUMBERS, unique=True, max_size=8)):
         entry = image(number, draw(st.sampled_from([*known, 2**50])), draw(st.integers(-2, 9)))
-        images.append(entry | {"width": draw(st.integers(1, 14)), "file_name": draw(st.text(max_size=5)).replace("\0", "")})
+        images.append(
+            entry
+            | {
+                "width": draw(st.integers(1, 14)),
+                "file_name": draw(st.text(max_size=5)).replace("\0", ""),
+            }
+        )
     annotations = []
     image_ids = [entry["id"] for entry in images] + [2**50]
     for number in range(draw(st.integers(0, 12))):
         amodal, visible = mask(2 * number), mask(2 * number + 1)
-        entry = item(number, draw(st.sampled_from(image_ids)), draw(NUMBERS), category_id=draw(st.integers(1, 24)))
+        entry = item(
+            number,
+            draw(st.sampled_from(image_ids)),
+            draw(NUMBERS),
+            category_id=draw(st.integers(1, 24)),
+        )
         entry["bbox"] = [draw(BOXES), draw(BOXES)] if form == "joint-2bbox" else draw(BOXES)
         entry["segmentation"] = amodal if form == "single" else [amodal, visible]
         entry["area_visible"] = draw(st.integers(-1, 2))
@@ -483,13 +592,26 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
         if draw(st.booleans()):
             entry["ignore"] = draw(st.sampled_from([0, False, True]))
         annotations.append(entry)
-    sections = {"videos": videos, "images": images, "annotations": annotations, "licenses": [{"id": 1}], "version": 1.5}
-    return BOTH if form != "single" else ("visible",), dict(draw(st.permutations(list(sections.items()))))
+    sections = {
+        "videos": videos,
+        "images": images,
+        "annotations": annotations,
+        "licenses": [{"id": 1}],
+        "version": 1.5,
+    }
+    return BOTH if form != "single" else ("visible",), dict(
+        draw(st.permutations(list(sections.items())))
+    )
 
 
 def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
     """Spec 2.3: the usable annotations of a frame."""
-    found: Json = {"boxes": {kind: [] for kind in kinds}, "rles": {kind: [] for kind in kinds}, "labels": [], "instances": []}
+    found: Json = {
+        "boxes": {kind: [] for kind in kinds},
+        "rles": {kind: [] for kind in kinds},
+        "labels": [],
+        "instances": [],
+    }
     two_boxes = False
     for entry in data["annotations"]:
         if entry["image_id"] != frame["id"] or entry.get("ignore") or entry["iscrowd"]:
@@ -517,9 +639,15 @@ def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
     return found
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    deadline=None,
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(drawn=annotation_files(), block=st.sampled_from([1, 13, 1 << 22]), packed=st.booleans())
-def test_objects_are_those_of_the_file(tmp_path: Path, drawn: tuple[tuple[str, ...], Json], block: int, packed: bool) -> None:
+def test_objects_are_those_of_the_file(
+    tmp_path: Path, drawn: tuple[tuple[str, ...], Json], block: int, packed: bool
+) -> None:
     kinds, data = drawn
     path = tmp_path / ("a.json.gz" if packed else "a.json")
     text = json.dumps(data, ensure_ascii=packed).encode()
@@ -530,15 +658,25 @@ def test_objects_are_those_of_the_file(tmp_path: Path, drawn: tuple[tuple[str, .
         patch.setattr(json_stream, "BLOCK", block)
         file = AnnotationFile(path, kinds)
     by_frame = sorted(data["images"], key=lambda entry: entry["frame_id"])
-    frames = [entry for video in data["videos"] for entry in by_frame if entry["video_id"] == video["id"]]
+    frames = [
+        entry for video in data["videos"] for entry in by_frame if entry["video_id"] == video["id"]
+    ]
     assert len(file) == len(frames)
     for number, expected in enumerate(frames):
         frame, objects = file.frame(number), file.objects(number)
-        found = {"id": frame.image_id, "video_id": frame.video_id, "frame_id": frame.frame_id, "file_name": frame.file_name}
+        found = {
+            "id": frame.image_id,
+            "video_id": frame.video_id,
+            "frame_id": frame.frame_id,
+            "file_name": frame.file_name,
+        }
         assert {**found, "width": frame.width, "height": frame.height} == expected
         plain = plain_objects(expected, data, kinds)
         assert {kind: boxes.tolist() for kind, boxes in objects.boxes.items()} == plain["boxes"]
-        assert all(boxes.shape[1:] == (4,) and boxes.dtype == np.float32 for boxes in objects.boxes.values())
+        assert all(
+            boxes.shape[1:] == (4,) and boxes.dtype == np.float32
+            for boxes in objects.boxes.values()
+        )
         assert objects.rles == plain["rles"]
         assert objects.labels.tolist() == plain["labels"]
         assert objects.instances.tolist() == plain["instances"]

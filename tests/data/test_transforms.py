@@ -49,8 +49,13 @@ def test_normalise_gives_rgb_planes() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(1, 200), st.lists(st.tuples(st.floats(-50, 250), st.floats(-50, 250)), min_size=1, max_size=5))
-def test_flipping_twice_is_the_identity_and_clipping_stays_inside(width: int, corners: list[tuple[float, float]]) -> None:
+@given(
+    st.integers(1, 200),
+    st.lists(st.tuples(st.floats(-50, 250), st.floats(-50, 250)), min_size=1, max_size=5),
+)
+def test_flipping_twice_is_the_identity_and_clipping_stays_inside(
+    width: int, corners: list[tuple[float, float]]
+) -> None:
     boxes = np.array([[x, y, x + 10, y + 5] for x, y in corners], np.float32)
     np.testing.assert_allclose(flip_boxes(flip_boxes(boxes, width), width), boxes, atol=1e-3)
     clipped = clip_boxes(boxes, (100, width))

@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 
-from tests.golden import SHARED_DATA, Case, cases
+from tests.parity.golden import SHARED_DATA, Case, cases
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.errors import InputError
-from vatrack.files import read_json
 
 
 @pytest.mark.parametrize("case", cases("evaluation"))
 def test_golden(case: Case) -> None:
-    kinds = [kind for kind in ("amodal", "visible") if case.path(f"video_ground_truth_{kind}.json.gz").exists()]
+    kinds = [
+        kind
+        for kind in ("amodal", "visible")
+        if case.path(f"video_ground_truth_{kind}.json.gz").exists()
+    ]
     assert kinds
     for kind in kinds:
         expected = case.json(f"video_ground_truth_{kind}.json.gz")
@@ -26,13 +30,23 @@ def test_real_clip() -> None:
     path = SHARED_DATA / "one_video" / "joint_bbox_amdl.json"
     if not path.exists():
         pytest.skip(f"{path} is missing; set VATRACK_GOLDEN")
-    found = {kind: video_ground_truth(read_json(path), kind, 0.75)["annotations"] for kind in ("amodal", "visible")}
+    found = {
+        kind: video_ground_truth(read_json(path), kind, 0.75)["annotations"]
+        for kind in ("amodal", "visible")
+    }
     summary = []
     for amodal, visible in zip(found["amodal"], found["visible"], strict=True):
-        areas = [[area for area in track["areas"] if area is not None] for track in (amodal, visible)]
+        areas = [
+            [area for area in track["areas"] if area is not None] for track in (amodal, visible)
+        ]
         means = [round(sum(values) / len(values), 2) for values in areas]
         summary.append((amodal["id"], len(areas[0]), *means))
-        assert len(amodal["areas"]) == len(amodal["segmentations"]) == len(amodal["occlude_rate"]) == 53
+        assert (
+            len(amodal["areas"])
+            == len(amodal["segmentations"])
+            == len(amodal["occlude_rate"])
+            == 53
+        )
     assert summary == [
         (1, 53, 143266.87, 142936.19),
         (2, 53, 3970.00, 1972.42),
@@ -45,13 +59,24 @@ def joint() -> dict[str, Any]:
     images = [{"id": 10 + k, "video_id": 1, "frame_id": k, "width": 4, "height": 3} for k in (1, 0)]
     annotations = [annotation(1, 10, 7, 0.75), annotation(2, 11, 7, 0.5), annotation(3, 11, 4, 0.0)]
     video = {"id": 1, "name": "a", "width": 4, "height": 3, "num_frames": 2}
-    return {"categories": [{"id": 1, "name": "person"}], "videos": [video], "images": images, "annotations": annotations}
+    return {
+        "categories": [{"id": 1, "name": "person"}],
+        "videos": [video],
+        "images": images,
+        "annotations": annotations,
+    }
 
 
 def annotation(number: int, image: int, instance: int, rate: float) -> dict[str, Any]:
     masks = {f"{kind}_mask": {"size": [3, 4], "counts": kind} for kind in ("amodal", "visible")}
     areas = {"area_amodal": 8, "area_visible": 4}
-    identity = {"id": number, "video_id": 1, "image_id": image, "instance_id": instance, "category_id": 1}
+    identity = {
+        "id": number,
+        "video_id": 1,
+        "image_id": image,
+        "instance_id": instance,
+        "category_id": 1,
+    }
     return {**identity, "occlude_rate": rate, **masks, **areas}
 
 

@@ -1,4 +1,5 @@
-"""Ground truth and predictions in the project's formats as the objects that pycocotools' COCOeval takes."""
+"""Ground truth and predictions in the project's formats as the objects that pycocotools' COCOeval
+takes."""
 
 from __future__ import annotations
 
@@ -12,9 +13,13 @@ from pycocotools.cocoeval import COCOeval
 
 
 def coco_judge(
-    joint: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]], kind: str, limits: Sequence[int]
+    joint: Mapping[str, Any],
+    predictions: Iterable[Mapping[str, Any]],
+    kind: str,
+    limits: Sequence[int],
 ) -> COCOeval:
-    """pycocotools' evaluation of one kind of mask, with the areas that ours uses (that of a detection is its box's, quirk E2).
+    """pycocotools' evaluation of one kind of mask, with the areas that ours uses (that of a
+    detection is its box's, quirk E2).
 
     Args:
         joint: joint ground truth.
@@ -26,7 +31,10 @@ def coco_judge(
     truth.dataset = {
         "images": joint["images"],
         "categories": joint["categories"],
-        "annotations": [a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]} for a in joint["annotations"]],
+        "annotations": [
+            a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]}
+            for a in joint["annotations"]
+        ],
     }
     found.dataset = truth.dataset | {
         "annotations": [

@@ -1,6 +1,8 @@
-"""The metrics that the example predictions must give, in example_metrics.json; test_examples.py confirms them by other means.
+"""The metrics that the example predictions must give, in example_metrics.json; test_examples.py
+confirms them by other means.
 
-After an intended change of the examples: `python -m tests.evaluation.example_metrics` writes the file anew.
+After an intended change of the examples: `python -m tests.evaluation.example_metrics` writes the
+file anew.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from vatrack.data.miniature import make_ground_truth
+from vatrack.common.files import write_json
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, predictions
-from vatrack.files import write_json
+from vatrack.synthetic.ground_truth import make_ground_truth
 
 FILE = Path(__file__).with_suffix(".json")
 
@@ -27,7 +29,10 @@ def digest(document: dict[str, Any]) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         document = make_ground_truth(Path(folder) / "ground_truth")
-    metrics = {name: evaluate(document, list(predictions(document, effects))) for name, effects in EXAMPLES.items()}
+    metrics = {
+        name: evaluate(document, list(predictions(document, effects)))
+        for name, effects in EXAMPLES.items()
+    }
     write_json(FILE, {"ground_truth_sha256": digest(document), "metrics": metrics}, indent=1)
 
 

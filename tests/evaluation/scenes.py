@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from vatrack.categories import CATEGORIES
+from vatrack.config.categories import CATEGORIES
 
 HEIGHT, WIDTH = 120, 160
 
@@ -20,7 +20,9 @@ def rle(bitmap: np.ndarray) -> dict[str, Any]:
 def rectangle(x: float, y: float, width: float, height: float) -> np.ndarray:
     """A bitmap with a filled rectangle, cut off at the border."""
     bitmap = np.zeros((HEIGHT, WIDTH), np.uint8)
-    bitmap[max(round(y), 0) : max(round(y + height), 0), max(round(x), 0) : max(round(x + width), 0)] = 1
+    bitmap[
+        max(round(y), 0) : max(round(y + height), 0), max(round(x), 0) : max(round(x + width), 0)
+    ] = 1
     return bitmap
 
 
@@ -42,7 +44,13 @@ def document(frames: list[int], first_image: int = 1) -> dict[str, Any]:
     return {
         "categories": [{"id": number, "name": name} for number, name in enumerate(CATEGORIES, 1)],
         "videos": [
-            {"id": video, "name": f"clip__{video}", "width": WIDTH, "height": HEIGHT, "num_frames": number}
+            {
+                "id": video,
+                "name": f"clip__{video}",
+                "width": WIDTH,
+                "height": HEIGHT,
+                "num_frames": number,
+            }
             for video, number in enumerate(frames, 1)
         ],
         "images": images,
@@ -51,7 +59,12 @@ def document(frames: list[int], first_image: int = 1) -> dict[str, Any]:
 
 
 def add_object(
-    joint: dict[str, Any], image: int, category: int, instance: int, amodal: np.ndarray, visible: np.ndarray | None = None
+    joint: dict[str, Any],
+    image: int,
+    category: int,
+    instance: int,
+    amodal: np.ndarray,
+    visible: np.ndarray | None = None,
 ) -> None:
     """Appends an annotation; ids count from 1."""
     visible = amodal if visible is None else visible
@@ -80,16 +93,32 @@ def add_object(
 
 
 def detection(
-    image: int, category: int, score: float, track: int, amodal: np.ndarray | None, visible: np.ndarray | None = None
+    image: int,
+    category: int,
+    score: float,
+    track: int,
+    amodal: np.ndarray | None,
+    visible: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """A prediction whose box is that of its first mask."""
-    masks = {"amodal": None if amodal is None else rle(amodal), "visible": None if visible is None else rle(visible)}
+    masks = {
+        "amodal": None if amodal is None else rle(amodal),
+        "visible": None if visible is None else rle(visible),
+    }
     box = coco_mask.toBbox(masks["amodal"] or masks["visible"]).tolist()
-    return {"image_id": image, "category_id": category, "score": score, "bbox": box, "track_id": track, **masks}
+    return {
+        "image_id": image,
+        "category_id": category,
+        "score": score,
+        "bbox": box,
+        "track_id": track,
+        **masks,
+    }
 
 
 def random_scene(seed: int, *, tied: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Three videos of moving, partly hidden rectangles and what a mediocre tracker makes of them."""
+    """Three videos of moving, partly hidden rectangles and what a mediocre tracker makes of
+    them."""
     random = np.random.default_rng(seed)
     joint = document([6, 1, 4], first_image=40)
     predictions = []
@@ -120,5 +149,7 @@ def random_scene(seed: int, *, tied: bool = False) -> tuple[dict[str, Any], list
                 )
         for false in range(int(random.integers(0, 4))):
             wrong = rectangle(*random.uniform(0, 100, 2), *random.uniform(5, 60, 2))
-            predictions.append(detection(image["id"], int(random.integers(1, 6)), 0.3, 100 + false, wrong, wrong))
+            predictions.append(
+                detection(image["id"], int(random.integers(1, 6)), 0.3, 100 + false, wrong, wrong)
+            )
     return joint, predictions

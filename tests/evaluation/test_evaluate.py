@@ -10,10 +10,11 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.evaluation.scenes import random_scene, rle
-from tests.golden import SHARED_DATA
+from tests.parity.golden import SHARED_DATA
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.errors import InputError
 from vatrack.evaluation.evaluate import (
     AP_COLUMNS,
     TRACK_COLUMNS,
@@ -23,12 +24,21 @@ from vatrack.evaluation.evaluate import (
     evaluate_in_detail,
     format_metrics,
 )
-from vatrack.files import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 LEGACY = EvaluationConfig(legacy_gt_id0=True)
 SAMPLE = SHARED_DATA / "one_video" / "joint_bbox_amdl.json"
-ORDER = ("AP", "AP50", "AP75", "AP50_S", "AP50_M", "AP50_L", "AP50_P", "AP50_OM", "AP50_H")  # spec 9.9
+ORDER = (
+    "AP",
+    "AP50",
+    "AP75",
+    "AP50_S",
+    "AP50_M",
+    "AP50_L",
+    "AP50_P",
+    "AP50_OM",
+    "AP50_H",
+)  # spec 9.9
 TRACK_IDS = {1: 0, 2: 1, 4: 2, 5: 3}
 
 
@@ -137,11 +147,54 @@ def perturbed(sample: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_perturbed_predictions(sample: dict[str, Any]) -> None:
     detail = evaluate_in_detail(sample, perturbed(sample), None, LEGACY)
-    assert rounded(detail.metrics, "image/visible") == [0.176, 0.290, 0.190, -1, 0.312, 0.558, 0.588, 0.011, 0.044]
-    assert rounded(detail.metrics, "image/amodal") == [0.198, 0.387, 0.197, -1, 0.248, 0.658, 0.656, 0.213, 0.237]
-    assert rounded(detail.metrics, "video/visible") == [0.095, 0.500, 0.056, -1, 0.000, 1.000, 1.000, -1, 0.500]
-    assert rounded(detail.metrics, "video/amodal") == [0.067, 0.221, 0.056, -1, 0.000, 0.442, 0.667, -1, 0.000]
-    by_class = {level: {c: round(v["AP"] / 100, 4) for c, v in values.items()} for level, values in detail.per_class.items()}
+    assert rounded(detail.metrics, "image/visible") == [
+        0.176,
+        0.290,
+        0.190,
+        -1,
+        0.312,
+        0.558,
+        0.588,
+        0.011,
+        0.044,
+    ]
+    assert rounded(detail.metrics, "image/amodal") == [
+        0.198,
+        0.387,
+        0.197,
+        -1,
+        0.248,
+        0.658,
+        0.656,
+        0.213,
+        0.237,
+    ]
+    assert rounded(detail.metrics, "video/visible") == [
+        0.095,
+        0.500,
+        0.056,
+        -1,
+        0.000,
+        1.000,
+        1.000,
+        -1,
+        0.500,
+    ]
+    assert rounded(detail.metrics, "video/amodal") == [
+        0.067,
+        0.221,
+        0.056,
+        -1,
+        0.000,
+        0.442,
+        0.667,
+        -1,
+        0.000,
+    ]
+    by_class = {
+        level: {c: round(v["AP"] / 100, 4) for c, v in values.items()}
+        for level, values in detail.per_class.items()
+    }
     assert {c: round(v, 3) for c, v in by_class["image/visible"].items()} == {1: 0.334, 24: 0.019}
     assert {c: round(v, 3) for c, v in by_class["image/amodal"].items()} == {1: 0.359, 24: 0.038}
     assert by_class["video/visible"] == {1: 0.1891, 24: 0}
@@ -156,7 +209,12 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
 
 
 def keys(*kinds: str) -> list[str]:
-    figures = [f"{level}/{kind}/{column}" for level in ("image", "video") for kind in kinds for column in AP_COLUMNS]
+    figures = [
+        f"{level}/{kind}/{column}"
+        for level in ("image", "video")
+        for kind in kinds
+        for column in AP_COLUMNS
+    ]
     rows = [f"track/{kind}" for kind in TRACK_KINDS if kind.removesuffix("_box") in kinds]
     return figures + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
 
@@ -171,7 +229,9 @@ def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> N
     tracks = tmp_path / "video_amodal.json"
     tracks.write_text(json.dumps(video_ground_truth(joint, "amodal", 0.75)))
     out = tmp_path / "new" / "metrics.json"
-    text = evaluate_files(truth, found, {"amodal": tracks, "visible": None}, EvaluationConfig(), out)
+    text = evaluate_files(
+        truth, found, {"amodal": tracks, "visible": None}, EvaluationConfig(), out
+    )
     assert read_json(out) == metrics
     assert 0 < metrics["image/amodal/AP50"] < 100
     assert 0 < metrics["video/amodal/AP50"] < 100
@@ -181,7 +241,10 @@ def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> N
 
 def test_the_page_defines_every_figure() -> None:
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    for section, columns in (("Average precision", AP_COLUMNS), ("Tracking figures", TRACK_COLUMNS)):
+    for section, columns in (
+        ("Average precision", AP_COLUMNS),
+        ("Tracking figures", TRACK_COLUMNS),
+    ):
         text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
         rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, flags=re.MULTILINE)
         assert {name.strip("`") for row in rows for name in row.split(", ")} == set(columns)
@@ -191,11 +254,21 @@ def test_the_page_defines_every_figure() -> None:
 def test_the_table_for_a_terminal_has_every_row() -> None:
     joint, predictions = random_scene(1)
     metrics = evaluate(joint, predictions)
-    rows = {line.split()[0]: line.split()[1:] for line in format_metrics(metrics).splitlines() if "/" in line}
-    assert [row for row in rows if row.startswith("track/")] == [f"track/{kind}" for kind in TRACK_KINDS]
+    rows = {
+        line.split()[0]: line.split()[1:]
+        for line in format_metrics(metrics).splitlines()
+        if "/" in line
+    }
+    assert [row for row in rows if row.startswith("track/")] == [
+        f"track/{kind}" for kind in TRACK_KINDS
+    ]
     shown = [f"{metrics[f'track/amodal_box/{column}']:.1f}" for column in TRACK_COLUMNS[:7]]
-    assert rows["track/amodal_box"] == shown + [str(metrics[f"track/amodal_box/{column}"]) for column in TRACK_COLUMNS[7:]]
-    without = {key: value for key, value in metrics.items() if "box" not in key} | {"track/visible/LocA": None}
+    assert rows["track/amodal_box"] == shown + [
+        str(metrics[f"track/amodal_box/{column}"]) for column in TRACK_COLUMNS[7:]
+    ]
+    without = {key: value for key, value in metrics.items() if "box" not in key} | {
+        "track/visible/LocA": None
+    }
     assert "track/visible_box" not in format_metrics(without)
     assert format_metrics(without).splitlines()[-1].split()[4] == "-"
 
@@ -221,7 +294,12 @@ def test_no_prediction_is_zero() -> None:
     joint, _ = random_scene(1)
     metrics = evaluate(joint, [])
     assert list(metrics) == keys("amodal", "visible")
-    assert metrics["image/amodal/AP"] == metrics["video/visible/AP50"] == metrics["track/amodal/MOTA"] == 0.0
+    assert (
+        metrics["image/amodal/AP"]
+        == metrics["video/visible/AP50"]
+        == metrics["track/amodal/MOTA"]
+        == 0.0
+    )
     video = {"visible": video_ground_truth(joint, "visible", 0.75)}
     assert list(evaluate(joint, [], video)) == keys("visible")
 
@@ -236,11 +314,16 @@ def test_fewer_tracks_may_count() -> None:
 
 def test_bad_input_leaves_no_file(tmp_path: Path) -> None:
     joint, predictions = random_scene(2)
-    truth, found = write_inputs(tmp_path, joint, [*predictions[:3], predictions[3] | {"category_id": 99}])
+    truth, found = write_inputs(
+        tmp_path, joint, [*predictions[:3], predictions[3] | {"category_id": 99}]
+    )
     out = tmp_path / "metrics.json"
     with pytest.raises(InputError, match=r"predictions\.jsonl: line 4: unknown category_id 99"):
         evaluate_files(truth, found, {}, EvaluationConfig(), out)
     truth.write_bytes(gzip.compress(json.dumps(joint).encode()[:-200]))
     with pytest.raises(InputError, match=r"joint\.json\.gz: "):
         evaluate_files(truth, found, {}, EvaluationConfig(), out)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["joint.json.gz", "predictions.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "joint.json.gz",
+        "predictions.jsonl",
+    ]

@@ -1,4 +1,5 @@
-"""`vatrack evaluate` on files: the same numbers for any number of processes and order of lines; bad input; details."""
+"""`vatrack evaluate` on files: the same numbers for any number of processes and order of lines; bad
+input; details."""
 
 import gzip
 import json
@@ -9,26 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.cli.test_cli import run
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
-from tests.test_cli import run
+from vatrack.common.files import read_json
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import evaluate as module
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
-from vatrack.evaluation.mot import track_figures
-from vatrack.files import read_json
+from vatrack.evaluation.mot.measures import track_figures
 
 Json = dict[str, Any]
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
     """Runs `vatrack evaluate`; returns code, output, errors."""
     return lambda *arguments: run(capsys, monkeypatch, "evaluate", *arguments)
 
 
 def many_videos(seed: int) -> tuple[Json, list[Json]]:
-    """Several scenes as one data set of 9 videos with equal scores; the images of the videos are numbered in turns."""
+    """Several scenes as one data set of 9 videos with equal scores; the images of the videos are
+    numbered in turns."""
     joint: Json = {}
     predictions: list[Json] = []
     for scene in range(3):
@@ -44,7 +48,9 @@ def many_videos(seed: int) -> tuple[Json, list[Json]]:
             entry["image_id"] = 3 * entry["image_id"] + scene
         for entry in one["annotations"]:
             entry["id"] += 1000 * scene
-        joint = {key: joint.get(key, []) + values for key, values in one.items()} | {"categories": one["categories"]}
+        joint = {key: joint.get(key, []) + values for key, values in one.items()} | {
+            "categories": one["categories"]
+        }
         predictions += found
     return joint, predictions
 
@@ -73,16 +79,26 @@ def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_p
         truth, found = write_inputs(folder, joint, records)
         tracks = {kind: folder / f"video_{kind}.json.gz" for kind in ("amodal", "visible")}
         for kind, path in tracks.items():
-            path.write_bytes(gzip.compress(json.dumps(video_ground_truth(joint, kind, 0.75)).encode()))
+            path.write_bytes(
+                gzip.compress(json.dumps(video_ground_truth(joint, kind, 0.75)).encode())
+            )
         for processes in (1, 2):
             out, details = folder / f"{processes}.json", folder / f"details{processes}.json"
             options = ["--processes", processes, "--details", details]
             if processes == 2:
-                options += ["--video-ground-truth-amodal", tracks["amodal"], "--video-ground-truth-visible", tracks["visible"]]
+                options += [
+                    "--video-ground-truth-amodal",
+                    tracks["amodal"],
+                    "--video-ground-truth-visible",
+                    tracks["visible"],
+                ]
             code, shown, _ = command(*arguments(truth, found, out), *options)
             assert code == 0
             seen = {record["image_id"] for record in records}
-            assert f": {len(records)} detections in {len(seen)} of {len(joint['images'])} images, " in shown
+            assert (
+                f": {len(records)} detections in {len(seen)} of {len(joint['images'])} images, "
+                in shown
+            )
             documents.append((out.read_bytes(), details.read_bytes()))
     assert read_json(tmp_path / "0" / "1.json") == expected
     assert len(set(documents)) == 1
@@ -91,7 +107,9 @@ def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_p
 # Ways to write the same line; the reader looks for `image_id` at its beginning only.
 FORMS: dict[str, Callable[[Json], str]] = {
     "no spaces": lambda r: json.dumps(r, separators=(",", ":")),
-    "many spaces": lambda r: " " + json.dumps(r, separators=(" , ", " : ")).replace("{", "{ ") + " ",
+    "many spaces": lambda r: (
+        " " + json.dumps(r, separators=(" , ", " : ")).replace("{", "{ ") + " "
+    ),
     "image last": lambda r: json.dumps({key: r[key] for key in reversed(r)}),
     "image spelled": lambda r: json.dumps(r).replace("image_id", "im\\u0061ge_id"),
     "kind spelled": lambda r: json.dumps(r).replace("visible", "vi\\u0073ible"),
@@ -132,7 +150,9 @@ def test_a_line_that_names_two_images_is_refused(command, tmp_path: Path) -> Non
     assert f"line 2: unknown image_id {last}" in errors
 
 
-def test_joining_reads_no_more_than_one_video_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command) -> None:
+def test_joining_reads_no_more_than_one_video_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command
+) -> None:
     joint, predictions = many_videos(0)
     seen = []
     measure = module.measure_part
@@ -164,24 +184,42 @@ def test_details(command, tmp_path: Path) -> None:
     document = read_json(details)
     assert list(document) == ["per_class", "per_video"]
     kinds = ("amodal", "visible", "amodal_box", "visible_box")
-    levels = [f"{level}/{kind}" for level in ("image", "video", "track") for kind in kinds[: 4 if level == "track" else 2]]
+    levels = [
+        f"{level}/{kind}"
+        for level in ("image", "video", "track")
+        for kind in kinds[: 4 if level == "track" else 2]
+    ]
     assert set(document["per_class"]) == set(levels)
     names = {entry["id"]: entry["name"] for entry in joint["categories"]}
     whole = evaluate_in_detail(joint, predictions)
     for level, classes in whole.per_class.items():
-        assert document["per_class"][level] == {names[category]: figures for category, figures in classes.items()}
-        assert np.mean([figures["AP"] for figures in classes.values()]) == pytest.approx(whole.metrics[f"{level}/AP"])
+        assert document["per_class"][level] == {
+            names[category]: figures for category, figures in classes.items()
+        }
+        assert np.mean([figures["AP"] for figures in classes.values()]) == pytest.approx(
+            whole.metrics[f"{level}/AP"]
+        )
     for kind, counts in whole.tracking.items():
         for category, figures in document["per_class"][f"track/{kind}"].items():
-            assert figures == track_figures(row for row in counts if names[row.category] == category)
+            assert figures == track_figures(
+                row for row in counts if names[row.category] == category
+            )
 
     assert list(document["per_video"]) == [entry["name"] for entry in joint["videos"]]
     for entry in joint["videos"]:
         images = {image["id"] for image in joint["images"] if image["video_id"] == entry["id"]}
-        alone = {**joint, "videos": [entry], "images": [image for image in joint["images"] if image["id"] in images]}
+        alone = {
+            **joint,
+            "videos": [entry],
+            "images": [image for image in joint["images"] if image["id"] in images],
+        }
         alone["annotations"] = [a for a in joint["annotations"] if a["image_id"] in images]
         own = [record for record in predictions if record["image_id"] in images]
-        metrics = evaluate(alone, own, {kind: {"annotations": []} for kind in ("amodal", "visible")} if not own else None)
+        metrics = evaluate(
+            alone,
+            own,
+            {kind: {"annotations": []} for kind in ("amodal", "visible")} if not own else None,
+        )
         for level, figures in document["per_video"][entry["name"]].items():
             assert list(figures) == ["AP", "AP50"] or "MOTA" in figures
             if own or not level.startswith("video"):
@@ -196,7 +234,9 @@ def test_details(command, tmp_path: Path) -> None:
         ("categories", ["x"], "entry 1 of 'categories'"),
     ],
 )
-def test_details_need_names_that_tell_apart(command, tmp_path: Path, place: str, name: Any, message: str) -> None:
+def test_details_need_names_that_tell_apart(
+    command, tmp_path: Path, place: str, name: Any, message: str
+) -> None:
     joint, predictions = many_videos(0)
     joint[place][0]["name"] = name
     truth, found = write_inputs(tmp_path, joint, predictions)
@@ -214,8 +254,14 @@ def changed(record: Json, **changes: Any) -> str:
 
 # What stands in the third line, and what is said about it.
 BAD = {
-    "unknown image": (lambda r: changed(r, image_id=9999), "unknown image_id 9999; the predictions belong to another"),
-    "unknown class": (lambda r: changed(r, category_id=0), "unknown category_id 0; ids are those of the ground truth"),
+    "unknown image": (
+        lambda r: changed(r, image_id=9999),
+        "unknown image_id 9999; the predictions belong to another",
+    ),
+    "unknown class": (
+        lambda r: changed(r, category_id=0),
+        "unknown category_id 0; ids are those of the ground truth",
+    ),
     "mask of another size": (
         lambda r: changed(r, visible=r["visible"] | {"size": [160, 120]}),
         "the visible mask has another size than its image",
@@ -226,10 +272,19 @@ BAD = {
     ),
     "NaN": (lambda r: changed(r, score=float("nan")), "'score' must be a finite number"),
     "infinity": (lambda r: changed(r, score=float("-inf")), "'score' must be a finite number"),
-    "too large": (lambda r: changed(r, score="here").replace('"here"', "1e999"), "'score' must be a finite number"),
-    "NaN in a box": (lambda r: changed(r, bbox=[0, 0, float("nan"), 1]), "a box must be [x, y, width, height], four finite"),
+    "too large": (
+        lambda r: changed(r, score="here").replace('"here"', "1e999"),
+        "'score' must be a finite number",
+    ),
+    "NaN in a box": (
+        lambda r: changed(r, bbox=[0, 0, float("nan"), 1]),
+        "a box must be [x, y, width, height], four finite",
+    ),
     "text": (lambda r: changed(r, score="high"), "'score' must be a finite number"),
-    "missing": (lambda r: json.dumps({key: value for key, value in r.items() if key != "track_id"}), "has no 'track_id'"),
+    "missing": (
+        lambda r: json.dumps({key: value for key, value in r.items() if key != "track_id"}),
+        "has no 'track_id'",
+    ),
     "not an object": (lambda _: "[1, 2]", "is not a JSON object"),
     "not JSON": (lambda _: '{"image_id": }', "not valid JSON"),
     "half a line": (lambda r: json.dumps(r)[:60], "not valid JSON"),
@@ -249,7 +304,9 @@ def test_a_bad_line_is_named(command, tmp_path: Path, name: str, packed: bool) -
     if packed:
         found = found.with_suffix(".jsonl.gz")
     found.write_bytes(gzip.compress(text) if packed else text)
-    code, shown, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--details", tmp_path / "details.json")
+    code, shown, errors = command(
+        *arguments(truth, found, tmp_path / "metrics.json"), "--details", tmp_path / "details.json"
+    )
     assert (code, shown) == (2, "")
     assert errors.startswith(f"vatrack: error: {found}: line 3: {message}")
     assert len(errors.splitlines()) == 1
@@ -274,8 +331,8 @@ def test_half_a_last_line(command, tmp_path: Path) -> None:
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
     assert (
-        f"line {len(predictions)}: not valid JSON (unexpected end of data), or the file is cut off here; make the predictions"
-        in errors
+        f"line {len(predictions)}: not valid JSON (unexpected end of data), or the file is cut off "
+        f"here; make the predictions" in errors
     )
     found.write_text(text.removesuffix("\n"))  # only the line's end is missing: nothing is lost
     assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
@@ -302,13 +359,19 @@ def test_tracks_of_two_classes_are_counted(command, tmp_path: Path) -> None:
     classes: dict[tuple[int, int], set[int]] = {}
     videos = {image["id"]: image["video_id"] for image in joint["images"]}
     for record in predictions:
-        classes.setdefault((videos[record["image_id"]], record["track_id"]), set()).add(record["category_id"])
+        classes.setdefault((videos[record["image_id"]], record["track_id"]), set()).add(
+            record["category_id"]
+        )
     mixed = sum(len(found) > 1 for found in classes.values())
     assert mixed > 0
     truth, found = write_inputs(tmp_path, joint, predictions)
     _, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
-    assert f"{len(classes)} tracks, {mixed} of them with detections of more than one class\n" in shown
-    truth, found = write_inputs(tmp_path, joint, [record | {"category_id": 1} for record in predictions])
+    assert (
+        f"{len(classes)} tracks, {mixed} of them with detections of more than one class\n" in shown
+    )
+    truth, found = write_inputs(
+        tmp_path, joint, [record | {"category_id": 1} for record in predictions]
+    )
     _, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert f"{len(classes)} tracks\n" in shown
 
@@ -322,13 +385,19 @@ def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> N
     def named(wrong: dict[int, Json], processes: int = 1) -> str:
         records = [record | wrong.get(number, {}) for number, record in enumerate(lines, 1)]
         found.write_text("".join(json.dumps(record) + "\n" for record in records))
-        code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--processes", processes)
+        code, _, errors = command(
+            *arguments(truth, found, tmp_path / "metrics.json"), "--processes", processes
+        )
         assert code == 2
         return errors
 
     # What the reader finds (unknown images) and what the workers find, in any order.
-    assert f"line {last - 1}: 'score'" in named({last - 1: {"score": float("nan")}, last: {"image_id": 9999}})
-    assert f"line {last // 2}: 'image_id'" in named({last // 2: {"image_id": None}, last - 2: {"score": None}})
+    assert f"line {last - 1}: 'score'" in named(
+        {last - 1: {"score": float("nan")}, last: {"image_id": 9999}}
+    )
+    assert f"line {last // 2}: 'image_id'" in named(
+        {last // 2: {"image_id": None}, last - 2: {"score": None}}
+    )
     several = {3: {"track_id": "x"}, last - 2: {"score": None}, last // 2: {"image_id": None}}
     assert "line 3: 'track_id'" in named(several)
     assert named(several, 2) == named(several)
@@ -345,21 +414,33 @@ def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> N
 def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     truth, found = write_inputs(
-        tmp_path, joint | {"annotations": [*joint["annotations"], {"id": 7, "image_id": 12345}]}, predictions
+        tmp_path,
+        joint | {"annotations": [*joint["annotations"], {"id": 7, "image_id": 12345}]},
+        predictions,
     )
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
-    assert errors.startswith(f"vatrack: error: {truth}: entry 7 of 'annotations' has image_id 12345, which is not listed")
+    assert errors.startswith(
+        f"vatrack: error: {truth}: entry 7 of 'annotations' has image_id 12345, which is not listed"
+    )
     truth, found = write_inputs(tmp_path, joint, predictions)
     tracks = tmp_path / "tracks.json"
     tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 77}]}))
-    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks)
+    code, _, errors = command(
+        *arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks
+    )
     assert code == 2
-    assert errors.startswith(f"vatrack: error: {tracks}: entry 3 of 'annotations' has video_id 77, which is not listed")
+    assert errors.startswith(
+        f"vatrack: error: {tracks}: entry 3 of 'annotations' has video_id 77, which is not listed"
+    )
     tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 4, "category_id": 1}]}))
-    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks)
+    code, _, errors = command(
+        *arguments(truth, found, tmp_path / "metrics.json"), "--video-ground-truth-amodal", tracks
+    )
     assert code == 2
-    assert errors.startswith(f"vatrack: error: {tracks}: entry 3 of 'annotations' has no 'segmentations'")
+    assert errors.startswith(
+        f"vatrack: error: {tracks}: entry 3 of 'annotations' has no 'segmentations'"
+    )
 
 
 def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:

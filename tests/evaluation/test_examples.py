@@ -1,4 +1,5 @@
-"""The example predictions and their metrics: against the shipped file, pycocotools, and a search through all assignments."""
+"""The example predictions and their metrics: against the shipped file, pycocotools, and a search
+through all assignments."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from pycocotools.cocoeval import COCOeval
 from tests.evaluation.example_metrics import FILE, digest
 from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
-from vatrack.data.miniature import make_ground_truth
-from vatrack.errors import InputError
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, perfect_metrics, predictions, write_examples
-from vatrack.files import read_json
+from vatrack.synthetic.ground_truth import make_ground_truth
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 KINDS = ("amodal", "visible")
@@ -42,7 +43,9 @@ def examples(ground_truth: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def shipped(ground_truth: dict[str, Any]) -> dict[str, dict[str, float | None]]:
     document = read_json(FILE)
-    assert document["ground_truth_sha256"] == digest(ground_truth), "the miniature set is another one: write the file anew"
+    assert document["ground_truth_sha256"] == digest(ground_truth), (
+        "the miniature set is another one: write the file anew"
+    )
     return document["metrics"]
 
 
@@ -54,17 +57,26 @@ def test_the_metrics_are_the_shipped_ones(name: str, ground_truth, examples, shi
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_pycocotools_confirms_the_image_precision(name: str, kind: str, ground_truth, examples, shipped) -> None:
+def test_pycocotools_confirms_the_image_precision(
+    name: str, kind: str, ground_truth, examples, shipped
+) -> None:
     truth, found = COCO(), COCO()
     categories = {"images": ground_truth["images"], "categories": ground_truth["categories"]}
     truth.dataset = categories | {
         "annotations": [
-            a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]} for a in renumbered(ground_truth["annotations"])
+            a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]}
+            for a in renumbered(ground_truth["annotations"])
         ]
     }
     found.dataset = categories | {
         "annotations": [
-            p | {"id": number, "segmentation": p[kind], "area": p["bbox"][2] * p["bbox"][3], "iscrowd": 0}
+            p
+            | {
+                "id": number,
+                "segmentation": p[kind],
+                "area": p["bbox"][2] * p["bbox"][3],
+                "iscrowd": 0,
+            }
             for number, p in enumerate(examples[name], 1)
         ]
     }
@@ -77,14 +89,20 @@ def test_pycocotools_confirms_the_image_precision(name: str, kind: str, ground_t
         judge.summarize()
     names = ("AP", "AP50", "AP75")
     theirs = [100 * value for value in judge.stats[:3]]
-    assert [shipped[name][f"image/{kind}/{column}"] for column in names] == pytest.approx(theirs, abs=1e-9)
+    assert [shipped[name][f"image/{kind}/{column}"] for column in names] == pytest.approx(
+        theirs, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_plain_search_confirms_the_tracking_figures(name: str, kind: str, ground_truth, examples, shipped) -> None:
+def test_a_plain_search_confirms_the_tracking_figures(
+    name: str, kind: str, ground_truth, examples, shipped
+) -> None:
     figures = plain_tracking(ground_truth, examples[name], kind)
-    assert figures == pytest.approx({column: shipped[name][f"track/{kind}/{column}"] for column in figures})
+    assert figures == pytest.approx(
+        {column: shipped[name][f"track/{kind}/{column}"] for column in figures}
+    )
 
 
 def renumbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -92,21 +110,37 @@ def renumbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [annotation | {"id": number} for number, annotation in enumerate(annotations, 1)]
 
 
-def plain_tracking(joint: dict[str, Any], records: list[dict[str, Any]], kind: str) -> dict[str, float]:
-    """MOTA and what it counts, on decoded masks, frame by frame; the assignments are found by trying all of them."""
-    true, found = by_class_and_frame(joint["annotations"], f"{kind}_mask"), by_class_and_frame(records, kind)
+def plain_tracking(
+    joint: dict[str, Any], records: list[dict[str, Any]], kind: str
+) -> dict[str, float]:
+    """MOTA and what it counts, on decoded masks, frame by frame; the assignments are found by
+    trying all of them."""
+    true, found = (
+        by_class_and_frame(joint["annotations"], f"{kind}_mask"),
+        by_class_and_frame(records, kind),
+    )
     counts = {"IDs": 0, "FP": 0, "FN": 0}
     for category in {key[0] for key in true.keys() | found.keys()}:
         for video in joint["videos"]:
-            frames = sorted((i for i in joint["images"] if i["video_id"] == video["id"]), key=lambda image: image["frame_id"])
+            frames = sorted(
+                (i for i in joint["images"] if i["video_id"] == video["id"]),
+                key=lambda image: image["frame_id"],
+            )
             last: dict[int, int] = {}
             for image in frames:
                 objects, tracks = true[category, image["id"]], found[category, image["id"]]
                 pairs = {
-                    (i, t): value for i, a in objects.items() for t, b in tracks.items() if (value := overlap(a, b)) >= 0.5
+                    (i, t): value
+                    for i, a in objects.items()
+                    for t, b in tracks.items()
+                    if (value := overlap(a, b)) >= 0.5
                 }
                 kept = {i: t for i, t in last.items() if (i, t) in pairs}
-                free = {(i, t): v for (i, t), v in pairs.items() if i not in kept and t not in kept.values()}
+                free = {
+                    (i, t): v
+                    for (i, t), v in pairs.items()
+                    if i not in kept and t not in kept.values()
+                }
                 new = dict(best_assignment(sorted({i for i, _ in free}), free, frozenset())[1])
                 counts["IDs"] += sum(i in last and last[i] != t for i, t in new.items())
                 counts["FN"] += len(objects) - len(kept) - len(new)
@@ -130,7 +164,9 @@ def best_assignment(
     return best
 
 
-def by_class_and_frame(records: list[dict[str, Any]], mask: str) -> defaultdict[tuple[int, int], dict[int, np.ndarray]]:
+def by_class_and_frame(
+    records: list[dict[str, Any]], mask: str
+) -> defaultdict[tuple[int, int], dict[int, np.ndarray]]:
     """Bitmaps by (category, image), then identity."""
     result: defaultdict[tuple[int, int], dict[int, np.ndarray]] = defaultdict(dict)
     for record in records:
@@ -152,9 +188,19 @@ def test_the_spoilt_examples_are_spoilt_as_they_say(ground_truth, examples, ship
     assert 0.6 * number < sizes["dropped"] < 0.8 * number
     assert number < sizes["false_positives"] <= number + len(ground_truth["images"])
     for kind in KINDS:
-        assert shipped["perfect"][f"video/{kind}/AP"] == shipped["swapped"][f"image/{kind}/AP"] == pytest.approx(100)
-        assert shipped["swapped"][f"video/{kind}/AP75"] < shipped["swapped"][f"video/{kind}/AP50"] < 60
-        assert shipped["dropped"][f"track/{kind}/FP"] == shipped["false_positives"][f"track/{kind}/FN"] == 0
+        assert (
+            shipped["perfect"][f"video/{kind}/AP"]
+            == shipped["swapped"][f"image/{kind}/AP"]
+            == pytest.approx(100)
+        )
+        assert (
+            shipped["swapped"][f"video/{kind}/AP75"] < shipped["swapped"][f"video/{kind}/AP50"] < 60
+        )
+        assert (
+            shipped["dropped"][f"track/{kind}/FP"]
+            == shipped["false_positives"][f"track/{kind}/FN"]
+            == 0
+        )
         for name in set(EXAMPLES) - {"perfect"}:
             assert shipped[name][f"track/{kind}/MOTA"] < 99, name
             assert shipped[name][f"video/{kind}/AP"] < 99, name
@@ -162,10 +208,14 @@ def test_the_spoilt_examples_are_spoilt_as_they_say(ground_truth, examples, ship
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_perfect_predictions_reach_is_known_without_evaluating(seed: int, ground_truth) -> None:
+def test_what_perfect_predictions_reach_is_known_without_evaluating(
+    seed: int, ground_truth
+) -> None:
     scene = random_scene(seed)[0]
     seen = [
-        annotation for annotation in scene["annotations"] if annotation["area_visible"] and annotation["occlude_rate"] < 0.25
+        annotation
+        for annotation in scene["annotations"]
+        if annotation["area_visible"] and annotation["occlude_rate"] < 0.25
     ]
     for document in (scene, scene | {"annotations": seen}, ground_truth):
         expected = perfect_metrics(document, "test")
@@ -197,13 +247,17 @@ def test_files(tmp_path: Path, ground_truth) -> None:
         assert first.read_bytes() == same.read_bytes()
         assert (first.read_bytes() == other.read_bytes()) == (name == "perfect")
         lines = gzip.decompress(first.read_bytes()).decode().splitlines()
-        assert [json.loads(line) for line in lines] == list(predictions(ground_truth, EXAMPLES[name]))
+        assert [json.loads(line) for line in lines] == list(
+            predictions(ground_truth, EXAMPLES[name])
+        )
     assert read_json(tmp_path / "b/perfect/expected.json") == perfect_metrics(ground_truth, "test")
 
 
 def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "joint.json").write_text(json.dumps(empty_document([2])))
-    with pytest.raises(InputError, match="no annotations; examples need a ground truth with objects"):
+    with pytest.raises(
+        InputError, match="no annotations; examples need a ground truth with objects"
+    ):
         write_examples(tmp_path / "joint.json", tmp_path / "out")
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         write_examples(tmp_path / "none.json", tmp_path / "out")

@@ -38,7 +38,9 @@ def test_box_outside_the_frame_is_empty() -> None:
     st.integers(0, 1000),
     st.sampled_from([0.01, 0.2, 0.5, 0.8]),
 )
-def test_the_window_of_the_box_is_enough(box: tuple[float, float, float, float], seed: int, threshold: float) -> None:
+def test_the_window_of_the_box_is_enough(
+    box: tuple[float, float, float, float], seed: int, threshold: float
+) -> None:
     """Sampling only around the box gives what sampling the whole frame gives."""
     x, y, width, height = box
     mask = torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(seed))

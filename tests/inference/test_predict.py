@@ -12,19 +12,23 @@ import pytest
 from pycocotools import mask as rle_tools
 
 from tests.conftest import TinyData
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, read_yaml
 from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
-from vatrack.errors import InputError
 from vatrack.evaluation.evaluate import evaluate_files
-from vatrack.files import read_json, read_yaml
 from vatrack.inference.predict import predict_files
 
 
 @pytest.fixture(scope="module")
-def predictions(tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def predictions(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     run, folder = tiny_run
     out = tmp_path_factory.mktemp("predictions") / "predictions.jsonl.gz"
     checkpoint = folder / "checkpoints" / "epoch_02.pt"
-    predict_files(run, checkpoint, tiny_data.annotations / "valid" / "joint.json", tiny_data.images, out)
+    predict_files(
+        run, checkpoint, tiny_data.annotations / "valid" / "joint.json", tiny_data.images, out
+    )
     return out
 
 
@@ -46,7 +50,9 @@ def test_every_line_is_a_whole_prediction(predictions: Path, tiny_data: TinyData
         for kind in ("amodal", "visible"):
             assert line[kind]["size"] == [image["height"], image["width"]]
             *_, width, height = line["bbox" if kind == "amodal" else "bbox_visible"]
-            assert rle_tools.area(line[kind]) <= (width + 1) * (height + 1), "a mask lies inside its box"
+            assert rle_tools.area(line[kind]) <= (width + 1) * (height + 1), (
+                "a mask lies inside its box"
+            )
         key = (image["video_id"], line["track_id"], line["image_id"])
         assert key not in seen
         seen.add(key)
@@ -57,7 +63,9 @@ def test_every_line_is_a_whole_prediction(predictions: Path, tiny_data: TinyData
 def test_the_file_can_be_evaluated(predictions: Path, tiny_data: TinyData, tmp_path: Path) -> None:
     truth = tiny_data.annotations / "valid" / "joint.json"
     evaluate_files(truth, predictions, {}, EvaluationConfig(), tmp_path / "metrics.json")
-    assert {"image/amodal/AP", "video/visible/AP50", "track/amodal/MOTA"} <= read_json(tmp_path / "metrics.json").keys()
+    assert {"image/amodal/AP", "video/visible/AP50", "track/amodal/MOTA"} <= read_json(
+        tmp_path / "metrics.json"
+    ).keys()
 
 
 def test_validation_during_training_and_prediction_afterwards_agree(
@@ -66,14 +74,23 @@ def test_validation_during_training_and_prediction_afterwards_agree(
     run, folder = tiny_run
     valid = tiny_data.annotations / "valid"
     videos = {kind: valid / f"video_{kind}.json" for kind in ("amodal", "visible")}
-    evaluate_files(valid / "joint.json", predictions, videos, run.evaluation, tmp_path / "metrics.json")
-    assert read_json(tmp_path / "metrics.json") == read_json(folder / "validation" / "epoch_02.json")
+    evaluate_files(
+        valid / "joint.json", predictions, videos, run.evaluation, tmp_path / "metrics.json"
+    )
+    assert read_json(tmp_path / "metrics.json") == read_json(
+        folder / "validation" / "epoch_02.json"
+    )
 
 
-def test_failure_leaves_no_file(tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path) -> None:
+def test_failure_leaves_no_file(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path
+) -> None:
     run, folder = tiny_run
     out = tmp_path / "predictions.jsonl.gz"
-    checkpoint, truth = folder / "checkpoints" / "epoch_02.pt", tiny_data.annotations / "valid" / "joint.json"
+    checkpoint, truth = (
+        folder / "checkpoints" / "epoch_02.pt",
+        tiny_data.annotations / "valid" / "joint.json",
+    )
     with pytest.raises(InputError, match="nowhere: no such folder"):
         predict_files(run, checkpoint, truth, tmp_path / "nowhere", out)
     assert list(tmp_path.iterdir()) == []
@@ -83,6 +100,11 @@ def test_failure_leaves_no_file(tiny_run: tuple[RunConfig, Path], tiny_data: Tin
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
-def test_the_settings_lie_beside_the_predictions(predictions: Path, tiny_run: tuple[RunConfig, Path]) -> None:
+def test_the_settings_lie_beside_the_predictions(
+    predictions: Path, tiny_run: tuple[RunConfig, Path]
+) -> None:
     run, _ = tiny_run
-    assert InferenceConfig.model_validate(read_yaml(predictions.with_name("inference.yaml"))) == run.inference
+    assert (
+        InferenceConfig.model_validate(read_yaml(predictions.with_name("inference.yaml")))
+        == run.inference
+    )

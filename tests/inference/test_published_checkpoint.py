@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.cli.test_cli import run
 from tests.conftest import TinyData, tiny_config
-from tests.models.published import left_overs, write_published
 from tests.models.small import small_network
-from tests.test_cli import run
+from tests.weights.published import left_overs, write_published
+from vatrack.common.files import write_yaml
 from vatrack.config import Method
-from vatrack.files import write_yaml
 
 
 @pytest.mark.parametrize("method", [Method.QDTRACK, Method.VATRACK_2BBOX])
@@ -30,8 +30,15 @@ def test_import_predict_export_predict(
     chosen = ("--config", config, "--method", method, "--backbone", "resnet18")
 
     def predict(checkpoint: Path, out: Path) -> bytes:
-        data = ("--ground-truth", tiny_data.annotations / "valid" / "joint.json", "--images", tiny_data.images)
-        code, _, errors = run(capsys, monkeypatch, "predict", "--checkpoint", checkpoint, *chosen, *data, "--out", out)
+        data = (
+            "--ground-truth",
+            tiny_data.annotations / "valid" / "joint.json",
+            "--images",
+            tiny_data.images,
+        )
+        code, _, errors = run(
+            capsys, monkeypatch, "predict", "--checkpoint", checkpoint, *chosen, *data, "--out", out
+        )
         assert (code, errors) == (0, "")
         return out.read_bytes()
 

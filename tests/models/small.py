@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from vatrack.common.structures import Targets
 from vatrack.config import Backbone, Method, ModelConfig, ProposalConfig, SamplerConfig
 from vatrack.data.dataset import PairBatch
 from vatrack.models.detector import Detector, build
-from vatrack.structures import Targets
 
 SMALL = ModelConfig(
     norm="group",
@@ -38,19 +38,31 @@ def small_network(method: Method, seed: int = 0) -> Detector:
 
 
 def random_targets(
-    method: Method, objects: int, generator: torch.Generator, size: tuple[int, int] = (HEIGHT, WIDTH)
+    method: Method,
+    objects: int,
+    generator: torch.Generator,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> Targets:
     """Rectangles as objects; object i of one frame is object i of the other."""
     corners = torch.rand(objects, 2, generator=generator) * torch.tensor([size[1] / 2, size[0] / 2])
-    boxes = torch.cat([corners, corners + 16 + torch.rand(objects, 2, generator=generator) * 16], dim=1)
+    boxes = torch.cat(
+        [corners, corners + 16 + torch.rand(objects, 2, generator=generator) * 16], dim=1
+    )
     masks = torch.zeros(objects, *size, dtype=torch.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes.int().tolist(), strict=True):
         mask[y1:y2, x1:x2] = 1
     labels = torch.randint(0, 24, (objects,), generator=generator)
-    return Targets(dict.fromkeys(method.masks, boxes), dict.fromkeys(method.masks, masks), labels, torch.arange(objects))
+    return Targets(
+        dict.fromkeys(method.masks, boxes),
+        dict.fromkeys(method.masks, masks),
+        labels,
+        torch.arange(objects),
+    )
 
 
-def random_batch(method: Method, objects: tuple[int, ...], seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)) -> tuple:
+def random_batch(
+    method: Method, objects: tuple[int, ...], seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)
+) -> tuple:
     """Arguments of `Detector.losses` for one pair per entry of `objects`."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(2, len(objects), 3, *size, generator=generator)
@@ -58,7 +70,9 @@ def random_batch(method: Method, objects: tuple[int, ...], seed: int = 0, size: 
     return images[0], images[1], targets, targets, [size] * len(objects)
 
 
-def random_pairs(method: Method, objects: tuple[int, ...], seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)) -> PairBatch:
+def random_pairs(
+    method: Method, objects: tuple[int, ...], seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)
+) -> PairBatch:
     """The same as a batch of the data set, with image ids (10, 11), (20, 21), ..."""
     key, ref, key_targets, ref_targets, sizes = random_batch(method, objects, seed, size)
     ids = [(10 * number, 10 * number + 1) for number in range(1, len(objects) + 1)]

@@ -18,7 +18,15 @@ from vatrack.models.assign import (
 from vatrack.models.sample import sample_balanced, sample_boxes, sample_random
 
 TRUTH = torch.tensor([[0.0, 0, 100, 100], [0, 0, 60, 100], [300, 300, 320, 320]])
-BOXES = torch.tensor([[0.0, 0, 90, 100], [0, 0, 72, 100], [200, 200, 260, 260], [290, 290, 340, 340], [0, 0, 30, 100]])
+BOXES = torch.tensor(
+    [
+        [0.0, 0, 90, 100],
+        [0, 0, 72, 100],
+        [200, 200, 260, 260],
+        [290, 290, 340, 340],
+        [0, 0, 30, 100],
+    ]
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +40,9 @@ BOXES = torch.tensor([[0.0, 0, 90, 100], [0, 0, 72, 100], [200, 200, 260, 260], 
 def test_states(thresholds: Thresholds, states: list[int]) -> None:
     assignment = assign(BOXES, TRUTH, thresholds)
     assert assignment.state.tolist() == states
-    torch.testing.assert_close(assignment.max_iou, torch.tensor([0.9, 0.83333, 0, 0.16, 0.5]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        assignment.max_iou, torch.tensor([0.9, 0.83333, 0, 0.16, 0.5]), rtol=0, atol=1e-4
+    )
 
 
 def test_low_quality_match_overwrites_with_the_later_ground_truth() -> None:
@@ -55,8 +65,12 @@ def test_prepended_ground_truth_is_positive_of_itself() -> None:
 
 def _track_assignment() -> Assignment:
     """Spec 9.4: 600 negatives apart, 200 overlapping, 151 and 4 positives of two objects."""
-    state = torch.cat([torch.tensor([1, 2]), torch.zeros(800), torch.ones(150), torch.full((3,), 2)]).long()
-    iou = torch.cat([torch.ones(2), torch.zeros(600), torch.full((200,), 0.2), torch.full((153,), 0.8)])
+    state = torch.cat(
+        [torch.tensor([1, 2]), torch.zeros(800), torch.ones(150), torch.full((3,), 2)]
+    ).long()
+    iou = torch.cat(
+        [torch.ones(2), torch.zeros(600), torch.full((200,), 0.2), torch.full((153,), 0.8)]
+    )
     return Assignment(state, iou)
 
 
@@ -65,7 +79,9 @@ def test_balanced_sampler_redraws_positives_and_prefers_overlapping_negatives() 
     counts = []
     for seed in range(30):
         torch.manual_seed(seed)
-        positive, negative = sample_balanced(assignment, SamplerConfig(number=256, positive_fraction=0.5), 3.0)
+        positive, negative = sample_balanced(
+            assignment, SamplerConfig(number=256, positive_fraction=0.5), 3.0
+        )
         counts.append(len(positive))
         assert len(positive.unique()) == len(positive)
         assert int((assignment.state[positive] == 2).sum()) == 4
@@ -78,13 +94,19 @@ def test_balanced_sampler_redraws_positives_and_prefers_overlapping_negatives() 
 
 def test_balanced_sampler_limits_negatives_per_positive() -> None:
     assignment = Assignment(torch.cat([torch.ones(5), torch.zeros(500)]).long(), torch.zeros(505))
-    positive, negative = sample_balanced(assignment, SamplerConfig(number=256, positive_fraction=0.5), 3.0)
+    positive, negative = sample_balanced(
+        assignment, SamplerConfig(number=256, positive_fraction=0.5), 3.0
+    )
     assert (len(positive), len(negative)) == (5, 15)
 
 
 def test_random_sampler_fills_up_with_negatives() -> None:
-    assignment = Assignment(torch.cat([torch.ones(300), torch.zeros(1000)]).long(), torch.zeros(1300))
-    positive, negative = sample_random(assignment, SamplerConfig(number=512, positive_fraction=0.25))
+    assignment = Assignment(
+        torch.cat([torch.ones(300), torch.zeros(1000)]).long(), torch.zeros(1300)
+    )
+    positive, negative = sample_random(
+        assignment, SamplerConfig(number=512, positive_fraction=0.25)
+    )
     assert (len(positive), len(negative)) == (128, 384)
     few = Assignment(torch.tensor([1, 0, 0, -1]), torch.zeros(4))
     positive, negative = sample_random(few, SamplerConfig(number=512, positive_fraction=0.25))
@@ -92,12 +114,16 @@ def test_random_sampler_fills_up_with_negatives() -> None:
 
 
 def test_sample_puts_ground_truth_in_front() -> None:
-    sample = sample_boxes(BOXES, TRUTH, HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25))
+    sample = sample_boxes(
+        BOXES, TRUTH, HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25)
+    )
     assert sample.matched.tolist() == [0, 1, 2, 0, 1, 1]
     torch.testing.assert_close(sample.positives[:3], TRUTH)
     assert sample.count == 8
 
 
 def test_sample_of_nothing() -> None:
-    sample = sample_boxes(BOXES[:0], TRUTH[:0], HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25))
+    sample = sample_boxes(
+        BOXES[:0], TRUTH[:0], HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25)
+    )
     assert sample.count == 0

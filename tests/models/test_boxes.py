@@ -20,14 +20,18 @@ SOURCE = torch.tensor([[100.0, 50, 300, 250]])
         ([0, 0, 40, -40], [0, 148.4, 1280, 151.6]),
     ],
 )
-def test_decode_clamps_sizes_from_both_sides_and_clips(deltas: list[float], expected: list[float]) -> None:
+def test_decode_clamps_sizes_from_both_sides_and_clips(
+    deltas: list[float], expected: list[float]
+) -> None:
     decoded = decode(SOURCE, torch.tensor([deltas], dtype=torch.float32), HEAD_STD, (800, 1280))
     torch.testing.assert_close(decoded, torch.tensor([expected]), rtol=0, atol=1e-4)
 
 
 def test_encode() -> None:
     deltas = encode(SOURCE, torch.tensor([[110.0, 60, 290, 280]]), HEAD_STD)
-    torch.testing.assert_close(deltas, torch.tensor([[0, 1, -0.5268027, 0.4765510]]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        deltas, torch.tensor([[0, 1, -0.5268027, 0.4765510]]), rtol=0, atol=1e-6
+    )
 
 
 corner = st.tuples(st.floats(0, 90), st.floats(0, 90), st.floats(2, 60), st.floats(2, 60))
@@ -54,7 +58,9 @@ def test_iou_is_symmetric_and_bounded(a: list[tuple], b: list[tuple]) -> None:
     iou = pairwise_iou(first, second)
     torch.testing.assert_close(iou, pairwise_iou(second, first).T)
     assert bool(((iou >= 0) & (iou <= 1 + 1e-6)).all())
-    torch.testing.assert_close(pairwise_iou(first, first).diagonal(), torch.ones(len(a)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        pairwise_iou(first, first).diagonal(), torch.ones(len(a)), rtol=0, atol=1e-5
+    )
 
 
 def test_empty_boxes_have_no_overlap_instead_of_nan() -> None:

@@ -29,7 +29,8 @@ def _torch_default(inputs: int, kernel: int = 1) -> float:
     return 1 / math.sqrt(3 * inputs * kernel * kernel)
 
 
-# Standard deviation of the weights of each layer, intended and torch's default; biases are 0 where intended.
+# Standard deviation of the weights of each layer, intended and torch's default; biases are 0 where
+# intended.
 BOX = {
     "shared_fcs.0": (_xavier_uniform(12544, 1024), _torch_default(12544)),
     "shared_fcs.1": (_xavier_uniform(1024, 1024), _torch_default(1024)),
@@ -95,5 +96,7 @@ def test_batch_norm_stays_in_evaluation_and_frozen_stages_without_gradient() -> 
     assert not any(m.training for m in norms)
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     assert frozen
-    assert all(name.startswith(("backbone.conv1", "backbone.bn1", "backbone.layer1")) for name in frozen)
+    assert all(
+        name.startswith(("backbone.conv1", "backbone.bn1", "backbone.layer1")) for name in frozen
+    )
     assert model.backbone.layer2[0].bn1.weight.requires_grad

@@ -24,7 +24,9 @@ from vatrack.models.sample import Sample
 def test_multi_positive_cross_entropy_example() -> None:
     similarity = torch.tensor([[2.0, -1, 0.5, 3]])
     targets = torch.tensor([[True, True, False, False]])
-    assert 0.25 * multi_positive_cross_entropy(similarity, targets).item() == pytest.approx(1.0358680, abs=1e-6)
+    assert 0.25 * multi_positive_cross_entropy(similarity, targets).item() == pytest.approx(
+        1.0358680, abs=1e-6
+    )
 
 
 def _published_cross_entropy(similarity: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -47,7 +49,11 @@ def test_multi_positive_cross_entropy_equals_the_published_form_where_that_is_fi
 ) -> None:
     """The values and the gradients, in float64, for any share of positives."""
     generator = torch.Generator().manual_seed(seed)
-    similarity = (torch.randn(rows, columns, generator=generator, dtype=torch.float64) * scale).clamp(max=79).requires_grad_()
+    similarity = (
+        (torch.randn(rows, columns, generator=generator, dtype=torch.float64) * scale)
+        .clamp(max=79)
+        .requires_grad_()
+    )
     targets = torch.rand(rows, columns, generator=generator) < share
     assume(bool(targets.any()))
     published = _published_cross_entropy(similarity, targets)
@@ -83,7 +89,8 @@ def test_row_without_negatives_and_batch_without_positives_give_zero_with_a_grad
 
 
 def test_tracking_losses_are_float32_with_mixed_precision() -> None:
-    """Products of embeddings are up to hundreds; bfloat16 would round them to whole numbers before the exponential."""
+    """Products of embeddings are up to hundreds; bfloat16 would round them to whole numbers before
+    the exponential."""
     torch.manual_seed(0)
     key, ref = (torch.randn(n, 64).bfloat16() for n in (4, 6))
     samples = Sample(torch.zeros(4, 4), torch.arange(4)), Sample(torch.zeros(6, 4), torch.arange(4))
@@ -96,7 +103,9 @@ def test_tracking_losses_are_float32_with_mixed_precision() -> None:
 
 
 def test_cosine_loss_example() -> None:
-    cosine = torch.tensor([[0.9, -0.2, 0.5, 0.1, 0.35, 0.7, 0.31, 0.2], [0.6, 0.4, 0.3, -0.5, 0.29, 0.8, 0.05, 0.95]])
+    cosine = torch.tensor(
+        [[0.9, -0.2, 0.5, 0.1, 0.35, 0.7, 0.31, 0.2], [0.6, 0.4, 0.3, -0.5, 0.29, 0.8, 0.05, 0.95]]
+    )
     targets = torch.zeros(2, 8, dtype=torch.bool)
     targets[0, :2] = True
     assert cosine_loss(cosine, targets).item() == pytest.approx(0.2478125, abs=1e-7)
@@ -109,7 +118,12 @@ def test_class_weighted_cross_entropy_example() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [5, 5, 30, 30]])
     sample = Sample(torch.cat([boxes, boxes[:1]]), torch.tensor([0, 1]))
     classification, regression, accuracy = box_losses(
-        logits, torch.zeros(3, 96), [sample], [boxes], [torch.tensor([0, 16])], torch.tensor(PAPER_CLASS_WEIGHTS)
+        logits,
+        torch.zeros(3, 96),
+        [sample],
+        [boxes],
+        [torch.tensor([0, 16])],
+        torch.tensor(PAPER_CLASS_WEIGHTS),
     )
     assert classification.item() == pytest.approx(80.346581, abs=1e-4)
     assert regression.item() == 0
@@ -119,7 +133,9 @@ def test_class_weighted_cross_entropy_example() -> None:
 def test_mask_target_example() -> None:
     bitmap = torch.zeros(1, 40, 60, dtype=torch.uint8)
     bitmap[0, 10:30, 15:45] = 1
-    target = mask_targets([torch.tensor([[10.3, 5.7, 50.2, 33.9]])], [torch.tensor([0])], [bitmap])[0]
+    target = mask_targets([torch.tensor([[10.3, 5.7, 50.2, 33.9]])], [torch.tensor([0])], [bitmap])[
+        0
+    ]
     expected = torch.zeros(28, 28)
     expected[4:24, 3:24] = 1
     assert int(target.sum()) == 420
@@ -145,17 +161,23 @@ print(digest.hexdigest())
 
 
 def test_gradients_do_not_depend_on_how_python_hashes_texts() -> None:
-    """Sets of texts have another order in every process, and the order of a sum changes its last bits."""
+    """Sets of texts have another order in every process, and the order of a sum changes its last
+    bits."""
     found = set()
     for seed in ("0", "1", "2", "3"):
         environment = os.environ | {"PYTHONHASHSEED": seed}
-        found.add(subprocess.run([sys.executable, "-c", GRADIENTS], env=environment, check=True, capture_output=True).stdout)
+        found.add(
+            subprocess.run(
+                [sys.executable, "-c", GRADIENTS], env=environment, check=True, capture_output=True
+            ).stdout
+        )
     assert len(found) == 1
     assert len(found.pop().strip()) == 64
 
 
 def _all_ignored(boxes: torch.Tensor) -> torch.Tensor:
-    """One proposal per object that the track head takes neither as a positive nor as a negative: IoU 0.5."""
+    """One proposal per object that the track head takes neither as a positive nor as a negative:
+    IoU 0.5."""
     x1, y1, x2, y2 = boxes.T
     return torch.stack([x1, y1, x1 + (x2 - x1) / 2, y2, torch.ones_like(x1)], dim=1)
 
@@ -163,7 +185,9 @@ def _all_ignored(boxes: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("method", list(Method))
 @pytest.mark.parametrize("proposals", ["own", "none", "ignored"])
 @pytest.mark.parametrize("objects", [(3, 2), (1, 0), (0, 0)], ids=["some", "few", "no objects"])
-def test_every_batch_gives_the_same_terms_and_gradients(method: Method, objects: tuple[int, int], proposals: str) -> None:
+def test_every_batch_gives_the_same_terms_and_gradients(
+    method: Method, objects: tuple[int, int], proposals: str
+) -> None:
     model = small_network(method).train()
     full, _ = model.losses(*random_batch(method, (3, 3)))
     batch = random_batch(method, objects)
@@ -172,19 +196,27 @@ def test_every_batch_gives_the_same_terms_and_gradients(method: Method, objects:
         "none": [NOTHING] * len(objects),
         "ignored": [_all_ignored(target.boxes[method.masks[0]]) for target in batch[2]],
     }[proposals]
-    losses, sampled = model.losses(*batch, key_proposals=given_proposals, ref_proposals=given_proposals)
+    losses, sampled = model.losses(
+        *batch, key_proposals=given_proposals, ref_proposals=given_proposals
+    )
     if proposals != "own":
-        assert sampled["track"] == [(count, 0) for count in objects for _ in range(2)], "only the objects themselves"
+        assert sampled["track"] == [(count, 0) for count in objects for _ in range(2)], (
+            "only the objects themselves"
+        )
     assert losses.keys() == full.keys()
     assert all(math.isfinite(value.item()) for value in losses.values())
-    torch.stack([value for name, value in losses.items() if name.startswith("loss")]).sum().backward()
+    torch.stack(
+        [value for name, value in losses.items() if name.startswith("loss")]
+    ).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert bool(parameter.grad.isfinite().all()), name
 
 
 @pytest.mark.parametrize("method", list(Method))
-def test_a_pair_without_a_common_object_has_no_tracking_loss_but_the_same_terms(method: Method) -> None:
+def test_a_pair_without_a_common_object_has_no_tracking_loss_but_the_same_terms(
+    method: Method,
+) -> None:
     model = small_network(method).train()
     key_images, ref_images, key_targets, ref_targets, sizes = random_batch(method, (3,))
     apart = [replace(target, match_indices=torch.full((3,), -1)) for target in key_targets]

@@ -9,7 +9,8 @@ from vatrack.config import Backbone, Method, ModelConfig
 from vatrack.models.detector import build
 
 R50, X101 = Backbone.RESNET50, Backbone.RESNEXT101
-# Trainable, total, entries of the state dict; five of these are left-overs that we do not create (quirk M2).
+# Trainable, total, entries of the state dict; five of these are left-overs that we do not create
+# (quirk M2).
 COUNTS = {
     (Method.QDTRACK, X101): (117_060_256, 117_463_008, 687),
     (Method.AMODALTRACK, X101): (117_060_256, 117_463_008, 687),
@@ -30,7 +31,9 @@ def test_counts_are_those_of_the_specification(method: Method, backbone: Backbon
         model = build(method, ModelConfig(), backbone)
     parameters = list(model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
-    assert (trainable, sum(p.numel() for p in parameters), len(model.state_dict()) + 5) == COUNTS[method, backbone]
+    assert (trainable, sum(p.numel() for p in parameters), len(model.state_dict()) + 5) == COUNTS[
+        method, backbone
+    ]
     assert sum(not p.requires_grad for p in parameters) == 33, "stem and first stage"
     parts = dict(PARTS)
     parts |= {f"roi_head.{name}": BOX_HEAD for name in model.roi_head.layout.boxes.values()}

@@ -1,4 +1,5 @@
-"""How far our numbers are from the published ones: one value per part of a case, each with its bound."""
+"""How far our numbers are from the published ones: one value per part of a case, each with its
+bound."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ class Measure:
 
     Attributes:
         part: what was compared.
-        unit: how the deviation is counted ("std": in standard deviations of the tensor; "relative"; "px"; "score"; "wrong":
-            the number of values that differ).
+        unit: how the deviation is counted ("std": in standard deviations of the tensor; "relative";
+            "px"; "score"; "wrong": the number of values that differ).
         error: the worst one; NaN and infinity count as infinite.
         bound: the largest one allowed; 0 where the part is exact.
     """
@@ -49,8 +50,12 @@ class Measure:
 
 
 def largest_difference(ours: Tensor | np.ndarray, theirs: Tensor | np.ndarray) -> float:
-    """Largest absolute difference of two arrays of one shape, in float64; infinite for another shape or a NaN."""
-    a, b = (x.detach().cpu().double().numpy() if isinstance(x, Tensor) else np.asarray(x, np.float64) for x in (ours, theirs))
+    """Largest absolute difference of two arrays of one shape, in float64; infinite for another
+    shape or a NaN."""
+    a, b = (
+        x.detach().cpu().double().numpy() if isinstance(x, Tensor) else np.asarray(x, np.float64)
+        for x in (ours, theirs)
+    )
     if a.shape != b.shape:
         return float("inf")
     if not a.size:
@@ -60,7 +65,8 @@ def largest_difference(ours: Tensor | np.ndarray, theirs: Tensor | np.ndarray) -
 
 
 def wrong(part: str, ours: object, theirs: object) -> Measure:
-    """An exact part: 0 where both are equal; otherwise how many entries of two equally long lists differ, at least 1."""
+    """An exact part: 0 where both are equal; otherwise how many entries of two equally long lists
+    differ, at least 1."""
     if ours == theirs:
         return Measure(part, "wrong", 0.0, EXACT)
     both_lists = isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs)
@@ -69,11 +75,15 @@ def wrong(part: str, ours: object, theirs: object) -> Measure:
 
 
 def worst(measures: Iterable[Measure]) -> list[Measure]:
-    """One measure per part and unit, that closest to its bound; in order of their first appearance."""
+    """One measure per part and unit, that closest to its bound; in order of their first
+    appearance."""
     found: dict[tuple[str, str], Measure] = {}
     for measure in measures:
         key = measure.part, measure.unit
-        if key not in found or (measure.share, measure.error) > (found[key].share, found[key].error):
+        if key not in found or (measure.share, measure.error) > (
+            found[key].share,
+            found[key].error,
+        ):
             found[key] = measure
     return list(found.values())
 
@@ -82,12 +92,15 @@ def demand(measures: Iterable[Measure]) -> None:
     """Fails with every part that is beyond its bound."""
     measures = list(measures)
     assert measures
-    failed = [f"{m.part}: {m.error:.3g} {m.unit}, allowed {m.bound:.3g}" for m in measures if not m.passes]
+    failed = [
+        f"{m.part}: {m.error:.3g} {m.unit}, allowed {m.bound:.3g}" for m in measures if not m.passes
+    ]
     assert not failed, "\n".join(failed)
 
 
 def match_boxes(golden: Tensor, ours: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
-    """For each golden box (n, 4 or 5) our best one of those allowed (n, m), if their IoU is above 0.99.
+    """For each golden box (n, 4 or 5) our best one of those allowed (n, m), if their IoU is above
+    0.99.
 
     Returns:
         (our rows for the golden boxes that have one, which of them have one).

@@ -6,14 +6,19 @@ from functools import lru_cache
 
 import torch
 
-from tests.golden import Case, recipe
+from tests.parity.golden import Case, recipe
 from vatrack.config import Backbone, Method, ModelConfig
 from vatrack.models.detector import Detector, build
 
 
 @lru_cache(maxsize=1)
-def _weights(backbone: str, names: tuple[tuple[str, tuple[int, ...]], ...]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(value) for name, value in recipe().weights(dict(names), backbone).items()}
+def _weights(
+    backbone: str, names: tuple[tuple[str, tuple[int, ...]], ...]
+) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.from_numpy(value)
+        for name, value in recipe().weights(dict(names), backbone).items()
+    }
 
 
 def golden_network(case: Case, settings: ModelConfig | None = None) -> Detector:
@@ -22,6 +27,8 @@ def golden_network(case: Case, settings: ModelConfig | None = None) -> Detector:
     with torch.device("meta"):
         model = build(Method(case.info["method"]), settings, Backbone(case.info["backbone"]))
     names = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
-    model.load_state_dict({k: v.clone() for k, v in _weights(case.info["backbone"], names).items()}, assign=True)
+    model.load_state_dict(
+        {k: v.clone() for k, v in _weights(case.info["backbone"], names).items()}, assign=True
+    )
     model.roi_head.class_weights = torch.tensor(settings.class_weights)
     return model.eval()

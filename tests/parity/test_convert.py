@@ -1,4 +1,5 @@
-"""The conversion, against what the published code writes and against the real one-video annotations."""
+"""The conversion, against what the published code writes and against the real one-video
+annotations."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.golden import SHARED_DATA, Case, cases
+from tests.parity.golden import SHARED_DATA, Case, cases
+from vatrack.common.files import read_json, write_json
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data.clips import source_video
-from vatrack.data.convert import convert_files
-from vatrack.data.forms import category_numbers, form_maker, renumber
 from vatrack.data.frames import AnnotationFile
-from vatrack.data.official import AnnotationTable, Official
-from vatrack.files import read_json, write_json
+from vatrack.sailvos.clips import source_video
+from vatrack.sailvos.convert import convert_files
+from vatrack.sailvos.forms import category_numbers, form_maker, renumber
+from vatrack.sailvos.official import AnnotationTable, Official
 
 Json = dict[str, Any]
 
@@ -34,7 +35,10 @@ FORMS = {
 
 def expected_files(case: Case) -> dict[tuple[str, str], Json]:
     """Form and box of the joint one to the content, for every expected file of the folder."""
-    names = {path.name.removeprefix("expected_").split(".")[0]: path for path in case.folder.glob("expected_*")}
+    names = {
+        path.name.removeprefix("expected_").split(".")[0]: path
+        for path in case.folder.glob("expected_*")
+    }
     assert names.keys() == case.info["expected"].keys()
     return {FORMS[name]: read_json(path) for name, path in names.items()}
 
@@ -50,7 +54,10 @@ def test_forms(case: Case) -> None:
     nothing = np.zeros(0, np.int64)
     table = AnnotationTable(*[nothing] * 4, np.zeros(0), nothing, nothing)
     numbers = category_numbers(Official(case.folder, data["categories"], [], [], [], table))
-    images = [{**image, "file_name": image["file_name"].replace(".bmp", ".png")} for image in data["images"]]
+    images = [
+        {**image, "file_name": image["file_name"].replace(".bmp", ".png")}
+        for image in data["images"]
+    ]
     head = {
         "categories": renumber(data["categories"], "id", numbers),
         "models": renumber(data["models"], "category_id", numbers),
@@ -60,12 +67,16 @@ def test_forms(case: Case) -> None:
     kept = [item for item in data["annotations"] if item["occlude_rate"] <= limit_of(case)]
     for (form, box), expected in expected_files(case).items():
         make = form_maker(form, box)
-        assert {**head, "annotations": [make(item) for item in renumber(kept, "category_id", numbers)]} == expected
+        assert {
+            **head,
+            "annotations": [make(item) for item in renumber(kept, "category_id", numbers)],
+        } == expected
     assert data == before
 
 
 def official_of(clips: Json) -> tuple[Json, dict[str, list[str]]]:
-    """Annotations of clips as the official ones of their videos, and the dictionary that makes the clips of them again."""
+    """Annotations of clips as the official ones of their videos, and the dictionary that makes the
+    clips of them again."""
     names = {video["id"]: video["name"] for video in clips["videos"]}
     structure: dict[str, list[str]] = {name: [] for name in names.values()}
     images = []
@@ -73,23 +84,37 @@ def official_of(clips: Json) -> tuple[Json, dict[str, list[str]]]:
         clip, folder, file = image["file_name"].split("/")
         assert clip == names[image["video_id"]]
         structure[clip].append(Path(file).with_suffix(".bmp").name)
-        place = {"file_name": f"{source_video(clip)}/{folder}/{structure[clip][-1]}", "frame_id": int(Path(file).stem)}
+        place = {
+            "file_name": f"{source_video(clip)}/{folder}/{structure[clip][-1]}",
+            "frame_id": int(Path(file).stem),
+        }
         images.append({**image, **place})
-    videos = [{"id": number, "name": name} for number, name in enumerate(dict.fromkeys(map(source_video, structure)))]
-    annotations = [{key: value for key, value in item.items() if key != "video_id"} for item in clips["annotations"]]
+    videos = [
+        {"id": number, "name": name}
+        for number, name in enumerate(dict.fromkeys(map(source_video, structure)))
+    ]
+    annotations = [
+        {key: value for key, value in item.items() if key != "video_id"}
+        for item in clips["annotations"]
+    ]
     return {**clips, "videos": videos, "images": images, "annotations": annotations}, structure
 
 
-def converted(folder: Path, official: Json, structure: Json, processes: int = 1, **changes: Any) -> dict[str, Json]:
+def converted(
+    folder: Path, official: Json, structure: Json, processes: int = 1, **changes: Any
+) -> dict[str, Json]:
     write_json(folder / "official.json", official)
     write_json(folder / "structure.json", structure)
     dataset = DatasetConfig(clips={"mode": "png"}, **changes)
-    convert_files(folder / "official.json", folder / "structure.json", dataset, folder / "out", processes)
+    convert_files(
+        folder / "official.json", folder / "structure.json", dataset, folder / "out", processes
+    )
     return {path.stem: read_json(path) for path in (folder / "out").glob("*.json")}
 
 
 def renumber_instances(items: list[Json], everything: list[Json]) -> list[Json]:
-    """Instance ids by first appearance, which is what regrouping does with them; nothing else may differ."""
+    """Instance ids by first appearance, which is what regrouping does with them; nothing else may
+    differ."""
     numbers: dict[int, int] = {}
     for item in everything:
         numbers.setdefault(item["instance_id"], len(numbers) + 1)
@@ -116,7 +141,8 @@ def real() -> dict[str, Json]:
     """The three real files (spec 1.7) by the box that they have."""
     folder = SHARED_DATA / "one_video"
     paths = {
-        box: folder / f"joint_bbox_{short}.json" for box, short in (("amodal", "amdl"), ("visible", "visb"), ("both", "both"))
+        box: folder / f"joint_bbox_{short}.json"
+        for box, short in (("amodal", "amdl"), ("visible", "visb"), ("both", "both"))
     }
     for path in paths.values():
         if not path.exists():
@@ -129,20 +155,30 @@ def official_of_joint(joint: Json) -> tuple[Json, dict[str, list[str]]]:
     items = []
     for item in joint["annotations"]:
         assert item["segmentation"] == [item["amodal_mask"], item["visible_mask"]]
-        rest = {key: value for key, value in item.items() if key not in ("amodal_mask", "area_amodal")}
+        rest = {
+            key: value for key, value in item.items() if key not in ("amodal_mask", "area_amodal")
+        }
         items.append({**rest, "segmentation": item["amodal_mask"], "area": item["area_amodal"]})
     return official_of({**joint, "annotations": items})
 
 
-@pytest.mark.parametrize(("box", "form"), [("amodal", "joint"), ("visible", "joint"), ("both", "joint-2bbox")])
+@pytest.mark.parametrize(
+    ("box", "form"), [("amodal", "joint"), ("visible", "joint"), ("both", "joint-2bbox")]
+)
 def test_real_annotations(real: dict[str, Json], tmp_path: Path, box: str, form: str) -> None:
     joint_box = "visible" if box == "visible" else "amodal"
-    found = converted(tmp_path, *official_of_joint(real["amodal"]), max_occlusion=1.0, joint_box=joint_box)[form]
+    found = converted(
+        tmp_path, *official_of_joint(real["amodal"]), max_occlusion=1.0, joint_box=joint_box
+    )[form]
     expected = real[box]
-    # What differs by definition: the real files have no list of models; they still have `invisible_mask`, which the joint
-    # forms drop (spec 1.5); one instance was taken out of them, so that their instance ids have a gap (spec 1.7).
+    # What differs by definition: the real files have no list of models; they still have
+    # `invisible_mask`, which the joint forms drop (spec 1.5); one instance was taken out of them,
+    # so that their instance ids have a gap (spec 1.7).
     assert found.pop("models") == []
-    without = [{key: value for key, value in item.items() if key != "invisible_mask"} for item in expected["annotations"]]
+    without = [
+        {key: value for key, value in item.items() if key != "invisible_mask"}
+        for item in expected["annotations"]
+    ]
     assert found == {**expected, "annotations": renumber_instances(without, without)}
 
 
@@ -155,7 +191,10 @@ def test_real_counts(real: dict[str, Json], tmp_path: Path) -> None:
     assert (len(everything), len(kept)) == (163, 154)
     assert Counter(item["instance_id"] for item in kept) == {1: 53, 2: 53, 3: 36, 4: 12}
     assert Counter(item["instance_id"] for item in everything) == {1: 53, 2: 53, 3: 41, 4: 16}
-    assert {(item["instance_id"], item["obj_id"], item["model_id"], item["category_id"]) for item in everything} == {
+    assert {
+        (item["instance_id"], item["obj_id"], item["model_id"], item["category_id"])
+        for item in everything
+    } == {
         (1, 3, 676, 1),
         (2, 17, 3175, 24),
         (3, 1, 2841, 1),
@@ -177,7 +216,12 @@ def test_real_counts(real: dict[str, Json], tmp_path: Path) -> None:
     # No rate is exactly 0.75 here, so that the tracks have the same annotations as the frames.
     for kind in ("amodal", "visible"):
         tracks = files[f"video_{kind}"]["annotations"]
-        assert [sum(mask is not None for mask in track["segmentations"]) for track in tracks] == [53, 53, 36, 12]
+        assert [sum(mask is not None for mask in track["segmentations"]) for track in tracks] == [
+            53,
+            53,
+            36,
+            12,
+        ]
 
 
 def test_real_masks_through_the_store(real: dict[str, Json], tmp_path: Path) -> None:

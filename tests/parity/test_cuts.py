@@ -7,15 +7,15 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.golden import Case, cases
+from tests.parity.golden import Case, cases
+from vatrack.common.files import read_json, write_json
+from vatrack.common.json_lists import read_lists
 from vatrack.config.dataset import ClipsConfig
-from vatrack.data.clips import build_clip_tree
-from vatrack.data.cuts import score_video_file, write_structure
-from vatrack.data.index import build_index
-from vatrack.data.json_lists import read_lists
-from vatrack.data.official import read_official
-from vatrack.data.regroup import plan_clips, regroup
-from vatrack.files import read_json, write_json
+from vatrack.sailvos.clips import build_clip_tree
+from vatrack.sailvos.cuts import score_video_file, write_structure
+from vatrack.sailvos.index import build_index
+from vatrack.sailvos.official import read_official
+from vatrack.sailvos.regroup import plan_clips, regroup
 
 
 def write_raw(case: Case, raw: Path) -> None:
@@ -50,11 +50,16 @@ def test_cuts(case: Case, tmp_path: Path) -> None:
         for name in names:
             assert found[name] == pytest.approx(expected[name], abs=1e-6)
         clips = ClipsConfig(
-            structure="detect", threshold=case.parameters["threshold"], min_frames=case.parameters["minimum_length"]
+            structure="detect",
+            threshold=case.parameters["threshold"],
+            min_frames=case.parameters["minimum_length"],
         )
         write_structure(clips, index, scores, structure)
         build_clip_tree(raw, structure, tmp_path / "clips", "hardlink")
-        files = sorted(str(path.relative_to(tmp_path / "clips")) for path in (tmp_path / "clips").rglob("*.bmp"))
+        files = sorted(
+            str(path.relative_to(tmp_path / "clips"))
+            for path in (tmp_path / "clips").rglob("*.bmp")
+        )
         assert files == sorted(case.json("images"))
     else:
         write_structure(ClipsConfig(structure="whole"), index, None, structure)
@@ -63,5 +68,10 @@ def test_cuts(case: Case, tmp_path: Path) -> None:
     numbers = zip(plan.rows.tolist(), plan.clips.tolist(), plan.instances.tolist(), strict=True)
     annotations = [regroup(items[row], clip, instance) for row, clip, instance in numbers]
     expected = case.json("expected")
-    found = {"categories": official.categories, "models": official.models, "videos": plan.videos, "images": plan.images}
+    found = {
+        "categories": official.categories,
+        "models": official.models,
+        "videos": plan.videos,
+        "images": plan.images,
+    }
     assert {**found, "annotations": annotations} == expected

@@ -15,8 +15,17 @@ import torch
 from pycocotools import mask as rle_tools
 from torch import Tensor
 
-from tests.golden import Case, cases
-from tests.parity.measure import EXACT, Measure, demand, device_of, largest_difference, match_boxes, worst, wrong
+from tests.parity.golden import Case, cases
+from tests.parity.measure import (
+    EXACT,
+    Measure,
+    demand,
+    device_of,
+    largest_difference,
+    match_boxes,
+    worst,
+    wrong,
+)
 from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig, TrackerConfig
 from vatrack.data.frames import Frame
@@ -26,7 +35,8 @@ from vatrack.inference.predict import ClipPredictor, records
 from vatrack.models.detector import Detector
 from vatrack.models.roi_heads import Detections
 
-# How far from the threshold a mask's probability may be at a pixel that came out otherwise: such a pixel is a tie.
+# How far from the threshold a mask's probability may be at a pixel that came out otherwise: such a
+# pixel is a tie.
 TIE = 2e-4
 SCORE_TIE = 1e-5
 STEPS = [mantissa * 10.0**exponent for exponent in range(-8, 0) for mantissa in (1, 2, 5)]
@@ -38,14 +48,19 @@ def test_tracks_of_every_frame(case: Case) -> None:
 
 
 def measure(case: Case, model: Detector) -> list[Measure]:
-    """Compares detections and tracks of every frame; each mask that is not equal bit by bit is a part of its own."""
+    """Compares detections and tracks of every frame; each mask that is not equal bit by bit is a
+    part of its own."""
     results, frames = list(_predict(case, model)), case.json("expected")["frames"]
     measures = [wrong("frames", len(results), len(frames))]
     names: dict[int, int] = {}  # our track ids to the golden ones
     for number, (ours, golden) in enumerate(zip(results, frames, strict=False)):
-        measures += _compare_detections(ours.detections, golden["detections"], model.roi_head.layout.primary)
+        measures += _compare_detections(
+            ours.detections, golden["detections"], model.roi_head.layout.primary
+        )
         theirs = {track["track_id"]: track for track in golden["tracks"]}
-        measures += _name_new_tracks(f"{case.folder.name}, frame {number}", ours.records, theirs, names)
+        measures += _name_new_tracks(
+            f"{case.folder.name}, frame {number}", ours.records, theirs, names
+        )
         identities = [names[record["track_id"]] for record in ours.records]
         measures.append(wrong("tracks: ids", sorted(identities), sorted(theirs)))
         measures += _compare_order(f"{case.folder.name}, frame {number}", identities, theirs)
@@ -70,7 +85,9 @@ class _Result:
     def mask(self, row: int, kind: str, threshold: float) -> np.ndarray:
         """The mask of a track with another threshold."""
         boxes = self.tracks.boxes[self.model.roi_head.mask_box_kind(kind)]
-        return paste(self.tracks.masks[kind][row : row + 1], boxes[row : row + 1], self.size, threshold)[0]
+        return paste(
+            self.tracks.masks[kind][row : row + 1], boxes[row : row + 1], self.size, threshold
+        )[0]
 
 
 class _Watched(ClipPredictor):
@@ -78,7 +95,9 @@ class _Watched(ClipPredictor):
 
     def step(self, *arguments: Any) -> tuple[Detections, Tensor] | None:
         detect, self.found = self.model.detect, []
-        with patch.object(self.model, "detect", lambda *given: self.found.append(detect(*given)) or self.found[-1]):
+        with patch.object(
+            self.model, "detect", lambda *given: self.found.append(detect(*given)) or self.found[-1]
+        ):
             return super().step(*arguments)
 
 
@@ -94,7 +113,9 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
     height, width = case.parameters["original_size"]
     scale = torch.tensor(case.parameters.get("scale_factor", [1.0] * 4))
     for number, picture in enumerate(archive.get("resized", archive["frames"])):
-        result = predictor.step(stack_padded([normalise(picture)]), picture.shape[:2], scale, number)
+        result = predictor.step(
+            stack_padded([normalise(picture)]), picture.shape[:2], scale, number
+        )
         assert result is not None
         frame = Frame(number, 1, number, "", width, height)
         shown = list(records(model, *result, frame, settings.mask_threshold))
@@ -102,22 +123,37 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
         yield _Result(detections, result[0], shown, model, (height, width))
 
 
-def _compare_detections(ours: Detections, golden: list[dict[str, Any]], primary: str) -> Iterator[Measure]:
+def _compare_detections(
+    ours: Detections, golden: list[dict[str, Any]], primary: str
+) -> Iterator[Measure]:
     yield wrong("detections: number", len(ours.scores), len(golden))
-    boxes, labels = torch.tensor([d["bbox"][:4] for d in golden]), torch.tensor([d["label"] for d in golden])
-    found_boxes, found_labels, scores = ours.boxes[primary].cpu(), ours.labels.cpu(), ours.scores.cpu()
+    boxes, labels = (
+        torch.tensor([d["bbox"][:4] for d in golden]),
+        torch.tensor([d["label"] for d in golden]),
+    )
+    found_boxes, found_labels, scores = (
+        ours.boxes[primary].cpu(),
+        ours.labels.cpu(),
+        ours.scores.cpu(),
+    )
     rows, found = match_boxes(boxes, found_boxes, labels[:, None] == found_labels[None, :])
     yield Measure("detections: unmatched", "wrong", float((~found).sum()), EXACT)
-    yield Measure("detections: boxes", "px", largest_difference(found_boxes[rows], boxes[found]), 0.02)
+    yield Measure(
+        "detections: boxes", "px", largest_difference(found_boxes[rows], boxes[found]), 0.02
+    )
     golden_scores = torch.tensor([d["score"] for d in golden])
-    yield Measure("detections: scores", "score", largest_difference(scores[rows], golden_scores[found]), 1e-4)
+    yield Measure(
+        "detections: scores", "score", largest_difference(scores[rows], golden_scores[found]), 1e-4
+    )
 
 
 def _name_new_tracks(
     place: str, ours: list[dict[str, Any]], theirs: dict[int, dict[str, Any]], names: dict[int, int]
 ) -> Iterator[Measure]:
-    """New tracks are numbered in the order of their scores, so two whose scores are the same but for rounding may exchange
-    their numbers for good. A new track keeps its number unless it is the golden track of another new number.
+    """New tracks are numbered in the order of their scores, so two whose scores are the same but
+    for rounding may exchange
+    their numbers for good. A new track keeps its number unless it is the golden track of another
+    new number.
     """
     new = {record["track_id"]: record for record in ours if record["track_id"] not in names}
     for identity, record in new.items():
@@ -125,22 +161,39 @@ def _name_new_tracks(
         name = identity if identity in alike or not alike else alike[0]
         names[identity] = name
         if name != identity:
-            gap = abs(theirs[name]["score"] - theirs[identity]["score"]) if identity in theirs else float("inf")
-            yield Measure(f"tie: {place}, new tracks {name} and {identity} in exchanged order", "score", gap, SCORE_TIE)
+            gap = (
+                abs(theirs[name]["score"] - theirs[identity]["score"])
+                if identity in theirs
+                else float("inf")
+            )
+            yield Measure(
+                f"tie: {place}, new tracks {name} and {identity} in exchanged order",
+                "score",
+                gap,
+                SCORE_TIE,
+            )
 
 
 def _same_track(ours: dict[str, Any], golden: dict[str, Any]) -> bool:
-    return ours["category_id"] - 1 == golden["label"] and largest_difference(_corners(ours["bbox"]), golden["bbox"][:4]) < 1
+    return (
+        ours["category_id"] - 1 == golden["label"]
+        and largest_difference(_corners(ours["bbox"]), golden["bbox"][:4]) < 1
+    )
 
 
-def _compare_order(place: str, ours: list[int], theirs: dict[int, dict[str, Any]]) -> Iterator[Measure]:
-    """Both have the best score first; neighbours may be exchanged where their scores are equal but for rounding."""
+def _compare_order(
+    place: str, ours: list[int], theirs: dict[int, dict[str, Any]]
+) -> Iterator[Measure]:
+    """Both have the best score first; neighbours may be exchanged where their scores are equal but
+    for rounding."""
     common = [identity for identity in ours if identity in theirs]
     if common != [identity for identity in theirs if identity in ours]:
         for first, second in pairwise(common):
             gap = theirs[second]["score"] - theirs[first]["score"]
             if gap >= 0:
-                yield Measure(f"tie: {place}, order of tracks {first} and {second}", "score", gap, SCORE_TIE)
+                yield Measure(
+                    f"tie: {place}, order of tracks {first} and {second}", "score", gap, SCORE_TIE
+                )
 
 
 def _compare(ours: dict[str, Any], golden: dict[str, Any]) -> Iterator[Measure]:
@@ -148,11 +201,19 @@ def _compare(ours: dict[str, Any], golden: dict[str, Any]) -> Iterator[Measure]:
     yield Measure("tracks: scores", "score", abs(ours["score"] - golden["score"]), 1e-4)
     for key in ("bbox", "bbox_visible"):
         if key in golden:
-            yield Measure("tracks: boxes", "px", largest_difference(_corners(ours[key]), golden[key][:4]), 0.02)
+            yield Measure(
+                "tracks: boxes",
+                "px",
+                largest_difference(_corners(ours[key]), golden[key][:4]),
+                0.02,
+            )
 
 
 def _compare_masks(
-    place: str, ours: dict[str, Any], golden: dict[str, Any], paste_again: Callable[[str, float], np.ndarray]
+    place: str,
+    ours: dict[str, Any],
+    golden: dict[str, Any],
+    paste_again: Callable[[str, float], np.ndarray],
 ) -> Iterator[Measure]:
     """Pixels may differ only where the probability is within `TIE` of the threshold."""
     for kind in ("amodal", "visible"):
@@ -164,7 +225,8 @@ def _compare_masks(
             tied = (
                 step
                 for step in STEPS
-                if not (paste_again(kind, 0.5 + step) & ~theirs).any() and not (theirs & ~paste_again(kind, 0.5 - step)).any()
+                if not (paste_again(kind, 0.5 + step) & ~theirs).any()
+                and not (theirs & ~paste_again(kind, 0.5 - step)).any()
             )
             part = f"tie: {place}, {kind} mask, {different} of {int(theirs.sum())} pixels"
             yield Measure(part, "probability from 0.5", next(tied, float("inf")), TIE)

@@ -1,4 +1,5 @@
-"""Metrics, per-class figures and tracking counts against the published implementation's (golden kind `evaluation`)."""
+"""Metrics, per-class figures and tracking counts against the published implementation's (golden
+kind `evaluation`)."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.golden import Case, cases
+from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
+from vatrack.common.files import open_text, read_json
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import Evaluation, evaluate_files, evaluate_in_detail
-from vatrack.evaluation.mot import track_figures_by_class
-from vatrack.files import open_text, read_json
+from vatrack.evaluation.mot.measures import track_figures_by_class
 
 TOLERANCE = 1e-6  # percentage points
 EXACT = {
@@ -52,17 +53,32 @@ def measure(case: Case, folder: Path) -> list[Measure]:
 
 
 def _metrics(case: Case, folder: Path) -> list[Measure]:
-    """The flat figures, with a per-video ground truth derived from the frame-level one, and as the case gives it."""
+    """The flat figures, with a per-video ground truth derived from the frame-level one, and as the
+    case gives it."""
     expected = case.json("metrics.json")
-    video = {kind: case.path(f"video_ground_truth_{kind}.json.gz") for kind in ("amodal", "visible")}
+    video = {
+        kind: case.path(f"video_ground_truth_{kind}.json.gz") for kind in ("amodal", "visible")
+    }
     given = {kind: path if path.exists() else None for kind, path in video.items()}
     measures: list[Measure] = []
     pairs: dict[str, list[Pair]] = {key: [] for key in expected}
     for number, files in enumerate(({}, given)):
         out = folder / f"{number}.json"
-        evaluate_files(case.path("ground_truth.json.gz"), case.path("predictions.jsonl.gz"), files, _settings(case), out)
+        evaluate_files(
+            case.path("ground_truth.json.gz"),
+            case.path("predictions.jsonl.gz"),
+            files,
+            _settings(case),
+            out,
+        )
         metrics = read_json(out)
-        measures.append(wrong("kinds of mask", {_kind_of(key) for key in metrics}, {_kind_of(key) for key in expected}))
+        measures.append(
+            wrong(
+                "kinds of mask",
+                {_kind_of(key) for key in metrics},
+                {_kind_of(key) for key in expected},
+            )
+        )
         for key, value in expected.items():
             pairs[key].append((metrics[key], value))
     return measures + [_points(key, values) for key, values in pairs.items()]
@@ -74,34 +90,64 @@ def _classes(case: Case, detail: Evaluation) -> list[Measure]:
         ours = {str(category): figures for category, figures in detail.per_class[level].items()}
         measures.append(wrong(f"{level} by class: which", set(ours), set(classes)))
         for name in dict.fromkeys(name for figures in classes.values() for name in figures):
-            pairs = [(ours.get(label, {}).get(name), figures[name]) for label, figures in classes.items() if name in figures]
+            pairs = [
+                (ours.get(label, {}).get(name), figures[name])
+                for label, figures in classes.items()
+                if name in figures
+            ]
             measures.append(_points(f"{level}/{name} by class", pairs))
     return measures
 
 
 def _tracking(case: Case, detail: Evaluation) -> list[Measure]:
     expected = case.json("track.json")
-    measures = [wrong("kinds of tracks", {kind.removesuffix("_box") for kind in detail.tracking}, set(expected))]
+    measures = [
+        wrong(
+            "kinds of tracks",
+            {kind.removesuffix("_box") for kind in detail.tracking},
+            set(expected),
+        )
+    ]
     for kind, tables in expected.items():
         counts, rows = detail.tracking[kind], tables["rows"]
         ours = [[getattr(row, name) for name in EXACT.values()] for row in counts]
-        measures.append(wrong(f"track/{kind} counts by class and video", ours, [[row[name] for name in EXACT] for row in rows]))
+        measures.append(
+            wrong(
+                f"track/{kind} counts by class and video",
+                ours,
+                [[row[name] for name in EXACT] for row in rows],
+            )
+        )
         distances = [100 * row.distance / row.matches if row.matches else None for row in counts]
         theirs = [None if row["motp"] is None else 100 * row["motp"] for row in rows]
         if len(distances) == len(theirs):  # else the counts differ
-            measures.append(_points(f"track/{kind}/MOTP by class and video", zip(distances, theirs, strict=True)))
-        by_class = {str(category): figures for category, figures in track_figures_by_class(counts).items()}
+            measures.append(
+                _points(
+                    f"track/{kind}/MOTP by class and video", zip(distances, theirs, strict=True)
+                )
+            )
+        by_class = {
+            str(category): figures for category, figures in track_figures_by_class(counts).items()
+        }
         measures += _tracking_by_class(kind, by_class, tables["per_class"])
     return measures
 
 
 def _tracking_by_class(kind: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[Measure]:
     labels = [label for label in ours if label in theirs]
-    measures = [wrong(f"track/{kind} by class: which", [label for label in ours if label not in theirs], [])]
-    counts = [[[figures[label][name] for name in COUNTS] for label in labels] for figures in (ours, theirs)]
+    measures = [
+        wrong(f"track/{kind} by class: which", [label for label in ours if label not in theirs], [])
+    ]
+    counts = [
+        [[figures[label][name] for name in COUNTS] for label in labels]
+        for figures in (ours, theirs)
+    ]
     measures.append(wrong(f"track/{kind} counts by class", *counts))
     distance = {label: theirs[label]["MOTP_distance"] for label in labels}
-    motp = [(ours[label]["MOTP"], None if distance[label] is None else 100 * (1 - distance[label])) for label in labels]
+    motp = [
+        (ours[label]["MOTP"], None if distance[label] is None else 100 * (1 - distance[label]))
+        for label in labels
+    ]
     measures.append(_points(f"track/{kind}/MOTP by class", motp))
     for name in ("MOTA", "IDF1"):
         pairs = [(ours[label][name], theirs[label][name]) for label in labels]
@@ -111,7 +157,12 @@ def _tracking_by_class(kind: str, ours: dict[str, Any], theirs: dict[str, Any]) 
 
 def _points(part: str, pairs: Iterable[Pair]) -> Measure:
     """The largest difference of figures in percent; infinite where only one of two is undefined."""
-    return Measure(part, "percentage points", max((_difference(*pair) for pair in pairs), default=0.0), TOLERANCE)
+    return Measure(
+        part,
+        "percentage points",
+        max((_difference(*pair) for pair in pairs), default=0.0),
+        TOLERANCE,
+    )
 
 
 def _difference(ours: float | None, theirs: float | None) -> float:
@@ -132,4 +183,6 @@ def _settings(case: Case) -> EvaluationConfig:
 
 def _in_detail(case: Case) -> Evaluation:
     with open_text(case.path("predictions.jsonl.gz")) as stream:
-        return evaluate_in_detail(case.json("ground_truth.json.gz"), map(json.loads, stream), None, _settings(case))
+        return evaluate_in_detail(
+            case.json("ground_truth.json.gz"), map(json.loads, stream), None, _settings(case)
+        )

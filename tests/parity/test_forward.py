@@ -10,8 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.golden import Case, cases, recipe
-from tests.parity.measure import EXACT, Measure, demand, device_of, largest_difference, match_boxes, wrong
+from tests.parity.golden import Case, cases, recipe
+from tests.parity.measure import (
+    EXACT,
+    Measure,
+    demand,
+    device_of,
+    largest_difference,
+    match_boxes,
+    wrong,
+)
 from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig
 from vatrack.data.transforms import normalise, stack_padded
@@ -40,17 +48,25 @@ def _input(case: Case) -> tuple[Tensor, tuple[int, int]]:
     return stack_padded([normalise(picture)]), (picture.shape[0], picture.shape[1])
 
 
-def _sample(part: str, tensor: Tensor, info: dict[str, Any], expected: np.ndarray) -> Iterator[Measure]:
+def _sample(
+    part: str, tensor: Tensor, info: dict[str, Any], expected: np.ndarray
+) -> Iterator[Measure]:
     scale, bound = (1.0, 1e-6) if part == "input" else (info["std"], RELATIVE)
     same_shape = list(tensor.shape) == info["shape"]
-    error = largest_difference(tensor.flatten()[:: info["stride"]], expected) / scale if same_shape else float("inf")
+    error = (
+        largest_difference(tensor.flatten()[:: info["stride"]], expected) / scale
+        if same_shape
+        else float("inf")
+    )
     yield Measure(part, "std", error, bound)
     total = float(tensor.double().abs().sum())
     yield Measure(f"{part}: sum", "relative", abs(total / info["abs_sum"] - 1), RELATIVE)
 
 
 def _tensor(part: str, tensor: Tensor, expected: np.ndarray) -> Measure:
-    return Measure(part, "std", largest_difference(tensor, expected) / float(expected.std()), RELATIVE)
+    return Measure(
+        part, "std", largest_difference(tensor, expected) / float(expected.std()), RELATIVE
+    )
 
 
 def _raw_outputs(case: Case, model: Detector) -> Iterator[Measure]:
@@ -64,8 +80,12 @@ def _raw_outputs(case: Case, model: Detector) -> Iterator[Measure]:
     features = model.neck(trunk)
     logits, deltas = model.rpn_head(features)
     stages = {"input": image}
-    stages |= {f"C{i + 2}": x for i, x in enumerate(trunk)} | {f"P{i + 2}": x for i, x in enumerate(features)}
-    stages |= {f"rpn_logits_{i}": x for i, x in enumerate(logits)} | {f"rpn_deltas_{i}": x for i, x in enumerate(deltas)}
+    stages |= {f"C{i + 2}": x for i, x in enumerate(trunk)} | {
+        f"P{i + 2}": x for i, x in enumerate(features)
+    }
+    stages |= {f"rpn_logits_{i}": x for i, x in enumerate(logits)} | {
+        f"rpn_deltas_{i}": x for i, x in enumerate(deltas)
+    }
 
     regions = torch.from_numpy(case.npz("inputs")["rois"]).to(device)
     yield wrong("RoI levels", region_levels(regions).tolist(), expected["roi_level"].tolist())
@@ -96,20 +116,43 @@ def _boxes(case: Case, model: Detector) -> Iterator[Measure]:
     (proposals,), _ = model.proposals(features, [size])
     golden = torch.from_numpy(expected["proposals"])
     yield wrong("proposals: number", len(proposals), len(golden))
-    rows, found = match_boxes(golden, proposals.cpu(), torch.ones(len(golden), len(proposals), dtype=torch.bool))
+    rows, found = match_boxes(
+        golden, proposals.cpu(), torch.ones(len(golden), len(proposals), dtype=torch.bool)
+    )
     yield Measure("proposals: unmatched", "wrong", float((~found).sum()), EXACT)
-    yield Measure("proposals: boxes", "px", largest_difference(proposals[rows, :4], golden[found, :4]), 0.01)
-    yield Measure("proposals: scores", "score", largest_difference(proposals[rows, 4], golden[found, 4]), 1e-4)
+    yield Measure(
+        "proposals: boxes", "px", largest_difference(proposals[rows, :4], golden[found, :4]), 0.01
+    )
+    yield Measure(
+        "proposals: scores", "score", largest_difference(proposals[rows, 4], golden[found, 4]), 1e-4
+    )
 
     # The golden proposals as input, so that this measures the box heads alone.
-    detections = model.roi_head.detect(features, golden.to(device), size, torch.ones(4, device=device), InferenceConfig())
-    golden, labels = torch.from_numpy(expected["detections"]), torch.from_numpy(expected["detection_labels"])
+    detections = model.roi_head.detect(
+        features, golden.to(device), size, torch.ones(4, device=device), InferenceConfig()
+    )
+    golden, labels = (
+        torch.from_numpy(expected["detections"]),
+        torch.from_numpy(expected["detection_labels"]),
+    )
     yield wrong("detections: number", len(detections.scores), len(golden))
     boxes = detections.boxes[layout.primary].cpu()
     rows, found = match_boxes(golden, boxes, labels[:, None] == detections.labels.cpu()[None, :])
     yield Measure("detections: unmatched", "wrong", float((~found).sum()), EXACT)
-    yield Measure("detections: boxes", "px", largest_difference(boxes[rows], golden[found, :4]), 0.01)
-    yield Measure("detections: scores", "score", largest_difference(detections.scores[rows.to(device)], golden[found, 4]), 1e-4)
+    yield Measure(
+        "detections: boxes", "px", largest_difference(boxes[rows], golden[found, :4]), 0.01
+    )
+    yield Measure(
+        "detections: scores",
+        "score",
+        largest_difference(detections.scores[rows.to(device)], golden[found, 4]),
+        1e-4,
+    )
     if "visible_boxes" in expected:
         visible = detections.boxes["visible"].cpu()[rows]
-        yield Measure("visible boxes", "px", largest_difference(visible, expected["visible_boxes"][found.numpy(), :4]), 0.01)
+        yield Measure(
+            "visible boxes",
+            "px",
+            largest_difference(visible, expected["visible_boxes"][found.numpy(), :4]),
+            0.01,
+        )

@@ -6,37 +6,51 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden import Case, cases, recipe
+from tests.parity.golden import Case, cases, recipe
 from tests.parity.measure import Measure, demand, device_of, worst, wrong
 from tests.parity.networks import golden_network
+from vatrack.common.structures import Targets
 from vatrack.config import ModelConfig, SamplerConfig
 from vatrack.models.detector import Detector
-from vatrack.structures import Targets
 
 EVERYTHING = SamplerConfig(number=10**7, positive_fraction=0.5)
 
 
 def _targets(inputs: dict[str, np.ndarray], prefix: str, width: int) -> Targets:
     def masks(kind: str) -> torch.Tensor:
-        return torch.from_numpy(np.unpackbits(inputs[f"{prefix}_{kind}_masks"], axis=-1)[..., :width])
+        return torch.from_numpy(
+            np.unpackbits(inputs[f"{prefix}_{kind}_masks"], axis=-1)[..., :width]
+        )
 
     return Targets(
-        {kind: torch.from_numpy(inputs[f"{prefix}_{kind}_boxes"]) for kind in ("amodal", "visible")},
+        {
+            kind: torch.from_numpy(inputs[f"{prefix}_{kind}_boxes"])
+            for kind in ("amodal", "visible")
+        },
         {kind: masks(kind) for kind in ("amodal", "visible")},
         torch.from_numpy(inputs[f"{prefix}_labels"]).long(),
         torch.from_numpy(inputs[f"{prefix}_match_indices"]).long(),
     )
 
 
-def _proposals(inputs: dict[str, np.ndarray], frame: str, batch: int, device: torch.device) -> list[torch.Tensor] | None:
+def _proposals(
+    inputs: dict[str, np.ndarray], frame: str, batch: int, device: torch.device
+) -> list[torch.Tensor] | None:
     names = [f"image{i}_{frame}_proposals" for i in range(batch)]
-    return [torch.from_numpy(inputs[name]).to(device) for name in names] if names[0] in inputs else None
+    return (
+        [torch.from_numpy(inputs[name]).to(device) for name in names]
+        if names[0] in inputs
+        else None
+    )
 
 
 def golden_settings() -> ModelConfig:
     """Samplers that take everything, so that nothing is random."""
     return ModelConfig(
-        rpn_sampler=EVERYTHING, roi_sampler=EVERYTHING, track_sampler=EVERYTHING, track_negatives_per_positive=1e7
+        rpn_sampler=EVERYTHING,
+        roi_sampler=EVERYTHING,
+        track_sampler=EVERYTHING,
+        track_negatives_per_positive=1e7,
     )
 
 
@@ -51,12 +65,18 @@ def measure(case: Case, model: Detector) -> list[Measure]:
     batch, width, device = case.parameters["batch"], case.parameters["mask_width"], device_of(model)
     images = {
         frame: torch.from_numpy(
-            np.concatenate([recipe().network_input(inputs[f"image{i}_{frame}_image_bgr"]) for i in range(batch)])
+            np.concatenate(
+                [
+                    recipe().network_input(inputs[f"image{i}_{frame}_image_bgr"])
+                    for i in range(batch)
+                ]
+            )
         ).to(device)
         for frame in ("key", "ref")
     }
     targets = {
-        frame: [_targets(inputs, f"image{i}_{frame}", width).to(device) for i in range(batch)] for frame in ("key", "ref")
+        frame: [_targets(inputs, f"image{i}_{frame}", width).to(device) for i in range(batch)]
+        for frame in ("key", "ref")
     }
     proposals = {frame: _proposals(inputs, frame, batch, device) for frame in ("key", "ref")}
     losses, sampled = model.train().losses(
@@ -70,7 +90,9 @@ def measure(case: Case, model: Detector) -> list[Measure]:
     )
     total = torch.stack([value for name, value in losses.items() if "loss" in name]).sum()
     total.backward()
-    norms = {name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None}
+    norms = {
+        name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None
+    }
     largest = max(expected["grad_l2"].values())
     counts = {kind: [list(pair) for pair in pairs] for kind, pairs in sampled.items()}
     return worst(
@@ -92,7 +114,9 @@ def measure(case: Case, model: Detector) -> list[Measure]:
     )
 
 
-def _relative(part: str, ours: float, theirs: float, bound: float, absolute: float = 0.0) -> Measure:
+def _relative(
+    part: str, ours: float, theirs: float, bound: float, absolute: float = 0.0
+) -> Measure:
     """A relative error; where the value is tiny, `absolute` widens the bound."""
     size = abs(theirs) or 1.0
     return Measure(part, "relative", abs(ours - theirs) / size, bound + absolute / size)

@@ -13,7 +13,11 @@ from tests.parity.measure import Measure, demand, largest_difference, worst, wro
 
 @pytest.mark.parametrize("error", [math.nan, math.inf, 1.1])
 def test_what_is_beyond_its_bound_or_no_number_fails(error: float) -> None:
-    measures = [Measure("a", "px", 0.5, 1.0), Measure("a", "px", error, 1.0), Measure("a", "px", 0.1, 1.0)]
+    measures = [
+        Measure("a", "px", 0.5, 1.0),
+        Measure("a", "px", error, 1.0),
+        Measure("a", "px", 0.1, 1.0),
+    ]
     with pytest.raises(AssertionError, match=r"a: (inf|1\.1) px, allowed 1"):
         demand(worst(measures))
     demand(worst(measures[::2]))
@@ -30,7 +34,11 @@ def test_an_exact_part_allows_nothing() -> None:
 
 
 def test_the_part_closest_to_its_bound_is_kept() -> None:
-    loose, tight, other = Measure("a", "px", 5, 100), Measure("a", "px", 1, 2), Measure("b", "px", 0, 0)
+    loose, tight, other = (
+        Measure("a", "px", 5, 100),
+        Measure("a", "px", 1, 2),
+        Measure("b", "px", 0, 0),
+    )
     assert worst([loose, tight, other]) == [tight, other]
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from tests.golden import Case, cases, recipe
+from tests.parity.golden import Case, cases, recipe
 from tests.parity.measure import EXACT, Measure, demand, largest_difference, worst, wrong
+from vatrack.common.structures import Targets
 from vatrack.config import Method
 from vatrack.data.dataset import collate, match_indices, prepare
 from vatrack.data.frames import AnnotationFile
 from vatrack.data.transforms import Resize
-from vatrack.structures import Targets
 
 PICTURE_SEEDS = {"key": 100, "ref": 101}
 
@@ -28,7 +28,8 @@ def test_images_boxes_and_masks(case: Case, tmp_path: Path) -> None:
 
 
 def measure(case: Case, folder: Path) -> list[Measure]:
-    """Compares both frames of the pair for every scale and flip. `folder` takes a copy of the annotations and its store."""
+    """Compares both frames of the pair for every scale and flip. `folder` takes a copy of the
+    annotations and its store."""
     annotations = Path(shutil.copy(case.path("annotations"), folder))
     file = AnnotationFile(annotations, Method(case.info["method"]).masks)
     numbers = dict(zip(("key", "ref"), range(len(file)), strict=True))
@@ -40,34 +41,60 @@ def measure(case: Case, folder: Path) -> list[Measure]:
         for name, other in (("key", "ref"), ("ref", "key")):
             picture = recipe().image(frames[name].height, frames[name].width, PICTURE_SEEDS[name])
             matches = match_indices(objects[name].instances, objects[other].instances)
-            samples[name] = prepare(picture, frames[name], objects[name], matches, expected["img_scale"], expected["flip"])
+            samples[name] = prepare(
+                picture,
+                frames[name],
+                objects[name],
+                matches,
+                expected["img_scale"],
+                expected["flip"],
+            )
         batch = collate([(samples["key"], samples["ref"])])
         for name, images, targets in (
             ("key", batch.key_images, batch.key_targets[0]),
             ("ref", batch.ref_images, batch.ref_targets[0]),
         ):
-            measures += _compare(images[0], targets, samples[name].resize, expected[name], case.parameters["mask_order"])
+            measures += _compare(
+                images[0],
+                targets,
+                samples[name].resize,
+                expected[name],
+                case.parameters["mask_order"],
+            )
     return worst(measures)
 
 
-def _compare(image: Tensor, targets: Targets, resize: Resize, golden: dict[str, Any], kinds: list[str]) -> Iterator[Measure]:
+def _compare(
+    image: Tensor, targets: Targets, resize: Resize, golden: dict[str, Any], kinds: list[str]
+) -> Iterator[Measure]:
     yield wrong("image shapes", list(image.shape), golden["image_shape"])
     yield wrong("sizes before padding", list(resize.size), golden["size_before_padding"])
     yield wrong("labels", targets.labels.tolist(), golden["labels"])
     yield wrong("matches", targets.match_indices.tolist(), golden["match_indices"])
     sample = image.flatten()[:: golden["image_stride"]]
-    yield Measure("images", "grey level / std", largest_difference(sample, golden["image_samples"]), 1e-5)
+    yield Measure(
+        "images", "grey level / std", largest_difference(sample, golden["image_samples"]), 1e-5
+    )
     mean = abs(float(image.double().mean()) - golden["image_mean"])
     yield Measure("image means", "grey level / std", mean, 1e-6)
     boxes = np.stack([boxes.numpy() for boxes in targets.boxes.values()])
-    yield Measure("boxes", "px", largest_difference(np.squeeze(boxes), np.squeeze(golden["boxes"])), 1e-3)
-    yield Measure("scale factors", "px", largest_difference(np.array(resize.scale), golden["scale_factor"]), 1e-3)
+    yield Measure(
+        "boxes", "px", largest_difference(np.squeeze(boxes), np.squeeze(golden["boxes"])), 1e-3
+    )
+    yield Measure(
+        "scale factors",
+        "px",
+        largest_difference(np.array(resize.scale), golden["scale_factor"]),
+        1e-3,
+    )
     exact = golden["scale_factor"] == [1.0] * 4
     for kind, mask in zip(kinds, golden["masks"], strict=True):
         yield from _compare_masks(targets.masks[kind].numpy(), mask, EXACT if exact else 0.01)
 
 
-def _compare_masks(bitmaps: np.ndarray, golden: dict[str, list[int]], bound: float) -> Iterator[Measure]:
+def _compare_masks(
+    bitmaps: np.ndarray, golden: dict[str, list[int]], bound: float
+) -> Iterator[Measure]:
     yield wrong("mask sizes", list(bitmaps.shape[1:]), golden["size"])
     rows, columns = np.arange(bitmaps.shape[1]), np.arange(bitmaps.shape[2])
     ours = {

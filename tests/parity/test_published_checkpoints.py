@@ -1,4 +1,5 @@
-"""Files of the published form, with the published names and shapes: imported whole, and equal in what the network computes."""
+"""Files of the published form, with the published names and shapes: imported whole, and equal in
+what the network computes."""
 
 from __future__ import annotations
 
@@ -8,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.golden import Case, cases, recipe
-from tests.models.published import FORMS, filled, write_published
+from tests.parity.golden import Case, cases, recipe
 from tests.parity.measure import demand
 from tests.parity.test_forward import measure
+from tests.weights.published import FORMS, filled, write_published
 from vatrack.config import Backbone, Config, Method
-from vatrack.models.checkpoint import load, restore
 from vatrack.models.detector import build
-from vatrack.models.openmmlab import import_checkpoint
+from vatrack.weights.checkpoint import load, restore
+from vatrack.weights.openmmlab import import_checkpoint
 
 STATES = cases("state_dict")
 
@@ -28,21 +29,29 @@ def _form(case: Case) -> str:
 
 @pytest.mark.parametrize("case", STATES)
 def test_every_published_state_dict_is_imported(case: Case, tmp_path: Path) -> None:
-    """With the left-overs. Those of ResNet-50 hold numbers of their own in full, those of ResNeXt-101 one for each entry."""
+    """With the left-overs. Those of ResNet-50 hold numbers of their own in full, those of
+    ResNeXt-101 one for each entry."""
     listed = case.json("entries")
-    shapes = {e["name"]: (e["shape"], getattr(torch, e["dtype"].removeprefix("torch."))) for e in listed}
+    shapes = {
+        e["name"]: (e["shape"], getattr(torch, e["dtype"].removeprefix("torch."))) for e in listed
+    }
     weights = filled(shapes)
     if case.info["backbone"] == "resnet50":
         generator = torch.Generator().manual_seed(1)
         weights = {
-            name: torch.rand(value.shape, generator=generator) if value.is_floating_point() else value.contiguous()
+            name: torch.rand(value.shape, generator=generator)
+            if value.is_floating_point()
+            else value.contiguous()
             for name, value in weights.items()
         }
     run = Config().for_run(Method(case.info["method"]), Backbone(case.info["backbone"]))
     source = write_published(tmp_path / "published.pth", weights, _form(case))
     text = import_checkpoint(source, run, tmp_path / "imported.pt")
     unused = [entry["name"] for entry in listed if entry.get("unused")]
-    assert f"ignored, left-overs that no network uses ({len(unused)}):\n  " + "\n  ".join(unused) in text
+    assert (
+        f"ignored, left-overs that no network uses ({len(unused)}):\n  " + "\n  ".join(unused)
+        in text
+    )
     found = load(tmp_path / "imported.pt").weights
     assert list(found) == [entry["name"] for entry in listed if not entry.get("unused")]
     for name, value in found.items():
@@ -57,12 +66,16 @@ def test_every_published_state_dict_is_imported(case: Case, tmp_path: Path) -> N
 
 
 def _largest_resnet50() -> list[Any]:
-    """One case, because a network of full size takes long: of the ResNet-50 cases that with the most heads."""
+    """One case, because a network of full size takes long: of the ResNet-50 cases that with the
+    most heads."""
     every = cases("forward")
     if every[0].values[0] is None:
         return every
     chosen = [p for p in every if p.values[0].info["backbone"] == "resnet50"]
-    return sorted(chosen, key=lambda p: len(p.values[0].info["tensors"]) + ("2bbox" in p.values[0].info["method"]))[-1:]
+    return sorted(
+        chosen,
+        key=lambda p: len(p.values[0].info["tensors"]) + ("2bbox" in p.values[0].info["method"]),
+    )[-1:]
 
 
 @pytest.mark.parametrize("case", _largest_resnet50())
@@ -72,7 +85,10 @@ def test_an_imported_checkpoint_computes_the_golden_numbers(case: Case, tmp_path
     model = build(run.method, run.model, run.backbone)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     shapes |= {f"mu{i}": (1, 256, 30) for i in range(5)}
-    weights = {name: torch.from_numpy(value) for name, value in recipe().weights(shapes, str(run.backbone)).items()}
+    weights = {
+        name: torch.from_numpy(value)
+        for name, value in recipe().weights(shapes, str(run.backbone)).items()
+    }
     source = write_published(tmp_path / "published.pth", weights, "wrapped")
     del weights
     import_checkpoint(source, run, tmp_path / "imported.pt")

@@ -1,4 +1,5 @@
-"""The published dictionary of SAIL-VOS-cut: its numbers (spec 1.4), and its clip tree from a raw tree of all its names."""
+"""The published dictionary of SAIL-VOS-cut: its numbers (spec 1.4), and its clip tree from a raw
+tree of all its names."""
 
 from __future__ import annotations
 
@@ -13,16 +14,24 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.golden import SHARED_DATA
-from vatrack.data.clips import build_clip_tree, left_overs, read_structure, source_video, usable_clips
-from vatrack.data.cut_compare import compare_files
-from vatrack.data.sailvos import FRAMES_AFTER, FRAMES_BEFORE, list_videos
-from vatrack.files import write_json
+from tests.parity.golden import SHARED_DATA
+from vatrack.common.files import write_json
+from vatrack.sailvos.clips import (
+    build_clip_tree,
+    left_overs,
+    read_structure,
+    source_video,
+    usable_clips,
+)
+from vatrack.sailvos.cut_compare import compare_files
+from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, list_videos
 
 PUBLISHED = SHARED_DATA / "sailvos_cut_structure.json"
 CLIPS, FRAMES, NAMES = 3661, 111_654, 113_490
 
-pytestmark = pytest.mark.skipif(not PUBLISHED.exists(), reason=f"{PUBLISHED} is missing; set VATRACK_GOLDEN")
+pytestmark = pytest.mark.skipif(
+    not PUBLISHED.exists(), reason=f"{PUBLISHED} is missing; set VATRACK_GOLDEN"
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +51,11 @@ def numbers(names: list[str]) -> list[int]:
 def test_kinds_of_names(published: dict[str, list[str]], clips: dict[str, list[str]]) -> None:
     empty, unmarked = left_overs(published)
     assert (len(published), len(clips), len(empty), len(unmarked)) == (4070, CLIPS, 205, 204)
-    assert Counter(source_video(clip) for clip in empty) == {"family_5_mcs_3": 109, "low_pho_int": 95, "low_drv_ext": 1}
+    assert Counter(source_video(clip) for clip in empty) == {
+        "family_5_mcs_3": 109,
+        "low_pho_int": 95,
+        "low_drv_ext": 1,
+    }
     assert sum(map(len, published.values())) == NAMES
     assert all(len(published[video]) == FRAMES_BEFORE + FRAMES_AFTER for video in unmarked)
     assert set(unmarked) == {source_video(clip) for clip in clips}
@@ -59,12 +72,18 @@ def test_lengths(clips: dict[str, list[str]]) -> None:
     assert np.histogram(lengths, edges)[0].tolist() == [340, 368, 803, 720, 868, 477, 68, 16, 1]
     per_video = Counter(source_video(clip) for clip in clips)
     assert (len(per_video), min(per_video.values()), max(per_video.values())) == (204, 1, 111)
-    alone = "ah_3a_mcs_6 ass_mcs_1 fam_1_ext_alt3 jh_end_pt2_a1_p2_a mph_fin_cel_roo mph_fin_cel_str mph_tut_mcs1 pap_2_mcs_1"
+    alone = (
+        "ah_3a_mcs_6 ass_mcs_1 fam_1_ext_alt3 jh_end_pt2_a1_p2_a mph_fin_cel_roo "
+        "mph_fin_cel_str mph_tut_mcs1 pap_2_mcs_1"
+    )
     assert sorted(video for video, count in per_video.items() if count == 1) == alone.split()
 
 
-def test_clips_tile_their_videos(published: dict[str, list[str]], clips: dict[str, list[str]]) -> None:
-    """Without gap or overlap, named by the rule of spec 1.3, and with the left-overs around them."""
+def test_clips_tile_their_videos(
+    published: dict[str, list[str]], clips: dict[str, list[str]]
+) -> None:
+    """Without gap or overlap, named by the rule of spec 1.3, and with the left-overs around
+    them."""
     videos = defaultdict(list)
     for clip, names in clips.items():
         videos[source_video(clip)].append((numbers(names), clip))
@@ -93,8 +112,9 @@ class RawTree:
 def tree(published: dict[str, list[str]]) -> Iterator[RawTree]:
     """A raw tree with all names of the dictionary; every frame is a picture of one pixel.
 
-    The frames are links to a few files, because file systems bound the links of a file (ext4: 65,000), and lie in memory
-    where there is such a place, because a disk that others use may take minutes for so many names.
+    The frames are links to a few files, because file systems bound the links of a file (ext4:
+    65,000), and lie in memory where there is such a place, because a disk that others use may take
+    minutes for so many names.
     """
     memory = Path("/dev/shm")
     place = memory if memory.is_dir() and shutil.disk_usage(memory).free > 2e9 else None
@@ -115,13 +135,18 @@ def tree(published: dict[str, list[str]]) -> Iterator[RawTree]:
         yield RawTree(folder, folder / "raw")
 
 
-@pytest.mark.parametrize(("mode", "how"), [("symlink", "symbolic links"), ("hardlink", "hard links")])
+@pytest.mark.parametrize(
+    ("mode", "how"), [("symlink", "symbolic links"), ("hardlink", "hard links")]
+)
 def test_the_clip_tree(tree: RawTree, clips: dict[str, list[str]], mode: str, how: str) -> None:
     out = tree.folder / mode
     summary = build_clip_tree(tree.raw, PUBLISHED, out, mode)
     left = "205 names without frames, 204 without __"
     assert summary == f"{CLIPS} clips in {out}: {FRAMES} {how}; left out: {left}"
-    found = {clip.name: sorted(frame.name for frame in (clip / "images").iterdir()) for clip in out.iterdir()}
+    found = {
+        clip.name: sorted(frame.name for frame in (clip / "images").iterdir())
+        for clip in out.iterdir()
+    }
     assert found == clips
     for clip in ("bs_2a_ext__863", "mph_tut_mcs1__21"):
         for frame in (out / clip / "images").iterdir():
@@ -130,7 +155,9 @@ def test_the_clip_tree(tree: RawTree, clips: dict[str, list[str]], mode: str, ho
     shutil.rmtree(out)
 
 
-def test_comparison_with_a_changed_copy(published: dict[str, list[str]], clips: dict[str, list[str]], tmp_path: Path) -> None:
+def test_comparison_with_a_changed_copy(
+    published: dict[str, list[str]], clips: dict[str, list[str]], tmp_path: Path
+) -> None:
     own = tmp_path / "own.json"
     write_json(own, clips)
     text, same = compare_files(PUBLISHED, own)
@@ -141,13 +168,19 @@ def test_comparison_with_a_changed_copy(published: dict[str, list[str]], clips: 
     changed = {**clips}
     joined = changed.pop("ah_3a_ext__53") + changed.pop("ah_3a_ext__71")  # one cut less
     changed["ah_3a_ext__71"] = joined
-    del changed["pap_2_mcs_1__" + str(len(clips_of(clips, "pap_2_mcs_1")) - 1)]  # a whole video less
+    del changed[
+        "pap_2_mcs_1__" + str(len(clips_of(clips, "pap_2_mcs_1")) - 1)
+    ]  # a whole video less
     changed["bs_2a_ext__863"] = clips["bs_2a_ext__863"][1:]  # one frame less
     write_json(own, changed)
     text, same = compare_files(PUBLISHED, own)
     assert not same
     shown = text.splitlines()
-    assert shown[2] == f"same in both: 201 videos, {CLIPS - 4} clips, {CLIPS - 204 - 2} cuts; videos that differ: 3"
+    assert (
+        shown[2]
+        == f"same in both: 201 videos, {CLIPS - 4} clips, {CLIPS - 204 - 2} cuts; videos that "
+        f"differ: 3"
+    )
     start = shown.index("ah_3a_ext:")
     assert shown[start + 1 : start + 4] == [
         "  clips that only A has: ah_3a_ext__53 (53 frames)",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden import Case, cases
+from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, largest_difference, wrong
 from vatrack.config import SamplerConfig
 from vatrack.models.assign import Thresholds, assign
@@ -24,7 +24,9 @@ def measure(case: Case) -> list[Measure]:
     assignment = assign(*_boxes(case), _thresholds(case))
     return [
         wrong("assignment", assignment.state.tolist(), expected["assigned"].tolist()),
-        Measure("overlaps", "IoU", largest_difference(assignment.max_iou, expected["max_iou"]), 1e-6),
+        Measure(
+            "overlaps", "IoU", largest_difference(assignment.max_iou, expected["max_iou"]), 1e-6
+        ),
     ]
 
 
@@ -34,7 +36,9 @@ def _boxes(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _thresholds(case: Case) -> Thresholds:
-    return Thresholds(case.parameters["assigner"]["positive"], case.parameters["assigner"]["negative"])
+    return Thresholds(
+        case.parameters["assigner"]["positive"], case.parameters["assigner"]["negative"]
+    )
 
 
 @pytest.mark.parametrize("case", cases("sampler"))
@@ -42,9 +46,14 @@ def test_counts(case: Case) -> None:
     parameters, thresholds = case.parameters, _thresholds(case)
     proposals, boxes = _boxes(case)
     assignment = assign(proposals, boxes, thresholds)
-    settings = SamplerConfig(number=parameters["number"], positive_fraction=parameters["positive_fraction"])
+    settings = SamplerConfig(
+        number=parameters["number"], positive_fraction=parameters["positive_fraction"]
+    )
     torch.manual_seed(0)
-    draws = [sample_boxes(proposals, boxes, thresholds, settings, parameters["negatives_per_positive"]) for _ in range(19)]
+    draws = [
+        sample_boxes(proposals, boxes, thresholds, settings, parameters["negatives_per_positive"])
+        for _ in range(19)
+    ]
     runs = case.json("counts")["runs"]
     published = [run["positives"] for run in runs]
     positives = [len(draw.matched) for draw in draws]
@@ -57,8 +66,12 @@ def test_counts(case: Case) -> None:
     for draw in draws:
         negatives = draw.boxes[len(draw.matched) :]
         touching = int((assign(negatives, boxes, thresholds).max_iou > 0).sum())
-        assert touching == min(overlapping, len(negatives)), "negatives that overlap an object come first"
+        assert touching == min(overlapping, len(negatives)), (
+            "negatives that overlap an object come first"
+        )
         quota = parameters["number"] * parameters["positive_fraction"] / len(boxes)
         small = [i for i in range(len(boxes)) if int((state == i + 1).sum()) + 1 <= quota]
         for i in small:
-            assert int((draw.matched == i).sum()) == int((state == i + 1).sum()) + 1, "small objects are kept whole"
+            assert int((draw.matched == i).sum()) == int((state == i + 1).sum()) + 1, (
+                "small objects are kept whole"
+            )

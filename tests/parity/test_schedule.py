@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.golden import Case, cases
+from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
 from vatrack.config import Backbone, Config, Method
 from vatrack.training.schedule import learning_rate
@@ -27,7 +27,14 @@ def measure(case: Case) -> list[Measure]:
     errors = []
     for iteration, rate in case.json("expected")["learning_rate"].items():
         value = learning_rate(
-            theirs["optimizer"]["lr"], schedule, int(iteration), theirs["iterations_per_epoch"], theirs["epochs"]
+            theirs["optimizer"]["lr"],
+            schedule,
+            int(iteration),
+            theirs["iterations_per_epoch"],
+            theirs["epochs"],
         )
         errors.append(abs(value / rate - 1))
-    return [wrong("recipe", ours, published), Measure("learning rates", "relative", max(errors), 1e-9)]
+    return [
+        wrong("recipe", ours, published),
+        Measure("learning rates", "relative", max(errors), 1e-9),
+    ]

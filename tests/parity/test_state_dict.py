@@ -1,11 +1,12 @@
-"""Names, shapes, dtypes, trainability and parameter counts of every method and backbone, exactly."""
+"""Names, shapes, dtypes, trainability and parameter counts of every method and backbone,
+exactly."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from tests.golden import Case, cases
+from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
 from vatrack.config import Backbone, Method, ModelConfig
 from vatrack.models.detector import build
@@ -35,8 +36,15 @@ def measure(case: Case) -> list[Measure]:
         for entry in case.json("entries")
         if not entry.get("unused")
     ]
-    counts = sum(p.numel() for p in parameters.values()), sum(p.numel() for p in parameters.values() if p.requires_grad)
+    counts = (
+        sum(p.numel() for p in parameters.values()),
+        sum(p.numel() for p in parameters.values() if p.requires_grad),
+    )
     return [
         wrong("entries in their order", ours, expected),
-        wrong("parameters", counts, (case.parameters["parameters_total"], case.parameters["parameters_trainable"])),
+        wrong(
+            "parameters",
+            counts,
+            (case.parameters["parameters_total"], case.parameters["parameters_trainable"]),
+        ),
     ]

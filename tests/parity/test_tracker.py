@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.golden import Case, cases
+from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
 from vatrack.config import TrackerConfig
-from vatrack.tracking.tracker import QuasiDenseTracker
+from vatrack.inference.tracker import QuasiDenseTracker
 
 
 @pytest.mark.parametrize("case", cases("tracker"))
@@ -17,7 +17,8 @@ def test_ids_memory_and_backdrops(case: Case) -> None:
 
 
 def measure(case: Case) -> list[Measure]:
-    """Compares rows, ids and what the tracker remembers after every frame; the first frame that differs is named."""
+    """Compares rows, ids and what the tracker remembers after every frame; the first frame that
+    differs is named."""
     tracker = QuasiDenseTracker(TrackerConfig(**case.parameters))
     inputs = case.npz("inputs")
     frames = case.json("expected")["frames"]
@@ -35,7 +36,11 @@ def measure(case: Case) -> list[Measure]:
             "remembered_ids": sorted(tracker.tracks),
             "backdrops": [len(b.labels) for b in tracker.backdrops],
         }
-        differing = [wrong(f"{key} of frame {number}", ours[key], expected[key]) for key in ours if ours[key] != expected[key]]
+        differing = [
+            wrong(f"{key} of frame {number}", ours[key], expected[key])
+            for key in ours
+            if ours[key] != expected[key]
+        ]
         if differing:
             return differing
     return [wrong("ids, memory, backdrops", any(frames), True)]

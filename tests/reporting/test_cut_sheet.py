@@ -9,11 +9,20 @@ import cv2
 import numpy as np
 import pytest
 
-from vatrack.data.cuts import find_cuts
-from vatrack.errors import InputError
-from vatrack.files import write_json
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_json
 from vatrack.reporting import cut_sheet
-from vatrack.reporting.cut_sheet import CAPTION, COLUMNS, CURVE, GAP, TILE, TITLE, draw_curve, write_cut_sheet
+from vatrack.reporting.cut_sheet import (
+    CAPTION,
+    COLUMNS,
+    CURVE,
+    GAP,
+    TILE,
+    TITLE,
+    draw_curve,
+    write_cut_sheet,
+)
+from vatrack.sailvos.cuts import find_cuts
 
 HEIGHT, WIDTH = 200, 320
 ROW = TILE * HEIGHT // WIDTH + CAPTION + GAP
@@ -26,27 +35,48 @@ def colour(k: int) -> np.ndarray:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> dict[str, Any]:
-    """A video of 216 annotated frames with a cut before every second one, and one without annotations."""
+    """A video of 216 annotated frames with a cut before every second one, and one without
+    annotations."""
     frames, scores = 216, [90.0, 5.0] * 107 + [90.0]
     images = tmp_path / "raw" / "v" / "images"
     images.mkdir(parents=True)
     (tmp_path / "raw" / "bare" / "images").mkdir(parents=True)
     listed = []
     for k in range(frames):
-        assert cv2.imwrite(str(images / f"{k + 3:06d}.bmp"), np.full((HEIGHT, WIDTH, 3), colour(k), np.uint8))
-        listed.append({"file": f"{k + 3:06d}.bmp", "frame_id": k, "image_id": k, "width": WIDTH, "height": HEIGHT})
+        assert cv2.imwrite(
+            str(images / f"{k + 3:06d}.bmp"), np.full((HEIGHT, WIDTH, 3), colour(k), np.uint8)
+        )
+        listed.append(
+            {
+                "file": f"{k + 3:06d}.bmp",
+                "frame_id": k,
+                "image_id": k,
+                "width": WIDTH,
+                "height": HEIGHT,
+            }
+        )
     write_json(tmp_path / "index.json", {"train": [{"name": "v", "frames": listed}], "valid": []})
-    clips = {clip.name: [f"{k + 3:06d}.bmp" for k in range(clip.start, clip.stop)] for clip in find_cuts("v", scores, 27.0, 1)}
-    write_json(tmp_path / "structure.json", {**clips, "v": ["000000.bmp"], "v__9999": [], "other__3": ["000003.bmp"]})
+    clips = {
+        clip.name: [f"{k + 3:06d}.bmp" for k in range(clip.start, clip.stop)]
+        for clip in find_cuts("v", scores, 27.0, 1)
+    }
+    write_json(
+        tmp_path / "structure.json",
+        {**clips, "v": ["000000.bmp"], "v__9999": [], "other__3": ["000003.bmp"]},
+    )
     write_json(tmp_path / "scores" / "v.json", {"video": "v", "frames": frames, "scores": scores})
     write_json(tmp_path / "scores" / "bare.json", {"video": "bare", "frames": 0, "scores": []})
     return {"folder": tmp_path, "clips": clips, "scores": scores}
 
 
-def draw(scene: dict[str, Any], name: str = "sheet.png", video: str = "v", **options: Any) -> tuple[str, np.ndarray]:
+def draw(
+    scene: dict[str, Any], name: str = "sheet.png", video: str = "v", **options: Any
+) -> tuple[str, np.ndarray]:
     folder = scene["folder"]
     out = folder / name
-    summary = write_cut_sheet(folder / "raw", folder / "index.json", folder / "structure.json", video, out, **options)
+    summary = write_cut_sheet(
+        folder / "raw", folder / "index.json", folder / "structure.json", video, out, **options
+    )
     picture = cv2.imread(str(out))
     assert picture is not None
     return summary, picture
@@ -54,7 +84,10 @@ def draw(scene: dict[str, Any], name: str = "sheet.png", video: str = "v", **opt
 
 def tile(picture: np.ndarray, number: int, columns: int = COLUMNS) -> np.ndarray:
     """The middle of a small picture."""
-    x, y = GAP + number % columns * (TILE + GAP) + TILE // 2, TITLE + number // columns * ROW + TILE * HEIGHT // WIDTH // 2
+    x, y = (
+        GAP + number % columns * (TILE + GAP) + TILE // 2,
+        TITLE + number // columns * ROW + TILE * HEIGHT // WIDTH // 2,
+    )
     return picture[y, x]
 
 
@@ -82,7 +115,9 @@ def test_the_same_input_gives_the_same_file(scene: dict[str, Any]) -> None:
 
 
 def test_one_clip_and_no_scores(scene: dict[str, Any]) -> None:
-    write_json(scene["folder"] / "structure.json", {"v__215": [f"{k + 3:06d}.bmp" for k in range(216)]})
+    write_json(
+        scene["folder"] / "structure.json", {"v__215": [f"{k + 3:06d}.bmp" for k in range(216)]}
+    )
     summary, picture = draw(scene)
     assert summary.endswith("v, 1 clip with 216 annotated frames")
     assert picture.shape == (TITLE + ROW, 3 * (TILE + GAP) + GAP, 3)
@@ -95,7 +130,9 @@ def test_a_video_without_annotations(scene: dict[str, Any]) -> None:
     assert (picture < 150).any()
 
 
-def test_very_many_clips_are_thinned_out(scene: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_very_many_clips_are_thinned_out(
+    scene: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cut_sheet, "MOST", 5)
     summary, picture = draw(scene)
     assert summary.endswith("; 5 of the clips are shown")
@@ -115,7 +152,9 @@ ORANGE = (0xD5, 0x5E, 0x00)
 
 def marks(scores: np.ndarray, starts: list[int]) -> tuple[float, float]:
     """Columns of two cut marks in the curve of 1000 frames."""
-    picture = draw_curve(scores.tolist(), [0, *starts], [f"{k:06d}" for k in range(1000)], 27.0, 1352)
+    picture = draw_curve(
+        scores.tolist(), [0, *starts], [f"{k:06d}" for k in range(1000)], 27.0, 1352
+    )
     assert picture.shape == (CURVE, 1352, 3)
     found = pixels(picture[45:], ORANGE)  # below the legend
     left, right = found[found < found.mean()], found[found >= found.mean()]
@@ -129,7 +168,9 @@ def test_the_curve_marks_cuts_where_they_are() -> None:
     first, last = marks(scores, [1, 999])
     assert first < 80 and last > 1270
     found = marks(scores, [250, 750])
-    assert found == pytest.approx([first + (last - first) * (k - 1) / 998 for k in (250, 750)], abs=1.5)
+    assert found == pytest.approx(
+        [first + (last - first) * (k - 1) / 998 for k in (250, 750)], abs=1.5
+    )
     without = draw_curve(scores.tolist(), [0], [f"{k:06d}" for k in range(1000)], 27.0, 1352)
     assert not len(pixels(without[45:], ORANGE))
 
@@ -143,12 +184,18 @@ def test_long_names_keep_their_end() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "sheet.gif"}, r"sheet\.gif: the sheet is a picture; give --out a name that ends in \.jpg"),
+        (
+            {"name": "sheet.gif"},
+            r"sheet\.gif: the sheet is a picture; give --out a name that ends in \.jpg",
+        ),
         ({"video": "none"}, "none: neither a folder in"),
         ({"video": ".."}, "neither a folder in"),
         ({"scores": "index.json"}, r"index\.json: not the content scores of v"),
         ({"scores": "raw"}, r"raw/v\.json: no such file"),
-        ({"clips": {"v__5": ["000999.bmp"]}}, "clip v__5: 000999.bmp is not an annotated frame of v"),
+        (
+            {"clips": {"v__5": ["000999.bmp"]}},
+            "clip v__5: 000999.bmp is not an annotated frame of v",
+        ),
     ],
 )
 def test_bad_input(scene: dict[str, Any], change: dict[str, Any], message: str) -> None:

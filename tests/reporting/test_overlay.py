@@ -13,9 +13,15 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from vatrack.categories import CATEGORIES
-from vatrack.errors import InputError
-from vatrack.reporting.drawing import draw_instances, put_text, scale_picture, text_mask, track_colours
+from vatrack.common.errors import InputError
+from vatrack.config.categories import CATEGORIES
+from vatrack.reporting.drawing import (
+    draw_instances,
+    put_text,
+    scale_picture,
+    text_mask,
+    track_colours,
+)
 from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, evenly, write_contact_sheet
 
 HEIGHT, WIDTH, FRAMES, GREY = 80, 128, 8, 100
@@ -26,7 +32,9 @@ def flat_picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
-def rectangle(x1: int, y1: int, x2: int, y2: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+def rectangle(
+    x1: int, y1: int, x2: int, y2: int, height: int = HEIGHT, width: int = WIDTH
+) -> np.ndarray:
     mask = np.zeros((height, width), bool)
     mask[y1:y2, x1:x2] = True
     return mask
@@ -43,7 +51,8 @@ def test_a_colour_depends_on_the_track_alone() -> None:
     state = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     colours = track_colours(range(36))
     np.testing.assert_array_equal(track_colours([35, 7, 7]), colours[[35, 7, 7]])
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == state, "no shared random state is touched"  # noqa: NPY002
+    after = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert after == state, "no shared random state is touched"
     assert len(np.unique(colours, axis=0)) == 36
     assert track_colours([]).shape == (0, 3)
     np.testing.assert_array_equal(track_colours([36_000_000_000]), colours[[0]])
@@ -52,7 +61,13 @@ def test_a_colour_depends_on_the_track_alone() -> None:
 def test_a_full_channel_stays_full() -> None:
     """Quirk V3: a channel of 1.0 must not wrap to 0."""
     picture = np.full((30, 30, 3), 255, np.uint8)
-    drawn = draw_instances(picture, rectangle(0, 0, 30, 30, 30, 30)[None], None, [""], np.array([[0, 127, 255]], np.uint8))
+    drawn = draw_instances(
+        picture,
+        rectangle(0, 0, 30, 30, 30, 30)[None],
+        None,
+        [""],
+        np.array([[0, 127, 255]], np.uint8),
+    )
     assert drawn[15, 15].tolist() == [128, 191, 255]
 
 
@@ -83,24 +98,41 @@ def test_boxes_may_leave_the_picture_and_need_no_masks() -> None:
     np.testing.assert_array_equal(drawn[10, 25], colours[0])
     np.testing.assert_array_equal(drawn[60, 50], colours[0])
     np.testing.assert_array_equal(drawn[20, 20], colours[2])
-    np.testing.assert_array_equal(draw_instances(flat_picture(), np.zeros((0, HEIGHT, WIDTH), bool), [], [], colours[:0]), GREY)
+    np.testing.assert_array_equal(
+        draw_instances(flat_picture(), np.zeros((0, HEIGHT, WIDTH), bool), [], [], colours[:0]),
+        GREY,
+    )
 
 
 def test_an_empty_mask_gets_no_label() -> None:
     masks = np.zeros((1, HEIGHT, WIDTH), bool)
-    assert (draw_instances(flat_picture(), masks, None, ["person"], track_colours([1])) == GREY).all()
-    assert (draw_instances(flat_picture(), masks, [[20, 30, 60, 60]], ["person"], track_colours([1])) != GREY).any()
+    assert (
+        draw_instances(flat_picture(), masks, None, ["person"], track_colours([1])) == GREY
+    ).all()
+    assert (
+        draw_instances(flat_picture(), masks, [[20, 30, 60, 60]], ["person"], track_colours([1]))
+        != GREY
+    ).any()
 
 
 def test_labels_stay_in_the_picture_and_do_not_cover_each_other() -> None:
     height, width = 300, 400
-    corners = [[0, 0, 30, 30], [380, 0, 399, 20], [370, 280, 399, 299], [0, 290, 5, 299], *[[150, 140, 220, 200]] * 6]
+    corners = [
+        [0, 0, 30, 30],
+        [380, 0, 399, 20],
+        [370, 280, 399, 299],
+        [0, 290, 5, 299],
+        *[[150, 140, 220, 200]] * 6,
+    ]
     labels = [f"potted plant #{number}  0.97" for number in range(len(corners))]
     colours = track_colours(range(len(corners)))
-    drawn = draw_instances(flat_picture(height, width), None, np.array(corners, float), labels, colours)
+    drawn = draw_instances(
+        flat_picture(height, width), None, np.array(corners, float), labels, colours
+    )
     for label, colour in zip(labels, colours, strict=True):
         rows, columns = np.nonzero((drawn == colour).all(axis=2))
-        # the widest row of pure colour is the strip's upper edge: above the letters, as wide as the label
+        # the widest row of pure colour is the strip's upper edge: above the letters, as wide as the
+        # label
         counts = np.bincount(rows)
         expected = text_mask(label, 13).shape[1] + 4
         assert counts.max() >= expected, label
@@ -113,7 +145,9 @@ def test_text_is_cut_off_at_the_border() -> None:
     assert (picture[:, :10] == GREY).all()
     assert (picture[12:, 10:] < GREY).any()
     put_text(picture, "beyond", (50, 30), 13, (0, 0, 0))
-    assert text_mask("gap", 13).shape[0] == text_mask("xx", 13).shape[0], "all lines of a size are equally high"
+    assert text_mask("gap", 13).shape[0] == text_mask("xx", 13).shape[0], (
+        "all lines of a size are equally high"
+    )
 
 
 @pytest.mark.parametrize("width", [64, 480])
@@ -138,51 +172,91 @@ AMODAL, VISIBLE = rectangle(40, 30, 100, 70), rectangle(40, 50, 100, 70)
 
 
 def write_set(
-    folder: Path, clips: int = 2, score: float = 0.9, kinds: tuple[str, ...] = ("amodal", "visible"), suffix: str = ".png"
+    folder: Path,
+    clips: int = 2,
+    score: float = 0.9,
+    kinds: tuple[str, ...] = ("amodal", "visible"),
+    suffix: str = ".png",
 ) -> dict[str, Path]:
-    """Clips with one object each, at the same place in every frame, and a prediction that equals it; clip 1 has no object."""
-    document: dict[str, list[Any]] = {"videos": [], "images": [], "annotations": [], "categories": []}
-    document["categories"] = [{"id": number, "name": name} for number, name in enumerate(CATEGORIES, 1)]
+    """Clips with one object each, at the same place in every frame, and a prediction that equals
+    it; clip 1 has no object."""
+    document: dict[str, list[Any]] = {
+        "videos": [],
+        "images": [],
+        "annotations": [],
+        "categories": [],
+    }
+    document["categories"] = [
+        {"id": number, "name": name} for number, name in enumerate(CATEGORIES, 1)
+    ]
     predictions = []
     masks = {"amodal": encode(AMODAL), "visible": encode(VISIBLE)}
     for video in range(1, clips + 2):
         name = f"clip_{video}"
-        document["videos"].append({"id": video, "name": name, "width": WIDTH, "height": HEIGHT, "num_frames": FRAMES})
+        document["videos"].append(
+            {"id": video, "name": name, "width": WIDTH, "height": HEIGHT, "num_frames": FRAMES}
+        )
         (folder / "images" / name / "images").mkdir(parents=True)
         for frame in range(FRAMES):
             image_id, file = video * 100 + frame, f"{name}/images/{frame + 3:06d}{suffix}"
             cv2.imwrite(str(folder / "images" / file), flat_picture())
             size = {"width": WIDTH, "height": HEIGHT}
-            document["images"].append({"id": image_id, "video_id": video, "frame_id": frame, "file_name": file, **size})
+            document["images"].append(
+                {"id": image_id, "video_id": video, "frame_id": frame, "file_name": file, **size}
+            )
             if video == 1:
                 continue
             document["annotations"].append(
                 {
-                    "id": image_id, "image_id": image_id, "video_id": video, "category_id": 2, "instance_id": video,
-                    "amodal_mask": masks["amodal"], "visible_mask": masks["visible"], "area_amodal": int(AMODAL.sum()),
-                    "segmentation": [masks["amodal"], masks["visible"]], "bbox": [40, 30, 60, 40], "iscrowd": 0,
-                    "area_visible": int(VISIBLE.sum()), "occlude_rate": 0.5, "bbox_visible": [40, 50, 60, 20],
+                    "id": image_id,
+                    "image_id": image_id,
+                    "video_id": video,
+                    "category_id": 2,
+                    "instance_id": video,
+                    "amodal_mask": masks["amodal"],
+                    "visible_mask": masks["visible"],
+                    "area_amodal": int(AMODAL.sum()),
+                    "segmentation": [masks["amodal"], masks["visible"]],
+                    "bbox": [40, 30, 60, 40],
+                    "iscrowd": 0,
+                    "area_visible": int(VISIBLE.sum()),
+                    "occlude_rate": 0.5,
+                    "bbox_visible": [40, 50, 60, 20],
                 }
-            )  # fmt: skip
+            )
             shown = {kind: masks[kind] if kind in kinds else None for kind in masks}
             predictions.append(
-                {"image_id": image_id, "category_id": 2, "score": score, "bbox": [40, 30, 60, 40], "track_id": 7, **shown}
+                {
+                    "image_id": image_id,
+                    "category_id": 2,
+                    "score": score,
+                    "bbox": [40, 30, 60, 40],
+                    "track_id": 7,
+                    **shown,
+                }
             )
     (folder / "truth.json").write_text(json.dumps(document))
     with gzip.open(folder / "predictions.jsonl.gz", "wt") as stream:
         stream.writelines(json.dumps(prediction) + "\n" for prediction in predictions)
-    return {"ground_truth": folder / "truth.json", "predictions": folder / "predictions.jsonl.gz", "images": folder / "images"}
+    return {
+        "ground_truth": folder / "truth.json",
+        "predictions": folder / "predictions.jsonl.gz",
+        "images": folder / "images",
+    }
 
 
 def cells(sheet: np.ndarray) -> np.ndarray:
-    """The pictures of the first clip, [rows, 4, CELL_HEIGHT, CELL_WIDTH, 3]; all are equally high."""
+    """The pictures of the first clip, [rows, 4, CELL_HEIGHT, CELL_WIDTH, 3]; all are equally
+    high."""
     edge = MARGIN + 4 * CELL_WIDTH + 3 * GAP - 2  # a column that no text reaches
     paper = (sheet[:, edge] == 255).all(axis=1)
     starts = np.flatnonzero(~paper[1:] & paper[:-1]) + 1
     ends = np.flatnonzero(paper[1:] & ~paper[:-1]) + 1
     assert ((ends - starts) == CELL_HEIGHT).all()
     columns = [MARGIN + index * (CELL_WIDTH + GAP) for index in range(4)]
-    return np.array([[sheet[y : y + CELL_HEIGHT, x : x + CELL_WIDTH] for x in columns] for y in starts])
+    return np.array(
+        [[sheet[y : y + CELL_HEIGHT, x : x + CELL_WIDTH] for x in columns] for y in starts]
+    )
 
 
 def centre(cell: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -200,11 +274,15 @@ def test_the_sheet_shows_both_sides_and_both_kinds(tmp_path: Path) -> None:
     assert "1 of 3 clips" in summary
     assert "4 rows" in summary
     hidden = AMODAL & ~VISIBLE
-    for row, (track, kind) in enumerate([(3, "amodal"), (7, "amodal"), (3, "visible"), (7, "visible")]):
+    for row, (track, kind) in enumerate(
+        [(3, "amodal"), (7, "amodal"), (3, "visible"), (7, "visible")]
+    ):
         for cell in pictures[row]:
             colour = track_colours([track])[0]
             np.testing.assert_array_equal(centre(cell, VISIBLE), blended(colour))
-            np.testing.assert_array_equal(centre(cell, hidden), blended(colour) if kind == "amodal" else [GREY] * 3)
+            np.testing.assert_array_equal(
+                centre(cell, hidden), blended(colour) if kind == "amodal" else [GREY] * 3
+            )
             assert (cell[-20:, :60] == GREY).all(), "nothing is drawn away from the object"
 
 
@@ -218,7 +296,9 @@ def test_a_kind_without_predictions_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("threshold", "drawn"), [(0.9, True), (0.91, False)])
-def test_predictions_below_the_score_are_not_drawn(tmp_path: Path, threshold: float, drawn: bool) -> None:
+def test_predictions_below_the_score_are_not_drawn(
+    tmp_path: Path, threshold: float, drawn: bool
+) -> None:
     files = write_set(tmp_path, score=0.9)
     write_contact_sheet(**files, out=tmp_path / "sheet.png", score=threshold, clips=1)
     pictures = cells(cv2.imread(str(tmp_path / "sheet.png")))
@@ -252,7 +332,12 @@ def test_the_number_of_clips_and_equal_files(tmp_path: Path) -> None:
         write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=clips)
         heights.append(cv2.imread(str(tmp_path / "sheet.png")).shape[0])
     step = heights[1] - heights[0]
-    assert heights == [heights[0], heights[0] + step, heights[0] + 4 * step, heights[0] + 4 * step], "clip 1 has no object"
+    assert heights == [
+        heights[0],
+        heights[0] + step,
+        heights[0] + 4 * step,
+        heights[0] + 4 * step,
+    ], "clip 1 has no object"
     content = (tmp_path / "sheet.png").read_bytes()
     write_contact_sheet(**files, out=tmp_path / "again.png", score=0.5, clips=9)
     assert (tmp_path / "again.png").read_bytes() == content
@@ -264,7 +349,9 @@ def test_evenly() -> None:
     assert evenly(np.arange(5), 1).tolist() == [2]
 
 
-def refused(tmp_path: Path, files: dict[str, Path], message: str, out: str = "sheet.png", clips: int = 2) -> None:
+def refused(
+    tmp_path: Path, files: dict[str, Path], message: str, out: str = "sheet.png", clips: int = 2
+) -> None:
     with pytest.raises(InputError, match=message):
         write_contact_sheet(**files, out=tmp_path / "out" / out, score=0.5, clips=clips)
     assert not list(tmp_path.glob("out/*")), "nothing is left half-written"
@@ -276,9 +363,15 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     refused(tmp_path, files, "--clips 0", clips=0)
     refused(tmp_path, {**files, "ground_truth": tmp_path / "no.json"}, r"no\.json: no such file")
     refused(tmp_path, {**files, "predictions": tmp_path / "no.jsonl"}, r"no\.jsonl: no such file")
-    (tmp_path / "empty.json").write_text(json.dumps({"videos": [], "images": [], "annotations": [], "categories": []}))
+    (tmp_path / "empty.json").write_text(
+        json.dumps({"videos": [], "images": [], "annotations": [], "categories": []})
+    )
     (tmp_path / "none.jsonl").write_text("")
-    empty = {**files, "ground_truth": tmp_path / "empty.json", "predictions": tmp_path / "none.jsonl"}
+    empty = {
+        **files,
+        "ground_truth": tmp_path / "empty.json",
+        "predictions": tmp_path / "none.jsonl",
+    }
     refused(tmp_path, empty, "lists no image")
 
 
@@ -286,7 +379,11 @@ def test_bad_pictures_are_named(tmp_path: Path) -> None:
     files = write_set(tmp_path)
     picture = tmp_path / "images" / "clip_2" / "images" / "000004.png"
     cv2.imwrite(str(picture), flat_picture(HEIGHT, WIDTH - 2))
-    refused(tmp_path, files, rf"000004\.png: has 126 x {HEIGHT} pixels, the ground truth says {WIDTH} x {HEIGHT}")
+    refused(
+        tmp_path,
+        files,
+        rf"000004\.png: has 126 x {HEIGHT} pixels, the ground truth says {WIDTH} x {HEIGHT}",
+    )
     picture.write_bytes(picture.read_bytes()[:40])
     refused(tmp_path, files, r"000004\.png")
     picture.unlink()

@@ -1,6 +1,8 @@
-"""A real SLURM on this machine: one controller with accounting, and nodes that are so many processes.
+"""A real SLURM on this machine: one controller with accounting, and nodes that are so many
+processes.
 
-Needs root and Debian's packages (`tests/slurm/install`). Only one such cluster can run on a machine at a time.
+Needs root and Debian's packages (`tests/slurm/install`). Only one such cluster can run on a machine
+at a time.
 """
 
 from __future__ import annotations
@@ -16,14 +18,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vatrack.locks import locked
+from vatrack.common.locks import locked
 
-ETC = Path("/etc/slurm")  # the only place where the commands look when SLURM_CONF is not set, and Snakemake's jobs unset it
+# The only place where the commands look when SLURM_CONF is not set, and Snakemake's jobs unset it.
+ETC = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf", "slurmdbd.conf")
 MARK = "# A test of VATrack made this file and removes it."
 LOCK = Path("/tmp/vatrack-test-slurm.lock")
 CONTROL, ACCOUNTING, DATABASE, FIRST_NODE = 16817, 16819, 16820, 17001  # ports
-PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "sbatch", "munged", "mariadbd", "mariadb-install-db", "setpriv")
+PROGRAMS = (
+    "slurmctld",
+    "slurmd",
+    "slurmdbd",
+    "sbatch",
+    "munged",
+    "mariadbd",
+    "mariadb-install-db",
+    "setpriv",
+)
 CPU_NODES = ("n1",)
 GPU_NODES = ("n2", "n3", "n4", "n5")  # each with one a100
 NODES = CPU_NODES + GPU_NODES
@@ -68,7 +80,10 @@ PartitionName=gpu Nodes={gpu_nodes} PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu_low Nodes={gpu_nodes} PriorityTier=1 PreemptMode=REQUEUE GraceTime=8
 """
 # Large enough for what profiles/slurm asks for; nobody counts them.
-NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=64 RealMemory=200000 {gpu}State=UNKNOWN"
+NODE = (
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=64 "
+    "RealMemory=200000 {gpu}State=UNKNOWN"
+)
 GPU = "Gres=gpu:a100:1 Feature=a100_40gb "
 SLURMDBD_CONF = """\
 {mark}
@@ -95,9 +110,16 @@ def reason_to_skip() -> str | None:
     """Why no cluster can be started here; None where it can."""
     if os.geteuid():
         return "starting a SLURM needs root"
-    missing = [program for program in PROGRAMS if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    missing = [
+        program
+        for program in PROGRAMS
+        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None
+    ]
     if missing:
-        return f"SLURM is not installed ({', '.join(missing)} missing); tests/slurm/install does it on Debian"
+        return (
+            f"SLURM is not installed ({', '.join(missing)} missing); tests/slurm/install does "
+            f"it on Debian"
+        )
     conf = ETC / "slurm.conf"
     if conf.exists() and MARK not in conf.read_text():
         return f"{conf} is of another SLURM"
@@ -136,8 +158,16 @@ class Cluster:
         self._daemon("slurmctld", "slurmctld", "-D", "-c")
         for node in NODES:
             self.start_node(node)
-        wait_until(lambda: self.node_states() == {"idle"}, 60, f"idle nodes (logs in {self.folder})")
-        wait_until(lambda: run("sacctmgr", "-nP", "list", "cluster", "format=cluster", check=False).strip(), 60, "accounting")
+        wait_until(
+            lambda: self.node_states() == {"idle"}, 60, f"idle nodes (logs in {self.folder})"
+        )
+        wait_until(
+            lambda: run(
+                "sacctmgr", "-nP", "list", "cluster", "format=cluster", check=False
+            ).strip(),
+            60,
+            "accounting",
+        )
         run("sacctmgr", "-i", "add", "account", ACCOUNT, "Description=tests", "Organization=tests")
         run("sacctmgr", "-i", "add", "user", "root", f"account={ACCOUNT}")
         threading.Thread(target=self._hasten, daemon=True).start()
@@ -147,7 +177,9 @@ class Cluster:
         self._stopping.set()
         with suppress(subprocess.SubprocessError, OSError):
             run("scancel", "--quiet", "--user=root", check=False)
-            wait_until(lambda: not run("squeue", "-h", check=False).strip(), 30, "the end of all jobs")
+            wait_until(
+                lambda: not run("squeue", "-h", check=False).strip(), 30, "the end of all jobs"
+            )
         for daemon in reversed(self._daemons.values()):
             daemon.terminate()
         for daemon in reversed(self._daemons.values()):
@@ -183,14 +215,23 @@ class Cluster:
         nodes, gpus = [], [MARK]
         for number, name in enumerate(NODES):
             gpu = name in GPU_NODES
-            nodes.append(NODE.format(name=name, host=self.host, port=FIRST_NODE + number, gpu=GPU if gpu else ""))
+            nodes.append(
+                NODE.format(
+                    name=name, host=self.host, port=FIRST_NODE + number, gpu=GPU if gpu else ""
+                )
+            )
             if gpu:
                 device = self.folder / "dev" / f"{name}_nvidia0"
                 os.mknod(device, 0o666 | 0o020000, os.makedev(1, 3))  # as good as /dev/null
                 gpus.append(f"NodeName={name} Name=gpu Type=a100 File={device}")
         ETC.mkdir(exist_ok=True)
         (ETC / "slurm.conf").write_text(
-            SLURM_CONF.format(nodes="\n".join(nodes), cpu_nodes=",".join(CPU_NODES), gpu_nodes=",".join(GPU_NODES), **values)
+            SLURM_CONF.format(
+                nodes="\n".join(nodes),
+                cpu_nodes=",".join(CPU_NODES),
+                gpu_nodes=",".join(GPU_NODES),
+                **values,
+            )
         )
         (ETC / "gres.conf").write_text("\n".join(gpus) + "\n")
         (ETC / "slurmdbd.conf").touch(mode=0o600)
@@ -201,7 +242,13 @@ class Cluster:
             Path("/run/munge").mkdir(exist_ok=True)
             shutil.chown("/run/munge", "munge", "munge")
             self._daemon("munged", "munged", "--foreground", user="munge")
-            wait_until(lambda: not subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode, 20, "munge")
+            wait_until(
+                lambda: (
+                    not subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode
+                ),
+                20,
+                "munge",
+            )
 
     def _start_database(self) -> None:
         data = self.folder / "database"
@@ -213,8 +260,17 @@ class Cluster:
         made = ["mariadb-install-db", *where, "--user=mysql", "--skip-test-db"]
         subprocess.run(made, check=True, capture_output=True)
         (data / "user.sql").write_text(USER_SQL)
-        options = [f"--socket={data}/socket", f"--port={DATABASE}", "--bind-address=127.0.0.1", f"--init-file={data}/user.sql"]
-        options += [f"--pid-file={data}/pid", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0"]
+        options = [
+            f"--socket={data}/socket",
+            f"--port={DATABASE}",
+            "--bind-address=127.0.0.1",
+            f"--init-file={data}/user.sql",
+        ]
+        options += [
+            f"--pid-file={data}/pid",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-flush-log-at-trx-commit=0",
+        ]
         self._daemon("mariadbd", "mariadbd", *where, *options, user="mysql")
         self._wait_for_port(DATABASE)
 
@@ -226,7 +282,11 @@ class Cluster:
         environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
         with (self.folder / f"{name}.out").open("ab") as output:
             self._daemons[name] = subprocess.Popen(
-                [*wrapped, *command], stdout=output, stderr=output, env=environment, start_new_session=True
+                [*wrapped, *command],
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
             )
 
     def _wait_for_port(self, port: int) -> None:

@@ -1,4 +1,5 @@
-"""The miniature pipeline on the cluster, as a person runs it: `snakemake --profile profiles/slurm`."""
+"""The miniature pipeline on the cluster, as a person runs it: `snakemake --profile
+profiles/slurm`."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ REPOSITORY = Path(__file__).parents[2]
 METHOD = "vatrack"
 PATIENCE = 300  # seconds, for what takes a few
 SECONDS = 900  # for one call of Snakemake; everything here shares two cores
-# What follows the training is one SLURM job: a job costs two starts of Snakemake, and one more for each rule in it.
+# What follows the training is one SLURM job: a job costs two starts of Snakemake, and one more for
+# each rule in it.
 AFTER = ("select", "predict", "evaluate", "tables")
 
 CONFIG: dict[str, Any] = copy.deepcopy(TINY)
@@ -64,7 +66,8 @@ class Pipeline:
         self.training_folder = self.results / "runs" / f"{METHOD}__resnet18"
 
     def make_data(self) -> None:
-        """The data stages, without SLURM: their jobs would cost minutes and show nothing that later ones do not."""
+        """The data stages, without SLURM: their jobs would cost minutes and show nothing that later
+        ones do not."""
         Workflow(self.folder, self.config).run("annotations")
 
     def copy_data(self, other: Pipeline) -> None:
@@ -78,23 +81,39 @@ class Pipeline:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "config.yaml"
         config.write_text(yaml.safe_dump(self.config))
-        command = [sys.executable, "-m", "snakemake", *(more or ["results/tiny/tables/tables.html"])]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            *(more or ["results/tiny/tables/tables.html"]),
+        ]
         command += ["--profile", "profiles/slurm"]
         command += ["--directory", str(self.folder), "--configfile", str(config)]
         # What a person would write into the profile; the trainings take it over.
-        command += ["--default-resources", "slurm_partition=gpu", f"slurm_account={ACCOUNT}", "constraint=a100_40gb"]
+        command += [
+            "--default-resources",
+            "slurm_partition=gpu",
+            f"slurm_account={ACCOUNT}",
+            "constraint=a100_40gb",
+        ]
         command += ["mem_mb=2000", "runtime=20", "--slurm-init-seconds-before-status-checks", "1"]
         command += ["--set-threads", "predict=1", "evaluate=1"]
         command += ["--groups", *(f"{rule}=after" for rule in AFTER)]
         return command
 
     def start(self, *more: str) -> subprocess.Popen[str]:
-        """Calls Snakemake in a session of its own and does not wait; what it shows goes to `shown`."""
+        """Calls Snakemake in a session of its own and does not wait; what it shows goes to
+        `shown`."""
         with (self.folder.parent / f"{self.folder.name}.log").open("a") as output:
             return subprocess.Popen(
-                self.command(*more), cwd=REPOSITORY, env=_environment(), text=True, stdout=output, stderr=output,
+                self.command(*more),
+                cwd=REPOSITORY,
+                env=_environment(),
+                text=True,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
-            )  # fmt: skip
+            )
 
     @property
     def shown(self) -> str:
@@ -107,7 +126,9 @@ class Pipeline:
             assert call.wait(SECONDS) == status, self.shown
         except subprocess.TimeoutExpired:
             os.killpg(call.pid, signal.SIGKILL)
-            raise AssertionError(f"not ready after {SECONDS} s:\n{self.shown}\n{run('squeue')}") from None
+            raise AssertionError(
+                f"not ready after {SECONDS} s:\n{self.shown}\n{run('squeue')}"
+            ) from None
 
     def run(self, *more: str, status: int = 0) -> None:
         """Calls Snakemake and waits for it."""
@@ -119,14 +140,18 @@ class Pipeline:
 
     def jobs(self) -> list[str]:
         """The ids of all SLURM jobs that were submitted for the training, from what they left."""
-        return sorted(path.name.split("_")[0] for path in (self.training_folder / "submitit").glob("*_submission.sh"))
+        return sorted(
+            path.name.split("_")[0]
+            for path in (self.training_folder / "submitit").glob("*_submission.sh")
+        )
 
     def training(self) -> dict[str, Any]:
         """training.json."""
         return json.loads((self.training_folder / "training.json").read_text())
 
     def freeze(self, saves: int) -> int:
-        """Stops the training until it gets SIGCONT, when it has saved its state so often: at each start and each epoch's end.
+        """Stops the training until it gets SIGCONT, when it has saved its state so often: at each
+        start and each epoch's end.
 
         Returns:
             How often it has.
@@ -136,7 +161,9 @@ class Pipeline:
         def saved() -> int:
             return max((int(path.stem[-6:]) for path in states.glob("state_*.pt")), default=0)
 
-        wait_until(lambda: saved() >= saves, PATIENCE, f"state {saves} of the training\n{self.shown}")
+        wait_until(
+            lambda: saved() >= saves, PATIENCE, f"state {saves} of the training\n{self.shown}"
+        )
         for pid in self.processes():
             os.kill(pid, signal.SIGSTOP)
         assert states.exists(), "the training was too quick for this test"
@@ -146,7 +173,11 @@ class Pipeline:
         """The processes that train, without SLURM's own, which watch them."""
         found = processes_with(f"SLURM_JOB_ID={self.job()}")
         commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in found}
-        return [pid for pid, words in commands.items() if words[1:4] == [b"-u", b"-m", b"submitit.core._submit"]]
+        return [
+            pid
+            for pid, words in commands.items()
+            if words[1:4] == [b"-u", b"-m", b"submitit.core._submit"]
+        ]
 
     def wait_until_shown(self, line: str, times: int = 1) -> None:
         """Waits until the calls of Snakemake together have shown a line so often."""
@@ -154,7 +185,11 @@ class Pipeline:
 
     def tables(self) -> dict[str, bytes]:
         """All tables, by name."""
-        return {path.name: path.read_bytes() for path in sorted((self.results / "tables").iterdir()) if path.is_file()}
+        return {
+            path.name: path.read_bytes()
+            for path in sorted((self.results / "tables").iterdir())
+            if path.is_file()
+        }
 
 
 def _environment() -> dict[str, str]:
@@ -162,8 +197,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
 
-def on_terminal(pipeline: Pipeline, typed: dict[str, Callable[[], bytes]], seconds: float = SECONDS) -> tuple[int, str]:
-    """Calls Snakemake on a terminal of its own and types something when what is shown matches a pattern, in this order.
+def on_terminal(
+    pipeline: Pipeline, typed: dict[str, Callable[[], bytes]], seconds: float = SECONDS
+) -> tuple[int, str]:
+    """Calls Snakemake on a terminal of its own and types something when what is shown matches a
+    pattern, in this order.
 
     Returns:
         Its exit status and all that it showed.

@@ -1,4 +1,5 @@
-"""A training that is killed, pre-empted, cancelled, and forgotten: in the end the tables are those of the undisturbed run."""
+"""A training that is killed, pre-empted, cancelled, and forgotten: in the end the tables are those
+of the undisturbed run."""
 
 from __future__ import annotations
 
@@ -14,9 +15,13 @@ EPOCHS = 6
 
 
 @pytest.fixture(scope="package")
-def two_at_once(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline]:
+def two_at_once(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Pipeline, Pipeline]:
     """Two workflows on one cluster at the same time, from the converted data to the tables."""
-    first, second = (Pipeline(tmp_path_factory.mktemp(name) / "work", EPOCHS) for name in ("first", "second"))
+    first, second = (
+        Pipeline(tmp_path_factory.mktemp(name) / "work", EPOCHS) for name in ("first", "second")
+    )
     first.make_data()
     second.copy_data(first)
     calls = first.start(), second.start()
@@ -39,31 +44,53 @@ def test_two_workflows_at_once(two_at_once: tuple[Pipeline, Pipeline]) -> None:
 
 
 def test_success(undisturbed: Pipeline) -> None:
-    assert {"image_amodal.csv", "video_visible.csv", "track_amodal.csv", "tables.html"} <= set(undisturbed.tables())
+    assert {"image_amodal.csv", "video_visible.csv", "track_amodal.csv", "tables.html"} <= set(
+        undisturbed.tables()
+    )
     assert undisturbed.training()["starts"] == 1
     job = undisturbed.job()
     assert undisturbed.jobs() == [job]
     assert history(job).split() == ["COMPLETED"]
     # Where the job ran says the profile, with how much the config.
-    assert (field(job, "Partition"), field(job, "Account"), field(job, "JobName")) == ("gpu", ACCOUNT, f"{METHOD}__resnet18")
+    assert (field(job, "Partition"), field(job, "Account"), field(job, "JobName")) == (
+        "gpu",
+        ACCOUNT,
+        f"{METHOD}__resnet18",
+    )
     assert "gres/gpu:a100=1" in field(job, "AllocTRES")
-    assert f"job {job} (slurm); logs in results/tiny/runs/{METHOD}__resnet18/submitit" in undisturbed.shown
-    assert f"epoch {EPOCHS}/{EPOCHS}" in (undisturbed.results / f"logs/train/{METHOD}__resnet18.log").read_text()
+    assert (
+        f"job {job} (slurm); logs in results/tiny/runs/{METHOD}__resnet18/submitit"
+        in undisturbed.shown
+    )
+    assert (
+        f"epoch {EPOCHS}/{EPOCHS}"
+        in (undisturbed.results / f"logs/train/{METHOD}__resnet18.log").read_text()
+    )
 
 
-def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp_path: Path) -> None:
-    """One accident after the other. Between them the training is frozen, so that no machine is too quick or too slow; what
+def test_everything_that_can_happen(
+    cluster: Cluster, undisturbed: Pipeline, tmp_path: Path
+) -> None:
+    """One accident after the other. Between them the training is frozen, so that no machine is too
+    quick or too slow; what
     SLURM sends it brings it to life again."""
-    pipeline = Pipeline(tmp_path / "work", EPOCHS, launcher={"partition": "gpu_low"}, training={"accumulate": 2})
+    pipeline = Pipeline(
+        tmp_path / "work", EPOCHS, launcher={"partition": "gpu_low"}, training={"accumulate": 2}
+    )
     pipeline.copy_data(undisturbed)
     # Beside it two processes train one network.
-    together = Pipeline(tmp_path / "together", 2, launcher={"processes": 2}, training={"batch_size": 4})
+    together = Pipeline(
+        tmp_path / "together", 2, launcher={"processes": 2}, training={"batch_size": 4}
+    )
     together.copy_data(undisturbed)
     beside = together.start(f"results/tiny/runs/{METHOD}__resnet18/training.json")
 
     # A job that fails: one message.
     pipeline.run(status=1)
-    assert "vatrack: error: config: the 1 pairs of a process cannot be cut into training.accumulate = 2" in pipeline.shown
+    assert (
+        "vatrack: error: config: the 1 pairs of a process cannot be cut into training.accumulate = "
+        "2" in pipeline.shown
+    )
     assert "Traceback" not in pipeline.shown
     failed = pipeline.job()
     pipeline.config["training"]["accumulate"] = 1
@@ -75,7 +102,9 @@ def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp
         return b"\x03"
 
     saved = 0
-    status, shown = on_terminal(pipeline, {r"job \d+: running": interrupt, r"\[y/N\]": lambda: b"n\n"})
+    status, shown = on_terminal(
+        pipeline, {r"job \d+: running": interrupt, r"\[y/N\]": lambda: b"n\n"}
+    )
     job = pipeline.job()
     assert status != 0
     assert shown.count("[y/N]") == 1
@@ -91,8 +120,14 @@ def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp
     call = pipeline.start()
     pipeline.wait_until_shown(waiting, times=2)
 
-    # Pre-emption: SLURM tells the training, which saves its state and waits to be killed and queued again.
-    important = ["--partition=gpu", f"--nodelist={field(job, 'NodeList')}", "--gres=gpu:a100:1", f"--account={ACCOUNT}"]
+    # Pre-emption: SLURM tells the training, which saves its state and waits to be killed and queued
+    # again.
+    important = [
+        "--partition=gpu",
+        f"--nodelist={field(job, 'NodeList')}",
+        "--gres=gpu:a100:1",
+        f"--account={ACCOUNT}",
+    ]
     run("sbatch", *important, "--output=/dev/null", "--wrap=true")
     saved = pipeline.freeze(saved + 2)
 
@@ -109,8 +144,9 @@ def test_everything_that_can_happen(cluster: Cluster, undisturbed: Pipeline, tmp
     saved = pipeline.freeze(saved + 2)
     second = pipeline.job()
 
-    # A node dies: nobody is told, and the training starts again from what it had saved. (The node stays dead meanwhile: what
-    # SLURM still sends to end the job there would end the new start, which tests do not let wait for two minutes.)
+    # A node dies: nobody is told, and the training starts again from what it had saved. (The node
+    # stays dead meanwhile: what SLURM still sends to end the job there would end the new start,
+    # which tests do not let wait for two minutes.)
     node = field(second, "NodeList")
     cluster.kill_node(node)
     pipeline.finish(call)

@@ -1,4 +1,5 @@
-"""Trainings in processes of their own that can be killed; a server that has PyTorch loaded already starts them in no time."""
+"""Trainings in processes of their own that can be killed; a server that has PyTorch loaded already
+starts them in no time."""
 
 from __future__ import annotations
 
@@ -17,19 +18,31 @@ from typing import Any
 import torch
 
 from tests.conftest import TinyData
+from vatrack.common.files import read_json
 from vatrack.config import RunConfig
-from vatrack.files import read_json
-from vatrack.models.checkpoint import load
 from vatrack.training import loop
+from vatrack.weights.checkpoint import load
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.training.interrupted", "torchvision.ops", "vatrack.training.loop"])
+SERVER.set_forkserver_preload(
+    ["tests.training.interrupted", "torchvision.ops", "vatrack.training.loop"]
+)
 TIMES = {"seconds_per_iteration", "time"}
 
 
-def _work(run: RunConfig, data: TinyData, out: Path, prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it, and so would its children
-    multiprocessing.set_start_method("fork", force=True)  # as a program does; workers would come from the server
+def _work(
+    run: RunConfig,
+    data: TinyData,
+    out: Path,
+    prepare: Callable[..., None] | None,
+    arguments: tuple[Any, ...],
+) -> None:
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell in the background ignores it, and so would its children
+    multiprocessing.set_start_method(
+        "fork", force=True
+    )  # as a program does; workers would come from the server
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     log = (out.parent / f"{out.name}.log").open("a")
@@ -41,7 +54,11 @@ def _work(run: RunConfig, data: TinyData, out: Path, prepare: Callable[..., None
 
 
 def start(
-    run: RunConfig, data: TinyData, out: Path, prepare: Callable[..., None] | None = None, *arguments: Any
+    run: RunConfig,
+    data: TinyData,
+    out: Path,
+    prepare: Callable[..., None] | None = None,
+    *arguments: Any,
 ) -> BaseProcess:
     """Starts or continues a training; `prepare` is called in its process first."""
     process = SERVER.Process(target=_work, args=(run, data, out, prepare, arguments))
@@ -57,8 +74,11 @@ def finish(run: RunConfig, data: TinyData, out: Path) -> None:
     assert process.exitcode == 0, log
 
 
-def kill_at_random(run: RunConfig, data: TinyData, out: Path, kills: int, longest: float, dice: random.Random) -> int:
-    """Kills a training with SIGKILL so many times, each time at a random moment; then lets it end. Returns the kills."""
+def kill_at_random(
+    run: RunConfig, data: TinyData, out: Path, kills: int, longest: float, dice: random.Random
+) -> int:
+    """Kills a training with SIGKILL so many times, each time at a random moment; then lets it end.
+    Returns the kills."""
     killed = 0
     while killed < kills and not (out / "training.json").exists():
         process = start(run, data, out)
@@ -72,7 +92,9 @@ def kill_at_random(run: RunConfig, data: TinyData, out: Path, kills: int, longes
     return killed
 
 
-def wait_for(condition: Callable[[], bool], process: BaseProcess | None = None, seconds: float = 120) -> None:
+def wait_for(
+    condition: Callable[[], bool], process: BaseProcess | None = None, seconds: float = 120
+) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -84,14 +106,22 @@ def lines(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock and on the machine's load."""
     found = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [
-        {name: value for name, value in line.items() if name not in TIMES and not name.startswith("system/")} for line in found
+        {
+            name: value
+            for name, value in line.items()
+            if name not in TIMES and not name.startswith("system/")
+        }
+        for line in found
     ]
 
 
 def differences(first: Path, second: Path) -> list[str]:
     """What two runs' folders differ in, bit by bit, but for times."""
     found = []
-    names = [sorted(path.relative_to(run).as_posix() for path in run.glob("*/epoch_*")) for run in (first, second)]
+    names = [
+        sorted(path.relative_to(run).as_posix() for path in run.glob("*/epoch_*"))
+        for run in (first, second)
+    ]
     if names[0] != names[1]:
         return [f"files {names[0]} and {names[1]}"]
     if lines(first) != lines(second):

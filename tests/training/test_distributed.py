@@ -16,23 +16,31 @@ import torch
 
 from tests.conftest import TinyData, make_tiny_data, tiny_config
 from tests.training.interrupted import lines, wait_for
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_yaml
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.frames import AnnotationFile, Frame
-from vatrack.errors import InputError
-from vatrack.files import read_json, write_yaml
-from vatrack.models.checkpoint import load
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.loop import train
 from vatrack.training.validation import blocks
+from vatrack.weights.checkpoint import load
 
 # What torchrun would set for the first of two processes.
-NAMES = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "29999", "MASTER_ADDR": "127.0.0.1"}
+NAMES = {
+    "WORLD_SIZE": "2",
+    "RANK": "0",
+    "LOCAL_RANK": "0",
+    "MASTER_PORT": "29999",
+    "MASTER_ADDR": "127.0.0.1",
+}
 SGD = {"name": "sgd", "learning_rate": 0.01}
 
 
 def _config(folder: Path, **training: object):
     # Plain descent: momentum and Adam's division would blow up the last bit of every gradient.
-    return tiny_config(folder, **{"epochs": 1, "validate_from": 1, "optimizer": SGD, "log_every": 1, **training})
+    return tiny_config(
+        folder, **{"epochs": 1, "validate_from": 1, "optimizer": SGD, "log_every": 1, **training}
+    )
 
 
 def free_port() -> str:
@@ -41,7 +49,9 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
-def start(config: Path, method: Method, data: TinyData, out: Path, count: int = 2) -> list[subprocess.Popen[str]]:
+def start(
+    config: Path, method: Method, data: TinyData, out: Path, count: int = 2
+) -> list[subprocess.Popen[str]]:
     """`vatrack train` in so many processes, named by the variables that torchrun sets."""
     port = free_port()
     words = ["train", "--config", config, "--method", method, "--backbone", "resnet18"]
@@ -67,21 +77,37 @@ def finish(started: list[subprocess.Popen[str]]) -> list[str]:
 def test_two_processes_equal_one(method: Method, tiny_data: TinyData, tmp_path: Path) -> None:
     config = _config(tmp_path)
     write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
-    train(config.for_run(method, Backbone.RESNET18), tiny_data.annotations, tiny_data.images, tmp_path / "one")
+    train(
+        config.for_run(method, Backbone.RESNET18),
+        tiny_data.annotations,
+        tiny_data.images,
+        tmp_path / "one",
+    )
     shown = finish(start(tmp_path / "config.yaml", method, tiny_data, tmp_path / "two"))
     assert "2 processes on cpu" in shown[0]
     assert shown[1].strip() == "", "one process speaks for all"
-    one, two = (load(tmp_path / name / "checkpoints" / "epoch_01.pt").weights for name in ("one", "two"))
+    one, two = (
+        load(tmp_path / name / "checkpoints" / "epoch_01.pt").weights for name in ("one", "two")
+    )
     start_weights = _initial(config.for_run(method, Backbone.RESNET18))
-    moved = max(float((value - start_weights[name]).abs().max()) for name, value in one.items() if value.is_floating_point())
-    worst = max(float((value - two[name]).abs().max()) for name, value in one.items() if value.is_floating_point())
+    moved = max(
+        float((value - start_weights[name]).abs().max())
+        for name, value in one.items()
+        if value.is_floating_point()
+    )
+    worst = max(
+        float((value - two[name]).abs().max())
+        for name, value in one.items()
+        if value.is_floating_point()
+    )
     assert worst < 1e-4 * moved, (worst, moved)
     first, second = lines(tmp_path / "one"), lines(tmp_path / "two")
     assert len(first) == len(second) > 3
     for ours, theirs in zip(first[:-1], second[:-1], strict=True):
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
-            # Values are rounded to six digits; accuracies count regions, one of which may lie on a tie.
+            # Values are rounded to six digits; accuracies count regions, one of which may lie on a
+            # tie.
             assert theirs[name] == pytest.approx(value, rel=1e-3, abs=5e-6), (name, ours["step"])
     assert read_json(tmp_path / "two" / "training.json")["processes"] == 2
 
@@ -89,15 +115,21 @@ def test_two_processes_equal_one(method: Method, tiny_data: TinyData, tmp_path: 
 def test_two_processes_validate_as_one_does(tmp_path: Path) -> None:
     """With the same weights, so that the shared and joined predictions must be the same."""
     config = _config(tmp_path, epochs=1, optimizer={"name": "sgd", "learning_rate": 1e-30})
-    config = config.model_copy(update={"inference": config.inference.model_copy(update={"score_threshold": 0.0})})
+    config = config.model_copy(
+        update={"inference": config.inference.model_copy(update={"score_threshold": 0.0})}
+    )
     write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
     run = config.for_run(Method.VATRACK, Backbone.RESNET18)
     data = make_tiny_data(tmp_path / "data", valid_videos=3)
     train(run, data.annotations, data.images, tmp_path / "one")
     finish(start(tmp_path / "config.yaml", Method.VATRACK, data, tmp_path / "two"))
-    one, two = (read_json(tmp_path / name / "validation" / "epoch_01.json") for name in ("one", "two"))
+    one, two = (
+        read_json(tmp_path / name / "validation" / "epoch_01.json") for name in ("one", "two")
+    )
     assert one == two
-    assert len(AnnotationFile(data.annotations / "valid" / "joint.json").clips) == 3, "something to share"
+    assert len(AnnotationFile(data.annotations / "valid" / "joint.json").clips) == 3, (
+        "something to share"
+    )
 
 
 def _initial(run: RunConfig) -> dict[str, torch.Tensor]:
@@ -109,7 +141,8 @@ def _initial(run: RunConfig) -> dict[str, torch.Tensor]:
 
 
 def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Path) -> None:
-    """A signal to one of them ends both at the same step; what follows equals the undisturbed run of two bit by bit."""
+    """A signal to one of them ends both at the same step; what follows equals the undisturbed run
+    of two bit by bit."""
     config = _config(tmp_path, epochs=2, save_minutes=1000)
     write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
     finish(start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, tmp_path / "whole"))
@@ -119,7 +152,9 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
     started[1].send_signal(signal.SIGTERM)
     assert [process.wait(60) for process in started] == [128 + signal.SIGTERM] * 2
     finish(start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, out))
-    whole, again = (load(folder / "checkpoints" / "epoch_02.pt").weights for folder in (tmp_path / "whole", out))
+    whole, again = (
+        load(folder / "checkpoints" / "epoch_02.pt").weights for folder in (tmp_path / "whole", out)
+    )
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
     assert lines(tmp_path / "whole") == lines(out)
 
@@ -135,7 +170,9 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
         (NAMES | {"RANK": "2"}, "RANK is 2, but WORLD_SIZE 2"),
     ],
 )
-def test_names_that_no_launcher_gives_are_refused(names: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_no_launcher_gives_are_refused(
+    names: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in names.items():
@@ -149,14 +186,19 @@ def test_who_waits_for_processes_that_never_come_is_told(monkeypatch: pytest.Mon
     for name, value in (NAMES | {"MASTER_PORT": port}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("vatrack.training.distributed.MEETING", timedelta(seconds=1))
-    with pytest.raises(TimeoutError, match=rf"the 2 processes did not meet at 127\.0\.0\.1:{port}"), processes("cpu"):
+    with (
+        pytest.raises(TimeoutError, match=rf"the 2 processes did not meet at 127\.0\.0\.1:{port}"),
+        processes("cpu"),
+    ):
         pass
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     group = Processes(torch.device("cpu"), rank=1, count=3)
     assert group.share(6, "training.batch_size") == slice(2, 4)
-    with pytest.raises(InputError, match=r"training\.batch_size is 4, which 3 processes cannot share"):
+    with pytest.raises(
+        InputError, match=r"training\.batch_size is 4, which 3 processes cannot share"
+    ):
         group.share(4, "training.batch_size")
 
 
@@ -164,7 +206,10 @@ def test_clips_are_shared_in_order_and_evenly() -> None:
     dice = np.random.default_rng(0)
     for count in (1, 2, 3, 8):
         lengths = dice.integers(1, 50, 60)
-        clips = [[Frame(0, clip, frame, "", 1, 1) for frame in range(length)] for clip, length in enumerate(lengths)]
+        clips = [
+            [Frame(0, clip, frame, "", 1, 1) for frame in range(length)]
+            for clip, length in enumerate(lengths)
+        ]
         shared = blocks(clips, count)
         assert len(shared) == count
         assert [clip for block in shared for clip in block] == clips

@@ -11,12 +11,12 @@ import torch
 
 from tests.conftest import TinyData, tiny_config
 from tests.training.interrupted import lines
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.dataset import collate
-from vatrack.errors import InputError
-from vatrack.files import read_json
-from vatrack.models.checkpoint import load
 from vatrack.training.loop import train
+from vatrack.weights.checkpoint import load
 
 
 def _run(folder: Path, policy: str, **training: object) -> RunConfig:
@@ -27,7 +27,8 @@ def _run(folder: Path, policy: str, **training: object) -> RunConfig:
 
 @pytest.fixture
 def spoilt(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of the batches, counted over the whole test, whose pictures hold a NaN; and how often a batch was made."""
+    """Numbers of the batches, counted over the whole test, whose pictures hold a NaN; and how often
+    a batch was made."""
     wanted: list[int] = []
     made = 0
 
@@ -43,9 +44,14 @@ def spoilt(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return wanted
 
 
-def test_stop_names_the_images_and_saves_the_state_before(spoilt: list[int], tiny_data: TinyData, tmp_path: Path) -> None:
+def test_stop_names_the_images_and_saves_the_state_before(
+    spoilt: list[int], tiny_data: TinyData, tmp_path: Path
+) -> None:
     spoilt.append(2)
-    with pytest.raises(InputError, match=r"stopped before an update is not finite.*images \(key, reference\): \[\(\d+, \d+\)"):
+    with pytest.raises(
+        InputError,
+        match=r"stopped before an update is not finite.*images \(key, reference\): \[\(\d+, \d+\)",
+    ):
         train(_run(tmp_path, "stop"), tiny_data.annotations, tiny_data.images, tmp_path)
     fault = read_json(tmp_path / "faults" / "epoch_01_batch_000002.json")
     assert (fault["epoch"], fault["batch"], fault["iteration"]) == (1, 2, 2)
@@ -71,7 +77,8 @@ def test_skip_leaves_the_batch_out(
 def test_rollback_undoes_what_led_to_the_fault(
     spoilt: list[int], tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing was saved since the start: it goes on from there with the batches behind the fault."""
+    """Nothing was saved since the start: it goes on from there with the batches behind the
+    fault."""
     spoilt.append(2)
     train(_run(tmp_path, "rollback"), tiny_data.annotations, tiny_data.images, tmp_path)
     assert "back to epoch 1, batch 0; on with batch 3" in capsys.readouterr().out
@@ -95,7 +102,9 @@ def _assert_finite(run: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", ["skip", "rollback"])
-def test_the_number_of_faults_is_bounded(policy: str, spoilt: list[int], tiny_data: TinyData, tmp_path: Path) -> None:
+def test_the_number_of_faults_is_bounded(
+    policy: str, spoilt: list[int], tiny_data: TinyData, tmp_path: Path
+) -> None:
     spoilt.extend(range(1000))
     with pytest.raises(InputError, match=r"stopped after training\.faults\.limit = 2 faults"):
         train(_run(tmp_path, policy), tiny_data.annotations, tiny_data.images, tmp_path)
@@ -103,14 +112,21 @@ def test_the_number_of_faults_is_bounded(policy: str, spoilt: list[int], tiny_da
 
 
 def test_the_published_crash_is_a_clear_end(tiny_data: TinyData, tmp_path: Path) -> None:
-    """A rate that is far too high makes the weights, then the RPN's outputs overflow, and no proposal is left.
+    """A rate that is far too high makes the weights, then the RPN's outputs overflow, and no
+    proposal is left.
 
-    The published code goes on to the maximum over no proposals, "operation does not have an identity".
+    The published code goes on to the maximum over no proposals, "operation does not have an
+    identity".
     """
     huge = {"name": "sgd", "learning_rate": 1e18, "clip_norm": None}
-    with pytest.raises(InputError, match=r"training stopped before an update.*lower training\.optimizer\.learning_rate"):
+    with pytest.raises(
+        InputError,
+        match=r"training stopped before an update.*lower training\.optimizer\.learning_rate",
+    ):
         train(
-            _run(tmp_path, "stop", optimizer=huge, schedule={"name": "step", "warmup_iterations": 0}),
+            _run(
+                tmp_path, "stop", optimizer=huge, schedule={"name": "step", "warmup_iterations": 0}
+            ),
             tiny_data.annotations,
             tiny_data.images,
             tmp_path,

@@ -10,11 +10,11 @@ import torch
 
 from tests.conftest import TinyData, tiny_config
 from tests.models.small import small_network
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig, load_run_config
-from vatrack.errors import InputError
-from vatrack.files import read_json
-from vatrack.models.checkpoint import load
 from vatrack.training.loop import train
+from vatrack.weights.checkpoint import load
 
 
 def _run(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
@@ -36,7 +36,14 @@ def test_the_folder_of_a_run_is_self_contained(tiny_run: tuple[RunConfig, Path])
     steps = [line["step"] for line in lines if "loss" in line]
     assert steps[-1] == summary["iterations"]
     assert steps == sorted(set(steps))
-    terms = {"loss_cls", "loss_bbox", "loss_amodal_cls", "loss_amodal_bbox", "loss_mask", "loss_amodal_mask"}
+    terms = {
+        "loss_cls",
+        "loss_bbox",
+        "loss_amodal_cls",
+        "loss_amodal_bbox",
+        "loss_mask",
+        "loss_amodal_mask",
+    }
     terms |= {"loss_rpn_cls", "loss_rpn_bbox", "loss_track", "loss_track_aux"}
     for line in lines:
         if "loss" in line:
@@ -52,24 +59,37 @@ def test_the_folder_of_a_run_is_self_contained(tiny_run: tuple[RunConfig, Path])
 
 
 @pytest.mark.parametrize("method", [Method.QDTRACK, Method.AMODALTRACK])
-def test_methods_with_one_mask_train_and_are_validated_on_it(method: Method, tiny_data: TinyData, tmp_path: Path) -> None:
-    train(_run(tmp_path, method, epochs=1, validate_from=1), tiny_data.annotations, tiny_data.images, tmp_path)
+def test_methods_with_one_mask_train_and_are_validated_on_it(
+    method: Method, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    train(
+        _run(tmp_path, method, epochs=1, validate_from=1),
+        tiny_data.annotations,
+        tiny_data.images,
+        tmp_path,
+    )
     metrics = read_json(tmp_path / "validation" / "epoch_01.json")
     kinds = {key.split("/")[1].removesuffix("_box") for key in metrics}
     assert kinds == set(method.masks)
 
 
-def test_the_same_seed_gives_the_same_weights_whatever_the_workers(tiny_data: TinyData, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights_whatever_the_workers(
+    tiny_data: TinyData, tmp_path: Path
+) -> None:
     weights = []
     for name, workers, seed in (("a", 0, 0), ("b", 1, 0), ("c", 0, 1)):
-        run = _run(tmp_path, epochs=1, validate_from=1, workers=workers).model_copy(update={"seed": seed})
+        run = _run(tmp_path, epochs=1, validate_from=1, workers=workers).model_copy(
+            update={"seed": seed}
+        )
         train(run, tiny_data.annotations, tiny_data.images, tmp_path / name)
         weights.append(load(tmp_path / name / "checkpoints" / "epoch_01.pt").weights)
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert not all(torch.equal(value, weights[2][name]) for name, value in weights[0].items())
 
 
-def test_a_broken_frame_ends_the_training_with_its_name(tiny_data: TinyData, tmp_path: Path) -> None:
+def test_a_broken_frame_ends_the_training_with_its_name(
+    tiny_data: TinyData, tmp_path: Path
+) -> None:
     images = tmp_path / "clips"
     for source in tiny_data.images.rglob("*.bmp"):
         target = images / source.relative_to(tiny_data.images)
@@ -82,10 +102,14 @@ def test_a_broken_frame_ends_the_training_with_its_name(tiny_data: TinyData, tmp
 
 def test_a_broken_frame_in_a_worker_is_still_bad_input(tiny_data: TinyData, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.bmp"):
-        train(_run(tmp_path, workers=1), tiny_data.annotations, tmp_path / "nowhere", tmp_path / "run")
+        train(
+            _run(tmp_path, workers=1), tiny_data.annotations, tmp_path / "nowhere", tmp_path / "run"
+        )
 
 
-def test_leftovers_of_an_earlier_training_are_no_candidates(tiny_data: TinyData, tmp_path: Path) -> None:
+def test_leftovers_of_an_earlier_training_are_no_candidates(
+    tiny_data: TinyData, tmp_path: Path
+) -> None:
     for name in ("checkpoints/epoch_01.pt", "validation/epoch_01.json"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("{}")
@@ -100,7 +124,13 @@ def test_a_training_starts_from_the_weights_that_the_config_names(
     start = small_network(Method.VATRACK, seed=11).state_dict()
     torch.save({"state_dict": start}, tmp_path / "start.pth")
     frozen = {"name": "sgd", "learning_rate": 1e-12}
-    run = _run(tmp_path, epochs=1, validate_from=1, initial_checkpoint=tmp_path / "start.pth", optimizer=frozen)
+    run = _run(
+        tmp_path,
+        epochs=1,
+        validate_from=1,
+        initial_checkpoint=tmp_path / "start.pth",
+        optimizer=frozen,
+    )
     train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
     assert f"start.pth: {len(start)} entries copied" in capsys.readouterr().out
     weights = load(tmp_path / "run" / "checkpoints" / "epoch_01.pt").weights
@@ -108,7 +138,9 @@ def test_a_training_starts_from_the_weights_that_the_config_names(
         torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-6)
 
 
-def test_backbone_weights_of_another_kind_end_the_training_at_once(tiny_data: TinyData, tmp_path: Path) -> None:
+def test_backbone_weights_of_another_kind_end_the_training_at_once(
+    tiny_data: TinyData, tmp_path: Path
+) -> None:
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
     run = _run(tmp_path, backbone_weights=tmp_path / "other.pth")
     with pytest.raises(InputError, match=r"other\.pth: not the weights of this backbone"):

@@ -1,4 +1,5 @@
-"""Interrupted trainings end as if nothing had happened: the same weights, metrics and lines, bit by bit."""
+"""Interrupted trainings end as if nothing had happened: the same weights, metrics and lines, bit by
+bit."""
 
 from __future__ import annotations
 
@@ -16,20 +17,28 @@ import torch
 
 from tests.conftest import TinyData, tiny_config
 from tests.training.interrupted import differences, finish, kill_at_random, lines, start, wait_for
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
-from vatrack.errors import InputError
-from vatrack.files import read_json
 from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
 
 KILLS = int(os.environ.get("VATRACK_KILLS", "8"))
 SEED = int(os.environ.get("VATRACK_KILL_SEED", random.randrange(10**6)))
-ALWAYS = 1e-9  # minutes between two saves; without it, states are saved at the start and around validations
+# minutes between two saves; without it, states are saved at the start and around validations
+ALWAYS = 1e-9
 
 
 def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
     settings = {
-        **{"epochs": 3, "validate_from": 1, "batch_size": 2, "log_every": 3, "ema_decay": 0.9, "save_minutes": 1000},
+        **{
+            "epochs": 3,
+            "validate_from": 1,
+            "batch_size": 2,
+            "log_every": 3,
+            "ema_decay": 0.9,
+            "save_minutes": 1000,
+        },
         **{"optimizer": {"name": "sgd", "learning_rate": 0.005, "clip_norm": 5.0}},
         **training,
     }
@@ -50,7 +59,9 @@ def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -
     return out
 
 
-def test_killed_at_random_moments_nothing_is_lost(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
+def test_killed_at_random_moments_nothing_is_lost(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
     """More kills: VATRACK_KILLS=100; the moments repeat with VATRACK_KILL_SEED."""
     length = read_json(undisturbed / "training.json")["seconds"]
     dice = random.Random(SEED)
@@ -64,7 +75,9 @@ def test_killed_at_random_moments_nothing_is_lost(undisturbed: Path, tiny_data: 
     print(f"{killed} kills in {rounds} trainings, nothing lost")
 
 
-def test_steps_between_two_saves_are_made_again(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
+def test_steps_between_two_saves_are_made_again(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     run = config(out)
     process = start(run, tiny_data, out)
@@ -72,14 +85,17 @@ def test_steps_between_two_saves_are_made_again(undisturbed: Path, tiny_data: Ti
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     saved = read_state(sorted(out.glob("state/state_*.pt"))[-1])
-    assert saved["log"]["bytes"] < (out / "metrics.jsonl").stat().st_size, "the log is ahead of what was saved"
+    assert saved["log"]["bytes"] < (out / "metrics.jsonl").stat().st_size, (
+        "the log is ahead of what was saved"
+    )
     finish(run, tiny_data, out)
     assert differences(undisturbed, out) == []
     assert read_json(out / "training.json")["starts"] == 2
 
 
 def _die_writing(number: int, share: float) -> None:
-    """Makes the process die while it writes its n-th file with torch.save, with a share of the bytes on the disk."""
+    """Makes the process die while it writes its n-th file with torch.save, with a share of the
+    bytes on the disk."""
     original, calls = torch.save, 0
 
     def save(content: object, stream: IO[bytes]) -> None:
@@ -132,10 +148,15 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     assert newest.with_name(f"{newest.name}.damaged").exists()
     older.write_bytes(b"")
     newest.write_bytes(b"")
-    with pytest.raises(InputError, match=rf"nor can {older.name} be read: remove {out}/state to train from the start"):
+    with pytest.raises(
+        InputError,
+        match=rf"nor can {older.name} be read: remove {out}/state to train from the start",
+    ):
         latest_state(out / "state")
     newest.unlink()
-    with pytest.raises(InputError, match=rf"there is no other state: remove {out}/state to train from the start"):
+    with pytest.raises(
+        InputError, match=rf"there is no other state: remove {out}/state to train from the start"
+    ):
         latest_state(out / "state")
     assert older.exists()
     older.unlink()
@@ -144,7 +165,9 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     assert differences(undisturbed, out) == []
 
 
-def test_a_disk_that_does_not_answer_says_nothing_about_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_does_not_answer_says_nothing_about_a_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save_state(tmp_path, {"epoch": 1})
 
     def fail(*_: object) -> None:
@@ -160,7 +183,17 @@ def test_a_state_is_plain_tensors_and_values(tiny_data: TinyData, tmp_path: Path
     out = tmp_path / "run"
     kill_with_two_states(tiny_data, out)
     content = torch.load(sorted(out.glob("state/state_*.pt"))[-1], weights_only=True)
-    assert content.keys() >= {"format", "identity", "progress", "log", "random", "model", "optimizer", "scaler", "mean"}
+    assert content.keys() >= {
+        "format",
+        "identity",
+        "progress",
+        "log",
+        "random",
+        "model",
+        "optimizer",
+        "scaler",
+        "mean",
+    }
 
 
 def test_with_another_recipe_or_other_data_a_training_begins_anew(
@@ -170,7 +203,8 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     kill_with_two_states(tiny_data, out)
     finish(config(out, epochs=1, flip=0.0), tiny_data, out)
     assert (
-        "the training here differs in training.epochs, training.flip; another one begins" in (tmp_path / "run.log").read_text()
+        "the training here differs in training.epochs, training.flip; another one begins"
+        in (tmp_path / "run.log").read_text()
     )
     fresh = tmp_path / "fresh"
     finish(config(fresh, epochs=1, flip=0.0), tiny_data, fresh)
@@ -180,7 +214,9 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     assert "training.json" not in {path.name for path in (out / "interrupted_1").iterdir()}
 
 
-def test_a_complete_training_is_not_repeated_and_never_lost(tiny_data: TinyData, tmp_path: Path) -> None:
+def test_a_complete_training_is_not_repeated_and_never_lost(
+    tiny_data: TinyData, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     run = config(out, epochs=1)
     train(run, tiny_data.annotations, tiny_data.images, out)
@@ -188,13 +224,18 @@ def test_a_complete_training_is_not_repeated_and_never_lost(tiny_data: TinyData,
     save_state(out / "state", {"epoch": 1})  # as if it was killed before it could clear up
     summary = train(config(out, epochs=1, workers=1), tiny_data.annotations, tiny_data.images, out)
     assert "complete already; to make it again, remove the folder" in summary
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"
+    } == before
     # With other settings it is kept, and nothing takes the one that is half done for complete.
     other = start(run.model_copy(update={"seed": 1}), tiny_data, out)
     wait_for(lambda: bool(list(out.glob("state/state_*.pt"))), other)
     os.kill(other.pid or 0, signal.SIGKILL)
     other.join()
-    assert "the training here differs in seed; another one begins" in (tmp_path / "run.log").read_text()
+    assert (
+        "the training here differs in seed; another one begins"
+        in (tmp_path / "run.log").read_text()
+    )
     assert not (out / "training.json").exists()
     kept = out / "complete_1"
     assert read_json(kept / "training.json")["epochs"] == 1
@@ -228,8 +269,11 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     assert differences(undisturbed, out) == []
 
 
-def test_a_signal_during_a_validation_does_not_wait_for_its_end(undisturbed: Path, tiny_data: TinyData, tmp_path: Path) -> None:
-    """SLURM sends it to every process of a job, those that load frames included: one of them obeys, once."""
+def test_a_signal_during_a_validation_does_not_wait_for_its_end(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    """SLURM sends it to every process of a job, those that load frames included: one of them obeys,
+    once."""
     out, obeyed = tmp_path / "run", tmp_path / "obeyed"
     run = config(out, workers=2)
     process = start(run, tiny_data, out, _validate_slowly, out / "validating", obeyed)
@@ -243,7 +287,8 @@ def test_a_signal_during_a_validation_does_not_wait_for_its_end(undisturbed: Pat
 
 
 def _validate_slowly(validating: Path, obeyed: Path) -> None:
-    """In a process group of its own, with a handler as submitit's; the second frame of a validation takes for ever."""
+    """In a process group of its own, with a handler as submitit's; the second frame of a validation
+    takes for ever."""
     from vatrack.inference import predict
 
     os.setpgid(0, 0)
@@ -271,14 +316,20 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
     out = tmp_path / "run"
     run = config(out, keep_checkpoints="best")
     kill_at_random(run, tiny_data, out, 1, 3, random.Random(SEED))
-    values = {epoch: read_json(out / f"validation/epoch_{epoch:02d}.json")["video/amodal/AP"] for epoch in (1, 2, 3)}
+    values = {
+        epoch: read_json(out / f"validation/epoch_{epoch:02d}.json")["video/amodal/AP"]
+        for epoch in (1, 2, 3)
+    }
     best = max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0, epoch))
     kept = {path.name for path in (out / "checkpoints").iterdir()}
     assert kept == {f"epoch_{epoch:02d}.pt" for epoch in {best, 3}}
 
 
 def test_a_second_training_in_the_same_folder_is_refused(
-    tiny_data: TinyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_data: TinyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
     process = start(config(out), tiny_data, out)
@@ -286,7 +337,10 @@ def test_a_second_training_in_the_same_folder_is_refused(
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
     with pytest.raises(InputError, match="another training is at work in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
-    assert f"process {process.pid}, SLURM job none); waiting 1 s for its end" in capsys.readouterr().out
+    assert (
+        f"process {process.pid}, SLURM job none); waiting 1 s for its end"
+        in capsys.readouterr().out
+    )
     # A signal ends the waiting; there is nothing to save.
     second = start(config(out), tiny_data, out)
     wait_for(lambda: "waiting 180 s" in (tmp_path / "run.log").read_text(), second)

@@ -1,4 +1,5 @@
-"""What a training starts from: initial weights, the switch of quirk M4, random numbers that repeat."""
+"""What a training starts from: initial weights, the switch of quirk M4, random numbers that
+repeat."""
 
 from __future__ import annotations
 
@@ -9,21 +10,23 @@ import pytest
 import torch
 
 from tests.conftest import tiny_config
-from tests.models.published import plain_mask_rcnn, write_published
 from tests.models.small import random_pairs, small_network
+from tests.weights.published import plain_mask_rcnn, write_published
+from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
-from vatrack.errors import InputError
-from vatrack.models.openmmlab import import_checkpoint
 from vatrack.training.distributed import Processes
 from vatrack.training.start import load_start, seed_everything
-from vatrack.training.update import Place, Updater
+from vatrack.training.step import Place, Updater
+from vatrack.weights.openmmlab import import_checkpoint
 
 
 def _run(folder: Path, **training: object) -> RunConfig:
     return tiny_config(folder, **training).for_run(Method.VATRACK, Backbone.RESNET18)
 
 
-@pytest.mark.parametrize("imported", [False, True], ids=["the file itself", "imported with --partial"])
+@pytest.mark.parametrize(
+    "imported", [False, True], ids=["the file itself", "imported with --partial"]
+)
 def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
     imported: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,7 +45,10 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
         amodal = state["roi_head.amodal_mask_head.convs.0.conv.weight"]
         assert torch.equal(amodal, visible if switch else before)
         # 80 classes there, 24 here: the outputs of both heads are random, each in its own way.
-        outputs = [state[f"roi_head.{head}.conv_logits.weight"] for head in ("mask_head", "amodal_mask_head")]
+        outputs = [
+            state[f"roi_head.{head}.conv_logits.weight"]
+            for head in ("mask_head", "amodal_mask_head")
+        ]
         assert not torch.equal(*outputs)
         shown = capsys.readouterr().out
         assert ("4 entries of amodal heads start like the visible ones" in shown) == switch
@@ -65,7 +71,8 @@ def restored_switch() -> Iterator[None]:
 @pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_deterministic_steps_repeat_bit_by_bit(device: str, method: Method, tmp_path: Path) -> None:
-    """Every operation of every method has a deterministic form; PyTorch raises an error where one has not."""
+    """Every operation of every method has a deterministic form; PyTorch raises an error where one
+    has not."""
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU here")
     run = tiny_config(tmp_path, deterministic=True).for_run(method, Backbone.RESNET18)

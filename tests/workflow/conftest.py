@@ -7,7 +7,8 @@ import pytest
 
 from tests.workflow.snake import Workflow
 
-# A set and a network so small that the whole road takes about a minute; it learns nothing that is worth reading.
+# A set and a network so small that the whole road takes about a minute; it learns nothing that is
+# worth reading.
 TINY: dict[str, Any] = {
     "dataset": {
         "name": "tiny",
@@ -64,7 +65,8 @@ def tiny(tmp_path: Path) -> Workflow:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A tiny workflow that ran from raw frames to the report, once for all tests: leave its files as they are."""
+    """A tiny workflow that ran from raw frames to the report, once for all tests: leave its files
+    as they are."""
     workflow = Workflow(tmp_path_factory.mktemp("finished"), TINY)
     workflow.first_run = workflow.run()
     return workflow

@@ -1,4 +1,5 @@
-"""Runs the workflow inside the test's process: a fraction of a second each, where a new Snakemake takes many."""
+"""Runs the workflow inside the test's process: a fraction of a second each, where a new Snakemake
+takes many."""
 
 from __future__ import annotations
 
@@ -34,13 +35,20 @@ class Workflow:
 
     @property
     def results(self) -> Path:
-        return self.folder / self.config.get("results", "results") / self.config.get("dataset", {}).get("name", "mini")
+        return (
+            self.folder
+            / self.config.get("results", "results")
+            / self.config.get("dataset", {}).get("name", "mini")
+        )
 
     def changed(self, **sections: Any) -> Workflow:
-        """The same folder with some keys changed: `changed(training={"epochs": 2})` keeps the section's other keys."""
+        """The same folder with some keys changed: `changed(training={"epochs": 2})` keeps the
+        section's other keys."""
         config = yaml.safe_load(yaml.safe_dump(self.config))
         for name, value in sections.items():
-            config[name] = _merged(config.get(name, {}), value) if isinstance(value, dict) else value
+            config[name] = (
+                _merged(config.get(name, {}), value) if isinstance(value, dict) else value
+            )
         return Workflow(self.folder, config)
 
     def plan(self, *targets: str, force: tuple[str, ...] = ()) -> Counter[str]:
@@ -56,11 +64,16 @@ class Workflow:
         """
         return self._execute(None, targets, force)
 
-    def _execute(self, executor: str | None, targets: tuple[str, ...], force: tuple[str, ...]) -> Counter[str]:
+    def _execute(
+        self, executor: str | None, targets: tuple[str, ...], force: tuple[str, ...]
+    ) -> Counter[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "test_config.yaml"
         file.write_text(yaml.safe_dump(self.config))
-        with _kept_working_directory(), SnakemakeApi(OutputSettings(dryrun=executor == "dryrun", show_failed_logs=True)) as api:
+        with (
+            _kept_working_directory(),
+            SnakemakeApi(OutputSettings(dryrun=executor == "dryrun", show_failed_logs=True)) as api,
+        ):
             workflow = api.workflow(
                 ResourceSettings(cores=2),
                 config_settings=ConfigSettings(configfiles=[file]),
@@ -69,7 +82,9 @@ class Workflow:
             )
             dag = workflow.dag(DAGSettings(targets=set(targets), forcerun=set(force)))
             dag.execute_workflow(
-                executor="local", pseudo_executor=executor, execution_settings=ExecutionSettings(lock=executor is None)
+                executor="local",
+                pseudo_executor=executor,
+                execution_settings=ExecutionSettings(lock=executor is None),
             )
             jobs = workflow._workflow.dag.needrun_jobs(exclude_finished=False)
             return Counter(job.rule.name for job in jobs if job.rule.name != "all")

@@ -1,4 +1,5 @@
-"""The rules about cuts, run on a tiny rendered set: fetching the dictionary, the sheets, and what a new clip tree repeats."""
+"""The rules about cuts, run on a tiny rendered set: fetching the dictionary, the sheets, and what a
+new clip tree repeats."""
 
 from __future__ import annotations
 
@@ -10,25 +11,48 @@ import pytest
 from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
-from vatrack.data.pictures import read_image
-from vatrack.data.sailvos import list_videos
-from vatrack.files import read_json, write_json
+from vatrack.common.files import read_json, write_json
+from vatrack.common.images import read_image
+from vatrack.sailvos.layout import list_videos
 
 
 @pytest.fixture
 def mirror(tiny: Workflow) -> dict[str, Any]:
-    """A dictionary of cuts on disk, in the published form, and the config that fetches it; the raw set is rendered."""
+    """A dictionary of cuts on disk, in the published form, and the config that fetches it; the raw
+    set is rendered."""
     tiny.run("results/tiny/raw")
-    clips = {f"{video}__6": [f"{number:06d}.bmp" for number in range(3, 10)] for video in list_videos(tiny.results / "raw")}
+    clips = {
+        f"{video}__6": [f"{number:06d}.bmp" for number in range(3, 10)]
+        for video in list_videos(tiny.results / "raw")
+    }
     path = tiny.folder / "mirror" / "cuts.json"
-    write_json(path, {**clips, "mini_train_000__3": [], "mini_train_000": ["000002.bmp", "000000.bmp", "000001.bmp"]})
+    write_json(
+        path,
+        {
+            **clips,
+            "mini_train_000__3": [],
+            "mini_train_000": ["000002.bmp", "000000.bmp", "000001.bmp"],
+        },
+    )
     content = path.read_bytes()
-    download = {"url": path.as_uri(), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    return {"structure": str(tiny.folder / "data" / "cuts.json"), "fetch": True, "download": download}
+    download = {
+        "url": path.as_uri(),
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return {
+        "structure": str(tiny.folder / "data" / "cuts.json"),
+        "fetch": True,
+        "download": download,
+    }
 
 
-def test_the_dictionary_is_fetched_where_the_config_asks_for_it(tiny: Workflow, mirror: dict[str, Any]) -> None:
-    asked, unasked = (tiny.changed(dataset={"clips": {**mirror, "fetch": fetch}}) for fetch in (True, False))
+def test_the_dictionary_is_fetched_where_the_config_asks_for_it(
+    tiny: Workflow, mirror: dict[str, Any]
+) -> None:
+    asked, unasked = (
+        tiny.changed(dataset={"clips": {**mirror, "fetch": fetch}}) for fetch in (True, False)
+    )
     with pytest.raises(SystemExit, match=r"data/cuts\.json: no such file"):
         unasked.plan()
     assert asked.plan()["fetch_cuts"] == 1
@@ -38,11 +62,15 @@ def test_the_dictionary_is_fetched_where_the_config_asks_for_it(tiny: Workflow, 
     assert "fetch_cuts" not in asked.plan()
     assert "fetch_cuts" not in unasked.plan()
     # A user's own file is never removed to be fetched anew.
-    asked.changed(dataset={"clips": {"download": {**mirror["download"], "sha256": "0" * 64}}}).plan()
+    asked.changed(
+        dataset={"clips": {"download": {**mirror["download"], "sha256": "0" * 64}}}
+    ).plan()
     assert Path(mirror["structure"]).is_file()
 
 
-def test_another_file_is_not_taken(tiny: Workflow, mirror: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
+def test_another_file_is_not_taken(
+    tiny: Workflow, mirror: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
     mirror["download"]["sha256"] = "0" * 64
     with pytest.raises(WorkflowError):
         tiny.changed(dataset={"clips": mirror}).run("results/tiny/cuts/structure.json")
@@ -52,12 +80,17 @@ def test_another_file_is_not_taken(tiny: Workflow, mirror: dict[str, Any], capfd
 
 @pytest.mark.parametrize("clips", [{"fetch": True}, {"fetch": True, "structure": "cuts.json"}])
 def test_fetching_needs_an_address_and_a_place(tiny: Workflow, clips: dict[str, Any]) -> None:
-    with pytest.raises(SystemExit, match=r"clips\.fetch needs a path in clips\.structure and an address"):
+    with pytest.raises(
+        SystemExit, match=r"clips\.fetch needs a path in clips\.structure and an address"
+    ):
         tiny.changed(dataset={"clips": clips}).plan()
 
 
 def test_every_video_gets_a_sheet(tiny: Workflow) -> None:
-    sheets = [f"results/tiny/cuts/sheets/{video}.jpg" for video in ("mini_train_000", "mini_train_001", "mini_valid_000")]
+    sheets = [
+        f"results/tiny/cuts/sheets/{video}.jpg"
+        for video in ("mini_train_000", "mini_train_001", "mini_valid_000")
+    ]
     done = tiny.run(*sheets)
     assert (done["cut_scores"], done["cut_sheet"]) == (3, 3)
     assert all((tiny.folder / sheet).stat().st_size > 5000 for sheet in sheets)

@@ -1,4 +1,5 @@
-"""The data stages on a real raw tree: from archives to annotations, and a stop where the data is bad."""
+"""The data stages on a real raw tree: from archives to annotations, and a stop where the data is
+bad."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.conftest import TINY
 from tests.workflow.snake import Workflow
+from vatrack.common.files import read_json
 from vatrack.config.dataset import SyntheticConfig
-from vatrack.data.synthetic import render
-from vatrack.files import read_json
+from vatrack.synthetic.render import render
 
 TARGETS = ["annotations"]
 
@@ -45,7 +46,9 @@ def split_tar(raw: Path, folder: Path) -> list[Path]:
 
 
 def test_from_archives_to_annotations(rendered: Path, tmp_path: Path) -> None:
-    archives = [{"path": str(part), "size": part.stat().st_size} for part in split_tar(rendered, tmp_path)]
+    archives = [
+        {"path": str(part), "size": part.stat().st_size} for part in split_tar(rendered, tmp_path)
+    ]
     workflow = with_data(tmp_path, raw=str(tmp_path / "raw"), archives=archives, archive_strip=1)
     workflow.run(*TARGETS)
     record = read_json(workflow.results / "unpacked.json")
@@ -64,8 +67,11 @@ def test_from_archives_to_annotations(rendered: Path, tmp_path: Path) -> None:
     for archive in archives:
         Path(str(archive["path"])).unlink()
     assert not workflow.plan(*TARGETS)
-    # Writing checksums down later is no reason to unpack again; a corrected annotation file is one to convert again.
-    noted = workflow.changed(dataset={"archives": [{**archive, "sha256": "0" * 64} for archive in archives]})
+    # Writing checksums down later is no reason to unpack again; a corrected annotation file is one
+    # to convert again.
+    noted = workflow.changed(
+        dataset={"archives": [{**archive, "sha256": "0" * 64} for archive in archives]}
+    )
     assert not noted.plan(*TARGETS)
     (tmp_path / "raw/train.json").write_bytes((rendered / "train.json").read_bytes() + b"\n")
     again = noted.plan(*TARGETS)
@@ -81,7 +87,12 @@ def test_bad_data_stops_the_workflow_before_any_work(rendered: Path, tmp_path: P
     workflow = with_data(tmp_path, raw=str(raw))
     with pytest.raises(WorkflowError):
         workflow.run(*TARGETS)
-    assert sorted(path.name for path in workflow.results.iterdir()) == ["benchmarks", "config.yaml", "logs", "validation.json"]
+    assert sorted(path.name for path in workflow.results.iterdir()) == [
+        "benchmarks",
+        "config.yaml",
+        "logs",
+        "validation.json",
+    ]
     assert "000005.bmp" in (workflow.results / "logs/validate.log").read_text()
     report = json.loads((workflow.results / "validation.json").read_text())
     assert "000005.bmp" in json.dumps(report)

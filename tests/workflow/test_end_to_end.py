@@ -1,4 +1,5 @@
-"""The whole road on a tiny set, with the real parts: from rendered raw frames to the tables and the report."""
+"""The whole road on a tiny set, with the real parts: from rendered raw frames to the tables and the
+report."""
 
 from __future__ import annotations
 
@@ -13,7 +14,16 @@ from snakemake.exceptions import WorkflowError
 
 from tests.workflow.snake import Workflow
 
-DATA_STAGES = ["synth", "validate", "index", "cut_scores", "cut_structure", "cut_sheet", "clips", "convert"]
+DATA_STAGES = [
+    "synth",
+    "validate",
+    "index",
+    "cut_scores",
+    "cut_structure",
+    "cut_sheet",
+    "clips",
+    "convert",
+]
 RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "tables", "figures", "report"]
 EVERY_VIDEO = {"cut_scores": 3, "cut_sheet": 3}
 AFTER_TRAINING = dict.fromkeys(RUN_STAGES, 1)
@@ -22,12 +32,22 @@ AFTER_EVALUATION = {"evaluate": 1, "tables": 1, "report": 1}
 
 
 def test_every_stage_ran_once(finished: Workflow) -> None:
-    assert finished.first_run == dict.fromkeys(DATA_STAGES + RUN_STAGES, 1) | EVERY_VIDEO | {"convert": 2}
+    assert finished.first_run == dict.fromkeys(DATA_STAGES + RUN_STAGES, 1) | EVERY_VIDEO | {
+        "convert": 2
+    }
 
 
 def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
     metrics = json.loads((finished.results / "runs/vatrack__resnet18/metrics.json").read_text())
-    columns = {"AP": "AP", "AP50": "AP50", "P": "AP50_P", "H": "AP50_H", "L": "AP50_L", "M": "AP50_M", "S": "AP50_S"}
+    columns = {
+        "AP": "AP",
+        "AP50": "AP50",
+        "P": "AP50_P",
+        "H": "AP50_H",
+        "L": "AP50_L",
+        "M": "AP50_M",
+        "S": "AP50_S",
+    }
     for level in ("image", "video"):
         for kind in ("amodal", "visible"):
             with (finished.results / f"tables/{level}_{kind}.csv").open() as file:
@@ -53,7 +73,9 @@ def test_the_tables_by_class_and_video_hold_the_details(finished: Workflow) -> N
     for level in ("image", "video"):
         for kind in ("amodal", "visible"):
             key = f"{level}/{kind}"
-            by_video = {name: figures.get(key, {}) for name, figures in details["per_video"].items()}
+            by_video = {
+                name: figures.get(key, {}) for name, figures in details["per_video"].items()
+            }
             for name, wanted in (("classes", details["per_class"][key]), ("videos", by_video)):
                 with (finished.results / f"tables/{name}_{level}_{kind}.csv").open() as file:
                     rows = {next(iter(row.values())): row for row in csv.DictReader(file)}
@@ -61,11 +83,18 @@ def test_the_tables_by_class_and_video_hold_the_details(finished: Workflow) -> N
                 assert rows.keys() - {"all"} == wanted.keys()
                 for item, figures in wanted.items():
                     shown = rows[item]["AP50 vatrack/resnet18"]
-                    assert shown == ("-" if figures.get("AP50") is None else repr(figures["AP50"])), (name, key, item)
+                    assert shown == (
+                        "-" if figures.get("AP50") is None else repr(figures["AP50"])
+                    ), (name, key, item)
 
 
 def test_predictions_are_those_of_the_contract(finished: Workflow) -> None:
-    images = {image["id"] for image in json.loads((finished.results / "annotations/valid/joint.json").read_text())["images"]}
+    images = {
+        image["id"]
+        for image in json.loads((finished.results / "annotations/valid/joint.json").read_text())[
+            "images"
+        ]
+    }
     with gzip.open(finished.results / "runs/vatrack__resnet18/predictions.jsonl.gz", "rt") as file:
         predictions = [json.loads(line) for line in file]
     assert predictions
@@ -79,7 +108,15 @@ def test_predictions_are_those_of_the_contract(finished: Workflow) -> None:
 
 def test_a_runs_folder_is_complete(finished: Workflow) -> None:
     run = finished.results / "runs/vatrack__resnet18"
-    for name in ("config.yaml", "environment.json", "metrics.jsonl", "training.json", "best.json", "best.pt", "mlflow.json"):
+    for name in (
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "training.json",
+        "best.json",
+        "best.pt",
+        "mlflow.json",
+    ):
         assert (run / name).stat().st_size, name
     assert json.loads((run / "best.json").read_text())["epoch"] == 1
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -90,11 +127,20 @@ def test_a_runs_folder_is_complete(finished: Workflow) -> None:
 def test_mlflow_has_the_run(finished: Workflow) -> None:
     record = json.loads((finished.results / "runs/vatrack__resnet18/mlflow.json").read_text())
     with sqlite3.connect(record["tracking_uri"].removeprefix("sqlite:///")) as store:
-        names = {name for (name,) in store.execute("SELECT DISTINCT key FROM metrics WHERE run_uuid = ?", [record["run_id"]])}
-        ((status,),) = store.execute("SELECT status FROM runs WHERE run_uuid = ?", [record["run_id"]])
+        names = {
+            name
+            for (name,) in store.execute(
+                "SELECT DISTINCT key FROM metrics WHERE run_uuid = ?", [record["run_id"]]
+            )
+        }
+        ((status,),) = store.execute(
+            "SELECT status FROM runs WHERE run_uuid = ?", [record["run_id"]]
+        )
     assert status == "FINISHED"
     assert {"loss", "lr", "track/amodal/MOTA", "validation/track/amodal/MOTA"} <= names
-    artifacts = {path.name for path in (finished.folder / "results/mlartifacts").rglob("*") if path.is_file()}
+    artifacts = {
+        path.name for path in (finished.folder / "results/mlartifacts").rglob("*") if path.is_file()
+    }
     assert {"config.yaml", "metrics.json", "video_amodal.csv", "tables.html"} <= artifacts
 
 
@@ -122,9 +168,13 @@ def test_logs_and_benchmarks(finished: Workflow) -> None:
 
 
 def test_a_second_run_does_nothing(finished: Workflow) -> None:
-    before = {path: path.stat().st_mtime_ns for path in finished.results.rglob("*") if path.is_file()}
+    before = {
+        path: path.stat().st_mtime_ns for path in finished.results.rglob("*") if path.is_file()
+    }
     assert finished.run() == {}
-    assert {path: path.stat().st_mtime_ns for path in finished.results.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in finished.results.rglob("*") if path.is_file()
+    } == before
 
 
 @pytest.mark.parametrize(
@@ -135,13 +185,19 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
         ({"inference": {"tracker": {"memo_frames": 5}}}, AFTER_PREDICTION),
         ({"selection": {"metric": "image/amodal/AP"}}, AFTER_PREDICTION | {"select": 1}),
         ({"training": {"epochs": 2}}, AFTER_TRAINING),
-        ({"training": {"epochs": "2"}}, AFTER_TRAINING),  # as --config 'training={epochs: 2}' arrives
+        (
+            {"training": {"epochs": "2"}},
+            AFTER_TRAINING,
+        ),  # as --config 'training={epochs: 2}' arrives
         ({"training": {"workers": 1, "log_every": 5}}, {}),  # how it is done, not what
         ({"model": {"fpn_channels": 32}}, AFTER_TRAINING),
         ({"training": {"batch_size": {"resnet18": 4, "resnet50": 2}}}, {}),  # the same for this run
         ({"dataset": {"max_occlusion": 0.5}}, AFTER_TRAINING | {"convert": 2}),
         ({"dataset": {"clips": {"mode": "copy"}}}, {"clips": 1}),  # the same frames
-        ({"dataset": {"clips": {"mode": "png"}}}, AFTER_TRAINING | {"convert": 2, "clips": 1}),  # under other names
+        (
+            {"dataset": {"clips": {"mode": "png"}}},
+            AFTER_TRAINING | {"convert": 2, "clips": 1},
+        ),  # under other names
         ({"dataset": {"validation": {"accept": ["area-wrong"]}}}, {}),
         ({"dataset": {"clips": {"curves": True}}}, {}),  # they are measured anyway
         ({"dataset": {"max_occlusion_inclusive": False}}, AFTER_TRAINING | {"convert": 2}),
@@ -155,11 +211,16 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
             | EVERY_VIDEO
             | {"convert": 2, "clips": 1, "cut_structure": 1, "index": 1, "validate": 1, "synth": 1},
         ),
-        ({"methods": ["vatrack", "qdtrack"]}, AFTER_TRAINING),  # one more run, and what shows all runs
+        (
+            {"methods": ["vatrack", "qdtrack"]},
+            AFTER_TRAINING,
+        ),  # one more run, and what shows all runs
         ({"inference": {"nms_iou": 0.6}, "evaluation": {"max_tracks": 50}}, AFTER_PREDICTION),
     ],
 )
-def test_a_change_repeats_the_stages_that_it_concerns(finished: Workflow, change: dict, again: dict[str, int]) -> None:
+def test_a_change_repeats_the_stages_that_it_concerns(
+    finished: Workflow, change: dict, again: dict[str, int]
+) -> None:
     assert finished.changed(**change).plan() == again
 
 
@@ -206,7 +267,9 @@ def test_a_raw_set_on_disk_is_used_as_it_is(on_disk: Workflow) -> None:
     assert {path: path.stat().st_mtime_ns for path in raw.rglob("*")} == before | {}
 
 
-def test_bad_raw_data_is_one_message_and_no_output(on_disk: Workflow, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_raw_data_is_one_message_and_no_output(
+    on_disk: Workflow, capfd: pytest.CaptureFixture[str]
+) -> None:
     raw = on_disk.folder / "raw"
     bmp = sorted(raw.glob("mini_train_000/images/*.bmp"))[8]
     picture = bmp.read_bytes()
@@ -233,7 +296,13 @@ def _failure(workflow: Workflow, capfd: pytest.CaptureFixture[str]) -> str:
     assert "Traceback" not in shown
     failed = re.findall(r"Error in rule (\w+)", shown)
     assert len(failed) == 1
-    kept = [path.relative_to(workflow.results).parts[0] for path in workflow.results.rglob("*") if path.is_file()]
+    kept = [
+        path.relative_to(workflow.results).parts[0]
+        for path in workflow.results.rglob("*")
+        if path.is_file()
+    ]
     assert "clips" not in kept
-    assert not [path for path in workflow.results.rglob(".*") if path.name != ".snakemake_timestamp"]
+    assert not [
+        path for path in workflow.results.rglob(".*") if path.name != ".snakemake_timestamp"
+    ]
     return shown

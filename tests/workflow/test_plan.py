@@ -14,9 +14,9 @@ import yaml
 from snakemake.exceptions import MissingInputException
 
 from tests.workflow.snake import REPOSITORY, Workflow
+from vatrack.common.files import read_json
 from vatrack.config import json_schema, load_config
 from vatrack.config.reference import config_reference
-from vatrack.files import read_json
 
 VIDEOS = ("ah_1_ext", "bs_2_int", "mini 3")
 
@@ -105,26 +105,36 @@ def test_the_default_renders_its_own_raw_set(tmp_path: Path) -> None:
         ({"trainings": {}}, "trainings: unknown key"),
         ({"methods": ["vatrak"]}, "methods.0: Input should be 'qdtrack'"),
         ({"training": {"epochs": "many"}}, "training.epochs: Input should be a valid integer"),
-        ({"backbones": ["resnet50"], "training": {"batch_size": {"resnet18": 2}}}, "batch_size has no value for resnet50"),
+        (
+            {"backbones": ["resnet50"], "training": {"batch_size": {"resnet18": 2}}},
+            "batch_size has no value for resnet50",
+        ),
         ({"dataset": {"raw": "nowhere"}}, "dataset.raw: nowhere: no such folder"),
         ({"dataset": {"raw": "."}}, "dataset.raw: .: no video folder"),
     ],
 )
-def test_a_bad_config_is_one_message(config: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+def test_a_bad_config_is_one_message(
+    config: dict[str, Any], complaint: str, tmp_path: Path
+) -> None:
     with pytest.raises(SystemExit) as caught:
         Workflow(tmp_path, config).plan()
     shown = str(caught.value)
     assert shown.startswith("error: ")
     assert complaint in shown
     assert len(shown.splitlines()) <= 3
-    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["test_config.yaml"]
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [
+        "test_config.yaml"
+    ]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     config = paper("sailvos_cut.yaml", raw_tree(tmp_path / "raw"))
     cuts = tmp_path / "cuts.json"
     config["dataset"]["clips"]["structure"] = str(cuts)
-    with pytest.raises(SystemExit, match=r"cuts\.json: no such file; put it there, or set dataset\.clips\.fetch: true"):
+    with pytest.raises(
+        SystemExit,
+        match=r"cuts\.json: no such file; put it there, or set dataset\.clips\.fetch: true",
+    ):
         Workflow(tmp_path / "work", config).plan()
     cuts.touch()
     (tmp_path / "raw" / "train.json").unlink()
@@ -137,12 +147,18 @@ def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
     default = tmp_path / "config" / "config.yaml"
     default.parent.mkdir()
     default.write_text("no_such_key: 1\n")
-    assert Workflow(tmp_path, {"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}}).plan()["cut_scores"] == 2
+    assert (
+        Workflow(
+            tmp_path, {"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}}
+        ).plan()["cut_scores"]
+        == 2
+    )
 
 
 @pytest.mark.parametrize("profile", ["profiles/slurm", "slurm"])
 def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
-    """As a person calls it, from the repository's folder; by its name after `make slurm-profile`."""
+    """As a person calls it, from the repository's folder; by its name after `make
+    slurm-profile`."""
     environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "user's config")}
     link = tmp_path / "user's config/snakemake/slurm"
     make = ["make", "--no-print-directory", "slurm-profile"]
@@ -151,10 +167,18 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
         assert link.resolve() == REPOSITORY / "profiles/slurm"
     overrides = f'dataset={{"raw": "{raw_tree(tmp_path / "raw")}"}}'
     command = [sys.executable, "-m", "snakemake", "-n", "--profile", profile, "--nolock"]
-    command += ["--configfile", "config/sailvos.yaml", "--config", overrides, f"results={tmp_path / 'results'}"]
+    command += [
+        "--configfile",
+        "config/sailvos.yaml",
+        "--config",
+        overrides,
+        f"results={tmp_path / 'results'}",
+    ]
     ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert re.search(rf"Using profiles? .*{profile}", ended.stderr)  # its path, or its name where it was linked
+    assert re.search(
+        rf"Using profiles? .*{profile}", ended.stderr
+    )  # its path, or its name where it was linked
     assert re.search(r"train +8\n", ended.stdout + ended.stderr)
 
 
@@ -184,12 +208,23 @@ def test_the_papers_configs_name_every_key() -> None:
             found |= keys(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}"}
         return found
 
-    by_run = ("training.batch_size", "training.optimizer.learning_rate", "training.schedule.warmup_iterations")
+    by_run = (
+        "training.batch_size",
+        "training.optimizer.learning_rate",
+        "training.schedule.warmup_iterations",
+    )
     for name in ("sailvos.yaml", "sailvos_cut.yaml"):
         given = yaml.safe_load((REPOSITORY / "config" / name).read_text())
         wanted = load_config(REPOSITORY / "config" / name).model_dump(mode="json")
-        missing = {key for key in keys(wanted) - keys(given) if not key.startswith(("dataset.synthetic", *by_run))}
-        only_for_cuts = {f"dataset.clips.{key}" for key in ("threshold", "min_frames", "curves", "fetch", "download")}
+        missing = {
+            key
+            for key in keys(wanted) - keys(given)
+            if not key.startswith(("dataset.synthetic", *by_run))
+        }
+        only_for_cuts = {
+            f"dataset.clips.{key}"
+            for key in ("threshold", "min_frames", "curves", "fetch", "download")
+        }
         assert missing <= (only_for_cuts if name == "sailvos.yaml" else set()), name
 
 

@@ -18,9 +18,9 @@ import typer
 
 from vatrack.cli import data, results, runs
 from vatrack.cli.options import Out
+from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.config import Config, json_schema, load_config, parse_config
-from vatrack.errors import InputError, show_warnings_plainly
-from vatrack.files import write_json, write_text, write_yaml
 
 app = typer.Typer(
     name="vatrack",
@@ -36,8 +36,12 @@ def config(
     out: Out,
     source: Annotated[Path | None, typer.Option("--config", help="YAML config file.")] = None,
     values: Annotated[str | None, typer.Option("--json", help="The config as JSON text.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Write the JSON schema instead.")] = False,
-    reference: Annotated[bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Write the JSON schema instead.")
+    ] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")
+    ] = False,
 ) -> None:
     """Check a config and write it with all defaults filled in."""
     if schema:
@@ -66,8 +70,26 @@ cuts.command("compare")(data.cuts_compare)
 cuts.command("sheet")(data.cuts_sheet)
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(data.synth, data.fetch, data.unpack, data.annotate, data.validate, data.index, data.clips, data.convert),
-    *(runs.train, runs.launch, runs.select, runs.import_checkpoint, runs.export, runs.predict, runs.evaluate, data.examples),
+    *(
+        data.synth,
+        data.fetch,
+        data.unpack,
+        data.annotate,
+        data.validate,
+        data.index,
+        data.clips,
+        data.convert,
+    ),
+    *(
+        runs.train,
+        runs.launch,
+        runs.select,
+        runs.import_checkpoint,
+        runs.export,
+        runs.predict,
+        runs.evaluate,
+        data.examples,
+    ),
     *(results.tables, results.figures, results.overlay, runs.mlflow_sync),
 )
 for command in COMMANDS:
@@ -80,7 +102,8 @@ def _stop(number: int, _: object) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 2 bad input (one message, no traceback), 1 a failure of the program itself."""
+    """Entry point. Exit codes: 0 done, 2 bad input (one message, no traceback), 1 a failure of the
+    program itself."""
     # Python would end at once and leave temporary files; an exception lets every step clean up.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
@@ -92,11 +115,14 @@ def main() -> None:
         sys.exit(2)
     except BrokenProcessPool:
         print(
-            "vatrack: error: a worker process was ended from outside; was the memory used up? try fewer --processes",
+            "vatrack: error: a worker process was ended from outside; was the memory used up? try "
+            "fewer --processes",
             file=sys.stderr,
         )
         sys.exit(1)
-    except OSError as error:  # a full disk, a missing permission: nothing that a traceback would explain
+    except (
+        OSError
+    ) as error:  # a full disk, a missing permission: nothing that a traceback would explain
         print(f"vatrack: error: {error}", file=sys.stderr)
         sys.exit(1)
 

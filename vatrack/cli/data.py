@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from vatrack.cli.options import ConfigFile, Index, Out, Processes, Raw, Structure, Video
+from vatrack.common.errors import InputError
 from vatrack.config import Config, load_config, parse_config
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
-from vatrack.errors import InputError
 
 
 def synth(
     out: Out,
-    source: Annotated[Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")
+    ] = None,
     train_videos: Annotated[int | None, typer.Option(help="Videos in train.json.")] = None,
     valid_videos: Annotated[int | None, typer.Option(help="Videos in valid.json.")] = None,
     frames: Annotated[int | None, typer.Option(help="Raw frames per video.")] = None,
@@ -26,12 +28,14 @@ def synth(
     processes: Processes = 1,
 ) -> None:
     """Render the miniature set in SAIL-VOS's own raw layout; options win over the config."""
-    from vatrack.data.synthetic import render
+    from vatrack.synthetic.render import render
 
     chosen = load_config(source) if source else Config()
     given = {"train_videos": train_videos, "valid_videos": valid_videos, "frames": frames}
     given |= {"width": width, "height": height, "objects": objects}
-    values = chosen.dataset.synthetic.model_dump() | {key: value for key, value in given.items() if value is not None}
+    values = chosen.dataset.synthetic.model_dump() | {
+        key: value for key, value in given.items() if value is not None
+    }
     settings = parse_config(values, "vatrack synth", SyntheticConfig)
     typer.echo(render(out, settings, chosen.seed if seed is None else seed, processes))
 
@@ -39,11 +43,16 @@ def synth(
 def examples(
     out: Out,
     ground_truth: Annotated[
-        Path | None, typer.Option(help="Joint-form JSON (may be gzipped); without it, a small one is rendered and written.")
+        Path | None,
+        typer.Option(
+            help="Joint-form JSON (may be gzipped); without it, a small one is rendered and "
+            "written."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is spoilt.")] = 0,
 ) -> None:
-    """Write example predictions, perfect and spoilt ones, with which the evaluation can be checked by itself."""
+    """Write example predictions, perfect and spoilt ones, with which the evaluation can be checked
+    by itself."""
     from vatrack.evaluation.examples import write_examples
 
     typer.echo(write_examples(ground_truth, out, seed))
@@ -51,46 +60,72 @@ def examples(
 
 def unpack(
     archive: Annotated[
-        list[Path] | None, typer.Option(help="tar (.gz, .bz2, .xz), zip, or a part of one; once for each.")
+        list[Path] | None,
+        typer.Option(help="tar (.gz, .bz2, .xz), zip, or a part of one; once for each."),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--config", help="YAML config file: dataset.archives, .archive_strip and .raw.")
+        Path | None,
+        typer.Option(
+            "--config", help="YAML config file: dataset.archives, .archive_strip and .raw."
+        ),
     ] = None,
-    checksums: Annotated[Path | None, typer.Option(help="Checksums of the archives, as `sha256sum` writes them.")] = None,
+    checksums: Annotated[
+        Path | None, typer.Option(help="Checksums of the archives, as `sha256sum` writes them.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Raw folder to fill.")] = None,
-    strip: Annotated[int | None, typer.Option(min=0, help="Leading folders in the archives to leave out.")] = None,
+    strip: Annotated[
+        int | None, typer.Option(min=0, help="Leading folders in the archives to leave out.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Archives unpacked at a time.")] = 1,
-    record: Annotated[Path | None, typer.Option(help="JSON file to write at the end: what was unpacked.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="JSON file to write at the end: what was unpacked.")
+    ] = None,
 ) -> None:
-    """Unpack the archives of the raw download; run again, it goes on where it stopped. Options win over the config."""
-    from vatrack.data.archives.parts import archives_with_checksums
-    from vatrack.data.unpack import unpack as unpack_archives
+    """Unpack the archives of the raw download; run again, it goes on where it stopped. Options win
+    over the config."""
+    from vatrack.sailvos.archives.parts import archives_with_checksums
+    from vatrack.sailvos.unpack import unpack as unpack_archives
 
     dataset = (load_config(source) if source else Config()).dataset
     if checksums and not archive:
-        raise InputError("--checksums goes with --archive; in a config, each of dataset.archives has its own sha256")
+        raise InputError(
+            "--checksums goes with --archive; in a config, each of dataset.archives has its own "
+            "sha256"
+        )
     archives = archives_with_checksums(archive, checksums) if archive else dataset.archives
     raw = out or dataset.raw
     if raw is None:
-        raise InputError("no folder to unpack into is given; name one by --out, or in the config's dataset.raw")
-    typer.echo(unpack_archives(archives, raw, dataset.archive_strip if strip is None else strip, workers, record))
+        raise InputError(
+            "no folder to unpack into is given; name one by --out, or in the config's dataset.raw"
+        )
+    typer.echo(
+        unpack_archives(
+            archives, raw, dataset.archive_strip if strip is None else strip, workers, record
+        )
+    )
 
 
 def annotate(
     raw: Raw,
     out: Out,
-    video: Annotated[list[str] | None, typer.Option(help="Name of a video, once for each. Without any: all videos.")] = None,
-    videos: Annotated[Path | None, typer.Option(help="Instead: a text file with one name a line.")] = None,
+    video: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a video, once for each. Without any: all videos."),
+    ] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Instead: a text file with one name a line.")
+    ] = None,
     models: Annotated[
         Path | None,
         typer.Option(
-            help="Categories of 3-D models: CSV (name,category,id), JSON, or an official JSON. Without it: only persons."
+            help="Categories of 3-D models: CSV (name,category,id), JSON, or an official JSON. "
+            "Without it: only persons."
         ),
     ] = None,
     processes: Processes = 1,
 ) -> None:
     """Make the official annotations from the raw masks, where they are missing."""
-    from vatrack.data.annotate import annotate_files
+    from vatrack.sailvos.annotate import annotate_files
 
     typer.echo(annotate_files(raw, out, video or (), videos, models, processes))
 
@@ -100,18 +135,32 @@ def validate(
     train: Annotated[Path, typer.Option(help="Official train.json.")],
     valid: Annotated[Path, typer.Option(help="Official valid.json.")],
     out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
-    source: Annotated[Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")] = None,
-    frames: Annotated[str | None, typer.Option(help="decode, header (only head and length) or exist (only names).")] = None,
-    masks: Annotated[bool | None, typer.Option("--masks/--no-masks", help="Compare areas, boxes, rates with masks.")] = None,
-    accept: Annotated[list[str] | None, typer.Option(help="Code of an error that shall only warn; repeat for several.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(help="decode, header (only head and length) or exist (only names)."),
+    ] = None,
+    masks: Annotated[
+        bool | None,
+        typer.Option("--masks/--no-masks", help="Compare areas, boxes, rates with masks."),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="Code of an error that shall only warn; repeat for several."),
+    ] = None,
     processes: Processes = 1,
 ) -> None:
-    """Check the raw tree and its annotations and list what is wrong; exit code 2 for errors. Options win over the config."""
-    from vatrack.data.validate import validate as check
+    """Check the raw tree and its annotations and list what is wrong; exit code 2 for errors.
+    Options win over the config."""
+    from vatrack.validate import validate as check
 
     chosen = load_config(source) if source else Config()
     given = {"frames": frames, "masks": masks, "accept": accept}
-    values = chosen.dataset.validation.model_dump() | {key: value for key, value in given.items() if value is not None}
+    values = chosen.dataset.validation.model_dump() | {
+        key: value for key, value in given.items() if value is not None
+    }
     settings = parse_config(values, "vatrack validate", ValidationConfig)
     typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes))
 
@@ -123,7 +172,7 @@ def fetch(
     out: Out,
 ) -> None:
     """Fetch one file and check it; a file that is there already is never replaced."""
-    from vatrack.data.fetch import fetch as fetch_file
+    from vatrack.sailvos.fetch import fetch as fetch_file
 
     typer.echo(fetch_file(url, size, sha256, out))
 
@@ -135,7 +184,7 @@ def index(
     out: Out,
 ) -> None:
     """List the annotated frames of every video and check that they exist."""
-    from vatrack.data.index import build_index
+    from vatrack.sailvos.index import build_index
 
     typer.echo(build_index(raw, {"train": train, "valid": valid}, out))
 
@@ -148,7 +197,7 @@ def cuts_score(
     threads: Annotated[int, typer.Option(min=1, help="Threads that work side by side.")] = 2,
 ) -> None:
     """Measure the content change between the frames of one video."""
-    from vatrack.data.cuts import score_video_file
+    from vatrack.sailvos.cuts import score_video_file
 
     typer.echo(score_video_file(raw, index, video, out, threads))
 
@@ -157,10 +206,13 @@ def cuts_structure(
     config: ConfigFile,
     index: Index,
     out: Out,
-    scores: Annotated[Path | None, typer.Option(help="Folder of score files; needed for clips.structure = detect.")] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Folder of score files; needed for clips.structure = detect."),
+    ] = None,
 ) -> None:
     """Write the dictionary of clips (clip name: file names)."""
-    from vatrack.data.cuts import write_structure
+    from vatrack.sailvos.cuts import write_structure
 
     typer.echo(write_structure(load_config(config).dataset.clips, index, scores, out))
 
@@ -168,11 +220,16 @@ def cuts_structure(
 def cuts_compare(
     a: Annotated[Path, typer.Argument(help="Dictionary of clips.")],
     b: Annotated[Path, typer.Argument(help="Another one.")],
-    out: Annotated[Path | None, typer.Option("--out", help="JSON file for all that differs, video by video.")] = None,
-    videos: Annotated[int, typer.Option(min=0, help="Videos with differences that are shown.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="JSON file for all that differs, video by video.")
+    ] = None,
+    videos: Annotated[
+        int, typer.Option(min=0, help="Videos with differences that are shown.")
+    ] = 10,
 ) -> None:
-    """Say where two dictionaries of clips differ; exit code 0 when their clips are the same, 1 when they differ."""
-    from vatrack.data.cut_compare import compare_files
+    """Say where two dictionaries of clips differ; exit code 0 when their clips are the same, 1 when
+    they differ."""
+    from vatrack.sailvos.cut_compare import compare_files
 
     text, same = compare_files(a, b, out, videos)
     typer.echo(text)
@@ -186,7 +243,10 @@ def cuts_sheet(
     structure: Structure,
     video: Video,
     out: Annotated[Path, typer.Option("--out", help="A JPEG or PNG picture.")],
-    scores: Annotated[Path | None, typer.Option(help="Score file of the video, or their folder; without it, no curve.")] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Score file of the video, or their folder; without it, no curve."),
+    ] = None,
     threshold: Annotated[float, typer.Option(help="Content score that makes a cut.")] = 27.0,
 ) -> None:
     """Draw the first frame of each clip of one video, and its score curve."""
@@ -203,19 +263,23 @@ def clips(
     processes: Processes = 1,
 ) -> None:
     """Build the clip tree; the raw frames are linked or copied, never changed."""
-    from vatrack.data.clips import build_clip_tree
+    from vatrack.sailvos.clips import build_clip_tree
 
-    typer.echo(build_clip_tree(raw, structure, out, load_config(config).dataset.clips.mode, processes))
+    typer.echo(
+        build_clip_tree(raw, structure, out, load_config(config).dataset.clips.mode, processes)
+    )
 
 
 def convert(
     config: ConfigFile,
     official: Annotated[Path, typer.Option(help="Official JSON of one subset.")],
     structure: Structure,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the four forms and the video ground truth.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the four forms and the video ground truth.")
+    ],
     processes: Processes = 1,
 ) -> None:
     """Convert official annotations into the four training forms and the per-video ground truth."""
-    from vatrack.data.convert import convert_files
+    from vatrack.sailvos.convert import convert_files
 
     typer.echo(convert_files(official, structure, load_config(config).dataset, out, processes))

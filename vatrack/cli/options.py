@@ -16,8 +16,12 @@ BackboneName = Annotated[Backbone, typer.Option("--backbone")]
 Raw = Annotated[Path, typer.Option(help="Raw folder: one folder per video.")]
 Video = Annotated[str, typer.Option(help="Name of a video's folder.")]
 Index = Annotated[Path, typer.Option(help="From `vatrack index`.")]
-Structure = Annotated[Path, typer.Option(help="Dictionary of clips, from `vatrack cuts structure`.")]
+Structure = Annotated[
+    Path, typer.Option(help="Dictionary of clips, from `vatrack cuts structure`.")
+]
 Processes = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
 RunOut = Annotated[Path, typer.Option("--out", help="The run's folder.")]
-Annotations = Annotated[Path, typer.Option(help="Folder with train/ and valid/ from `vatrack convert`.")]
+Annotations = Annotated[
+    Path, typer.Option(help="Folder with train/ and valid/ from `vatrack convert`.")
+]
 Images = Annotated[Path, typer.Option(help="Clip tree from `vatrack clips`.")]

@@ -14,24 +14,34 @@ def tables(
     run: Annotated[
         list[str],
         typer.Option(
-            help="METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder, or a folder of results (also LABEL=FOLDER); "
+            help="METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder, or a folder of results "
+            "(also LABEL=FOLDER); "
             "repeat for more."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the tables.")],
     details: Annotated[
         list[str] | None,
-        typer.Option(help="METHOD/BACKBONE[:LABEL]=details.json of a --run of that name; folders have theirs in them."),
+        typer.Option(
+            help="METHOD/BACKBONE[:LABEL]=details.json of a --run of that name; folders have "
+            "theirs in them."
+        ),
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Data set of all runs; without it, what their config.yaml says.")] = None,
-    log_run: Annotated[list[Path] | None, typer.Option(help="A run's folder; its MLflow entry gets the tables.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Data set of all runs; without it, what their config.yaml says."),
+    ] = None,
+    log_run: Annotated[
+        list[Path] | None, typer.Option(help="A run's folder; its MLflow entry gets the tables.")
+    ] = None,
 ) -> None:
-    """Collect runs into the paper's four tables, tracking tables and tables by class and video (CSV, Markdown, LaTeX, HTML)."""
+    """Collect runs into the paper's four tables, tracking tables and tables by class and video
+    (CSV, Markdown, LaTeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
     typer.echo(write_tables(run, out, details=details or (), dataset=dataset))
     if log_run:
-        from vatrack.training.experiment_log import log_tables
+        from vatrack.experiments.log import log_tables
 
         log_tables(log_run, out)
 
@@ -41,7 +51,7 @@ def figures(
     out: Annotated[Path, typer.Option("--out", help="Folder for the figures.")],
 ) -> None:
     """Draw the loss and metric curves of runs."""
-    from vatrack.reporting.figures import write_curves
+    from vatrack.reporting.plots import write_curves
 
     typer.echo(write_curves(run, out))
 
@@ -57,4 +67,6 @@ def overlay(
     """Draw ground truth and predictions side by side for a few clips."""
     from vatrack.reporting.overlay import write_contact_sheet
 
-    typer.echo(write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips))
+    typer.echo(
+        write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips)
+    )

@@ -9,16 +9,31 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import Annotations, BackboneName, ConfigFile, Images, MethodName, Out, Processes, RunOut
+from vatrack.cli.options import (
+    Annotations,
+    BackboneName,
+    ConfigFile,
+    Images,
+    MethodName,
+    Out,
+    Processes,
+    RunOut,
+)
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_yaml
 from vatrack.config import Config, load_config, load_run_config
-from vatrack.errors import InputError
-from vatrack.files import write_yaml
 
 
 def train(
-    config: ConfigFile, method: MethodName, backbone: BackboneName, annotations: Annotations, images: Images, out: RunOut
+    config: ConfigFile,
+    method: MethodName,
+    backbone: BackboneName,
+    annotations: Annotations,
+    images: Images,
+    out: RunOut,
 ) -> None:
-    """Train one method in this process, or in those that torchrun starts; an interrupted training goes on."""
+    """Train one method in this process, or in those that torchrun starts; an interrupted training
+    goes on."""
     from vatrack.training.loop import train as run
 
     summary = run(load_config(config).for_run(method, backbone), annotations, images, out)
@@ -33,21 +48,30 @@ def launch(
     annotations: Annotations,
     images: Images,
     out: RunOut,
-    partition: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.partition is null.")] = None,
-    account: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.account is null.")] = None,
-    constraint: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.constraint is null.")] = None,
+    partition: Annotated[
+        str | None, typer.Option(help="Of SLURM, where launcher.partition is null.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Of SLURM, where launcher.account is null.")
+    ] = None,
+    constraint: Annotated[
+        str | None, typer.Option(help="Of SLURM, where launcher.constraint is null.")
+    ] = None,
     qos: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.qos is null.")] = None,
 ) -> None:
     """Train one method in a job that submitit starts; wait for it and show its log.
 
-    Called again while the job is queued or runs, it waits for that job instead of starting another one.
+    Called again while the job is queued or runs, it waits for that job instead of starting another
+    one.
     """
-    from vatrack.training.launch import JobFailed
-    from vatrack.training.launch import launch as submit
+    from vatrack.jobs.launch import JobFailed
+    from vatrack.jobs.launch import launch as submit
 
     run = load_config(config).for_run(method, backbone)
     given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
-    missing = {key: value for key, value in given.items() if value and getattr(run.launcher, key) is None}
+    missing = {
+        key: value for key, value in given.items() if value and getattr(run.launcher, key) is None
+    }
     run = run.model_copy(update={"launcher": run.launcher.model_copy(update=missing)})
     try:
         typer.echo(submit(run, annotations, images, out))
@@ -56,33 +80,47 @@ def launch(
         raise typer.Exit(1) from None
 
 
-def select(run: Annotated[Path, typer.Option(help="The run's folder.")], config: ConfigFile, out: Out) -> None:
+def select(
+    run: Annotated[Path, typer.Option(help="The run's folder.")], config: ConfigFile, out: Out
+) -> None:
     """Choose the best checkpoint of a run by its validation metrics."""
-    from vatrack.training.select import select_best
+    from vatrack.runs.select import select_best
 
     typer.echo(select_best(run, load_config(config).selection, out))
 
 
 def import_checkpoint(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="PyTorch or safetensors file with OpenMMLab's names.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="SRC", help="PyTorch or safetensors file with OpenMMLab's names."),
+    ],
     method: MethodName,
     backbone: BackboneName,
     out: Out,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Take what fits, for training.initial_checkpoint; also of a backbone alone.")
+        bool,
+        typer.Option(
+            "--partial",
+            help="Take what fits, for training.initial_checkpoint; also of a backbone alone.",
+        ),
     ] = False,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML config file; its default is the paper's model.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="YAML config file; its default is the paper's model."),
+    ] = None,
 ) -> None:
     """Take a published checkpoint, or weights to start from, and say what went where."""
-    from vatrack.models.openmmlab import import_checkpoint as take
+    from vatrack.weights.openmmlab import import_checkpoint as take
 
     chosen = load_config(config) if config else Config()
     typer.echo(take(source, chosen.for_run(method, backbone), out, partial=partial))
 
 
-def export(checkpoint: Annotated[Path, typer.Option(help="Checkpoint of a run.")], out: Out) -> None:
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint of a run.")], out: Out
+) -> None:
     """Write a checkpoint as safetensors, with its config inside, to be handed on."""
-    from vatrack.models.checkpoint import export as write
+    from vatrack.weights.checkpoint import export as write
 
     typer.echo(write(checkpoint, out))
 
@@ -92,7 +130,9 @@ def predict(
     checkpoint: Annotated[Path, typer.Option(help="Of a run, imported, or exported.")],
     method: MethodName,
     backbone: BackboneName,
-    ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON that lists the clips; its masks are not read.")],
+    ground_truth: Annotated[
+        Path, typer.Option(help="Frame-level JSON that lists the clips; its masks are not read.")
+    ],
     images: Images,
     out: Out,
 ) -> None:
@@ -108,15 +148,29 @@ def evaluate(
     predictions: Annotated[Path, typer.Option(help="JSON Lines or a JSON array (may be gzipped).")],
     out: Out,
     video_ground_truth_amodal: Annotated[
-        Path | None, typer.Option(help="Amodal tracks of `vatrack convert`; without it they are derived.")
+        Path | None,
+        typer.Option(help="Amodal tracks of `vatrack convert`; without it they are derived."),
     ] = None,
-    video_ground_truth_visible: Annotated[Path | None, typer.Option(help="The same for visible tracks.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="For the protocol switches and the occlusion limit.")] = None,
+    video_ground_truth_visible: Annotated[
+        Path | None, typer.Option(help="The same for visible tracks.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="For the protocol switches and the occlusion limit."),
+    ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Run's folder; it keeps the switches, its MLflow entry gets the metrics.")
+        Path | None,
+        typer.Option(
+            help="Run's folder; it keeps the switches, its MLflow entry gets the metrics."
+        ),
     ] = None,
-    legacy: Annotated[bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")] = False,
-    details: Annotated[Path | None, typer.Option(help="JSON file to write: figures of every class and every video.")] = None,
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")
+    ] = False,
+    details: Annotated[
+        Path | None,
+        typer.Option(help="JSON file to write: figures of every class and every video."),
+    ] = None,
     processes: Processes = 1,
 ) -> None:
     """Compute image, video and tracking metrics."""
@@ -128,14 +182,20 @@ def evaluate(
         switches = switches.model_copy(update={"legacy_gt_id0": True})
     video = {"amodal": video_ground_truth_amodal, "visible": video_ground_truth_visible}
     if run and not run.is_dir():
-        raise InputError(f"--run {run}: no such folder; give the folder of the run that the predictions are of")
-    if run and (run / "config.yaml").is_file():  # predictions of nothing do not tell what masks the method has
+        raise InputError(
+            f"--run {run}: no such folder; give the folder of the run that the predictions are of"
+        )
+    if (
+        run and (run / "config.yaml").is_file()
+    ):  # predictions of nothing do not tell what masks the method has
         masks = load_run_config(run / "config.yaml").method.masks
         video = {kind: path for kind, path in video.items() if kind in masks}
     limit = chosen.dataset.video_limit
-    typer.echo(evaluate_files(ground_truth, predictions, video, switches, out, limit, processes, details))
+    typer.echo(
+        evaluate_files(ground_truth, predictions, video, switches, out, limit, processes, details)
+    )
     if run:
-        from vatrack.training.experiment_log import log_evaluation
+        from vatrack.experiments.log import log_evaluation
 
         write_yaml(run / "evaluation.yaml", switches.model_dump(mode="json"))
         log_evaluation(run, out)
@@ -144,11 +204,12 @@ def evaluate(
 def mlflow_sync(
     run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
     tracking_uri: Annotated[
-        str | None, typer.Option(help="Another store than the run's own: http://HOST:PORT or sqlite:///FILE.")
+        str | None,
+        typer.Option(help="Another store than the run's own: http://HOST:PORT or sqlite:///FILE."),
     ] = None,
 ) -> None:
     """Send to MLflow what it does not have yet of these runs; nothing is sent twice."""
-    from vatrack.training.experiment_store import StoreError, run_config, sync
+    from vatrack.experiments.store import StoreError, run_config, sync
 
     for folder in run:
         run_config(folder)
@@ -156,5 +217,8 @@ def mlflow_sync(
         for folder in run:
             typer.echo(sync(folder, tracking_uri))
     except StoreError as error:
-        print(f"vatrack: error: MLflow: {error}; the same command sends the rest later", file=sys.stderr)
+        print(
+            f"vatrack: error: MLflow: {error}; the same command sends the rest later",
+            file=sys.stderr,
+        )
         raise typer.Exit(1) from None

@@ -1,7 +1,9 @@
-"""The configuration as frozen, typed models. The JSON schema that the workflow checks with is generated from here.
+"""The configuration as frozen, typed models. The JSON schema that the workflow checks with is
+generated from here.
 
-`Config` is what a person writes (one YAML file for a set of runs). Values that the paper chooses by method or backbone may
-be given once or as a mapping; `Config.for_run` picks them for one run and returns the `RunConfig` that the run's folder keeps.
+`Config` is what a person writes (one YAML file for a set of runs). Values that the paper chooses by
+method or backbone may be given once or as a mapping; `Config.for_run` picks them for one run and
+returns the `RunConfig` that the run's folder keeps.
 """
 
 from __future__ import annotations
@@ -11,14 +13,20 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_yaml
 from vatrack.config.base import Frozen
 from vatrack.config.dataset import DatasetConfig
 from vatrack.config.inference import EvaluationConfig, InferenceConfig, TrackerConfig
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import PAPER_CLASS_WEIGHTS, ModelConfig, ProposalConfig, SamplerConfig
-from vatrack.config.training import LauncherConfig, MlflowConfig, ScheduleConfig, SelectionConfig, TrainingConfig
-from vatrack.errors import InputError
-from vatrack.files import read_yaml
+from vatrack.config.training import (
+    LauncherConfig,
+    MlflowConfig,
+    ScheduleConfig,
+    SelectionConfig,
+    TrainingConfig,
+)
 
 __all__ = [
     "PAPER_CLASS_WEIGHTS",
@@ -43,8 +51,13 @@ __all__ = [
 
 
 # Of `training`: they decide how the work is done, kept or logged.
-TECHNICAL_KEYS = (*("workers", "device", "compile", "faults", "save_minutes", "keep_checkpoints", "log_every"),)
-START_FILES = ("initial_checkpoint", "backbone_weights")  # of `training`: files of weights that it starts from
+TECHNICAL_KEYS = (
+    *("workers", "device", "compile", "faults", "save_minutes", "keep_checkpoints", "log_every"),
+)
+START_FILES = (
+    "initial_checkpoint",
+    "backbone_weights",
+)  # of `training`: files of weights that it starts from
 
 
 class _Shared(Frozen):
@@ -73,8 +86,11 @@ class RunConfig(_Shared):
         return f"{self.method}__{self.backbone}"
 
     def recipe(self) -> dict[str, Any]:
-        """What the trained weights depend on, as plain values: not how the work is done, kept or logged."""
-        values = self.model_dump(mode="json", include={"method", "backbone", "seed", "model", "training"})
+        """What the trained weights depend on, as plain values: not how the work is done, kept or
+        logged."""
+        values = self.model_dump(
+            mode="json", include={"method", "backbone", "seed", "model", "training"}
+        )
         for key in TECHNICAL_KEYS:
             del values["training"][key]
         return values
@@ -83,8 +99,12 @@ class RunConfig(_Shared):
 class Config(_Shared):
     """What a config file holds."""
 
-    methods: tuple[Method, ...] = Field((Method.VATRACK,), min_length=1, description="which methods are trained and compared")
-    backbones: tuple[Backbone, ...] = Field((Backbone.RESNET18,), min_length=1, description="each method with each of these")
+    methods: tuple[Method, ...] = Field(
+        (Method.VATRACK,), min_length=1, description="which methods are trained and compared"
+    )
+    backbones: tuple[Backbone, ...] = Field(
+        (Backbone.RESNET18,), min_length=1, description="each method with each of these"
+    )
 
     def for_run(self, method: Method, backbone: Backbone) -> RunConfig:
         """The configuration of one run.
@@ -96,8 +116,12 @@ class Config(_Shared):
         training = values["training"]
         training["batch_size"] = _pick(training["batch_size"], backbone, "training.batch_size")
         optimizer, schedule = training["optimizer"], training["schedule"]
-        optimizer["learning_rate"] = _pick(optimizer["learning_rate"], backbone, "training.optimizer.learning_rate")
-        schedule["warmup_iterations"] = _pick(schedule["warmup_iterations"], method, "training.schedule.warmup_iterations")
+        optimizer["learning_rate"] = _pick(
+            optimizer["learning_rate"], backbone, "training.optimizer.learning_rate"
+        )
+        schedule["warmup_iterations"] = _pick(
+            schedule["warmup_iterations"], method, "training.schedule.warmup_iterations"
+        )
         return RunConfig(**values, method=method, backbone=backbone)
 
 
@@ -124,7 +148,11 @@ def parse_config(values: Any, source: str, kind: type[T]) -> T:
         lines = [f"{source}: the configuration is not valid:"]
         for item in error.errors():
             place = ".".join(str(part) for part in item["loc"])
-            message = "unknown key; remove it or see docs/config.md" if item["type"] == "extra_forbidden" else item["msg"]
+            message = (
+                "unknown key; remove it or see docs/config.md"
+                if item["type"] == "extra_forbidden"
+                else item["msg"]
+            )
             lines.append(f"  {place or '(top)'}: {message}")
         raise InputError("\n".join(lines)) from None
 
@@ -140,5 +168,6 @@ def load_run_config(path: Path | str) -> RunConfig:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema (2020-12) of `Config`, as committed in workflow/schemas/config.schema.json."""
+    """The JSON schema (2020-12) of `Config`, as committed in
+    workflow/schemas/config.schema.json."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vatrack.categories import NUM_CLASSES
 from vatrack.config.base import Fraction, Frozen
+from vatrack.config.categories import NUM_CLASSES
 
 
 class SyntheticConfig(Frozen):
@@ -17,18 +17,27 @@ class SyntheticConfig(Frozen):
 
     train_videos: int = Field(8, ge=1, description="videos in train.json")
     valid_videos: int = Field(3, ge=1, description="videos in valid.json")
-    frames: int = Field(49, ge=16, description="raw frames per video; 9 of them stay unannotated, as in the original")
+    frames: int = Field(
+        49,
+        ge=16,
+        description="raw frames per video; 9 of them stay unannotated, as in the original",
+    )
     width: int = Field(320, ge=64, le=1280, description="pixels")
     height: int = Field(200, ge=40, le=800, description="pixels")
     objects: int = Field(5, ge=1, le=40, description="objects per shot, on average")
     classes: int = Field(6, ge=1, le=NUM_CLASSES, description="how many of the 24 classes occur")
-    shots: int = Field(2, ge=1, description="shots per video, joined by hard cuts (one join may be a slow fade)")
+    shots: int = Field(
+        2, ge=1, description="shots per video, joined by hard cuts (one join may be a slow fade)"
+    )
 
 
 class DownloadConfig(Frozen):
     """A file with a public address."""
 
-    url: str = Field(pattern=r"^(https?|file)://", description="address: https://..., or file:///... for a mirror on disk")
+    url: str = Field(
+        pattern=r"^(https?|file)://",
+        description="address: https://..., or file:///... for a mirror on disk",
+    )
     size: int = Field(gt=0, description="bytes; a file of another size is refused")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="checksum; another file is refused")
 
@@ -36,20 +45,29 @@ class DownloadConfig(Frozen):
 class ArchiveConfig(Frozen):
     """One archive of the raw download, or one part of it."""
 
-    path: Path = Field(description="tar (also .gz, .bz2, .xz), zip, or one part of a tar that was split")
+    path: Path = Field(
+        description="tar (also .gz, .bz2, .xz), zip, or one part of a tar that was split"
+    )
     size: int | None = Field(None, gt=0, description="bytes; null: not checked")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="checksum; null: not checked")
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="checksum; null: not checked"
+    )
 
 
 class ValidationConfig(Frozen):
     """What `vatrack validate` looks at before any work is done."""
 
     frames: Literal["decode", "header", "exist"] = Field(
-        "decode", description="decode: every frame; header: only head and length of the files (hours less); exist: only names"
+        "decode",
+        description="decode: every frame; header: only head and length of the files (hours less); "
+        "exist: only names",
     )
-    masks: bool = Field(True, description="compare areas, boxes and occlusion rates with the masks themselves")
+    masks: bool = Field(
+        True, description="compare areas, boxes and occlusion rates with the masks themselves"
+    )
     accept: tuple[str, ...] = Field(
-        (), description="codes of errors that are known and shall only warn (docs/data.md lists them)"
+        (),
+        description="codes of errors that are known and shall only warn (docs/data.md lists them)",
     )
 
 
@@ -58,15 +76,25 @@ class ClipsConfig(Frozen):
 
     structure: Literal["detect", "whole"] | Path = Field(
         "detect",
-        description="detect: cut at content changes; whole: one clip per video; else a JSON dictionary of cuts",
+        description="detect: cut at content changes; whole: one clip per video; else a JSON "
+        "dictionary of cuts",
     )
-    fetch: bool = Field(False, description="fetch the dictionary of cuts from `download` to the path that `structure` names")
-    download: DownloadConfig | None = Field(None, description="public address of the dictionary; used only with `fetch`")
+    fetch: bool = Field(
+        False,
+        description="fetch the dictionary of cuts from `download` to the path that `structure` "
+        "names",
+    )
+    download: DownloadConfig | None = Field(
+        None, description="public address of the dictionary; used only with `fetch`"
+    )
     mode: Literal["hardlink", "symlink", "copy", "png"] = Field(
-        "hardlink", description="how frames get into the clip tree; the raw frames are never changed"
+        "hardlink",
+        description="how frames get into the clip tree; the raw frames are never changed",
     )
     curves: bool = Field(
-        False, description="measure content changes also where a dictionary decides, to show them on the contact sheets"
+        False,
+        description="measure content changes also where a dictionary decides, to show them on the "
+        "contact sheets",
     )
     threshold: float = Field(27.0, gt=0, description="content score that makes a cut (spec 1.3)")
     min_frames: int = Field(5, ge=1, description="shortest clip before a cut, in frames (spec 1.3)")
@@ -75,24 +103,48 @@ class ClipsConfig(Frozen):
 class DatasetConfig(Frozen):
     """Where the raw data lies and how it becomes annotations."""
 
-    name: str = Field("mini", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="mini, sailvos, sailvos-cut or your own")
-    raw: Path | None = Field(None, description="folder of the raw download; null: render the miniature set")
-    archives: tuple[ArchiveConfig, ...] = Field(
-        (), description="archives of the raw download, unpacked into `raw` first; empty: `raw` is unpacked already"
+    name: str = Field(
+        "mini",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="mini, sailvos, sailvos-cut or your own",
     )
-    archive_strip: int = Field(0, ge=0, description="leading folders of the names inside the archives to leave out")
-    train_json: Path | None = Field(None, description="official annotations; null: <raw>/train.json")
-    valid_json: Path | None = Field(None, description="official annotations; null: <raw>/valid.json")
+    raw: Path | None = Field(
+        None, description="folder of the raw download; null: render the miniature set"
+    )
+    archives: tuple[ArchiveConfig, ...] = Field(
+        (),
+        description="archives of the raw download, unpacked into `raw` first; empty: `raw` is "
+        "unpacked already",
+    )
+    archive_strip: int = Field(
+        0, ge=0, description="leading folders of the names inside the archives to leave out"
+    )
+    train_json: Path | None = Field(
+        None, description="official annotations; null: <raw>/train.json"
+    )
+    valid_json: Path | None = Field(
+        None, description="official annotations; null: <raw>/valid.json"
+    )
     validation: ValidationConfig = ValidationConfig()  # type: ignore[call-arg]
     synthetic: SyntheticConfig = SyntheticConfig()  # type: ignore[call-arg]
     clips: ClipsConfig = ClipsConfig()  # type: ignore[call-arg]
     joint_box: Literal["amodal", "visible"] = Field(
-        "amodal", description="box of the form `joint`: amodal as in the paper's VATrack, or visible (ablation; spec 1.5)"
+        "amodal",
+        description="box of the form `joint`: amodal as in the paper's VATrack, or visible "
+        "(ablation; spec 1.5)",
     )
-    max_occlusion: Fraction = Field(0.75, description="annotations above this rate are dropped (spec 1.5)")
-    max_occlusion_inclusive: bool = Field(True, description="whether a rate of exactly max_occlusion is kept (quirk D12)")
-    video_max_occlusion: Fraction = Field(0.75, description="the same for the ground truth of the video metrics (spec 1.6)")
-    video_max_occlusion_inclusive: bool = Field(False, description="whether a rate of exactly that is kept there (quirk D12)")
+    max_occlusion: Fraction = Field(
+        0.75, description="annotations above this rate are dropped (spec 1.5)"
+    )
+    max_occlusion_inclusive: bool = Field(
+        True, description="whether a rate of exactly max_occlusion is kept (quirk D12)"
+    )
+    video_max_occlusion: Fraction = Field(
+        0.75, description="the same for the ground truth of the video metrics (spec 1.6)"
+    )
+    video_max_occlusion_inclusive: bool = Field(
+        False, description="whether a rate of exactly that is kept there (quirk D12)"
+    )
 
     @property
     def frame_limit(self) -> float:
@@ -108,8 +160,12 @@ class DatasetConfig(Frozen):
     def _consistent(self) -> DatasetConfig:
         if self.archives and not self.raw:
             raise ValueError("archives need a folder to be unpacked into; name it as raw")
-        if self.clips.fetch and not (isinstance(self.clips.structure, Path) and self.clips.download):
-            raise ValueError("clips.fetch needs a path in clips.structure and an address in clips.download")
+        if self.clips.fetch and not (
+            isinstance(self.clips.structure, Path) and self.clips.download
+        ):
+            raise ValueError(
+                "clips.fetch needs a path in clips.structure and an address in clips.download"
+            )
         return self
 
 

@@ -16,12 +16,19 @@ class Method(StrEnum):
     @property
     def masks(self) -> tuple[str, ...]:
         """The kinds of mask that the method predicts, amodal first."""
-        return {"qdtrack": ("visible",), "amodaltrack": ("amodal",)}.get(self.value, ("amodal", "visible"))
+        return {"qdtrack": ("visible",), "amodaltrack": ("amodal",)}.get(
+            self.value, ("amodal", "visible")
+        )
 
     @property
     def form(self) -> str:
         """The annotation form that the method trains on (spec 1.5)."""
-        forms = {"qdtrack": "visible", "amodaltrack": "amodal", "vatrack": "joint", "vatrack-2bbox": "joint-2bbox"}
+        forms = {
+            "qdtrack": "visible",
+            "amodaltrack": "amodal",
+            "vatrack": "joint",
+            "vatrack-2bbox": "joint-2bbox",
+        }
         return forms[self.value]
 
 

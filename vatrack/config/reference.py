@@ -1,4 +1,5 @@
-"""docs/config.md: every key of the config with its default and meaning, from the models themselves."""
+"""docs/config.md: every key of the config with its default and meaning, from the models
+themselves."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ from vatrack.config import Config
 
 HEAD = """# Every key of the config
 
-Made by `make schema` from `vatrack/config/`; do not edit. A config file needs only the keys that differ from the defaults.
-Defaults are the paper's; `spec` names a section of the method's specification. An unknown key ends the run at once.
+Made by `make schema` from `vatrack/config/`; do not edit. A config file needs only the keys that
+differ from the defaults. Defaults are the paper's; `spec` names a section of the method's
+specification. An unknown key ends the run at once.
 """
 
 
@@ -19,12 +21,24 @@ def config_reference() -> str:
     schema = Config.model_json_schema()
     top: list[str] = []
     sections: list[str] = []
-    _section(Config.model_json_schema(), schema["$defs"], Config().model_dump(mode="json"), "", top, sections)
+    _section(
+        Config.model_json_schema(),
+        schema["$defs"],
+        Config().model_dump(mode="json"),
+        "",
+        top,
+        sections,
+    )
     return "\n".join([HEAD, "## Top level", "", *_table(top), *sections, ""])
 
 
 def _section(
-    model: dict[str, Any], models: dict[str, Any], defaults: dict[str, Any], path: str, rows: list[str], sections: list[str]
+    model: dict[str, Any],
+    models: dict[str, Any],
+    defaults: dict[str, Any],
+    path: str,
+    rows: list[str],
+    sections: list[str],
 ) -> None:
     """Adds the rows of a model's plain keys, and a section of its own for each model in it."""
     for name, field in model["properties"].items():
@@ -38,13 +52,26 @@ def _section(
             sections += ["", f"## {key}", "", about, "", *_table(inner), *deeper]
         else:
             meaning = field.get("description", "").replace("<", "\\<").replace("|", "\\|")
-            rows.append(f"| `{key}` | {_values(field, models)} | `{json.dumps(defaults[name])}` | {meaning} |")
+            rows.append(
+                f"| `{key}` | {_values(field, models)} | `{json.dumps(defaults[name])}` | "
+                f"{meaning} |"
+            )
             for choice in (*field.get("anyOf", []), field.get("items", {})):
                 item = models.get(choice.get("$ref", "").rpartition("/")[2], {})
                 if "properties" in item:
-                    # Such an entry has no place among the defaults: there is none until somebody writes it.
-                    own = {inner: value.get("default") for inner, value in item["properties"].items()}
-                    _section(item, models, own, f"{key}{'[]' if field.get('type') == 'array' else ''}.", rows, sections)
+                    # Such an entry has no place among the defaults: there is none until somebody
+                    # writes it.
+                    own = {
+                        inner: value.get("default") for inner, value in item["properties"].items()
+                    }
+                    _section(
+                        item,
+                        models,
+                        own,
+                        f"{key}{'[]' if field.get('type') == 'array' else ''}.",
+                        rows,
+                        sections,
+                    )
 
 
 def _table(rows: list[str]) -> list[str]:
@@ -64,7 +91,11 @@ def _values(field: dict[str, Any], models: dict[str, Any]) -> str:
     if field.get("type") == "array":
         items = _values(field.get("items") or field["prefixItems"][0], models)
         fixed = field.get("minItems") == field.get("maxItems")
-        return f"{field['minItems']} × {items}" if fixed and "minItems" in field else f"list of {items}"
+        return (
+            f"{field['minItems']} × {items}"
+            if fixed and "minItems" in field
+            else f"list of {items}"
+        )
     if "properties" in field:
         return f"mapping with {', '.join(f'`{name}`' for name in field['properties'])}"
     if field.get("type") == "object":

@@ -20,8 +20,12 @@ class OptimizerConfig(Frozen):
         description="one value, or one per backbone",
     )
     momentum: Fraction = Field(0.9, description="sgd only")
-    weight_decay: float = Field(1e-4, ge=0, description="on all trained parameters, norms and biases included")
-    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+    weight_decay: float = Field(
+        1e-4, ge=0, description="on all trained parameters, norms and biases included"
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest gradient norm; null: no clipping"
+    )
 
 
 class ScheduleConfig(Frozen):
@@ -30,23 +34,36 @@ class ScheduleConfig(Frozen):
     name: Literal["step", "onecycle"] = Field(
         "step", description="step is the paper's; onecycle rises, then falls along a cosine"
     )
-    steps: tuple[Steps, ...] = Field((8, 11), description="step: epochs (0-based) before which the rate is multiplied by gamma")
+    steps: tuple[Steps, ...] = Field(
+        (8, 11), description="step: epochs (0-based) before which the rate is multiplied by gamma"
+    )
     gamma: float = Field(0.1, gt=0, description="step: factor of the learning rate at each step")
     warmup_iterations: Steps | dict[Method, Steps] = Field(
-        {Method.QDTRACK: 2000, Method.AMODALTRACK: 2000, Method.VATRACK: 6000, Method.VATRACK_2BBOX: 6000},
+        {
+            Method.QDTRACK: 2000,
+            Method.AMODALTRACK: 2000,
+            Method.VATRACK: 6000,
+            Method.VATRACK_2BBOX: 6000,
+        },
         description="one value, or one per method (step schedule)",
     )
-    warmup_fraction: Fraction = Field(0.1, description="share of all iterations that the rate rises (onecycle schedule)")
+    warmup_fraction: Fraction = Field(
+        0.1, description="share of all iterations that the rate rises (onecycle schedule)"
+    )
 
 
 class FaultConfig(Frozen):
-    """What follows when a loss, a gradient or a proposal is not finite. The update is never made (quirk T11)."""
+    """What follows when a loss, a gradient or a proposal is not finite. The update is never made
+    (quirk T11)."""
 
     policy: Literal["stop", "skip", "rollback"] = Field(
         "stop",
-        description="stop; skip: leave the batch out; rollback: return to the last saved state and leave out what came since",
+        description="stop; skip: leave the batch out; rollback: return to the last saved state and "
+        "leave out what came since",
     )
-    limit: Count = Field(10, description="skip and rollback: a training with more faults than this stops")
+    limit: Count = Field(
+        10, description="skip and rollback: a training with more faults than this stops"
+    )
 
 
 class TrainingConfig(Frozen):
@@ -57,47 +74,83 @@ class TrainingConfig(Frozen):
         {Backbone.RESNET18: 8, Backbone.RESNET50: 8, Backbone.RESNEXT101: 4},
         description="pairs per step, of all processes together",
     )
-    accumulate: Count = Field(1, description="parts that a process computes one after the other: less memory, same batch")
+    accumulate: Count = Field(
+        1, description="parts that a process computes one after the other: less memory, same batch"
+    )
     optimizer: OptimizerConfig = OptimizerConfig()  # type: ignore[call-arg]
     schedule: ScheduleConfig = ScheduleConfig()  # type: ignore[call-arg]
-    image_scale: tuple[Side, Side] = Field((1280, 800), description="largest width and height of the network's input, pixels")
+    image_scale: tuple[Side, Side] = Field(
+        (1280, 800), description="largest width and height of the network's input, pixels"
+    )
     flip: Fraction = Field(0.5, description="probability of a horizontal flip, shared by the pair")
-    reference_range: int = Field(3, ge=1, description="largest distance of the reference frame, in frames")
-    workers: int = Field(4, ge=0, description="processes that load data; 0: load in the training process")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the first GPU where there is one, else the CPU")
+    reference_range: int = Field(
+        3, ge=1, description="largest distance of the reference frame, in frames"
+    )
+    workers: int = Field(
+        4, ge=0, description="processes that load data; 0: load in the training process"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: the first GPU where there is one, else the CPU"
+    )
     precision: Literal["float32", "bfloat16", "float16", "mixed"] = Field(
         "float32",
-        description="all but float32: automatic mixed precision; mixed: bfloat16, but float16 on GPUs that do not have it",
+        description="all but float32: automatic mixed precision; mixed: bfloat16, but float16 on "
+        "GPUs that do not have it",
     )
     tf32: bool = Field(
-        False, description="GPUs round float32 factors to TF32: faster, results 10 to 100 times further from the published ones"
+        False,
+        description="GPUs round float32 factors to TF32: faster, results 10 to 100 times further "
+        "from the published ones",
     )
-    channels_last: bool = Field(False, description="memory layout of the convolutions; often faster, same result")
-    compile: bool = Field(False, description="compile trunk and pyramid (minutes at the start, then faster on a GPU)")
+    channels_last: bool = Field(
+        False, description="memory layout of the convolutions; often faster, same result"
+    )
+    compile: bool = Field(
+        False, description="compile trunk and pyramid (minutes at the start, then faster on a GPU)"
+    )
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="validate and keep a running mean of the weights, for example 0.999; null: the weights"
+        None,
+        gt=0,
+        lt=1,
+        description="validate and keep a running mean of the weights, for example 0.999; null: the "
+        "weights",
     )
     faults: FaultConfig = FaultConfig()  # type: ignore[call-arg]
-    save_minutes: Positive = Field(10, description="time between two saves of the state from which a training goes on")
+    save_minutes: Positive = Field(
+        10, description="time between two saves of the state from which a training goes on"
+    )
     keep_checkpoints: Literal["all", "best"] = Field(
-        "all", description="all: of each validated epoch; best: the last and, by selection.metric, the best so far"
+        "all",
+        description="all: of each validated epoch; best: the last and, by selection.metric, the "
+        "best so far",
     )
     log_every: int = Field(50, ge=1, description="iterations between two lines of metrics.jsonl")
-    validate_from: int = Field(1, ge=1, description="first epoch (1-based) after which the valid set is evaluated")
-    initial_checkpoint: Path | None = Field(None, description="weights to start from; what fits is taken, the rest reported")
-    backbone_weights: Path | None = Field(None, description="ImageNet weights of the backbone in torchvision's format")
+    validate_from: int = Field(
+        1, ge=1, description="first epoch (1-based) after which the valid set is evaluated"
+    )
+    initial_checkpoint: Path | None = Field(
+        None, description="weights to start from; what fits is taken, the rest reported"
+    )
+    backbone_weights: Path | None = Field(
+        None, description="ImageNet weights of the backbone in torchvision's format"
+    )
     copy_visible_to_amodal: bool = Field(
-        False, description="start the amodal heads like the visible ones of initial_checkpoint (quirk M4: they start at random)"
+        False,
+        description="start the amodal heads like the visible ones of initial_checkpoint (quirk M4: "
+        "they start at random)",
     )
     deterministic: bool = Field(
-        False, description="use only algorithms that repeat themselves bit by bit on a GPU, too; slower (quirk T16)"
+        False,
+        description="use only algorithms that repeat themselves bit by bit on a GPU, too; slower "
+        "(quirk T16)",
     )
 
     @model_validator(mode="after")
     def _some_epoch_is_validated(self) -> TrainingConfig:
         if self.validate_from > self.epochs:
             raise ValueError(
-                f"validate_from = {self.validate_from} is after the last of epochs = {self.epochs}, "
+                f"validate_from = {self.validate_from} is after the last of epochs = "
+                f"{self.epochs}, "
                 "so no checkpoint could be chosen; lower it"
             )
         return self
@@ -105,7 +158,9 @@ class TrainingConfig(Frozen):
     @model_validator(mode="after")
     def _something_is_copied(self) -> TrainingConfig:
         if self.copy_visible_to_amodal and not self.initial_checkpoint:
-            raise ValueError("copy_visible_to_amodal needs weights to copy; name them as initial_checkpoint")
+            raise ValueError(
+                "copy_visible_to_amodal needs weights to copy; name them as initial_checkpoint"
+            )
         return self
 
 
@@ -113,7 +168,9 @@ class SelectionConfig(Frozen):
     """Which checkpoint is the best."""
 
     metric: str | None = Field(
-        None, description="key of the metrics, higher is better; null: video AP, amodal where the method has it"
+        None,
+        description="key of the metrics, higher is better; null: video AP, amodal where the method "
+        "has it",
     )
 
 
@@ -121,25 +178,43 @@ class LauncherConfig(Frozen):
     """How submitit starts a training job."""
 
     cluster: Literal["local", "slurm", "debug"] = Field(
-        "local", description="local: a process here; slurm: a SLURM job; debug: inside the waiting process"
+        "local",
+        description="local: a process here; slurm: a SLURM job; debug: inside the waiting process",
     )
     nodes: Count = Field(1, description="machines of the job")
-    gpus: int = Field(0, ge=0, description="GPUs of the job on each machine; each has a process of its own")
-    processes: Count | None = Field(None, description="training processes on each machine; null: one per GPU, at least one")
+    gpus: int = Field(
+        0, ge=0, description="GPUs of the job on each machine; each has a process of its own"
+    )
+    processes: Count | None = Field(
+        None, description="training processes on each machine; null: one per GPU, at least one"
+    )
     gpu_type: str | None = Field(None, description="for example a100")
     cpus: int = Field(2, ge=1, description="cores of each process, and threads of its computation")
     memory_gb: float = Field(8, gt=0, description="memory of the job on each machine")
-    minutes: int = Field(60, ge=1, description="on SLURM: time limit; one that needs longer saves its state and queues again")
+    minutes: int = Field(
+        60,
+        ge=1,
+        description="on SLURM: time limit; one that needs longer saves its state and queues again",
+    )
     partition: str | None = Field(None, description="of SLURM; null: its default")
     account: str | None = Field(None, description="of SLURM; null: its default")
-    constraint: str | None = Field(None, description="of SLURM; node features, for example a100_40gb")
+    constraint: str | None = Field(
+        None, description="of SLURM; node features, for example a100_40gb"
+    )
     qos: str | None = Field(None, description="of SLURM; quality of service")
-    extra: dict[str, str | int] = Field({}, description="further options of sbatch, for example {exclude: node7}")
-    setup: tuple[str, ...] = Field((), description="shell lines before the training on SLURM, for example [module load cuda]")
-    save_seconds: Count = Field(120, description="how long before its time limit a SLURM job is told to save its state")
+    extra: dict[str, str | int] = Field(
+        {}, description="further options of sbatch, for example {exclude: node7}"
+    )
+    setup: tuple[str, ...] = Field(
+        (), description="shell lines before the training on SLURM, for example [module load cuda]"
+    )
+    save_seconds: Count = Field(
+        120, description="how long before its time limit a SLURM job is told to save its state"
+    )
     on_interrupt: Literal["ask", "cancel", "keep"] = Field(
         "ask",
-        description="Ctrl-C while a SLURM job is waited for: cancel it or keep it; ask: on a terminal, elsewhere cancel",
+        description="Ctrl-C while a SLURM job is waited for: cancel it or keep it; ask: on a "
+        "terminal, elsewhere cancel",
     )
 
 
@@ -147,6 +222,10 @@ class MlflowConfig(Frozen):
     """Experiment tracking; the runs' folders stay the source of truth."""
 
     enabled: bool = Field(True, description="whether runs are copied into MLflow")
-    tracking_uri: str | None = Field(None, description="null: $MLFLOW_TRACKING_URI, else a SQLite file in the results folder")
+    tracking_uri: str | None = Field(
+        None, description="null: $MLFLOW_TRACKING_URI, else a SQLite file in the results folder"
+    )
     experiment: str | None = Field(None, description="null: the data set's name")
-    system_metrics: bool = Field(True, description="use of processors, memory and GPU beside the losses")
+    system_metrics: bool = Field(
+        True, description="use of processors, memory and GPU beside the losses"
+    )

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from vatrack.common.errors import InputError
+from vatrack.common.images import read_image
+from vatrack.common.structures import Targets
 from vatrack.data.frames import AnnotationFile, Frame, Objects
-from vatrack.data.pictures import read_image
 from vatrack.data.transforms import (
     Resize,
     clip_boxes,
@@ -24,8 +26,6 @@ from vatrack.data.transforms import (
     resize_masks,
     stack_padded,
 )
-from vatrack.errors import InputError
-from vatrack.structures import Targets
 
 MIN_SIDE = 32
 DRAWS = 1000
@@ -37,7 +37,8 @@ class FrameSample:
 
     Attributes:
         image: (3, h, w) float32, normalised RGB.
-        boxes: kind to (n, 4); `masks`: kind to (n, h, w) uint8; `labels`, `match_indices`: (n,) int64.
+        boxes: kind to (n, 4); `masks`: kind to (n, h, w) uint8; `labels`, `match_indices`: (n,)
+            int64.
         resize: how the frame was scaled.
     """
 
@@ -78,7 +79,9 @@ class PairBatch:
         )
 
 
-def match_indices(instances: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def match_indices(
+    instances: npt.NDArray[np.int64], others: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     """For each instance its index among the others, or -1."""
     positions = {instance: index for index, instance in enumerate(others.tolist())}
     return np.array([positions.get(instance, -1) for instance in instances.tolist()], np.int64)
@@ -88,13 +91,15 @@ def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:
     """The BGR picture of a frame.
 
     Raises:
-        InputError: it is missing, damaged, or not of the annotated size (its masks would lie elsewhere).
+        InputError: it is missing, damaged, or not of the annotated size (its masks would lie
+            elsewhere).
     """
     path = images / frame.file_name
     picture = read_image(path)
     if picture.shape[:2] != (frame.height, frame.width):
         raise InputError(
-            f"{path}: {picture.shape[1]}x{picture.shape[0]} pixels, but its annotation says {frame.width}x{frame.height}; "
+            f"{path}: {picture.shape[1]}x{picture.shape[0]} pixels, but its annotation says "
+            f"{frame.width}x{frame.height}; "
             "use the original frame"
         )
     return picture
@@ -111,24 +116,31 @@ def prepare(
     """Resize, clip, flip and normalise one frame with its objects (spec 2.4)."""
     resize = fit(picture.shape[0], picture.shape[1], limits)
     image = resize_image(picture, resize)
-    boxes = {kind: clip_boxes(value * resize.scale, resize.size) for kind, value in objects.boxes.items()}
-    masks = {kind: resize_masks(objects.masks(kind, *picture.shape[:2]), resize) for kind in objects.rles}
+    boxes = {
+        kind: clip_boxes(value * resize.scale, resize.size) for kind, value in objects.boxes.items()
+    }
+    masks = {
+        kind: resize_masks(objects.masks(kind, *picture.shape[:2]), resize) for kind in objects.rles
+    }
     if flip:
         image = image[:, ::-1]
         boxes = {kind: flip_boxes(value, resize.size[1]) for kind, value in boxes.items()}
         masks = {kind: value[:, :, ::-1] for kind, value in masks.items()}
-    return FrameSample(normalise(image), boxes, masks, objects.labels, matches, resize, frame.image_id)
+    return FrameSample(
+        normalise(image), boxes, masks, objects.labels, matches, resize, frame.image_id
+    )
 
 
 class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
     """Pairs of a key frame and a near reference frame that share at least one object (spec 2.2).
 
-    A sample depends on the seed, the epoch and its index only, so the number of workers does not change the data
-    (the published loader repeats its random numbers in every worker, quirk L1).
+    A sample depends on the seed, the epoch and its index only, so the number of workers does not
+    change the data (the published loader repeats its random numbers in every worker, quirk L1).
 
     Args:
         kinds: the kinds of mask in the annotations, amodal first.
-        limits: largest long and short side of the network's input; `flip`: probability of mirroring a pair.
+        limits: largest long and short side of the network's input; `flip`: probability of mirroring
+            a pair.
         reach: largest distance of the reference frame, in frames.
     """
 
@@ -144,12 +156,23 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         seed: int,
     ) -> None:
         self.file = AnnotationFile(annotations, kinds)
-        self.images, self.limits, self.flip, self.reach, self.seed = images, limits, flip, reach, seed
+        self.images, self.limits, self.flip, self.reach, self.seed = (
+            images,
+            limits,
+            flip,
+            reach,
+            seed,
+        )
         self.epoch = 0
         # Frame numbers of the key frames.
-        self.places = np.flatnonzero((self.file.counts > 0) & (self.file.sizes.min(axis=1, initial=MIN_SIDE) >= MIN_SIDE))
+        self.places = np.flatnonzero(
+            (self.file.counts > 0) & (self.file.sizes.min(axis=1, initial=MIN_SIDE) >= MIN_SIDE)
+        )
         if not len(self.places):
-            raise InputError(f"{annotations}: no frame has an object to train on; check the conversion and its occlusion limit")
+            raise InputError(
+                f"{annotations}: no frame has an object to train on; check the conversion and its "
+                f"occlusion limit"
+            )
 
     def __len__(self) -> int:
         return len(self.places)
@@ -168,9 +191,13 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
                 return pair
             # An unusable pair is replaced from the whole set, as published (quirk L2).
             index = int(generator.integers(len(self.places)))
-        raise InputError(f"{self.file.path}: {DRAWS} drawn pairs of frames share no object; check instance_id")
+        raise InputError(
+            f"{self.file.path}: {DRAWS} drawn pairs of frames share no object; check instance_id"
+        )
 
-    def _pair(self, key: int, generator: np.random.Generator) -> tuple[FrameSample, FrameSample] | None:
+    def _pair(
+        self, key: int, generator: np.random.Generator
+    ) -> tuple[FrameSample, FrameSample] | None:
         first, stop = self.file.clip_around(key)
         first, last = max(first, key - self.reach), min(key + self.reach, stop - 1)
         candidates = [other for other in range(first, last + 1) if other != key]
@@ -184,9 +211,14 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         ref_matches = match_indices(ref_objects.instances, key_objects.instances)
         flip = bool(generator.random() < self.flip)
         samples = []
-        for number, objects, matches in ((key, key_objects, key_matches), (ref, ref_objects, ref_matches)):
+        for number, objects, matches in (
+            (key, key_objects, key_matches),
+            (ref, ref_objects, ref_matches),
+        ):
             frame = self.file.frame(number)
-            samples.append(prepare(read_frame(self.images, frame), frame, objects, matches, self.limits, flip))
+            samples.append(
+                prepare(read_frame(self.images, frame), frame, objects, matches, self.limits, flip)
+            )
         return samples[0], samples[1]
 
 
@@ -206,7 +238,9 @@ def collate(pairs: Sequence[tuple[FrameSample, FrameSample]]) -> PairBatch:
 def _targets(sample: FrameSample, size: Sequence[int]) -> Targets:
     def pad(masks: npt.NDArray[np.uint8]) -> Tensor:
         padded = torch.zeros(len(masks), size[0], size[1], dtype=torch.uint8)
-        padded[:, : masks.shape[1], : masks.shape[2]] = torch.from_numpy(np.ascontiguousarray(masks))
+        padded[:, : masks.shape[1], : masks.shape[2]] = torch.from_numpy(
+            np.ascontiguousarray(masks)
+        )
         return padded
 
     return Targets(
@@ -218,7 +252,8 @@ def _targets(sample: FrameSample, size: Sequence[int]) -> Targets:
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Shuffled batches of frames of one orientation; the last of each orientation is filled up at random (spec 2.5).
+    """Shuffled batches of frames of one orientation; the last of each orientation is filled up at
+    random (spec 2.5).
 
     Args:
         share: the part of every batch that is wanted; None: all of it.
@@ -227,9 +262,13 @@ class EpochBatches(Sampler[list[int]]):
         epoch: which order; `start`: the first batch of it that is wanted.
     """
 
-    def __init__(self, dataset: PairDataset, batch_size: int, seed: int, share: slice | None = None) -> None:
+    def __init__(
+        self, dataset: PairDataset, batch_size: int, seed: int, share: slice | None = None
+    ) -> None:
         wide = dataset.wide
-        self.groups = [group for group in (np.flatnonzero(wide), np.flatnonzero(~wide)) if len(group)]
+        self.groups = [
+            group for group in (np.flatnonzero(wide), np.flatnonzero(~wide)) if len(group)
+        ]
         self.batch_size, self.seed, self.share = batch_size, seed, share or slice(None)
         self.epoch = self.start = 0
 
@@ -244,7 +283,9 @@ class EpochBatches(Sampler[list[int]]):
             missing = -len(group) % self.batch_size
             order = np.concatenate([generator.permutation(group), generator.choice(group, missing)])
             batches.extend(order.reshape(-1, self.batch_size).tolist())
-        yield from (batches[i][self.share] for i in generator.permutation(len(batches))[self.start :])
+        yield from (
+            batches[i][self.share] for i in generator.permutation(len(batches))[self.start :]
+        )
 
 
 @dataclass(frozen=True)

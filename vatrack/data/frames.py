@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as rle_tools
 
-from vatrack.categories import NUM_CLASSES
-from vatrack.data.json_lists import Texts
+from vatrack.common.errors import InputError
+from vatrack.common.json_lists import Texts
+from vatrack.config.categories import NUM_CLASSES
 from vatrack.data.store import open_store
-from vatrack.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class AnnotationFile:
         return np.stack([self._frames["width"], self._frames["height"]], axis=1)
 
     def fingerprint(self) -> str:
-        """A digest of all frames and of the places of their annotations: another data set has another one."""
+        """A digest of all frames and of the places of their annotations: another data set has
+        another one."""
         digest = hashlib.sha256(repr(self.clip_names).encode())
         for table in (self.bounds, self._frames, self._places):
             digest.update(np.ascontiguousarray(table).tobytes())
@@ -116,20 +117,30 @@ class AnnotationFile:
     @property
     def clips(self) -> list[list[Frame]]:
         """For every clip its frames by frame number."""
-        return [[self.frame(number) for number in range(start, stop)] for start, stop in pairwise(self.bounds.tolist())]
+        return [
+            [self.frame(number) for number in range(start, stop)]
+            for start, stop in pairwise(self.bounds.tolist())
+        ]
 
     def objects(self, number: int) -> Objects:
-        """The usable objects of a frame. Dropped: ignored and crowd ones, empty or degenerate boxes, empty areas."""
+        """The usable objects of a frame. Dropped: ignored and crowd ones, empty or degenerate
+        boxes, empty areas."""
         first, count = int(self._frames[number]["first"]), int(self._frames[number]["count"])
-        annotations = [self._texts.load(offset, length) for offset, length in self._places[first : first + count].tolist()]
+        annotations = [
+            self._texts.load(offset, length)
+            for offset, length in self._places[first : first + count].tolist()
+        ]
         return usable_objects(annotations, self.frame(number), self.kinds, self.path)
 
 
-def usable_objects(annotations: Sequence[dict[str, Any]], frame: Frame, kinds: tuple[str, ...], path: Path) -> Objects:
+def usable_objects(
+    annotations: Sequence[dict[str, Any]], frame: Frame, kinds: tuple[str, ...], path: Path
+) -> Objects:
     """Parses the annotations of one frame (spec 2.3).
 
     Raises:
-        InputError: a category is not one of the 24, a field is missing, or the annotations are of another form.
+        InputError: a category is not one of the 24, a field is missing, or the annotations are of
+            another form.
     """
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     rles: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -143,7 +154,10 @@ def usable_objects(annotations: Sequence[dict[str, Any]], frame: Frame, kinds: t
                 continue
             label = annotation["category_id"] - 1
             if not 0 <= label < NUM_CLASSES:
-                raise InputError(f"{path}: annotation {annotation['id']} has category {label + 1}; 1 to 24 are known")
+                raise InputError(
+                    f"{path}: annotation {annotation['id']} has category {label + 1}; 1 to 24 are "
+                    f"known"
+                )
             for kind, (x, y, width, height) in own_boxes.items():
                 boxes[kind].append([x, y, x + width, y + height])
             masks = _by_kind(annotation["segmentation"], kinds)
@@ -160,9 +174,13 @@ def usable_objects(annotations: Sequence[dict[str, Any]], frame: Frame, kinds: t
             np.array(instances, np.int64),
         )
     except KeyError as error:
-        raise InputError(f"{path}: not an annotation file of `vatrack convert` ({error} is missing)") from None
+        raise InputError(
+            f"{path}: not an annotation file of `vatrack convert` ({error} is missing)"
+        ) from None
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: frame {frame.image_id}: not annotations of this form ({error})") from None
+        raise InputError(
+            f"{path}: frame {frame.image_id}: not annotations of this form ({error})"
+        ) from None
 
 
 def _by_kind(value: Any, kinds: tuple[str, ...]) -> dict[str, Any]:

@@ -16,11 +16,14 @@ MEAN_RGB = (123.675, 116.28, 103.53)
 STD_RGB = (58.395, 57.12, 57.375)
 PAD_DIVISOR = 32
 
-# One table per channel turns a grey level into its normalised value: exact, and faster than arithmetic on the frame.
-# The mean is subtracted in float32 and the factor applied in float64, as OpenCV does.
+# One table per channel turns a grey level into its normalised value: exact, and faster than
+# arithmetic on the frame. The mean is subtracted in float32 and the factor applied in float64, as
+# OpenCV does.
 _LEVELS = np.arange(256, dtype=np.float32)
 _TABLES = [
-    ((_LEVELS - np.float32(mean)).astype(np.float64) * (1.0 / np.float64(np.float32(std)))).astype(np.float32)
+    ((_LEVELS - np.float32(mean)).astype(np.float64) * (1.0 / np.float64(np.float32(std)))).astype(
+        np.float32
+    )
     for mean, std in zip(MEAN_RGB, STD_RGB, strict=True)
 ]
 
@@ -39,7 +42,8 @@ class Resize:
 
 
 def fit(height: int, width: int, limits: tuple[int, int]) -> Resize:
-    """The size that keeps the ratio and fits into limits = (long side, short side), in either orientation."""
+    """The size that keeps the ratio and fits into limits = (long side, short side), in either
+    orientation."""
     factor = min(max(limits) / max(height, width), min(limits) / min(height, width))
     new_width, new_height = int(width * factor + 0.5), int(height * factor + 0.5)
     ratio = (new_width / width, new_height / height)
@@ -89,7 +93,8 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
 
 
 def stack_padded(arrays: Sequence[npt.NDArray[np.float32]]) -> Tensor:
-    """Planes (3, h_i, w_i) to one batch (n, 3, H, W), zero-padded at the right and bottom to multiples of 32."""
+    """Planes (3, h_i, w_i) to one batch (n, 3, H, W), zero-padded at the right and bottom to
+    multiples of 32."""
     height, width = padded_size(max(a.shape[1] for a in arrays), max(a.shape[2] for a in arrays))
     batch = torch.zeros(len(arrays), arrays[0].shape[0], height, width)
     for target, array in zip(batch, arrays, strict=True):

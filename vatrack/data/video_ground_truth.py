@@ -1,10 +1,11 @@
-"""Per-track ground truth for the video metrics, made from frame-level annotations in the joint form (spec 1.6)."""
+"""Per-track ground truth for the video metrics, made from frame-level annotations in the joint form
+(spec 1.6)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from vatrack.errors import InputError
+from vatrack.common.errors import InputError
 
 
 def video_ground_truth(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, Any]:
@@ -13,15 +14,18 @@ def video_ground_truth(joint: dict[str, Any], kind: str, max_occlusion: float) -
     Args:
         joint: videos, images, annotations and categories in the joint form (spec 1.5).
         kind: "amodal" or "visible", the mask and area that the tracks carry.
-        max_occlusion: annotations count while their `occlude_rate` is below it (exclusive; spec 1.5, quirk D12).
+        max_occlusion: annotations count while their `occlude_rate` is below it (exclusive; spec
+            1.5, quirk D12).
 
     Returns:
-        `videos` and `categories` as they are, and `annotations`, one per track in the order of videos, then instance ids,
-        numbered from 1 (quirk E1): `segmentations`, `areas` and `occlude_rate` have one entry per frame of the video, None
-        where the object is absent or too much occluded.
+        `videos` and `categories` as they are, and `annotations`, one per track in the order of
+        videos, then instance ids, numbered from 1 (quirk E1): `segmentations`, `areas` and
+        `occlude_rate` have one entry per frame of the video, None where the object is absent or too
+        much occluded.
 
     Raises:
-        InputError: an annotation points at a missing image, lacks a field, or an instance occurs twice in a frame.
+        InputError: an annotation points at a missing image, lacks a field, or an instance occurs
+            twice in a frame.
     """
     if kind not in ("amodal", "visible"):
         raise ValueError(f"kind is amodal or visible, not {kind}")
@@ -29,7 +33,8 @@ def video_ground_truth(joint: dict[str, Any], kind: str, max_occlusion: float) -
         return _group(joint, kind, max_occlusion)
     except KeyError as error:
         raise InputError(
-            f"the frame-level ground truth lacks {error} somewhere; the joint form of `vatrack convert` is needed"
+            f"the frame-level ground truth lacks {error} somewhere; the joint form of `vatrack "
+            f"convert` is needed"
         ) from None
 
 
@@ -37,7 +42,9 @@ def _group(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, 
     frames: dict[int, list[dict[str, Any]]] = {video["id"]: [] for video in joint["videos"]}
     for image in joint["images"]:
         if image["video_id"] not in frames:
-            raise InputError(f"image {image['id']}: its video {image['video_id']} is not in the list of videos")
+            raise InputError(
+                f"image {image['id']}: its video {image['video_id']} is not in the list of videos"
+            )
         frames[image["video_id"]].append(image)
     position: dict[int, int] = {}
     for images in frames.values():
@@ -47,7 +54,10 @@ def _group(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, 
     tracks: dict[tuple[int, int], dict[str, Any]] = {}
     for annotation in joint["annotations"]:
         if annotation["image_id"] not in position:
-            raise InputError(f"annotation {annotation['id']}: its image {annotation['image_id']} is not in the list of images")
+            raise InputError(
+                f"annotation {annotation['id']}: its image {annotation['image_id']} is not in the "
+                f"list of images"
+            )
         if annotation["occlude_rate"] >= max_occlusion:
             continue
         video_id, instance = annotation["video_id"], annotation["instance_id"]
@@ -55,7 +65,8 @@ def _group(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, 
         place = position[annotation["image_id"]]
         if track["segmentations"][place] is not None:
             raise InputError(
-                f"annotation {annotation['id']}: instance {instance} occurs twice in image {annotation['image_id']}"
+                f"annotation {annotation['id']}: instance {instance} occurs twice in image "
+                f"{annotation['image_id']}"
             )
         track["segmentations"][place] = _mask(annotation, kind)
         track["areas"][place] = annotation[f"area_{kind}"]
@@ -81,4 +92,8 @@ def _new_track(annotation: dict[str, Any], images: list[dict[str, Any]]) -> dict
 def _mask(annotation: dict[str, Any], kind: str) -> Any:
     """The RLE of a kind; joint forms hold it by name and in `segmentation` = [amodal, visible]."""
     named = annotation.get(f"{kind}_mask")
-    return named if named is not None else annotation["segmentation"][("amodal", "visible").index(kind)]
+    return (
+        named
+        if named is not None
+        else annotation["segmentation"][("amodal", "visible").index(kind)]
+    )

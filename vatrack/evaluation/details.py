@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vatrack.errors import InputError
-from vatrack.evaluation.mot import TrackCounts, track_figures_by_class
-from vatrack.evaluation.precision import Figures
+from vatrack.common.errors import InputError
+from vatrack.evaluation.ap.precision import Figures
+from vatrack.evaluation.mot.measures import TrackCounts, track_figures_by_class
 
 
 def detail_document(
@@ -20,17 +20,18 @@ def detail_document(
     """The figures by name.
 
     Args:
-        per_class: by "image/amodal" and so on, then category id: AP, AP50, ... with up to 1000 detections per image and class;
-            only classes with true objects that count.
+        per_class: by "image/amodal" and so on, then category id: AP, AP50, ... with up to 1000
+            detections per image and class; only classes with true objects that count.
         tracking: counts by kind.
-        per_video: by video id, then "image/amodal" (AP, AP50), "video/amodal" (the same), "track/amodal" and so on. A
-            video's AP is the mean over the classes that have true objects in it, with its own detections alone.
+        per_video: by video id, then "image/amodal" (AP, AP50), "video/amodal" (the same),
+            "track/amodal" and so on. A video's AP is the mean over the classes that have true
+            objects in it, with its own detections alone.
         categories, videos: names by id, from `unique_names`.
 
     Returns:
-        {"per_class": {"image/amodal": {category name: {AP, AP50, ...}}, ..., "track/amodal": {category name: {MOTA, ...}}},
-        "per_video": {video name: {"image/amodal": {AP, AP50}, ..., "track/amodal": {MOTA, ...}}}}; in percent, None where
-        undefined.
+        {"per_class": {"image/amodal": {category name: {AP, AP50, ...}}, ..., "track/amodal":
+        {category name: {MOTA, ...}}}, "per_video": {video name: {"image/amodal": {AP, AP50}, ...,
+        "track/amodal": {MOTA, ...}}}}; in percent, None where undefined.
     """
     by_class = {
         **per_class,
@@ -38,17 +39,21 @@ def detail_document(
     }
     return {
         "per_class": {
-            level: {categories[category]: dict(figures) for category, figures in sorted(classes.items())}
+            level: {
+                categories[category]: dict(figures) for category, figures in sorted(classes.items())
+            }
             for level, classes in by_class.items()
         },
         "per_video": {
-            videos[video]: {level: dict(values) for level, values in levels.items()} for video, levels in per_video.items()
+            videos[video]: {level: dict(values) for level, values in levels.items()}
+            for video, levels in per_video.items()
         },
     }
 
 
 def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int, str]:
-    """Names of classes or videos by id, as texts; `where` and `source` name list and file in messages.
+    """Names of classes or videos by id, as texts; `where` and `source` name list and file in
+    messages.
 
     Raises:
         InputError: two have the same name, or a name is not a text.
@@ -58,5 +63,8 @@ def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int,
         if not isinstance(name, str | int):
             raise InputError(f"{source}: the name of entry {number} of '{where}' is not a text")
         if known.setdefault(str(name), number) != number:
-            raise InputError(f"{source}: entries {known[str(name)]} and {number} of '{where}' are both named '{name}'")
+            raise InputError(
+                f"{source}: entries {known[str(name)]} and {number} of '{where}' are both named "
+                f"'{name}'"
+            )
     return {number: name for name, number in known.items()}

@@ -1,8 +1,10 @@
-"""All metrics of one set of predictions: image AP, video AP and tracking figures, for each kind of mask (contract 4).
+"""All metrics of one set of predictions: image AP, video AP and tracking figures, for each kind of
+mask (contract 4).
 
-Every video is evaluated by itself (`vatrack.evaluation.part`), in any number of processes; what comes out is joined in the
-order of the videos and ranked over all of them, so that the numbers do not depend on how the work was divided.
-docs/evaluation.md defines the tracking figures and says what evaluation costs.
+Every video is evaluated by itself (`vatrack.evaluation.one_video`), in any number of processes;
+what comes out is joined in the order of the videos and ranked over all of them, so that the numbers
+do not depend on how the work was divided. docs/evaluation.md defines the tracking figures and says
+what evaluation costs.
 """
 
 from __future__ import annotations
@@ -12,24 +14,47 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vatrack.common.errors import InputError
+from vatrack.common.files import check_target, scratch_directory, write_json
+from vatrack.common.parallel import ordered_map
+from vatrack.common.progress import progress
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
-from vatrack.devices import ordered_map, progress
-from vatrack.errors import InputError
+from vatrack.evaluation.ap.image import LIMITS
+from vatrack.evaluation.ap.matching import join
+from vatrack.evaluation.ap.precision import (
+    AP_COLUMNS,
+    Figures,
+    class_figures,
+    precision_by_class,
+    summarise,
+)
 from vatrack.evaluation.details import detail_document, unique_names
-from vatrack.evaluation.ground_truth import KINDS
-from vatrack.evaluation.image import LIMITS
-from vatrack.evaluation.matching import join
-from vatrack.evaluation.mot import TrackCounts, track_figures
-from vatrack.evaluation.part import Part, PartResult, Protocol, measure_part
-from vatrack.evaluation.precision import AP_COLUMNS, Figures, class_figures, precision_by_class, summarise
-from vatrack.evaluation.records import RecordError
-from vatrack.evaluation.split import Files, Places, read_head, split_files, split_memory
-from vatrack.files import check_target, scratch_directory, write_json
+from vatrack.evaluation.io.by_video import Files, Places, read_head, split_files, split_memory
+from vatrack.evaluation.io.ground_truth import KINDS
+from vatrack.evaluation.io.records import RecordError
+from vatrack.evaluation.mot.measures import TrackCounts, track_figures
+from vatrack.evaluation.one_video import Part, PartResult, Protocol, measure_part
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
-TRACK_COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "FP", "FN")
-TRACK_KINDS = (*KINDS, *(f"{kind}_box" for kind in KINDS))  # overlaps are those of masks or of boxes
+TRACK_COLUMNS = (
+    "HOTA",
+    "DetA",
+    "AssA",
+    "LocA",
+    "MOTA",
+    "MOTP",
+    "IDF1",
+    "IDs",
+    "MT",
+    "ML",
+    "FP",
+    "FN",
+)
+TRACK_KINDS = (
+    *KINDS,
+    *(f"{kind}_box" for kind in KINDS),
+)  # overlaps are those of masks or of boxes
 
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
@@ -39,9 +64,10 @@ Shared = TypeVar("Shared")
 class Evaluation:
     """Everything that an evaluation measured.
 
-    `metrics`: the flat figures of contract 4, in percent, None where undefined; `per_class`: the nine AP figures (with up to
-    1000 detections per image and class) of every class with true objects that count, by "image/amodal" and so on, then
-    category id; `tracking`: counts by class and video, by one of `TRACK_KINDS`.
+    `metrics`: the flat figures of contract 4, in percent, None where undefined; `per_class`: the
+    nine AP figures (with up to 1000 detections per image and class) of every class with true
+    objects that count, by "image/amodal" and so on, then category id; `tracking`: counts by class
+    and video, by one of `TRACK_KINDS`.
     """
 
     metrics: Figures
@@ -61,32 +87,37 @@ def evaluate_files(
 ) -> str:
     """Evaluates a file of predictions and writes the flat metrics (contract 4).
 
-    Neither file is ever in memory as a whole: each is read once as a stream, then a video at a time. Packed files are unpacked
-    beside `out` for that time.
+    Neither file is ever in memory as a whole: each is read once as a stream, then a video at a
+    time. Packed files are unpacked beside `out` for that time.
 
     Args:
         ground_truth: joint-form JSON, may be gzipped.
         predictions: contract 2.
-        video: per-video ground truth by kind of mask; derived from `ground_truth` where it is None or missing.
+        video: per-video ground truth by kind of mask; derived from `ground_truth` where it is None
+            or missing.
         switches: protocol switches.
         out: the metrics file.
         video_max_occlusion: exclusive limit of a derived per-video ground truth (spec 1.6).
         processes: processes that work side by side; the results are the same for any number.
-        details: a JSON file for the figures of every class and every video (see `details.detail_document`).
+        details: a JSON file for the figures of every class and every video (see
+            `details.detail_document`).
 
     Returns:
         What was evaluated, and a table of the metrics.
 
     Raises:
-        InputError: a file is missing, damaged or does not belong to the others. Of several wrong predictions the first is
-            named, with its line.
+        InputError: a file is missing, damaged or does not belong to the others. Of several wrong
+            predictions the first is named, with its line.
     """
     given = {kind: Path(path) for kind, path in video.items() if path is not None}
     _check_paths(
-        {"the ground truth": ground_truth, "the predictions": predictions, **given}, {"--out": out, "--details": details}
+        {"the ground truth": ground_truth, "the predictions": predictions, **given},
+        {"--out": out, "--details": details},
     )
     with scratch_directory(out) as scratch:
-        head, places, found, files = split_files(Path(ground_truth), Path(predictions), given, scratch)
+        head, places, found, files = split_files(
+            Path(ground_truth), Path(predictions), given, scratch
+        )
         categories, videos = {}, {}
         if details is not None:  # before the work: names that are there twice would spoil it
             categories = unique_names(head.category_names, "categories", str(ground_truth))
@@ -94,13 +125,21 @@ def evaluate_files(
         names = {kind: str(path) for kind, path in given.items()}
         kinds = found.kinds or tuple(names) or KINDS
         protocol = Protocol(
-            kinds, switches, video_max_occlusion, str(ground_truth), found.unit, names, details=details is not None
+            kinds,
+            switches,
+            video_max_occlusion,
+            str(ground_truth),
+            found.unit,
+            names,
+            details=details is not None,
         )
         results = _measure_all(places, _measure_places, (files, protocol), processes, found.wrong)
     evaluation = _join(results, kinds, switches)
     if details is not None:
         by_video = dict(zip(head.heads, (result.figures for result in results), strict=True))
-        document = detail_document(evaluation.per_class, evaluation.tracking, by_video, categories, videos)
+        document = detail_document(
+            evaluation.per_class, evaluation.tracking, by_video, categories, videos
+        )
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
     return f"wrote {out}: {_counted(results)}\n\n{format_metrics(evaluation.metrics)}"
@@ -130,8 +169,8 @@ def evaluate_in_detail(
         video: per-video ground truth by kind of mask; derived where missing.
         switches: protocol switches; the defaults where None.
 
-    Kinds of mask that the predictions do not have are left out. Where there is no prediction at all, the kinds of `video`
-    are evaluated, or both if it has none.
+    Kinds of mask that the predictions do not have are left out. Where there is no prediction at
+    all, the kinds of `video` are evaluated, or both if it has none.
 
     Raises:
         InputError: something is wrong with the input.
@@ -139,7 +178,9 @@ def evaluate_in_detail(
     source, unit = "ground truth", "prediction"
     head = read_head(ground_truth, source)
     given = {kind: (f"{kind} video ground truth", value) for kind, value in (video or {}).items()}
-    parts, found, wrong = split_memory(ground_truth, head, enumerate(predictions, 1), given, source, unit)
+    parts, found, wrong = split_memory(
+        ground_truth, head, enumerate(predictions, 1), given, source, unit
+    )
     names = {kind: name for kind, (name, _) in given.items()}
     kinds = found or tuple(names) or KINDS
     chosen = switches or EvaluationConfig()
@@ -152,7 +193,9 @@ def _measure_part(task: tuple[Part, bool], protocol: Protocol) -> PartResult | I
     return measure_part(part, protocol, check_only)
 
 
-def _measure_places(task: tuple[Places, bool], shared: tuple[Files, Protocol]) -> PartResult | InputError:
+def _measure_places(
+    task: tuple[Places, bool], shared: tuple[Files, Protocol]
+) -> PartResult | InputError:
     (places, check_only), (files, protocol) = task, shared
     return measure_part(places.load(files), protocol, check_only)
 
@@ -174,8 +217,8 @@ def _measure_all(
         wrong: what is known to be wrong with a prediction.
 
     Raises:
-        InputError: the first wrong prediction, or else what is wrong with the ground truth of the first such video: the same
-            for any number of processes.
+        InputError: the first wrong prediction, or else what is wrong with the ground truth of the
+            first such video: the same for any number of processes.
     """
     worst: InputError | None = wrong
 
@@ -186,7 +229,9 @@ def _measure_all(
                 yield item, worst is not None
 
     results = []
-    for result in progress(ordered_map(work, tasks(), processes, shared), "evaluation, videos", len(items)):
+    for result in progress(
+        ordered_map(work, tasks(), processes, shared), "evaluation, videos", len(items)
+    ):
         if isinstance(result, PartResult):
             results.append(result)
         elif _before(result, worst):
@@ -203,7 +248,9 @@ def _before(error: InputError, worst: InputError | None) -> bool:
     return not isinstance(worst, RecordError) or error.number < worst.number
 
 
-def _join(results: Sequence[PartResult], kinds: Sequence[str], switches: EvaluationConfig) -> Evaluation:
+def _join(
+    results: Sequence[PartResult], kinds: Sequence[str], switches: EvaluationConfig
+) -> Evaluation:
     metrics: Figures = {}
     per_class: dict[str, dict[int, Figures]] = {}
     tracking: dict[str, list[TrackCounts]] = {}
@@ -211,14 +258,24 @@ def _join(results: Sequence[PartResult], kinds: Sequence[str], switches: Evaluat
         for level, limits in ((f"image/{kind}", LIMITS), (f"video/{kind}", (switches.max_tracks,))):
             parts = [result.matches[level] for result in results]
             by_class = precision_by_class(join(parts), limits) if parts else {}
-            metrics |= {f"{level}/{column}": value for column, value in summarise(list(by_class.values())).items()}
+            metrics |= {
+                f"{level}/{column}": value
+                for column, value in summarise(list(by_class.values())).items()
+            }
             figures = {category: class_figures(values) for category, values in by_class.items()}
-            per_class[level] = {category: value for category, value in figures.items() if value["AP"] is not None}
+            per_class[level] = {
+                category: value for category, value in figures.items() if value["AP"] is not None
+            }
     for kind in (name for name in TRACK_KINDS if name.removesuffix("_box") in kinds):
         counts = [row for result in results for row in result.tracking[kind]]
         tracking[kind] = sorted(counts, key=lambda row: (row.category, row.video))
-        metrics |= {f"track/{kind}/{column}": value for column, value in track_figures(tracking[kind]).items()}
-    return Evaluation({key: metrics[key] for key in sorted(metrics, key=_place)}, per_class, tracking)
+        metrics |= {
+            f"track/{kind}/{column}": value
+            for column, value in track_figures(tracking[kind]).items()
+        }
+    return Evaluation(
+        {key: metrics[key] for key in sorted(metrics, key=_place)}, per_class, tracking
+    )
 
 
 def _check_paths(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
@@ -234,12 +291,18 @@ def _check_paths(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None])
 
 def _counted(results: Sequence[PartResult]) -> str:
     """What was evaluated; tracks with more than one class are allowed, but worth a look."""
-    detections, tracks, mixed = (sum(getattr(result, name) for result in results) for name in ("detections", "tracks", "mixed"))
+    detections, tracks, mixed = (
+        sum(getattr(result, name) for result in results)
+        for name in ("detections", "tracks", "mixed")
+    )
     if not detections:
         return "the file has no predictions, so these are the figures of nothing found"
     images, seen = sum(result.images for result in results), sum(result.seen for result in results)
     videos = sum(bool(result.seen) for result in results)
-    shown = f"{detections} detections in {seen} of {images} images, {videos} of {len(results)} videos; {tracks} tracks"
+    shown = (
+        f"{detections} detections in {seen} of {images} images, {videos} of {len(results)} "
+        f"videos; {tracks} tracks"
+    )
     return f"{shown}, {mixed} of them with detections of more than one class" if mixed else shown
 
 
@@ -253,9 +316,17 @@ def format_metrics(metrics: Figures) -> str:
     """A plain table of the flat metrics for a terminal; a dash where a figure is undefined."""
     lines = []
     for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):
-        rows = [f"{level}/{kind}" for level in levels for kind in TRACK_KINDS if f"{level}/{kind}/{columns[0]}" in metrics]
+        rows = [
+            f"{level}/{kind}"
+            for level in levels
+            for kind in TRACK_KINDS
+            if f"{level}/{kind}/{columns[0]}" in metrics
+        ]
         lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in columns))
-        lines += [f"{row:17}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns) for row in rows]
+        lines += [
+            f"{row:17}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns)
+            for row in rows
+        ]
     return "\n".join(lines)
 
 

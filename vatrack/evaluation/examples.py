@@ -1,7 +1,8 @@
-"""Example predictions for a ground truth, made from it: perfect ones, whose metrics are known, and spoilt ones.
+"""Example predictions for a ground truth, made from it: perfect ones, whose metrics are known, and
+spoilt ones.
 
-With them the evaluator can be checked by itself, without a network. Chance has one seed, and only draws that Python promises to
-repeat in every version.
+With them the evaluator can be checked by itself, without a network. Chance has one seed, and only
+draws that Python promises to repeat in every version.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from vatrack.common.errors import InputError
+from vatrack.common.files import atomic_path, create_text, read_json, write_json
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.errors import InputError
+from vatrack.evaluation.ap.matching import SETTINGS, ignored_truths
+from vatrack.evaluation.ap.precision import AP_COLUMNS, Figures
 from vatrack.evaluation.evaluate import TRACK_COLUMNS, VIDEO_MAX_OCCLUSION
-from vatrack.evaluation.ground_truth import KINDS, read_images, read_objects, read_tracks
-from vatrack.evaluation.matching import SETTINGS, ignored_truths
-from vatrack.evaluation.precision import AP_COLUMNS, Figures
-from vatrack.files import atomic_path, create_text, read_json, write_json
+from vatrack.evaluation.io.ground_truth import KINDS, read_images, read_objects, read_tracks
 
 Json = dict[str, Any]
 
@@ -32,9 +33,10 @@ Json = dict[str, Any]
 class Effects:
     """How predictions are spoilt.
 
-    `shift`: masks move by up to this share of their width and height; `drop`: share of the objects that are left out;
-    `swap`: after three quarters of a video objects of a class exchange identities, a lone one gets a new one; `false`: share of
-    the frames with a rectangle that is no object; `scores`: random ones, else 1 for all.
+    `shift`: masks move by up to this share of their width and height; `drop`: share of the objects
+    that are left out; `swap`: after three quarters of a video objects of a class exchange
+    identities, a lone one gets a new one; `false`: share of the frames with a rectangle that is no
+    object; `scores`: random ones, else 1 for all.
     """
 
     shift: float = 0.0
@@ -55,10 +57,12 @@ EXAMPLES: Mapping[str, Effects] = {
 
 
 def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
-    """Writes `<example>/predictions.jsonl.gz` for each of `EXAMPLES`, and in `perfect/expected.json` what those must reach.
+    """Writes `<example>/predictions.jsonl.gz` for each of `EXAMPLES`, and in
+    `perfect/expected.json` what those must reach.
 
     Args:
-        ground_truth: joint form; None: a small one is rendered and written to `ground_truth.json.gz`.
+        ground_truth: joint form; None: a small one is rendered and written to
+            `ground_truth.json.gz`.
         out: folder for all of it.
         seed: of the spoilt predictions; those of a seed are the same everywhere.
 
@@ -70,7 +74,7 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
     """
     out = Path(out)
     if ground_truth is None:
-        from vatrack.data.miniature import make_ground_truth
+        from vatrack.synthetic.ground_truth import make_ground_truth
 
         document = make_ground_truth(out / "ground_truth")
         source = out / "ground_truth.json.gz"
@@ -79,19 +83,35 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
     expected = perfect_metrics(document, str(source))
     if ground_truth is None:
         write_json(source, document)
-    lines = [f"example predictions for {len(document['images'])} frames with {len(document['annotations'])} masked objects:"]
+    lines = [
+        f"example predictions for {len(document['images'])} frames with "
+        f"{len(document['annotations'])} masked objects:"
+    ]
     for name, effects in EXAMPLES.items():
         file = out / name / "predictions.jsonl.gz"
         with atomic_path(file) as temporary, create_text(temporary) as stream:
-            count = sum(stream.write(json.dumps(record) + "\n") > 0 for record in predictions(document, effects, seed))
+            count = sum(
+                stream.write(json.dumps(record) + "\n") > 0
+                for record in predictions(document, effects, seed)
+            )
         lines.append(f"  {file}: {count}")
     write_json(out / "perfect" / "expected.json", expected, indent=1)
-    given = f"--ground-truth {source} --predictions {out}/perfect/predictions.jsonl.gz --out {out}/perfect/metrics.json"
-    return "\n".join([*lines, f"what the perfect ones must reach: {out}/perfect/expected.json", f"vatrack evaluate {given}"])
+    given = (
+        f"--ground-truth {source} --predictions {out}/perfect/predictions.jsonl.gz --out "
+        f"{out}/perfect/metrics.json"
+    )
+    return "\n".join(
+        [
+            *lines,
+            f"what the perfect ones must reach: {out}/perfect/expected.json",
+            f"vatrack evaluate {given}",
+        ]
+    )
 
 
 def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) -> Iterator[Json]:
-    """The ground truth's own objects as predictions (contract 2) with both masks, spoilt; in the order of the annotations.
+    """The ground truth's own objects as predictions (contract 2) with both masks, spoilt; in the
+    order of the annotations.
 
     Args:
         document: joint form.
@@ -109,7 +129,10 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
             continue
         if effects.shift:
             size = coco_mask.toBbox(masks["amodal"])[2:]
-            by = [round(effects.shift * share * float(length)) for share, length in zip(moved, size, strict=True)]
+            by = [
+                round(effects.shift * share * float(length))
+                for share, length in zip(moved, size, strict=True)
+            ]
             masks = {kind: _moved(mask, by[0], by[1]) for kind, mask in masks.items()}
         track = identity.get(annotation["id"], annotation["instance_id"])
         if coco_mask.area(masks["amodal"]):
@@ -129,11 +152,13 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
 
 
 def perfect_metrics(document: Mapping[str, Any], source: str) -> Figures:
-    """What the perfect predictions must reach: 100 where there is an object that counts, None where there is none.
+    """What the perfect predictions must reach: 100 where there is an object that counts, None where
+    there is none.
 
-    Nothing is matched here; only objects are counted. Left out are a kind of mask that is empty somewhere, which nothing can
-    find, and the video figures where a mask is hidden so much that the tracks of the ground truth lack it. (Where three
-    objects of a class almost cover each other, P, H, L, M, S may be less.)
+    Nothing is matched here; only objects are counted. Left out are a kind of mask that is empty
+    somewhere, which nothing can find, and the video figures where a mask is hidden so much that the
+    tracks of the ground truth lack it. (Where three objects of a class almost cover each other, P,
+    H, L, M, S may be less.)
 
     Raises:
         InputError: the ground truth is damaged or has no object.
@@ -146,16 +171,31 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Figures:
             raise InputError(f"{source}: no annotations; examples need a ground truth with objects")
         if not objects.area.all():
             continue
-        metrics |= _precision(f"image/{kind}", ignored_truths(objects.area, objects.rate, objects.crowd))
-        tracks = read_tracks(video_ground_truth(dict(document), kind, VIDEO_MAX_OCCLUSION), images, source)
+        metrics |= _precision(
+            f"image/{kind}", ignored_truths(objects.area, objects.rate, objects.crowd)
+        )
+        tracks = read_tracks(
+            video_ground_truth(dict(document), kind, VIDEO_MAX_OCCLUSION), images, source
+        )
         if len(tracks.track) == len(objects.id):
-            metrics |= _precision(f"video/{kind}", ignored_truths(tracks.area, tracks.rate, tracks.crowd))
+            metrics |= _precision(
+                f"video/{kind}", ignored_truths(tracks.area, tracks.rate, tracks.crowd)
+            )
         video = images.video[objects.masks.image]
-        number = len(np.unique(np.stack((video, objects.instance, objects.masks.category)), axis=1).T)
+        number = len(
+            np.unique(np.stack((video, objects.instance, objects.masks.category)), axis=1).T
+        )
         known = {"IDs": 0, "ML": 0, "FP": 0, "FN": 0, "MT": number}
         for name in (kind, f"{kind}_box"):
-            metrics |= {f"track/{name}/{column}": known.get(column, 100.0) for column in TRACK_COLUMNS}
-    return {key: metrics[key] for level in ("image", "video", "track") for key in metrics if key.startswith(level)}
+            metrics |= {
+                f"track/{name}/{column}": known.get(column, 100.0) for column in TRACK_COLUMNS
+            }
+    return {
+        key: metrics[key]
+        for level in ("image", "video", "track")
+        for key in metrics
+        if key.startswith(level)
+    }
 
 
 def _precision(prefix: str, ignored: NDArray[np.bool_]) -> Figures:
@@ -167,17 +207,22 @@ def _precision(prefix: str, ignored: NDArray[np.bool_]) -> Figures:
 
 
 def _identities(document: Mapping[str, Any]) -> dict[int, int]:
-    """New track ids by annotation id: in a video's last quarter each object has the id of the next one of its class."""
+    """New track ids by annotation id: in a video's last quarter each object has the id of the next
+    one of its class."""
     frames: dict[int, list[Json]] = {}
     for image in document["images"]:
         frames.setdefault(image["video_id"], []).append(image)
     late = set()
     for images in frames.values():
         images.sort(key=lambda image: image["frame_id"])
-        late |= {image["id"] for image in images[-(len(images) // 4) :]} if len(images) >= 4 else set()
+        late |= (
+            {image["id"] for image in images[-(len(images) // 4) :]} if len(images) >= 4 else set()
+        )
     members: dict[tuple[int, int], set[int]] = {}
     for annotation in document["annotations"]:
-        members.setdefault((annotation["video_id"], annotation["category_id"]), set()).add(annotation["instance_id"])
+        members.setdefault((annotation["video_id"], annotation["category_id"]), set()).add(
+            annotation["instance_id"]
+        )
     free = _first_free(document)
     following: dict[tuple[int, int, int], int] = {}
     for group, instances in members.items():
@@ -185,7 +230,9 @@ def _identities(document: Mapping[str, Any]) -> dict[int, int]:
         after = [*ordered[1:], ordered[0]] if len(ordered) > 1 else [free + ordered[0]]
         following |= {(*group, one): other for one, other in zip(ordered, after, strict=True)}
     return {
-        annotation["id"]: following[annotation["video_id"], annotation["category_id"], annotation["instance_id"]]
+        annotation["id"]: following[
+            annotation["video_id"], annotation["category_id"], annotation["instance_id"]
+        ]
         for annotation in document["annotations"]
         if annotation["image_id"] in late
     }
@@ -214,7 +261,10 @@ def _moved(mask: Json, right: int, down: int) -> Json:
 def _rectangle(height: int, width: int, place: list[float]) -> Json:
     """A rectangle of an eighth to half the picture's sides; `place`: four numbers from 0 to 1."""
     bitmap = np.zeros((height, width), np.uint8, order="F")
-    tall, wide = (max(1, int(side * (0.125 + 0.375 * share))) for side, share in zip((height, width), place[2:], strict=True))
+    tall, wide = (
+        max(1, int(side * (0.125 + 0.375 * share)))
+        for side, share in zip((height, width), place[2:], strict=True)
+    )
     top, left = int(place[0] * (height - tall)), int(place[1] * (width - wide))
     bitmap[top : top + tall, left : left + wide] = 1
     return _packed(bitmap)
@@ -227,5 +277,15 @@ def _packed(bitmap: Any) -> Json:
 
 def _record(image: int, category: int, score: float, track: int, masks: Json) -> Json:
     """As the method with two box heads writes them: a box for each mask."""
-    boxes = {"bbox": coco_mask.toBbox(masks["amodal"]).tolist(), "bbox_visible": coco_mask.toBbox(masks["visible"]).tolist()}
-    return {"image_id": image, "category_id": category, "score": score, **boxes, "track_id": track, **masks}
+    boxes = {
+        "bbox": coco_mask.toBbox(masks["amodal"]).tolist(),
+        "bbox_visible": coco_mask.toBbox(masks["visible"]).tolist(),
+    }
+    return {
+        "image_id": image,
+        "category_id": category,
+        "score": score,
+        **boxes,
+        "track_id": track,
+        **masks,
+    }

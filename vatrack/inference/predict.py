@@ -13,18 +13,19 @@ from pycocotools import mask as rle_tools
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vatrack.common.device import allow_tf32, choose_device
+from vatrack.common.errors import InputError
+from vatrack.common.files import atomic_path, check_target, create_text, write_yaml
+from vatrack.common.progress import progress
+from vatrack.common.signals import ignore_stop_signals
 from vatrack.config import InferenceConfig, RunConfig
 from vatrack.data.dataset import FrameDataset, InputFrame
 from vatrack.data.frames import AnnotationFile, Frame
-from vatrack.devices import allow_tf32, choose_device, progress
-from vatrack.errors import InputError
-from vatrack.files import atomic_path, check_target, create_text, write_yaml
 from vatrack.inference.paste import paste
-from vatrack.models.checkpoint import load, restore
+from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector, build
 from vatrack.models.roi_heads import Detections
-from vatrack.stop import ignore_stop_signals
-from vatrack.tracking.tracker import QuasiDenseTracker
+from vatrack.weights.checkpoint import load, restore
 
 
 class ClipPredictor:
@@ -35,11 +36,15 @@ class ClipPredictor:
         self.tracker = QuasiDenseTracker(settings.tracker)
 
     @torch.inference_mode()
-    def step(self, image: Tensor, size: tuple[int, int], scale: Tensor, frame: int) -> tuple[Detections, Tensor] | None:
-        """Tracked detections of one frame with mask probabilities, and their track ids; None where nothing was found.
+    def step(
+        self, image: Tensor, size: tuple[int, int], scale: Tensor, frame: int
+    ) -> tuple[Detections, Tensor] | None:
+        """Tracked detections of one frame with mask probabilities, and their track ids; None where
+        nothing was found.
 
         Args:
-            image: (1, 3, H, W); `size`: height and width without padding; `scale`: (4,) network per original pixel.
+            image: (1, 3, H, W); `size`: height and width without padding; `scale`: (4,) network per
+                original pixel.
             frame: number of the frame in its clip.
         """
         scale = scale.to(self.device)
@@ -47,16 +52,27 @@ class ClipPredictor:
         if len(detections.scores) == 0:
             return None
         boxes = detections.boxes[self.model.roi_head.layout.primary]
-        tracked = self.tracker.update(boxes, detections.scores, detections.labels, detections.embeddings, frame)
+        tracked = self.tracker.update(
+            boxes, detections.scores, detections.labels, detections.embeddings, frame
+        )
         rows = tracked.rows[(tracked.ids >= 0).to(tracked.rows.device)]
         # Only what the tracker keeps is segmented; the masks play no part in tracking.
-        return self.model.add_masks(features, detections.select(rows), scale), tracked.ids[tracked.ids >= 0]
+        return self.model.add_masks(features, detections.select(rows), scale), tracked.ids[
+            tracked.ids >= 0
+        ]
 
 
-def records(model: Detector, detections: Detections, ids: Tensor, frame: Frame, threshold: float) -> Iterator[dict[str, Any]]:
+def records(
+    model: Detector, detections: Detections, ids: Tensor, frame: Frame, threshold: float
+) -> Iterator[dict[str, Any]]:
     """One prediction per row in the form of contract 2."""
     bitmaps = {
-        kind: paste(masks, detections.boxes[model.roi_head.mask_box_kind(kind)], (frame.height, frame.width), threshold)
+        kind: paste(
+            masks,
+            detections.boxes[model.roi_head.mask_box_kind(kind)],
+            (frame.height, frame.width),
+            threshold,
+        )
         for kind, masks in detections.masks.items()
     }
     primary, *others = [_xywh(boxes) for boxes in detections.boxes.values()]
@@ -82,16 +98,29 @@ def _xywh(boxes: Tensor) -> list[list[float]]:
 
 def _rle(bitmap: np.ndarray) -> dict[str, Any]:
     encoded = rle_tools.encode(np.asfortranarray(bitmap, dtype=np.uint8))
-    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+    return {
+        "size": [int(side) for side in encoded["size"]],
+        "counts": encoded["counts"].decode("ascii"),
+    }
 
 
 def predict_clips(
-    model: Detector, run: RunConfig, clips: Iterable[list[Frame]], images: Path, device: torch.device, title: str
+    model: Detector,
+    run: RunConfig,
+    clips: Iterable[list[Frame]],
+    images: Path,
+    device: torch.device,
+    title: str,
 ) -> Iterator[dict[str, Any]]:
     """Predictions for all frames of the clips, in order; the network is used in evaluation mode."""
     frames = [(frame, position) for clip in clips for position, frame in enumerate(clip)]
     dataset = FrameDataset([frame for frame, _ in frames], images, run.training.image_scale)
-    loader = DataLoader(dataset, batch_size=None, num_workers=run.training.workers, worker_init_fn=ignore_stop_signals)
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=run.training.workers,
+        worker_init_fn=ignore_stop_signals,
+    )
     training = model.training
     model.eval()
     predictor = ClipPredictor(model, run.inference, device)
@@ -117,19 +146,26 @@ def write_predictions(predictions: Iterable[dict[str, Any]], out: Path) -> int:
     return count
 
 
-def predict_files(run: RunConfig, checkpoint: Path, ground_truth: Path, images: Path, out: Path) -> str:
+def predict_files(
+    run: RunConfig, checkpoint: Path, ground_truth: Path, images: Path, out: Path
+) -> str:
     """Predicts all clips of an annotation file with a checkpoint of this run's method.
 
-    The settings are left beside the predictions, in inference.yaml: they may be newer than those of the training.
+    The settings are left beside the predictions, in inference.yaml: they may be newer than those of
+    the training.
 
     Raises:
-        InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` cannot be written.
+        InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` cannot be
+            written.
     """
     device = choose_device(run.training.device)
     allow_tf32(run.training.tf32)
     check_target(out)
     if not images.is_dir():
-        raise InputError(f"{images}: no such folder; the clips of {ground_truth} are needed there (`vatrack clips`)")
+        raise InputError(
+            f"{images}: no such folder; the clips of {ground_truth} are needed there (`vatrack "
+            f"clips`)"
+        )
     model = build(run.method, run.model, run.backbone)
     restore(model, load(checkpoint), run, checkpoint)
     model.to(device)

@@ -29,7 +29,8 @@ TRACK_THRESHOLDS = Thresholds(positive=0.7, negative=0.3)
 
 @dataclass(frozen=True)
 class Assignment:
-    """For n boxes: `state` (n,) int64 is -1 ignored, 0 negative, i + 1 ground truth i; `max_iou` (n,)."""
+    """For n boxes: `state` (n,) int64 is -1 ignored, 0 negative, i + 1 ground truth i; `max_iou`
+    (n,)."""
 
     state: Tensor
     max_iou: Tensor
@@ -38,8 +39,9 @@ class Assignment:
 def assign(boxes: Tensor, ground_truth: Tensor, thresholds: Thresholds) -> Assignment:
     """Assigns boxes (n, 4) to ground truth (g, 4).
 
-    With the low-quality step a ground truth takes all boxes that reach its best IoU, later ground truths winning over
-    earlier ones and over positives; torchvision's Matcher restores each box's own best ground truth instead.
+    With the low-quality step a ground truth takes all boxes that reach its best IoU, later ground
+    truths winning over earlier ones and over positives; torchvision's Matcher restores each box's
+    own best ground truth instead.
     """
     state = boxes.new_full((len(boxes),), IGNORED, dtype=torch.int64)
     if len(ground_truth) == 0 or len(boxes) == 0:
@@ -59,6 +61,10 @@ def assign(boxes: Tensor, ground_truth: Tensor, thresholds: Thresholds) -> Assig
 
 
 def prepend_ground_truth(assignment: Assignment, count: int) -> Assignment:
-    """The assignment after `count` ground-truth boxes were put in front, each a positive of itself with IoU 1."""
+    """The assignment after `count` ground-truth boxes were put in front, each a positive of itself
+    with IoU 1."""
     own = torch.arange(1, count + 1, device=assignment.state.device)
-    return Assignment(torch.cat([own, assignment.state]), torch.cat([assignment.max_iou.new_ones(count), assignment.max_iou]))
+    return Assignment(
+        torch.cat([own, assignment.state]),
+        torch.cat([assignment.max_iou.new_ones(count), assignment.max_iou]),
+    )

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu, smooth_l1_loss
 
-from vatrack.categories import NUM_CLASSES
+from vatrack.common.structures import WHOLE_BATCH, BatchPart
+from vatrack.config.categories import NUM_CLASSES
 from vatrack.models.boxes import HEAD_STD, classwise_nms, decode, encode
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.sample import Sample
-from vatrack.structures import WHOLE_BATCH, BatchPart
 
 BACKGROUND = NUM_CLASSES
 
@@ -47,8 +47,9 @@ def box_losses(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Classification loss, box loss and accuracy in percent over the sampled regions of a batch.
 
-    Both losses are divided by the number of all sampled regions, also the class-weighted one (quirks T6, T7); torchvision's
-    fastrcnn_loss knows no class weights and no accuracy, and PyTorch's own weighted mean divides by the sum of the weights.
+    Both losses are divided by the number of all sampled regions, also the class-weighted one
+    (quirks T6, T7); torchvision's fastrcnn_loss knows no class weights and no accuracy, and
+    PyTorch's own weighted mean divides by the sum of the weights.
 
     Args:
         logits: (k, 25); `deltas`: (k, 96); k = sum of the samples' counts, image by image.
@@ -65,10 +66,13 @@ def box_losses(
         goals.append(encode(sample.positives, truth[sample.matched], HEAD_STD))
         start += sample.count
     divisor = part.divisor(len(logits))
-    classification = cross_entropy(logits, targets, weight=class_weights, reduction="none").sum() / divisor
+    classification = (
+        cross_entropy(logits, targets, weight=class_weights, reduction="none").sum() / divisor
+    )
     positive = torch.cat(rows)
     predicted = deltas.view(len(deltas), NUM_CLASSES, 4)[positive, targets[positive]]
-    # The sum of an empty selection is zero and keeps the graph, so every parameter has a gradient on every rank.
+    # The sum of an empty selection is zero and keeps the graph, so every parameter has a gradient
+    # on every rank.
     regression = smooth_l1_loss(predicted, torch.cat(goals), beta=1.0, reduction="sum") / divisor
     accuracy = (logits.argmax(1) == targets).float().sum() * (100 / divisor)
     return classification, regression, accuracy
@@ -85,16 +89,21 @@ def detect(
     nms_iou: float,
     limit: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes (m, 4) in original pixels, scores (m,), labels (m,) after class-wise NMS, best first (spec 5, steps 2 and 3).
+    """Boxes (m, 4) in original pixels, scores (m,), labels (m,) after class-wise NMS, best first
+    (spec 5, steps 2 and 3).
 
-    torchvision's RoIHeads has the background in front, removes small boxes and scales after the NMS, so it cannot serve.
+    torchvision's RoIHeads has the background in front, removes small boxes and scales after the
+    NMS, so it cannot serve.
 
     Args:
         proposals: (k, 4) in network pixels.
         scale: (4,) network pixels per original pixel.
     """
     scores = logits.float().softmax(dim=1)[:, :BACKGROUND]
-    boxes = decode(proposals, deltas.float().view(len(deltas), NUM_CLASSES, 4), HEAD_STD, image_size) / scale
+    boxes = (
+        decode(proposals, deltas.float().view(len(deltas), NUM_CLASSES, 4), HEAD_STD, image_size)
+        / scale
+    )
     rows, labels = (scores > score_threshold).nonzero(as_tuple=True)
     candidate_boxes, candidate_scores = boxes[rows, labels], scores[rows, labels]
     kept = classwise_nms(candidate_boxes, candidate_scores, labels, nms_iou)[:limit]
@@ -111,12 +120,16 @@ def best_class_boxes(
 ) -> Tensor:
     """The second box of each detection (m, 4) in original pixels (spec 5, step 4; quirk I3).
 
-    It is decoded with the best class of the second head; where no class passes the threshold it is the first box.
+    It is decoded with the best class of the second head; where no class passes the threshold it is
+    the first box.
 
     Args:
-        boxes: first boxes (m, 4) in original pixels; `logits`, `deltas`: the second head's outputs on them.
+        boxes: first boxes (m, 4) in original pixels; `logits`, `deltas`: the second head's outputs
+            on them.
     """
     score, label = logits.float().softmax(dim=1)[:, :BACKGROUND].max(dim=1)
-    chosen = deltas.float().view(len(deltas), NUM_CLASSES, 4)[torch.arange(len(deltas), device=deltas.device), label]
+    chosen = deltas.float().view(len(deltas), NUM_CLASSES, 4)[
+        torch.arange(len(deltas), device=deltas.device), label
+    ]
     decoded = decode(boxes * scale, chosen, HEAD_STD, image_size) / scale
     return torch.where((score > score_threshold)[:, None], decoded, boxes)

@@ -15,12 +15,14 @@ from torchvision.ops import nms
 RPN_STD = (1.0, 1.0)
 HEAD_STD = (0.1, 0.2)
 MAX_LOG_RATIO = abs(math.log(16 / 1000))
-# Above this number of boxes one offset plane per class would cost float precision; then classes are taken one by one.
+# Above this number of boxes one offset plane per class would cost float precision; then classes are
+# taken one by one.
 OFFSET_NMS_LIMIT = 10_000
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union, (n, 4) and (m, 4) to (n, m). The union is at least 1e-6, so empty boxes give 0, not NaN.
+    """Intersection over union, (n, 4) and (m, 4) to (n, m). The union is at least 1e-6, so empty
+    boxes give 0, not NaN.
 
     torchvision's box_iou divides by zero there.
     """
@@ -47,7 +49,9 @@ def encode(sources: Tensor, targets: Tensor, std: tuple[float, float]) -> Tensor
     return torch.cat([centre, torch.log(target_size / source_size) / std[1]], dim=-1)
 
 
-def decode(sources: Tensor, deltas: Tensor, std: tuple[float, float], image_size: tuple[int, int]) -> Tensor:
+def decode(
+    sources: Tensor, deltas: Tensor, std: tuple[float, float], image_size: tuple[int, int]
+) -> Tensor:
     """Applies `deltas` (n, k, 4) or (n, 4) to `sources` (n, 4) and clips to the image.
 
     Both logarithmic sizes are clamped to +-|ln(16/1000)|; torchvision clamps from above only.
@@ -73,8 +77,9 @@ def clip(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
 def classwise_nms(boxes: Tensor, scores: Tensor, classes: Tensor, iou: float) -> Tensor:
     """Indices that survive NMS within each class, best score first (spec 3.3).
 
-    A box is suppressed when its IoU with a better one of its class is above `iou`. torchvision's batched_nms does the
-    same but changes from the offset trick to a loop at another number of boxes, which moves rounding.
+    A box is suppressed when its IoU with a better one of its class is above `iou`. torchvision's
+    batched_nms does the same but changes from the offset trick to a loop at another number of
+    boxes, which moves rounding.
     """
     if boxes.numel() == 0:
         return torch.zeros(0, dtype=torch.int64, device=boxes.device)

@@ -7,22 +7,25 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from vatrack.common.structures import WHOLE_BATCH, BatchPart, Targets
 from vatrack.config import Backbone, InferenceConfig, Method, ModelConfig
 from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.fpn import FeaturePyramid
 from vatrack.models.initialise import initialise
 from vatrack.models.roi_heads import Detections, FrameBatch, Layout, RegionHeads
 from vatrack.models.rpn import ProposalNetwork, propose, rpn_losses, zero_if_finite
-from vatrack.structures import WHOLE_BATCH, BatchPart, Targets
 
 
 class Detector(nn.Module):
-    """Finds, segments and embeds the objects of a frame; what it segments is the layout's choice."""
+    """Finds, segments and embeds the objects of a frame; what it segments is the layout's
+    choice."""
 
     def __init__(self, settings: ModelConfig, backbone: Backbone, layout: Layout) -> None:
         super().__init__()
         self.settings = settings
-        self.backbone = ResidualTrunk(backbone, settings.norm, settings.frozen_stages, settings.norm_groups)
+        self.backbone = ResidualTrunk(
+            backbone, settings.norm, settings.frozen_stages, settings.norm_groups
+        )
         self.neck = FeaturePyramid(self.backbone.channels, settings.fpn_channels)
         self.rpn_head = ProposalNetwork(settings.fpn_channels, settings.anchor_scale)
         self.roi_head = RegionHeads(settings, layout)
@@ -53,7 +56,8 @@ class Detector(nn.Module):
             part: what is special where several processes share a batch.
 
         Returns:
-            Terms by name (the same names for every batch), and the sampled numbers per sampler call.
+            Terms by name (the same names for every batch), and the sampled numbers per sampler
+            call.
         """
         count = len(key_images)
         # One pass over key and reference frames: no layer mixes images, so this equals two passes.
@@ -63,55 +67,77 @@ class Detector(nn.Module):
         anchors = self.rpn_head.anchors(logits)
         primary = self.roi_head.layout.primary
         losses, rpn_counts = rpn_losses(
-            logits, deltas, anchors, [t.boxes[primary] for t in key_targets], self.settings.rpn_sampler, part
+            logits,
+            deltas,
+            anchors,
+            [t.boxes[primary] for t in key_targets],
+            self.settings.rpn_sampler,
+            part,
         )
         if key_proposals is None:
-            key_proposals = propose(logits, deltas, anchors, image_sizes, self.settings.train_proposals)
+            key_proposals = propose(
+                logits, deltas, anchors, image_sizes, self.settings.train_proposals
+            )
         if ref_proposals is None:
             ref_proposals, check = self.proposals(ref_features, image_sizes)
             losses["loss_rpn_cls"] = losses["loss_rpn_cls"] + check
         terms, sampled = self.roi_head.losses(
-            FrameBatch(key_features, key_proposals, key_targets), FrameBatch(ref_features, ref_proposals, ref_targets), part
+            FrameBatch(key_features, key_proposals, key_targets),
+            FrameBatch(ref_features, ref_proposals, ref_targets),
+            part,
         )
         return losses | terms, {"rpn": rpn_counts} | sampled
 
     @torch.no_grad()
-    def proposals(self, features: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]) -> tuple[list[Tensor], Tensor]:
-        """Proposals (k, 5) per image with the test settings, which reference frames use in training too (quirk T3).
+    def proposals(
+        self, features: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]
+    ) -> tuple[list[Tensor], Tensor]:
+        """Proposals (k, 5) per image with the test settings, which reference frames use in training
+        too (quirk T3).
 
         The second value is 0, or NaN where an output behind the proposals is not finite.
         """
         logits, deltas = self.rpn_head(features)
-        found = propose(logits, deltas, self.rpn_head.anchors(logits), image_sizes, self.settings.test_proposals)
+        found = propose(
+            logits, deltas, self.rpn_head.anchors(logits), image_sizes, self.settings.test_proposals
+        )
         return found, zero_if_finite([*logits, *deltas])
 
     @torch.no_grad()
     def detect(
         self, image: Tensor, image_size: tuple[int, int], scale: Tensor, settings: InferenceConfig
     ) -> tuple[Detections, list[Tensor]]:
-        """Detections of one frame (1, 3, H, W) in original pixels, without masks, and the features to add them from.
+        """Detections of one frame (1, 3, H, W) in original pixels, without masks, and the features
+        to add them from.
 
         Args:
-            image_size: height and width without padding; `scale`: (4,) network pixels per original pixel.
+            image_size: height and width without padding; `scale`: (4,) network pixels per original
+                pixel.
         """
         features = self.features(image)
         (proposals,), _ = self.proposals(features, [image_size])
         return self.roi_head.detect(features, proposals, image_size, scale, settings), features
 
     @torch.no_grad()
-    def add_masks(self, features: Sequence[Tensor], detections: Detections, scale: Tensor) -> Detections:
+    def add_masks(
+        self, features: Sequence[Tensor], detections: Detections, scale: Tensor
+    ) -> Detections:
         """See `RegionHeads.add_masks`."""
         return self.roi_head.add_masks(features, detections, scale)
 
 
 def build_qdtrack(settings: ModelConfig, backbone: Backbone) -> Detector:
     """Visible boxes and masks only."""
-    return Detector(settings, backbone, Layout({"visible": "bbox_head"}, {"visible": ("mask_head", "visible")}))
+    return Detector(
+        settings, backbone, Layout({"visible": "bbox_head"}, {"visible": ("mask_head", "visible")})
+    )
 
 
 def build_amodaltrack(settings: ModelConfig, backbone: Backbone) -> Detector:
     """Amodal boxes and masks only; the same network as QDTrack."""
-    return Detector(settings, backbone, Layout({"amodal": "bbox_head"}, {"amodal": ("mask_head", "amodal")}))
+    return Detector(
+        settings, backbone, Layout({"amodal": "bbox_head"}, {"amodal": ("mask_head", "amodal")})
+    )
 
 
 def build_vatrack(settings: ModelConfig, backbone: Backbone) -> Detector:

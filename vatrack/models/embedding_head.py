@@ -17,14 +17,22 @@ HARD_NEGATIVES_PER_POSITIVE = 3
 
 
 class EmbeddingHead(nn.Module):
-    """3x3 convolutions with group norm, one hidden layer, a linear embedding without normalisation."""
+    """3x3 convolutions with group norm, one hidden layer, a linear embedding without
+    normalisation."""
 
     def __init__(
-        self, inputs: int = 256, channels: int = 256, depth: int = 4, hidden: int = 1024, outputs: int = 256, groups: int = 32
+        self,
+        inputs: int = 256,
+        channels: int = 256,
+        depth: int = 4,
+        hidden: int = 1024,
+        outputs: int = 256,
+        groups: int = 32,
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
-            conv_block(inputs if i == 0 else channels, channels, 3, groups=groups, relu=True) for i in range(depth)
+            conv_block(inputs if i == 0 else channels, channels, 3, groups=groups, relu=True)
+            for i in range(depth)
         )
         self.fcs = nn.ModuleList([nn.Linear(channels * REGION_SIZE * REGION_SIZE, hidden)])
         self.fc_embed = nn.Linear(hidden, outputs)
@@ -53,10 +61,11 @@ def match_targets(key: Sample, ref: Sample, match_indices: Tensor) -> Tensor:
 
 
 def multi_positive_cross_entropy(similarity: Tensor, targets: Tensor) -> Tensor:
-    """log(1 + sum_{T=1} e^-D * sum_{T=0} e^D) per row, mean over rows that have a positive; 0 where there is none.
+    """log(1 + sum_{T=1} e^-D * sum_{T=0} e^D) per row, mean over rows that have a positive; 0 where
+    there is none.
 
-    Written with log-sum-exp, which equals the published form wherever that is finite and no negative is above 80
-    (quirk T1).
+    Written with log-sum-exp, which equals the published form wherever that is finite and no
+    negative is above 80 (quirk T1).
 
     Args:
         similarity: D, dot products (k, m); `targets`: T, bool (k, m).
@@ -69,7 +78,8 @@ def multi_positive_cross_entropy(similarity: Tensor, targets: Tensor) -> Tensor:
 
 
 def cosine_loss(cosine: Tensor, targets: Tensor) -> Tensor:
-    """Squared distance of the cosine to its target with a margin, over all positives and the hardest negatives (spec 4.4).
+    """Squared distance of the cosine to its target with a margin, over all positives and the
+    hardest negatives (spec 4.4).
 
     Args:
         cosine: S (k, m); `targets`: T, bool (k, m).
@@ -96,14 +106,18 @@ def tracking_losses(
     """Both tracking losses, each the mean over the pairs of a batch.
 
     Args:
-        key_embeddings: of the positives of the key frames; `ref_embeddings`: of all sampled regions of the reference frames.
+        key_embeddings: of the positives of the key frames; `ref_embeddings`: of all sampled regions
+            of the reference frames.
     """
     keys = key_embeddings.float().split([len(sample.matched) for sample in key_samples])
     refs = ref_embeddings.float().split([sample.count for sample in ref_samples])
     matching, auxiliary = [], []
-    # Autocast would multiply in bfloat16 whatever the embeddings' type, and exponentials of the products follow.
+    # Autocast would multiply in bfloat16 whatever the embeddings' type, and exponentials of the
+    # products follow.
     with torch.autocast(key_embeddings.device.type, enabled=False):
-        for key, ref, key_sample, ref_sample, match in zip(keys, refs, key_samples, ref_samples, match_indices, strict=True):
+        for key, ref, key_sample, ref_sample, match in zip(
+            keys, refs, key_samples, ref_samples, match_indices, strict=True
+        ):
             targets = match_targets(key_sample, ref_sample, match)
             matching.append(multi_positive_cross_entropy(key @ ref.T, targets))
             auxiliary.append(cosine_loss(normalize(key) @ normalize(ref).T, targets))

@@ -22,10 +22,17 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """[C2..C5] to [P2..P6]."""
-        merged = [convolve(feature) for convolve, feature in zip(self.lateral_convs, features, strict=True)]
+        merged = [
+            convolve(feature)
+            for convolve, feature in zip(self.lateral_convs, features, strict=True)
+        ]
         for level in range(len(merged) - 1, 0, -1):
             size = merged[level - 1].shape[-2:]
-            merged[level - 1] = merged[level - 1] + interpolate(merged[level], size=size, mode="nearest")
-        outputs = [convolve(feature) for convolve, feature in zip(self.fpn_convs, merged, strict=True)]
+            merged[level - 1] = merged[level - 1] + interpolate(
+                merged[level], size=size, mode="nearest"
+            )
+        outputs = [
+            convolve(feature) for convolve, feature in zip(self.fpn_convs, merged, strict=True)
+        ]
         outputs.append(max_pool2d(outputs[-1], kernel_size=1, stride=2))
         return outputs

@@ -1,4 +1,5 @@
-"""Random initial weights: as the library means them, or as the published code really starts (spec 3.9, quirk M1)."""
+"""Random initial weights: as the library means them, or as the published code really starts (spec
+3.9, quirk M1)."""
 
 from __future__ import annotations
 
@@ -25,9 +26,10 @@ def initialise(
 ) -> None:
     """Draws all weights from torch's global generator.
 
-    With "reference", the heads that the published code's shadowed initialiser never reaches keep torch's defaults: in
-    the method with two masks the box head and the last two layers of both mask heads, in the method with two box heads
-    the visible box head and the last two layers of the visible mask head.
+    With "reference", the heads that the published code's shadowed initialiser never reaches keep
+    torch's defaults: in the method with two masks the box head and the last two layers of both mask
+    heads, in the method with two box heads the visible box head and the last two layers of the
+    visible mask head.
     """
     _trunk(trunk)
     _pyramid(pyramid)

@@ -7,7 +7,9 @@ from collections import OrderedDict
 from torch import nn
 
 
-def conv_block(inputs: int, outputs: int, kernel: int, *, groups: int | None = None, relu: bool = False) -> nn.Sequential:
+def conv_block(
+    inputs: int, outputs: int, kernel: int, *, groups: int | None = None, relu: bool = False
+) -> nn.Sequential:
     """Convolution that keeps the size; with `groups` it has a group norm in place of a bias."""
     parts: list[tuple[str, nn.Module]] = [
         ("conv", nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=groups is None))

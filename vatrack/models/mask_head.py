@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 from torchvision.ops import roi_align
 
-from vatrack.categories import NUM_CLASSES
+from vatrack.common.structures import WHOLE_BATCH, BatchPart
+from vatrack.config.categories import NUM_CLASSES
 from vatrack.models.boxes import clip
 from vatrack.models.layers import conv_block
 from vatrack.models.roi import with_image_index
 from vatrack.models.sample import Sample
-from vatrack.structures import WHOLE_BATCH, BatchPart
 
 REGION_SIZE = 14
 MASK_SIZE = 2 * REGION_SIZE
@@ -25,7 +25,9 @@ class MaskHead(nn.Module):
 
     def __init__(self, inputs: int = 256, channels: int = 256, depth: int = 4) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(conv_block(inputs if i == 0 else channels, channels, 3, relu=True) for i in range(depth))
+        self.convs = nn.ModuleList(
+            conv_block(inputs if i == 0 else channels, channels, 3, relu=True) for i in range(depth)
+        )
         self.upsample = nn.ConvTranspose2d(channels, channels, 2, stride=2)
         self.conv_logits = nn.Conv2d(channels, NUM_CLASSES, 1)
 
@@ -37,10 +39,14 @@ class MaskHead(nn.Module):
         return self.conv_logits(relu(self.upsample(x)))
 
 
-def mask_targets(positives: Sequence[Tensor], matched: Sequence[Tensor], bitmaps: Sequence[Tensor]) -> Tensor:
-    """Ground-truth bitmaps resampled to the positive regions, (p, 28, 28) of 0 and 1, cut at 0.5 (spec 4.4).
+def mask_targets(
+    positives: Sequence[Tensor], matched: Sequence[Tensor], bitmaps: Sequence[Tensor]
+) -> Tensor:
+    """Ground-truth bitmaps resampled to the positive regions, (p, 28, 28) of 0 and 1, cut at 0.5
+    (spec 4.4).
 
-    torchvision's Mask R-CNN resamples unclipped regions without the half-pixel shift and keeps the fractions.
+    torchvision's Mask R-CNN resamples unclipped regions without the half-pixel shift and keeps the
+    fractions.
 
     Args:
         positives: boxes (p_i, 4) per image; `matched`: (p_i,) ground-truth index of each.
@@ -58,8 +64,11 @@ def mask_targets(positives: Sequence[Tensor], matched: Sequence[Tensor], bitmaps
     return torch.cat(targets)
 
 
-def mask_loss(logits: Tensor, labels: Tensor, targets: Tensor, part: BatchPart = WHOLE_BATCH) -> Tensor:
-    """Mean binary cross-entropy of the plane of each region's class; 0 with a graph where there is no region.
+def mask_loss(
+    logits: Tensor, labels: Tensor, targets: Tensor, part: BatchPart = WHOLE_BATCH
+) -> Tensor:
+    """Mean binary cross-entropy of the plane of each region's class; 0 with a graph where there is
+    no region.
 
     Args:
         logits: (p, 24, 28, 28); `labels`: (p,); `targets`: (p, 28, 28).
@@ -68,7 +77,9 @@ def mask_loss(logits: Tensor, labels: Tensor, targets: Tensor, part: BatchPart =
     if len(logits) == 0:
         return logits.sum() * 0
     planes = logits[torch.arange(len(logits), device=logits.device), labels]
-    return binary_cross_entropy_with_logits(planes.float(), targets, reduction="sum") / (divisor * MASK_SIZE * MASK_SIZE)
+    return binary_cross_entropy_with_logits(planes.float(), targets, reduction="sum") / (
+        divisor * MASK_SIZE * MASK_SIZE
+    )
 
 
 def positive_regions(samples: Sequence[Sample]) -> Tensor:

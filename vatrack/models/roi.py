@@ -1,4 +1,5 @@
-"""Features of regions: one pyramid level per region, RoIAlign with the half-pixel shift (spec 3.4)."""
+"""Features of regions: one pyramid level per region, RoIAlign with the half-pixel shift (spec
+3.4)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ LEVELS = 4
 
 def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
     """Boxes per image [(k_i, 4)] to regions (sum k_i, 5) with the image's index in front."""
-    return torch.cat([torch.cat([b.new_full((len(b), 1), i), b[:, :4]], dim=1) for i, b in enumerate(boxes)])
+    return torch.cat(
+        [torch.cat([b.new_full((len(b), 1), i), b[:, :4]], dim=1) for i, b in enumerate(boxes)]
+    )
 
 
 def region_levels(regions: Tensor) -> Tensor:
@@ -29,14 +32,22 @@ def region_levels(regions: Tensor) -> Tensor:
 def region_features(features: Sequence[Tensor], regions: Tensor, size: int) -> Tensor:
     """RoIAlign of regions (k, 5) on P2..P5, to (k, channels, size, size) in the features' type.
 
-    torchvision's MultiScaleRoIAlign cannot be used: it aligns without the half-pixel shift. Positions stay in float32 with
-    mixed precision, too: bfloat16 knows only every fourth pixel at the right border of a frame.
+    torchvision's MultiScaleRoIAlign cannot be used: it aligns without the half-pixel shift.
+    Positions stay in float32 with mixed precision, too: bfloat16 knows only every fourth pixel at
+    the right border of a frame.
     """
     levels = region_levels(regions)
     output = features[0].new_zeros(len(regions), features[0].shape[1], size, size)
     for level in range(LEVELS):
         chosen = (levels == level).nonzero()[:, 0]
         if len(chosen):
-            aligned = roi_align(features[level].float(), regions[chosen].float(), size, 1 / STRIDES[level], 0, aligned=True)
+            aligned = roi_align(
+                features[level].float(),
+                regions[chosen].float(),
+                size,
+                1 / STRIDES[level],
+                0,
+                aligned=True,
+            )
             output.index_copy_(0, chosen, aligned.to(output.dtype))
     return output

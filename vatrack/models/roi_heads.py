@@ -1,4 +1,5 @@
-"""The second stage: which heads a method has, what supervises them, what they predict (spec 4.1, 5)."""
+"""The second stage: which heads a method has, what supervises them, what they predict (spec 4.1,
+5)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from vatrack.common.structures import WHOLE_BATCH, BatchPart, Targets
 from vatrack.config import InferenceConfig, ModelConfig
 from vatrack.models.assign import HEAD_THRESHOLDS, TRACK_THRESHOLDS
 from vatrack.models.box_head import BoxHead, best_class_boxes, box_losses, detect
@@ -17,7 +19,6 @@ from vatrack.models.mask_head import MaskHead, mask_loss, mask_targets, positive
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.roi import region_features, with_image_index
 from vatrack.models.sample import Sample, sample_boxes
-from vatrack.structures import WHOLE_BATCH, BatchPart, Targets
 
 # Optimizer states refer to parameters by position, so the order is that of published checkpoints.
 PUBLISHED_ORDER = ("bbox_head", "mask_head", "amodal_mask_head", "amodal_bbox_head")
@@ -28,8 +29,8 @@ class Layout:
     """What distinguishes the four methods.
 
     Attributes:
-        boxes: kind of box ("amodal", "visible") to the name of its box head; the first kind is the primary one, which
-            the RPN, the tracker and the scores use.
+        boxes: kind of box ("amodal", "visible") to the name of its box head; the first kind is the
+            primary one, which the RPN, the tracker and the scores use.
         masks: kind of mask to (name of its mask head, kind of the boxes it looks at).
     """
 
@@ -48,7 +49,8 @@ class Detections:
     Attributes:
         boxes: kind to (n, 4) corners in original pixels.
         scores: (n,); `labels`: (n,) int64; `embeddings`: (n, channels).
-        masks: kind to (n, 28, 28) probabilities inside the box of that mask; empty before `RegionHeads.add_masks`.
+        masks: kind to (n, 28, 28) probabilities inside the box of that mask; empty before
+            `RegionHeads.add_masks`.
     """
 
     boxes: Mapping[str, Tensor]
@@ -73,7 +75,8 @@ class FrameBatch:
     """The key frames of a batch of pairs, or their reference frames.
 
     Attributes:
-        features: [P2..P6] of all frames; `proposals`: (k_i, 4 or 5) per frame, in network pixels; `targets`: one per frame.
+        features: [P2..P6] of all frames; `proposals`: (k_i, 4 or 5) per frame, in network pixels;
+            `targets`: one per frame.
     """
 
     features: Sequence[Tensor]
@@ -82,7 +85,8 @@ class FrameBatch:
 
 
 class RegionHeads(nn.Module):
-    """Box, mask and embedding heads of one method. The names of the heads are those of published checkpoints."""
+    """Box, mask and embedding heads of one method. The names of the heads are those of published
+    checkpoints."""
 
     class_weights: Tensor
 
@@ -95,7 +99,9 @@ class RegionHeads(nn.Module):
             if name.endswith("bbox_head"):
                 self.add_module(name, BoxHead(channels, settings.box_head_channels))
             else:
-                self.add_module(name, MaskHead(channels, settings.mask_head_channels, settings.mask_head_convs))
+                self.add_module(
+                    name, MaskHead(channels, settings.mask_head_channels, settings.mask_head_convs)
+                )
         self.track_head = EmbeddingHead(
             channels,
             settings.track_head_channels,
@@ -104,12 +110,15 @@ class RegionHeads(nn.Module):
             settings.embedding_channels,
             settings.norm_groups,
         )
-        self.register_buffer("class_weights", torch.tensor(settings.class_weights), persistent=False)
+        self.register_buffer(
+            "class_weights", torch.tensor(settings.class_weights), persistent=False
+        )
 
     def losses(
         self, key: FrameBatch, ref: FrameBatch, part: BatchPart = WHOLE_BATCH
     ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
-        """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per call of a sampler."""
+        """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per
+        call of a sampler."""
         samples = {
             kind: [
                 sample_boxes(
@@ -119,7 +128,9 @@ class RegionHeads(nn.Module):
                     self.settings.roi_sampler,
                     generator=part.generator(pair),
                 )
-                for pair, (proposals, target) in enumerate(zip(key.proposals, key.targets, strict=True))
+                for pair, (proposals, target) in enumerate(
+                    zip(key.proposals, key.targets, strict=True)
+                )
             ]
             for kind in self.layout.boxes
         }
@@ -136,15 +147,29 @@ class RegionHeads(nn.Module):
         self, name: str, kind: str, key: FrameBatch, samples: Sequence[Sample], part: BatchPart
     ) -> dict[str, Tensor]:
         regions, targets = with_image_index([sample.boxes for sample in samples]), key.targets
-        logits, deltas = self.get_submodule(name)(region_features(key.features, regions, REGION_SIZE))
+        logits, deltas = self.get_submodule(name)(
+            region_features(key.features, regions, REGION_SIZE)
+        )
         classification, regression, accuracy = box_losses(
-            logits, deltas, samples, [t.boxes[kind] for t in targets], [t.labels for t in targets], self.class_weights, part
+            logits,
+            deltas,
+            samples,
+            [t.boxes[kind] for t in targets],
+            [t.labels for t in targets],
+            self.class_weights,
+            part,
         )
         infix = "amodal_" if name.startswith("amodal_") else ""
         suffix = "_amodal" if infix else ""
-        return {f"loss_{infix}cls": classification, f"loss_{infix}bbox": regression, f"acc{suffix}": accuracy}
+        return {
+            f"loss_{infix}cls": classification,
+            f"loss_{infix}bbox": regression,
+            f"acc{suffix}": accuracy,
+        }
 
-    def _mask_losses(self, key: FrameBatch, samples: Mapping[str, Sequence[Sample]], part: BatchPart) -> dict[str, Tensor]:
+    def _mask_losses(
+        self, key: FrameBatch, samples: Mapping[str, Sequence[Sample]], part: BatchPart
+    ) -> dict[str, Tensor]:
         weights = self.settings.loss_weights.model_dump()
         pooled = {
             kind: region_features(key.features, positive_regions(samples[kind]), MASK_REGION_SIZE)
@@ -153,7 +178,12 @@ class RegionHeads(nn.Module):
         losses = {}
         for kind, (name, box_kind) in self.layout.masks.items():
             chosen = samples[box_kind]
-            labels = torch.cat([target.labels[sample.matched] for target, sample in zip(key.targets, chosen, strict=True)])
+            labels = torch.cat(
+                [
+                    target.labels[sample.matched]
+                    for target, sample in zip(key.targets, chosen, strict=True)
+                ]
+            )
             goal = mask_targets(
                 [sample.positives for sample in chosen],
                 [sample.matched for sample in chosen],
@@ -164,7 +194,9 @@ class RegionHeads(nn.Module):
             losses[f"loss_{term}"] = weights[term] * mask_loss(logits, labels, goal, part)
         return losses
 
-    def _track_losses(self, key: FrameBatch, ref: FrameBatch, part: BatchPart) -> tuple[dict[str, Tensor], list[Sample]]:
+    def _track_losses(
+        self, key: FrameBatch, ref: FrameBatch, part: BatchPart
+    ) -> tuple[dict[str, Tensor], list[Sample]]:
         key_samples, ref_samples = self._track_samples(key, part), self._track_samples(ref, part)
         key_regions = positive_regions(key_samples)
         ref_regions = with_image_index([sample.boxes for sample in ref_samples])
@@ -176,8 +208,13 @@ class RegionHeads(nn.Module):
             [target.match_indices for target in key.targets],
         )
         weights = self.settings.loss_weights
-        losses = {"loss_track": weights.track * matching, "loss_track_aux": weights.track_aux * auxiliary}
-        return losses, [sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair]
+        losses = {
+            "loss_track": weights.track * matching,
+            "loss_track_aux": weights.track_aux * auxiliary,
+        }
+        return losses, [
+            sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair
+        ]
 
     def _track_samples(self, frames: FrameBatch, part: BatchPart) -> list[Sample]:
         return [
@@ -189,7 +226,9 @@ class RegionHeads(nn.Module):
                 self.settings.track_negatives_per_positive,
                 part.generator(pair),
             )
-            for pair, (boxes, target) in enumerate(zip(frames.proposals, frames.targets, strict=True))
+            for pair, (boxes, target) in enumerate(
+                zip(frames.proposals, frames.targets, strict=True)
+            )
         ]
 
     def detect(
@@ -222,15 +261,24 @@ class RegionHeads(nn.Module):
         found = {kinds[0]: boxes}
         for kind in kinds[1:]:
             logits, deltas = self._box_head(kind, features, boxes * scale)
-            found[kind] = best_class_boxes(logits, deltas, boxes, image_size, scale, settings.score_threshold)
+            found[kind] = best_class_boxes(
+                logits, deltas, boxes, image_size, scale, settings.score_threshold
+            )
         pooled = region_features(features, with_image_index([boxes * scale]), REGION_SIZE)
         return Detections(found, scores, labels, self.track_head(pooled).float())
 
-    def _box_head(self, kind: str, features: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        return self.get_submodule(self.layout.boxes[kind])(region_features(features, with_image_index([boxes]), REGION_SIZE))
+    def _box_head(
+        self, kind: str, features: Sequence[Tensor], boxes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return self.get_submodule(self.layout.boxes[kind])(
+            region_features(features, with_image_index([boxes]), REGION_SIZE)
+        )
 
-    def add_masks(self, features: Sequence[Tensor], detections: Detections, scale: Tensor) -> Detections:
-        """The same detections with the mask probabilities of their label, each kind in its own box."""
+    def add_masks(
+        self, features: Sequence[Tensor], detections: Detections, scale: Tensor
+    ) -> Detections:
+        """The same detections with the mask probabilities of their label, each kind in its own
+        box."""
         rows = torch.arange(len(detections.labels), device=detections.labels.device)
         masks, pooled = {}, {}
         for kind, (name, box_kind) in self.layout.masks.items():

@@ -8,23 +8,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu, smooth_l1_loss
 
+from vatrack.common.structures import WHOLE_BATCH, BatchPart
 from vatrack.config import ProposalConfig, SamplerConfig
 from vatrack.models.assign import RPN_THRESHOLDS, assign
 from vatrack.models.boxes import RPN_STD, classwise_nms, decode, encode
 from vatrack.models.fpn import STRIDES
 from vatrack.models.sample import sample_random
-from vatrack.structures import WHOLE_BATCH, BatchPart
 
 RATIOS = (0.5, 1.0, 2.0)
 NMS_IOU = 0.7
 MIN_SIZE = 1.0
 
 
-def grid_anchors(sizes: Sequence[tuple[int, int]], scale: float, device: torch.device) -> list[Tensor]:
+def grid_anchors(
+    sizes: Sequence[tuple[int, int]], scale: float, device: torch.device
+) -> list[Tensor]:
     """Anchors per level, (h * w * 3, 4), ordered by row, column, ratio.
 
-    Centres lie on (x * stride, y * stride), corners are not rounded, and the strides are the nominal ones;
-    torchvision's AnchorGenerator rounds and derives strides from the image size.
+    Centres lie on (x * stride, y * stride), corners are not rounded, and the strides are the
+    nominal ones; torchvision's AnchorGenerator rounds and derives strides from the image size.
     """
     ratios = torch.tensor(RATIOS, device=device).sqrt()
     anchors = []
@@ -32,7 +34,9 @@ def grid_anchors(sizes: Sequence[tuple[int, int]], scale: float, device: torch.d
         half = torch.stack([stride * scale / ratios, stride * scale * ratios], dim=1) * 0.5
         base = torch.cat([-half, half], dim=1)
         y, x = torch.meshgrid(
-            torch.arange(height, device=device) * stride, torch.arange(width, device=device) * stride, indexing="ij"
+            torch.arange(height, device=device) * stride,
+            torch.arange(width, device=device) * stride,
+            indexing="ij",
         )
         centres = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
         anchors.append((centres + base).reshape(-1, 4))
@@ -68,8 +72,8 @@ def _flatten(maps: Sequence[Tensor], width: int) -> list[Tensor]:
 def zero_if_finite(values: Sequence[Tensor]) -> Tensor:
     """0, or NaN where one of the values is not finite.
 
-    Proposals of such values vanish without a word, and the published training dies of their absence much later (quirk T11);
-    added to a loss, this tells at once.
+    Proposals of such values vanish without a word, and the published training dies of their absence
+    much later (quirk T11); added to a loss, this tells at once.
     """
     return torch.stack([value.float().sum() for value in values]).sum() * 0
 
@@ -116,7 +120,8 @@ def rpn_losses(
 ) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
     """Objectness and box losses over sampled anchors of all levels and images (spec 4.4).
 
-    torchvision's RegionProposalNetwork divides by the number of sampled anchors, without the "at least one" of each kind.
+    torchvision's RegionProposalNetwork divides by the number of sampled anchors, without the "at
+    least one" of each kind.
 
     Returns:
         The terms, and the numbers of sampled positives and negatives per image.
@@ -133,9 +138,13 @@ def rpn_losses(
         normaliser += max(len(positive), 1) + max(len(negative), 1)
         chosen = torch.cat([positive, negative])
         targets = (assignment.state[chosen] > 0).float()
-        objectness = objectness + binary_cross_entropy_with_logits(all_logits[image, chosen], targets, reduction="sum")
+        objectness = objectness + binary_cross_entropy_with_logits(
+            all_logits[image, chosen], targets, reduction="sum"
+        )
         if len(positive):
             goal = encode(all_anchors[positive], boxes[assignment.state[positive] - 1], RPN_STD)
-            regression = regression + smooth_l1_loss(all_deltas[image, positive], goal, beta=1 / 9, reduction="sum")
+            regression = regression + smooth_l1_loss(
+                all_deltas[image, positive], goal, beta=1 / 9, reduction="sum"
+            )
     divisor = part.divisor(normaliser)
     return {"loss_rpn_cls": objectness / divisor, "loss_rpn_bbox": regression / divisor}, counts

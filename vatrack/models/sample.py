@@ -37,28 +37,46 @@ def _choose(candidates: Tensor, number: int, generator: torch.Generator | None) 
     """`number` of the candidates, uniform without replacement; all where there are no more."""
     if len(candidates) <= number:
         return candidates
-    return candidates[torch.randperm(len(candidates), device=candidates.device, generator=generator)[:number]]
+    return candidates[
+        torch.randperm(len(candidates), device=candidates.device, generator=generator)[:number]
+    ]
 
 
 def sample_random(
     assignment: Assignment, settings: SamplerConfig, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Sorted indices of positives (at most number * positive_fraction) and of the negatives that fill up to the number.
+    """Sorted indices of positives (at most number * positive_fraction) and of the negatives that
+    fill up to the number.
 
-    torchvision's BalancedPositiveNegativeSampler draws alike, but gives masks and knows no balance of instances or overlaps.
+    torchvision's BalancedPositiveNegativeSampler draws alike, but gives masks and knows no balance
+    of instances or overlaps.
     """
-    positive = _choose((assignment.state > 0).nonzero()[:, 0], int(settings.number * settings.positive_fraction), generator)
-    negative = _choose((assignment.state == 0).nonzero()[:, 0], settings.number - len(positive), generator)
+    positive = _choose(
+        (assignment.state > 0).nonzero()[:, 0],
+        int(settings.number * settings.positive_fraction),
+        generator,
+    )
+    negative = _choose(
+        (assignment.state == 0).nonzero()[:, 0], settings.number - len(positive), generator
+    )
     return positive.sort().values, negative.sort().values
 
 
 def sample_balanced(
-    assignment: Assignment, settings: SamplerConfig, negatives_per_positive: float, generator: torch.Generator | None = None
+    assignment: Assignment,
+    settings: SamplerConfig,
+    negatives_per_positive: float,
+    generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sorted indices of instance-balanced positives and IoU-balanced negatives, for the track head."""
-    positive = _instance_balanced(assignment.state, int(settings.number * settings.positive_fraction), generator)
+    """Sorted indices of instance-balanced positives and IoU-balanced negatives, for the track
+    head."""
+    positive = _instance_balanced(
+        assignment.state, int(settings.number * settings.positive_fraction), generator
+    )
     limit = int(negatives_per_positive * max(1, len(positive)))
-    negative = _prefer_overlapping(assignment, min(settings.number - len(positive), limit), generator)
+    negative = _prefer_overlapping(
+        assignment, min(settings.number - len(positive), limit), generator
+    )
     return positive.sort().values, negative.sort().values
 
 
@@ -68,14 +86,19 @@ def _instance_balanced(state: Tensor, number: int, generator: torch.Generator | 
         return candidates
     instances = state[candidates].unique()
     quota = round(number / len(instances)) + 1
-    chosen = torch.cat([_choose((state == instance).nonzero()[:, 0], quota, generator) for instance in instances])
+    chosen = torch.cat(
+        [_choose((state == instance).nonzero()[:, 0], quota, generator) for instance in instances]
+    )
     if len(chosen) < number:
-        # The published sampler redraws from all positives, drawn ones included, so fewer than `number` remain (quirk T5).
+        # The published sampler redraws from all positives, drawn ones included, so fewer than
+        # `number` remain (quirk T5).
         chosen = torch.cat([chosen, _choose(candidates, number - len(chosen), generator)]).unique()
     return _choose(chosen, number, generator)
 
 
-def _prefer_overlapping(assignment: Assignment, number: int, generator: torch.Generator | None) -> Tensor:
+def _prefer_overlapping(
+    assignment: Assignment, number: int, generator: torch.Generator | None
+) -> Tensor:
     negative = assignment.state == 0
     touching = (negative & (assignment.max_iou > 0)).nonzero()[:, 0]
     if len(touching) >= number:
@@ -92,16 +115,22 @@ def sample_boxes(
     negatives_per_positive: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Sample:
-    """Assigns and samples proposals (n, 4) of one image, with the ground truth (g, 4) put in front of them.
+    """Assigns and samples proposals (n, 4) of one image, with the ground truth (g, 4) put in front
+    of them.
 
     Args:
-        negatives_per_positive: for the balanced sampler of the track head; None: the random sampler of the box heads.
+        negatives_per_positive: for the balanced sampler of the track head; None: the random sampler
+            of the box heads.
         generator: what is drawn from; None: PyTorch's global one.
     """
-    assignment = prepend_ground_truth(assign(proposals, ground_truth, thresholds), len(ground_truth))
+    assignment = prepend_ground_truth(
+        assign(proposals, ground_truth, thresholds), len(ground_truth)
+    )
     boxes = torch.cat([ground_truth, proposals])
     if negatives_per_positive is None:
         positive, negative = sample_random(assignment, settings, generator)
     else:
-        positive, negative = sample_balanced(assignment, settings, negatives_per_positive, generator)
+        positive, negative = sample_balanced(
+            assignment, settings, negatives_per_positive, generator
+        )
     return Sample(torch.cat([boxes[positive], boxes[negative]]), assignment.state[positive] - 1)

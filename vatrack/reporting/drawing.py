@@ -1,4 +1,5 @@
-"""Draws masks, contours, boxes and labels on a frame. Pictures are uint8 BGR [H, W, 3], as OpenCV reads them."""
+"""Draws masks, contours, boxes and labels on a frame. Pictures are uint8 BGR [H, W, 3], as OpenCV
+reads them."""
 
 from __future__ import annotations
 
@@ -15,21 +16,33 @@ from PIL import Image, ImageDraw, ImageFont
 Picture = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
-# Twelve strong colours (RGB), neighbours far apart; further ids get the same hues lighter, then darker.
+# Twelve strong colours (RGB), neighbours far apart; further ids get the same hues lighter, then
+# darker.
 HUES = np.array(
     [
-        [230, 25, 75], [0, 130, 200], [255, 200, 0], [60, 180, 75], [245, 130, 48], [145, 30, 180],
-        [70, 240, 240], [240, 50, 230], [170, 220, 40], [154, 99, 36], [0, 128, 128], [128, 128, 255],
+        [230, 25, 75],
+        [0, 130, 200],
+        [255, 200, 0],
+        [60, 180, 75],
+        [245, 130, 48],
+        [145, 30, 180],
+        [70, 240, 240],
+        [240, 50, 230],
+        [170, 220, 40],
+        [154, 99, 36],
+        [0, 128, 128],
+        [128, 128, 255],
     ],
     float,
-)  # fmt: skip
+)
 TINTS = ((0.0, 0.0), (255.0, 0.45), (0.0, 0.4))  # grey level and its share
 OPACITY = 0.5  # share of the colour in a mask's pixels (spec 7.3)
 BLACK, WHITE = (20, 20, 20), (255, 255, 255)
 
 
 def track_colours(ids: ArrayLike) -> Picture:
-    """The colours of tracks, [n, 3] BGR: each depends on the track's id alone, so that it stays over all frames.
+    """The colours of tracks, [n, 3] BGR: each depends on the track's id alone, so that it stays
+    over all frames.
 
     36 ids in a row get different colours.
     """
@@ -48,15 +61,18 @@ def draw_instances(
     *,
     text_size: int = 13,
 ) -> Picture:
-    """Draws objects on a copy of a picture: half-transparent masks with contours, thin boxes, labels.
+    """Draws objects on a copy of a picture: half-transparent masks with contours, thin boxes,
+    labels.
 
-    Small masks lie above large ones; no label covers another one as long as there is room at its object.
+    Small masks lie above large ones; no label covers another one as long as there is room at its
+    object.
 
     Args:
         image: [H, W, 3] uint8 BGR.
         masks: [n, H, W] bool, or None for boxes only.
-        boxes: [n, 4] corners x1, y1, x2, y2 in pixels, which may reach beyond the picture; None: no boxes are drawn, and a
-            label stands at its mask (where the mask is empty, there is none).
+        boxes: [n, 4] corners x1, y1, x2, y2 in pixels, which may reach beyond the picture; None: no
+            boxes are drawn, and a label stands at its mask (where the mask is empty, there is
+            none).
         labels: n texts; an empty one is not drawn.
         colours: [n, 3] uint8 BGR, for example from `track_colours`.
         text_size: size of the letters in pixels.
@@ -76,7 +92,9 @@ def draw_instances(
             _outline(result, masks[index], crops[index], colours[index])
     limit = np.array([image.shape[1], image.shape[0]] * 2) - 1
     if boxes is None:
-        pixels = np.array([(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in crops], int).reshape(-1, 4)
+        pixels = np.array(
+            [(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in crops], int
+        ).reshape(-1, 4)
         labels = [label if x.stop else "" for label, (_, x) in zip(labels, crops, strict=True)]
     else:
         corners = np.asarray(boxes, float).reshape(-1, 4)
@@ -114,8 +132,11 @@ def _extent(mask: Masks) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _draw_labels(image: Picture, boxes: NDArray[np.int_], labels: Sequence[str], colours: Picture, text_size: int) -> None:
-    """Labels on strips of the object's colour: above the box, else inside it, else below it, else in the nearest free row."""
+def _draw_labels(
+    image: Picture, boxes: NDArray[np.int_], labels: Sequence[str], colours: Picture, text_size: int
+) -> None:
+    """Labels on strips of the object's colour: above the box, else inside it, else below it, else
+    in the nearest free row."""
     height, width = image.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
     for (x1, y1, x2, y2), label, colour in zip(boxes.tolist(), labels, colours, strict=True):
@@ -123,12 +144,29 @@ def _draw_labels(image: Picture, boxes: NDArray[np.int_], labels: Sequence[str],
             continue
         strip_height, strip_width = (side + 4 for side in text_mask(label, text_size).shape)
         left, right = min(x1, max(width - strip_width, 0)), max(min(x2 + 1, width) - strip_width, 0)
-        rows = (y1 - strip_height, y1, y2 - strip_height + 1, y2 + 1, *_nearest_rows(y1 - strip_height, strip_height, height))
-        places = [(x, y) for y in rows if 0 <= y <= height - strip_height for x in dict.fromkeys((left, right))]
-        free = (place for place in places if not any(_overlap(place, strip_width, strip_height, other) for other in placed))
+        rows = (
+            y1 - strip_height,
+            y1,
+            y2 - strip_height + 1,
+            y2 + 1,
+            *_nearest_rows(y1 - strip_height, strip_height, height),
+        )
+        places = [
+            (x, y)
+            for y in rows
+            if 0 <= y <= height - strip_height
+            for x in dict.fromkeys((left, right))
+        ]
+        free = (
+            place
+            for place in places
+            if not any(_overlap(place, strip_width, strip_height, other) for other in placed)
+        )
         x, y = next(free, places[0] if places else (left, 0))
         placed.append((x, y, x + strip_width, y + strip_height))
-        cv2.rectangle(image, (x, y), (x + strip_width - 1, y + strip_height - 1), colour.tolist(), cv2.FILLED)
+        cv2.rectangle(
+            image, (x, y), (x + strip_width - 1, y + strip_height - 1), colour.tolist(), cv2.FILLED
+        )
         # weights of the luma; bright strips get dark letters
         bright = float(np.dot(colour, (0.114, 0.587, 0.299))) > 140
         put_text(image, label, (x + 2, y + 2), text_size, BLACK if bright else WHITE)
@@ -139,15 +177,28 @@ def _nearest_rows(y: int, step: int, height: int) -> list[int]:
     return sorted(range(y % step, height - step + 1, step), key=lambda row: abs(row - y))
 
 
-def _overlap(place: tuple[int, int], width: int, height: int, other: tuple[int, int, int, int]) -> bool:
+def _overlap(
+    place: tuple[int, int], width: int, height: int, other: tuple[int, int, int, int]
+) -> bool:
     x, y = place
     return x < other[2] and other[0] < x + width and y < other[3] and other[1] < y + height
 
 
-def put_text(image: Picture, text: str, place: tuple[int, int], size: int, ink: Sequence[int], *, bold: bool = False) -> None:
-    """Writes a line of text into a picture; `place` is its left upper corner (x, y), what leaves the picture is cut off."""
+def put_text(
+    image: Picture,
+    text: str,
+    place: tuple[int, int],
+    size: int,
+    ink: Sequence[int],
+    *,
+    bold: bool = False,
+) -> None:
+    """Writes a line of text into a picture; `place` is its left upper corner (x, y), what leaves
+    the picture is cut off."""
     x, y = place
-    letters = text_mask(text, size, bold)[: max(image.shape[0] - y, 0), : max(image.shape[1] - x, 0)]
+    letters = text_mask(text, size, bold)[
+        : max(image.shape[0] - y, 0), : max(image.shape[1] - x, 0)
+    ]
     region = image[y : y + letters.shape[0], x : x + letters.shape[1]]
     share = letters[..., None] / np.float32(255)
     region[:] = np.rint(region * (1 - share) + np.array(ink, np.float32) * share).astype(np.uint8)
@@ -155,7 +206,8 @@ def put_text(image: Picture, text: str, place: tuple[int, int], size: int, ink: 
 
 @lru_cache(maxsize=4096)
 def text_mask(text: str, size: int, bold: bool = False) -> Picture:
-    """The ink of a line of text, [h, w] with 255 for full ink; h depends on the size alone, not on the letters."""
+    """The ink of a line of text, [h, w] with 255 for full ink; h depends on the size alone, not on
+    the letters."""
     font = _font(size, bold)
     ascent, descent = font.getmetrics()
     canvas = Image.new("L", (max(int(np.ceil(font.getlength(text))), 1), ascent + descent))
@@ -172,15 +224,22 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
 
 
 def scale_picture(image: Picture, masks: Masks, width: int) -> tuple[Picture, Masks, float]:
-    """Resizes a picture and its masks [n, H, W] to a width in pixels; also returns the factor for boxes.
+    """Resizes a picture and its masks [n, H, W] to a width in pixels; also returns the factor for
+    boxes.
 
     To be done before drawing, so that lines and letters have their size on the final picture.
     """
     factor = width / image.shape[1]
     size = (width, max(round(image.shape[0] * factor), 1))
-    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    scaled = cv2.resize(
+        image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    )
     resized = np.zeros((len(masks), size[1], size[0]), bool)
     for index, mask in enumerate(masks):
-        grey = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+        grey = cv2.resize(
+            mask.astype(np.uint8) * 255,
+            size,
+            interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR,
+        )
         resized[index] = grey >= 128
     return np.asarray(scaled, np.uint8), resized, factor

@@ -1,6 +1,7 @@
 """Several processes that train one network together, each on its part of every batch.
 
-`torchrun` and submitit name the processes through the environment: WORLD_SIZE, RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT.
+`torchrun` and submitit name the processes through the environment: WORLD_SIZE, RANK, LOCAL_RANK,
+MASTER_ADDR, MASTER_PORT.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from vatrack.devices import choose_device
-from vatrack.errors import InputError
-from vatrack.structures import at_least_one
+from vatrack.common.device import choose_device
+from vatrack.common.errors import InputError
+from vatrack.common.structures import at_least_one
 
-# One process may evaluate a whole data set while the others wait. A process that dies is noticed by what started them.
+# One process may evaluate a whole data set while the others wait. A process that dies is noticed by
+# what started them.
 TIMEOUT = timedelta(hours=4)
 MEETING = timedelta(minutes=10)  # until all are there
-NUMBERS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT")  # the variables that name a process, with MASTER_ADDR
+NUMBERS = (
+    "WORLD_SIZE",
+    "RANK",
+    "LOCAL_RANK",
+    "MASTER_PORT",
+)  # the variables that name a process, with MASTER_ADDR
 
 T = TypeVar("T")
 
@@ -46,7 +53,8 @@ class Processes:
         return self.rank == 0
 
     def divisor(self, count: int) -> float | Tensor:
-        """See `BatchPart.divisor`: the sum of all processes' counts, at least 1, divided by the number of processes."""
+        """See `BatchPart.divisor`: the sum of all processes' counts, at least 1, divided by the
+        number of processes."""
         if self.count == 1:
             return at_least_one(count)
         total = torch.tensor(float(count), device=self.device)
@@ -89,7 +97,10 @@ class Processes:
             InputError: they cannot be divided equally.
         """
         if total % self.count:
-            raise InputError(f"config: {what} is {total}, which {self.count} processes cannot share equally; choose a multiple")
+            raise InputError(
+                f"config: {what} is {total}, which {self.count} processes cannot share equally; "
+                f"choose a multiple"
+            )
         each = total // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 
@@ -99,7 +110,8 @@ def processes(device: str) -> Iterator[Processes]:
     """Joins the other processes where the environment names any.
 
     Args:
-        device: `training.device` of the config; each process takes the GPU of its number on its machine.
+        device: `training.device` of the config; each process takes the GPU of its number on its
+            machine.
     """
     named = _named()
     chosen = choose_device(device)
@@ -116,10 +128,13 @@ def processes(device: str) -> Iterator[Processes]:
     except dist.DistError as problem:
         where = f"{os.environ['MASTER_ADDR']}:{named['MASTER_PORT']}"
         raise TimeoutError(
-            f"the {named['WORLD_SIZE']} processes did not meet at {where}; look at their logs ({problem})"
+            f"the {named['WORLD_SIZE']} processes did not meet at {where}; look at their logs "
+            f"({problem})"
         ) from None
     gpu = chosen if chosen.type == "cuda" else None
-    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT, device_id=gpu)
+    dist.init_process_group(
+        backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT, device_id=gpu
+    )
     try:
         yield Processes(chosen, rank, count)
     finally:
@@ -143,7 +158,12 @@ def _named() -> dict[str, int]:
         try:
             numbers[name] = int(os.environ[name])
         except ValueError:
-            raise InputError(f"environment: {name} is {os.environ[name]!r}, not a number; {mend}") from None
+            raise InputError(
+                f"environment: {name} is {os.environ[name]!r}, not a number; {mend}"
+            ) from None
     if not 0 <= numbers["RANK"] < numbers["WORLD_SIZE"]:
-        raise InputError(f"environment: RANK is {numbers['RANK']}, but WORLD_SIZE {numbers['WORLD_SIZE']}; {mend}")
+        raise InputError(
+            f"environment: RANK is {numbers['RANK']}, but WORLD_SIZE {numbers['WORLD_SIZE']}; "
+            f"{mend}"
+        )
     return numbers

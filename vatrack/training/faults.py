@@ -1,4 +1,5 @@
-"""What is done when numbers are not finite (quirk T11: the published training goes on and dies much later)."""
+"""What is done when numbers are not finite (quirk T11: the published training goes on and dies much
+later)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.files import write_json
+from vatrack.common.files import write_json
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ def write_fault(path: Path, faults: Sequence[Fault], where: dict[str, Any]) -> N
         **where,
         "images": [list(pair) for fault in faults for pair in fault.images],
         "processes": [
-            {"terms": {name: _plain(value) for name, value in fault.terms.items()}, "gradients": fault.parameters}
+            {
+                "terms": {name: _plain(value) for name, value in fault.terms.items()},
+                "gradients": fault.parameters,
+            }
             for fault in faults
         ],
     }

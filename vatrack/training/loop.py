@@ -1,4 +1,5 @@
-"""One training run, from a resolved config to checkpoints and metrics (spec 4). It can be interrupted anywhere."""
+"""One training run, from a resolved config to checkpoints and metrics (spec 4). It can be
+interrupted anywhere."""
 
 from __future__ import annotations
 
@@ -12,34 +13,42 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from vatrack.common.device import allow_tf32
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_json, write_yaml
+from vatrack.common.signals import StopSignals, ignore_stop_signals
 from vatrack.config import RunConfig
 from vatrack.data.dataset import EpochBatches, PairDataset, collate
-from vatrack.devices import allow_tf32
-from vatrack.errors import InputError
-from vatrack.files import write_json, write_yaml
-from vatrack.models.checkpoint import save
 from vatrack.models.detector import build
-from vatrack.stop import StopSignals, ignore_stop_signals
+from vatrack.runs.environment import describe_environment
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.select import selection_metric, validation_values
 from vatrack.training.distributed import Processes, processes
-from vatrack.training.environment import describe_environment
 from vatrack.training.faults import Fault, NotFinite, write_fault
-from vatrack.training.folder import RunFolder
 from vatrack.training.run_log import RunLog
 from vatrack.training.schedule import learning_rate
-from vatrack.training.select import selection_metric, validation_values
 from vatrack.training.start import alone_in, load_start, seed_everything
-from vatrack.training.state import Progress, latest_state, random_state, read_state, restore_random_state, save_state
-from vatrack.training.update import Place, Updater, base_rate
+from vatrack.training.state import (
+    Progress,
+    latest_state,
+    random_state,
+    read_state,
+    restore_random_state,
+    save_state,
+)
+from vatrack.training.step import Place, Updater, base_rate
 from vatrack.training.validation import validate
+from vatrack.weights.checkpoint import save
 
 
 def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """Trains one method and leaves everything about the run in its folder.
 
-    Written: config.yaml, environment.json, metrics.jsonl, checkpoints/epoch_NN.pt and validation/epoch_NN.json for the
-    epochs from `training.validate_from` on, and at the very end training.json. Until then state/ holds what an interrupted
-    training needs: called again with the same recipe and data, it goes on from there as if nothing had happened.
-    A complete training is not repeated; what another recipe or other data made is put aside.
+    Written: config.yaml, environment.json, metrics.jsonl, checkpoints/epoch_NN.pt and
+    validation/epoch_NN.json for the epochs from `training.validate_from` on, and at the very end
+    training.json. Until then state/ holds what an interrupted training needs: called again with the
+    same recipe and data, it goes on from there as if nothing had happened. A complete training is
+    not repeated; what another recipe or other data made is put aside.
 
     Several processes that the environment names (`torchrun`, submitit) train together.
 
@@ -60,10 +69,23 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
 
 
 class _Training:
-    def __init__(self, run: RunConfig, annotations: Path, images: Path, out: Path, group: Processes, stop: StopSignals) -> None:
+    def __init__(
+        self,
+        run: RunConfig,
+        annotations: Path,
+        images: Path,
+        out: Path,
+        group: Processes,
+        stop: StopSignals,
+    ) -> None:
         settings = run.training
         self.run_config, self.settings, self.group, self.stop = run, settings, group, stop
-        self.annotations, self.images, self.out, self.folder = annotations, images, out, RunFolder(out)
+        self.annotations, self.images, self.out, self.folder = (
+            annotations,
+            images,
+            out,
+            RunFolder(out),
+        )
         seed_everything(run.seed, settings.deterministic)
         allow_tf32(settings.tf32)
         self.dataset = PairDataset(
@@ -79,11 +101,15 @@ class _Training:
         share = group.share(settings.batch_size, "training.batch_size")
         if (share.stop - share.start) % settings.accumulate:
             raise InputError(
-                f"config: the {share.stop - share.start} pairs of a process cannot be cut into training.accumulate = "
+                f"config: the {share.stop - share.start} pairs of a process cannot be cut into "
+                f"training.accumulate = "
                 f"{settings.accumulate} equal parts; choose a divisor"
             )
         self.batches = EpochBatches(self.dataset, settings.batch_size, run.seed, share)
-        self.identity: dict[str, Any] = {"recipe": run.recipe(), "data": self.dataset.file.fingerprint()}
+        self.identity: dict[str, Any] = {
+            "recipe": run.recipe(),
+            "data": self.dataset.file.fingerprint(),
+        }
         self.progress = Progress()
         self.saved_at = self.started_at = time.monotonic()
 
@@ -110,7 +136,10 @@ class _Training:
             if state is not None:
                 self._load(state)
                 state = None  # it is as large as the network and its optimizer
-                self._tell(f"going on from epoch {self.progress.epoch + 1}, batch {self.progress.batch} of {len(self.batches)}")
+                self._tell(
+                    f"going on from epoch {self.progress.epoch + 1}, batch {self.progress.batch} "
+                    f"of {len(self.batches)}"
+                )
             self.progress.starts += 1
             self._save()
             while self.progress.epoch < self.settings.epochs:
@@ -146,12 +175,16 @@ class _Training:
     def _end_epoch(self) -> None:
         epoch = self.progress.epoch + 1
         iterations = epoch * len(self.batches)
-        self.log.flush(iterations, epoch, self._rate(iterations - 1))  # something is left where the last batch was left out
+        self.log.flush(
+            iterations, epoch, self._rate(iterations - 1)
+        )  # something is left where the last batch was left out
         if epoch >= self.settings.validate_from:
             # From here on the validation can be repeated.
             self._save()
             if self.group.first:
-                save(self.folder.checkpoint(epoch), self.updater.best_weights, self.run_config, epoch)
+                save(
+                    self.folder.checkpoint(epoch), self.updater.best_weights, self.run_config, epoch
+                )
             with self.stop.at_once():
                 metrics = validate(
                     self.updater.best_weights,
@@ -162,7 +195,9 @@ class _Training:
                     self.folder.validation(epoch),
                 )
             if metrics is not None:
-                self.progress.validations = validation_values(self.out, selection_metric(self.run_config))
+                self.progress.validations = validation_values(
+                    self.out, selection_metric(self.run_config)
+                )
                 self.log.validation(iterations, epoch, metrics)
                 if self.settings.keep_checkpoints == "best":
                     self.folder.keep_best(self.progress.validations)
@@ -175,7 +210,10 @@ class _Training:
         if number:
             self._save()
             self.group.wait()
-            self._tell(f"stopped by signal {number}; the state is saved, the same command goes on from here")
+            self._tell(
+                f"stopped by signal {number}; the state is saved, the same command goes on from "
+                f"here"
+            )
             self.stop.obey(number)
         if time.monotonic() - self.saved_at > 60 * self.settings.save_minutes:
             self._save()
@@ -189,35 +227,54 @@ class _Training:
         path = self.folder.fault(place.epoch + 1, place.batch)
         faults = self.group.gather(fault)
         if self.group.first:
-            where = {"epoch": place.epoch + 1, "batch": place.batch, "iteration": iteration, "learning_rate": rate}
+            where = {
+                "epoch": place.epoch + 1,
+                "batch": place.batch,
+                "iteration": iteration,
+                "learning_rate": rate,
+            }
             write_fault(path, faults, where)
         images = [pair for each in faults for pair in each.images]
-        what = f"an update is not finite ({fault}); images (key, reference): {images}; written to {path}"
+        what = (
+            f"an update is not finite ({fault}); images (key, reference): {images}; written to "
+            f"{path}"
+        )
         policy, limit = self.settings.faults.policy, self.settings.faults.limit
         if policy == "stop" or self.progress.faults >= limit:
             self._save()
         if policy == "stop":
             raise InputError(
-                f"training stopped before {what}. Its state is saved: with training.faults.policy skip it goes on without "
-                "this batch. Otherwise train anew with a lower training.optimizer.learning_rate or a clip_norm"
+                f"training stopped before {what}. Its state is saved: with training.faults.policy "
+                f"skip it goes on without "
+                "this batch. Otherwise train anew with a lower training.optimizer.learning_rate or "
+                "a clip_norm"
             )
         if self.progress.faults >= limit:
-            raise InputError(f"training stopped after training.faults.limit = {limit} faults: {what}")
+            raise InputError(
+                f"training stopped after training.faults.limit = {limit} faults: {what}"
+            )
         self.progress.faults += 1
         self.progress.skipped.append([place.epoch, place.batch])
         self._tell(f"epoch {place.epoch + 1} batch {place.batch} is left out: {what}")
 
     def _go_back(self, place: Place) -> None:
-        """To the last saved state; all batches since are left out, because the way to a fault often begins before it."""
+        """To the last saved state; all batches since are left out, because the way to a fault often
+        begins before it."""
         skipped, faults = self.progress.skipped, self.progress.faults
         state = self._latest_state()
         assert state is not None, "one is saved before the first step"
         self._load(state)
         self.log.load_state(state["log"])
         first = self.progress.batch
-        since = [[place.epoch, batch] for batch in range(first, place.batch) if [place.epoch, batch] not in skipped]
+        since = [
+            [place.epoch, batch]
+            for batch in range(first, place.batch)
+            if [place.epoch, batch] not in skipped
+        ]
         self.progress.skipped, self.progress.faults = [*skipped, *since], faults
-        self._tell(f"back to epoch {place.epoch + 1}, batch {first}; on with batch {place.batch + 1}")
+        self._tell(
+            f"back to epoch {place.epoch + 1}, batch {first}; on with batch {place.batch + 1}"
+        )
 
     def _find_state(self) -> dict[str, Any] | None:
         """The state to go on from, or None where the training begins."""
@@ -242,7 +299,8 @@ class _Training:
         return self.group.gather(complete)[0]
 
     def _latest_state(self) -> dict[str, Any] | None:
-        """The state that the first process finds, in all of them; it alone may remove a damaged one."""
+        """The state that the first process finds, in all of them; it alone may remove a damaged
+        one."""
         found = latest_state(self.folder.state) if self.group.first else None
         (path, *_) = self.group.gather(None if found is None else str(found[0]))
         if self.group.first or path is None:
@@ -272,10 +330,17 @@ class _Training:
 
     def _rate(self, iteration: int) -> float:
         settings = self.settings
-        return learning_rate(base_rate(self.run_config), settings.schedule, iteration, len(self.batches), settings.epochs)
+        return learning_rate(
+            base_rate(self.run_config),
+            settings.schedule,
+            iteration,
+            len(self.batches),
+            settings.epochs,
+        )
 
     def _loader(self) -> DataLoader[Any]:
-        # Made anew for every epoch: workers copy the data set when they start, and with it the epoch's number.
+        # Made anew for every epoch: workers copy the data set when they start, and with it the
+        # epoch's number.
         return DataLoader(
             self.dataset,
             batch_sampler=self.batches,
@@ -283,7 +348,8 @@ class _Training:
             num_workers=self.settings.workers,
             pin_memory=self.group.device.type == "cuda",
             worker_init_fn=ignore_stop_signals,
-            generator=torch.Generator(),  # else it draws from the global one, once more after each interruption
+            # else it draws from the global one, once more after each interruption
+            generator=torch.Generator(),
         )
 
     def _tell(self, line: str) -> None:
@@ -304,5 +370,12 @@ class _Training:
                 "identity": self.identity,
             }
             self.folder.finish(content)
-        where = f"{self.group.count} processes on {self.group.device.type}" if self.group.count > 1 else f"{self.group.device}"
-        return f"{self.out}: {self.settings.epochs} epochs, {iterations} iterations in {seconds / 60:.1f} min on {where}"
+        where = (
+            f"{self.group.count} processes on {self.group.device.type}"
+            if self.group.count > 1
+            else f"{self.group.device}"
+        )
+        return (
+            f"{self.out}: {self.settings.epochs} epochs, {iterations} iterations in "
+            f"{seconds / 60:.1f} min on {where}"
+        )

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
-from vatrack.errors import InputError
-from vatrack.training.experiment_log import ExperimentLog
+from vatrack.experiments.log import ExperimentLog
 from vatrack.training.system import SystemUse
 
 
@@ -33,9 +33,19 @@ class RunLog:
     """
 
     def __init__(
-        self, run: RunConfig, out: Path, device: torch.device, *, writes: bool, state: Mapping[str, Any] | None = None
+        self,
+        run: RunConfig,
+        out: Path,
+        device: torch.device,
+        *,
+        writes: bool,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        self.every, self.total_epochs, self.writes = run.training.log_every, run.training.epochs, writes
+        self.every, self.total_epochs, self.writes = (
+            run.training.log_every,
+            run.training.epochs,
+            writes,
+        )
         self.path, self.device = out / "metrics.jsonl", device
         self._sums: dict[str, Tensor] = {}
         self._count = 0
@@ -45,18 +55,26 @@ class RunLog:
             self.load_state(state)
         elif writes:
             self.path.unlink(missing_ok=True)
-        self.experiment = ExperimentLog.start(run, out, resume=state is not None) if writes else ExperimentLog()
+        self.experiment = (
+            ExperimentLog.start(run, out, resume=state is not None) if writes else ExperimentLog()
+        )
 
     def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What only interrupts a training (a signal, a full queue of the cluster) does not end its entry as failed.
-        ended = "FINISHED" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED"
+        # What only interrupts a training (a signal, a full queue of the cluster) does not end its
+        # entry as failed.
+        ended = (
+            "FINISHED" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED"
+        )
         self.experiment.close(ended)
 
-    def step(self, iteration: int, epoch: int, rate: float, losses: Mapping[str, Tensor], *, last: bool) -> None:
-        """Counts a step; after `log_every` steps, and at the end of an epoch, the means since the last line are written.
+    def step(
+        self, iteration: int, epoch: int, rate: float, losses: Mapping[str, Tensor], *, last: bool
+    ) -> None:
+        """Counts a step; after `log_every` steps, and at the end of an epoch, the means since the
+        last line are written.
 
         Args:
             iteration, epoch: 1-based; `last`: the epoch ends here.
@@ -75,17 +93,36 @@ class RunLog:
         means["seconds_per_iteration"] = round((now - self._since) / self._count, 4)
         self._sums, self._count, self._since = {}, 0, now
         used = self._system.read() if self._system else {}
-        self._write({"step": iteration, "epoch": epoch, "time": round(time.time(), 3), "lr": rate, **means, **used})
+        self._write(
+            {
+                "step": iteration,
+                "epoch": epoch,
+                "time": round(time.time(), 3),
+                "lr": rate,
+                **means,
+                **used,
+            }
+        )
         self._tell(
-            f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr {rate:.2e} "
+            f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr "
+            f"{rate:.2e} "
             f"{means['seconds_per_iteration']:.2f} s/it"
         )
 
     def validation(self, iteration: int, epoch: int, metrics: dict[str, Any]) -> None:
         """Writes the metrics of the valid set."""
-        self._write({"step": iteration, "epoch": epoch, "time": round(time.time(), 3), "validation": metrics})
+        self._write(
+            {
+                "step": iteration,
+                "epoch": epoch,
+                "time": round(time.time(), 3),
+                "validation": metrics,
+            }
+        )
         shown = ", ".join(
-            f"{name} {metrics[name]:.1f}" for name in metrics if name.endswith("/AP50") and metrics[name] is not None
+            f"{name} {metrics[name]:.1f}"
+            for name in metrics
+            if name.endswith("/AP50") and metrics[name] is not None
         )
         self._tell(f"epoch {epoch}/{self.total_epochs} validation {shown}")
         self._since = time.monotonic()
@@ -97,10 +134,16 @@ class RunLog:
             with self.path.open("rb") as stream:
                 os.fsync(stream.fileno())
                 size = os.fstat(stream.fileno()).st_size
-        return {"bytes": size, "sums": self._sums, "count": self._count, "seconds": time.monotonic() - self._since}
+        return {
+            "bytes": size,
+            "sums": self._sums,
+            "count": self._count,
+            "seconds": time.monotonic() - self._since,
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where the log stood; lines that came later are written again by the steps that are repeated.
+        """Goes back to where the log stood; lines that came later are written again by the steps
+        that are repeated.
 
         Raises:
             InputError: lines that were there are gone.
@@ -113,7 +156,8 @@ class RunLog:
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < state["bytes"]:
             raise InputError(
-                f"{self.path}: {size} bytes, but {state['bytes']} were written before the training was interrupted; "
+                f"{self.path}: {size} bytes, but {state['bytes']} were written before the training "
+                f"was interrupted; "
                 "bring the file back, or remove state/ beside it to train from the start"
             )
         if state["bytes"] < size:
@@ -131,5 +175,6 @@ class RunLog:
 
 
 def _number(value: float) -> float | None:
-    """Rounded; None where it is not finite, as the gradient's norm while the scale of float16 is too high."""
+    """Rounded; None where it is not finite, as the gradient's norm while the scale of float16 is
+    too high."""
     return round(value, 6) if math.isfinite(value) else None

@@ -9,12 +9,14 @@ from vatrack.config import ScheduleConfig
 FINAL_SHARE = 1e-3
 
 
-def learning_rate(base: float, settings: ScheduleConfig, iteration: int, iterations_per_epoch: int, epochs: int) -> float:
+def learning_rate(
+    base: float, settings: ScheduleConfig, iteration: int, iterations_per_epoch: int, epochs: int
+) -> float:
     """The rate of a global, 0-based iteration.
 
-    "step": multiplied by gamma before each epoch in `steps`; during the first W = warmup_iterations additionally by
-    1 - (1 - t / W)(1 - 1 / W). "onecycle": rises linearly over the first share of the training, then falls
-    along a cosine to a thousandth.
+    "step": multiplied by gamma before each epoch in `steps`; during the first W = warmup_iterations
+    additionally by 1 - (1 - t / W)(1 - 1 / W). "onecycle": rises linearly over the first share of
+    the training, then falls along a cosine to a thousandth.
     """
     if settings.name == "onecycle":
         return base * _one_cycle(iteration, iterations_per_epoch * epochs, settings.warmup_fraction)

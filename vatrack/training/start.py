@@ -13,20 +13,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vatrack.common.errors import InputError
+from vatrack.common.files import check_target
+from vatrack.common.locks import locked
 from vatrack.config import RunConfig
-from vatrack.errors import InputError
-from vatrack.files import check_target
-from vatrack.locks import locked
 from vatrack.models.detector import Detector
-from vatrack.models.pretrained import copy_visible_to_amodal, load_backbone, load_initial
+from vatrack.weights.transfer import copy_visible_to_amodal, load_backbone, load_initial
 
-LOCK_PATIENCE_SECONDS = 180.0  # an interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
+# an interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
+LOCK_PATIENCE_SECONDS = 180.0
 
 
 def load_start(model: Detector, run: RunConfig) -> None:
     """Takes initial weights from the files that the config names, and says what went where."""
     if run.training.backbone_weights:
-        print(f"{run.training.backbone_weights}: {load_backbone(model.backbone, run.training.backbone_weights)}", flush=True)
+        print(
+            f"{run.training.backbone_weights}: "
+            f"{load_backbone(model.backbone, run.training.backbone_weights)}",
+            flush=True,
+        )
     if run.training.initial_checkpoint:
         transfer = load_initial(model, run.training.initial_checkpoint)
         print(f"{run.training.initial_checkpoint}: {transfer}", flush=True)
@@ -61,16 +66,23 @@ def alone_in(out: Path) -> Iterator[None]:
 
         with locked(lock, wait):
             lock.truncate(0)
-            lock.write(f"{socket.gethostname()}, process {os.getpid()}, SLURM job {os.environ.get('SLURM_JOB_ID', 'none')}\n")
+            lock.write(
+                f"{socket.gethostname()}, process {os.getpid()}, SLURM job "
+                f"{os.environ.get('SLURM_JOB_ID', 'none')}\n"
+            )
             lock.flush()
             yield
 
 
 def seed_everything(seed: int, deterministic: bool) -> None:
-    """Seeds all generators; `deterministic`: allow only algorithms that repeat themselves on a GPU, too."""
+    """Seeds all generators; `deterministic`: allow only algorithms that repeat themselves on a GPU,
+    too."""
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
-    # RoIAlign's gradient then takes torchvision's slower form, without atomic additions (quirk T16).
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # cuBLAS reads it when it starts
+    # RoIAlign's gradient then takes torchvision's slower form, without atomic additions (quirk
+    # T16).
     torch.use_deterministic_algorithms(deterministic)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - some libraries still draw from the global generator

@@ -1,4 +1,5 @@
-"""The state from which an interrupted training goes on, exactly: two files in turn, tensors and plain values only."""
+"""The state from which an interrupted training goes on, exactly: two files in turn, tensors and
+plain values only."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vatrack.errors import InputError
-from vatrack.models.weight_files import read_torch_file, write_torch_file
+from vatrack.common.errors import InputError
+from vatrack.weights.formats import read_torch_file, write_torch_file
 
 FORMAT = "vatrack-state-1"
 KEPT = 2  # the last one and, should it be damaged, the one before
@@ -28,8 +29,10 @@ class Progress:
     """How far a training is.
 
     Attributes:
-        epoch, batch: the next batch, both 0-based; batch is the number of batches where an epoch waits for its validation.
-        skipped: [epoch, batch] of those that were left out for a fault; `faults`: how many there were.
+        epoch, batch: the next batch, both 0-based; batch is the number of batches where an epoch
+            waits for its validation.
+        skipped: [epoch, batch] of those that were left out for a fault; `faults`: how many there
+            were.
         validations: epoch (1-based) and the value that the best checkpoint is chosen by.
         seconds: time so far; `starts`: how often a process began or went on with it.
     """
@@ -76,7 +79,8 @@ def read_state(path: Path) -> dict[str, Any]:
 def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest state that can be read, None where there is none.
 
-    Newer ones that cannot be read are told and get another name, so that nobody goes on from them later.
+    Newer ones that cannot be read are told and get another name, so that nobody goes on from them
+    later.
 
     Raises:
         InputError: there are states, but none can be read.

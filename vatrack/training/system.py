@@ -11,7 +11,8 @@ MEGABYTE = 1e6
 
 
 class SystemUse:
-    """Use of processors, memory and GPU. What cannot be measured here (no psutil, no GPU, no NVML) is left out."""
+    """Use of processors, memory and GPU. What cannot be measured here (no psutil, no GPU, no NVML)
+    is left out."""
 
     def __init__(self, device: torch.device | None = None) -> None:
         """Begins the first stretch of time; `device`: the training's."""
@@ -28,11 +29,16 @@ class SystemUse:
         self._nvml = self._gpu is not None
 
     def read(self) -> dict[str, float]:
-        """The means since the last call (processors; GPU: of its last second) and the present values (memory, in 10^6 bytes).
+        """The means since the last call (processors; GPU: of its last second) and the present
+        values (memory, in 10^6 bytes).
 
-        `system/process_memory_megabytes` is this process with its children; pages that they share count once.
+        `system/process_memory_megabytes` is this process with its children; pages that they share
+        count once.
         """
-        return {f"system/{name}": round(value, 1) for name, value in (self._machine() | self._gpu_use()).items()}
+        return {
+            f"system/{name}": round(value, 1)
+            for name, value in (self._machine() | self._gpu_use()).items()
+        }
 
     def _machine(self) -> dict[str, float]:
         if self._psutil is None:
@@ -40,7 +46,9 @@ class SystemUse:
         values = {}
         before, self._busy = self._busy, self._times()
         if before and (total := self._busy[1] - before[1]) > 0:
-            values["cpu_utilization_percentage"] = 100 * min(1.0, max(0.0, (self._busy[0] - before[0]) / total))
+            values["cpu_utilization_percentage"] = 100 * min(
+                1.0, max(0.0, (self._busy[0] - before[0]) / total)
+            )
         memory = self._psutil.virtual_memory()
         values["system_memory_usage_megabytes"] = (memory.total - memory.available) / MEGABYTE
         values["process_memory_megabytes"] = self._process_memory() / MEGABYTE

@@ -7,10 +7,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.files import read_json, scratch_directory
 from vatrack.config import RunConfig
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.evaluation.evaluate import evaluate_files
-from vatrack.files import read_json, scratch_directory
 from vatrack.inference.predict import predict_clips, write_predictions
 from vatrack.models.detector import Detector
 from vatrack.training.distributed import Processes
@@ -23,14 +23,22 @@ def validate(
 ) -> dict[str, Any] | None:
     """Predicts and evaluates the valid set; the metrics are also written to `out`.
 
-    Every process predicts some of the clips; the first one evaluates them all, and it alone gets the metrics.
+    Every process predicts some of the clips; the first one evaluates them all, and it alone gets
+    the metrics.
 
     Args:
         folder: the converted valid set.
     """
     path = folder / "joint.json"
     clips = AnnotationFile(path).clips
-    own = predict_clips(model, run, blocks(clips, processes.count)[processes.rank], images, processes.device, "validate")
+    own = predict_clips(
+        model,
+        run,
+        blocks(clips, processes.count)[processes.rank],
+        images,
+        processes.device,
+        "validate",
+    )
     if not processes.first:
         (scratch,) = {name for name in processes.gather("") if name}
         write_predictions(own, _part(Path(scratch), processes.rank))
@@ -50,7 +58,9 @@ def validate(
         videos = {kind: folder / f"video_{kind}.json" for kind in run.method.masks}
         # Starting processes is only worth its seconds for many clips.
         workers = max(1, min(run.launcher.cpus, len(clips) // CLIPS_PER_PROCESS))
-        evaluate_files(path, predictions, videos, run.evaluation, out, run.dataset.video_limit, workers)
+        evaluate_files(
+            path, predictions, videos, run.evaluation, out, run.dataset.video_limit, workers
+        )
     processes.wait()
     return read_json(out)
 

@@ -6,10 +6,10 @@ import sys
 from snakemake.utils import validate
 
 from vatrack.config import Backbone, Config, Method, parse_config
-from vatrack.data.sailvos import list_videos
-from vatrack.data.synthetic import video_names
-from vatrack.errors import InputError
-from vatrack.files import write_yaml
+from vatrack.sailvos.layout import list_videos
+from vatrack.synthetic.render import video_names
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_yaml
 
 
 def stop(message):

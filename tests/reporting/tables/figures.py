@@ -10,22 +10,39 @@ from typing import Any
 import yaml
 
 COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
-FILES = [f"{level}_{kind}" for level in ("image", "video", "track") for kind in ("amodal", "visible")]
+FILES = [
+    f"{level}_{kind}" for level in ("image", "video", "track") for kind in ("amodal", "visible")
+]
 
 
 def metrics(path: Path, start: float, **changes: Any) -> Path:
     """A metrics file with different figures everywhere: the n-th is start + n / 100."""
-    keys = [f"{level}/{kind}/{column}" for level in ("image", "video") for kind in ("amodal", "visible") for column in COLUMNS]
+    keys = [
+        f"{level}/{kind}/{column}"
+        for level in ("image", "video")
+        for kind in ("amodal", "visible")
+        for column in COLUMNS
+    ]
     values: dict[str, Any] = {key: start + number / 100 for number, key in enumerate(keys)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values | {key.replace("__", "/"): value for key, value in changes.items()}))
+    path.write_text(
+        json.dumps(values | {key.replace("__", "/"): value for key, value in changes.items()})
+    )
     return path
 
 
-def run_folder(folder: Path, method: str, backbone: str, dataset: str, start: float, **changes: Any) -> Path:
-    """A run's folder with the two files that the tables need; its config has keys of another version, too."""
+def run_folder(
+    folder: Path, method: str, backbone: str, dataset: str, start: float, **changes: Any
+) -> Path:
+    """A run's folder with the two files that the tables need; its config has keys of another
+    version, too."""
     metrics(folder / "metrics.json", start, **changes)
-    config = {"method": method, "backbone": backbone, "dataset": {"name": dataset, "gone": 1}, "training": {"gone": 2}}
+    config = {
+        "method": method,
+        "backbone": backbone,
+        "dataset": {"name": dataset, "gone": 1},
+        "training": {"gone": 2},
+    }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 

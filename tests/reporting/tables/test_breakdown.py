@@ -11,8 +11,8 @@ import pytest
 
 from tests.evaluation.scenes import random_scene
 from tests.reporting.tables.figures import FILES, markdown_rows, metrics, read_csv, run_folder
-from vatrack.categories import CATEGORIES
-from vatrack.errors import InputError
+from vatrack.common.errors import InputError
+from vatrack.config.categories import CATEGORIES
 from vatrack.evaluation.evaluate import evaluate_in_detail
 from vatrack.reporting.tables import write_tables
 
@@ -21,8 +21,13 @@ def details(path: Path, **changes: Any) -> Path:
     """Figures of two classes and two videos that fit `metrics(…, image__amodal__AP50=50)`."""
     document = {
         "per_class": {
-            "image/amodal": {"dog": {"AP": 20.0, "AP50": 40.0}, "person": {"AP": 100 / 3, "AP50": 60.0}},
-            "track/amodal": {"person": {"MOTA": -12.5, "IDF1": None, "IDs": 3, "HOTA": 44.0, "MT": 1}},
+            "image/amodal": {
+                "dog": {"AP": 20.0, "AP50": 40.0},
+                "person": {"AP": 100 / 3, "AP50": 60.0},
+            },
+            "track/amodal": {
+                "person": {"MOTA": -12.5, "IDF1": None, "IDs": 3, "HOTA": 44.0, "MT": 1}
+            },
         },
         "per_video": {
             "ah_1__27": {"image/amodal": {"AP": 7.0, "AP50": 9.0}, "track/amodal": {"MOTA": 5.0}},
@@ -34,12 +39,24 @@ def details(path: Path, **changes: Any) -> Path:
 
 
 def test_one_run(tmp_path: Path) -> None:
-    run = run_folder(tmp_path / "run", "amodaltrack", "resnet18", "mini", 10, image__amodal__AP50=50.0, track__amodal__IDs=3)
+    run = run_folder(
+        tmp_path / "run",
+        "amodaltrack",
+        "resnet18",
+        "mini",
+        10,
+        image__amodal__AP50=50.0,
+        track__amodal__IDs=3,
+    )
     details(run / "details.json")
     out = tmp_path / "tables"
     assert "by class and by video" in write_tables([str(run)], out)
-    assert {f"classes_{name}.{form}" for name in FILES for form in ("csv", "md", "tex")} <= {p.name for p in out.iterdir()}
-    assert {f"videos_{name}.{form}" for name in FILES for form in ("csv", "md")} <= {p.name for p in out.iterdir()}
+    assert {f"classes_{name}.{form}" for name in FILES for form in ("csv", "md", "tex")} <= {
+        p.name for p in out.iterdir()
+    }
+    assert {f"videos_{name}.{form}" for name in FILES for form in ("csv", "md")} <= {
+        p.name for p in out.iterdir()
+    }
     rows = read_csv(out / "classes_image_amodal.csv")
     ap, ap50 = "AP amodaltrack/resnet18", "AP50 amodaltrack/resnet18"
     assert rows == [
@@ -61,7 +78,11 @@ def test_one_run(tmp_path: Path) -> None:
         ["all", "-", "-", "-", "3"],
     ]
     videos = markdown_rows(out / "videos_image_amodal.md")
-    assert videos[1:] == [["ah_1__27", "7.0", "9.0"], ["bs_2__9", "-", "-"], ["all", "10.0", "50.0"]]
+    assert videos[1:] == [
+        ["ah_1__27", "7.0", "9.0"],
+        ["bs_2__9", "-", "-"],
+        ["all", "10.0", "50.0"],
+    ]
     assert read_csv(out / "classes_image_visible.csv") == []
     assert "No run has figures by class" in (out / "classes_image_visible.md").read_text()
     page = (out / "tables.html").read_text()
@@ -73,9 +94,15 @@ def test_one_run(tmp_path: Path) -> None:
 def test_several_runs_have_columns_of_their_own(tmp_path: Path) -> None:
     first = metrics(tmp_path / "a.json", 10, image__amodal__AP50=50.0)
     second = metrics(tmp_path / "b.json", 10, image__amodal__AP50=70.0)
-    classes = {"image/amodal": {"car": {"AP": 30.0, "AP50": 80.0}, "person": {"AP": 10.0, "AP50": 60.0}}}
+    classes = {
+        "image/amodal": {"car": {"AP": 30.0, "AP50": 80.0}, "person": {"AP": 10.0, "AP50": 60.0}}
+    }
     write_tables(
-        [f"vatrack/resnet18:a={first}", f"vatrack/resnet18:b={second}", f"vatrack/resnet50={first}"],
+        [
+            f"vatrack/resnet18:a={first}",
+            f"vatrack/resnet18:b={second}",
+            f"vatrack/resnet50={first}",
+        ],
         tmp_path,
         details=[
             f"vatrack/resnet18:b={details(tmp_path / 'b_details.json', per_class=classes)}",
@@ -91,7 +118,10 @@ def test_several_runs_have_columns_of_their_own(tmp_path: Path) -> None:
         ["all", "**10.0**", "**10.0**", "50.0", "**70.0**"],
     ]
     header = list(read_csv(tmp_path / "classes_image_amodal.csv")[0])
-    assert header == ["class", *(f"{name} vatrack/resnet18:{label}" for name in ("AP", "AP50") for label in "ab")]
+    assert header == [
+        "class",
+        *(f"{name} vatrack/resnet18:{label}" for name in ("AP", "AP50") for label in "ab"),
+    ]
     tex = (tmp_path / "classes_image_amodal.tex").read_text()
     assert r" & \multicolumn{2}{c}{AP} & \multicolumn{2}{c}{AP50} \\" in tex
     assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in tex
@@ -103,14 +133,28 @@ def latex_rows(tex: str) -> list[list[list[str]]]:
     """The cells of each tabular as plain text, without rules."""
     plain = re.sub(r"\\textbf{([^}]*)}|\$(?:\\mathbf{)?(-[^}$]*)}?\$", r"\1\2", tex)
     bodies = re.findall(r"\\begin{tabular}{l+r+}(.*?)\\end{tabular}", plain, re.DOTALL)
-    lines = [[line.strip() for line in body.splitlines() if line.strip().endswith(r"\\")] for body in bodies]
-    return [[[cell.strip() for cell in line.removesuffix(r"\\").split("&")] for line in part] for part in lines]
+    lines = [
+        [line.strip() for line in body.splitlines() if line.strip().endswith(r"\\")]
+        for body in bodies
+    ]
+    return [
+        [[cell.strip() for cell in line.removesuffix(r"\\").split("&")] for line in part]
+        for part in lines
+    ]
 
 
 def test_columns_of_many_runs_are_parted_by_figure_for_a_page(tmp_path: Path) -> None:
-    """Whatever the number of runs, no LaTeX table is wider than a page, and none of the figures is lost."""
+    """Whatever the number of runs, no LaTeX table is wider than a page, and none of the figures is
+    lost."""
     for number in range(14):
-        run = run_folder(tmp_path / f"runs/{number}", "vatrack", "resnet50", "mini", number, image__amodal__AP50=50.0)
+        run = run_folder(
+            tmp_path / f"runs/{number}",
+            "vatrack",
+            "resnet50",
+            "mini",
+            number,
+            image__amodal__AP50=50.0,
+        )
         details(run / "details.json")
     for runs, headings, parts in (
         (2, ["VATrack (seed 0)", "VATrack (seed 1)"], {"image": 1, "track": 4}),
@@ -123,16 +167,35 @@ def test_columns_of_many_runs_are_parted_by_figure_for_a_page(tmp_path: Path) ->
             tex = (out / f"classes_{level}_amodal.tex").read_text()
             found = latex_rows(tex)
             assert len(found) == len(set(re.findall(r"\\label{(.*)}", tex))) == number
-            assert [row[0] for row in found[0]][-2:] == ["dog", "all"] if level == "image" else ["person", "all"]
+            assert (
+                [row[0] for row in found[0]][-2:] == ["dog", "all"]
+                if level == "image"
+                else ["person", "all"]
+            )
             head = next(row for row in found[0] if row[0] == "Class")
             assert head[1:] == (headings if number > 1 else headings * 2)
             if head[1] == "1":
                 assert "1: VATrack (seed 0); 2: VATrack (seed 1)" in tex
             for part in found:
-                assert max(sum(len(cell) + 2 for cell in row) for row in part if "multicolumn" not in row[1]) <= 110
-            ours = [cell for part in found for row in part if row[0] == "person" for cell in row[1:]]
-            (markdown,) = [row for row in markdown_rows(out / f"classes_{level}_amodal.md") if row[0] == "person"]
-            assert [cell.replace("--", "-") for cell in ours] == [cell.strip("*") for cell in markdown[1:]]
+                assert (
+                    max(
+                        sum(len(cell) + 2 for cell in row)
+                        for row in part
+                        if "multicolumn" not in row[1]
+                    )
+                    <= 110
+                )
+            ours = [
+                cell for part in found for row in part if row[0] == "person" for cell in row[1:]
+            ]
+            (markdown,) = [
+                row
+                for row in markdown_rows(out / f"classes_{level}_amodal.md")
+                if row[0] == "person"
+            ]
+            assert [cell.replace("--", "-") for cell in ours] == [
+                cell.strip("*") for cell in markdown[1:]
+            ]
 
 
 def test_a_real_evaluation_fits(tmp_path: Path) -> None:
@@ -144,19 +207,33 @@ def test_a_real_evaluation_fits(tmp_path: Path) -> None:
         for evaluation, classes in result.per_class.items()
     }
     path = details(tmp_path / "details.json", per_class=per_class)
-    write_tables([f"vatrack/resnet18={tmp_path}/metrics.json"], tmp_path, details=[f"vatrack/resnet18={path}"])
+    write_tables(
+        [f"vatrack/resnet18={tmp_path}/metrics.json"],
+        tmp_path,
+        details=[f"vatrack/resnet18={path}"],
+    )
     for name in FILES[:4]:
         *classes, overall = read_csv(tmp_path / f"classes_{name}.csv")
         key = "AP50 vatrack/resnet18"
         assert len(classes) == len(per_class[name.replace("_", "/")])
-        assert sum(float(row[key]) for row in classes) / len(classes) == pytest.approx(float(overall[key]))
+        assert sum(float(row[key]) for row in classes) / len(classes) == pytest.approx(
+            float(overall[key])
+        )
 
 
 @pytest.mark.parametrize(
     ("changes", "option", "message"),
     [
-        ({"per_class": []}, "{key}={file}", "must be an object with 'per_class' and 'per_video'; make it with"),
-        ({"per_class": {"image/amodal": 3}}, "{key}={file}", "'per_class/image/amodal' must be an object"),
+        (
+            {"per_class": []},
+            "{key}={file}",
+            "must be an object with 'per_class' and 'per_video'; make it with",
+        ),
+        (
+            {"per_class": {"image/amodal": 3}},
+            "{key}={file}",
+            "'per_class/image/amodal' must be an object",
+        ),
         (
             {"per_video": {"v": {"image/amodal": {"AP": "x"}}}},
             "{key}={file}",
@@ -176,7 +253,11 @@ def test_a_real_evaluation_fits(tmp_path: Path) -> None:
     ],
 )
 def test_bad_details_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], option: str, message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    option: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     metrics(tmp_path / "metrics.json", 10, image__amodal__AP50=50.0)

@@ -56,7 +56,13 @@ def test_csv_has_full_precision_and_the_right_columns(tmp_path: Path) -> None:
     for name in PAPER:
         ours, *published = read_csv(tmp_path / f"{name}.csv")
         assert list(ours) == HEADER
-        assert [ours[key] for key in HEADER[:5]] == ["vatrack-2bbox", "resnext101_64x4d", "", "", "this run"]
+        assert [ours[key] for key in HEADER[:5]] == [
+            "vatrack-2bbox",
+            "resnext101_64x4d",
+            "",
+            "",
+            "this run",
+        ]
         prefix = name.replace("_", "/")
         keys = {"AP": "AP", "AP50": "AP50"} | {column: f"AP50_{column}" for column in "PHLMS"}
         assert {column: float(ours[column]) for column in keys} == {
@@ -69,8 +75,12 @@ def test_the_published_figures_are_those_of_the_specification(tmp_path: Path) ->
     text = write_tables([f"vatrack/resnet18={metrics(tmp_path / 'm.json', 50)}"], tmp_path)
     for name, methods in PUBLISHED.items():
         rows = [row for row in read_csv(tmp_path / f"{name}.csv") if row["source"] == "published"]
-        assert {row["method"]: " | ".join(row[column] for column in HEADER[5:]) for row in rows} == methods
-        assert {(row["backbone"], row["dataset"]) for row in rows} == {("resnext101_64x4d", "sailvos-cut")}
+        assert {
+            row["method"]: " | ".join(row[column] for column in HEADER[5:]) for row in rows
+        } == methods
+        assert {(row["backbone"], row["dataset"]) for row in rows} == {
+            ("resnext101_64x4d", "sailvos-cut")
+        }
         for shown in methods.values():
             assert f"| ResNeXt-101 | SAIL-VOS-cut | *published* | {shown} |" in text
     assert read_published().tables.keys() == PUBLISHED.keys()
@@ -79,18 +89,34 @@ def test_the_published_figures_are_those_of_the_specification(tmp_path: Path) ->
 
 
 def test_the_difference_to_the_published_figures(tmp_path: Path) -> None:
-    changes = {"video__amodal__AP50_S": None, "video__amodal__AP": 14.13, "video__amodal__AP50": 22.27}
-    folder = run_folder(tmp_path / "run", "vatrack", "resnext101_64x4d", "sailvos-cut", 20, **changes)
+    changes = {
+        "video__amodal__AP50_S": None,
+        "video__amodal__AP": 14.13,
+        "video__amodal__AP50": 22.27,
+    }
+    folder = run_folder(
+        tmp_path / "run", "vatrack", "resnext101_64x4d", "sailvos-cut", 20, **changes
+    )
     write_tables([str(folder)], tmp_path)
     ours, difference, *published = read_csv(tmp_path / "video_amodal.csv")
     assert [row["source"] for row in published] == ["published"] * 3
-    assert (ours["source"], difference["source"], difference["method"]) == ("this run", "difference", "vatrack")
+    assert (ours["source"], difference["source"], difference["method"]) == (
+        "this run",
+        "difference",
+        "vatrack",
+    )
     theirs = PUBLISHED["video_amodal"]["vatrack"].split(" | ")
     for column, figure in zip(HEADER[5:11], theirs, strict=False):
         assert float(difference[column]) == float(ours[column]) - float(figure), column
     assert (ours["S"], difference["S"]) == ("-", "-")
     _, _, shown, *_ = markdown_rows(tmp_path / "video_amodal.md")
-    assert shown[2:7] == ["SAIL-VOS-cut", "difference", "0.0", "0.0", "-1.8"]  # +0.03 and -0.03 are both nothing
+    assert shown[2:7] == [
+        "SAIL-VOS-cut",
+        "difference",
+        "0.0",
+        "0.0",
+        "-1.8",
+    ]  # +0.03 and -0.03 are both nothing
     assert shown[7].startswith("+7.4")
     tex = (tmp_path / "video_amodal.tex").read_text()
     assert "difference & 0.0 & 0.0 & $-1.8$ & $+7.4$" in tex
@@ -107,10 +133,17 @@ def test_the_difference_to_the_published_figures(tmp_path: Path) -> None:
         ("resnet18", "mini", "another data set (mini)"),
     ],
 )
-def test_no_difference_where_it_would_mean_nothing(tmp_path: Path, backbone: str, dataset: str, reason: str) -> None:
-    text = write_tables([str(run_folder(tmp_path / "run", "vatrack", backbone, dataset, 20))], tmp_path)
+def test_no_difference_where_it_would_mean_nothing(
+    tmp_path: Path, backbone: str, dataset: str, reason: str
+) -> None:
+    text = write_tables(
+        [str(run_folder(tmp_path / "run", "vatrack", backbone, dataset, 20))], tmp_path
+    )
     for name in PAPER:
-        assert {row["source"] for row in read_csv(tmp_path / f"{name}.csv")} == {"this run", "published"}
+        assert {row["source"] for row in read_csv(tmp_path / f"{name}.csv")} == {
+            "this run",
+            "published",
+        }
         assert f"without a difference: runs with {reason}." in (tmp_path / f"{name}.md").read_text()
     assert "minus published" not in text
 
@@ -128,10 +161,17 @@ def test_runs_without_a_named_data_set_can_be_given_one(tmp_path: Path) -> None:
 
 def test_methods_appear_only_where_they_have_the_mask(tmp_path: Path) -> None:
     # Both files have figures for both masks, as an evaluation of no predictions has.
-    runs = [f"{method}/resnet50={metrics(tmp_path / f'{method}.json', 5)}" for method in ("qdtrack", "amodaltrack", "vatrack")]
+    runs = [
+        f"{method}/resnet50={metrics(tmp_path / f'{method}.json', 5)}"
+        for method in ("qdtrack", "amodaltrack", "vatrack")
+    ]
     write_tables(runs, tmp_path)
     for name in PAPER:
-        ours = [row["method"] for row in read_csv(tmp_path / f"{name}.csv") if row["source"] == "this run"]
+        ours = [
+            row["method"]
+            for row in read_csv(tmp_path / f"{name}.csv")
+            if row["source"] == "this run"
+        ]
         assert ours == (["amodaltrack", "vatrack"] if "amodal" in name else ["qdtrack", "vatrack"])
 
 
@@ -147,7 +187,11 @@ def test_rows_are_in_the_order_of_the_paper(tmp_path: Path) -> None:
     write_tables([f"{run}={path}" for run in runs], tmp_path)
     rows = read_csv(tmp_path / "image_visible.csv")[:5]
     ours = [f"{row['method']}/{row['backbone']}:{row['label']}" for row in rows]
-    assert ours[:3] == ["qdtrack/resnet18:", "vatrack/resnet50:b", "vatrack/resnet50:a"]  # labels in the order given
+    assert ours[:3] == [
+        "qdtrack/resnet18:",
+        "vatrack/resnet50:b",
+        "vatrack/resnet50:a",
+    ]  # labels in the order given
     assert ours[3:] == ["vatrack/resnext101_64x4d:", "vatrack-2bbox/resnet50:"]
 
 
@@ -156,7 +200,19 @@ def test_the_best_is_bold_where_there_are_several_runs(tmp_path: Path) -> None:
     second = metrics(tmp_path / "b.json", 20, image__amodal__AP=29.96)
     write_tables([f"vatrack/resnet18={first}", f"amodaltrack/resnet18={second}"], tmp_path)
     header, amodaltrack, vatrack, *published = markdown_rows(tmp_path / "image_amodal.md")
-    assert header == ["Method", "Backbone", "Data set", "Source", "AP", "AP50", "P", "H", "L", "M", "S"]
+    assert header == [
+        "Method",
+        "Backbone",
+        "Data set",
+        "Source",
+        "AP",
+        "AP50",
+        "P",
+        "H",
+        "L",
+        "M",
+        "S",
+    ]
     assert (vatrack[4], amodaltrack[4]) == ("**30.0**", "**30.0**")  # equal as shown
     assert (vatrack[5], amodaltrack[5]) == ("10.0", "**20.0**")
     assert (vatrack[6], amodaltrack[6]) == ("**99.9**", "20.0")
@@ -206,7 +262,10 @@ def test_latex_is_a_booktabs_table(tmp_path: Path) -> None:
         body = [line for line in tex.splitlines() if line.endswith(r"\\")]
         assert len(body) == 1 + 1 + 3
         assert {line.count("&") for line in body} == {len(HEADER) - 2}
-        assert all(tex.count(rule) == number for rule, number in ((r"\toprule", 1), (r"\midrule", 2), (r"\bottomrule", 1)))
+        assert all(
+            tex.count(rule) == number
+            for rule, number in ((r"\toprule", 1), (r"\midrule", 2), (r"\bottomrule", 1))
+        )
         assert re.search(r"(?<!\\)%", tex.split("\n", 1)[1]) is None
         assert ("vAP50" in tex) == name.startswith("video")
         assert tex.count("{") == tex.count("}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.reporting.tables.figures import metrics, read_csv, run_folder
-from vatrack.errors import InputError
+from vatrack.common.errors import InputError
 from vatrack.reporting.tables import write_tables
 from vatrack.reporting.tables.runs import read_runs
 
@@ -20,8 +20,16 @@ def keys(*given: object) -> list[tuple[str, str | None, float | None]]:
 
 def test_metrics_files_with_and_without_label(tmp_path: Path) -> None:
     one, two = metrics(tmp_path / "one.json", 1), metrics(tmp_path / "two.json", 2)
-    found = keys(f"vatrack/resnet50:seed 1={one}", f"vatrack/resnet50={two}", f"vatrack/resnet50:lr: 0.1={one}")
-    assert found == [("vatrack/resnet50:seed 1", None, 1), ("vatrack/resnet50", None, 2), ("vatrack/resnet50:lr: 0.1", None, 1)]
+    found = keys(
+        f"vatrack/resnet50:seed 1={one}",
+        f"vatrack/resnet50={two}",
+        f"vatrack/resnet50:lr: 0.1={one}",
+    )
+    assert found == [
+        ("vatrack/resnet50:seed 1", None, 1),
+        ("vatrack/resnet50", None, 2),
+        ("vatrack/resnet50:lr: 0.1", None, 1),
+    ]
 
 
 def test_the_label_is_shown(tmp_path: Path) -> None:
@@ -39,16 +47,23 @@ def test_metrics_in_a_runs_folder_know_their_data_set(tmp_path: Path) -> None:
     assert keys(f"vatrack/resnet18:x={run}") == [("vatrack/resnet18:x", "mini", 3)]
     # A config that is not a run's, as the workflow's own, says nothing.
     (tmp_path / "config.yaml").write_text("dataset: {name: mini}\n")
-    assert keys(f"vatrack/resnet18={metrics(tmp_path / 'metrics.json', 4)}") == [("vatrack/resnet18", None, 4)]
+    assert keys(f"vatrack/resnet18={metrics(tmp_path / 'metrics.json', 4)}") == [
+        ("vatrack/resnet18", None, 4)
+    ]
 
 
 def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
     results = tmp_path / "results"
     first = run_folder(results / "mini/runs/vatrack__resnet18", "vatrack", "resnet18", "mini", 1)
     run_folder(results / "mini/runs/qdtrack__resnet18", "qdtrack", "resnet18", "mini", 2)
-    run_folder(results / "sailvos-cut/runs/vatrack__resnet18", "vatrack", "resnet18", "sailvos-cut", 3)
+    run_folder(
+        results / "sailvos-cut/runs/vatrack__resnet18", "vatrack", "resnet18", "sailvos-cut", 3
+    )
     assert keys(first) == [("vatrack/resnet18", "mini", 1)]
-    assert keys(results / "mini") == [("qdtrack/resnet18", "mini", 2), ("vatrack/resnet18", "mini", 1)]
+    assert keys(results / "mini") == [
+        ("qdtrack/resnet18", "mini", 2),
+        ("vatrack/resnet18", "mini", 1),
+    ]
     everything = [*keys(results / "mini"), ("vatrack/resnet18", "sailvos-cut", 3)]
     assert keys(results) == everything
     assert keys(results / "sailvos-cut", results / "mini") == [everything[2], *everything[:2]]
@@ -57,7 +72,13 @@ def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
 
 def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> None:
     for seed in (0, 1):
-        run_folder(tmp_path / f"seed{seed}/mini/runs/vatrack__resnet18", "vatrack", "resnet18", "mini", seed)
+        run_folder(
+            tmp_path / f"seed{seed}/mini/runs/vatrack__resnet18",
+            "vatrack",
+            "resnet18",
+            "mini",
+            seed,
+        )
     assert keys(tmp_path / "seed0", tmp_path / "seed1") == [
         ("vatrack/resnet18:seed0", "mini", 0),
         ("vatrack/resnet18:seed1", "mini", 1),
@@ -77,7 +98,9 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
     run_folder(tmp_path / "mini/runs/vatrack__resnet18", "vatrack", "resnet18", "mini", 1)
     waiting = run_folder(tmp_path / "mini/runs/qdtrack__resnet18", "qdtrack", "resnet18", "mini", 1)
     (waiting / "metrics.json").unlink()
-    assert f"left out, without metrics: {waiting}" in write_tables([str(tmp_path)], tmp_path / "tables")
+    assert f"left out, without metrics: {waiting}" in write_tables(
+        [str(tmp_path)], tmp_path / "tables"
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,15 +111,27 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         ("vatrack/resnet18=", "must be METHOD/BACKBONE[:LABEL]=metrics.json"),
         ("vatrack/resnet18:=m.json", "the label before '=' must be a short text"),
         ("=folder", "the label before '=' must be a short text"),
-        ("vatrak/resnet18=m.json", "unknown method 'vatrak'; it is one of qdtrack, amodaltrack, vatrack, vatrack-2bbox"),
+        (
+            "vatrak/resnet18=m.json",
+            "unknown method 'vatrak'; it is one of qdtrack, amodaltrack, vatrack, vatrack-2bbox",
+        ),
         ("vatrack/resnet19=m.json", "unknown backbone 'resnet19'"),
         ("vatrack/resnet18=none.json", "none.json: no such file"),
         ("vatrack/resnet18=list.json", "list.json: not a metrics file"),
         ("vatrack/resnet18=text.json", "'image/amodal/AP' is 'high', not a number"),
         ("vatrack/resnet18=nan.json", "'image/amodal/AP' is nan, not a number"),
-        ("vatrack/resnet50=m.json", "vatrack/resnet50 is given twice; tell the runs apart by labels"),
-        ("empty", "no metrics.json in it, nor in a run's folder below (empty/runs/* or empty/*/runs/*)"),
-        ("no_config", "no_config/config.yaml is missing; give the metrics as METHOD/BACKBONE=metrics.json"),
+        (
+            "vatrack/resnet50=m.json",
+            "vatrack/resnet50 is given twice; tell the runs apart by labels",
+        ),
+        (
+            "empty",
+            "no metrics.json in it, nor in a run's folder below (empty/runs/* or empty/*/runs/*)",
+        ),
+        (
+            "no_config",
+            "no_config/config.yaml is missing; give the metrics as METHOD/BACKBONE=metrics.json",
+        ),
         ("bare_config", "config.yaml: not the config of a run"),
         ("folder", "folder/config.yaml: unknown method 'mask-rcnn'"),
         ("vatrack/resnet18=folder/metrics.json", "folder/config.yaml: unknown method 'mask-rcnn'"),

@@ -12,20 +12,36 @@ COLUMNS = ["MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "HOTA", "DetA", "AssA"]
 
 
 def tracking(path: Path, figures: dict[str, Any], prefix: str = "track/amodal/") -> Path:
-    return metrics(path, 10, **{prefix.replace("/", "__") + name: value for name, value in figures.items()})
+    return metrics(
+        path, 10, **{prefix.replace("/", "__") + name: value for name, value in figures.items()}
+    )
 
 
 def test_figures_and_dashes(tmp_path: Path) -> None:
     path = tracking(
-        tmp_path / "a.json", {"MOTA": -100 / 3, "MOTP": None, "IDF1": 66.66, "IDs": 1234, "MT": 3, "ML": 0, "FP": 9}
+        tmp_path / "a.json",
+        {"MOTA": -100 / 3, "MOTP": None, "IDF1": 66.66, "IDs": 1234, "MT": 3, "ML": 0, "FP": 9},
     )
     write_tables([f"vatrack/resnet18={path}"], tmp_path)
     (row,) = read_csv(tmp_path / "track_amodal.csv")
-    assert [row[name] for name in COLUMNS] == [repr(-100 / 3), "-", "66.66", "1234", "3", "0", "-", "-", "-"]
+    assert [row[name] for name in COLUMNS] == [
+        repr(-100 / 3),
+        "-",
+        "66.66",
+        "1234",
+        "3",
+        "0",
+        "-",
+        "-",
+        "-",
+    ]
     header, shown = markdown_rows(tmp_path / "track_amodal.md")
     assert header[4:] == COLUMNS
     assert shown[3:] == ["masks", "-33.3", "-", "66.7", "1234", "3", "0", "-", "-", "-"]
-    assert "masks & $-33.3$ & -- & 66.7 & 1234 & 3 & 0 & -- & -- & --" in (tmp_path / "track_amodal.tex").read_text()
+    assert (
+        "masks & $-33.3$ & -- & 66.7 & 1234 & 3 & 0 & -- & -- & --"
+        in (tmp_path / "track_amodal.tex").read_text()
+    )
     (visible,) = read_csv(tmp_path / "track_visible.csv")
     assert {visible[name] for name in COLUMNS} == {"-"}
 
@@ -44,7 +60,10 @@ def test_boxes_have_rows_where_they_were_measured(tmp_path: Path) -> None:
     first = tracking(tmp_path / "a.json", {"MOTA": 30.5, "HOTA": 20.5}, "track/amodal_box/")
     second = tracking(tmp_path / "b.json", {"MOTA": 40.5})
     write_tables([f"vatrack/resnet18={first}", f"amodaltrack/resnet18={second}"], tmp_path)
-    rows = [(row["method"], row["matched_by"], row["MOTA"], row["HOTA"]) for row in read_csv(tmp_path / "track_amodal.csv")]
+    rows = [
+        (row["method"], row["matched_by"], row["MOTA"], row["HOTA"])
+        for row in read_csv(tmp_path / "track_amodal.csv")
+    ]
     assert rows == [
         ("amodaltrack", "masks", "40.5", "-"),
         ("vatrack", "masks", "-", "-"),

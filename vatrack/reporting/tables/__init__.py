@@ -1,11 +1,12 @@
-"""The tables of any number of runs: the paper's four, tracking, by class, by video; as CSV, Markdown, LaTeX and one page."""
+"""The tables of any number of runs: the paper's four, tracking, by class, by video; as CSV,
+Markdown, LaTeX and one page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from vatrack.files import write_text
+from vatrack.common.files import write_text
 from vatrack.reporting.tables.breakdown import class_table, video_table
 from vatrack.reporting.tables.formats import to_csv, to_markdown
 from vatrack.reporting.tables.latex import to_latex
@@ -20,18 +21,22 @@ from vatrack.reporting.tables.tracking import tracking_table
 PAGE = "tables.html"
 
 
-def write_tables(runs: Sequence[str], out: Path, *, details: Sequence[str] = (), dataset: str | None = None) -> str:
+def write_tables(
+    runs: Sequence[str], out: Path, *, details: Sequence[str] = (), dataset: str | None = None
+) -> str:
     """Writes the tables of a set of runs.
 
-    `{image,video}_{amodal,visible}` and `track_{amodal,visible}`; where at least one run has details, also `classes_*` and
-    `videos_*` of each of these six. All are written as .csv and .md, all but `videos_*` as .tex and into one page. A method
-    appears in the tables of the masks that it predicts.
+    `{image,video}_{amodal,visible}` and `track_{amodal,visible}`; where at least one run has
+    details, also `classes_*` and `videos_*` of each of these six. All are written as .csv and .md,
+    all but `videos_*` as .tex and into one page. A method appears in the tables of the masks that
+    it predicts.
 
     Args:
-        runs: for each METHOD/BACKBONE[:LABEL]=metrics.json, a run's folder, or a folder of results, which may be LABEL=FOLDER
-            (see `runs.read_runs`).
+        runs: for each METHOD/BACKBONE[:LABEL]=metrics.json, a run's folder, or a folder of results,
+            which may be LABEL=FOLDER (see `runs.read_runs`).
         out: folder for the files.
-        details: METHOD/BACKBONE[:LABEL]=details.json for runs given by their metrics; folders have theirs in them.
+        details: METHOD/BACKBONE[:LABEL]=details.json for runs given by their metrics; folders have
+            theirs in them.
         dataset: the data set of all runs, where it is not to be taken from their configs.
 
     Returns:
@@ -42,7 +47,9 @@ def write_tables(runs: Sequence[str], out: Path, *, details: Sequence[str] = (),
     """
     found, unfinished = read_runs(runs, details, dataset)
     published = read_published()
-    tables = [paper_table(name, found, published) for name in PAPER] + [tracking_table(name, found) for name in TRACKING]
+    tables = [paper_table(name, found, published) for name in PAPER] + [
+        tracking_table(name, found) for name in TRACKING
+    ]
     classes, videos = [], []
     if any(run.details for run in found):
         classes = [class_table(name, found) for name in (*PAPER, *TRACKING)]

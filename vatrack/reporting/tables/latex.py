@@ -16,16 +16,20 @@ SIGNS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 
 
 def to_latex(table: Table) -> str:
-    """Floating tables with booktabs' rules: one, or where it is too wide for a page, one for each group of columns."""
+    """Floating tables with booktabs' rules: one, or where it is too wide for a page, one for each
+    group of columns."""
     return "\n".join(map(_float, _parts(table)))
 
 
 def _parts(table: Table) -> list[Table]:
-    """The table, or one for each group of columns. Headings that still do not fit become numbers, which the note explains."""
+    """The table, or one for each group of columns. Headings that still do not fit become numbers,
+    which the note explains."""
     if _width(table) <= PAGE or not any(column.group for column in table.columns):
         return [table]
     parts = []
-    for group, members in groupby(range(len(table.columns)), key=lambda place: table.columns[place].group):
+    for group, members in groupby(
+        range(len(table.columns)), key=lambda place: table.columns[place].group
+    ):
         places = list(members)
         alone = replace(_chosen(table, places, group), title=f"{table.title}: {group}")
         if _width(alone) <= PAGE:
@@ -34,10 +38,16 @@ def _parts(table: Table) -> list[Table]:
         numbers = {place: str(number) for number, place in enumerate(places, 1)}
         for start in range(0, len(places), MOST):
             chosen = places[start : start + MOST]
-            part = _chosen(table, chosen, group if len(places) <= MOST else f"{group}_{start // MOST + 1}")
+            part = _chosen(
+                table, chosen, group if len(places) <= MOST else f"{group}_{start // MOST + 1}"
+            )
             legend = "; ".join(f"{numbers[place]}: {table.columns[place].name}" for place in chosen)
-            columns = tuple(replace(table.columns[place], name=numbers[place], group="") for place in chosen)
-            parts.append(replace(part, title=alone.title, note=f"{table.note} {legend}.", columns=columns))
+            columns = tuple(
+                replace(table.columns[place], name=numbers[place], group="") for place in chosen
+            )
+            parts.append(
+                replace(part, title=alone.title, note=f"{table.note} {legend}.", columns=columns)
+            )
     return parts
 
 
@@ -47,14 +57,22 @@ def _chosen(table: Table, places: Sequence[int], suffix: str) -> Table:
         table,
         name=f"{table.name}_{suffix.lower()}",
         columns=tuple(replace(table.columns[place], group="") for place in places),
-        rows=tuple(replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows),
+        rows=tuple(
+            replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows
+        ),
     )
 
 
 def _width(table: Table) -> int:
     """Characters of the longest texts of all columns and of the space between them."""
-    names = [[heading, *(row.names[place] for row in table.rows)] for place, heading in enumerate(table.headings)]
-    figures = [[column.name, *(row.cells[place].text for row in table.rows)] for place, column in enumerate(table.columns)]
+    names = [
+        [heading, *(row.names[place] for row in table.rows)]
+        for place, heading in enumerate(table.headings)
+    ]
+    figures = [
+        [column.name, *(row.cells[place].text for row in table.rows)]
+        for place, column in enumerate(table.columns)
+    ]
     return sum(max(map(len, texts)) + 2 for texts in names + figures)
 
 
@@ -76,7 +94,9 @@ def _float(table: Table) -> str:
             lines.append("    \\midrule")
             previous = row.block
         lines.append(f"    {' & '.join([*_latex_names(row), *map(_latex_cell, row.cells)])} \\\\")
-    return "\n".join([*lines, "    \\bottomrule", "  \\end{tabular}", f"\\end{{{environment}}}", ""])
+    return "\n".join(
+        [*lines, "    \\bottomrule", "  \\end{tabular}", f"\\end{{{environment}}}", ""]
+    )
 
 
 def latex_text(text: str) -> str:

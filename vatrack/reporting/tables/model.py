@@ -37,7 +37,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures: its heading in the CSV and the one that readers see, below `group` where neighbours share one."""
+    """A column of figures: its heading in the CSV and the one that readers see, below `group` where
+    neighbours share one."""
 
     key: str
     name: str
@@ -46,7 +47,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A line: its texts for the CSV (`key`) and for readers (`names`), its figures, one for each column.
+    """A line: its texts for the CSV (`key`) and for readers (`names`), its figures, one for each
+    column.
 
     A line is drawn where `block` changes; `quoted` rows are not measured here.
     """
@@ -60,7 +62,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with the name of its files; `keys` and `headings` stand above the texts of its rows (see `Row`)."""
+    """A table with the name of its files; `keys` and `headings` stand above the texts of its rows
+    (see `Row`)."""
 
     name: str
     title: str
@@ -72,7 +75,8 @@ class Table:
 
 
 def mark_best(cells: Sequence[Cell], *, lowest: bool = False) -> list[Cell]:
-    """Marks the best of cells that compete. Figures that look the same are equally good; one alone beats nobody."""
+    """Marks the best of cells that compete. Figures that look the same are equally good; one alone
+    beats nobody."""
     texts = [cell.text for cell in cells if cell.value is not None]
     if len(cells) < 2 or not texts:
         return list(cells)

@@ -42,7 +42,8 @@ def short_names(runs: Sequence[Run]) -> list[str]:
 
 
 def run_row(run: Run, source: str, cells: Sequence[Cell], group: str) -> Row:
-    """A run's row with the figures in `cells`; `source` says what they are, `group` which rows of its data set it joins."""
+    """A run's row with the figures in `cells`; `source` says what they are, `group` which rows of
+    its data set it joins."""
     key = run.method.value, run.backbone.value, run.label, run.dataset or "", source
     name = f"{source}: {run.label}" if run.label else source
     names = METHOD_NAMES[run.method], BACKBONE_NAMES[run.backbone], dataset_name(run.dataset), name

@@ -10,7 +10,8 @@ from itertools import groupby
 from vatrack.reporting.tables.model import Row, Table
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; margin: 1.5rem; max-width: 80rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff;
+  margin: 1.5rem; max-width: 80rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
 th { font-weight: 600; }
@@ -24,7 +25,10 @@ p { font-size: .85rem; color: #555; }
 
 def to_page(tables: Sequence[Table]) -> str:
     """One HTML document with all tables, as readers see them."""
-    body = "\n".join(f"<h2>{_text(table.title)}</h2>\n{_table(table)}\n<p>{_text(table.note)}</p>" for table in tables)
+    body = "\n".join(
+        f"<h2>{_text(table.title)}</h2>\n{_table(table)}\n<p>{_text(table.note)}</p>"
+        for table in tables
+    )
     head = f'<meta charset="utf-8"><title>VATrack: tables</title><style>{STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
@@ -52,7 +56,10 @@ def _cells(row: Row) -> list[str]:
     if row.quoted:
         names[-1] = f"<em>{names[-1]}</em>"
     figures = [f"<b>{cell.text}</b>" if cell.best else cell.text for cell in row.cells]
-    return [*(f"<td>{name}</td>" for name in names), *(f'<td class="number">{text}</td>' for text in figures)]
+    return [
+        *(f"<td>{name}</td>" for name in names),
+        *(f'<td class="number">{text}</td>' for text in figures),
+    ]
 
 
 def _text(text: str) -> str:

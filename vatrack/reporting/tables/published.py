@@ -1,4 +1,5 @@
-"""The figures that the method's authors published (spec 6.5), from one data file that names its source."""
+"""The figures that the method's authors published (spec 6.5), from one data file that names its
+source."""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ class Published:
 
 def read_published() -> Published:
     """Reads published.json."""
-    text = resources.files("vatrack.reporting.tables").joinpath("published.json").read_text(encoding="utf-8")
+    text = (
+        resources.files("vatrack.reporting.tables")
+        .joinpath("published.json")
+        .read_text(encoding="utf-8")
+    )
     document = json.loads(text)
     columns = document["columns"]
     return Published(
@@ -32,7 +37,10 @@ def read_published() -> Published:
         document["subset"],
         Backbone(document["backbone"]),
         {
-            name: {Method(method): dict(zip(columns, values, strict=True)) for method, values in rows.items()}
+            name: {
+                Method(method): dict(zip(columns, values, strict=True))
+                for method, values in rows.items()
+            }
             for name, rows in document["tables"].items()
         },
     )

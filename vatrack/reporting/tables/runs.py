@@ -1,4 +1,5 @@
-"""Which runs the tables show: from metrics files, runs' folders and folders of results to named figures."""
+"""Which runs the tables show: from metrics files, runs' folders and folders of results to named
+figures."""
 
 from __future__ import annotations
 
@@ -8,12 +9,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, read_yaml
 from vatrack.config import Backbone, Method
-from vatrack.errors import InputError
-from vatrack.files import read_json, read_yaml
 from vatrack.reporting.tables.details import Details, check_figures, read_details
 
-FORMS = "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may be LABEL=FOLDER"
+FORMS = (
+    "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may "
+    "be LABEL=FOLDER"
+)
 DETAILS_FORM = "METHOD/BACKBONE[:LABEL]=details.json"
 
 
@@ -21,8 +25,8 @@ DETAILS_FORM = "METHOD/BACKBONE[:LABEL]=details.json"
 class Run:
     """One run: what it is, and what was measured.
 
-    `label` tells it from others of the same method and backbone, else it is empty; `dataset` is None where nothing says it;
-    `metrics` are those of contract 4.
+    `label` tells it from others of the same method and backbone, else it is empty; `dataset` is
+    None where nothing says it; `metrics` are those of contract 4.
     """
 
     method: Method
@@ -56,12 +60,15 @@ class _Source:
         return self.method, self.backbone, self.label
 
 
-def read_runs(given: Sequence[str], details: Sequence[str] = (), dataset: str | None = None) -> tuple[list[Run], list[Path]]:
+def read_runs(
+    given: Sequence[str], details: Sequence[str] = (), dataset: str | None = None
+) -> tuple[list[Run], list[Path]]:
     """Reads the figures of all runs.
 
-    `METHOD/BACKBONE[:LABEL]=FILE` names the metrics alone; the data set is that of a config.yaml beside them, if there is one.
-    A run's folder holds `config.yaml`, `metrics.json` and perhaps `details.json`. A folder of results holds such folders as
-    `runs/*` or `*/runs/*`. Runs in folders that are alike but for their place get the parts of the paths that differ as labels.
+    `METHOD/BACKBONE[:LABEL]=FILE` names the metrics alone; the data set is that of a config.yaml
+    beside them, if there is one. A run's folder holds `config.yaml`, `metrics.json` and perhaps
+    `details.json`. A folder of results holds such folders as `runs/*` or `*/runs/*`. Runs in
+    folders that are alike but for their place get the parts of the paths that differ as labels.
 
     Args:
         given: what the runs are, in these forms.
@@ -69,11 +76,12 @@ def read_runs(given: Sequence[str], details: Sequence[str] = (), dataset: str | 
         dataset: the data set of all runs, whatever their config says.
 
     Returns:
-        The runs, by data set (in the order given), then in the paper's order of methods and backbones; and the folders of
-        runs among the results that have no metrics yet.
+        The runs, by data set (in the order given), then in the paper's order of methods and
+        backbones; and the folders of runs among the results that have no metrics yet.
 
     Raises:
-        InputError: something is of another form, missing, or there twice; a file holds something else.
+        InputError: something is of another form, missing, or there twice; a file holds something
+            else.
     """
     sources: list[_Source] = []
     unfinished: list[Path] = []
@@ -81,20 +89,30 @@ def read_runs(given: Sequence[str], details: Sequence[str] = (), dataset: str | 
         found, waiting = _find(text)
         sources += found
         unfinished += waiting
-    sources = _labelled([source if dataset is None else replace(source, dataset=dataset) for source in sources])
+    sources = _labelled(
+        [source if dataset is None else replace(source, dataset=dataset) for source in sources]
+    )
     known: set[tuple[Any, ...]] = set()
     for source in sources:
         name = (*source.key, source.dataset)
         if name in known:
             shown = f"{source.method}/{source.backbone}{f':{source.label}' if source.label else ''}"
-            mend = "tell the runs apart by labels (METHOD/BACKBONE:LABEL=metrics.json or LABEL=FOLDER)"
+            mend = (
+                "tell the runs apart by labels (METHOD/BACKBONE:LABEL=metrics.json or LABEL=FOLDER)"
+            )
             raise InputError(f"--run {source.given}: {shown} is given twice; {mend}")
         known.add(name)
     for text in details:
         sources = _with_details(sources, text)
     datasets = list(dict.fromkeys(source.dataset for source in sources))
     methods, backbones = list(Method), list(Backbone)
-    sources.sort(key=lambda s: (datasets.index(s.dataset), methods.index(s.method), backbones.index(s.backbone)))
+    sources.sort(
+        key=lambda s: (
+            datasets.index(s.dataset),
+            methods.index(s.method),
+            backbones.index(s.backbone),
+        )
+    )
     return [_read(source) for source in sources], unfinished
 
 
@@ -126,22 +144,40 @@ def _find(text: str) -> tuple[list[_Source], list[Path]]:
 def _in_folder(text: str, folder: Path, label: str) -> tuple[list[_Source], list[Path]]:
     if (folder / "metrics.json").is_file():
         return [_source_of(text, folder, label)], []
-    runs = [path.parent for pattern in ("runs/*", "*/runs/*") for path in sorted(folder.glob(f"{pattern}/config.yaml"))]
+    runs = [
+        path.parent
+        for pattern in ("runs/*", "*/runs/*")
+        for path in sorted(folder.glob(f"{pattern}/config.yaml"))
+    ]
     finished = [run for run in runs if (run / "metrics.json").is_file()]
     if not finished:
-        where = f"no metrics.json in it, nor in a run's folder below ({folder}/runs/* or {folder}/*/runs/*)"
+        where = (
+            f"no metrics.json in it, nor in a run's folder below ({folder}/runs/* or "
+            f"{folder}/*/runs/*)"
+        )
         raise InputError(f"--run {text}: {where}; evaluate the runs first")
-    return [_source_of(text, run, label) for run in finished], [run for run in runs if run not in finished]
+    return [_source_of(text, run, label) for run in finished], [
+        run for run in runs if run not in finished
+    ]
 
 
 def _source_of(text: str, folder: Path, label: str) -> _Source:
-    """The run in a folder. Only three keys of its config are read, so that it may be of another version of this program."""
+    """The run in a folder. Only three keys of its config are read, so that it may be of another
+    version of this program."""
     config = folder / "config.yaml"
     if not config.is_file():
-        raise InputError(f"--run {text}: {config} is missing; give the metrics as METHOD/BACKBONE=metrics.json")
+        raise InputError(
+            f"--run {text}: {config} is missing; give the metrics as METHOD/BACKBONE=metrics.json"
+        )
     values = read_yaml(config)
-    if not isinstance(values, dict) or not isinstance(values.get("dataset"), dict) or not values.get("method"):
-        raise InputError(f"{config}: not the config of a run; give the metrics as METHOD/BACKBONE=metrics.json")
+    if (
+        not isinstance(values, dict)
+        or not isinstance(values.get("dataset"), dict)
+        or not values.get("method")
+    ):
+        raise InputError(
+            f"{config}: not the config of a run; give the metrics as METHOD/BACKBONE=metrics.json"
+        )
     method, backbone, _ = _key(f"{values.get('method')}/{values.get('backbone')}", str(config), "")
     details = folder / "details.json"
     name = values["dataset"].get("name")
@@ -173,13 +209,17 @@ def _key(left: str, where: str, form: str) -> tuple[Method, Backbone, str]:
     if method not in list(Method):
         raise InputError(f"{where}: unknown method '{method}'; it is one of {', '.join(Method)}")
     if backbone not in list(Backbone):
-        raise InputError(f"{where}: unknown backbone '{backbone}'; it is one of {', '.join(Backbone)}")
+        raise InputError(
+            f"{where}: unknown backbone '{backbone}'; it is one of {', '.join(Backbone)}"
+        )
     return Method(method), Backbone(backbone), _label(label, where) if colon else ""
 
 
 def _label(label: str, where: str) -> str:
     if not label.strip() or not label.isprintable():
-        raise InputError(f"{where}: the label before '=' must be a short text, for example 'seed 1'")
+        raise InputError(
+            f"{where}: the label before '=' must be a short text, for example 'seed 1'"
+        )
     return label.strip()
 
 
@@ -195,8 +235,13 @@ def _labelled(sources: list[_Source]) -> list[_Source]:
         alike = list(members)
         parts = [source.folder.resolve().parts for source in alike if source.folder]
         if len({len(folders) for folders in parts}) == 1:
-            differ = [place for place, names in enumerate(zip(*parts, strict=True)) if len(set(names)) > 1]
-            labels |= {id(s): "/".join(names[place] for place in differ) for s, names in zip(alike, parts, strict=True)}
+            differ = [
+                place for place, names in enumerate(zip(*parts, strict=True)) if len(set(names)) > 1
+            ]
+            labels |= {
+                id(s): "/".join(names[place] for place in differ)
+                for s, names in zip(alike, parts, strict=True)
+            }
         else:
             labels |= {id(source): str(source.folder) for source in alike}
     return [replace(source, label=labels.get(id(source), source.label)) for source in sources]
@@ -210,8 +255,14 @@ def _with_details(sources: list[_Source], text: str) -> list[_Source]:
     matching = [source for source in sources if source.key == key]
     if len(matching) != 1:
         number = "no run is" if not matching else "several runs are"
-        raise InputError(f"--details {text}: {number} given as --run {left}=metrics.json; details belong to one run")
-    return [replace(source, details=Path(file)) if source is matching[0] else source for source in sources]
+        raise InputError(
+            f"--details {text}: {number} given as --run {left}=metrics.json; details belong to one "
+            f"run"
+        )
+    return [
+        replace(source, details=Path(file)) if source is matching[0] else source
+        for source in sources
+    ]
 
 
 def _read(source: _Source) -> Run:
@@ -223,7 +274,9 @@ def _read(source: _Source) -> Run:
 def _read_metrics(path: Path) -> dict[str, float | None]:
     values = read_json(path)
     if isinstance(values, dict) and "per_class" in values:
-        raise InputError(f"{path}: holds details; give the metrics here and this file with --details")
+        raise InputError(
+            f"{path}: holds details; give the metrics here and this file with --details"
+        )
     if not isinstance(values, dict):
         raise InputError(f"{path}: not a metrics file; make it with `vatrack evaluate`")
     return check_figures(values, "", path, "make the file with `vatrack evaluate`")

@@ -18,14 +18,17 @@ HEADINGS = ("Method", "Backbone", "Data set", "Matched by")
 # What decides whether a detection meets an object, and the ending of its metrics' keys.
 MATCHING = {"masks": "", "boxes": "_box"}
 NOTE = (
-    "MOTA, MOTP (mean IoU of the matches), IDF1, HOTA, DetA, AssA in %; IDs: identity switches; MT, ML: objects mostly "
-    "tracked, mostly lost. Matched within classes, by IoU of the masks or of the boxes; IDs and ML are best where low. "
+    "MOTA, MOTP (mean IoU of the matches), IDF1, HOTA, DetA, AssA in %; IDs: identity switches; "
+    "MT, ML: objects mostly "
+    "tracked, mostly lost. Matched within classes, by IoU of the masks or of the boxes; IDs and ML "
+    "are best where low. "
     "No such figures were published for the methods."
 )
 
 
 def tracking_table(name: str, runs: Sequence[Run]) -> Table:
-    """One of `TITLES`, with a row for each run whose method predicts these masks, and one for its boxes where measured."""
+    """One of `TITLES`, with a row for each run whose method predicts these masks, and one for its
+    boxes where measured."""
     kind = name.split("_")[1]
     rows: list[Row] = []
     for matched_by, ending in MATCHING.items():
@@ -33,19 +36,31 @@ def tracking_table(name: str, runs: Sequence[Run]) -> Table:
         shown = [
             run
             for run in runs
-            if kind in run.method.masks and (not ending or any(key.startswith(prefix) for key in run.metrics))
+            if kind in run.method.masks
+            and (not ending or any(key.startswith(prefix) for key in run.metrics))
         ]
         for _, members in groupby(shown, key=lambda run: run.dataset):
             group = list(members)
             columns = [
-                mark_best([figure(run.metrics.get(prefix + name), name) for run in group], lowest=name in LOWEST_IS_BEST)
+                mark_best(
+                    [figure(run.metrics.get(prefix + name), name) for run in group],
+                    lowest=name in LOWEST_IS_BEST,
+                )
                 for name in COLUMNS
             ]
             rows += [
                 run_row(run, matched_by, cells, matched_by)
                 for run, cells in zip(group, zip(*columns, strict=True), strict=True)
             ]
-    return Table(name, TITLES[name], NOTE, KEYS, HEADINGS, tuple(Column(key, key) for key in COLUMNS), tuple(rows))
+    return Table(
+        name,
+        TITLES[name],
+        NOTE,
+        KEYS,
+        HEADINGS,
+        tuple(Column(key, key) for key in COLUMNS),
+        tuple(rows),
+    )
 
 
 def figure(value: float | None, name: str) -> Cell:

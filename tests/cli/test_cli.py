@@ -1,0 +1,359 @@
+"""The command itself: what it accepts, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vatrack import cli
+from vatrack.config import Config, json_schema, load_config
+from vatrack.config.reference import config_reference
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str, str]:
+    """Exit code, output and errors of `vatrack` with these arguments."""
+    monkeypatch.setattr(sys, "argv", ["vatrack", *map(str, arguments)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    shown = capsys.readouterr()
+    return int(ended.value.code or 0), shown.out, shown.err
+
+
+@pytest.fixture
+def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+def test_config_writes_all_keys(vatrack, tmp_path: Path) -> None:
+    source, out = tmp_path / "mine.yaml", tmp_path / "out.yaml"
+    source.write_text("training: {epochs: 3}\n")
+    code, shown, _ = vatrack("config", "--config", source, "--out", out)
+    assert (code, shown) == (0, f"wrote {out}\n")
+    assert load_config(out).training.epochs == 3
+    assert yaml.safe_load(out.read_text()).keys() == Config().model_dump().keys()
+    code, _, _ = vatrack("config", "--json", '{"seed": 5}', "--out", out)
+    assert (code, load_config(out).seed) == (0, 5)
+
+
+def test_config_writes_schema_and_reference(vatrack, tmp_path: Path) -> None:
+    assert vatrack("config", "--schema", "--out", tmp_path / "schema.json")[0] == 0
+    assert json.loads((tmp_path / "schema.json").read_text()) == json_schema()
+    assert vatrack("config", "--reference", "--out", tmp_path / "config.md")[0] == 0
+    assert (tmp_path / "config.md").read_text() == config_reference()
+
+
+def test_bad_input_is_one_message_and_code_2(vatrack, tmp_path: Path) -> None:
+    source, out = tmp_path / "mine.yaml", tmp_path / "out.yaml"
+    source.write_text("training: {epoch: 3}\n")
+    code, shown, errors = vatrack("config", "--config", source, "--out", out)
+    assert (code, shown) == (2, "")
+    assert errors.startswith(
+        f"vatrack: error: {source}: the configuration is not valid:\n  training.epoch: unknown key"
+    )
+    assert not out.exists()
+    code, _, errors = vatrack("config", "--json", "{", "--out", out)
+    assert code == 2
+    assert "--json: not valid JSON" in errors
+
+
+def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
+    """The data stages by hand, as docs/workflow.md lists them."""
+    config, raw = tmp_path / "config.yaml", tmp_path / "raw"
+    synthetic = {
+        "train_videos": 1,
+        "valid_videos": 1,
+        "frames": 16,
+        "width": 64,
+        "height": 40,
+        "objects": 2,
+        "shots": 1,
+    }
+    config.write_text(yaml.safe_dump({"dataset": {"synthetic": synthetic}}))
+    assert vatrack("synth", "--config", config, "--out", raw)[0] == 0
+    index, structure, scores = (
+        tmp_path / "index.json",
+        tmp_path / "structure.json",
+        tmp_path / "scores",
+    )
+    official = ("--train", raw / "train.json", "--valid", raw / "valid.json")
+    assert vatrack("index", "--raw", raw, *official, "--out", index)[0] == 0
+    for video in ("mini_train_000", "mini_valid_000"):
+        arguments = (
+            "--raw",
+            raw,
+            "--index",
+            index,
+            "--video",
+            video,
+            "--out",
+            scores / f"{video}.json",
+        )
+        assert vatrack("cuts", "score", *arguments)[0] == 0
+    assert (
+        vatrack(
+            "cuts",
+            "structure",
+            "--config",
+            config,
+            "--index",
+            index,
+            "--scores",
+            scores,
+            "--out",
+            structure,
+        )[0]
+        == 0
+    )
+    assert (
+        vatrack(
+            "clips",
+            "--config",
+            config,
+            "--raw",
+            raw,
+            "--structure",
+            structure,
+            "--out",
+            tmp_path / "clips",
+        )[0]
+        == 0
+    )
+    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == sorted(
+        json.loads(structure.read_text())
+    )
+    out = tmp_path / "annotations"
+    code, shown, _ = vatrack(
+        "convert",
+        "--config",
+        config,
+        "--official",
+        raw / "valid.json",
+        "--structure",
+        structure,
+        "--out",
+        out,
+    )
+    assert code == 0
+    assert "7 frames" in shown
+    assert len(list(out.glob("*.json"))) == 6
+    assert len(list(out.glob("*.json.store"))) == 4
+    code, _, errors = vatrack(
+        "cuts",
+        "score",
+        "--raw",
+        raw,
+        "--index",
+        index,
+        "--video",
+        "none",
+        "--out",
+        tmp_path / "x.json",
+    )
+    assert code == 2
+    assert errors.startswith("vatrack: error: none: ")
+
+
+def test_synth_options_win_over_the_config(vatrack, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    size = (
+        "--width",
+        64,
+        "--height",
+        40,
+        "--frames",
+        16,
+        "--train-videos",
+        2,
+        "--valid-videos",
+        1,
+        "--objects",
+        1,
+    )
+    assert vatrack("synth", *size, "--seed", 3, "--out", raw)[0] == 0
+    assert len(json.loads((raw / "train.json").read_text())["videos"]) == 2
+    assert len(list((raw / "mini_train_001" / "images").iterdir())) == 16
+    code, _, errors = vatrack("synth", "--frames", 3, "--out", tmp_path / "other")
+    assert code == 2
+    assert "frames" in errors
+
+
+def test_a_failing_disk_is_one_line_and_code_1(
+    vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli, "write_yaml", full)
+    code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
+    assert (code, errors) == (1, "vatrack: error: [Errno 28] No space left on device\n")
+
+
+def test_a_killed_worker_is_one_line_and_code_1(
+    vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(cli, "write_yaml", broken)
+    code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
+    assert code == 1
+    assert errors.startswith("vatrack: error: a worker process was ended from outside")
+
+
+def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
+    metrics, out = tmp_path / "metrics.json", tmp_path / "tables"
+    metrics.write_text('{"image/amodal/AP": 12.25}')
+    code, shown, _ = vatrack(
+        "tables", "--run", f"vatrack/resnet18={metrics}", "--log-run", tmp_path, "--out", out
+    )
+    assert code == 0
+    assert "| VATrack | ResNet-18 | not named | this run | 12.2 |" in shown
+    assert "12.2" in (out / "tables.html").read_text()
+    code, _, errors = vatrack("tables", "--run", "vatrack=x", "--out", tmp_path / "other")
+    assert code == 2
+    assert "METHOD/BACKBONE[:LABEL]=metrics.json" in errors
+    assert not (tmp_path / "other").exists()
+
+
+def test_tables_of_runs_folders(vatrack, tmp_path: Path) -> None:
+    """By their folders, or with every file named; with a data set that replaces that of the
+    configs."""
+    details = {"per_class": {"image/amodal": {"dog": {"AP": 5, "AP50": 7}}}, "per_video": {}}
+    for name in ("a", "b"):
+        folder = tmp_path / name / "runs" / "vatrack__resnet18"
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text('{"image/amodal/AP50": 7}')
+        (folder / "details.json").write_text(json.dumps(details))
+        (folder / "config.yaml").write_text(
+            "{method: vatrack, backbone: resnet18, dataset: {name: mini}}"
+        )
+    out = tmp_path / "tables"
+    folders = [f"{tmp_path}/{name}/runs/vatrack__resnet18" for name in "ab"]
+    code, shown, _ = vatrack("tables", "--run", folders[0], "--run", folders[1], "--out", out)
+    assert code == 0
+    assert "| VATrack | ResNet-18 | mini | this run: b |" in shown
+    assert "| dog | 5.0 | 5.0 |" in (out / "classes_image_amodal.md").read_text().replace("*", "")
+    name = "vatrack/resnet18:x"
+    files = (
+        "--run",
+        f"{name}={folders[0]}/metrics.json",
+        "--details",
+        f"{name}={folders[1]}/details.json",
+    )
+    code, shown, _ = vatrack("tables", *files, "--dataset", "mine", "--out", out)
+    assert code == 0
+    assert "| VATrack | ResNet-18 | mine | this run: x |" in shown
+    assert "| dog | 5.0 | 7.0 |" in (out / "classes_image_amodal.md").read_text()
+
+
+def test_examples_are_evaluated_as_they_say(vatrack, tmp_path: Path) -> None:
+    out = tmp_path / "examples"
+    code, shown, _ = vatrack("examples", "--out", out)
+    assert code == 0
+    command = shown.splitlines()[-1].split()
+    assert command[0] == "vatrack"
+    assert vatrack(*command[1:])[0] == 0
+    metrics, expected = (
+        json.loads((out / "perfect" / f"{name}.json").read_text())
+        for name in ("metrics", "expected")
+    )
+    assert {key: metrics[key] for key in expected} == pytest.approx(expected)
+    code, _, errors = vatrack(
+        "examples",
+        "--ground-truth",
+        out / "perfect/predictions.jsonl.gz",
+        "--out",
+        tmp_path / "other",
+    )
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {out}/perfect/predictions.jsonl.gz: ")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_failed_training_job_is_code_1(
+    vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vatrack.jobs import launch
+
+    def fail(*_: object) -> str:
+        raise launch.JobFailed("the training job 7 failed: MemoryError (log: x)")
+
+    monkeypatch.setattr(launch, "launch", fail)
+    config = tmp_path / "config.yaml"
+    config.touch()
+    arguments = ("--config", config, "--method", "vatrack", "--backbone", "resnet18")
+    code, _, errors = vatrack(
+        "launch",
+        *arguments,
+        "--annotations",
+        tmp_path,
+        "--images",
+        tmp_path,
+        "--out",
+        tmp_path / "run",
+    )
+    assert (code, errors) == (
+        1,
+        "vatrack: error: the training job 7 failed: MemoryError (log: x)\n",
+    )
+
+
+def test_help_and_wrong_options(vatrack) -> None:
+    code, shown, _ = vatrack("--help")
+    assert code == 0
+    stages = [
+        "config",
+        "synth",
+        "unpack",
+        "annotate",
+        "validate",
+        "index",
+        "fetch",
+        "cuts",
+        "clips",
+        "convert",
+    ]
+    stages += [
+        "launch",
+        "select",
+        "import-checkpoint",
+        "export",
+        "predict",
+        "evaluate",
+        "tables",
+        "figures",
+        "overlay",
+    ]
+    stages += ["mlflow-sync"]
+    for stage in stages:
+        assert stage in shown
+        assert vatrack(stage, "--help")[0] == 0
+    code, _, errors = vatrack("predict", "--no-such-option")
+    assert code == 2
+    assert "Traceback" not in errors
+
+
+def test_the_command_starts_without_heavy_libraries() -> None:
+    code = (
+        "import sys, vatrack.cli; sys.exit(', '.join({'torch', 'mlflow', 'matplotlib'} & "
+        "set(sys.modules)) or None)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_module_is_the_command() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "vatrack", "config"], capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert "--out" in ended.stderr

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import gzip
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import (
+    atomic_directory,
+    atomic_path,
+    create_text,
+    open_text,
+    read_json,
+    read_yaml,
+    scratch_directory,
+    write_json,
+    write_text,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_targets_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for name, message in (
+        ("file/a.json", "a part of this path is a file"),
+        ("folder", "folder, not a file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            write_text(tmp_path / name, "x")
+    with (
+        pytest.raises(InputError, match="is a file, not a folder"),
+        atomic_directory(tmp_path / "file"),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.tar.gz"
+    with atomic_path(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.name.endswith(".tar.gz")  # for writers that look at the suffix
+        temporary.write_text("content")
+        assert not path.exists()
+    assert path.read_text() == "content"
+    assert names(path.parent) == ["file.tar.gz"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "file", "x")
+        with atomic_directory(tmp_path / "folder"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
+
+
+def test_a_folder_replaces_the_old_one_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with atomic_directory(path) as temporary:
+        (temporary / "a").write_text("1")
+        assert not path.exists()
+    with atomic_directory(path) as temporary:
+        (temporary / "b").write_text("2")
+    assert names(path) == ["b"]
+
+    def fail() -> None:
+        with atomic_directory(path) as temporary:
+            (temporary / "c").write_text("3")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(path) == ["b"]
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.json.gz"])
+def test_json_comes_back(tmp_path: Path, name: str) -> None:
+    value = {"numbers": [1, 2.5, None], "text": "ü"}
+    write_json(tmp_path / name, value)
+    assert read_json(tmp_path / name) == value
+    first = (tmp_path / name).read_bytes()
+    assert (first[:2] == b"\x1f\x8b") == name.endswith(".gz")
+    write_json(tmp_path / name, value)
+    assert (tmp_path / name).read_bytes() == first  # no time stamp inside
+    assert names(tmp_path) == [name]
+
+
+def test_values_that_are_not_json_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert names(tmp_path) == []
+
+
+def test_gzip_lines(tmp_path: Path) -> None:
+    with create_text(tmp_path / "x.jsonl.gz") as stream:
+        stream.write("one\ntwo\n")
+    with open_text(tmp_path / "x.jsonl.gz") as stream:
+        assert list(stream) == ["one\n", "two\n"]
+
+
+def test_broken_json_is_bad_input(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with pytest.raises(InputError, match="no such file"):
+        read_json(path)
+    path.write_text(json.dumps({"a": [1, 2, 3]})[:-4])
+    with pytest.raises(
+        InputError, match=r"x\.json: not valid JSON at line 1, column .* may be cut off"
+    ):
+        read_json(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_json(path)
+    with pytest.raises(InputError, match="is a folder"):
+        read_json(tmp_path)
+
+
+def test_a_gzip_file_that_is_cut_off_is_bad_input(tmp_path: Path) -> None:
+    path = tmp_path / "x.json.gz"
+    whole = gzip.compress(json.dumps(list(range(1000))).encode())
+    for length in (0, 5, len(whole) // 2, len(whole) - 4):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"x\.json\.gz"):
+            read_json(path)
+    path.write_bytes(b"not gzip at all")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_json(path)
+
+
+def test_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: {b: 1}\n")
+    assert read_yaml(path) == {"a": {"b": 1}}
+    path.write_text("a: [1\n")
+    with pytest.raises(InputError, match=r"x\.yaml: not valid YAML"):
+        read_yaml(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_yaml(tmp_path / "missing.yaml")
+
+
+def test_a_scratch_folder_is_hidden_and_goes_away(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out"
+    with scratch_directory(target) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "file").write_text("x")
+        assert folder.is_relative_to(target.parent)
+        assert all(name.startswith(".out.") for name in names(target.parent))
+    assert names(target.parent) == []
+
+    def fail() -> None:
+        with scratch_directory(target) as folder:
+            (folder / "file").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(target.parent) == []
+
+
+def leave_scratch(target: Path) -> None:
+    """What a process that is killed leaves."""
+    process = os.fork()
+    if not process:
+        with scratch_directory(target) as folder:
+            (folder / "file").write_text("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_scratch_folder_of_a_killed_process_is_removed_by_the_next(tmp_path: Path) -> None:
+    target, other = tmp_path / "out", tmp_path / "out.json"
+    # None of these is one.
+    (tmp_path / ".out.scratch.mine").mkdir()
+    (tmp_path / ".out.scratch.mine" / "file").write_text("x")
+    (tmp_path / ".out.scratch.file").write_text("x")
+    (tmp_path / ".out.notes").mkdir()
+    foreign = names(tmp_path)
+    leave_scratch(other)
+    before = names(tmp_path)
+    assert len(before) == len(foreign) + 1
+    for _ in range(3):
+        leave_scratch(target)
+        assert len(names(tmp_path)) == len(before) + 1
+    with scratch_directory(target) as folder:
+        assert len(names(tmp_path)) == len(before) + 1
+        # Someone else's work goes on undisturbed.
+        (folder / "file").write_text("x")
+        with scratch_directory(target):
+            assert len(names(tmp_path)) == len(before) + 2
+        assert (folder / "file").read_text() == "x"
+    assert names(tmp_path) == before
+    with scratch_directory(other):
+        pass
+    assert names(tmp_path) == foreign
+
+
+def test_a_scratch_folder_works_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    leave_scratch(tmp_path / "out")
+    left = names(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with scratch_directory(tmp_path / "out") as folder:
+        (folder / "file").write_text("x")
+        assert len(names(tmp_path)) == 2
+    assert names(tmp_path) == left

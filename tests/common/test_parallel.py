@@ -1,0 +1,170 @@
+"""Work spread over processes, and the progress that long work shows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
+from pathlib import Path
+
+import pytest
+
+from vatrack.common import parallel
+from vatrack.common import progress as progress_module
+from vatrack.common.errors import InputError
+from vatrack.common.parallel import ordered_map
+from vatrack.common.progress import progress
+
+ROOT = Path(parallel.__file__).parents[2]
+
+
+def scaled(number: int, factor: int) -> tuple[int, int]:
+    return number * factor, os.getpid()
+
+
+def slow_first(number: int, _: None) -> int:
+    """The first items take longest, so that later ones are done before them."""
+    return sum(range(3_000_000 if number < 2 else 10)) * 0 + number
+
+
+def refuse_seven(number: int, what: str) -> int:
+    if number == 7:
+        raise InputError(f"{what}: {number} is bad")
+    return number
+
+
+def die_at_three(number: int, _: None) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 23])
+def test_results_come_in_order_whatever_the_number_of_processes(count: int) -> None:
+    found = {
+        processes: list(ordered_map(scaled, range(count), processes, 3)) for processes in (1, 2)
+    }
+    assert [[value for value, _ in results] for results in found.values()] == [
+        [3 * n for n in range(count)]
+    ] * 2
+    assert {process for _, process in found[1]} <= {os.getpid()}
+    assert os.getpid() not in {process for _, process in found[2]}
+    assert active_children() == []
+
+
+def test_a_slow_item_is_waited_for() -> None:
+    assert list(ordered_map(slow_first, range(20), 2, None)) == list(range(20))
+
+
+@pytest.mark.parametrize("processes", [0, 1, 2, 3])
+def test_only_a_few_items_are_on_the_way(processes: int) -> None:
+    drawn = 0
+
+    def items() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(40):
+            drawn += 1
+            yield number
+
+    most = 0
+    for taken, _ in enumerate(ordered_map(scaled, items(), processes, 1)):
+        most = max(most, drawn - taken)
+    assert drawn == 40
+    assert most == (1 if processes <= 1 else 2 * processes + 1)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_error_of_a_worker_comes_through_in_its_turn(processes: int) -> None:
+    results = ordered_map(refuse_seven, range(30), processes, "input")
+    assert [next(results) for _ in range(7)] == list(range(7))
+    with pytest.raises(InputError, match=r"^input: 7 is bad$"):
+        next(results)
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_error_of_the_items_comes_through(processes: int) -> None:
+    def items() -> Iterator[int]:
+        yield from range(6)
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        list(ordered_map(scaled, items(), processes, 1))
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_who_takes_only_some_results_leaves_no_process_behind(processes: int) -> None:
+    results = ordered_map(scaled, range(1000), processes, 1)
+    assert next(results)[0] == 0
+    results.close()  # type: ignore[attr-defined]
+    assert active_children() == []
+
+
+def test_a_worker_that_is_killed_ends_the_work() -> None:
+    """As the kernel does when memory is short."""
+    with pytest.raises(BrokenProcessPool):
+        list(ordered_map(die_at_three, range(30), 2, None))
+    assert active_children() == []
+
+
+JOB = """
+import os, signal, sys
+from vatrack.common.parallel import ordered_map
+
+def work(number, _):
+    print(os.getpid(), flush=True)
+    return number
+
+if __name__ == "__main__":
+    for number in ordered_map(work, range(100), 2, None):
+        if number == 20:
+            os.kill(os.getpid(), int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent(tmp_path: Path, number: int) -> None:
+    (tmp_path / "job.py").write_text(JOB)
+    # The output ends with the last process that has it open: this waits for the workers, and fails
+    # where they live on.
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "job.py"), str(int(number))],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == -number
+    assert len(done.stdout.split()) > 20
+
+
+def test_progress_prints_a_line_a_minute_into_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: clock)
+    found = []
+    for item in progress("abcdefgh", "letters", 8):
+        found.append(item)
+        clock += 30
+    assert found == list("abcdefgh")
+    assert capsys.readouterr().err.splitlines() == [
+        "letters: 2 of 8, about 3 min left",
+        "letters: 4 of 8, about 2 min left",
+        "letters: 6 of 8, about 1 min left",
+        "letters: 8 of 8, about 0 min left",
+    ]
+    assert list(progress([], "nothing", 0)) == []
+
+
+def test_progress_shows_a_bar_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert list(progress(range(5), "numbers", 5)) == list(range(5))
+    assert "numbers: 100%" in capsys.readouterr().err

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco_mask
+
+from vatrack.common import rle
+
+
+def encode(bitmap: np.ndarray) -> bytes:
+    return coco_mask.encode(np.asfortranarray(bitmap, dtype=np.uint8))["counts"]
+
+
+@given(
+    st.lists(
+        arrays.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 70))),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_measure_agrees_with_the_bitmaps(bitmaps: list[np.ndarray]) -> None:
+    areas, totals = rle.measure([encode(bitmap) for bitmap in bitmaps])
+    assert areas.tolist() == [int(bitmap.sum()) for bitmap in bitmaps]
+    assert totals.tolist() == [bitmap.size for bitmap in bitmaps]
+
+
+def test_measure_reads_long_runs_and_many_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rle, "CHUNK", 700)
+    random = np.random.default_rng(0)
+    bitmaps = []
+    for _ in range(50):
+        bitmap = np.zeros((800, 1280), bool)
+        top, left = random.integers(0, 700, 2)
+        bitmap[top : top + random.integers(1, 300), left : left + random.integers(1, 900)] = True
+        bitmaps.append(bitmap)
+    areas, totals = rle.measure([encode(bitmap) for bitmap in bitmaps])
+    assert areas.tolist() == [int(bitmap.sum()) for bitmap in bitmaps]
+    assert set(totals.tolist()) == {800 * 1280}
+
+
+def test_measure_of_nothing() -> None:
+    areas, totals = rle.measure([])
+    assert len(areas) == len(totals) == 0
+    assert rle.measure([b"", b""])[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("text", [b"!!", b"0\x7f", b"oooooooo1", b"P", b"O"])
+def test_damaged_strings_are_marked_and_leave_their_neighbours_alone(text: bytes) -> None:
+    good = encode(np.eye(9))
+    areas, totals = rle.measure([good, text, good])
+    assert totals.tolist() == [81, -1, 81]
+    assert areas.tolist() == [9, -1, 9]
+
+
+def test_a_cut_off_mask_does_not_fill_its_image() -> None:
+    whole = encode(np.random.default_rng(1).random((40, 60)) < 0.4)
+    for end in range(len(whole)):
+        assert rle.measure([whole[:end]])[1][0] != 40 * 60
+
+
+def test_iou() -> None:
+    first, second, empty = np.zeros((3, 4, 5), bool)
+    first[:2], second[1:3] = True, True
+    assert rle.iou(
+        [encode(first), encode(empty)], [encode(second), encode(first), encode(empty)], (4, 5)
+    ).tolist() == [
+        [1 / 3, 1, 0],
+        [0, 0, 0],
+    ]
+    assert rle.iou([], [encode(first)], (4, 5)).shape == (0, 1)

@@ -1,0 +1,220 @@
+"""Image AP against pycocotools' COCOeval on random data, where both mean the same.
+
+pycocotools knows no occlusion, so every rate is 0; it gets the areas that ours uses, that of a
+detection being its box's (quirk E2); ids start at 1, because it, too, never counts a true object
+with id 0 as found (quirk E1).
+"""
+
+import contextlib
+import io
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.evaluation.coco import coco_judge
+from tests.evaluation.scenes import add_object, detection, document, rectangle, rle
+from vatrack.config import EvaluationConfig
+from vatrack.evaluation.ap.image import LIMITS, frame_overlaps, image_matches
+from vatrack.evaluation.ap.matching import SETTINGS
+from vatrack.evaluation.ap.precision import precision_by_class
+from vatrack.evaluation.evaluate import evaluate_in_detail
+from vatrack.evaluation.io.ground_truth import read_images, read_objects
+from vatrack.evaluation.io.predictions import parse_predictions
+
+EXAMPLES = 400
+AREA_SETTINGS = [
+    [setting.name for setting in SETTINGS].index(name) for name in ("all", "S", "M", "L")
+]
+
+Json = dict[str, Any]
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[Json, list[Json]]:
+    """Ground truth and predictions. What kind of data it is is drawn, so that failures shrink; the
+    rest comes from a seed."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    joint = document(
+        [draw(st.integers(1, 3)) for _ in range(draw(st.integers(1, 2)))],
+        first_image=draw(st.sampled_from([1, 7])),
+    )
+    classes = draw(st.sampled_from([1, 2, 5]))
+    wrong_class = draw(st.booleans())
+    grid = draw(
+        st.sampled_from([1, 8, 20])
+    )  # a coarse one makes equal masks and equal overlaps common
+    steps = draw(st.sampled_from([2, 10, 0]))  # different scores; 0 stands for any
+    crowds = draw(st.sampled_from([0.0, 0.3]))
+    most = draw(st.sampled_from([8, 8, 3, 0]))
+    false = draw(st.sampled_from([4, 12, 130, 0]))
+    empty = draw(st.sampled_from([0.0, 0.0, 0.4]))
+    small = draw(st.booleans())
+    predictions: list[Json] = []
+
+    def box() -> np.ndarray:
+        corner, size = (
+            random.uniform(0, 90, 2),
+            random.choice([12, 32, 32, 60, 100] if not small else [6, 14, 32], 2),
+        )
+        snapped = np.rint(np.concatenate((corner, size)) / grid) * grid
+        return np.concatenate((snapped[:2], np.maximum(snapped[2:], 2)))
+
+    def score() -> float:
+        return (
+            float(random.integers(1, steps + 1)) / steps
+            if steps
+            else float(random.uniform(0.01, 1))
+        )
+
+    for image in joint["images"]:
+        true: list[tuple[np.ndarray, int]] = []
+        if random.random() >= empty:
+            for instance in range(int(random.integers(0, most + 1))):
+                true.append((box(), int(random.integers(1, classes + 1))))
+                add_object(joint, image["id"], true[-1][1], instance, rectangle(*true[-1][0]))
+                joint["annotations"][-1]["iscrowd"] = int(random.random() < crowds)
+        if random.random() < empty:
+            continue
+        found = [
+            (place + np.rint(random.normal(0, 3, 4) / grid) * grid, c)
+            for place, c in true
+            for _ in range(random.integers(4))
+        ]
+        found += [(box(), int(random.integers(1, classes + 1 + wrong_class))) for _ in range(false)]
+        for track, (place, category) in enumerate(found):
+            mask = rectangle(*place)
+            # The detection's box, from which its area comes, need not be that of its mask.
+            record = detection(image["id"], category, score(), track, mask)
+            record["bbox"][2] += float(random.choice([0, 0, 10]))
+            predictions.append(record)
+    order = random.permutation(len(predictions))
+    return joint, [predictions[row] for row in order]
+
+
+def coco_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
+    """pycocotools' precision [limits, T, areas, classes, R] of the amodal masks."""
+    judge = coco_judge(joint, predictions, "amodal", LIMITS)
+    with contextlib.redirect_stdout(io.StringIO()):
+        judge.evaluate()
+        judge.accumulate()
+    return judge.eval["precision"].transpose(4, 0, 3, 2, 1)
+
+
+def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
+    """The same from our engine."""
+    images = read_images(joint, "test")
+    objects = read_objects(joint, images, "amodal", "test")
+    found = parse_predictions(enumerate(predictions, 1), images)
+    overlaps = frame_overlaps(found, objects, images, "amodal")
+    by_class = precision_by_class(
+        image_matches(found, objects, overlaps, images, "amodal", EvaluationConfig()), LIMITS
+    )
+    result = np.full((len(LIMITS), 10, len(AREA_SETTINGS), len(joint["categories"]), 101), -1.0)
+    for number, category in enumerate(joint["categories"]):
+        if category["id"] in by_class:
+            result[:, :, :, number] = by_class[category["id"]][:, :, AREA_SETTINGS]
+    return result
+
+
+def test_equal_to_pycocotools() -> None:
+    """On hundreds of random problems; each kind of data that matters must have been among them."""
+    seen: Counter[str] = Counter()
+    _compare(seen)
+    assert min(seen.values()) >= 3, seen
+    assert len(seen) == 8
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(problem=problems())
+def _compare(seen: Counter[str], problem: tuple[Json, list[Json]]) -> None:
+    joint, predictions = problem
+    expected, ours = coco_precision(joint, predictions), our_precision(joint, predictions)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+
+    images = [p["image_id"] for p in predictions]
+    scores = {p["score"] for p in predictions}
+    crowds = sum(a["iscrowd"] for a in joint["annotations"])
+    crowded = Counter((p["image_id"], p["category_id"]) for p in predictions)
+    seen.update(
+        {
+            "crowds": crowds > 0,
+            "equal scores": len(scores) < len(predictions),
+            "more than 100 of a class in an image": max(crowded.values(), default=0) > 100,
+            "the limits differ": not np.array_equal(ours[0], ours[1]),
+            "no object": not joint["annotations"],
+            "no prediction": not predictions,
+            "an image without anything": len(
+                {*images, *(a["image_id"] for a in joint["annotations"])}
+            )
+            < len(joint["images"]),
+            "some precision strictly between 0 and 1": bool(
+                ((expected > 0) & (expected < 1)).any()
+            ),
+        }
+    )
+
+    # The reported figures are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
+    metrics = evaluate_in_detail(joint, predictions or [], {"amodal": {"annotations": []}}).metrics
+    places = {
+        "AP": (0, slice(None), 0),
+        "AP50": (1, 0, 0),
+        "AP75": (1, 5, 0),
+        "AP50_S": (1, 0, 1),
+        "AP50_M": (1, 0, 2),
+    }
+    for column, (limit, threshold, area) in (places | {"AP50_L": (1, 0, 3)}).items():
+        values = expected[limit, threshold, area]
+        defined = values[values > -1]
+        mean = 100 * defined.mean() if defined.size else None
+        assert metrics[f"image/amodal/{column}"] == (
+            None if mean is None else pytest.approx(mean, rel=0, abs=1e-10)
+        )
+
+
+def test_crowds_and_the_limit_of_detections_change_what_is_measured() -> None:
+    """Crowds that take several detections, and a limit of 100 that matters, change pycocotools'
+    numbers, too."""
+    joint = document([1])
+    add_object(joint, 1, 1, 1, rectangle(0, 0, 60, 60))
+    joint["annotations"][0]["iscrowd"] = 1
+    add_object(joint, 1, 1, 2, rectangle(100, 60, 40, 40))
+    inside = [
+        detection(1, 1, 0.9 - 0.01 * number, number, rectangle(5 * number, 10, 20, 20))
+        for number in range(5)
+    ]
+    last = detection(1, 1, 0.05, 500, rectangle(100, 60, 40, 40))
+    assert our_precision(joint, [*inside, last])[0, :, 0, 0].min() == pytest.approx(1.0)
+    np.testing.assert_array_equal(
+        our_precision(joint, [*inside, last]), coco_precision(joint, [*inside, last])
+    )
+    false = [
+        detection(1, 1, 0.5, 10 + number, rectangle(number, 100, 9, 9)) for number in range(100)
+    ]
+    values = our_precision(joint, [*false, last])
+    many = [
+        detection(1, 1, 0.5, 1000 + number, rectangle(number % 100, 100, 9, 9))
+        for number in range(1000)
+    ]
+    assert our_precision(joint, [*many, last]).max() == 0, "beyond the 1000th"
+    np.testing.assert_array_equal(
+        our_precision(joint, [*many, last]), coco_precision(joint, [*many, last])
+    )
+    assert values[0].max() == 0 < values[1].max()
+    np.testing.assert_allclose(values, coco_precision(joint, [*false, last]), rtol=0, atol=1e-12)
+
+
+def test_masks_need_not_be_rectangles() -> None:
+    joint = document([1])
+    random = np.random.default_rng(5)
+    noise = [(random.random((120, 160)) < share).astype(np.uint8) for share in (0.5, 0.7, 0.9)]
+    for instance, mask in enumerate(noise):
+        add_object(joint, 1, 1, instance, mask)
+    predictions = [detection(1, 1, 0.5, track, mask) for track, mask in enumerate(noise[::-1])]
+    predictions[0]["amodal"] = rle(noise[2] & noise[1])
+    np.testing.assert_allclose(
+        our_precision(joint, predictions), coco_precision(joint, predictions), rtol=0, atol=1e-12
+    )

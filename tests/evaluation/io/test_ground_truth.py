@@ -1,0 +1,204 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.evaluation.scenes import add_object, document, random_scene, rectangle
+from vatrack.common.errors import InputError
+from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.evaluation.io.ground_truth import read_images, read_objects, read_tracks
+
+
+def scene() -> dict[str, Any]:
+    joint = document([3, 2])
+    for image in (1, 2, 4):
+        add_object(joint, image, 2, 1, rectangle(5, 5, 20, 10), rectangle(5, 5, 15, 10))
+    return joint
+
+
+def test_images_are_ordered_by_id_and_placed_by_frame() -> None:
+    joint = scene()
+    joint["images"] = joint["images"][::-1]
+    joint["images"][-1]["frame_id"], joint["images"][-2]["frame_id"] = 1, 0
+    images = read_images(joint, "gt")
+    assert images.id.tolist() == [1, 2, 3, 4, 5]
+    assert images.position.tolist() == [1, 0, 2, 0, 1]
+    assert images.frames == {1: 3, 2: 2}
+    assert images.index(np.array([5, 0, 1, 9])).tolist() == [4, -1, 0, -1]
+
+
+def test_no_images() -> None:
+    images = read_images(document([]), "gt")
+    assert images.index(np.array([1])).tolist() == [-1]
+    assert len(read_objects(document([]), images, "amodal", "gt").id) == 0
+
+
+@pytest.mark.parametrize(("kind", "area"), [("amodal", 200.0), ("visible", 150.0)])
+def test_objects_have_the_mask_and_area_of_their_kind(kind: str, area: float) -> None:
+    joint = scene()
+    objects = read_objects(joint, read_images(joint, "gt"), kind, "gt")
+    assert objects.area.tolist() == [area] * 3
+    assert objects.rate == pytest.approx([0.25] * 3)
+    assert [text.decode() for text in objects.masks.counts] == [
+        a[f"{kind}_mask"]["counts"] for a in joint["annotations"]
+    ]
+
+
+def set_in(joint: dict, entries: str, key: str, value: Any) -> None:
+    if value is KeyError:
+        del joint[entries][0][key]
+    else:
+        joint[entries][0][key] = value
+
+
+WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
+    "no images": (lambda joint: joint.pop("images"), "no list 'images'"),
+    "no annotations": (lambda joint: joint.pop("annotations"), "no list 'annotations'"),
+    "images no list": (lambda joint: joint.update(images={}), "no list 'images'"),
+    "image no object": (
+        lambda joint: joint["images"].append(5),
+        "an entry of 'images' has no 'id'",
+    ),
+    "no height": (
+        lambda joint: set_in(joint, "images", "height", KeyError),
+        "entry 1 of 'images' has no 'height'",
+    ),
+    "frame text": (
+        lambda joint: set_in(joint, "images", "frame_id", "0"),
+        "'frame_id' of entry 1 of 'images' must be an int",
+    ),
+    "image twice": (
+        lambda joint: set_in(joint, "images", "id", 3),
+        "id 3 is listed twice in 'images'",
+    ),
+    "unknown video": (
+        lambda joint: set_in(joint, "images", "video_id", 8),
+        "image 1 belongs to video 8",
+    ),
+    "negative class": (
+        lambda joint: set_in(joint, "categories", "id", -1),
+        "category id -1 is negative",
+    ),
+    "unknown image": (
+        lambda joint: set_in(joint, "annotations", "image_id", 77),
+        "entry 1 of 'annotations' has image_id 77",
+    ),
+    "unknown class": (
+        lambda joint: set_in(joint, "annotations", "category_id", 25),
+        "entry 1 of 'annotations' has category_id 25",
+    ),
+    "video twice": (
+        lambda joint: joint["videos"].append(joint["videos"][0]),
+        "id 1 is listed twice in 'videos'",
+    ),
+    "class twice": (
+        lambda joint: joint["categories"].append(joint["categories"][3]),
+        "id 4 is listed twice in 'categories'",
+    ),
+    "same place": (
+        lambda joint: joint["images"][1].update(frame_id=0),
+        "images 1 and 2 of video 1 have the same frame_id 0",
+    ),
+    "height of 0": (
+        lambda joint: set_in(joint, "images", "height", 0),
+        "height or width of image 1 is not positive",
+    ),
+    "crowd as text": (
+        lambda joint: set_in(joint, "annotations", "iscrowd", "0"),
+        "'iscrowd' of annotation 1 must be 0 or 1",
+    ),
+    "unknown image, no id": (
+        lambda joint: (
+            set_in(joint, "annotations", "image_id", 77),
+            joint["annotations"][0].pop("id"),
+        ),
+        "(an entry of 'annotations' has image_id 77|has no 'id')",
+    ),
+    "other video": (
+        lambda joint: set_in(joint, "annotations", "video_id", 2),
+        "annotation 1 has video_id 2, but its image 1",
+    ),
+    "two masks": (
+        lambda joint: set_in(joint, "annotations", "image_id", 2),
+        "instance 1 has two masks in image 2",
+    ),
+    "no mask": (
+        lambda joint: set_in(joint, "annotations", "amodal_mask", KeyError),
+        "has no 'amodal_mask'",
+    ),
+    "mask null": (
+        lambda joint: set_in(joint, "annotations", "amodal_mask", None),
+        "amodal_mask of annotation 1 is not a run",
+    ),
+    "mask size": (
+        lambda joint: joint["annotations"][0]["amodal_mask"].update(size=[3, 4]),
+        r"amodal_mask of annotation 1 has size \[3, 4\], its image \[120, 160\]",
+    ),
+    "mask cut": (
+        lambda joint: joint["annotations"][0]["amodal_mask"].update(counts="04"),
+        "amodal_mask of annotation 1 is damaged",
+    ),
+    "area": (
+        lambda joint: set_in(joint, "annotations", "area_amodal", None),
+        "'area_amodal' of entry 1 of 'annotations' must",
+    ),
+    "rate": (
+        lambda joint: set_in(joint, "annotations", "occlude_rate", float("nan")),
+        "'occlude_rate' of entry 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_ground_truth_is_refused_with_the_item(name: str) -> None:
+    change, message = WRONG[name]
+    joint = scene()
+    change(joint)
+    with pytest.raises(InputError, match=f"gt.json: .*{message}"):
+        read_objects(joint, read_images(joint, "gt.json"), "amodal", "gt.json")
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 3])
+def test_another_json_is_refused(document: Any) -> None:
+    with pytest.raises(InputError, match="no list 'images'"):
+        read_images(document, "gt.json")
+
+
+TRACK_WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
+    "length": (lambda track: track["segmentations"].pop(), "each of the 3 images of video 1"),
+    "no list": (lambda track: track.update(areas=None), "must be lists"),
+    "missing": (
+        lambda track: track.pop("occlude_rate"),
+        "entry 1 of 'annotations' has no 'occlude_rate'",
+    ),
+    "numbers": (lambda track: track["areas"].__setitem__(0, "200"), "numbers and null only"),
+    "video": (lambda track: track.update(video_id=9), "entry 1 of 'annotations' has video_id 9"),
+    "mask": (
+        lambda track: track["segmentations"].__setitem__(1, 5),
+        "entry 1 of 'segmentations' is not a run-length mask",
+    ),
+    "cut": (
+        lambda track: track["segmentations"].__setitem__(1, {"size": [120, 160], "counts": "1"}),
+        "entry 1 of 'segmentations' is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRACK_WRONG)
+def test_wrong_tracks_are_refused_with_the_item(name: str) -> None:
+    change, message = TRACK_WRONG[name]
+    joint = scene()
+    tracks = video_ground_truth(joint, "visible", 0.75)
+    change(tracks["annotations"][0])
+    with pytest.raises(InputError, match=f"video.json: .*{message}"):
+        read_tracks(tracks, read_images(joint, "gt"), "video.json")
+
+
+def test_track_totals_are_those_of_the_masks() -> None:
+    joint, _ = random_scene(4)
+    true = read_tracks(video_ground_truth(joint, "amodal", 0.75), read_images(joint, "gt"), "gt")
+    kept = [a for a in joint["annotations"] if a["occlude_rate"] < 0.75]
+    assert true.total.sum() == sum(a["area_amodal"] for a in kept)
+    assert len(true.track) == len(kept)
+    assert len(true.id) == len({(a["video_id"], a["instance_id"]) for a in kept})

@@ -1,0 +1,193 @@
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.evaluation.scenes import detection, document, random_scene, rectangle
+from vatrack.common import json_stream
+from vatrack.common.errors import InputError
+from vatrack.evaluation.io.ground_truth import read_images
+from vatrack.evaluation.io.predictions import parse_predictions, read_predictions
+
+IMAGES = read_images(document([2, 1]), "test")
+BOX = rectangle(5, 5, 20, 30)
+
+
+def good(**changes: Any) -> dict[str, Any]:
+    return detection(1, 3, 0.5, 0, BOX, BOX) | changes
+
+
+def write(path: Path, records: list[Any], form: str) -> Path:
+    lines = [json.dumps(record) for record in records]
+    texts = {
+        "lines": "\n".join(lines) + "\n",
+        "no newline at the end": "\n".join(lines),
+        "blank lines": "\n  \n" + "\n\n".join(lines) + "\n\n",
+        "array": json.dumps(records),
+        "pretty array": "\n " + json.dumps(records, indent=2) + "\n",
+    }
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(texts[form].encode()))
+    else:
+        path.write_text(texts[form])
+    return path
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz", "p.json", "p.json.gz"])
+@pytest.mark.parametrize(
+    "form", ["lines", "no newline at the end", "blank lines", "array", "pretty array"]
+)
+def test_all_forms_are_read_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, form: str
+) -> None:
+    monkeypatch.setattr(json_stream, "BLOCK", 50)  # items do not fit into a block
+    joint, records = random_scene(3)
+    images = read_images(joint, "test")
+    found = read_predictions(write(tmp_path / name, records, form), images)
+    direct = parse_predictions(enumerate(records, 1), images)
+    assert len(found.image) == len(records) > 20
+    assert images.id[found.image].tolist() == [record["image_id"] for record in records]
+    assert found.score.tolist() == [record["score"] for record in records]
+    assert found.counts == direct.counts
+    for kind in ("amodal", "visible"):
+        np.testing.assert_array_equal(found.area[kind], direct.area[kind])
+        np.testing.assert_array_equal(found.box[kind], direct.box[kind])
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\n \n", "[]", " [ ]\n"])
+def test_an_empty_file_is_a_prediction_of_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(text)
+    found = read_predictions(path, IMAGES)
+    assert len(found.image) == 0
+    assert found.kinds == ("amodal", "visible")
+
+
+def test_kinds_are_those_that_occur() -> None:
+    only_visible = good(amodal=None)
+    assert parse_predictions([(1, only_visible)], IMAGES).kinds == ("visible",)
+    found = parse_predictions([(1, only_visible), (2, good(track_id=1))], IMAGES)
+    assert found.kinds == ("amodal", "visible")
+    assert found.counts["amodal"][0] is None
+    assert found.area["amodal"].tolist() == [0, 600]
+
+
+def test_the_visible_box_is_the_second_one_where_there_is_one() -> None:
+    records = [
+        good(bbox=[0, 0, 10, 10]),
+        good(track_id=1, bbox=[0, 0, 10, 10], bbox_visible=[0.0, 0, 4, 5]),
+    ]
+    found = parse_predictions(enumerate(records, 1), IMAGES)
+    assert found.box["amodal"].tolist() == [[0, 0, 10, 10], [0, 0, 10, 10]]
+    assert found.box["visible"].tolist() == [[0, 0, 10, 10], [0, 0, 4, 5]]
+    assert found.box_area("visible").tolist() == [100, 20]
+
+
+def test_a_track_may_change_its_class() -> None:
+    found = parse_predictions([(1, good()), (2, good(image_id=2, category_id=4))], IMAGES)
+    assert found.category.tolist() == [3, 4]
+
+
+MASK = good()["amodal"]
+WRONG = {
+    "image": (good(image_id=99), "unknown image_id 99"),
+    "image type": (good(image_id="1"), "'image_id' must be an integer"),
+    "image bool": (good(image_id=True), "'image_id' must be an integer"),
+    "category 0": (good(category_id=0), "unknown category_id 0"),
+    "category 25": (good(category_id=25), "unknown category_id 25"),
+    "huge track": (good(track_id=2**70), "'track_id' must be an integer"),
+    "no track": ({k: v for k, v in good().items() if k != "track_id"}, "has no 'track_id'"),
+    "nan": (good(score=float("nan")), "'score' must be a finite number"),
+    "infinite": (good(score=float("inf")), "'score' must be a finite number"),
+    "score text": (good(score="0.5"), "'score' must be a finite number"),
+    "box": (good(bbox=[1, 2, 3]), "a box must be"),
+    "box nan": (good(bbox=[1, 2, 3, float("nan")]), "a box must be"),
+    "visible box": (good(bbox_visible="box"), "a box must be"),
+    "no mask": (good(amodal=None, visible=None), "neither an 'amodal' nor a 'visible' mask"),
+    "mask form": (good(amodal=[1, 2]), "the amodal mask is not a run-length mask"),
+    "uncompressed": (
+        good(visible={"size": MASK["size"], "counts": [1, 2]}),
+        "the visible mask is not compressed",
+    ),
+    "size": (
+        good(amodal={"size": [3, 4], "counts": MASK["counts"]}),
+        "the amodal mask has another size",
+    ),
+    "size form": (
+        good(amodal={"size": 3, "counts": MASK["counts"]}),
+        "the amodal mask is not a run-length mask",
+    ),
+    "cut mask": (good(amodal=MASK | {"counts": MASK["counts"][:-1]}), "the amodal mask is damaged"),
+    "not ascii": (good(amodal=MASK | {"counts": "ü"}), "the amodal mask is not compressed"),
+    "twice": (good(track_id=5), "track_id 5 occurs twice in image 1"),
+    "number": (17, "is not a JSON object"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("form", ["lines", "array"])
+def test_wrong_records_are_refused_with_their_number(tmp_path: Path, name: str, form: str) -> None:
+    record, message = WRONG[name]
+    path = write(
+        tmp_path / "p.json", [good(track_id=4), good(track_id=5), record, good(track_id=6)], form
+    )
+    unit = "item" if form == "array" else "line"
+    with pytest.raises(InputError, match=rf"p\.json: {unit} 3: .*{message}"):
+        read_predictions(path, IMAGES)
+
+
+def test_half_a_last_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", [good(), good(track_id=1)], "lines")
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(
+        InputError, match=r"p\.jsonl: line 2: not valid JSON .*, or the file is cut off here"
+    ):
+        read_predictions(path, IMAGES)
+
+
+def test_a_broken_line_in_the_middle(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps(good()) + "\n{oops}\n" + json.dumps(good(track_id=1)) + "\n")
+    with pytest.raises(InputError, match="line 2: not valid JSON"):
+        read_predictions(path, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1", "item 1: "),
+        ('[{"a": 1} {"a": 2}]', "item 1: has no"),
+        ("[%s, ]", "item 2: not valid JSON"),
+        ("[%s %s]", "item 2: not valid JSON"),
+        ("[, %s]", "item 1: not valid JSON"),
+        ("[%s", "item 2: not valid JSON or cut off"),
+        ("[%s] {}", "text after the end"),
+    ],
+)
+def test_broken_arrays(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(text.replace("%s", json.dumps(good())))
+    with pytest.raises(InputError, match=message):
+        read_predictions(path, IMAGES)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    whole = write(
+        tmp_path / "p.jsonl.gz", [good(track_id=track) for track in range(50)], "lines"
+    ).read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 255
+    for content in (whole[:-20], whole[: len(whole) // 2], bytes(damaged), b"plain text"):
+        (tmp_path / "p.jsonl.gz").write_bytes(content)
+        with pytest.raises(InputError, match=r"p\.jsonl\.gz: "):
+            read_predictions(tmp_path / "p.jsonl.gz", IMAGES)
+    with pytest.raises(InputError, match="no such file"):
+        read_predictions(tmp_path / "none.jsonl", IMAGES)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_predictions(tmp_path, IMAGES)
+    (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
+    with pytest.raises(InputError, match=r"line 1: not valid JSON \(it is not UTF-8 text\)"):
+        read_predictions(tmp_path / "latin.jsonl", IMAGES)

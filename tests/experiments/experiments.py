@@ -1,0 +1,190 @@
+"""Run folders made by hand, and what a SQLite store of MLflow holds of them, read without
+MLflow."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.files import write_json, write_yaml
+from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+
+PER_EPOCH = 5
+
+
+def config(results: Path, method: Method = Method.VATRACK, **sections: Any) -> RunConfig:
+    values = {"results": str(results), "training": {"epochs": 7}} | sections
+    return parse_config(values, "test", Config).for_run(method, Backbone.RESNET18)
+
+
+def make_run(folder: Path, run: RunConfig, lines: int = 0) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_yaml(folder / "config.yaml", run.model_dump(mode="json"))
+    write_json(folder / "environment.json", {"git_revision": "0123456789abcdef+changes"})
+    add_lines(folder, 1, lines)
+    return folder
+
+
+def add_lines(folder: Path, first: int, count: int, **changes: Any) -> None:
+    """Training lines number `first` and on, at every second step, and a validation after each
+    fifth."""
+    with (folder / "metrics.jsonl").open("a") as stream:
+        for number in range(first, first + count):
+            step, epoch = 2 * number, (number - 1) // PER_EPOCH + 1
+            line = {
+                "step": step,
+                "epoch": epoch,
+                "lr": 0.1 / number,
+                "loss": 5 / number,
+                "loss_box": math.sin(number),
+            }
+            line |= {
+                "seconds_per_iteration": 0.25,
+                "system/cpu_utilization_percentage": 50.0 + number % 7,
+            } | changes
+            stream.write(json.dumps(line) + "\n")
+            if number % PER_EPOCH == 0:
+                metrics = {"video/amodal/AP": 2.0 * epoch, "video/amodal/AP50_S": None}
+                stream.write(
+                    json.dumps({"step": step, "epoch": epoch, "validation": metrics}) + "\n"
+                )
+
+
+def expected(folder: Path) -> list[tuple[str, int, float]]:
+    """Every value of metrics.jsonl as (name, step, value), sorted."""
+    points = []
+    for text in (folder / "metrics.jsonl").read_text().splitlines():
+        line = json.loads(text)
+        step, epoch = line.pop("step"), line.pop("epoch")
+        line.pop("time", None)
+        if "validation" in line:
+            values = {f"validation/{name}": value for name, value in line["validation"].items()} | {
+                "validated_epoch": epoch
+            }
+        else:
+            values = line | {"epoch": epoch}
+        points += [
+            (name, step, float(value)) for name, value in values.items() if value is not None
+        ]
+    return sorted(points)
+
+
+class Store:
+    """A SQLite file of MLflow."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def ask(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(
+            sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=60)
+        ) as database:
+            return database.execute(question, values).fetchall()
+
+    def entries(self, folder: Path) -> list[str]:
+        """The ids of the entries that were made for a folder."""
+        found = self.ask(
+            "SELECT run_uuid FROM tags WHERE key = 'vatrack.folder' AND value = ?",
+            str(folder.resolve()),
+        )
+        return [run_id for (run_id,) in found]
+
+    def entry(self, folder: Path) -> str:
+        """The id of the only entry."""
+        (run_id,) = self.entries(folder)
+        return run_id
+
+    def points(self, run_id: str) -> list[tuple[str, int, float]]:
+        return sorted(self.ask("SELECT key, step, value FROM metrics WHERE run_uuid = ?", run_id))
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        return dict(self.ask("SELECT key, value FROM tags WHERE run_uuid = ?", run_id))
+
+    def params(self, run_id: str) -> dict[str, str]:
+        return dict(self.ask("SELECT key, value FROM params WHERE run_uuid = ?", run_id))
+
+    def status(self, run_id: str) -> str:
+        ((status,),) = self.ask("SELECT status FROM runs WHERE run_uuid = ?", run_id)
+        return str(status)
+
+    def artifacts(self, run_id: str) -> set[str]:
+        ((uri,),) = self.ask("SELECT artifact_uri FROM runs WHERE run_uuid = ?", run_id)
+        root = Path(uri.removeprefix("file://"))
+        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+class Server:
+    """A real tracking server on this machine, always at the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.store = Store(folder / "server.db")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+        ]
+        command += [
+            "--backend-store-uri",
+            f"sqlite:///{self.store.path}",
+            "--artifacts-destination",
+            str(self.folder / "files"),
+        ]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env=os.environ | quiet,
+                start_new_session=True,
+                cwd=self.folder,
+            )
+        deadline = time.monotonic() + 180
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                    return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((self.folder / "server.log").read_text()) from None
+            time.sleep(0.2)
+
+    def kill(self) -> None:
+        """kill -9, with all its processes."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+def send(folder: Path, batch: int = 900) -> None:
+    """One `sync` as a process of its own does it; small batches have more moments between them."""
+    from vatrack.experiments import store as experiment_store
+
+    experiment_store.BATCH = batch
+    experiment_store.sync(folder)

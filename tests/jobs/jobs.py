@@ -1,0 +1,86 @@
+"""Functions that tests/jobs/test_launch.py runs in jobs: importable by name in a fresh process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from vatrack.common.errors import InputError
+
+
+def report(word: str) -> str:
+    print(f"out: {word} in process {os.getpid()}")
+    print(f"err: {word}, no end of line", file=sys.stderr, end="")
+    return f"did {word}"
+
+
+def bad_input() -> str:
+    raise InputError("train.json: cut off; fetch it again")
+
+
+def crash() -> str:
+    print("about to crash")
+    raise ZeroDivisionError("a bug")
+
+
+def vanish() -> str:
+    """Ends as a process does that runs out of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+def wait_with_child(place: Path) -> str:
+    """Starts a child process, as a data loader does, writes both process ids into `place`, and
+    waits."""
+    child = subprocess.Popen(["sleep", "300"])
+    place.with_suffix(".part").write_text(f"{os.getpid()} {child.pid}")
+    place.with_suffix(".part").rename(place)
+    time.sleep(300)
+    return "never"
+
+
+def wait_for(go: Path, count: Path, product: Path | None = None) -> str:
+    """Notes in `count` that it was started, waits for the file `go`, and writes `product` last."""
+    with count.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    print("waiting", flush=True)
+    while not go.exists():
+        time.sleep(0.05)
+    if product:
+        product.write_text("complete\n")
+    return "went"
+
+
+def save_when_told(place: Path) -> str:
+    """Saves when SIGTERM comes and then ends as the handler before says, like a training."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def save(number: int, frame: object) -> None:
+        time.sleep(0.5)
+        place.with_suffix(".saved").touch()
+        before(number, frame)  # type: ignore[operator, misc]
+
+    signal.signal(signal.SIGTERM, save)
+    place.touch()
+    time.sleep(300)
+    return "never"
+
+
+def describe_rank() -> str:
+    """What torch.distributed reads."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    text = " ".join(os.environ[name] for name in names)
+    print(f"rank {text}")
+    return text
+
+
+def second_fails(kind: str) -> str:
+    """The first process waits for ever for the second one, which fails."""
+    if os.environ["RANK"] == "1":
+        if kind == "bad input":
+            raise InputError("valid.json: cut off; fetch it again")
+        raise ZeroDivisionError("a bug in the second")
+    time.sleep(300)
+    return "never"

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Config, Method, SelectionConfig
+from vatrack.runs.select import select_best
+
+
+def make_run(
+    folder: Path,
+    epochs: dict[int, dict[str, Any]],
+    method: Method = Method.VATRACK,
+    trained: int = 9,
+) -> Path:
+    """A run's folder as the training loop leaves it; the checkpoints hold their epoch's number."""
+    for name in ("validation", "checkpoints"):
+        (folder / name).mkdir(parents=True)
+    config = Config().for_run(method, Backbone.RESNET18)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (folder / "training.json").write_text(json.dumps({"epochs": trained}))
+    for epoch, metrics in epochs.items():
+        (folder / f"validation/epoch_{epoch:02d}.json").write_text(json.dumps(metrics))
+        (folder / f"checkpoints/epoch_{epoch:02d}.pt").write_text(f"weights of {epoch}")
+    return folder
+
+
+def chosen(run: Path, metric: str | None = None) -> dict[str, Any]:
+    summary = select_best(run, SelectionConfig(metric=metric), run / "best.json")
+    best = json.loads((run / "best.json").read_text())
+    assert (run / "best.pt").read_text() == f"weights of {best['epoch']}"
+    assert f"epoch {best['epoch']}" in summary
+    return best
+
+
+def test_the_highest_value_wins(tmp_path: Path) -> None:
+    values = {2: 10.0, 3: 30.5, 4: 20.0}
+    run = make_run(
+        tmp_path / "run",
+        {epoch: {"video/amodal/AP": value, "x": 0} for epoch, value in values.items()},
+    )
+    assert chosen(run) == {
+        "epoch": 3,
+        "checkpoint": "checkpoints/epoch_03.pt",
+        "metric": "video/amodal/AP",
+        "value": 30.5,
+        "candidates": [{"epoch": epoch, "value": value} for epoch, value in values.items()],
+    }
+    assert (run / "best.pt").samefile(run / "checkpoints/epoch_03.pt")
+    assert sorted(path.name for path in run.iterdir()) == [
+        "best.json",
+        "best.pt",
+        "checkpoints",
+        "config.yaml",
+        "training.json",
+        "validation",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ({1: 5.0, 2: 5.0}, 2),
+        ({1: 0.0, 2: None}, 1),
+        ({1: None, 2: None}, 2),
+        ({1: None, 2: 0.0, 10: 0.0}, 10),
+    ],
+    ids=[
+        "a tie: the later",
+        "zero before undefined",
+        "all undefined: the last",
+        "numbers are ordered as numbers",
+    ],
+)
+def test_ties_and_undefined_values(
+    tmp_path: Path, values: dict[int, float | None], best: int
+) -> None:
+    run = make_run(
+        tmp_path, {epoch: {"video/amodal/AP": value} for epoch, value in values.items()}, trained=10
+    )
+    assert chosen(run)["epoch"] == best
+
+
+def test_the_metric_follows_the_method_or_the_config(tmp_path: Path) -> None:
+    epochs = {
+        1: {"video/visible/AP": 2.0, "image/visible/AP": 9.0},
+        2: {"video/visible/AP": 3.0, "image/visible/AP": 8.0},
+    }
+    run = make_run(tmp_path, epochs, Method.QDTRACK)
+    assert chosen(run)["epoch"] == 2
+    assert chosen(run, "image/visible/AP")["epoch"] == 1
+
+
+def test_epochs_of_an_earlier_longer_training_do_not_count(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path, {epoch: {"video/amodal/AP": float(epoch)} for epoch in (1, 2, 3)}, trained=2
+    )
+    assert chosen(run)["epoch"] == 2
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
+    empty = make_run(tmp_path / "empty", {})
+    with pytest.raises(InputError, match="no epoch was validated"):
+        chosen(empty)
+    run = make_run(tmp_path / "run", {1: {"video/amodal/AP": 1.0}})
+    with pytest.raises(
+        InputError,
+        match=r"has no video/amodal/AR; set selection\.metric to one of: video/amodal/AP",
+    ):
+        chosen(run, "video/amodal/AR")
+    (run / "validation/epoch_01.json").write_text('{"video/amodal/AP": 1')
+    with pytest.raises(InputError, match=r"epoch_01\.json: not valid JSON"):
+        chosen(run)
+    lost = make_run(tmp_path / "lost", {1: {"video/amodal/AP": 1.0}})
+    (lost / "checkpoints/epoch_01.pt").unlink()
+    with pytest.raises(InputError, match=r"epoch_01\.pt: no such file"):
+        chosen(lost)
+    for folder in (empty, run, lost):
+        assert not [path for path in folder.iterdir() if "best" in path.name]
+
+
+def test_choosing_again_replaces_the_choice(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {1: {"video/amodal/AP": 1.0}, 2: {"video/amodal/AP": 0.5}})
+    assert chosen(run)["epoch"] == 1
+    (run / "validation/epoch_02.json").write_text(json.dumps({"video/amodal/AP": 2.0}))
+    assert chosen(run)["epoch"] == 2
+    assert (run / "checkpoints/epoch_01.pt").read_text() == "weights of 1"
+
+
+def test_copies_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("no hard links here")
+
+    run = make_run(tmp_path, {1: {"video/amodal/AP": 1.0}})
+    monkeypatch.setattr("os.link", refuse)
+    assert chosen(run)["epoch"] == 1
+    assert not (run / "best.pt").samefile(run / "checkpoints/epoch_01.pt")

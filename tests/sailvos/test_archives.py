@@ -1,0 +1,555 @@
+"""What archives are made of: parts, forms, and damage of every kind."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sailvos.packing import MTIME, pack, pack_tar, split, tar_entry, video, zip_entry
+from vatrack.common.errors import InputError
+from vatrack.config.dataset import ArchiveConfig
+from vatrack.sailvos.archives.members import read_members, unpacked_size
+from vatrack.sailvos.archives.opening import check_contents, checking_size, open_archives
+from vatrack.sailvos.archives.parts import archives_with_checksums, group_parts
+
+FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.zip"]
+
+
+def ignore(_: int) -> None:
+    pass
+
+
+def given_as(*paths: Path | str) -> list[ArchiveConfig]:
+    return [ArchiveConfig(path=Path(path)) for path in paths]
+
+
+def read(*paths: Path) -> dict[str, bytes]:
+    """All files of one archive, checked as `unpack` checks them."""
+    (archive,) = open_archives(given_as(*paths))
+    check_contents(archive, ignore)
+    return {
+        member.name: b"".join(member.pieces())
+        for member in read_members(archive, ignore)
+        if member.size is not None
+    }
+
+
+def grouped(*names: str) -> list[tuple[str, list[str]]]:
+    return [
+        (path.name, [file.path.name for file in files])
+        for path, files in group_parts(given_as(*names))
+    ]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["x.tar.aa", "x.tar.ab", "x.tar.ac"],
+        ["x.tar.gz.aa", "x.tar.gz.ab"],
+        ["x.tar.000", "x.tar.001"],
+        ["x.tar.01", "x.tar.02"],
+        [f"x.tar.{number}" for number in range(1, 12)],  # 10 comes after 9
+        [f"x.tgz.{number:02d}" for number in range(98, -1, -1)][::-1],
+        ["x.tar.gz.part1", "x.tar.gz.part2"],
+        ["x.tar.part-00", "x.tar.part-01"],
+        ["x.tar.part_aa", "x.tar.part_ab"],
+        ["x.tar.Part01", "x.tar.Part02"],
+        ["x.TAR.AA", "x.TAR.AB"],
+        ["x.zip.001", "x.zip.002"],
+        ["sailvos_1.tar.xz.aaa", "sailvos_1.tar.xz.aab"],
+    ],
+    ids=lambda parts: parts[0],
+)
+def test_parts_are_put_in_order(parts: list[str]) -> None:
+    mixed = [*parts, "other.tar"]
+    random.Random(0).shuffle(mixed)
+    assert dict(grouped(*mixed)) == {grouped(*parts)[0][0]: parts, "other.tar": ["other.tar"]}
+
+
+@pytest.mark.skipif(not shutil.which("split"), reason="there is no `split` here")
+@pytest.mark.parametrize(
+    ("options", "count"), [([], 700), (["-d"], 1000), (["-a", "3"], 700), (["-d", "-a", "3"], 150)]
+)
+def test_parts_are_named_as_split_names_them(
+    tmp_path: Path, options: list[str], count: int
+) -> None:
+    """Also where it needs more places on the way: x.tar.yz, x.tar.zaaa."""
+    subprocess.run(
+        ["split", *options, "-b", "1", "-", "x.tar."], input=bytes(count), cwd=tmp_path, check=True
+    )
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == count
+    ((name, parts),) = grouped(*random.Random(0).sample(names, count))
+    assert (name, parts) == ("x.tar", names)
+    for missing in random.Random(1).sample(range(1, count - 1), 20):
+        with pytest.raises(InputError, match=f"part {names[missing]} is missing"):
+            grouped(*names[:missing], *names[missing + 1 :])
+
+
+def test_a_compressed_tar_is_no_part() -> None:
+    assert grouped("x.tar", "x.tar.gz", "y.tar.xz", "y.tar.bz2", "z.tgz") == [
+        *[("x.tar", ["x.tar"]), ("x.tar.gz", ["x.tar.gz"]), ("y.tar.xz", ["y.tar.xz"])],
+        *[("y.tar.bz2", ["y.tar.bz2"]), ("z.tgz", ["z.tgz"])],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["x.tar.ab", "x.tar.ac"], "x.tar.aa"),
+        (["x.tar.aa", "x.tar.ac"], "x.tar.ab"),
+        (["x.tar.az", "x.tar.aa"], "x.tar.ab"),
+        (["x.tar.002", "x.tar.003"], "x.tar.001"),
+        (["x.tar.000", "x.tar.002"], "x.tar.001"),
+        (["x.tar.gz.part1", "x.tar.gz.part3"], "x.tar.gz.part2"),
+        (
+            [
+                "x.tar.part-08",
+                "x.tar.part-09",
+                "x.tar.part-11",
+                *[f"x.tar.part-0{n}" for n in range(8)],
+            ],
+            "x.tar.part-10",
+        ),
+        (["x.tar.1", "x.tar.01"], "x.tar"),
+    ],
+)
+def test_a_missing_part_is_named(names: list[str], missing: str) -> None:
+    with pytest.raises(InputError, match=rf"part {missing}.* is missing"):
+        group_parts(given_as(*names))
+
+
+def test_an_archive_given_twice(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is given twice"):
+        group_parts(given_as(tmp_path / "x.tar", tmp_path / "y" / ".." / "x.tar"))
+    with pytest.raises(InputError, match="no archive is given"):
+        group_parts([])
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_is_read(tmp_path: Path, name: str) -> None:
+    files = {**video("a"), "a/empty": b"", "ä/ö ü.txt": b"x" * 2_000_000}
+    path = pack(tmp_path / name, files)
+    assert read(path) == files
+    assert read(path.rename(tmp_path / "renamed.bin")) == files  # told by content, not by name
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_parts_of_every_form_are_read(tmp_path: Path, name: str) -> None:
+    files = video("a", 30)
+    path = pack(tmp_path / name, files)
+    parts = split(path, [f"{name}.{number:03d}" for number in range(7)])
+    assert read(*reversed(parts)) == files
+
+
+@pytest.mark.parametrize("name", FORMS[:4])
+def test_parts_that_are_archives_of_their_own(tmp_path: Path, name: str) -> None:
+    """Each with its own end mark: the end of the first is not the end of all."""
+    first, second = video("a"), video("b")
+    parts = [
+        pack(tmp_path / name, first).rename(tmp_path / f"{name}.1"),
+        pack(tmp_path / name, second),
+    ]
+    parts[1] = parts[1].rename(tmp_path / f"{name}.2")
+    assert read(*parts) == first | second
+
+
+def test_gzip_in_several_members_with_padding(tmp_path: Path) -> None:
+    files = {"a": random.Random(0).randbytes(900_000), "b": bytes(3_000_000), "c": b""}
+    data = pack(tmp_path / "x.tar", files).read_bytes()
+    pieces = [
+        gzip.compress(data[start : start + 1_000_000]) + bytes(600_000)
+        for start in range(0, len(data), 1_000_000)
+    ]
+    (tmp_path / "x.tar.gz").write_bytes(b"".join(pieces))
+    assert read(tmp_path / "x.tar.gz") == files
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_names_and_folders(tmp_path: Path, form: int) -> None:
+    long = f"{'d' * 90}/{'e' * 60}/{'f' * 95}"
+    path = pack_tar(tmp_path / "x.tar", {long: b"data"}, format=form)
+    with tarfile.open(path, "a") as tar:
+        tar.addfile(tar_entry("folder", type=tarfile.DIRTYPE))
+    (archive,) = open_archives(given_as(path))
+    found = [(member.name, member.size, member.mtime) for member in read_members(archive, ignore)]
+    assert found == [(long, 4, MTIME), ("folder", None, MTIME)]
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="there is no `tar` here")
+@pytest.mark.parametrize("form", ["gnu", "pax", "v7", "oldgnu"])
+def test_the_tar_command_is_understood(tmp_path: Path, form: str) -> None:
+    """With holes left out of a sparse file, where the format can."""
+    (tmp_path / "a").mkdir()
+    with (tmp_path / "a" / "holes").open("wb") as stream:
+        stream.seek(300_000)
+        stream.write(b"data")
+        stream.truncate(700_000)
+    (tmp_path / "a" / "plain").write_bytes(b"x" * 1000)
+    sparse = [] if form == "v7" else ["--sparse"]
+    subprocess.run(
+        ["tar", "-cf", "x.tar", *sparse, f"--format={form}", "a"], cwd=tmp_path, check=True
+    )
+    if form != "v7":
+        assert (tmp_path / "x.tar").stat().st_size < 100_000
+    assert read(tmp_path / "x.tar") == {
+        f"a/{path.name}": path.read_bytes() for path in (tmp_path / "a").iterdir()
+    }
+
+
+def test_a_stream_is_never_sought_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tar of 100 GB is read once, front to back, also past members that nobody wants."""
+    path = pack(tmp_path / "x.tar.gz", video("a", 50))
+    (archive,) = open_archives(given_as(path))
+    numbers: list[int] = []
+    names = [
+        member.name
+        for number, member in enumerate(read_members(archive, numbers.append))
+        if number % 3
+    ]
+    assert len(names) == 33
+    assert sum(numbers) == archive.size
+
+
+def test_memory_does_not_grow_with_a_tar(tmp_path: Path) -> None:
+    import tracemalloc
+
+    peaks = []
+    for count in (200, 2000):
+        path = pack(
+            tmp_path / f"{count}.tar", {f"a/{number:06d}": b"x" * 600 for number in range(count)}
+        )
+        (archive,) = open_archives(given_as(path))
+        tracemalloc.start()
+        assert sum(1 for _ in read_members(archive, ignore)) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000  # 2000 entries of tarfile alone would take a megabyte
+
+
+def test_sizes_are_known_beforehand(tmp_path: Path) -> None:
+    files = {"a": b"x" * 5000, "b": b""}
+    tar, packed, zipped = (pack(tmp_path / name, files) for name in ("x.tar", "x.tar.gz", "x.zip"))
+    sizes = [
+        unpacked_size(archive, 4096) for archive in open_archives(given_as(tar, packed, zipped))
+    ]
+    assert sizes == [tar.stat().st_size, packed.stat().st_size, 8192]
+
+
+def test_what_checking_reads(tmp_path: Path) -> None:
+    tar, packed, zipped = (
+        pack(tmp_path / name, video("a")) for name in ("x.tar", "x.tar.gz", "x.zip")
+    )
+    sums = tmp_path / "sums"
+    subprocess.run(
+        ["sha256sum", "x.tar.gz", "x.zip"], cwd=tmp_path, stdout=sums.open("w"), check=True
+    )
+    size = packed.stat().st_size
+    for given_, expected in [
+        (given_as(tar), 0),
+        (given_as(zipped), 0),
+        (given_as(packed), size),
+        (archives_with_checksums([packed], sums), size),
+        (archives_with_checksums([zipped], sums), zipped.stat().st_size),
+    ]:
+        (archive,) = open_archives(given_)
+        numbers: list[int] = []
+        check_contents(archive, numbers.append)
+        assert sum(numbers) == checking_size(archive) == expected
+
+
+# What is not an archive, or not a whole one.
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "is empty; download it again"),
+        (b"<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; log in"),
+        (b"no archive at all" * 100, "is neither a tar"),
+        (b"short", "is neither a tar"),
+        (b"PK\x07\x08" + bytes(600), "one volume of a split zip"),
+        (bytes(102_400), "holds no files, only zeros"),
+        (bytes(20_000_000), "more than 16777216 bytes of zeros"),
+        (
+            b"PK\x03\x04" + bytes(600),
+            "damaged or cut off at its end, where the list of its members is",
+        ),
+        (b"\x1f\x8b" + bytes(600), "damaged or cut off"),
+        (b"BZh9" + bytes(600), "damaged or cut off"),
+        (b"\xfd7zXZ\x00" + bytes(600), "damaged or cut off"),
+    ],
+    ids=lambda value: value[:12].hex() if isinstance(value, bytes) else "",
+)
+def test_what_is_no_archive(tmp_path: Path, data: bytes, complaint: str) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=complaint) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"x\.tar: cannot be read \(No such file or directory\); download it there"
+    ):
+        read(tmp_path / "x.tar")
+    with pytest.raises(InputError, match="is not a file"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_cut_off_archive_is_noticed_wherever_it_is_cut(tmp_path: Path, name: str) -> None:
+    files = {f"a/{number}": random.Random(number).randbytes(2000) for number in range(5)}
+    data = pack(tmp_path / name, files).read_bytes()
+    path = tmp_path / f"cut_{name}"
+    # tarfile itself takes a tar that ends after a member, or in the middle of a header, for a whole
+    # one.
+    end = 5 * (512 + 2048) if name == "x.tar" else len(data) - 1
+    for size in {
+        *random.Random(0).sample(range(1, end), 40),
+        512,
+        2560,
+        2560 + 300,
+        2560 + 512,
+        end,
+    }:
+        path.write_bytes(data[:size])
+        with pytest.raises(InputError, match=r"download it again"):
+            read(path)
+
+
+def test_a_cut_off_tar_names_the_member_and_the_parts(tmp_path: Path) -> None:
+    data = pack(tmp_path / "x.tar", video("a")).read_bytes()
+    path = tmp_path / "x.tar.000"
+    path.write_bytes(data[: 3 * 3584 + 1000])
+    with pytest.raises(
+        InputError,
+        match=r"cut off in 'a/images/000003.bmp' .*and see that no part after x.tar.000 is missing",
+    ):
+        read(path)
+
+
+def test_a_first_part_that_is_missing_shows_in_the_data(tmp_path: Path) -> None:
+    """x.tar.000 may be missing, and x.tar.001 may be the first: names do not tell."""
+    path = pack(tmp_path / "x.tar", {"a": random.Random(0).randbytes(50_000)})
+    parts = split(path, [f"x.tar.{number:03d}" for number in range(3)])
+    with pytest.raises(
+        InputError, match=r"x\.tar\.001: is neither a tar .* nor the first part of one"
+    ):
+        read(*parts[1:])
+
+
+def test_damage_inside_is_noticed(tmp_path: Path) -> None:
+    files = {f"a/{number}": random.Random(number).randbytes(3000) for number in range(3)}
+    for name in FORMS[1:]:
+        data = bytearray(pack(tmp_path / name, files).read_bytes())
+        data[len(data) // 2] ^= 1
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match="damaged or cut off"):
+            read(tmp_path / name)
+
+
+def test_zip_damage_names_the_member(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", {"a": b"a" * 999, "b": b"b" * 999}, method=zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"b" * 999, b"b" * 998 + b"c"))
+    with pytest.raises(
+        InputError,
+        match=r"x\.zip: damaged or cut off in 'b' \(Bad CRC-32 for file 'b'\); download it again",
+    ):
+        read(path)
+    path = pack(tmp_path / "x.zip", {"a": b""})
+    # In the list at the end: the checksum of the empty file.
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 16] = 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="an empty file with a checksum"):
+        read(path)
+
+
+def test_tar_headers_are_checked(tmp_path: Path) -> None:
+    data = bytearray(pack(tmp_path / "x.tar", video("a")).read_bytes())
+    data[2 * 3584 + 5] ^= 1
+    (tmp_path / "x.tar").write_bytes(data)
+    with pytest.raises(InputError, match=r"cut off after 'a/images/000001.bmp' \(bad checksum\)"):
+        read(tmp_path / "x.tar")
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_no_damage_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Bytes changed, cut out or put in at random: either all is read as it was packed, or it is bad
+    input."""
+    name = data.draw(st.sampled_from(FORMS))
+    files = {"a/1": b"x" * 700, "b" * 120: b"", "ä": b"yz" * 300}
+    path = pack(tmp_path_factory.getbasetemp() / name, files)
+    packed = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(packed)))
+        length = data.draw(st.sampled_from([0, 1, 1, 1, 4, 512]))
+        packed[place : place + length] = data.draw(st.binary(min_size=0, max_size=8))
+    path.write_bytes(packed)
+    try:
+        found = read(path)
+    except InputError:
+        return
+    if name != "x.tar":  # which has no checksum of the data
+        assert set(found.values()) <= set(files.values())
+
+
+@pytest.mark.parametrize("key", ["size", "GNU.sparse.realsize", "GNU.sparse.map", "path", "mtime"])
+@pytest.mark.parametrize("value", ["-1", "99999999999999999999", "x", "", "1,2,3", "nan"])
+def test_hostile_pax_headers(tmp_path: Path, key: str, value: str) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(
+            tar_entry("a", size=4, pax_headers={key: value, "GNU.sparse.major": "0"}),
+            io.BytesIO(b"data"),
+        )
+        tar.addfile(tar_entry("b", size=4), io.BytesIO(b"data"))
+    with suppress(InputError):
+        read(path)
+
+
+def test_a_huge_header_is_not_read_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    info = tar_entry("a", type=tarfile.GNUTYPE_LONGNAME, size=1 << 33)
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(100_000))
+    with pytest.raises(InputError, match=r"a header of \d+ bytes"):
+        read(path)
+
+
+def test_nested_headers_do_not_exhaust_the_stack(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    info = tar_entry("a", type=tarfile.GNUTYPE_LONGNAME, size=1)
+    path.write_bytes((info.tobuf(tarfile.GNU_FORMAT) + b"b".ljust(512, b"\0")) * 5000)
+    with pytest.raises(InputError, match="damaged or cut off"):
+        read(path)
+
+
+# Members that are not plain files.
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        (tarfile.SYMTYPE, "a symbolic link"),
+        (tarfile.LNKTYPE, "a hard link"),
+        (tarfile.CHRTYPE, "a device"),
+        (tarfile.BLKTYPE, "a device"),
+        (tarfile.FIFOTYPE, "a FIFO"),
+        (b"M", "began in another volume"),
+        (b"Q", "of type b'Q'"),
+    ],
+)
+def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes, complaint: str) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.addfile(tar_entry("b/odd", type=kind, linkname="/etc/passwd"))
+    with pytest.raises(
+        InputError,
+        match=rf"x\.tar: member 'b/odd': is .*{complaint}.*; only files and folders are unpacked",
+    ):
+        read(path)
+
+
+def test_special_members_of_zips_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    for mode, complaint in [
+        (0o120777, "a symbolic link"),
+        (0o010644, "a device or other"),
+        (0o020644, "a device or other"),
+    ]:
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr(zip_entry("odd", mode=mode), "/etc/passwd")
+        with pytest.raises(InputError, match=rf"member 'odd': is {complaint}"):
+            read(path)
+
+
+def test_encrypted_and_split_zips_are_refused(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", {"a": b"data"})
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(
+        InputError, match="member 'a': is encrypted; unpack the archive with its password"
+    ):
+        read(path)
+    path = pack(tmp_path / "x.zip", {"a": b"data"})
+    (tmp_path / "x.z01").write_bytes(b"\0\1\2\3" * 100)
+    with pytest.raises(InputError, match=r"is split \(\.z01\); join it"):
+        read(path)
+    with pytest.raises(InputError, match="one volume of a split zip"):
+        read(tmp_path / "x.z01")
+
+
+def test_methods_that_are_not_supported(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", {"a": b"data"})
+    data = bytearray(path.read_bytes())
+    data[8] = data[data.index(b"PK\x01\x02") + 10] = 9
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="is compressed by method 9"):
+        read(path)
+
+
+def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pack(tmp_path / "x.tar.gz", video("a"))
+    (archive,) = open_archives(given_as(path))
+
+    class Failing(io.RawIOBase):
+        def seek(self, *_: int) -> int:
+            raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr("vatrack.sailvos.archives.streams.Joined._file", lambda *_: Failing())
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        list(read_members(archive, ignore))
+    assert caught.value.filename == str(path)
+
+
+# Lists of checksums.
+
+
+def test_checksums_are_found_by_name(tmp_path: Path) -> None:
+    sums = tmp_path / "sums"
+    sums.write_text(f"{'a' * 64}  x.tar\n{'B' * 64} *some/folder/y.tar\n\n{'c' * 64}  other.tar\n")
+    found = archives_with_checksums([tmp_path / "x.tar", Path("y.tar")], sums)
+    assert [(file.path, file.sha256) for file in found] == [
+        (tmp_path / "x.tar", "a" * 64),
+        (Path("y.tar"), "b" * 64),
+    ]
+    assert archives_with_checksums([Path("z.tar")], None)[0].sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (f"{'a' * 64}  y.tar\n", "has no checksum of x.tar"),
+        ("abc  x.tar\n", "line 1 is not"),
+        (
+            f"{'a' * 64}  x.tar\n{'b' * 64}  x.tar\n",
+            "line 2: x.tar has another checksum further up",
+        ),
+    ],
+)
+def test_bad_checksum_lists(tmp_path: Path, text: str, complaint: str) -> None:
+    sums = tmp_path / "sums"
+    sums.write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        archives_with_checksums([Path("x.tar")], sums)
+    with pytest.raises(InputError, match="cannot be read"):
+        archives_with_checksums([Path("x.tar")], tmp_path / "none")

@@ -1,0 +1,288 @@
+"""The tree of clips in its four modes, and what it refuses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.sailvos.official import write_raw
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_json
+from vatrack.common.images import read_image
+from vatrack.sailvos import clips as clips_module
+from vatrack.sailvos.clips import build_clip_tree, left_overs, source_video, usable_clips
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    write_raw(tmp_path / "raw", {"train": {"a": 6, "b": 2}})
+    clips = {
+        "a__3": ["000003.bmp", "000004.bmp"],
+        "a__5": ["000005.bmp"],
+        "b__1": ["000003.bmp", "000004.bmp"],
+    }
+    write_json(tmp_path / "structure.json", clips)
+    return tmp_path
+
+
+def build(tree: Path, mode: str) -> str:
+    return build_clip_tree(tree / "raw", tree / "structure.json", tree / "clips", mode)
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy", "png"])
+def test_modes(tree: Path, mode: str) -> None:
+    before = {path: path.read_bytes() for path in (tree / "raw").rglob("*.bmp")}
+    build(tree, mode)
+    # A second run replaces the tree.
+    build(tree, mode)
+    suffix = "png" if mode == "png" else "bmp"
+    clips = [
+        "a__3/images/000003",
+        "a__3/images/000004",
+        "a__5/images/000005",
+        "b__1/images/000003",
+        "b__1/images/000004",
+    ]
+    assert listing(tree / "clips") == [f"{name}.{suffix}" for name in clips]
+    for name in clips:
+        path = tree / "clips" / f"{name}.{suffix}"
+        source = tree / "raw" / source_video(name.split("/")[0]) / "images" / f"{name[-6:]}.bmp"
+        assert np.array_equal(read_image(path), read_image(source))
+        assert path.is_symlink() == (mode == "symlink")
+        assert (path.stat().st_ino == source.stat().st_ino) == (mode in ("hardlink", "symlink"))
+    assert {path: path.read_bytes() for path in (tree / "raw").rglob("*.bmp")} == before
+
+
+def test_copies_where_links_are_impossible(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_file_system(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", other_file_system)
+    assert build(tree, "hardlink").endswith("5 copies")
+    assert len(listing(tree / "clips")) == 5
+
+
+def test_other_failures_of_links_are_failures(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(OSError, match="No space"):
+        build(tree, "hardlink")
+    assert not (tree / "clips").exists()
+
+
+def test_raw_tree_of_links_and_png(tree: Path) -> None:
+    """Frames that lie elsewhere are linked themselves, and converted frames are found."""
+    frame = tree / "raw" / "a" / "images" / "000003.bmp"
+    frame.rename(tree / "elsewhere.bmp")
+    frame.symlink_to(tree / "elsewhere.bmp")
+    build_clip_tree(tree / "raw", tree / "structure.json", tree / "png" / "a", "png")
+    converted = tree / "converted" / "a"
+    converted.mkdir(parents=True)
+    for clip in ("a__3", "a__5"):
+        for path in (tree / "png" / "a" / clip / "images").iterdir():
+            (converted / "images").mkdir(exist_ok=True)
+            path.rename(converted / "images" / path.name)
+    write_json(tree / "a.json", {"a__5": ["000003.bmp", "000005.bmp"]})
+    build_clip_tree(tree / "converted", tree / "a.json", tree / "clips", "copy")
+    assert listing(tree / "clips") == ["a__5/images/000003.png", "a__5/images/000005.png"]
+    build(tree, "hardlink")
+    linked = tree / "clips" / "a__3" / "images" / "000003.bmp"
+    assert not linked.is_symlink()
+    assert linked.stat().st_ino == (tree / "elsewhere.bmp").stat().st_ino
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy", "png"])
+def test_broken_frames(tree: Path, mode: str) -> None:
+    frame = tree / "raw" / "b" / "images" / "000004.bmp"
+    frame.write_bytes(frame.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"b/images/000004\.bmp: cut off"):
+        build(tree, mode)
+    frame.unlink()
+    with pytest.raises(InputError, match=r"b/images/000004\.bmp: no such frame"):
+        build(tree, mode)
+    assert sorted(path.name for path in tree.iterdir()) == ["raw", "structure.json"]
+
+
+@pytest.mark.parametrize("out", ["raw", ".", "raw/.."])
+def test_never_in_place_of_the_raw_frames(tree: Path, out: str) -> None:
+    with pytest.raises(InputError, match="holds the raw frames"):
+        build_clip_tree(tree / "raw", tree / "structure.json", tree / out, "copy")
+    assert len(list((tree / "raw").rglob("*.bmp"))) == 8
+
+
+def test_never_in_place_of_other_files(tree: Path) -> None:
+    (tree / "clips").mkdir()
+    (tree / "clips" / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"holds thesis\.tex, which is no clip"):
+        build(tree, "copy")
+    with pytest.raises(InputError, match="is a file"):
+        build_clip_tree(tree / "raw", tree / "structure.json", tree / "structure.json", "copy")
+
+
+def test_left_overs_are_no_clips(tree: Path) -> None:
+    published = {
+        "b__1": ["000004.bmp", "000003.bmp"],
+        "a": ["000001.bmp", "000000.bmp"],
+        "a__5": [],
+        "zzz": [],
+    }
+    assert usable_clips(published) == {"b__1": ["000003.bmp", "000004.bmp"]}
+    assert left_overs(published) == (["a__5", "zzz"], ["a"])
+    whole = {"b": ["000004.bmp", "000003.bmp"], "a": []}
+    assert usable_clips(whole) == {"b": ["000003.bmp", "000004.bmp"]}
+    assert left_overs(whole) == (["a"], [])
+    write_json(tree / "structure.json", published)
+    summary = build(tree, "hardlink")
+    assert summary.endswith("2 hard links; left out: 2 names without frames, 1 without __")
+    assert listing(tree / "clips") == ["b__1/images/000003.bmp", "b__1/images/000004.bmp"]
+
+
+@pytest.mark.parametrize("mode", ["copy", "png", "symlink"])
+def test_processes_make_the_same_tree(tree: Path, mode: str) -> None:
+    build(tree, mode)
+    content = {name: (tree / "clips" / name).read_bytes() for name in listing(tree / "clips")}
+    build_clip_tree(tree / "raw", tree / "structure.json", tree / "other", mode, processes=2)
+    assert {
+        name: (tree / "other" / name).read_bytes() for name in listing(tree / "other")
+    } == content
+    frame = tree / "raw" / "a" / "images" / "000005.bmp"
+    frame.write_bytes(b"")
+    with pytest.raises(InputError, match=r"a/images/000005\.bmp: is empty"):
+        build_clip_tree(tree / "raw", tree / "structure.json", tree / "third", mode, processes=2)
+    assert sorted(path.name for path in tree.iterdir()) == [
+        "clips",
+        "other",
+        "raw",
+        "structure.json",
+    ]
+
+
+@pytest.mark.parametrize("mode", ["copy", "png"])
+def test_a_second_call_takes_over_what_is_there(
+    tree: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tree, mode)
+    before = {name: (tree / "clips" / name).read_bytes() for name in listing(tree / "clips")}
+    # Written again: one frame whose raw file changed, and one that is damaged in the tree.
+    changed, damaged = (
+        tree / "raw" / "a" / "images" / "000004.bmp",
+        tree / "clips" / listing(tree / "clips")[-1],
+    )
+    changed.write_bytes(changed.read_bytes()[:-1] + b"\xff")
+    os.utime(changed, (0, 0))  # archives bring old times along
+    damaged.write_bytes(b"")
+    summary = build(tree, mode)
+    assert "3 kept from an earlier run" in summary
+    after = {name: (tree / "clips" / name).read_bytes() for name in listing(tree / "clips")}
+    assert [name for name in before if after[name] != before[name]] == [listing(tree / "clips")[1]]
+    # Links of other modes are never taken for files of their own.
+    build(tree, "hardlink")
+    assert "kept" not in build(tree, mode)
+    assert all((tree / "clips" / name).stat().st_nlink == 1 for name in after)
+
+
+KILLED = """
+import os, signal, sys
+from vatrack.data import clips
+convert, made = clips._convert, []
+def convert_two(source, target):
+    if len(made) == 2:
+        with open(target, "wb") as half:
+            half.write(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    convert(source, target)
+    made.append(target)
+clips._convert = convert_two
+clips.build_clip_tree(*sys.argv[1:4], "png")
+"""
+
+
+def test_a_killed_run_goes_on_where_it_was(tree: Path) -> None:
+    arguments = [tree / "raw", tree / "structure.json", tree / "clips"]
+    ended = subprocess.run([sys.executable, "-c", KILLED, *arguments])
+    assert ended.returncode == -signal.SIGKILL
+    assert not (tree / "clips").exists()
+    assert (tree / ".clips.partial").is_dir()
+    assert build(tree, "png").endswith("3 converted to PNG, 2 kept from an earlier run")
+    assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]
+    for name in listing(tree / "clips"):
+        source = (
+            tree / "raw" / source_video(name.split("/")[0]) / "images" / f"{Path(name).stem}.bmp"
+        )
+        assert np.array_equal(read_image(tree / "clips" / name), read_image(source))
+
+
+def test_what_a_killed_run_left_is_not_used_for_another_tree(tree: Path) -> None:
+    arguments = [tree / "raw", tree / "structure.json", tree / "clips"]
+    subprocess.run([sys.executable, "-c", KILLED, *arguments])
+    write_json(tree / "structure.json", {"b__1": ["000003.bmp", "000004.bmp"]})
+    assert build(tree, "png").endswith("2 converted to PNG")
+    assert listing(tree / "clips") == ["b__1/images/000003.png", "b__1/images/000004.png"]
+    assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_a_stopped_run_of_links_goes_on(
+    tree: Path, possible: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where links are impossible and frames are copied: these are kept."""
+    link, calls = os.link, []
+
+    def stopped(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        if Path(target).exists():
+            raise FileExistsError(errno.EEXIST, "File exists")
+        if not possible:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        build(tree, "hardlink")
+    assert not (tree / "clips").exists()
+    assert build(tree, "hardlink").endswith(
+        "5 hard links" if possible else "3 copies, 2 kept from an earlier run"
+    )
+    assert len(listing(tree / "clips")) == 5
+
+
+def test_a_full_disk_leaves_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tree, "symlink")
+    before = listing(tree / "clips")
+    monkeypatch.setattr(clips_module.cv2, "imwrite", lambda *_: False)  # how OpenCV tells it
+    with pytest.raises(OSError, match="could not write the picture; is the disk full"):
+        build(tree, "png")
+    assert listing(tree / "clips") == before
+    assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"c__1": ["000003.bmp"]}, r"raw/c/images: cannot be listed \(No such file"),
+        ({"a__1": ["000003.jpg"]}, r"clip a__1: 000003\.jpg is no \.bmp or \.png file"),
+        ({"a__1": ["000003.bmp", "000003.png"]}, "clip a__1 lists frame 000003 more than once"),
+        ({"a__1": ["../000003.bmp"]}, "cannot be the name"),
+        ({"/etc__1": ["000003.bmp"]}, "cannot be the name"),
+    ],
+)
+def test_bad_dictionaries(tree: Path, given: dict[str, list[str]], message: str) -> None:
+    write_json(tree / "structure.json", given)
+    with pytest.raises(InputError, match=message):
+        build(tree, "png")
+    assert sorted(path.name for path in tree.iterdir()) == ["raw", "structure.json"]

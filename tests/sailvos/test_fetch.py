@@ -1,0 +1,240 @@
+"""Fetching a file: from a server on this machine that answers well, badly, or not at all, and from
+the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vatrack import cli
+from vatrack.common.errors import InputError
+from vatrack.sailvos import fetch as module
+from vatrack.sailvos.fetch import fetch
+
+CONTENT = np.random.default_rng(3).bytes(3_500_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by path; `asked` lists the paths, `sent` counts the bytes of bodies."""
+
+    asked: list[str]
+    sent: int
+
+    def do_GET(self) -> None:
+        cls = type(self)
+        cls.asked.append(self.path)
+        first = cls.asked.count(self.path) == 1
+        if self.path.startswith("/busy") and (first or self.path == "/busy/always"):
+            self.send_error(503)
+        elif self.path == "/none":
+            self.send_error(404)
+        elif self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/good")
+            self.end_headers()
+        elif self.path == "/cut" and first:
+            self.answer(CONTENT[:2_000_000], len(CONTENT))
+        elif self.path == "/cut/unannounced" and first:
+            self.answer(CONTENT[:2_000_000], None)
+        elif self.path == "/endless":
+            self.answer(CONTENT * 20, None)
+        elif self.path == "/damaged":
+            self.answer(CONTENT[:-1] + b"x", len(CONTENT))
+        elif self.path == "/other":
+            self.answer(CONTENT + b"x", len(CONTENT) + 1)
+        else:
+            self.answer(CONTENT, len(CONTENT))
+
+    def answer(self, body: bytes, length: int | None) -> None:
+        self.send_response(200)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        for start in range(0, len(body), 1 << 16):
+            try:
+                self.wfile.write(body[start : start + (1 << 16)])
+            except OSError:
+                return
+            type(self).sent += 1 << 16
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Server:
+    def __init__(self, address: str, handler: type[Handler]) -> None:
+        self.address, self.handler = address, handler
+
+    def url(self, path: str) -> str:
+        return self.address + path
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    handler = type("OwnHandler", (Handler,), {"asked": [], "sent": 0})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Server(f"http://127.0.0.1:{http.server_port}", handler)
+        http.shutdown()
+        thread.join()
+
+
+def get(url: str, out: Path, size: int = len(CONTENT), sha256: str = SHA256) -> str:
+    return fetch(url, size, sha256, out, wait=0)
+
+
+@pytest.mark.parametrize("path", ["/good", "/moved", "/busy", "/cut", "/cut/unannounced"])
+def test_fetched_in_the_end(server: Server, path: str, tmp_path: Path) -> None:
+    out = tmp_path / "folder" / "cuts.json"
+    assert get(server.url(path), out) == f"fetched {out} (3500000 bytes) from {server.url(path)}"
+    assert out.read_bytes() == CONTENT
+    assert [item.name for item in out.parent.iterdir()] == ["cuts.json"]
+    assert server.handler.asked.count(path) == (1 if path in ("/good", "/moved") else 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "sha256", "message", "times"),
+    [
+        ("/none", len(CONTENT), SHA256, "the server answers 404 Not Found; correct the address", 1),
+        (
+            "/busy/always",
+            len(CONTENT),
+            SHA256,
+            "the server answers 503 Service Unavailable, after 4 tries",
+            4,
+        ),
+        ("/damaged", len(CONTENT), SHA256, "has sha256 [0-9a-f]{64}, not ", 1),
+        ("/good", len(CONTENT), "0" * 64, f"has sha256 {SHA256}, not 0000", 1),
+        ("/other", len(CONTENT), SHA256, "has 3500001 bytes, not 3500000", 1),
+        ("/good", len(CONTENT) + 1, SHA256, "has 3500000 bytes, not 3500001", 1),
+        ("/endless", len(CONTENT), SHA256, "has more than 3500000 bytes", 1),
+    ],
+)
+def test_refused(
+    server: Server, path: str, size: int, sha256: str, message: str, times: int, tmp_path: Path
+) -> None:
+    out = tmp_path / "cuts.json"
+    with pytest.raises(InputError, match=message) as caught:
+        get(server.url(path), out, size, sha256)
+    assert str(caught.value).startswith(server.url(path))
+    assert f"get it by hand and put it at {out}" in str(caught.value)
+    assert server.handler.asked == [path] * times
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_ends_when_there_is_too_much(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="more than 1000 bytes"):
+        get(server.url("/endless"), tmp_path / "cuts.json", 1000)
+    assert server.handler.sent < 0.5 * 20 * len(CONTENT)
+
+
+def test_what_is_there_is_left_alone(server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "cuts.json"
+    out.write_bytes(CONTENT)
+    before = out.stat()
+    assert "nothing fetched" in get(server.url("/good"), out)
+    out.with_name("other.json").write_bytes(b"my own work")
+    with pytest.raises(
+        InputError,
+        match=r"other\.json: is there already, but is another file \(sha256 .*move it away",
+    ):
+        get(server.url("/good"), out.with_name("other.json"))
+    with pytest.raises(InputError, match="is no file"):
+        get(server.url("/good"), tmp_path)
+    assert server.handler.asked == []
+    assert out.stat() == before
+    assert out.with_name("other.json").read_bytes() == b"my own work"
+
+
+def test_from_the_disk(tmp_path: Path) -> None:
+    source, out = tmp_path / "mirror" / "a b.json", tmp_path / "out.json"
+    source.parent.mkdir()
+    source.write_bytes(CONTENT)
+    get(source.as_uri(), out)
+    assert out.read_bytes() == source.read_bytes() == CONTENT
+    out.unlink()
+    for url in (
+        (tmp_path / "none.json").as_uri(),
+        source.parent.as_uri(),
+        "file://elsewhere/x.json",
+    ):
+        with pytest.raises(InputError, match="correct the address, or get it by hand"):
+            get(url, out)
+    with pytest.raises(InputError, match="has 3500000 bytes, not 7"):
+        get(source.as_uri(), out, 7)
+    assert not out.exists()
+
+
+def test_nobody_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("http_proxy", raising=False)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        url = f"http://127.0.0.1:{held.getsockname()[1]}/cuts.json"
+        with pytest.raises(
+            InputError,
+            match=r"cannot be reached .*, after 4 tries; try again later, or get it by hand",
+        ):
+            get(url, tmp_path / "cuts.json")
+    assert capfd.readouterr().err.count("trying again") == 3
+
+
+def test_a_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.setattr(module, "TIMEOUT", 0.05)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(InputError, match=r"timed out.* after 4 tries"),
+    ):
+        get(f"http://127.0.0.1:{silent.getsockname()[1]}/cuts.json", tmp_path / "cuts.json")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("url", "sha256", "message"),
+    [
+        ("ftp://example.org/x", SHA256, "must begin with https://, http://, file://"),
+        ("/etc/passwd", SHA256, "must begin with https://"),
+        ("https://", SHA256, "no host given"),
+        ("https://example.org:port/x", SHA256, "correct it, or get it by hand"),
+        ("https://example.org/a b", SHA256, "correct it, or get it by hand"),
+        ("http://[broken/x", SHA256, "correct it, or get it by hand"),
+        ("https://example.org/x", "abc", "abc: is no sha256 checksum"),
+    ],
+)
+def test_bad_questions(url: str, sha256: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        get(url, tmp_path / "out", sha256=sha256)
+
+
+def test_the_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, code in (("/good", 0), ("/none", 2)):
+        out = tmp_path / f"{code}.json"
+        arguments = [
+            "--url",
+            server.url(path),
+            "--size",
+            str(len(CONTENT)),
+            "--sha256",
+            SHA256,
+            "--out",
+            str(out),
+        ]
+        monkeypatch.setattr(sys, "argv", ["vatrack", "fetch", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert int(ended.value.code or 0) == code
+        assert out.exists() == (code == 0)

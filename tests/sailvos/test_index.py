@@ -1,0 +1,104 @@
+"""The index of annotated frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sailvos.official import official, write_raw
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json
+from vatrack.sailvos.index import build_index, read_index
+
+
+def test_index(tmp_path: Path) -> None:
+    paths = write_raw(tmp_path, {"train": {"b": 3, "a": 2}, "valid": {"c": 1}})
+    (tmp_path / "b" / "images" / "000003.bmp").rename(tmp_path / "b" / "images" / "000003.png")
+    out = tmp_path / "out" / "index.json"
+    summary = build_index(tmp_path, paths, out)
+    assert (
+        summary == f"indexed 2 train videos with 5, 1 valid videos with 1 annotated frames in {out}"
+    )
+    index = read_json(out)
+    assert {subset: [video["name"] for video in videos] for subset, videos in index.items()} == {
+        "train": ["b", "a"],
+        "valid": ["c"],
+    }
+    assert index["train"][1]["frames"][1] == {
+        "file": "000004.bmp",
+        "frame_id": 1,
+        "image_id": 4,
+        "width": 12,
+        "height": 8,
+    }
+    assert list(read_index(out)) == ["b", "a", "c"]
+    assert read_index(out)["a"] == {"name": "a", "frames": index["train"][1]["frames"]}
+
+
+def test_frames_are_ordered_by_number_whatever_the_order_of_the_file(tmp_path: Path) -> None:
+    paths = write_raw(tmp_path, {"train": {"b": 3, "a": 2}})
+    build_index(tmp_path, paths, tmp_path / "index.json")
+    data = official({"b": 3, "a": 2})
+    data["images"].reverse()
+    write_json(tmp_path / "other.json.gz", data)
+    build_index(tmp_path, {"train": tmp_path / "other.json.gz"}, tmp_path / "other_index.json")
+    assert read_json(tmp_path / "other_index.json") == read_json(tmp_path / "index.json")
+
+
+def test_index_of_an_incomplete_tree(tmp_path: Path) -> None:
+    paths = write_raw(tmp_path, {"train": {"b": 3, "a": 2}, "valid": {"c": 1}})
+    out = tmp_path / "index.json"
+    with pytest.raises(InputError, match="missing: no such folder"):
+        build_index(tmp_path / "missing", paths, out)
+    for k in (3, 5):
+        (tmp_path / "b" / "images" / f"{k:06d}.bmp").unlink()
+    with pytest.raises(InputError, match=r"b/images/000003.bmp and 1 more: no such frame"):
+        build_index(tmp_path, paths, out)
+    (tmp_path / "a" / "images").rename(tmp_path / "a" / "pictures")
+    (tmp_path / "b" / "images").rename(tmp_path / "b" / "pictures")
+    with pytest.raises(InputError, match=r"b/images: no such folder"):
+        build_index(tmp_path, paths, out)
+    assert not out.exists()
+
+
+def test_index_of_bad_annotations(tmp_path: Path) -> None:
+    paths = write_raw(tmp_path, {"train": {"b": 3}, "valid": {"c": 1}})
+    with pytest.raises(InputError, match="video b is also in the train annotations"):
+        build_index(
+            tmp_path, {"train": paths["train"], "valid": paths["train"]}, tmp_path / "index.json"
+        )
+    data = official({"b": 3})
+    for frame_id in (1, 4, -1):
+        data["images"][2]["frame_id"] = frame_id
+        write_json(paths["train"], data)
+        with pytest.raises(
+            InputError, match=r"train\.json: video b: frame_id \d is missing or occurs twice"
+        ):
+            build_index(tmp_path, paths, tmp_path / "index.json")
+    assert not (tmp_path / "index.json").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [[1], {"train": [1]}, {"train": [{"name": "a"}]}, {"train": 3}, 3]
+)
+def test_not_an_index(tmp_path: Path, content: Any) -> None:
+    write_json(tmp_path / "index.json", content)
+    with pytest.raises(
+        InputError, match=r"index\.json: not an index; make it with `vatrack index`"
+    ):
+        read_index(tmp_path / "index.json")
+
+
+def test_an_index_whose_frames_lack_something(tmp_path: Path) -> None:
+    write_json(
+        tmp_path / "index.json",
+        {
+            "train": [
+                {"name": "a", "frames": [{"file": "000003.bmp", "frame_id": 0, "image_id": 0}]}
+            ]
+        },
+    )
+    with pytest.raises(InputError, match="not an index; make it with `vatrack index`"):
+        read_index(tmp_path / "index.json")

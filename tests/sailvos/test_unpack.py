@@ -1,0 +1,916 @@
+"""From archives to the raw tree: the same files in any form, nothing outside, nothing twice,
+nothing by half."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.sailvos.packing import (
+    MTIME,
+    contents,
+    pack,
+    pack_zip,
+    split,
+    tar_entry,
+    video,
+    zip_entry,
+)
+from vatrack.common import progress
+from vatrack.common.errors import InputError
+from vatrack.config.dataset import ArchiveConfig
+from vatrack.sailvos import unpack as unpacking
+from vatrack.sailvos.archives import output
+from vatrack.sailvos.archives.members import Member
+from vatrack.sailvos.archives.output import OutputTree
+from vatrack.sailvos.archives.streams import Archive
+from vatrack.sailvos.unpack import unpack
+
+RECORD = ".vatrack-unpack.json"
+FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.zip"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def flushed() -> Iterator[list[int]]:
+    """Instead of flushing all disks of the machine: one entry for each time that it was asked
+    for."""
+    calls: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sync", lambda: calls.append(1))
+        yield calls
+
+
+def do(out: Path, *archives: Path | ArchiveConfig, **options: Any) -> str:
+    given = [
+        path if isinstance(path, ArchiveConfig) else ArchiveConfig(path=path) for path in archives
+    ]
+    return unpack(given, out, **options)
+
+
+def checked(path: Path) -> ArchiveConfig:
+    return ArchiveConfig(
+        path=path, size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+
+
+# The same tree, whatever the archives look like.
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("name", FORMS)
+def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -> None:
+    whole, parted, stored = (
+        video("a") | {"a/visible_objects.npy": b"ids"},
+        video("b", 40),
+        video("c"),
+    )
+    first = pack(tmp_path / name, whole)
+    second = pack(tmp_path / f"b{name[1:]}", parted)
+    parts = split(second, [f"{second.name}.part{number}" for number in range(1, 4)])
+    third = pack(tmp_path / "c.zip", stored, method=zipfile.ZIP_STORED)
+    out, record = tmp_path / "new" / "raw", tmp_path / "record.json"
+    given = [checked(first), *[checked(part) for part in parts], third]
+    line = do(out, *given, workers=workers, record=record)
+    assert (
+        line == f"unpacked 3 archives into {out}: 49 files written; 3 video folders with 48 frames"
+    )
+    assert contents(out) == whole | parted | stored
+    assert {path.stat().st_mtime for path in out.rglob("*.bmp")} == {MTIME}
+    written = json.loads(record.read_text())
+    assert [(item["name"], item["files"], item["bytes"]) for item in written["archives"]] == [
+        (first.name, 5, 12_003),
+        (second.name, 40, 120_000),
+        ("c.zip", 4, 12_000),
+    ]
+    listed = written["archives"][1]["parts"]
+    assert listed == [
+        {"name": p.path.name, "size": p.size, "sha256": p.sha256} for p in map(checked, parts)
+    ]
+    assert written["archives"][2]["parts"][0]["sha256"] is None
+    assert (written["files"], written["bytes"], written["videos"], written["frames"]) == (
+        49,
+        144_003,
+        3,
+        48,
+    )
+
+
+def test_permissions_are_those_of_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.addfile(tar_entry("a", type=tarfile.DIRTYPE, mode=0o000))
+        tar.addfile(tar_entry("a/b", size=1, mode=0o6777, uid=12345, gid=12345), io.BytesIO(b"x"))
+    zipped = tmp_path / "y.zip"
+    with zipfile.ZipFile(zipped, "w") as file:
+        file.writestr(zip_entry("a/c", mode=0o104777), b"x")
+    before = os.umask(0o027)
+    try:
+        do(tmp_path / "out", path, zipped)
+    finally:
+        os.umask(before)
+    found = {name: (tmp_path / "out" / name).stat() for name in ("a", "a/b", "a/c")}
+    modes = {name: stat.S_IMODE(status.st_mode) for name, status in found.items()}
+    assert modes == {"a": 0o750, "a/b": 0o640, "a/c": 0o640}
+    assert {status.st_uid for status in found.values()} == {os.getuid()}
+
+
+@pytest.mark.parametrize("mtime", [-5e18, 1e30, float("nan"), -10.5])
+def test_a_time_that_no_file_can_have(tmp_path: Path, mtime: float) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(
+            tar_entry("a", size=1, mtime=0, pax_headers={"mtime": str(mtime)}), io.BytesIO(b"x")
+        )
+    do(tmp_path / "out", path)
+    assert contents(tmp_path / "out") == {"a": b"x"}
+
+
+def test_leading_folders_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {f"./sailvos/frames/{name}": data for name, data in video("a").items()} | {
+        "./sailvos/LICENSE": b"text"
+    }
+    path = pack(tmp_path / "x.tar", files)
+    line = do(tmp_path / "out", path, strip=2)
+    assert contents(tmp_path / "out") == video("a")
+    assert (
+        "4 files written, 1 files above the stripped folders left out; 1 video folders with 4 "
+        "frames" in line
+    )
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match="holds no files below its first 5 folders"):
+        do(tmp_path / "other", path, strip=5)
+
+
+@pytest.mark.parametrize(("strip", "advice"), [(0, 2), (1, 2), (3, 2)])
+def test_a_layout_without_videos_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], strip: int, advice: int
+) -> None:
+    files = {f"sailvos/frames/{name}": data for name, data in video("a").items()}
+    line = do(tmp_path / "out", pack(tmp_path / "x.tar", files), strip=strip)
+    assert line.endswith("; 0 video folders with 0 frames")
+    error = capsys.readouterr().err
+    assert error.startswith(f"warning: {tmp_path / 'out'}: holds no video folder")
+    assert f"with --strip {advice} " in error
+
+
+def test_a_warning_without_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    do(tmp_path / "out", pack(tmp_path / "x.zip", {"train.json": b"{}"}))
+    assert "--strip" not in (error := capsys.readouterr().err)
+    assert "holds no video folder" in error
+
+
+# Checks come before anything is written.
+
+
+def test_sizes_and_checksums_are_compared_first(tmp_path: Path) -> None:
+    path, out = pack(tmp_path / "x.tar", video("a")), tmp_path / "out"
+    size = path.stat().st_size
+    with pytest.raises(
+        InputError, match=rf"x\.tar: has {size} bytes instead of 17; download it again"
+    ):
+        do(out, ArchiveConfig(path=path, size=17))
+    with pytest.raises(
+        InputError,
+        match=rf"x\.tar: damaged, its SHA-256 is [0-9a-f]{{64}} instead of {'0' * 64}; download",
+    ):
+        do(out, ArchiveConfig(path=path, size=size, sha256="0" * 64))
+    assert contents(out) == {}
+    parts = split(path, ["x.tar.aa", "x.tar.ab"])
+    with pytest.raises(InputError, match=r"x\.tar\.ab: damaged"):
+        do(out, checked(parts[0]), ArchiveConfig(path=parts[1], sha256="1" * 64))
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", FORMS[1:4])
+def test_nothing_is_unpacked_from_a_damaged_compressed_tar(tmp_path: Path, name: str) -> None:
+    """Its checksum comes last, when all of its members would be there."""
+    files = {f"a/{number}": random.Random(number).randbytes(5000) for number in range(20)}
+    path = pack(tmp_path / name, files)
+    data = bytearray(path.read_bytes())
+    data[-300] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="damaged or cut off"):
+        do(tmp_path / "out", path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_comes_before_the_damage_is_kept(tmp_path: Path) -> None:
+    """In a plain tar and a zip, where each member is whole or not by itself."""
+    whole = pack(tmp_path / "whole.tar", video("a", 5))
+    cut = tmp_path / "x.tar"
+    cut.write_bytes(whole.read_bytes()[: 3 * 3584 + 900])
+    with pytest.raises(InputError, match=r"cut off in 'a/images/000003\.bmp'"):
+        do(tmp_path / "out", cut)
+    assert contents(tmp_path / "out") == video("a", 3)
+    cut.write_bytes(whole.read_bytes())
+    assert "2 files written, 3 were there already" in do(tmp_path / "out", cut)
+    assert contents(tmp_path / "out") == video("a", 5)
+
+
+def test_a_failure_stops_the_other_archives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is what is told, not that the others were stopped."""
+    bad = pack(tmp_path / "a.tar", {"../a": b"x"})
+    good = [pack(tmp_path / f"{number}.tar", video(f"v{number}")) for number in range(4)]
+    work = unpacking._unpack_archive
+
+    def wait_for_the_failure(archive: Archive, job: Any) -> None:
+        if archive.path != bad:
+            job.stop.wait(60)
+        work(archive, job)
+
+    monkeypatch.setattr(unpacking, "_unpack_archive", wait_for_the_failure)
+    with pytest.raises(InputError, match=r"a\.tar: member '\.\./a'"):
+        do(tmp_path / "out", *good[:1], bad, *good[1:], workers=2)
+    assert contents(tmp_path / "out") == {}
+
+
+# Nothing outside of the output folder, and nothing but files and folders.
+
+UNSAFE = {
+    "/etc/passwd": "is absolute",
+    "//host/share": "is absolute",
+    "../x": "has `..` in it",
+    "a/../../x": "has `..` in it",
+    "a/..": "has `..` in it",
+    "..\\x": "has a backslash",
+    "a\\b": "has a backslash",
+    "C:/x": "has a backslash or a colon",
+    "C:x": "has a backslash or a colon",
+    "a\nb": "not printable",
+    "a\x1b[2Jb": "not printable",
+    "a\u202eb": "not printable",
+    "a" * 256: "is too long",
+    "ä" * 128: "is too long",
+    "a/" * 2040 + "b" * 60: "is too long below",
+    RECORD: "which this program uses itself",
+    "a/.VATRACK-unpack-0.part": "which this program uses itself",
+}
+
+
+@pytest.mark.parametrize("name", UNSAFE, ids=lambda name: name[:12])
+@pytest.mark.parametrize("form", ["x.tar", "x.zip"])
+def test_unsafe_names_are_refused(tmp_path: Path, form: str, name: str) -> None:
+    path = pack(tmp_path / form, {"first": b"1", name: b"x", "last": b"2"})
+    with pytest.raises(InputError) as caught:
+        do(tmp_path / "out", path)
+    assert str(caught.value).startswith(f"{path}: member {name!r}: the name ")
+    assert UNSAFE[name] in str(caught.value)
+    assert contents(tmp_path / "out") == {"first": b"1"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {form, "out"}
+
+
+def test_a_nul_in_a_name_is_refused(tmp_path: Path) -> None:
+    """zipfile would end the name there: a.bmp of `a.bmp NUL .exe`."""
+    path = pack(tmp_path / "x.zip", {"aZb": b"x"})
+    path.write_bytes(path.read_bytes().replace(b"aZb", b"a\0b"))
+    with pytest.raises(InputError, match="not printable"):
+        do(tmp_path / "out", path)
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(tar_entry("x", size=1, pax_headers={"path": "a\0b"}), io.BytesIO(b"x"))
+    with pytest.raises(InputError, match="not printable"):
+        do(tmp_path / "out", path)
+
+
+@pytest.mark.parametrize("strip", [0, 1])
+def test_stripping_makes_no_name_safe(tmp_path: Path, strip: int) -> None:
+    for name in ("../a/b", "/a/b", "c\\d/a/b"):
+        with pytest.raises(InputError, match="the name"):
+            do(tmp_path / "out", pack(tmp_path / "x.tar", {name: b"x"}), strip=strip)
+
+
+def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for kind, target in [
+        (tarfile.SYMTYPE, str(outside)),
+        (tarfile.SYMTYPE, "../outside"),
+        (tarfile.LNKTYPE, "b"),
+    ]:
+        path = tmp_path / "x.tar"
+        with tarfile.open(path, "w") as tar:
+            tar.addfile(tar_entry("a", type=kind, linkname=target))
+            tar.addfile(tar_entry("a/file", size=1), io.BytesIO(b"x"))
+        with pytest.raises(InputError, match=r"x\.tar: member 'a': is a (symbolic|hard) link"):
+            do(tmp_path / "out", path)
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(zip_entry("a", mode=0o120777), str(outside))
+        file.writestr(zip_entry("a/file"), b"x")
+    with pytest.raises(InputError, match="member 'a': is a symbolic link"):
+        do(tmp_path / "out", path)
+    assert list(outside.iterdir()) == []
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE])
+def test_devices_are_not_made(tmp_path: Path, kind: bytes) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.addfile(tar_entry("a/odd", type=kind, devmajor=1, devminor=3))
+    with pytest.raises(InputError, match=r"member 'a/odd': is a (FIFO|device)"):
+        do(tmp_path / "out", path)
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize("place", ["a", "a/images"])
+def test_links_that_are_there_are_not_followed(tmp_path: Path, place: str) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    (outside / "images").mkdir(parents=True)
+    link = out / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(
+        InputError, match=rf"leads through {link}, which is a symbolic link; move it away"
+    ):
+        do(out, pack(tmp_path / "x.tar", video("a")))
+    assert contents(outside) == {}
+
+
+def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to("disk")
+    do(tmp_path / "out", pack(tmp_path / "x.tar", video("a")))
+    assert contents(tmp_path / "disk") == video("a")
+
+
+PIECES = [
+    "..",
+    ".",
+    "",
+    "a",
+    "A",
+    "b.bmp",
+    "a" * 200,
+    "images",
+    "~",
+    "-x",
+    " ",
+    "ß",
+    "C:",
+    "\\",
+    "\0",
+    "\n",
+    "con",
+    "\udc80",
+]
+NAMES = st.one_of(
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
+    st.lists(st.sampled_from(PIECES), max_size=6).map("/".join),
+    st.lists(st.sampled_from(PIECES), max_size=6).map("\\".join),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    names=st.lists(NAMES, min_size=1, max_size=4),
+    form=st.sampled_from(["tar", "zip"]),
+    strip=st.integers(0, 2),
+)
+@example(names=["link/x", "../link/x"], form="tar", strip=0)
+def test_no_name_leads_outside(
+    tmp_path_factory: pytest.TempPathFactory, names: Sequence[str], form: str, strip: int
+) -> None:
+    root = tmp_path_factory.mktemp("names")
+    outside, out = root / "deep" / "outside", root / "deep" / "out"
+    outside.mkdir(parents=True)
+    out.mkdir()
+    (out / "link").symlink_to(outside)
+    path = root / f"x.{form}"
+    if form == "tar":
+        with tarfile.open(path, "w", encoding="utf-8", errors="surrogateescape") as tar:
+            for name in names:
+                tar.addfile(tar_entry(name, size=1), io.BytesIO(b"x"))
+        with tarfile.open(path, encoding="utf-8", errors="surrogateescape") as tar:
+            packed = tar.getnames()  # a name ends at a NUL
+    else:
+        packed = [name.replace("\udc80", "?") for name in names]
+        pack_zip(path, dict.fromkeys(packed, b"x"))
+    try:
+        do(out, path, strip=strip)
+    except InputError as error:
+        assert str(error).startswith(str(root))  # noqa: PT017
+    assert sorted(
+        str(found.relative_to(root)) for found in root.rglob("*") if not found.is_relative_to(out)
+    ) == [*["deep", "deep/outside", path.name]]
+    for found in out.rglob("*"):
+        assert (
+            found.name == "link"
+            or found.is_dir()
+            or found.name == RECORD
+            or found.read_bytes() == b"x"
+        )
+    plain = {"/".join(part for part in name.split("/") if part not in ("", ".")) for name in packed}
+    assert {"/".join(name.split("/")[strip:]) for name in plain} >= set(contents(out)) - {"link"}
+
+
+# Names that differ only by case.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a/x.bmp", "a/X.bmp"],
+        ["a/X.bmp", "a/x.bmp"],
+        ["a/X.bmp", "a/x.BMP"],
+        ["a/x", "A/y"],
+        ["Videos/x", "VIDEOS/x"],
+        ["a/b", "A"],
+        ["a", "A/b"],
+        ["ä/x", "Ä/x"],
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_names_that_differ_only_by_case(
+    tmp_path: Path, names: list[str], separate: bool, workers: int
+) -> None:
+    """In one archive, in two, and in an archive and the folder."""
+    if not separate:
+        with pytest.raises(
+            InputError, match=rf"member '{names[1]}': differs only by upper and lower case from .*"
+        ):
+            do(tmp_path / "out", pack(tmp_path / "x.tar", dict.fromkeys(names, b"x")))
+        assert contents(tmp_path / "out") == {names[0]: b"x"}
+        return
+    archives = [pack(tmp_path / f"{number}.tar", {name: b"x"}) for number, name in enumerate(names)]
+    with pytest.raises(InputError, match="differs only by upper and lower case"):
+        do(tmp_path / "out", *archives, workers=workers)
+    assert len(contents(tmp_path / "out")) == 1
+    do(tmp_path / "other", archives[0])
+    with pytest.raises(InputError, match="differs only by upper and lower case"):
+        do(tmp_path / "other", archives[1], workers=workers)
+
+
+def test_threads_wait_for_each_others_files(tmp_path: Path) -> None:
+    """While a file is being written under a temporary name, its own name is taken, in any
+    spelling."""
+    tree = OutputTree(tmp_path)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        begun.set()
+        go_on.wait(60)
+        yield b"x"
+
+    def member(name: str, pieces: Callable[[], Iterator[bytes]]) -> Member:
+        return Member(name, 1, None, pieces)
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(
+            tree.add_file, ("a.bmp",), member("a.bmp", slow), "first", by_size=False
+        )
+        assert begun.wait(60)
+        same = pool.submit(
+            tree.add_file, ("a.bmp",), member("a.bmp", lambda: iter([b"x"])), "same", by_size=False
+        )
+        other = pool.submit(
+            tree.add_file, ("A.bmp",), member("A.bmp", lambda: iter([b"x"])), "other", by_size=False
+        )
+        assert wait([same, other], timeout=0.2).done == set()
+        go_on.set()
+        assert (first.result(), same.result()) == (True, False)
+        with pytest.raises(InputError, match="other: differs only by upper and lower case"):
+            other.result()
+    tree.close()
+    assert contents(tmp_path) == {"a.bmp": b"x"}
+
+
+# What is there already.
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
+    target = out / "a/images/000002.bmp"
+    target.parent.mkdir(parents=True)
+    for content, complaint in [
+        (
+            b"mine",
+            rf"member 'a/images/000002.bmp': {target} is there already with 4 bytes, the archive "
+            rf"has 3000; move it away",
+        ),
+        (b"", "with 0 bytes, the archive has 3000"),
+        (b"\0" * 3000, "is there already with other content of the same size; move it away"),
+    ]:
+        target.write_bytes(content)
+        (out / RECORD).unlink(missing_ok=True)
+        with pytest.raises(InputError, match=complaint):
+            do(out, path)
+        assert target.read_bytes() == content
+    target.unlink()
+    assert "2 files written, 2 were there already" in do(out, path)
+    assert contents(out) == video("a")
+
+
+def test_equal_files_are_left_as_they_are(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", pack(tmp_path / "x.zip", video("a"))
+    target = out / "a/images/000002.bmp"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(video("a")["a/images/000002.bmp"])
+    before = target.stat()
+    assert "3 files written, 1 were there already" in do(out, path)
+    assert target.stat() == before
+
+
+def test_folders_and_files_in_the_way(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "a/images/000001.bmp").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"000001\.bmp is there already and is not a file"):
+        do(out, pack(tmp_path / "x.tar", video("a")))
+    (out / "b").write_text("mine")
+    with pytest.raises(InputError, match=rf"leads through {out / 'b'}, which is a file"):
+        do(out, pack(tmp_path / "y.tar", video("b")))
+    (out / "c").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="c is there already and is not a file"):
+        do(out, pack(tmp_path / "z.tar", {"c": b"x"}))
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(InputError, match="is a file; give the name of a folder"):
+        do(out / "b", pack(tmp_path / "y.tar", video("b")))
+
+
+def test_one_file_in_several_archives(tmp_path: Path) -> None:
+    """A licence text may be in each of them, but must be the same."""
+    archives = [
+        pack(tmp_path / f"{name}.tar", video(name) | {"LICENSE": b"text"}) for name in "abcd"
+    ]
+    line = do(tmp_path / "out", *archives, workers=4)
+    assert "17 files written, 3 were there already" in line
+    other = pack(tmp_path / "e.tar", {"LICENSE": b"TEXT"})
+    with pytest.raises(InputError, match="other content of the same size"):
+        do(tmp_path / "out", other)
+
+
+# Again, and on.
+
+
+def stats(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Changes whenever a file is written again, also with the same content."""
+    found = {
+        path: path.lstat()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".vatrack")
+    }
+    return {
+        str(path.relative_to(folder)): (at.st_ino, at.st_mtime_ns, at.st_ctime_ns)
+        for path, at in found.items()
+    }
+
+
+def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]) -> None:
+    out, record = tmp_path / "out", tmp_path / "record.json"
+    path = pack(tmp_path / "x.tar", video("a"))
+    flushed.clear()
+    do(out, path, record=record)
+    assert len(flushed) == 1  # before the archive is noted as finished
+    before, noted = stats(out), record.read_bytes()
+    status = path.stat()
+    path.write_bytes(
+        bytes(status.st_size - 512) + path.read_bytes()[:512]
+    )  # reading on would be noticed
+    path.write_bytes(path.read_bytes()[-512:] + path.read_bytes()[:-512])
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    line = do(out, path, record=record)
+    assert "0 files written, 1 archives were finished before (noted in " in line
+    assert line.endswith("; 1 video folders with 4 frames")
+    assert stats(out) == before
+    assert record.read_bytes() == noted
+
+
+def test_more_archives_later(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first, second = pack(tmp_path / "a.tar", video("a")), pack(tmp_path / "b.zip", video("b"))
+    do(out, first)
+    assert "4 files written, 1 archives were finished before" in do(out, first, second)
+    assert contents(out) == video("a") | video("b")
+
+
+def test_an_archive_that_changed_is_compared(tmp_path: Path) -> None:
+    """A mended one has the sizes of the broken one: raw frames all have the same."""
+    out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
+    do(out, path)
+    os.utime(path, (1, 1))
+    assert "0 files written, 4 were there already" in do(out, path)
+    changed = video("a") | {"a/images/000003.bmp": b"!" * 3000}
+    pack(path, changed)
+    with pytest.raises(
+        InputError, match=r"000003\.bmp is there already with other content of the same size"
+    ):
+        do(out, path)
+    (out / "a/images/000003.bmp").unlink()
+    do(out, path)
+    assert contents(out) == changed
+
+
+def test_checksums_that_are_given_later_are_compared(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
+    do(out, path)
+    with pytest.raises(InputError, match="damaged, its SHA-256 is"):
+        do(out, ArchiveConfig(path=path, sha256="0" * 64))
+    assert "0 files written" in do(out, checked(path), record=tmp_path / "record.json")
+    assert (
+        json.loads((tmp_path / "record.json").read_text())["archives"][0]["parts"][0]["sha256"]
+        == checked(path).sha256
+    )
+    assert "1 archives were finished before" in do(out, checked(path))
+    assert "1 archives were finished before" in do(out, path)
+
+
+def test_another_strip_reads_again(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("sail/a"))
+    do(out, path)
+    assert "4 files written" in do(out, path, strip=1)
+    assert contents(out) == video("a") | video("sail/a")
+
+
+def test_a_damaged_record(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
+    do(out, path)
+    for text in ('{"archives": {"x"', "[]", '{"archives": {"x": 1}}'):
+        (out / RECORD).write_text(text)
+        with pytest.raises(InputError, match=rf"{RECORD}: is damaged; remove it and run again"):
+            do(out, path)
+    (out / RECORD).unlink()
+    assert "0 files written, 4 were there already" in do(out, path)
+
+
+def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, paths = tmp_path / "out", [pack(tmp_path / f"{name}.tar", video(name)) for name in "ab"]
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay(*_: Any) -> None:
+        inside.set()
+        leave.wait(60)
+
+    monkeypatch.setattr(unpacking, "check_contents", stay)
+    first = threading.Thread(target=do, args=(out, paths[0]))
+    first.start()
+    assert inside.wait(60)
+    with pytest.raises(InputError, match="another run is unpacking there; wait for its end"):
+        do(out, paths[1])
+    leave.set()
+    first.join()
+    do(out, *paths)
+    assert contents(out) == video("a") | video("b")
+
+
+# Slowed down, so that a busy machine does not let it end before it is killed.
+KILLED = """
+import os
+import sys
+import time
+from pathlib import Path
+set_times = os.utime
+def slowly(*arguments, **named):
+    time.sleep(0.003)
+    set_times(*arguments, **named)
+os.utime = slowly
+from vatrack.config.dataset import ArchiveConfig
+from vatrack.sailvos.unpack import unpack
+out, *archives = map(Path, sys.argv[1:])
+unpack([ArchiveConfig(path=path) for path in archives], out, workers=2)
+"""
+
+
+def kill_after(out: Path, files: int, archives: Sequence[Path]) -> None:
+    """Unpacks in a process of its own and kills it once so many more files are there."""
+    start = len(stats(out))
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(out), *map(str, archives)]) as process:
+        while process.poll() is None and len(stats(out)) - start < files:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
+
+
+def test_a_killed_run_goes_on(tmp_path: Path) -> None:
+    files = {name: video(name, 700, 2000) for name in "abc"}
+    archives = [
+        pack(tmp_path / f"x.{suffix}", files[name])
+        for name, suffix in zip("abc", ("tar", "tar.gz", "zip"), strict=True)
+    ]
+    expected = files["a"] | files["b"] | files["c"]
+    out = tmp_path / "out"
+    out.mkdir()
+    chance = random.Random(3)
+    for _ in range(3):
+        before = stats(out)
+        kill_after(out, chance.randint(1, 300), archives)
+        after = stats(out)
+        assert len(before) < len(after) < len(expected)
+        assert before.items() <= after.items()
+        assert all(
+            (out / name).read_bytes() == expected[name] for name in after
+        )  # whole, or not there
+    (out / "a" / f"{output.RESERVED}-0123.part").write_bytes(
+        b"half"
+    )  # as a kill at the wrong moment leaves it
+    before = stats(out)
+    line = do(out, *archives, workers=2)
+    assert f": {len(expected) - len(before)} files written" in line
+    assert before.items() <= stats(out).items()
+    undisturbed = tmp_path / "undisturbed"
+    do(undisturbed, *archives)
+    assert contents(out) == contents(undisturbed) == expected
+    times = [{name: at[1] for name, at in stats(folder).items()} for folder in (out, undisturbed)]
+    assert times[0] == times[1]
+
+
+# Disks that are too small.
+
+
+def test_too_little_space_is_known_beforehand(small_disk: Path, tmp_path: Path) -> None:
+    for name in ("x.tar", "x.zip"):
+        path = pack(tmp_path / name, {f"a/{number}": bytes(10_000) for number in range(150)})
+        with pytest.raises(
+            InputError,
+            match=r"the archives need \d+ bytes \(0\.0 GB\) there, \d+ \(0\.0 GB\) are free; make",
+        ):
+            do(small_disk / "out", path)
+        assert list((small_disk / "out").iterdir()) == []
+
+
+def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Path) -> None:
+    path = pack(
+        tmp_path / "x.tar",
+        {f"a/{number}": random.Random(number).randbytes(40_000) for number in range(20)},
+    )
+    out, ballast = small_disk / "out", small_disk / "ballast"
+    do(out, path)
+    entry = json.loads((out / RECORD).read_text())
+    (key,) = entry["archives"]
+    entry["archives"][key] |= {"finished": False, "files": 0, "bytes": 0}
+    (out / RECORD).write_text(json.dumps(entry))
+    (out / "a" / "7").unlink()
+    ballast.write_bytes(bytes(90_000))
+    assert "1 files written, 19 were there already" in do(out, path)
+
+
+def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> None:
+    """Of a compressed tar, nobody knows beforehand how large it gets."""
+    files = {f"a/images/{number:06d}.bmp": bytes([number]) * 30_000 for number in range(50)}
+    path, out = pack(tmp_path / "x.tar.gz", files), small_disk / "out"
+    code, _, errors = vatrack_command("unpack", "--archive", path, "--out", out)
+    assert code == 1
+    assert (
+        "No space left on device (see to that and run again: finished files stay, and it goes on "
+        "from there)" in errors
+    )
+    assert f"'{out}/a/images/0000" in errors
+    before = stats(out)
+    assert 20 < len(before) < 50
+    assert all((out / name).read_bytes() == files[name] for name in before)
+    assert not list(out.rglob("*.part"))
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert f"{50 - len(before)} files written, {len(before)} were there already" in do(out, path)
+    assert contents(out) == files
+    assert before.items() <= stats(out).items()
+
+
+# The command, and how it shows that it goes on.
+
+
+@pytest.fixture
+def vatrack_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    from tests.cli.test_cli import run
+
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+def write_config(path: Path, dataset: Mapping[str, object]) -> Path:
+    path.write_text(json.dumps({"dataset": dataset}))
+    return path
+
+
+def test_the_command(tmp_path: Path, vatrack_command: Any) -> None:
+    archives = [pack(tmp_path / f"{name}.tar", video(f"top/{name}")) for name in "ab"]
+    options = [option for path in archives for option in ("--archive", path)]
+    sums = tmp_path / "sums"
+    subprocess.run(["sha256sum", "a.tar", "b.tar"], cwd=tmp_path, stdout=sums.open("w"), check=True)
+    out = tmp_path / "out"
+    code, shown, errors = vatrack_command(
+        "unpack", *options, "--checksums", sums, "--out", out, "--strip", 1, "--workers", 2
+    )
+    assert (code, errors) == (0, "")
+    assert (
+        shown == f"unpacked 2 archives into {out}: 8 files written; 2 video folders with 8 frames\n"
+    )
+    assert contents(out) == video("a") | video("b")
+    sums.write_text(f"{'0' * 64}  a.tar\n{'0' * 64}  b.tar\n")
+    code, _, errors = vatrack_command(
+        "unpack", *options, "--checksums", sums, "--out", out, "--strip", 1
+    )
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "SHA-256" in errors
+
+
+def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None:
+    path, raw = pack(tmp_path / "x.tar", video("top/a")), tmp_path / "raw"
+    archives = [checked(path).model_dump(mode="json")]
+    config = write_config(
+        tmp_path / "config.yaml", {"archives": archives, "archive_strip": 1, "raw": str(raw)}
+    )
+    record = tmp_path / "record.json"
+    code, shown, errors = vatrack_command("unpack", "--config", config, "--record", record)
+    assert (code, errors) == (0, "")
+    assert shown.endswith("1 video folders with 4 frames\n")
+    assert contents(raw) == video("a")
+    assert json.loads(record.read_text())["videos"] == 1
+    code, _, _ = vatrack_command(
+        "unpack", "--config", config, "--out", tmp_path / "other", "--strip", 0
+    )
+    assert (code, contents(tmp_path / "other")) == (0, video("top/a"))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--out", "x"], "no archive is given"),
+        (["--archive", "none.tar"], "no folder to unpack into is given"),
+        (["--archive", "none.tar", "--out", "x"], "none.tar: cannot be read"),
+        (["--checksums", "sums", "--out", "x"], "--checksums goes with --archive"),
+    ],
+)
+def test_bad_options(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vatrack_command: Any,
+    options: Any,
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = vatrack_command("unpack", *options)
+    assert code == 2
+    assert complaint in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_counts_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checking and unpacking, of all archives together."""
+    totals: list[int] = []
+    counts: list[int] = []
+
+    def noted(title: str, total: int) -> Any:
+        totals.append(total)
+        return real(title, total)
+
+    class Bar:
+        disable = True
+
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, count: int) -> None:
+            counts.append(count)
+
+    real = progress.byte_progress
+    monkeypatch.setattr(unpacking, "byte_progress", noted)
+    monkeypatch.setattr(progress, "tqdm", Bar)
+    tar, packed = (
+        pack(tmp_path / "x.tar", video("a", 30)),
+        pack(tmp_path / "y.tar.gz", video("b", 30)),
+    )
+    do(tmp_path / "out", checked(tar), packed, workers=2)
+    assert totals == [2 * tar.stat().st_size + 2 * packed.stat().st_size]
+    assert sum(counts) == totals[0]
+
+
+def test_a_log_gets_a_line_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with progress.byte_progress("unpacking", 10_000_000_000) as advance:
+        for _ in range(25):
+            now += 10.0
+            advance(100_000_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "unpacking: 2.4 of 10.0 GB, about 13 min left"

@@ -1,0 +1,250 @@
+"""One update: what it changes, in which precision and parts, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import tiny_config
+from tests.models.small import random_pairs, small_network
+from tests.training.interrupted import lines
+from vatrack.config import Backbone, Method, RunConfig
+from vatrack.training.distributed import Processes
+from vatrack.training.faults import NotFinite
+from vatrack.training.run_log import RunLog
+from vatrack.training.step import Place, Updater, make_optimizer, mixed_type, pair_seeds
+
+HERE = Processes(torch.device("cpu"))
+SGD = {"name": "sgd", "learning_rate": 0.0025}
+START = Place(0, 0)
+
+
+def _run(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
+    return tiny_config(folder, **training).for_run(method, Backbone.RESNET18)
+
+
+def _updater(folder: Path, method: Method = Method.VATRACK, **training: object) -> Updater:
+    return Updater(small_network(method).train(), _run(folder, method, **training), HERE)
+
+
+def _weights(updater: Updater) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in updater.model.state_dict().items()}
+
+
+def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_steps_reduce_the_loss_of_a_fixed_batch(tmp_path: Path) -> None:
+    updater = _updater(tmp_path)
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    losses = [updater.step(batch, 2e-3, Place(0, number))["loss"].item() for number in range(25)]
+    assert sum(losses[-3:]) < 0.6 * sum(losses[:3])
+
+
+def test_sgd_has_momentum_and_decay_on_every_trainable_parameter(tmp_path: Path) -> None:
+    model = small_network(Method.VATRACK)
+    (group,) = make_optimizer(model, _run(tmp_path, optimizer=SGD)).param_groups
+    assert (group["momentum"], group["weight_decay"], group["lr"]) == (0.9, 1e-4, 0.0025)
+    assert len(group["params"]) == sum(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "mixed", "float16"])
+def test_mixed_precision_gives_nearly_the_same_loss(precision: str, tmp_path: Path) -> None:
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    exact = _updater(tmp_path).step(batch, 1e-3, START)["loss"].item()
+    updater = _updater(tmp_path, precision=precision)
+    before = _weights(updater)
+    assert updater.step(batch, 1e-3, START)["loss"].item() == pytest.approx(exact, rel=0.1)
+    assert updater.scaler.is_enabled() == (precision == "float16")
+    steps = 1  # the scale of float16 begins too high and is halved until gradients are finite
+    while _same(_weights(updater), before):
+        updater.step(batch, 1e-3, START)
+        steps += 1
+    assert steps <= (20 if precision == "float16" else 1)
+
+
+def test_mixed_takes_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mixed_type("mixed", torch.device("cpu")) is torch.bfloat16
+    for has, expected in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda has=has, **_: has)
+        assert mixed_type("mixed", torch.device("cuda")) is expected
+    assert mixed_type("float32", torch.device("cuda")) is None
+
+
+def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -> None:
+    updater = _updater(tmp_path, precision="float16", ema_decay=0.5)
+    updater.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
+    before = _weights(updater)
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    terms = updater.step(batch, 1e-3, START)
+    assert not torch.isfinite(terms["gradient_norm"])
+    log = RunLog(_run(tmp_path, log_every=1), tmp_path, HERE.device, writes=True)
+    log.step(1, 1, 1e-3, terms, last=False)
+    (line,) = lines(tmp_path)
+    assert line["gradient_norm"] is None and line["loss"] > 0
+    assert _same(_weights(updater), before)
+    assert updater.mean is not None and updater.mean.n_averaged == 0
+    assert updater.scaler.get_scale() == 2.0**59
+
+
+@pytest.mark.parametrize("method", Method)
+def test_parts_of_a_batch_have_the_gradients_of_the_whole(method: Method, tmp_path: Path) -> None:
+    """Where every part has as many positives, the mean over the parts is the whole."""
+    batch = random_pairs(method, (2, 2))
+    # The same pair twice, so that both parts have equal divisors; its random samples differ.
+    for tensor in (batch.key_images, batch.ref_images):
+        tensor[1] = tensor[0]
+    batch.key_targets[1], batch.ref_targets[1] = batch.key_targets[0], batch.ref_targets[0]
+    terms, gradients = [], []
+    for parts in (1, 2):
+        updater = _updater(
+            tmp_path, method, accumulate=parts, optimizer={"name": "sgd", "learning_rate": 1.0}
+        )
+        updater.model.settings = updater.model.roi_head.settings = _everything(updater)
+        terms.append(updater.step(batch, 0.0, START))
+        gradients.append(
+            {name: p.grad for name, p in updater.model.named_parameters() if p.grad is not None}
+        )
+    assert terms[0].keys() == terms[1].keys()
+    for name, value in terms[0].items():
+        torch.testing.assert_close(terms[1][name], value, rtol=1e-5, atol=1e-6)
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(
+            gradients[1][name], value, rtol=1e-4, atol=1e-5 * float(value.abs().max()) + 1e-7
+        )
+
+
+def _everything(updater: Updater):
+    from vatrack.config import SamplerConfig
+
+    all_ = SamplerConfig(number=10**7, positive_fraction=0.5)
+    changed = {
+        "rpn_sampler": all_,
+        "roi_sampler": all_,
+        "track_sampler": all_,
+        "track_negatives_per_positive": 1e7,
+    }
+    return updater.model.settings.model_copy(update=changed)
+
+
+def test_a_running_mean_follows_the_weights(tmp_path: Path) -> None:
+    updater = _updater(tmp_path, ema_decay=0.75)
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    name = "neck.lateral_convs.0.conv.weight"
+    seen = []
+    for number in range(3):
+        updater.step(batch, 1e-3, Place(0, number))
+        seen.append(updater.model.state_dict()[name].clone())
+    expected = 0.75 * (0.75 * seen[0] + 0.25 * seen[1]) + 0.25 * seen[2]
+    torch.testing.assert_close(updater.best_weights.state_dict()[name], expected)
+    assert updater.best_weights is not updater.model
+    assert _updater(tmp_path).best_weights is not None
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch compiles for the CPU with g++")
+def test_a_compiled_trunk_computes_the_same_and_keeps_its_names(tmp_path: Path) -> None:
+    plain, compiled = _updater(tmp_path), _updater(tmp_path, compile=True)
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    expected, found = (updater.step(batch, 1e-3, START) for updater in (plain, compiled))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5)
+    assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()
+
+
+@pytest.mark.parametrize("frame", ["key", "ref"])
+def test_a_number_that_is_not_finite_stops_the_update_before_it(frame: str, tmp_path: Path) -> None:
+    updater = _updater(tmp_path, ema_decay=0.5)
+    before = _weights(updater)
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    getattr(batch, f"{frame}_images")[0, 0, 0, 0] = math.nan
+    with pytest.raises(NotFinite) as problem:
+        updater.step(batch, 1e-3, START)
+    assert problem.value.fault.images == [(10, 11), (20, 21)]
+    assert math.isnan(problem.value.fault.terms["loss"])
+    assert _same(_weights(updater), before)
+    assert updater.mean is not None and updater.mean.n_averaged == 0
+    # The same network goes on with another batch.
+    assert torch.isfinite(updater.step(random_pairs(Method.VATRACK, (2, 1)), 1e-3, START)["loss"])
+
+
+@pytest.mark.parametrize("what", ["rpn_cls", "rpn_reg"])
+@pytest.mark.parametrize("frame", ["key", "ref"])
+def test_proposals_that_are_not_finite_are_noticed_though_they_vanish(
+    frame: str, what: str, tmp_path: Path
+) -> None:
+    """What the published training dies of: NaN in the RPN's outputs leaves no proposals, and the
+    maximum of nothing fails.
+
+    All other terms are finite here, because a head sees its sampled regions only.
+    """
+    updater = _updater(tmp_path)
+    layer = getattr(updater.model.rpn_head, what)
+    calls = 0
+
+    def spoil(_: object, __: object, output: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        # The levels of the key frames come first, then those of the reference frames.
+        return output * math.nan if (calls <= 5) == (frame == "key") else output
+
+    handle = layer.register_forward_hook(spoil)
+    with pytest.raises(NotFinite) as problem:
+        updater.step(random_pairs(Method.VATRACK, (2, 1)), 1e-3, START)
+    terms = problem.value.fault.terms
+    assert math.isnan(terms["loss_rpn_cls"] + terms["loss_rpn_bbox"])
+    assert all(math.isfinite(terms[name]) for name in ("loss_cls", "loss_mask", "loss_track"))
+    handle.remove()
+    updater.step(random_pairs(Method.VATRACK, (2, 1)), 1e-3, START)
+
+
+def test_gradients_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    updater = _updater(tmp_path)
+    parameter = updater.model.roi_head.track_head.fc_embed.weight
+    parameter.register_hook(lambda gradient: gradient * math.inf)
+    before = _weights(updater)
+    with pytest.raises(NotFinite) as problem:
+        updater.step(random_pairs(Method.VATRACK, (2, 1)), 1e-3, START)
+    assert problem.value.fault.parameters == ["roi_head.track_head.fc_embed.weight"]
+    assert math.isfinite(problem.value.fault.terms["loss"])
+    assert _same(_weights(updater), before)
+
+
+def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    settings = {"precision": "float16", "ema_decay": 0.9}
+    first = _updater(tmp_path, **settings)
+    before = _weights(first)
+    while _same(_weights(first), before):
+        first.step(batch, 1e-3, Place(0, 0))
+    torch.save(first.state(), tmp_path / "state.pt")
+    first.step(batch, 1e-3, Place(0, 1))
+    torch.manual_seed(99)
+    second = Updater(
+        small_network(Method.VATRACK, seed=3).train(), _run(tmp_path, **settings), HERE
+    )
+    second.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
+    second.step(batch, 1e-3, Place(0, 1))
+    assert _same(_weights(first), _weights(second))
+    assert _same(first.best_weights.state_dict(), second.best_weights.state_dict())
+
+
+def test_every_pair_of_a_training_has_samples_of_its_own() -> None:
+    seeds = [
+        *(
+            seed
+            for epoch in range(3)
+            for batch in range(20)
+            for seed in pair_seeds(0, Place(epoch, batch), range(8))
+        ),
+        *pair_seeds(1, START, range(8)),
+    ]
+    assert len(set(seeds)) == len(seeds)
+    assert pair_seeds(0, START, range(4)) == pair_seeds(0, START, range(2)) + pair_seeds(
+        0, START, range(2, 4)
+    )
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,114 @@
+"""A clean rendered set, and copies of it to spoil."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pycocotools import mask as coco_mask
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json
+from vatrack.config.dataset import SyntheticConfig, ValidationConfig
+from vatrack.synthetic.render import render
+from vatrack.validate import validate
+
+WIDTH, HEIGHT = 64, 40
+VIDEO = "mini_train_000"
+
+
+@dataclass
+class Set:
+    """A raw tree with annotations that can be changed before they are written."""
+
+    raw: Path
+    train: dict[str, Any]
+    valid: dict[str, Any]
+    texts: dict[str, bytes] = field(default_factory=dict)  # written in place of the annotations
+
+    @property
+    def annotation(self) -> dict[str, Any]:
+        return self.train["annotations"][0]
+
+    @property
+    def images(self) -> Path:
+        return self.raw / VIDEO / "images"
+
+    def frame(self, number: int = 5) -> Path:
+        """A file of an annotated frame."""
+        return self.images / f"{number:06d}.bmp"
+
+    def paths(self) -> dict[str, Path]:
+        return {subset: self.raw / f"{subset}.json" for subset in ("train", "valid")}
+
+    def save(self) -> None:
+        for subset, path in self.paths().items():
+            write_json(path, getattr(self, subset))
+            if subset in self.texts:
+                path.write_bytes(self.texts[subset])
+
+    def check(self, out: Path, processes: int = 1, **settings: Any) -> tuple[str, dict[str, Any]]:
+        """The text and the report of a validation."""
+        self.save()
+        try:
+            text = validate(self.raw, self.paths(), ValidationConfig(**settings), out, processes)
+        except InputError as error:
+            text = str(error)
+            assert not read_json(out)["ok"]
+        else:
+            assert read_json(out)["ok"]
+        return text, read_json(out)
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    raw = tmp_path_factory.mktemp("rendered") / "raw"
+    render(
+        raw,
+        SyntheticConfig(
+            train_videos=2,
+            valid_videos=1,
+            frames=16,
+            width=WIDTH,
+            height=HEIGHT,
+            objects=3,
+            shots=1,
+        ),
+        5,
+    )
+    return raw
+
+
+@pytest.fixture
+def mini_set(rendered: Path, tmp_path: Path) -> Set:
+    raw = tmp_path / "raw"
+    shutil.copytree(rendered, raw)
+    return Set(raw, read_json(raw / "train.json"), read_json(raw / "valid.json"))
+
+
+def encode(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    code = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": code["counts"].decode("ascii")}
+
+
+def fields(amodal: npt.NDArray[np.bool_], visible: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """The fields of an annotation that follow from its masks."""
+    codes = {
+        "segmentation": encode(amodal),
+        "visible_mask": encode(visible),
+        "invisible_mask": encode(amodal & ~visible),
+    }
+    area, area_visible = int(amodal.sum()), int(visible.sum())
+    return {
+        **codes,
+        "bbox": coco_mask.toBbox(codes["segmentation"]).tolist(),
+        "bbox_visible": coco_mask.toBbox(codes["visible_mask"]).tolist(),
+        "area": area,
+        "area_visible": area_visible,
+        "occlude_rate": 1 - area_visible / area if area else 0.0,
+    }

@@ -1,0 +1,119 @@
+"""`vatrack validate` on the command line: options, output, exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import run
+from tests.validate.conftest import Set
+from vatrack.common.files import read_json
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    mini_set: Set, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    def call(*options: object) -> tuple[int, str, str]:
+        mini_set.save()
+        paths = mini_set.paths()
+        arguments = (
+            "--raw",
+            mini_set.raw,
+            "--train",
+            paths["train"],
+            "--valid",
+            paths["valid"],
+            *options,
+        )
+        return run(capsys, monkeypatch, "validate", *arguments)
+
+    return call
+
+
+def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path) -> None:
+    mini_set.annotation["iscrowd"] = 1
+    code, shown, errors = command("--out", tmp_path / "out" / "report.json")
+    assert (code, errors) == (0, "")
+    lines = shown.splitlines()
+    assert lines[0].startswith(
+        f"0 errors, 1 warning, 0 notes in {mini_set.raw} and its annotations ("
+    )
+    assert lines[-2].startswith("warning  crowd  1  annotations are marked as crowds")
+    assert lines[-1] == f"{'':9}{mini_set.paths()['train']}: annotation 0: iscrowd is 1"
+    assert read_json(tmp_path / "out" / "report.json")["counts"] == {
+        "error": 0,
+        "warning": 1,
+        "note": 0,
+    }
+
+
+def test_errors_are_all_told_and_end_with_code_2(
+    command: Command, mini_set: Set, tmp_path: Path
+) -> None:
+    mini_set.annotation["area"] += 1
+    mini_set.frame().unlink()
+    out = tmp_path / "report.json"
+    code, shown, errors = command("--out", out, "--processes", 2)
+    assert (code, shown) == (2, "")
+    assert errors.startswith(f"vatrack: error: 2 errors, 0 warnings, 0 notes in {mini_set.raw} ")
+    assert "\nerror    area-wrong     1  areas are not those of the masks; " in errors
+    told = "frames are listed in the annotations, but missing; unpack or copy them again"
+    assert f"\nerror    frame-missing  1  {told}\n{'':9}{mini_set.frame()}" in errors
+    assert "Traceback" not in errors
+    assert [finding["code"] for finding in read_json(out)["findings"]] == [
+        "area-wrong",
+        "frame-missing",
+    ]
+
+
+def test_options_win_over_the_config(command: Command, mini_set: Set, tmp_path: Path) -> None:
+    mini_set.annotation["area"] += 1
+    mini_set.annotation["occlude_rate"] = (
+        1 - mini_set.annotation["area_visible"] / mini_set.annotation["area"]
+    )
+    mini_set.frame().write_bytes(b"")
+    config = tmp_path / "config.yaml"
+    config.write_text("dataset: {validation: {frames: exist, masks: false}}\n")
+    code, shown, _ = command("--config", config)
+    assert (code, shown.count("\nerror")) == (0, 0)
+    assert "checked by name" in shown
+    code, _, errors = command("--config", config, "--frames", "header")
+    assert code == 2
+    assert "frame-empty" in errors and "area-wrong" not in errors
+    code, _, errors = command("--config", config, "--masks")
+    assert code == 2
+    assert "frame-empty" not in errors and "area-wrong" in errors
+
+
+def test_a_wrong_option_is_named(command: Command) -> None:
+    code, shown, errors = command("--frames", "some")
+    assert (code, shown) == (2, "")
+    assert errors.startswith(
+        "vatrack: error: vatrack validate: the configuration is not valid:\n  frames: "
+    )
+
+
+def test_it_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, shown, _ = run(capsys, monkeypatch, "--help")
+    assert code == 0
+    assert shown.index(" validate ") < shown.index(" index ")
+
+
+def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Path) -> None:
+    mini_set.annotation["area"] += 1
+    out = tmp_path / "report.json"
+    code, shown, _ = command("--accept", "area-wrong", "--accept", "rate-wrong", "--out", out)
+    assert code == 0
+    assert "\nwarning  area-wrong  1  " in shown
+    assert read_json(out)["ok"]
+    code, _, errors = command("--accept", "area-rong")
+    assert (code, errors) == (
+        2,
+        "vatrack: error: dataset.validation.accept: there is no finding 'area-rong'; docs/data.md "
+        "lists them\n",
+    )

@@ -1,0 +1,627 @@
+"""Every kind of finding is found in a set that is spoiled in this way, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, encode, fields
+from vatrack.validate.kinds import KINDS
+
+Spoil = Callable[[Set], object]
+SPOILS: list[Any] = []
+
+
+def spoils(*codes: str) -> Callable[[Spoil], Spoil]:
+    """The decorated function makes exactly these findings."""
+
+    def register(spoil: Spoil) -> Spoil:
+        SPOILS.append(pytest.param(spoil, set(codes), id=spoil.__name__))
+        return spoil
+
+    return register
+
+
+def box(left: int, right: int) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[4:20, left:right] = True
+    return mask
+
+
+# The annotation files as such.
+
+
+@spoils("json-broken")
+def no_file(s: Set) -> None:
+    s.paths = lambda: {
+        "train": s.raw / "train.json",
+        "valid": s.raw / "valid.json",
+        "more": s.raw / "none.json",
+    }  # type: ignore[method-assign]
+    s.save = lambda: None  # type: ignore[method-assign]
+
+
+@spoils("json-broken")
+def cut_off_at_the_end(s: Set) -> None:
+    s.texts["train"] = s.paths()["train"].read_bytes()[:-3]
+
+
+@spoils("json-broken")
+def not_a_number(s: Set) -> None:
+    text = s.paths()["train"].read_text()
+    s.texts["train"] = text.replace('"occlu_depth": 0', '"occlu_depth": NaN').encode()
+
+
+@spoils("list-missing")
+def no_categories(s: Set) -> None:
+    del s.train["categories"]
+
+
+@spoils("list-missing")
+def empty_list(s: Set) -> None:
+    s.train["annotations"] = []
+
+
+# Fields and numbers.
+
+
+@spoils("field-missing")
+def no_area(s: Set) -> None:
+    del s.annotation["area"]
+
+
+@spoils("field-missing", "category-list")
+def category_without_name(s: Set) -> None:
+    del s.train["categories"][3]["name"]
+
+
+@spoils("number-bad")
+def text_for_a_number(s: Set) -> None:
+    s.annotation["area"] = "20"
+
+
+@spoils("json-broken")
+def infinite_rate(s: Set) -> None:
+    s.save()
+    rate = '"occlude_rate": '
+    head, tail = s.paths()["train"].read_text().split(rate, 1)
+    s.texts["train"] = (head + rate + "1e999" + tail[tail.index("}") :]).encode()
+
+
+@spoils("number-bad")
+def negative_area(s: Set) -> None:
+    s.annotation["area_visible"] = -1
+
+
+@spoils("number-bad")
+def number_beyond_64_bits(s: Set) -> None:
+    s.annotation["area"] = 10**30
+
+
+@spoils("number-bad")
+def flat_image(s: Set) -> None:
+    s.train["images"][0]["height"] = 0
+
+
+@spoils("number-bad")
+def id_is_text(s: Set) -> None:
+    s.annotation["id"] = "0"
+
+
+@spoils("box-bad")
+def negative_box(s: Set) -> None:
+    s.annotation["bbox"] = [1, 1, -2, 3]
+
+
+@spoils("box-bad")
+def box_of_three(s: Set) -> None:
+    s.annotation["bbox_visible"] = [1, 1, 2]
+
+
+@spoils("rle-bad")
+def uncompressed_mask(s: Set) -> None:
+    s.annotation["segmentation"]["counts"] = [3, 4]
+
+
+@spoils("rle-bad")
+def garbage_mask(s: Set) -> None:
+    s.annotation["segmentation"]["counts"] = "gärbage~"
+
+
+@spoils("rle-bad")
+def mask_cut_off(s: Set) -> None:
+    code = s.annotation["visible_mask"]
+    code["counts"] = code["counts"][:-2]
+
+
+@spoils("rle-size", "area-wrong", "box-wrong", "rate-wrong")
+def mask_of_another_size(s: Set) -> None:
+    s.annotation["segmentation"] = encode(np.ones((HEIGHT, WIDTH // 2), bool))
+
+
+@spoils("crowd")
+def crowd(s: Set) -> None:
+    s.annotation["iscrowd"] = 1
+
+
+# Entries among each other.
+
+
+@spoils("id-twice")
+def annotation_id_twice(s: Set) -> None:
+    s.train["annotations"][1]["id"] = s.annotation["id"]
+
+
+@spoils("id-twice")
+def category_id_twice(s: Set) -> None:
+    used = {annotation["category_id"] for annotation in s.train["annotations"]}
+    spare = [category for category in s.train["categories"] if category["id"] not in used]
+    spare[0]["id"] = spare[1]["id"]
+
+
+@spoils("category-list")
+def categories_in_another_order(s: Set) -> None:
+    s.train["categories"].reverse()
+
+
+@spoils("category-list")
+def one_category_more(s: Set) -> None:
+    s.train["categories"].append({"id": 999, "name": "boat"})
+
+
+@spoils("category-unknown")
+def annotation_outside_the_categories(s: Set) -> None:
+    for annotation in s.train["annotations"]:
+        if (
+            annotation["obj_id"] == s.annotation["obj_id"]
+            and annotation["instance_id"] == s.annotation["instance_id"]
+        ):
+            annotation["category_id"] = 3
+
+
+@spoils("image-unknown")
+def annotation_without_image(s: Set) -> None:
+    s.annotation["image_id"] = 1000
+
+
+@spoils("video-unknown", "folder-extra")
+def images_without_video(s: Set) -> None:
+    s.train["videos"] = [video for video in s.train["videos"] if video["name"] != VIDEO]
+
+
+@spoils("video-name", "image-place", "folder-extra")
+def unsafe_place(s: Set) -> None:
+    rename(s, "..")
+
+
+@spoils("video-name", "folder-extra")
+def clip_mark(s: Set) -> None:
+    rename(s, "a__b")
+
+
+@spoils("video-name", "folder-extra", "video-unknown")
+def no_video_name(s: Set) -> None:
+    del s.train["videos"][0]["name"], s.train["videos"][0]["vid_name"]
+
+
+@spoils("video-twice")
+def video_twice(s: Set) -> None:
+    s.train["videos"].append(s.train["videos"][0])
+
+
+@spoils("video-in-both", "video-empty")
+def video_in_both_subsets(s: Set) -> None:
+    s.valid["videos"].append(s.train["videos"][0])
+
+
+@spoils("video-name-case")
+def video_names_alike(s: Set) -> None:
+    rename(s, "MINI_TRAIN_001")
+    (s.raw / VIDEO).rename(s.raw / "MINI_TRAIN_001")
+
+
+@spoils("image-place", "folder-extra")
+def image_outside(s: Set) -> None:
+    for image in s.train["images"]:
+        image["file_name"] = image["file_name"].replace(f"{VIDEO}/images", f"{VIDEO}/images/..")
+    s.train["videos"] = s.train["videos"][1:]
+
+
+@spoils("image-place", "file-broken")
+def image_of_another_kind(s: Set) -> None:
+    s.train["images"][2]["file_name"] = s.train["images"][2]["file_name"].replace(".bmp", ".jpg")
+    s.frame(5).write_bytes(b"x")
+
+
+@spoils("image-twice", "frame-shift")
+def image_twice(s: Set) -> None:
+    s.train["images"][3]["file_name"] = s.train["images"][2]["file_name"]
+    s.train["images"][3]["file_name"] = s.train["images"][3]["file_name"].replace(".bmp", ".png")
+
+
+@spoils("id-twice", "image-empty")
+def image_id_twice(s: Set) -> None:
+    s.train["images"][3]["id"] = s.train["images"][2]["id"]
+    s.train["annotations"] = [a for a in s.train["annotations"] if a["image_id"] != 3]
+
+
+@spoils("frame-id-gap", "frame-shift")
+def frame_ids_with_a_gap(s: Set) -> None:
+    s.train["images"][6]["frame_id"] = 8
+
+
+@spoils("frame-id-gap", "frame-shift")
+def frame_id_twice(s: Set) -> None:
+    s.train["images"][6]["frame_id"] = 5
+
+
+@spoils("frame-shift")
+def frames_in_another_order(s: Set) -> None:
+    first, second = s.train["images"][:2]
+    first["frame_id"], second["frame_id"] = second["frame_id"], first["frame_id"]
+
+
+@spoils("image-size", "rle-size", "frame-size")
+def size_changes(s: Set) -> None:
+    s.train["images"][0]["width"] += 1
+
+
+@spoils("object-twice", "num-objs")
+def object_twice(s: Set) -> None:
+    for annotation in s.train["annotations"]:
+        annotation["instance_id"] = annotation["obj_id"]
+    first = s.annotation
+    same = [a for a in s.train["annotations"] if a["image_id"] == first["image_id"]]
+    assert len(same) > 1
+    replaced = same[1]["obj_id"]
+    for annotation in s.train["annotations"]:
+        if annotation["obj_id"] == replaced and annotation["image_id"] == first["image_id"]:
+            annotation.update({key: first[key] for key in ("obj_id", "instance_id", "category_id")})
+    for video in s.train["videos"]:
+        video["num_objs"] += 100
+
+
+@spoils("object-twice")
+def instance_twice(s: Set) -> None:
+    same = [a for a in s.train["annotations"] if a["image_id"] == s.annotation["image_id"]]
+    for annotation in s.train["annotations"]:
+        annotation["category_id"] = s.annotation["category_id"]
+    same[1]["instance_id"] = same[0]["instance_id"]
+
+
+@spoils("object-category")
+def object_changes_its_category(s: Set) -> None:
+    s.annotation["category_id"] = next(
+        c["id"] for c in s.train["categories"] if c["id"] != s.annotation["category_id"]
+    )
+
+
+@spoils("num-frames")
+def other_number_of_frames(s: Set) -> None:
+    s.train["videos"][0]["num_frames"] = 1
+
+
+@spoils("num-objs")
+def other_number_of_objects(s: Set) -> None:
+    s.train["videos"][0]["num_objs"] = 1000
+
+
+@spoils("video-empty", "folder-missing")
+def video_without_images(s: Set) -> None:
+    s.train["videos"].append({"id": 9, "name": "empty"})
+
+
+@spoils("image-empty")
+def image_without_annotations(s: Set) -> None:
+    s.train["annotations"] = [a for a in s.train["annotations"] if a["image_id"] != 4]
+
+
+@spoils("video-id")
+def other_video_id(s: Set) -> None:
+    s.train["images"][0]["video_id"] = 77
+
+
+@spoils("model-unknown")
+def unknown_model(s: Set) -> None:
+    s.annotation["model_id"] = 5000
+
+
+@spoils("model-twice")
+def model_twice(s: Set) -> None:
+    s.train["models"].append(s.train["models"][0])
+
+
+# Fields against masks.
+
+
+@spoils("mask-empty", "visible-empty")
+def empty_masks(s: Set) -> None:
+    nothing = box(0, 0)
+    s.annotation.update(fields(nothing, nothing))
+
+
+@spoils("visible-empty")
+def nothing_visible(s: Set) -> None:
+    s.annotation.update(fields(box(3, 9), box(0, 0)))
+
+
+@spoils("area-wrong")
+def wrong_area(s: Set) -> None:
+    s.annotation["area"] += 1
+
+
+@spoils("box-wrong")
+def wrong_box(s: Set) -> None:
+    s.annotation.update(fields(box(3, 9), box(3, 6)))
+    s.annotation["bbox_visible"] = [3, 4, 4, 16]
+
+
+@spoils("box-outside")
+def box_beyond_the_image(s: Set) -> None:
+    s.annotation["bbox"] = [0, 0, WIDTH, HEIGHT + 1]
+
+
+@spoils("box-outside")
+def box_before_the_image(s: Set) -> None:
+    s.annotation["bbox"] = [-1, 0, 2, 2]
+
+
+@spoils("visible-outside")
+def visible_outside(s: Set) -> None:
+    s.annotation.update(fields(box(3, 9), box(8, 11)))
+
+
+@spoils("invisible-wrong")
+def wrong_invisible_mask(s: Set) -> None:
+    s.annotation.update(fields(box(3, 9), box(3, 6)))
+    s.annotation["invisible_mask"] = encode(box(7, 10))
+
+
+@spoils("invisible-wrong")
+def garbage_invisible_mask(s: Set) -> None:
+    s.annotation["invisible_mask"]["counts"] = "~~~"
+
+
+@spoils("invisible-wrong")
+def invisible_mask_of_another_kind(s: Set) -> None:
+    s.annotation["invisible_mask"] = [[1, 2, 3, 4]]
+
+
+@spoils("rate-wrong")
+def wrong_rate(s: Set) -> None:
+    s.annotation["occlude_rate"] += 2e-6
+
+
+@spoils("rate-wrong")
+def rate_above_one(s: Set) -> None:
+    s.annotation["occlude_rate"] = 1.5
+
+
+# The raw tree.
+
+
+@spoils("raw-broken", "folder-missing")
+def nothing_unpacked(s: Set) -> None:
+    for video in list(s.raw.iterdir()):
+        if video.is_dir():
+            shutil.rmtree(video)
+
+
+@spoils("raw-broken")
+def no_raw_tree(s: Set) -> None:
+    paths = s.paths()
+    s.raw = s.raw / "none"
+    s.paths = lambda: paths  # type: ignore[method-assign]
+
+
+@spoils("folder-missing")
+def video_missing(s: Set) -> None:
+    shutil.rmtree(s.raw / VIDEO)
+
+
+@spoils("folder-missing")
+def images_missing(s: Set) -> None:
+    shutil.rmtree(s.images)
+
+
+@spoils("folder-case")
+def video_in_other_case(s: Set) -> None:
+    (s.raw / VIDEO).rename(s.raw / VIDEO.upper())
+
+
+@spoils("folder-case", "frame-empty")
+def images_in_other_case(s: Set) -> None:
+    s.frame().write_bytes(b"")
+    s.images.rename(s.raw / VIDEO / "Images")
+
+
+@spoils("folder-extra")
+def another_video(s: Set) -> None:
+    (s.raw / "other" / "images").mkdir(parents=True)
+
+
+@spoils("folder-plain")
+def another_folder(s: Set) -> None:
+    (s.raw / "other").mkdir()
+
+
+@spoils("frame-missing")
+def frame_missing(s: Set) -> None:
+    s.frame().unlink()
+
+
+@spoils("frame-missing")
+def frame_is_a_lost_link(s: Set) -> None:
+    s.frame().unlink()
+    s.frame().symlink_to(s.raw / "nowhere.bmp")
+
+
+@spoils("frame-case")
+def frame_in_other_case(s: Set) -> None:
+    s.frame().rename(s.images / "000005.BMP")
+
+
+@spoils("frame-empty")
+def empty_frame(s: Set) -> None:
+    s.frame().write_bytes(b"")
+
+
+@spoils("frame-cut-off")
+def frame_cut_off(s: Set) -> None:
+    s.frame().write_bytes(s.frame().read_bytes()[:-40])
+
+
+@spoils("frame-cut-off")
+def frame_cut_off_in_its_head(s: Set) -> None:
+    s.frame().write_bytes(s.frame().read_bytes()[:20])
+
+
+@spoils("frame-format")
+def frame_of_another_kind(s: Set) -> None:
+    s.frame().write_bytes(b"GIF89a" + bytes(100))
+
+
+@spoils("frame-undecodable")
+def bmp_damaged(s: Set) -> None:
+    data = bytearray(s.frame().read_bytes())
+    data[28] = 7  # bits of a pixel
+    s.frame().write_bytes(data)
+
+
+@spoils("frame-undecodable")
+def png_damaged(s: Set) -> None:
+    picture = cv2.imread(str(s.frame()))
+    s.frame().unlink()
+    png = s.frame().with_suffix(".png")
+    assert cv2.imwrite(str(png), picture)
+    data = bytearray(png.read_bytes())
+    data[12:16] = b"XXXX"  # the name of the first part
+    png.write_bytes(data)
+
+
+@spoils("frame-size")
+def frame_of_another_size(s: Set) -> None:
+    assert cv2.imwrite(str(s.frame()), np.zeros((HEIGHT, WIDTH - 4, 3), np.uint8))
+
+
+@spoils("file-broken")
+def unused_frame_broken(s: Set) -> None:
+    s.frame(0).write_bytes(b"")
+
+
+@spoils("file-case")
+def names_alike(s: Set) -> None:
+    shutil.copy(s.frame(), s.images / "000005.BMP")
+
+
+@spoils("file-both")
+def two_suffixes(s: Set) -> None:
+    assert cv2.imwrite(str(s.frame().with_suffix(".png")), cv2.imread(str(s.frame())))
+
+
+@spoils("file-gap", "frame-ends")
+def gap_at_the_end(s: Set) -> None:
+    s.frame(12).unlink()
+
+
+@spoils("frame-ends")
+def too_few_files(s: Set) -> None:
+    s.frame(15).unlink()
+
+
+@spoils("file-extra")
+def another_file(s: Set) -> None:
+    (s.images / "Thumbs.db").touch()
+
+
+@spoils("file-gap", "frame-ends")
+def enormous_number(s: Set) -> None:
+    shutil.copy(s.frame(), s.images / "99999999999999.bmp")
+
+
+def rename(s: Set, name: str) -> None:
+    """Gives the first video another name in the annotations."""
+    s.train["videos"][0].update(name=name, vid_name=name)
+    for image in s.train["images"]:
+        image["file_name"] = image["file_name"].replace(f"{VIDEO}/", f"{name}/")
+
+
+@pytest.mark.parametrize(("spoil", "codes"), SPOILS)
+def test_what_is_spoiled_is_found(
+    mini_set: Set, tmp_path: Path, spoil: Spoil, codes: set[str]
+) -> None:
+    spoil(mini_set)
+    text, report = mini_set.check(tmp_path / "report.json")
+    found = {finding["code"]: finding for finding in report["findings"]}
+    assert found.keys() == codes, text
+    for code in codes:
+        assert found[code]["count"] >= len(found[code]["examples"]) > 0
+        assert code in text
+    assert report["ok"] == all(KINDS[code].severity != "error" for code in codes)
+
+
+UNREADABLE = {"folder-unreadable", "frame-unreadable"}
+
+
+def test_every_kind_has_its_test() -> None:
+    assert {code for spoil in SPOILS for code in spoil.values[1]} | UNREADABLE == KINDS.keys()
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc", "/etc", "a\\b", "a\nb", "", "C:", "a__b", ".", 7, ["a"]]
+)
+def test_names_that_no_folder_may_have(mini_set: Set, tmp_path: Path, name: object) -> None:
+    mini_set.train["videos"].append({"id": 9, "name": name})
+    _, report = mini_set.check(tmp_path / "report.json")
+    assert [finding["code"] for finding in report["findings"]] == ["video-name"]
+
+
+def test_folders_that_may_not_be_read(
+    mini_set: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read everything, so the system's refusal is played."""
+    scandir = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if Path(path) in (mini_set.images, mini_set.raw / "mini_train_001"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    _, report = mini_set.check(tmp_path / "report.json")
+    assert [(f["code"], f["count"]) for f in report["findings"]] == [("folder-unreadable", 2)]
+    assert report["looked_at"]["raw"]["videos"] == 1
+
+
+def test_frames_that_may_not_be_read(
+    mini_set: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path == mini_set.frame():
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    _, report = mini_set.check(tmp_path / "report.json")
+    assert [finding["code"] for finding in report["findings"]] == ["frame-unreadable"]
+    assert report["findings"][0]["examples"] == [
+        {"file": str(mini_set.frame()), "item": "", "detail": "Permission denied"}
+    ]
+
+
+def test_the_documents_list_every_kind() -> None:
+    text = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    rows = [
+        f"| `{code}` | {kind.severity} | {kind.meaning} | {kind.mend} |"
+        for code, kind in KINDS.items()
+    ]
+    assert "\n".join(rows) in text

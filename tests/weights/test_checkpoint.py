@@ -1,0 +1,243 @@
+"""Checkpoints: round trip, and what a wrong file says."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from tests.models.small import SMALL
+from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.models.detector import build
+from vatrack.weights.checkpoint import export, load, public_config, restore, save, write
+
+
+def _run(method: Method, **changes: object) -> RunConfig:
+    return Config(model=SMALL.model_copy(update=changes)).for_run(method, Backbone.RESNET18)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    run = _run(Method.VATRACK)
+    torch.manual_seed(1)
+    save(tmp_path / "epoch_03.pt", build(run.method, run.model, run.backbone), run, 3)
+    return tmp_path / "epoch_03.pt"
+
+
+def test_round_trip(saved: Path) -> None:
+    run = _run(Method.VATRACK)
+    torch.manual_seed(2)
+    model = build(run.method, run.model, run.backbone)
+    checkpoint = load(saved)
+    restore(model, checkpoint, run, saved)
+    torch.manual_seed(1)
+    original = build(run.method, run.model, run.backbone)
+    assert checkpoint.epoch == 3
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, original.state_dict()[name]), name
+    assert [path.name for path in saved.parent.iterdir()] == ["epoch_03.pt"], (
+        "no temporary file is left"
+    )
+
+
+def test_another_method_is_refused_by_name(saved: Path) -> None:
+    run = _run(Method.QDTRACK)
+    with pytest.raises(
+        InputError, match=r"epoch_03\.pt: a checkpoint of method vatrack, but qdtrack was asked for"
+    ):
+        restore(build(run.method, run.model, run.backbone), load(saved), run, saved)
+
+
+def test_another_width_is_refused_with_the_first_difference(saved: Path) -> None:
+    run = _run(Method.VATRACK, box_head_channels=24)
+    with pytest.raises(InputError, match=r"another model configuration.*bbox_head.*24 wanted"):
+        restore(build(run.method, run.model, run.backbone), load(saved), run, saved)
+
+
+def test_cut_off_foreign_and_missing_files(saved: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(saved.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"cut\.pt: not a readable checkpoint"):
+        load(cut)
+    empty = tmp_path / "empty.pt"
+    empty.touch()
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        load(empty)
+    foreign = tmp_path / "foreign.pt"
+    torch.save({"state_dict": {}}, foreign)
+    with pytest.raises(InputError, match="not a VATrack checkpoint"):
+        load(foreign)
+    with pytest.raises(InputError, match="no such checkpoint"):
+        load(tmp_path / "missing.pt")
+
+
+class _Harmful:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.target,))
+
+
+def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
+    target = tmp_path / "must-not-exist"
+    path = tmp_path / "harmful.pt"
+    path.write_bytes(pickle.dumps(_Harmful(target)))
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        load(path)
+    path.write_bytes(pickle.dumps(_Harmful(target), protocol=2))
+    with pytest.raises(InputError, match="not a readable checkpoint: it holds getattr"):
+        load(path)
+    torch.save({"format": "vatrack-checkpoint-1", "model": _Harmful(target)}, path)
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        load(path)
+    assert not target.exists()
+
+
+def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
+    saved: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "released" / "weights.safetensors"
+    text = export(saved, out)
+    assert text.startswith(f"{out}: vatrack with resnet18, epoch 3, ")
+    original, released = load(saved), load(out)
+    assert (released.method, released.backbone, released.epoch) == (
+        original.method,
+        original.backbone,
+        3,
+    )
+    assert original.config == _run(Method.VATRACK).model_dump(mode="json")
+    assert released.config == public_config(original.config)
+    assert released.weights.keys() == original.weights.keys()
+    for name, value in original.weights.items():
+        assert released.weights[name].dtype == value.dtype
+        assert torch.equal(released.weights[name], value), name
+    assert [path.name for path in out.parent.iterdir()] == ["weights.safetensors"]
+    run = _run(Method.VATRACK)
+    model = build(run.method, run.model, run.backbone)
+    restore(model, released, run, out)
+    assert all(
+        torch.equal(value, original.weights[name]) for name, value in model.state_dict().items()
+    )
+    export(out, tmp_path / "again.pt")
+    assert (tmp_path / "again.pt").read_bytes() == out.read_bytes(), (
+        "also under another name, and of an exported file"
+    )
+
+
+def test_an_exported_file_says_what_it_is_and_is_the_same_each_time(
+    saved: Path, tmp_path: Path
+) -> None:
+    for number in range(6):
+        export(saved, tmp_path / f"{number}.safetensors")
+    with safe_open(tmp_path / "0.safetensors", framework="pt") as stream:
+        metadata = stream.metadata()
+    assert {key: metadata[key] for key in ("format", "method", "backbone", "epoch")} == {
+        "format": "vatrack-checkpoint-1",
+        "method": "vatrack",
+        "backbone": "resnet18",
+        "epoch": "3",
+    }
+    config = parse_config(json.loads(metadata["config"]), "metadata", RunConfig)
+    assert (config.model, config.training) == (
+        _run(Method.VATRACK).model,
+        _run(Method.VATRACK).training,
+    )
+    assert len({(tmp_path / f"{number}.safetensors").read_bytes() for number in range(6)}) == 1
+
+
+def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> None:
+    run = parse_config(
+        {
+            "method": "vatrack",
+            "backbone": "resnet18",
+            "results": "/data/secret/results",
+            "dataset": {
+                "name": "sailvos",
+                "raw": "/data/secret/raw",
+                "train_json": "/data/secret/train.json",
+            },
+            "training": {"initial_checkpoint": "/data/secret/coco.pth", "epochs": 3},
+            "launcher": {"account": "secret", "partition": "secret"},
+            "mlflow": {"tracking_uri": "https://me:secret@host"},
+        },
+        "test",
+        RunConfig,
+    )
+    write(tmp_path / "x.pt", {"a": torch.zeros(2)}, run, 1)
+    export(tmp_path / "x.pt", tmp_path / "x.safetensors")
+    assert b"secret" not in (tmp_path / "x.safetensors").read_bytes()
+    config = load(tmp_path / "x.safetensors").config
+    assert (config["training"]["initial_checkpoint"], config["training"]["epochs"]) == (
+        "coco.pth",
+        3,
+    )
+    assert config["dataset"]["name"] == "sailvos"
+    assert parse_config(config, "exported", RunConfig).model == run.model, "still a config"
+
+
+@pytest.mark.parametrize("change", [{"anchor_scale": 4.0}, {"norm_groups": 4}])
+def test_settings_that_no_shape_shows_are_compared(change: dict, saved: Path) -> None:
+    run = _run(Method.VATRACK)
+    other = run.model_copy(update={"model": run.model.model_copy(update=change)})
+    model = build(other.method, other.model, other.backbone)
+    with pytest.raises(InputError, match=rf"trained with model\.{next(iter(change))} = 8"):
+        restore(model, load(saved), other, saved)
+
+
+def test_entries_that_share_memory_are_exported(tmp_path: Path) -> None:
+    run = _run(Method.QDTRACK)
+    shared = torch.arange(12.0)
+    weights = {"a": shared, "b": shared.view(3, 4).T, "c": shared[2:5], "d": shared[:1].expand(4)}
+    write(tmp_path / "x.pt", weights, run, 1)
+    export(tmp_path / "x.pt", tmp_path / "x.safetensors")
+    found = load(tmp_path / "x.safetensors").weights
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+
+
+def test_damaged_and_foreign_safetensors(saved: Path, tmp_path: Path) -> None:
+    export(saved, tmp_path / "whole.safetensors")
+    whole = (tmp_path / "whole.safetensors").read_bytes()
+    path = tmp_path / "x.safetensors"
+    for length in (9, 200, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"x\.safetensors: not a readable checkpoint"):
+            load(path)
+    save_file({"a": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match=r"x\.safetensors: not a VATrack checkpoint"):
+        load(path)
+    with safe_open(tmp_path / "whole.safetensors", framework="pt") as stream:
+        metadata = stream.metadata()
+    for change in (
+        {"config": "{"},
+        {"epoch": "last"},
+        {"method": "other"},
+        {"backbone": "vgg"},
+        {"config": None},
+    ):
+        kept = {key: value for key, value in (metadata | change).items() if value is not None}
+        save_file({"a": torch.zeros(2)}, path, kept)
+        with pytest.raises(InputError, match=r"x\.safetensors: a damaged checkpoint"):
+            load(path)
+    (tmp_path / "cut.pt").write_bytes(saved.read_bytes()[:1000])
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        export(tmp_path / "cut.pt", tmp_path / "no.safetensors")
+    assert not (tmp_path / "no.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"epoch": None}, {"method": 3}, {"model": {"a": 1}}, {"model": [1]}, {"config": 7}]
+)
+def test_a_checkpoint_whose_values_are_wrong_is_damaged(
+    change: dict, saved: Path, tmp_path: Path
+) -> None:
+    content = torch.load(saved, weights_only=True)
+    torch.save(content | change, tmp_path / "x.pt")
+    with pytest.raises(InputError, match=r"x\.pt: a damaged checkpoint"):
+        load(tmp_path / "x.pt")

@@ -1,0 +1,246 @@
+"""Reading and writing files: whole or not at all, gzip by suffix, errors that name the file."""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import gzip
+import io
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from vatrack.common.errors import InputError
+
+
+def check_target(path: Path | str, *, folder: bool = False) -> Path:
+    """The path of something that is to be written, with the folder that it will be in; long work
+    calls this before it starts.
+
+    Raises:
+        InputError: a file is where a folder must be, or the other way round.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            f"{path}: a part of this path is a file, not a folder; choose another place"
+        ) from None
+    if path.exists() and path.is_dir() != folder:
+        raise InputError(
+            f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; remove it, "
+            f"or choose another name"
+        )
+    return path
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; when the block ends well it becomes `path`, otherwise
+    it is removed.
+
+    The temporary name keeps the suffixes of `path`, so that writers that look at them (OpenCV,
+    numpy) work.
+    """
+    path = check_target(path)
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{path.stem[:40]}.", suffix="".join(path.suffixes), dir=path.parent
+    )
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        _share(temporary, 0o666)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_directory(path: Path | str) -> Iterator[Path]:
+    """Like `atomic_path` for a folder; an existing folder at `path` is replaced."""
+    path = check_target(path, folder=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+    try:
+        yield temporary
+        _share(temporary, 0o777)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
+            os.replace(path, old / path.name)
+            os.replace(temporary, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_directory(path: Path | str) -> Iterator[Path]:
+    """Yields a hidden folder beside `path` for work of many files; it is removed afterwards.
+
+    What killed processes left of such folders of the same `path` is removed first: the lock of a
+    process ends with it. On file systems without locks such folders stay.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name[:40]}.scratch."
+    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
+        with suppress(OSError):
+            with (left / "lock").open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left / "files")
+            shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as name:
+        folder = Path(name)
+        (folder / "files").mkdir()
+        with (folder / "locking").open("w") as lock:
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # Under its final name it is locked already, so nobody takes a new folder for one that
+            # was left.
+            (folder / "locking").rename(folder / "lock")
+            yield folder / "files"
+
+
+def _sync_folder(path: Path) -> None:
+    """Makes a new name in a folder outlast a failure of the power, before something older is
+    removed in its favour."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _share(path: Path, mode: int) -> None:
+    """Temporary names are made for the owner only; results are shared as the umask says."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(mode & ~umask)
+
+
+def open_text(path: Path | str) -> IO[str]:
+    """Opens a UTF-8 text file for reading, through gzip where the name ends in .gz."""
+    path = Path(path)
+    return (
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8")
+    )
+
+
+def unpacked(path: Path, folder: Path, mend: str = "fetch or make it again") -> Path:
+    """The file itself, or, where its name ends in .gz, what is in it as a new file in `folder`.
+
+    Raises:
+        InputError: a packed file is missing or damaged; `mend` ends the message.
+    """
+    if path.suffix != ".gz":
+        return path
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=f"_{path.stem}", delete=False) as plain:
+        for block in _blocks(path, mend):
+            plain.write(block)
+    return Path(plain.name)
+
+
+def _blocks(path: Path, mend: str) -> Iterator[bytes]:
+    try:
+        if not path.stat().st_size:
+            raise InputError(f"{path}: is empty, not even packed; {mend}")
+        with gzip.open(path) as packed:
+            while block := packed.read(1 << 20):
+                yield block
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {mend}") from None
+
+
+@contextmanager
+def create_text(path: Path) -> Iterator[IO[str]]:
+    """Opens a UTF-8 text file for writing, through gzip (without a time stamp) where the name ends
+    in .gz."""
+    if path.suffix != ".gz":
+        with path.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
+    # gzip leaves a file that it is handed open, so all three are closed here.
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=4, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8") as text,
+    ):
+        yield text
+
+
+def read_json(path: Path | str) -> Any:
+    """Parses a JSON file (optionally .gz).
+
+    Raises:
+        InputError: the file is missing, unreadable, or not valid JSON to its end.
+    """
+    path = Path(path)
+    try:
+        with open_text(path) as stream:
+            return json.load(stream)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, a JSON file is needed") from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
+            "the file may be cut off: fetch or make it again"
+        ) from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); fetch or make it again") from None
+
+
+def write_json(path: Path | str, value: Any, *, indent: int | None = None) -> None:
+    """Writes JSON (optionally .gz), whole or not at all; NaN and infinity are refused."""
+    with atomic_path(path) as temporary, create_text(temporary) as stream:
+        json.dump(value, stream, indent=indent, allow_nan=False)
+        stream.write("\n")
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_yaml(path: Path | str, value: Any) -> None:
+    """Writes plain values as YAML in their own order, whole or not at all."""
+    write_text(path, yaml.safe_dump(value, sort_keys=False))
+
+
+def read_yaml(path: Path | str) -> Any:
+    """Parses a YAML file.
+
+    Raises:
+        InputError: the file is missing or not valid YAML.
+    """
+    path = Path(path)
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None

@@ -1,0 +1,195 @@
+"""Streams the entries of a JSON object of lists (COCO-like files of several GB) without holding the
+file in memory."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import orjson
+
+from vatrack.common.errors import InputError
+from vatrack.common.json_stream import JsonFault, JsonStream
+
+AGAIN = "fetch or make it again"
+GAP = 64  # bytes between texts that are read together
+TOGETHER = 1 << 20  # bytes of texts that are read together
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object of a list.
+
+    Attributes:
+        section: name of the list.
+        value: the parsed object; a whole number that does not fit into 64 bits is a float.
+        offset, length: where its text stands in the (unpacked) file, in bytes.
+    """
+
+    section: str
+    value: dict[str, Any]
+    offset: int
+    length: int
+
+
+def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Entry]:
+    """The entries of all lists of a JSON file (optionally .gz) in file order; other top-level
+    values are passed over.
+
+    Memory holds one entry and a block of the file. Numbers like NaN, which are not JSON, are
+    refused.
+
+    Raises:
+        InputError: the file is missing, unreadable, not valid JSON to its end, not an object of
+            lists of objects, or a `required` list is not in it.
+    """
+    path = Path(path)
+    lists: set[str] = set()
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            yield from _Reader(stream).entries(lists)
+    except JsonFault as fault:
+        cut = "the file may be cut off: " if fault.cut else ""
+        raise InputError(
+            f"{path}: not valid JSON at byte {fault.byte} ({fault.reason}); {cut}{AGAIN}"
+        ) from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, a JSON file is needed") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {AGAIN}") from None
+    missing = sorted(set(required) - lists)
+    if missing:
+        raise InputError(f"{path}: its list `{missing[0]}` is missing or is not a list; {AGAIN}")
+
+
+class Texts:
+    """Reads the texts of entries again by their place; safe to share between threads and forked
+    processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._file = os.open(self.path, os.O_RDONLY)
+
+    def __reduce__(self) -> tuple[type[Texts], tuple[Path]]:
+        return Texts, (self.path,)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            os.close(self._file)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The text of the entry."""
+        return os.pread(self._file, length, offset)
+
+    def read_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
+        """The texts of several entries; neighbours in the file are read together."""
+        first = 0
+        while first < len(offsets):
+            start, stop, last = offsets[first], offsets[first] + lengths[first], first + 1
+            while (
+                last < len(offsets) and 0 <= offsets[last] - stop <= GAP and stop - start < TOGETHER
+            ):
+                stop = offsets[last] + lengths[last]
+                last += 1
+            block = self.read(start, stop - start)
+            for place in range(first, last):
+                yield block[offsets[place] - start : offsets[place] - start + lengths[place]]
+            first = last
+
+    def load(self, offset: int, length: int) -> Any:
+        """The parsed entry.
+
+        Raises:
+            InputError: there is no such entry any more.
+        """
+        return self._parse(self.read(offset, length), offset)
+
+    def load_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[Any]:
+        """Several parsed entries.
+
+        Raises:
+            InputError: one is not there any more.
+        """
+        texts = self.read_all(offsets, lengths)
+        return [self._parse(text, offset) for text, offset in zip(texts, offsets, strict=True)]
+
+    def _parse(self, text: bytes, offset: int) -> Any:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise InputError(
+                f"{self.path}: has changed while it was read (byte {offset}); start again"
+            ) from None
+
+
+class _Reader:
+    """The entries of a file."""
+
+    def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
+        self.stream = JsonStream(stream, self._refuse)
+
+    def entries(self, lists: set[str]) -> Iterator[Entry]:
+        """Adds the names of the lists to `lists` on the way.
+
+        Raises:
+            JsonFault: the file is not an object of lists.
+        """
+        stream = self.stream
+        seen: set[str] = set()
+        if stream.next() != "{":
+            stream.fail("not a JSON object of lists")
+        stream.take("{")
+        if stream.next() == "}":
+            stream.take("}")
+        else:
+            while True:
+                key = self._value()
+                if not isinstance(key, str):
+                    stream.fail("a name in quotation marks is expected")
+                if key in seen:
+                    stream.fail(f"its entry `{key}` occurs twice")
+                seen.add(key)
+                stream.take(":")
+                if stream.next() == "[":
+                    lists.add(key)
+                    yield from self._list(key)
+                else:
+                    self._value()
+                if stream.take(",}") == "}":
+                    break
+        if stream.next():
+            stream.fail("something follows after its end")
+
+    def _list(self, section: str) -> Iterator[Entry]:
+        stream = self.stream
+        stream.take("[")
+        if stream.next() == "]":
+            stream.take("]")
+            return
+        while True:
+            if stream.next() != "{":
+                stream.fail(f"its list `{section}` is not a list of objects")
+            value = self._value()
+            yield Entry(section, value, stream.begin, stream.end - stream.begin)
+            if stream.take(",]") == "]":
+                return
+
+    def _value(self) -> Any:
+        value = self.stream.value()
+        # Written, one level deeper, as the conversion does: what it refuses (lone surrogates,
+        # infinite numbers, deep nesting) shall not be found out in the middle of work.
+        try:
+            orjson.dumps([value])
+        except TypeError as error:
+            self.stream.fail(str(error), self.stream.begin)
+        return value
+
+    def _refuse(self, constant: str) -> NoReturn:
+        self.stream.fail(f"{constant} is not a JSON number")

@@ -1,0 +1,153 @@
+"""Reads the values of a JSON file of any size one after another: a window on its text, with the
+places of values in it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from typing import Any, BinaryIO, NoReturn
+
+import orjson
+
+BLOCK = 1 << 22  # bytes read at once
+# Nothing in such a file is longer; without a limit one missing quotation mark would read all of it
+# into memory.
+LONGEST = 1 << 27
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+# Where an object in a list may end: the next one or the end of the list follows.
+_END = re.compile(r"\}(?=[ \t\n\r]*(?:\]|,[ \t\n\r]*\{))")
+_GUESSES, _GUESS_LENGTH = 8, 1 << 16
+
+
+class JsonFault(ValueError):
+    """Text that is not JSON: `reason`, the `byte` of the (unpacked) file, and whether the file ends
+    there (`cut`)."""
+
+    def __init__(self, reason: str, byte: int, cut: bool) -> None:
+        super().__init__(reason, byte, cut)
+        self.reason, self.byte, self.cut = reason, byte, cut
+
+
+class JsonStream:
+    """A place in a JSON text, which moves on. Memory holds one value and a block of the file.
+
+    Bytes are taken as Latin-1, so that places in the text are places in the file.
+
+    Attributes:
+        begin, end: bytes of the file where the last value stands.
+    """
+
+    def __init__(
+        self, stream: BinaryIO | gzip.GzipFile, constant: Callable[[str], Any] | None = None
+    ) -> None:
+        """`constant` makes values of NaN and Infinity, which are not JSON, or refuses them."""
+        self._stream = stream
+        self._text, self._place, self._start = "", 0, 0
+        self._ended = False
+        self._decoder = json.JSONDecoder(parse_constant=constant)
+        self.begin = self.end = 0
+
+    def next(self) -> str:
+        """The next character that is not space, or "" at the end of the file; the place moves to
+        it."""
+        while True:
+            match = _SPACE.match(self._text, self._place)
+            assert match is not None
+            self._place = match.end()
+            if self._place < len(self._text):
+                return self._text[self._place]
+            if self._ended:
+                return ""
+            self._more()
+
+    def take(self, expected: str) -> str:
+        """The next character, which must be one of those expected; the place moves behind it.
+
+        Raises:
+            JsonFault: it is another one.
+        """
+        found = self.next()
+        if not found or found not in expected:
+            self.fail(f"expected {' or '.join(map(repr, expected))}")
+        self._place += 1
+        return found
+
+    def value(self, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
+        """The value that starts here; the place moves behind it.
+
+        Args:
+            parse: makes it of its text; a ValueError says that it is none. It must make of what
+                `orjson.loads` can read the same as that.
+
+        Raises:
+            JsonFault: it is none.
+        """
+        self.next()
+        place = self._place
+        guess = self._guessed(place)
+        if guess is not None:
+            value, end = guess
+            self.begin, self.end, self._place = self._start + place, self._start + end, end
+            return value
+        end = self._end_of_value()
+        text = self._text[self._place : end].encode("latin-1")
+        self.begin, self.end = self._start + self._place, self._start + end
+        try:
+            # Parsed again in its real encoding, as those do who read it by its place.
+            value = parse(text)
+        except ValueError as error:
+            self.fail(getattr(error, "msg", str(error)), self.begin)
+        self._place = end
+        return value
+
+    def fail(self, reason: str, byte: int | None = None) -> NoReturn:
+        """
+        Raises:
+            JsonFault: always; `byte` is that of the place where it is not given.
+        """
+        raise JsonFault(reason, self._start + self._place if byte is None else byte, self._ended)
+
+    def _guessed(self, place: int) -> tuple[Any, int] | None:
+        """An object of usual length in a list, and its end, where guesses at the end come to one:
+        several times as fast."""
+        text, end = self._text, place
+        if not text.startswith("{", place):
+            return None
+        for _ in range(_GUESSES):
+            match = _END.search(text, end, place + _GUESS_LENGTH)
+            if match is None:
+                return None
+            end = match.end()
+            if text.count("{", place, end) == text.count("}", place, end):
+                try:
+                    return orjson.loads(text[place:end].encode("latin-1")), end
+                except orjson.JSONDecodeError:
+                    return None
+        return None
+
+    def _end_of_value(self) -> int:
+        while True:
+            try:
+                _, end = self._decoder.raw_decode(self._text, self._place)
+            except (json.JSONDecodeError, RecursionError) as error:
+                # Half a value at the end of the window looks like a mistake until the rest is read.
+                if self._ended or len(self._text) - self._place > LONGEST:
+                    self.fail(
+                        getattr(error, "msg", "nested too deeply"),
+                        self._start + getattr(error, "pos", self._place),
+                    )
+            else:
+                # A number near the end of the window may go on, behind "." or "e+" too.
+                if end + 2 < len(self._text) or self._ended:
+                    return end
+            self._more()
+
+    def _more(self) -> None:
+        # Reading at least as much as is left keeps the work linear, however long a value is.
+        block = self._stream.read(max(BLOCK, len(self._text) - self._place))
+        self._ended = not block
+        self._start += self._place
+        self._text, self._place = self._text[self._place :] + block.decode("latin-1"), 0

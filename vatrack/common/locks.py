@@ -1,0 +1,55 @@
+"""Locks on open files, between processes. Where a file system has none, work goes on as if
+alone."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+
+@contextmanager
+def locked(file: int | IO[Any], meanwhile: Callable[[], object] | None = None) -> Iterator[None]:
+    """Waits for the lock of an open file and holds it.
+
+    Args:
+        file: the file, or its descriptor.
+        meanwhile: called again and again while another process has the lock; it paces the waiting,
+            and ends it by an exception.
+    """
+    if meanwhile is None:
+        with _flock(file, fcntl.LOCK_EX):
+            yield
+        return
+    while True:
+        with try_locked(file) as mine:
+            if mine:
+                yield
+                return
+        meanwhile()
+
+
+@contextmanager
+def try_locked(file: int | IO[Any]) -> Iterator[bool]:
+    """Holds the lock of an open file if it is free; yields whether it is."""
+    with _flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
+        yield mine
+
+
+@contextmanager
+def _flock(file: int | IO[Any], kind: int) -> Iterator[bool]:
+    try:
+        fcntl.flock(file, kind)
+    except BlockingIOError:
+        yield False
+        return
+    except OSError:  # some network file systems have no locks
+        yield True
+        return
+    try:
+        yield True
+    finally:
+        # Closing is not enough: a process that was forked meanwhile (a data loader's worker) has
+        # the file open, too.
+        fcntl.flock(file, fcntl.LOCK_UN)

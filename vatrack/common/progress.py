@@ -1,0 +1,60 @@
+"""Progress of long work: a bar on a terminal, one line a minute in a log."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+LOG_SECONDS = 60.0
+
+
+def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
+    """A progress bar on a terminal, one line a minute in a log."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=title, total=total)
+        return
+    start = reported = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - reported >= LOG_SECONDS:
+            reported = now
+            left = (now - start) / count * (total - count)
+            print(
+                f"{title}: {count} of {total}, about {left / 60:.0f} min left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+@contextmanager
+def byte_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """The same for work that is counted in bytes: yields a function to call, from any thread, with
+    each further number."""
+    lock = threading.Lock()
+    start = reported = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done, reported
+        with lock:
+            done += count
+            bar.update(count)
+            now = time.monotonic()
+            if bar.disable and now - reported >= LOG_SECONDS:
+                reported = now
+                left = (now - start) / max(1, done) * max(0, total - done)
+                shown = f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, about {left / 60:.0f} min left"
+                print(f"{title}: {shown}", file=sys.stderr, flush=True)
+
+    with tqdm(
+        total=total, desc=title, unit="B", unit_scale=True, disable=not sys.stderr.isatty()
+    ) as bar:
+        yield advance

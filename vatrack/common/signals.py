@@ -1,0 +1,106 @@
+"""Signals that end a long work: they are noted, and obeyed when what was done is saved."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+# USR2 comes from submitit before the time limit; USR1 is what some clusters send instead; HUP from
+# a terminal that is closed.
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+KILL_SECONDS = 3600.0  # SLURM kills a pre-empted or cancelled job after its grace time
+
+
+def ignore_stop_signals(_: int) -> None:
+    """For processes that load data: they get the same signals, but who uses them needs them until
+    everything is saved."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class StopSignals:
+    """While it is entered, a signal only sets `requested`; `obey` then does what the signal would
+    have done.
+
+    Attributes:
+        requested: number of the first signal that came, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.requested = 0
+        self._at_once = False
+        self._owner = os.getpid()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        # Only the main thread may handle signals; elsewhere their owner has to take care.
+        if threading.current_thread() is threading.main_thread():
+            for number in NUMBERS:
+                # A signal that nobody waits for and that is harmless so far (a background shell
+                # ignores SIGINT) stays so.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, a signal is obeyed when it comes; for work that can be repeated from what is
+        saved."""
+        self._at_once = True
+        if self.requested:
+            self.obey(self.requested)
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def obey(self, number: int) -> None:
+        """Hands the signal to whom it was meant for, and does not return.
+
+        Submitit's handler of USR2 queues the job again. On SLURM a pre-empted job must wait to be
+        killed, or it would count as failed instead of being queued again.
+        """
+        self._restore()
+        # PyTorch raises an error in the handler of SIGCHLD when a loading process ends before its
+        # time.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # They ignore the signal, too, by which Python ends its processes at its own exit, and it
+        # would wait for them for ever.
+        for child in multiprocessing.active_children():
+            child.kill()
+        signal.raise_signal(number)
+        if "SLURM_JOB_ID" in os.environ:
+            deadline = time.monotonic() + KILL_SECONDS
+            while time.monotonic() < deadline:
+                time.sleep(1.0)
+        sys.exit(128 + number)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if (
+            os.getpid() != self._owner
+        ):  # a forked child inherits the handler, and with it the right to queue the job again
+            return
+        if not self.requested:
+            what = "what is saved is enough" if self._at_once else "saving after this step"
+            os.write(
+                2, f"signal {number}: {what}, then this process ends\n".encode()
+            )  # print may be what it interrupted
+        self.requested = self.requested or number
+        if self._at_once:
+            self.obey(number)
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

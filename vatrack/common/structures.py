@@ -1,0 +1,71 @@
+"""What data, network and losses hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Ground truth of one image.
+
+    Attributes:
+        boxes: kind to (g, 4) corners in network pixels.
+        masks: kind to (g, H, W) uint8 bitmaps at the size of the network input.
+        labels: (g,) int64, 0..23.
+        match_indices: (g,) int64, index of the same object in the other frame of the pair, or -1.
+    """
+
+    boxes: Mapping[str, Tensor]
+    masks: Mapping[str, Tensor]
+    labels: Tensor
+    match_indices: Tensor
+
+    def to(self, device: torch.device) -> Targets:
+        """The same on another device."""
+        return self._each(lambda value: value.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Targets:
+        """The same in page-locked memory, from which copies to a GPU run beside the computation."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
+        return Targets(
+            {kind: change(value) for kind, value in self.boxes.items()},
+            {kind: change(value) for kind, value in self.masks.items()},
+            change(self.labels),
+            change(self.match_indices),
+        )
+
+
+def at_least_one(count: int) -> float:
+    """The divisor of a sum over so many things."""
+    return float(max(count, 1))
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """How a process computes its share of a batch, so that all shares together equal the whole
+    batch.
+
+    Attributes:
+        divisor: from a number of things here to what their sum is divided by, at least one. Several
+            processes give the mean over all of them, so that the mean of the processes' terms is
+            the term of the whole batch.
+        generators: one for each pair, from which its random samples are drawn; empty: PyTorch's
+            global one.
+    """
+
+    divisor: Callable[[int], float | Tensor] = at_least_one
+    generators: Sequence[torch.Generator] = ()
+
+    def generator(self, pair: int) -> torch.Generator | None:
+        """That of one pair."""
+        return self.generators[pair] if self.generators else None
+
+
+WHOLE_BATCH = BatchPart()

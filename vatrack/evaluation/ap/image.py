@@ -1,0 +1,116 @@
+"""Frame-level average precision (spec 6.2): every image of the data set counts, also those without
+detections.
+
+Crowds (SAIL-VOS has none) are treated as COCO treats them: they never count, the overlap with a
+crowd is the share of the detection that lies in it, and one crowd takes any number of detections,
+which are neither right nor wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from vatrack.common.rle import Ints, measure
+from vatrack.config import EvaluationConfig
+from vatrack.evaluation.ap.matching import LOWEST_IOU, Detections, Matches, Truths, match
+from vatrack.evaluation.ap.overlaps import (
+    BoxRows,
+    MaskRows,
+    Overlaps,
+    box_overlaps,
+    intersections,
+    mask_overlaps,
+)
+from vatrack.evaluation.io.ground_truth import Images, TrueObjects
+from vatrack.evaluation.io.predictions import Predictions
+
+LIMITS = (
+    100,
+    1000,
+)  # detections per image and class: AP reads the first, everything else the second (spec 6.2)
+
+
+def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
+    """Row numbers of the detections that have a `kind` of mask, and these masks."""
+    given = predictions.counts[kind]
+    if None not in given:
+        return np.arange(len(given)), MaskRows(
+            predictions.image, predictions.category, cast(Sequence[bytes], given)
+        )
+    counts = [text for text in given if text is not None]
+    rows = [row for row, text in enumerate(given) if text is not None]
+    chosen = np.array(rows, np.int64)
+    return chosen, MaskRows(predictions.image[chosen], predictions.category[chosen], counts)
+
+
+def frame_overlaps(
+    predictions: Predictions, objects: TrueObjects, images: Images, kind: str
+) -> Overlaps:
+    """Pairs of a detection (row of `predictions`) and a true object of its class whose masks
+    overlap."""
+    rows, masks = with_mask(predictions, kind)
+    found = mask_overlaps(masks, objects.masks, images.size)
+    return Overlaps(rows[found.detection], found.truth, found.iou)
+
+
+def frame_box_overlaps(predictions: Predictions, objects: TrueObjects, kind: str) -> Overlaps:
+    """Like `frame_overlaps`, measured on the boxes of the detections that have a `kind` of mask."""
+    rows, masks = with_mask(predictions, kind)
+    found = box_overlaps(
+        BoxRows(masks.image, masks.category, predictions.box[kind][rows]),
+        BoxRows(objects.masks.image, objects.masks.category, objects.box),
+    )
+    return Overlaps(rows[found.detection], found.truth, found.iou)
+
+
+def image_matches(
+    predictions: Predictions,
+    objects: TrueObjects,
+    overlaps: Overlaps,
+    images: Images,
+    kind: str,
+    switches: EvaluationConfig,
+) -> Matches:
+    """Which detections find which objects.
+
+    As published, the area of a detection is that of its box, not of its mask (quirk E2); for a
+    method with one box head this is the amodal box in the visible evaluation, too (quirk E10).
+
+    Args:
+        predictions: all detections of whole images.
+        objects: all true objects of these images with this kind of mask.
+        overlaps: from `frame_overlaps`.
+        images: the images.
+        kind: amodal or visible.
+        switches: the area of a detection, and whether an object whose annotation id is 0 is never
+            found (quirk E1).
+    """
+    rows, masks = with_mask(predictions, kind)
+    pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
+    if objects.crowd.any():
+        pairs = _with_crowds(pairs, predictions.area[kind][rows], objects)
+    area = (
+        predictions.box_area(kind)
+        if switches.detection_area == "box"
+        else predictions.area[kind].astype(np.float64)
+    )
+    matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
+    return match(
+        Detections(images.id[masks.image], masks.category, predictions.score[rows], area[rows]),
+        Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable),
+        pairs.at_least(LOWEST_IOU),
+        max(LIMITS),
+    )
+
+
+def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Overlaps:
+    """The pairs with COCO's overlap for crowds: the share of the detection's pixels (`mask_area`)
+    that lie in the crowd."""
+    crowd = objects.crowd[pairs.truth]
+    area = measure(objects.masks.counts)[0][pairs.truth]
+    detection_area = mask_area[pairs.detection]
+    share = intersections(pairs.iou, detection_area, area) / detection_area
+    return Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))

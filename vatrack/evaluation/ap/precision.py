@@ -1,0 +1,146 @@
+"""Average precision from matches (spec 6.2): ranking over all units, precision at 101 recall
+points, the reported means.
+
+Letters in shapes: N detections, T = 10 IoU thresholds, S = 7 settings, R = 101 recall points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vatrack.common.rle import Floats, Ints
+from vatrack.evaluation.ap.matching import (
+    SETTINGS,
+    THRESHOLDS,
+    Bools,
+    Matches,
+    unpack_outcome,
+    unpack_outside,
+)
+
+RECALLS: Floats = np.linspace(0.0, 1.0, 101)
+AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
+NAMES = [setting.name for setting in SETTINGS]
+
+Figures = dict[str, float | None]
+
+
+def precision_by_class(matches: Matches, limits: Sequence[int]) -> dict[int, Floats]:
+    """Interpolated precision of every class that has a true object.
+
+    Args:
+        matches: of all units.
+        limits: how many of the best detections of a unit and class count; one result for each.
+
+    Returns:
+        {category id: [len(limits), T, S, R]}; -1 in settings without a true object that counts.
+    """
+    result = {}
+    category_of_found = matches.category[matches.found]
+    for category, counted in zip(matches.truth_category.tolist(), matches.counted, strict=True):
+        rows = np.flatnonzero(matches.category == category)
+        found = np.flatnonzero(category_of_found == category)
+        chosen = Matches(
+            unit=matches.unit[rows],
+            category=matches.category[rows],
+            score=matches.score[rows],
+            rank=matches.rank[rows],
+            outside=matches.outside[rows],
+            found=np.searchsorted(rows, matches.found[found]),
+            hit=matches.hit[found],
+            ignored=matches.ignored[found],
+            truth_category=matches.truth_category,
+            counted=matches.counted,
+        )
+        result[category] = _precision(chosen, counted, limits)
+    return result
+
+
+def _precision(matches: Matches, counted: Ints, limits: Sequence[int]) -> Floats:
+    """[len(limits), T, S, R] from the matches of one class; `counted` [S] of its true objects
+    count."""
+    result = np.full((len(limits), len(THRESHOLDS), len(SETTINGS), len(RECALLS)), -1.0)
+    # Best first, ties by unit, then row (a stable sort, as COCO's).
+    order = np.lexsort((matches.unit, -matches.score))
+    rank, outside = matches.rank[order], unpack_outside(matches)[order]
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    by_place = np.argsort(place[matches.found])
+    places = place[matches.found][by_place]
+    hit, ignored = unpack_outcome(matches.hit[by_place]), unpack_outcome(matches.ignored[by_place])
+    for number, limit in enumerate(limits):
+        within = rank < limit
+        if number and np.array_equal(within, rank < limits[number - 1]):
+            result[number] = result[number - 1]
+            continue
+        reached = within[places]
+        at = places[reached]
+        for s in np.flatnonzero(counted):
+            # Precision rises at true positives only, so nothing else is looked at: how many
+            # detections count up to each of them is what would count if none had found anything,
+            # corrected at those that did.
+            shown = within & ~outside[:, s]
+            before = np.cumsum(shown)[at]
+            left_out = ignored[reached, :, s]
+            added = np.cumsum(~left_out & ~shown[at][:, None], 0, np.int64)
+            removed = np.cumsum(left_out & shown[at][:, None], 0, np.int64)
+            position = before[:, None] + added - removed
+            true = hit[reached, :, s] & ~left_out
+            result[number, :, s] = _interpolate(position, true, int(counted[s]))
+    return result
+
+
+def _interpolate(position: Ints, true: Bools, counted: int) -> Floats:
+    """Precision [T, R] at the 101 recall points.
+
+    Args:
+        position: of the detections that may be true positives, best first, among all that count,
+            from 1 [F, T].
+        true: which of them are true positives [F, T].
+        counted: number of true objects that count.
+    """
+    length, thresholds = true.shape
+    found = np.cumsum(true, 0, np.int64)
+    values = np.zeros((length + 1, thresholds))
+    np.divide(found, position + np.spacing(1), out=values[:-1], where=true)
+    values = np.maximum.accumulate(values[::-1])[::-1]
+    # The first true positive with which each recall is reached; behind the last one precision is 0.
+    needed = np.searchsorted(np.arange(1, counted + 1) / counted, RECALLS, side="left") + 1
+    # All thresholds in one search: each is lifted above the one before.
+    threshold = np.arange(thresholds)[:, None]
+    lift = threshold * (max(length, counted) + 1)
+    rows = (
+        np.searchsorted((found.T + lift).ravel(), (needed + lift).ravel()).reshape(thresholds, -1)
+        - threshold * length
+    )
+    return values[rows, threshold]
+
+
+def summarise(by_class: Sequence[Floats]) -> Figures:
+    """The nine reported figures in percent from the precision of every class.
+
+    AP reads the first limit and all thresholds; everything else the last limit. All but AP and AP75
+    are at IoU 0.5.
+    """
+    if not by_class:
+        return dict.fromkeys(AP_COLUMNS)
+    stacked = np.stack(by_class)
+    figures = {"AP": _average(stacked[:, 0, :, 0])}
+    figures["AP50"] = _average(stacked[:, -1, 0, 0])
+    figures["AP75"] = _average(stacked[:, -1, 5, 0])
+    for column in AP_COLUMNS[len(figures) :]:
+        figures[column] = _average(stacked[:, -1, 0, NAMES.index(column.removeprefix("AP50_"))])
+    return figures
+
+
+def class_figures(values: Floats) -> Figures:
+    """The nine figures of one class in percent, all with the last limit."""
+    return summarise([values[-1:]])
+
+
+def _average(values: Floats) -> float | None:
+    """Mean of the entries that are defined (not -1), in percent; None where there is none."""
+    defined = values[values > -1]
+    return float(defined.mean()) * 100 if defined.size else None

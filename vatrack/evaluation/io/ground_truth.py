@@ -1,0 +1,314 @@
+"""The joint ground truth (contract 3) as columns: images, true objects of one kind of mask, and
+true tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vatrack.common.errors import InputError
+from vatrack.common.rle import Floats, Ints, box_of
+from vatrack.evaluation.ap.overlaps import MaskRows
+from vatrack.evaluation.io.checks import (
+    MEND,
+    all_known,
+    field_of,
+    integers,
+    is_box,
+    is_number,
+    list_of,
+    numbers,
+    sound_masks,
+)
+
+KINDS = ("amodal", "visible")
+IMAGE_FIELDS = ("id", "video_id", "frame_id", "height", "width")
+
+
+@dataclass(frozen=True)
+class Images:
+    """I images by ascending id. An image's index is its row here.
+
+    `id` [I]; `video` [I] video ids; `position` [I] place in the video, from 0; `size` [I, 2] height
+    and width in pixels; `categories`: the category ids of the data set; `frames`: video id to
+    number of images.
+    """
+
+    id: Ints
+    video: Ints
+    position: Ints
+    size: Ints
+    categories: tuple[int, ...]
+    frames: Mapping[int, int]
+
+    def index(self, ids: Ints) -> Ints:
+        """Rows of image ids; -1 for those that are not listed."""
+        if not len(self.id):
+            return np.full(len(ids), -1)
+        place = np.minimum(np.searchsorted(self.id, ids), len(self.id) - 1)
+        return np.where(self.id[place] == ids, place, -1)
+
+
+@dataclass(frozen=True)
+class TrueObjects:
+    """G true objects with one kind of mask, in file order.
+
+    `masks`: image index, category, mask; `id` [G] annotation id; `instance` [G] identity within the
+    video; `area` [G] in pixels, as given; `rate` [G] occlusion; `crowd` [G]; `box` [G, 4] (x, y,
+    width, height in pixels).
+    """
+
+    masks: MaskRows
+    id: Ints
+    instance: Ints
+    area: Floats
+    rate: Floats
+    crowd: NDArray[np.bool_]
+    box: Floats
+
+
+@dataclass(frozen=True)
+class TrueTracks:
+    """V true tracks with one kind of mask, and their M masks.
+
+    `id`, `video`, `category` [V]; `area`: mean of the areas that are not zero; `rate`: mean of the
+    larger half of the occlusion rates (quirk E7); `total` [V]: pixels of all masks; `crowd` [V].
+    `masks` has M rows, `track` [M] is their track, `mask_area` [M] their pixels.
+    """
+
+    id: Ints
+    video: Ints
+    category: Ints
+    area: Floats
+    rate: Floats
+    total: Ints
+    crowd: NDArray[np.bool_]
+    masks: MaskRows
+    track: Ints
+    mask_area: Ints
+
+
+def read_images(document: Any, source: str) -> Images:
+    """The images of a joint JSON.
+
+    Args:
+        document: the parsed JSON.
+        source: its name, for messages.
+
+    Raises:
+        InputError: a list or field is missing, an id is listed twice, an image has no video or no
+            size, or two images of a video the same place.
+    """
+    images = list_of(document, "images", source)
+    categories = tuple(
+        _unique(list_of(document, "categories", source), source, "categories").tolist()
+    )
+    if min(categories, default=0) < 0:
+        raise InputError(f"{source}: category id {min(categories)} is negative; ids are 1 to 24")
+    videos = set(_unique(list_of(document, "videos", source), source, "videos").tolist())
+    _unique(images, source, "images")
+    columns = [integers(images, key, source, "images") for key in IMAGE_FIELDS]
+    table = np.stack(columns, 1)[np.argsort(columns[0], kind="stable")]
+    flat = np.flatnonzero((table[:, 3:] <= 0).any(1))
+    if len(flat):
+        raise InputError(
+            f"{source}: height or width of image {table[flat[0], 0]} is not positive; {MEND}"
+        )
+    for image, video in table[:, :2].tolist():
+        if video not in videos:
+            raise InputError(
+                f"{source}: image {image} belongs to video {video}, which is not listed under "
+                f"'videos'"
+            )
+    frames = dict.fromkeys(sorted(videos), 0)
+    position = np.empty(len(table), np.int64)
+    order = np.lexsort((table[:, 0], table[:, 2], table[:, 1]))
+    same = np.flatnonzero((np.diff(table[order, 1:3], axis=0) == 0).all(1))
+    if len(same):
+        first, second = table[order[same[0]]], table[order[same[0] + 1]]
+        raise InputError(
+            f"{source}: images {first[0]} and {second[0]} of video {first[1]} have the same "
+            f"frame_id {first[2]}, so "
+            f"their order is not known; {MEND}"
+        )
+    for row in order:
+        video = int(table[row, 1])
+        position[row] = frames[video]
+        frames[video] += 1
+    return Images(table[:, 0], table[:, 1], position, table[:, 3:5], categories, frames)
+
+
+def _unique(entries: list[Any], source: str, where: str) -> Ints:
+    """The ids of a list, none of which may come twice."""
+    ids = integers(entries, "id", source, where)
+    values, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise InputError(
+            f"{source}: id {values[counts > 1][0]} is listed twice in '{where}'; ids must be unique"
+        )
+    return ids
+
+
+def _crowds(annotations: list[Any], source: str) -> NDArray[np.bool_]:
+    for annotation in annotations:
+        if annotation.get("iscrowd", 0) not in (0, 1):
+            raise InputError(
+                f"{source}: 'iscrowd' of annotation {annotation['id']} must be 0 or 1; {MEND}"
+            )
+    return np.array([annotation.get("iscrowd", 0) == 1 for annotation in annotations], bool)
+
+
+def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueObjects:
+    """The true objects of a joint JSON with their `kind` of mask.
+
+    The amodal box is `bbox_amodal` where there is one (the forms in which `bbox` is another box),
+    else `bbox`; the visible one is `bbox_visible`. Where an object has no such box, that of its
+    mask takes its place.
+
+    Raises:
+        InputError: a field is missing, an image or category is unknown, image and video disagree, a
+            mask is unsound or of another size, a box is not four numbers, or one instance has two
+            masks in an image.
+    """
+    annotations = list_of(document, "annotations", source)
+    columns = {
+        key: integers(annotations, key, source, "annotations")
+        for key in ("id", "image_id", "video_id", "category_id", "instance_id")
+    }
+    image = images.index(columns["image_id"])
+    all_known(image >= 0, annotations, "image_id", source)
+    all_known(
+        np.isin(columns["category_id"], images.categories), annotations, "category_id", source
+    )
+    moved = np.flatnonzero(images.video[image] != columns["video_id"])
+    if len(moved):
+        entry = annotations[moved[0]]
+        raise InputError(
+            f"{source}: annotation {entry['id']} has video_id {entry['video_id']}, but its image "
+            f"{entry['image_id']} "
+            f"is in video {images.video[image[moved[0]]]}; {MEND}"
+        )
+    pairs = np.stack((image, columns["instance_id"]), 1)
+    if len(np.unique(pairs, axis=0)) < len(pairs):
+        order = np.lexsort(pairs.T)
+        repeated = order[np.flatnonzero((np.diff(pairs[order], axis=0) == 0).all(1))[0]]
+        instance, image_id = columns["instance_id"][repeated], columns["image_id"][repeated]
+        raise InputError(f"{source}: instance {instance} has two masks in image {image_id}; {MEND}")
+    counts = sound_masks(
+        [field_of(a, f"{kind}_mask", source, "annotations") for a in annotations],
+        images.size[image],
+        [f"{source}: {kind}_mask of annotation {a['id']}" for a in annotations],
+    )[0]
+    return TrueObjects(
+        masks=MaskRows(image, columns["category_id"], counts),
+        id=columns["id"],
+        instance=columns["instance_id"],
+        area=numbers(annotations, f"area_{kind}", source, "annotations"),
+        rate=numbers(annotations, "occlude_rate", source, "annotations"),
+        crowd=_crowds(annotations, source),
+        box=_boxes(annotations, kind, counts, images.size[image].tolist(), source),
+    )
+
+
+def _boxes(
+    annotations: list[Any], kind: str, counts: list[bytes], sizes: list[list[int]], source: str
+) -> Floats:
+    """The boxes [G, 4] of one kind."""
+    keys = ("bbox_visible",) if kind == "visible" else ("bbox_amodal", "bbox")
+    boxes = np.empty((len(annotations), 4))
+    for row, annotation in enumerate(annotations):
+        key, box = next(
+            ((key, annotation[key]) for key in keys if annotation.get(key) is not None),
+            (None, None),
+        )
+        if key is None:
+            box = box_of(counts[row], sizes[row])
+        elif not is_box(box):
+            raise InputError(
+                f"{source}: '{key}' of annotation {annotation['id']} must be [x, y, width, "
+                f"height]; {MEND}"
+            )
+        boxes[row] = box
+    return boxes
+
+
+def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
+    """The true tracks of a per-video JSON (spec 1.6).
+
+    Raises:
+        InputError: a field is missing, a video or category is unknown, a list has another length
+            than its video, or a mask is unsound or of another size.
+    """
+    annotations = list_of(document, "annotations", source)
+    columns = {
+        key: integers(annotations, key, source, "annotations")
+        for key in ("id", "video_id", "category_id")
+    }
+    all_known(np.isin(columns["video_id"], list(images.frames)), annotations, "video_id", source)
+    all_known(
+        np.isin(columns["category_id"], images.categories), annotations, "category_id", source
+    )
+    by_place = dict(
+        zip(
+            zip(images.video.tolist(), images.position.tolist(), strict=True),
+            range(len(images.id)),
+            strict=True,
+        )
+    )
+    area, rate = np.zeros(len(annotations)), np.zeros(len(annotations))
+    image, track, masks, names = [], [], [], []
+    for number, annotation in enumerate(annotations):
+        what = f"{source}: track {annotation['id']}"
+        segmentations, areas, rates = _track_lists(
+            annotation, images.frames[annotation["video_id"]], what, source
+        )
+        filled = [value for value in areas if value]
+        area[number] = np.mean(filled) if filled else 0.0
+        given = np.sort([value for value in rates if value is not None])[::-1]
+        rate[number] = given[: -(-len(given) // 2)].mean() if len(given) else 0.0
+        for position, mask in enumerate(segmentations):
+            if mask is not None:
+                image.append(by_place[annotation["video_id"], position])
+                track.append(number)
+                masks.append(mask)
+                names.append(f"{what}, entry {position} of 'segmentations'")
+    image_rows, track_rows = np.array(image, np.int64), np.array(track, np.int64)
+    counts, pixels = sound_masks(masks, images.size[image_rows], names)
+    return TrueTracks(
+        id=columns["id"],
+        video=columns["video_id"],
+        category=columns["category_id"],
+        area=area,
+        rate=rate,
+        total=np.bincount(track_rows, pixels, minlength=len(annotations)).astype(np.int64),
+        crowd=_crowds(annotations, source),
+        masks=MaskRows(image_rows, columns["category_id"][track_rows], counts),
+        track=track_rows,
+        mask_area=pixels,
+    )
+
+
+def _track_lists(
+    annotation: Any, frames: int, what: str, source: str
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """The masks, areas and rates of a track, one entry for every frame."""
+    lists = tuple(
+        field_of(annotation, key, source, "annotations")
+        for key in ("segmentations", "areas", "occlude_rate")
+    )
+    if not all(isinstance(values, list) and len(values) == frames for values in lists):
+        raise InputError(
+            f"{what}: 'segmentations', 'areas' and 'occlude_rate' must be lists with one entry for "
+            f"each of the {frames} "
+            f"images of video {annotation['video_id']}; {MEND}"
+        )
+    segmentations, areas, rates = lists
+    if not all(value is None or is_number(value) for value in areas + rates):
+        raise InputError(
+            f"{what}: 'areas' and 'occlude_rate' may hold numbers and null only; {MEND}"
+        )
+    return segmentations, areas, rates

@@ -1,0 +1,1 @@
+"""Tracking: CLEAR MOT, identity, HOTA."""

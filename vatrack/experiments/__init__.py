@@ -1,0 +1,1 @@
+"""MLflow: a copy of what the runs' folders hold."""

@@ -1,0 +1,266 @@
+"""Asks after a job that was submitted, and ends it: a SLURM job, or a process of this machine."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# States after which SLURM does nothing more with a job. A job that is queued again (dead node,
+# pre-emption) is PENDING.
+FINAL = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
+    *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+}
+GONE = "no longer known"
+ENDING = "COMPLETING"
+SHORTEST_CHECK, LONGEST_CHECK = (
+    2.0,
+    30.0,
+)  # seconds between two questions to SLURM, which serves many
+ASK_SECONDS = 60
+
+
+class Interrupted(Exception):
+    """A signal came while an answer was waited for."""
+
+
+def never() -> bool:
+    """For whom nothing interrupts."""
+    return False
+
+
+class SlurmJob:
+    """A job of SLURM, by its id."""
+
+    where = "SLURM"
+
+    def __init__(self, job_id: str) -> None:
+        self.id = job_id
+        self.news = ""  # what it does, in words
+        self._start = time.monotonic()
+        self._next = 0.0
+        self._final = ""
+
+    def ask(self) -> str | None:
+        """The job's state, `GONE` where SLURM has forgotten it, None where SLURM does not
+        answer."""
+        try:
+            asked = _slurm(
+                "squeue", "--noheader", f"--jobs={self.id}", "--states=all", "--format=%T|%r|%N"
+            )
+        except FileNotFoundError:  # a results folder that was taken to a machine without SLURM
+            return GONE
+        except subprocess.TimeoutExpired:
+            return None
+        if asked.returncode:
+            return GONE if "Invalid job id" in asked.stderr else None
+        if not asked.stdout.strip():
+            return GONE
+        state, reason, nodes = asked.stdout.splitlines()[0].strip().split("|", 2)
+        why = f" ({reason})" if state == "PENDING" and reason != "None" else ""
+        self.news = f"{state.lower()}{f' on {nodes}' if nodes else ''}{why}"
+        return state
+
+    def alive(self, interrupted: Callable[[], bool] = never) -> bool:
+        """Whether the job is queued or runs; waits while it is being ended, until it is over, or
+        queued again.
+
+        Raises:
+            Interrupted: the waiting was.
+        """
+        while (state := self.ask()) == ENDING or state is None:
+            pause(
+                interrupted,
+                f"SLURM does not say what job {self.id} does"
+                if state is None
+                else f"job {self.id} is ending",
+            )
+        return state != GONE and state not in FINAL
+
+    def over(self) -> bool:
+        """Whether the job is known to have ended; asks SLURM now and then. A final state counts
+        when it is seen twice."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        state = self.ask()
+        age = time.monotonic() - self._start
+        self._next = time.monotonic() + min(LONGEST_CHECK, max(SHORTEST_CHECK, age / 5))
+        if state is None or (state != GONE and state not in FINAL):
+            self._final = ""
+            return False
+        if self._final:
+            return True
+        self._final = state
+        self._next = time.monotonic() + SHORTEST_CHECK / 2
+        return False
+
+    def end(self, seconds: float = 0) -> bool:
+        """Cancels the job; False where SLURM did not do so. (How long it may take to save its state
+        is SLURM's KillWait.)"""
+        try:
+            return _slurm("scancel", self.id).returncode == 0
+        except (FileNotFoundError, subprocess.TimeoutExpired):
+            return False
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        return f"SLURM says {self._final}"
+
+
+def find_slurm_job(token: str, interrupted: Callable[[], bool] = never) -> tuple[str, str] | None:
+    """The id and the whole comment of a job of this user that is queued or runs and whose comment
+    starts with `token`.
+
+    Waits for SLURM's answer: without one, a job that is there would be submitted once more.
+
+    Raises:
+        Interrupted: the waiting was.
+    """
+    while (shown := _own_jobs()) is None:
+        pause(interrupted, "SLURM does not say which jobs there are")
+    for line in shown.splitlines():
+        job_id, _, comment = line.strip().partition("|")
+        if comment.startswith(token):
+            return job_id, comment
+    return None
+
+
+def _own_jobs() -> str | None:
+    """Ids and comments of this user's jobs, a line each; None where SLURM does not answer."""
+    try:
+        asked = _slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%k")
+    except FileNotFoundError:  # no SLURM here, so no job
+        return ""
+    except subprocess.TimeoutExpired:
+        return None
+    return None if asked.returncode else asked.stdout
+
+
+_told: set[str] = set()
+
+
+def pause(interrupted: Callable[[], bool], why: str) -> None:
+    """Waits a little; says why, once.
+
+    Raises:
+        Interrupted: it was, with the reason for the waiting.
+    """
+    if why not in _told:
+        _told.add(why)
+        print(f"{why}; waiting", file=sys.stderr, flush=True)
+    deadline = time.monotonic() + SHORTEST_CHECK
+    while not interrupted():
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.1)
+    raise Interrupted(why)
+
+
+def _slurm(*command: str) -> subprocess.CompletedProcess[str]:
+    # In a group of its own, so that Ctrl-C on the terminal does not tear it.
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=ASK_SECONDS, check=False, process_group=0
+    )
+
+
+@dataclass
+class LocalJob:
+    """A job that is a process of this machine, which starts one process for each task.
+
+    Attributes:
+        process: where this process started it (then its end can be seen without /proc).
+        started: the process's start time from /proc; the number alone may belong to another process
+            by now.
+    """
+
+    id: str
+    started: int | None
+    process: subprocess.Popen[Any] | None = None
+    news: str = ""
+    where = "this machine"
+
+    def alive(self, interrupted: Callable[[], bool] = never) -> bool:
+        """Whether the process still runs. (That is known at once.)"""
+        if self.process is not None:
+            return self.process.poll() is None
+        return self.started is not None and start_time(int(self.id)) == self.started
+
+    def over(self) -> bool:
+        """Whether the process has ended."""
+        return not self.alive()
+
+    def end(self, seconds: float) -> bool:
+        """Tells the job to save its state and to end, and waits for it; then ends what is left by
+        force."""
+        deadline = time.monotonic() + seconds
+        children: set[int] = set()
+        told = 0.0
+        while self.alive() and time.monotonic() < deadline:
+            children |= _children(int(self.id))
+            # Again and again, because a process that only just starts ignores it.
+            if time.monotonic() - told > 2:
+                told = time.monotonic()
+                self._signal(signal.SIGTERM)
+            time.sleep(0.1)
+        if self.alive():
+            for child in children | _children(int(self.id)):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
+            while self.alive():
+                time.sleep(0.1)
+        return True
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(int(self.id), number)
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        return "its process is gone"
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in ticks since the machine's start; None where there is none (or only
+    its remains)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _children(pid: int) -> set[int]:
+    try:
+        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except OSError:
+        return set()
+
+
+def parents() -> list[tuple[int, int | None]]:
+    """The two processes above this one, with their start times: a rule's shell, and the Snakemake
+    that waits for it."""
+    try:
+        parent = os.getppid()
+        above = int(Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (OSError, ValueError):
+        return []
+    return [(pid, start_time(pid)) for pid in (parent, above)]
+
+
+def host() -> str:
+    """This machine's name."""
+    return socket.gethostname()

@@ -1,0 +1,249 @@
+"""What runs inside a job, and what a job is asked to be: the part of a launch that submitit
+sees."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.config import LauncherConfig
+
+# A training that needs a hundred time limits is slow, not broken.
+REQUEUES = 1_000_000
+# submitit's own limit of a job on this machine; there is no queue here that would want to know one.
+LOCAL_MINUTES = 60 * 24 * 365
+# SLURM looks at time limits every 30 seconds, and warns one look too early rather than too late.
+WARNING_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What one process of a job leaves behind."""
+
+    outcome: str  # "done" or "bad input"
+    text: str  # the summary, or the message
+    product: str | None = (
+        # the file that tells that the work is complete, to be written again where it is missing
+        None
+    )
+
+
+class TrainingJob:
+    """A call of a function as a job that may be stopped at any time and started again from its
+    beginning.
+
+    What was reached before a stop is the function's own matter: it has to save its state and to go
+    on from there.
+
+    Args:
+        function: importable by name in a fresh process; returns a summary.
+        arguments: picklable.
+        processes: how many run this call side by side, on all machines together.
+        product: a file that the function writes last. Where it is newer than this object, a job
+            that runs once more (its node died, or it was queued again, before its result was
+            written) has nothing left to do.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., str],
+        arguments: tuple[Any, ...],
+        processes: int = 1,
+        product: Path | None = None,
+    ) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.processes = processes
+        self.product = product
+        self._product_before = _age(product)
+
+    def __call__(self) -> JobResult:
+        """Bad input is a result, not a failure: its message must arrive without a traceback."""
+        if "SUBMITIT_EXECUTOR" in os.environ:
+            self._prepare()
+        if _age(self.product) not in (None, self._product_before):
+            return JobResult("done", f"{self.product}: complete", self._read_product())
+        try:
+            text = self.function(*self.arguments)
+        except InputError as error:
+            if self.processes > 1:
+                # The others wait for this one. What started them ends them only when this one
+                # fails.
+                atexit.register(_exit_failed)
+            return JobResult("bad input", str(error))
+        return JobResult("done", text, self._read_product())
+
+    def _read_product(self) -> str | None:
+        return (
+            self.product.read_text(encoding="utf-8")
+            if self.product and self.product.is_file()
+            else None
+        )
+
+    def _prepare(self) -> None:
+        import submitit
+
+        here = submitit.JobEnvironment()
+        # What an earlier start of this job left is no result of this one, and submitit does not
+        # write over a half-written file.
+        here.paths.result_pickle.unlink(missing_ok=True)
+        _remove_half_written(here.paths.result_pickle)
+        if here.cluster != "slurm":
+            # submitit ignores this signal. On SLURM that is right: what sends it kills or queues
+            # the job again by itself.
+            signal.signal(signal.SIGTERM, _end)
+        if self.processes > 1:
+            submitit.helpers.TorchDistributedEnvironment().export(
+                set_cuda_visible_devices=False, overwrite=True
+            )
+            if here.num_nodes == 1:  # a node's name need not be one that the network knows
+                os.environ["MASTER_ADDR"] = "127.0.0.1"
+
+    def checkpoint(self) -> Any:
+        """What submitit queues again when the time limit comes: the same call."""
+        import submitit
+
+        _remove_half_written(submitit.JobEnvironment().paths.submitted_pickle)
+        return submitit.helpers.DelayedSubmission(self)
+
+
+def _age(path: Path | None) -> int | None:
+    """When a file was written, in nanoseconds; None where there is none."""
+    try:
+        return path.stat().st_mtime_ns if path else None
+    except FileNotFoundError:
+        return None
+
+
+def _exit_failed() -> None:
+    """For the end of the interpreter, when submitit has written the result."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _remove_half_written(path: Path) -> None:
+    path.with_suffix(f"{path.suffix}.save_tmp").unlink(missing_ok=True)
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+def process_count(launcher: LauncherConfig) -> int:
+    """Training processes of a job, on all its machines together."""
+    return launcher.nodes * _per_node(launcher)
+
+
+def _per_node(launcher: LauncherConfig) -> int:
+    return launcher.processes or max(1, launcher.gpus)
+
+
+def check_launcher(launcher: LauncherConfig) -> None:
+    """Finds settings that contradict each other.
+
+    Raises:
+        InputError: with the keys and the mend.
+    """
+    if launcher.cluster != "slurm" and launcher.nodes > 1:
+        raise InputError(
+            f"config: launcher.nodes is {launcher.nodes}, but launcher.cluster {launcher.cluster} "
+            f"is one machine; set it to 1"
+        )
+    if launcher.cluster == "debug" and process_count(launcher) > 1:
+        raise InputError(
+            "config: launcher.cluster debug is one process; set launcher.processes to 1, or the "
+            "cluster to local"
+        )
+    if (
+        launcher.cluster == "slurm"
+        and launcher.save_seconds + WARNING_SECONDS >= 60 * launcher.minutes
+    ):
+        raise InputError(
+            f"config: launcher.save_seconds is {launcher.save_seconds}, so a job of "
+            f"launcher.minutes {launcher.minutes} "
+            "would have to save its state as soon as it starts; raise launcher.minutes"
+        )
+
+
+def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") -> dict[str, Any]:
+    """The parameters of submitit's AutoExecutor; those of another cluster than the chosen one are
+    ignored by it.
+
+    Args:
+        token: stands in the SLURM job's comment, by which the job can be found again.
+    """
+    parameters: dict[str, Any] = {
+        "name": name,
+        "timeout_min": launcher.minutes if launcher.cluster == "slurm" else LOCAL_MINUTES,
+        "mem_gb": launcher.memory_gb,
+        "cpus_per_task": launcher.cpus,
+        "nodes": launcher.nodes,
+        "tasks_per_node": _per_node(launcher),
+        "slurm_signal_delay_s": launcher.save_seconds,
+        # The comment and the requeue are how a job is found again and goes on: further options do
+        # not replace them.
+        "slurm_additional_parameters": {**launcher.extra, "requeue": True, "comment": token},
+        # srun does not take the cores from sbatch (since 22.05), cuts logs off when a job runs
+        # again, and would let the other processes wait for one that is gone.
+        "slurm_srun_args": [
+            f"--cpus-per-task={launcher.cpus}",
+            "--open-mode=append",
+            "--kill-on-bad-exit=1",
+        ],
+    }
+    if launcher.setup:
+        parameters["slurm_setup"] = list(launcher.setup)
+    if launcher.cluster == "slurm" and launcher.gpus and launcher.gpu_type:
+        parameters["slurm_gres"] = f"gpu:{launcher.gpu_type}:{launcher.gpus}"
+    else:
+        parameters["gpus_per_node"] = launcher.gpus
+    for key in ("partition", "account", "constraint", "qos"):
+        value = getattr(launcher, key)
+        if value is not None:
+            parameters[f"slurm_{key}"] = value
+    return parameters
+
+
+def submit(
+    job: TrainingJob, launcher: LauncherConfig, folder: Path, name: str, token: str
+) -> tuple[str, Any]:
+    """Starts a job; returns its id and, on this machine, its process.
+
+    Raises:
+        InputError: the cluster is not there, or refuses the job.
+    """
+    import submitit
+
+    try:
+        executor = submitit.AutoExecutor(
+            folder=folder.resolve(), cluster=launcher.cluster, slurm_max_num_timeout=REQUEUES
+        )
+    except RuntimeError as problem:
+        raise InputError(
+            f"config: launcher.cluster is {launcher.cluster}, but it cannot be used here: {problem}"
+        ) from None
+    executor.update_parameters(**executor_parameters(launcher, name, token))
+    # Ctrl-C on a terminal reaches every process of the command. This process decides what follows
+    # from it: sbatch must not be torn, and a job on this machine shall save its state before it
+    # ends. Children keep the mask.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        # Inside of a SLURM job, that job's variables would shape this one.
+        with submitit.helpers.clean_env():
+            submitted = executor.submit(job)
+    except submitit.core.utils.FailedJobError as problem:
+        reason = str(problem).strip().splitlines()[-1]
+        raise InputError(
+            f"config: {launcher.cluster} refused the job; check the launcher section: {reason}"
+        ) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    return str(submitted.job_id), getattr(submitted, "_process", None)

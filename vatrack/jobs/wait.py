@@ -1,0 +1,188 @@
+"""Waits for a job, shows its log while it runs, and takes its result."""
+
+from __future__ import annotations
+
+import codecs
+import pickle
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from vatrack.common.errors import InputError
+from vatrack.jobs.clusters import LocalJob, SlurmJob
+from vatrack.jobs.submit import JobResult
+
+POLL_SECONDS = 0.5
+RESULT_SECONDS = (
+    15  # how long a result may take to arrive from another machine's side of the file system
+)
+PEER_SECONDS = (
+    20  # how long the other processes of a job get to end by themselves after one has failed
+)
+OWN_LINES = (
+    "submitit INFO",
+    "submitit WARNING",
+    "submitit ERROR",
+)  # submitit's own lines in a job's log
+
+Job = SlurmJob | LocalJob
+
+
+class JobFailed(RuntimeError):
+    """The job ended without a result. The message holds the last line of its log and the log's
+    place."""
+
+
+def show(stream: TextIO, line: str) -> None:
+    """Writes a line at once. Whoever read it may be gone; that must not keep anyone from ending
+    well."""
+    try:
+        stream.write(f"{line}\n")
+        stream.flush()
+    except OSError:
+        pass
+
+
+class Log:
+    """A growing text file that is copied line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._place = 0
+        self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def copy(self, stream: TextIO, last: bool) -> None:
+        """Writes the lines that came since the last call, submitit's own left out; `last`: also one
+        without an end."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._place)
+                new = file.read()
+        except FileNotFoundError:
+            return
+        self._place += len(new)
+        *lines, self._rest = (self._rest + self._decoder.decode(new, final=last)).split("\n")
+        if last and self._rest:
+            lines.append(self._rest)
+        shown = [line for line in lines if not line.startswith(OWN_LINES)]
+        if shown:
+            show(stream, "\n".join(shown))
+
+
+class Files:
+    """The files of a job in its folder, as submitit names them."""
+
+    def __init__(self, folder: Path, job_id: str, tasks: int) -> None:
+        from submitit.core.utils import JobPaths
+
+        self.submitted = Path(JobPaths(folder, job_id).submitted_pickle)
+        self._tasks = [JobPaths(folder, job_id, task) for task in range(tasks)]
+
+    def logs(self) -> list[Log]:
+        """What the first process prints; the others print the same or nothing."""
+        return [Log(Path(self._tasks[0].stdout)), Log(Path(self._tasks[0].stderr))]
+
+    def results(self) -> list[tuple[str, JobResult | str] | None]:
+        """By process: ("success", result), ("error", traceback), or None where it has not ended by
+        itself."""
+        return [self._result(Path(task.result_pickle)) for task in self._tasks]
+
+    @staticmethod
+    def _result(path: Path) -> tuple[str, JobResult | str] | None:
+        try:
+            with path.open("rb") as file:
+                outcome, value = pickle.load(file)
+        except (OSError, EOFError, pickle.UnpicklingError):  # not there, or not whole
+            return None
+        return outcome, value
+
+    def look_again(self) -> None:
+        """Network file systems remember for a while that a file is not there; a change of the
+        folder makes them look."""
+        folder = self.submitted.parent
+        with suppress(OSError):
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode))
+
+    def last_words(self) -> tuple[str, Path]:
+        """The last line of the errors of the process that failed first, and its log."""
+        results = self.results()
+        failed = [
+            task
+            for task, result in zip(self._tasks, results, strict=True)
+            if result and result[0] == "error"
+        ]
+        path = Path((failed or self._tasks)[0].stderr)
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        lines = [line for line in lines if line.strip() and not line.startswith(OWN_LINES)]
+        return (lines[-1] if lines else "it left no message"), path
+
+
+def failed(result: tuple[str, JobResult | str] | None) -> bool:
+    """Whether a process ended with anything but its work done."""
+    return result is not None and not (
+        isinstance(result[1], JobResult) and result[1].outcome == "done"
+    )
+
+
+def _bad_input(result: tuple[str, JobResult | str] | None) -> bool:
+    return failed(result) and isinstance(result[1], JobResult)  # type: ignore[index]
+
+
+def follow(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
+    """Copies a job's log to `stream` until the job has ended or `interrupted`; returns whether it
+    has ended."""
+    logs = files.logs()
+    news, failed_since = "", None
+    while not interrupted():
+        results = files.results()
+        # What one of several processes left when it failed may be of a start before this one.
+        complete = None not in results and (len(results) == 1 or not any(map(failed, results)))
+        ended = complete or job.over()
+        for log in logs:
+            log.copy(stream, last=ended)
+        if job.news != news:
+            news = job.news
+            show(stream, f"job {job.id}: {news}")
+        if ended:
+            return True
+        # The others may wait for ever for the one that failed. (srun sees that itself where its
+        # process broke off.)
+        if any(map(failed if isinstance(job, LocalJob) else _bad_input, results)):
+            failed_since = failed_since or time.monotonic()
+            if time.monotonic() - failed_since > PEER_SECONDS:
+                job.end(seconds=5)
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def result(job: Job, files: Files) -> JobResult:
+    """The result of a job that has ended: that of its first process, unless another one failed.
+
+    Raises:
+        InputError: the job found its input bad.
+        JobFailed: anything else that kept the job from returning.
+    """
+    deadline = time.monotonic() + (RESULT_SECONDS if isinstance(job, SlurmJob) else 0)
+    while (
+        None in (results := files.results())
+        and not any(map(failed, results))
+        and time.monotonic() < deadline
+    ):
+        files.look_again()
+        time.sleep(POLL_SECONDS)
+    for _, value in filter(None, results):
+        if isinstance(value, JobResult) and value.outcome == "bad input":
+            raise InputError(value.text)
+    first = results[0]
+    if first and isinstance(first[1], JobResult) and not any(map(failed, results)):
+        return first[1]
+    last, path = files.last_words()
+    if any(map(failed, results)):
+        raise JobFailed(f"the training job {job.id} failed: {last} (log: {path})")
+    raise JobFailed(
+        f"the training job {job.id} ended without a result ({job.ending}): {last} (log: {path})"
+    )

@@ -1,0 +1,307 @@
+"""Loss, learning-rate and validation curves of runs, as SVG files that do not change while the
+numbers do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import atomic_path
+from vatrack.reporting.curves import Curves, read_curves, run_labels, smooth, thin
+
+# Okabe and Ito's colours, told apart with every common kind of colour blindness; their yellow is
+# too pale on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C6D1F")
+DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1, 1.2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+# The panels in the order in which a loss is met on the way through the network (names: spec 9.11).
+LOSS_NAMES = {
+    "loss": "Total",
+    "loss_rpn_cls": "RPN objectness",
+    "loss_rpn_bbox": "RPN box",
+    "loss_cls": "Class",
+    "loss_bbox": "Box",
+    "loss_amodal_cls": "Class, amodal head",
+    "loss_amodal_bbox": "Box, amodal head",
+    "loss_mask": "Mask",
+    "loss_amodal_mask": "Amodal mask",
+    "loss_track": "Embedding",
+    "loss_track_aux": "Embedding, auxiliary",
+}
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "axes.labelcolor": "#222222",
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "vatrack",
+    "xtick.color": "#555555",
+    "xtick.labelcolor": "#222222",
+    "xtick.labelsize": 8,
+    "ytick.color": "#555555",
+    "ytick.labelcolor": "#222222",
+    "ytick.labelsize": 8,
+}
+
+
+def write_curves(runs: Sequence[Path], out: Path) -> str:
+    """Draws losses.svg, learning_rate.svg and validation.svg into the folder `out`.
+
+    Args:
+        runs: run folders, each with a metrics.jsonl; a last line that was cut off by the end of a
+            killed run is left out.
+        out: folder; other files in it stay.
+
+    Raises:
+        InputError: no run is given, a metrics.jsonl is missing, or one of its lines is not what a
+            run writes.
+    """
+    if not runs:
+        raise InputError("no run's folder is given; name at least one with --run")
+    out = Path(out)
+    named = dict(
+        zip(
+            run_labels(runs),
+            (read_curves(Path(run) / "metrics.jsonl") for run in runs),
+            strict=True,
+        )
+    )
+    drawings = {
+        "losses.svg": draw_losses,
+        "learning_rate.svg": draw_learning_rate,
+        "validation.svg": draw_validation,
+    }
+    for name, draw in drawings.items():
+        with figure_style():
+            save_svg(draw(named), out / name)
+    steps = sum(len(curves.steps) for curves in named.values())
+    validations = sum(len(curves.epochs) for curves in named.values())
+    return (
+        f"{out}: {', '.join(drawings)} of {len(runs)} runs ({steps} logged steps, {validations} "
+        f"validations)"
+    )
+
+
+def draw_losses(runs: dict[str, Curves]) -> Figure:
+    """Small multiples: one panel per loss term, one line per run; what was logged faint, smoothed
+    strong."""
+    found = dict.fromkeys(name for curves in runs.values() for name in curves.terms if name != "lr")
+    names = [name for name in LOSS_NAMES if name in found] + sorted(
+        name for name in found if name not in LOSS_NAMES
+    )
+    if not names:
+        return draw_note("No losses yet: no run has logged a training step.")
+    columns = min((4, 3), key=lambda number: -len(names) % number)  # whichever leaves fewer gaps
+    faint = Line2D(
+        [],
+        [],
+        color="#777777",
+        alpha=0.5,
+        linewidth=0.8,
+        label="faint: as logged; strong: moving average",
+    )
+    figure, panels = small_multiples(len(names), runs, columns, extra=[faint])
+    alpha = 0.35 / math.sqrt(len(runs))
+    for axes, name in zip(panels, names, strict=True):
+        axes.set_title(LOSS_NAMES.get(name, name))
+        for style, curves in zip(run_styles(len(runs)), runs.values(), strict=True):
+            if name in curves.terms:
+                values = curves.terms[name]
+                axes.plot(
+                    *thin(curves.steps, values),
+                    color=style["color"],
+                    alpha=alpha,
+                    linewidth=0.8,
+                    zorder=1.5,
+                )
+                axes.plot(*thin(curves.steps, smooth(values)), **_line(style, len(values)))
+        axes.set_ylim(
+            0,
+            _upper_limit([curves.terms[name] for curves in runs.values() if name in curves.terms]),
+        )
+        _step_axis(axes, runs)
+    for axes in panels[::columns]:
+        axes.set_ylabel("loss (no unit)")
+    return figure
+
+
+def draw_learning_rate(runs: dict[str, Curves]) -> Figure:
+    """The learning rate against the step; equal schedules lie inside each other, each line thinner
+    than the one before."""
+    if not any("lr" in curves.terms for curves in runs.values()):
+        return draw_note("No learning rate yet: no run has logged a training step.")
+    styles = [
+        {**style, "linestyle": "-", "linewidth": 1.4 + 0.8 * (len(runs) - 1 - index)}
+        for index, style in enumerate(run_styles(len(runs)))
+    ]
+    figure, (axes,) = small_multiples(1, runs, 1, styles=styles)
+    for style, curves in zip(styles, runs.values(), strict=True):
+        if "lr" in curves.terms:
+            axes.plot(*thin(curves.steps, curves.terms["lr"]), **_line(style, len(curves.steps)))
+    axes.set_ylabel("learning rate (no unit)")
+    axes.set_ylim(bottom=0)
+    _step_axis(axes, runs)
+    return figure
+
+
+def draw_validation(runs: dict[str, Curves]) -> Figure:
+    """Video and image AP against the epoch, amodal and visible, as far as the runs have them."""
+    shown = [
+        (f"{level}/{kind}/AP", f"{level.capitalize()} AP, {kind}")
+        for level in ("video", "image")
+        for kind in ("amodal", "visible")
+        if any(
+            np.isfinite(curves.metrics.get(f"{level}/{kind}/AP", [])).any()
+            for curves in runs.values()
+        )
+    ]
+    if not shown:
+        return draw_note("Nothing was validated: no run has reached an epoch with validation.")
+    styles = [
+        {**style, "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+        for i, style in enumerate(run_styles(len(runs)))
+    ]
+    figure, panels = small_multiples(len(shown), runs, 2, styles=styles)
+    tops: dict[
+        str, float
+    ] = {}  # one scale per level, so that amodal and visible compare at a glance
+    for key, _ in shown:
+        level = key.split("/")[0]
+        for curves in runs.values():
+            tops[level] = float(
+                np.fmax.reduce(curves.metrics.get(key, [0.0]), initial=tops.get(level, 1.0))
+            )
+    for axes, (key, title) in zip(panels, shown, strict=True):
+        axes.set_title(title)
+        for style, curves in zip(styles, runs.values(), strict=True):
+            if key in curves.metrics:
+                axes.plot(curves.epochs, curves.metrics[key], clip_on=False, **style)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("AP (%)")
+        axes.set_ylim(0, 1.08 * tops[key.split("/")[0]])
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    return figure
+
+
+def draw_note(text: str) -> Figure:
+    """A figure that only says why there is nothing to draw."""
+    figure = Figure(figsize=(7, 1.4))
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11, color="#444444")
+    return figure
+
+
+def small_multiples(
+    count: int,
+    runs: dict[str, Curves],
+    columns: int,
+    *,
+    styles: Sequence[dict[str, Any]] = (),
+    extra: Sequence[Line2D] = (),
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels in rows of `columns`, and one legend below the panels.
+
+    Args:
+        styles: line styles of the runs in the legend; `run_styles` where left out.
+        extra: more entries for the legend.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    panel_width, panel_height = {1: (7.5, 3.2), 2: (4.9, 2.8), 3: (3.7, 2.5)}.get(
+        columns, (3.1, 2.4)
+    )  # inches
+    styles = styles or run_styles(len(runs))
+    handles = [
+        Line2D([], [], label=label, **style) for label, style in zip(runs, styles, strict=True)
+    ] + [*extra]
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    legend_columns = max(1, min(len(handles), int(columns * panel_width / (0.075 * longest + 0.6))))
+    legend_height = 0.2 * -(-len(handles) // legend_columns) + 0.15
+    height = rows * panel_height + legend_height
+    figure = Figure(figsize=(columns * panel_width, height))
+    share = legend_height / height
+    figure.set_layout_engine(
+        ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share), w_pad=0.08, h_pad=0.08)
+    )
+    panels = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
+    figure.legend(handles=handles, loc="lower center", ncols=legend_columns, handlelength=2.8)
+    return figure, panels
+
+
+def run_styles(count: int) -> list[dict[str, Any]]:
+    """Colour and dashes of each run; no two of the first 32 are alike, and through dashes equal
+    lines show each other."""
+    colours = len(COLOURS)
+    return [
+        {
+            "color": COLOURS[index % colours],
+            "linestyle": DASHES[(index + index // colours) % len(DASHES)],
+        }
+        for index in range(count)
+    ]
+
+
+def _line(style: dict[str, Any], points: int) -> dict[str, Any]:
+    # a line of one point is invisible without a marker
+    return {**style, "marker": "o", "markersize": 4} if points == 1 else style
+
+
+def _upper_limit(series: list[np.ndarray]) -> float | None:
+    """Top of a loss axis: the first steps and single spikes of a long run may leave the panel, the
+    course must fill it."""
+    tops = []
+    for values in series:
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            tops.append(float(np.quantile(finite, 0.98) if len(finite) >= 50 else finite.max()))
+    highest = max(tops, default=0.0)
+    return highest * 1.08 if highest > 0 else None
+
+
+def _step_axis(axes: Axes, runs: dict[str, Curves]) -> None:
+    last = max((int(curves.steps[-1]) for curves in runs.values() if len(curves.steps)), default=1)
+    axes.set_xlabel("training step")
+    axes.set_xlim(0, 1.02 * max(last, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """The look of all figures, whatever the user's own matplotlibrc says."""
+    with matplotlib.style.context(["default", STYLE]):
+        yield
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Writes a figure whole or not at all, without date and program version, so that equal figures
+    are equal files."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})

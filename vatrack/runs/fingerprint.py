@@ -1,0 +1,72 @@
+"""Short fingerprints of configs: which runs were made with the same settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from vatrack.config import START_FILES, TECHNICAL_KEYS, RunConfig
+
+LENGTH = 10  # hexadecimal digits
+# How and where the work is done; none of it is meant to change what a run reaches.
+MACHINE = {
+    "": ("results", "launcher", "mlflow"),
+    "dataset": ("raw", "archives", "archive_strip", "train_json", "valid_json", "validation"),
+    "training": TECHNICAL_KEYS,
+}
+
+
+def config_hash(run: RunConfig) -> str:
+    """Fingerprint of all settings that decide the numbers of a run: equal on every machine."""
+    return _digest(_science(run))
+
+
+def comparison(run: RunConfig) -> str:
+    """What runs share that differ in nothing but the method and the seed: <data
+    set>-<backbone>-<fingerprint>."""
+    settings = _science(run)
+    del settings["method"], settings["seed"]
+    # The paper's value depends on the method, so it would part the runs that are to be compared.
+    del settings["training"]["schedule"]["warmup_iterations"]
+    return f"{run.dataset.name}-{run.backbone}-{_digest(settings)}"
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Full names of the settings that differ."""
+    old, new = flatten(before), flatten(now)
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} becomes {"a.b": 1}; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _science(run: RunConfig) -> dict[str, Any]:
+    settings = run.model_dump(mode="json")
+    for section, keys in MACHINE.items():
+        for key in keys:
+            del (settings[section] if section else settings)[key]
+    # Folders differ from machine to machine, the files in them should not.
+    for name in START_FILES:
+        if settings["training"][name]:
+            settings["training"][name] = PurePath(settings["training"][name]).name
+    for key in ("fetch", "download", "mode", "curves"):
+        del settings["dataset"]["clips"][key]
+    structure = settings["dataset"]["clips"]["structure"]
+    settings["dataset"]["clips"]["structure"] = PurePath(structure).name
+    return settings
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]

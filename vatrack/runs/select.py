@@ -1,0 +1,123 @@
+"""Chooses the best checkpoint of a run by its validation metrics (spec 4.6: the published code
+leaves this to the reader)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json
+from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
+
+EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
+
+
+def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
+    """Makes `best.pt` beside `out` (a hard link where the file system allows) and describes the
+    choice in `out`.
+
+    The highest value wins, the later epoch among equals; an undefined value (null) loses against
+    every number.
+
+    Args:
+        run: the run's folder, with config.yaml, training.json, validation/ and checkpoints/.
+        out: best.json: {epoch, checkpoint, metric, value, candidates: [{epoch, value}]}.
+
+    Raises:
+        InputError: no epoch was validated, the metric is unknown, or a checkpoint is missing.
+    """
+    run, out = Path(run), Path(out)
+    metric = selection.metric or default_metric(load_run_config(run / "config.yaml").method)
+    # A run that was repeated with fewer epochs may still hold validations of the longer one.
+    epochs = read_json(run / "training.json")["epochs"]
+    values = {
+        epoch: value for epoch, value in validation_values(run, metric).items() if epoch <= epochs
+    }
+    if not values:
+        raise InputError(
+            f"{run}/validation: no epoch was validated; set training.validate_from to {epochs} or "
+            f"less, train again"
+        )
+    best = best_epoch(values)
+    checkpoint = run / "checkpoints" / f"epoch_{best:02d}.pt"
+    if not checkpoint.is_file():
+        raise InputError(
+            f"{checkpoint}: no such file, but epoch {best} is the best one by {metric}; train "
+            f"again "
+            "(training.keep_checkpoints: all keeps every epoch for a later choice)"
+        )
+    _link(checkpoint, out.with_name("best.pt"))
+    description: dict[str, Any] = {
+        "epoch": best,
+        "checkpoint": str(checkpoint.relative_to(run)),
+        "metric": metric,
+        "value": values[best],
+        "candidates": [{"epoch": epoch, "value": value} for epoch, value in sorted(values.items())],
+    }
+    write_json(out, description, indent=2)
+    value = values[best]
+    return (
+        f"{out}: epoch {best} of {len(values)} candidates, {metric} = "
+        f"{'undefined' if value is None else f'{value:.2f}'}"
+    )
+
+
+def validation_values(run: Path, metric: str) -> dict[int, float | None]:
+    """The value of a metric after each validated epoch of a run.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    return {epoch: _value(path, metric) for epoch, path in _validations(run)}
+
+
+def best_epoch(values: Mapping[int, float | None]) -> int:
+    """The epoch with the highest value, the later one among equals; an undefined value (None) loses
+    against every number."""
+    return max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch))
+
+
+def selection_metric(run: RunConfig) -> str:
+    """The metric that chooses the best checkpoint of a run."""
+    return run.selection.metric or default_metric(run.method)
+
+
+def default_metric(method: Method) -> str:
+    """Video AP: of amodal masks where the method has them."""
+    return f"video/{method.masks[0]}/AP"
+
+
+def _validations(run: Path) -> list[tuple[int, Path]]:
+    folder = run / "validation"
+    if not folder.is_dir():
+        return []
+    found = ((EPOCH_FILE.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _value(path: Path, metric: str) -> float | None:
+    metrics = read_json(path)
+    if metric not in metrics:
+        raise InputError(
+            f"{path}: has no {metric}; set selection.metric to one of: {', '.join(sorted(metrics))}"
+        )
+    return metrics[metric]
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for the file's content, or a copy; appears whole or not at all."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""SAIL-VOS: from the raw download to annotations."""

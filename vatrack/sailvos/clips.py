@@ -1,0 +1,324 @@
+"""Clips: the dictionary that lists their frames (spec 1.4), and their tree on disk,
+`<clip>/images/<file>`.
+
+The tree is built from the raw tree by linking or copying; raw frames are never changed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import atomic_directory, read_json, write_json
+from vatrack.common.images import SUFFIXES, check_image, read_image
+from vatrack.common.parallel import ordered_map
+from vatrack.common.progress import progress
+from vatrack.sailvos.layout import CLIP_MARK, safe_name
+
+# Why a hard link may be impossible: another file system, one without links, no permission, too many
+# links to one file.
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+# Says in a half-made tree what it is made from.
+NOTE = ".made-from.json"
+KEPT = "kept from an earlier run"
+
+
+def source_video(clip: str) -> str:
+    """The video that a clip is cut from: the name before `__`, or the whole name for a clip that is
+    a whole video."""
+    return clip.split(CLIP_MARK, 1)[0]
+
+
+def read_structure(path: Path) -> dict[str, list[str]]:
+    """Reads a dictionary of clips.
+
+    Raises:
+        InputError: not an object of lists of file names, an unsafe name, or a file twice in a clip.
+    """
+    data = read_json(path)
+    if not isinstance(data, dict) or not all(isinstance(names, list) for names in data.values()):
+        raise InputError(f"{path}: not a dictionary of clips (clip name: list of file names)")
+    for clip, names in data.items():
+        safe_name(clip, f"{path}: clip")
+        for name in names:
+            safe_name(name, f"{path}: clip {clip}")
+        if len(set(names)) != len(names):
+            raise InputError(f"{path}: clip {clip} lists a file more than once")
+    return data
+
+
+def usable_clips(structure: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The entries of a dictionary that are clips, each with its files sorted; the others are
+    `left_overs` (quirk D7).
+
+    They have files, and `__` in the name. Where no entry has both, every video is one clip under
+    its own name.
+    """
+    filled = {clip: sorted(names) for clip, names in structure.items() if names}
+    return {clip: names for clip, names in filled.items() if CLIP_MARK in clip} or filled
+
+
+def left_overs(structure: Mapping[str, list[str]]) -> tuple[list[str], list[str]]:
+    """The entries of a dictionary that are no clips: those without frames, and those without `__`
+    beside clips that have it."""
+    clips = usable_clips(structure)
+    others = [clip for clip in structure if clip not in clips]
+    return [clip for clip in others if not structure[clip]], [
+        clip for clip in others if structure[clip]
+    ]
+
+
+def build_clip_tree(raw: Path, structure: Path, out: Path, mode: str, processes: int = 1) -> str:
+    """Builds the tree of clips in folder `out`, whole or not at all.
+
+    Frames are written beside `out` first. When the program is killed, the next call with the same
+    input goes on from there; files that an earlier tree at `out` holds already (modes copy and png)
+    are taken over.
+
+    Args:
+        raw: raw tree; the frames of a clip come from the video named before `__`, or by the whole
+            name.
+        structure: dictionary of clips; left-overs in it are left out.
+        out: folder to make; an earlier tree there is replaced.
+        mode: "hardlink" (no space, survives when the raw tree is moved; where the file system
+            cannot, the frame is copied), "symlink" (absolute; breaks when the raw tree is moved),
+            "copy", or "png" (lossless, as the published data set).
+        processes: processes that place frames side by side.
+
+    Returns:
+        A summary line.
+
+    Raises:
+        InputError: a frame is missing or broken, or `out` holds something else than a tree of
+            clips.
+    """
+    raw, out = Path(raw), Path(out)
+    given = read_structure(structure)
+    clips = usable_clips(given)
+    _check_target(out, raw)
+    jobs = list(_find_frames(raw, clips, mode, structure))
+    digest = hashlib.sha256(json.dumps(clips, sort_keys=True).encode()).hexdigest()
+    made: Counter[str] = Counter()
+    with _resumed_folder(out, {"raw": str(raw.resolve()), "clips": digest, "mode": mode}) as folder:
+        placed = ordered_map(_place_clip, jobs, processes, (folder, out, mode))
+        for counts in progress(placed, "clip tree, clips", len(jobs)):
+            made.update(counts)
+    how = ", ".join(f"{count} {used}" for used, count in sorted(made.items()))
+    empty, unmarked = (len(names) for names in left_overs(given))
+    ignored = (
+        f"; left out: {empty} names without frames, {unmarked} without {CLIP_MARK}"
+        if empty or unmarked
+        else ""
+    )
+    return f"{len(clips)} clips in {out}: {how or 'no frames'}{ignored}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """The frames of one clip: the name of each in the tree, and the raw file that it comes from."""
+
+    clip: str
+    frames: dict[str, str]
+
+
+def _find_frames(
+    raw: Path, clips: Mapping[str, list[str]], mode: str, structure: Path
+) -> Iterator[Job]:
+    """Finds the raw files of all frames. A folder is listed once, which takes far less time than
+    asking for every file."""
+    listed: dict[str, dict[str, str]] = {}
+    for clip, names in clips.items():
+        video = source_video(clip)
+        folder = raw / video / "images"
+        if video not in listed:
+            listed[video] = _list_frames(folder)
+        files = listed[video]
+        frames: dict[str, str] = {}
+        for name in names:
+            stem, dot, suffix = name.rpartition(".")
+            if dot + suffix.lower() not in SUFFIXES:
+                raise InputError(
+                    f"{structure}: clip {clip}: {name} is no {' or '.join(SUFFIXES)} file; correct "
+                    f"its name"
+                )
+            found = (
+                name
+                if name in files
+                else next((stem + end for end in SUFFIXES if stem + end in files), None)
+            )
+            if found is None:
+                raise InputError(
+                    f"{folder / name}: no such frame, but {structure} lists it; unpack or copy it "
+                    f"again"
+                )
+            target = f"{stem}.png" if mode == "png" else stem + found[len(stem) :]
+            if target in frames:
+                raise InputError(f"{structure}: clip {clip} lists frame {stem} more than once")
+            frames[target] = files[found]
+        yield Job(clip, frames)
+
+
+def _list_frames(folder: Path) -> dict[str, str]:
+    """Name to path of the pictures in a raw folder; links are followed."""
+    try:
+        with os.scandir(os.path.realpath(folder)) as entries:
+            pictures = [
+                entry
+                for entry in entries
+                if entry.name.lower().endswith(SUFFIXES) and entry.is_file()
+            ]
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be listed ({error.strerror}); unpack that video, or correct the name"
+        ) from None
+    return {
+        entry.name: os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+        for entry in pictures
+    }
+
+
+def _place_clip(job: Job, shared: tuple[Path, Path, str]) -> Counter[str]:
+    """Puts the frames of one clip into the new tree; says how many in which way."""
+    new, old, mode = shared
+    folder, before = new / job.clip / "images", old / job.clip / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Plain text: for millions of frames, making a Path of each costs more than linking it.
+    return Counter(
+        _place(source, f"{folder}/{name}", f"{before}/{name}", mode)
+        for name, source in job.frames.items()
+    )
+
+
+def _place(source: str, target: str, before: str, mode: str) -> str:
+    """Makes the file `target` out of the raw frame `source`; `before` is the same file in an
+    earlier tree. Says how."""
+    if mode == "png":
+        return _write(source, target, before, _convert, "converted to PNG")
+    check_image(Path(source))
+    if mode == "copy":
+        return _write(source, target, before, shutil.copyfile, "copies")
+    link, how = (os.symlink, "symbolic links") if mode == "symlink" else (os.link, "hard links")
+    try:
+        link(source, target)
+    except FileExistsError:  # this run goes on where another one was killed
+        if _is_current(target, source):
+            return KEPT
+        Path(target).unlink()
+        return _place(source, target, before, mode)
+    except OSError as error:
+        if error.errno not in _NO_LINK or mode == "symlink":
+            raise
+        _say_once(
+            f"hard links are impossible here ({error.strerror}): frames are copied; clips.mode: "
+            f"symlink takes no space"
+        )
+        return _write(source, target, before, shutil.copyfile, "copies")
+    return how
+
+
+@cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _write(source: str, target: str, before: str, make: Callable[[str, str], Any], how: str) -> str:
+    """Writes `target` whole or not at all, unless an earlier run has written the same."""
+    if _is_current(target, source):
+        return KEPT
+    if _is_current(before, source):
+        with suppress(OSError):
+            os.link(before, target)
+            return KEPT
+    folder, _, name = target.rpartition("/")
+    temporary = f"{folder}/.{name}"
+    make(source, temporary)
+    os.replace(temporary, target)
+    return how
+
+
+def _is_current(path: str, source: str) -> bool:
+    """Whether a file of its own is at `path`, whole, and written after the last change of
+    `source`."""
+    try:
+        found, raw = os.lstat(path), Path(source).stat()
+        if (
+            not stat.S_ISREG(found.st_mode)
+            or os.path.samestat(found, raw)
+            or found.st_mtime_ns < raw.st_ctime_ns
+        ):
+            return False
+        check_image(Path(path))
+    except (OSError, InputError):
+        return False
+    return True
+
+
+def _convert(source: str, target: str) -> None:
+    if not cv2.imwrite(target, read_image(Path(source))):
+        raise OSError(f"{target}: OpenCV could not write the picture; is the disk full?")
+
+
+@contextmanager
+def _resumed_folder(out: Path, made_from: dict[str, str]) -> Iterator[Path]:
+    """A folder beside `out` that becomes `out` when the block ends well, and is removed when it
+    fails.
+
+    Where the program was killed, the folder is still there: with the same `made_from` it is used
+    again.
+    """
+    folder = out.parent / f".{out.name}.partial"
+    if folder.exists() and not _made_from(folder, made_from):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / NOTE, made_from)
+    try:
+        yield folder
+        (folder / NOTE).unlink()
+        with atomic_directory(out) as empty:
+            os.replace(folder, empty)
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _made_from(folder: Path, wanted: dict[str, str]) -> bool:
+    try:
+        return bool(read_json(folder / NOTE) == wanted)
+    except InputError:
+        return False
+
+
+def _check_target(out: Path, raw: Path) -> None:
+    """The old tree at `out` will be removed: it must be one, and must not hold the raw frames."""
+    if raw.resolve().is_relative_to(out.resolve()):
+        raise InputError(
+            f"{out}: holds the raw frames, which are never touched; choose another folder for the "
+            f"clips"
+        )
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"{out}: is a file; choose another name for the tree of clips")
+    for entry in out.iterdir():
+        # Hidden files are notes of programs, such as Snakemake's time stamp.
+        if not entry.name.startswith(".") and (
+            not entry.is_dir() or [item.name for item in entry.iterdir()] != ["images"]
+        ):
+            raise InputError(
+                f"{out}: holds {entry.name}, which is no clip; choose another folder for the clips"
+            )

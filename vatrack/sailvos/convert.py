@@ -1,0 +1,324 @@
+"""`vatrack convert`: official annotations to the four forms of clips and their per-track ground
+truth, as a stream.
+
+A plan of numbers says where every annotation goes; the texts are read by place, rewritten in
+parallel, and joined in order. Memory holds the plan (about 100 bytes for each annotation) and a few
+pieces of text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import scratch_directory, unpacked
+from vatrack.common.json_lists import Texts
+from vatrack.common.parallel import ordered_map
+from vatrack.common.progress import progress
+from vatrack.common.rle import measure
+from vatrack.config.dataset import DatasetConfig
+from vatrack.data.store import StoreWriter, source_state, store_path
+from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.sailvos.clips import read_structure
+from vatrack.sailvos.forms import FORMS, category_numbers, form_maker, renumber
+from vatrack.sailvos.official import Official, read_official
+from vatrack.sailvos.regroup import ClipPlan, plan_clips, regroup
+
+Json = dict[str, Any]
+
+PIECE = 1 << 21  # bytes of official text that are rewritten at a time
+SEPARATOR = b",\n"
+KINDS = ("amodal", "visible")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the rewriting needs to know, apart from the annotations themselves."""
+
+    official: Path  # as the user knows it
+    plain: Path  # the same, not packed
+    categories: dict[int, int]
+    joint_box: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Annotations to rewrite: for each its place in the file, its new numbers, and the size of its
+    image.
+
+    Attributes:
+        images: only for tracks: the frames of the clip.
+    """
+
+    places: list[tuple[int, int]]
+    numbers: list[tuple[int, int]]
+    sizes: list[tuple[int, int]]
+    images: list[Json]
+
+
+def convert_files(
+    official: Path, structure: Path, dataset: DatasetConfig, out: Path, processes: int = 1
+) -> str:
+    """Writes the four forms of one subset and its per-track ground truth into folder `out`, all or
+    none.
+
+    `visible.json`, `amodal.json`, `joint.json`, `joint-2bbox.json` (spec 1.5), each with its
+    `.store` (see `vatrack.data.store`), `video_amodal.json`, `video_visible.json` (spec 1.6).
+
+    Args:
+        processes: processes that rewrite annotations; the files are the same for any number.
+
+    Returns:
+        A summary line.
+
+    Raises:
+        InputError: see `read_official`, `plan_clips`, `category_numbers`; or a mask that is used is
+            damaged.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; choose another name for the folder of annotations")
+    data = read_official(official)
+    numbers = category_numbers(data)
+    plan = plan_clips(data, read_structure(structure))
+    rates = data.annotations.rates[plan.rows]
+    kept = np.flatnonzero(rates < dataset.frame_limit)
+    tracked = np.flatnonzero(rates < min(dataset.video_limit, dataset.frame_limit))
+    head = _head(data, plan, numbers, ".png" if dataset.clips.mode == "png" else None)
+    with scratch_directory(out) as scratch:
+        settings = Settings(data.path, unpacked(data.path, scratch), numbers, dataset.joint_box)
+        folder = scratch / "annotations"
+        folder.mkdir()
+        _write_forms(folder, head, plan, kept, data, settings, processes)
+        tracks = _write_tracks(folder, head, plan, tracked, data, settings, processes)
+        _move_files(folder, out)
+    found = (
+        f"{len(plan.videos)} clips, {len(plan.images)} frames, {len(kept)} of {len(plan.rows)} "
+        f"annotations"
+    )
+    return f"{found} (occlusion up to {dataset.max_occlusion:g}), {tracks} tracks in {out}"
+
+
+def _move_files(folder: Path, out: Path) -> None:
+    """Moves finished files into `out`. Whoever is killed here leaves some missing, but never old
+    ones beside new ones."""
+    out.mkdir(exist_ok=True)
+    files = sorted(folder.iterdir())
+    for file in files:
+        (out / file.name).unlink(missing_ok=True)
+    for file in files:
+        os.replace(file, out / file.name)
+
+
+def _head(
+    data: Official, plan: ClipPlan, numbers: dict[int, int], suffix: str | None
+) -> dict[str, list[Json]]:
+    """The small lists of all forms."""
+    images = plan.images
+    if suffix is not None:
+        images = [
+            {**image, "file_name": str(Path(image["file_name"]).with_suffix(suffix))}
+            for image in images
+        ]
+    return {
+        "categories": renumber(data.categories, "id", numbers),
+        "models": renumber(data.models, "category_id", numbers),
+        "videos": plan.videos,
+        "images": images,
+    }
+
+
+def _write_forms(
+    folder: Path,
+    head: dict[str, list[Json]],
+    plan: ClipPlan,
+    kept: np.ndarray,
+    data: Official,
+    settings: Settings,
+    processes: int,
+) -> None:
+    table = data.annotations
+    image_ids = np.array([image["id"] for image in data.images], np.int64)[
+        table.images[plan.rows[kept]]
+    ]
+    bounds = np.flatnonzero(
+        np.diff(np.cumsum(table.lengths[plan.rows[kept]]) // PIECE, prepend=-1, append=-1)
+    )
+    pieces = (_piece(kept[start:stop], plan, data) for start, stop in pairwise(bounds.tolist()))
+    with ExitStack() as stack:
+        writers = {
+            form: stack.enter_context(_form_file(folder / f"{form}.json", head)) for form in FORMS
+        }
+        results = ordered_map(_rewrite, pieces, processes, settings)
+        for start, texts in zip(
+            bounds, progress(results, "annotations, pieces", max(0, len(bounds) - 1)), strict=False
+        ):
+            for form, items in texts.items():
+                writers[form].add(items, image_ids[start : start + len(items)])
+
+
+def _piece(
+    places: np.ndarray, plan: ClipPlan, data: Official, images: list[Json] | None = None
+) -> Piece:
+    table, rows = data.annotations, plan.rows[places]
+    sizes = [
+        (data.images[row]["height"], data.images[row]["width"])
+        for row in table.images[rows].tolist()
+    ]
+    return Piece(
+        list(zip(table.offsets[rows].tolist(), table.lengths[rows].tolist(), strict=True)),
+        list(zip(plan.clips[places].tolist(), plan.instances[places].tolist(), strict=True)),
+        sizes,
+        images or [],
+    )
+
+
+def _read(piece: Piece, settings: Settings) -> list[Json]:
+    """The annotations of a piece under their new numbers."""
+    texts = Texts(settings.plain)
+    items = []
+    for (offset, length), (clip, instance) in zip(piece.places, piece.numbers, strict=True):
+        item = regroup(texts.load(offset, length), clip, instance)
+        item["category_id"] = settings.categories[item["category_id"]]
+        items.append(item)
+    return items
+
+
+def _check_masks(items: list[Json], piece: Piece, settings: Settings) -> None:
+    """A mask that does not fill its image would end the program that draws it, so it is refused
+    here."""
+    for key in ("segmentation", "visible_mask"):
+        totals = measure([item[key]["counts"].encode("utf-8") for item in items])[1].tolist()
+        for item, total, (height, width) in zip(items, totals, piece.sizes, strict=True):
+            if item[key]["size"] != [height, width] or total != height * width:
+                found = f"size {item[key]['size']}, {total if total >= 0 else 'no'} pixels"
+                raise InputError(
+                    f"{settings.official}: annotation {item['id']}: {key} does not fill its image "
+                    f"of {height} x {width} "
+                    f"({found}); see `vatrack validate`"
+                )
+
+
+def _rewrite(piece: Piece, settings: Settings) -> dict[str, list[bytes]]:
+    items = _read(piece, settings)
+    _check_masks(items, piece, settings)
+    makers = {form: form_maker(form, settings.joint_box) for form in FORMS}
+    return {form: [orjson.dumps(make(item)) for item in items] for form, make in makers.items()}
+
+
+class _FormFile:
+    """A file of one form while it is written, with its store."""
+
+    def __init__(self, stream: Any, store: StoreWriter) -> None:
+        self.stream, self.store, self.empty = stream, store, True
+
+    def add(self, items: list[bytes], image_ids: np.ndarray) -> None:
+        lengths = np.array([len(item) for item in items], np.int64)
+        begin = self.stream.tell() + (0 if self.empty else len(SEPARATOR))
+        self.stream.write((b"" if self.empty else SEPARATOR) + SEPARATOR.join(items))
+        self.store.add(
+            image_ids,
+            begin + np.cumsum(lengths + len(SEPARATOR)) - lengths - len(SEPARATOR),
+            lengths,
+        )
+        self.empty = False
+
+
+@contextmanager
+def _form_file(path: Path, head: dict[str, list[Json]]) -> Iterator[_FormFile]:
+    store = StoreWriter(head["videos"], head["images"])
+    with path.open("wb") as stream:
+        _write_head(stream, head)
+        yield _FormFile(stream, store)
+        _finish(stream)
+    store.write(source_state(path), store_path(path))
+
+
+def _write_head(stream: Any, head: dict[str, list[Json]]) -> None:
+    stream.write(b"{")
+    for key, items in head.items():
+        stream.write(orjson.dumps(key) + b": [\n")
+        for number, item in enumerate(items):
+            stream.write((SEPARATOR if number else b"") + orjson.dumps(item))
+        stream.write(b"],\n")
+    stream.write(b'"annotations": [\n')
+
+
+def _finish(stream: Any) -> None:
+    stream.write(b"]}\n")
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _write_tracks(
+    folder: Path,
+    head: dict[str, list[Json]],
+    plan: ClipPlan,
+    tracked: np.ndarray,
+    data: Official,
+    settings: Settings,
+    processes: int,
+) -> int:
+    """Writes the two files of per-track ground truth; returns the number of tracks."""
+    clips = plan.clips[tracked]
+    starts = np.searchsorted(clips, np.arange(1, len(plan.videos) + 2))
+    frames = np.searchsorted(
+        [image["video_id"] for image in head["images"]], np.arange(1, len(plan.videos) + 2)
+    )
+
+    def pieces() -> Iterator[Piece]:
+        for clip in range(len(plan.videos)):
+            images = head["images"][frames[clip] : frames[clip + 1]]
+            yield _piece(tracked[starts[clip] : starts[clip + 1]], plan, data, images)
+
+    count = 0
+    with ExitStack() as stack:
+        files = {
+            kind: stack.enter_context((folder / f"video_{kind}.json").open("wb")) for kind in KINDS
+        }
+        for stream in files.values():
+            _write_head(stream, {key: head[key] for key in ("categories", "videos")})
+        results = ordered_map(_tracks, pieces(), processes, settings)
+        for texts in progress(results, "tracks, clips", len(plan.videos)):
+            for kind, items in texts.items():
+                for number, item in enumerate(items, start=count + 1):
+                    files[kind].write(
+                        (SEPARATOR if number > 1 else b"") + b'{"id":%d,' % number + item[1:]
+                    )
+            count += len(texts[KINDS[0]])
+        for stream in files.values():
+            _finish(stream)
+    return count
+
+
+def _tracks(piece: Piece, settings: Settings) -> dict[str, list[bytes]]:
+    """The tracks of one clip as texts without ids."""
+    joint = form_maker("joint", "amodal")
+    items = [joint(item) for item in _read(piece, settings)]
+    clip = {
+        "categories": [],
+        "videos": [{"id": piece.images[0]["video_id"]}],
+        "images": piece.images,
+        "annotations": items,
+    }
+    found = {}
+    for kind in KINDS:
+        # Which annotations count is decided already, so nothing is left out here.
+        try:
+            tracks = video_ground_truth(clip, kind, float("inf"))["annotations"]
+        except InputError as error:
+            raise InputError(f"{settings.official}: {error}; see `vatrack validate`") from None
+        found[kind] = [
+            orjson.dumps({key: value for key, value in track.items() if key != "id"})
+            for track in tracks
+        ]
+    return found

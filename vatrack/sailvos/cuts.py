@@ -1,0 +1,192 @@
+"""Where videos are cut into clips: content scores and the dictionary of clips (spec 1.3, 1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json
+from vatrack.common.progress import progress
+from vatrack.config.dataset import ClipsConfig
+from vatrack.sailvos.clips import read_structure, source_video, usable_clips
+from vatrack.sailvos.content import Picture, read_pictures, score_frames
+from vatrack.sailvos.index import read_index
+from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
+
+# A cut needs more than this many frames after it (spec 1.3).
+FRAMES_AFTER_CUT = 5
+DETECT_MEND = "make it with `vatrack cuts score`"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames start .. stop - 1 of a video's annotated frames."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int = 1) -> str:
+    """Writes the content scores of one video: `{"video", "frames", "scores"}`, scores[k - 1]
+    between frames k - 1 and k.
+
+    A video of the raw tree that has no annotations gets an empty list. Frames are read one after
+    the other; memory does not grow with their number, only with that of the threads.
+
+    Args:
+        threads: threads that work side by side; the scores are the same for any number.
+
+    Raises:
+        InputError: no such video, or a frame that is missing, broken or of another size than the
+            annotations say.
+    """
+    videos = read_index(index)
+    if video not in videos and video not in list_videos(raw):
+        raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
+    frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []
+    folder = Path(raw) / safe_name(video, str(index)) / "images"
+
+    paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
+
+    def read(numbers: range) -> Iterator[Picture]:
+        for number, picture in zip(numbers, read_pictures(paths[k] for k in numbers), strict=True):
+            size = (frames[number]["width"], frames[number]["height"])
+            if picture.shape[1::-1] != size:
+                found = f"{picture.shape[1]} x {picture.shape[0]}"
+                raise InputError(
+                    f"{paths[number]}: is {found} pixels, the annotations say {size[0]} x {size[1]}"
+                )
+            yield picture
+
+    own_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the threads are ours, see score_frames
+    try:
+        scores = list(
+            progress(score_frames(len(frames), read, threads), video, max(0, len(frames) - 1))
+        )
+    finally:
+        cv2.setNumThreads(own_threads)
+    write_json(out, {"video": video, "frames": len(frames), "scores": scores})
+    highest = f"highest score {max(scores):.1f}" if scores else "nothing to score"
+    return f"{video}: {len(frames)} frames, {highest}"
+
+
+def find_cuts(
+    video: str, scores: Sequence[float], threshold: float = 27.0, min_frames: int = 5
+) -> list[Clip]:
+    """Cuts a video where the content changes (spec 1.3).
+
+    Interior clips are named by the index of the frame after them, the last one by its own last
+    frame (quirk D2); the last score is never looked at (quirk D3). A video of one frame is one clip
+    (the published code loses it, quirk D4).
+
+    Args:
+        video: name of the video.
+        scores: scores[k - 1] between annotated frames k - 1 and k.
+        threshold: lowest score that cuts.
+        min_frames: frames that a clip has at least before a cut.
+    """
+    last = len(scores)
+    clips: list[Clip] = []
+    start = 0
+    for k in range(1, last):
+        if scores[k - 1] >= threshold and k - start >= min_frames and last - k > FRAMES_AFTER_CUT:
+            clips.append(Clip(f"{video}{CLIP_MARK}{k}", start, k))
+            start = k
+    return [*clips, Clip(f"{video}{CLIP_MARK}{last}", start, last + 1)]
+
+
+def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path) -> str:
+    """Writes the dictionary of clips: name of the clip to the sorted list of its files, as
+    published (spec 1.4).
+
+    `detect` reads `<scores_dir>/<video>.json`; `whole` makes one clip of each video; a path names a
+    dictionary of the published form, whose empty entries and entries without `__` are left-overs
+    and are ignored (quirk D7).
+
+    Returns:
+        A summary line.
+
+    Raises:
+        InputError: missing or foreign score files; a dictionary that does not cover exactly the
+            annotated frames.
+    """
+    videos = read_index(index)
+    files = {name: [frame["file"] for frame in video["frames"]] for name, video in videos.items()}
+    if clips.structure == "whole":
+        structure = {name: sorted(names) for name, names in files.items() if names}
+    elif clips.structure == "detect":
+        if scores_dir is None:
+            raise InputError(
+                "clips.structure is detect: name the folder of score files with --scores"
+            )
+        structure = {}
+        for name, names in files.items():
+            if not names:
+                continue
+            scores = read_scores(Path(scores_dir) / f"{name}.json", name, len(names))
+            for clip in find_cuts(name, scores, clips.threshold, clips.min_frames):
+                structure[clip.name] = sorted(names[clip.start : clip.stop])
+    else:
+        structure = usable_clips(read_structure(Path(clips.structure)))
+        _check_cover(structure, files, Path(clips.structure))
+    write_json(out, structure)
+    lengths = [len(names) for names in structure.values()]
+    return f"{len(lengths)} clips with {sum(lengths)} frames from {len(files)} videos in {out}"
+
+
+def read_scores(path: Path, video: str, frames: int) -> list[float]:
+    """The content scores of a video of so many annotated frames, from `score_video_file`.
+
+    Raises:
+        InputError: not the scores of this video, or of another number of frames.
+    """
+    data = read_json(path)
+    if (
+        not isinstance(data, dict)
+        or data.get("video") != video
+        or not isinstance(data.get("scores"), list)
+    ):
+        raise InputError(f"{path}: not the content scores of {video}; {DETECT_MEND}")
+    if len(data["scores"]) != max(0, frames - 1):
+        found = f"{len(data['scores'])} scores, but {frames} frames"
+        raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_MEND}")
+    if not all(type(score) in (float, int) for score in data["scores"]):
+        raise InputError(f"{path}: its scores are not all numbers; {DETECT_MEND}")
+    return list(data["scores"])
+
+
+def _check_cover(structure: dict[str, list[str]], files: dict[str, list[str]], path: Path) -> None:
+    """Every file of the dictionary is an annotated frame, and every annotated frame is in exactly
+    one clip."""
+    # Compared without suffix: the frames of a converted tree are .png, the dictionary says .bmp.
+    left = {video: {Path(name).stem for name in names} for video, names in files.items()}
+    for clip, names in structure.items():
+        video = source_video(clip)
+        if video not in left:
+            mend = (
+                "unpack that video and use annotations that list it, or use a dictionary without it"
+            )
+            raise InputError(
+                f"{path}: clip {clip}: there is no video {video} among the annotated videos; {mend}"
+            )
+        stems = {Path(name).stem for name in names}
+        if not stems <= left[video]:
+            wrong = min(stems - left[video])
+            raise InputError(
+                f"{path}: clip {clip}: frame {wrong} is not an annotated frame of {video}, or is "
+                f"in two clips"
+            )
+        left[video] -= stems
+    for video, stems in left.items():
+        if stems:
+            raise InputError(
+                f"{path}: frame {min(stems)} of {video} ({len(stems)} in all) is in no clip; use "
+                f"the whole dictionary"
+            )

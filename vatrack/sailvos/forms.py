@@ -1,0 +1,104 @@
+"""The four annotation forms that the methods train on (spec 1.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.config.categories import CATEGORIES
+from vatrack.sailvos.official import Official, is_whole
+
+Json = dict[str, Any]
+
+
+def category_numbers(official: Official) -> dict[int, int]:
+    """Official category ids to 1..24, in list order (spec 1.5).
+
+    Raises:
+        InputError: the categories are not the 24 of the method.
+    """
+    names = [category["name"] for category in official.categories]
+    if names != list(CATEGORIES):
+        pairs = zip_longest(names, CATEGORIES, fillvalue=...)
+        differs = next(n for n, (found, known) in enumerate(pairs) if found != known)
+        raise InputError(
+            f"{official.path}: its {len(names)} categories are not the {len(CATEGORIES)} of the "
+            f"method in their order "
+            f"(first difference at entry {differs + 1}): {', '.join(CATEGORIES)}"
+        )
+    return {category["id"]: place for place, category in enumerate(official.categories, start=1)}
+
+
+def renumber(items: Sequence[Json], key: str, numbers: Mapping[int, int]) -> list[Json]:
+    """Entries with the category under `key` renumbered. Models may have other categories; those are
+    left alone."""
+    return [
+        {**item, key: numbers[item[key]]}
+        if is_whole(item.get(key)) and item[key] in numbers
+        else item
+        for item in items
+    ]
+
+
+def _amodal(annotation: Json) -> Json:
+    return annotation
+
+
+def _visible(annotation: Json) -> Json:
+    return {
+        **annotation,
+        "segmentation": annotation["visible_mask"],
+        "amodal_mask": annotation["segmentation"],
+        "bbox": annotation["bbox_visible"],
+        "bbox_amodal": annotation["bbox"],
+        "area": annotation["area_visible"],
+        "area_amodal": annotation["area"],
+    }
+
+
+def _joint(annotation: Json) -> Json:
+    kept = {
+        key: value for key, value in annotation.items() if key not in ("area", "invisible_mask")
+    }
+    return {
+        **kept,
+        "segmentation": [annotation["segmentation"], annotation["visible_mask"]],
+        "amodal_mask": annotation["segmentation"],
+        "area_amodal": annotation["area"],
+    }
+
+
+def _joint_visible_box(annotation: Json) -> Json:
+    return {
+        **_joint(annotation),
+        "bbox": annotation["bbox_visible"],
+        "bbox_amodal": annotation["bbox"],
+    }
+
+
+def _joint_two_boxes(annotation: Json) -> Json:
+    boxes = [annotation["bbox"], annotation["bbox_visible"]]
+    return {**_joint(annotation), "bbox": boxes, "bbox_amodal": annotation["bbox"]}
+
+
+FORMS = ("visible", "amodal", "joint", "joint-2bbox")
+
+
+def form_maker(form: str, joint_box: str) -> Callable[[Json], Json]:
+    """The function that turns one annotation with amodal `segmentation`, `bbox`, `area` into a
+    form.
+
+    Args:
+        form: one of `FORMS`, as `Method.form`.
+        joint_box: "amodal" or "visible", the box of the form `joint` (spec 1.5: the paper's VATrack
+            has the amodal one).
+    """
+    joint = {"amodal": _joint, "visible": _joint_visible_box}[joint_box]
+    return {
+        "visible": _visible,
+        "amodal": _amodal,
+        "joint": joint,
+        "joint-2bbox": _joint_two_boxes,
+    }[form]

@@ -1,0 +1,331 @@
+"""The official annotations (spec 1.2), read as a stream: everything small in memory, of the
+annotations a table of numbers."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.common.errors import InputError
+from vatrack.common.json_lists import read_lists
+from vatrack.sailvos.layout import CLIP_MARK, safe_name
+
+Json = dict[str, Any]
+Ints = npt.NDArray[np.int64]
+
+FIELDS: dict[str, frozenset[str]] = {
+    "categories": frozenset({"id", "name"}),
+    "videos": frozenset(),
+    "images": frozenset({"id", "file_name", "frame_id", "width", "height"}),
+    "annotations": frozenset(
+        {
+            "id",
+            "image_id",
+            "category_id",
+            "bbox",
+            "bbox_visible",
+            "segmentation",
+            "visible_mask",
+            "area",
+            "area_visible",
+        }
+        | {"occlude_rate", "obj_id"}
+    ),
+}
+# Fields that must be whole numbers, and of these the sizes in pixels.
+WHOLE = {
+    "categories": ("id",),
+    "images": ("id", "frame_id", "width", "height"),
+    "annotations": ("id", "image_id", "category_id", "obj_id"),
+}
+SIDES = {"images": ("width", "height")}
+BOXES = ("bbox", "bbox_visible")
+MASKS = ("segmentation", "visible_mask")
+# What arrays of 64 bit hold; it also keeps out infinity and NaN.
+LIMIT = 2**63
+SIDE_LIMIT = 2**31
+
+
+class Fault(NamedTuple):
+    """What is wrong with an entry: the code under which `vatrack validate` counts it, the fields
+    concerned, a sentence."""
+
+    code: str
+    fields: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class AnnotationTable:
+    """What is kept of N annotations, in file order. Each array is int64 [N] unless said otherwise.
+
+    Attributes:
+        ids: their ids; `images`: rows of their images in `Official.images`.
+        objects: `obj_id`; `instances`: `instance_id`, or `obj_id` where there is none (quirk D11).
+        rates: float64, `occlude_rate`.
+        offsets, lengths: where their text stands in the file, in bytes.
+    """
+
+    ids: Ints
+    images: Ints
+    objects: Ints
+    instances: Ints
+    rates: npt.NDArray[np.float64]
+    offsets: Ints
+    lengths: Ints
+
+
+@dataclass(frozen=True)
+class Official:
+    """An official annotation file.
+
+    Attributes:
+        categories, models, videos, images: as in the file.
+        annotations: a table of the annotations.
+    """
+
+    path: Path
+    categories: list[Json]
+    models: list[Json]
+    videos: list[Json]
+    images: list[Json]
+    annotations: AnnotationTable
+
+
+def read_official(path: Path) -> Official:
+    """Reads official annotations and checks their form and numbers.
+
+    Raises:
+        InputError: not JSON to the end, a list or field is missing, a number is none (NaN, text,
+            negative width), an id occurs twice, an image or annotation points at nothing, a
+            category is not in the list, or a name is unsafe.
+    """
+    path = Path(path)
+    lists: dict[str, list[Json]] = {"categories": [], "models": [], "videos": [], "images": []}
+    columns = {
+        name: array("q")
+        for name in ("id", "image_id", "obj_id", "instance_id", "category_id", "offset", "length")
+    }
+    rates = array("d")
+    for entry in read_lists(path, required=FIELDS):
+        item = entry.value
+        if entry.section == "annotations":
+            check_annotation(item, path)
+            values = {
+                "instance_id": item["obj_id"],
+                **item,
+                "offset": entry.offset,
+                "length": entry.length,
+            }
+            for name, column in columns.items():
+                column.append(values[name])
+            rates.append(item["occlude_rate"])
+        elif entry.section in lists:
+            check_fields(entry.section, item, path)
+            lists[entry.section].append(item)
+    for section in ("categories", "images"):
+        _unique(np.array([item["id"] for item in lists[section]], np.int64), section, path)
+    official = Official(path, **lists, annotations=_table(columns, rates, lists["images"], path))
+    _unique(official.annotations.ids, "annotations", path)
+    _check_places(official)
+    _check_categories(official, np.frombuffer(columns["category_id"], np.int64))
+    return official
+
+
+def field_faults(section: str, item: Json) -> Iterator[Fault]:
+    """What is wrong with the fields of an entry: one is missing, or a number in it is not whole."""
+    missing = FIELDS.get(section, frozenset()) - item.keys()
+    if missing:
+        fields = tuple(sorted(missing))
+        yield Fault("field-missing", fields, f"lacks {', '.join(fields)}; fetch the file again")
+    for name in WHOLE.get(section, ()):
+        if name in item and not is_whole(item[name]):
+            yield Fault(
+                "number-bad", (name,), f"{name} is {item[name]!r}, a whole number is needed"
+            )
+    for name in SIDES.get(section, ()):
+        if name in item and is_whole(item[name]) and item[name] < 1:
+            yield Fault(
+                "number-bad", (name,), f"{name} is {item[name]!r}, a number from 1 on is needed"
+            )
+
+
+def value_faults(item: Json) -> Iterator[Fault]:
+    """What is wrong with the values of an annotation, as far as they are there."""
+    if not is_whole(item.get("instance_id", 0)):
+        yield Fault(
+            "number-bad",
+            ("instance_id",),
+            f"instance_id is {item['instance_id']!r}, a whole number is needed",
+        )
+    for name in BOXES:
+        if name in item and not _is_box(item[name]):
+            text = (
+                f"{name} is {item[name]!r}; four numbers x, y, width, height are needed, no "
+                f"negative width or height"
+            )
+            yield Fault("box-bad", (name,), text)
+    for name in ("area", "area_visible", "occlude_rate"):
+        if name in item and not (_is_number(item[name]) and item[name] >= 0):
+            yield Fault(
+                "number-bad", (name,), f"{name} is {item[name]!r}; a number from 0 on is needed"
+            )
+    for name in MASKS:
+        if name in item and not is_rle(item[name]):
+            text = (
+                f"{name} is not a compressed run-length code (size and counts); fetch the file "
+                f"again"
+            )
+            yield Fault("rle-bad", (name,), text)
+
+
+def check_fields(section: str, item: Json, path: Path) -> None:
+    """Raises InputError where an entry lacks a field, or a number in it is not whole."""
+    for fault in field_faults(section, item):
+        raise InputError(f"{path}: {section}, id {item.get('id')}: {fault.text}")
+
+
+def check_annotation(item: Json, path: Path) -> None:
+    """Raises InputError where an annotation lacks a field, or where a number is none that can be
+    used."""
+    check_fields("annotations", item, path)
+    for fault in value_faults(item):
+        raise InputError(f"{path}: annotation {item['id']}: {fault.text}")
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number that fits into 64 bits."""
+    return type(value) is int and abs(value) < LIMIT
+
+
+def is_rle(value: object) -> bool:
+    """Whether it has the form of a compressed run-length code; its counts may still be garbage."""
+    if not isinstance(value, dict) or not isinstance(value.get("counts"), str):
+        return False
+    size = value.get("size")
+    return (
+        isinstance(size, list)
+        and len(size) == 2
+        and all(type(side) is int and 0 < side < SIDE_LIMIT for side in size)
+    )
+
+
+def _is_number(value: object) -> bool:
+    # By exact type: it is asked eleven times for each of two million annotations, and True is no
+    # number.
+    return (type(value) is float or type(value) is int) and abs(value) < LIMIT
+
+
+def _is_box(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(_is_number(side) for side in value)
+        and min(value[2:]) >= 0
+    )
+
+
+def _table(
+    columns: Mapping[str, array[int]], rates: array[float], images: list[Json], path: Path
+) -> AnnotationTable:
+    numbers = {name: np.frombuffer(column, np.int64) for name, column in columns.items()}
+    ids = np.array([image["id"] for image in images], np.int64)
+    order = np.argsort(ids, kind="stable")
+    place = np.searchsorted(ids, numbers["image_id"], sorter=order)
+    rows = order[np.minimum(place, len(ids) - 1)] if len(ids) else np.full(len(place), -1)
+    lost = np.flatnonzero(ids[rows] != numbers["image_id"]) if len(ids) else np.arange(len(place))
+    if len(lost):
+        annotation, image = numbers["id"][lost[0]], numbers["image_id"][lost[0]]
+        raise InputError(f"{path}: annotation {annotation}: its image {image} is not in the file")
+    return AnnotationTable(
+        numbers["id"],
+        rows,
+        numbers["obj_id"],
+        numbers["instance_id"],
+        np.frombuffer(rates, np.float64),
+        numbers["offset"],
+        numbers["length"],
+    )
+
+
+def _unique(ids: Ints, section: str, path: Path) -> None:
+    found, counts = np.unique(ids, return_counts=True)
+    if len(found) != len(ids):
+        raise InputError(
+            f"{path}: {section}: id {found[counts > 1][0]} occurs more than once; ids must be "
+            f"unique"
+        )
+
+
+def _check_places(official: Official) -> None:
+    """Names of videos are there once, every image lies in one of them, and no frame is in two
+    images."""
+    path = official.path
+    names = [video_name(video, path) for video in official.videos]
+    if len(set(names)) != len(names):
+        raise InputError(
+            f"{path}: videos: the name {Counter(names).most_common(1)[0][0]!r} occurs more than "
+            f"once"
+        )
+    frames: dict[str, dict[str, int]] = {name: {} for name in names}
+    for image in official.images:
+        video, file = image_place(image, path)
+        if video not in frames:
+            raise InputError(
+                f"{path}: image {image['id']}: its video is not in the list of videos "
+                f"({image['file_name']})"
+            )
+        # Compared without suffix: a raw frame may have been converted.
+        first = frames[video].setdefault(Path(file).stem, image["id"])
+        if first != image["id"]:
+            raise InputError(
+                f"{path}: image {image['id']}: its frame {image['file_name']} is that of image "
+                f"{first} too"
+            )
+
+
+def _check_categories(official: Official, used: Ints) -> None:
+    unknown = np.flatnonzero(~np.isin(used, [category["id"] for category in official.categories]))
+    if len(unknown):
+        annotation, category = official.annotations.ids[unknown[0]], used[unknown[0]]
+        raise InputError(
+            f"{official.path}: annotation {annotation}: category {category} is not in the list of "
+            f"categories"
+        )
+
+
+def video_name(video: Mapping[str, Any], path: Path) -> str:
+    """The name of an official video entry, under `name` or `vid_name` (quirk D11), checked for
+    safety."""
+    names = [video[key] for key in ("name", "vid_name") if video.get(key) is not None]
+    if not names or names[0] != names[-1]:
+        found = f"two names, {sorted(map(str, names))}" if names else "no name"
+        raise InputError(
+            f"{path}: video {video.get('id')} has {found}; give it one, as `name` or `vid_name`"
+        )
+    name = safe_name(names[0], f"{path}: video {video.get('id')}")
+    if CLIP_MARK in name:
+        raise InputError(
+            f"{path}: video {name!r} has {CLIP_MARK!r} in its name, which parts clips from videos; "
+            f"rename it"
+        )
+    return name
+
+
+def image_place(image: Mapping[str, Any], path: Path) -> tuple[str, str]:
+    """Video and bare file name of an official image entry, `<video>/images/<file>`."""
+    parts = str(image["file_name"]).split("/")
+    if len(parts) != 3 or parts[1] != "images":
+        raise InputError(
+            f"{path}: image {image['id']}: file_name {image['file_name']!r} is not "
+            f"<video>/images/<file>"
+        )
+    what = f"{path}: image {image['id']}"
+    return safe_name(parts[0], what), safe_name(parts[2], what)

@@ -1,0 +1,245 @@
+"""The miniature set: synthetic videos in SAIL-VOS's own raw layout, with official-style
+annotations.
+
+<video>/images/%06d.bmp              pictures
+<video>/visible/%06d.npy             int16 [H, W] map of object ids, 0 for the background
+<video>/<objid>_<Model>/%06d.png     amodal mask 0 or 255, where the object reaches into the picture
+<video>/visible_objects.npy          the object ids of the video, 0 first
+train.json, valid.json               the official annotations (spec 1.2)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import atomic_directory, write_json
+from vatrack.common.parallel import ordered_map
+from vatrack.common.progress import progress
+from vatrack.config.categories import CATEGORIES
+from vatrack.config.dataset import SyntheticConfig
+
+if TYPE_CHECKING:
+    from vatrack.synthetic.frames import Frame
+    from vatrack.synthetic.scene import ObjectPlan
+
+# As in the original, the category ids of the official JSON are not 1..24: the conversion has to
+# renumber them.
+CATEGORY_IDS: tuple[int, ...] = tuple(
+    11 + 7 * label + label * label % 5 for label in range(len(CATEGORIES))
+)
+# A category that models may have but annotations do not (spec 1.2).
+OUTSIDE_CATEGORY_ID = 3
+
+
+def video_names(settings: SyntheticConfig) -> dict[str, list[str]]:
+    """Names of the videos by subset (train, valid), known without rendering anything."""
+    counts = {"train": settings.train_videos, "valid": settings.valid_videos}
+    return {
+        subset: [f"mini_{subset}_{number:03d}" for number in range(count)]
+        for subset, count in counts.items()
+    }
+
+
+def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) -> str:
+    """Renders the whole set into folder `out`, or nothing.
+
+    Args:
+        out: folder to make; an earlier set there is replaced.
+        settings: sizes and counts.
+        seed: with the same settings and seed every file is the same, for any number of processes.
+        processes: videos rendered at a time.
+
+    Returns:
+        A summary line.
+
+    Raises:
+        InputError: `out` holds something that is not a rendered set.
+    """
+    out = Path(out)
+    if out.exists() and not (
+        out.is_dir() and ((out / "train.json").exists() or not any(out.iterdir()))
+    ):
+        raise InputError(f"{out}: exists and is not a rendered set; give the name of a new folder")
+    names = video_names(settings)
+    with atomic_directory(out) as folder:
+        jobs = [
+            (folder, name, settings, seed, subset, number)
+            for subset, subset_names in names.items()
+            for number, name in enumerate(subset_names)
+        ]
+        rendered = ordered_map(_render_video, jobs, min(processes, len(jobs)), None)
+        records = dict(
+            zip(
+                (job[1] for job in jobs),
+                progress(rendered, "rendering videos", len(jobs)),
+                strict=True,
+            )
+        )
+        for subset, subset_names in names.items():
+            write_json(
+                folder / f"{subset}.json", _official({name: records[name] for name in subset_names})
+            )
+    annotations = sum(
+        len(frame["objects"]) for video in records.values() for frame in video["frames"]
+    )
+    return (
+        f"rendered {len(jobs)} videos of {settings.frames} frames with {annotations} "
+        f"annotations into {out}"
+    )
+
+
+def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None) -> dict[str, Any]:
+    """Writes the files of one video; returns what the official JSON says about it, still without
+    ids of the subset."""
+    import numpy as np
+
+    from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
+    from vatrack.synthetic.frames import draw_frames
+    from vatrack.synthetic.scene import plan_video
+
+    root, name, settings, seed, subset, number = job
+    plan = plan_video(settings, seed, subset, number)
+    video = root / name
+    for part in ("images", "visible"):
+        (video / part).mkdir(parents=True)
+    for planned in plan.objects:
+        _mask_folder(video, planned).mkdir()
+    ids = [0, *(planned.obj_id for planned in plan.objects)]
+    np.save(video / "visible_objects.npy", np.array(ids, np.int16))
+
+    frames = []
+    for index, frame in enumerate(draw_frames(plan, settings.width, settings.height)):
+        _write_picture(video / "images" / f"{index:06d}.bmp", frame.picture)
+        np.save(video / "visible" / f"{index:06d}.npy", frame.ids)
+        for item in frame.objects:
+            mask = np.zeros(frame.ids.shape, np.uint8)
+            mask[item.window] = 255 * item.mask.view(np.uint8)
+            _write_picture(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
+        if FRAMES_BEFORE <= index < settings.frames - FRAMES_AFTER:
+            frames.append(
+                {
+                    "file": f"{index:06d}.bmp",
+                    "frame_id": index - FRAMES_BEFORE,
+                    "objects": _annotate(frame),
+                }
+            )
+    return {
+        "frames": frames,
+        "objects": len(plan.objects),
+        "width": settings.width,
+        "height": settings.height,
+    }
+
+
+def _write_picture(path: Path, picture: Any) -> None:
+    """OpenCV tells a failure, a full disk for example, by its result only."""
+    import cv2
+
+    if not cv2.imwrite(str(path), picture):
+        raise OSError(f"{path}: the picture could not be written; is the disk full?")
+
+
+def _annotate(frame: Frame) -> list[dict[str, Any]]:
+    """The annotations of one frame, one for each object that is seen, without ids of the subset."""
+    import numpy as np
+    from pycocotools import mask as rle
+
+    found = []
+    for item in frame.objects:
+        visible = frame.ids[item.window] == item.plan.obj_id
+        area, area_visible = int(item.mask.sum()), int(visible.sum())
+        # SAIL-VOS annotates only objects of which something is seen.
+        if area_visible == 0:
+            continue
+        masks = np.zeros((*frame.ids.shape, 3), np.uint8, order="F")
+        masks[item.window] = np.stack([item.mask, visible, item.mask & ~visible], axis=-1)
+        codes = dict(
+            zip(("segmentation", "visible_mask", "invisible_mask"), rle.encode(masks), strict=True)
+        )
+        found.append(
+            {
+                "category_id": CATEGORY_IDS[item.plan.label],
+                "obj_id": item.plan.obj_id,
+                "model_id": item.plan.label * 10 + item.plan.model,
+                "bbox": rle.toBbox(codes["segmentation"]).tolist(),
+                "bbox_visible": rle.toBbox(codes["visible_mask"]).tolist(),
+                **{
+                    key: {"size": code["size"], "counts": code["counts"].decode("ascii")}
+                    for key, code in codes.items()
+                },
+                "area": area,
+                "area_visible": area_visible,
+                "iscrowd": 0,
+                "occlu_depth": 0,
+                "occlude_rate": 1 - area_visible / area,
+            }
+        )
+    return found
+
+
+def _mask_folder(video: Path, plan: ObjectPlan) -> Path:
+    return video / f"{plan.obj_id}_{model_name(plan.label, plan.model)}"
+
+
+def model_name(label: int, model: int) -> str:
+    """Name of a 3-D model, which names the folder of its masks; people have `_Ped_` in it, as in
+    the original."""
+    name = "".join(word.capitalize() for word in CATEGORIES[label].split())
+    return f"Mini_Ped_{model:02d}" if CATEGORIES[label] == "person" else f"Mini_{name}_{model:02d}"
+
+
+def _official(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The official JSON of a subset. Image and annotation ids count from 0 over all its videos, as
+    in the original."""
+    from vatrack.synthetic.scene import MODELS_PER_CLASS
+
+    categories = [
+        {"id": CATEGORY_IDS[label], "name": name, "supercategory": name}
+        for label, name in enumerate(CATEGORIES)
+    ]
+    models = [
+        {
+            "id": label * 10 + model,
+            "name": model_name(label, model),
+            "category_id": CATEGORY_IDS[label],
+        }
+        for label in range(len(CATEGORIES))
+        for model in range(MODELS_PER_CLASS)
+    ]
+    models.append(
+        {"id": len(CATEGORIES) * 10, "name": "Mini_Outside_00", "category_id": OUTSIDE_CATEGORY_ID}
+    )
+    videos: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    instances: dict[tuple[str, int], int] = {}
+    for video_id, (name, record) in enumerate(records.items()):
+        counts = {"num_frames": len(record["frames"]), "num_objs": record["objects"]}
+        videos.append({"id": video_id, "name": name, "vid_name": name, **counts})
+        for frame in record["frames"]:
+            image = {
+                "id": len(images),
+                "video_id": video_id,
+                "file_name": f"{name}/images/{frame['file']}",
+                "frame_id": frame["frame_id"],
+                "width": record["width"],
+                "height": record["height"],
+            }
+            for item in frame["objects"]:
+                instance = instances.setdefault((name, item["obj_id"]), len(instances))
+                identity = {
+                    "id": len(annotations),
+                    "image_id": image["id"],
+                    "instance_id": instance,
+                }
+                annotations.append({**identity, **item})
+            images.append(image)
+    return {
+        "categories": categories,
+        "models": models,
+        "videos": videos,
+        "images": images,
+        "annotations": annotations,
+    }

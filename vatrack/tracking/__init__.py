@@ -1,1 +1,0 @@
-"""The quasi-dense tracker: tensors in, track ids out."""

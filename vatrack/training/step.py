@@ -1,0 +1,237 @@
+"""One update of the weights: mixed precision, parts of a batch, several processes, the guard
+against faults (spec 4.1)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vatrack.common.structures import BatchPart
+from vatrack.config import RunConfig
+from vatrack.data.dataset import PairBatch
+from vatrack.models.detector import Detector
+from vatrack.training.distributed import Processes
+from vatrack.training.faults import Fault, NotFinite
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a batch stands in the training: 0-based epoch and batch of that epoch."""
+
+    epoch: int
+    batch: int
+
+
+class Updater:
+    """Network, optimizer, loss scale and running mean of the weights.
+
+    Args:
+        model: on the device of this process, in the memory layout of the config.
+
+    Attributes:
+        mean: the running mean of the weights (`training.ema_decay`), or None.
+    """
+
+    def __init__(self, model: Detector, run: RunConfig, processes: Processes) -> None:
+        self.model, self.run, self.processes = model, run, processes
+        self.device = processes.device
+        self.precision = mixed_type(run.training.precision, self.device)
+        if run.training.compile:
+            model.backbone.compile()
+            model.neck.compile()
+        self.optimizer = make_optimizer(model, run)
+        # Small gradients vanish in float16 unless the loss is scaled up; bfloat16 reaches as far as
+        # float32.
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=self.precision is torch.float16
+        )
+        decay = run.training.ema_decay
+        self.mean = (
+            None
+            if decay is None
+            else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        )
+        losses = _Losses(model)
+        if processes.count > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            self.losses: nn.Module = DistributedDataParallel(losses, device_ids=devices)
+        else:
+            self.losses = losses
+
+    @property
+    def best_weights(self) -> Detector:
+        """The network that is validated and kept: the running mean where there is one."""
+        if self.mean is None:
+            return self.model
+        assert isinstance(self.mean.module, Detector)
+        return self.mean.module
+
+    def step(self, batch: PairBatch, rate: float, place: Place) -> dict[str, Tensor]:
+        """Updates the weights once.
+
+        Args:
+            batch: this process's share; `rate`: learning rate.
+
+        Returns:
+            The terms of the whole batch with their sum as "loss", and "gradient_norm" (before it is
+            shortened).
+
+        Raises:
+            NotFinite: a loss, a gradient or what proposals are made from is not finite, in any
+                process. The weights are then as before.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self._gradients(batch, place)
+        total = terms["loss"]
+        self.scaler.unscale_(self.optimizer)
+        trained = [p for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in trained])  # type: ignore[misc]
+        # Gradients are shared already, a loss is not: the processes must agree.
+        lost, overflow = self.processes.highest(not torch.isfinite(total), not torch.isfinite(norm))
+        # With a scale, infinite gradients only say that it is too high; below one it cannot be the
+        # reason.
+        if lost or (overflow and not self.scaler.get_scale() > 1):
+            self.scaler.update()
+            values = {name: float(value) for name, value in terms.items()} | {
+                "gradient_norm": float(norm)
+            }
+            raise NotFinite(Fault(values, self._broken_gradients(), batch.image_ids))
+        # Only now: an infinite norm would make every gradient NaN and hide where the fault began.
+        limit = self.run.training.optimizer.clip_norm
+        if limit is not None and not overflow:
+            torch.nn.utils.clip_grads_with_norm_(trained, limit, norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.mean is not None and not overflow:
+            self.mean.update_parameters(self.model)
+        return self.processes.mean(terms) | {"gradient_norm": norm}
+
+    def _gradients(self, batch: PairBatch, place: Place) -> dict[str, Tensor]:
+        """Adds up the gradients of all parts of the batch; returns the mean of their terms
+        (detached)."""
+        settings = self.run.training
+        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        pairs = len(batch.image_ids)
+        first = self.processes.rank * pairs
+        parts = settings.accumulate
+        found: list[dict[str, Tensor]] = []
+        for number in range(parts):
+            rows = slice(number * pairs // parts, (number + 1) * pairs // parts)
+            seeds = pair_seeds(self.run.seed, place, range(first + rows.start, first + rows.stop))
+            part = BatchPart(
+                self.processes.divisor,
+                [torch.Generator(self.device).manual_seed(seed) for seed in seeds],
+            )
+            images = [
+                x[rows].to(self.device, memory_format=layout, non_blocking=True)
+                for x in (batch.key_images, batch.ref_images)
+            ]
+            targets = [
+                [target.to(self.device) for target in x[rows]]
+                for x in (batch.key_targets, batch.ref_targets)
+            ]
+            more = number + 1 < parts and isinstance(self.losses, DistributedDataParallel)
+            with self.losses.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
+                with self._autocast():
+                    losses = self.losses(*images, *targets, batch.image_sizes[rows], part)
+                total = torch.stack(
+                    [value for name, value in losses.items() if name.startswith("loss")]
+                ).sum()
+                self.scaler.scale(total / parts).backward()
+            found.append(
+                {name: value.detach() for name, value in losses.items()} | {"loss": total.detach()}
+            )
+        return {
+            name: torch.stack([terms[name].float() for terms in found]).mean() for name in found[0]
+        }
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+    def _broken_gradients(self) -> list[str]:
+        return [
+            name
+            for name, value in self.model.named_parameters()
+            if value.grad is not None and not torch.isfinite(value.grad).all()
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a continued training needs, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "mean": None if self.mean is None else self.mean.state_dict(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `state` gave in a training with the same config."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.mean is not None:
+            self.mean.load_state_dict(state["mean"])
+
+
+class _Losses(nn.Module):
+    """The loss as a forward pass, which is what DistributedDataParallel watches."""
+
+    def __init__(self, model: Detector) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *batch: Any) -> dict[str, Tensor]:
+        *inputs, part = batch
+        return self.model.losses(*inputs, part=part)[0]
+
+
+def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:
+    """SGD or AdamW over all trainable parameters, norms and biases included (spec 4.5)."""
+    settings = run.training.optimizer
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    rate = base_rate(run)
+    if settings.name == "sgd":
+        return torch.optim.SGD(
+            parameters, rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+        )
+    # One pass over the weights; the plain form takes several, which is felt on a CPU.
+    return torch.optim.AdamW(parameters, rate, weight_decay=settings.weight_decay, fused=True)
+
+
+def base_rate(run: RunConfig) -> float:
+    """The learning rate of a resolved config."""
+    rate = run.training.optimizer.learning_rate
+    assert isinstance(rate, float | int), "resolved by Config.for_run"
+    return float(rate)
+
+
+def mixed_type(precision: str, device: torch.device) -> torch.dtype | None:
+    """The short type of mixed precision on a device, or None for float32."""
+    if precision == "mixed":
+        short = device.type == "cuda" and not torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+        return torch.float16 if short else torch.bfloat16
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+
+
+def pair_seeds(seed: int, place: Place, pairs: Sequence[int]) -> list[int]:
+    """A seed for the random samples of each pair of a batch.
+
+    They depend on the pair's place alone, so neither a new start nor the number of processes or
+    parts changes the samples.
+    """
+    sequences = (np.random.SeedSequence([seed, place.epoch, place.batch, pair]) for pair in pairs)
+    return [int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)) for sequence in sequences]

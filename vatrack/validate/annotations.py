@@ -1,0 +1,322 @@
+"""Reads official annotations (spec 1.2) to their end whatever is wrong with them, and checks each
+entry by itself."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.common.errors import InputError
+from vatrack.common.images import SUFFIXES
+from vatrack.common.json_lists import Entry, read_lists
+from vatrack.common.parallel import ordered_map
+from vatrack.common.progress import progress
+from vatrack.sailvos.official import (
+    FIELDS,
+    Fault,
+    field_faults,
+    image_place,
+    is_rle,
+    is_whole,
+    value_faults,
+    video_name,
+)
+from vatrack.validate.findings import Findings
+from vatrack.validate.masks import Rle, Row, check_masks
+
+Json = dict[str, Any]
+Ints = npt.NDArray[np.int64]
+
+BATCH = 1 << 20  # bytes of text whose annotations are checked at a time
+NONE = -(2**63)  # stands for a missing number; no number of the file has this value
+MASKS = ("segmentation", "visible_mask", "invisible_mask")
+SIZE_SHIFT = 32
+LONGEST_NUMBER = 18  # digits
+# What is kept of an annotation: numbers of the file, and the sizes of its masks as one number each
+# (see `pack_size`).
+COLUMNS = ("id", "image_id", "category_id", "obj_id", "instance_id", "model_id", *MASKS)
+SINGULAR = {
+    "categories": "category",
+    "models": "model",
+    "videos": "video",
+    "images": "image",
+    "annotations": "annotation",
+}
+
+
+@dataclass(frozen=True)
+class Video:
+    """An entry of the list of videos; numbers that are missing or broken are None."""
+
+    name: str
+    id: int | None
+    num_frames: int | None
+    num_objs: int | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """An entry of the list of images; what is missing or broken is None."""
+
+    id: int
+    video: str | None
+    file: str | None
+    video_id: int | None
+    frame_id: int | None
+    size: tuple[int, int] | None  # height, width
+
+    @property
+    def place(self) -> str:
+        """Where its file is, for people."""
+        return f"{self.video}/images/{self.file}" if self.file else "without a file"
+
+
+@dataclass
+class Subset:
+    """What is kept of an annotation file.
+
+    Attributes:
+        name: name of the subset.
+        ended: the file could be read to its end.
+        whole: it also has all its lists, so that what is not in it is missing.
+        categories: ids and names; models: ids.
+        unusable: names of listed videos that cannot be used and are not in `videos`.
+        annotations: int64 [N] for each of `COLUMNS`, in file order, `NONE` where there is nothing.
+        total: number of entries in the list of annotations, also of those that are too broken to be
+            kept.
+    """
+
+    name: str
+    path: Path
+    ended: bool = False
+    whole: bool = False
+    categories: list[tuple[int | None, Any]] = field(default_factory=list)
+    models: list[int] = field(default_factory=list)
+    videos: list[Video] = field(default_factory=list)
+    unusable: set[str] = field(default_factory=set)
+    images: list[Image] = field(default_factory=list)
+    annotations: dict[str, Ints] = field(default_factory=dict)
+    total: int = 0
+
+    def by_video(self) -> dict[str, list[Image]]:
+        """The images of every listed video, in file order."""
+        found: dict[str, list[Image]] = {video.name: [] for video in self.videos}
+        for image in self.images:
+            if image.video in found:
+                found[image.video].append(image)
+        return found
+
+
+def pack_size(height: int, width: int) -> int:
+    """A size as one number, so that sizes are compared in bulk."""
+    return height << SIZE_SHIFT | width
+
+
+def unpack_size(packed: int) -> tuple[int, int]:
+    """Height and width of a packed size."""
+    return packed >> SIZE_SHIFT, packed & (1 << SIZE_SHIFT) - 1
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Stem and lower-case suffix of a file name; faster than `Path` for hundred thousands of
+    them."""
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix.lower()) if stem else (name, "")
+
+
+def file_number(name: str) -> int | None:
+    """The number that a frame's file name consists of; None for another name."""
+    stem, _ = split_suffix(name)
+    return int(stem) if stem.isascii() and stem.isdigit() and len(stem) < LONGEST_NUMBER else None
+
+
+def read_subset(name: str, path: Path, compare: bool, processes: int, findings: Findings) -> Subset:
+    """Reads the annotations of a subset, checks each entry by itself, and adds what is wrong to
+    `findings`.
+
+    Args:
+        compare: whether fields are compared with the masks.
+        processes: processes that look into the masks.
+    """
+    reader = _Reader(name, Path(path))
+    size = reader.subset.path.stat().st_size if reader.subset.path.is_file() else 0
+    blocks = size // BATCH + 1
+    batches = progress(reader.batches(), f"{path}, MB", blocks)
+    masks = Findings()
+    for found in ordered_map(check_masks, batches, min(processes, blocks), (str(path), compare)):
+        masks.merge(found)
+    # Apart until here, so that examples do not depend on the number of processes.
+    findings.merge(reader.findings)
+    findings.merge(masks)
+    return reader.subset
+
+
+class _Reader:
+    def __init__(self, name: str, path: Path) -> None:
+        self.subset = Subset(name, path)
+        self.findings = Findings()
+        self.columns = {column: array("q") for column in COLUMNS}
+        self.seen: set[str] = set()
+
+    def batches(self) -> Iterator[list[Row]]:
+        """The annotations, about `BATCH` bytes of the file at a time; everything else is kept in
+        `subset`."""
+        subset, rows, stop = self.subset, list[Row](), BATCH
+        try:
+            for entry in read_lists(subset.path):
+                self.seen.add(entry.section)
+                if entry.section == "annotations":
+                    rows.append(self._annotation(entry))
+                else:
+                    self._small(entry)
+                if entry.offset >= stop:
+                    yield rows
+                    rows, stop = [], entry.offset + BATCH
+        except InputError as error:
+            self.findings.add("json-broken", subset.path, detail=_detail(error, subset.path))
+        else:
+            subset.ended = True
+            lost = [section for section in FIELDS if section not in self.seen]
+            subset.whole = not lost
+            self.findings.add_all("list-missing", subset.path, lost, lambda section: (section, ""))
+        yield rows
+        subset.annotations = {
+            name: np.frombuffer(column, np.int64) for name, column in self.columns.items()
+        }
+
+    def _small(self, entry: Entry) -> None:
+        """Takes an entry of one of the other lists."""
+        keep = {
+            "categories": self._category,
+            "models": self._model,
+            "videos": self._video,
+            "images": self._image,
+        }
+        if entry.section not in keep:
+            return
+        item = _item(entry)
+        for fault in field_faults(entry.section, entry.value):
+            self.findings.add(fault.code, self.subset.path, item, fault.text)
+        keep[entry.section](entry.value, item)
+
+    def _category(self, value: Json, item: str) -> None:
+        self.subset.categories.append((_whole(value, "id"), value.get("name")))
+
+    def _model(self, value: Json, item: str) -> None:
+        if is_whole(value.get("id")):
+            self.subset.models.append(value["id"])
+
+    def _video(self, value: Json, item: str) -> None:
+        try:
+            name = video_name(value, self.subset.path)
+        except InputError as error:
+            self.findings.add(
+                "video-name", self.subset.path, item, _detail(error, self.subset.path, item)
+            )
+            names = (value.get("name"), value.get("vid_name"))
+            self.subset.unusable.update(name for name in names if isinstance(name, str))
+            return
+        self.subset.videos.append(
+            Video(name, _whole(value, "id"), _whole(value, "num_frames"), _whole(value, "num_objs"))
+        )
+
+    def _image(self, value: Json, item: str) -> None:
+        number = _whole(value, "id")
+        if number is None:
+            return
+        video, file = self._place(value, item) if "file_name" in value else (None, None)
+        height, width = _whole(value, "height"), _whole(value, "width")
+        size = (
+            (height, width)
+            if height is not None and width is not None and min(height, width) > 0
+            else None
+        )
+        self.subset.images.append(
+            Image(number, video, file, _whole(value, "video_id"), _whole(value, "frame_id"), size)
+        )
+
+    def _place(self, value: Json, item: str) -> tuple[str | None, str | None]:
+        try:
+            video, file = image_place(value, self.subset.path)
+        except InputError as error:
+            self.findings.add(
+                "image-place", self.subset.path, item, _detail(error, self.subset.path, item)
+            )
+            return None, None
+        if split_suffix(file)[1] not in SUFFIXES:
+            self.findings.add(
+                "image-place",
+                self.subset.path,
+                item,
+                f"{file!r} does not end in {' or '.join(SUFFIXES)}",
+            )
+            return video, None
+        return video, file
+
+    def _annotation(self, entry: Entry) -> Row:
+        value, item = entry.value, _item(entry)
+        self.subset.total += 1
+        broken: set[str] = set()
+        for fault in _annotation_faults(value):
+            broken.update(fault.fields)
+            self.findings.add(fault.code, self.subset.path, item, fault.text)
+        if value.get("iscrowd", 0) not in (0, None):
+            self.findings.add("crowd", self.subset.path, item, f"iscrowd is {value['iscrowd']!r}")
+        masks = [_rle(value, name) if name not in broken else None for name in MASKS]
+        if broken.isdisjoint(("id", "image_id", "category_id", "obj_id", "instance_id")):
+            numbers = {"instance_id": value["obj_id"], **value}
+            for name in COLUMNS[:5]:
+                self.columns[name].append(numbers[name])
+            model = _whole(value, "model_id")
+            self.columns["model_id"].append(NONE if model is None else model)
+            for name, mask in zip(MASKS, masks, strict=True):
+                self.columns[name].append(
+                    NONE if mask is None else pack_size(mask.height, mask.width)
+                )
+        fields = ("bbox", "bbox_visible", "area", "area_visible", "occlude_rate")
+        return Row(item, *(None if name in broken else value[name] for name in fields), *masks)
+
+
+def _annotation_faults(value: Json) -> Iterator[Fault]:
+    yield from field_faults("annotations", value)
+    yield from value_faults(value)
+    if value.get("invisible_mask") is not None and not is_rle(value["invisible_mask"]):
+        yield Fault(
+            "invisible-wrong",
+            ("invisible_mask",),
+            "invisible_mask is not a compressed run-length code",
+        )
+
+
+def _rle(value: Json, name: str) -> Rle | None:
+    code = value.get(name)
+    if code is None:
+        return None
+    height, width = code["size"]
+    return Rle(height, width, code["counts"])
+
+
+def _item(entry: Entry) -> str:
+    """How an entry is called: by its id, or by its place where it has none."""
+    number = entry.value.get("id")
+    return (
+        f"{SINGULAR[entry.section]} {number}"
+        if is_whole(number)
+        else f"{SINGULAR[entry.section]} at byte {entry.offset}"
+    )
+
+
+def _whole(value: Json, name: str) -> int | None:
+    number = value.get(name)
+    return number if is_whole(number) else None
+
+
+def _detail(error: InputError, path: Path, item: str = "") -> str:
+    """A message without the file and the item that it is shown with."""
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{item}: ")

@@ -1,0 +1,120 @@
+"""What a validation has found: counts and examples by kind, as text for people and as JSON for
+programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vatrack.validate.kinds import KINDS, SEVERITIES, Severity
+
+KEPT_EXAMPLES = 100
+SHOWN_EXAMPLES = 5
+LONGEST_DETAIL = 300
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One place of a finding.
+
+    Attributes:
+        file: path of the annotation file, frame or folder.
+        item: the entry in the file, such as "annotation 7", or "".
+        detail: what is the matter with it, or "".
+    """
+
+    file: str
+    item: str = ""
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.item, self.detail) if part)
+
+
+@dataclass
+class Findings:
+    """Counts by code of `KINDS`, and the first examples of each. Memory does not grow with the
+    number of findings."""
+
+    accepted: frozenset[str] = frozenset()  # codes of errors that only warn
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+
+    def add(self, code: str, file: Path | str, item: str = "", detail: str = "") -> None:
+        """One more finding."""
+        self.counts[code] += 1
+        kept = self.examples.setdefault(code, [])
+        if len(kept) < KEPT_EXAMPLES:
+            if len(detail) > LONGEST_DETAIL:
+                detail = detail[:LONGEST_DETAIL] + "..."
+            kept.append(Example(str(file), item, detail))
+
+    def add_all(
+        self,
+        code: str,
+        file: Path | str,
+        things: Sequence[T],
+        describe: Callable[[T], tuple[str, str]],
+    ) -> None:
+        """Many findings of one file; only those that are kept as examples are described, as item
+        and detail."""
+        room = max(0, KEPT_EXAMPLES - len(self.examples.get(code, ())))
+        for thing in things[:room]:
+            self.add(code, file, *describe(thing))
+        if len(things) > room:
+            self.counts[code] += len(things) - room
+
+    def merge(self, other: Findings) -> None:
+        """Takes over the findings of another part of the work."""
+        self.counts += other.counts
+        for code, found in other.examples.items():
+            kept = self.examples.setdefault(code, [])
+            kept.extend(found[: KEPT_EXAMPLES - len(kept)])
+
+    def severity(self, code: str) -> Severity:
+        """How bad a kind of finding is here."""
+        own = KINDS[code].severity
+        return "warning" if own == "error" and code in self.accepted else own
+
+    def codes(self) -> list[str]:
+        """The codes found, worst first."""
+        found = [code for code in KINDS if self.counts[code]]
+        return sorted(found, key=lambda code: SEVERITIES.index(self.severity(code)))
+
+    def total(self, severity: Severity) -> int:
+        """How many findings of a severity there are."""
+        return sum(count for code, count in self.counts.items() if self.severity(code) == severity)
+
+    def report(self) -> list[dict[str, Any]]:
+        """The findings as plain values, worst first."""
+        return [
+            {
+                "severity": self.severity(code),
+                "code": code,
+                "count": self.counts[code],
+                "meaning": KINDS[code].meaning,
+                "mend": KINDS[code].mend,
+                "examples": [vars(example) for example in self.examples[code]],
+            }
+            for code in self.codes()
+        ]
+
+    def lines(self) -> Iterable[str]:
+        """The findings as aligned lines, worst first, each with some examples below it."""
+        codes = self.codes()
+        width = max((len(code) for code in codes), default=0)
+        digits = max((len(f"{self.counts[code]:,}") for code in codes), default=0)
+        for code in codes:
+            kind, count = KINDS[code], self.counts[code]
+            yield (
+                f"{self.severity(code):<7}  {code:<{width}}  {count:>{digits},}  {kind.meaning}; "
+                f"{kind.mend}"
+            )
+            for example in self.examples[code][:SHOWN_EXAMPLES]:
+                yield f"{'':9}{example}"
+            if count > SHOWN_EXAMPLES:
+                yield f"{'':9}... and {count - SHOWN_EXAMPLES:,} more"

@@ -1,0 +1,1 @@
+"""Checkpoints, foreign formats, and what is taken over from them."""

@@ -1,0 +1,232 @@
+"""Checkpoints: plain tensors and values in one file, loaded without executing anything in it.
+
+A training writes PyTorch files; weights to be handed on are safetensors files with the same
+content. Both are read alike, whatever their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import atomic_path
+from vatrack.config import START_FILES, Backbone, Method, RunConfig
+from vatrack.weights.formats import (
+    is_safetensors,
+    read_safetensors,
+    read_torch_file,
+    write_torch_file,
+)
+
+FORMAT = "vatrack-checkpoint-1"
+# What a config says about the machine of its run, and no one else.
+PRIVATE = {
+    "": ("results", "launcher", "mlflow"),
+    "dataset": ("raw", "train_json", "valid_json", "archives", "clips"),
+}
+# Settings of the network that its weights depend on though no shape shows them.
+SHAPELESS = ("anchor_scale", "norm_groups")
+INITIAL_FORMAT = (
+    "vatrack-initial-1"  # the same, with the weights of some parts only: a start for a training
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights of one epoch and what they belong to."""
+
+    method: Method
+    backbone: Backbone
+    epoch: int
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def save(path: Path, model: nn.Module, run: RunConfig, epoch: int) -> None:
+    """Writes a checkpoint, whole or not at all; tensors are stored on the CPU."""
+    write(path, model.state_dict(), run, epoch)
+
+
+def write(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    run: RunConfig,
+    epoch: int,
+    *,
+    format_: str = FORMAT,
+    config: Mapping[str, Any] | None = None,
+) -> None:
+    """The same for entries by name; `config` in place of the run's."""
+    content = {
+        "format": format_,
+        "method": str(run.method),
+        "backbone": str(run.backbone),
+        "epoch": epoch,
+        "config": run.model_dump(mode="json") if config is None else dict(config),
+        "model": {name: value.detach().cpu() for name, value in weights.items()},
+    }
+    write_torch_file(path, content)
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads a checkpoint, of either kind.
+
+    Raises:
+        InputError: the file is missing, cut off, or not one of ours.
+    """
+    content = (
+        _read_safetensors(path) if is_safetensors(path) else read_torch_file(path, "checkpoint")
+    )
+    found = content.get("format") if isinstance(content, dict) else None
+    if found == INITIAL_FORMAT:
+        raise InputError(
+            f"{path}: holds initial weights of some parts only, from `vatrack import-checkpoint "
+            f"--partial`; "
+            "name it as training.initial_checkpoint and train"
+        )
+    if found != FORMAT:
+        raise InputError(
+            f"{path}: not a VATrack checkpoint (its format is not {FORMAT!r}); "
+            "one with OpenMMLab's names is taken by `vatrack import-checkpoint`"
+        )
+    try:
+        weights = content["model"]
+        if not all(isinstance(value, Tensor) for value in weights.values()):
+            raise ValueError("not every entry is a tensor")
+        return Checkpoint(
+            Method(content["method"]),
+            Backbone(content["backbone"]),
+            int(content["epoch"]),
+            dict(content["config"]),
+            weights,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: a damaged checkpoint ({type(error).__name__}: {error}); make it again"
+        ) from None
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """The content in the form that PyTorch files have it."""
+    weights, metadata = read_safetensors(path, "checkpoint")
+    content: dict[str, Any] = {**metadata, "model": weights}
+    if "config" in metadata:
+        try:
+            content["config"] = json.loads(metadata["config"])
+        except ValueError:
+            del content["config"]
+    return content
+
+
+def export(path: Path, out: Path) -> str:
+    """Writes a checkpoint as a safetensors file, with everything but the tensors in its metadata.
+
+    The metadata holds, as texts: format, method, backbone, epoch, and config as JSON, without what
+    belongs to a machine (`public_config`). The same checkpoint always gives the same bytes.
+
+    Returns:
+        A summary line.
+
+    Raises:
+        InputError: see `load`.
+    """
+    checkpoint = load(path)
+    # Own memory for each: the format knows neither views nor shared memory.
+    weights = {
+        name: value.clone(memory_format=torch.contiguous_format)
+        for name, value in checkpoint.weights.items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "method": str(checkpoint.method),
+        "backbone": str(checkpoint.backbone),
+        "epoch": str(checkpoint.epoch),
+        "config": json.dumps(public_config(checkpoint.config)),
+    }
+    with atomic_path(out) as temporary:
+        save_file(weights, temporary, metadata)
+        _order_metadata(temporary)
+    size = out.stat().st_size / 1e6
+    return (
+        f"{out}: {checkpoint.method} with {checkpoint.backbone}, epoch {checkpoint.epoch}, "
+        f"{size:.1f} MB"
+    )
+
+
+def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a run for others: without the job's and the experiment log's sections; of
+    paths, the files' names."""
+    public = {key: value for key, value in config.items() if key not in PRIVATE[""]}
+    if isinstance(dataset := public.get("dataset"), Mapping):
+        public["dataset"] = {
+            key: value for key, value in dataset.items() if key not in PRIVATE["dataset"]
+        }
+    if isinstance(training := public.get("training"), Mapping):
+        names = {key: Path(training[key]).name for key in START_FILES if training.get(key)}
+        public["training"] = {**training, **names}
+    return public
+
+
+def _order_metadata(path: Path) -> None:
+    """Sorts the metadata of a safetensors file in place; the library writes it in an order that
+    changes from run to run."""
+    with path.open("r+b") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(text) <= length, "only the order has changed"
+        stream.seek(8)
+        stream.write(text.ljust(length))
+
+
+def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Path) -> None:
+    """Copies the weights into a network of the same method, backbone and widths.
+
+    Raises:
+        InputError: the checkpoint belongs to another method, backbone or model configuration.
+    """
+    for name, own, wanted in (
+        ("method", checkpoint.method, run.method),
+        ("backbone", checkpoint.backbone, run.backbone),
+    ):
+        if own != wanted:
+            raise InputError(
+                f"{source}: a checkpoint of {name} {own}, but {wanted} was asked for; choose "
+                f"--{name} {own}"
+            )
+    expected = {name: value.shape for name, value in model.state_dict().items()}
+    found = {name: value.shape for name, value in checkpoint.weights.items()}
+    if expected != found:
+        different = sorted(
+            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        )
+        raise InputError(
+            f"{source}: made with another model configuration; {len(different)} entries differ, "
+            f"the first is {different[0]} "
+            f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} "
+            f"wanted); "
+            "use the config of its run"
+        )
+    trained = checkpoint.config.get("model")
+    for key in SHAPELESS:
+        value = trained.get(key) if isinstance(trained, dict) else None
+        given: Any = getattr(run.model, key)
+        if value is not None and value != given:
+            raise InputError(
+                f"{source}: trained with model.{key} = {value}, but the config has {given}; use "
+                f"the config of its run"
+            )
+    model.load_state_dict(checkpoint.weights)
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "nothing" if shape is None else "x".join(map(str, shape)) or "a number"

@@ -1,0 +1,257 @@
+"""Foreign checkpoints: the published ones with OpenMMLab's names, and files to start a training
+from (spec 3.9, appendix B).
+
+The networks here carry the published names, so nothing is renamed: an import compares, reports, and
+writes the entries in our own form. With `partial` only what fits is written, as initial weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Method, RunConfig
+from vatrack.config.categories import CATEGORIES
+from vatrack.models.detector import build
+from vatrack.weights.checkpoint import INITIAL_FORMAT, write
+from vatrack.weights.formats import read_weights
+from vatrack.weights.transfer import (
+    Transfer,
+    check_backbone,
+    check_initial,
+    compare,
+    describe_shape,
+    is_bare_backbone,
+    is_counter,
+)
+
+BACKBONE = "backbone."
+# (blocks of layer3, groups of the 3x3 convolutions, 3x3 convolution in the middle of each block) of
+# a trunk.
+TRUNKS = {
+    (2, 1, False): str(Backbone.RESNET18),
+    (6, 1, True): str(Backbone.RESNET50),
+    (23, 64, True): str(Backbone.RESNEXT101),
+    (6, 1, False): "resnet34",
+    (23, 1, True): "resnet101",
+    (6, 32, True): "resnext50_32x4d",
+    (23, 32, True): "a ResNeXt-101 of 32 groups",
+    (36, 1, True): "resnet152",
+}
+
+
+def import_checkpoint(source: Path, run: RunConfig, out: Path, *, partial: bool = False) -> str:
+    """Writes a foreign checkpoint as one of ours (`vatrack.weights.checkpoint`).
+
+    Args:
+        source: PyTorch file (bare state dict or under "state_dict", also of
+            DistributedDataParallel) or safetensors file with OpenMMLab's names; with `partial` also
+            a backbone alone in torchvision's format.
+        run: method, backbone and widths of the network that shall take it.
+        partial: take what fits, for `training.initial_checkpoint`; otherwise every entry of the
+            network must be there.
+
+    Returns:
+        What went where.
+
+    Raises:
+        InputError: the file is damaged, holds code, or does not fit; the message lists all that is
+            missing or left over.
+    """
+    file = read_weights(source)
+    with torch.device("meta"):
+        own = build(run.method, run.model, run.backbone).state_dict()
+    if partial:
+        return _import_initial(source, file.weights, own, run, out)
+    transfer = compare(own, file.weights)
+    if transfer.random:
+        raise InputError(_refusal(source, file.weights, transfer, run))
+    # Older files lack the counters of batch norm, which no result depends on.
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in transfer.absent}
+    chosen = {
+        name: counters[name] if name in counters else _own_memory(file.weights[name], own[name])
+        for name in own
+    }
+    epoch = file.meta.get("epoch")
+    epoch = int(epoch) if isinstance(epoch, int | np.integer) else 0
+    write(out, chosen, run, epoch, config=_origin(source, run))
+    lines = [
+        f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} entries of {source}, "
+        f"epoch {epoch or 'unknown'}"
+    ]
+    if counters:
+        lines.append(
+            f"{len(counters)} counters of batch norm are not in the file and are 0; no result "
+            f"depends on them"
+        )
+    methods = _methods(file.weights)
+    if run.method not in methods:
+        shown = " or ".join(methods)
+        lines.append(
+            f"warning: the file has more heads than {run.method}; it looks like {shown}: use "
+            f"--method {methods[0]}"
+        )
+    return "\n".join(
+        [*lines, *_remarks(chosen, file.meta), transfer.table(), *filter(None, [transfer.names()])]
+    )
+
+
+def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
+    """What is known of foreign weights: the network they fit and the file they came from, but no
+    data set and no recipe."""
+    config = run.model_dump(mode="json", include={"method", "backbone", "model"})
+    with source.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return config | {"imported_from": {"file": source.name, "sha256": digest}}
+
+
+def _import_initial(
+    source: Path,
+    weights: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    run: RunConfig,
+    out: Path,
+) -> str:
+    if is_bare_backbone(weights):
+        trunk = {
+            name.removeprefix(BACKBONE): value
+            for name, value in own.items()
+            if name.startswith(BACKBONE)
+        }
+        check_backbone(trunk, weights, source)
+        weights = {
+            f"{BACKBONE}{name}" if name in trunk else name: value for name, value in weights.items()
+        }
+        kind = "a backbone alone"
+    else:
+        kind = "a detector"
+    transfer = check_initial(own, weights, source)
+    chosen = {name: _own_memory(weights[name], own[name]) for name in transfer.copied}
+    write(out, chosen, run, 0, format_=INITIAL_FORMAT, config=_origin(source, run))
+    lines = [
+        f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its "
+        f"entries, from {source} ({kind})",
+        f"{len(transfer.random)} entries are left random: those of another shape and those that "
+        f"are missing in the file",
+    ]
+    table = transfer.table(initial=True)
+    return "\n".join([*lines, *_remarks(chosen, {}), table, *filter(None, [transfer.names()])])
+
+
+def _own_memory(value: Tensor, wanted: Tensor) -> Tensor:
+    """The entry in our kind of number; a view of larger memory is copied, because all of that would
+    be written."""
+    value = value.to(wanted.dtype)
+    return (
+        value.clone()
+        if value.untyped_storage().nbytes() > value.numel() * value.element_size()
+        else value
+    )
+
+
+def _remarks(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader should look at, though it stops nothing."""
+    broken = [
+        name
+        for name, value in weights.items()
+        if value.is_floating_point() and not bool(value.isfinite().all())
+    ]
+    if broken:
+        yield (
+            f"warning: {len(broken)} entries hold values that are not finite, the first is "
+            f"{broken[0]}; use another epoch"
+        )
+    classes = meta.get("CLASSES")
+    if isinstance(classes, tuple | list) and len(classes) == len(CATEGORIES):
+        names = [re.sub(r"[\W_]+", " ", str(name)).strip().lower() for name in classes]
+        different = [
+            i for i, (name, ours) in enumerate(zip(names, CATEGORIES, strict=True)) if name != ours
+        ]
+        if different:
+            first = different[0]
+            yield (
+                f"warning: the file names {len(different)} classes otherwise, the first is number "
+                f"{first + 1}, "
+                f"{classes[first]!r} instead of {CATEGORIES[first]!r}; check that their order is "
+                f"ours"
+            )
+
+
+def _refusal(
+    source: Path, weights: Mapping[str, Tensor], transfer: Transfer, run: RunConfig
+) -> str:
+    missing = [name for name in transfer.absent if not is_counter(name)]
+    return (
+        f"{source}: not a checkpoint of {run.method} with {run.backbone}: {len(missing)} of its "
+        f"entries are missing, "
+        f"{len(transfer.mismatched)} have another shape; "
+        f"{_mend(weights, run)}\n{transfer.table()}\n{transfer.names()}"
+    )
+
+
+def _mend(weights: Mapping[str, Tensor], run: RunConfig) -> str:
+    """What the file looks like, and what to do with it."""
+    if is_bare_backbone(weights):
+        return (
+            f"it holds a backbone alone ({_trunk(weights, '')}); --partial takes it as initial "
+            f"weights"
+        )
+    methods = _methods(weights)
+    if not methods:
+        return f"it has no names of an OpenMMLab detector (its first is {next(iter(weights))})"
+    trunk = _trunk(weights, BACKBONE)
+    classes = weights.get("roi_head.bbox_head.fc_cls.weight")
+    if classes is not None and len(classes) != len(CATEGORIES) + 1:
+        return (
+            f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
+            f"takes what fits as initial weights"
+        )
+    if "roi_head.track_head.fc_embed.weight" not in weights:
+        return (
+            f"it looks like a detector without a track head, with {trunk}; --partial takes what "
+            f"fits as initial weights"
+        )
+    choices = " or ".join(f"--method {method}" for method in methods)
+    shown = " or ".join(methods)
+    if trunk != str(run.backbone) and trunk in tuple(map(str, Backbone)):
+        choices += f" --backbone {trunk}"
+    if run.method in methods and trunk == str(run.backbone):
+        return (
+            f"it looks like {shown} with {trunk} of other widths, or cut off; give the model's "
+            f"widths with --config"
+        )
+    return f"it looks like {shown} with {trunk}: use {choices}"
+
+
+def _methods(weights: Mapping[str, Tensor]) -> list[str]:
+    """The methods whose heads the file has; two of them share one network."""
+    heads = {name.split(".")[1] for name in weights if name.startswith("roi_head.")}
+    if "amodal_bbox_head" in heads:
+        return [str(Method.VATRACK_2BBOX)]
+    if "amodal_mask_head" in heads:
+        return [str(Method.VATRACK)]
+    return [str(Method.QDTRACK), str(Method.AMODALTRACK)] if "mask_head" in heads else []
+
+
+def _trunk(weights: Mapping[str, Tensor], prefix: str) -> str:
+    """The name of the residual network whose entries begin with `prefix`."""
+    pattern = re.compile(re.escape(prefix) + r"layer3\.(\d+)\.conv1\.weight")
+    blocks = len({match[1] for name in weights if (match := pattern.fullmatch(name))})
+    middle = weights.get(f"{prefix}layer3.0.conv2.weight")
+    if not blocks or middle is None or middle.dim() != 4:
+        return "no residual network"
+    deep = f"{prefix}layer3.0.conv3.weight" in weights
+    groups = len(middle) // max(1, middle.shape[1])
+    found = (
+        f"a residual network of {blocks} blocks in layer3 and {groups} groups "
+        f"({describe_shape(middle)})"
+    )
+    return TRUNKS.get((blocks, groups, deep), found)

@@ -1,0 +1,277 @@
+"""Initial weights from files: a backbone in torchvision's format, or whatever fits of another
+detector (spec 3.9)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vatrack.common.errors import InputError
+from vatrack.models.backbone import ResidualTrunk
+from vatrack.weights.formats import read_weights
+
+CLASSIFIER = ("fc.weight", "fc.bias")
+LEFT_OVERS = tuple(f"mu{i}" for i in range(5))  # unused buffers of published checkpoints (quirk M2)
+# The layers whose shape goes with the number of classes.
+OUTPUT_LAYERS = ("fc_cls", "fc_reg", "conv_logits")
+# The amodal heads and the visible ones that they may start from (quirk M4).
+TWINS = {
+    "roi_head.amodal_bbox_head.": "roi_head.bbox_head.",
+    "roi_head.amodal_mask_head.": "roi_head.mask_head.",
+}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What goes where: names of entries.
+
+    Attributes:
+        copied: entries of the network that the file has.
+        mismatched: those that the file has with another shape or kind of number, and what is
+            different. The network keeps its own.
+        absent: entries of the network that the file does not have. The network keeps its own.
+        unused: entries of the file that the network does not have.
+        ignored: of these, known left-overs that no network uses (quirk M2).
+    """
+
+    copied: tuple[str, ...]
+    mismatched: Mapping[str, str]
+    absent: tuple[str, ...]
+    unused: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def random(self) -> tuple[str, ...]:
+        """Entries of the network that keep their random start, without the counters of batch norm,
+        which nothing reads."""
+        return tuple(name for name in (*self.mismatched, *self.absent) if not is_counter(name))
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.copied)} entries copied"]
+        groups = (
+            ("of another shape, left as they were", tuple(self.mismatched)),
+            ("missing in the file", tuple(name for name in self.absent if not is_counter(name))),
+            ("not used", (*self.unused, *self.ignored)),
+        )
+        for title, names in groups:
+            if names:
+                shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+                lines.append(f"{len(names)} {title}: {shown}")
+        return "; ".join(lines)
+
+    def table(self, *, initial: bool = False) -> str:
+        """Numbers of entries for each part of the network; with `initial` also of those that start
+        at random."""
+        columns: dict[str, tuple[str, ...]] = {
+            "copied": self.copied,
+            "other shape": tuple(self.mismatched),
+            "missing": self.absent,
+            "unused": (*self.unused, *self.ignored),
+        }
+        counts = {title: Counter(map(part_of, names)) for title, names in columns.items()}
+        parts = sorted(set().union(*counts.values()), key=_place)
+        if initial:
+            counts["left random"] = Counter(map(part_of, self.random))
+        width = max(map(len, [*parts, "part"]))
+        head = "  ".join([f"{'part':<{width}}", *counts])
+        rows = [
+            [
+                f"{part:<{width}}",
+                *(f"{count[part]:>{len(title)}}" for title, count in counts.items()),
+            ]
+            for part in parts
+        ]
+        return "\n".join([head, *map("  ".join, rows)])
+
+    def names(self) -> str:
+        """Every name but those of copied entries."""
+        groups = {
+            "other shape": [
+                f"{name} ({difference})" for name, difference in self.mismatched.items()
+            ],
+            "missing": list(self.absent),
+            "unused": list(self.unused),
+            "ignored, left-overs that no network uses": list(self.ignored),
+        }
+        return "\n".join(
+            f"{title} ({len(names)}):\n  " + "\n  ".join(names)
+            for title, names in groups.items()
+            if names
+        )
+
+
+PARTS = ("backbone", "neck", "rpn_head")
+OTHER = "other names"
+
+
+def part_of(name: str) -> str:
+    """backbone, neck, rpn_head, roi_head.<head>; other names together."""
+    words = name.split(".")
+    if words[0] == "roi_head" and len(words) > 2:
+        return ".".join(words[:2])
+    return words[0] if words[0] in PARTS else OTHER
+
+
+def _place(part: str) -> tuple[int, str]:
+    """For sorting: in the order of the computation."""
+    return (PARTS.index(part) if part in PARTS else len(PARTS) + (part == OTHER)), part
+
+
+def is_counter(name: str) -> bool:
+    """Whether it counts the batches that a batch norm has seen; no result depends on it, and old
+    files do without."""
+    return name.endswith("num_batches_tracked")
+
+
+def describe_shape(value: Tensor) -> str:
+    """The shape for messages, "256x3x3"."""
+    return "x".join(map(str, value.shape)) or "a number"
+
+
+def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfer:
+    """How the entries of a file meet those of a network; only names, shapes and dtypes are looked
+    at."""
+    mismatched = {}
+    for name, value in weights.items():
+        if name not in own:
+            continue
+        if value.shape != own[name].shape:
+            mismatched[name] = (
+                f"{describe_shape(value)} in the file, {describe_shape(own[name])} wanted"
+            )
+        elif value.is_floating_point() != own[name].is_floating_point():
+            mismatched[name] = f"{value.dtype} in the file, {own[name].dtype} wanted"
+    return Transfer(
+        tuple(name for name in weights if name in own and name not in mismatched),
+        mismatched,
+        tuple(name for name in own if name not in weights),
+        tuple(name for name in weights if name not in own and name not in LEFT_OVERS),
+        tuple(name for name in weights if name not in own and name in LEFT_OVERS),
+    )
+
+
+def is_bare_backbone(weights: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of a residual network alone, as torchvision and OpenMMLab's model
+    zoo give them."""
+    return "layer1.0.conv1.weight" in weights
+
+
+def check_backbone(
+    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path
+) -> Transfer:
+    """Compares a file with a trunk; every entry of the trunk must be there, and nothing of another
+    trunk.
+
+    Raises:
+        InputError: the file is of another backbone, or of another kind of norm.
+    """
+    transfer = compare(
+        own, {name: value for name, value in weights.items() if name not in CLASSIFIER}
+    )
+    missing = [name for name in transfer.absent if not is_counter(name)]
+    wrong = [*missing, *transfer.mismatched, *transfer.unused]
+    if wrong:
+        raise InputError(
+            f"{path}: not the weights of this backbone; {len(missing)} entries are missing, "
+            f"{len(transfer.mismatched)} have "
+            f"another shape, {len(transfer.unused)} belong to none of its layers; the first is "
+            f"{wrong[0]}; "
+            "check the backbone and model.norm"
+        )
+    return transfer
+
+
+def load_backbone(trunk: ResidualTrunk, path: Path) -> Transfer:
+    """Copies ImageNet weights into a trunk (the published code matches no entry, quirk M3).
+
+    Raises:
+        InputError: see `check_backbone`.
+    """
+    weights = read_weights(path).weights
+    own = trunk.state_dict()
+    transfer = check_backbone(own, weights, path)
+    _copy(own, {name: weights[name] for name in transfer.copied})
+    return transfer
+
+
+def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> Transfer:
+    """Compares a file with a network that shall start from it.
+
+    The published loading skips whatever does not fit without a word (quirk M5). Here that is
+    reported, and stops where it cannot be meant: only layers whose shape goes with the number of
+    classes may differ, and a backbone comes whole or not at all.
+
+    Raises:
+        InputError: nothing fits, or something other than expected does not.
+    """
+    transfer = compare(own, weights)
+    if not transfer.copied:
+        hint = "is it a checkpoint of a detector with a feature pyramid?"
+        if is_bare_backbone(weights):
+            hint = "it holds a backbone alone, so name it as training.backbone_weights"
+        raise InputError(f"{path}: no entry fits this network; {hint}")
+    wrong = [
+        f"{name}: {text}"
+        for name, text in transfer.mismatched.items()
+        if name.split(".")[-2] not in OUTPUT_LAYERS
+    ]
+    if any(part_of(name) == "backbone" for name in transfer.copied):
+        lost = [name for name in transfer.absent if not is_counter(name)]
+        wrong += [f"{name}: not in the file" for name in lost if part_of(name) == "backbone"]
+        wrong += [
+            f"{name}: not in this network"
+            for name in transfer.unused
+            if part_of(name) == "backbone"
+        ]
+    if wrong:
+        raise InputError(
+            f"{path}: a network of another shape: {len(wrong)} entries do not fit that should, the "
+            f"first is {wrong[0]}; "
+            "choose the backbone and the model's widths that the file was made with"
+        )
+    return transfer
+
+
+def load_initial(model: nn.Module, path: Path) -> Transfer:
+    """Copies every tensor whose name and shape fit, as the published non-strict loading does.
+
+    Raises:
+        InputError: see `check_initial`.
+    """
+    weights = read_weights(path).weights
+    own = model.state_dict()
+    transfer = check_initial(own, weights, path)
+    _copy(own, {name: weights[name] for name in transfer.copied})
+    return transfer
+
+
+def copy_visible_to_amodal(model: nn.Module, loaded: Iterable[str]) -> tuple[str, ...]:
+    """Starts amodal heads like the visible ones: the switch of quirk M4.
+
+    Args:
+        loaded: names of the entries that a file gave. Only such entries of a visible head are
+            copied, and only to places of the amodal head that the file left random.
+
+    Returns:
+        Names of the entries of amodal heads that were filled.
+    """
+    own, given = model.state_dict(), set(loaded)
+    sources = {}
+    for amodal, visible in TWINS.items():
+        for name in own:
+            twin = visible + name.removeprefix(amodal)
+            if name.startswith(amodal) and name not in given and twin in given:
+                sources[name] = own[twin]
+    _copy(own, sources)
+    return tuple(sources)
+
+
+@torch.no_grad()
+def _copy(own: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, value in values.items():
+        own[name].copy_(value)
