@@ -54,11 +54,11 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
     method = Method(options.method)
     settings = Config.model_validate({"training": {"batch_size": options.batch, **SETTINGS[name]}})
     run = settings.for_run(method, Backbone(options.backbone))
-    allow_tf32(run.training.tf32)
+    allow_tf32(run.compute.tf32)
     torch.manual_seed(0)
     with join("auto") as here:
         model = build(method, run.model, run.backbone).to(here.device).train()
-        if run.training.channels_last:
+        if run.compute.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         updater = Updater(model, run, here)
         batch = random_pairs(method, (options.objects,) * options.batch, size=tuple(options.size))

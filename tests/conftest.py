@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vatrack.config import Backbone, Config, Method, RunConfig
+from vatrack.config import Backbone, ComputeConfig, Config, Method, RunConfig
 from vatrack.config.dataset import ClipsConfig, SyntheticConfig
 from vatrack.sailvos.cuts import score_video_file, write_structure
 from vatrack.sailvos.index import build_index
@@ -26,17 +26,21 @@ class TinyData:
     images: Path
 
 
-def tiny_config(folder: Path, **training: object) -> Config:
-    """A config that trains in seconds and learns nothing worth reading."""
+def tiny_config(folder: Path, **given: object) -> Config:
+    """A config that trains in seconds and learns nothing worth reading.
+
+    Args:
+        given: keys of `compute` and `training`.
+    """
     from tests.models.small import SMALL
 
+    compute = {key: value for key, value in given.items() if key in ComputeConfig.model_fields}
+    training = {key: value for key, value in given.items() if key not in compute}
     settings = {
         "epochs": 2,
         "batch_size": 4,
         "optimizer": {"name": "adamw", "learning_rate": 1e-3, "clip_norm": 5.0},
         "schedule": {"name": "onecycle"},
-        "image_scale": (96, 64),
-        "workers": 0,
         "log_every": 2,
         "validate_from": 2,
     }
@@ -45,6 +49,8 @@ def tiny_config(folder: Path, **training: object) -> Config:
             "results": folder,
             "dataset": {"synthetic": TINY_SET},
             "model": SMALL.model_dump(),
+            "input": {"image_scale": (96, 64)},
+            "compute": {"workers": 0} | compute,
             "training": settings | training,
             "inference": {"max_detections": 10},
             "mlflow": {"enabled": False},

@@ -119,7 +119,7 @@ def test_a_config_does_not_change() -> None:
 
 
 def test_files_come_back_as_they_were(tmp_path: Path) -> None:
-    config = parsed(dataset={"name": "x", "raw": "some/where"}, training={"image_scale": [64, 48]})
+    config = parsed(dataset={"name": "x", "raw": "some/where"}, input={"image_scale": [64, 48]})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     assert load_config(tmp_path / "config.yaml") == config
     run = config.for_run(Method.VATRACK_2BBOX, Backbone.RESNET50)
@@ -192,7 +192,7 @@ def test_the_reference_lists_every_key() -> None:
     [
         ({"training": {"batch_size": 0}}, "training.batch_size"),
         ({"training": {"optimizer": {"learning_rate": -1}}}, "training.optimizer.learning_rate"),
-        ({"training": {"image_scale": [0, 200]}}, "training.image_scale"),
+        ({"input": {"image_scale": [0, 200]}}, "input.image_scale"),
         (
             {"training": {"epochs": 2, "validate_from": 3}},
             "validate_from = 3 is after the last of epochs = 2",

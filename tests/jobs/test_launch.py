@@ -485,7 +485,7 @@ def test_settings_that_contradict_each_other(
 
 
 def test_a_gpu_that_was_not_asked_for_is_bad_input(tmp_path: Path) -> None:
-    config = parse_config({"training": {"device": "cuda"}}, "test", Config)
+    config = parse_config({"compute": {"device": "cuda"}}, "test", Config)
     with pytest.raises(InputError, match=r"launcher\.gpus is 0"):
         launch(
             config.for_run(Method.VATRACK, Backbone.RESNET18), tmp_path, tmp_path, tmp_path / "run"
@@ -516,8 +516,8 @@ def test_no_job_is_queued_for_what_cannot_begin(tmp_path: Path) -> None:
             r"training\.initial_checkpoint: /nowhere/x\.pt: no such file",
         ),
         (
-            {"training": {"device": "cuda"}, "launcher": {"gpus": 0}},
-            r"training\.device is cuda but launcher\.gpus is 0",
+            {"compute": {"device": "cuda"}, "launcher": {"gpus": 0}},
+            r"compute\.device is cuda but launcher\.gpus is 0",
         ),
     ):
         config = parse_config(changes, "test.yaml", Config).for_run(

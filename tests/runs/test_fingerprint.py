@@ -45,7 +45,8 @@ def test_machines_do_not() -> None:
             "train_json": "/data/t.json",
             "clips": {"structure": "/data/cuts.json", "mode": "symlink"},
         },
-        training={"workers": 0, "device": "cpu", "initial_checkpoint": "/data/start.pth"},
+        compute={"workers": 0, "device": "cpu"},
+        training={"initial_checkpoint": "/data/start.pth"},
         launcher={"cluster": "slurm", "gpus": 4},
     )
     there = config(
@@ -55,7 +56,8 @@ def test_machines_do_not() -> None:
             "valid_json": "/scratch/v.json",
             "clips": {"structure": "/scratch/cuts.json"},
         },
-        training={"workers": 9, "log_every": 1, "initial_checkpoint": "/scratch/start.pth"},
+        compute={"workers": 9},
+        training={"log_every": 1, "initial_checkpoint": "/scratch/start.pth"},
         mlflow={"tracking_uri": "http://me:secret@host"},
     )
     assert config_hash(here) == config_hash(there)

@@ -35,7 +35,9 @@ AFTER = ("select", "predict", "evaluate", "tables")
 
 CONFIG: dict[str, Any] = copy.deepcopy(TINY)
 CONFIG["dataset"] |= {"synthetic": TINY_SET, "clips": {"structure": "whole"}}
-CONFIG["training"] |= {"image_scale": [96, 64], "device": "cpu", "batch_size": 1}
+CONFIG["training"] |= {"batch_size": 1}
+CONFIG["input"] = {"image_scale": [96, 64]}
+CONFIG["compute"] |= {"device": "cpu"}
 CONFIG["mlflow"] = {"enabled": False}
 CONFIG["launcher"] = {
     "cluster": "slurm",

@@ -12,11 +12,12 @@ import torch
 from tests.conftest import tiny_config
 from tests.models.small import random_pairs, small_network
 from tests.training.interrupted import lines
+from vatrack.common.device import mixed_type
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import NotFinite
 from vatrack.training.run_log import RunLog
-from vatrack.training.step import Place, Updater, make_optimizer, mixed_type, pair_seeds
+from vatrack.training.step import Place, Updater, make_optimizer, pair_seeds
 
 HERE = Processes(torch.device("cpu"))
 SGD = {"name": "sgd", "learning_rate": 0.0025}

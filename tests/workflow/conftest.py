@@ -48,10 +48,10 @@ TINY: dict[str, Any] = {
         "batch_size": 4,
         "optimizer": {"name": "adamw", "learning_rate": 0.001, "clip_norm": 5},
         "schedule": {"name": "onecycle"},
-        "image_scale": [128, 80],
-        "workers": 0,
         "log_every": 2,
     },
+    "input": {"image_scale": [128, 80]},
+    "compute": {"workers": 0},
     "inference": {"max_detections": 20},
     "launcher": {"cpus": 1, "minutes": 20},
 }

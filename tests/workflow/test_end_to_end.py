@@ -189,7 +189,7 @@ def test_a_second_run_does_nothing(finished: Workflow) -> None:
             {"training": {"epochs": "2"}},
             AFTER_TRAINING,
         ),  # as --config 'training={epochs: 2}' arrives
-        ({"training": {"workers": 1, "log_every": 5}}, {}),  # how it is done, not what
+        ({"compute": {"workers": 1}, "training": {"log_every": 5}}, {}),  # how it is done, not what
         ({"model": {"fpn_channels": 32}}, AFTER_TRAINING),
         ({"training": {"batch_size": {"resnet18": 4, "resnet50": 2}}}, {}),  # the same for this run
         ({"dataset": {"max_occlusion": 0.5}}, AFTER_TRAINING | {"convert": 2}),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from vatrack.common.errors import InputError
 
@@ -20,7 +21,7 @@ def choose_device(name: str) -> torch.device:
 
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "config: training.device is cuda, but PyTorch finds no GPU here; set it to auto or cpu"
+            "config: compute.device is cuda, but PyTorch finds no GPU here; set it to auto or cpu"
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -33,3 +34,23 @@ def allow_tf32(allowed: bool) -> None:
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
+def mixed_type(precision: str, device: torch.device) -> torch.dtype | None:
+    """The short type of mixed precision on a device, or None for float32."""
+    import torch
+
+    if precision == "mixed":
+        short = device.type == "cuda" and not torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+        return torch.float16 if short else torch.bfloat16
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Automatic mixed precision as `compute.precision` says; float32 changes nothing."""
+    import torch
+
+    short = mixed_type(precision, device)
+    return nullcontext() if short is None else torch.autocast(device.type, short)

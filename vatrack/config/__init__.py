@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.config.base import Frozen
+from vatrack.config.compute import ComputeConfig, InputConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.config.inference import EvaluationConfig, InferenceConfig, TrackerConfig
 from vatrack.config.methods import Backbone, Method
@@ -31,9 +32,11 @@ from vatrack.config.training import (
 __all__ = [
     "PAPER_CLASS_WEIGHTS",
     "Backbone",
+    "ComputeConfig",
     "Config",
     "EvaluationConfig",
     "InferenceConfig",
+    "InputConfig",
     "LauncherConfig",
     "Method",
     "ModelConfig",
@@ -51,9 +54,7 @@ __all__ = [
 
 
 # Of `training`: they decide how the work is done, kept or logged.
-TECHNICAL_KEYS = (
-    *("workers", "device", "compile", "faults", "save_minutes", "keep_checkpoints", "log_every"),
-)
+TECHNICAL_KEYS = ("faults", "save_minutes", "keep_checkpoints", "log_every")
 START_FILES = (
     "initial_checkpoint",
     "backbone_weights",
@@ -66,7 +67,9 @@ class _Shared(Frozen):
     results: Path = Field(Path("results"), description="folder for everything that is made")
     seed: int = Field(0, ge=0, description="the one seed of all randomness")
     dataset: DatasetConfig = DatasetConfig()  # type: ignore[call-arg]
+    input: InputConfig = InputConfig()  # type: ignore[call-arg]
     model: ModelConfig = ModelConfig()  # type: ignore[call-arg]
+    compute: ComputeConfig = ComputeConfig()  # type: ignore[call-arg]
     training: TrainingConfig = TrainingConfig()  # type: ignore[call-arg]
     inference: InferenceConfig = InferenceConfig()  # type: ignore[call-arg]
     evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]
@@ -89,7 +92,7 @@ class RunConfig(_Shared):
         """What the trained weights depend on, as plain values: not how the work is done, kept or
         logged."""
         values = self.model_dump(
-            mode="json", include={"method", "backbone", "seed", "model", "training"}
+            mode="json", include={"method", "backbone", "seed", "input", "model", "training"}
         )
         for key in TECHNICAL_KEYS:
             del values["training"][key]

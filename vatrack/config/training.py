@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vatrack.config.base import Count, Fraction, Frozen, Positive, Side, Steps
+from vatrack.config.base import Count, Fraction, Frozen, Positive, Steps
 from vatrack.config.methods import Backbone, Method
 
 
@@ -79,34 +79,9 @@ class TrainingConfig(Frozen):
     )
     optimizer: OptimizerConfig = OptimizerConfig()  # type: ignore[call-arg]
     schedule: ScheduleConfig = ScheduleConfig()  # type: ignore[call-arg]
-    image_scale: tuple[Side, Side] = Field(
-        (1280, 800), description="largest width and height of the network's input, pixels"
-    )
     flip: Fraction = Field(0.5, description="probability of a horizontal flip, shared by the pair")
     reference_range: int = Field(
         3, ge=1, description="largest distance of the reference frame, in frames"
-    )
-    workers: int = Field(
-        4, ge=0, description="processes that load data; 0: load in the training process"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: the first GPU where there is one, else the CPU"
-    )
-    precision: Literal["float32", "bfloat16", "float16", "mixed"] = Field(
-        "float32",
-        description="all but float32: automatic mixed precision; mixed: bfloat16, but float16 on "
-        "GPUs that do not have it",
-    )
-    tf32: bool = Field(
-        False,
-        description="GPUs round float32 factors to TF32: faster, results 10 to 100 times further "
-        "from the published ones",
-    )
-    channels_last: bool = Field(
-        False, description="memory layout of the convolutions; often faster, same result"
-    )
-    compile: bool = Field(
-        False, description="compile trunk and pyramid (minutes at the start, then faster on a GPU)"
     )
     ema_decay: float | None = Field(
         None,

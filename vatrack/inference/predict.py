@@ -13,7 +13,7 @@ from pycocotools import mask as rle_tools
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vatrack.common.device import allow_tf32, choose_device
+from vatrack.common.device import allow_tf32, autocast, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, create_text, write_yaml
 from vatrack.common.progress import progress
@@ -114,22 +114,24 @@ def predict_clips(
 ) -> Iterator[dict[str, Any]]:
     """Predictions for all frames of the clips, in order; the network is used in evaluation mode."""
     frames = [(frame, position) for clip in clips for position, frame in enumerate(clip)]
-    dataset = FrameDataset([frame for frame, _ in frames], images, run.training.image_scale)
+    dataset = FrameDataset([frame for frame, _ in frames], images, run.input.image_scale)
     loader = DataLoader(
         dataset,
         batch_size=None,
-        num_workers=run.training.workers,
+        num_workers=run.compute.workers,
         worker_init_fn=ignore_stop_signals,
     )
     training = model.training
     model.eval()
+    precision = autocast(run.compute.precision, device)
     predictor = ClipPredictor(model, run.inference, device)
     try:
         inputs: Iterable[InputFrame] = progress(loader, title, len(frames))
         for item, (frame, position) in zip(inputs, frames, strict=True):
             if position == 0:
                 predictor = ClipPredictor(model, run.inference, device)
-            result = predictor.step(item.image, item.size, item.scale, position)
+            with precision:
+                result = predictor.step(item.image, item.size, item.scale, position)
             if result is not None:
                 yield from records(model, *result, frame, run.inference.mask_threshold)
     finally:
@@ -158,8 +160,8 @@ def predict_files(
         InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` cannot be
             written.
     """
-    device = choose_device(run.training.device)
-    allow_tf32(run.training.tf32)
+    device = choose_device(run.compute.device)
+    allow_tf32(run.compute.tf32)
     check_target(out)
     if not images.is_dir():
         raise InputError(

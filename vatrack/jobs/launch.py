@@ -44,10 +44,10 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
             training's, or a job with other settings still trains into this folder.
         JobFailed: the job failed, was cancelled or was lost.
     """
-    if run.training.device == "cuda" and run.launcher.gpus == 0:
+    if run.compute.device == "cuda" and run.launcher.gpus == 0:
         raise InputError(
-            "config: training.device is cuda but launcher.gpus is 0; ask for a GPU or set "
-            "training.device to auto"
+            "config: compute.device is cuda but launcher.gpus is 0; ask for a GPU or set "
+            "compute.device to auto"
         )
     for name in START_FILES:  # before a job is queued for them
         path = getattr(run.training, name)

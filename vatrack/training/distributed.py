@@ -110,7 +110,7 @@ def processes(device: str) -> Iterator[Processes]:
     """Joins the other processes where the environment names any.
 
     Args:
-        device: `training.device` of the config; each process takes the GPU of its number on its
+        device: `compute.device` of the config; each process takes the GPU of its number on its
             machine.
     """
     named = _named()

@@ -61,7 +61,7 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         SystemExit: a signal asked for the end; the state is saved.
     """
     with (
-        processes(run.training.device) as group,
+        processes(run.compute.device) as group,
         alone_in(out) if group.first else nullcontext(),
         StopSignals() as stop,
     ):
@@ -87,12 +87,12 @@ class _Training:
             RunFolder(out),
         )
         seed_everything(run.seed, settings.deterministic)
-        allow_tf32(settings.tf32)
+        allow_tf32(run.compute.tf32)
         self.dataset = PairDataset(
             annotations / "train" / f"{run.method.form}.json",
             images,
             kinds=run.method.masks,
-            limits=settings.image_scale,
+            limits=run.input.image_scale,
             flip=settings.flip,
             reach=settings.reference_range,
             seed=run.seed,
@@ -123,7 +123,7 @@ class _Training:
         if not resume:
             load_start(model, self.run_config)
         model.to(self.group.device)
-        if self.settings.channels_last:
+        if self.run_config.compute.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.updater = Updater(model, self.run_config, self.group)
         if first:
@@ -345,7 +345,7 @@ class _Training:
             self.dataset,
             batch_sampler=self.batches,
             collate_fn=collate,
-            num_workers=self.settings.workers,
+            num_workers=self.run_config.compute.workers,
             pin_memory=self.group.device.type == "cuda",
             worker_init_fn=ignore_stop_signals,
             # else it draws from the global one, once more after each interruption

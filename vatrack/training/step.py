@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vatrack.common.device import autocast, mixed_type
 from vatrack.common.structures import BatchPart
 from vatrack.config import RunConfig
 from vatrack.data.dataset import PairBatch
@@ -43,16 +44,14 @@ class Updater:
     def __init__(self, model: Detector, run: RunConfig, processes: Processes) -> None:
         self.model, self.run, self.processes = model, run, processes
         self.device = processes.device
-        self.precision = mixed_type(run.training.precision, self.device)
-        if run.training.compile:
+        short = mixed_type(run.compute.precision, self.device)
+        if run.compute.compile:
             model.backbone.compile()
             model.neck.compile()
         self.optimizer = make_optimizer(model, run)
         # Small gradients vanish in float16 unless the loss is scaled up; bfloat16 reaches as far as
         # float32.
-        self.scaler = torch.amp.GradScaler(
-            self.device.type, enabled=self.precision is torch.float16
-        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=short is torch.float16)
         decay = run.training.ema_decay
         self.mean = (
             None
@@ -120,7 +119,7 @@ class Updater:
         """Adds up the gradients of all parts of the batch; returns the mean of their terms
         (detached)."""
         settings = self.run.training
-        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        layout = torch.channels_last if self.run.compute.channels_last else torch.contiguous_format
         pairs = len(batch.image_ids)
         first = self.processes.rank * pairs
         parts = settings.accumulate
@@ -142,7 +141,7 @@ class Updater:
             ]
             more = number + 1 < parts and isinstance(self.losses, DistributedDataParallel)
             with self.losses.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
-                with self._autocast():
+                with autocast(self.run.compute.precision, self.device):
                     losses = self.losses(*images, *targets, batch.image_sizes[rows], part)
                 total = torch.stack(
                     [value for name, value in losses.items() if name.startswith("loss")]
@@ -154,11 +153,6 @@ class Updater:
         return {
             name: torch.stack([terms[name].float() for terms in found]).mean() for name in found[0]
         }
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, self.precision)
 
     def _broken_gradients(self) -> list[str]:
         return [
@@ -215,16 +209,6 @@ def base_rate(run: RunConfig) -> float:
     rate = run.training.optimizer.learning_rate
     assert isinstance(rate, float | int), "resolved by Config.for_run"
     return float(rate)
-
-
-def mixed_type(precision: str, device: torch.device) -> torch.dtype | None:
-    """The short type of mixed precision on a device, or None for float32."""
-    if precision == "mixed":
-        short = device.type == "cuda" and not torch.cuda.is_bf16_supported(
-            including_emulation=False
-        )
-        return torch.float16 if short else torch.bfloat16
-    return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
 
 
 def pair_seeds(seed: int, place: Place, pairs: Sequence[int]) -> list[int]:

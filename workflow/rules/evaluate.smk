@@ -21,7 +21,7 @@ rule predict:
         runtime=240,
     params:
         config=CONFIG_FILE,
-        settings=settings("inference"),
+        settings=settings("inference", "input", "compute.precision", "compute.tf32"),
     message:
         "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
     shell:

@@ -1,0 +1,44 @@
+"""How the network computes, and what it takes in: the same for training and inference."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vatrack.config.base import Frozen, Side
+
+
+class InputConfig(Frozen):
+    """What the network takes in (spec 2.4, 2.6)."""
+
+    image_scale: tuple[Side, Side] = Field(
+        (1280, 800), description="largest width and height of the network's input, pixels"
+    )
+
+
+class ComputeConfig(Frozen):
+    """How training and inference compute; none of it makes a complete training run again."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: the first GPU where there is one, else the CPU"
+    )
+    precision: Literal["float32", "bfloat16", "float16", "mixed"] = Field(
+        "float32",
+        description="all but float32: automatic mixed precision; mixed: bfloat16, but float16 on "
+        "GPUs that do not have it",
+    )
+    tf32: bool = Field(
+        False,
+        description="GPUs round float32 factors to TF32: faster, results 10 to 100 times further "
+        "from the published ones",
+    )
+    channels_last: bool = Field(
+        False, description="memory layout of the convolutions; often faster, same result"
+    )
+    compile: bool = Field(
+        False, description="compile trunk and pyramid (minutes at the start, then faster on a GPU)"
+    )
+    workers: int = Field(
+        4, ge=0, description="processes that load data; 0: load in the training process"
+    )
