@@ -27,14 +27,16 @@ from benchmarks import processes  # noqa: E402
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "float32": {},
-    "channels_last": {"channels_last": True},
-    "tf32": {"tf32": True},
-    "mixed": {"precision": "mixed"},
-    "mixed, channels_last": {"precision": "mixed", "channels_last": True},
-    "mixed, channels_last, compile": {"precision": "mixed", "channels_last": True, "compile": True},
-    "accumulate 2": {"accumulate": 2},
-    "accumulate 4": {"accumulate": 4},
-    "ema": {"ema_decay": 0.999},
+    "channels_last": {"compute": {"channels_last": True}},
+    "tf32": {"compute": {"tf32": True}},
+    "mixed": {"compute": {"precision": "mixed"}},
+    "mixed, channels_last": {"compute": {"precision": "mixed", "channels_last": True}},
+    "mixed, channels_last, compile": {
+        "compute": {"precision": "mixed", "channels_last": True, "compile": True}
+    },
+    "accumulate 2": {"training": {"accumulate": 2}},
+    "accumulate 4": {"training": {"accumulate": 4}},
+    "ema": {"training": {"ema_decay": 0.999}},
 }
 
 
@@ -52,7 +54,9 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
     from vatrack.training.step import Place, Updater
 
     method = Method(options.method)
-    settings = Config.model_validate({"training": {"batch_size": options.batch, **SETTINGS[name]}})
+    chosen = SETTINGS[name]
+    training = {"batch_size": options.batch} | chosen.get("training", {})
+    settings = Config.model_validate(chosen | {"training": training})
     run = settings.for_run(method, Backbone(options.backbone))
     allow_tf32(run.compute.tf32)
     torch.manual_seed(0)
