@@ -78,7 +78,7 @@ def test_minus_one_is_a_dash_with_a_note(tmp_path: Path) -> None:
     (run / "details.json").write_text(json.dumps(document))
     out = tmp_path / "tables"
     write_tables([str(run), str(other)], out)
-    worse, ours, difference, *_ = read_csv(out / "image_amodal.csv")
+    _, ours, difference, *_ = read_csv(out / "image_amodal.csv")
     assert (
         [ours[key] for key in ("AP", "S")] == [difference[key] for key in ("AP", "S")] == ["-"] * 2
     )
@@ -92,8 +92,8 @@ def test_minus_one_is_a_dash_with_a_note(tmp_path: Path) -> None:
     assert (out / "tables.html").read_text().count("A value of -1") == len(noted)
 
 
-NAME = 'a|b & 50%_#<b>\n"q"\r\n[x] {0} *y* ~^ \\ _z_ &lt; $1\u2028\u00e9\u6f22'
-PLAIN = 'a|b & 50%_#<b> "q" [x] {0} *y* ~^ \\ _z_ &lt; $1 \u00e9\u6f22'
+NAME = 'a|b & 50%_#<b>\n"q"\r\n[x] {0} *y* ~^ \\ _z__ __y &lt; $1\u2028\u00e9\u6f22'
+PLAIN = 'a|b & 50%_#<b> "q" [x] {0} *y* ~^ \\ _z__ __y &lt; $1 \u00e9\u6f22'
 
 
 def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
@@ -114,7 +114,9 @@ def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
         assert (out / f"{name}.csv").read_text().splitlines()[1].count(",") == 2
         assert next(csv.reader((out / f"{name}.csv").read_text().splitlines()[1:]))[0] == PLAIN
 
-    escaped = r'a\|b & 50%\_#\<b> "q" \[x\] {0} \*y\* \~^ \\ \_z\_ \&lt; $1 ' + "\u00e9\u6f22"
+    escaped = (
+        r'a\|b & 50%\_#\<b> "q" \[x\] {0} \*y\* \~^ \\ \_z\_\_ \_\_y \&lt; $1 ' + "\u00e9\u6f22"
+    )
     text = (out / "image_amodal.md").read_text()
     assert f"| VATrack | ResNet-18 | {escaped} | this run |" in text
     assert f"\n| {escaped} | 1.0 | 50.0 |\n" in (out / "classes_image_amodal.md").read_text()
@@ -122,7 +124,7 @@ def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
 
     latex = (
         r"a\textbar{}b \& 50\%\_\#\textless{}b\textgreater{} ''q'' {[}x] \{0\} {*}y{*} "
-        r"\textasciitilde{}\textasciicircum{} \textbackslash{} \_z\_ \&lt; \$1 "
+        r"\textasciitilde{}\textasciicircum{} \textbackslash{} \_z\_\_ \_\_y \&lt; \$1 "
     ) + "\u00e9\u6f22"
     assert (
         f"VATrack & ResNet-18 & {latex} & this run & 3.0 &"

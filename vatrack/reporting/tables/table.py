@@ -47,8 +47,8 @@ class Table:
     """A table with the name of its files.
 
     `texts` {key: heading} are the columns of texts that name a row: in the CSV, and for readers,
-    where the heading is not empty. `shown` [rows, heads] is what readers see, `best` of the same
-    shape says what is bold; both number their columns.
+    where the heading is not empty. `shown` [rows, heads] is what readers see; `style` of the same
+    shape says what is "best", which names are "quoted"; both number their columns.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Row]
     shown: pd.DataFrame
-    best: pd.DataFrame
+    style: pd.DataFrame
 
     @property
     def headings(self) -> list[str]:
@@ -74,11 +74,11 @@ class Table:
         """The table with the chosen columns of metrics alone, which may have other headings."""
         first = len(self.headings)
         kept = [*range(first), *(first + number for number in chosen)]
-        shown, best = (
-            frame[kept].set_axis(range(len(kept)), axis=1) for frame in (self.shown, self.best)
+        shown, style = (
+            frame[kept].set_axis(range(len(kept)), axis=1) for frame in (self.shown, self.style)
         )
         rows = [row._replace(values=[row.values[number] for number in chosen]) for row in self.rows]
-        return replace(self, columns=columns, rows=rows, shown=shown, best=best)
+        return replace(self, columns=columns, rows=rows, shown=shown, style=style)
 
 
 def make_table(
@@ -116,9 +116,11 @@ def make_table(
     names = pd.DataFrame([row.names for row in rows], text.index, range(len(headings)))
     shown = pd.concat([names, text], axis=1, ignore_index=True)
     best = best.rename(columns=lambda number: number + len(headings)).reindex_like(shown).eq(True)
+    style = pd.DataFrame("", shown.index, shown.columns).mask(best, "best")
+    style.loc[[row.quoted for row in rows], len(headings) - 1] = "quoted"
     if any(value != value for row in rows for value in row.values):
         note = f"{note} {MINUS_ONE}"
-    return Table(name, title, note, texts, columns, rows, shown, best)
+    return Table(name, title, note, texts, columns, rows, shown, style)
 
 
 def as_text(value: float | None, decimals: int = 1, signed: bool = False) -> str:

@@ -27,8 +27,8 @@ LATEX_SIGNS = {
     "[": "{[}",  # after the end of a row, this and a star are read as its options
     "*": "{*}",
 }
-# What means something to Markdown: signs, and underscores and ampersands in some places.
-MARKDOWN_SIGNS = re.compile(r"[\\|*<\[\]~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
+# What means something to Markdown: signs, underscores around a word, the start of an entity.
+MARKDOWN_SIGNS = re.compile(r"[\\|*<\[\]~]|(?<!\w)_+|_+(?!\w)|&(?=#?\w+;)")
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff;
   margin: 1.5rem; max-width: 80rem; }
@@ -52,15 +52,13 @@ def to_csv(table: Table) -> str:
 
 def to_markdown(table: Table) -> str:
     """A heading, a pipe table and a note."""
-    cells = table.shown.map(_markdown)
-    cells = cells.mask(table.best, "**" + cells + "**")
-    cells = cells.mask(_quoted(table), "*" + cells + "*")
-    first = len(table.headings)
+    stars = table.style.replace({"best": "**", "quoted": "*"})
+    cells = stars + table.shown.map(_markdown) + stars
     heads = [
         f"{group} {head}".lstrip() for group, head in zip(_groups(table), table.heads, strict=True)
     ]
     lines = [f"### {_markdown(table.title)}", "", _pipes(map(_markdown, heads))]
-    lines.append("|" + "---|" * first + "---:|" * len(table.columns))
+    lines.append("|" + "---|" * len(table.headings) + "---:|" * len(table.columns))
     lines += map(_pipes, cells.to_numpy().tolist())
     return "\n".join([*lines, "", _markdown(table.note), ""])
 
@@ -121,27 +119,20 @@ def _styler(
 ) -> Styler:
     """The escaped cells below their headings, the best bold, names of quoted rows in italics."""
     groups = _groups(table)
-    css = cells.map(lambda _: "")
-    css = css.mask(table.best, "font-weight: bold").mask(_quoted(table), "font-style: italic")
-    if any(groups):
-        columns = pd.MultiIndex.from_arrays([groups, cells.columns])
-        cells, css = cells.set_axis(columns, axis=1), css.set_axis(columns, axis=1)
-    styler = cells.style.hide(axis="index").apply(lambda _: css, axis=None)
-    if any(groups):
-        styler = styler.format_index(lambda group: escape(str(group)), axis=1, level=0)
     labels: dict[object, str] = dict(enumerate(heads))
-    return styler.format_index(labels.__getitem__, axis=1, level=cells.columns.nlevels - 1)
+    columns = pd.MultiIndex.from_arrays([groups, cells.columns])
+    css = table.style.replace({"best": "font-weight: bold", "quoted": "font-style: italic"})
+    css = css.set_axis(columns, axis=1)
+    styler = (
+        cells.set_axis(columns, axis=1).style.hide(axis="index").apply(lambda _: css, axis=None)
+    )
+    styler.format_index(lambda group: escape(str(group)), axis=1, level=0)
+    styler.format_index(labels.__getitem__, axis=1, level=1)
+    return styler if any(groups) else styler.hide(axis="columns", level=0)
 
 
 def _groups(table: Table) -> list[str]:
     return [*("" for _ in table.headings), *(column.group for column in table.columns)]
-
-
-def _quoted(table: Table) -> pd.DataFrame:
-    """Where the name of a row stands that was not measured here."""
-    quoted = pd.DataFrame(False, table.shown.index, table.shown.columns)
-    quoted[len(table.headings) - 1] = [row.quoted for row in table.rows]
-    return quoted
 
 
 def _new_blocks(table: Table) -> list[int]:
@@ -161,7 +152,7 @@ def _line(text: str) -> str:
 
 def _markdown(text: str) -> str:
     """Text in which no sign has a meaning to Markdown, but for `code`."""
-    return MARKDOWN_SIGNS.sub(r"\\\g<0>", _line(text))
+    return MARKDOWN_SIGNS.sub(lambda found: re.sub(".", r"\\\g<0>", found[0]), _line(text))
 
 
 def _latex(text: str) -> str:
