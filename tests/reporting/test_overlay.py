@@ -18,7 +18,7 @@ from vatrack.config.categories import CATEGORIES
 from vatrack.reporting.drawing import (
     draw_instances,
     put_text,
-    scale_picture,
+    scale_image,
     text_mask,
     track_colours,
 )
@@ -153,7 +153,7 @@ def test_text_is_cut_off_at_the_border() -> None:
 @pytest.mark.parametrize("width", [64, 480])
 def test_scaling_keeps_shape_and_share(width: int) -> None:
     mask = rectangle(32, 20, 96, 60)
-    picture, masks = scale_picture(flat_picture(), mask[None], width)
+    picture, masks = scale_image(flat_picture(), mask[None], width)
     assert picture.shape == (HEIGHT * width // WIDTH, width, 3)
     assert masks.shape == (1, *picture.shape[:2])
     assert masks.mean() == pytest.approx(mask.mean(), rel=0.03)

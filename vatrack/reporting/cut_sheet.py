@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
-from vatrack.reporting.drawing import Picture, scale_picture, text_mask
+from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import COLOURS, figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.clips import read_structure, source_video, usable_clips
@@ -133,7 +133,7 @@ def _clips(structure: Path, video: str, places: dict[str, int]) -> list[Clip]:
     return sorted(found, key=lambda clip: places[Path(clip.first).stem])
 
 
-def draw_tiles(clips: Sequence[Clip], images: Sequence[Picture], columns: int) -> Picture:
+def draw_tiles(clips: Sequence[Clip], images: Sequence[ImageArray], columns: int) -> ImageArray:
     """Small frames in rows of `columns`, each with the clip's name, frames and length below.
 
     `images` are uint8 [h, w, 3] BGR for each clip, h and w at most `TILE`.
@@ -152,7 +152,7 @@ def draw_tiles(clips: Sequence[Clip], images: Sequence[Picture], columns: int) -
     return grid(rows)
 
 
-def _caption(clip: Clip) -> Picture:
+def _caption(clip: Clip) -> ImageArray:
     span = f"{Path(clip.first).stem}–{Path(clip.last).stem}"
     length = f"{clip.frames} frame{'s' * (clip.frames != 1)}"
     return tile(
@@ -169,7 +169,7 @@ def draw_curve(
     frames: Sequence[str],
     threshold: float,
     width: int,
-) -> Picture:
+) -> ImageArray:
     """The content score of each frame, the threshold, and the cuts.
 
     Args:
@@ -217,7 +217,7 @@ def draw_curve(
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, 2::-1])
 
 
-def _small(image: Picture) -> Picture:
+def _small(image: ImageArray) -> ImageArray:
     height, width = image.shape[:2]
     no_masks = np.zeros((0, height, width), bool)
-    return scale_picture(image, no_masks, max(1, round(width * TILE / max(height, width))))[0]
+    return scale_image(image, no_masks, max(1, round(width * TILE / max(height, width))))[0]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
 # Twelve strong colours (RGB), neighbours far apart; further ids get them lighter, then darker.
@@ -27,7 +27,7 @@ OPACITY = 0.5  # share of the colour in a mask's pixels (spec 7.3)
 BLACK, WHITE = (20, 20, 20), (255, 255, 255)
 
 
-def track_colours(ids: ArrayLike) -> Picture:
+def track_colours(ids: ArrayLike) -> ImageArray:
     """The colours of tracks, [n, 3] BGR; 36 ids in a row get different colours.
 
     A colour depends on the track's id alone, so that it stays over all frames.
@@ -39,14 +39,14 @@ def track_colours(ids: ArrayLike) -> Picture:
 
 
 def draw_instances(
-    image: Picture,
+    image: ImageArray,
     masks: Masks | None,
     boxes: ArrayLike | None,
     labels: Sequence[str],
-    colours: Picture,
+    colours: ImageArray,
     *,
     text_size: int = 13,
-) -> Picture:
+) -> ImageArray:
     """Draws objects on a copy of an image: half-transparent masks, contours, thin boxes, labels.
 
     Small masks lie above large ones; no label covers another one as long as there is room at its
@@ -91,12 +91,12 @@ def draw_instances(
     return result
 
 
-def _fill(image: Picture, mask: Masks, crop: tuple[slice, slice], colour: Picture) -> None:
+def _fill(image: ImageArray, mask: Masks, crop: tuple[slice, slice], colour: ImageArray) -> None:
     inside, region = mask[crop], image[crop]
     region[inside] = np.rint(region[inside] * (1 - OPACITY) + colour * OPACITY).astype(np.uint8)
 
 
-def _outline(image: Picture, mask: Masks, crop: tuple[slice, slice], colour: Picture) -> None:
+def _outline(image: ImageArray, mask: Masks, crop: tuple[slice, slice], colour: ImageArray) -> None:
     rows, columns = crop
     if rows.start == rows.stop:
         return
@@ -118,7 +118,11 @@ def _extent(mask: Masks) -> tuple[slice, slice]:
 
 
 def _draw_labels(
-    image: Picture, boxes: NDArray[np.int_], labels: Sequence[str], colours: Picture, text_size: int
+    image: ImageArray,
+    boxes: NDArray[np.int_],
+    labels: Sequence[str],
+    colours: ImageArray,
+    text_size: int,
 ) -> None:
     """Labels on strips of the object's colour.
 
@@ -172,7 +176,7 @@ def _overlap(
 
 
 def put_text(
-    image: Picture,
+    image: ImageArray,
     text: str,
     place: tuple[int, int],
     size: int,
@@ -194,13 +198,13 @@ def put_text(
 
 
 @lru_cache(maxsize=4096)
-def text_mask(text: str, size: int, bold: bool = False) -> Picture:
+def text_mask(text: str, size: int, bold: bool = False) -> ImageArray:
     """The ink of a line of text, [h, w] with 255 for full ink; h depends on the size alone."""
     font = _font(size, bold)
     ascent, descent = font.getmetrics()
     canvas = Image.new("L", (max(int(np.ceil(font.getlength(text))), 1), ascent + descent))
     ImageDraw.Draw(canvas).text((0, 0), text, fill=255, font=font)
-    ink: Picture = np.asarray(canvas, np.uint8)
+    ink: ImageArray = np.asarray(canvas, np.uint8)
     return ink
 
 
@@ -211,7 +215,7 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
-def scale_picture(image: Picture, masks: Masks, width: int) -> tuple[Picture, Masks]:
+def scale_image(image: ImageArray, masks: Masks, width: int) -> tuple[ImageArray, Masks]:
     """Resizes an image and its masks [n, H, W] to a width in pixels.
 
     To be done before drawing, so that lines and letters have their size on the final image.

@@ -16,10 +16,10 @@ from vatrack.common.images import read_image
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import read_predictions
 from vatrack.reporting.drawing import (
-    Picture,
+    ImageArray,
     draw_instances,
     put_text,
-    scale_picture,
+    scale_image,
     text_mask,
     track_colours,
 )
@@ -173,7 +173,7 @@ def draw_clip(
     images: Images,
     layers: Sequence[Layer],
     score: float,
-) -> Picture:
+) -> ImageArray:
     """One clip: a title line, frame numbers, then a row of images per layer.
 
     Args:
@@ -187,33 +187,35 @@ def draw_clip(
         InputError: an image cannot be read or has another size than its masks.
     """
     heads = [f"frame {images.position[row]}  ({path.name})" for row, path in columns]
-    pictures = [_read_picture(path, images.size[row]) for row, path in columns]
+    frames = [_read_frame(path, images.size[row]) for row, path in columns]
     rows = [
         [tile(23, MARGIN), *(tile(23, CELL_WIDTH + GAP, Text(head, 0, 0, 15)) for head in heads)]
     ]
     for layer in layers:
         name = Text(layer.title, 8, 4, 16, INK, bold=True), Text(layer.mask_type, 8, 28, 16, INK)
         cells = [
-            _draw_cell(picture, row, layer, images, score)
-            for picture, (row, _) in zip(pictures, columns, strict=True)
+            _draw_cell(frame, row, layer, images, score)
+            for frame, (row, _) in zip(frames, columns, strict=True)
         ]
         rows.append([tile(52, MARGIN, *name), *(pad(cell, GAP, GAP) for cell in cells)])
     width = MARGIN + FRAMES * (CELL_WIDTH + GAP)
     return grid([[tile(35, width, Text(title, MARGIN, 4, 20, INK, bold=True))], [grid(rows)]])
 
 
-def _read_picture(path: Path, size: np.ndarray) -> Picture:
-    picture: Picture = read_image(path)
-    if picture.shape[:2] != tuple(size):
-        found, expected = (f"{side[1]} x {side[0]} pixels" for side in (picture.shape, size))
+def _read_frame(path: Path, size: np.ndarray) -> ImageArray:
+    frame: ImageArray = read_image(path)
+    if frame.shape[:2] != tuple(size):
+        found, expected = (f"{side[1]} x {side[0]} pixels" for side in (frame.shape, size))
         raise InputError(
             f"{path}: has {found}, the ground truth says {expected}; name the images of this "
             f"dataset"
         )
-    return picture
+    return frame
 
 
-def _draw_cell(picture: Picture, row: int, layer: Layer, images: Images, score: float) -> Picture:
+def _draw_cell(
+    frame: ImageArray, row: int, layer: Layer, images: Images, score: float
+) -> ImageArray:
     height, width = (int(side) for side in images.size[row])
     chosen = np.flatnonzero(layer.image == row)
     encoded = [
@@ -223,7 +225,7 @@ def _draw_cell(picture: Picture, row: int, layer: Layer, images: Images, score: 
     if encoded:
         masks = np.moveaxis(coco_mask.decode(encoded), 2, 0).astype(bool)
     seen = masks.any(axis=(1, 2))
-    scaled, masks = scale_picture(picture, masks[seen], CELL_WIDTH)
+    scaled, masks = scale_image(frame, masks[seen], CELL_WIDTH)
     chosen = chosen[seen]
     labels = [layer.label[index] for index in chosen.tolist()]
     cell = draw_instances(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from vatrack.common.files import atomic_path
-from vatrack.reporting.drawing import Picture, put_text, text_mask
+from vatrack.reporting.drawing import ImageArray, put_text, text_mask
 
 INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), 255
 
@@ -38,7 +38,7 @@ def evenly(count: int, most: int, *, ends: bool = False) -> list[int]:
     return ((np.arange(most) + 0.5) * count / most).astype(int).tolist()
 
 
-def tile(height: int, width: int, *lines: Text) -> Picture:
+def tile(height: int, width: int, *lines: Text) -> ImageArray:
     """A piece of paper with lines of text; what leaves it is cut off."""
     paper = np.full((height, width, 3), PAPER, np.uint8)
     for line in lines:
@@ -46,14 +46,14 @@ def tile(height: int, width: int, *lines: Text) -> Picture:
     return paper
 
 
-def pad(picture: Picture, below: int, right: int) -> Picture:
+def pad(image: ImageArray, below: int, right: int) -> ImageArray:
     """The image with margins of paper."""
-    paper = tile(picture.shape[0] + below, picture.shape[1] + right)
-    paper[: picture.shape[0], : picture.shape[1]] = picture
+    paper = tile(image.shape[0] + below, image.shape[1] + right)
+    paper[: image.shape[0], : image.shape[1]] = image
     return paper
 
 
-def grid(rows: Sequence[Sequence[Picture]]) -> Picture:
+def grid(rows: Sequence[Sequence[ImageArray]]) -> ImageArray:
     """Tiles side by side, rows below each other.
 
     A row is as high as its highest tile, a column as wide as its widest; rows may be short.
@@ -78,7 +78,7 @@ def fit(text: str, size: int, width: int, *, bold: bool = False) -> str:
     return ""
 
 
-def save_image(image: Picture, path: Path) -> None:
+def save_image(image: ImageArray, path: Path) -> None:
     """Writes a PNG or JPEG, by the suffix of the name, whole or not at all."""
     suffix = path.suffix.lower()
     png = [cv2.IMWRITE_PNG_COMPRESSION, 7]

@@ -162,8 +162,10 @@ def _in_folder(text: str, folder: Path, label: str) -> tuple[list[_Source], list
 
 
 def _source_of(text: str, folder: Path, label: str) -> _Source:
-    """The run in a folder. Only three keys of its config are read, so that it may be of another
-    version of this program."""
+    """The run in a folder.
+
+    Only three keys of its config are read: it may be of another version of this program.
+    """
     config = folder / "config.yaml"
     if not config.is_file():
         raise InputError(

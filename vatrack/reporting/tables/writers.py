@@ -42,8 +42,10 @@ p { font-size: .85rem; color: #555; }
 
 
 def to_csv(table: Table) -> str:
-    """Comma-separated values: names as options take them; a missing value is a dash (read with
-    `na_values="-"`)."""
+    """Comma-separated values, with names as options take them.
+
+    A missing value is a dash (read with `na_values="-"`).
+    """
     heads = [*table.texts, *(column.key for column in table.columns)]
     rows = [[*map(_line, row.key), *row.values] for row in table.rows]
     frame = pd.DataFrame(rows, columns=[_line(head) for head in heads], dtype=object)
