@@ -83,7 +83,7 @@ def unpack(
 ) -> None:
     """Unpack the archives of the raw download; run again, it goes on where it stopped. Options win
     over the config."""
-    from vatrack.sailvos.archives.parts import archives_with_checksums
+    from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 
     dataset = (load_config(source) if source else Config()).dataset

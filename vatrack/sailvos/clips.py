@@ -25,7 +25,7 @@ import cv2
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, read_json, write_json
-from vatrack.common.images import SUFFIXES, check_image, read_image
+from vatrack.common.images import SUFFIXES, check_image, is_frame, read_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
@@ -177,11 +177,7 @@ def _list_frames(folder: Path) -> dict[str, str]:
     """Name to path of the pictures in a raw folder; links are followed."""
     try:
         with os.scandir(os.path.realpath(folder)) as entries:
-            pictures = [
-                entry
-                for entry in entries
-                if entry.name.lower().endswith(SUFFIXES) and entry.is_file()
-            ]
+            pictures = [entry for entry in entries if is_frame(entry.name) and entry.is_file()]
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be listed ({error.strerror}); unpack that video, or correct the name"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.images import is_clutter
 
 # In every video the first and last frames have no annotation: annotation frame k is file k +
 # FRAMES_BEFORE.
@@ -25,7 +26,11 @@ def list_videos(raw: Path) -> list[str]:
         raise InputError(
             f"{raw}: no such folder; the raw download is needed there (one folder per video)"
         )
-    videos = sorted(entry.name for entry in raw.iterdir() if (entry / "images").is_dir())
+    videos = sorted(
+        entry.name
+        for entry in raw.iterdir()
+        if (entry / "images").is_dir() and not is_clutter(entry.name)
+    )
     if not videos:
         raise InputError(
             f"{raw}: no video folder (one with images/ in it); unpack the raw download there"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from vatrack.common.images import SUFFIXES
+from vatrack.common.images import SUFFIXES, is_clutter, is_frame
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
 from vatrack.validate.annotations import Subset, file_number, split_suffix
 from vatrack.validate.findings import Findings
@@ -28,7 +28,7 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
         folders = sorted(
             entry.name
             for entry in os.scandir(raw)
-            if entry.is_dir() and not entry.name.startswith(".")
+            if entry.is_dir() and not entry.name.startswith(".") and not is_clutter(entry.name)
         )
     except OSError as error:
         findings.add("raw-broken", raw, detail=error.strerror or str(error))
@@ -149,7 +149,7 @@ def _check_names(
             findings.add("frame-case", images / file, detail=f"there is {other}")
             name = other
         found[name] = Frame(f"{images}/{name}", size, listed=True)
-    pictures = [name for name in names if split_suffix(name)[1] in SUFFIXES]
+    pictures = [name for name in names if is_frame(name)]
     for name in pictures:
         found.setdefault(name, Frame(f"{images}/{name}", None, listed=False))
     others = [name for name in names if name not in found]
