@@ -61,7 +61,7 @@ def examples(
 def unpack(
     archive: Annotated[
         list[Path] | None,
-        typer.Option(help="tar (.gz, .bz2, .xz), zip, or a part of one; once for each."),
+        typer.Option(help="tar (.gz, .bz2, .xz, .zst), zip, or a volume of one; once for each."),
     ] = None,
     source: Annotated[
         Path | None,

@@ -78,8 +78,8 @@ def checking_size(archive: Archive) -> int:
 def check(archive: Archive, watch: Callable[[int], None]) -> None:
     """Compares checksums, before anything is unpacked.
 
-    That is SHA-256 where it is given, else the one inside a compressed tar. The latter comes after the data, so it takes a pass of its own. (A plain tar has none; a zip has
-    one for each member.)
+    That is SHA-256 where it is given, else the one inside a compressed tar, which comes after the
+    data and so takes a pass of its own. (A plain tar has none; a zip has one for each member.)
 
     Args:
         watch: is told how many bytes were read; whatever it raises ends the check.

@@ -125,6 +125,14 @@ def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
         InputError: no file, a file twice or of another size than told, a volume is missing, or it
             is no tar or zip.
     """
+    archives = [
+        Archive(path, tuple(_look(file) for file in files)) for path, files in _group(given)
+    ]
+    return [replace(archive, form=_find_form(archive)) for archive in archives]
+
+
+def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfig]]]:
+    """The path of each archive (for volumes, what their names have in common) and its files."""
     if not given:
         raise InputError(
             "no archive is given; name one by --archive, or in the config's dataset.archives"
@@ -144,11 +152,7 @@ def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
             found = found if file.path.with_name(before) in paths.values() else None
         key = (file.path.with_name(found[1]), found[2]) if found else (file.path, "")
         groups.setdefault(key, {})[found[3] if found else ""] = file
-    archives = [
-        Archive(path, tuple(_look(file) for file in _in_order(path, mark, files)))
-        for (path, mark), files in groups.items()
-    ]
-    return [replace(archive, form=_find_form(archive)) for archive in archives]
+    return [(path, _in_order(path, mark, files)) for (path, mark), files in groups.items()]
 
 
 def _find_form(archive: Archive) -> str:
