@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import random
@@ -16,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sailvos.packing import pack, pack_tar, split, tar_entry, video
+from tests.sailvos.packing import pack, split, tar_entry, video
 from vatrack.common.errors import InputError
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import check, checking_size, read_members, unpacked_size
+from vatrack.sailvos.archives.members import check, read_members, unpacked_size
 from vatrack.sailvos.archives.volumes import _group, archives_with_checksums, open_archives
 
 FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.tar.zst", "x.zip"]
@@ -51,7 +50,7 @@ def grouped(*names: str) -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(
-    "parts",
+    "volumes",
     [
         ["x.tar.aa", "x.tar.ab", "x.tar.ac"],
         ["x.tar.gz.aa", "x.tar.gz.ab"],
@@ -67,19 +66,19 @@ def grouped(*names: str) -> list[tuple[str, list[str]]]:
         ["x.zip.001", "x.zip.002"],
         ["sailvos_1.tar.xz.aaa", "sailvos_1.tar.xz.aab"],
     ],
-    ids=lambda parts: parts[0],
+    ids=lambda volumes: volumes[0],
 )
-def test_parts_are_put_in_order(parts: list[str]) -> None:
-    mixed = [*parts, "other.tar"]
+def test_volumes_are_put_in_order(volumes: list[str]) -> None:
+    mixed = [*volumes, "other.tar"]
     random.Random(0).shuffle(mixed)
-    assert dict(grouped(*mixed)) == {grouped(*parts)[0][0]: parts, "other.tar": ["other.tar"]}
+    assert dict(grouped(*mixed)) == {grouped(*volumes)[0][0]: volumes, "other.tar": ["other.tar"]}
 
 
 @pytest.mark.skipif(not shutil.which("split"), reason="there is no `split` here")
 @pytest.mark.parametrize(
     ("options", "count"), [([], 700), (["-d"], 1000), (["-a", "3"], 700), (["-d", "-a", "3"], 150)]
 )
-def test_parts_are_named_as_split_names_them(
+def test_volumes_are_named_as_split_names_them(
     tmp_path: Path, options: list[str], count: int
 ) -> None:
     """Also where it needs more places on the way: x.tar.yz, x.tar.zaaa."""
@@ -88,8 +87,8 @@ def test_parts_are_named_as_split_names_them(
     )
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == count
-    ((name, parts),) = grouped(*random.Random(0).sample(names, count))
-    assert (name, parts) == ("x.tar", names)
+    ((name, volumes),) = grouped(*random.Random(0).sample(names, count))
+    assert (name, volumes) == ("x.tar", names)
     for missing in (1, 50, 100):
         with pytest.raises(InputError, match="is missing"):
             grouped(*names[:missing], *names[missing + 1 :])
@@ -139,7 +138,7 @@ def test_other_archives_are_refused_by_name(tmp_path: Path, name: str, form: str
         (["x.tar.1", "x.tar.01"], "x.tar"),
     ],
 )
-def test_a_missing_part_is_named(names: list[str], missing: str) -> None:
+def test_a_missing_volume_is_named(names: list[str], missing: str) -> None:
     with pytest.raises(InputError, match=rf"volume {missing}.* is missing"):
         _group(given_as(*names))
 
@@ -153,47 +152,26 @@ def test_an_archive_given_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_read(tmp_path: Path, name: str) -> None:
-    files = {**video("a"), "a/empty": b"", "ä/ö ü.txt": b"x" * 2_000_000}
+    """Told by content, not by name; also in volumes, given in any order."""
+    files = {**video("a", 30), "a/empty": b"", "ä/ö ü.txt": b"x" * 2_000_000}
+    files[f"{'d' * 90}/{'e' * 60}/{'f' * 95}"] = b"data"
     path = pack(tmp_path / name, files)
     assert read(path) == files
-    assert read(path.rename(tmp_path / "renamed.bin")) == files  # told by content, not by name
+    assert read(path.rename(tmp_path / "renamed.bin")) == files
+    volumes = split(tmp_path / "renamed.bin", [f"{name}.{number:03d}" for number in range(7)])
+    assert read(*reversed(volumes)) == files
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_parts_of_every_form_are_read(tmp_path: Path, name: str) -> None:
-    files = video("a", 30)
-    path = pack(tmp_path / name, files)
-    parts = split(path, [f"{name}.{number:03d}" for number in range(7)])
-    assert read(*reversed(parts)) == files
-
-
-@pytest.mark.parametrize("name", FORMS[:4])
-def test_parts_that_are_archives_of_their_own(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", FORMS[:5])
+def test_volumes_that_are_archives_of_their_own(tmp_path: Path, name: str) -> None:
     """Each with its own end mark: the end of the first is not the end of all."""
     first, second = video("a"), video("b")
-    parts = [
+    volumes = [
         pack(tmp_path / name, first).rename(tmp_path / f"{name}.1"),
         pack(tmp_path / name, second),
     ]
-    parts[1] = parts[1].rename(tmp_path / f"{name}.2")
-    assert read(*parts) == first | second
-
-
-def test_gzip_in_several_members_with_padding(tmp_path: Path) -> None:
-    files = {"a": random.Random(0).randbytes(900_000), "b": bytes(3_000_000), "c": b""}
-    data = pack(tmp_path / "x.tar", files).read_bytes()
-    pieces = [
-        gzip.compress(data[start : start + 1_000_000]) + bytes(600_000)
-        for start in range(0, len(data), 1_000_000)
-    ]
-    (tmp_path / "x.tar.gz").write_bytes(b"".join(pieces))
-    assert read(tmp_path / "x.tar.gz") == files
-
-
-@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_long_names(tmp_path: Path, form: int) -> None:
-    files = {f"{'d' * 90}/{'e' * 60}/{'f' * 95}": b"data"}
-    assert read(pack_tar(tmp_path / "x.tar", files, format=form)) == files
+    volumes[1] = volumes[1].rename(tmp_path / f"{name}.2")
+    assert read(*volumes) == first | second
 
 
 @pytest.mark.skipif(not shutil.which("tar"), reason="there is no `tar` here")
@@ -215,20 +193,6 @@ def test_the_tar_command_is_understood(tmp_path: Path, form: str) -> None:
     assert read(tmp_path / "x.tar") == {
         f"a/{path.name}": path.read_bytes() for path in (tmp_path / "a").iterdir()
     }
-
-
-def test_a_stream_is_never_sought_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tar of 100 GB is read once, front to back, also past members that nobody wants."""
-    path = pack(tmp_path / "x.tar.gz", video("a", 50))
-    (archive,) = open_archives(given_as(path))
-    numbers: list[int] = []
-    names = [
-        member.info.name
-        for number, member in enumerate(read_members(archive, numbers.append))
-        if number % 3
-    ]
-    assert len(names) == 33
-    assert sum(numbers) == archive.size
 
 
 def test_memory_does_not_grow_with_a_tar(tmp_path: Path) -> None:
@@ -254,28 +218,6 @@ def test_sizes_are_known_beforehand(tmp_path: Path) -> None:
         unpacked_size(archive, 4096) for archive in open_archives(given_as(tar, packed, zipped))
     ]
     assert sizes == [tar.stat().st_size, packed.stat().st_size, 8192]
-
-
-def test_what_checking_reads(tmp_path: Path) -> None:
-    tar, packed, zipped = (
-        pack(tmp_path / name, video("a")) for name in ("x.tar", "x.tar.gz", "x.zip")
-    )
-    sums = tmp_path / "sums"
-    subprocess.run(
-        ["sha256sum", "x.tar.gz", "x.zip"], cwd=tmp_path, stdout=sums.open("w"), check=True
-    )
-    size = packed.stat().st_size
-    for given_, expected in [
-        (given_as(tar), 0),
-        (given_as(zipped), 0),
-        (given_as(packed), size),
-        (archives_with_checksums([packed], sums), size),
-        (archives_with_checksums([zipped], sums), zipped.stat().st_size),
-    ]:
-        (archive,) = open_archives(given_)
-        numbers: list[int] = []
-        check(archive, numbers.append)
-        assert sum(numbers) == checking_size(archive) == expected
 
 
 # What is not an archive, or not a whole one.
@@ -343,7 +285,7 @@ def test_a_cut_off_archive_is_noticed_wherever_it_is_cut(tmp_path: Path, name: s
             read(path)
 
 
-def test_a_cut_off_tar_names_the_member_and_the_parts(tmp_path: Path) -> None:
+def test_a_cut_off_tar_names_the_member_and_the_volumes(tmp_path: Path) -> None:
     data = pack(tmp_path / "x.tar", video("a")).read_bytes()
     path = tmp_path / "x.tar.000"
     path.write_bytes(data[: 3 * 3584 + 1000])
@@ -354,24 +296,14 @@ def test_a_cut_off_tar_names_the_member_and_the_parts(tmp_path: Path) -> None:
         read(path)
 
 
-def test_a_first_part_that_is_missing_shows_in_the_data(tmp_path: Path) -> None:
+def test_a_first_volume_that_is_missing_shows_in_the_data(tmp_path: Path) -> None:
     """x.tar.000 may be missing, and x.tar.001 may be the first: names do not tell."""
     path = pack(tmp_path / "x.tar", {"a": random.Random(0).randbytes(50_000)})
-    parts = split(path, [f"x.tar.{number:03d}" for number in range(3)])
+    volumes = split(path, [f"x.tar.{number:03d}" for number in range(3)])
     with pytest.raises(
         InputError, match=r"x\.tar\.001: is neither a tar .* nor the first volume of one"
     ):
-        read(*parts[1:])
-
-
-def test_damage_inside_is_noticed(tmp_path: Path) -> None:
-    files = {f"a/{number}": random.Random(number).randbytes(3000) for number in range(3)}
-    for name in FORMS[1:]:
-        data = bytearray(pack(tmp_path / name, files).read_bytes())
-        data[len(data) // 2] ^= 1
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(InputError, match="damaged or cut off"):
-            read(tmp_path / name)
+        read(*volumes[1:])
 
 
 def test_zip_damage_names_the_member(tmp_path: Path) -> None:
@@ -479,7 +411,7 @@ def test_encrypted_and_split_zips_are_refused(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     with pytest.raises(
-        InputError, match=r"x\.zip: in 'a': File 'a' is encrypted.*; unpack it yourself and repack"
+        InputError, match=r"x\.zip: in 'a': .* is encrypted.*; unpack it yourself and repack"
     ):
         read(path)
     path = pack(tmp_path / "x.zip", {"a": b"data"})
@@ -506,7 +438,7 @@ def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise OSError(5, os.strerror(5))
 
-    monkeypatch.setattr("vatrack.sailvos.archives.volumes.bisect_right", fail)
+    monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(OSError, match="Input/output error") as caught:
         list(read_members(archive, ignore))
     assert caught.value.filename == str(path)

@@ -213,7 +213,7 @@ def test_nobody_answers(
         url = f"http://127.0.0.1:{held.getsockname()[1]}/cuts.json"
         with pytest.raises(
             InputError,
-            match=r"cannot be reached .*, after 4 tries; try again later, or get it by hand",
+            match=r"cannot be reached.*refused.*, after 4 tries; try again later, or get it",
         ):
             get(url, tmp_path / "cuts.json")
     assert caplog.text.count("trying again") == 3

@@ -146,7 +146,8 @@ def _explain(error: Exception) -> tuple[str, bool]:
         code, reason = error.response.status_code, error.response.reason
         return f"the server answers {code} {reason}", code in TRANSIENT
     if isinstance(error, requests.RequestException) and not isinstance(error, ValueError):
-        return f"cannot be reached, or broke off ({error})", True
+        cause = getattr(error.args[0] if error.args else None, "reason", error)
+        return f"cannot be reached, or broke off ({cause})", True
     if isinstance(error, URLError):
         return f"cannot be read ({error.reason})", False
     return str(error), False  # no address, too many bytes, or (from pooch) another checksum

@@ -68,6 +68,11 @@ class OutputTree:
         try:
             target = info.replace(name="/".join(parts[strip:]), deep=False)
             tarfile.data_filter(target, str(self.root))
+        except tarfile.OutsideDestinationError as error:
+            raise InputError(
+                f"{member.label}: {error}, through a symbolic link that is there already; move it "
+                f"away, or unpack into a new folder"
+            ) from None
         except tarfile.FilterError as error:
             raise InputError(
                 f"{member.label}: {error}; only files and folders below {self.root} are unpacked, "
