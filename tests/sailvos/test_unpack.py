@@ -184,8 +184,9 @@ def test_clutter_is_skipped(tmp_path: Path, form: str) -> None:
     clutter = ["__MACOSX/a/images/._000000.bmp", ".DS_Store", "a/images/thumbs.db"]
     clutter += ["a/images/._000001.bmp", "a/images/Thumbs.db"]
     path = pack(tmp_path / form, dict.fromkeys(clutter, b"x") | video("a", 3))
-    line = do(tmp_path / "out", path)
-    assert line.endswith(
+    result = unpack([ArchiveConfig(path=path)], tmp_path / "out")
+    assert (result.written, result.clutter, result.videos, result.frames) == (3, 5, 1, 3)
+    assert str(result).endswith(
         ": 3 files written, 5 files of macOS or Windows (._*, Thumbs.db, …) skipped; 1 video "
         "folders with 3 frames"
     )
@@ -200,7 +201,7 @@ def test_clutter_is_no_frame(tmp_path: Path) -> None:
     from vatrack.sailvos.clips import _list_frames
     from vatrack.sailvos.layout import list_videos
     from vatrack.validate.findings import Findings
-    from vatrack.validate.tree import check_tree
+    from vatrack.validate.tree import _check_names, check_tree
 
     names = ["000000.bmp", "1.PNG", "._000000.bmp", "Thumbs.db", ".DS_Store"]
     assert [name for name in names if is_frame(name)] == names[:2]
@@ -214,7 +215,10 @@ def test_clutter_is_no_frame(tmp_path: Path) -> None:
     assert unpacking._count_frames(tmp_path) == (1, 2)
     findings = Findings()
     check_tree(tmp_path, [], findings)
-    assert "__MACOSX" not in str(findings.__dict__)
+    assert [example.item for example in findings.examples["folder-extra"]] == ["a"]
+    found = _check_names(Path("images"), names, {}, findings)
+    assert [Path(frame.path).name for frame in found] == names[:2]
+    assert findings.counts["file-extra"] == 3
 
 
 # Checks come before anything is written.
