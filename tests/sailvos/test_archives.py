@@ -435,7 +435,7 @@ def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = pack(tmp_path / "x.tar.gz", video("a"))
     (archive,) = open_archives(given_as(path))
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(5, os.strerror(5))
 
     monkeypatch.setattr(Path, "open", fail)
