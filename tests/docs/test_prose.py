@@ -23,9 +23,10 @@ def long_lines(text: str) -> list[int]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        elif not fenced and len(line) > COLUMNS and not line.startswith(("|", "    ")):
-            if " " in line.strip():
-                found.append(number)
+        elif fenced or line.startswith(("|", "    ")):
+            continue
+        elif len(line) > COLUMNS and " " in line.strip():
+            found.append(number)
     return found
 
 

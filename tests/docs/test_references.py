@@ -61,7 +61,7 @@ def known() -> dict[str, set[str]]:
     contracts = (DOCS / "contracts.md").read_text(encoding="utf-8")
     return {
         "spec": set(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)\.? ", specification, re.MULTILINE)),
-        "quirk": set(re.findall(r'^\| <a id="quirk-\w+"></a>(\w+) \|', specification, re.MULTILINE)),
+        "quirk": set(re.findall(r'^\| <a id="quirk-\w+"></a>(\w+) \|', specification, re.M)),
         "contract": set(re.findall(r"^## (\d)\. ", contracts, re.MULTILINE)),
     }
 
