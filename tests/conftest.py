@@ -185,6 +185,7 @@ SLOW = (
     "tests/parity/test_end_to_end.py",
     "tests/parity/test_forward.py",
     "tests/parity/test_losses.py",
+    "tests/parity/test_published_checkpoints.py::test_an_imported_checkpoint_computes_the_golden_numbers",
     "tests/training/test_distributed.py",
     "tests/training/test_loop.py",
     "tests/training/test_resume.py",
@@ -192,6 +193,8 @@ SLOW = (
     "tests/training/test_step.py::test_a_continued_updater_makes_the_same_steps",
     "tests/training/test_step.py::test_a_scale_that_is_too_high_is_lowered_without_an_update",
     "tests/training/test_step.py::test_mixed_precision_gives_nearly_the_same_loss",
+    "tests/workflow/test_cut_rules.py",
+    "tests/workflow/test_data_stages.py",
     "tests/workflow/test_end_to_end.py",
 )
 
