@@ -1,3 +1,3 @@
 """VATrack: end-to-end amodal video instance segmentation on SAIL-VOS."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
