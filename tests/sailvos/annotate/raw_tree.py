@@ -71,7 +71,7 @@ def run(folder: Path, models: bool = True, **options: Any) -> tuple[dict[str, An
     shown = annotate_files(
         folder.parent, out, models=folder.parents[1] / "models.json" if models else None, **options
     )
-    return read_json(out), shown
+    return read_json(out), str(shown)
 
 
 def refused(folder: Path, **options: Any) -> str:

@@ -56,15 +56,17 @@ def test_equals_the_official_json(mini: Mini, tmp_path: Path, subset: str) -> No
     subset."""
     out = tmp_path / "made.json"
     other = mini.official(SUBSETS[1 - SUBSETS.index(subset)])
-    shown = annotate_files(mini.raw, out, videos=names_file(mini, subset, tmp_path), models=other)
+    done = annotate_files(mini.raw, out, videos=names_file(mini, subset, tmp_path), models=other)
     made, official = read_json(out), read_json(mini.official(subset))
     assert list(made) == ["info", *LISTS]
     for key in LISTS:
         assert len(made[key]) == len(official[key]) > 0
         for mine, theirs in zip(made[key], official[key], strict=True):
             assert json.dumps(mine) == json.dumps(theirs)
-    assert f"{len(official['images'])} frames: {len(official['annotations'])} annotations" in shown
-    assert "warning" not in shown
+    assert (done.videos, done.frames) == (len(official["videos"]), len(official["images"]))
+    assert done.findings.counts["annotations"] == len(official["annotations"])
+    assert f"{done.frames} frames: {len(official['annotations'])} annotations" in str(done)
+    assert "warning" not in str(done)
     assert set(made["info"]["not_from_masks"]) == {
         "category_id",
         "model_id",
@@ -108,7 +110,7 @@ def test_videos_in_the_order_asked_for(mini: Mini, tmp_path: Path) -> None:
 
 def test_only_persons_without_models(mini: Mini, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    shown = annotate_files(mini.raw, out, videos=names_file(mini, "train", tmp_path))
+    shown = str(annotate_files(mini.raw, out, videos=names_file(mini, "train", tmp_path)))
     made, official = read_json(out), read_json(mini.official("train"))
     person = next(
         category["id"] for category in official["categories"] if category["name"] == "person"

@@ -56,9 +56,9 @@ BAD_MAPS = {
         map_of(np.where(small_map() == 4, -4, small_map())),
         "holds the negative object id -4",
     ),
-    "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its picture 12 x 8"),
-    "turned": (map_of(small_map().T), "is 8 x 12 pixels, its picture 12 x 8"),
-    "layers": (map_of(small_map()[None]), "is 12 x 8 x 1 pixels, its picture 12 x 8"),
+    "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its image 12 x 8"),
+    "turned": (map_of(small_map().T), "is 8 x 12 pixels, its image 12 x 8"),
+    "layers": (map_of(small_map()[None]), "is 12 x 8 x 1 pixels, its image 12 x 8"),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "cannot be read (Is a directory)"),
 }
 
@@ -94,7 +94,7 @@ BAD_MASKS = {
     "changed": (turn_byte, "is cut off or does not decode"),
     "size": (
         lambda path: write_picture(path, np.zeros((HEIGHT + 1, WIDTH), np.uint8)),
-        "is 12 x 9 pixels, its picture 12 x 8",
+        "is 12 x 9 pixels, its image 12 x 8",
     ),
 }
 
@@ -160,7 +160,7 @@ def test_all_broken_files_are_named_together(small: Path, monkeypatch: pytest.Mo
 
 def test_a_missing_picture(small: Path) -> None:
     (small / "images" / "000004.bmp").unlink()
-    assert refused(small).startswith(f"{small / 'images'}: there is no picture 000004; ")
+    assert refused(small).startswith(f"{small / 'images'}: there is no image 000004; ")
 
 
 def test_missing_maps_folder(small: Path) -> None:

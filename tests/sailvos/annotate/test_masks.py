@@ -15,8 +15,8 @@ from vatrack.sailvos.annotate.masks import (
     count_ids,
     describe_object,
     encode_window,
-    list_numbered,
 )
+from vatrack.sailvos.annotate.videos import list_numbered
 
 
 @st.composite
@@ -35,7 +35,7 @@ def windowed_masks(draw: st.DrawFn) -> tuple[np.ndarray, Window]:
         )
     )
     mask = np.zeros((height, width), bool)
-    mask[window.index] = np.array(bits).reshape(window.height, window.width)
+    mask[window.slices] = np.array(bits).reshape(window.height, window.width)
     return mask, window
 
 
@@ -43,7 +43,7 @@ def windowed_masks(draw: st.DrawFn) -> tuple[np.ndarray, Window]:
 def test_windows_are_encoded_as_whole_pictures(case: tuple[np.ndarray, Window]) -> None:
     mask, window = case
     whole = rle.encode(np.asfortranarray(mask.view(np.uint8)))
-    code = encode_window(mask[window.index], window, (mask.shape[0], mask.shape[1]))
+    code = encode_window(mask[window.slices], window, (mask.shape[0], mask.shape[1]))
     assert code == {"size": whole["size"], "counts": whole["counts"].decode("ascii")}
 
 
