@@ -142,7 +142,7 @@ def test_the_clip_tree(tree: RawTree, clips: dict[str, list[str]], mode: str, ho
     out = tree.folder / mode
     summary = build_clip_tree(tree.raw, PUBLISHED, out, mode)
     left = "205 names without frames, 204 without __"
-    assert summary == f"{CLIPS} clips in {out}: {FRAMES} {how}; left out: {left}"
+    assert str(summary) == f"{CLIPS} clips in {out}: {FRAMES} {how}; left out: {left}"
     found = {
         clip.name: sorted(frame.name for frame in (clip / "images").iterdir())
         for clip in out.iterdir()

@@ -33,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def build(tree: Path, mode: str) -> str:
-    return build_clip_tree(tree / "raw", tree / "structure.json", tree / "clips", mode)
+    return str(build_clip_tree(tree / "raw", tree / "structure.json", tree / "clips", mode))
 
 
 def listing(folder: Path) -> list[str]:

@@ -78,7 +78,7 @@ def set_rates(*rates: float) -> Change:
 def test_forms_of_a_small_set(tmp_path: Path) -> None:
     train, structure = write_inputs(tmp_path)
     out = tmp_path / "new" / "out"
-    summary = convert_files(train, structure, DatasetConfig(clips={"mode": "png"}), out)
+    summary = str(convert_files(train, structure, DatasetConfig(clips={"mode": "png"}), out))
     assert (
         summary
         == f"3 clips, 5 frames, 8 of 10 annotations (occlusion up to 0.75), 3 tracks in {out}"
@@ -253,9 +253,10 @@ def test_any_annotations(
     def run() -> str:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convert, "PIECE", piece)
-            return convert_files(
+            done = convert_files(
                 tmp_path / "train.json", tmp_path / "structure.json", dataset, tmp_path / "out"
             )
+            return str(done)
 
     try:
         expected = plainly_converted(structure, data, dataset)
@@ -382,9 +383,8 @@ def test_a_clip_without_annotations(tmp_path: Path) -> None:
         ]
 
     train, structure = write_inputs(tmp_path, change)
-    assert "6 of 6 annotations" not in convert_files(
-        train, structure, DatasetConfig(), tmp_path / "out"
-    )
+    done = convert_files(train, structure, DatasetConfig(), tmp_path / "out")
+    assert (done.kept, done.annotations) == (5, 6)
     data = read_json(tmp_path / "out" / "joint.json")
     assert len(data["images"]) == 5
     assert [item["instance_id"] for item in data["annotations"]] == [1, 2, 3, 4, 3]
@@ -396,9 +396,8 @@ def test_no_annotations_and_no_clips(tmp_path: Path) -> None:
     train, structure = write_inputs(tmp_path, lambda data: data.update(annotations=[]))
     for clips in (STRUCTURE, {}, {"other__7": ["000003.bmp"]}):
         write_json(structure, clips)
-        assert "0 of 0 annotations" in convert_files(
-            train, structure, DatasetConfig(), tmp_path / "out", processes=2
-        )
+        done = convert_files(train, structure, DatasetConfig(), tmp_path / "out", processes=2)
+        assert "0 of 0 annotations" in str(done)
         for name in names(tmp_path / "out"):
             if name.endswith(".json"):
                 data = read_json(tmp_path / "out" / name)

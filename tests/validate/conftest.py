@@ -56,7 +56,8 @@ class Set:
         """The text and the report of a validation."""
         self.save()
         try:
-            text = validate(self.raw, self.paths(), ValidationConfig(**settings), out, processes)
+            settings_ = ValidationConfig(**settings)
+            text = str(validate(self.raw, self.paths(), settings_, out, processes))
         except InputError as error:
             text = str(error)
             assert not read_json(out)["ok"]

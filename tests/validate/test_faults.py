@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, encode, fields
-from vatrack.validate.kinds import KINDS
+from vatrack.validate.checks import CHECKS
 
 Spoil = Callable[[Set], object]
 SPOILS: list[Any] = []
@@ -564,14 +564,14 @@ def test_what_is_spoiled_is_found(
     for code in codes:
         assert found[code]["count"] >= len(found[code]["examples"]) > 0
         assert code in text
-    assert report["ok"] == all(KINDS[code].severity != "error" for code in codes)
+    assert report["ok"] == all(CHECKS[code].severity != "error" for code in codes)
 
 
 UNREADABLE = {"folder-unreadable", "frame-unreadable"}
 
 
 def test_every_kind_has_its_test() -> None:
-    assert {code for spoil in SPOILS for code in spoil.values[1]} | UNREADABLE == KINDS.keys()
+    assert {code for spoil in SPOILS for code in spoil.values[1]} | UNREADABLE == CHECKS.keys()
 
 
 @pytest.mark.parametrize(
@@ -618,10 +618,10 @@ def test_frames_that_may_not_be_read(
     ]
 
 
-def test_the_documents_list_every_kind() -> None:
+def test_the_documents_list_every_code() -> None:
     text = (Path(__file__).parents[2] / "docs/data.md").read_text()
     rows = [
-        f"| `{code}` | {kind.severity} | {kind.meaning} | {kind.mend} |"
-        for code, kind in KINDS.items()
+        f"| `{code}` | {check.severity} | {check.meaning} | {check.fix} |"
+        for code, check in CHECKS.items()
     ]
     assert "\n".join(rows) in text

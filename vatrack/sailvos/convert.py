@@ -65,20 +65,44 @@ class Piece:
     images: list[Json]
 
 
+@dataclass(frozen=True)
+class Converted:
+    """What `convert_files` has written.
+
+    Attributes:
+        out: the folder.
+        clips, frames: in every form.
+        kept: annotations in every form, of so many official `annotations`.
+        max_occlusion: share up to which they were kept.
+        tracks: in each file of per-track ground truth.
+    """
+
+    out: Path
+    clips: int
+    frames: int
+    kept: int
+    annotations: int
+    max_occlusion: float
+    tracks: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.clips} clips, {self.frames} frames, {self.kept} of {self.annotations} "
+            f"annotations (occlusion up to {self.max_occlusion:g}), {self.tracks} tracks in "
+            f"{self.out}"
+        )
+
+
 def convert_files(
     official: Path, structure: Path, dataset: DatasetConfig, out: Path, processes: int = 1
-) -> str:
-    """Writes the four forms of one subset and its per-track ground truth into folder `out`, all or
-    none.
+) -> Converted:
+    """Writes the four forms of a subset and its per-track ground truth into a folder, or nothing.
 
     `visible.json`, `amodal.json`, `joint.json`, `joint-2bbox.json` (spec 1.5), each with its
     `.store` (see `vatrack.data.store`), `video_amodal.json`, `video_visible.json` (spec 1.6).
 
     Args:
         processes: processes that rewrite annotations; the files are the same for any number.
-
-    Returns:
-        A summary line.
 
     Raises:
         InputError: see `read_official`, `plan_clips`, `category_numbers`; or a mask that is used is
@@ -101,11 +125,15 @@ def convert_files(
         _write_forms(folder, head, plan, kept, data, settings, processes)
         tracks = _write_tracks(folder, head, plan, tracked, data, settings, processes)
         _move_files(folder, out)
-    found = (
-        f"{len(plan.videos)} clips, {len(plan.images)} frames, {len(kept)} of {len(plan.rows)} "
-        f"annotations"
+    return Converted(
+        out,
+        clips=len(plan.videos),
+        frames=len(plan.images),
+        kept=len(kept),
+        annotations=len(plan.rows),
+        max_occlusion=dataset.max_occlusion,
+        tracks=tracks,
     )
-    return f"{found} (occlusion up to {dataset.max_occlusion:g}), {tracks} tracks in {out}"
 
 
 def _move_files(folder: Path, out: Path) -> None:

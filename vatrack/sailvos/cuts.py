@@ -20,7 +20,7 @@ from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
 
 # A cut needs more than this many frames after it (spec 1.3).
 FRAMES_AFTER_CUT = 5
-DETECT_MEND = "make it with `vatrack cuts score`"
+DETECT_FIX = "make it with `vatrack cuts score`"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,35 @@ class Clip:
     stop: int
 
 
-def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int = 1) -> str:
+@dataclass(frozen=True)
+class Scored:
+    """What `score_video_file` has measured: `frames` of `video`, one score less than frames."""
+
+    video: str
+    frames: int
+    scores: tuple[float, ...]
+
+    def __str__(self) -> str:
+        highest = f"highest score {max(self.scores):.1f}" if self.scores else "nothing to score"
+        return f"{self.video}: {self.frames} frames, {highest}"
+
+
+@dataclass(frozen=True)
+class Structured:
+    """What `write_structure` has written: clips with their frames, cut from so many videos."""
+
+    out: Path
+    clips: int
+    frames: int
+    videos: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.clips} clips with {self.frames} frames from {self.videos} videos in {self.out}"
+        )
+
+
+def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int = 1) -> Scored:
     """Writes the content scores of one video: `{"video", "frames", "scores"}`, scores[k - 1]
     between frames k - 1 and k.
 
@@ -73,8 +101,7 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
     finally:
         cv2.setNumThreads(own_threads)
     write_json(out, {"video": video, "frames": len(frames), "scores": scores})
-    highest = f"highest score {max(scores):.1f}" if scores else "nothing to score"
-    return f"{video}: {len(frames)} frames, {highest}"
+    return Scored(video, len(frames), tuple(scores))
 
 
 def find_cuts(
@@ -102,16 +129,15 @@ def find_cuts(
     return [*clips, Clip(f"{video}{CLIP_MARK}{last}", start, last + 1)]
 
 
-def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path) -> str:
+def write_structure(
+    clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path
+) -> Structured:
     """Writes the dictionary of clips: name of the clip to the sorted list of its files, as
     published (spec 1.4).
 
     `detect` reads `<scores_dir>/<video>.json`; `whole` makes one clip of each video; a path names a
-    dictionary of the published form, whose empty entries and entries without `__` are left-overs
-    and are ignored (quirk D7).
-
-    Returns:
-        A summary line.
+    dictionary of the published form, whose empty clips and names without `__` are left-overs and
+    are ignored (quirk D7).
 
     Raises:
         InputError: missing or foreign score files; a dictionary that does not cover exactly the
@@ -138,7 +164,7 @@ def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, ou
         _check_cover(structure, files, Path(clips.structure))
     write_json(out, structure)
     lengths = [len(names) for names in structure.values()]
-    return f"{len(lengths)} clips with {sum(lengths)} frames from {len(files)} videos in {out}"
+    return Structured(out, len(lengths), sum(lengths), len(files))
 
 
 def read_scores(path: Path, video: str, frames: int) -> list[float]:
@@ -153,12 +179,12 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
         or data.get("video") != video
         or not isinstance(data.get("scores"), list)
     ):
-        raise InputError(f"{path}: not the content scores of {video}; {DETECT_MEND}")
+        raise InputError(f"{path}: not the content scores of {video}; {DETECT_FIX}")
     if len(data["scores"]) != max(0, frames - 1):
         found = f"{len(data['scores'])} scores, but {frames} frames"
-        raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_MEND}")
+        raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_FIX}")
     if not all(type(score) in (float, int) for score in data["scores"]):
-        raise InputError(f"{path}: its scores are not all numbers; {DETECT_MEND}")
+        raise InputError(f"{path}: its scores are not all numbers; {DETECT_FIX}")
     return list(data["scores"])
 
 
@@ -170,11 +196,10 @@ def _check_cover(structure: dict[str, list[str]], files: dict[str, list[str]], p
     for clip, names in structure.items():
         video = source_video(clip)
         if video not in left:
-            mend = (
-                "unpack that video and use annotations that list it, or use a dictionary without it"
-            )
             raise InputError(
-                f"{path}: clip {clip}: there is no video {video} among the annotated videos; {mend}"
+                f"{path}: clip {clip}: there is no video {video} among the annotated videos; "
+                f"unpack that video and use annotations that list it, or use a dictionary without "
+                f"it"
             )
         stems = {Path(name).stem for name in names}
         if not stems <= left[video]:

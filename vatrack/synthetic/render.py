@@ -10,6 +10,7 @@ train.json, valid.json               the official annotations (spec 1.2)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,23 @@ def video_names(settings: SyntheticConfig) -> dict[str, list[str]]:
     }
 
 
-def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) -> str:
+@dataclass(frozen=True)
+class Rendered:
+    """What `render` has written: videos of so many raw frames, and their annotations in all."""
+
+    out: Path
+    videos: int
+    frames: int
+    annotations: int
+
+    def __str__(self) -> str:
+        return (
+            f"rendered {self.videos} videos of {self.frames} frames with {self.annotations} "
+            f"annotations into {self.out}"
+        )
+
+
+def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) -> Rendered:
     """Renders the whole set into folder `out`, or nothing.
 
     Args:
@@ -50,9 +67,6 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
         settings: sizes and counts.
         seed: with the same settings and seed every file is the same, for any number of processes.
         processes: videos rendered at a time.
-
-    Returns:
-        A summary line.
 
     Raises:
         InputError: `out` holds something that is not a rendered set.
@@ -70,29 +84,19 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
             for number, name in enumerate(subset_names)
         ]
         rendered = ordered_map(_render_video, jobs, min(processes, len(jobs)), None)
-        records = dict(
-            zip(
-                (job[1] for job in jobs),
-                progress(rendered, "rendering videos", len(jobs)),
-                strict=True,
-            )
-        )
+        done = progress(rendered, "rendering videos", len(jobs))
+        videos = dict(zip((job[1] for job in jobs), done, strict=True))
         for subset, subset_names in names.items():
-            write_json(
-                folder / f"{subset}.json", _official({name: records[name] for name in subset_names})
-            )
+            official = _official({name: videos[name] for name in subset_names})
+            write_json(folder / f"{subset}.json", official)
     annotations = sum(
-        len(frame["objects"]) for video in records.values() for frame in video["frames"]
+        len(frame["objects"]) for video in videos.values() for frame in video["frames"]
     )
-    return (
-        f"rendered {len(jobs)} videos of {settings.frames} frames with {annotations} "
-        f"annotations into {out}"
-    )
+    return Rendered(out, len(jobs), settings.frames, annotations)
 
 
 def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None) -> dict[str, Any]:
-    """Writes the files of one video; returns what the official JSON says about it, still without
-    ids of the subset."""
+    """Writes the files of one video; returns what its annotations say, without ids of the subset."""
     import numpy as np
 
     from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
@@ -102,8 +106,8 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     root, name, settings, seed, subset, number = job
     plan = plan_video(settings, seed, subset, number)
     video = root / name
-    for part in ("images", "visible"):
-        (video / part).mkdir(parents=True)
+    for name in ("images", "visible"):
+        (video / name).mkdir(parents=True)
     for planned in plan.objects:
         _mask_folder(video, planned).mkdir()
     ids = [0, *(planned.obj_id for planned in plan.objects)]
@@ -142,7 +146,7 @@ def _write_picture(path: Path, picture: Any) -> None:
 
 
 def _annotate(frame: Frame) -> list[dict[str, Any]]:
-    """The annotations of one frame, one for each object that is seen, without ids of the subset."""
+    """The annotations of the seen objects of one frame, without ids of the subset."""
     import numpy as np
     from pycocotools import mask as rle
 
@@ -184,15 +188,17 @@ def _mask_folder(video: Path, plan: ObjectPlan) -> Path:
 
 
 def model_name(label: int, model: int) -> str:
-    """Name of a 3-D model, which names the folder of its masks; people have `_Ped_` in it, as in
-    the original."""
+    """Name of a 3-D model and of its masks' folder; people have `_Ped_` in it, as in SAIL-VOS."""
     name = "".join(word.capitalize() for word in CATEGORIES[label].split())
     return f"Mini_Ped_{model:02d}" if CATEGORIES[label] == "person" else f"Mini_{name}_{model:02d}"
 
 
-def _official(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The official JSON of a subset. Image and annotation ids count from 0 over all its videos, as
-    in the original."""
+def _official(rendered: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The official JSON of a subset; ids count from 0 over all its videos, as in the original.
+
+    Args:
+        rendered: what `_render_video` returns, by name of the video.
+    """
     from vatrack.synthetic.scene import MODELS_PER_CLASS
 
     categories = [
@@ -215,17 +221,17 @@ def _official(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     instances: dict[tuple[str, int], int] = {}
-    for video_id, (name, record) in enumerate(records.items()):
-        counts = {"num_frames": len(record["frames"]), "num_objs": record["objects"]}
+    for video_id, (name, video) in enumerate(rendered.items()):
+        counts = {"num_frames": len(video["frames"]), "num_objs": video["objects"]}
         videos.append({"id": video_id, "name": name, "vid_name": name, **counts})
-        for frame in record["frames"]:
+        for frame in video["frames"]:
             image = {
                 "id": len(images),
                 "video_id": video_id,
                 "file_name": f"{name}/images/{frame['file']}",
                 "frame_id": frame["frame_id"],
-                "width": record["width"],
-                "height": record["height"],
+                "width": video["width"],
+                "height": video["height"],
             }
             for item in frame["objects"]:
                 instance = instances.setdefault((name, item["obj_id"]), len(instances))
