@@ -87,7 +87,7 @@ def test_forms_of_a_small_set(tmp_path: Path) -> None:
     assert names(out.parent) == ["out"]
     forms = {form: read_json(out / f"{form}.json") for form in FORMS}
     for data in forms.values():
-        # Rates 0.75 stay, 0.95 go; pictures stay all the same.
+        # Rates 0.75 stay, 0.95 go; images stay all the same.
         assert list(data) == ["categories", "models", "videos", "images", "annotations"]
         assert [item["id"] for item in data["annotations"]] == [0, 1, 2, 4, 5, 6, 7, 8]
         assert [item["instance_id"] for item in data["annotations"]] == [1, 2, 1, 3, 4, 5, 6, 5]
@@ -452,7 +452,7 @@ def damaged_masks() -> Iterator[Any]:
         "transposed": {**whole, "size": [WIDTH, HEIGHT]},
         "one row less": {**whole, "size": [HEIGHT - 1, WIDTH]},
         "same number of pixels": {**whole, "size": [1, HEIGHT * WIDTH]},
-        "of a larger picture": {"size": [HEIGHT, WIDTH], "counts": "P6"},
+        "of a larger image": {"size": [HEIGHT, WIDTH], "counts": "P6"},
         "garbage": {**whole, "counts": "garbage! \n"},
         "letters of another language": {**whole, "counts": "маска"},
         "empty": {**whole, "counts": ""},

@@ -175,7 +175,7 @@ def test_scoring_a_video(tree: Path) -> None:
     raw, index, out = tree / "raw", tree / "index.json", tree / "a.json"
     scored = score_video_file(raw, index, "b", out)
     assert str(scored) == "b: 2 frames, highest score 1.7"
-    # Grey pictures, 5 levels apart: only V changes.
+    # Grey images, 5 levels apart: only V changes.
     assert read_json(out) == {"video": "b", "frames": 2, "scores": [pytest.approx(5 / 3)]}
     (raw / "extra" / "images").mkdir(parents=True)
     score_video_file(raw, index, "extra", out)

@@ -497,10 +497,10 @@ def bmp_damaged(s: Set) -> None:
 
 @spoils("frame-undecodable")
 def png_damaged(s: Set) -> None:
-    picture = cv2.imread(str(s.frame()))
+    image = cv2.imread(str(s.frame()))
     s.frame().unlink()
     png = s.frame().with_suffix(".png")
-    assert cv2.imwrite(str(png), picture)
+    assert cv2.imwrite(str(png), image)
     data = bytearray(png.read_bytes())
     data[12:16] = b"XXXX"  # the name of the first part
     png.write_bytes(data)

@@ -14,7 +14,7 @@ from vatrack.common.files import read_json, write_json
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.clips import read_structure, source_video, usable_clips
-from vatrack.sailvos.content import Picture, read_pictures, score_frames
+from vatrack.sailvos.content import Image, read_images, score_frames
 from vatrack.sailvos.index import read_index
 from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
 
@@ -82,15 +82,15 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
 
     paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
 
-    def read(numbers: range) -> Iterator[Picture]:
-        for number, picture in zip(numbers, read_pictures(paths[k] for k in numbers), strict=True):
+    def read(numbers: range) -> Iterator[Image]:
+        for number, image in zip(numbers, read_images(paths[k] for k in numbers), strict=True):
             size = (frames[number]["width"], frames[number]["height"])
-            if picture.shape[1::-1] != size:
-                found = f"{picture.shape[1]} x {picture.shape[0]}"
+            if image.shape[1::-1] != size:
+                found = f"{image.shape[1]} x {image.shape[0]}"
                 raise InputError(
                     f"{paths[number]}: is {found} pixels, the annotations say {size[0]} x {size[1]}"
                 )
-            yield picture
+            yield image
 
     own_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the threads are ours, see score_frames

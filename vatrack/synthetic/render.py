@@ -1,9 +1,9 @@
 """The miniature set: synthetic videos in SAIL-VOS's own raw layout, with official-style
 annotations.
 
-<video>/images/%06d.bmp              pictures
+<video>/images/%06d.bmp              images
 <video>/visible/%06d.npy             int16 [H, W] map of object ids, 0 for the background
-<video>/<objid>_<Model>/%06d.png     amodal mask 0 or 255, where the object reaches into the picture
+<video>/<objid>_<Model>/%06d.png     amodal mask 0 or 255, where the object reaches into the image
 <video>/visible_objects.npy          the object ids of the video, 0 first
 train.json, valid.json               the official annotations (spec 1.2)
 """
@@ -96,7 +96,7 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
 
 
 def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None) -> dict[str, Any]:
-    """Writes the files of one video; returns what its annotations say, without ids of the subset."""
+    """Writes the files of one video; returns its annotations without ids of the subset."""
     import numpy as np
 
     from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
@@ -115,12 +115,12 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
 
     frames = []
     for index, frame in enumerate(draw_frames(plan, settings.width, settings.height)):
-        _write_picture(video / "images" / f"{index:06d}.bmp", frame.picture)
+        _write_image(video / "images" / f"{index:06d}.bmp", frame.image)
         np.save(video / "visible" / f"{index:06d}.npy", frame.ids)
         for item in frame.objects:
             mask = np.zeros(frame.ids.shape, np.uint8)
             mask[item.window] = 255 * item.mask.view(np.uint8)
-            _write_picture(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
+            _write_image(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
         if FRAMES_BEFORE <= index < settings.frames - FRAMES_AFTER:
             frames.append(
                 {
@@ -137,12 +137,12 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     }
 
 
-def _write_picture(path: Path, picture: Any) -> None:
+def _write_image(path: Path, image: Any) -> None:
     """OpenCV tells a failure, a full disk for example, by its result only."""
     import cv2
 
-    if not cv2.imwrite(str(path), picture):
-        raise OSError(f"{path}: the picture could not be written; is the disk full?")
+    if not cv2.imwrite(str(path), image):
+        raise OSError(f"{path}: the image could not be written; is the disk full?")
 
 
 def _annotate(frame: Frame) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ LONGEST_FADE = 24
 # Bounds of the square root of an object's area, pixels, for the S, M and L columns (limits 32 and
 # 96; spec 6.2).
 SIDES: dict[str, tuple[float, float]] = {"S": (20.0, 30.0), "M": (38.0, 88.0), "L": (100.0, 460.0)}
-# Largest square root of an object's area as a share of the picture's.
+# Largest square root of an object's area as a share of the image's.
 LARGEST_SHARE = 0.45
 
 
@@ -222,7 +222,7 @@ def _plan_paths(
     """Gives every object of a shot its path; in the order of `objects`.
 
     Large objects come first, the others find their place among them: behind one (hidden for a
-    while), across one, at the picture's edge (gone for a while) or in free space.
+    while), across one, at the image's edge (gone for a while) or in free space.
     """
     extent = np.array([settings.width, settings.height], float)
     time = np.arange(settings.frames)
@@ -294,7 +294,7 @@ def _wander(
 def _leaving(
     extent: np.ndarray, item: ObjectPlan, near: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Walks over the left or right edge, is out of the picture for about a quarter of the period,
+    """Walks over the left or right edge, is out of the image for about a quarter of the period,
     and comes back."""
     half = 0.6 * item.side * np.sqrt(SHAPES[CATEGORIES[item.label]].aspect)
     x = half * (1.5 * near + 0.1)

@@ -88,7 +88,7 @@ def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
     paint = np.where(
         pattern_mask(shape.pattern, height, width)[..., None], bgr(tint.second), bgr(tint.first)
     ).astype(np.uint8)
-    picture, mask = paint.copy(), np.zeros((height, width), np.uint8)
+    image, mask = paint.copy(), np.zeros((height, width), np.uint8)
     border = max(2, round(0.03 * np.sqrt(height * width)))
     for part in shape.parts:
         inside = np.zeros((height, width), np.uint8)
@@ -98,7 +98,7 @@ def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
         ]
         cv2.fillPoly(inside, outlines, 255, shift=4)
         where = inside > 0
-        picture[where] = paint[where] if part.paint == "body" else bgr(PAINTS[part.paint])
+        image[where] = paint[where] if part.paint == "body" else bgr(PAINTS[part.paint])
         mask |= inside
     # Light from above, and a dark rim that parts objects of the same colour.
     shade = np.linspace(1.1, 0.8, height, dtype=np.float32)[:, None, None]
@@ -107,10 +107,10 @@ def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
         np.ones((border, border), np.uint8),
     )
     shade = np.where(inner[1:-1, 1:-1, None] > 0, shade, 0.45 * shade)
-    picture = np.clip(picture * shade, 0, 255).astype(np.uint8)
+    image = np.clip(image * shade, 0, 255).astype(np.uint8)
 
     scale = side / float(np.sqrt(np.count_nonzero(mask)))
     size = (max(2, round(width * scale)), max(2, round(height * scale)))
-    small = cv2.resize(np.dstack([picture, mask]), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(np.dstack([image, mask]), size, interpolation=cv2.INTER_AREA)
     small[..., 3] = np.where(small[..., 3] >= 128, 255, 0)
     return small

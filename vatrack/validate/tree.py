@@ -130,7 +130,7 @@ def _check_names(
     """Checks the file names of one video against those in the annotations.
 
     Returns:
-        The pictures that are there: first those of the annotations, then the others.
+        The frames that are there, those of the annotations first.
     """
     by_fold = _by_fold(names)
     present = set(names)
@@ -149,23 +149,23 @@ def _check_names(
             findings.add("frame-case", images / file, detail=f"there is {other}")
             name = other
         found[name] = Frame(f"{images}/{name}", size, listed=True)
-    pictures = [name for name in names if split_suffix(name)[1] in SUFFIXES]
-    for name in pictures:
+    frames = [name for name in names if split_suffix(name)[1] in SUFFIXES]
+    for name in frames:
         found.setdefault(name, Frame(f"{images}/{name}", None, listed=False))
     others = [name for name in names if name not in found]
     findings.add_all("file-extra", images, others, lambda name: (name, ""))
-    _check_twins(images, pictures, by_fold, findings)
-    _check_numbers(images, pictures, expected, findings)
+    _check_twins(images, frames, by_fold, findings)
+    _check_numbers(images, frames, expected, findings)
     return list(found.values())
 
 
 def _check_twins(
-    images: Path, pictures: Iterable[str], by_fold: Mapping[str, list[str]], findings: Findings
+    images: Path, frames: Iterable[str], by_fold: Mapping[str, list[str]], findings: Findings
 ) -> None:
     alike = [group for group in by_fold.values() if len(group) > 1]
     findings.add_all("file-case", images, alike, lambda group: (", ".join(group), ""))
     suffixes: dict[str, set[str]] = defaultdict(set)
-    for name in pictures:
+    for name in frames:
         stem, suffix = split_suffix(name)
         suffixes[stem].add(suffix)
     both = [stem for stem, found in suffixes.items() if len(found) > 1]
@@ -173,14 +173,14 @@ def _check_twins(
 
 
 def _check_numbers(
-    images: Path, pictures: Iterable[str], expected: Iterable[str], findings: Findings
+    images: Path, frames: Iterable[str], expected: Iterable[str], findings: Findings
 ) -> None:
     """Files are numbered without gaps, and the first and last of them have no annotations (spec
     1.1)."""
     listed = {number for file in expected if (number := file_number(file)) is not None}
     # Listed frames that are missing are told as such, so they leave no gap.
     numbers = sorted(
-        listed | {number for name in pictures if (number := file_number(name)) is not None}
+        listed | {number for name in frames if (number := file_number(name)) is not None}
     )
     gaps = [(before, after) for before, after in pairwise(numbers) if after - before > 1]
     if gaps:

@@ -1,4 +1,4 @@
-"""The masks of one object and one frame, against pycocotools on whole pictures; sizes and names of
+"""The masks of one object and one frame, against pycocotools on whole images; sizes and names of
 raw files."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vatrack.sailvos.annotate.videos import list_numbered
 
 @st.composite
 def windowed_masks(draw: st.DrawFn) -> tuple[np.ndarray, Window]:
-    """A picture and a window outside of which it is empty."""
+    """A image and a window outside of which it is empty."""
     height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
     window = Window(
@@ -40,7 +40,7 @@ def windowed_masks(draw: st.DrawFn) -> tuple[np.ndarray, Window]:
 
 
 @given(windowed_masks())
-def test_windows_are_encoded_as_whole_pictures(case: tuple[np.ndarray, Window]) -> None:
+def test_windows_are_encoded_as_whole_images(case: tuple[np.ndarray, Window]) -> None:
     mask, window = case
     whole = rle.encode(np.asfortranarray(mask.view(np.uint8)))
     code = encode_window(mask[window.slices], window, (mask.shape[0], mask.shape[1]))
