@@ -1,5 +1,4 @@
-"""Content scores: the same whatever the kind of file, the order of its rows and the number of
-threads."""
+"""Content scores are the same for any file format, order of rows and number of threads."""
 
 from __future__ import annotations
 
@@ -74,7 +73,7 @@ def test_images_of_two_sizes_are_refused(images: list[Image]) -> None:
         list(content_scores([images[0], images[1][:-1]]))
 
 
-def test_a_image_is_needed_only_until_the_next_one(images: list[Image]) -> None:
+def test_an_image_is_needed_only_until_the_next_one(images: list[Image]) -> None:
     """What `read_images` promises is enough."""
 
     def one_buffer() -> Iterator[Image]:
@@ -169,7 +168,7 @@ def write_bmp(
         (16, {"depth": 8}),
     ],
 )
-def test_kinds_of_bmp_are_read_as_opencv_reads_them(
+def test_bmp_variants_are_read_as_opencv_reads_them(
     width: int, settings: dict, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(7)
@@ -183,7 +182,7 @@ def test_kinds_of_bmp_are_read_as_opencv_reads_them(
     assert np.array_equal(found, read_image(path))
 
 
-def test_all_kinds_in_one_video(images: list[Image], tmp_path: Path) -> None:
+def test_all_formats_in_one_video(images: list[Image], tmp_path: Path) -> None:
     paths = []
     for k, image in enumerate(images):
         path = tmp_path / f"{k:06d}.{'png' if k % 4 == 2 else 'bmp'}"

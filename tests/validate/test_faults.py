@@ -1,4 +1,4 @@
-"""Every kind of finding is found in a set that is spoiled in this way, and nothing else is."""
+"""Every finding code is found in a set that is spoiled in this way, and nothing else is."""
 
 from __future__ import annotations
 
@@ -40,12 +40,7 @@ def box(left: int, right: int) -> np.ndarray:
 
 @spoils("json-broken")
 def no_file(s: Set) -> None:
-    s.paths = lambda: {
-        "train": s.raw / "train.json",
-        "valid": s.raw / "valid.json",
-        "more": s.raw / "none.json",
-    }  # type: ignore[method-assign]
-    s.save = lambda: None  # type: ignore[method-assign]
+    s.files = {**s.paths(), "more": s.raw / "none.json"}
 
 
 @spoils("json-broken")
@@ -235,7 +230,7 @@ def image_outside(s: Set) -> None:
 
 
 @spoils("image-place", "file-broken")
-def image_of_another_kind(s: Set) -> None:
+def image_of_another_format(s: Set) -> None:
     s.train["images"][2]["file_name"] = s.train["images"][2]["file_name"].replace(".bmp", ".jpg")
     s.frame(5).write_bytes(b"x")
 
@@ -390,7 +385,7 @@ def garbage_invisible_mask(s: Set) -> None:
 
 
 @spoils("invisible-wrong")
-def invisible_mask_of_another_kind(s: Set) -> None:
+def invisible_mask_of_another_form(s: Set) -> None:
     s.annotation["invisible_mask"] = [[1, 2, 3, 4]]
 
 
@@ -416,9 +411,8 @@ def nothing_unpacked(s: Set) -> None:
 
 @spoils("raw-broken")
 def no_raw_tree(s: Set) -> None:
-    paths = s.paths()
+    s.files = s.paths()
     s.raw = s.raw / "none"
-    s.paths = lambda: paths  # type: ignore[method-assign]
 
 
 @spoils("folder-missing")
@@ -484,7 +478,7 @@ def frame_cut_off_in_its_head(s: Set) -> None:
 
 
 @spoils("frame-format")
-def frame_of_another_kind(s: Set) -> None:
+def frame_of_another_format(s: Set) -> None:
     s.frame().write_bytes(b"GIF89a" + bytes(100))
 
 
@@ -570,7 +564,7 @@ def test_what_is_spoiled_is_found(
 UNREADABLE = {"folder-unreadable", "frame-unreadable"}
 
 
-def test_every_kind_has_its_test() -> None:
+def test_every_code_has_its_test() -> None:
     assert {code for spoil in SPOILS for code in spoil.values[1]} | UNREADABLE == CHECKS.keys()
 
 

@@ -127,7 +127,7 @@ def _read_bitmap(path: Path, buffer: Image) -> tuple[Image | None, Image]:
     """The pixels of a plain BMP as they lie in the file, which costs a third of decoding it, and
     the buffer that holds them.
 
-    None: the file is not of that kind, or not whole, or missing; `read_image` takes it or says what
+    None: the file is no plain BMP, or not whole, or missing; `read_image` takes it or says what
     is wrong.
     """
     try:

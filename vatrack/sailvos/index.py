@@ -11,7 +11,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
 from vatrack.sailvos.layout import list_videos
-from vatrack.sailvos.official import image_place, read_official, video_name
+from vatrack.sailvos.official import image_file, read_official, video_name
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
 
@@ -52,7 +52,7 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
             video_name(video, path): [] for video in data.videos
         }
         for image in data.images:
-            name, file = image_place(image, path)
+            name, file = image_file(image, path)
             frame = {"file": file, "frame_id": image["frame_id"], "image_id": image["id"]}
             frames[name].append({**frame, "width": image["width"], "height": image["height"]})
         index[subset] = []

@@ -10,7 +10,7 @@ from vatrack.common.errors import InputError
 # FRAMES_BEFORE.
 FRAMES_BEFORE = 3
 FRAMES_AFTER = 6
-# Parts the name of a clip from its source video; no video has it in its name (spec 1.4).
+# Separates the name of a clip from its source video; no video has it in its name (spec 1.4).
 CLIP_MARK = "__"
 
 
@@ -25,7 +25,7 @@ def list_videos(raw: Path) -> list[str]:
         raise InputError(
             f"{raw}: no such folder; the raw download is needed there (one folder per video)"
         )
-    videos = sorted(entry.name for entry in raw.iterdir() if (entry / "images").is_dir())
+    videos = sorted(path.name for path in raw.iterdir() if (path / "images").is_dir())
     if not videos:
         raise InputError(
             f"{raw}: no video folder (one with images/ in it); unpack the raw download there"

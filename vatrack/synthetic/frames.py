@@ -58,16 +58,16 @@ def draw_frames(plan: VideoPlan, width: int, height: int) -> Iterator[Frame]:
     """
     painters = [_Painter(shot, width, height) for shot in plan.shots]
     for index in range(plan.frames):
-        place = next(i for i, shot in enumerate(plan.shots) if shot.start <= index < shot.stop)
-        frame = painters[place].draw(index)
-        for other in (place - 1, place + 1):
+        own = next(i for i, shot in enumerate(plan.shots) if shot.start <= index < shot.stop)
+        frame = painters[own].draw(index)
+        for other in (own - 1, own + 1):
             if 0 <= other < len(painters):
-                joint = plan.shots[max(place, other)].start
-                weight = _weight(index, joint, plan.shots[min(place, other)].fade)
-                own = weight if other < place else 1 - weight
-                if own < 1:
+                joint = plan.shots[max(own, other)].start
+                weight = _weight(index, joint, plan.shots[min(own, other)].fade)
+                share = weight if other < own else 1 - weight
+                if share < 1:
                     second = painters[other].draw(index).image
-                    image = cv2.addWeighted(frame.image, own, second, 1 - own, 0)
+                    image = cv2.addWeighted(frame.image, share, second, 1 - share, 0)
                     frame = Frame(image, frame.ids, frame.objects)
         yield frame
 

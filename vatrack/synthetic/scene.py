@@ -133,7 +133,7 @@ def _generator(seed: int, subset: str, purpose: str, number: int = 0) -> np.rand
 def _deck(cards: list[T], rng: np.random.Generator, skip: int) -> Iterator[T]:
     """Endless shuffled rounds of the cards, without the first `skip`: every value comes equally
     often."""
-    rounds = (cards[place] for _ in count() for place in rng.permutation(len(cards)))
+    rounds = (cards[position] for _ in count() for position in rng.permutation(len(cards)))
     return islice(rounds, skip, None)
 
 
@@ -221,7 +221,7 @@ def _plan_paths(
 ) -> tuple[ObjectPlan, ...]:
     """Gives every object of a shot its path; in the order of `objects`.
 
-    Large objects come first, the others find their place among them: behind one (hidden for a
+    Large objects come first, the others find their position among them: behind one (hidden for a
     while), across one, at the image's edge (gone for a while) or in free space.
     """
     extent = np.array([settings.width, settings.height], float)
@@ -253,18 +253,18 @@ def _plan_paths(
             other = placed[int(rng.integers(len(placed)))]
             reach = 0.5 * other.side + rng.uniform(-0.3, 0.5) * item.side
             aside = rng.uniform(0, 2 * np.pi)
-            place = other.centre.mean(axis=0) + reach * np.array(
+            position = other.centre.mean(axis=0) + reach * np.array(
                 [np.cos(aside), 0.6 * np.sin(aside)]
             )
-            centre = _wander(np.clip(place, 0, extent), extent, time, period, calm, rng)
+            centre = _wander(np.clip(position, 0, extent), extent, time, period, calm, rng)
         else:
             centre = _wander(
-                _free_place(extent, item.side, placed, rng), extent, time, period, calm, rng
+                _free_position(extent, item.side, placed, rng), extent, time, period, calm, rng
             )
         scale = 1 + calm * 0.06 * _wave(time, 1.5 * period, rng)
         angle = calm * rng.uniform(2, 8) * _wave(time, period * rng.uniform(0.8, 1.6), rng)
         placed.append(replace(item, depth=depth, centre=centre, scale=scale, angle=angle))
-    order = {item.obj_id: place for place, item in enumerate(objects)}
+    order = {item.obj_id: position for position, item in enumerate(objects)}
     return tuple(sorted(placed, key=lambda plan: order[plan.obj_id]))
 
 
@@ -303,16 +303,16 @@ def _leaving(
     return np.stack([x, np.full_like(x, rng.uniform(0.2, 0.8) * extent[1])], axis=1)
 
 
-def _free_place(
+def _free_position(
     extent: np.ndarray, side: float, placed: list[ObjectPlan], rng: np.random.Generator
 ) -> np.ndarray:
-    """Of a few random places the one that is farthest from the objects already there."""
+    """Of a few random positions the one that is farthest from the objects already there."""
     margin = np.minimum(0.45 * side, 0.45 * extent)
-    places = rng.uniform(margin, extent - margin, (8, 2))
+    positions = rng.uniform(margin, extent - margin, (8, 2))
     if not placed:
-        return np.asarray(places[0])
+        return np.asarray(positions[0])
     gaps = [
-        np.linalg.norm(places - plan.centre.mean(axis=0), axis=1) - 0.5 * plan.side
+        np.linalg.norm(positions - plan.centre.mean(axis=0), axis=1) - 0.5 * plan.side
         for plan in placed
     ]
-    return np.asarray(places[int(np.argmax(np.min(gaps, axis=0)))])
+    return np.asarray(positions[int(np.argmax(np.min(gaps, axis=0)))])

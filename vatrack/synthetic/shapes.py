@@ -424,7 +424,7 @@ ORDER: tuple[str, ...] = (
 )
 
 # Steps of the golden angle: every prefix of ORDER is spread evenly over the hues (OpenCV's 0..179).
-HUES: dict[str, int] = {name: int(8 + 111.25 * place) % 180 for place, name in enumerate(ORDER)}
+HUES: dict[str, int] = {name: int(8 + 111.25 * number) % 180 for number, name in enumerate(ORDER)}
 
 
 def chosen_labels(count: int) -> list[int]:

@@ -104,7 +104,7 @@ def check_masks(rows: Sequence[Row], shared: tuple[str, bool]) -> Findings:
     batch.check_boxes(compare)
     batch.check_areas(compare)
     if compare:
-        batch.check_parts()
+        batch.check_overlaps()
     return batch.found
 
 
@@ -189,7 +189,7 @@ class _Batch:
             expected,
         )
 
-    def check_parts(self) -> None:
+    def check_overlaps(self) -> None:
         complete = _complete(self.amodal, self.visible, self.invisible)
         outside = ~_inside(self.visible, self.amodal, known=complete)
         self.add("visible-outside", outside, "visible_mask reaches out of segmentation")
@@ -249,5 +249,5 @@ def _union(*fields: Masks, row: int) -> Code:
 def _plain(value: object) -> object:
     """A number or list of numbers as people write it: 8 and not 8.0."""
     if isinstance(value, np.ndarray):
-        return "[" + ", ".join(str(_plain(part)) for part in value) + "]"
+        return "[" + ", ".join(str(_plain(number)) for number in value) + "]"
     return f"{float(value):.9g}" if isinstance(value, float | np.floating) else value

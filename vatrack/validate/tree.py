@@ -26,18 +26,16 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
     """
     try:
         folders = sorted(
-            entry.name
-            for entry in os.scandir(raw)
-            if entry.is_dir() and not entry.name.startswith(".")
+            item.name for item in os.scandir(raw) if item.is_dir() and not item.name.startswith(".")
         )
     except OSError as error:
         findings.add("raw-broken", raw, detail=error.strerror or str(error))
         return 0, []
     wanted: dict[str, dict[str, Size | None]] = {}
     for subset in subsets:
-        for video, images in subset.by_video().items():
+        for video, listed in subset.by_video().items():
             wanted.setdefault(video, {}).update(
-                {image.file: image.size for image in images if image.file}
+                {image.file: image.size for image in listed if image.file}
             )
     by_fold = _by_fold(folders)
     used: set[str] = set()
@@ -48,11 +46,11 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
         if folder is None:
             continue
         used.add(folder)
-        place = _find_images(raw / folder, findings)
-        names = _list_files(place, findings) if place else None
-        if place and names is not None:
+        images = _find_images(raw / folder, findings)
+        names = _list_files(images, findings) if images else None
+        if images and names is not None:
             videos += 1
-            found += _check_names(place, names, expected, findings)
+            found += _check_names(images, names, expected, findings)
     _check_unused(
         raw, [folder for folder in folders if folder not in used], subsets, bool(used), findings
     )
@@ -95,7 +93,7 @@ def _find_folder(
 
 def _find_images(folder: Path, findings: Findings) -> Path | None:
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        names = sorted(item.name for item in os.scandir(folder) if item.is_dir())
     except OSError as error:
         findings.add("folder-unreadable", folder, detail=error.strerror or str(error))
         return None
@@ -111,15 +109,15 @@ def _find_images(folder: Path, findings: Findings) -> Path | None:
 
 def _list_files(images: Path, findings: Findings) -> list[str] | None:
     try:
-        return sorted(entry.name for entry in os.scandir(images) if _is_file(entry))
+        return sorted(item.name for item in os.scandir(images) if _is_file(item))
     except OSError as error:
         findings.add("folder-unreadable", images, detail=error.strerror or str(error))
         return None
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
+def _is_file(item: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_file()
+        return item.is_file()
     except OSError:  # a link in a circle
         return False
 

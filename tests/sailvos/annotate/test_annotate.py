@@ -24,8 +24,8 @@ from tests.sailvos.annotate.raw_tree import (
 )
 from vatrack import cli
 from vatrack.common.files import read_json, write_json
+from vatrack.config import Config
 from vatrack.config.categories import CATEGORIES
-from vatrack.config.dataset import DatasetConfig
 from vatrack.sailvos import annotate
 from vatrack.sailvos.annotate import annotate_files
 from vatrack.sailvos.convert import convert_files
@@ -204,7 +204,7 @@ def test_serves_as_the_official_json(mini: Mini, tmp_path: Path) -> None:
     assert len(data.annotations.ids) == len(read_json(mini.official("train"))["annotations"])
     build_index(mini.raw, made, tmp_path / "index.json")
     assert read_json(tmp_path / "index.json") == read_json(mini.index)
-    dataset = DatasetConfig()  # type: ignore[call-arg]
+    dataset = Config().dataset
     convert_files(made["valid"], mini.structure, dataset, tmp_path / "mine")
     convert_files(mini.official("valid"), mini.structure, dataset, tmp_path / "theirs")
     files = sorted(path.name for path in (tmp_path / "theirs").glob("*.json"))
@@ -274,7 +274,7 @@ def test_a_killed_run(small: Path, number: signal.Signals) -> None:
     process.stdout.close()
     left = [path.name for path in out.parent.iterdir() if path != out]
     assert all(name.startswith(".out.json.") for name in left)
-    assert number == signal.SIGKILL or not left, "an interrupted run clears up"
+    assert bool(left) == (number == signal.SIGKILL), "an interrupted run clears up"
     assert out.read_text() == "old"
     annotate_files(small.parent, out)
     assert len(read_json(out)["images"]) == 3

@@ -118,14 +118,14 @@ def test_what_raw_trees_lack_is_counted(small: Path) -> None:
         "videos_without_frames": 1,
         "videos_with_more_maps": 1,
     }
-    for place in (
+    for example in (
         "one, frame 3",
         "object 90 in one, frame 4",
         f"one/{CAR}/000005.png",
         "raw/masks_only",
         "raw/short",
     ):
-        assert f"(first: {place}" in shown.replace(f"{small.parents[1]}/raw/one", "one").replace(
+        assert f"(first: {example}" in shown.replace(f"{small.parents[1]}/raw/one", "one").replace(
             f"{small.parents[1]}/", ""
         )
     assert shown.count("\nwarning: ") == 6
@@ -150,7 +150,7 @@ def test_names_of_other_widths_and_cases(small: Path) -> None:
     assert "warning" not in shown
 
 
-def test_masks_of_other_kinds(small: Path) -> None:
+def test_masks_of_other_types(small: Path) -> None:
     """Colour and 0/1 masks, wide and unsigned maps: the same annotations."""
     expected, _ = run(small)
     masks = small_masks()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
@@ -51,13 +51,11 @@ def test_windows_are_encoded_as_whole_images(case: tuple[np.ndarray, Window]) ->
 def test_masks_of_an_object_agree(
     first: tuple[np.ndarray, Window], second: tuple[np.ndarray, Window]
 ) -> None:
-    """For any two masks: visible and invisible part the amodal mask, boxes and areas are those of
-    the masks."""
+    """Visible and invisible add up to the amodal mask; boxes and areas are those of the masks."""
     height, width = np.minimum(first[0].shape, second[0].shape)
     seen, amodal = (mask[:height, :width] for mask in (first[0], second[0]))
     ids = np.where(seen, 5, 3).astype(np.int16)
-    if 5 not in count_ids(ids):
-        return
+    assume(seen.any())
     fields, outside = describe_object(
         ids, 5, count_ids(ids)[5], np.ascontiguousarray(amodal).view(np.uint8)
     )

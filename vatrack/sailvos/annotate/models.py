@@ -107,7 +107,7 @@ def read_models(path: Path | None) -> GivenModels:
 
 def _read_table(path: Path | None) -> GivenModels:
     """Reads models from CSV or plain JSON; checks categories and ids."""
-    numbers: dict[object, int] = {name: place for place, name in enumerate(CATEGORIES, start=1)}
+    numbers: dict[object, int] = {name: number for number, name in enumerate(CATEGORIES, start=1)}
     categories = [{"id": id_, "name": name, "supercategory": name} for name, id_ in numbers.items()]
     given = GivenModels(categories, [], {})
     if path is None:
