@@ -22,8 +22,13 @@ _GUESSES, _GUESS_LENGTH = 8, 1 << 16
 
 
 class JsonFault(ValueError):
-    """Text that is not JSON: `reason`, the `byte` of the (unpacked) file, and whether the file ends
-    there (`cut`)."""
+    """Text that is not JSON.
+
+    Attributes:
+        reason: what is wrong.
+        byte: where, in the unpacked file.
+        cut: whether the file ends there.
+    """
 
     def __init__(self, reason: str, byte: int, cut: bool) -> None:
         super().__init__(reason, byte, cut)
@@ -50,8 +55,7 @@ class JsonStream:
         self.begin = self.end = 0
 
     def next(self) -> str:
-        """The next character that is not space, or "" at the end of the file; the position moves to
-        it."""
+        """The next character that is not space, or "" at the end; the position moves to it."""
         while True:
             match = _SPACE.match(self._text, self._position)
             assert match is not None
@@ -103,15 +107,15 @@ class JsonStream:
         return value
 
     def fail(self, reason: str, byte: int | None = None) -> NoReturn:
-        """
+        """Refuses the text at `byte`, or at the position.
+
         Raises:
-            JsonFault: always; `byte` is that of the position where it is not given.
+            JsonFault: always.
         """
         raise JsonFault(reason, self._start + self._position if byte is None else byte, self._ended)
 
     def _guessed(self, position: int) -> tuple[Any, int] | None:
-        """An object of usual length in a list, and its end, where guesses at the end come to one:
-        several times as fast."""
+        """An object in a list and its end, if guesses find one: several times as fast."""
         text, end = self._text, position
         if not text.startswith("{", position):
             return None

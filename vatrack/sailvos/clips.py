@@ -1,5 +1,4 @@
-"""Clips: the dictionary that lists their frames (spec 1.4), and their tree on disk,
-`<clip>/images/<file>`.
+"""Clips: the dictionary of their frames (spec 1.4), and their tree, `<clip>/images/<file>`.
 
 The tree is built from the raw tree by linking or copying; raw frames are never changed.
 """

@@ -1,5 +1,4 @@
-"""How much the image changes from one frame to the next (spec 1.3), and reading the frames fast
-enough for it."""
+"""Content change from one frame to the next (spec 1.3), and reading frames fast enough for it."""
 
 from __future__ import annotations
 
@@ -83,8 +82,7 @@ def content_score(previous: Image, current: Image) -> float:
 def score_frames(
     count: int, read: Callable[[range], Iterable[Image]], threads: int = 1
 ) -> Iterator[float]:
-    """The content scores of a video of `count` frames, in order; stretches of it are read and
-    scored side by side.
+    """The content scores of a video of `count` frames, in order, by several threads.
 
     Args:
         read: reads the frames of these numbers one after the other; called by several threads.
@@ -124,8 +122,9 @@ def read_images(paths: Iterable[Path]) -> Iterator[Image]:
 
 
 def _read_bitmap(path: Path, buffer: Image) -> tuple[Image | None, Image]:
-    """The pixels of a plain BMP as they lie in the file, which costs a third of decoding it, and
-    the buffer that holds them.
+    """The pixels of a plain BMP as they lie in the file, and the buffer that holds them.
+
+    It costs a third of decoding.
 
     None: the file is no plain BMP, or not whole, or missing; `read_image` takes it or says what
     is wrong.

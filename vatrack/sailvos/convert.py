@@ -138,8 +138,10 @@ def convert_files(
 
 
 def _move_files(folder: Path, out: Path) -> None:
-    """Moves finished files into `out`. Whoever is killed here leaves some missing, but never old
-    ones beside new ones."""
+    """Moves finished files into `out`.
+
+    Whoever is killed here leaves some missing, but never old ones beside new ones.
+    """
     out.mkdir(exist_ok=True)
     files = sorted(folder.iterdir())
     for file in files:
@@ -223,8 +225,7 @@ def _read(piece: Piece, settings: Settings) -> list[Json]:
 
 
 def _check_masks(items: list[Json], piece: Piece, settings: Settings) -> None:
-    """A mask that does not fill its image would end the program that draws it, so it is refused
-    here."""
+    """Refuses a mask that does not fill its image: it would end the program that draws it."""
     for key in ("segmentation", "visible_mask"):
         totals = measure([item[key]["counts"].encode("utf-8") for item in items])[1].tolist()
         for item, total, (height, width) in zip(items, totals, piece.sizes, strict=True):

@@ -61,8 +61,9 @@ class Structured:
 
 
 def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int = 1) -> Scored:
-    """Writes the content scores of one video: `{"video", "frames", "scores"}`, scores[k - 1]
-    between frames k - 1 and k.
+    """Writes the content scores of one video (spec 1.3): `{"video", "frames", "scores"}`.
+
+    `scores[k - 1]` is the change between frames k - 1 and k.
 
     A video of the raw tree that has no annotations gets an empty list. Frames are read one after
     the other; memory does not grow with their number, only with that of the threads.
@@ -132,8 +133,7 @@ def find_cuts(
 def write_structure(
     clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path
 ) -> Structured:
-    """Writes the dictionary of clips: name of the clip to the sorted list of its files, as
-    published (spec 1.4).
+    """Writes the dictionary of clips: name to sorted file names, as published (spec 1.4).
 
     `detect` reads `<scores_dir>/<video>.json`; `whole` makes one clip of each video; a path names a
     dictionary of the published form, whose empty clips and names without `__` are left-overs and
@@ -189,8 +189,7 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
 
 
 def _check_cover(structure: dict[str, list[str]], files: dict[str, list[str]], path: Path) -> None:
-    """Every file of the dictionary is an annotated frame, and every annotated frame is in exactly
-    one clip."""
+    """Every file is an annotated frame, and every annotated frame is in exactly one clip."""
     # Compared without suffix: the frames of a converted tree are .png, the dictionary says .bmp.
     left = {video: {Path(name).stem for name in names} for video, names in files.items()}
     for clip, names in structure.items():

@@ -86,8 +86,7 @@ FORMS = ("visible", "amodal", "joint", "joint-2bbox")
 
 
 def form_maker(form: str, joint_box: str) -> Callable[[Json], Json]:
-    """The function that turns one annotation with amodal `segmentation`, `bbox`, `area` into a
-    form.
+    """The function that turns an annotation with amodal mask, box and area into a form.
 
     Args:
         form: one of `FORMS`, as `Method.form`.

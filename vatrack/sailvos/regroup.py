@@ -1,5 +1,4 @@
-"""From official videos to clips: which frame and annotation goes where, under which numbers (spec
-1.3)."""
+"""From official videos to clips: what goes where, under which numbers (spec 1.3)."""
 
 from __future__ import annotations
 

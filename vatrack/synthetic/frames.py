@@ -1,5 +1,4 @@
-"""Draws a planned video of the miniature set frame by frame: the image, the map of visible
-objects, the amodal masks."""
+"""Draws a planned video frame by frame: image, map of visible objects, amodal masks."""
 
 from __future__ import annotations
 
@@ -21,8 +20,12 @@ SWAY_FRAMES = 60
 
 @dataclass(frozen=True)
 class Drawn:
-    """One object in one frame. `mask`: bool [h, w] inside the image, its corner at (`left`,
-    `top`); never empty."""
+    """One object in one frame.
+
+    Attributes:
+        left, top: corner of the mask in the image, pixels.
+        mask: bool [h, w] inside the image, never empty.
+    """
 
     plan: ObjectPlan
     left: int
@@ -73,8 +76,13 @@ def draw_frames(plan: VideoPlan, width: int, height: int) -> Iterator[Frame]:
 
 
 def _weight(index: int, joint: int, fade: int) -> float:
-    """Weight of the later shot in a raw frame, for a fade of so many frames around the joint's
-    first frame."""
+    """Weight of the later shot in a raw frame.
+
+    Args:
+        index: the frame.
+        joint: first frame of the later shot.
+        fade: frames of the fade around it.
+    """
     if fade == 0:
         return float(index >= joint)
     return float(np.clip((index - joint + fade / 2 + 0.5) / fade, 0, 1))
@@ -123,8 +131,11 @@ class _Painter:
 def _place(
     sprite: np.ndarray, plan: ObjectPlan, index: int, width: int, height: int
 ) -> tuple[int, int, np.ndarray] | None:
-    """The sprite turned, scaled and moved: left, top and uint8 [h, w, 4], cut at the image's
-    edge; None if outside."""
+    """The sprite turned, scaled, moved and cut at the edge of the image; None if outside.
+
+    Returns:
+        Left, top and uint8 [h, w, 4].
+    """
     rows, columns = sprite.shape[:2]
     matrix = cv2.getRotationMatrix2D(
         (columns / 2 - 0.5, rows / 2 - 0.5), plan.angle[index], plan.scale[index]

@@ -1,5 +1,4 @@
-"""The miniature set: synthetic videos in SAIL-VOS's own raw layout, with official-style
-annotations.
+"""The miniature set: synthetic videos in the raw layout of SAIL-VOS, with annotations.
 
 <video>/images/%06d.bmp              images
 <video>/visible/%06d.npy             int16 [H, W] map of object ids, 0 for the background

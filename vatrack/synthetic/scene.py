@@ -1,5 +1,4 @@
-"""What happens in a video of the miniature set: shots, objects, their depth and their paths.
-Numbers only, no pixels.
+"""Plans the videos of the miniature set: shots, objects, depth and paths, without pixels.
 
 Everything follows from (settings, seed, subset, number of the video), so videos can be planned in
 any order or process.
@@ -38,8 +37,7 @@ LARGEST_SHARE = 0.45
 
 @dataclass(frozen=True)
 class ObjectPlan:
-    """One object. Arrays run over all raw frames of the video; the object shows in its shot
-    only."""
+    """One object. Arrays run over all raw frames of the video; it shows in its shot only."""
 
     obj_id: int
     label: int
@@ -70,8 +68,10 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Shot:
-    """Raw frames start .. stop - 1, in front of one backdrop. `fade`: length of the fade into the
-    next shot, 0 for a cut."""
+    """Raw frames start .. stop - 1, in front of one backdrop.
+
+    `fade` is the length of the fade into the next shot, 0 for a cut.
+    """
 
     start: int
     stop: int
@@ -131,8 +131,7 @@ def _generator(seed: int, subset: str, purpose: str, number: int = 0) -> np.rand
 
 
 def _deck(cards: list[T], rng: np.random.Generator, skip: int) -> Iterator[T]:
-    """Endless shuffled rounds of the cards, without the first `skip`: every value comes equally
-    often."""
+    """Endless shuffled rounds of the cards, without the first `skip`: all come equally often."""
     rounds = (cards[position] for _ in count() for position in rng.permutation(len(cards)))
     return islice(rounds, skip, None)
 
@@ -142,8 +141,7 @@ def _count(average: int, rng: np.random.Generator) -> int:
 
 
 def _shot_starts(settings: SyntheticConfig, rng: np.random.Generator) -> list[int]:
-    """First raw frame of every shot; fewer shots than asked for where the video is too short for
-    them."""
+    """First raw frame of every shot; short videos have fewer shots than asked for."""
     annotated = settings.frames - FRAMES_BEFORE - FRAMES_AFTER
     shots = max(1, min(settings.shots, annotated // SHORTEST_SHOT))
     weights = rng.uniform(0.75, 1.25, shots)
@@ -155,8 +153,10 @@ def _shot_starts(settings: SyntheticConfig, rng: np.random.Generator) -> list[in
 
 
 def _fades(starts: list[int], stops: list[int], number: int, rng: np.random.Generator) -> list[int]:
-    """Length of the fade after each shot. One join fades in videos of three shots or more, and in
-    every fourth of two."""
+    """Length of the fade after each shot, in frames.
+
+    One join fades in videos of three shots or more, and in every fourth of two.
+    """
     fades = [0] * len(starts)
     if len(starts) >= 3 or (len(starts) == 2 and number % 4 == 2):
         join = int(rng.integers(len(starts) - 1))
@@ -294,8 +294,7 @@ def _wander(
 def _leaving(
     extent: np.ndarray, item: ObjectPlan, near: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Walks over the left or right edge, is out of the image for about a quarter of the period,
-    and comes back."""
+    """Walks over the left or right edge and comes back after about a quarter of the period."""
     half = 0.6 * item.side * np.sqrt(SHAPES[CATEGORIES[item.label]].aspect)
     x = half * (1.5 * near + 0.1)
     if rng.integers(2):

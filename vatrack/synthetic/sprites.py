@@ -1,5 +1,4 @@
-"""Draws the objects of the miniature set: a silhouette filled with its class's pattern in the
-colours of one instance."""
+"""Draws objects: a silhouette filled with its class's pattern in an instance's colours."""
 
 from __future__ import annotations
 
@@ -22,16 +21,14 @@ PAINTS: dict[str, tuple[int, int, int]] = {
 
 @dataclass(frozen=True)
 class Tint:
-    """The colours of one instance: two HSV colours (hue 0..179) that its class's pattern
-    alternates."""
+    """The two HSV colours (hue 0..179) of an instance that its class's pattern alternates."""
 
     first: tuple[int, int, int]
     second: tuple[int, int, int]
 
 
 def draw_tint(name: str, rng: np.random.Generator) -> Tint:
-    """Random colours of an instance: the class's hue with a small shift, and a second colour of any
-    hue."""
+    """Random colours: the class's hue with a small shift, and a second one of any hue."""
     hue = (HUES[name] + int(rng.integers(-7, 8))) % 180
     first = (hue, int(rng.integers(170, 256)), int(rng.integers(150, 256)))
     second = (
@@ -76,10 +73,12 @@ def bgr(hsv: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
-    """An object of class `name` whose mask covers about `side`² pixels: uint8 [h, w, 4], BGR and
-    mask (0 or 255).
+    """An object of class `name` whose mask covers about `side`² pixels.
 
     The colours go on beyond the outline, so that a sprite can be turned and resized without a seam.
+
+    Returns:
+        uint8 [h, w, 4], BGR and mask (0 or 255).
     """
     shape = SHAPES[name]
     # Drawn large and scaled down once: small objects keep their proportions.

@@ -122,8 +122,7 @@ def unpack_size(packed: int) -> tuple[int, int]:
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """Stem and lower-case suffix of a file name; faster than `Path` for hundred thousands of
-    them."""
+    """Stem and lower-case suffix of a file name; faster than `Path` for very many."""
     stem, dot, suffix = name.rpartition(".")
     return (stem, dot + suffix.lower()) if stem else (name, "")
 
@@ -162,8 +161,7 @@ class _Reader:
         self.seen: set[str] = set()
 
     def batches(self) -> Iterator[list[Row]]:
-        """The annotations, about `BATCH` bytes of the file at a time; everything else is kept in
-        `subset`."""
+        """The annotations, about `BATCH` bytes at a time; all else is kept in `subset`."""
         subset, rows, stop = self.subset, list[Row](), BATCH
         try:
             for listed in read_lists(subset.path):

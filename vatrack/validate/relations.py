@@ -295,8 +295,7 @@ def _repeated(*keys: Ints) -> Ints:
 
 
 def _changing(videos: Ints, objects: Ints, categories: Ints) -> Ints:
-    """The first row of each category that an object has in its video beside its first one,
-    ascending."""
+    """The first row of each further category that an object has in its video, ascending."""
     first = np.sort(_first_rows(categories, objects, videos))
     return first[_repeated(objects[first], videos[first])]
 

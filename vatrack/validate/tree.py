@@ -173,8 +173,7 @@ def _check_twins(
 def _check_numbers(
     images: Path, frames: Iterable[str], expected: Iterable[str], findings: Findings
 ) -> None:
-    """Files are numbered without gaps, and the first and last of them have no annotations (spec
-    1.1)."""
+    """Numbers have no gaps, and the first and last files have no annotations (spec 1.1)."""
     listed = {number for file in expected if (number := file_number(file)) is not None}
     # Listed frames that are missing are told as such, so they leave no gap.
     numbers = sorted(
