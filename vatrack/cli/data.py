@@ -231,9 +231,9 @@ def cuts_compare(
     they differ."""
     from vatrack.sailvos.cut_compare import compare_files
 
-    text, same = compare_files(a, b, out, videos)
-    typer.echo(text)
-    if not same:
+    found = compare_files(a, b, out)
+    typer.echo(found.describe(videos))
+    if not found.equal:
         raise typer.Exit(1)
 
 

@@ -11,7 +11,7 @@ from vatrack.common.images import is_clutter
 # FRAMES_BEFORE.
 FRAMES_BEFORE = 3
 FRAMES_AFTER = 6
-# Parts the name of a clip from its source video; no video has it in its name (spec 1.4).
+# Separates the name of a clip from its source video; no video has it in its name (spec 1.4).
 CLIP_MARK = "__"
 
 
@@ -27,9 +27,9 @@ def list_videos(raw: Path) -> list[str]:
             f"{raw}: no such folder; the raw download is needed there (one folder per video)"
         )
     videos = sorted(
-        entry.name
-        for entry in raw.iterdir()
-        if (entry / "images").is_dir() and not is_clutter(entry.name)
+        path.name
+        for path in raw.iterdir()
+        if (path / "images").is_dir() and not is_clutter(path.name)
     )
     if not videos:
         raise InputError(
