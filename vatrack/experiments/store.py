@@ -1,5 +1,4 @@
-"""Brings the entry of a run in an MLflow store up to date with the run's folder, which stays the
-truth.
+"""Brings the MLflow run of a run's folder up to date with the folder, which stays the truth.
 
 `sync` may be called at any time, any number of times, by several processes, and be killed at any
 moment: it looks what the store has and sends the rest.
@@ -11,7 +10,8 @@ import hashlib
 import json
 import textwrap
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,23 +21,35 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.locks import locked
 from vatrack.config import RunConfig, load_run_config
-from vatrack.experiments.client import connect, patient
-from vatrack.experiments.entry import StoreError, describe, end_replaced, lost_record, open_entry
-from vatrack.experiments.points import MARKERS, Point, batches, finite, read_points
-from vatrack.experiments.record import Record, adopt, guess, named_uri, read_record, tracking_uri
+from vatrack.experiments.client import absolute, connect, experiment_id, patient, store_uri
+from vatrack.experiments.content import Point, finite, params, read_points, tags
+from vatrack.experiments.identity import Identity, identify, status
 from vatrack.runs.fingerprint import comparison
 
-BATCH = 900  # metrics in one call; MLflow takes 1000
-TURN_SECONDS = 120.0  # how long another process may be at the same run
+UUID = "vatrack.run_uuid"  # tag: which training it is
+FOLDER = "vatrack.folder"  # tag: where its folder is
 SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
 FIXED = ("config.yaml", "environment.json")  # sent once
+BATCH = 900  # metrics in one call; MLflow takes 1000
+PARAMS_BATCH = 100
+TURN_SECONDS = 120.0  # how long another process may send the same run
 
-__all__ = ["StoreError", "Summary", "first_line", "run_config", "store_of", "sync"]
+
+class StoreError(RuntimeError):
+    """The store is unreachable or refuses. The message names the store."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one call of `sync` did: lines of metrics.jsonl and files that were sent."""
+    """What one call of `sync` did.
+
+    Attributes:
+        store: address of the store; `run_id`: of the MLflow run there.
+        comparison: the tag that runs share that may be compared.
+        created: whether the MLflow run is new.
+        lines: how many lines of metrics.jsonl were sent; `files`: which files.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+    """
 
     folder: Path
     store: str
@@ -49,13 +61,9 @@ class Summary:
     status: str
 
     def __str__(self) -> str:
-        parts = (
-            ["a new entry"] * self.created
-            + [f"{self.lines} lines"] * bool(self.lines)
-            + list(self.files)
-        )
+        parts = ["a new MLflow run"] * self.created + [f"{self.lines} lines"] * bool(self.lines)
         return (
-            f"{self.folder}: {', '.join(parts) or 'nothing new'} -> {self.store} "
+            f"{self.folder}: {', '.join([*parts, *self.files]) or 'nothing new'} -> {self.store} "
             f"({self.status.lower()}, comparison {self.comparison})"
         )
 
@@ -64,22 +72,19 @@ def sync(folder: Path, to: str | None = None) -> Summary:
     """Sends to the store what it does not have yet.
 
     Args:
-        folder: a run's, with its config.yaml.
-        to: URI of another store than the run's own (see `store_of`).
+        folder: a run's, with its config.yaml; it may be read-only.
+        to: address of another store than the run's own (see `client.store_uri`).
 
     Raises:
-        InputError: the folder is none of a run, or its config.yaml or metrics.json cannot be read.
-        StoreError: the store is away, or refuses; calling again later sends the rest.
+        InputError: the folder is none of a run, or one of its files cannot be read.
+        StoreError: the store is unreachable, or refuses; calling again later sends the rest.
     """
     folder = Path(folder)
     run = run_config(folder)
-    uri = to or store_of(folder, run)
+    uri = absolute(to) if to else store_uri(folder, run)
     try:
         with _one_at_a_time(folder):
-            client = connect(uri)
-            while (summary := _sync(client, folder, run, uri)) is None:
-                pass
-            return summary
+            return _sync(connect(uri), folder, run, uri)
     except (InputError, StoreError):
         raise
     except ImportError as error:
@@ -105,132 +110,171 @@ def run_config(folder: Path) -> RunConfig:
     return load_run_config(folder / "config.yaml")
 
 
-def store_of(folder: Path, run: RunConfig) -> str:
-    """The run's own store: of the config, $MLFLOW_TRACKING_URI, mlflow.json, or the SQLite file in
-    the results folder."""
-    record = read_record(folder)
-    return named_uri(run) or (record.tracking_uri if record else tracking_uri(run))
-
-
 def first_line(error: BaseException) -> str:
     """What an error says, in one line of bounded length."""
-    text = str(error).strip()
-    return (
-        textwrap.shorten(text.splitlines()[0], 300, placeholder=" ...")
-        if text
-        else type(error).__name__
-    )
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return textwrap.shorten(lines[0], 300, placeholder=" ...")
 
 
-def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary | None:
-    """None: a training has begun in this folder at this very moment, look again."""
-    record = read_record(folder)
-    if record is None:
-        record = adopt(folder, lost_record(client, folder, run, uri) or guess(folder, run))
-    points = read_points(folder / "metrics.jsonl", record.started)
-    # A training that starts anew removes the old lines, then writes its record, then its first
-    # line. So the lines belong to the record if it is the same before and after they were read.
-    again = read_record(folder)
-    if again is None or again.identity != record.identity:
-        return None
-    entry, created = open_entry(client, folder, run, record, uri)
-    if created:
-        end_replaced(client, folder, entry)
-    describe(client, entry, folder, run)
-    lines = _send_points(client, entry.info.run_id, points)
-    files = _send_files(client, entry, folder, record)
-    if entry.info.status != record.status:
-        if record.status == "RUNNING":
-            patient(client.update_run, entry.info.run_id, status=record.status)
+def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
+    experiment = experiment_id(client, run.mlflow.experiment or run.dataset.name, uri)
+    while True:
+        identity = identify(folder)
+        points, problems = read_points(folder / "metrics.jsonl", identity.started)
+        # A training that starts anew removes the old lines, then writes its identity, then its
+        # first line. So the lines are its own if the uuid is the same before and after reading.
+        if identify(folder).uuid == identity.uuid:
+            break
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+        warnings.warn(f"MLflow: {problems[0]}{more}; the rest is sent", stacklevel=2)
+    found = next(_search(client, experiment, UUID, identity.uuid), None)
+    if found is None:
+        mlflow_run = patient(
+            client.create_run,
+            experiment,
+            start_time=identity.started,
+            run_name=run.name,
+            tags=tags(folder, run) | {UUID: identity.uuid, FOLDER: identity.folder},
+        )
+        _end_replaced(client, mlflow_run)
+    else:
+        mlflow_run = found
+    run_id, now, ended = mlflow_run.info.run_id, *status(folder, identity)
+    if mlflow_run.info.lifecycle_stage != "active":
+        raise StoreError(
+            f"{uri}: the MLflow run of {folder} was deleted; restore it in MLflow, or remove "
+            f"{folder / 'mlflow.json'} for a new one"
+        )
+    _describe(client, mlflow_run, params(run), tags(folder, run) | {FOLDER: identity.folder})
+    lines = _send_points(client, run_id, points)
+    files = _send_files(client, mlflow_run, folder, identity)
+    if mlflow_run.info.status != now:
+        if now == "RUNNING":
+            patient(client.update_run, run_id, status=now)
         else:
-            patient(client.set_terminated, entry.info.run_id, record.status, record.ended)
-    return Summary(
-        folder, uri, entry.info.run_id, comparison(run), created, lines, tuple(files), record.status
-    )
+            patient(client.set_terminated, run_id, now, ended)
+    return Summary(folder, uri, run_id, comparison(run), found is None, lines, tuple(files), now)
+
+
+def _search(client: Any, experiment: str, tag: str, value: str) -> Iterator[Any]:
+    """The MLflow runs with a tag; deleted ones, too."""
+    from mlflow.entities import ViewType
+
+    quote = "'" if "'" not in value else '"'
+    if quote in value:  # no filter of MLflow can name such a value
+        return
+    wanted = f"tags.`{tag}` = {quote}{value}{quote}"
+    yield from patient(client.search_runs, [experiment], wanted, run_view_type=ViewType.ALL)
+
+
+def _end_replaced(client: Any, mlflow_run: Any) -> None:
+    """Nobody will end the MLflow runs of earlier trainings in this folder that were cut short."""
+    folder = mlflow_run.data.tags[FOLDER]
+    for other in _search(client, mlflow_run.info.experiment_id, FOLDER, folder):
+        replaced = other.info.run_id != mlflow_run.info.run_id
+        if replaced and (other.info.lifecycle_stage, other.info.status) == ("active", "RUNNING"):
+            patient(client.set_terminated, other.info.run_id, "KILLED")
+
+
+def _describe(client: Any, mlflow_run: Any, settings: dict[str, str], tags: dict[str, str]) -> None:
+    """Sends the settings and tags that are missing. Those that are there stay, but for FOLDER."""
+    from mlflow.entities import Param, RunTag
+
+    run_id, data = mlflow_run.info.run_id, mlflow_run.data
+    new = [Param(name, value) for name, value in settings.items() if name not in data.params]
+    for group in _groups(new, PARAMS_BATCH):
+        patient(client.log_batch, run_id, params=group)
+    missing = [
+        RunTag(name, value)
+        for name, value in tags.items()
+        if name not in data.tags or (name == FOLDER and data.tags[name] != value)
+    ]
+    if missing:
+        patient(client.log_batch, run_id, tags=missing)
 
 
 def _send_points(client: Any, run_id: str, points: list[Point]) -> int:
-    """Sends the points that the store lacks; returns how many. A call takes effect whole or not at
-    all, so a point does."""
+    """Sends the points that the store lacks; returns how many.
+
+    A call takes effect whole or not at all, and all values of a point are sent in one.
+    """
     from mlflow.entities import Metric
 
     there = {
-        kind: {m.step for m in patient(client.get_metric_history, run_id, name)}
-        for kind, name in MARKERS.items()
+        (marker, metric.step)
+        for marker in {point.marker for point in points}
+        for metric in patient(client.get_metric_history, run_id, marker)
     }
-    missing = [point for point in points if point.step not in there[point.kind]]
-    for group in batches(missing, BATCH):
-        metrics = [
-            Metric(name, value, p.milliseconds, p.step)
-            for p in group
-            for name, value in p.values.items()
-        ]
-        patient(client.log_batch, run_id, metrics)
+    missing = [point for point in points if (point.marker, point.step) not in there]
+    batch: list[Any] = []
+    for point in missing:
+        if batch and len(batch) + len(point.values) > BATCH:
+            patient(client.log_batch, run_id, batch)
+            batch = []
+        batch += [Metric(name, v, point.time, point.step) for name, v in point.values.items()]
+    if batch:
+        patient(client.log_batch, run_id, batch)
     return len(missing)
 
 
-def _send_files(client: Any, entry: Any, folder: Path, record: Record) -> list[str]:
+def _send_files(client: Any, mlflow_run: Any, folder: Path, identity: Identity) -> list[str]:
     """Sends the files that have changed since they were last sent, and the final metrics with
     theirs; returns their names."""
-    arrived = _arrived(entry)
-    sent = []
-    for name, path in _files(folder, record).items():
+    try:
+        arrived = dict(json.loads(mlflow_run.data.tags.get(SENT, "{}")))
+    except (ValueError, TypeError):  # somebody has edited the tag
+        arrived = {}
+    sent, run_id = [], mlflow_run.info.run_id
+    for name, path in _files(folder, identity).items():
         known = arrived.get(name)
-        # While a new training begins in the folder, its config is there before its record: it must
-        # not replace the old one's.
+        # While a new training begins in the folder, its config is there before its identity: it
+        # must not replace the old one's.
         digest = known if known and name in FIXED else _digest(path)
         if digest is None or digest == known:
             continue
         if name == "metrics.json":
-            _send_metrics(client, entry, path)
+            _send_metrics(client, mlflow_run, path)
         if path.is_dir():
-            patient(client.log_artifacts, entry.info.run_id, str(path), name)
+            patient(client.log_artifacts, run_id, str(path), name)
         else:
-            patient(client.log_artifact, entry.info.run_id, str(path))
+            patient(client.log_artifact, run_id, str(path))
         arrived[name] = digest
-        patient(client.set_tag, entry.info.run_id, SENT, json.dumps(arrived))
+        patient(client.set_tag, run_id, SENT, json.dumps(arrived))
         sent.append(name)
     return sent
 
 
-def _files(folder: Path, record: Record) -> dict[str, Path]:
-    files = {name: folder / name for name in (*FIXED, "metrics.json")}
-    if record.metrics:
-        files["metrics.json"] = folder / record.metrics
-    elif (
-        files["metrics.json"].exists()
-        and files["metrics.json"].stat().st_mtime * 1000 < record.started
+def _files(folder: Path, identity: Identity) -> dict[str, Path]:
+    files = {name: folder / name for name in FIXED}
+    metrics = folder / (identity.metrics or "metrics.json")
+    # Without a note, an older file is of an earlier training in this folder.
+    if identity.metrics or (
+        metrics.exists() and metrics.stat().st_mtime * 1000 >= identity.started
     ):
-        del files["metrics.json"]  # of an earlier training in this folder
-    return files | ({"tables": folder / record.tables} if record.tables else {})
+        files["metrics.json"] = metrics
+    return files | ({"tables": folder / identity.tables} if identity.tables else {})
 
 
-def _arrived(entry: Any) -> dict[str, str]:
-    try:
-        return dict(json.loads(entry.data.tags.get(SENT, "{}")))
-    except (ValueError, TypeError):  # somebody has edited the tag
-        return {}
-
-
-def _send_metrics(client: Any, entry: Any, path: Path) -> None:
+def _send_metrics(client: Any, mlflow_run: Any, path: Path) -> None:
     from mlflow.entities import Metric
 
     # With the file's time, what a killed call has sent already is the same point to the store when
     # it comes again.
-    at = int(path.stat().st_mtime * 1000)
+    at, known = int(path.stat().st_mtime * 1000), mlflow_run.data.metrics
     values = finite(read_json(path))
-    new = [
-        Metric(name, value, at, 0)
-        for name, value in values.items()
-        if entry.data.metrics.get(name) != value
-    ]
-    for start in range(0, len(new), BATCH):
-        patient(client.log_batch, entry.info.run_id, new[start : start + BATCH])
+    new = [Metric(name, v, at, 0) for name, v in values.items() if known.get(name) != v]
+    for group in _groups(new, BATCH):
+        patient(client.log_batch, mlflow_run.info.run_id, group)
+
+
+def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _digest(path: Path) -> str | None:
-    """Fingerprint of a file, or of the names and contents in a folder; None where there is
-    nothing."""
+    """Fingerprint of a file, or of the names and contents in a folder; None without either."""
     if not path.exists():
         return None
     digest = hashlib.sha256()
@@ -244,8 +288,8 @@ def _digest(path: Path) -> str | None:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Waits until no other process sends this run: two that look at the same time would both send
-    what is missing.
+    """Waits until no other process sends this run: two at the same time would both send what is
+    missing.
 
     Raises:
         StoreError: the other one takes too long.
@@ -260,5 +304,11 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
             )
         time.sleep(0.1)
 
-    with (folder / ".mlflow.lock").open("w") as file, locked(file, wait):
+    path = folder / ".mlflow.lock"
+    try:
+        file = path.open("a")
+    except OSError:  # a read-only folder: whoever else may only read it waits for nobody
+        yield
+        return
+    with file, locked(file, wait):
         yield
