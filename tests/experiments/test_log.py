@@ -13,11 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.experiments import Server, Store, add_lines, config, expected, make_run
+from tests.experiments.experiments import (
+    Server,
+    Store,
+    add_lines,
+    config,
+    expected,
+    make_run,
+    running,
+)
 from vatrack.config import Method
 from vatrack.experiments import log as experiment_log
-from vatrack.experiments.log import ExperimentLog, follow, log_evaluation, log_tables
-from vatrack.experiments.record import begin, read_record
+from vatrack.experiments.log import ExperimentLog, log_evaluation, log_tables, watch
+from vatrack.experiments.identity import begin, read_identity
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -49,8 +57,8 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 def sent(store: Store, folder: Path) -> bool:
     """Whether the store has every line."""
-    entries = store.entries(folder) if store.path.exists() and read_record(folder) else []
-    return any(store.points(run_id) == expected(folder) for run_id in entries)
+    made = store.runs(folder) if store.path.exists() and read_identity(folder) else []
+    return any(store.points(run_id) == expected(folder) for run_id in made)
 
 
 def test_curves_are_live(results: Path, store: Store, tmp_path: Path) -> None:
@@ -61,9 +69,8 @@ def test_curves_are_live(results: Path, store: Store, tmp_path: Path) -> None:
     wait_for(lambda: sent(store, folder))
     for number in range(4, 30):
         add_lines(folder, number, 1)
-        log.wake()
     wait_for(lambda: sent(store, folder))
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert store.status(run_id) == "RUNNING"
     add_lines(folder, 30, 1)
     log.close("FAILED")
@@ -76,7 +83,7 @@ def test_a_resumed_run_continues_its_entry(results: Path, store: Store, tmp_path
     run = config(results)
     folder = make_run(tmp_path, run, lines=3)
     ExperimentLog.start(run, folder).close("KILLED")
-    first = store.entry(folder)
+    first = store.run(folder)
     assert store.status(first) == "KILLED"
     log = ExperimentLog.start(run, folder, resume=True)
     wait_for(lambda: store.status(first) == "RUNNING")
@@ -85,7 +92,7 @@ def test_a_resumed_run_continues_its_entry(results: Path, store: Store, tmp_path
     assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
     (folder / "metrics.jsonl").unlink()
     ExperimentLog.start(run, folder).close()
-    assert len(store.entries(folder)) == 2
+    assert len(store.runs(folder)) == 2
 
 
 def test_a_server_goes_and_comes_back(
@@ -105,8 +112,7 @@ def test_a_server_goes_and_comes_back(
         def step() -> bool:
             nonlocal number
             add_lines(folder, number, 1)
-            log.wake()
-            number += 1
+                number += 1
             return what()
 
         wait_for(step)
@@ -116,8 +122,8 @@ def test_a_server_goes_and_comes_back(
         log = ExperimentLog.start(run, folder)
         train(
             lambda: (
-                len(server.store.entries(folder)) == 1
-                and len(server.store.points(server.store.entry(folder))) > 50
+                len(server.store.runs(folder)) == 1
+                and len(server.store.points(server.store.run(folder))) > 50
             )
         )
         server.kill()
@@ -130,12 +136,12 @@ def test_a_server_goes_and_comes_back(
         log.close()
         messages = [str(warning.message) for warning in told]
     assert len(messages) == 2, messages
-    assert messages[0].endswith("; the run goes on; what is missing is sent later")
+    assert messages[0].endswith("; the run continues; what is missing is sent later")
     assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` sends the rest")
-    assert server.store.status(server.store.entry(folder)) == "RUNNING"
+    assert server.store.status(server.store.run(folder)) == "RUNNING"
     server.start()
     sync(folder)
-    run_id = server.store.entry(folder)
+    run_id = server.store.run(folder)
     assert server.store.points(run_id) == expected(folder)
     assert server.store.status(run_id) == "FINISHED"
     assert {"config.yaml", "environment.json"} == {
@@ -157,10 +163,10 @@ def test_a_server_that_is_away_from_the_start(
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     with pytest.warns(UserWarning, match="lacks its metrics; `vatrack mlflow-sync .*` sends them"):
         log_evaluation(folder, folder / "metrics.json")
-    assert read_record(folder).run_id is None
+    assert read_identity(folder).run_id is None
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     sync(folder, f"sqlite:///{store.path}")
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
     assert store.status(run_id) == "FINISHED"
 
@@ -175,7 +181,7 @@ def test_a_store_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monkey
         match=r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
     ):
         log.close(patience=0.2)
-    assert read_record(folder).status == "FINISHED"
+    assert read_identity(folder).status == "FINISHED"
 
 
 def test_a_failure_of_any_kind_ends_no_training(
@@ -190,7 +196,7 @@ def test_a_failure_of_any_kind_ends_no_training(
         experiment_log, "begin", lambda *_: (folder / "missing/file").write_text("")
     )
     with pytest.warns(
-        UserWarning, match="No such file or directory.*; the run is recorded in its folder only"
+        UserWarning, match="No such file or directory.*; the run is written to its folder only"
     ):
         ExperimentLog.start(run, folder).close()
 
@@ -207,10 +213,10 @@ def test_final_metrics_and_tables_are_added(results: Path, store: Store, tmp_pat
     (tables / "image_visible.csv").write_text("method,AP\n")
     log_evaluation(folder, metrics)
     log_tables([folder], tables)
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert store.points(run_id) == [("image/visible/AP50", 0, 61.5)]
     assert {"elsewhere.json", "tables/image_visible.csv"} < store.artifacts(run_id)
-    assert (read_record(folder).metrics, read_record(folder).tables) == (
+    assert (read_identity(folder).metrics, read_identity(folder).tables) == (
         "../../elsewhere.json",
         "../../tables",
     )
@@ -221,7 +227,7 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
 ) -> None:
     run = config(results, **SLURM)
     folder = make_run(tmp_path / "run", run)
-    with follow(run, folder):  # the process that waits for the job
+    with watch(run, folder):  # the process that waits for the job
         monkeypatch.setenv("SLURM_JOB_ID", "7")
         with pytest.warns(
             UserWarning,
@@ -229,12 +235,11 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
         ):
             log = ExperimentLog.start(run, folder)
         add_lines(folder, 1, 6)
-        log.wake()
         assert log._thread is None
         wait_for(lambda: sent(store, folder))
         log.close()
         add_lines(folder, 7, 1)
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FINISHED", expected(folder))
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     log_evaluation(folder, folder / "metrics.json")
@@ -248,12 +253,12 @@ def test_one_who_waits_for_a_job_elsewhere_does_nothing(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment_log, "sync", lambda folder: pytest.fail("something was sent"))
-    with follow(config(results, **SLURM), tmp_path):  # no training has begun
+    with watch(config(results, **SLURM), tmp_path):  # no training has begun
         pass
     make_run(tmp_path, config(results))
     for run in (config(results), config(results, mlflow={"tracking_uri": "http://h"}, **SLURM)):
         begin(tmp_path, run, resume=False)
-        with follow(run, tmp_path):
+        with watch(run, tmp_path):
             pass
 
 
@@ -266,7 +271,7 @@ def test_off_is_off(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.json"
     metrics.write_text("{}")
     log_evaluation(tmp_path, metrics)
-    with follow(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
+    with watch(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
@@ -284,11 +289,10 @@ def test_without_mlflow_one_warning(
         ):
             log = ExperimentLog.start(run, folder)
         with warnings.catch_warnings(action="error"):
-            log.wake()
-            log.close()
+                log.close()
     sync(folder)  # elsewhere, later
-    assert store.points(store.entry(folder)) == expected(folder)
-    assert store.status(store.entry(folder)) == "FINISHED"
+    assert store.points(store.run(folder)) == expected(folder)
+    assert store.status(store.run(folder)) == "FINISHED"
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:
@@ -309,6 +313,6 @@ def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
     )
     train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
     store = Store(tmp_path / "results/mlflow.db")
-    run_id = store.entry(tmp_path / "run")
+    run_id = store.run(tmp_path / "run")
     assert store.points(run_id) == expected(tmp_path / "run")
     assert store.status(run_id) == "FINISHED"

@@ -1,33 +1,28 @@
-"""How an MLflow store is reached. MLflow is imported when it is first needed."""
+"""Which MLflow store a run is sent to, and how it is reached. MLflow is imported when needed."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from vatrack.common.locks import locked
 from vatrack.config import RunConfig
 
 TYPE = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
-ARTIFACTS = "mlartifacts"
-BUSY_SECONDS = 60.0  # SQLite knows one writer at a time; others wait
-
-T = TypeVar("T")
+ARTIFACTS = "mlartifacts"  # folder beside a SQLite file
 
 
 def store_uri(folder: Path, run: RunConfig) -> str:
-    """The store of a run: the config's, else that of $MLFLOW_TRACKING_URI, else mlflow.db beside
-    the runs.
+    """The config's store, else that of $MLFLOW_TRACKING_URI, else mlflow.db in the results folder.
 
-    Beside the runs is the results folder: for results/runs/NAME it is results. It is looked up
-    from the run's folder each time, so that results can be moved.
+    The results folder of results/runs/NAME is results; of any other folder, the one that it is in.
+    It is looked up from the run's folder each time, so that results can be moved.
     """
     named = run.mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if named:
@@ -46,12 +41,7 @@ def absolute(uri: str) -> str:
 
 
 def sqlite_uri(path: Path) -> str:
-    """The address of a SQLite file.
-
-    Example:
-        >>> sqlite_uri(Path("/data/why?/mlflow.db"))
-        'sqlite+pysqlite:///file:/data/why%3F/mlflow.db?uri=true'
-    """
+    """The address of a SQLite file, with characters quoted that mean something in addresses."""
     if not set("?#") & set(str(path)):
         return f"sqlite:///{path}"
     # SQLite takes quoted paths only with its own scheme, and MLflow wants the driver named then.
@@ -65,6 +55,25 @@ def sqlite_path(uri: str) -> Path | None:
     if not path or scheme.partition("+")[0] != "sqlite":
         return None
     return Path(unquote(path.removeprefix("file:")) if path.startswith("file:") else path)
+
+
+@contextmanager
+def alone_at(uri: str, folder: Path) -> Iterator[None]:
+    """Waits until no other process sends to this SQLite file, or this run to another store.
+
+    Two that send one run would both send what is missing, and two that set up one SQLite file at
+    the same time break it.
+    """
+    database = sqlite_path(uri)
+    place = database.parent if database else folder
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        file = (place / ".mlflow.lock").open("a")
+    except OSError:  # a read-only folder of a run: nobody is waited for
+        yield
+        return
+    with file, locked(file):
+        yield
 
 
 def import_client(uri: str) -> None:
@@ -95,45 +104,39 @@ def connect(uri: str) -> Any:
     import_client(uri)
     from mlflow.tracking import MlflowClient
 
-    with _set_up(uri):
-        return MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=uri)
 
 
 def experiment_id(client: Any, name: str, uri: str) -> str:
-    """The id of an experiment, which is made if need be.
-
-    One in a SQLite file keeps its artifacts beside that file.
+    """The id of an experiment, made if need be; of a SQLite file, with its artifacts beside it.
 
     Raises:
         RuntimeError: somebody has deleted it.
     """
     path = sqlite_path(uri)
     location = (path.resolve().parent / ARTIFACTS).as_uri() if path else None
-    with _set_up(uri):
-        known = patient(client.get_experiment_by_name, name)
-        if known is None:
-            return str(
-                patient(client.create_experiment, name, artifact_location=location, tags=TYPE)
-            )
-        if path and location:
-            _relocate(path, known.artifact_location, location)
+    known = client.get_experiment_by_name(name)
+    if known is None:
+        return str(client.create_experiment(name, artifact_location=location, tags=TYPE))
     if known.lifecycle_stage != "active":
         raise RuntimeError(
             f"the experiment {name} was deleted; restore it in MLflow or set mlflow.experiment to "
             f"another name"
         )
+    if path and location:
+        _relocate(path, known.artifact_location, location)
     return str(known.experiment_id)
 
 
 def _relocate(database: Path, known: str, location: str) -> None:
-    """Corrects the address of the artifacts in a SQLite store that was moved or copied with them.
+    """Corrects the addresses of artifacts in a SQLite file that was moved or copied with them.
 
-    MLflow keeps absolute addresses, so it would create the old folder again.
+    MLflow keeps them absolute, so it would create the old folder again.
     """
     old, new = (Path(unquote(urlsplit(address).path)) for address in (known, location))
     if known == location or old.name != ARTIFACTS or (old.exists() and not new.exists()):
         return
-    with closing(sqlite3.connect(database, timeout=BUSY_SECONDS)) as store, store:
+    with closing(sqlite3.connect(database, timeout=60)) as store, store:
         store.execute(
             "UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?",
             (location, known),
@@ -143,29 +146,3 @@ def _relocate(database: Path, known: str, location: str) -> None:
             " WHERE substr(artifact_uri, 1, ?) = ?",
             (f"{location}/", len(known) + 2, len(known) + 1, f"{known}/"),
         )
-
-
-def patient(call: Callable[..., T], *arguments: Any, **named: Any) -> T:
-    """Repeats a call while another process writes to the SQLite file."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    wait = 0.1
-    while True:
-        try:
-            return call(*arguments, **named)
-        except Exception as error:
-            if "database is locked" not in str(error) or time.monotonic() > deadline:
-                raise
-        time.sleep(wait)
-        wait = min(2 * wait, 5.0)
-
-
-@contextmanager
-def _set_up(uri: str) -> Iterator[None]:
-    """Makes processes that start together set up a SQLite file one by one, or it breaks."""
-    path = sqlite_path(uri)
-    if path is None:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / ".mlflow.lock").open("w") as file, locked(file):
-        yield

@@ -14,7 +14,7 @@ from vatrack.common.files import read_json
 from vatrack.common.user import user_name
 from vatrack.config import RunConfig
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
-from vatrack.runs.metrics_log import Problem, read_metrics_log
+from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
 
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
@@ -22,18 +22,22 @@ PARAM_LENGTH = 6000
 
 @dataclass(frozen=True)
 class Point:
-    """A line of metrics.jsonl: all its values, at one step of the training.
+    """A line of metrics.jsonl, at one step of the training.
 
     Attributes:
-        marker: a metric that every line of this type has, "epoch" or "validated_epoch": a store
-            that has it at a step has the whole line.
         time: milliseconds since 1970.
+        values: by MLflow's names. The last one, "epoch" or "validated_epoch", is in every line of
+            its type: a store that has it at a step has the whole line.
     """
 
-    marker: str
     step: int
     time: int
     values: dict[str, float]
+
+    @property
+    def marker(self) -> str:
+        """The name of the last value."""
+        return next(reversed(self.values))
 
 
 def read_points(path: Path, started: int) -> tuple[list[Point], list[Problem]]:
@@ -46,18 +50,19 @@ def read_points(path: Path, started: int) -> tuple[list[Point], list[Problem]]:
     if not path.exists():
         return [], []
     log = read_metrics_log(path)
-    lines = [("epoch", line, line.terms) for line in log.training] + [
-        ("validated_epoch", line, {f"validation/{name}": v for name, v in line.metrics.items()})
-        for line in log.validation
+    lines: list[tuple[TrainingPoint | ValidationPoint, dict[str, float | None]]] = [
+        (line, line.terms | {"epoch": line.epoch}) for line in log.training
     ]
+    for line in log.validation:
+        values = {f"validation/{name}": value for name, value in line.metrics.items()}
+        lines.append((line, values | {"validated_epoch": line.epoch}))
     points = [
         Point(
-            marker,
             line.step,
             started + line.step if line.time is None else round(1000 * line.time),
-            finite(values) | {marker: float(line.epoch)},
+            finite(values),
         )
-        for marker, line, values in lines
+        for line, values in lines
         if line.step is not None
     ]
     return sorted(points, key=lambda point: point.step), log.problems

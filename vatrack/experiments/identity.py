@@ -70,7 +70,7 @@ def identify(folder: Path) -> Identity:
         else:
             new = uuid.uuid4().hex if _is_copy(folder, known) else known.uuid
             found = replace(known, uuid=new, folder=_path(folder))
-        if os.access(folder, os.W_OK):
+        if os.access(folder, os.W_OK, effective_ids=True):
             write_json(folder / NAME, asdict(found), indent=2)
         elif known is None or found.uuid != known.uuid:
             found = replace(found, uuid=uuid.uuid5(uuid.NAMESPACE_URL, found.folder).hex)

@@ -42,7 +42,8 @@ class ExperimentLog:
         self._folder = folder
         self._closing = threading.Event()
         self._failure: str | None = None
-        self._measures, self._monitor = system_metrics, None
+        self._measures = system_metrics
+        self._monitor: Any = None
         self._thread: threading.Thread | None = None
 
     @classmethod
@@ -91,9 +92,7 @@ class ExperimentLog:
         try:
             note(self._folder, status=status, ended=now())
         except OSError as error:
-            _warn(
-                first_line(error), f"{self._folder / NAME} does not say that the run is {status}"
-            )
+            _warn(first_line(error), f"{self._folder / NAME} does not say that the run is {status}")
         self._stop(patience)
 
     def _run(self) -> None:
@@ -157,7 +156,7 @@ class ExperimentLog:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
-            self._monitor: Any = SystemMetricsMonitor(
+            self._monitor = SystemMetricsMonitor(
                 run_id, self.pause, resume_logging=True, tracking_uri=store
             )
             self._monitor.start()

@@ -9,33 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import textwrap
-import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, VatrackError
 from vatrack.common.files import read_json
-from vatrack.common.locks import locked
 from vatrack.config import RunConfig, load_run_config
-from vatrack.experiments.client import absolute, connect, experiment_id, patient, store_uri
-from vatrack.experiments.content import Point, finite, params, read_points, tags
+from vatrack.experiments.client import absolute, alone_at, connect, experiment_id, store_uri
+from vatrack.experiments.content import finite, params, read_points, tags
 from vatrack.experiments.identity import Identity, identify, status
 from vatrack.runs.fingerprint import comparison
+from vatrack.runs.folder import RunFolder
 
 UUID = "vatrack.run_uuid"  # tag: which training it is
 FOLDER = "vatrack.folder"  # tag: where its folder is
-SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
 FIXED = ("config.yaml", "environment.json")  # sent once
-BATCH = 900  # metrics in one call; MLflow takes 1000
-PARAMS_BATCH = 100
-TURN_SECONDS = 120.0  # how long another process may send the same run
+SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
 
 
-class StoreError(RuntimeError):
+class StoreError(VatrackError):
     """The store is unreachable or refuses. The message names the store."""
 
 
@@ -83,9 +78,9 @@ def sync(folder: Path, to: str | None = None) -> Summary:
     run = run_config(folder)
     uri = absolute(to) if to else store_uri(folder, run)
     try:
-        with _one_at_a_time(folder):
+        with alone_at(uri, folder):
             return _sync(connect(uri), folder, run, uri)
-    except (InputError, StoreError):
+    except VatrackError:
         raise
     except ImportError as error:
         raise StoreError(f"MLflow cannot be used here: {error}") from error
@@ -117,10 +112,12 @@ def first_line(error: BaseException) -> str:
 
 
 def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
+    from mlflow.entities import Metric, Param, RunTag
+
     experiment = experiment_id(client, run.mlflow.experiment or run.dataset.name, uri)
     while True:
         identity = identify(folder)
-        points, problems = read_points(folder / "metrics.jsonl", identity.started)
+        points, problems = read_points(RunFolder(folder).metrics_log, identity.started)
         # A training that starts anew removes the old lines, then writes its identity, then its
         # first line. So the lines are its own if the uuid is the same before and after reading.
         if identify(folder).uuid == identity.uuid:
@@ -128,33 +125,45 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
     if problems:
         more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
         warnings.warn(f"MLflow: {problems[0]}{more}; the rest is sent", stacklevel=2)
-    found = next(_search(client, experiment, UUID, identity.uuid), None)
-    if found is None:
-        mlflow_run = patient(
-            client.create_run,
-            experiment,
-            start_time=identity.started,
-            run_name=run.name,
-            tags=tags(folder, run) | {UUID: identity.uuid, FOLDER: identity.folder},
-        )
-        _end_replaced(client, mlflow_run)
-    else:
-        mlflow_run = found
-    run_id, now, ended = mlflow_run.info.run_id, *status(folder, identity)
-    if mlflow_run.info.lifecycle_stage != "active":
+    described = tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
+    known = next(_search(client, experiment, UUID, identity.uuid), None)
+    copy = known or client.create_run(experiment, identity.started, described, run.name)
+    run_id, now, ended = copy.info.run_id, *status(folder, identity)
+    if copy.info.lifecycle_stage != "active":
         raise StoreError(
             f"{uri}: the MLflow run of {folder} was deleted; restore it in MLflow, or remove "
             f"{folder / 'mlflow.json'} for a new one"
         )
-    _describe(client, mlflow_run, params(run), tags(folder, run) | {FOLDER: identity.folder})
-    lines = _send_points(client, run_id, points)
-    files = _send_files(client, mlflow_run, folder, identity)
-    if mlflow_run.info.status != now:
+    if known is None:
+        _end_replaced(client, experiment, run_id, identity.folder)
+    there = {
+        (marker, metric.step)
+        for marker in ("epoch", "validated_epoch")
+        for metric in client.get_metric_history(run_id, marker)
+    }
+    missing = [point for point in points if (point.marker, point.step) not in there]
+    here = copy.data.tags
+    new: tuple[list[Any], list[Any], list[Any]] = (
+        [Metric(name, v, p.time, p.step) for p in missing for name, v in p.values.items()],
+        [Param(name, v) for name, v in params(run).items() if name not in copy.data.params],
+        [
+            RunTag(name, v)
+            for name, v in described.items()
+            if name not in here or (name == FOLDER and here[name] != v)
+        ],
+    )
+    # MLflow sends this in pieces of a bounded size. Where a call is killed between two of them, the
+    # line whose last value did not arrive comes again; to the store its values are the same ones.
+    if any(new):
+        client.log_batch(run_id, *new)
+    files = _send_files(client, copy, folder, identity)
+    if copy.info.status != now:
         if now == "RUNNING":
-            patient(client.update_run, run_id, status=now)
+            client.update_run(run_id, now)
         else:
-            patient(client.set_terminated, run_id, now, ended)
-    return Summary(folder, uri, run_id, comparison(run), found is None, lines, tuple(files), now)
+            client.set_terminated(run_id, now, ended)
+    created, sent = known is None, len(missing)
+    return Summary(folder, uri, run_id, comparison(run), created, sent, tuple(files), now)
 
 
 def _search(client: Any, experiment: str, tag: str, value: str) -> Iterator[Any]:
@@ -165,112 +174,56 @@ def _search(client: Any, experiment: str, tag: str, value: str) -> Iterator[Any]
     if quote in value:  # no filter of MLflow can name such a value
         return
     wanted = f"tags.`{tag}` = {quote}{value}{quote}"
-    yield from patient(client.search_runs, [experiment], wanted, run_view_type=ViewType.ALL)
+    yield from client.search_runs([experiment], wanted, ViewType.ALL)
 
 
-def _end_replaced(client: Any, mlflow_run: Any) -> None:
+def _end_replaced(client: Any, experiment: str, run_id: str, folder: str) -> None:
     """Nobody will end the MLflow runs of earlier trainings in this folder that were cut short."""
-    folder = mlflow_run.data.tags[FOLDER]
-    for other in _search(client, mlflow_run.info.experiment_id, FOLDER, folder):
-        replaced = other.info.run_id != mlflow_run.info.run_id
-        if replaced and (other.info.lifecycle_stage, other.info.status) == ("active", "RUNNING"):
-            patient(client.set_terminated, other.info.run_id, "KILLED")
+    for other in _search(client, experiment, FOLDER, folder):
+        state = (other.info.lifecycle_stage, other.info.status)
+        if other.info.run_id != run_id and state == ("active", "RUNNING"):
+            client.set_terminated(other.info.run_id, "KILLED")
 
 
-def _describe(client: Any, mlflow_run: Any, settings: dict[str, str], tags: dict[str, str]) -> None:
-    """Sends the settings and tags that are missing. Those that are there stay, but for FOLDER."""
-    from mlflow.entities import Param, RunTag
-
-    run_id, data = mlflow_run.info.run_id, mlflow_run.data
-    new = [Param(name, value) for name, value in settings.items() if name not in data.params]
-    for group in _groups(new, PARAMS_BATCH):
-        patient(client.log_batch, run_id, params=group)
-    missing = [
-        RunTag(name, value)
-        for name, value in tags.items()
-        if name not in data.tags or (name == FOLDER and data.tags[name] != value)
-    ]
-    if missing:
-        patient(client.log_batch, run_id, tags=missing)
-
-
-def _send_points(client: Any, run_id: str, points: list[Point]) -> int:
-    """Sends the points that the store lacks; returns how many.
-
-    A call takes effect whole or not at all, and all values of a point are sent in one.
-    """
+def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> list[str]:
+    """Sends the files that have changed since they were last sent; returns their names."""
     from mlflow.entities import Metric
 
-    there = {
-        (marker, metric.step)
-        for marker in {point.marker for point in points}
-        for metric in patient(client.get_metric_history, run_id, marker)
-    }
-    missing = [point for point in points if (point.marker, point.step) not in there]
-    batch: list[Any] = []
-    for point in missing:
-        if batch and len(batch) + len(point.values) > BATCH:
-            patient(client.log_batch, run_id, batch)
-            batch = []
-        batch += [Metric(name, v, point.time, point.step) for name, v in point.values.items()]
-    if batch:
-        patient(client.log_batch, run_id, batch)
-    return len(missing)
-
-
-def _send_files(client: Any, mlflow_run: Any, folder: Path, identity: Identity) -> list[str]:
-    """Sends the files that have changed since they were last sent, and the final metrics with
-    theirs; returns their names."""
     try:
-        arrived = dict(json.loads(mlflow_run.data.tags.get(SENT, "{}")))
+        arrived = dict(json.loads(copy.data.tags.get(SENT, "{}")))
     except (ValueError, TypeError):  # somebody has edited the tag
         arrived = {}
-    sent, run_id = [], mlflow_run.info.run_id
+    sent, run_id = [], copy.info.run_id
     for name, path in _files(folder, identity).items():
-        known = arrived.get(name)
         # While a new training begins in the folder, its config is there before its identity: it
         # must not replace the old one's.
-        digest = known if known and name in FIXED else _digest(path)
-        if digest is None or digest == known:
+        digest = arrived[name] if name in FIXED and name in arrived else _digest(path)
+        if digest in (None, arrived.get(name)):
             continue
         if name == "metrics.json":
-            _send_metrics(client, mlflow_run, path)
+            # With the file's time, what a killed call has sent is the same point to the store.
+            at, there = int(path.stat().st_mtime * 1000), copy.data.metrics
+            final = finite(read_json(path)).items()
+            client.log_batch(run_id, [Metric(k, v, at, 0) for k, v in final if there.get(k) != v])
         if path.is_dir():
-            patient(client.log_artifacts, run_id, str(path), name)
+            client.log_artifacts(run_id, str(path), name)
         else:
-            patient(client.log_artifact, run_id, str(path))
+            client.log_artifact(run_id, str(path))
         arrived[name] = digest
-        patient(client.set_tag, run_id, SENT, json.dumps(arrived))
+        client.set_tag(run_id, SENT, json.dumps(arrived))
         sent.append(name)
     return sent
 
 
 def _files(folder: Path, identity: Identity) -> dict[str, Path]:
     files = {name: folder / name for name in FIXED}
-    metrics = folder / (identity.metrics or "metrics.json")
+    metrics = folder / identity.metrics if identity.metrics else RunFolder(folder).metrics
     # Without a note, an older file is of an earlier training in this folder.
-    if identity.metrics or (
-        metrics.exists() and metrics.stat().st_mtime * 1000 >= identity.started
+    if metrics.exists() and (
+        identity.metrics or metrics.stat().st_mtime * 1000 >= identity.started
     ):
         files["metrics.json"] = metrics
     return files | ({"tables": folder / identity.tables} if identity.tables else {})
-
-
-def _send_metrics(client: Any, mlflow_run: Any, path: Path) -> None:
-    from mlflow.entities import Metric
-
-    # With the file's time, what a killed call has sent already is the same point to the store when
-    # it comes again.
-    at, known = int(path.stat().st_mtime * 1000), mlflow_run.data.metrics
-    values = finite(read_json(path))
-    new = [Metric(name, v, at, 0) for name, v in values.items() if known.get(name) != v]
-    for group in _groups(new, BATCH):
-        patient(client.log_batch, mlflow_run.info.run_id, group)
-
-
-def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _digest(path: Path) -> str | None:
@@ -284,31 +237,3 @@ def _digest(path: Path) -> str | None:
                 f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode() + file.read_bytes()
             )
     return digest.hexdigest()[:16]
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Waits until no other process sends this run: two at the same time would both send what is
-    missing.
-
-    Raises:
-        StoreError: the other one takes too long.
-    """
-    deadline = time.monotonic() + TURN_SECONDS
-
-    def wait() -> None:
-        if time.monotonic() > deadline:
-            raise StoreError(
-                f"{folder}: another process has been sending this run for {TURN_SECONDS:.0f} s; "
-                f"try later"
-            )
-        time.sleep(0.1)
-
-    path = folder / ".mlflow.lock"
-    try:
-        file = path.open("a")
-    except OSError:  # a read-only folder: whoever else may only read it waits for nobody
-        yield
-        return
-    with file, locked(file, wait):
-        yield
