@@ -24,8 +24,8 @@ from tests.experiments.experiments import (
 )
 from vatrack.config import Method
 from vatrack.experiments import log as experiment_log
-from vatrack.experiments.log import ExperimentLog, log_evaluation, log_tables, watch
 from vatrack.experiments.identity import begin, read_identity
+from vatrack.experiments.log import ExperimentLog, log_evaluation, log_tables, watch
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -55,43 +55,71 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def measured(store: Store, run_id: str) -> list[tuple[str, int, float]]:
+    """What MLflow itself has measured of the machine; the lines of the tests have none of it."""
+    return [point for point in store.points(run_id) if point[0].startswith("system/")]
+
+
+def training_points(store: Store, run_id: str) -> list[tuple[str, int, float]]:
+    return [point for point in store.points(run_id) if not point[0].startswith("system/")]
+
+
 def sent(store: Store, folder: Path) -> bool:
     """Whether the store has every line."""
     made = store.runs(folder) if store.path.exists() and read_identity(folder) else []
-    return any(store.points(run_id) == expected(folder) for run_id in made)
+    return any(training_points(store, run_id) == expected(folder) for run_id in made)
 
 
-def test_curves_are_live(results: Path, store: Store, tmp_path: Path) -> None:
+def test_curves_are_live(
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = config(results)
-    folder = make_run(tmp_path, run, lines=3)
-    log = ExperimentLog.start(run, folder)
-    sync(folder)  # the file of a new store appears before its tables do
-    wait_for(lambda: sent(store, folder))
-    for number in range(4, 30):
-        add_lines(folder, number, 1)
-    wait_for(lambda: sent(store, folder))
-    run_id = store.run(folder)
-    assert store.status(run_id) == "RUNNING"
-    add_lines(folder, 30, 1)
-    log.close("FAILED")
-    assert store.points(run_id) == expected(folder)
+    make_run(folder, run, lines=3)
+    with running(folder):
+        log = ExperimentLog.start(run, folder)
+        sync(folder)  # the file of a new store appears before its tables do
+        wait_for(lambda: sent(store, folder))
+        for number in range(4, 30):
+            add_lines(folder, number, 1)
+        wait_for(lambda: sent(store, folder))
+        run_id = store.run(folder)
+        assert store.status(run_id) == "RUNNING"
+        wait_for(lambda: len(measured(store, run_id)) > 5)
+        add_lines(folder, 30, 1)
+        log.close("FAILED")
+    assert training_points(store, run_id) == expected(folder)
     assert store.status(run_id) == "FAILED"
+    names = {name for name, _, _ in measured(store, run_id)}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= names
     log.close()  # nothing more
+    assert store.status(run_id) == "FAILED"
 
 
-def test_a_resumed_run_continues_its_entry(results: Path, store: Store, tmp_path: Path) -> None:
-    run = config(results)
-    folder = make_run(tmp_path, run, lines=3)
-    ExperimentLog.start(run, folder).close("KILLED")
-    first = store.run(folder)
-    assert store.status(first) == "KILLED"
-    log = ExperimentLog.start(run, folder, resume=True)
-    wait_for(lambda: store.status(first) == "RUNNING")
-    add_lines(folder, 4, 3)
-    log.close()
-    assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
-    (folder / "metrics.jsonl").unlink()
-    ExperimentLog.start(run, folder).close()
+def test_no_system_metrics_where_they_are_off(results: Path, store: Store, folder: Path) -> None:
+    run = config(results, mlflow={"system_metrics": False})
+    make_run(folder, run, lines=3)
+    with running(folder):
+        log = ExperimentLog.start(run, folder)
+        wait_for(lambda: store.path.exists() and sent(store, folder))
+        time.sleep(0.5)
+        log.close()
+    assert store.points(store.run(folder)) == expected(folder)
+
+
+def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, folder: Path) -> None:
+    run = config(results, mlflow={"system_metrics": False})
+    make_run(folder, run, lines=3)
+    with running(folder):
+        ExperimentLog.start(run, folder).close("KILLED")
+        first = store.run(folder)
+        assert store.status(first) == "KILLED"
+        log = ExperimentLog.start(run, folder, resume=True)
+        wait_for(lambda: store.status(first) == "RUNNING")
+        add_lines(folder, 4, 3)
+        log.close()
+        assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
+        (folder / "metrics.jsonl").unlink()
+        ExperimentLog.start(run, folder).close()
     assert len(store.runs(folder)) == 2
 
 
@@ -112,7 +140,7 @@ def test_a_server_goes_and_comes_back(
         def step() -> bool:
             nonlocal number
             add_lines(folder, number, 1)
-                number += 1
+            number += 1
             return what()
 
         wait_for(step)
@@ -142,7 +170,7 @@ def test_a_server_goes_and_comes_back(
     server.start()
     sync(folder)
     run_id = server.store.run(folder)
-    assert server.store.points(run_id) == expected(folder)
+    assert training_points(server.store, run_id) == expected(folder)
     assert server.store.status(run_id) == "FINISHED"
     assert {"config.yaml", "environment.json"} == {
         path.name for path in (server.folder / "files").rglob("*") if path.is_file()
@@ -150,11 +178,11 @@ def test_a_server_goes_and_comes_back(
 
 
 def test_a_server_that_is_away_from_the_start(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     run = config(results)
-    folder = make_run(tmp_path, run, lines=3)
+    make_run(folder, run, lines=3)
     with pytest.warns(
         UserWarning,
         match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` sends the rest",
@@ -163,7 +191,7 @@ def test_a_server_that_is_away_from_the_start(
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     with pytest.warns(UserWarning, match="lacks its metrics; `vatrack mlflow-sync .*` sends them"):
         log_evaluation(folder, folder / "metrics.json")
-    assert read_identity(folder).run_id is None
+    assert not store.path.exists() or store.runs(folder) == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     sync(folder, f"sqlite:///{store.path}")
     run_id = store.run(folder)
@@ -201,72 +229,84 @@ def test_a_failure_of_any_kind_ends_no_training(
         ExperimentLog.start(run, folder).close()
 
 
-def test_final_metrics_and_tables_are_added(results: Path, store: Store, tmp_path: Path) -> None:
-    folder = make_run(
-        tmp_path / "runs/run", config(results, Method.QDTRACK, mlflow={"experiment": "other"})
-    )
-    begin(folder, config(results, Method.QDTRACK, mlflow={"experiment": "other"}), resume=False)
-    metrics = tmp_path / "elsewhere.json"
+def test_final_metrics_and_tables_are_added(results: Path, store: Store, folder: Path) -> None:
+    make_run(folder, config(results, Method.QDTRACK, mlflow={"experiment": "other"}))
+    begin(folder, resume=False)
+    metrics, tables = results / f"{folder.name}.json", results / f"{folder.name}_tables"
     metrics.write_text(json.dumps({"image/visible/AP50": 61.5, "image/visible/AP50_S": None}))
-    tables = tmp_path / "tables"
     tables.mkdir()
     (tables / "image_visible.csv").write_text("method,AP\n")
     log_evaluation(folder, metrics)
     log_tables([folder], tables)
     run_id = store.run(folder)
     assert store.points(run_id) == [("image/visible/AP50", 0, 61.5)]
-    assert {"elsewhere.json", "tables/image_visible.csv"} < store.artifacts(run_id)
-    assert (read_identity(folder).metrics, read_identity(folder).tables) == (
-        "../../elsewhere.json",
-        "../../tables",
+    assert {metrics.name, "tables/image_visible.csv"} < store.artifacts(run_id)
+    identity = read_identity(folder)
+    assert (identity.metrics, identity.tables) == (
+        f"../../{metrics.name}",
+        f"../../{tables.name}",
     )
 
 
 def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(results, **SLURM)
-    folder = make_run(tmp_path / "run", run)
+    make_run(folder, run)
     with watch(run, folder):  # the process that waits for the job
         monkeypatch.setenv("SLURM_JOB_ID", "7")
-        with pytest.warns(
-            UserWarning,
-            match=r"not written from jobs on several machines; .* set MLFLOW_TRACKING_URI",
-        ):
-            log = ExperimentLog.start(run, folder)
-        add_lines(folder, 1, 6)
-        assert log._thread is None
-        wait_for(lambda: sent(store, folder))
-        log.close()
+        with running(folder):
+            with pytest.warns(
+                UserWarning,
+                match=r"not written from jobs on several machines; .* set MLFLOW_TRACKING_URI",
+            ):
+                log = ExperimentLog.start(run, folder)
+            add_lines(folder, 1, 6)
+            assert log._thread is None
+            wait_for(lambda: sent(store, folder))
+            log.close()
         add_lines(folder, 7, 1)
     run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FINISHED", expected(folder))
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     log_evaluation(folder, folder / "metrics.json")
     assert store.points(run_id) == expected(folder)
-    (tmp_path / "tables").mkdir()
-    log_tables([folder], tmp_path / "tables")
+    log_tables([folder], tmp_path)
     assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
 
 
-def test_one_who_waits_for_a_job_elsewhere_does_nothing(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("sections", "begun", "sends"),
+    [
+        (SLURM, True, True),
+        (SLURM, False, False),  # no training has begun
+        ({}, True, False),  # the job sends
+        ({"mlflow": {"tracking_uri": "http://h"}, **SLURM}, True, False),
+        ({"mlflow": {"enabled": False}, **SLURM}, True, False),
+    ],
+)
+def test_one_who_waits_sends_only_what_the_job_leaves_to_others(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sections: dict[str, Any],
+    begun: bool,
+    sends: bool,
 ) -> None:
-    monkeypatch.setattr(experiment_log, "sync", lambda folder: pytest.fail("something was sent"))
-    with watch(config(results, **SLURM), tmp_path):  # no training has begun
-        pass
-    make_run(tmp_path, config(results))
-    for run in (config(results), config(results, mlflow={"tracking_uri": "http://h"}, **SLURM)):
-        begin(tmp_path, run, resume=False)
-        with watch(run, tmp_path):
-            pass
+    calls: list[Path] = []
+    monkeypatch.setattr(experiment_log, "sync", calls.append)
+    run = config(tmp_path, **sections)
+    make_run(tmp_path / "run", run)
+    if begun:
+        begin(tmp_path / "run", resume=False)
+    with watch(run, tmp_path / "run"):
+        time.sleep(0.3)
+    assert bool(calls) == sends
 
 
 def test_off_is_off(tmp_path: Path) -> None:
     run = config(tmp_path, mlflow={"enabled": False})
     (tmp_path / "mlflow.json").write_text("{}")  # of an earlier training
     log = ExperimentLog.start(run, tmp_path)
-    log.wake()
     log.close()
     metrics = tmp_path / "metrics.json"
     metrics.write_text("{}")
@@ -277,10 +317,10 @@ def test_off_is_off(tmp_path: Path) -> None:
 
 
 def test_without_mlflow_one_warning(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(results)
-    folder = make_run(tmp_path, run, lines=2)
+    make_run(folder, run, lines=2)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "mlflow", None)
         with pytest.warns(
@@ -289,7 +329,7 @@ def test_without_mlflow_one_warning(
         ):
             log = ExperimentLog.start(run, folder)
         with warnings.catch_warnings(action="error"):
-                log.close()
+            log.close()
     sync(folder)  # elsewhere, later
     assert store.points(store.run(folder)) == expected(folder)
     assert store.status(store.run(folder)) == "FINISHED"
@@ -311,8 +351,10 @@ def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
         .model_validate(values)
         .for_run(Method.VATRACK, Backbone.RESNET18)
     )
-    train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
+    folder = tmp_path / "results/runs/run"
+    folder.parent.mkdir(parents=True)
+    train(run, tiny_data.annotations, tiny_data.images, folder)
     store = Store(tmp_path / "results/mlflow.db")
-    run_id = store.run(tmp_path / "run")
-    assert store.points(run_id) == expected(tmp_path / "run")
+    run_id = store.run(folder)
+    assert training_points(store, run_id) == expected(folder)
     assert store.status(run_id) == "FINISHED"

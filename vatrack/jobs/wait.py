@@ -12,28 +12,24 @@ from pathlib import Path
 from typing import TextIO
 
 from vatrack.common.errors import InputError
-from vatrack.jobs.clusters import LocalJob, SlurmJob
+from vatrack.jobs.local import LocalJob
+from vatrack.jobs.slurm import SlurmJob
 from vatrack.jobs.submit import JobResult
 
 POLL_SECONDS = 0.5
-RESULT_SECONDS = (
-    15  # how long a result may take to arrive from another machine's side of the file system
-)
-PEER_SECONDS = (
-    20  # how long the other processes of a job get to end by themselves after one has failed
-)
-OWN_LINES = (
-    "submitit INFO",
-    "submitit WARNING",
-    "submitit ERROR",
-)  # submitit's own lines in a job's log
+# How long a result may take to arrive from another machine's side of the file system.
+RESULT_SECONDS = 15
+# How long the other processes of a job get to end by themselves after one has failed.
+PEER_SECONDS = 20
+# submitit's own lines in a job's log.
+OWN_LINES = ("submitit INFO", "submitit WARNING", "submitit ERROR")
 
 Job = SlurmJob | LocalJob
 
 
 class JobFailed(RuntimeError):
-    """The job ended without a result. The message holds the last line of its log and the log's
-    place."""
+    """The job ended without a result. The message holds the last line of its log and where
+    that log is."""
 
 
 def show(stream: TextIO, line: str) -> None:
@@ -51,7 +47,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._place = 0
+        self._offset = 0
         self._rest = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -60,11 +56,11 @@ class Log:
         without an end."""
         try:
             with self.path.open("rb") as file:
-                file.seek(self._place)
+                file.seek(self._offset)
                 new = file.read()
         except FileNotFoundError:
             return
-        self._place += len(new)
+        self._offset += len(new)
         *lines, self._rest = (self._rest + self._decoder.decode(new, final=last)).split("\n")
         if last and self._rest:
             lines.append(self._rest)
@@ -132,7 +128,7 @@ def _bad_input(result: tuple[str, JobResult | str] | None) -> bool:
     return failed(result) and isinstance(result[1], JobResult)  # type: ignore[index]
 
 
-def follow(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
+def watch(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
     """Copies a job's log to `stream` until the job has ended or `interrupted`; returns whether it
     has ended."""
     logs = files.logs()

@@ -1,19 +1,13 @@
-"""Asks after a job that was submitted, and ends it: a SLURM job, or a process of this machine."""
+"""Jobs of SLURM: asked after, found again, ended."""
 
 from __future__ import annotations
 
-import getpass
-import os
-import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+
+from vatrack.common.user import user_name
+from vatrack.jobs.interrupt import never, pause
 
 # States after which SLURM does nothing more with a job. A job that is queued again (dead node,
 # pre-emption) is PENDING.
@@ -23,20 +17,9 @@ FINAL = {
 }
 GONE = "no longer known"
 ENDING = "COMPLETING"
-SHORTEST_CHECK, LONGEST_CHECK = (
-    2.0,
-    30.0,
-)  # seconds between two questions to SLURM, which serves many
+# Seconds between two questions to SLURM, which serves many.
+SHORTEST_CHECK, LONGEST_CHECK = 2.0, 30.0
 ASK_SECONDS = 60
-
-
-class Interrupted(Exception):
-    """A signal came while an answer was waited for."""
-
-
-def never() -> bool:
-    """For whom nothing interrupts."""
-    return False
 
 
 class SlurmJob:
@@ -140,7 +123,7 @@ def find_slurm_job(token: str, interrupted: Callable[[], bool] = never) -> tuple
 def _own_jobs() -> str | None:
     """Ids and comments of this user's jobs, a line each; None where SLURM does not answer."""
     try:
-        asked = _slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%k")
+        asked = _slurm("squeue", "--noheader", f"--user={user_name()}", "--format=%i|%k")
     except FileNotFoundError:  # no SLURM here, so no job
         return ""
     except subprocess.TimeoutExpired:
@@ -148,119 +131,8 @@ def _own_jobs() -> str | None:
     return None if asked.returncode else asked.stdout
 
 
-_told: set[str] = set()
-
-
-def pause(interrupted: Callable[[], bool], why: str) -> None:
-    """Waits a little; says why, once.
-
-    Raises:
-        Interrupted: it was, with the reason for the waiting.
-    """
-    if why not in _told:
-        _told.add(why)
-        print(f"{why}; waiting", file=sys.stderr, flush=True)
-    deadline = time.monotonic() + SHORTEST_CHECK
-    while not interrupted():
-        if time.monotonic() >= deadline:
-            return
-        time.sleep(0.1)
-    raise Interrupted(why)
-
-
 def _slurm(*command: str) -> subprocess.CompletedProcess[str]:
     # In a group of its own, so that Ctrl-C on the terminal does not tear it.
     return subprocess.run(
         command, capture_output=True, text=True, timeout=ASK_SECONDS, check=False, process_group=0
     )
-
-
-@dataclass
-class LocalJob:
-    """A job that is a process of this machine, which starts one process for each task.
-
-    Attributes:
-        process: where this process started it (then its end can be seen without /proc).
-        started: the process's start time from /proc; the number alone may belong to another process
-            by now.
-    """
-
-    id: str
-    started: int | None
-    process: subprocess.Popen[Any] | None = None
-    news: str = ""
-    where = "this machine"
-
-    def alive(self, interrupted: Callable[[], bool] = never) -> bool:
-        """Whether the process still runs. (That is known at once.)"""
-        if self.process is not None:
-            return self.process.poll() is None
-        return self.started is not None and start_time(int(self.id)) == self.started
-
-    def over(self) -> bool:
-        """Whether the process has ended."""
-        return not self.alive()
-
-    def end(self, seconds: float) -> bool:
-        """Tells the job to save its state and to end, and waits for it; then ends what is left by
-        force."""
-        deadline = time.monotonic() + seconds
-        children: set[int] = set()
-        told = 0.0
-        while self.alive() and time.monotonic() < deadline:
-            children |= _children(int(self.id))
-            # Again and again, because a process that only just starts ignores it.
-            if time.monotonic() - told > 2:
-                told = time.monotonic()
-                self._signal(signal.SIGTERM)
-            time.sleep(0.1)
-        if self.alive():
-            for child in children | _children(int(self.id)):
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-            self._signal(signal.SIGKILL)
-            while self.alive():
-                time.sleep(0.1)
-        return True
-
-    def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(int(self.id), number)
-
-    @property
-    def ending(self) -> str:
-        """How it ended, in words."""
-        return "its process is gone"
-
-
-def start_time(pid: int) -> int | None:
-    """When a process started, in ticks since the machine's start; None where there is none (or only
-    its remains)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _children(pid: int) -> set[int]:
-    try:
-        return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-    except OSError:
-        return set()
-
-
-def parents() -> list[tuple[int, int | None]]:
-    """The two processes above this one, with their start times: a rule's shell, and the Snakemake
-    that waits for it."""
-    try:
-        parent = os.getppid()
-        above = int(Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    except (OSError, ValueError):
-        return []
-    return [(pid, start_time(pid)) for pid in (parent, above)]
-
-
-def host() -> str:
-    """This machine's name."""
-    return socket.gethostname()
