@@ -53,7 +53,6 @@ def add_lines(folder: Path, first: int, count: int, **changes: Any) -> None:
             }
             line |= {
                 "seconds_per_iteration": 0.25,
-                "system/cpu_utilization_percentage": 50.0 + number % 7,
             } | changes
             stream.write(json.dumps(line) + "\n")
             if number % PER_EPOCH == 0:

@@ -73,8 +73,8 @@ def test_a_crash_shows_the_log_and_names_its_last_line(tmp_path: Path) -> None:
         run_in_job(jobs.crash, (), LauncherConfig(), tmp_path, stream=shown)
     assert "about to crash\n" in shown.getvalue()
     assert "Traceback" in shown.getvalue()
-    place = str(failure.value).split("(log: ")[1].rstrip(")")
-    assert "ZeroDivisionError" in Path(place).read_text()
+    log = str(failure.value).split("(log: ")[1].rstrip(")")
+    assert "ZeroDivisionError" in Path(log).read_text()
 
 
 def test_a_job_that_is_killed_is_a_failure(tmp_path: Path) -> None:
@@ -133,10 +133,10 @@ class Launcher:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_the_job(tmp_path: Path, number: signal.Signals) -> None:
-    place = tmp_path / "pids"
-    launcher = Launcher(tmp_path / "job", "wait_with_child", place)
-    _until(place.exists, 60)
-    pids = [int(word) for word in place.read_text().split()]
+    pid_file = tmp_path / "pids"
+    launcher = Launcher(tmp_path / "job", "wait_with_child", pid_file)
+    _until(pid_file.exists, 60)
+    pids = [int(word) for word in pid_file.read_text().split()]
     status, shown = launcher.end(number)
     assert status == 128 + number
     assert "cancelled; run the same command again" in shown
@@ -149,12 +149,12 @@ def test_a_signal_cancels_the_job(tmp_path: Path, number: signal.Signals) -> Non
 
 def test_ctrl_c_on_the_terminal_lets_the_job_save_its_state(tmp_path: Path) -> None:
     """It reaches the whole process group, the job's processes too."""
-    place = tmp_path / "place"
-    launcher = Launcher(tmp_path / "job", "save_when_told", place)
-    _until(place.exists, 60)
+    begun = tmp_path / "begun"
+    launcher = Launcher(tmp_path / "job", "save_when_told", begun)
+    _until(begun.exists, 60)
     os.killpg(launcher.process.pid, signal.SIGINT)
     assert launcher.end()[0] == 130
-    assert place.with_suffix(".saved").exists()
+    assert begun.with_suffix(".saved").exists()
 
 
 def test_a_job_whose_launcher_was_killed_is_waited_for(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
     number = json.loads((tmp_path / "run" / "job" / "job.json").read_text())["id"]
     with pytest.raises(
         InputError,
-        match=rf"job {number} \(local\) still trains here with other settings.* kill {number}$",
+        match=rf"job {number} \(local\) still runs here with other settings.* kill {number}$",
     ):
         run_in_job(
             jobs.wait_for,
@@ -252,9 +252,9 @@ def test_a_process_with_the_number_of_the_job_is_not_taken_for_it(tmp_path: Path
     go, count = tmp_path / "go", tmp_path / "count"
     go.touch()
     run(jobs.wait_for, (go, count), tmp_path)
-    record = json.loads((tmp_path / "job.json").read_text())
+    known = json.loads((tmp_path / "job.json").read_text())
     (tmp_path / "job.json").write_text(
-        json.dumps(record | {"id": str(os.getpid()), "collected": False})
+        json.dumps(known | {"id": str(os.getpid()), "collected": False})
     )
     assert run(jobs.wait_for, (go, count), tmp_path)[0] == "went"
     assert len(count.read_text().split()) == 2
@@ -329,8 +329,8 @@ def test_a_job_that_runs_again_after_its_work_is_done_does_not_repeat_it(tmp_pat
 def test_after_a_failure_another_machine_may_go_on(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         run(jobs.bad_input, (), tmp_path)
-    record = tmp_path / "job.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"host": "elsewhere"}))
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps(json.loads(job.read_text()) | {"host": "elsewhere"}))
     assert run(jobs.report, ("work",), tmp_path)[0] == "did work"
 
 

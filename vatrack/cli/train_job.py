@@ -61,9 +61,8 @@ def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
 
 
 def _key(run: RunConfig, annotations: Path, images: Path) -> str:
-    """What tells trainings apart that must not be taken for each other: the recipe, and the files
-    that they train on."""
-    # Not the stores beside them, which a job may write anew.
+    """What tells trainings apart: the recipe, and the files that they train on."""
+    # Not the stores beside them, which a job may rebuild.
     files = sorted(annotations.glob("*/[!.]*.json"))
     stats = [
         (str(path.relative_to(annotations)), path.stat().st_size, path.stat().st_mtime_ns)

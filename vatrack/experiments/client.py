@@ -69,8 +69,10 @@ def alone_at(uri: str, folder: Path) -> Iterator[None]:
     place.mkdir(parents=True, exist_ok=True)
     try:
         file = (place / ".mlflow.lock").open("a")
-    except OSError:  # a read-only folder of a run: nobody is waited for
-        yield
+    except OSError:
+        if database:
+            raise
+        yield  # the run's folder is read-only: nobody is waited for
         return
     with file, locked(file):
         yield

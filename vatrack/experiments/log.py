@@ -48,8 +48,7 @@ class ExperimentLog:
 
     @classmethod
     def start(cls, run: RunConfig, out: Path, resume: bool = False) -> ExperimentLog:
-        """Begins mlflow.json of a training in its folder, and the copying where that is this
-        process's task.
+        """Begins mlflow.json of a training, and the copying where that is this process's task.
 
         config.yaml must be in `out` already, and the lines of an earlier training must be gone from
         there. Until `close` this process must hold the folder's lock: it says that the run runs.
@@ -85,8 +84,12 @@ class ExperimentLog:
         return log
 
     def close(self, status: str = "FINISHED", patience: float = 20.0) -> None:
-        """Notes how the training ended (FINISHED, FAILED or KILLED) and waits at most `patience`
-        seconds for the last copy."""
+        """Notes how the training ended, and waits for the last copy.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            patience: seconds to wait at most.
+        """
         if self._folder is None:
             return
         try:
@@ -134,8 +137,7 @@ class ExperimentLog:
         return times if times[0] else None
 
     def _attempt(self) -> bool:
-        """Whether the store has everything now. The first failure of an outage is told, and its
-        end."""
+        """Whether the store has everything now; warns when an outage begins, and tells its end."""
         assert self._folder is not None
         try:
             done = sync(self._folder)
@@ -153,8 +155,11 @@ class ExperimentLog:
 
     def _measure(self, run_id: str, store: str) -> None:
         """Starts MLflow's own monitor of the machine; it ends by itself when the store fails it."""
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
+        try:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+        except ImportError:  # no psutil
+            self._measures = False
+            return
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
             self._monitor = SystemMetricsMonitor(
                 run_id, self.pause, resume_logging=True, tracking_uri=store
@@ -164,8 +169,7 @@ class ExperimentLog:
 
 @contextmanager
 def watch(run: RunConfig, out: Path) -> Iterator[None]:
-    """For a process that waits for the job of a run: copies the run meanwhile, where the job leaves
-    that to others."""
+    """Copies the run while its job is waited for, where the job leaves that to others."""
     log = ExperimentLog(Path(out))
     if run.mlflow.enabled and _cluster_with_file(run, Path(out)):
         try:
@@ -199,8 +203,10 @@ def command(folder: Path | None) -> str:
 
 
 def _left_to_others(run: RunConfig, folder: Path) -> bool:
-    """Whether this is a job on a cluster and the store a SQLite file: many machines must not write
-    one over a network disk."""
+    """Whether this is a job on a cluster and the store a SQLite file.
+
+    Many machines must not write one over a network disk.
+    """
     return "SLURM_JOB_ID" in os.environ and _cluster_with_file(run, folder)
 
 

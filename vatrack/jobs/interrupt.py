@@ -88,7 +88,7 @@ def noted_signals() -> Iterator[Signals]:
 
 
 def keeps_job(signals: Signals, choice: Literal["ask", "cancel", "keep"], question: str) -> bool:
-    """Whether a SLURM job goes on although nobody waits for it any more.
+    """Whether a SLURM job keeps running although nobody waits for it any more.
 
     Args:
         choice: `launcher.on_interrupt`. ask: Ctrl-C asks on the terminal, and without one cancels;

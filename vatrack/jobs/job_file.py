@@ -63,8 +63,10 @@ class JobFile:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one process at a time looks for a job and submits one. (Not on file systems without
-        locks.)"""
+        """Only one process at a time looks for a job and submits one.
+
+        Not on file systems without locks.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "lock"
         with (
@@ -82,8 +84,10 @@ class JobFile:
         write_json(self.path, asdict(job), indent=2)
 
     def collected(self, job: SubmittedJob) -> None:
-        """Notes that the job is over and its result was taken, unless another job was submitted
-        meanwhile."""
+        """Notes that the job is over and its result was taken.
+
+        Does nothing where another job was submitted meanwhile.
+        """
         with suppress(Interrupted), self.lock():
             known = self._read()
             if known and known.id == job.id:

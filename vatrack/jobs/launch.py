@@ -1,7 +1,7 @@
 """Calls a function in a job of its own (submitit), waits for it and shows its log.
 
 The job runs on this machine or on SLURM, as `launcher.cluster` says; whoever waits here sees the
-same lines. Waiting may end at any time: started again, it finds the job and goes on with it, and
+same lines. Waiting may end at any time: started again, it finds the job and waits for it, and
 never starts a second one beside it.
 """
 
@@ -44,7 +44,7 @@ def run_in_job(
     A job of this folder that was submitted before and still is queued or runs is waited for instead
     of starting another one; the result of one that has ended well meanwhile is taken. A signal
     (SIGINT, SIGTERM, SIGHUP) ends the waiting: a job on this machine is told to save its state and
-    to end, a SLURM job is cancelled or goes on, as `launcher.on_interrupt` says.
+    to end, a SLURM job is cancelled or kept, as `launcher.on_interrupt` says.
 
     Args:
         function: importable by name in a fresh process; returns a summary.
@@ -103,14 +103,13 @@ def _find_or_submit(
     key: str,
     shown: TextIO,
 ) -> tuple[SubmittedJob, SlurmJob | LocalJob | None]:
-    """The job to wait for; None in its place when it has ended well and nobody has taken its
-    result."""
+    """The job to wait for; None where it has ended well and nobody has taken its result."""
     known, alive = job_file.known(call.processes, slurm=launcher.cluster == "slurm")
     if known and alive and _handed_over(known, job_file):
         job = known.job()
         if known.key != key:
             raise InputError(
-                f"{job_file.folder.parent}: job {known.id} ({known.cluster}) still trains here "
+                f"{job_file.folder.parent}: job {known.id} ({known.cluster}) still runs here "
                 f"with other settings or other data; wait for it, or end it: {_end_command(known)}"
             )
         show(
@@ -136,8 +135,10 @@ def _find_or_submit(
 
 
 def _handed_over(known: SubmittedJob, job_file: JobFile) -> bool:
-    """Whether the job knows what to do. If its launcher was killed right after submitting it, it
-    never will: cancelled."""
+    """Whether the job knows what to do.
+
+    Where its launcher was killed right after submitting it, it never will: it is cancelled.
+    """
     if (
         known.cluster != "slurm"
         or Files(job_file.folder.resolve(), known.id, known.tasks).submitted.exists()
@@ -155,15 +156,15 @@ def _end_command(known: SubmittedJob) -> str:
 def _interrupted(
     job: SlurmJob | LocalJob, launcher: LauncherConfig, signals: Signals, shown: TextIO
 ) -> bool:
-    """Ends the job or not; whether it is over."""
+    """Ends the job or not; returns whether it is over."""
     over = False
     again = "run the same command again to"
-    question = f"Training goes on in job {job.id}. Cancel it, and other trainings of this command?"
+    question = f"Job {job.id} is still running. Cancel it, and other jobs of this command?"
     if isinstance(job, SlurmJob) and keeps_job(signals, launcher.on_interrupt, question):
-        show(shown, f"job {job.id} goes on; {again} wait for it")
+        show(shown, f"job {job.id} keeps running; {again} wait for it")
     elif job.end(seconds=launcher.save_seconds):
         over = isinstance(job, LocalJob)  # SLURM's still has to end
-        show(shown, f"job {job.id} cancelled; {again} go on from its last saved state")
+        show(shown, f"job {job.id} cancelled; {again} resume from its last saved state")
     else:
         show(shown, f"job {job.id} could not be cancelled; try: scancel {job.id}")
     with suppress(OSError, ValueError):

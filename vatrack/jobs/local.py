@@ -42,8 +42,7 @@ class LocalJob:
         return not self.alive()
 
     def end(self, seconds: float) -> bool:
-        """Tells the job to save its state and to end, and waits for it; then ends what is left by
-        force."""
+        """Tells the job to save its state and to end, waits, then ends what is left by force."""
         deadline = time.monotonic() + seconds
         children: set[int] = set()
         told = 0.0
@@ -74,8 +73,10 @@ class LocalJob:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in ticks since the machine's start; None where there is none (or only
-    its remains)."""
+    """When a process started, in ticks since the machine's start.
+
+    None where there is none, or only its remains.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -91,8 +92,10 @@ def _children(pid: int) -> set[int]:
 
 
 def parents() -> list[tuple[int, int | None]]:
-    """The two processes above this one, with their start times: a rule's shell, and the Snakemake
-    that waits for it."""
+    """The two processes above this one, with their start times.
+
+    They are a rule's shell, and the Snakemake that waits for it.
+    """
     try:
         parent = os.getppid()
         above = int(Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[1])

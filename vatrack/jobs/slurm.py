@@ -35,8 +35,7 @@ class SlurmJob:
         self._final = ""
 
     def ask(self) -> str | None:
-        """The job's state, `GONE` where SLURM has forgotten it, None where SLURM does not
-        answer."""
+        """The job's state; `GONE` where SLURM has forgotten it, None where it does not answer."""
         try:
             asked = _slurm(
                 "squeue", "--noheader", f"--jobs={self.id}", "--states=all", "--format=%T|%r|%N"
@@ -55,8 +54,9 @@ class SlurmJob:
         return state
 
     def alive(self, interrupted: Callable[[], bool] = never) -> bool:
-        """Whether the job is queued or runs; waits while it is being ended, until it is over, or
-        queued again.
+        """Whether the job is queued or runs.
+
+        Waits while it is being ended, until it is over, or queued again.
 
         Raises:
             Interrupted: the waiting was.
@@ -71,8 +71,10 @@ class SlurmJob:
         return state != GONE and state not in FINAL
 
     def over(self) -> bool:
-        """Whether the job is known to have ended; asks SLURM now and then. A final state counts
-        when it is seen twice."""
+        """Whether the job is known to have ended; asks SLURM now and then.
+
+        A final state counts when it is seen twice.
+        """
         now = time.monotonic()
         if now < self._next:
             return False
@@ -89,8 +91,10 @@ class SlurmJob:
         return False
 
     def end(self, seconds: float = 0) -> bool:
-        """Cancels the job; False where SLURM did not do so. (How long it may take to save its state
-        is SLURM's KillWait.)"""
+        """Cancels the job; False where SLURM did not do so.
+
+        How long it may take to save its state is SLURM's KillWait.
+        """
         try:
             return _slurm("scancel", self.id).returncode == 0
         except (FileNotFoundError, subprocess.TimeoutExpired):
@@ -103,10 +107,10 @@ class SlurmJob:
 
 
 def find_slurm_job(token: str, interrupted: Callable[[], bool] = never) -> tuple[str, str] | None:
-    """The id and the whole comment of a job of this user that is queued or runs and whose comment
-    starts with `token`.
+    """The id and the comment of a job of this user whose comment starts with `token`.
 
-    Waits for SLURM's answer: without one, a job that is there would be submitted once more.
+    Only jobs that are queued or run. Waits for SLURM's answer: without one, a job that is there
+    would be submitted once more.
 
     Raises:
         Interrupted: the waiting was.

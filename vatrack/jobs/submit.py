@@ -1,5 +1,4 @@
-"""What runs inside a job, and what a job is asked to be: the part of a launch that submitit
-sees."""
+"""What runs inside a job, and what a job is asked to be: the part that submitit sees."""
 
 from __future__ import annotations
 
@@ -39,11 +38,10 @@ class JobResult:
 
 
 class JobCall:
-    """A call of a function as a job that may be stopped at any time and started again from its
-    beginning.
+    """A call of a function as a job that may be stopped at any time and started again.
 
-    What was reached before a stop is the function's own matter: it has to save its state and to go
-    on from there.
+    It starts from its beginning. What was reached before a stop is the function's own matter: it
+    has to save its state and to resume from there.
 
     Args:
         function: importable by name in a fresh process; returns a summary.
@@ -134,8 +132,10 @@ def _age(path: Path | None) -> int | None:
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """Python starts in a job without the working folder among its modules: a file of the user's,
-    like queue.py, would be imported in place of the standard library's."""
+    """Python starts in a job without the working folder among its modules.
+
+    A file of the user's, like queue.py, would be imported in place of the standard library's.
+    """
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"
     try:
@@ -199,8 +199,7 @@ def check_launcher(launcher: LauncherConfig) -> None:
 
 
 def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") -> dict[str, Any]:
-    """The parameters of submitit's AutoExecutor; those of another cluster than the chosen one are
-    ignored by it.
+    """The parameters of submitit's AutoExecutor; it ignores those of other clusters.
 
     Args:
         token: stands in the SLURM job's comment, by which the job can be found again.
@@ -213,8 +212,8 @@ def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") ->
         "nodes": launcher.nodes,
         "tasks_per_node": _per_node(launcher),
         "slurm_signal_delay_s": launcher.save_seconds,
-        # The comment and the requeue are how a job is found again and goes on: further options do
-        # not replace them.
+        # By its comment a job is found again, and requeue resumes it: other options do not replace
+        # these.
         "slurm_additional_parameters": {**launcher.extra, "requeue": True, "comment": token},
         # srun does not take the cores from sbatch (since 22.05), cuts logs off when a job runs
         # again, and would let the other processes wait for one that is gone.

@@ -28,13 +28,14 @@ Job = SlurmJob | LocalJob
 
 
 class JobFailed(RuntimeError):
-    """The job ended without a result. The message holds the last line of its log and where
-    that log is."""
+    """The job ended without a result. The message names its log and the log's last line."""
 
 
 def show(stream: TextIO, line: str) -> None:
-    """Writes a line at once. Whoever read it may be gone; that must not keep anyone from ending
-    well."""
+    """Writes a line at once.
+
+    Whoever read it may be gone; that must not keep anyone from ending well.
+    """
     try:
         stream.write(f"{line}\n")
         stream.flush()
@@ -52,8 +53,11 @@ class Log:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def copy(self, stream: TextIO, last: bool) -> None:
-        """Writes the lines that came since the last call, submitit's own left out; `last`: also one
-        without an end."""
+        """Writes the lines that came since the last call, submitit's own left out.
+
+        Args:
+            last: also one without an end.
+        """
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
@@ -83,8 +87,10 @@ class Files:
         return [Log(Path(self._tasks[0].stdout)), Log(Path(self._tasks[0].stderr))]
 
     def results(self) -> list[tuple[str, JobResult | str] | None]:
-        """By process: ("success", result), ("error", traceback), or None where it has not ended by
-        itself."""
+        """What each process left.
+
+        ("success", result), ("error", traceback), or None where it has not ended by itself.
+        """
         return [self._result(Path(task.result_pickle)) for task in self._tasks]
 
     @staticmethod
@@ -97,8 +103,7 @@ class Files:
         return outcome, value
 
     def look_again(self) -> None:
-        """Network file systems remember for a while that a file is not there; a change of the
-        folder makes them look."""
+        """Changes the folder, so that a network file system looks for new files there."""
         folder = self.submitted.parent
         with suppress(OSError):
             folder.chmod(stat.S_IMODE(folder.stat().st_mode))
@@ -129,8 +134,10 @@ def _bad_input(result: tuple[str, JobResult | str] | None) -> bool:
 
 
 def watch(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
-    """Copies a job's log to `stream` until the job has ended or `interrupted`; returns whether it
-    has ended."""
+    """Copies a job's log to `stream` until the job has ended or `interrupted`.
+
+    Returns whether it has ended.
+    """
     logs = files.logs()
     news, failed_since = "", None
     while not interrupted():
@@ -178,7 +185,5 @@ def result(job: Job, files: Files) -> JobResult:
         return first[1]
     last, path = files.last_words()
     if any(map(failed, results)):
-        raise JobFailed(f"the training job {job.id} failed: {last} (log: {path})")
-    raise JobFailed(
-        f"the training job {job.id} ended without a result ({job.ending}): {last} (log: {path})"
-    )
+        raise JobFailed(f"the job {job.id} failed: {last} (log: {path})")
+    raise JobFailed(f"the job {job.id} ended without a result ({job.ending}): {last} (log: {path})")
