@@ -126,15 +126,14 @@ def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, fol
 def test_a_server_goes_and_comes_back(
     server: Server,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     run = config(tmp_path, mlflow={"tracking_uri": server.uri})
     folder = make_run(tmp_path / "run", run)
     number = 1
 
     def train(what: Callable[[], bool]) -> None:
-        """Goes on with the training until something has happened."""
+        """Trains until something has happened."""
         nonlocal number
 
         def step() -> bool:
@@ -145,21 +144,21 @@ def test_a_server_goes_and_comes_back(
 
         wait_for(step)
 
-    with warnings.catch_warnings(record=True) as told:
+    caplog.set_level("INFO", logger="vatrack")
+    with warnings.catch_warnings(record=True) as told, running(folder):
         warnings.simplefilter("always")
         log = ExperimentLog.start(run, folder)
         train(
             lambda: (
                 len(server.store.runs(folder)) == 1
-                and len(server.store.points(server.store.run(folder))) > 50
+                and len(training_points(server.store, server.store.run(folder))) > 50
             )
         )
         server.kill()
         train(lambda: len(told) > 0)
         train(lambda start=number: number > start + 40)  # type: ignore[misc]
         server.start()
-        capsys.readouterr()
-        train(lambda: "the store is back" in capsys.readouterr().out)
+        train(lambda: any("the store is back" in message for message in caplog.messages))
         server.kill()
         log.close()
         messages = [str(warning.message) for warning in told]

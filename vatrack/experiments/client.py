@@ -98,7 +98,17 @@ def import_client(uri: str) -> None:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def import_monitor() -> bool:
+    """Imports what MLflow measures the machine with; returns whether it can be used here."""
     logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+    try:
+        import mlflow.system_metrics.system_metrics_monitor
+        import mlflow.utils.autologging_utils  # noqa: F401
+    except ImportError:  # no psutil
+        return False
+    return True
 
 
 def connect(uri: str) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
-from vatrack.experiments.client import import_client, sqlite_path, store_uri
+from vatrack.experiments.client import import_client, import_monitor, sqlite_path, store_uri
 from vatrack.experiments.identity import NAME, begin, note, now, read_identity
 from vatrack.experiments.store import StoreError, first_line, run_config, sync
 
@@ -68,6 +68,7 @@ class ExperimentLog:
             begin(out, resume)
             # Here: a data loader's worker that is forked amid an import may wait for ever.
             import_client(store_uri(out, run))
+            log._measures = log._measures and import_monitor()
         except ImportError:
             _warn("MLflow is not installed", f"where it is, {command(out)} makes the MLflow run")
         except OSError as error:
@@ -155,11 +156,8 @@ class ExperimentLog:
 
     def _measure(self, run_id: str, store: str) -> None:
         """Starts MLflow's own monitor of the machine; it ends by itself when the store fails it."""
-        try:
-            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-        except ImportError:  # no psutil
-            self._measures = False
-            return
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
             self._monitor = SystemMetricsMonitor(
                 run_id, self.pause, resume_logging=True, tracking_uri=store
