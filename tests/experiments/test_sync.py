@@ -217,10 +217,10 @@ def test_a_folder_reached_by_another_path_is_no_copy(results: Path, folder: Path
 
 def test_results_that_were_moved_keep_their_store(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new place"
-    folder = make_run(old / "runs/run", config(old), lines=3)
+    folder = make_run(old / "mini/runs/run", config(old), lines=3)
     run_id = sync(folder).run_id
     old.rename(new)
-    folder = new / "runs/run"
+    folder = new / "mini/runs/run"
     add_lines(folder, 4, 1)
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     summary = sync(folder)
@@ -282,6 +282,11 @@ def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = config(tmp_path / "elsewhere")
     assert store_uri(tmp_path / "runs/run", run) == f"sqlite:///{tmp_path}/mlflow.db"
     assert store_uri(tmp_path / "run", run) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store_uri(tmp_path / "mini/runs/run", run) == f"sqlite:///{tmp_path}/mlflow.db"
+    renamed = tmp_path / "renamed/runs/run"
+    assert store_uri(renamed, run) == f"sqlite:///{tmp_path}/renamed/mlflow.db"
+    (tmp_path / "mlflow.db").touch()
+    assert store_uri(renamed, run) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
     assert store_uri(tmp_path / "run", run) == "http://elsewhere"
     monkeypatch.chdir(tmp_path)

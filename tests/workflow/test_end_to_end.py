@@ -127,7 +127,7 @@ def test_a_runs_folder_is_complete(finished: Workflow) -> None:
 
 def test_mlflow_has_the_run(finished: Workflow) -> None:
     identity = json.loads((finished.results / "runs/vatrack__resnet18/mlflow.json").read_text())
-    with closing(sqlite3.connect(finished.results / "mlflow.db")) as store:
+    with closing(sqlite3.connect(finished.folder / "results/mlflow.db")) as store:
         ((run_id, status),) = store.execute(
             "SELECT runs.run_uuid, status FROM runs JOIN tags ON runs.run_uuid = tags.run_uuid"
             " WHERE key = 'vatrack.run_uuid' AND value = ?",

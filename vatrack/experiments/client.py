@@ -13,22 +13,28 @@ from urllib.parse import quote, unquote, urlsplit
 
 from vatrack.common.locks import locked
 from vatrack.config import RunConfig
+from vatrack.runs.folder import RunFolder
 
 TYPE = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
+DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"  # folder beside a SQLite file
 
 
 def store_uri(folder: Path, run: RunConfig) -> str:
     """The config's store, else that of $MLFLOW_TRACKING_URI, else mlflow.db in the results folder.
 
-    The results folder of results/runs/NAME is results; of any other folder, the one that it is in.
-    It is looked up from the run's folder each time, so that results can be moved.
+    The results folder of results/DATASET/runs/NAME is results. (Without these levels, it is what
+    the run's folder is in.) It is looked up each time, so that results can be moved.
     """
     named = run.mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if named:
         return absolute(named)
-    above = folder.resolve().parent
-    return sqlite_uri((above.parent if above.name == "runs" else above) / "mlflow.db")
+    results = folder.resolve().parent
+    if results.name == "runs":
+        results = results.parent
+        if results.name == run.dataset.name or (results.parent / DATABASE).exists():
+            results = results.parent
+    return sqlite_uri(results / DATABASE)
 
 
 def absolute(uri: str) -> str:
@@ -65,10 +71,10 @@ def alone_at(uri: str, folder: Path) -> Iterator[None]:
     the same time break it.
     """
     database = sqlite_path(uri)
-    place = database.parent if database else folder
-    place.mkdir(parents=True, exist_ok=True)
+    lock = database.parent / ".mlflow.lock" if database else RunFolder(folder).mlflow_lock
+    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = (place / ".mlflow.lock").open("a")
+        file = lock.open("a")
     except OSError:
         if database:
             raise

@@ -19,8 +19,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.locks import held, locked
-
-NAME = "mlflow.json"
+from vatrack.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def begin(folder: Path, resume: bool) -> Identity:
     known = identify(folder) if resume else Identity(uuid.uuid4().hex, _path(folder), now())
     started = replace(known, status=None, ended=None)
     with _alone(folder):
-        write_json(folder / NAME, asdict(started), indent=2)
+        write_json(RunFolder(folder).mlflow, asdict(started), indent=2)
     return started
 
 
@@ -64,14 +63,14 @@ def identify(folder: Path) -> Identity:
     with _alone(folder):
         known = read_identity(folder)
         if known is None:
-            found = Identity(uuid.uuid4().hex, _path(folder), _modified(folder / "config.yaml"))
+            found = Identity(uuid.uuid4().hex, _path(folder), _modified(RunFolder(folder).config))
         elif known.folder == _path(folder):
             return known
         else:
             new = uuid.uuid4().hex if _is_copy(folder, known) else known.uuid
             found = replace(known, uuid=new, folder=_path(folder))
         if os.access(folder, os.W_OK, effective_ids=True):
-            write_json(folder / NAME, asdict(found), indent=2)
+            write_json(RunFolder(folder).mlflow, asdict(found), indent=2)
         elif known is None or found.uuid != known.uuid:
             found = replace(found, uuid=uuid.uuid5(uuid.NAMESPACE_URL, found.folder).hex)
         return found
@@ -82,13 +81,13 @@ def note(folder: Path, **changes: Any) -> None:
     with _alone(folder):
         known = read_identity(folder)
         if known is not None and (changed := replace(known, **changes)) != known:
-            write_json(folder / NAME, asdict(changed), indent=2)
+            write_json(RunFolder(folder).mlflow, asdict(changed), indent=2)
 
 
 def read_identity(folder: Path) -> Identity | None:
     """The content of mlflow.json; None where there is none that can be read."""
     try:
-        return Identity(**read_json(folder / NAME))
+        return Identity(**read_json(RunFolder(folder).mlflow))
     except (InputError, TypeError):
         return None
 
@@ -99,14 +98,14 @@ def status(folder: Path, identity: Identity) -> tuple[str, int | None]:
     The lock of the folder tells whether a training runs; where the file system has no locks, one
     that did not note its end counts as running.
     """
-    if (folder / "training.json").exists():
-        return "FINISHED", identity.ended or _modified(folder / "training.json")
+    run = RunFolder(folder)
+    if run.training.exists():
+        return "FINISHED", identity.ended or _modified(run.training)
     if identity.status is not None:
         return identity.status, identity.ended
-    if held(folder / ".lock") is not False:
+    if held(run.lock) is not False:
         return "RUNNING", None
-    log = folder / "metrics.jsonl"
-    return "KILLED", _modified(log) if log.exists() else None
+    return "KILLED", _modified(run.metrics_log) if run.metrics_log.exists() else None
 
 
 def now() -> int:

@@ -20,8 +20,9 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
 from vatrack.experiments.client import import_client, import_monitor, sqlite_path, store_uri
-from vatrack.experiments.identity import NAME, begin, note, now, read_identity
+from vatrack.experiments.identity import begin, note, now, read_identity
 from vatrack.experiments.store import StoreError, first_line, run_config, sync
+from vatrack.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class ExperimentLog:
         out = Path(out)
         if not run.mlflow.enabled:
             if not resume:  # an earlier training's MLflow run is not this one's
-                (out / NAME).unlink(missing_ok=True)
+                RunFolder(out).mlflow.unlink(missing_ok=True)
             return cls()
         log = cls(out, system_metrics=run.mlflow.system_metrics)
         try:
@@ -96,7 +97,8 @@ class ExperimentLog:
         try:
             note(self._folder, status=status, ended=now())
         except OSError as error:
-            _warn(first_line(error), f"{self._folder / NAME} does not say that the run is {status}")
+            name = RunFolder(self._folder).mlflow
+            _warn(first_line(error), f"{name} does not say that the run is {status}")
         self._stop(patience)
 
     def _run(self) -> None:
@@ -133,7 +135,8 @@ class ExperimentLog:
     def _state(self) -> tuple[int, ...] | None:
         """Changes when the folder does; None while no training has begun there."""
         assert self._folder is not None
-        paths = [self._folder / name for name in (NAME, "metrics.jsonl")]
+        run = RunFolder(self._folder)
+        paths = (run.mlflow, run.metrics_log)
         times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
         return times if times[0] else None
 
