@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from vatrack.common.files import write_json, write_yaml
 from vatrack.common.locks import locked
@@ -119,7 +120,7 @@ class Store:
 
     def artifacts(self, run_id: str) -> set[str]:
         ((uri,),) = self.ask("SELECT artifact_uri FROM runs WHERE run_uuid = ?", run_id)
-        root = Path(uri.removeprefix("file://"))
+        root = Path(unquote(uri.removeprefix("file://")))
         return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 

@@ -24,13 +24,13 @@ from tests.experiments.experiments import (
 )
 from vatrack.config import Method
 from vatrack.experiments import log as experiment_log
-from vatrack.experiments.identity import begin, read_identity
+from vatrack.experiments.identity import begin, identify, read_identity
 from vatrack.experiments.log import ExperimentLog, log_evaluation, log_tables, watch
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
-SLURM = {"launcher": {"cluster": "slurm"}}
+SLURM: dict[str, Any] = {"launcher": {"cluster": "slurm"}}
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_a_store_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monkey
         match=r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
     ):
         log.close(patience=0.2)
-    assert read_identity(folder).status == "FINISHED"
+    assert identify(folder).status == "FINISHED"
 
 
 def test_a_failure_of_any_kind_ends_no_training(
@@ -240,7 +240,7 @@ def test_final_metrics_and_tables_are_added(results: Path, store: Store, folder:
     run_id = store.run(folder)
     assert store.points(run_id) == [("image/visible/AP50", 0, 61.5)]
     assert {metrics.name, "tables/image_visible.csv"} < store.artifacts(run_id)
-    identity = read_identity(folder)
+    identity = identify(folder)
     assert (identity.metrics, identity.tables) == (
         f"../../{metrics.name}",
         f"../../{tables.name}",

@@ -546,7 +546,9 @@ def test_an_experiment_that_was_deleted_is_named(results: Path, store: Store, fo
     make_run(folder, config(results, mlflow={"experiment": "gone"}), lines=1)
     sync(folder)
     client = MlflowClient(tracking_uri=f"sqlite:///{store.path}")
-    client.delete_experiment(client.get_experiment_by_name("gone").experiment_id)
+    experiment = client.get_experiment_by_name("gone")
+    assert experiment
+    client.delete_experiment(experiment.experiment_id)
     with pytest.raises(StoreError, match="the experiment gone was deleted; restore it in MLflow"):
         sync(folder)
 

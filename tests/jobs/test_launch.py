@@ -464,7 +464,7 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
     )
     executor = submitit.AutoExecutor(folder=tmp_path / "job", cluster="slurm")
     executor.update_parameters(**executor_parameters(cluster, "vatrack__resnet50", "token"))
-    script = executor._executor._make_submission_file_text("true", "id")
+    script = executor._executor._make_submission_file_text("true", "id")  # type: ignore[attr-defined]
     wanted = [
         "gres=gpu:a100:4",
         "mem=170GB",
