@@ -11,6 +11,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -490,6 +491,23 @@ def test_runs_that_start_together_share_a_new_store(tmp_path: Path, processes: A
     assert len(store.ask("SELECT DISTINCT experiment_id FROM runs")) == 1
     for folder in folders:
         assert store.points(store.run(folder)) == expected(folder)
+
+
+def test_another_writer_of_the_file_is_waited_for(
+    results: Path, store: Store, folder: Path
+) -> None:
+    make_run(folder, config(results), lines=3)
+    sync(folder)
+    add_lines(folder, 4, 1)
+    with closing(
+        sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+    ) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        end = threading.Timer(1.5, writer.rollback)
+        end.start()
+        assert sync(folder).lines == 1
+        end.join()
+    assert store.points(store.run(folder)) == expected(folder)
 
 
 def test_a_training_that_begins_during_the_call(

@@ -118,8 +118,8 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
     while True:
         identity = identify(folder)
         points, problems = read_points(RunFolder(folder).metrics_log, identity.started)
-        # A new training removes the old lines, then writes its identity, then its
-        # first line. So the lines are its own if the uuid is the same before and after reading.
+        # A new training removes the old lines, then writes its identity, then its first line. So
+        # the lines are its own if the uuid is the same before and after reading.
         if identify(folder).uuid == identity.uuid:
             break
     if problems:
