@@ -64,8 +64,8 @@ def launch(
     Called again while the job is queued or runs, it waits for that job instead of starting another
     one.
     """
+    from vatrack.cli.train_job import launch as submit
     from vatrack.jobs.launch import JobFailed
-    from vatrack.jobs.launch import launch as submit
 
     run = load_config(config).for_run(method, backbone)
     given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
