@@ -16,6 +16,7 @@ from snakemake.exceptions import MissingInputException
 from tests.workflow.snake import REPOSITORY, Workflow
 from vatrack.common.files import read_json
 from vatrack.config import json_schema, load_config
+from vatrack.config.layers import read_layers
 from vatrack.config.reference import config_reference
 
 VIDEOS = ("ah_1_ext", "bs_2_int", "mini 3")
@@ -35,7 +36,7 @@ def raw_tree(folder: Path) -> Path:
 
 
 def paper(name: str, raw: Path) -> dict[str, Any]:
-    config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
+    config = read_layers(REPOSITORY / "config" / name)
     config["dataset"]["raw"] = str(raw)
     return config
 
@@ -214,7 +215,7 @@ def test_the_papers_configs_name_every_key() -> None:
         "training.schedule.warmup_iterations",
     )
     for name in ("sailvos.yaml", "sailvos_cut.yaml"):
-        given = yaml.safe_load((REPOSITORY / "config" / name).read_text())
+        given = read_layers(REPOSITORY / "config" / name)
         wanted = load_config(REPOSITORY / "config" / name).model_dump(mode="json")
         missing = {
             key

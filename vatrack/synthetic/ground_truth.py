@@ -9,7 +9,7 @@ from typing import Any
 from vatrack.common.files import read_json, scratch_directory
 from vatrack.config.dataset import ClipsConfig, DatasetConfig, SyntheticConfig
 
-SETTINGS = SyntheticConfig(  # type: ignore[call-arg]
+SETTINGS = SyntheticConfig(
     train_videos=1, valid_videos=3, frames=33, width=320, height=200, objects=6, classes=4, shots=1
 )
 
@@ -30,7 +30,7 @@ def make_ground_truth(
     from vatrack.sailvos.index import build_index
     from vatrack.synthetic.render import render
 
-    clips = ClipsConfig(structure="whole")  # type: ignore[call-arg]
+    clips = ClipsConfig(structure="whole")
     with scratch_directory(scratch_beside) as folder:
         raw, index, structure, out = (
             folder / "raw",
@@ -41,5 +41,5 @@ def make_ground_truth(
         render(raw, settings, seed)
         build_index(raw, {subset: raw / f"{subset}.json" for subset in ("train", "valid")}, index)
         write_structure(clips, index, None, structure)
-        convert_files(raw / "valid.json", structure, DatasetConfig(), out)  # type: ignore[call-arg]
+        convert_files(raw / "valid.json", structure, DatasetConfig(), out)
         return read_json(out / "joint.json")

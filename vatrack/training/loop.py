@@ -97,7 +97,6 @@ class _Training:
             reach=settings.reference_range,
             seed=run.seed,
         )
-        assert isinstance(settings.batch_size, int), "resolved by Config.for_run"
         share = group.share(settings.batch_size, "training.batch_size")
         if (share.stop - share.start) % settings.accumulate:
             raise InputError(
