@@ -94,7 +94,7 @@ class Launcher:
         product: Path | None = None,
     ) -> None:
         code = (
-            "import sys; from pathlib import Path; from tests.training import jobs; from "
+            "import sys; from pathlib import Path; from tests.jobs import jobs; from "
             "vatrack.config import LauncherConfig;"
             "from vatrack.jobs.launch import run_in_job;"
             f"print(run_in_job(jobs.{function}, {arguments!r}, LauncherConfig(), "
@@ -321,7 +321,7 @@ def test_one_of_several_processes_with_bad_input_fails_so_that_the_others_are_en
     tmp_path: Path,
 ) -> None:
     code = (
-        "from tests.training import jobs; from vatrack.jobs.submit import TrainingJob;"
+        "from tests.jobs import jobs; from vatrack.jobs.submit import TrainingJob;"
         "print(TrainingJob(jobs.bad_input, (), {})())"
     )
     for processes, status in ((1, 0), (2, 1)):

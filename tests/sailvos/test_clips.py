@@ -196,7 +196,7 @@ def test_a_second_call_takes_over_what_is_there(
 
 KILLED = """
 import os, signal, sys
-from vatrack.data import clips
+from vatrack.sailvos import clips
 convert, made = clips._convert, []
 def convert_two(source, target):
     if len(made) == 2:

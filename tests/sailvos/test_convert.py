@@ -629,7 +629,7 @@ JOB = """
 import os, signal, sys
 from pathlib import Path
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data import convert
+from vatrack.sailvos import convert
 
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -239,7 +239,7 @@ def test_a_full_disk_leaves_nothing(small: Path, monkeypatch: pytest.MonkeyPatch
 SLOW = """
 import signal, sys, time
 from pathlib import Path
-from vatrack.data import annotate
+from vatrack.sailvos import annotate
 
 # Where the tests run in the background of a script, their processes ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
