@@ -36,7 +36,7 @@ def test_the_folder_of_an_older_run_is_read(tmp_path: Path) -> None:
     run = parse_config(new, "test", Config).for_run(Method.QDTRACK, Backbone.RESNET50)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(old_form(run.model_dump(mode="json"))))
-    with pytest.warns(UserWarning) as notes:
+    with pytest.warns(UserWarning, match="keys were renamed") as notes:
         assert load_run_config(path) == run
     (note,) = notes
     assert str(note.message).startswith(f"{path}: keys were renamed; ")
@@ -68,7 +68,7 @@ def test_a_config_of_today_gets_no_note() -> None:
 
 def test_the_given_values_stay_as_they_are() -> None:
     values = {"training": {"workers": 3}}
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="keys were renamed"):
         assert with_new_names(values, "x") == {"training": {}, "compute": {"workers": 3}}
     assert values == {"training": {"workers": 3}}
 

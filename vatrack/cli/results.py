@@ -15,11 +15,10 @@ def tables(
         list[str],
         typer.Option(
             help="METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder, or a folder of results "
-            "(also LABEL=FOLDER); "
-            "repeat for more."
+            "(also LABEL=FOLDER); repeatable."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the tables.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder for the tables.")],
     details: Annotated[
         list[str] | None,
         typer.Option(
@@ -29,10 +28,10 @@ def tables(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Data set of all runs; without it, what their config.yaml says."),
+        typer.Option(help="Dataset of all runs; without it, what their config.yaml says."),
     ] = None,
     log_run: Annotated[
-        list[Path] | None, typer.Option(help="A run's folder; its MLflow entry gets the tables.")
+        list[Path] | None, typer.Option(help="A run's folder; its MLflow run gets the tables.")
     ] = None,
 ) -> None:
     """Collect runs into the paper's four tables, tracking tables and tables by class and video
@@ -47,8 +46,8 @@ def tables(
 
 
 def figures(
-    run: Annotated[list[Path], typer.Option(help="A run's folder; repeat for several.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the figures.")],
+    run: Annotated[list[Path], typer.Option(help="Folder of a run (repeatable).")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder for the plots.")],
 ) -> None:
     """Draw the loss and metric curves of runs."""
     from vatrack.reporting.plots import write_curves
@@ -58,7 +57,7 @@ def figures(
 
 def overlay(
     ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON in the joint form.")],
-    predictions: Annotated[Path, typer.Option()],
+    predictions: Annotated[Path, typer.Option(help="JSON Lines (may be gzipped).")],
     images: Images,
     out: Annotated[Path, typer.Option("--out", help="A PNG contact sheet.")],
     score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,

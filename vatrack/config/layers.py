@@ -4,8 +4,8 @@
     dataset:
       name: sailvos-cut         # the other keys of `dataset` stay as in sailvos.yaml
 
-Mappings are merged key by key; everything else, lists too, replaces the value of the base. A mapping
-with `_replace_: true` in it replaces that of the base as a whole.
+Mappings are merged key by key; everything else, lists too, replaces the value of the base. A
+mapping with `_replace_: true` in it replaces that of the base as a whole.
 """
 
 from __future__ import annotations
