@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
 from vatrack.config.dataset import ValidationConfig
 from vatrack.validate.annotations import Subset, read_subset
@@ -43,8 +43,9 @@ def validate(
         The findings as text, if none of them is an error.
 
     Raises:
-        InputError: with the findings as text, if at least one is an error. The report has been
-            written then. Also where `settings.accept` names a finding that does not exist.
+        InvalidData: with the findings as text, if at least one is an error. The report has been
+            written then.
+        InputError: `settings.accept` names a finding that does not exist.
     """
     started = time.monotonic()
     raw = Path(raw)
@@ -89,7 +90,7 @@ def validate(
         [_headline(counts, seen), *_overview(seen), *_spaced(findings), *_hint(findings, out)]
     )
     if counts["error"]:
-        raise InputError(text)
+        raise InvalidData(text)
     return text
 
 
