@@ -198,7 +198,7 @@ def evaluate(
         run and (run / "config.yaml").is_file()
     ):  # predictions of nothing do not tell what masks the method has
         masks = load_run_config(run / "config.yaml").method.masks
-        video = {kind: path for kind, path in video.items() if kind in masks}
+        video = {mask: path for mask, path in video.items() if mask in masks}
     limit = chosen.dataset.video_limit
     typer.echo(
         evaluate_files(ground_truth, predictions, video, switches, out, limit, processes, details)

@@ -75,7 +75,7 @@ class TrainingConfig(Frozen):
         description="pairs per step, of all processes together",
     )
     accumulate: Count = Field(
-        1, description="parts that a process computes one after the other: less memory, same batch"
+        1, description="micro-batches that a process computes in turn: less memory, same batch"
     )
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
@@ -92,7 +92,7 @@ class TrainingConfig(Frozen):
     )
     faults: FaultConfig = Field(default_factory=FaultConfig)
     save_minutes: Positive = Field(
-        10, description="time between two saves of the state from which a training goes on"
+        10, description="time between two saves of the state from which a training resumes"
     )
     keep_checkpoints: Literal["all", "best"] = Field(
         "all",
@@ -220,7 +220,7 @@ class MlflowConfig(Frozen):
     tracking_uri: str | None = Field(
         None, description="null: $MLFLOW_TRACKING_URI, else a SQLite file in the results folder"
     )
-    experiment: str | None = Field(None, description="null: the data set's name")
+    experiment: str | None = Field(None, description="null: the dataset's name")
     system_metrics: bool = Field(
         True, description="use of processors, memory and GPU beside the losses"
     )

@@ -125,7 +125,7 @@ class _Training:
             load_start(model, self.run_config)
         model.to(self.group.device)
         if self.run_config.compute.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
         self.updater = Updater(model, self.run_config, self.group)
         if first:
             if not resume:
