@@ -15,7 +15,7 @@ class Method(StrEnum):
 
     @property
     def masks(self) -> tuple[str, ...]:
-        """The kinds of mask that the method predicts, amodal first."""
+        """The mask types that the method predicts, amodal first."""
         return {"qdtrack": ("visible",), "amodaltrack": ("amodal",)}.get(
             self.value, ("amodal", "visible")
         )

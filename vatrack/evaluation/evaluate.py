@@ -36,7 +36,7 @@ from vatrack.evaluation.io.records import RecordError
 from vatrack.evaluation.mot.measures import TrackCounts, track_figures
 from vatrack.evaluation.one_video import Part, PartResult, Protocol, measure_part
 
-VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit  # type: ignore[call-arg]
+VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
 TRACK_COLUMNS = (
     "HOTA",
     "DetA",

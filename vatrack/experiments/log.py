@@ -162,7 +162,7 @@ class ExperimentLog:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
-            self._monitor = SystemMetricsMonitor(
+            self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
                 run_id, self.pause, resume_logging=True, tracking_uri=store
             )
             self._monitor.start()

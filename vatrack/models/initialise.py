@@ -71,9 +71,9 @@ def _trunk(trunk: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     for module in trunk.modules():
         if isinstance(module, Bottleneck):
-            nn.init.zeros_(module.bn3.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(module.bn3.weight)
         elif isinstance(module, BasicBlock):
-            nn.init.zeros_(module.bn2.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(module.bn2.weight)
 
 
 def _pyramid(pyramid: FeaturePyramid) -> None:

@@ -99,7 +99,6 @@ class _Training:
             reach=settings.reference_range,
             seed=run.seed,
         )
-        assert isinstance(settings.batch_size, int), "resolved by Config.for_run"
         share = group.share(settings.batch_size, "training.batch_size")
         if (share.stop - share.start) % settings.accumulate:
             raise InputError(
@@ -126,7 +125,7 @@ class _Training:
             load_start(model, self.run_config)
         model.to(self.group.device)
         if self.run_config.compute.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
         self.updater = Updater(model, self.run_config, self.group)
         if first:
             if not resume:
