@@ -15,7 +15,6 @@ import numpy.typing as npt
 from pycocotools import mask as rle_tools
 
 from vatrack.common.errors import InputError
-from vatrack.common.json_lists import Texts
 from vatrack.config.categories import NUM_CLASSES
 from vatrack.data.store import open_store
 
@@ -72,11 +71,11 @@ class AnnotationFile:
     """
 
     def __init__(self, path: Path, kinds: tuple[str, ...] = ("amodal", "visible")) -> None:
-        store = open_store(path)
         self.path, self.kinds = Path(path), kinds
-        self.clip_names = dict(store.clips)
-        self.bounds = store.bounds
-        self._frames, self._places, self._texts = store.frames, store.places, Texts(store.texts)
+        self._store = open_store(path)
+        self._frames = self._store.frames
+        self.clip_names = dict(self._store.clips)
+        self.bounds = self._store.bounds
 
     def __reduce__(self) -> tuple[type[AnnotationFile], tuple[Path, tuple[str, ...]]]:
         # Another process maps the store itself instead of getting a copy of it.
@@ -90,10 +89,9 @@ class AnnotationFile:
         return np.stack([self._frames["width"], self._frames["height"]], axis=1)
 
     def fingerprint(self) -> str:
-        """A digest of all frames and of the places of their annotations: another data set has
-        another one."""
+        """A digest of all frames and of where their annotations are; it identifies the dataset."""
         digest = hashlib.sha256(repr(self.clip_names).encode())
-        for table in (self.bounds, self._frames, self._places):
+        for table in (self.bounds, self._frames, self._store.spans):
             digest.update(np.ascontiguousarray(table).tobytes())
         return digest.hexdigest()
 
@@ -125,11 +123,7 @@ class AnnotationFile:
     def objects(self, number: int) -> Objects:
         """The usable objects of a frame. Dropped: ignored and crowd ones, empty or degenerate
         boxes, empty areas."""
-        first, count = int(self._frames[number]["first"]), int(self._frames[number]["count"])
-        annotations = [
-            self._texts.load(offset, length)
-            for offset, length in self._places[first : first + count].tolist()
-        ]
+        annotations = self._store.annotations(number)
         return usable_objects(annotations, self.frame(number), self.kinds, self.path)
 
 
