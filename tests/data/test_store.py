@@ -448,7 +448,7 @@ def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name
     packed = pickle.dumps(file)
     assert len(packed) < 500
     again = pickle.loads(packed)
-    assert again.kinds == BOTH
+    assert again.mask_types == BOTH
     assert [again.frame(number) for number in range(5)] == [
         file.frame(number) for number in range(5)
     ]
@@ -516,7 +516,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "changes"),
+    ("mask_types", "changes"),
     [
         (("amodal",), {}),  # a joint form read as a single one
         (BOTH, {"segmentation": mask(1)}),  # and the reverse
@@ -530,9 +530,11 @@ def test_no_file(tmp_path: Path) -> None:
         (BOTH, {"instance_id": None}),
     ],
 )
-def test_annotations_of_another_form(tmp_path: Path, kinds: tuple[str, ...], changes: Json) -> None:
+def test_annotations_of_another_form(
+    tmp_path: Path, mask_types: tuple[str, ...], changes: Json
+) -> None:
     file = AnnotationFile(
-        write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), kinds
+        write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), mask_types
     )
     with pytest.raises(InputError, match=r"a\.json: frame 10: not annotations of this form"):
         file.objects(0)
@@ -575,7 +577,7 @@ BOXES = st.tuples(SIDES, SIDES, SIDES, SIDES).map(list)
 
 @st.composite
 def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
-    """A file of one of the forms, and its kinds of masks."""
+    """A file of one of the forms, and its mask types."""
     form = draw(st.sampled_from(["single", "joint", "joint-2bbox"]))
     videos = [
         {"id": number, "name": f"é{number}"}
@@ -623,11 +625,11 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
     )
 
 
-def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
+def plain_objects(frame: Json, data: Json, mask_types: tuple[str, ...]) -> Json:
     """Spec 2.3: the usable annotations of a frame."""
     found: Json = {
-        "boxes": {kind: [] for kind in kinds},
-        "rles": {kind: [] for kind in kinds},
+        "boxes": {mask_type: [] for mask_type in mask_types},
+        "rles": {mask_type: [] for mask_type in mask_types},
         "labels": [],
         "instances": [],
     }
@@ -646,15 +648,15 @@ def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
             good = good and columns > 0 and rows > 0 and width >= 1 and height >= 1
         if not good:
             continue
-        for kind, (x, y, width, height) in zip(kinds, boxes, strict=False):
-            found["boxes"][kind].append([x, y, x + width, y + height])
-        masks = entry["segmentation"] if len(kinds) == 2 else [entry["segmentation"]]
-        for kind, rle in zip(kinds, masks, strict=True):
-            found["rles"][kind].append(rle)
+        for mask_type, (x, y, width, height) in zip(mask_types, boxes, strict=False):
+            found["boxes"][mask_type].append([x, y, x + width, y + height])
+        masks = entry["segmentation"] if len(mask_types) == 2 else [entry["segmentation"]]
+        for mask_type, rle in zip(mask_types, masks, strict=True):
+            found["rles"][mask_type].append(rle)
         found["labels"].append(entry["category_id"] - 1)
         found["instances"].append(entry["instance_id"])
     if found["labels"] and not two_boxes:
-        found["boxes"] = {kinds[0]: found["boxes"][kinds[0]]}
+        found["boxes"] = {mask_types[0]: found["boxes"][mask_types[0]]}
     return found
 
 
@@ -667,7 +669,7 @@ def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
 def test_objects_are_those_of_the_file(
     tmp_path: Path, drawn: tuple[tuple[str, ...], Json], block: int, packed: bool
 ) -> None:
-    kinds, data = drawn
+    mask_types, data = drawn
     path = tmp_path / ("a.json.gz" if packed else "a.json")
     text = json.dumps(data, ensure_ascii=packed).encode()
     path.write_bytes(gzip.compress(text) if packed else text)
@@ -675,7 +677,7 @@ def test_objects_are_those_of_the_file(
     store_path(path).unlink(missing_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "BLOCK", block)
-        file = AnnotationFile(path, kinds)
+        file = AnnotationFile(path, mask_types)
     by_frame = sorted(data["images"], key=lambda entry: entry["frame_id"])
     frames = [
         entry for video in data["videos"] for entry in by_frame if entry["video_id"] == video["id"]
@@ -690,8 +692,10 @@ def test_objects_are_those_of_the_file(
             "file_name": frame.file_name,
         }
         assert {**found, "width": frame.width, "height": frame.height} == expected
-        plain = plain_objects(expected, data, kinds)
-        assert {kind: boxes.tolist() for kind, boxes in objects.boxes.items()} == plain["boxes"]
+        plain = plain_objects(expected, data, mask_types)
+        assert {mask_type: boxes.tolist() for mask_type, boxes in objects.boxes.items()} == plain[
+            "boxes"
+        ]
         assert all(
             boxes.shape[1:] == (4,) and boxes.dtype == np.float32
             for boxes in objects.boxes.values()

@@ -111,7 +111,7 @@ def read_layers(
     names = _names(document, "categories", "name", ground_truth)
     found = read_predictions(predictions, images)
     layers = []
-    for kind in found.kinds:
+    for kind in found.mask_types:
         true = read_objects(document, images, kind, str(ground_truth))
         labels = [
             f"{names[category]} #{instance}"
