@@ -19,6 +19,7 @@ import typer
 from vatrack.cli import data, results, runs
 from vatrack.cli.options import Out
 from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.config import Config, json_schema, load_config, parse_config
 
@@ -113,6 +114,12 @@ def main() -> None:
         app(standalone_mode=True)
     except InputError as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        hint = install_hint(error)
+        if hint is None:
+            raise
+        print(f"vatrack: error: {hint}", file=sys.stderr)
         sys.exit(2)
     except BrokenProcessPool:
         print(

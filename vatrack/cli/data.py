@@ -80,9 +80,8 @@ def unpack(
         Path | None, typer.Option(help="JSON file to write at the end: what was unpacked.")
     ] = None,
 ) -> None:
-    """Unpack the archives of the raw download. Resumes where it stopped; options override the
-    config."""
-    from vatrack.sailvos.archives.parts import archives_with_checksums
+    """Unpack the raw download's archives. Resumes where it stopped; options override the config."""
+    from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 
     dataset = (load_config(source) if source else Config()).dataset
@@ -227,9 +226,9 @@ def cuts_compare(
     """Compare two dictionaries of clips. Exits with 1 if their clips differ."""
     from vatrack.sailvos.cut_compare import compare_files
 
-    text, same = compare_files(a, b, out, videos)
-    typer.echo(text)
-    if not same:
+    found = compare_files(a, b, out)
+    typer.echo(found.describe(videos))
+    if not found.equal:
         raise typer.Exit(1)
 
 

@@ -46,7 +46,7 @@ class ArchiveConfig(Frozen):
     """One archive of the raw download, or one volume of it."""
 
     path: Path = Field(
-        description="tar (also .gz, .bz2, .xz), zip, or one volume of a tar that was split"
+        description="tar (also .gz, .bz2, .xz, .zst), zip, or one volume of a tar that was split"
     )
     size: int | None = Field(None, gt=0, description="bytes; null: not checked")
     sha256: str | None = Field(

@@ -1,5 +1,4 @@
-"""A small ground truth, made in seconds from nothing: the miniature set as far as the evaluation
-needs it."""
+"""A small ground truth for checks of the evaluation, made in seconds from the miniature set."""
 
 from __future__ import annotations
 
@@ -7,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import read_json, scratch_directory
-from vatrack.config.dataset import ClipsConfig, DatasetConfig, SyntheticConfig
+from vatrack.config.dataset import DatasetConfig, SyntheticConfig
 
-SETTINGS = SyntheticConfig(
-    train_videos=1, valid_videos=3, frames=33, width=320, height=200, objects=6, classes=4, shots=1
+SETTINGS = SyntheticConfig.model_validate(
+    {"train_videos": 1, "valid_videos": 3, "frames": 33, "shots": 1}
+    | {"width": 320, "height": 200, "objects": 6, "classes": 4}
 )
 
 
 def make_ground_truth(
     scratch_beside: Path, settings: SyntheticConfig = SETTINGS, seed: int = 0
 ) -> dict[str, Any]:
-    """The joint form of the validation videos, each one clip: the same for the same settings and
-    seed.
+    """The joint form of the validation videos, each one clip.
+
+    It is the same for the same settings and seed.
 
     Args:
         scratch_beside: a path in a folder where raw frames can lie for a moment.
@@ -30,16 +31,11 @@ def make_ground_truth(
     from vatrack.sailvos.index import build_index
     from vatrack.synthetic.render import render
 
-    clips = ClipsConfig(structure="whole")
+    dataset = DatasetConfig.model_validate({"clips": {"structure": "whole"}})
     with scratch_directory(scratch_beside) as folder:
-        raw, index, structure, out = (
-            folder / "raw",
-            folder / "index.json",
-            folder / "clips.json",
-            folder / "valid",
-        )
+        raw, index, structure = folder / "raw", folder / "index.json", folder / "clips.json"
         render(raw, settings, seed)
         build_index(raw, {subset: raw / f"{subset}.json" for subset in ("train", "valid")}, index)
-        write_structure(clips, index, None, structure)
-        convert_files(raw / "valid.json", structure, DatasetConfig(), out)
-        return read_json(out / "joint.json")
+        write_structure(dataset.clips, index, None, structure)
+        convert_files(raw / "valid.json", structure, dataset, folder / "valid")
+        return read_json(folder / "valid" / "joint.json")
