@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from vatrack.config.categories import CATEGORIES
-from vatrack.reporting.tables.details import Metrics
+from vatrack.reporting.tables.checks import Metrics
 from vatrack.reporting.tables.names import dataset_name, short_names
 from vatrack.reporting.tables.paper import TITLES as PAPER_TITLES
 from vatrack.reporting.tables.runs import Run

@@ -214,7 +214,7 @@ class _StrictInfo(tarfile.TarInfo):
     """Headers that are damaged or missing are errors; tarfile takes them for the end."""
 
     @classmethod
-    def fromtarfile(cls, tar: Any) -> _StrictInfo:  # type: ignore[override]
+    def fromtarfile(cls, tar: Any) -> _StrictInfo:
         try:
             info = super().fromtarfile(tar)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
