@@ -118,7 +118,7 @@ def open_set(folder: Path, _: int) -> None:
     dataset = PairDataset(
         folder / "out" / "joint.json",
         folder,
-        kinds=("amodal", "visible"),
+        mask_types=("amodal", "visible"),
         limits=(WIDTH, HEIGHT),
         flip=0.5,
         reach=3,

@@ -191,18 +191,18 @@ def evaluate_all(folder: Path, processes: int) -> tuple[float, None]:
 def videos(folder: Path) -> Iterator[tuple[Any, Any, Any]]:
     """The document, images and checked predictions of every video, as `vatrack evaluate` reads
     them."""
-    from vatrack.evaluation.io.by_video import split_files
     from vatrack.evaluation.io.ground_truth import read_images
+    from vatrack.evaluation.io.offsets import files_by_video
     from vatrack.evaluation.io.predictions import parse_predictions
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        _, places, found, files = split_files(
+        _, places, found, files = files_by_video(
             folder / "joint.json", folder / "predictions.jsonl.gz", {}, Path(scratch)
         )
         for _, one in places:
             part = one.load(files)
             images = read_images(part.document, "truth")
-            yield part.document, images, parse_predictions(part.records, images, found.unit)
+            yield part.document, images, parse_predictions(part.predictions, images, found.label)
 
 
 def image_ap(folder: Path, _: int) -> tuple[float, list[float]]:
@@ -290,7 +290,7 @@ def measure_video_ap(
 def mot(folder: Path, _: int) -> tuple[float, None]:
     from vatrack.evaluation.ap.image import frame_box_overlaps, frame_overlaps
     from vatrack.evaluation.io.ground_truth import read_objects
-    from vatrack.evaluation.mot.measures import track_counts, track_figures
+    from vatrack.evaluation.mot.measures import track_counts, track_metrics
 
     watch = Watch()
     counts: dict[str, list[Any]] = {}
@@ -306,7 +306,7 @@ def mot(folder: Path, _: int) -> tuple[float, None]:
                     )
     with watch:
         for rows in counts.values():
-            track_figures(rows)
+            track_metrics(rows)
     return watch.seconds, None
 
 

@@ -176,7 +176,7 @@ FIRST = (
 # What takes more than about five seconds: whole files, or single tests of them.
 SLOW = (
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
-    "tests/common/test_json_lists.py::test_entries_are_those_of_json_and_can_be_read_again_by_their_place",
+    "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",
     "tests/experiments/test_log.py::test_a_server_goes_and_comes_back",
     "tests/experiments/test_sync.py::test_killed_at_any_moment",
     "tests/jobs/test_interrupt.py",

@@ -70,7 +70,13 @@ def _pairs(
 ) -> PairDataset:
     path = _write(folder, annotations)
     return PairDataset(
-        path, folder, kinds=("amodal", "visible"), limits=(64, 48), flip=flip, reach=3, seed=seed
+        path,
+        folder,
+        mask_types=("amodal", "visible"),
+        limits=(64, 48),
+        flip=flip,
+        reach=3,
+        seed=seed,
     )
 
 
@@ -124,8 +130,10 @@ def test_flip_is_shared_by_image_boxes_and_masks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(original.image[:, :, ::-1], flipped.image)
         assert original.boxes["amodal"].tolist() == [[10, 8, 30, 24]]
         assert flipped.boxes["amodal"].tolist() == [[WIDTH - 30, 8, WIDTH - 10, 24]]
-        for kind in ("amodal", "visible"):
-            np.testing.assert_array_equal(original.masks[kind][:, :, ::-1], flipped.masks[kind])
+        for mask_type in ("amodal", "visible"):
+            np.testing.assert_array_equal(
+                original.masks[mask_type][:, :, ::-1], flipped.masks[mask_type]
+            )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from tests.conftest import Mini
 from tests.sailvos.official import mask
@@ -115,14 +116,10 @@ def builds() -> Iterator[list[Path]]:
 
 def ids(found: Store) -> dict[int, list[int]]:
     """Image id to the ids of its annotations."""
-    texts = found.texts.read_bytes()
-    result = {}
-    for row in found.frames:
-        places = found.places[row["first"] : row["first"] + row["count"]].tolist()
-        result[int(row["image_id"])] = [
-            json.loads(texts[offset : offset + length])["id"] for offset, length in places
-        ]
-    return result
+    return {
+        image_id: [value["id"] for value in found.annotations(number)]
+        for number, image_id in enumerate(found.frames["image_id"].tolist())
+    }
 
 
 EXPECTED = {10: [2, 3], 11: [], 12: [1], 30: [5, 7], 31: []}
@@ -142,7 +139,7 @@ def test_frames_are_in_clip_order_with_their_annotations_in_file_order(
     assert found.frames["file_name"].tolist()[3] == b"clip2/images/000000.bmp"
     assert set(found.frames["width"]) == {12} and set(found.frames["height"]) == {8}
     # Neither an unknown image's annotation nor an unknown clip's image has a place.
-    assert len(found.places) == 5
+    assert len(found.spans) == 5
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
@@ -238,33 +235,20 @@ def test_a_copy_with_its_times_needs_no_building(tmp_path: Path) -> None:
 
 
 def damaged_stores(whole: bytes) -> Iterator[bytes]:
-    yield from (
-        whole[:size]
-        for size in {0, 1, 7, 8, 15, 16, 17, 23, 24, 25, *range(26, len(whole), 29), len(whole) - 1}
-    )
+    yield from (whole[:size] for size in (0, 1, 8, 9, 100, len(whole) // 2, len(whole) - 1))
     yield whole + b"\n"
-    yield b"vatrack-store-0\n" + whole[16:]
-    yield whole[:-8] + (2**62).to_bytes(8, "little")
-    yield whole[:-8] + (0).to_bytes(8, "little")
-    for text in (
-        b"5",
-        b"[]",
-        b"null",
-        b"{}",
-        b'{"source": 1}',
-        b'"x"',
-        b"[[1, 2]]",
-        b'[["source", 1]]',
-        b"\xff",
-    ):
-        yield b"vatrack-store-1\n" + text + len(text).to_bytes(8, "little")
-    yield b"{}"
+    yield whole[8:]
+    yield (2**62).to_bytes(8, "little") + whole[8:]
+    yield whole.replace(b"vatrack-store-2", b"vatrack-store-3")
+    for about in ({}, {"store": "5"}, {"store": "{}"}, {"store": "[]"}, {"store": "\0"}, None):
+        yield save({"bounds": np.zeros(1, np.int64)}, about)
+    yield b"vatrack-store-1\n{}" + (2).to_bytes(8, "little")  # the form before safetensors
     yield bytes(len(whole))
     yield np.random.default_rng(0).bytes(3000)
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
-def test_it_is_built_again_where_it_is_damaged(tmp_path: Path, name: str) -> None:
+def test_it_is_rebuilt_where_it_is_damaged(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
     open_store(path)
     whole = store_path(path).read_bytes()
@@ -274,6 +258,41 @@ def test_it_is_built_again_where_it_is_damaged(tmp_path: Path, name: str) -> Non
             assert ids(open_store(path)) == EXPECTED
         assert len(built) == 1, content
         assert store_path(path).read_bytes() == whole
+
+
+def test_no_changed_bit_is_taken_for_the_truth(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json")
+    open_store(path)
+    whole = store_path(path).read_bytes()
+    damaged = tmp_path / "damaged"
+    for position in range(len(whole)):
+        content = bytearray(whole)
+        content[position] ^= 1 << position % 8
+        damaged.write_bytes(content)
+        with pytest.raises(store._Damaged):
+            Store(damaged, path)
+    # All of that is what `open_store` rebuilds from.
+    store_path(path).write_bytes(content)
+    assert ids(open_store(path)) == EXPECTED
+    assert store_path(path).read_bytes() == whole
+
+
+def test_no_changed_bit_in_the_texts_of_a_packed_file_is_taken_for_the_truth(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "a.json.gz")
+    found = open_store(path)
+    whole = found.texts.read_bytes()
+    number = int(np.flatnonzero(found.frames["image_id"] == 10)[0])
+    start, length = found.spans[int(found.frames[number]["first"])].tolist()
+    for position in range(start, start + length):
+        content = bytearray(whole)
+        content[position] ^= 1 << position % 8
+        found.texts.write_bytes(content)
+        with pytest.raises(InputError, match=rf"texts: damaged at byte {start}; delete it"):
+            open_store(path).annotations(number)
+    found.texts.unlink()
+    assert [value["id"] for value in open_store(path).annotations(number)] == EXPECTED[10]
 
 
 def test_a_store_of_another_file_is_not_taken(tmp_path: Path) -> None:
@@ -300,7 +319,7 @@ def test_the_texts_of_a_packed_file_are_kept_beside_the_store(tmp_path: Path) ->
     assert found.texts == tmp_path / "a.json.gz.store.texts"
     expected = {entry["id"]: entry for entry in small()["annotations"]}
     texts = found.texts.read_bytes()
-    for offset, length in found.places.tolist():
+    for offset, length in found.spans.tolist():
         value = json.loads(texts[offset : offset + length])
         assert value == expected[value["id"]]
     found.texts.unlink()
@@ -429,7 +448,7 @@ def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name
     packed = pickle.dumps(file)
     assert len(packed) < 500
     again = pickle.loads(packed)
-    assert again.kinds == BOTH
+    assert again.mask_types == BOTH
     assert [again.frame(number) for number in range(5)] == [
         file.frame(number) for number in range(5)
     ]
@@ -497,7 +516,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "changes"),
+    ("mask_types", "changes"),
     [
         (("amodal",), {}),  # a joint form read as a single one
         (BOTH, {"segmentation": mask(1)}),  # and the reverse
@@ -511,9 +530,11 @@ def test_no_file(tmp_path: Path) -> None:
         (BOTH, {"instance_id": None}),
     ],
 )
-def test_annotations_of_another_form(tmp_path: Path, kinds: tuple[str, ...], changes: Json) -> None:
+def test_annotations_of_another_form(
+    tmp_path: Path, mask_types: tuple[str, ...], changes: Json
+) -> None:
     file = AnnotationFile(
-        write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), kinds
+        write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), mask_types
     )
     with pytest.raises(InputError, match=r"a\.json: frame 10: not annotations of this form"):
         file.objects(0)
@@ -556,7 +577,7 @@ BOXES = st.tuples(SIDES, SIDES, SIDES, SIDES).map(list)
 
 @st.composite
 def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
-    """A file of one of the forms, and its kinds of masks."""
+    """A file of one of the forms, and its mask types."""
     form = draw(st.sampled_from(["single", "joint", "joint-2bbox"]))
     videos = [
         {"id": number, "name": f"é{number}"}
@@ -604,11 +625,11 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
     )
 
 
-def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
+def plain_objects(frame: Json, data: Json, mask_types: tuple[str, ...]) -> Json:
     """Spec 2.3: the usable annotations of a frame."""
     found: Json = {
-        "boxes": {kind: [] for kind in kinds},
-        "rles": {kind: [] for kind in kinds},
+        "boxes": {mask_type: [] for mask_type in mask_types},
+        "rles": {mask_type: [] for mask_type in mask_types},
         "labels": [],
         "instances": [],
     }
@@ -627,15 +648,15 @@ def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
             good = good and columns > 0 and rows > 0 and width >= 1 and height >= 1
         if not good:
             continue
-        for kind, (x, y, width, height) in zip(kinds, boxes, strict=False):
-            found["boxes"][kind].append([x, y, x + width, y + height])
-        masks = entry["segmentation"] if len(kinds) == 2 else [entry["segmentation"]]
-        for kind, rle in zip(kinds, masks, strict=True):
-            found["rles"][kind].append(rle)
+        for mask_type, (x, y, width, height) in zip(mask_types, boxes, strict=False):
+            found["boxes"][mask_type].append([x, y, x + width, y + height])
+        masks = entry["segmentation"] if len(mask_types) == 2 else [entry["segmentation"]]
+        for mask_type, rle in zip(mask_types, masks, strict=True):
+            found["rles"][mask_type].append(rle)
         found["labels"].append(entry["category_id"] - 1)
         found["instances"].append(entry["instance_id"])
     if found["labels"] and not two_boxes:
-        found["boxes"] = {kinds[0]: found["boxes"][kinds[0]]}
+        found["boxes"] = {mask_types[0]: found["boxes"][mask_types[0]]}
     return found
 
 
@@ -648,7 +669,7 @@ def plain_objects(frame: Json, data: Json, kinds: tuple[str, ...]) -> Json:
 def test_objects_are_those_of_the_file(
     tmp_path: Path, drawn: tuple[tuple[str, ...], Json], block: int, packed: bool
 ) -> None:
-    kinds, data = drawn
+    mask_types, data = drawn
     path = tmp_path / ("a.json.gz" if packed else "a.json")
     text = json.dumps(data, ensure_ascii=packed).encode()
     path.write_bytes(gzip.compress(text) if packed else text)
@@ -656,7 +677,7 @@ def test_objects_are_those_of_the_file(
     store_path(path).unlink(missing_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "BLOCK", block)
-        file = AnnotationFile(path, kinds)
+        file = AnnotationFile(path, mask_types)
     by_frame = sorted(data["images"], key=lambda entry: entry["frame_id"])
     frames = [
         entry for video in data["videos"] for entry in by_frame if entry["video_id"] == video["id"]
@@ -671,8 +692,10 @@ def test_objects_are_those_of_the_file(
             "file_name": frame.file_name,
         }
         assert {**found, "width": frame.width, "height": frame.height} == expected
-        plain = plain_objects(expected, data, kinds)
-        assert {kind: boxes.tolist() for kind, boxes in objects.boxes.items()} == plain["boxes"]
+        plain = plain_objects(expected, data, mask_types)
+        assert {mask_type: boxes.tolist() for mask_type, boxes in objects.boxes.items()} == plain[
+            "boxes"
+        ]
         assert all(
             boxes.shape[1:] == (4,) and boxes.dtype == np.float32
             for boxes in objects.boxes.values()

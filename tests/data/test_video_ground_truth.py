@@ -14,15 +14,15 @@ from vatrack.data.video_ground_truth import video_ground_truth
 
 @pytest.mark.parametrize("case", cases("evaluation"))
 def test_golden(case: Case) -> None:
-    kinds = [
-        kind
-        for kind in ("amodal", "visible")
-        if case.path(f"video_ground_truth_{kind}.json.gz").exists()
+    mask_types = [
+        mask_type
+        for mask_type in ("amodal", "visible")
+        if case.path(f"video_ground_truth_{mask_type}.json.gz").exists()
     ]
-    assert kinds
-    for kind in kinds:
-        expected = case.json(f"video_ground_truth_{kind}.json.gz")
-        assert video_ground_truth(case.json("ground_truth.json.gz"), kind, 0.75) == expected
+    assert mask_types
+    for mask_type in mask_types:
+        expected = case.json(f"video_ground_truth_{mask_type}.json.gz")
+        assert video_ground_truth(case.json("ground_truth.json.gz"), mask_type, 0.75) == expected
 
 
 def test_real_clip() -> None:
@@ -31,8 +31,8 @@ def test_real_clip() -> None:
     if not path.exists():
         pytest.skip(f"{path} is missing; set VATRACK_GOLDEN")
     found = {
-        kind: video_ground_truth(read_json(path), kind, 0.75)["annotations"]
-        for kind in ("amodal", "visible")
+        mask_type: video_ground_truth(read_json(path), mask_type, 0.75)["annotations"]
+        for mask_type in ("amodal", "visible")
     }
     summary = []
     for amodal, visible in zip(found["amodal"], found["visible"], strict=True):
@@ -68,7 +68,10 @@ def joint() -> dict[str, Any]:
 
 
 def annotation(number: int, image: int, instance: int, rate: float) -> dict[str, Any]:
-    masks = {f"{kind}_mask": {"size": [3, 4], "counts": kind} for kind in ("amodal", "visible")}
+    masks = {
+        f"{mask_type}_mask": {"size": [3, 4], "counts": mask_type}
+        for mask_type in ("amodal", "visible")
+    }
     areas = {"area_amodal": 8, "area_visible": 4}
     identity = {
         "id": number,

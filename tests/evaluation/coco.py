@@ -15,16 +15,16 @@ from pycocotools.cocoeval import COCOeval
 def coco_judge(
     joint: Mapping[str, Any],
     predictions: Iterable[Mapping[str, Any]],
-    kind: str,
+    mask_type: str,
     limits: Sequence[int],
 ) -> COCOeval:
-    """pycocotools' evaluation of one kind of mask, with the areas that ours uses (that of a
+    """pycocotools' evaluation of one mask type, with the areas that ours uses (that of a
     detection is its box's, quirk E2).
 
     Args:
         joint: joint ground truth.
-        predictions: objects of contract 2, all with a `kind` of mask.
-        kind: amodal or visible.
+        predictions: objects of contract 2, all with a mask of type `mask_type`.
+        mask_type: amodal or visible.
         limits: how many of the best detections of an image and class count.
     """
     truth, found = COCO(), COCO()
@@ -32,7 +32,7 @@ def coco_judge(
         "images": joint["images"],
         "categories": joint["categories"],
         "annotations": [
-            a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]}
+            a | {"segmentation": a[f"{mask_type}_mask"], "area": a[f"area_{mask_type}"]}
             for a in joint["annotations"]
         ],
     }
@@ -43,7 +43,7 @@ def coco_judge(
                 "image_id": p["image_id"],
                 "category_id": p["category_id"],
                 "score": p["score"],
-                "segmentation": p[kind],
+                "segmentation": p[mask_type],
                 "area": p["bbox"][2] * p["bbox"][3],
                 "iscrowd": 0,
             }

@@ -70,8 +70,8 @@ def add_object(
     visible = amodal if visible is None else visible
     video = next(entry["video_id"] for entry in joint["images"] if entry["id"] == image)
     masks = {"amodal": rle(amodal), "visible": rle(visible)}
-    boxes = {kind: coco_mask.toBbox(mask).tolist() for kind, mask in masks.items()}
-    areas = {kind: int(coco_mask.area(mask)) for kind, mask in masks.items()}
+    boxes = {mask_type: coco_mask.toBbox(mask).tolist() for mask_type, mask in masks.items()}
+    areas = {mask_type: int(coco_mask.area(mask)) for mask_type, mask in masks.items()}
     joint["annotations"].append(
         {
             "id": len(joint["annotations"]) + 1,

@@ -18,7 +18,7 @@ from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.evaluate import (
     AP_COLUMNS,
     TRACK_COLUMNS,
-    TRACK_KINDS,
+    TRACK_TYPES,
     evaluate,
     evaluate_files,
     evaluate_in_detail,
@@ -83,14 +83,17 @@ def test_perfect_predictions_with_legacy_ids(sample: dict[str, Any]) -> None:
 
 def test_perfect_predictions_are_perfect_by_default(sample: dict[str, Any]) -> None:
     metrics = evaluate(sample, perfect(sample))
-    for kind in ("amodal", "visible"):
-        assert rounded(metrics, f"image/{kind}") == [1, 1, 1, -1, 1, 1, 1, 1, 1]
-        figures = [metrics[f"track/{kind}/{name}"] for name in TRACK_COLUMNS]
+    for mask_type in ("amodal", "visible"):
+        assert rounded(metrics, f"image/{mask_type}") == [1, 1, 1, -1, 1, 1, 1, 1, 1]
+        figures = [metrics[f"track/{mask_type}/{name}"] for name in TRACK_COLUMNS]
         assert figures == [pytest.approx(100)] * 7 + [0, 4, 0, 0, 0]
 
 
 def test_video_ground_truth_numbered_from_0_with_legacy_ids(sample: dict[str, Any]) -> None:
-    video = {kind: video_ground_truth(sample, kind, 0.75) for kind in ("amodal", "visible")}
+    video = {
+        mask_type: video_ground_truth(sample, mask_type, 0.75)
+        for mask_type in ("amodal", "visible")
+    }
     for tracks in video.values():
         for track in tracks["annotations"]:
             track["id"] -= 1
@@ -208,14 +211,18 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
     return truth, found
 
 
-def keys(*kinds: str) -> list[str]:
+def keys(*mask_types: str) -> list[str]:
     figures = [
-        f"{level}/{kind}/{column}"
+        f"{level}/{mask_type}/{column}"
         for level in ("image", "video")
-        for kind in kinds
+        for mask_type in mask_types
         for column in AP_COLUMNS
     ]
-    rows = [f"track/{kind}" for kind in TRACK_KINDS if kind.removesuffix("_box") in kinds]
+    rows = [
+        f"track/{mask_type}"
+        for mask_type in TRACK_TYPES
+        if mask_type.removesuffix("_box") in mask_types
+    ]
     return figures + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
 
 
@@ -248,7 +255,7 @@ def test_the_page_defines_every_figure() -> None:
         text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
         rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, flags=re.MULTILINE)
         assert {name.strip("`") for row in rows for name in row.split(", ")} == set(columns)
-    assert all(f"`track/{kind}/…`" in page for kind in TRACK_KINDS)
+    assert all(f"`track/{mask_type}/…`" in page for mask_type in TRACK_TYPES)
 
 
 def test_the_table_for_a_terminal_has_every_row() -> None:
@@ -260,7 +267,7 @@ def test_the_table_for_a_terminal_has_every_row() -> None:
         if "/" in line
     }
     assert [row for row in rows if row.startswith("track/")] == [
-        f"track/{kind}" for kind in TRACK_KINDS
+        f"track/{mask_type}" for mask_type in TRACK_TYPES
     ]
     shown = [f"{metrics[f'track/amodal_box/{column}']:.1f}" for column in TRACK_COLUMNS[:7]]
     assert rows["track/amodal_box"] == shown + [

@@ -17,7 +17,7 @@ from vatrack.common.files import read_json
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import evaluate as module
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
-from vatrack.evaluation.mot.measures import track_figures
+from vatrack.evaluation.mot.measures import track_metrics
 
 Json = dict[str, Any]
 
@@ -77,10 +77,12 @@ def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_p
         folder = tmp_path / str(number)
         folder.mkdir()
         truth, found = write_inputs(folder, joint, records)
-        tracks = {kind: folder / f"video_{kind}.json.gz" for kind in ("amodal", "visible")}
-        for kind, path in tracks.items():
+        tracks = {
+            mask_type: folder / f"video_{mask_type}.json.gz" for mask_type in ("amodal", "visible")
+        }
+        for mask_type, path in tracks.items():
             path.write_bytes(
-                gzip.compress(json.dumps(video_ground_truth(joint, kind, 0.75)).encode())
+                gzip.compress(json.dumps(video_ground_truth(joint, mask_type, 0.75)).encode())
             )
         for processes in (1, 2):
             out, details = folder / f"{processes}.json", folder / f"details{processes}.json"
@@ -112,7 +114,7 @@ FORMS: dict[str, Callable[[Json], str]] = {
     ),
     "image last": lambda r: json.dumps({key: r[key] for key in reversed(r)}),
     "image spelled": lambda r: json.dumps(r).replace("image_id", "im\\u0061ge_id"),
-    "kind spelled": lambda r: json.dumps(r).replace("visible", "vi\\u0073ible"),
+    "spelled": lambda r: json.dumps(r).replace("visible", "vi\\u0073ible"),
     "image of another before": lambda r: json.dumps({"other": {"image_id": 1}, **r}),
     "image of another behind": lambda r: json.dumps({**r, "other": {"image_id": 1}}),
     "blank lines": lambda r: json.dumps(r) + "\n \n",
@@ -122,7 +124,7 @@ FORMS: dict[str, Callable[[Json], str]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("late", [False, True])
 def test_lines_may_be_written_in_any_way(command, tmp_path: Path, form: str, late: bool) -> None:
-    """Also where the first mask of a kind comes late."""
+    """Also where the first mask of a mask type comes late."""
     joint, predictions = many_videos(0)
     if late:
         predictions = [record | {"visible": None} for record in predictions[:-3]] + predictions[-3:]
@@ -155,17 +157,17 @@ def test_joining_reads_no_more_than_one_video_at_a_time(
 ) -> None:
     joint, predictions = many_videos(0)
     seen = []
-    measure = module.measure_part
+    measure = module.measure_video
 
-    def watched(part: Any, protocol: Any, check_only: bool) -> Any:
-        records = list(part.records)
-        images = {image["id"] for image in part.document["images"]}
-        assert {entry["image_id"] for entry in part.document["annotations"]} <= images
-        assert {record["image_id"] for _, record in records} <= images
-        seen.append(len(records))
-        return measure(type(part)(part.document, records, part.tracks), protocol, check_only)
+    def watched(video: Any, protocol: Any, check_only: bool) -> Any:
+        predictions = list(video.predictions)
+        images = {image["id"] for image in video.document["images"]}
+        assert {entry["image_id"] for entry in video.document["annotations"]} <= images
+        assert {record["image_id"] for _, record in predictions} <= images
+        seen.append(len(predictions))
+        return measure(type(video)(video.document, predictions, video.tracks), protocol, check_only)
 
-    monkeypatch.setattr(module, "measure_part", watched)
+    monkeypatch.setattr(module, "measure_video", watched)
     truth, found = write_inputs(tmp_path, joint, predictions)
     assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
     assert len(seen) == 9
@@ -183,11 +185,11 @@ def test_details(command, tmp_path: Path) -> None:
     assert command(*arguments(truth, found, out), "--details", details)[0] == 0
     document = read_json(details)
     assert list(document) == ["per_class", "per_video"]
-    kinds = ("amodal", "visible", "amodal_box", "visible_box")
+    mask_types = ("amodal", "visible", "amodal_box", "visible_box")
     levels = [
-        f"{level}/{kind}"
+        f"{level}/{mask_type}"
         for level in ("image", "video", "track")
-        for kind in kinds[: 4 if level == "track" else 2]
+        for mask_type in mask_types[: 4 if level == "track" else 2]
     ]
     assert set(document["per_class"]) == set(levels)
     names = {entry["id"]: entry["name"] for entry in joint["categories"]}
@@ -199,9 +201,9 @@ def test_details(command, tmp_path: Path) -> None:
         assert np.mean([figures["AP"] for figures in classes.values()]) == pytest.approx(
             whole.metrics[f"{level}/AP"]
         )
-    for kind, counts in whole.tracking.items():
-        for category, figures in document["per_class"][f"track/{kind}"].items():
-            assert figures == track_figures(
+    for mask_type, counts in whole.tracking.items():
+        for category, figures in document["per_class"][f"track/{mask_type}"].items():
+            assert figures == track_metrics(
                 row for row in counts if names[row.category] == category
             )
 
@@ -218,7 +220,9 @@ def test_details(command, tmp_path: Path) -> None:
         metrics = evaluate(
             alone,
             own,
-            {kind: {"annotations": []} for kind in ("amodal", "visible")} if not own else None,
+            {mask_type: {"annotations": []} for mask_type in ("amodal", "visible")}
+            if not own
+            else None,
         )
         for level, figures in document["per_video"][entry["name"]].items():
             assert list(figures) == ["AP", "AP50"] or "MOTA" in figures
@@ -230,8 +234,8 @@ def test_details(command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "name", "message"),
     [
-        ("videos", "clip 2", "entries 1 and 2 of 'videos' are both named 'clip 2'"),
-        ("categories", ["x"], "entry 1 of 'categories'"),
+        ("videos", "clip 2", "items 1 and 2 of 'videos' are both named 'clip 2'"),
+        ("categories", ["x"], "item 1 of 'categories'"),
     ],
 )
 def test_details_need_names_that_tell_apart(
@@ -343,7 +347,7 @@ def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
     truth, found = write_inputs(tmp_path, joint, [])
     code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 0
-    assert "the file has no predictions, so these are the figures of nothing found" in shown
+    assert "the file has no predictions, so these are the metrics of nothing found" in shown
     assert read_json(tmp_path / "metrics.json")["image/amodal/AP"] == 0
     packed = found.with_suffix(".jsonl.gz")
     packed.write_bytes(b"")  # not even what gzip makes of nothing
@@ -421,7 +425,7 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
     assert errors.startswith(
-        f"vatrack: error: {truth}: entry 7 of 'annotations' has image_id 12345, which is not listed"
+        f"vatrack: error: {truth}: item 7 of 'annotations' has image_id 12345, which is not listed"
     )
     truth, found = write_inputs(tmp_path, joint, predictions)
     tracks = tmp_path / "tracks.json"
@@ -431,7 +435,7 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     )
     assert code == 2
     assert errors.startswith(
-        f"vatrack: error: {tracks}: entry 3 of 'annotations' has video_id 77, which is not listed"
+        f"vatrack: error: {tracks}: item 3 of 'annotations' has video_id 77, which is not listed"
     )
     tracks.write_text(json.dumps({"annotations": [{"id": 3, "video_id": 4, "category_id": 1}]}))
     code, _, errors = command(
@@ -439,7 +443,7 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     )
     assert code == 2
     assert errors.startswith(
-        f"vatrack: error: {tracks}: entry 3 of 'annotations' has no 'segmentations'"
+        f"vatrack: error: {tracks}: item 3 of 'annotations' has no 'segmentations'"
     )
 
 

@@ -22,12 +22,12 @@ from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, perfect_metrics, predictions, write_examples
 from vatrack.synthetic.ground_truth import make_ground_truth
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
-KINDS = ("amodal", "visible")
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +55,16 @@ def test_the_metrics_are_the_shipped_ones(name: str, ground_truth, examples, shi
     assert {key: metrics[key] for key in shipped[name]} == pytest.approx(shipped[name], abs=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mask_type", MASK_TYPES)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_pycocotools_confirms_the_image_precision(
-    name: str, kind: str, ground_truth, examples, shipped
+    name: str, mask_type: str, ground_truth, examples, shipped
 ) -> None:
     truth, found = COCO(), COCO()
     categories = {"images": ground_truth["images"], "categories": ground_truth["categories"]}
     truth.dataset = categories | {
         "annotations": [
-            a | {"segmentation": a[f"{kind}_mask"], "area": a[f"area_{kind}"]}
+            a | {"segmentation": a[f"{mask_type}_mask"], "area": a[f"area_{mask_type}"]}
             for a in renumbered(ground_truth["annotations"])
         ]
     }
@@ -73,7 +73,7 @@ def test_pycocotools_confirms_the_image_precision(
             p
             | {
                 "id": number,
-                "segmentation": p[kind],
+                "segmentation": p[mask_type],
                 "area": p["bbox"][2] * p["bbox"][3],
                 "iscrowd": 0,
             }
@@ -89,19 +89,19 @@ def test_pycocotools_confirms_the_image_precision(
         judge.summarize()
     names = ("AP", "AP50", "AP75")
     theirs = [100 * value for value in judge.stats[:3]]
-    assert [shipped[name][f"image/{kind}/{column}"] for column in names] == pytest.approx(
+    assert [shipped[name][f"image/{mask_type}/{column}"] for column in names] == pytest.approx(
         theirs, abs=1e-9
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mask_type", MASK_TYPES)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_plain_search_confirms_the_tracking_figures(
-    name: str, kind: str, ground_truth, examples, shipped
+    name: str, mask_type: str, ground_truth, examples, shipped
 ) -> None:
-    figures = plain_tracking(ground_truth, examples[name], kind)
+    figures = plain_tracking(ground_truth, examples[name], mask_type)
     assert figures == pytest.approx(
-        {column: shipped[name][f"track/{kind}/{column}"] for column in figures}
+        {column: shipped[name][f"track/{mask_type}/{column}"] for column in figures}
     )
 
 
@@ -111,13 +111,13 @@ def renumbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plain_tracking(
-    joint: dict[str, Any], records: list[dict[str, Any]], kind: str
+    joint: dict[str, Any], records: list[dict[str, Any]], mask_type: str
 ) -> dict[str, float]:
     """MOTA and what it counts, on decoded masks, frame by frame; the assignments are found by
     trying all of them."""
     true, found = (
-        by_class_and_frame(joint["annotations"], f"{kind}_mask"),
-        by_class_and_frame(records, kind),
+        by_class_and_frame(joint["annotations"], f"{mask_type}_mask"),
+        by_class_and_frame(records, mask_type),
     )
     counts = {"IDs": 0, "FP": 0, "FN": 0}
     for category in {key[0] for key in true.keys() | found.keys()}:
@@ -187,23 +187,25 @@ def test_the_spoilt_examples_are_spoilt_as_they_say(ground_truth, examples, ship
     assert sizes["perfect"] == sizes["shifted"] == sizes["swapped"] == number
     assert 0.6 * number < sizes["dropped"] < 0.8 * number
     assert number < sizes["false_positives"] <= number + len(ground_truth["images"])
-    for kind in KINDS:
+    for mask_type in MASK_TYPES:
         assert (
-            shipped["perfect"][f"video/{kind}/AP"]
-            == shipped["swapped"][f"image/{kind}/AP"]
+            shipped["perfect"][f"video/{mask_type}/AP"]
+            == shipped["swapped"][f"image/{mask_type}/AP"]
             == pytest.approx(100)
         )
         assert (
-            shipped["swapped"][f"video/{kind}/AP75"] < shipped["swapped"][f"video/{kind}/AP50"] < 60
+            shipped["swapped"][f"video/{mask_type}/AP75"]
+            < shipped["swapped"][f"video/{mask_type}/AP50"]
+            < 60
         )
         assert (
-            shipped["dropped"][f"track/{kind}/FP"]
-            == shipped["false_positives"][f"track/{kind}/FN"]
+            shipped["dropped"][f"track/{mask_type}/FP"]
+            == shipped["false_positives"][f"track/{mask_type}/FN"]
             == 0
         )
         for name in set(EXAMPLES) - {"perfect"}:
-            assert shipped[name][f"track/{kind}/MOTA"] < 99, name
-            assert shipped[name][f"video/{kind}/AP"] < 99, name
+            assert shipped[name][f"track/{mask_type}/MOTA"] < 99, name
+            assert shipped[name][f"video/{mask_type}/AP"] < 99, name
     assert any(value is not None and 0 < value < 100 for value in shipped["everything"].values())
 
 

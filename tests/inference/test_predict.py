@@ -5,18 +5,27 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pycocotools import mask as rle_tools
 
 from tests.conftest import TinyData
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
 from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
+from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.inference import predictor
 from vatrack.inference.predict import predict_files
+from vatrack.inference.predictor import predict_clips
+from vatrack.inference.tracker import QuasiDenseTracker, Tracked
+from vatrack.models.detector import build
+from vatrack.weights.checkpoint import load, restore
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +56,10 @@ def test_every_line_is_a_whole_prediction(predictions: Path, tiny_data: TinyData
             assert np.float32(box).tolist() == box, "exact float32 values"
             assert box[0] >= 0
             assert box[0] + box[2] <= image["width"] + 1e-3
-        for kind in ("amodal", "visible"):
-            assert line[kind]["size"] == [image["height"], image["width"]]
-            *_, width, height = line["bbox" if kind == "amodal" else "bbox_visible"]
-            assert rle_tools.area(line[kind]) <= (width + 1) * (height + 1), (
+        for mask_type in ("amodal", "visible"):
+            assert line[mask_type]["size"] == [image["height"], image["width"]]
+            *_, width, height = line["bbox" if mask_type == "amodal" else "bbox_visible"]
+            assert rle_tools.area(line[mask_type]) <= (width + 1) * (height + 1), (
                 "a mask lies inside its box"
             )
         key = (image["video_id"], line["track_id"], line["image_id"])
@@ -73,7 +82,7 @@ def test_validation_during_training_and_prediction_afterwards_agree(
 ) -> None:
     run, folder = tiny_run
     valid = tiny_data.annotations / "valid"
-    videos = {kind: valid / f"video_{kind}.json" for kind in ("amodal", "visible")}
+    videos = {mask_type: valid / f"video_{mask_type}.json" for mask_type in ("amodal", "visible")}
     evaluate_files(
         valid / "joint.json", predictions, videos, run.evaluation, tmp_path / "metrics.json"
     )
@@ -108,3 +117,59 @@ def test_the_settings_lie_beside_the_predictions(
         InferenceConfig.model_validate(read_yaml(predictions.with_name("inference.yaml")))
         == run.inference
     )
+
+
+def predictions_with(
+    precision: str, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
+) -> list[dict[str, Any]]:
+    run, folder = tiny_run
+    run = run.model_copy(
+        update={"compute": run.compute.model_copy(update={"precision": precision})}
+    )
+    checkpoint = folder / "checkpoints" / "epoch_02.pt"
+    model = build(run.method, run.model, run.backbone)
+    restore(model, load(checkpoint), run, checkpoint)
+    clips = AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clips[:1]
+    return list(predict_clips(model, run, clips, tiny_data.images, torch.device("cpu"), "test"))
+
+
+def test_float32_changes_no_bit_and_bfloat16_stays_close(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked: list[bool] = []
+    update = QuasiDenseTracker.update
+
+    def watched(self: QuasiDenseTracker, *arguments: Any) -> Tracked:
+        tracked.append(torch.is_autocast_enabled("cpu"))
+        boxes, scores, _, embeddings, _ = arguments
+        assert {boxes.dtype, scores.dtype, embeddings.dtype} == {torch.float32}
+        return update(self, *arguments)
+
+    monkeypatch.setattr(QuasiDenseTracker, "update", watched)
+    exact = predictions_with("float32", tiny_run, tiny_data)
+    short = predictions_with("bfloat16", tiny_run, tiny_data)
+    assert tracked and not any(tracked), "tracking is computed in float32"
+    with monkeypatch.context() as patch:
+        patch.setattr(predictor, "autocast", lambda *_: nullcontext())
+        assert predictions_with("bfloat16", tiny_run, tiny_data) == exact
+    assert short and short != exact, "bfloat16 has an effect"
+    # Values that leave the network are not rounded to the eight bits of bfloat16.
+    numbers = torch.tensor([[line["score"], *line["bbox"]] for line in short])
+    assert (numbers != numbers.bfloat16().float()).float().mean() > 0.5
+
+    best = [line for line in exact if line["score"] > 0.3]
+    assert best
+    for line in best:
+        others = [
+            other
+            for other in short
+            if (other["image_id"], other["category_id"]) == (line["image_id"], line["category_id"])
+        ]
+        overlaps = rle_tools.iou([line["bbox"]], [other["bbox"] for other in others], [0])
+        number = int(np.argmax(overlaps))
+        assert overlaps[0, number] > 0.9
+        assert others[number]["score"] == pytest.approx(line["score"], abs=0.05)
+        for mask_type in ("amodal", "visible"):
+            masks = [line[mask_type]], [others[number][mask_type]]
+            if rle_tools.area(line[mask_type]) > 50:
+                assert rle_tools.iou(*masks, [0])[0, 0] > 0.8

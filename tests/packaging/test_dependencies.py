@@ -17,6 +17,7 @@ USED_WITHOUT_IMPORT = {
     "snakemake": "runs the workflow",
     "snakemake-executor-plugin-slurm": "Snakemake loads it by its name",
     "jinja2": "pandas needs it for its Styler",
+    "psutil": "MLflow measures the machine with it",
 }
 # The rooms behind `vatrack predict` and `vatrack evaluate`.
 PLAIN = {"common", "config", "data", "models", "weights", "inference", "evaluation", "cli"}

@@ -31,7 +31,7 @@ from vatrack.config import InferenceConfig, TrackerConfig
 from vatrack.data.frames import Frame
 from vatrack.data.transforms import normalise, stack_padded
 from vatrack.inference.paste import paste
-from vatrack.inference.predict import ClipPredictor, records
+from vatrack.inference.predictor import ClipPredictor, to_predictions
 from vatrack.models.detector import Detector
 from vatrack.models.roi_heads import Detections
 
@@ -82,11 +82,11 @@ class _Result:
     model: Detector
     size: tuple[int, int]
 
-    def mask(self, row: int, kind: str, threshold: float) -> np.ndarray:
+    def mask(self, row: int, mask_type: str, threshold: float) -> np.ndarray:
         """The mask of a track with another threshold."""
-        boxes = self.tracks.boxes[self.model.roi_head.mask_box_kind(kind)]
+        boxes = self.tracks.boxes[self.model.roi_head.mask_box_type(mask_type)]
         return paste(
-            self.tracks.masks[kind][row : row + 1], boxes[row : row + 1], self.size, threshold
+            self.tracks.masks[mask_type][row : row + 1], boxes[row : row + 1], self.size, threshold
         )[0]
 
 
@@ -118,7 +118,7 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
         )
         assert result is not None
         frame = Frame(number, 1, number, "", width, height)
-        shown = list(records(model, *result, frame, settings.mask_threshold))
+        shown = list(to_predictions(model, *result, frame, settings.mask_threshold))
         ((detections, _),) = predictor.found
         yield _Result(detections, result[0], shown, model, (height, width))
 
@@ -216,19 +216,19 @@ def _compare_masks(
     paste_again: Callable[[str, float], np.ndarray],
 ) -> Iterator[Measure]:
     """Pixels may differ only where the probability is within `TIE` of the threshold."""
-    for kind in ("amodal", "visible"):
-        if kind not in golden:
+    for mask_type in ("amodal", "visible"):
+        if mask_type not in golden:
             continue
-        theirs = rle_tools.decode(golden[kind]).astype(bool)
-        different = int((rle_tools.decode(ours[kind]).astype(bool) != theirs).sum())
+        theirs = rle_tools.decode(golden[mask_type]).astype(bool)
+        different = int((rle_tools.decode(ours[mask_type]).astype(bool) != theirs).sum())
         if different:
             tied = (
                 step
                 for step in STEPS
-                if not (paste_again(kind, 0.5 + step) & ~theirs).any()
-                and not (theirs & ~paste_again(kind, 0.5 - step)).any()
+                if not (paste_again(mask_type, 0.5 + step) & ~theirs).any()
+                and not (theirs & ~paste_again(mask_type, 0.5 - step)).any()
             )
-            part = f"tie: {place}, {kind} mask, {different} of {int(theirs.sum())} pixels"
+            part = f"tie: {place}, {mask_type} mask, {different} of {int(theirs.sum())} pixels"
             yield Measure(part, "probability from 0.5", next(tied, float("inf")), TIE)
 
 

@@ -15,7 +15,7 @@ from tests.parity.measure import Measure, demand, wrong
 from vatrack.common.files import open_text, read_json
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import Evaluation, evaluate_files, evaluate_in_detail
-from vatrack.evaluation.mot.measures import track_figures_by_class
+from vatrack.evaluation.mot.measures import track_metrics_by_class
 
 TOLERANCE = 1e-6  # percentage points
 EXACT = {
@@ -57,9 +57,10 @@ def _metrics(case: Case, folder: Path) -> list[Measure]:
     case gives it."""
     expected = case.json("metrics.json")
     video = {
-        kind: case.path(f"video_ground_truth_{kind}.json.gz") for kind in ("amodal", "visible")
+        mask_type: case.path(f"video_ground_truth_{mask_type}.json.gz")
+        for mask_type in ("amodal", "visible")
     }
-    given = {kind: path if path.exists() else None for kind, path in video.items()}
+    given = {mask_type: path if path.exists() else None for mask_type, path in video.items()}
     measures: list[Measure] = []
     pairs: dict[str, list[Pair]] = {key: [] for key in expected}
     for number, files in enumerate(({}, given)):
@@ -74,7 +75,7 @@ def _metrics(case: Case, folder: Path) -> list[Measure]:
         metrics = read_json(out)
         measures.append(
             wrong(
-                "kinds of mask",
+                "mask types",
                 {_kind_of(key) for key in metrics},
                 {_kind_of(key) for key in expected},
             )
@@ -103,17 +104,17 @@ def _tracking(case: Case, detail: Evaluation) -> list[Measure]:
     expected = case.json("track.json")
     measures = [
         wrong(
-            "kinds of tracks",
-            {kind.removesuffix("_box") for kind in detail.tracking},
+            "mask_types of tracks",
+            {mask_type.removesuffix("_box") for mask_type in detail.tracking},
             set(expected),
         )
     ]
-    for kind, tables in expected.items():
-        counts, rows = detail.tracking[kind], tables["rows"]
+    for mask_type, tables in expected.items():
+        counts, rows = detail.tracking[mask_type], tables["rows"]
         ours = [[getattr(row, name) for name in EXACT.values()] for row in counts]
         measures.append(
             wrong(
-                f"track/{kind} counts by class and video",
+                f"track/{mask_type} counts by class and video",
                 ours,
                 [[row[name] for name in EXACT] for row in rows],
             )
@@ -123,35 +124,42 @@ def _tracking(case: Case, detail: Evaluation) -> list[Measure]:
         if len(distances) == len(theirs):  # else the counts differ
             measures.append(
                 _points(
-                    f"track/{kind}/MOTP by class and video", zip(distances, theirs, strict=True)
+                    f"track/{mask_type}/MOTP by class and video",
+                    zip(distances, theirs, strict=True),
                 )
             )
         by_class = {
-            str(category): figures for category, figures in track_figures_by_class(counts).items()
+            str(category): figures for category, figures in track_metrics_by_class(counts).items()
         }
-        measures += _tracking_by_class(kind, by_class, tables["per_class"])
+        measures += _tracking_by_class(mask_type, by_class, tables["per_class"])
     return measures
 
 
-def _tracking_by_class(kind: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[Measure]:
+def _tracking_by_class(
+    mask_type: str, ours: dict[str, Any], theirs: dict[str, Any]
+) -> list[Measure]:
     labels = [label for label in ours if label in theirs]
     measures = [
-        wrong(f"track/{kind} by class: which", [label for label in ours if label not in theirs], [])
+        wrong(
+            f"track/{mask_type} by class: which",
+            [label for label in ours if label not in theirs],
+            [],
+        )
     ]
     counts = [
         [[figures[label][name] for name in COUNTS] for label in labels]
         for figures in (ours, theirs)
     ]
-    measures.append(wrong(f"track/{kind} counts by class", *counts))
+    measures.append(wrong(f"track/{mask_type} counts by class", *counts))
     distance = {label: theirs[label]["MOTP_distance"] for label in labels}
     motp = [
         (ours[label]["MOTP"], None if distance[label] is None else 100 * (1 - distance[label]))
         for label in labels
     ]
-    measures.append(_points(f"track/{kind}/MOTP by class", motp))
+    measures.append(_points(f"track/{mask_type}/MOTP by class", motp))
     for name in ("MOTA", "IDF1"):
         pairs = [(ours[label][name], theirs[label][name]) for label in labels]
-        measures.append(_points(f"track/{kind}/{name} by class", pairs))
+        measures.append(_points(f"track/{mask_type}/{name} by class", pairs))
     return measures
 
 
@@ -172,7 +180,7 @@ def _difference(ours: float | None, theirs: float | None) -> float:
 
 
 def _kind_of(key: str) -> str:
-    """The kind of mask; the figures of boxes are not in the goldens."""
+    """The mask type; the figures of boxes are not in the goldens."""
     return key.split("/")[1].removesuffix("_box")
 
 

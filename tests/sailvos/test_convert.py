@@ -268,7 +268,7 @@ def test_any_annotations(
     run()
     assert {path.stem: read_json(path) for path in (tmp_path / "out").glob("*.json")} == expected
     for form in FORMS:
-        assert len(open_store(tmp_path / "out" / f"{form}.json").places) == len(
+        assert len(open_store(tmp_path / "out" / f"{form}.json").spans) == len(
             expected[form]["annotations"]
         )
 
@@ -368,7 +368,7 @@ def test_the_stores_are_fresh_and_hold_every_place(
         assert found.texts == path
         images = [int(row["image_id"]) for row in found.frames for _ in range(row["count"])]
         places = [
-            json.loads(text[offset : offset + length]) for offset, length in found.places.tolist()
+            json.loads(text[offset : offset + length]) for offset, length in found.spans.tolist()
         ]
         assert [item["image_id"] for item in places] == images
         assert sorted(places, key=lambda item: item["id"]) == sorted(

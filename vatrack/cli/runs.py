@@ -21,6 +21,7 @@ from vatrack.cli.options import (
 )
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
+from vatrack.common.mask_types import MaskType
 from vatrack.config import Config, load_config, load_run_config
 
 
@@ -65,8 +66,8 @@ def launch(
     Called again while the job is queued or runs, it waits for that job instead of starting another
     one.
     """
+    from vatrack.cli.train_job import launch as submit
     from vatrack.jobs.launch import JobFailed
-    from vatrack.jobs.launch import launch as submit
 
     run = load_config(config).for_run(method, backbone)
     given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
@@ -189,7 +190,10 @@ def evaluate(
     switches = chosen.evaluation
     if legacy:
         switches = switches.model_copy(update={"legacy_gt_id0": True})
-    video = {"amodal": video_ground_truth_amodal, "visible": video_ground_truth_visible}
+    video: dict[MaskType, Path | None] = {
+        "amodal": video_ground_truth_amodal,
+        "visible": video_ground_truth_visible,
+    }
     if run and not run.is_dir():
         raise InputError(
             f"--run {run}: no such folder; give the folder of the run that the predictions are of"

@@ -8,20 +8,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vatrack.common.mask_types import MaskType
+
 
 @dataclass(frozen=True)
 class Targets:
     """Ground truth of one image.
 
     Attributes:
-        boxes: kind to (g, 4) corners in network pixels.
-        masks: kind to (g, H, W) uint8 bitmaps at the size of the network input.
+        boxes: mask type to (g, 4) corners in network pixels.
+        masks: mask type to (g, H, W) uint8 bitmaps at the size of the network input.
         labels: (g,) int64, 0..23.
         match_indices: (g,) int64, index of the same object in the other frame of the pair, or -1.
     """
 
-    boxes: Mapping[str, Tensor]
-    masks: Mapping[str, Tensor]
+    boxes: Mapping[MaskType, Tensor]
+    masks: Mapping[MaskType, Tensor]
     labels: Tensor
     match_indices: Tensor
 
@@ -35,8 +37,8 @@ class Targets:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
         return Targets(
-            {kind: change(value) for kind, value in self.boxes.items()},
-            {kind: change(value) for kind, value in self.masks.items()},
+            {mask_type: change(value) for mask_type, value in self.boxes.items()},
+            {mask_type: change(value) for mask_type, value in self.masks.items()},
             change(self.labels),
             change(self.match_indices),
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from vatrack.common.mask_types import MASK_TYPES, MaskType
+
 
 class Method(StrEnum):
     """The four methods: which masks and boxes a network learns."""
@@ -14,11 +16,11 @@ class Method(StrEnum):
     VATRACK_2BBOX = "vatrack-2bbox"
 
     @property
-    def masks(self) -> tuple[str, ...]:
+    def masks(self) -> tuple[MaskType, ...]:
         """The mask types that the method predicts, amodal first."""
-        return {"qdtrack": ("visible",), "amodaltrack": ("amodal",)}.get(
-            self.value, ("amodal", "visible")
-        )
+        if self is Method.QDTRACK:
+            return ("visible",)
+        return ("amodal",) if self is Method.AMODALTRACK else MASK_TYPES
 
     @property
     def form(self) -> str:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
+from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import Targets
 from vatrack.data.frames import AnnotationFile, Frame, Objects
 from vatrack.data.transforms import (
@@ -37,14 +38,14 @@ class FrameSample:
 
     Attributes:
         image: (3, h, w) float32, normalised RGB.
-        boxes: kind to (n, 4); `masks`: kind to (n, h, w) uint8; `labels`, `match_indices`: (n,)
-            int64.
+        boxes: mask type to (n, 4); `masks`: mask type to (n, h, w) uint8.
+        labels, match_indices: (n,) int64.
         resize: how the frame was scaled.
     """
 
     image: npt.NDArray[np.float32]
-    boxes: dict[str, npt.NDArray[np.float32]]
-    masks: dict[str, npt.NDArray[np.uint8]]
+    boxes: dict[MaskType, npt.NDArray[np.float32]]
+    masks: dict[MaskType, npt.NDArray[np.uint8]]
     labels: npt.NDArray[np.int64]
     match_indices: npt.NDArray[np.int64]
     resize: Resize
@@ -117,15 +118,17 @@ def prepare(
     resize = fit(picture.shape[0], picture.shape[1], limits)
     image = resize_image(picture, resize)
     boxes = {
-        kind: clip_boxes(value * resize.scale, resize.size) for kind, value in objects.boxes.items()
+        mask_type: clip_boxes(value * resize.scale, resize.size)
+        for mask_type, value in objects.boxes.items()
     }
     masks = {
-        kind: resize_masks(objects.masks(kind, *picture.shape[:2]), resize) for kind in objects.rles
+        mask_type: resize_masks(objects.masks(mask_type, *picture.shape[:2]), resize)
+        for mask_type in objects.rles
     }
     if flip:
         image = image[:, ::-1]
-        boxes = {kind: flip_boxes(value, resize.size[1]) for kind, value in boxes.items()}
-        masks = {kind: value[:, :, ::-1] for kind, value in masks.items()}
+        boxes = {mask_type: flip_boxes(value, resize.size[1]) for mask_type, value in boxes.items()}
+        masks = {mask_type: value[:, :, ::-1] for mask_type, value in masks.items()}
     return FrameSample(
         normalise(image), boxes, masks, objects.labels, matches, resize, frame.image_id
     )
@@ -138,7 +141,7 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
     change the data (the published loader repeats its random numbers in every worker, quirk L1).
 
     Args:
-        kinds: the kinds of mask in the annotations, amodal first.
+        mask_types: the mask types in the annotations, amodal first.
         limits: largest long and short side of the network's input; `flip`: probability of mirroring
             a pair.
         reach: largest distance of the reference frame, in frames.
@@ -149,13 +152,13 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         annotations: Path,
         images: Path,
         *,
-        kinds: tuple[str, ...],
+        mask_types: tuple[MaskType, ...],
         limits: tuple[int, int],
         flip: float,
         reach: int,
         seed: int,
     ) -> None:
-        self.file = AnnotationFile(annotations, kinds)
+        self.file = AnnotationFile(annotations, mask_types)
         self.images, self.limits, self.flip, self.reach, self.seed = (
             images,
             limits,
@@ -179,7 +182,7 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
 
     @property
     def wide(self) -> npt.NDArray[np.bool_]:
-        """For every key frame whether it is wider than high; batches hold one kind only."""
+        """For every key frame whether it is wider than high; batches hold one orientation only."""
         sizes = self.file.sizes[self.places]
         return np.asarray(sizes[:, 0] > sizes[:, 1])
 
@@ -244,8 +247,8 @@ def _targets(sample: FrameSample, size: Sequence[int]) -> Targets:
         return padded
 
     return Targets(
-        {kind: torch.from_numpy(boxes) for kind, boxes in sample.boxes.items()},
-        {kind: pad(masks) for kind, masks in sample.masks.items()},
+        {mask_type: torch.from_numpy(boxes) for mask_type, boxes in sample.boxes.items()},
+        {mask_type: pad(masks) for mask_type, masks in sample.masks.items()},
         torch.from_numpy(sample.labels),
         torch.from_numpy(sample.match_indices),
     )

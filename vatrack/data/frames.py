@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pycocotools import mask as rle_tools
 
 from vatrack.common.errors import InputError
-from vatrack.common.json_lists import Texts
+from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import NUM_CLASSES
 from vatrack.data.store import open_store
 
@@ -37,21 +37,21 @@ class Objects:
     """The usable ground truth of one frame: n objects in file order.
 
     Attributes:
-        boxes: kind ("amodal", "visible") to (n, 4) float32 corners in original pixels.
-        rles: kind to n run-length encodings.
+        boxes: mask type ("amodal", "visible") to (n, 4) float32 corners in original pixels.
+        rles: mask type to n run-length encodings.
         labels: (n,) int64, 0..23; `instances`: (n,) int64.
     """
 
-    boxes: dict[str, npt.NDArray[np.float32]]
-    rles: dict[str, list[dict[str, Any]]]
+    boxes: dict[MaskType, npt.NDArray[np.float32]]
+    rles: dict[MaskType, list[dict[str, Any]]]
     labels: npt.NDArray[np.int64]
     instances: npt.NDArray[np.int64]
 
-    def masks(self, kind: str, height: int, width: int) -> npt.NDArray[np.uint8]:
+    def masks(self, mask_type: MaskType, height: int, width: int) -> npt.NDArray[np.uint8]:
         """Decoded bitmaps (n, height, width)."""
-        if not self.rles[kind]:
+        if not self.rles[mask_type]:
             return np.zeros((0, height, width), np.uint8)
-        return np.ascontiguousarray(rle_tools.decode(self.rles[kind]).transpose(2, 0, 1))
+        return np.ascontiguousarray(rle_tools.decode(self.rles[mask_type]).transpose(2, 0, 1))
 
 
 class AnnotationFile:
@@ -60,7 +60,7 @@ class AnnotationFile:
     Frames are numbered clip by clip, in each by frame number.
 
     Args:
-        kinds: the kinds of mask that the form holds (`Method.masks`), amodal first.
+        mask_types: the mask types that the form holds (`Method.masks`), amodal first.
 
     Attributes:
         clip_names: ids of the clips to their names, in file order.
@@ -68,19 +68,21 @@ class AnnotationFile:
         sizes: (frames, 2) width and height; `counts`: (frames,) annotations, usable or not.
 
     Raises:
-        InputError: the file is missing, damaged, or of another kind.
+        InputError: the file is missing, damaged, or of another form.
     """
 
-    def __init__(self, path: Path, kinds: tuple[str, ...] = ("amodal", "visible")) -> None:
-        store = open_store(path)
-        self.path, self.kinds = Path(path), kinds
-        self.clip_names = dict(store.clips)
-        self.bounds = store.bounds
-        self._frames, self._places, self._texts = store.frames, store.places, Texts(store.texts)
+    def __init__(
+        self, path: Path, mask_types: tuple[MaskType, ...] = ("amodal", "visible")
+    ) -> None:
+        self.path, self.mask_types = Path(path), mask_types
+        self._store = open_store(path)
+        self._frames = self._store.frames
+        self.clip_names = dict(self._store.clips)
+        self.bounds = self._store.bounds
 
-    def __reduce__(self) -> tuple[type[AnnotationFile], tuple[Path, tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[AnnotationFile], tuple[Path, tuple[MaskType, ...]]]:
         # Another process maps the store itself instead of getting a copy of it.
-        return AnnotationFile, (self.path, self.kinds)
+        return AnnotationFile, (self.path, self.mask_types)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -90,10 +92,9 @@ class AnnotationFile:
         return np.stack([self._frames["width"], self._frames["height"]], axis=1)
 
     def fingerprint(self) -> str:
-        """A digest of all frames and of the places of their annotations: another data set has
-        another one."""
+        """A digest of all frames and of where their annotations are; it identifies the dataset."""
         digest = hashlib.sha256(repr(self.clip_names).encode())
-        for table in (self.bounds, self._frames, self._places):
+        for table in (self.bounds, self._frames, self._store.spans):
             digest.update(np.ascontiguousarray(table).tobytes())
         return digest.hexdigest()
 
@@ -125,16 +126,15 @@ class AnnotationFile:
     def objects(self, number: int) -> Objects:
         """The usable objects of a frame. Dropped: ignored and crowd ones, empty or degenerate
         boxes, empty areas."""
-        first, count = int(self._frames[number]["first"]), int(self._frames[number]["count"])
-        annotations = [
-            self._texts.load(offset, length)
-            for offset, length in self._places[first : first + count].tolist()
-        ]
-        return usable_objects(annotations, self.frame(number), self.kinds, self.path)
+        annotations = self._store.annotations(number)
+        return usable_objects(annotations, self.frame(number), self.mask_types, self.path)
 
 
 def usable_objects(
-    annotations: Sequence[dict[str, Any]], frame: Frame, kinds: tuple[str, ...], path: Path
+    annotations: Sequence[dict[str, Any]],
+    frame: Frame,
+    mask_types: tuple[MaskType, ...],
+    path: Path,
 ) -> Objects:
     """Parses the annotations of one frame (spec 2.3).
 
@@ -142,12 +142,12 @@ def usable_objects(
         InputError: a category is not one of the 24, a field is missing, or the annotations are of
             another form.
     """
-    boxes: dict[str, list[list[float]]] = defaultdict(list)
-    rles: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    boxes: dict[MaskType, list[list[float]]] = defaultdict(list)
+    rles: dict[MaskType, list[dict[str, Any]]] = defaultdict(list)
     labels, instances = [], []
     try:
         for annotation in annotations:
-            own_boxes = _by_kind(annotation["bbox"], kinds)
+            own_boxes = _by_mask_type(annotation["bbox"], mask_types)
             area = annotation["area"] if "area" in annotation else annotation["area_visible"]
             skip = annotation.get("ignore") or annotation.get("iscrowd") or area <= 0
             if skip or not all(_usable(box, frame) for box in own_boxes.values()):
@@ -158,18 +158,21 @@ def usable_objects(
                     f"{path}: annotation {annotation['id']} has category {label + 1}; 1 to 24 are "
                     f"known"
                 )
-            for kind, (x, y, width, height) in own_boxes.items():
-                boxes[kind].append([x, y, x + width, y + height])
-            masks = _by_kind(annotation["segmentation"], kinds)
-            if len(masks) != len(kinds):
-                raise ValueError(f"masks of {' and '.join(kinds)} are needed")
-            for kind, rle in masks.items():
-                rles[kind].append(rle)
+            for mask_type, (x, y, width, height) in own_boxes.items():
+                boxes[mask_type].append([x, y, x + width, y + height])
+            masks = _by_mask_type(annotation["segmentation"], mask_types)
+            if len(masks) != len(mask_types):
+                raise ValueError(f"masks of {' and '.join(mask_types)} are needed")
+            for mask_type, rle in masks.items():
+                rles[mask_type].append(rle)
             labels.append(label)
             instances.append(annotation["instance_id"])
         return Objects(
-            {kind: np.array(boxes[kind], np.float32).reshape(-1, 4) for kind in (boxes or kinds)},
-            {kind: rles[kind] for kind in kinds},
+            {
+                mask_type: np.array(boxes[mask_type], np.float32).reshape(-1, 4)
+                for mask_type in (boxes or mask_types)
+            },
+            {mask_type: rles[mask_type] for mask_type in mask_types},
             np.array(labels, np.int64),
             np.array(instances, np.int64),
         )
@@ -183,10 +186,10 @@ def usable_objects(
         ) from None
 
 
-def _by_kind(value: Any, kinds: tuple[str, ...]) -> dict[str, Any]:
-    """A field that holds one value, or one per kind."""
+def _by_mask_type(value: Any, mask_types: tuple[MaskType, ...]) -> dict[MaskType, Any]:
+    """A field that holds one value, or one per mask type."""
     nested = isinstance(value, list) and bool(value) and isinstance(value[0], list | dict)
-    return dict(zip(kinds, value, strict=True)) if nested else {kinds[0]: value}
+    return dict(zip(mask_types, value, strict=True)) if nested else {mask_types[0]: value}
 
 
 def _usable(box: list[float], frame: Frame) -> bool:

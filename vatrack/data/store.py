@@ -1,49 +1,59 @@
 """A memory-mapped index beside an annotation file: `joint.json.store` for `joint.json`.
 
-Of every frame it knows size, name and where the texts of its annotations stand in the JSON file.
-Opening it costs milliseconds whatever its size, and processes share its pages. `vatrack convert`
-writes it; where it is missing or its source has changed, it is built again.
+For every frame it knows the size, the name, and where the texts of its annotations are in the JSON
+file. Opening it costs milliseconds whatever its size, and processes share its pages. `vatrack
+convert` writes it; it is rebuilt where it is missing or damaged, or its source has changed.
 
-Layout: magic bytes, the arrays one after another, a JSON description of them, its length as 8
-bytes.
+The file is a safetensors file of three arrays (see `Store`). Its metadata holds, as JSON, the size
+and time of its source, the clips, and a checksum of everything, so that a changed bit anywhere is
+noticed. Texts of a packed source are kept in a file of their own, each with a checksum.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from array import array
 from collections import defaultdict
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
-from vatrack.common.json_lists import read_lists
+from vatrack.common.json_lists import Texts, read_lists
 
-MAGIC = b"vatrack-store-1\n"
+FORMAT = "vatrack-store-2"
+COLUMNS = ("image_id", "video_id", "frame_id", "width", "height", "first", "count")
 Ints = npt.NDArray[np.int64]
 
 
+class _Damaged(Exception):
+    """There is no whole store."""
+
+
 def store_path(source: Path) -> Path:
-    """The place of the store of an annotation file."""
+    """The path of the store of an annotation file."""
     return source.with_name(f"{source.name}.store")
 
 
 class StoreWriter:
-    """Collects the places of annotations while they are written or read, in any order of frames.
+    """Collects where annotations are while they are written or read, in any order of frames.
 
     Args:
         videos, images: the lists of the annotation file.
 
     Raises:
-        KeyError, TypeError, ValueError, OverflowError: the lists lack something, or a number in
-            them is none.
+        KeyError, TypeError, ValueError, OverflowError: a field is missing in the lists, or a number
+            in them is none.
     """
 
     def __init__(self, videos: list[dict[str, Any]], images: list[dict[str, Any]]) -> None:
@@ -57,35 +67,32 @@ class StoreWriter:
         self.bounds = np.cumsum([0, *map(len, ordered)])
         frames = [image for images in ordered for image in images]
         names = [str(image["file_name"]).encode() for image in frames]
-        dtype = [
-            (name, "i8")
-            for name in ("image_id", "video_id", "frame_id", "width", "height", "first", "count")
-        ]
-        self.frames = np.zeros(
-            len(frames), [*dtype, ("file_name", f"S{max(map(len, names), default=1)}")]
-        )
-        for name in ("image_id", "video_id", "frame_id", "width", "height"):
+        self.frames = np.zeros(len(frames), _row_type(max(map(len, names), default=1) or 1))
+        for name in COLUMNS[:5]:
             numbers = np.array([image["id" if name == "image_id" else name] for image in frames])
             if len(numbers) and numbers.dtype.kind != "i":
                 raise TypeError(f"{name} of an image is no whole number")
             self.frames[name] = numbers
         self.frames["file_name"] = names
-        self.columns = {name: array("q") for name in ("image", "offset", "length")}
+        self.columns = [array("q") for _ in range(4)]
 
-    def add(self, image_ids: Ints, offsets: Ints, lengths: Ints) -> None:
-        """Adds annotations: the ids of their images and the places of their texts, each (n,)
-        int64."""
-        for column, values in zip(
-            self.columns.values(), (image_ids, offsets, lengths), strict=True
-        ):
+    def add(
+        self, image_ids: Ints, offsets: Ints, lengths: Ints, checksums: Ints | None = None
+    ) -> None:
+        """Adds n annotations.
+
+        Args:
+            image_ids: (n,) their images; `offsets`, `lengths`: (n,) their texts in bytes.
+            checksums: (n,) CRC-32 of the texts, where they have a file of their own.
+        """
+        given = np.zeros(len(offsets), np.int64) if checksums is None else checksums
+        for column, values in zip(self.columns, (image_ids, offsets, lengths, given), strict=True):
             column.frombytes(np.ascontiguousarray(values, np.int64).tobytes())
 
     def write(self, state: list[int], target: Path) -> None:
-        """Writes the store of a file with that `source_state`; annotations of unknown images are
-        left out."""
-        images, offsets, lengths = (
-            np.frombuffer(column, np.int64) for column in self.columns.values()
-        )
+        """Writes the store of a file with that `source_state`, without annotations of unknown
+        images."""
+        images, *columns = (np.frombuffer(column, np.int64) for column in self.columns)
         ids = self.frames["image_id"]
         by_id = np.argsort(ids, kind="stable")
         at = np.minimum(np.searchsorted(ids, images, sorter=by_id), max(0, len(ids) - 1))
@@ -94,53 +101,73 @@ class StoreWriter:
         order = known[np.argsort(frame[known], kind="stable")]
         self.frames["count"] = np.bincount(frame[known], minlength=len(ids))
         self.frames["first"] = np.cumsum(self.frames["count"]) - self.frames["count"]
-        places = (
-            np.stack([offsets[order], lengths[order]], axis=1)
-            if len(order)
-            else np.zeros((0, 2), np.int64)
-        )
-        arrays = {"bounds": self.bounds, "frames": self.frames, "places": places}
-        described: dict[str, Any] = {"source": state, "clips": self.clips, "arrays": {}}
-        with atomic_path(target) as temporary, temporary.open("wb") as stream:
-            stream.write(MAGIC)
-            for name, values in arrays.items():
-                stream.write(b"\0" * (-stream.tell() % 64))
-                dtype = values.dtype.descr if values.dtype.names else values.dtype.str
-                described["arrays"][name] = {
-                    "dtype": dtype,
-                    "shape": values.shape,
-                    "offset": stream.tell(),
-                }
-                stream.write(values.tobytes())
-            text = orjson.dumps(described)
-            stream.write(text + len(text).to_bytes(8, "little"))
+        width = self.frames.dtype.itemsize
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "bounds": np.asarray(self.bounds, np.int64),
+            "frames": np.frombuffer(self.frames.tobytes(), np.uint8).reshape(-1, width),
+            "spans": np.stack([column[order] for column in columns], axis=1),
+        }
+        about: dict[str, Any] = {"format": FORMAT, "source": state, "clips": self.clips}
+        about["checksum"] = _checksum(about, arrays)
+        # One key: the library writes several in an order that changes from process to process.
+        content = save(arrays, {"store": orjson.dumps(about).decode()})
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(content)
 
 
 class Store:
     """An open store.
 
+    Args:
+        path: the store; `source`: the annotation file, which may have changed since.
+
     Attributes:
         clips: (id, name) of every clip in file order; `bounds`: [clips + 1] their first frames.
-        frames: structured [F]: image_id, video_id, frame_id, width, height, first, count,
-            file_name; clip by clip.
-        places: [A, 2] offset and length of the annotations in `texts`; those of frame f are first
-            .. first + count.
+        frames: structured [F], clip by clip: `COLUMNS` and file_name; the annotations of a frame
+            are first .. first + count.
+        spans: [A, 2] offset and length of the annotations in `texts`, in bytes.
         texts: the file that holds the annotations.
     """
 
-    def __init__(self, path: Path, texts: Path) -> None:
-        described = _describe(path)
-        self.texts = texts
-        self.clips: list[tuple[int, str]] = [(number, name) for number, name in described["clips"]]
-        arrays = described["arrays"]
-        self.bounds, self.frames, self.places = (
-            _map(path, arrays[name]) for name in ("bounds", "frames", "places")
-        )
+    def __init__(self, path: Path, source: Path) -> None:
+        try:
+            about, arrays = _read(path)
+            state = source_state(source)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise _Damaged(str(error)) from None
+        self.texts = _texts(path, source)
+        if about["source"] != state or not self.texts.is_file():
+            raise _Damaged("its source has changed")
+        self.clips: list[tuple[int, str]] = [(number, name) for number, name in about["clips"]]
+        self.bounds = arrays["bounds"]
+        rows = arrays["frames"]
+        self.frames = rows.reshape(-1).view(_row_type(rows.shape[1] - 8 * len(COLUMNS)))
+        self.spans = arrays["spans"][:, :2]
+        self._checksums = arrays["spans"][:, 2] if self.texts != source else None
+        self._reader = Texts(self.texts)
+
+    def annotations(self, number: int) -> list[Any]:
+        """The parsed annotations of a frame in file order.
+
+        Raises:
+            InputError: their texts have changed.
+        """
+        first, count = int(self.frames[number]["first"]), int(self.frames[number]["count"])
+        rows = slice(first, first + count)
+        offsets, lengths = self.spans[rows].T.tolist()
+        if self._checksums is not None:
+            for offset, length, expected in zip(
+                offsets, lengths, self._checksums[rows].tolist(), strict=True
+            ):
+                if zlib.crc32(self._reader.read(offset, length)) != expected:
+                    raise InputError(
+                        f"{self.texts}: damaged at byte {offset}; delete it, and it is rebuilt"
+                    )
+        return self._reader.load_all(offsets, lengths)
 
 
 def open_store(source: Path) -> Store:
-    """Opens the store of an annotation file (optionally .gz); builds it first where it is missing
-    or out of date.
+    """Opens the store of an annotation file (optionally .gz); rebuilds it where that is needed.
 
     Where the folder of the file cannot be written, the store goes to the user's cache folder.
 
@@ -150,43 +177,43 @@ def open_store(source: Path) -> Store:
     source = Path(source)
     if not source.is_file():
         raise InputError(f"{source}: no such file; make it with `vatrack convert`")
-    places = [store_path(source), _cache(source)]
-    for path in places:
-        if _fresh(path, source):
-            return Store(path, _texts(path, source))
-    path = places[0 if os.access(source.parent, os.W_OK) else 1]
+    paths = [store_path(source), _cache(source)]
+    for path in paths:
+        with suppress(_Damaged):
+            return Store(path, source)
+    path = paths[0 if os.access(source.parent, os.W_OK) else 1]
     _build(source, path)
-    if not _fresh(path, source):
-        raise InputError(f"{source}: has changed while it was read; start again")
-    return Store(path, _texts(path, source))
+    try:
+        return Store(path, source)
+    except _Damaged:
+        raise InputError(f"{source}: has changed while it was read; start again") from None
 
 
 def _build(source: Path, target: Path) -> None:
     state = source_state(source)
     lists: dict[str, list[dict[str, Any]]] = {"videos": [], "images": []}
-    columns = {name: array("q") for name in ("image", "offset", "length")}
+    columns = [array("q") for _ in range(4)]
     packed = source.suffix == ".gz"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with ExitStack() as stack:
             if packed:
-                # Texts inside a packed file cannot be read by their place, so they are kept beside
-                # the store.
+                # Texts inside a packed file cannot be read by their offsets, so they are kept
+                # beside the store.
                 texts = stack.enter_context(
                     stack.enter_context(atomic_path(_texts(target, source))).open("wb")
                 )
-            for entry in read_lists(source, required=("videos", "images", "annotations")):
-                if entry.section in lists:
-                    lists[entry.section].append(entry.value)
-                elif entry.section == "annotations":
-                    offset, length = entry.offset, entry.length
+            for item in read_lists(source, required=("videos", "images", "annotations")):
+                if item.section in lists:
+                    lists[item.section].append(item.value)
+                elif item.section == "annotations":
+                    offset, length, checksum = item.offset, item.length, 0
                     if packed:
-                        text = orjson.dumps(entry.value)
-                        offset, length = texts.tell(), len(text)
+                        text = orjson.dumps(item.value)
+                        offset, length, checksum = texts.tell(), len(text), zlib.crc32(text)
                         texts.write(text)
-                    for column, value in zip(
-                        columns.values(), (entry.value["image_id"], offset, length), strict=True
-                    ):
+                    row = (item.value["image_id"], offset, length, checksum)
+                    for column, value in zip(columns, row, strict=True):
                         column.append(value)
             writer = StoreWriter(lists["videos"], lists["images"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -194,7 +221,7 @@ def _build(source: Path, target: Path) -> None:
         raise InputError(
             f"{source}: not an annotation file of `vatrack convert` ({found})"
         ) from None
-    writer.add(*(np.frombuffer(column, np.int64) for column in columns.values()))
+    writer.add(*(np.frombuffer(column, np.int64) for column in columns))
     writer.write(state, target)
 
 
@@ -209,39 +236,36 @@ def _cache(source: Path) -> Path:
 
 
 def source_state(source: Path) -> list[int]:
-    """What tells that a file has changed: size in bytes and time of the last change in
+    """What tells that a file has changed: its size in bytes and its time of change in
     nanoseconds."""
     found = source.stat()
     return [found.st_size, found.st_mtime_ns]
 
 
-def _fresh(path: Path, source: Path) -> bool:
-    """Whether a whole store of the file as it is now is there."""
-    try:
-        described = _describe(path)
-        return described["source"] == source_state(source) and _texts(path, source).is_file()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def _row_type(name_length: int) -> np.dtype[np.void]:
+    """The type of a row of `Store.frames`."""
+    return np.dtype([*((name, "<i8") for name in COLUMNS), ("file_name", f"S{name_length}")])
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    """Raises OSError, ValueError or TypeError where there is no whole store."""
-    with path.open("rb") as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            raise ValueError("not a store")
-        end = stream.seek(-8, os.SEEK_END)
-        length = int.from_bytes(stream.read(8), "little")
-        if length > end:
-            raise ValueError("cut off")
-        stream.seek(end - length)
-        described = orjson.loads(stream.read(length))
-    return dict(described)
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """The metadata and the mapped arrays of a store."""
+    # Through PyTorch, because the library copies arrays of numpy instead of mapping them.
+    with safe_open(path, framework="pt") as stream:
+        about = orjson.loads(stream.metadata()["store"])
+        arrays = {name: stream.get_tensor(name).numpy() for name in ("bounds", "frames", "spans")}
+    for values in arrays.values():
+        values.flags.writeable = False
+    if about.pop("checksum") != _checksum(about, arrays):
+        raise ValueError("its checksum is another one")
+    if about["format"] != FORMAT:
+        raise ValueError(f"its format is not {FORMAT}")
+    return about, arrays
 
 
-def _map(path: Path, described: dict[str, Any]) -> npt.NDArray[Any]:
-    kind = described["dtype"]
-    dtype = np.dtype(kind if isinstance(kind, str) else [tuple(item) for item in kind])
-    shape = tuple(described["shape"])
-    if 0 in shape:
-        return np.zeros(shape, dtype)  # nothing cannot be mapped
-    return np.memmap(path, dtype, mode="r", offset=described["offset"], shape=shape)
+def _checksum(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> int:
+    """CRC-32 of the metadata and of types, shapes and content of the arrays."""
+    described = {name: [values.dtype.str, values.shape] for name, values in arrays.items()}
+    checksum = zlib.crc32(orjson.dumps([about, described]))
+    for values in arrays.values():
+        checksum = zlib.crc32(values.reshape(-1).view(np.uint8).data, checksum)
+    return checksum

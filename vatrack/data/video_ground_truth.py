@@ -8,12 +8,14 @@ from typing import Any
 from vatrack.common.errors import InputError
 
 
-def video_ground_truth(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, Any]:
+def video_ground_truth(
+    joint: dict[str, Any], mask_type: str, max_occlusion: float
+) -> dict[str, Any]:
     """Groups the annotations of a joint-form JSON by instance, as YouTube-VIS-like tracks.
 
     Args:
         joint: videos, images, annotations and categories in the joint form (spec 1.5).
-        kind: "amodal" or "visible", the mask and area that the tracks carry.
+        mask_type: "amodal" or "visible", the mask and area that the tracks carry.
         max_occlusion: annotations count while their `occlude_rate` is below it (exclusive; spec
             1.5, quirk D12).
 
@@ -27,10 +29,10 @@ def video_ground_truth(joint: dict[str, Any], kind: str, max_occlusion: float) -
         InputError: an annotation points at a missing image, lacks a field, or an instance occurs
             twice in a frame.
     """
-    if kind not in ("amodal", "visible"):
-        raise ValueError(f"kind is amodal or visible, not {kind}")
+    if mask_type not in ("amodal", "visible"):
+        raise ValueError(f"mask_type is amodal or visible, not {mask_type}")
     try:
-        return _group(joint, kind, max_occlusion)
+        return _group(joint, mask_type, max_occlusion)
     except KeyError as error:
         raise InputError(
             f"the frame-level ground truth lacks {error} somewhere; the joint form of `vatrack "
@@ -38,7 +40,7 @@ def video_ground_truth(joint: dict[str, Any], kind: str, max_occlusion: float) -
         ) from None
 
 
-def _group(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, Any]:
+def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[str, Any]:
     frames: dict[int, list[dict[str, Any]]] = {video["id"]: [] for video in joint["videos"]}
     for image in joint["images"]:
         if image["video_id"] not in frames:
@@ -68,8 +70,8 @@ def _group(joint: dict[str, Any], kind: str, max_occlusion: float) -> dict[str, 
                 f"annotation {annotation['id']}: instance {instance} occurs twice in image "
                 f"{annotation['image_id']}"
             )
-        track["segmentations"][place] = _mask(annotation, kind)
-        track["areas"][place] = annotation[f"area_{kind}"]
+        track["segmentations"][place] = _mask(annotation, mask_type)
+        track["areas"][place] = annotation[f"area_{mask_type}"]
         track["occlude_rate"][place] = annotation["occlude_rate"]
     numbered = [{"id": number, **tracks[key]} for number, key in enumerate(sorted(tracks), start=1)]
     return {"categories": joint["categories"], "videos": joint["videos"], "annotations": numbered}
@@ -89,11 +91,11 @@ def _new_track(annotation: dict[str, Any], images: list[dict[str, Any]]) -> dict
     }
 
 
-def _mask(annotation: dict[str, Any], kind: str) -> Any:
-    """The RLE of a kind; joint forms hold it by name and in `segmentation` = [amodal, visible]."""
-    named = annotation.get(f"{kind}_mask")
+def _mask(annotation: dict[str, Any], mask_type: str) -> Any:
+    """The RLE of a mask type; joint forms have it by name and in `segmentation`."""
+    named = annotation.get(f"{mask_type}_mask")
     return (
         named
         if named is not None
-        else annotation["segmentation"][("amodal", "visible").index(kind)]
+        else annotation["segmentation"][("amodal", "visible").index(mask_type)]
     )

@@ -1,4 +1,4 @@
-"""Figures of every class and every video, for tables (`vatrack evaluate --details`)."""
+"""Metrics of every class and every video, for tables (`vatrack evaluate --details`)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.evaluation.ap.precision import Figures
-from vatrack.evaluation.mot.measures import TrackCounts, track_figures_by_class
+from vatrack.evaluation.ap.precision import Metrics
+from vatrack.evaluation.mot.measures import TrackCounts, track_metrics_by_class
 
 
 def detail_document(
-    per_class: Mapping[str, Mapping[int, Figures]],
+    per_class: Mapping[str, Mapping[int, Metrics]],
     tracking: Mapping[str, Sequence[TrackCounts]],
-    per_video: Mapping[int, Mapping[str, Figures]],
+    per_video: Mapping[int, Mapping[str, Metrics]],
     categories: Mapping[int, str],
     videos: Mapping[int, str],
 ) -> dict[str, Any]:
-    """The figures by name.
+    """The metrics by name.
 
     Args:
         per_class: by "image/amodal" and so on, then category id: AP, AP50, ... with up to 1000
             detections per image and class; only classes with true objects that count.
-        tracking: counts by kind.
+        tracking: counts by mask type.
         per_video: by video id, then "image/amodal" (AP, AP50), "video/amodal" (the same),
             "track/amodal" and so on. A video's AP is the mean over the classes that have true
             objects in it, with its own detections alone.
@@ -35,12 +35,15 @@ def detail_document(
     """
     by_class = {
         **per_class,
-        **{f"track/{kind}": track_figures_by_class(counts) for kind, counts in tracking.items()},
+        **{
+            f"track/{mask_type}": track_metrics_by_class(counts)
+            for mask_type, counts in tracking.items()
+        },
     }
     return {
         "per_class": {
             level: {
-                categories[category]: dict(figures) for category, figures in sorted(classes.items())
+                categories[category]: dict(metrics) for category, metrics in sorted(classes.items())
             }
             for level, classes in by_class.items()
         },
@@ -61,10 +64,10 @@ def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int,
     known: dict[str, int] = {}
     for number, name in names.items():
         if not isinstance(name, str | int):
-            raise InputError(f"{source}: the name of entry {number} of '{where}' is not a text")
+            raise InputError(f"{source}: the name of item {number} of '{where}' is not a text")
         if known.setdefault(str(name), number) != number:
             raise InputError(
-                f"{source}: entries {known[str(name)]} and {number} of '{where}' are both named "
+                f"{source}: items {known[str(name)]} and {number} of '{where}' are both named "
                 f"'{name}'"
             )
     return {number: name for name, number in known.items()}

@@ -1,9 +1,8 @@
-"""All metrics of one set of predictions: image AP, video AP and tracking figures, for each kind of
-mask (contract 4).
+"""All metrics of a set of predictions: image AP, video AP and tracking, by mask type (contract 4).
 
 Every video is evaluated by itself (`vatrack.evaluation.one_video`), in any number of processes;
 what comes out is joined in the order of the videos and ranked over all of them, so that the numbers
-do not depend on how the work was divided. docs/evaluation.md defines the tracking figures and says
+do not depend on how the work was divided. docs/evaluation.md defines the tracking metrics and says
 what evaluation costs.
 """
 
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, scratch_directory, write_json
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.config import EvaluationConfig
@@ -24,17 +24,20 @@ from vatrack.evaluation.ap.image import LIMITS
 from vatrack.evaluation.ap.matching import join
 from vatrack.evaluation.ap.precision import (
     AP_COLUMNS,
-    Figures,
-    class_figures,
+    Metrics,
+    class_metrics,
     precision_by_class,
     summarise,
 )
 from vatrack.evaluation.details import detail_document, unique_names
-from vatrack.evaluation.io.by_video import Files, Places, read_head, split_files, split_memory
-from vatrack.evaluation.io.ground_truth import KINDS
-from vatrack.evaluation.io.records import RecordError
-from vatrack.evaluation.mot.measures import TrackCounts, track_figures
-from vatrack.evaluation.one_video import Part, PartResult, Protocol, measure_part
+from vatrack.evaluation.io.by_video import (
+    objects_by_video,
+    read_head,
+)
+from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
+from vatrack.evaluation.io.prediction_file import PredictionError
+from vatrack.evaluation.mot.measures import TrackCounts, track_metrics
+from vatrack.evaluation.one_video import Protocol, Video, VideoResult, measure_video
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
 TRACK_COLUMNS = (
@@ -51,10 +54,10 @@ TRACK_COLUMNS = (
     "FP",
     "FN",
 )
-TRACK_KINDS = (
-    *KINDS,
-    *(f"{kind}_box" for kind in KINDS),
-)  # overlaps are those of masks or of boxes
+TRACK_TYPES: tuple[str, ...] = (  # overlaps are those of masks or of boxes
+    *MASK_TYPES,
+    *(f"{mask_type}_box" for mask_type in MASK_TYPES),
+)
 
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
@@ -64,21 +67,21 @@ Shared = TypeVar("Shared")
 class Evaluation:
     """Everything that an evaluation measured.
 
-    `metrics`: the flat figures of contract 4, in percent, None where undefined; `per_class`: the
-    nine AP figures (with up to 1000 detections per image and class) of every class with true
+    `metrics`: the flat metrics of contract 4, in percent, None where undefined; `per_class`: the
+    nine AP metrics (with up to 1000 detections per image and class) of every class with true
     objects that count, by "image/amodal" and so on, then category id; `tracking`: counts by class
-    and video, by one of `TRACK_KINDS`.
+    and video, by one of `TRACK_TYPES`.
     """
 
-    metrics: Figures
-    per_class: Mapping[str, Mapping[int, Figures]]
+    metrics: Metrics
+    per_class: Mapping[str, Mapping[int, Metrics]]
     tracking: Mapping[str, Sequence[TrackCounts]]
 
 
 def evaluate_files(
     ground_truth: Path,
     predictions: Path,
-    video: Mapping[str, Path | None],
+    video: Mapping[MaskType, Path | None],
     switches: EvaluationConfig,
     out: Path,
     video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
@@ -93,13 +96,13 @@ def evaluate_files(
     Args:
         ground_truth: joint-form JSON, may be gzipped.
         predictions: contract 2.
-        video: per-video ground truth by kind of mask; derived from `ground_truth` where it is None
+        video: per-video ground truth by mask type; derived from `ground_truth` where it is None
             or missing.
         switches: protocol switches.
         out: the metrics file.
         video_max_occlusion: exclusive limit of a derived per-video ground truth (spec 1.6).
         processes: processes that work side by side; the results are the same for any number.
-        details: a JSON file for the figures of every class and every video (see
+        details: a JSON file for the metrics of every class and every video (see
             `details.detail_document`).
 
     Returns:
@@ -109,34 +112,35 @@ def evaluate_files(
         InputError: a file is missing, damaged or does not belong to the others. Of several wrong
             predictions the first is named, with its line.
     """
-    given = {kind: Path(path) for kind, path in video.items() if path is not None}
+    given = {mask_type: Path(path) for mask_type, path in video.items() if path is not None}
     _check_paths(
-        {"the ground truth": ground_truth, "the predictions": predictions, **given},
+        {"the ground truth": ground_truth, "the predictions": predictions}
+        | {str(mask_type): path for mask_type, path in given.items()},
         {"--out": out, "--details": details},
     )
     with scratch_directory(out) as scratch:
-        head, places, found, files = split_files(
+        head, offsets, found, files = files_by_video(
             Path(ground_truth), Path(predictions), given, scratch
         )
         categories, videos = {}, {}
         if details is not None:  # before the work: names that are there twice would spoil it
             categories = unique_names(head.category_names, "categories", str(ground_truth))
             videos = unique_names(head.video_names, "videos", str(ground_truth))
-        names = {kind: str(path) for kind, path in given.items()}
-        kinds = found.kinds or tuple(names) or KINDS
+        names = {mask_type: str(path) for mask_type, path in given.items()}
+        mask_types = found.mask_types or tuple(names) or MASK_TYPES
         protocol = Protocol(
-            kinds,
+            mask_types,
             switches,
             video_max_occlusion,
             str(ground_truth),
-            found.unit,
+            found.label,
             names,
             details=details is not None,
         )
-        results = _measure_all(places, _measure_places, (files, protocol), processes, found.wrong)
-    evaluation = _join(results, kinds, switches)
+        results = _measure_all(offsets, _measure_offsets, (files, protocol), processes, found.wrong)
+    evaluation = _join(results, mask_types, switches)
     if details is not None:
-        by_video = dict(zip(head.heads, (result.figures for result in results), strict=True))
+        by_video = dict(zip(head.heads, (result.metrics for result in results), strict=True))
         document = detail_document(
             evaluation.per_class, evaluation.tracking, by_video, categories, videos
         )
@@ -148,9 +152,9 @@ def evaluate_files(
 def evaluate(
     ground_truth: Mapping[str, Any],
     predictions: Iterable[Mapping[str, Any]],
-    video: Mapping[str, Mapping[str, Any]] | None = None,
+    video: Mapping[MaskType, Mapping[str, Any]] | None = None,
     switches: EvaluationConfig | None = None,
-) -> Figures:
+) -> Metrics:
     """The flat metrics of predictions in memory; see `evaluate_in_detail`."""
     return evaluate_in_detail(ground_truth, predictions, video, switches).metrics
 
@@ -158,7 +162,7 @@ def evaluate(
 def evaluate_in_detail(
     ground_truth: Mapping[str, Any],
     predictions: Iterable[Mapping[str, Any]],
-    video: Mapping[str, Mapping[str, Any]] | None = None,
+    video: Mapping[MaskType, Mapping[str, Any]] | None = None,
     switches: EvaluationConfig | None = None,
 ) -> Evaluation:
     """Evaluates predictions in memory.
@@ -166,47 +170,50 @@ def evaluate_in_detail(
     Args:
         ground_truth: joint form (contract 3), not changed.
         predictions: objects of contract 2.
-        video: per-video ground truth by kind of mask; derived where missing.
+        video: per-video ground truth by mask type; derived where missing.
         switches: protocol switches; the defaults where None.
 
-    Kinds of mask that the predictions do not have are left out. Where there is no prediction at
-    all, the kinds of `video` are evaluated, or both if it has none.
+    Mask types that the predictions do not have are left out. Where there is no prediction at
+    all, the mask types of `video` are evaluated, or both if it has none.
 
     Raises:
         InputError: something is wrong with the input.
     """
-    source, unit = "ground truth", "prediction"
+    source, label = "ground truth", "prediction"
     head = read_head(ground_truth, source)
-    given = {kind: (f"{kind} video ground truth", value) for kind, value in (video or {}).items()}
-    parts, found, wrong = split_memory(
-        ground_truth, head, enumerate(predictions, 1), given, source, unit
+    given = {
+        mask_type: (f"{mask_type} video ground truth", value)
+        for mask_type, value in (video or {}).items()
+    }
+    videos, found, wrong = objects_by_video(
+        ground_truth, head, enumerate(predictions, 1), given, source, label
     )
-    names = {kind: name for kind, (name, _) in given.items()}
-    kinds = found or tuple(names) or KINDS
+    names = {mask_type: name for mask_type, (name, _) in given.items()}
+    mask_types = found or tuple(names) or MASK_TYPES
     chosen = switches or EvaluationConfig()
-    protocol = Protocol(kinds, chosen, VIDEO_MAX_OCCLUSION, source, unit, names)
-    return _join(_measure_all(parts, _measure_part, protocol, 1, wrong), kinds, chosen)
+    protocol = Protocol(mask_types, chosen, VIDEO_MAX_OCCLUSION, source, label, names)
+    return _join(_measure_all(videos, _measure_objects, protocol, 1, wrong), mask_types, chosen)
 
 
-def _measure_part(task: tuple[Part, bool], protocol: Protocol) -> PartResult | InputError:
-    part, check_only = task
-    return measure_part(part, protocol, check_only)
+def _measure_objects(task: tuple[Video, bool], protocol: Protocol) -> VideoResult | InputError:
+    video, check_only = task
+    return measure_video(video, protocol, check_only)
 
 
-def _measure_places(
-    task: tuple[Places, bool], shared: tuple[Files, Protocol]
-) -> PartResult | InputError:
-    (places, check_only), (files, protocol) = task, shared
-    return measure_part(places.load(files), protocol, check_only)
+def _measure_offsets(
+    task: tuple[VideoOffsets, bool], shared: tuple[Files, Protocol]
+) -> VideoResult | InputError:
+    (offsets, check_only), (files, protocol) = task, shared
+    return measure_video(offsets.load(files), protocol, check_only)
 
 
 def _measure_all(
     items: Sequence[tuple[int, Item]],
-    work: Callable[[tuple[Item, bool], Shared], PartResult | InputError],
+    work: Callable[[tuple[Item, bool], Shared], VideoResult | InputError],
     shared: Shared,
     processes: int,
-    wrong: RecordError | None,
-) -> list[PartResult]:
+    wrong: PredictionError | None,
+) -> list[VideoResult]:
     """The results of all videos in order.
 
     Args:
@@ -225,14 +232,14 @@ def _measure_all(
     def tasks() -> Iterator[tuple[Item, bool]]:
         for first, item in items:
             # Once something is wrong, only wrong predictions further up are still of interest.
-            if not isinstance(worst, RecordError) or first < worst.number:
+            if not isinstance(worst, PredictionError) or first < worst.number:
                 yield item, worst is not None
 
     results = []
     for result in progress(
         ordered_map(work, tasks(), processes, shared), "evaluation, videos", len(items)
     ):
-        if isinstance(result, PartResult):
+        if isinstance(result, VideoResult):
             results.append(result)
         elif _before(result, worst):
             worst = result
@@ -243,43 +250,46 @@ def _measure_all(
 
 def _before(error: InputError, worst: InputError | None) -> bool:
     """Whether an error is to be reported rather than the worst so far (of an earlier video)."""
-    if worst is None or not isinstance(error, RecordError):
+    if worst is None or not isinstance(error, PredictionError):
         return worst is None
-    return not isinstance(worst, RecordError) or error.number < worst.number
+    return not isinstance(worst, PredictionError) or error.number < worst.number
 
 
 def _join(
-    results: Sequence[PartResult], kinds: Sequence[str], switches: EvaluationConfig
+    results: Sequence[VideoResult], mask_types: Sequence[MaskType], switches: EvaluationConfig
 ) -> Evaluation:
-    metrics: Figures = {}
-    per_class: dict[str, dict[int, Figures]] = {}
+    metrics: Metrics = {}
+    per_class: dict[str, dict[int, Metrics]] = {}
     tracking: dict[str, list[TrackCounts]] = {}
-    for kind in kinds:
-        for level, limits in ((f"image/{kind}", LIMITS), (f"video/{kind}", (switches.max_tracks,))):
-            parts = [result.matches[level] for result in results]
-            by_class = precision_by_class(join(parts), limits) if parts else {}
+    for mask_type in mask_types:
+        for level, limits in (
+            (f"image/{mask_type}", LIMITS),
+            (f"video/{mask_type}", (switches.max_tracks,)),
+        ):
+            found = [result.matches[level] for result in results]
+            by_class = precision_by_class(join(found), limits) if found else {}
             metrics |= {
                 f"{level}/{column}": value
                 for column, value in summarise(list(by_class.values())).items()
             }
-            figures = {category: class_figures(values) for category, values in by_class.items()}
+            of_class = {category: class_metrics(values) for category, values in by_class.items()}
             per_class[level] = {
-                category: value for category, value in figures.items() if value["AP"] is not None
+                category: value for category, value in of_class.items() if value["AP"] is not None
             }
-    for kind in (name for name in TRACK_KINDS if name.removesuffix("_box") in kinds):
-        counts = [row for result in results for row in result.tracking[kind]]
-        tracking[kind] = sorted(counts, key=lambda row: (row.category, row.video))
+    for track_type in (name for name in TRACK_TYPES if name.removesuffix("_box") in mask_types):
+        counts = [row for result in results for row in result.tracking[track_type]]
+        tracking[track_type] = sorted(counts, key=lambda row: (row.category, row.video))
         metrics |= {
-            f"track/{kind}/{column}": value
-            for column, value in track_figures(tracking[kind]).items()
+            f"track/{track_type}/{column}": value
+            for column, value in track_metrics(tracking[track_type]).items()
         }
     return Evaluation(
-        {key: metrics[key] for key in sorted(metrics, key=_place)}, per_class, tracking
+        {key: metrics[key] for key in sorted(metrics, key=_order)}, per_class, tracking
     )
 
 
 def _check_paths(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
-    """Refuses to write over what is read, or twice to one place, before the work."""
+    """Refuses to write over what is read, or twice to one path, before the work."""
     used = {Path(path).resolve(): name for name, path in inputs.items()}
     for name, path in outputs.items():
         if path is None:
@@ -289,14 +299,14 @@ def _check_paths(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None])
             raise InputError(f"{name} {path}: is {other}, too; choose another name")
 
 
-def _counted(results: Sequence[PartResult]) -> str:
+def _counted(results: Sequence[VideoResult]) -> str:
     """What was evaluated; tracks with more than one class are allowed, but worth a look."""
     detections, tracks, mixed = (
         sum(getattr(result, name) for result in results)
         for name in ("detections", "tracks", "mixed")
     )
     if not detections:
-        return "the file has no predictions, so these are the figures of nothing found"
+        return "the file has no predictions, so these are the metrics of nothing found"
     images, seen = sum(result.images for result in results), sum(result.seen for result in results)
     videos = sum(bool(result.seen) for result in results)
     shown = (
@@ -306,21 +316,25 @@ def _counted(results: Sequence[PartResult]) -> str:
     return f"{shown}, {mixed} of them with detections of more than one class" if mixed else shown
 
 
-def _place(key: str) -> tuple[int, ...]:
-    level, kind, column = key.split("/")
+def _order(key: str) -> tuple[int, ...]:
+    level, mask_type, column = key.split("/")
     columns = AP_COLUMNS + TRACK_COLUMNS
-    return ("image", "video", "track").index(level), TRACK_KINDS.index(kind), columns.index(column)
+    return (
+        ("image", "video", "track").index(level),
+        TRACK_TYPES.index(mask_type),
+        columns.index(column),
+    )
 
 
-def format_metrics(metrics: Figures) -> str:
-    """A plain table of the flat metrics for a terminal; a dash where a figure is undefined."""
+def format_metrics(metrics: Metrics) -> str:
+    """A plain table of the flat metrics for a terminal; a dash where a metric is undefined."""
     lines = []
     for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):
         rows = [
-            f"{level}/{kind}"
+            f"{level}/{mask_type}"
             for level in levels
-            for kind in TRACK_KINDS
-            if f"{level}/{kind}/{columns[0]}" in metrics
+            for mask_type in TRACK_TYPES
+            if f"{level}/{mask_type}/{columns[0]}" in metrics
         ]
         lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in columns))
         lines += [

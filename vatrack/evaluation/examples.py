@@ -20,11 +20,12 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, create_text, read_json, write_json
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.matching import SETTINGS, ignored_truths
-from vatrack.evaluation.ap.precision import AP_COLUMNS, Figures
+from vatrack.evaluation.ap.precision import AP_COLUMNS, Metrics
 from vatrack.evaluation.evaluate import TRACK_COLUMNS, VIDEO_MAX_OCCLUSION
-from vatrack.evaluation.io.ground_truth import KINDS, read_images, read_objects, read_tracks
+from vatrack.evaluation.io.ground_truth import read_images, read_objects, read_tracks
 
 Json = dict[str, Any]
 
@@ -91,8 +92,8 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
         file = out / name / "predictions.jsonl.gz"
         with atomic_path(file) as temporary, create_text(temporary) as stream:
             count = sum(
-                stream.write(json.dumps(record) + "\n") > 0
-                for record in predictions(document, effects, seed)
+                stream.write(json.dumps(prediction) + "\n") > 0
+                for prediction in predictions(document, effects, seed)
             )
         lines.append(f"  {file}: {count}")
     write_json(out / "perfect" / "expected.json", expected, indent=1)
@@ -121,7 +122,7 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
     chance = {name: Random(f"{seed} {name}") for name in ("shift", "drop", "false", "score")}
     identity = _identities(document) if effects.swap else {}
     for annotation in document["annotations"]:
-        masks = {kind: annotation[f"{kind}_mask"] for kind in KINDS}
+        masks = {mask_type: annotation[f"{mask_type}_mask"] for mask_type in MASK_TYPES}
         dropped = chance["drop"].random() < effects.drop
         moved = [2 * chance["shift"].random() - 1 for _ in range(2)]
         score = _score(chance["score"]) if effects.scores else 1.0
@@ -133,30 +134,32 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
                 round(effects.shift * share * float(length))
                 for share, length in zip(moved, size, strict=True)
             ]
-            masks = {kind: _moved(mask, by[0], by[1]) for kind, mask in masks.items()}
+            masks = {mask_type: _moved(mask, by[0], by[1]) for mask_type, mask in masks.items()}
         track = identity.get(annotation["id"], annotation["instance_id"])
         if coco_mask.area(masks["amodal"]):
-            yield _record(annotation["image_id"], annotation["category_id"], score, track, masks)
+            yield _prediction(
+                annotation["image_id"], annotation["category_id"], score, track, masks
+            )
     if not effects.false:
         return
     categories = sorted({annotation["category_id"] for annotation in document["annotations"]})
     free = 2 * _first_free(document)
     for image in document["images"]:
-        wanted, category, *place = (chance["false"].random() for _ in range(6))
+        wanted, category, *shares = (chance["false"].random() for _ in range(6))
         score = _score(chance["score"])
         if wanted < effects.false:
-            mask = _rectangle(image["height"], image["width"], place)
+            mask = _rectangle(image["height"], image["width"], shares)
             number = categories[int(category * len(categories))]
-            yield _record(image["id"], number, score, free, {"amodal": mask, "visible": mask})
+            yield _prediction(image["id"], number, score, free, {"amodal": mask, "visible": mask})
             free += 1
 
 
-def perfect_metrics(document: Mapping[str, Any], source: str) -> Figures:
+def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
     """What the perfect predictions must reach: 100 where there is an object that counts, None where
     there is none.
 
-    Nothing is matched here; only objects are counted. Left out are a kind of mask that is empty
-    somewhere, which nothing can find, and the video figures where a mask is hidden so much that the
+    Nothing is matched here; only objects are counted. Left out are a mask type that is empty
+    somewhere, which nothing can find, and the video metrics where a mask is hidden so much that the
     tracks of the ground truth lack it. (Where three objects of a class almost cover each other, P,
     H, L, M, S may be less.)
 
@@ -164,29 +167,29 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Figures:
         InputError: the ground truth is damaged or has no object.
     """
     images = read_images(document, source)
-    metrics: Figures = {}
-    for kind in KINDS:
-        objects = read_objects(document, images, kind, source)
+    metrics: Metrics = {}
+    for mask_type in MASK_TYPES:
+        objects = read_objects(document, images, mask_type, source)
         if not len(objects.id):
             raise InputError(f"{source}: no annotations; examples need a ground truth with objects")
         if not objects.area.all():
             continue
         metrics |= _precision(
-            f"image/{kind}", ignored_truths(objects.area, objects.rate, objects.crowd)
+            f"image/{mask_type}", ignored_truths(objects.area, objects.rate, objects.crowd)
         )
         tracks = read_tracks(
-            video_ground_truth(dict(document), kind, VIDEO_MAX_OCCLUSION), images, source
+            video_ground_truth(dict(document), mask_type, VIDEO_MAX_OCCLUSION), images, source
         )
         if len(tracks.track) == len(objects.id):
             metrics |= _precision(
-                f"video/{kind}", ignored_truths(tracks.area, tracks.rate, tracks.crowd)
+                f"video/{mask_type}", ignored_truths(tracks.area, tracks.rate, tracks.crowd)
             )
         video = images.video[objects.masks.image]
         number = len(
             np.unique(np.stack((video, objects.instance, objects.masks.category)), axis=1).T
         )
         known = {"IDs": 0, "ML": 0, "FP": 0, "FN": 0, "MT": number}
-        for name in (kind, f"{kind}_box"):
+        for name in (mask_type, f"{mask_type}_box"):
             metrics |= {
                 f"track/{name}/{column}": known.get(column, 100.0) for column in TRACK_COLUMNS
             }
@@ -198,12 +201,12 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Figures:
     }
 
 
-def _precision(prefix: str, ignored: NDArray[np.bool_]) -> Figures:
-    figures: Figures = {}
+def _precision(prefix: str, ignored: NDArray[np.bool_]) -> Metrics:
+    metrics: Metrics = {}
     for setting, counted in zip(SETTINGS, np.atleast_1d((~ignored).any(0)), strict=True):
         names = ("AP", "AP50", "AP75") if setting is SETTINGS[0] else (f"AP50_{setting.name}",)
-        figures |= dict.fromkeys(names, 100.0 if counted else None)
-    return {f"{prefix}/{column}": figures[column] for column in AP_COLUMNS}
+        metrics |= dict.fromkeys(names, 100.0 if counted else None)
+    return {f"{prefix}/{column}": metrics[column] for column in AP_COLUMNS}
 
 
 def _identities(document: Mapping[str, Any]) -> dict[int, int]:
@@ -258,14 +261,14 @@ def _moved(mask: Json, right: int, down: int) -> Json:
     return _packed(moved)
 
 
-def _rectangle(height: int, width: int, place: list[float]) -> Json:
-    """A rectangle of an eighth to half the picture's sides; `place`: four numbers from 0 to 1."""
+def _rectangle(height: int, width: int, shares: list[float]) -> Json:
+    """A rectangle of an eighth to half the image's sides; `shares`: four numbers from 0 to 1."""
     bitmap = np.zeros((height, width), np.uint8, order="F")
     tall, wide = (
         max(1, int(side * (0.125 + 0.375 * share)))
-        for side, share in zip((height, width), place[2:], strict=True)
+        for side, share in zip((height, width), shares[2:], strict=True)
     )
-    top, left = int(place[0] * (height - tall)), int(place[1] * (width - wide))
+    top, left = int(shares[0] * (height - tall)), int(shares[1] * (width - wide))
     bitmap[top : top + tall, left : left + wide] = 1
     return _packed(bitmap)
 
@@ -275,7 +278,9 @@ def _packed(bitmap: Any) -> Json:
     return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
 
 
-def _record(image: int, category: int, score: float, track: int, masks: Json) -> Json:
+def _prediction(
+    image: int, category: int, score: float, track: int, masks: Mapping[MaskType, Json]
+) -> Json:
     """As the method with two box heads writes them: a box for each mask."""
     boxes = {
         "bbox": coco_mask.toBbox(masks["amodal"]).tolist(),
@@ -287,5 +292,6 @@ def _record(image: int, category: int, score: float, track: int, masks: Json) ->
         "score": score,
         **boxes,
         "track_id": track,
-        **masks,
+        "amodal": masks["amodal"],
+        "visible": masks["visible"],
     }

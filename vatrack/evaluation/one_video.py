@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.image import LIMITS, frame_box_overlaps, frame_overlaps, image_matches
 from vatrack.evaluation.ap.matching import Matches
-from vatrack.evaluation.ap.precision import Figures, precision_by_class, summarise
+from vatrack.evaluation.ap.precision import Metrics, precision_by_class, summarise
 from vatrack.evaluation.ap.video import (
     predicted_tracks,
     track_mask_overlaps,
@@ -23,49 +24,49 @@ from vatrack.evaluation.ap.video import (
 )
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects, read_tracks
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
-from vatrack.evaluation.mot.measures import TrackCounts, track_counts, track_figures
+from vatrack.evaluation.mot.measures import TrackCounts, track_counts, track_metrics
 
 
 @dataclass(frozen=True)
-class Part:
+class Video:
     """One video in memory.
 
-    `document`: its joint ground truth (contract 3), complete in itself; `records`: its predictions
-    with their numbers, in the order of the file; `tracks`: its given per-video ground truth by kind
-    of mask (spec 1.6).
+    `document`: its joint ground truth (contract 3), complete in itself; `predictions`: its
+    predictions with their numbers, in the order of the file; `tracks`: its given per-video ground
+    truth by mask type (spec 1.6).
     """
 
     document: Mapping[str, Any]
-    records: Iterable[tuple[int, Any]]
-    tracks: Mapping[str, Mapping[str, Any]]
+    predictions: Iterable[tuple[int, Any]]
+    tracks: Mapping[MaskType, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How every part is evaluated.
+    """How every video is evaluated.
 
-    `kinds` of mask; `switches`; `video_max_occlusion`: exclusive limit of a derived per-video
-    ground truth (spec 1.6); `truth`, `unit`, `tracks`: what messages call the ground truth, a
-    prediction, and the given per-video ground truths; `details`: whether figures of each video are
+    `mask_types`; `switches`; `video_max_occlusion`: exclusive limit of a derived per-video
+    ground truth (spec 1.6); `truth`, `label`, `tracks`: what messages call the ground truth, a
+    prediction, and the given per-video ground truths; `details`: whether metrics of each video are
     wanted.
     """
 
-    kinds: Sequence[str]
+    mask_types: Sequence[MaskType]
     switches: EvaluationConfig
     video_max_occlusion: float
     truth: str
-    unit: str
-    tracks: Mapping[str, str]
+    label: str
+    tracks: Mapping[MaskType, str]
     details: bool = False
 
 
 @dataclass(frozen=True)
-class PartResult:
+class VideoResult:
     """What one video contributes.
 
     `images`: their number, `seen`: of those with a detection; `matches`: by "image/amodal",
-    "video/amodal" and so on; `tracking`: counts by kind; `detections`: their number; `tracks`:
-    number of predicted tracks, `mixed`: of those with detections of more than one class; `figures`:
+    "video/amodal" and so on; `tracking`: counts by mask type; `detections`: their number; `tracks`:
+    number of predicted tracks, `mixed`: of those with detections of more than one class; `metrics`:
     by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted.
     """
 
@@ -76,47 +77,48 @@ class PartResult:
     detections: int
     tracks: int
     mixed: int
-    figures: Mapping[str, Figures]
+    metrics: Mapping[str, Metrics]
 
 
-def measure_part(
-    part: Part, protocol: Protocol, check_only: bool = False
-) -> PartResult | InputError:
+def measure_video(
+    video: Video, protocol: Protocol, check_only: bool = False
+) -> VideoResult | InputError:
     """Evaluates one video.
 
     Args:
-        part: the video.
+        video: the video.
         protocol: how.
         check_only: only the predictions are checked; the result means nothing.
 
     Returns:
         The result, or what is wrong with the input: of several wrong predictions the first, before
-            what is wrong with the
-        ground truth. It is not raised, because what comes first in the whole file is only known
-        when all parts are done.
+        what is wrong with the ground truth. It is not raised, because what comes first in the
+        whole file is only known when all videos are done.
     """
     try:
-        return _measure(part, protocol, check_only)
+        return _measure(video, protocol, check_only)
     except InputError as error:
         return error
 
 
-def _measure(part: Part, protocol: Protocol, check_only: bool) -> PartResult:
-    images = read_images(part.document, protocol.truth)
-    predictions = parse_predictions(part.records, images, protocol.unit)
+def _measure(video: Video, protocol: Protocol, check_only: bool) -> VideoResult:
+    images = read_images(video.document, protocol.truth)
+    predictions = parse_predictions(video.predictions, images, protocol.label)
     matches: dict[str, Matches] = {}
     tracking: dict[str, list[TrackCounts]] = {}
-    for kind in () if check_only else protocol.kinds:
-        _measure_kind(part, predictions, images, kind, protocol, matches, tracking)
+    for mask_type in () if check_only else protocol.mask_types:
+        _measure_mask_type(video, predictions, images, mask_type, protocol, matches, tracking)
     tracks, mixed = _tracks(predictions)
-    figures: dict[str, Figures] = {}
+    metrics: dict[str, Metrics] = {}
     if protocol.details:
         for level, found in matches.items():
             limits = LIMITS if level.startswith("image/") else (protocol.switches.max_tracks,)
             summary = summarise(list(precision_by_class(found, limits).values()))
-            figures[level] = {"AP": summary["AP"], "AP50": summary["AP50"]}
-        figures |= {f"track/{kind}": track_figures(counts) for kind, counts in tracking.items()}
-    return PartResult(
+            metrics[level] = {"AP": summary["AP"], "AP50": summary["AP50"]}
+        metrics |= {
+            f"track/{mask_type}": track_metrics(counts) for mask_type, counts in tracking.items()
+        }
+    return VideoResult(
         len(images.id),
         len(np.unique(predictions.image)),
         matches,
@@ -124,37 +126,39 @@ def _measure(part: Part, protocol: Protocol, check_only: bool) -> PartResult:
         len(predictions.image),
         tracks,
         mixed,
-        figures,
+        metrics,
     )
 
 
-def _measure_kind(
-    part: Part,
+def _measure_mask_type(
+    video: Video,
     predictions: Predictions,
     images: Images,
-    kind: str,
+    mask_type: MaskType,
     protocol: Protocol,
     matches: dict[str, Matches],
     tracking: dict[str, list[TrackCounts]],
 ) -> None:
-    """Adds the results of one kind of mask."""
+    """Adds the results of one mask type."""
     legacy, limit = protocol.switches.legacy_gt_id0, protocol.switches.max_tracks
-    objects = read_objects(part.document, images, kind, protocol.truth)
-    overlaps = frame_overlaps(predictions, objects, images, kind)
-    matches[f"image/{kind}"] = image_matches(
-        predictions, objects, overlaps, images, kind, protocol.switches
+    objects = read_objects(video.document, images, mask_type, protocol.truth)
+    overlaps = frame_overlaps(predictions, objects, images, mask_type)
+    matches[f"image/{mask_type}"] = image_matches(
+        predictions, objects, overlaps, images, mask_type, protocol.switches
     )
-    tracking[kind] = track_counts(predictions, objects, overlaps, images, kind)
-    boxes = frame_box_overlaps(predictions, objects, kind)
-    tracking[f"{kind}_box"] = track_counts(predictions, objects, boxes, images, kind)
-    tracks = part.tracks.get(kind)
+    tracking[mask_type] = track_counts(predictions, objects, overlaps, images, mask_type)
+    boxes = frame_box_overlaps(predictions, objects, mask_type)
+    tracking[f"{mask_type}_box"] = track_counts(predictions, objects, boxes, images, mask_type)
+    tracks = video.tracks.get(mask_type)
     if tracks is None:
-        tracks = video_ground_truth(dict(part.document), kind, protocol.video_max_occlusion)
-    true = read_tracks(tracks, images, protocol.tracks.get(kind, protocol.truth))
-    predicted = predicted_tracks(predictions, images, kind, limit)
+        tracks = video_ground_truth(dict(video.document), mask_type, protocol.video_max_occlusion)
+    true = read_tracks(tracks, images, protocol.tracks.get(mask_type, protocol.truth))
+    predicted = predicted_tracks(predictions, images, mask_type, limit)
     masks = track_mask_overlaps(predicted, true, predictions, objects, overlaps, images)
     pairs = track_overlaps(predicted, true, masks)
-    matches[f"video/{kind}"] = video_matches(predicted, true, pairs, limit, legacy_gt_id0=legacy)
+    matches[f"video/{mask_type}"] = video_matches(
+        predicted, true, pairs, limit, legacy_gt_id0=legacy
+    )
 
 
 def _tracks(predictions: Predictions) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import WHOLE_BATCH, BatchPart, Targets
 from vatrack.config import Backbone, InferenceConfig, Method, ModelConfig
 from vatrack.models.backbone import ResidualTrunk
@@ -142,14 +143,20 @@ def build_amodaltrack(settings: ModelConfig, backbone: Backbone) -> Detector:
 
 def build_vatrack(settings: ModelConfig, backbone: Backbone) -> Detector:
     """Both masks, in the same amodal boxes."""
-    masks = {"amodal": ("amodal_mask_head", "amodal"), "visible": ("mask_head", "amodal")}
+    masks: dict[MaskType, tuple[str, MaskType]] = {
+        "amodal": ("amodal_mask_head", "amodal"),
+        "visible": ("mask_head", "amodal"),
+    }
     return Detector(settings, backbone, Layout({"amodal": "bbox_head"}, masks))
 
 
 def build_vatrack_2bbox(settings: ModelConfig, backbone: Backbone) -> Detector:
     """Both masks, each in a box of its own."""
-    boxes = {"amodal": "amodal_bbox_head", "visible": "bbox_head"}
-    masks = {"amodal": ("amodal_mask_head", "amodal"), "visible": ("mask_head", "visible")}
+    boxes: dict[MaskType, str] = {"amodal": "amodal_bbox_head", "visible": "bbox_head"}
+    masks: dict[MaskType, tuple[str, MaskType]] = {
+        "amodal": ("amodal_mask_head", "amodal"),
+        "visible": ("mask_head", "visible"),
+    }
     return Detector(settings, backbone, Layout(boxes, masks))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import WHOLE_BATCH, BatchPart, Targets
 from vatrack.config import InferenceConfig, ModelConfig
 from vatrack.models.assign import HEAD_THRESHOLDS, TRACK_THRESHOLDS
@@ -29,16 +30,16 @@ class Layout:
     """What distinguishes the four methods.
 
     Attributes:
-        boxes: kind of box ("amodal", "visible") to the name of its box head; the first kind is the
+        boxes: mask type ("amodal", "visible") to the name of its box head; the first one is the
             primary one, which the RPN, the tracker and the scores use.
-        masks: kind of mask to (name of its mask head, kind of the boxes it looks at).
+        masks: mask type to (name of its mask head, mask type of the boxes it looks at).
     """
 
-    boxes: Mapping[str, str]
-    masks: Mapping[str, tuple[str, str]]
+    boxes: Mapping[MaskType, str]
+    masks: Mapping[MaskType, tuple[str, MaskType]]
 
     @property
-    def primary(self) -> str:
+    def primary(self) -> MaskType:
         return next(iter(self.boxes))
 
 
@@ -47,26 +48,26 @@ class Detections:
     """What one frame shows: n rows, best score first.
 
     Attributes:
-        boxes: kind to (n, 4) corners in original pixels.
+        boxes: mask type to (n, 4) corners in original pixels.
         scores: (n,); `labels`: (n,) int64; `embeddings`: (n, channels).
-        masks: kind to (n, 28, 28) probabilities inside the box of that mask; empty before
+        masks: mask type to (n, 28, 28) probabilities inside the box of that mask; empty before
             `RegionHeads.add_masks`.
     """
 
-    boxes: Mapping[str, Tensor]
+    boxes: Mapping[MaskType, Tensor]
     scores: Tensor
     labels: Tensor
     embeddings: Tensor
-    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Mapping[MaskType, Tensor] = field(default_factory=dict)
 
     def select(self, rows: Tensor) -> Detections:
         """The given rows, in the given order."""
         return Detections(
-            {kind: value[rows] for kind, value in self.boxes.items()},
+            {mask_type: value[rows] for mask_type, value in self.boxes.items()},
             self.scores[rows],
             self.labels[rows],
             self.embeddings[rows],
-            {kind: value[rows] for kind, value in self.masks.items()},
+            {mask_type: value[rows] for mask_type, value in self.masks.items()},
         )
 
 
@@ -120,10 +121,10 @@ class RegionHeads(nn.Module):
         """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per
         call of a sampler."""
         samples = {
-            kind: [
+            mask_type: [
                 sample_boxes(
                     proposals[:, :4],
-                    target.boxes[kind],
+                    target.boxes[mask_type],
                     HEAD_THRESHOLDS,
                     self.settings.roi_sampler,
                     generator=part.generator(pair),
@@ -132,19 +133,24 @@ class RegionHeads(nn.Module):
                     zip(key.proposals, key.targets, strict=True)
                 )
             ]
-            for kind in self.layout.boxes
+            for mask_type in self.layout.boxes
         }
         losses: dict[str, Tensor] = {}
-        for kind, name in self.layout.boxes.items():
-            losses |= self._box_losses(name, kind, key, samples[kind], part)
+        for mask_type, name in self.layout.boxes.items():
+            losses |= self._box_losses(name, mask_type, key, samples[mask_type], part)
         losses |= self._mask_losses(key, samples, part)
         tracking, track_samples = self._track_losses(key, ref, part)
-        heads = [sample for of_kind in samples.values() for sample in of_kind]
+        heads = [sample for of_type in samples.values() for sample in of_type]
         sampled = {"box_and_mask_heads": _counts(heads), "track": _counts(track_samples)}
         return losses | tracking, sampled
 
     def _box_losses(
-        self, name: str, kind: str, key: FrameBatch, samples: Sequence[Sample], part: BatchPart
+        self,
+        name: str,
+        mask_type: MaskType,
+        key: FrameBatch,
+        samples: Sequence[Sample],
+        part: BatchPart,
     ) -> dict[str, Tensor]:
         regions, targets = with_image_index([sample.boxes for sample in samples]), key.targets
         logits, deltas = self.get_submodule(name)(
@@ -154,7 +160,7 @@ class RegionHeads(nn.Module):
             logits,
             deltas,
             samples,
-            [t.boxes[kind] for t in targets],
+            [t.boxes[mask_type] for t in targets],
             [t.labels for t in targets],
             self.class_weights,
             part,
@@ -168,16 +174,18 @@ class RegionHeads(nn.Module):
         }
 
     def _mask_losses(
-        self, key: FrameBatch, samples: Mapping[str, Sequence[Sample]], part: BatchPart
+        self, key: FrameBatch, samples: Mapping[MaskType, Sequence[Sample]], part: BatchPart
     ) -> dict[str, Tensor]:
         weights = self.settings.loss_weights.model_dump()
         pooled = {
-            kind: region_features(key.features, positive_regions(samples[kind]), MASK_REGION_SIZE)
-            for kind in dict.fromkeys(box_kind for _, box_kind in self.layout.masks.values())
+            mask_type: region_features(
+                key.features, positive_regions(samples[mask_type]), MASK_REGION_SIZE
+            )
+            for mask_type in dict.fromkeys(box_type for _, box_type in self.layout.masks.values())
         }
         losses = {}
-        for kind, (name, box_kind) in self.layout.masks.items():
-            chosen = samples[box_kind]
+        for mask_type, (name, box_type) in self.layout.masks.items():
+            chosen = samples[box_type]
             labels = torch.cat(
                 [
                     target.labels[sample.matched]
@@ -187,10 +195,10 @@ class RegionHeads(nn.Module):
             goal = mask_targets(
                 [sample.positives for sample in chosen],
                 [sample.matched for sample in chosen],
-                [target.masks[kind] for target in key.targets],
+                [target.masks[mask_type] for target in key.targets],
             )
             term = name.removesuffix("_head")
-            logits = self.get_submodule(name)(pooled[box_kind])
+            logits = self.get_submodule(name)(pooled[box_type])
             losses[f"loss_{term}"] = weights[term] * mask_loss(logits, labels, goal, part)
         return losses
 
@@ -246,8 +254,8 @@ class RegionHeads(nn.Module):
             image_size: height and width of the network input without padding.
             scale: (4,) network pixels per original pixel.
         """
-        kinds = list(self.layout.boxes)
-        logits, deltas = self._box_head(kinds[0], features, proposals)
+        mask_types = list(self.layout.boxes)
+        logits, deltas = self._box_head(mask_types[0], features, proposals)
         boxes, scores, labels = detect(
             logits,
             deltas,
@@ -258,40 +266,40 @@ class RegionHeads(nn.Module):
             nms_iou=settings.nms_iou,
             limit=settings.max_detections,
         )
-        found = {kinds[0]: boxes}
-        for kind in kinds[1:]:
-            logits, deltas = self._box_head(kind, features, boxes * scale)
-            found[kind] = best_class_boxes(
+        found = {mask_types[0]: boxes}
+        for mask_type in mask_types[1:]:
+            logits, deltas = self._box_head(mask_type, features, boxes * scale)
+            found[mask_type] = best_class_boxes(
                 logits, deltas, boxes, image_size, scale, settings.score_threshold
             )
         pooled = region_features(features, with_image_index([boxes * scale]), REGION_SIZE)
         return Detections(found, scores, labels, self.track_head(pooled).float())
 
     def _box_head(
-        self, kind: str, features: Sequence[Tensor], boxes: Tensor
+        self, mask_type: MaskType, features: Sequence[Tensor], boxes: Tensor
     ) -> tuple[Tensor, Tensor]:
-        return self.get_submodule(self.layout.boxes[kind])(
+        return self.get_submodule(self.layout.boxes[mask_type])(
             region_features(features, with_image_index([boxes]), REGION_SIZE)
         )
 
     def add_masks(
         self, features: Sequence[Tensor], detections: Detections, scale: Tensor
     ) -> Detections:
-        """The same detections with the mask probabilities of their label, each kind in its own
+        """The same detections with the mask probabilities of their label, each type in its own
         box."""
         rows = torch.arange(len(detections.labels), device=detections.labels.device)
         masks, pooled = {}, {}
-        for kind, (name, box_kind) in self.layout.masks.items():
-            if box_kind not in pooled:
-                regions = with_image_index([detections.boxes[box_kind] * scale])
-                pooled[box_kind] = region_features(features, regions, MASK_REGION_SIZE)
-            logits = self.get_submodule(name)(pooled[box_kind])
-            masks[kind] = logits[rows, detections.labels].float().sigmoid()
+        for mask_type, (name, box_type) in self.layout.masks.items():
+            if box_type not in pooled:
+                regions = with_image_index([detections.boxes[box_type] * scale])
+                pooled[box_type] = region_features(features, regions, MASK_REGION_SIZE)
+            logits = self.get_submodule(name)(pooled[box_type])
+            masks[mask_type] = logits[rows, detections.labels].float().sigmoid()
         return replace(detections, masks=masks)
 
-    def mask_box_kind(self, kind: str) -> str:
-        """The kind of box in which masks of this kind lie."""
-        return self.layout.masks[kind][1]
+    def mask_box_type(self, mask_type: MaskType) -> MaskType:
+        """The type of box in which masks of this type lie."""
+        return self.layout.masks[mask_type][1]
 
 
 def _counts(samples: Sequence[Sample]) -> list[tuple[int, int]]:

@@ -128,7 +128,7 @@ def read_layers(
     names = _names(document, "categories", "name", ground_truth)
     found = read_predictions(predictions, images)
     layers = []
-    for mask_type in found.kinds:
+    for mask_type in found.mask_types:
         true = read_objects(document, images, mask_type, str(ground_truth))
         labels = [
             f"{names[category]} #{instance}"

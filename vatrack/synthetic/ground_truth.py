@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import read_json, scratch_directory
-from vatrack.config.dataset import DatasetConfig, SyntheticConfig
+from vatrack.config.dataset import ClipsConfig, DatasetConfig, SyntheticConfig
 
-SETTINGS = SyntheticConfig.model_validate(
-    {"train_videos": 1, "valid_videos": 3, "frames": 33, "shots": 1}
-    | {"width": 320, "height": 200, "objects": 6, "classes": 4}
+SETTINGS = SyntheticConfig(
+    train_videos=1, valid_videos=3, frames=33, width=320, height=200, objects=6, classes=4, shots=1
 )
 
 
@@ -31,11 +30,11 @@ def make_ground_truth(
     from vatrack.sailvos.index import build_index
     from vatrack.synthetic.render import render
 
-    dataset = DatasetConfig.model_validate({"clips": {"structure": "whole"}})
+    clips = ClipsConfig(structure="whole")
     with scratch_directory(scratch_beside) as folder:
         raw, index, structure = folder / "raw", folder / "index.json", folder / "clips.json"
         render(raw, settings, seed)
         build_index(raw, {subset: raw / f"{subset}.json" for subset in ("train", "valid")}, index)
-        write_structure(dataset.clips, index, None, structure)
-        convert_files(raw / "valid.json", structure, dataset, folder / "valid")
+        write_structure(clips, index, None, structure)
+        convert_files(raw / "valid.json", structure, DatasetConfig(), folder / "valid")
         return read_json(folder / "valid" / "joint.json")

@@ -93,7 +93,7 @@ class _Training:
         self.dataset = PairDataset(
             annotations / "train" / f"{run.method.form}.json",
             images,
-            kinds=run.method.masks,
+            mask_types=run.method.masks,
             limits=run.input.image_scale,
             flip=settings.flip,
             reach=settings.reference_range,

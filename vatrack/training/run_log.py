@@ -17,7 +17,6 @@ from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import TrainingPoint, ValidationPoint, append
-from vatrack.training.system import SystemUse
 
 
 class RunLog:
@@ -51,7 +50,6 @@ class RunLog:
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._since = time.monotonic()
-        self._system = SystemUse(device) if writes and run.mlflow.system_metrics else None
         if state is not None:
             self.load_state(state)
         elif writes:
@@ -93,8 +91,7 @@ class RunLog:
         now = time.monotonic()
         means["seconds_per_iteration"] = round((now - self._since) / self._count, 4)
         self._sums, self._count, self._since = {}, 0, now
-        used = self._system.read() if self._system else {}
-        terms = {"lr": rate, **means, **used}
+        terms = {"lr": rate, **means}
         self._write(TrainingPoint(iteration, epoch, round(time.time(), 3), terms))
         self._tell(
             f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr "
@@ -156,7 +153,6 @@ class RunLog:
     def _write(self, point: TrainingPoint | ValidationPoint) -> None:
         if self.writes:
             append(self.path, point)
-            self.experiment.wake()
 
 
 def _number(value: float) -> float | None:

@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Json, list[Json]]:
-    """Ground truth and predictions. What kind of data it is is drawn, so that failures shrink; the
+    """Ground truth and predictions. What sort of data it is is drawn, so that failures shrink; the
     rest comes from a seed."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     joint = document(
@@ -121,7 +121,7 @@ def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
 
 
 def test_equal_to_pycocotools() -> None:
-    """On hundreds of random problems; each kind of data that matters must have been among them."""
+    """On hundreds of random problems; each sort of data that matters must have been among them."""
     seen: Counter[str] = Counter()
     _compare(seen)
     assert min(seen.values()) >= 3, seen

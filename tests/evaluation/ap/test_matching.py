@@ -19,7 +19,7 @@ from vatrack.evaluation.ap.matching import (
     match,
 )
 from vatrack.evaluation.ap.overlaps import Overlaps
-from vatrack.evaluation.ap.precision import RECALLS, class_figures, precision_by_class, summarise
+from vatrack.evaluation.ap.precision import RECALLS, class_metrics, precision_by_class, summarise
 
 
 def precision(
@@ -54,8 +54,8 @@ def literal_precision(
             continue
         for t, threshold in enumerate(THRESHOLDS):
             ranked = []  # (score, matched, ignored), units ascending
-            for unit in sorted({*detections.unit.tolist(), *units.tolist()}):
-                mine = [d for d in range(len(detections.unit)) if detections.unit[d] == unit]
+            for unit in sorted({*detections.scope.tolist(), *units.tolist()}):
+                mine = [d for d in range(len(detections.scope)) if detections.scope[d] == unit]
                 mine = sorted(mine, key=lambda d: -detections.score[d])[:limit]
                 theirs = sorted(
                     (g for g in range(len(units)) if units[g] == unit), key=lambda g: ignored[g]
@@ -119,7 +119,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, Detections, Truths, np.ndarra
         column([True, True, True, False], g),
     )
     iou = column([0.0, 0.3, 0.5, 0.55, 0.7, 0.95, 1.0], d * g).astype(float).reshape(d, g)
-    return units, detections, truths, np.where(detections.unit[:, None] == units, iou, 0.0)
+    return units, detections, truths, np.where(detections.scope[:, None] == units, iou, 0.0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -141,7 +141,7 @@ def part(
     detections: Detections, truths: Truths, units: np.ndarray, iou: np.ndarray, chosen: list[int]
 ) -> Matches:
     """The matches of some units."""
-    d, g = np.isin(detections.unit, chosen), np.isin(units, chosen)
+    d, g = np.isin(detections.scope, chosen), np.isin(units, chosen)
     rows, columns = np.nonzero(iou[d][:, g] >= 0.5)
     some, true = (
         replace(table, **{field.name: getattr(table, field.name)[kept] for field in fields(table)})
@@ -219,7 +219,7 @@ def test_no_class_and_no_object_are_undefined() -> None:
         overlaps,
         (100, 1000),
     )
-    assert class_figures(values) == dict.fromkeys(summarise([]))
+    assert class_metrics(values) == dict.fromkeys(summarise([]))
 
 
 def test_summary_keys_are_the_nine_of_the_contract() -> None:

@@ -91,10 +91,10 @@ def test_figures_of_boxes_equal_those_of_masks_that_fill_them(seed: int) -> None
     ]
     metrics = evaluate(joint, predictions)
     assert 0 < metrics["track/visible/HOTA"] < metrics["track/amodal/HOTA"] < 100
-    for kind in ("amodal", "visible"):
+    for mask_type in ("amodal", "visible"):
         for column in TRACK_COLUMNS:
-            assert metrics[f"track/{kind}_box/{column}"] == pytest.approx(
-                metrics[f"track/{kind}/{column}"], abs=1e-9
+            assert metrics[f"track/{mask_type}_box/{column}"] == pytest.approx(
+                metrics[f"track/{mask_type}/{column}"], abs=1e-9
             )
 
 
@@ -121,14 +121,16 @@ def test_boxes_of_every_form_of_ground_truth() -> None:
     }
     for name, annotation in forms.items():
         found = {
-            kind: read_objects(joint | {"annotations": [annotation]}, images, kind, "test").box
-            for kind in ("amodal", "visible")
+            mask_type: read_objects(
+                joint | {"annotations": [annotation]}, images, mask_type, "test"
+            ).box
+            for mask_type in ("amodal", "visible")
         }
-        assert {kind: box.tolist() for kind, box in found.items()} == {
+        assert {mask_type: box.tolist() for mask_type, box in found.items()} == {
             "amodal": [amodal],
             "visible": [visible],
         }, name
     for key, wrong in (("bbox", [amodal, visible]), ("bbox_visible", [1, 2, 3, float("nan")])):
-        kind = "visible" if key == "bbox_visible" else "amodal"
+        mask_type = "visible" if key == "bbox_visible" else "amodal"
         with pytest.raises(InputError, match=f"'{key}' of annotation 1 must be"):
-            read_objects(joint | {"annotations": [entry | {key: wrong}]}, images, kind, "test")
+            read_objects(joint | {"annotations": [entry | {key: wrong}]}, images, mask_type, "test")

@@ -34,14 +34,14 @@ def test_no_images() -> None:
     assert len(read_objects(document([]), images, "amodal", "gt").id) == 0
 
 
-@pytest.mark.parametrize(("kind", "area"), [("amodal", 200.0), ("visible", 150.0)])
-def test_objects_have_the_mask_and_area_of_their_kind(kind: str, area: float) -> None:
+@pytest.mark.parametrize(("mask_type", "area"), [("amodal", 200.0), ("visible", 150.0)])
+def test_objects_have_the_mask_and_area_of_their_kind(mask_type: str, area: float) -> None:
     joint = scene()
-    objects = read_objects(joint, read_images(joint, "gt"), kind, "gt")
+    objects = read_objects(joint, read_images(joint, "gt"), mask_type, "gt")
     assert objects.area.tolist() == [area] * 3
     assert objects.rate == pytest.approx([0.25] * 3)
     assert [text.decode() for text in objects.masks.counts] == [
-        a[f"{kind}_mask"]["counts"] for a in joint["annotations"]
+        a[f"{mask_type}_mask"]["counts"] for a in joint["annotations"]
     ]
 
 
@@ -58,15 +58,15 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     "images no list": (lambda joint: joint.update(images={}), "no list 'images'"),
     "image no object": (
         lambda joint: joint["images"].append(5),
-        "an entry of 'images' has no 'id'",
+        "an item of 'images' has no 'id'",
     ),
     "no height": (
         lambda joint: set_in(joint, "images", "height", KeyError),
-        "entry 1 of 'images' has no 'height'",
+        "item 1 of 'images' has no 'height'",
     ),
     "frame text": (
         lambda joint: set_in(joint, "images", "frame_id", "0"),
-        "'frame_id' of entry 1 of 'images' must be an int",
+        "'frame_id' of item 1 of 'images' must be an int",
     ),
     "image twice": (
         lambda joint: set_in(joint, "images", "id", 3),
@@ -82,11 +82,11 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "unknown image": (
         lambda joint: set_in(joint, "annotations", "image_id", 77),
-        "entry 1 of 'annotations' has image_id 77",
+        "item 1 of 'annotations' has image_id 77",
     ),
     "unknown class": (
         lambda joint: set_in(joint, "annotations", "category_id", 25),
-        "entry 1 of 'annotations' has category_id 25",
+        "item 1 of 'annotations' has category_id 25",
     ),
     "video twice": (
         lambda joint: joint["videos"].append(joint["videos"][0]),
@@ -113,7 +113,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
             set_in(joint, "annotations", "image_id", 77),
             joint["annotations"][0].pop("id"),
         ),
-        "(an entry of 'annotations' has image_id 77|has no 'id')",
+        "(an item of 'annotations' has image_id 77|has no 'id')",
     ),
     "other video": (
         lambda joint: set_in(joint, "annotations", "video_id", 2),
@@ -141,11 +141,11 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "area": (
         lambda joint: set_in(joint, "annotations", "area_amodal", None),
-        "'area_amodal' of entry 1 of 'annotations' must",
+        "'area_amodal' of item 1 of 'annotations' must",
     ),
     "rate": (
         lambda joint: set_in(joint, "annotations", "occlude_rate", float("nan")),
-        "'occlude_rate' of entry 1",
+        "'occlude_rate' of item 1",
     ),
 }
 
@@ -170,17 +170,17 @@ TRACK_WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     "no list": (lambda track: track.update(areas=None), "must be lists"),
     "missing": (
         lambda track: track.pop("occlude_rate"),
-        "entry 1 of 'annotations' has no 'occlude_rate'",
+        "item 1 of 'annotations' has no 'occlude_rate'",
     ),
     "numbers": (lambda track: track["areas"].__setitem__(0, "200"), "numbers and null only"),
-    "video": (lambda track: track.update(video_id=9), "entry 1 of 'annotations' has video_id 9"),
+    "video": (lambda track: track.update(video_id=9), "item 1 of 'annotations' has video_id 9"),
     "mask": (
         lambda track: track["segmentations"].__setitem__(1, 5),
-        "entry 1 of 'segmentations' is not a run-length mask",
+        "item 1 of 'segmentations' is not a run-length mask",
     ),
     "cut": (
         lambda track: track["segmentations"].__setitem__(1, {"size": [120, 160], "counts": "1"}),
-        "entry 1 of 'segmentations' is damaged",
+        "item 1 of 'segmentations' is damaged",
     ),
 }
 

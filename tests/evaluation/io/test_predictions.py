@@ -52,9 +52,9 @@ def test_all_forms_are_read_alike(
     assert images.id[found.image].tolist() == [record["image_id"] for record in records]
     assert found.score.tolist() == [record["score"] for record in records]
     assert found.counts == direct.counts
-    for kind in ("amodal", "visible"):
-        np.testing.assert_array_equal(found.area[kind], direct.area[kind])
-        np.testing.assert_array_equal(found.box[kind], direct.box[kind])
+    for mask_type in ("amodal", "visible"):
+        np.testing.assert_array_equal(found.area[mask_type], direct.area[mask_type])
+        np.testing.assert_array_equal(found.box[mask_type], direct.box[mask_type])
 
 
 @pytest.mark.parametrize("text", ["", "\n", "\n \n", "[]", " [ ]\n"])
@@ -63,14 +63,14 @@ def test_an_empty_file_is_a_prediction_of_nothing(tmp_path: Path, text: str) -> 
     path.write_text(text)
     found = read_predictions(path, IMAGES)
     assert len(found.image) == 0
-    assert found.kinds == ("amodal", "visible")
+    assert found.mask_types == ("amodal", "visible")
 
 
 def test_kinds_are_those_that_occur() -> None:
     only_visible = good(amodal=None)
-    assert parse_predictions([(1, only_visible)], IMAGES).kinds == ("visible",)
+    assert parse_predictions([(1, only_visible)], IMAGES).mask_types == ("visible",)
     found = parse_predictions([(1, only_visible), (2, good(track_id=1))], IMAGES)
-    assert found.kinds == ("amodal", "visible")
+    assert found.mask_types == ("amodal", "visible")
     assert found.counts["amodal"][0] is None
     assert found.area["amodal"].tolist() == [0, 600]
 

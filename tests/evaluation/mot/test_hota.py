@@ -20,8 +20,8 @@ from tests.evaluation.mot.tracks import (
 )
 from vatrack.evaluation.ap.overlaps import Overlaps
 from vatrack.evaluation.mot import hota
-from vatrack.evaluation.mot.hota import hota_figures
-from vatrack.evaluation.mot.measures import track_figures, track_figures_by_class
+from vatrack.evaluation.mot.hota import hota_metrics
+from vatrack.evaluation.mot.measures import track_metrics, track_metrics_by_class
 
 FIGURES = ("HOTA", "DetA", "AssA", "LocA")
 
@@ -73,10 +73,10 @@ def check(tracks: Tracks) -> int:
         )
         for category in {key[0] for key in results}
     }
-    for category, figures in track_figures_by_class(counts).items():
+    for category, figures in track_metrics_by_class(counts).items():
         assert [figures[name] for name in FIGURES] == expected_figures(classes[category])
     if classes:
-        figures = track_figures(counts)
+        figures = track_metrics(counts)
         assert [figures[name] for name in FIGURES] == expected_figures(
             metric.combine_classes_det_averaged(classes)
         )
@@ -120,7 +120,7 @@ def one_object(tracks: list[int], iou: list[float], others: int = 0) -> Tracks:
 
 
 def figures(tracks: Tracks) -> list[float | None]:
-    result = track_figures(tracks.counts())
+    result = track_metrics(tracks.counts())
     return [result[name] for name in FIGURES]
 
 
@@ -157,8 +157,8 @@ def test_only_objects_or_only_detections() -> None:
         images, (none, none, none), false_alarms, Overlaps(none, none, np.empty(0))
     )
     assert figures(only_detections) == [0, 0, 0, None]
-    assert track_figures(only_detections.counts())["FP"] == 2
-    assert hota_figures([]) == dict.fromkeys(FIGURES)
+    assert track_metrics(only_detections.counts())["FP"] == 2
+    assert hota_metrics([]) == dict.fromkeys(FIGURES)
 
 
 def test_overall_counts_every_match_the_same() -> None:
@@ -171,7 +171,7 @@ def test_overall_counts_every_match_the_same() -> None:
         images, (image, category, category), found, Overlaps(np.arange(9), np.arange(9), np.ones(9))
     )
     assert figures(tracks) == pytest.approx([100 * np.sqrt(0.9), 90, 100, 100])
-    by_class = track_figures_by_class(tracks.counts())
+    by_class = track_metrics_by_class(tracks.counts())
     assert (by_class[1]["DetA"], by_class[2]["DetA"]) == (100, 0)
 
 
@@ -186,10 +186,10 @@ import numpy
 import scipy.optimize, scipy.sparse  # these set two filters of their own
 state = numpy.geterr(), numpy.get_printoptions(), logging.root.level, list(logging.root.handlers)
 from tests.evaluation.mot.tracks import random_tracks
-from vatrack.evaluation.mot.measures import track_figures
+from vatrack.evaluation.mot.measures import track_metrics
 filters = list(warnings.filters)
 for seed in range(5):
-    track_figures(random_tracks(seed, tied=True).counts())
+    track_metrics(random_tracks(seed, tied=True).counts())
 assert "trackeval" in sys.modules
 found = (numpy.geterr(), numpy.get_printoptions(), logging.root.level, list(logging.root.handlers))
 assert found == state

@@ -25,8 +25,8 @@ from vatrack.evaluation.mot import clear as clear_mot
 from vatrack.evaluation.mot.measures import (
     TrackCounts,
     track_counts,
-    track_figures,
-    track_figures_by_class,
+    track_metrics,
+    track_metrics_by_class,
 )
 
 KIND = "amodal"
@@ -102,7 +102,7 @@ def test_equal_to_motmetrics(seed: int, tied: bool) -> None:
         assert {ours: getattr(row, ours) for ours in NAMES} == {
             ours: theirs[name] for ours, name in NAMES.items()
         }
-        figures = track_figures([row])
+        figures = track_metrics([row])
         for name, value in (
             ("MOTA", theirs["mota"]),
             ("IDF1", theirs["idf1"]),
@@ -190,8 +190,8 @@ def test_counts_of_videos_add_up_and_travel() -> None:
             pickle.dumps(counts_of(part, [p for p in predictions if p["image_id"] in known]))
         )
     assert sorted(parts, key=lambda row: (row.category, row.video)) == whole
-    assert track_figures(parts) == {
-        name: pytest.approx(value) for name, value in track_figures(whole).items()
+    assert track_metrics(parts) == {
+        name: pytest.approx(value) for name, value in track_metrics(whole).items()
     }
 
 
@@ -218,7 +218,7 @@ def test_a_track_that_takes_over_is_one_switch() -> None:
 def test_overall_figures_are_ratios_of_sums() -> None:
     joint, predictions = random_scene(9)
     counts = counts_of(joint, predictions)
-    figures = track_figures(counts)
+    figures = track_metrics(counts)
     objects, found = len(joint["annotations"]), len(predictions)
     wrong = figures["FN"] + figures["FP"] + figures["IDs"]
     assert figures["MOTA"] == pytest.approx(100 * (1 - wrong / objects))
@@ -226,7 +226,7 @@ def test_overall_figures_are_ratios_of_sums() -> None:
     assert figures["IDF1"] == pytest.approx(
         200 * sum(row.idtp for row in counts) / (objects + found)
     )
-    by_class = track_figures_by_class(counts)
+    by_class = track_metrics_by_class(counts)
     for name in ("IDs", "MT", "ML", "FP", "FN"):
         assert figures[name] == sum(values[name] for values in by_class.values())
 
@@ -234,12 +234,12 @@ def test_overall_figures_are_ratios_of_sums() -> None:
 def test_nothing_at_all_is_undefined() -> None:
     assert counts_of(document([2]), []) == []
     undefined = dict.fromkeys(("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1"))
-    assert track_figures([]) == undefined | dict.fromkeys(("IDs", "MT", "ML", "FP", "FN"), 0)
+    assert track_metrics([]) == undefined | dict.fromkeys(("IDs", "MT", "ML", "FP", "FN"), 0)
 
 
 def test_every_object_missed() -> None:
     joint, _ = random_scene(2)
-    figures = track_figures(counts_of(joint, []))
+    figures = track_metrics(counts_of(joint, []))
     assert (figures["MOTA"], figures["MOTP"], figures["IDF1"], figures["MT"]) == (0.0, None, 0.0, 0)
     assert (figures["HOTA"], figures["DetA"], figures["AssA"], figures["LocA"]) == (
         0.0,
@@ -254,7 +254,7 @@ def test_a_class_without_objects() -> None:
     """False alarms of a class that the video does not have."""
     joint = document([2])
     predictions = [detection(image, 4, 0.9, 1, rectangle(0, 0, 20, 20)) for image in (1, 2)]
-    figures = track_figures_by_class(counts_of(joint, predictions))[4]
+    figures = track_metrics_by_class(counts_of(joint, predictions))[4]
     assert [figures[name] for name in ("MOTA", "MOTP", "IDF1", "HOTA", "LocA", "FP", "FN")] == [
         None,
         None,
@@ -276,7 +276,7 @@ def test_a_perfect_tracker_is_perfect_in_everything() -> None:
         | {key: a[name] for key, name in names.items()}
         for a in joint["annotations"]
     ]
-    figures = track_figures(counts_of(joint, predictions))
+    figures = track_metrics(counts_of(joint, predictions))
     assert [figures[name] for name in ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1")] == [
         pytest.approx(100)
     ] * 7
@@ -291,7 +291,7 @@ def test_an_identity_switch_halfway() -> None:
         detection(image, 3, 0.9, 1 + (image > 4), rectangle(image, 0, 20, 20))
         for image in range(1, 9)
     ]
-    figures = track_figures(counts_of(joint, predictions))
+    figures = track_metrics(counts_of(joint, predictions))
     assert figures["MOTA"] == pytest.approx(100 * 7 / 8)
     assert (figures["IDF1"], figures["MOTP"], figures["IDs"], figures["MT"]) == (50, 100, 1, 1)
     assert (figures["DetA"], figures["AssA"]) == (100, pytest.approx(50))

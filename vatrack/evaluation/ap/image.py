@@ -13,6 +13,7 @@ from typing import cast
 
 import numpy as np
 
+from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Ints, measure
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ap.matching import LOWEST_IOU, Detections, Matches, Truths, match
@@ -33,9 +34,9 @@ LIMITS = (
 )  # detections per image and class: AP reads the first, everything else the second (spec 6.2)
 
 
-def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
-    """Row numbers of the detections that have a `kind` of mask, and these masks."""
-    given = predictions.counts[kind]
+def with_mask(predictions: Predictions, mask_type: MaskType) -> tuple[Ints, MaskRows]:
+    """Row numbers of the detections that have a mask of type `mask_type`, and these masks."""
+    given = predictions.counts[mask_type]
     if None not in given:
         return np.arange(len(given)), MaskRows(
             predictions.image, predictions.category, cast(Sequence[bytes], given)
@@ -47,20 +48,22 @@ def with_mask(predictions: Predictions, kind: str) -> tuple[Ints, MaskRows]:
 
 
 def frame_overlaps(
-    predictions: Predictions, objects: TrueObjects, images: Images, kind: str
+    predictions: Predictions, objects: TrueObjects, images: Images, mask_type: MaskType
 ) -> Overlaps:
     """Pairs of a detection (row of `predictions`) and a true object of its class whose masks
     overlap."""
-    rows, masks = with_mask(predictions, kind)
+    rows, masks = with_mask(predictions, mask_type)
     found = mask_overlaps(masks, objects.masks, images.size)
     return Overlaps(rows[found.detection], found.truth, found.iou)
 
 
-def frame_box_overlaps(predictions: Predictions, objects: TrueObjects, kind: str) -> Overlaps:
-    """Like `frame_overlaps`, measured on the boxes of the detections that have a `kind` of mask."""
-    rows, masks = with_mask(predictions, kind)
+def frame_box_overlaps(
+    predictions: Predictions, objects: TrueObjects, mask_type: MaskType
+) -> Overlaps:
+    """Like `frame_overlaps`, measured on the boxes of the detections with such a mask."""
+    rows, masks = with_mask(predictions, mask_type)
     found = box_overlaps(
-        BoxRows(masks.image, masks.category, predictions.box[kind][rows]),
+        BoxRows(masks.image, masks.category, predictions.box[mask_type][rows]),
         BoxRows(objects.masks.image, objects.masks.category, objects.box),
     )
     return Overlaps(rows[found.detection], found.truth, found.iou)
@@ -71,7 +74,7 @@ def image_matches(
     objects: TrueObjects,
     overlaps: Overlaps,
     images: Images,
-    kind: str,
+    mask_type: MaskType,
     switches: EvaluationConfig,
 ) -> Matches:
     """Which detections find which objects.
@@ -81,21 +84,21 @@ def image_matches(
 
     Args:
         predictions: all detections of whole images.
-        objects: all true objects of these images with this kind of mask.
+        objects: all true objects of these images with this mask type.
         overlaps: from `frame_overlaps`.
         images: the images.
-        kind: amodal or visible.
+        mask_type: amodal or visible.
         switches: the area of a detection, and whether an object whose annotation id is 0 is never
             found (quirk E1).
     """
-    rows, masks = with_mask(predictions, kind)
+    rows, masks = with_mask(predictions, mask_type)
     pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
     if objects.crowd.any():
-        pairs = _with_crowds(pairs, predictions.area[kind][rows], objects)
+        pairs = _with_crowds(pairs, predictions.area[mask_type][rows], objects)
     area = (
-        predictions.box_area(kind)
+        predictions.box_area(mask_type)
         if switches.detection_area == "box"
-        else predictions.area[kind].astype(np.float64)
+        else predictions.area[mask_type].astype(np.float64)
     )
     matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
     return match(

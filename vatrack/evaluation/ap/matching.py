@@ -1,10 +1,12 @@
 """Greedy matching of detections and true objects at all IoU thresholds and settings together (spec
 6.2).
 
-COCO's protocol with a size and an occlusion axis. Images and videos use the same engine. Units
-(images, or videos) do not touch each other, so any part of a data set can be matched alone,
-anywhere: `join` puts the parts together, and `vatrack.evaluation.ap.precision` ranks them. Letters
-in shapes: D detections, G true objects, P overlapping pairs, T = 10 IoU thresholds, S = 7 settings.
+COCO's protocol with a size and an occlusion axis. Images and videos use the same engine. A scope is
+what matching happens within: one image (image AP) or one video (video AP). Scopes do not touch each
+other, so any share of a dataset can be matched alone, anywhere: `join` puts the shares together,
+and `vatrack.evaluation.ap.precision` ranks them.
+
+Letters in shapes: D detections, G true objects, P overlapping pairs, T = 10 IoU thresholds, S = 7 settings.
 """
 
 from __future__ import annotations
@@ -50,12 +52,12 @@ CELLS = len(THRESHOLDS) * len(SETTINGS)
 
 @dataclass(frozen=True)
 class Detections:
-    """Predictions: `unit` [D]: image or video id; `category`, `score` [D]; `area` [D] in pixels.
+    """Predictions: `scope` [D]: image or video id; `category`, `score` [D]; `area` [D] in pixels.
 
-    Equal scores rank by unit, then by row.
+    Equal scores rank by scope, then by row.
     """
 
-    unit: Ints
+    scope: Ints
     category: Ints
     score: Floats
     area: Floats
@@ -79,16 +81,16 @@ class Truths:
 
 @dataclass(frozen=True)
 class Matches:
-    """What the matching of some units found, compact.
+    """What the matching of some scopes found, compact.
 
-    Of N detections: `unit`, `category`, `score`; `rank` [N] among those of its unit and class;
+    Of N detections: `scope`, `category`, `score`; `rank` [N] among those of its scope and class;
     `outside` [N]: bit s is set where its area is outside the range of setting s. Of the H
     detections that overlap something: their rows `found` [H], and `hit` and `ignored` [H, bytes]:
     bits T x S, whether it is matched and whether it is left out. Of the C classes with a true
     object: `truth_category` [C], `counted` [C, S] objects that count.
     """
 
-    unit: Ints
+    scope: Ints
     category: Ints
     score: Floats
     rank: NDArray[np.int32]
@@ -101,18 +103,18 @@ class Matches:
 
 
 def match(detections: Detections, truths: Truths, overlaps: Overlaps, limit: int) -> Matches:
-    """Matches the detections of whole units.
+    """Matches the detections of whole scopes.
 
     Args:
         detections: predictions.
         truths: true objects.
         overlaps: the pairs with IoU >= 0.5, by row number; both sides of a pair are in the same
-            unit and class.
-        limit: how many of the best detections of a unit and class count; further ones are dropped.
+            scope and class.
+        limit: how many of the best detections of a scope and class count; further ones are dropped.
     """
-    order = np.lexsort((-detections.score, detections.category, detections.unit))
+    order = np.lexsort((-detections.score, detections.category, detections.scope))
     rank, group = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
-    rank[order] = rank_in_group(detections.unit[order], detections.category[order])
+    rank[order] = rank_in_group(detections.scope[order], detections.category[order])
     group[order] = np.cumsum(rank[order] == 0)
     kept = rank < limit
     row = np.cumsum(kept) - 1
@@ -133,7 +135,7 @@ def match(detections: Detections, truths: Truths, overlaps: Overlaps, limit: int
     counted = np.zeros((len(category), len(SETTINGS)), np.int64)
     np.add.at(counted, classes, ~ignored)
     return Matches(
-        unit=detections.unit[kept],
+        scope=detections.scope[kept],
         category=detections.category[kept],
         score=detections.score[kept],
         rank=rank[kept].astype(np.int32),
@@ -146,25 +148,25 @@ def match(detections: Detections, truths: Truths, overlaps: Overlaps, limit: int
     )
 
 
-def join(parts: Sequence[Matches]) -> Matches:
-    """The matches of several parts of a data set as one. No unit may be in two parts."""
-    offsets = np.cumsum([0, *(len(part.unit) for part in parts)])
+def join(several: Sequence[Matches]) -> Matches:
+    """The matches of several parts of a data set as one. No scope may be in two parts."""
+    offsets = np.cumsum([0, *(len(matches.scope) for matches in several)])
     category, classes = np.unique(
-        np.concatenate([part.truth_category for part in parts]), return_inverse=True
+        np.concatenate([matches.truth_category for matches in several]), return_inverse=True
     )
     counted = np.zeros((len(category), len(SETTINGS)), np.int64)
-    np.add.at(counted, classes, np.concatenate([part.counted for part in parts]))
+    np.add.at(counted, classes, np.concatenate([matches.counted for matches in several]))
     return Matches(
-        unit=np.concatenate([part.unit for part in parts]),
-        category=np.concatenate([part.category for part in parts]),
-        score=np.concatenate([part.score for part in parts]),
-        rank=np.concatenate([part.rank for part in parts]),
-        outside=np.concatenate([part.outside for part in parts]),
+        scope=np.concatenate([matches.scope for matches in several]),
+        category=np.concatenate([matches.category for matches in several]),
+        score=np.concatenate([matches.score for matches in several]),
+        rank=np.concatenate([matches.rank for matches in several]),
+        outside=np.concatenate([matches.outside for matches in several]),
         found=np.concatenate(
-            [part.found + offset for part, offset in zip(parts, offsets[:-1], strict=True)]
+            [matches.found + offset for matches, offset in zip(several, offsets[:-1], strict=True)]
         ),
-        hit=np.concatenate([part.hit for part in parts]),
-        ignored=np.concatenate([part.ignored for part in parts]),
+        hit=np.concatenate([matches.hit for matches in several]),
+        ignored=np.concatenate([matches.ignored for matches in several]),
         truth_category=category,
         counted=counted,
     )
@@ -190,11 +192,11 @@ def rank_in_group(*keys: Ints) -> Ints:
     return np.arange(len(new)) - np.repeat(starts, np.diff(np.append(starts, len(new))))
 
 
-def rank_in_unit(units: Ints) -> Ints:
-    """For units in ranking order: how many earlier entries have the same unit."""
-    grouped = np.argsort(units, kind="stable")
-    rank = np.empty(len(units), np.int64)
-    rank[grouped] = rank_in_group(units[grouped])
+def count_earlier(values: Ints) -> Ints:
+    """For every value how many earlier ones are equal."""
+    grouped = np.argsort(values, kind="stable")
+    rank = np.empty(len(values), np.int64)
+    rank[grouped] = rank_in_group(values[grouped])
     return rank
 
 
@@ -215,7 +217,7 @@ def _match(
 ) -> tuple[Ints, Bools, Bools]:
     """Greedy matching, best detection first.
 
-    `group` [N] and `rank` [N]: which detections are of the same unit and class, and their order.
+    `group` [N] and `rank` [N]: which detections are of the same scope and class, and their order.
     Groups do not touch each other, so round k handles the k-th best of every group at once; only
     detections that overlap something take part. A detection takes the free object of highest IoU
     among those that count, else among the ignored ones; of equal IoU the later. A crowd is always

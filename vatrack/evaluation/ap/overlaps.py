@@ -34,8 +34,8 @@ class Picked(Sequence[bytes]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self.items[self.rows[place]]
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[self.rows[index]]
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ def intersections(iou: Floats, first_area: Ints, second_area: Ints) -> Floats:
 def box_overlaps(detections: BoxRows, truths: BoxRows) -> Overlaps:
     """Pairs of the same image and category whose box IoU is above 0. A box without width or height
     overlaps nothing."""
-    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
     for detection, truth in together(detections, truths):
         iou = _box_iou(detections.box[detection], truths.box[truth])
         kept = iou > 0
-        parts.append((detection[kept], truth[kept], iou[kept]))
-    detection, truth, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        found.append((detection[kept], truth[kept], iou[kept]))
+    detection, truth, iou = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return Overlaps(detection, truth, iou)
 
 
@@ -129,8 +129,8 @@ def together(
     for first, last in pairwise(bounds):
         number = candidates[first:last]
         detection = np.repeat(np.arange(first, last), number)
-        place = np.arange(len(detection)) - np.repeat(np.cumsum(number) - number, number)
-        yield detection, order[starts[detection] + place]
+        index = np.arange(len(detection)) - np.repeat(np.cumsum(number) - number, number)
+        yield detection, order[starts[detection] + index]
 
 
 def _box_iou(first: Floats, second: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Average precision from matches (spec 6.2): ranking over all units, precision at 101 recall
+"""Average precision from matches (spec 6.2): ranking over all scopes, precision at 101 recall
 points, the reported means.
 
 Letters in shapes: N detections, T = 10 IoU thresholds, S = 7 settings, R = 101 recall points.
@@ -24,15 +24,15 @@ RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
 NAMES = [setting.name for setting in SETTINGS]
 
-Figures = dict[str, float | None]
+Metrics = dict[str, float | None]
 
 
 def precision_by_class(matches: Matches, limits: Sequence[int]) -> dict[int, Floats]:
     """Interpolated precision of every class that has a true object.
 
     Args:
-        matches: of all units.
-        limits: how many of the best detections of a unit and class count; one result for each.
+        matches: of all scopes.
+        limits: how many of the best detections of a scope and class count; one result for each.
 
     Returns:
         {category id: [len(limits), T, S, R]}; -1 in settings without a true object that counts.
@@ -43,7 +43,7 @@ def precision_by_class(matches: Matches, limits: Sequence[int]) -> dict[int, Flo
         rows = np.flatnonzero(matches.category == category)
         found = np.flatnonzero(category_of_found == category)
         chosen = Matches(
-            unit=matches.unit[rows],
+            scope=matches.scope[rows],
             category=matches.category[rows],
             score=matches.score[rows],
             rank=matches.rank[rows],
@@ -62,21 +62,21 @@ def _precision(matches: Matches, counted: Ints, limits: Sequence[int]) -> Floats
     """[len(limits), T, S, R] from the matches of one class; `counted` [S] of its true objects
     count."""
     result = np.full((len(limits), len(THRESHOLDS), len(SETTINGS), len(RECALLS)), -1.0)
-    # Best first, ties by unit, then row (a stable sort, as COCO's).
-    order = np.lexsort((matches.unit, -matches.score))
+    # Best first, ties by scope, then row (a stable sort, as COCO's).
+    order = np.lexsort((matches.scope, -matches.score))
     rank, outside = matches.rank[order], unpack_outside(matches)[order]
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    by_place = np.argsort(place[matches.found])
-    places = place[matches.found][by_place]
-    hit, ignored = unpack_outcome(matches.hit[by_place]), unpack_outcome(matches.ignored[by_place])
+    rank_of = np.empty(len(order), np.int64)
+    rank_of[order] = np.arange(len(order))
+    by_rank = np.argsort(rank_of[matches.found])
+    ranks = rank_of[matches.found][by_rank]
+    hit, ignored = unpack_outcome(matches.hit[by_rank]), unpack_outcome(matches.ignored[by_rank])
     for number, limit in enumerate(limits):
         within = rank < limit
         if number and np.array_equal(within, rank < limits[number - 1]):
             result[number] = result[number - 1]
             continue
-        reached = within[places]
-        at = places[reached]
+        reached = within[ranks]
+        at = ranks[reached]
         for s in np.flatnonzero(counted):
             # Precision rises at true positives only, so nothing else is looked at: how many
             # detections count up to each of them is what would count if none had found anything,
@@ -118,8 +118,8 @@ def _interpolate(position: Ints, true: Bools, counted: int) -> Floats:
     return values[rows, threshold]
 
 
-def summarise(by_class: Sequence[Floats]) -> Figures:
-    """The nine reported figures in percent from the precision of every class.
+def summarise(by_class: Sequence[Floats]) -> Metrics:
+    """The nine reported metrics in percent from the precision of every class.
 
     AP reads the first limit and all thresholds; everything else the last limit. All but AP and AP75
     are at IoU 0.5.
@@ -127,20 +127,20 @@ def summarise(by_class: Sequence[Floats]) -> Figures:
     if not by_class:
         return dict.fromkeys(AP_COLUMNS)
     stacked = np.stack(by_class)
-    figures = {"AP": _average(stacked[:, 0, :, 0])}
-    figures["AP50"] = _average(stacked[:, -1, 0, 0])
-    figures["AP75"] = _average(stacked[:, -1, 5, 0])
-    for column in AP_COLUMNS[len(figures) :]:
-        figures[column] = _average(stacked[:, -1, 0, NAMES.index(column.removeprefix("AP50_"))])
-    return figures
+    metrics = {"AP": _average(stacked[:, 0, :, 0])}
+    metrics["AP50"] = _average(stacked[:, -1, 0, 0])
+    metrics["AP75"] = _average(stacked[:, -1, 5, 0])
+    for column in AP_COLUMNS[len(metrics) :]:
+        metrics[column] = _average(stacked[:, -1, 0, NAMES.index(column.removeprefix("AP50_"))])
+    return metrics
 
 
-def class_figures(values: Floats) -> Figures:
-    """The nine figures of one class in percent, all with the last limit."""
+def class_metrics(values: Floats) -> Metrics:
+    """The nine metrics of one class in percent, all with the last limit."""
     return summarise([values[-1:]])
 
 
 def _average(values: Floats) -> float | None:
-    """Mean of the entries that are defined (not -1), in percent; None where there is none."""
+    """Mean of the values that are defined (not -1), in percent; None where there is none."""
     defined = values[values > -1]
     return float(defined.mean()) * 100 if defined.size else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints
 from vatrack.evaluation.ap.image import with_mask
 from vatrack.evaluation.ap.matching import (
@@ -54,11 +55,13 @@ class PredictedTracks:
 
 
 def predicted_tracks(
-    predictions: Predictions, images: Images, kind: str, limit: int
+    predictions: Predictions, images: Images, mask_type: MaskType, limit: int
 ) -> PredictedTracks:
-    """Gathers the detections that have a `kind` of mask into tracks; keeps the `limit` best of each
-    class and video (E9)."""
-    rows, masks = with_mask(predictions, kind)
+    """Gathers the detections with such a mask into tracks; keeps the `limit` best (quirk E9).
+
+    The limit is for each class and video.
+    """
+    rows, masks = with_mask(predictions, mask_type)
     image = predictions.image[rows]
     order = np.lexsort((images.position[image], predictions.track[rows], images.video[image]))
     rows, image = rows[order], image[order]
@@ -66,7 +69,7 @@ def predicted_tracks(
     new[1:] = (np.diff(images.video[image]) != 0) | (np.diff(predictions.track[rows]) != 0)
     first, track = np.flatnonzero(new), np.cumsum(new) - 1
     number = len(first)
-    area = predictions.area[kind][rows]
+    area = predictions.area[mask_type][rows]
     total = np.bincount(track, area, minlength=number)
     video, category = images.video[image[first]], predictions.category[rows[first]]
     # Float32 values, as a detector's scores are, add up exactly in float64: tracks with equal
@@ -160,12 +163,12 @@ def track_mask_overlaps(
         predicted: tracks of `predictions`.
         true: true tracks.
         predictions: detections.
-        objects: true objects of the frames with the same kind of mask.
+        objects: true objects of the frames with the same mask type.
         frame_pairs: from `image.frame_overlaps` of these two.
         images: the images.
     """
-    place = dict(zip(_keys(objects.masks), range(len(objects.id)), strict=True))
-    object_row = np.array([place.get(key, -1) for key in _keys(true.masks)], np.int64)
+    row_of = dict(zip(_keys(objects.masks), range(len(objects.id)), strict=True))
+    object_row = np.array([row_of.get(key, -1) for key in _keys(true.masks)], np.int64)
     of_object = np.full(len(objects.id) + 1, -1)
     of_object[object_row] = np.arange(len(object_row))
     of_object[-1] = -1
@@ -176,13 +179,13 @@ def track_mask_overlaps(
     of_detection[predicted.row[own_class]] = np.flatnonzero(own_class)
     detection, truth = of_detection[frame_pairs.detection], of_object[frame_pairs.truth]
     known = (detection >= 0) & (truth >= 0)
-    parts = [(detection[known], truth[known], frame_pairs.iou[known])]
+    pairs = [(detection[known], truth[known], frame_pairs.iou[known])]
     if not own_class.all() or not listed.all():
         mine, others = possible_masks(predicted, true)
         for rows, columns in ((mine & ~own_class, others), (mine & own_class, others & ~listed)):
             found = compare_masks(predicted, true, rows, columns, images.size)
-            parts.append((found.detection, found.truth, found.iou))
-    return Overlaps(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+            pairs.append((found.detection, found.truth, found.iou))
+    return Overlaps(*(np.concatenate(columns) for columns in zip(*pairs, strict=True)))
 
 
 def _keys(masks: MaskRows) -> Iterator[tuple[int, int, bytes]]:

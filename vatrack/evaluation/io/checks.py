@@ -16,43 +16,43 @@ from vatrack.common.rle import Floats, Ints, measure
 
 # of a number that is taken as finite: sums and products of such stay far from overflowing
 LARGEST = 1e300
-MEND = "a file written by `vatrack convert` is needed"
+FIX = "a file written by `vatrack convert` is needed"
 
 
 def list_of(document: Any, key: str, source: str) -> list[Any]:
     """A list of the document by its name."""
     value = document.get(key) if isinstance(document, Mapping) else None
     if not isinstance(value, list):
-        raise InputError(f"{source}: no list '{key}'; {MEND}")
+        raise InputError(f"{source}: no list '{key}'; {FIX}")
     return value
 
 
-def field_of(entry: Any, key: str, source: str, where: str) -> Any:
+def field_of(item: Any, key: str, source: str, where: str) -> Any:
     """A field that must be there."""
     try:
-        return entry[key]
+        return item[key]
     except (KeyError, TypeError, IndexError):
-        raise InputError(f"{source}: {_named(entry, where)} has no '{key}'; {MEND}") from None
+        raise InputError(f"{source}: {_named(item, where)} has no '{key}'; {FIX}") from None
 
 
-def integers(entries: list[Any], key: str, source: str, where: str) -> Ints:
+def integers(items: list[Any], key: str, source: str, where: str) -> Ints:
     """A column [N] of integers."""
-    values = [field_of(entry, key, source, where) for entry in entries]
-    for entry, value in zip(entries, values, strict=True):
+    values = [field_of(item, key, source, where) for item in items]
+    for item, value in zip(items, values, strict=True):
         if not is_integer(value):
             raise InputError(
-                f"{source}: '{key}' of {_named(entry, where)} must be an integer; {MEND}"
+                f"{source}: '{key}' of {_named(item, where)} must be an integer; {FIX}"
             )
     return np.array(values, np.int64)
 
 
-def numbers(entries: list[Any], key: str, source: str, where: str) -> Floats:
+def numbers(items: list[Any], key: str, source: str, where: str) -> Floats:
     """A column [N] of finite numbers."""
-    values = [field_of(entry, key, source, where) for entry in entries]
-    for entry, value in zip(entries, values, strict=True):
+    values = [field_of(item, key, source, where) for item in items]
+    for item, value in zip(items, values, strict=True):
         if not is_number(value):
             raise InputError(
-                f"{source}: '{key}' of {_named(entry, where)} must be a finite number; {MEND}"
+                f"{source}: '{key}' of {_named(item, where)} must be a finite number; {FIX}"
             )
     return np.array(values, np.float64)
 
@@ -74,7 +74,7 @@ def all_known(known: NDArray[np.bool_], annotations: list[Any], key: str, source
         annotation = annotations[wrong[0]]
         name = _named(annotation, "annotations")
         raise InputError(
-            f"{source}: {name} has {key} {annotation[key]}, which is not listed; {MEND}"
+            f"{source}: {name} has {key} {annotation[key]}, which is not listed; {FIX}"
         )
 
 
@@ -122,6 +122,6 @@ def sound_masks(masks: list[Any], sizes: Ints, names: Sequence[str]) -> tuple[li
     return counts, areas
 
 
-def _named(entry: Any, where: str) -> str:
-    number = entry.get("id") if isinstance(entry, Mapping) else None
-    return f"an entry of '{where}'" if number is None else f"entry {number} of '{where}'"
+def _named(item: Any, where: str) -> str:
+    number = item.get("id") if isinstance(item, Mapping) else None
+    return f"an item of '{where}'" if number is None else f"item {number} of '{where}'"

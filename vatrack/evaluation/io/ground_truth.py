@@ -1,4 +1,4 @@
-"""The joint ground truth (contract 3) as columns: images, true objects of one kind of mask, and
+"""The joint ground truth (contract 3) as columns: images, true objects of one mask type, and
 true tracks."""
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, box_of
 from vatrack.evaluation.ap.overlaps import MaskRows
 from vatrack.evaluation.io.checks import (
-    MEND,
+    FIX,
     all_known,
     field_of,
     integers,
@@ -25,7 +26,6 @@ from vatrack.evaluation.io.checks import (
     sound_masks,
 )
 
-KINDS = ("amodal", "visible")
 IMAGE_FIELDS = ("id", "video_id", "frame_id", "height", "width")
 
 
@@ -33,7 +33,7 @@ IMAGE_FIELDS = ("id", "video_id", "frame_id", "height", "width")
 class Images:
     """I images by ascending id. An image's index is its row here.
 
-    `id` [I]; `video` [I] video ids; `position` [I] place in the video, from 0; `size` [I, 2] height
+    `id` [I]; `video` [I] video ids; `position` [I] index in the video, from 0; `size` [I, 2] height
     and width in pixels; `categories`: the category ids of the data set; `frames`: video id to
     number of images.
     """
@@ -55,7 +55,7 @@ class Images:
 
 @dataclass(frozen=True)
 class TrueObjects:
-    """G true objects with one kind of mask, in file order.
+    """G true objects with one mask type, in file order.
 
     `masks`: image index, category, mask; `id` [G] annotation id; `instance` [G] identity within the
     video; `area` [G] in pixels, as given; `rate` [G] occlusion; `crowd` [G]; `box` [G, 4] (x, y,
@@ -73,7 +73,7 @@ class TrueObjects:
 
 @dataclass(frozen=True)
 class TrueTracks:
-    """V true tracks with one kind of mask, and their M masks.
+    """V true tracks with one mask type, and their M masks.
 
     `id`, `video`, `category` [V]; `area`: mean of the areas that are not zero; `rate`: mean of the
     larger half of the occlusion rates (quirk E7); `total` [V]: pixels of all masks; `crowd` [V].
@@ -101,7 +101,7 @@ def read_images(document: Any, source: str) -> Images:
 
     Raises:
         InputError: a list or field is missing, an id is listed twice, an image has no video or no
-            size, or two images of a video the same place.
+            size, or two images of a video the same frame_id.
     """
     images = list_of(document, "images", source)
     categories = tuple(
@@ -116,7 +116,7 @@ def read_images(document: Any, source: str) -> Images:
     flat = np.flatnonzero((table[:, 3:] <= 0).any(1))
     if len(flat):
         raise InputError(
-            f"{source}: height or width of image {table[flat[0], 0]} is not positive; {MEND}"
+            f"{source}: height or width of image {table[flat[0], 0]} is not positive; {FIX}"
         )
     for image, video in table[:, :2].tolist():
         if video not in videos:
@@ -133,7 +133,7 @@ def read_images(document: Any, source: str) -> Images:
         raise InputError(
             f"{source}: images {first[0]} and {second[0]} of video {first[1]} have the same "
             f"frame_id {first[2]}, so "
-            f"their order is not known; {MEND}"
+            f"their order is not known; {FIX}"
         )
     for row in order:
         video = int(table[row, 1])
@@ -142,9 +142,9 @@ def read_images(document: Any, source: str) -> Images:
     return Images(table[:, 0], table[:, 1], position, table[:, 3:5], categories, frames)
 
 
-def _unique(entries: list[Any], source: str, where: str) -> Ints:
+def _unique(items: list[Any], source: str, where: str) -> Ints:
     """The ids of a list, none of which may come twice."""
-    ids = integers(entries, "id", source, where)
+    ids = integers(items, "id", source, where)
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise InputError(
@@ -157,13 +157,13 @@ def _crowds(annotations: list[Any], source: str) -> NDArray[np.bool_]:
     for annotation in annotations:
         if annotation.get("iscrowd", 0) not in (0, 1):
             raise InputError(
-                f"{source}: 'iscrowd' of annotation {annotation['id']} must be 0 or 1; {MEND}"
+                f"{source}: 'iscrowd' of annotation {annotation['id']} must be 0 or 1; {FIX}"
             )
     return np.array([annotation.get("iscrowd", 0) == 1 for annotation in annotations], bool)
 
 
-def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueObjects:
-    """The true objects of a joint JSON with their `kind` of mask.
+def read_objects(document: Any, images: Images, mask_type: MaskType, source: str) -> TrueObjects:
+    """The true objects of a joint JSON with their masks of type `mask_type`.
 
     The amodal box is `bbox_amodal` where there is one (the forms in which `bbox` is another box),
     else `bbox`; the visible one is `bbox_visible`. Where an object has no such box, that of its
@@ -186,39 +186,43 @@ def read_objects(document: Any, images: Images, kind: str, source: str) -> TrueO
     )
     moved = np.flatnonzero(images.video[image] != columns["video_id"])
     if len(moved):
-        entry = annotations[moved[0]]
+        item = annotations[moved[0]]
         raise InputError(
-            f"{source}: annotation {entry['id']} has video_id {entry['video_id']}, but its image "
-            f"{entry['image_id']} "
-            f"is in video {images.video[image[moved[0]]]}; {MEND}"
+            f"{source}: annotation {item['id']} has video_id {item['video_id']}, but its image "
+            f"{item['image_id']} "
+            f"is in video {images.video[image[moved[0]]]}; {FIX}"
         )
     pairs = np.stack((image, columns["instance_id"]), 1)
     if len(np.unique(pairs, axis=0)) < len(pairs):
         order = np.lexsort(pairs.T)
         repeated = order[np.flatnonzero((np.diff(pairs[order], axis=0) == 0).all(1))[0]]
         instance, image_id = columns["instance_id"][repeated], columns["image_id"][repeated]
-        raise InputError(f"{source}: instance {instance} has two masks in image {image_id}; {MEND}")
+        raise InputError(f"{source}: instance {instance} has two masks in image {image_id}; {FIX}")
     counts = sound_masks(
-        [field_of(a, f"{kind}_mask", source, "annotations") for a in annotations],
+        [field_of(a, f"{mask_type}_mask", source, "annotations") for a in annotations],
         images.size[image],
-        [f"{source}: {kind}_mask of annotation {a['id']}" for a in annotations],
+        [f"{source}: {mask_type}_mask of annotation {a['id']}" for a in annotations],
     )[0]
     return TrueObjects(
         masks=MaskRows(image, columns["category_id"], counts),
         id=columns["id"],
         instance=columns["instance_id"],
-        area=numbers(annotations, f"area_{kind}", source, "annotations"),
+        area=numbers(annotations, f"area_{mask_type}", source, "annotations"),
         rate=numbers(annotations, "occlude_rate", source, "annotations"),
         crowd=_crowds(annotations, source),
-        box=_boxes(annotations, kind, counts, images.size[image].tolist(), source),
+        box=_boxes(annotations, mask_type, counts, images.size[image].tolist(), source),
     )
 
 
 def _boxes(
-    annotations: list[Any], kind: str, counts: list[bytes], sizes: list[list[int]], source: str
+    annotations: list[Any],
+    mask_type: MaskType,
+    counts: list[bytes],
+    sizes: list[list[int]],
+    source: str,
 ) -> Floats:
-    """The boxes [G, 4] of one kind."""
-    keys = ("bbox_visible",) if kind == "visible" else ("bbox_amodal", "bbox")
+    """The boxes [G, 4] of one mask type."""
+    keys = ("bbox_visible",) if mask_type == "visible" else ("bbox_amodal", "bbox")
     boxes = np.empty((len(annotations), 4))
     for row, annotation in enumerate(annotations):
         key, box = next(
@@ -230,7 +234,7 @@ def _boxes(
         elif not is_box(box):
             raise InputError(
                 f"{source}: '{key}' of annotation {annotation['id']} must be [x, y, width, "
-                f"height]; {MEND}"
+                f"height]; {FIX}"
             )
         boxes[row] = box
     return boxes
@@ -252,7 +256,7 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
     all_known(
         np.isin(columns["category_id"], images.categories), annotations, "category_id", source
     )
-    by_place = dict(
+    by_position = dict(
         zip(
             zip(images.video.tolist(), images.position.tolist(), strict=True),
             range(len(images.id)),
@@ -272,10 +276,10 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         rate[number] = given[: -(-len(given) // 2)].mean() if len(given) else 0.0
         for position, mask in enumerate(segmentations):
             if mask is not None:
-                image.append(by_place[annotation["video_id"], position])
+                image.append(by_position[annotation["video_id"], position])
                 track.append(number)
                 masks.append(mask)
-                names.append(f"{what}, entry {position} of 'segmentations'")
+                names.append(f"{what}, item {position} of 'segmentations'")
     image_rows, track_rows = np.array(image, np.int64), np.array(track, np.int64)
     counts, pixels = sound_masks(masks, images.size[image_rows], names)
     return TrueTracks(
@@ -295,20 +299,20 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
 def _track_lists(
     annotation: Any, frames: int, what: str, source: str
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """The masks, areas and rates of a track, one entry for every frame."""
+    """The masks, areas and rates of a track, one item for every frame."""
     lists = tuple(
         field_of(annotation, key, source, "annotations")
         for key in ("segmentations", "areas", "occlude_rate")
     )
     if not all(isinstance(values, list) and len(values) == frames for values in lists):
         raise InputError(
-            f"{what}: 'segmentations', 'areas' and 'occlude_rate' must be lists with one entry for "
+            f"{what}: 'segmentations', 'areas' and 'occlude_rate' must be lists with one item for "
             f"each of the {frames} "
-            f"images of video {annotation['video_id']}; {MEND}"
+            f"images of video {annotation['video_id']}; {FIX}"
         )
     segmentations, areas, rates = lists
     if not all(value is None or is_number(value) for value in areas + rates):
         raise InputError(
-            f"{what}: 'areas' and 'occlude_rate' may hold numbers and null only; {MEND}"
+            f"{what}: 'areas' and 'occlude_rate' may hold numbers and null only; {FIX}"
         )
     return segmentations, areas, rates

@@ -1,7 +1,7 @@
-"""Predictions (contract 2) as columns, every record checked.
+"""Predictions (contract 2) as columns, every prediction checked.
 
 A track whose detections have different categories is accepted: each detection counts with its own
-category in its image and in the tracking figures, and the track as a whole has the category of its
+category in its image and in the tracking metrics, and the track as a whole has the category of its
 first detection (quirk E8); such tracks are counted. An empty file is a valid prediction of nothing.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints, measure
 from vatrack.evaluation.io.checks import (
     LARGEST,
@@ -26,10 +27,10 @@ from vatrack.evaluation.io.checks import (
     mask_counts,
     mask_problem,
 )
-from vatrack.evaluation.io.ground_truth import KINDS, Images
-from vatrack.evaluation.io.records import RecordError, open_records
+from vatrack.evaluation.io.ground_truth import Images
+from vatrack.evaluation.io.prediction_file import PredictionError, open_predictions
 
-BATCH = 2048  # records whose form is checked together
+BATCH = 2048  # predictions whose form is checked together
 LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
 
 
@@ -37,7 +38,7 @@ LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
 class Predictions:
     """N detections in file order.
 
-    `image` [N]: index into `Images`; `category`, `score`, `track` [N]; for each kind of mask: `box`
+    `image` [N]: index into `Images`; `category`, `score`, `track` [N]; for each mask type: `box`
     [N, 4] (x, y, width, height in pixels, as given), `counts` (N compressed strings, None where the
     detection has no such mask) and `area` [N], the mask's pixels.
     """
@@ -46,44 +47,48 @@ class Predictions:
     category: Ints
     score: Floats
     track: Ints
-    box: Mapping[str, Floats]
-    counts: Mapping[str, Sequence[bytes | None]]
-    area: Mapping[str, Ints]
+    box: Mapping[MaskType, Floats]
+    counts: Mapping[MaskType, Sequence[bytes | None]]
+    area: Mapping[MaskType, Ints]
 
-    def box_area(self, kind: str) -> Floats:
+    def box_area(self, mask_type: MaskType) -> Floats:
         """Areas [N] of the boxes: plain products, as in the original, also of negative widths (a
         box turned inside out)."""
         with np.errstate(over="ignore"):
-            return self.box[kind][:, 2] * self.box[kind][:, 3]
+            return self.box[mask_type][:, 2] * self.box[mask_type][:, 3]
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of mask that at least one detection has; both where there is no detection at
+    def mask_types(self) -> tuple[MaskType, ...]:
+        """Mask types that at least one detection has; both where there is no detection at
         all."""
         present = tuple(
-            kind for kind in KINDS if any(text is not None for text in self.counts[kind])
+            mask_type
+            for mask_type in MASK_TYPES
+            if any(text is not None for text in self.counts[mask_type])
         )
-        return present if len(self.image) else KINDS
+        return present if len(self.image) else MASK_TYPES
 
 
 @dataclass
 class _Columns:
-    """Values while reading, compact; `place` is the line or item number of each record, `size` has
-    two entries a mask."""
+    """Values while reading, compact.
 
-    place: array[int] = field(default_factory=lambda: array("q"))
+    `number`: the line or item number of each prediction; `size` has two numbers a mask.
+    """
+
+    number: array[int] = field(default_factory=lambda: array("q"))
     image: array[int] = field(default_factory=lambda: array("q"))
     category: array[int] = field(default_factory=lambda: array("q"))
     track: array[int] = field(default_factory=lambda: array("q"))
     score: array[float] = field(default_factory=lambda: array("d"))
-    box: dict[str, array[float]] = field(
-        default_factory=lambda: {kind: array("d") for kind in KINDS}
+    box: dict[MaskType, array[float]] = field(
+        default_factory=lambda: {mask_type: array("d") for mask_type in MASK_TYPES}
     )
-    counts: dict[str, list[bytes | None]] = field(
-        default_factory=lambda: {kind: [] for kind in KINDS}
+    counts: dict[MaskType, list[bytes | None]] = field(
+        default_factory=lambda: {mask_type: [] for mask_type in MASK_TYPES}
     )
-    size: dict[str, array[int]] = field(
-        default_factory=lambda: {kind: array("q") for kind in KINDS}
+    size: dict[MaskType, array[int]] = field(
+        default_factory=lambda: {mask_type: array("q") for mask_type in MASK_TYPES}
     )
 
 
@@ -92,45 +97,49 @@ def read_predictions(path: Path | str, images: Images) -> Predictions:
     kept.
 
     Raises:
-        InputError: the file is missing or cut off, or a record is wrong (`parse_predictions`); the
-            message has the line number, or the item number in a JSON array.
+        InputError: the file is missing or cut off, or a prediction is wrong; the message
+            has the line number, or the item number in a JSON array.
     """
-    with open_records(Path(path)) as records:
+    with open_predictions(Path(path)) as predictions:
         return parse_predictions(
-            ((record.number, record.value) for record in records), images, records.unit
+            ((prediction.number, prediction.value) for prediction in predictions),
+            images,
+            predictions.label,
         )
 
 
 def parse_predictions(
-    records: Iterable[tuple[int, Any]], images: Images, unit: str = "prediction"
+    predictions: Iterable[tuple[int, Any]], images: Images, label: str = "prediction"
 ) -> Predictions:
-    """Turns numbered records of contract 2 into columns.
+    """Turns numbered predictions of contract 2 into columns.
 
     Args:
-        records: pairs of a number, for messages, and a parsed object.
+        predictions: pairs of a number, for messages, and a parsed object.
         images: the images of the ground truth.
-        unit: what the number counts.
+        label: what the number counts.
 
     Raises:
-        RecordError: a record is wrong; of several the first one is named.
+        PredictionError: a prediction is wrong; of several the first one is named.
     """
     columns = _Columns()
-    wrong_form: RecordError | None = None
-    remaining = iter(records)
+    wrong_form: PredictionError | None = None
+    remaining = iter(predictions)
     while wrong_form is None:
         batch = []
         try:
-            # One by one, because those before a record that is not JSON are wanted.
-            for record in islice(remaining, BATCH):
-                batch.append(record)  # noqa: PERF402
-        except RecordError as error:
+            # One by one, because those before a prediction that is not JSON are wanted.
+            for prediction in islice(remaining, BATCH):
+                batch.append(prediction)  # noqa: PERF402
+        except PredictionError as error:
             wrong_form = error
         if not batch:
             break
         if not _append_all(columns, batch):
-            problems = ((place, _append(columns, place, record)) for place, record in batch)
-            first = next(((place, problem) for place, problem in problems if problem), None)
-            wrong_form = RecordError(unit, *first) if first else wrong_form
+            problems = (
+                (number, _append(columns, number, prediction)) for number, prediction in batch
+            )
+            first = next(((number, problem) for number, problem in problems if problem), None)
+            wrong_form = PredictionError(label, *first) if first else wrong_form
 
     found: list[tuple[int, str]] = []  # row, problem
 
@@ -159,75 +168,83 @@ def parse_predictions(
         f"track_id {_first(track, repeated)} occurs twice in image {_first(ids, repeated)}",
     )
 
-    area: dict[str, Ints] = {}
-    for kind in KINDS:
-        counts = columns.counts[kind]
+    area: dict[MaskType, Ints] = {}
+    for mask_type in MASK_TYPES:
+        counts = columns.counts[mask_type]
         rows = np.array([row for row, text in enumerate(counts) if text is not None], np.int64)
-        size = np.array(columns.size[kind], np.int64).reshape(-1, 2)
+        size = np.array(columns.size[mask_type], np.int64).reshape(-1, 2)
         pixels, totals = measure([text for text in counts if text is not None])
         wrong = np.zeros((2, len(counts)), bool)
         known = image[rows] >= 0
         wrong[0, rows[known]] = (size[known] != images.size[image[rows[known]]]).any(1)
         wrong[1, rows] = totals != size.prod(1)
-        refuse(wrong[0], f"the {kind} mask has another size than its image (height, width)")
-        refuse(wrong[1], f"the {kind} mask is damaged: its runs do not fill the image")
-        area[kind] = np.zeros(len(counts), np.int64)
-        area[kind][rows] = pixels
+        refuse(wrong[0], f"the {mask_type} mask has another size than its image (height, width)")
+        refuse(wrong[1], f"the {mask_type} mask is damaged: its runs do not fill the image")
+        area[mask_type] = np.zeros(len(counts), np.int64)
+        area[mask_type][rows] = pixels
     if found:
-        row, problem = min(found, key=lambda entry: entry[0])
-        raise RecordError(unit, columns.place[row], problem)
+        row, problem = min(found, key=lambda item: item[0])
+        raise PredictionError(label, columns.number[row], problem)
     if wrong_form:
         raise wrong_form
     box = {
-        kind: np.array(values, np.float64).reshape(-1, 4) for kind, values in columns.box.items()
+        mask_type: np.array(values, np.float64).reshape(-1, 4)
+        for mask_type, values in columns.box.items()
     }
     return Predictions(
         image, category, np.array(columns.score, np.float64), track, box, columns.counts, area
     )
 
 
-def image_of(record: Any) -> tuple[int, None] | tuple[None, str]:
-    """The image id of a record, or what is wrong with it."""
-    if not isinstance(record, Mapping):
+def image_of(prediction: Any) -> tuple[int, None] | tuple[None, str]:
+    """The image id of a prediction, or what is wrong with it."""
+    if not isinstance(prediction, Mapping):
         return None, "is not a JSON object"
-    if "image_id" not in record:
+    if "image_id" not in prediction:
         return None, "has no 'image_id'"
-    if not is_integer(record["image_id"]):
+    if not is_integer(prediction["image_id"]):
         return None, "'image_id' must be an integer"
-    return record["image_id"], None
+    return prediction["image_id"], None
 
 
 def unknown_image(image_id: int | None) -> str:
-    """The message for a record of an image that is not listed."""
+    """The message for a prediction of an image that is not listed."""
     return f"unknown image_id {image_id}; the predictions belong to another ground truth"
 
 
 def _append_all(columns: _Columns, batch: Sequence[tuple[int, Any]]) -> bool:
-    """Adds records that all have the usual form, as fast as it goes; False, and nothing is added,
-    if some may not have it."""
+    """Adds predictions of the usual form, fast; False, and adds none, if some may not have it."""
     try:
-        records = [record for _, record in batch]
+        predictions = [prediction for _, prediction in batch]
         whole = {
-            key: [record[key] for record in records]
+            key: [prediction[key] for prediction in predictions]
             for key in ("image_id", "category_id", "track_id")
         }
-        score = [record["score"] for record in records]
-        boxes = {"amodal": [record["bbox"] for record in records]}
-        seconds = [record.get("bbox_visible") for record in records]
+        score = [prediction["score"] for prediction in predictions]
+        boxes = {"amodal": [prediction["bbox"] for prediction in predictions]}
+        seconds = [prediction.get("bbox_visible") for prediction in predictions]
         boxes["visible"] = [
             first if second is None else second
             for first, second in zip(boxes["amodal"], seconds, strict=True)
         ]
-        masks = {kind: [record.get(kind) for record in records] for kind in KINDS}
-        present = {kind: [mask for mask in masks[kind] if mask is not None] for kind in KINDS}
-        sizes = {kind: [mask["size"] for mask in present[kind]] for kind in KINDS}
+        masks = {
+            mask_type: [prediction.get(mask_type) for prediction in predictions]
+            for mask_type in MASK_TYPES
+        }
+        present = {
+            mask_type: [mask for mask in masks[mask_type] if mask is not None]
+            for mask_type in MASK_TYPES
+        }
+        sizes = {
+            mask_type: [mask["size"] for mask in present[mask_type]] for mask_type in MASK_TYPES
+        }
         texts = {
-            kind: [None if mask is None else mask["counts"] for mask in masks[kind]]
-            for kind in KINDS
+            mask_type: [None if mask is None else mask["counts"] for mask in masks[mask_type]]
+            for mask_type in MASK_TYPES
         }
         counts = {
-            kind: [text if text is None else text.encode("ascii") for text in texts[kind]]
-            for kind in KINDS
+            mask_type: [text if text is None else text.encode("ascii") for text in texts[mask_type]]
+            for mask_type in MASK_TYPES
         }
     except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
         return False
@@ -237,27 +254,31 @@ def _append_all(columns: _Columns, batch: Sequence[tuple[int, Any]]) -> bool:
     ):
         return False
     corners = {
-        kind: list(chain.from_iterable(boxes[kind])) if _lists(boxes[kind], 4) else None
-        for kind in KINDS
+        mask_type: list(chain.from_iterable(boxes[mask_type]))
+        if _lists(boxes[mask_type], 4)
+        else None
+        for mask_type in MASK_TYPES
     }
     edges = {
-        kind: list(chain.from_iterable(sizes[kind])) if _lists(sizes[kind], 2) else None
-        for kind in KINDS
+        mask_type: list(chain.from_iterable(sizes[mask_type]))
+        if _lists(sizes[mask_type], 2)
+        else None
+        for mask_type in MASK_TYPES
     }
     values = [score, *corners.values()]
     if any(column is None or not _finite(column) for column in values):
         return False
     if any(column is None or not _whole(column) for column in (*whole.values(), *edges.values())):
         return False
-    columns.place.extend(place for place, _ in batch)
+    columns.number.extend(number for number, _ in batch)
     columns.image.extend(whole["image_id"])
     columns.category.extend(whole["category_id"])
     columns.track.extend(whole["track_id"])
     columns.score.extend(score)
-    for kind in KINDS:
-        columns.box[kind].extend(corners[kind] or ())
-        columns.counts[kind].extend(counts[kind])
-        columns.size[kind].extend(edges[kind] or ())
+    for mask_type in MASK_TYPES:
+        columns.box[mask_type].extend(corners[mask_type] or ())
+        columns.counts[mask_type].extend(counts[mask_type])
+        columns.size[mask_type].extend(edges[mask_type] or ())
     return True
 
 
@@ -271,47 +292,47 @@ def _whole(values: Sequence[Any]) -> bool:
 
 def _finite(values: Sequence[Any]) -> bool:
     # NaN hides from min and max, but not from a sum.
-    kinds = set(map(type, values))
+    types = set(map(type, values))
     return (
-        kinds <= {int, float}
+        types <= {int, float}
         and max(map(abs, values), default=0) < LARGEST
         and math.isfinite(sum(values))
     )
 
 
-def _append(columns: _Columns, place: int, record: Any) -> str | None:
-    """Adds one record; returns what is wrong with its form."""
-    if not isinstance(record, Mapping):
+def _append(columns: _Columns, number: int, prediction: Any) -> str | None:
+    """Adds one prediction; returns what is wrong with its form."""
+    if not isinstance(prediction, Mapping):
         return "is not a JSON object"
     for key in ("image_id", "category_id", "score", "bbox", "track_id"):
-        if key not in record:
+        if key not in prediction:
             return f"has no '{key}'"
     for key in ("image_id", "category_id", "track_id"):
-        if not is_integer(record[key]):
+        if not is_integer(prediction[key]):
             return f"'{key}' must be an integer"
-    if not is_number(record["score"]):
+    if not is_number(prediction["score"]):
         return "'score' must be a finite number"
-    boxes = {"amodal": record["bbox"], "visible": record.get("bbox_visible")}
+    boxes = {"amodal": prediction["bbox"], "visible": prediction.get("bbox_visible")}
     if boxes["visible"] is None:
         boxes["visible"] = boxes["amodal"]
     if not all(map(is_box, boxes.values())):
         return "a box must be [x, y, width, height], four finite numbers"
-    masks = {kind: record.get(kind) for kind in KINDS}
+    masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
     if all(mask is None for mask in masks.values()):
         return "has neither an 'amodal' nor a 'visible' mask"
-    for kind, mask in masks.items():
+    for mask_type, mask in masks.items():
         if mask is not None and (problem := mask_problem(mask)):
-            return f"the {kind} mask {problem}"
-    columns.place.append(place)
-    columns.image.append(record["image_id"])
-    columns.category.append(record["category_id"])
-    columns.track.append(record["track_id"])
-    columns.score.append(record["score"])
-    for kind, mask in masks.items():
-        columns.box[kind].extend(boxes[kind])
-        columns.counts[kind].append(None if mask is None else mask_counts(mask))
+            return f"the {mask_type} mask {problem}"
+    columns.number.append(number)
+    columns.image.append(prediction["image_id"])
+    columns.category.append(prediction["category_id"])
+    columns.track.append(prediction["track_id"])
+    columns.score.append(prediction["score"])
+    for mask_type, mask in masks.items():
+        columns.box[mask_type].extend(boxes[mask_type])
+        columns.counts[mask_type].append(None if mask is None else mask_counts(mask))
         if mask is not None:
-            columns.size[kind].extend(mask["size"])
+            columns.size[mask_type].extend(mask["size"])
     return None
 
 

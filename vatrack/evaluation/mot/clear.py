@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vatrack.common.rle import Floats, Ints
-from vatrack.evaluation.ap.matching import rank_in_unit
+from vatrack.evaluation.ap.matching import count_earlier
 from vatrack.evaluation.mot.sequences import Frames, Sequences
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def clear_matches(sequences: Sequences, frames: Frames) -> ClearMatches:
     found = np.zeros(len(sequence), np.int64)
     switches, distance = (np.zeros(len(sequences.category)) for _ in range(2))
     for events in _events(sequences, frames):
-        kinds = events["Type"].to_numpy()
-        switch = kinds == "SWITCH"
-        chosen = (kinds == "MATCH") | switch
+        types = events["Type"].to_numpy()
+        switch = types == "SWITCH"
+        chosen = (types == "MATCH") | switch
         who = events["OId"].to_numpy()[chosen].astype(np.int64)
         found += np.bincount(who, minlength=len(found))
         switches += np.bincount(sequence[who], switch[chosen], minlength=len(switches))
@@ -80,9 +80,9 @@ def identity_matches(sequences: Sequences, frames: Frames) -> Ints:
         (np.ones(len(keys)), (keys // tracks, objects + keys % tracks)),
         shape=(objects + tracks,) * 2,
     )
-    part = connected_components(graph, directed=False)[1][keys // tracks]
-    order = np.argsort(part, kind="stable")
-    bounds = np.flatnonzero(np.diff(part[order], prepend=-1, append=-1))
+    component = connected_components(graph, directed=False)[1][keys // tracks]
+    order = np.argsort(component, kind="stable")
+    bounds = np.flatnonzero(np.diff(component[order], prepend=-1, append=-1))
     for start, stop in pairwise(bounds.tolist()):
         edges = order[start:stop]
         rows, i = np.unique(keys[edges] // tracks, return_inverse=True)
@@ -126,8 +126,9 @@ def _continued(old: MOTAccumulator) -> MOTAccumulator:
 
 
 def _updates(frames: Frames) -> Iterator[tuple[Ints, Ints, Floats]]:
-    """Places of objects [n] and of detections [m], and their distances [n, m] (NaN: no match), in
-    order of time.
+    """Indices of objects [n] and detections [m] and their distances [n, m], in order of time.
+
+    A distance is NaN where there is no match.
 
     Round k has the k-th frame of every sequence. Where no object has two candidates and no
     detection is wanted twice, there is nothing to choose: such frames go together, with nothing but
@@ -141,7 +142,7 @@ def _updates(frames: Frames) -> Iterator[tuple[Ints, Ints, Floats]]:
     )
     contested = np.zeros(len(frames.sequence), bool)
     contested[frame[repeated]] = True
-    rounds = rank_in_unit(frames.sequence)
+    rounds = count_earlier(frames.sequence)
     order = np.argsort(rounds, kind="stable")
     for chosen in np.split(order, np.flatnonzero(np.diff(rounds[order])) + 1):
         for number in chosen[contested[chosen]].tolist():
@@ -157,7 +158,7 @@ def _updates(frames: Frames) -> Iterator[tuple[Ints, Ints, Floats]]:
         ]
         together = np.concatenate(simple) if simple else np.empty(0, np.int64)
         for start in range(0, len(together), PACK):
-            part = together[start : start + PACK]
-            distances = np.full((len(part), len(part)), np.nan)
-            np.fill_diagonal(distances, 1 - pairs.iou[part])
-            yield pairs.truth[part], pairs.detection[part], distances
+            chunk = together[start : start + PACK]
+            distances = np.full((len(chunk), len(chunk)), np.nan)
+            np.fill_diagonal(distances, 1 - pairs.iou[chunk])
+            yield pairs.truth[chunk], pairs.detection[chunk], distances

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vatrack.common.rle import Floats, Ints
-from vatrack.evaluation.ap.matching import rank_in_unit
+from vatrack.evaluation.ap.matching import count_earlier
 from vatrack.evaluation.mot.sequences import Frames, Sequences, Side
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def hota_results(sequences: Sequences, frames: Frames) -> list[HotaResult]:
     """
     number = np.arange(len(sequences.category))
     sides = (sequences.objects, sequences.detections)
-    # First place and end of every sequence among the objects, detections and frames.
+    # First row and end of every sequence among the objects, detections and frames.
     bounds = [
         np.stack(
             [np.searchsorted(column, number, side=side) for side in ("left", "right")], 1
@@ -75,10 +75,10 @@ def hota_results(sequences: Sequences, frames: Frames) -> list[HotaResult]:
         for column in (*(side.sequence for side in sides), frames.sequence)
     ]
     overlapping = [np.zeros(side.identities, bool) for side in sides]
-    for flags, side, places in zip(
+    for flags, side, rows in zip(
         overlapping, sides, (frames.overlaps.truth, frames.overlaps.detection), strict=True
     ):
-        flags[side.identity[places]] = True
+        flags[side.identity[rows]] = True
     results = []
     for objects, detections, own in zip(*bounds, strict=True):
         matches, association, localisation = NO_MATCH
@@ -109,7 +109,7 @@ def hota_results(sequences: Sequences, frames: Frames) -> list[HotaResult]:
     return results
 
 
-def hota_figures(results: Iterable[tuple[int, HotaResult]]) -> dict[str, float | None]:
+def hota_metrics(results: Iterable[tuple[int, HotaResult]]) -> dict[str, float | None]:
     """HOTA, DetA, AssA and LocA in percent of any number of sequences, each with its category id.
 
     Sequences are combined to classes by TrackEval's `combine_sequences` and classes by its
@@ -127,14 +127,14 @@ def hota_figures(results: Iterable[tuple[int, HotaResult]]) -> dict[str, float |
         category: metric.combine_sequences(sequences) for category, sequences in by_class.items()
     }
     total = metric.combine_classes_det_averaged(classes)
-    figures: dict[str, float | None] = {
+    metrics: dict[str, float | None] = {
         name: 100 * float(np.mean(total[name])) for name in ("HOTA", "DetA", "AssA", "LocA")
     }
-    return figures if total["HOTA_TP"].any() else figures | {"LocA": None}
+    return metrics if total["HOTA_TP"].any() else metrics | {"LocA": None}
 
 
 def _metric() -> HOTA:
-    # TrackEval prints when parts of it that are not used here lack a library.
+    # TrackEval prints when results of it that are not used here lack a library.
     with redirect_stdout(io.StringIO()):
         from trackeval.metrics import HOTA
     return HOTA()
@@ -189,7 +189,7 @@ def _ids(
     side: Side,
     overlapping: NDArray[np.bool_],
     bounds: Ints,
-    places: Sequence[int],
+    span: Sequence[int],
     own: Sequence[int],
 ) -> _Ids:
     """Numbers one side of a sequence.
@@ -197,11 +197,11 @@ def _ids(
     Args:
         side: objects or detections of all sequences.
         overlapping: by identity, whether it ever overlaps anything.
-        bounds: first place and end of each frame.
-        places: first place and end of the sequence.
+        bounds: first row and end of each frame.
+        span: first row and end of the sequence.
         own: its first frame and their end.
     """
-    first, stop = places
+    first, stop = span
     identity = side.identity[first:stop]
     lowest = identity.min()
     flags = overlapping[lowest : identity.max() + 1]
@@ -217,7 +217,7 @@ def _ids(
         - first
     ] = False
     rest = np.sort(ids[left_out])
-    time = np.where(rest < others, rank_in_unit(rest), 0)
+    time = np.where(rest < others, count_earlier(rest), 0)
     order = np.argsort(time, kind="stable")
     afterwards = (
         np.split(rest[order], np.flatnonzero(np.diff(time[order])) + 1) if len(rest) else []
@@ -254,10 +254,10 @@ def _evaluate(data: dict[str, Any], similarities: Floats) -> tuple[Values, Value
     )
     _, chosen, meaning = np.unique(reached, return_index=True, return_inverse=True)
     at_once = max(MEMORY // (8 * data["num_gt_ids"] * data["num_tracker_ids"]) - 4, 1)
-    parts = []
+    results = []
     for start in range(0, len(chosen), at_once):
         metric.array_labels = thresholds[chosen[start : start + at_once]]
         result = metric.eval_sequence(data)
-        parts.append([result[name] for name in ("HOTA_TP", "AssA", "LocA")])
-    matches, association, localisation = np.concatenate(parts, axis=1)[:, meaning].tolist()
+        results.append([result[name] for name in ("HOTA_TP", "AssA", "LocA")])
+    matches, association, localisation = np.concatenate(results, axis=1)[:, meaning].tolist()
     return tuple(matches), tuple(association), tuple(localisation)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints
 from vatrack.evaluation.ap.image import with_mask
 from vatrack.evaluation.ap.overlaps import Overlaps
@@ -44,7 +45,7 @@ class Sequences:
     """S sequences by class, then video: `category` [S], `video` [S] (ids), their objects and
     detections.
 
-    `overlaps`: pairs of places in `detections` and `objects`, by frame.
+    `overlaps`: pairs of indices in `detections` and `objects`, by frame.
     """
 
     category: Ints
@@ -58,7 +59,7 @@ class Sequences:
 class Frames:
     """F frames of sequences in which something overlaps, by sequence, then time.
 
-    `sequence` [F]; `objects`, `detections`, `pairs` [F, 2]: first place and end in the sequences'
+    `sequence` [F]; `objects`, `detections`, `pairs` [F, 2]: first index and end in the sequences'
     objects, detections, and in `overlaps`.
     """
 
@@ -75,39 +76,45 @@ class Frames:
         first_detection, detections = self.detections[number].tolist()
         first, stop = self.pairs[number].tolist()
         values = np.zeros((objects - first_object, detections - first_detection))
-        places = (
+        indices = (
             self.overlaps.truth[first:stop] - first_object,
             self.overlaps.detection[first:stop] - first_detection,
         )
-        values[places] = self.overlaps.iou[first:stop]
+        values[indices] = self.overlaps.iou[first:stop]
         return values
 
 
 def sequences_of(
-    predictions: Predictions, objects: TrueObjects, overlaps: Overlaps, images: Images, kind: str
+    predictions: Predictions,
+    objects: TrueObjects,
+    overlaps: Overlaps,
+    images: Images,
+    mask_type: MaskType,
 ) -> Sequences:
-    """The sequences that have an object or a detection with a `kind` of mask; `overlaps` are pairs
-    of their rows."""
-    rows, _ = with_mask(predictions, kind)
+    """The sequences that have an object or a detection with such a mask.
+
+    `overlaps`: pairs of their rows.
+    """
+    rows, _ = with_mask(predictions, mask_type)
     videos, video = np.unique(images.video, return_inverse=True)
     object_key = objects.masks.category * len(videos) + video[objects.masks.image]
     detection_key = predictions.category[rows] * len(videos) + video[predictions.image[rows]]
     keys = np.unique(np.concatenate((object_key, detection_key)))
     length = int(images.position.max(initial=0)) + 1
 
-    true, place = _side(
+    true, index = _side(
         np.searchsorted(keys, object_key),
         images.position[objects.masks.image],
         objects.instance,
         length,
     )
     sequence = np.searchsorted(keys, detection_key)
-    found, found_place = _side(
+    found, found_index = _side(
         sequence, images.position[predictions.image[rows]], predictions.track[rows], length
     )
-    place_of_row = np.zeros(len(predictions.image), np.int64)
-    place_of_row[rows] = found_place
-    truth, detection = place[overlaps.truth], place_of_row[overlaps.detection]
+    index_of_row = np.zeros(len(predictions.image), np.int64)
+    index_of_row[rows] = found_index
+    truth, detection = index[overlaps.truth], index_of_row[overlaps.detection]
     order = np.lexsort((detection, truth))
     pairs = Overlaps(detection[order], truth[order], overlaps.iou[order])
     return Sequences(
@@ -136,11 +143,11 @@ def frames_of(sequences: Sequences, minimum: float) -> Frames:
 
 
 def _side(sequence: Ints, position: Ints, name: Ints, length: int) -> tuple[Side, Ints]:
-    """Sorts one side; also returns the place of every row."""
+    """Sorts one side; also returns the index of every row."""
     frame = sequence * length + position
     order = np.argsort(frame, kind="stable")
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    index = np.empty(len(order), np.int64)
+    index[order] = np.arange(len(order))
     names, number = np.unique(name, return_inverse=True)
     _, identity = np.unique(sequence * max(len(names), 1) + number, return_inverse=True)
-    return Side(sequence[order], frame[order], identity[order].astype(np.int64)), place
+    return Side(sequence[order], frame[order], identity[order].astype(np.int64)), index

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from vatrack.jobs import clusters
-from vatrack.jobs.clusters import GONE, Interrupted, SlurmJob, find_slurm_job
+from vatrack.common.user import user_name
+from vatrack.jobs import interrupt, slurm
+from vatrack.jobs.interrupt import Interrupted
+from vatrack.jobs.job_file import JobFile
+from vatrack.jobs.slurm import GONE, SlurmJob, find_slurm_job
 
 Answer = Callable[..., None]
 
@@ -18,8 +21,12 @@ Answer = Callable[..., None]
 def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """Sets what `squeue` answers from now on."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    for name in ("SHORTEST_CHECK", "LONGEST_CHECK"):
-        monkeypatch.setattr(clusters, name, 0.0)
+    for module, name in (
+        (slurm, "SHORTEST_CHECK"),
+        (slurm, "LONGEST_CHECK"),
+        (interrupt, "PAUSE_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.0)
 
     def answer(out: str = "", err: str = "", status: int = 0) -> None:
         script = tmp_path / "squeue"
@@ -101,7 +108,7 @@ def test_no_answer_is_not_taken_for_no_job(squeue: Answer) -> None:
 
 
 def test_a_signal_ends_the_waiting_for_an_answer(
-    squeue: Answer, capsys: pytest.CaptureFixture[str]
+    squeue: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     squeue(
         err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", status=1
@@ -110,7 +117,7 @@ def test_a_signal_ends_the_waiting_for_an_answer(
         SlurmJob("7").alive(lambda: True)
     with pytest.raises(Interrupted, match="SLURM does not say which jobs there are"):
         find_slurm_job("vatrack", lambda: True)
-    assert "SLURM does not say what job 7 does; waiting\n" in capsys.readouterr().err
+    assert "SLURM does not say what job 7 does; waiting" in caplog.messages
 
 
 def test_without_slurm_there_is_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,3 +125,18 @@ def test_without_slurm_there_is_no_job(tmp_path: Path, monkeypatch: pytest.Monke
     assert SlurmJob("7").ask() == GONE
     assert not SlurmJob("7").end()
     assert find_slurm_job("vatrack") is None
+
+
+def test_a_user_without_a_name_is_a_number(squeue: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker run --user 12345`."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert user_name() == str(os.getuid())
+    squeue("6|vatrack-bb-key2\n")
+    assert find_slurm_job("vatrack-bb") == ("6", "vatrack-bb-key2")
+    assert JobFile(Path("job")).token

@@ -1,5 +1,4 @@
-"""The records of a file of predictions one by one: JSON Lines or one JSON array, with their numbers
-and places."""
+"""The predictions of a file one by one (JSON Lines or one JSON array): numbers and offsets."""
 
 from __future__ import annotations
 
@@ -22,8 +21,8 @@ AGAIN = "make the predictions again"
 _IMAGE = re.compile(rb'\s*\{\s*"image_id"\s*:\s*(0|[1-9][0-9]{0,17})\s*,')
 
 
-class Record(NamedTuple):
-    """One record: its line, or its item in an array, from 1; the parsed value; where its text
+class PredictionItem(NamedTuple):
+    """One prediction: its line, or its item in an array, from 1; the parsed value; where its text
     stands, in bytes (unpacked)."""
 
     number: int
@@ -32,69 +31,69 @@ class Record(NamedTuple):
     length: int
 
 
-class RecordError(InputError):
-    """Something is wrong with the record of that number; among several the first one is to be
+class PredictionError(InputError):
+    """Something is wrong with the prediction of that number; among several the first one is to be
     reported."""
 
-    def __init__(self, unit: str, number: int, problem: str) -> None:
-        super().__init__(unit, number, problem)
+    def __init__(self, label: str, number: int, problem: str) -> None:
+        super().__init__(label, number, problem)
         self.number = number
 
     def __str__(self) -> str:
-        unit, number, problem = self.args
-        return f"{unit} {number}: {problem}"
+        label, number, problem = self.args
+        return f"{label} {number}: {problem}"
 
 
-class Records:
-    """The records of an open file, in order.
+class PredictionReader:
+    """The predictions of an open file, in order.
 
     Attributes:
-        unit: what a record is called in messages, "predictions.jsonl: line".
+        label: what a prediction is called in messages, "predictions.jsonl: line".
     """
 
     def __init__(self, stream: BinaryIO, name: Path | str) -> None:
         """`name` is that of the file as the user knows it."""
         self.stream = stream
         self.name = name
-        # An array may be one line, so the kind is seen from the first character, not from the first
-        # line.
+        # An array may be one line, so the form is seen from the first character.
         first = b""
         while not first.strip() and (first := stream.read(BLOCK)):
             pass
         self.array = first.lstrip().startswith(b"[")
         stream.seek(0)
-        self.unit = f"{name}: {'item' if self.array else 'line'}"
+        self.label = f"{name}: {'item' if self.array else 'line'}"
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[PredictionItem]:
         """
         Raises:
-            RecordError: a record is not JSON.
+            PredictionError: a prediction is not JSON.
             InputError: an array goes on behind its end.
         """
         return self._items() if self.array else self._lines()
 
-    def heads(self, whole: Callable[[bytes], bool]) -> Iterator[Record]:
-        """The records, but of most lines nothing has been read but `image_id`: where it comes first
-        and in digits, and `whole`
-        does not ask for more. Whether these lines are sound shows when they are parsed.
+    def heads(self, whole: Callable[[bytes], bool]) -> Iterator[PredictionItem]:
+        """The predictions, most of them with nothing but their `image_id`.
+
+        That is so where it comes first and in digits, and `whole` does not ask for more.
+        Whether these lines are sound shows when they are parsed.
 
         Raises:
-            RecordError, InputError: as for the records themselves.
+            PredictionError, InputError: as for the predictions themselves.
         """
         return self._items() if self.array else self._lines(whole)
 
-    def _lines(self, whole: Callable[[bytes], bool] | None = None) -> Iterator[Record]:
+    def _lines(self, whole: Callable[[bytes], bool] | None = None) -> Iterator[PredictionItem]:
         offset = 0
         for number, line in enumerate(self.stream, 1):
             length = len(line)
             head = None if whole is None else _IMAGE.match(line)
             if head is not None and whole is not None and not whole(line):
-                yield Record(number, {"image_id": int(head[1])}, offset, length)
+                yield PredictionItem(number, {"image_id": int(head[1])}, offset, length)
             elif not line.isspace():
-                yield Record(number, parse_line(line, self.unit, number), offset, length)
+                yield PredictionItem(number, parse_line(line, self.label, number), offset, length)
             offset += length
 
-    def _items(self) -> Iterator[Record]:
+    def _items(self) -> Iterator[PredictionItem]:
         """Items of an array, so that it is never in memory as a whole."""
         stream, number = JsonStream(self.stream), 0
         try:
@@ -105,19 +104,19 @@ class Records:
                 while True:
                     value = stream.value(parse)
                     number += 1
-                    yield Record(number, value, stream.begin, stream.end - stream.begin)
+                    yield PredictionItem(number, value, stream.begin, stream.end - stream.begin)
                     if stream.take(",]") == "]":
                         break
         except JsonFault:
-            raise RecordError(
-                self.unit, number + 1, f"not valid JSON or cut off; {AGAIN}"
+            raise PredictionError(
+                self.label, number + 1, f"not valid JSON or cut off; {AGAIN}"
             ) from None
         if stream.next():
             raise InputError(f"{self.name}: there is text after the end of the JSON array; {AGAIN}")
 
 
 @contextmanager
-def open_records(path: Path, name: Path | str | None = None) -> Iterator[Records]:
+def open_predictions(path: Path, name: Path | str | None = None) -> Iterator[PredictionReader]:
     """Opens a file of predictions, through gzip where its name ends in .gz.
 
     Args:
@@ -132,24 +131,24 @@ def open_records(path: Path, name: Path | str | None = None) -> Iterator[Records
         if path.suffix == ".gz" and path.stat().st_size == 0:
             raise InputError(f"{name}: is empty, not even packed; {AGAIN}")
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            yield Records(cast(BinaryIO, stream), name)
+            yield PredictionReader(cast(BinaryIO, stream), name)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name}: cannot be read ({error}); {AGAIN}") from None
 
 
-def parse_line(line: bytes, unit: str, number: int) -> Any:
-    """The JSON value of a line; `unit` and `number` are for messages.
+def parse_line(line: bytes, label: str, number: int) -> Any:
+    """The JSON value of a line; `label` and `number` are for messages.
 
     Raises:
-        RecordError: it is none.
+        PredictionError: it is none.
     """
     try:
         return parse(line)
     except ValueError as error:
         cut = "" if line.endswith(b"\n") else ", or the file is cut off here"
-        raise RecordError(unit, number, f"not valid JSON ({error}){cut}; {AGAIN}") from None
+        raise PredictionError(label, number, f"not valid JSON ({error}){cut}; {AGAIN}") from None
 
 
 def parse(text: bytes) -> Any:
