@@ -223,7 +223,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"}
     save_state(out / "state", {"epoch": 1})  # as if it was killed before it could clear up
     summary = train(config(out, epochs=1, workers=1), tiny_data.annotations, tiny_data.images, out)
-    assert "complete already; to make it again, remove the folder" in summary
+    assert "complete already; to make it again, remove the folder" in str(summary)
     assert {
         path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"
     } == before
@@ -248,7 +248,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
         shutil.rmtree(out / name, ignore_errors=True)
     for path in kept.iterdir():
         path.replace(out / path.name)
-    assert "complete already" in train(run, tiny_data.annotations, tiny_data.images, out)
+    assert "complete already" in str(train(run, tiny_data.annotations, tiny_data.images, out))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

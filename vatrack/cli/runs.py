@@ -34,9 +34,11 @@ def train(
     out: RunOut,
 ) -> None:
     """Train one method (in this process or under torchrun). Resumes an interrupted training."""
+    from vatrack.experiments.log import ExperimentLog
     from vatrack.training.loop import train as run
 
-    summary = run(load_config(config).for_run(method, backbone), annotations, images, out)
+    resolved = load_config(config).for_run(method, backbone)
+    summary = run(resolved, annotations, images, out, ExperimentLog.start)
     if os.environ.get("RANK", "0") == "0":
         typer.echo(summary)
 

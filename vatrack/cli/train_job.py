@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.logs import configure
 from vatrack.config import START_FILES, RunConfig
-from vatrack.experiments.log import watch
+from vatrack.experiments.log import ExperimentLog, watch
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
 
@@ -57,7 +58,8 @@ def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     # What waits for this job may itself run with one core and hand its OMP_NUM_THREADS on.
     torch.set_num_threads(run.launcher.cpus)
     show_warnings_plainly()
-    return train(run, annotations, images, out)
+    configure()
+    return str(train(run, annotations, images, out, ExperimentLog.start))
 
 
 def _key(run: RunConfig, annotations: Path, images: Path) -> str:

@@ -36,6 +36,23 @@ class Detector(nn.Module):
         """Normalised images (n, 3, H, W), H and W multiples of 32, to [P2..P6]."""
         return self.neck(self.backbone(images))
 
+    def forward(
+        self,
+        key_images: Tensor,
+        ref_images: Tensor,
+        key_targets: Sequence[Targets],
+        ref_targets: Sequence[Targets],
+        image_sizes: Sequence[tuple[int, int]],
+        part: BatchPart = WHOLE_BATCH,
+    ) -> dict[str, Tensor]:
+        """The terms of `losses` alone: what a training step differentiates.
+
+        Frames are detected with `detect`, not by a call of the network.
+        """
+        return self.losses(
+            key_images, ref_images, key_targets, ref_targets, image_sizes, part=part
+        )[0]
+
     def losses(
         self,
         key_images: Tensor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Collection, Mapping
@@ -10,6 +11,8 @@ from typing import Any
 
 from vatrack.common.files import read_json, write_json
 from vatrack.runs.fingerprint import changed
+
+logger = logging.getLogger(__name__)
 
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
 
@@ -193,11 +196,10 @@ class RunFolder:
         for path in (self.training, *self._made, self.config, self.metrics_log):
             if path.exists():
                 path.rename(kept / path.name)
-        print(
-            f"{self.path}: the training here differs in {', '.join(what)}; another one begins,",
-            flush=True,
+        logger.info(
+            "%s: the training here differs in %s; another one begins,", self.path, ", ".join(what)
         )
-        print(f"and what was there is kept in {kept}", flush=True)
+        logger.info("and what was there is kept in %s", kept)
 
     def keep_checkpoints(self, epochs: Collection[int]) -> None:
         """Removes the checkpoints of all validated epochs but these."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from vatrack.common.device import choose_device
 from vatrack.common.errors import InputError
+from vatrack.common.logs import warnings_only
 from vatrack.common.structures import at_least_one
 
 # One process may evaluate a whole data set while the others wait. A process that dies is noticed by
@@ -136,7 +137,8 @@ def processes(device: str) -> Iterator[Processes]:
         backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT, device_id=gpu
     )
     try:
-        yield Processes(chosen, rank, count)
+        with warnings_only() if rank else nullcontext():
+            yield Processes(chosen, rank, count)
     finally:
         dist.destroy_process_group()
 

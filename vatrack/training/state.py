@@ -1,5 +1,7 @@
-"""The state from which an interrupted training goes on, exactly: two files in turn, tensors and
-plain values only."""
+"""The state that an interrupted training is resumed from, to the bit.
+
+Two files in turn, of tensors and plain values only.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,26 @@ KEPT = 2  # the last one and, should it be damaged, the one before
 NAME = re.compile(r"state_(\d+)\.pt")
 
 
+@dataclass(frozen=True)
+class BatchIndex:
+    """Which batch of a training: 0-based epoch, and batch of that epoch."""
+
+    epoch: int
+    batch: int
+
+
 @dataclass
 class Progress:
     """How far a training is.
 
     Attributes:
-        epoch, batch: the next batch, both 0-based; batch is the number of batches where an epoch
+        epoch, batch: of the next batch, both 0-based; batch is the number of batches where an epoch
             waits for its validation.
-        skipped: [epoch, batch] of those that were left out for a fault; `faults`: how many there
-            were.
+        skipped: [epoch, batch] of those that are left out for a fault.
+        faults: how many there were.
         validations: epoch (1-based) and the value that the best checkpoint is chosen by.
-        seconds: time so far; `starts`: how often a process began or went on with it.
+        seconds: time so far.
+        starts: how often it was begun or resumed.
     """
 
     epoch: int = 0
@@ -44,6 +55,15 @@ class Progress:
     validations: dict[int, float | None] = field(default_factory=dict)
     seconds: float = 0.0
     starts: int = 0
+
+    @property
+    def index(self) -> BatchIndex:
+        """The next batch."""
+        return BatchIndex(self.epoch, self.batch)
+
+    def leaves_out(self, index: BatchIndex) -> bool:
+        """Whether a batch is left out for a fault."""
+        return [index.epoch, index.batch] in self.skipped
 
 
 def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
