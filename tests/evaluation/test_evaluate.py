@@ -15,8 +15,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.evaluation.ap.precision import AP_COLUMNS
 from vatrack.evaluation.evaluate import (
-    AP_COLUMNS,
     evaluate,
     evaluate_files,
     evaluate_in_detail,
