@@ -8,7 +8,7 @@ ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-all show slurm-profile test lint schema clean-results
+.PHONY: help setup demo demo-all show slurm-profile check test lint schema hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -37,19 +37,26 @@ slurm-profile: ## make `snakemake --profile slurm` mean profiles/slurm
 		echo "$$link is something else already; move it away, or use --profile profiles/slurm" >&2; exit 1; \
 	else mkdir -p "$(PROFILES)" && ln -s "$$target" "$$link" && echo "$$link -> $$target"; fi
 
+check: lint ## lint and the quick tests, in three minutes
+	OMP_NUM_THREADS=1 pytest -n $(CORES) -m "not slow and not slurm"
+
 test: setup ## all tests, with coverage
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
 
-lint: setup ## style, types, workflow
+lint: setup ## style, types, imports between rooms, workflow
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-logo
 	snakefmt --check workflow
 	snakemake --lint
 
-schema: setup ## write the config's JSON schema and docs/config.md anew (after a change of vatrack/config/)
+schema: setup ## rebuild the config's JSON schema and docs/config.md (after a change of vatrack/config/)
 	vatrack config --schema --out workflow/schemas/config.schema.json
 	vatrack config --reference --out docs/config.md
 
-clean-results: ## remove what the miniature set made, but for its entries in MLflow
+hooks: setup ## check style and types at every commit (pre-commit)
+	pre-commit install
+
+clean-results: ## remove what the miniature set made, but for its runs in MLflow
 	rm -rf results/mini

@@ -36,7 +36,7 @@ import cv2
 import numpy as np
 
 from vatrack.common.images import read_image
-from vatrack.sailvos.content import read_pictures
+from vatrack.sailvos.content import read_images
 from vatrack.sailvos.cuts import score_video_file
 
 WIDTH, HEIGHT, DIFFERENT = 1280, 800, 100
@@ -138,7 +138,7 @@ def times(folder: Path, rounds: int, threads: int) -> list[float]:
     paths = sorted((folder / "raw" / "video" / "images").iterdir())
     work: list[Callable[[], object]] = [
         lambda: exhaust(map(read_image, paths)),
-        lambda: exhaust(read_pictures(paths)),
+        lambda: exhaust(read_images(paths)),
         lambda: score(folder, 1),
         lambda: score(folder, threads),
     ]

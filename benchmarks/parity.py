@@ -37,7 +37,7 @@ from tests.parity import (
     test_state_dict,
     test_tracker,
 )
-from tests.parity.golden import GOLDEN, Case, cases
+from tests.parity.golden import BUNDLED, MORE, Case, cases
 from tests.parity.measure import Measure, worst
 from tests.parity.networks import golden_network
 from vatrack.common.files import write_text
@@ -172,7 +172,7 @@ def _compare(kind: str, device: str) -> tuple[dict[Group, list[Measure]], dict[s
     by_case: dict[str, list[Measure]] = {}
     for (case,) in (parameter.values for parameter in cases(kind)):
         if case is None:
-            sys.exit(f"no golden cases in {GOLDEN / kind}; set VATRACK_GOLDEN")
+            sys.exit(f"no golden cases of {kind} in {BUNDLED} or {MORE}; set VATRACK_GOLDEN")
         print(f"{kind}/{case.folder.name} ...", file=sys.stderr, flush=True)
         key = case.info.get("method") or "-", case.info.get("backbone") or "-"
         by_case[case.folder.name] = KINDS[kind](case, device)

@@ -173,7 +173,37 @@ FIRST = (
 )
 
 
+# What takes more than about five seconds: whole files, or single tests of them.
+SLOW = (
+    "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
+    "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",
+    "tests/experiments/test_log.py::test_a_server_goes_and_comes_back",
+    "tests/experiments/test_sync.py::test_killed_at_any_moment",
+    "tests/jobs/test_interrupt.py",
+    "tests/jobs/test_launch.py",
+    "tests/models/test_losses.py::test_gradients_do_not_depend_on_how_python_hashes_texts",
+    "tests/parity/test_end_to_end.py",
+    "tests/parity/test_forward.py",
+    "tests/parity/test_losses.py",
+    "tests/parity/test_published_checkpoints.py::test_an_imported_checkpoint_computes_the_golden_numbers",
+    "tests/training/test_distributed.py",
+    "tests/training/test_loop.py",
+    "tests/training/test_resume.py",
+    "tests/training/test_step.py::test_a_compiled_trunk_computes_the_same_and_keeps_its_names",
+    "tests/training/test_step.py::test_a_continued_updater_makes_the_same_steps",
+    "tests/training/test_step.py::test_a_scale_that_is_too_high_is_lowered_without_an_update",
+    "tests/training/test_step.py::test_mixed_precision_gives_nearly_the_same_loss",
+    "tests/workflow/test_cut_rules.py",
+    "tests/workflow/test_data_stages.py",
+    "tests/workflow/test_end_to_end.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.split("[")[0].startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
     def place(item: pytest.Item) -> int:
         return next(
             (number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)),

@@ -282,12 +282,13 @@ def test_examples_are_evaluated_as_they_say(vatrack, tmp_path: Path) -> None:
 def test_a_failed_training_job_is_code_1(
     vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vatrack.jobs import launch
+    from vatrack.cli import train_job
+    from vatrack.jobs.launch import JobFailed
 
     def fail(*_: object) -> str:
-        raise launch.JobFailed("the training job 7 failed: MemoryError (log: x)")
+        raise JobFailed("the training job 7 failed: MemoryError (log: x)")
 
-    monkeypatch.setattr(launch, "launch", fail)
+    monkeypatch.setattr(train_job, "launch", fail)
     config = tmp_path / "config.yaml"
     config.touch()
     arguments = ("--config", config, "--method", "vatrack", "--backbone", "resnet18")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vatrack.common import json_lists, json_stream
 from vatrack.common.errors import InputError
-from vatrack.common.json_lists import Entry, Texts, _Reader, read_lists
+from vatrack.common.json_lists import Item, Texts, _Reader, read_lists
 from vatrack.common.json_stream import JsonFault, JsonStream
 
 # Whole numbers as far as 64 bits hold them; larger ones have a test of their own.
@@ -55,7 +55,7 @@ def write(folder: Path, text: str | bytes, name: str = "file.json") -> Path:
     return path
 
 
-def expected_entries(data: dict[str, Any]) -> list[tuple[str, Any]]:
+def expected_items(data: dict[str, Any]) -> list[tuple[str, Any]]:
     return [
         (section, item)
         for section, items in data.items()
@@ -64,7 +64,7 @@ def expected_entries(data: dict[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def found_entries(path: Path) -> list[tuple[str, Any]]:
+def found_items(path: Path) -> list[tuple[str, Any]]:
     return [(entry.section, entry.value) for entry in read_lists(path)]
 
 
@@ -78,7 +78,7 @@ def found_entries(path: Path) -> list[tuple[str, Any]]:
     packed=st.booleans(),
     around=st.sampled_from(["", "\n", " \t\r\n"]),
 )
-def test_entries_are_those_of_json_and_can_be_read_again_by_their_place(
+def test_items_are_those_of_json_and_can_be_read_again_by_their_offset(
     tmp_path: Path,
     data: dict[str, Any],
     style: dict[str, Any],
@@ -90,21 +90,21 @@ def test_entries_are_those_of_json_and_can_be_read_again_by_their_place(
     path = write(tmp_path, text, "file.json.gz" if packed else "file.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "BLOCK", block)
-        entries = list(
+        items = list(
             read_lists(
                 path, required=[key for key, items in data.items() if isinstance(items, list)]
             )
         )
-    expected = expected_entries(json.loads(text))
-    assert [(entry.section, entry.value) for entry in entries] == expected
+    expected = expected_items(json.loads(text))
+    assert [(entry.section, entry.value) for entry in items] == expected
     # True equals 1 and 1.0 equals 1; the texts tell them apart.
-    assert json.dumps([entry.value for entry in entries]) == json.dumps(
+    assert json.dumps([entry.value for entry in items]) == json.dumps(
         [value for _, value in expected]
     )
-    # A packed file has no places to read from, but its entries know where they are in the unpacked
+    # A packed file has no places to read from, but its items know where they are in the unpacked
     # one.
     texts = Texts(write(tmp_path, text, "plain.json"))
-    for entry in entries:
+    for entry in items:
         assert texts.load(entry.offset, entry.length) == entry.value
         raw = text.encode()[entry.offset : entry.offset + entry.length].decode()
         assert raw.startswith("{") and raw.endswith("}") and json.loads(raw) == entry.value
@@ -133,7 +133,7 @@ def test_a_number_may_lie_on_the_border_of_two_blocks(
     )
     for block in range(1, 50):
         monkeypatch.setattr(json_stream, "BLOCK", block)
-        assert found_entries(path) == [("items", {"a": json.loads(number)})]
+        assert found_items(path) == [("items", {"a": json.loads(number)})]
 
 
 def test_whole_numbers_beyond_64_bits_become_floats(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_whole_numbers_beyond_64_bits_become_floats(tmp_path: Path) -> None:
         '{"items": [{"a": 36893488147419103233}, {"a": -9223372036854775808}, {"a": '
         "18446744073709551615}]}",
     )
-    values = [value["a"] for _, value in found_entries(path)]
+    values = [value["a"] for _, value in found_items(path)]
     assert values == [2.0**65, -(2**63), 2**64 - 1]
     assert [type(value) for value in values] == [float, int, int]
     texts = Texts(path)
@@ -163,7 +163,7 @@ def test_memory_holds_no_more_than_a_block_and_an_entry(
         longest = max(longest, len(reader._text))
 
     monkeypatch.setattr(JsonStream, "_more", watched)
-    assert [value["n"] for _, value in found_entries(path)] == list(range(500))
+    assert [value["n"] for _, value in found_items(path)] == list(range(500))
     assert longest <= 300
 
 
@@ -186,23 +186,23 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(
 ) -> None:
     monkeypatch.setattr(json_stream, "BLOCK", block)
     whole = json.dumps(SMALL, **style).encode()
-    assert found_entries(write(tmp_path, whole)) == expected_entries(SMALL)
+    assert found_items(write(tmp_path, whole)) == expected_items(SMALL)
     for size in range(len(whole)):
         with pytest.raises(
             InputError,
             match=r"file\.json: not valid JSON at byte \d+ .*the file may be cut off: .* again",
         ):
-            found_entries(write(tmp_path, whole[:size]))
+            found_items(write(tmp_path, whole[:size]))
 
 
 def test_a_packed_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps(SMALL), "file.json.gz")
     whole = path.read_bytes()
-    assert found_entries(path) == expected_entries(SMALL)
+    assert found_items(path) == expected_items(SMALL)
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
         with pytest.raises(InputError, match=r"file\.json\.gz: .* again"):
-            found_entries(path)
+            found_items(path)
 
 
 def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: 
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
             # A time stamp, for example, is not part of the content.
-            assert found_entries(path) == expected_entries(SMALL)
+            assert found_items(path) == expected_items(SMALL)
         except InputError as error:
             refused.append(str(error))
     assert len(refused) > len(whole) - 12
@@ -245,10 +245,10 @@ def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: 
         (b'{"a" [{}]}', "expected ':'"),
         (b"{1: []}", "a name in quotation marks is expected"),
         (b"{a: []}", "at byte 1"),
-        (b'{"a": [{}], "b": 3, "a": [{}]}', "its entry `a` occurs twice"),
-        (b'{"a": 1, "a": [{}]}', "its entry `a` occurs twice"),
-        (b'{"a": [{}]} x', "something follows after its end"),
-        (b'{"a": [{}]}{"b": []}', "something follows after its end"),
+        (b'{"a": [{}], "b": 3, "a": [{}]}', "its key `a` occurs twice"),
+        (b'{"a": 1, "a": [{}]}', "its key `a` occurs twice"),
+        (b'{"a": [{}]} x', "something stands after its end"),
+        (b'{"a": [{}]}{"b": []}', "something stands after its end"),
         (b'{"a": [{"x": NaN}]}', "NaN is not a JSON number"),
         (b'{"a": [{"x": [Infinity]}]}', "Infinity is not a JSON number"),
         (b'{"a": [{"x": -Infinity}]}', "-Infinity is not a JSON number"),
@@ -276,7 +276,7 @@ def test_what_is_not_json_is_refused(
 ) -> None:
     monkeypatch.setattr(json_stream, "BLOCK", block)
     with pytest.raises(InputError, match=message) as caught:
-        found_entries(write(tmp_path, content))
+        found_items(write(tmp_path, content))
     assert re.match(
         r".*/file\.json: not valid JSON at byte \d+ \(.*\); .*fetch or make it again$",
         str(caught.value),
@@ -297,7 +297,7 @@ def test_what_is_nested_too_deeply_is_refused(
 ) -> None:
     inner = "1" if opening.startswith("{") else ""
     with pytest.raises(InputError, match=r"file\.json: "):
-        found_entries(write(tmp_path, head + opening * depth + inner + closing * depth + tail))
+        found_items(write(tmp_path, head + opening * depth + inner + closing * depth + tail))
 
 
 def test_what_is_read_can_be_written_again(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_what_is_read_can_be_written_again(tmp_path: Path) -> None:
     for depth in range(240, 260):
         path = write(tmp_path, '{"a": [{"x": ' + "[" * depth + "]" * depth + "}]}")
         try:
-            ((_, value),) = found_entries(path)
+            ((_, value),) = found_items(path)
         except InputError as error:
             refused[depth] = str(error)
         else:
@@ -343,17 +343,17 @@ def test_lists_may_be_empty(tmp_path: Path) -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json: no such file"):
-        found_entries(tmp_path / "none.json")
+        found_items(tmp_path / "none.json")
     with pytest.raises(InputError, match="is a folder, a JSON file is needed"):
-        found_entries(tmp_path)
+        found_items(tmp_path)
     (tmp_path / "folder.gz").mkdir()
     with pytest.raises(InputError, match="is a folder, a JSON file is needed"):
-        found_entries(tmp_path / "folder.gz")
+        found_items(tmp_path / "folder.gz")
     with pytest.raises(InputError, match=r"none\.json\.gz: no such file"):
-        found_entries(tmp_path / "none.json.gz")
+        found_items(tmp_path / "none.json.gz")
     (tmp_path / "plain.json.gz").write_text("{}")
     with pytest.raises(InputError, match=r"plain\.json\.gz: cannot be read"):
-        found_entries(tmp_path / "plain.json.gz")
+        found_items(tmp_path / "plain.json.gz")
 
 
 def test_one_missing_quotation_mark_does_not_read_the_whole_file(
@@ -372,7 +372,7 @@ def test_one_missing_quotation_mark_does_not_read_the_whole_file(
                 return file.read(size)
 
         with pytest.raises(JsonFault, match="Unterminated string"):
-            list(_Reader(Counted()).entries(set()))  # type: ignore[arg-type]
+            list(_Reader(Counted()).items(set()))  # type: ignore[arg-type]
     assert read < 500
 
 
@@ -385,24 +385,24 @@ def test_texts_that_are_read_together(
     items = [{"n": n, "text": "x" * n} for n in range(40)]
     spaced = [json.dumps(item) + " " * (100 * (n % 7 == 0)) for n, item in enumerate(items)]
     path = write(tmp_path, '{"items": [' + ",".join(spaced) + "]}")
-    entries = list(read_lists(path))
+    listed = list(read_lists(path))
     texts = Texts(path)
     for order in (range(40), range(0, 40, 3), [*range(20, 40), *range(20)], [5, 5, 6, 4], []):
-        places = [entries[n].offset for n in order], [entries[n].length for n in order]
+        places = [listed[n].offset for n in order], [listed[n].length for n in order]
         assert texts.load_all(*places) == [items[n] for n in order]
 
 
 def test_texts_of_a_file_that_has_changed(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps(SMALL))
-    entries: list[Entry] = list(read_lists(path))
+    items: list[Item] = list(read_lists(path))
     texts = Texts(path)
     again = pickle.loads(pickle.dumps(texts))
-    assert [again.load(entry.offset, entry.length) for entry in entries] == [
-        entry.value for entry in entries
+    assert [again.load(entry.offset, entry.length) for entry in items] == [
+        entry.value for entry in items
     ]
-    path.write_bytes(path.read_bytes()[: entries[-1].offset + 3])
-    assert texts.load(entries[0].offset, entries[0].length) == entries[0].value
+    path.write_bytes(path.read_bytes()[: items[-1].offset + 3])
+    assert texts.load(items[0].offset, items[0].length) == items[0].value
     with pytest.raises(
         InputError, match=r"file\.json: has changed while it was read .*start again"
     ):
-        texts.load(entries[-1].offset, entries[-1].length)
+        texts.load(items[-1].offset, items[-1].length)

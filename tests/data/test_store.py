@@ -24,7 +24,7 @@ from tests.sailvos.official import mask
 from vatrack.common import json_stream
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
-from vatrack.common.json_lists import Entry
+from vatrack.common.json_lists import Item
 from vatrack.common.parallel import ordered_map
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
@@ -388,7 +388,7 @@ def test_no_process_ever_sees_a_store_that_is_not_whole(
     real_read, real_replace = store.read_lists, os.replace
     opened: list[Store] = []
 
-    def read(*arguments: Any, **options: Any) -> Iterator[Entry]:
+    def read(*arguments: Any, **options: Any) -> Iterator[Item]:
         yield from real_read(*arguments, **options)
         if not opened:
             monkeypatch.setattr(store, "read_lists", real_read)
@@ -425,7 +425,7 @@ def test_a_source_that_changes_while_it_is_read(
     path = write(tmp_path / "a.json")
     real = store.read_lists
 
-    def read(*arguments: Any, **options: Any) -> Iterator[Entry]:
+    def read(*arguments: Any, **options: Any) -> Iterator[Item]:
         yield from real(*arguments, **options)
         write(path, {**small(), "annotations": [item(8, 11)]})
 

@@ -30,5 +30,7 @@ def test_examples_tables_and_files_exist() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| [a-z]", PAGE, flags=re.MULTILINE)
     assert rows == list(EXAMPLES)
     assert set(re.findall(r"`((?:image|video|track)_[a-z]+)`", PAGE)) == {*PAPER, *TRACKING}
-    for name in re.findall(r"`((?:vatrack|tests)/[\w/]+\.\w+)`", PAGE):
+    files = re.findall(r"`((?:vatrack|tests)/[\w/]+\.\w+)`", PAGE)
+    assert len(files) == 3
+    for name in files:
         assert (ROOT / name).is_file(), name

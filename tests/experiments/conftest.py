@@ -22,6 +22,12 @@ def store(results: Path) -> Store:
 
 
 @pytest.fixture
+def folder(results: Path, tmp_path: Path) -> Path:
+    """The place of a run's folder, whose store is the one in the results folder."""
+    return results / "runs" / tmp_path.name
+
+
+@pytest.fixture
 def no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes away what the environment says about stores and jobs."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

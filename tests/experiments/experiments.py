@@ -13,12 +13,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from vatrack.common.files import write_json, write_yaml
+from vatrack.common.locks import locked
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.experiments.store import sync
 
 PER_EPOCH = 5
 
@@ -42,23 +46,19 @@ def add_lines(folder: Path, first: int, count: int, **changes: Any) -> None:
     with (folder / "metrics.jsonl").open("a") as stream:
         for number in range(first, first + count):
             step, epoch = 2 * number, (number - 1) // PER_EPOCH + 1
-            line = {
-                "step": step,
-                "epoch": epoch,
+            at = {"step": step, "epoch": epoch, "time": 1.7e9 + step / 4}
+            line = at | {
                 "lr": 0.1 / number,
                 "loss": 5 / number,
                 "loss_box": math.sin(number),
             }
             line |= {
                 "seconds_per_iteration": 0.25,
-                "system/cpu_utilization_percentage": 50.0 + number % 7,
             } | changes
             stream.write(json.dumps(line) + "\n")
             if number % PER_EPOCH == 0:
                 metrics = {"video/amodal/AP": 2.0 * epoch, "video/amodal/AP50_S": None}
-                stream.write(
-                    json.dumps({"step": step, "epoch": epoch, "validation": metrics}) + "\n"
-                )
+                stream.write(json.dumps(at | {"validation": metrics}) + "\n")
 
 
 def expected(folder: Path) -> list[tuple[str, int, float]]:
@@ -92,17 +92,17 @@ class Store:
         ) as database:
             return database.execute(question, values).fetchall()
 
-    def entries(self, folder: Path) -> list[str]:
-        """The ids of the entries that were made for a folder."""
+    def runs(self, folder: Path) -> list[str]:
+        """The ids of the MLflow runs that were made for a folder."""
         found = self.ask(
             "SELECT run_uuid FROM tags WHERE key = 'vatrack.folder' AND value = ?",
             str(folder.resolve()),
         )
         return [run_id for (run_id,) in found]
 
-    def entry(self, folder: Path) -> str:
-        """The id of the only entry."""
-        (run_id,) = self.entries(folder)
+    def run(self, folder: Path) -> str:
+        """The id of the only MLflow run."""
+        (run_id,) = self.runs(folder)
         return run_id
 
     def points(self, run_id: str) -> list[tuple[str, int, float]]:
@@ -120,7 +120,7 @@ class Store:
 
     def artifacts(self, run_id: str) -> set[str]:
         ((uri,),) = self.ask("SELECT artifact_uri FROM runs WHERE run_uuid = ?", run_id)
-        root = Path(uri.removeprefix("file://"))
+        root = Path(unquote(uri.removeprefix("file://")))
         return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
@@ -182,9 +182,17 @@ class Server:
             self.process = None
 
 
-def send(folder: Path, batch: int = 900) -> None:
-    """One `sync` as a process of its own does it; small batches have more moments between them."""
-    from vatrack.experiments import store as experiment_store
+@contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder, as a training does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file, locked(file):
+        yield
 
-    experiment_store.BATCH = batch
-    experiment_store.sync(folder)
+
+def send(folder: Path, batch: int = 1000) -> None:
+    """One `sync` as a process of its own does it; small batches have more moments between them."""
+    import mlflow.tracking._tracking_service.client as client
+
+    client.MAX_METRICS_PER_BATCH = batch
+    sync(folder)

@@ -13,16 +13,24 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.experiments import Server, Store, add_lines, config, expected, make_run
+from tests.experiments.experiments import (
+    Server,
+    Store,
+    add_lines,
+    config,
+    expected,
+    make_run,
+    running,
+)
 from vatrack.config import Method
 from vatrack.experiments import log as experiment_log
-from vatrack.experiments.log import ExperimentLog, follow, log_evaluation, log_tables
-from vatrack.experiments.record import begin, read_record
+from vatrack.experiments.identity import begin, identify, read_identity
+from vatrack.experiments.log import ExperimentLog, log_evaluation, log_tables, watch
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
-SLURM = {"launcher": {"cluster": "slurm"}}
+SLURM: dict[str, Any] = {"launcher": {"cluster": "slurm"}}
 
 
 @pytest.fixture(scope="module")
@@ -47,96 +55,121 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def measured(store: Store, run_id: str) -> list[tuple[str, int, float]]:
+    """What MLflow itself has measured of the machine; the lines of the tests have none of it."""
+    return [point for point in store.points(run_id) if point[0].startswith("system/")]
+
+
+def training_points(store: Store, run_id: str) -> list[tuple[str, int, float]]:
+    return [point for point in store.points(run_id) if not point[0].startswith("system/")]
+
+
 def sent(store: Store, folder: Path) -> bool:
     """Whether the store has every line."""
-    entries = store.entries(folder) if store.path.exists() and read_record(folder) else []
-    return any(store.points(run_id) == expected(folder) for run_id in entries)
+    made = store.runs(folder) if store.path.exists() and read_identity(folder) else []
+    return any(training_points(store, run_id) == expected(folder) for run_id in made)
 
 
-def test_curves_are_live(results: Path, store: Store, tmp_path: Path) -> None:
+def test_curves_are_live(
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = config(results)
-    folder = make_run(tmp_path, run, lines=3)
-    log = ExperimentLog.start(run, folder)
-    sync(folder)  # the file of a new store appears before its tables do
-    wait_for(lambda: sent(store, folder))
-    for number in range(4, 30):
-        add_lines(folder, number, 1)
-        log.wake()
-    wait_for(lambda: sent(store, folder))
-    run_id = store.entry(folder)
-    assert store.status(run_id) == "RUNNING"
-    add_lines(folder, 30, 1)
-    log.close("FAILED")
-    assert store.points(run_id) == expected(folder)
+    make_run(folder, run, lines=3)
+    with running(folder):
+        log = ExperimentLog.start(run, folder)
+        sync(folder)  # the file of a new store appears before its tables do
+        wait_for(lambda: sent(store, folder))
+        for number in range(4, 30):
+            add_lines(folder, number, 1)
+        wait_for(lambda: sent(store, folder))
+        run_id = store.run(folder)
+        assert store.status(run_id) == "RUNNING"
+        wait_for(lambda: len(measured(store, run_id)) > 5)
+        add_lines(folder, 30, 1)
+        log.close("FAILED")
+    assert training_points(store, run_id) == expected(folder)
     assert store.status(run_id) == "FAILED"
+    names = {name for name, _, _ in measured(store, run_id)}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= names
     log.close()  # nothing more
+    assert store.status(run_id) == "FAILED"
 
 
-def test_a_resumed_run_continues_its_entry(results: Path, store: Store, tmp_path: Path) -> None:
-    run = config(results)
-    folder = make_run(tmp_path, run, lines=3)
-    ExperimentLog.start(run, folder).close("KILLED")
-    first = store.entry(folder)
-    assert store.status(first) == "KILLED"
-    log = ExperimentLog.start(run, folder, resume=True)
-    wait_for(lambda: store.status(first) == "RUNNING")
-    add_lines(folder, 4, 3)
-    log.close()
-    assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
-    (folder / "metrics.jsonl").unlink()
-    ExperimentLog.start(run, folder).close()
-    assert len(store.entries(folder)) == 2
+def test_no_system_metrics_where_they_are_off(results: Path, store: Store, folder: Path) -> None:
+    run = config(results, mlflow={"system_metrics": False})
+    make_run(folder, run, lines=3)
+    with running(folder):
+        log = ExperimentLog.start(run, folder)
+        wait_for(lambda: store.path.exists() and sent(store, folder))
+        time.sleep(0.5)
+        log.close()
+    assert store.points(store.run(folder)) == expected(folder)
+
+
+def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, folder: Path) -> None:
+    run = config(results, mlflow={"system_metrics": False})
+    make_run(folder, run, lines=3)
+    with running(folder):
+        ExperimentLog.start(run, folder).close("KILLED")
+        first = store.run(folder)
+        assert store.status(first) == "KILLED"
+        log = ExperimentLog.start(run, folder, resume=True)
+        wait_for(lambda: store.status(first) == "RUNNING")
+        add_lines(folder, 4, 3)
+        log.close()
+        assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
+        (folder / "metrics.jsonl").unlink()
+        ExperimentLog.start(run, folder).close()
+    assert len(store.runs(folder)) == 2
 
 
 def test_a_server_goes_and_comes_back(
     server: Server,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     run = config(tmp_path, mlflow={"tracking_uri": server.uri})
     folder = make_run(tmp_path / "run", run)
     number = 1
 
     def train(what: Callable[[], bool]) -> None:
-        """Goes on with the training until something has happened."""
+        """Trains until something has happened."""
         nonlocal number
 
         def step() -> bool:
             nonlocal number
             add_lines(folder, number, 1)
-            log.wake()
             number += 1
             return what()
 
         wait_for(step)
 
-    with warnings.catch_warnings(record=True) as told:
+    caplog.set_level("INFO", logger="vatrack")
+    with warnings.catch_warnings(record=True) as told, running(folder):
         warnings.simplefilter("always")
         log = ExperimentLog.start(run, folder)
         train(
             lambda: (
-                len(server.store.entries(folder)) == 1
-                and len(server.store.points(server.store.entry(folder))) > 50
+                len(server.store.runs(folder)) == 1
+                and len(training_points(server.store, server.store.run(folder))) > 50
             )
         )
         server.kill()
         train(lambda: len(told) > 0)
         train(lambda start=number: number > start + 40)  # type: ignore[misc]
         server.start()
-        capsys.readouterr()
-        train(lambda: "the store is back" in capsys.readouterr().out)
+        train(lambda: any("the store is back" in message for message in caplog.messages))
         server.kill()
         log.close()
         messages = [str(warning.message) for warning in told]
     assert len(messages) == 2, messages
-    assert messages[0].endswith("; the run goes on; what is missing is sent later")
+    assert messages[0].endswith("; the run continues; what is missing is sent later")
     assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` sends the rest")
-    assert server.store.status(server.store.entry(folder)) == "RUNNING"
+    assert server.store.status(server.store.run(folder)) == "RUNNING"
     server.start()
     sync(folder)
-    run_id = server.store.entry(folder)
-    assert server.store.points(run_id) == expected(folder)
+    run_id = server.store.run(folder)
+    assert training_points(server.store, run_id) == expected(folder)
     assert server.store.status(run_id) == "FINISHED"
     assert {"config.yaml", "environment.json"} == {
         path.name for path in (server.folder / "files").rglob("*") if path.is_file()
@@ -144,11 +177,11 @@ def test_a_server_goes_and_comes_back(
 
 
 def test_a_server_that_is_away_from_the_start(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     run = config(results)
-    folder = make_run(tmp_path, run, lines=3)
+    make_run(folder, run, lines=3)
     with pytest.warns(
         UserWarning,
         match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` sends the rest",
@@ -157,10 +190,10 @@ def test_a_server_that_is_away_from_the_start(
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     with pytest.warns(UserWarning, match="lacks its metrics; `vatrack mlflow-sync .*` sends them"):
         log_evaluation(folder, folder / "metrics.json")
-    assert read_record(folder).run_id is None
+    assert not store.path.exists() or store.runs(folder) == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     sync(folder, f"sqlite:///{store.path}")
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
     assert store.status(run_id) == "FINISHED"
 
@@ -175,7 +208,7 @@ def test_a_store_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monkey
         match=r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
     ):
         log.close(patience=0.2)
-    assert read_record(folder).status == "FINISHED"
+    assert identify(folder).status == "FINISHED"
 
 
 def test_a_failure_of_any_kind_ends_no_training(
@@ -190,92 +223,103 @@ def test_a_failure_of_any_kind_ends_no_training(
         experiment_log, "begin", lambda *_: (folder / "missing/file").write_text("")
     )
     with pytest.warns(
-        UserWarning, match="No such file or directory.*; the run is recorded in its folder only"
+        UserWarning, match="No such file or directory.*; the run is written to its folder only"
     ):
         ExperimentLog.start(run, folder).close()
 
 
-def test_final_metrics_and_tables_are_added(results: Path, store: Store, tmp_path: Path) -> None:
-    folder = make_run(
-        tmp_path / "runs/run", config(results, Method.QDTRACK, mlflow={"experiment": "other"})
-    )
-    begin(folder, config(results, Method.QDTRACK, mlflow={"experiment": "other"}), resume=False)
-    metrics = tmp_path / "elsewhere.json"
+def test_final_metrics_and_tables_are_added(results: Path, store: Store, folder: Path) -> None:
+    make_run(folder, config(results, Method.QDTRACK, mlflow={"experiment": "other"}))
+    begin(folder, resume=False)
+    metrics, tables = results / f"{folder.name}.json", results / f"{folder.name}_tables"
     metrics.write_text(json.dumps({"image/visible/AP50": 61.5, "image/visible/AP50_S": None}))
-    tables = tmp_path / "tables"
     tables.mkdir()
     (tables / "image_visible.csv").write_text("method,AP\n")
     log_evaluation(folder, metrics)
     log_tables([folder], tables)
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert store.points(run_id) == [("image/visible/AP50", 0, 61.5)]
-    assert {"elsewhere.json", "tables/image_visible.csv"} < store.artifacts(run_id)
-    assert (read_record(folder).metrics, read_record(folder).tables) == (
-        "../../elsewhere.json",
-        "../../tables",
+    assert {metrics.name, "tables/image_visible.csv"} < store.artifacts(run_id)
+    identity = identify(folder)
+    assert (identity.metrics, identity.tables) == (
+        f"../../{metrics.name}",
+        f"../../{tables.name}",
     )
 
 
 def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(results, **SLURM)
-    folder = make_run(tmp_path / "run", run)
-    with follow(run, folder):  # the process that waits for the job
+    make_run(folder, run)
+    with watch(run, folder):  # the process that waits for the job
         monkeypatch.setenv("SLURM_JOB_ID", "7")
-        with pytest.warns(
-            UserWarning,
-            match=r"not written from jobs on several machines; .* set MLFLOW_TRACKING_URI",
-        ):
-            log = ExperimentLog.start(run, folder)
-        add_lines(folder, 1, 6)
-        log.wake()
-        assert log._thread is None
-        wait_for(lambda: sent(store, folder))
-        log.close()
+        with running(folder):
+            with pytest.warns(
+                UserWarning,
+                match=r"not written from jobs on several machines; .* set MLFLOW_TRACKING_URI",
+            ):
+                log = ExperimentLog.start(run, folder)
+            add_lines(folder, 1, 6)
+            assert log._thread is None
+            wait_for(lambda: sent(store, folder))
+            log.close()
         add_lines(folder, 7, 1)
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FINISHED", expected(folder))
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     log_evaluation(folder, folder / "metrics.json")
     assert store.points(run_id) == expected(folder)
-    (tmp_path / "tables").mkdir()
-    log_tables([folder], tmp_path / "tables")
+    log_tables([folder], tmp_path)
     assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
 
 
-def test_one_who_waits_for_a_job_elsewhere_does_nothing(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("sections", "begun", "sends"),
+    [
+        (SLURM, True, True),
+        (SLURM, False, False),  # no training has begun
+        ({}, True, False),  # the job sends
+        ({"mlflow": {"tracking_uri": "http://h"}, **SLURM}, True, False),
+        ({"mlflow": {"enabled": False}, **SLURM}, True, False),
+    ],
+)
+def test_one_who_waits_sends_only_what_the_job_leaves_to_others(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sections: dict[str, Any],
+    begun: bool,
+    sends: bool,
 ) -> None:
-    monkeypatch.setattr(experiment_log, "sync", lambda folder: pytest.fail("something was sent"))
-    with follow(config(results, **SLURM), tmp_path):  # no training has begun
-        pass
-    make_run(tmp_path, config(results))
-    for run in (config(results), config(results, mlflow={"tracking_uri": "http://h"}, **SLURM)):
-        begin(tmp_path, run, resume=False)
-        with follow(run, tmp_path):
-            pass
+    calls: list[Path] = []
+    monkeypatch.setattr(experiment_log, "sync", calls.append)
+    run = config(tmp_path, **sections)
+    make_run(tmp_path / "run", run)
+    if begun:
+        begin(tmp_path / "run", resume=False)
+    with watch(run, tmp_path / "run"):
+        time.sleep(0.3)
+    assert bool(calls) == sends
 
 
 def test_off_is_off(tmp_path: Path) -> None:
     run = config(tmp_path, mlflow={"enabled": False})
     (tmp_path / "mlflow.json").write_text("{}")  # of an earlier training
     log = ExperimentLog.start(run, tmp_path)
-    log.wake()
     log.close()
     metrics = tmp_path / "metrics.json"
     metrics.write_text("{}")
     log_evaluation(tmp_path, metrics)
-    with follow(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
+    with watch(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
 
 def test_without_mlflow_one_warning(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(results)
-    folder = make_run(tmp_path, run, lines=2)
+    make_run(folder, run, lines=2)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "mlflow", None)
         with pytest.warns(
@@ -284,11 +328,10 @@ def test_without_mlflow_one_warning(
         ):
             log = ExperimentLog.start(run, folder)
         with warnings.catch_warnings(action="error"):
-            log.wake()
             log.close()
     sync(folder)  # elsewhere, later
-    assert store.points(store.entry(folder)) == expected(folder)
-    assert store.status(store.entry(folder)) == "FINISHED"
+    assert store.points(store.run(folder)) == expected(folder)
+    assert store.status(store.run(folder)) == "FINISHED"
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:
@@ -307,8 +350,10 @@ def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
         .model_validate(values)
         .for_run(Method.VATRACK, Backbone.RESNET18)
     )
-    train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
+    folder = tmp_path / "results/runs/run"
+    folder.parent.mkdir(parents=True)
+    train(run, tiny_data.annotations, tiny_data.images, folder)
     store = Store(tmp_path / "results/mlflow.db")
-    run_id = store.entry(tmp_path / "run")
-    assert store.points(run_id) == expected(tmp_path / "run")
+    run_id = store.run(folder)
+    assert training_points(store, run_id) == expected(folder)
     assert store.status(run_id) == "FINISHED"

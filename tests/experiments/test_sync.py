@@ -5,21 +5,35 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import re
 import shutil
+import sqlite3
+import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.experiments.experiments import Store, add_lines, config, expected, make_run, send
+from tests.experiments.experiments import (
+    Store,
+    add_lines,
+    config,
+    expected,
+    make_run,
+    running,
+    send,
+)
 from vatrack.common.errors import InputError
 from vatrack.config import Method
-from vatrack.experiments import client as experiment_client
 from vatrack.experiments import store as experiment_store
-from vatrack.experiments.record import begin, read_record, tracking_uri, update
+from vatrack.experiments.client import absolute, sqlite_path, sqlite_uri, store_uri
+from vatrack.experiments.identity import begin, identify, note, read_identity
 from vatrack.experiments.store import StoreError, sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -30,102 +44,98 @@ def processes() -> Any:
     """Makes processes in milliseconds, from one that has MLflow imported already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        [
-            "tests.experiments.experiments",
-            "vatrack.experiments.store",
-            "mlflow.store.tracking.sqlalchemy_store",
-        ]
+        ["tests.experiments.experiments", "mlflow.store.tracking.sqlalchemy_store"]
     )
     return context
 
 
-def test_a_run_becomes_an_entry(results: Path, store: Store, tmp_path: Path) -> None:
+def send_together(processes: Any, *arguments: tuple[Any, ...]) -> None:
+    """Calls `send` in processes that run at the same time."""
+    started = [processes.Process(target=send, args=each) for each in arguments]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0] * len(started)
+
+
+def test_a_run_becomes_an_mlflow_run(results: Path, store: Store, folder: Path) -> None:
     run = config(results)
-    folder = make_run(tmp_path / "run", run, lines=12)
-    record = begin(folder, run, resume=False)
-    summary = sync(folder)
-    assert (summary.created, summary.lines, summary.files) == (
-        True,
-        14,
-        ("config.yaml", "environment.json"),
-    )
-    run_id = store.entry(folder)
-    written = json.loads((folder / "mlflow.json").read_text())
-    assert (written["run_id"], written["tracking_uri"], written["experiment"]) == (
-        run_id,
-        tracking_uri(run),
-        "mini",
-    )
+    make_run(folder, run, lines=12)
+    identity = begin(folder, resume=False)
+    with running(folder):
+        summary = sync(folder)
+    assert (summary.created, summary.lines) == (True, 14)
+    assert summary.files == ("config.yaml", "environment.json")
+    run_id = store.run(folder)
     assert store.points(run_id) == expected(folder)
     assert store.status(run_id) == "RUNNING"
     tags = store.tags(run_id)
-    assert {
-        key: tags[key] for key in ("method", "backbone", "dataset", "masks", "seed", "git_revision")
-    } == {
+    wanted = {
         "method": "vatrack",
         "backbone": "resnet18",
         "dataset": "mini",
         "masks": "amodal,visible",
         "seed": "0",
         "git_revision": "0123456789abcdef+changes",
+        "mlflow.source.git.commit": "0123456789abcdef",
+        "mlflow.runName": "vatrack__resnet18",
+        "vatrack.run_uuid": identity.uuid,
     }
+    assert wanted.items() <= tags.items()
     assert re.fullmatch("[0-9a-f]{10}", tags["config_hash"])
     assert re.fullmatch("mini-resnet18-[0-9a-f]{10}", tags["comparison"])
-    assert tags["mlflow.runName"] == "vatrack__resnet18"
     params = store.params(run_id)
     assert (params["training.epochs"], params["training.optimizer.learning_rate"]) == ("7", "0.005")
     assert not [name for name in params if name.startswith(("launcher", "mlflow", "results"))]
+    assert len(params) > 100
     assert store.artifacts(run_id) == {"config.yaml", "environment.json"}
     times = store.ask(
         "SELECT step, timestamp FROM metrics WHERE run_uuid = ? AND key = 'loss' ORDER BY step",
         run_id,
     )
-    assert times == [(step, record.started + 250 * step) for step in range(2, 26, 2)]
+    assert times == [(step, 1_700_000_000_000 + 250 * step) for step in range(2, 26, 2)]
+    assert store.ask(
+        "SELECT start_time, experiments.name FROM experiments JOIN runs USING (experiment_id)"
+        " WHERE run_uuid = ?",
+        run_id,
+    ) == [(identity.started, "mini")]
 
 
 def test_a_second_call_sends_nothing(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = make_run(tmp_path, config(results), lines=7)
+    make_run(folder, config(results), lines=7)
     sync(folder)
-    everything = [
-        store.ask(f"SELECT * FROM {table}") for table in ("metrics", "params", "tags", "runs")
-    ]
+    tables = ("metrics", "params", "tags", "runs")
+    everything = [store.ask(f"SELECT * FROM {table}") for table in tables]
     from mlflow.tracking import MlflowClient
 
     for name in (
-        "log_batch",
-        "log_artifact",
-        "log_artifacts",
-        "set_tag",
-        "create_run",
-        "set_terminated",
-        "update_run",
+        *("log_batch", "log_artifact", "log_artifacts", "set_tag"),
+        *("create_run", "set_terminated", "update_run"),
     ):
         monkeypatch.setattr(MlflowClient, name, lambda *_, **__: pytest.fail("something was sent"))
     summary = sync(folder)
     assert (summary.created, summary.lines, summary.files) == (False, 0, ())
     assert "nothing new" in str(summary)
-    assert everything == [
-        store.ask(f"SELECT * FROM {table}") for table in ("metrics", "params", "tags", "runs")
-    ]
+    assert everything == [store.ask(f"SELECT * FROM {table}") for table in tables]
 
 
 def test_a_resumed_training_that_logs_the_same_steps_again(
-    results: Path, store: Store, tmp_path: Path
+    results: Path, store: Store, folder: Path
 ) -> None:
-    run = config(results)
-    folder = make_run(tmp_path, run, lines=9)
-    begin(folder, run, resume=False)
+    make_run(folder, config(results), lines=9)
+    begin(folder, resume=False)
     sync(folder)
-    sent = store.points(store.entry(folder))
+    sent = store.points(store.run(folder))
     # Back to the fourth line, and on: the same values, but for what a clock measures.
     lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
     (folder / "metrics.jsonl").write_text("".join(lines[:4]))
-    begin(folder, run, resume=True)
-    add_lines(folder, 5, 8, seconds_per_iteration=0.5)
+    begin(folder, resume=True)
+    add_lines(folder, 5, 8, seconds_per_iteration=0.5, time=1.8e9)
     assert sync(folder).lines == 4  # three training lines, one validation
-    points = store.points(store.entry(folder))
+    points = store.points(store.run(folder))
     assert set(sent) <= set(points)
     assert [point for point in points if point[0] == "loss"] == [
         point for point in expected(folder) if point[0] == "loss"
@@ -133,120 +143,297 @@ def test_a_resumed_training_that_logs_the_same_steps_again(
     assert len({(name, step) for name, step, _ in points}) == len(points) == len(expected(folder))
 
 
-def test_a_fresh_training_makes_an_entry_of_its_own(
-    results: Path, store: Store, tmp_path: Path
+def test_a_new_training_gets_an_mlflow_run_of_its_own(
+    results: Path, store: Store, folder: Path
 ) -> None:
     run = config(results)
-    folder = make_run(tmp_path, run, lines=5)
-    begin(folder, run, resume=False)
-    sync(folder)
-    (folder / "metrics.json").write_text('{"video/amodal/AP": 50.0}')
-    other = make_run(tmp_path / "other", run, lines=1)
-    begin(other, run, resume=False)
-    sync(other)
-    beside = store.entry(other)
-    old = json.loads((folder / "mlflow.json").read_text())["run_id"]
-    time.sleep(0.02)
-    (folder / "metrics.jsonl").unlink()
-    begin(folder, run, resume=False)
-    add_lines(folder, 1, 3)
-    sync(folder)
-    new = json.loads((folder / "mlflow.json").read_text())["run_id"]
-    assert set(store.entries(folder)) == {old, new} and old != new
+    other = folder.with_name(f"{folder.name}_other")
+    with running(folder), running(other):
+        for place in (folder, other):
+            make_run(place, run, lines=5)
+            begin(place, resume=False)
+        old, beside = sync(folder).run_id, sync(other).run_id
+        (folder / "metrics.json").write_text('{"video/amodal/AP": 50.0}')
+        time.sleep(0.02)
+        (folder / "metrics.jsonl").unlink()
+        begin(folder, resume=False)
+        add_lines(folder, 1, 3)
+        new = sync(folder).run_id
+    assert set(store.runs(folder)) == {old, new} and old != new
     # Nor does it get the metrics of the one before.
     assert store.points(new) == expected(folder)
     # Nobody will end the one that was replaced; other folders' are left alone.
-    assert (store.status(old), store.status(new), store.status(beside)) == (
-        "KILLED",
-        "RUNNING",
-        "RUNNING",
-    )
+    statuses = [store.status(run_id) for run_id in (old, new, beside)]
+    assert statuses == ["KILLED", "RUNNING", "RUNNING"]
 
 
-def test_a_lost_id_is_found_again(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_killed_right_after_the_mlflow_run_was_made(
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = config(results)
-    folder = make_run(tmp_path, run, lines=3)
-    begin(folder, run, resume=False)
+    make_run(folder, config(results), lines=3)
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "vatrack.experiments.entry.update", killed
-        )  # between the entry and the note of its id
+        patch.setattr("mlflow.tracking.MlflowClient.log_batch", killed)
         with pytest.raises(KeyboardInterrupt):
             sync(folder)
-    assert read_record(folder).run_id is None
+    assert store.points(store.run(folder)) == []
     assert not sync(folder).created
-    assert store.points(store.entry(folder)) == expected(folder)
+    assert store.points(store.run(folder)) == expected(folder)
+
+
+def test_a_copied_folder_is_a_run_of_its_own(results: Path, store: Store, folder: Path) -> None:
+    make_run(folder, config(results), lines=3)
+    original = sync(folder).run_id
+    points = store.points(original)
+    copy = folder.with_name(f"{folder.name} it's a copy")
+    shutil.copytree(folder, copy)
+    add_lines(copy, 4, 2, loss=9.0)
+    summary = sync(copy)
+    assert summary.created
+    assert summary.run_id != original
+    assert store.points(summary.run_id) == expected(copy)
+    assert (store.points(original), store.run(folder)) == (points, original)
+    for place, run_id in ((copy, summary.run_id), (folder, original)):
+        assert (sync(place).run_id, sync(place).created) == (run_id, False)
+
+
+@pytest.mark.parametrize("damage", ["", '{"uuid": "x"}', "[1]"])
+def test_a_damaged_identity_is_made_again(folder: Path, damage: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").touch()
+    (folder / "mlflow.json").write_text(damage)
+    assert identify(folder) == identify(folder) == read_identity(folder)
+
+
+def test_a_folder_reached_by_another_path_is_no_copy(results: Path, folder: Path) -> None:
+    make_run(folder, config(results), lines=1)
+    run_id = sync(folder).run_id
+    link = folder.with_name(f"{folder.name}_link")
+    link.symlink_to(folder)
+    assert sync(link).run_id == run_id
+
+
+def test_results_that_were_moved_keep_their_store(tmp_path: Path, processes: Any) -> None:
+    old, new = tmp_path / "old", tmp_path / "new place"
+    folder = make_run(old / "mini/runs/run", config(old), lines=3)
+    send_together(processes, (folder,))  # in a process of its own: MLflow remembers folders
+    run_id = Store(old / "mlflow.db").run(folder)
+    old.rename(new)
+    folder = new / "mini/runs/run"
+    add_lines(folder, 4, 1)
+    (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
+    summary = sync(folder)
+    assert (summary.run_id, summary.created) == (run_id, False)
+    assert (summary.lines, summary.files) == (1, ("metrics.json",))
+    assert not old.exists()
+    assert list(tmp_path.rglob("*.db")) == [new / "mlflow.db"]
+    store = Store(new / "mlflow.db")
+    assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
+    assert store.artifacts(run_id) == {"config.yaml", "environment.json", "metrics.json"}
+    assert store.run(folder) == run_id, "the tag follows"
+
+
+def test_a_moved_run_keeps_its_identity(results: Path, store: Store, folder: Path) -> None:
+    make_run(folder, config(results), lines=3)
+    run_id = sync(folder).run_id
+    moved = folder.rename(folder.with_name(f"{folder.name}_moved"))
+    assert sync(moved).run_id == run_id
+    # Another training where it was is another run.
+    make_run(folder, config(results), lines=2)
+    assert sync(folder).run_id != run_id
+    assert sync(moved).run_id == run_id
+
+
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a#b", "why? a=b", "ä ü"])
+def test_any_path_can_be_a_stores(tmp_path: Path, name: str) -> None:
+    folder = make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2)
+    sync(folder)
+    assert not sync(folder).created
+    (database,) = tmp_path.rglob("*.db")
+    assert database == tmp_path / name / "mlflow.db"
+    with closing(sqlite3.connect(database)) as store:
+        ((count,),) = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss'")
+    assert count == 2
+    assert {path.name for path in (tmp_path / name / "mlartifacts").rglob("*.*")} == {
+        "config.yaml",
+        "environment.json",
+    }
+    assert {path.name for path in tmp_path.iterdir()} == {name}
+
+
+def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (Path("/a/b c.db"), Path("/a?/b#.db"), Path("/a%3F/b.db")):
+        assert sqlite_path(sqlite_uri(path)) == path
+    assert [sqlite_path(uri) for uri in ("http://h:1/x", "sqlite://", "postgresql:///x")] == [
+        None
+    ] * 3
+    where = tmp_path / "why?"
+    for place in (tmp_path, where):
+        place.mkdir(exist_ok=True)
+        monkeypatch.chdir(place)
+        assert sqlite_path(absolute("sqlite:///x/m.db")) == place / "x/m.db"
+    assert absolute("sqlite:///m.db?timeout=5") == f"{sqlite_uri(where / 'm.db')}&timeout=5"
+    for uri in ("http://h:1", "sqlite:////m.db?timeout=5"):
+        assert absolute(uri) == uri
+
+
+def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = config(tmp_path / "elsewhere")
+    assert store_uri(tmp_path / "runs/run", run) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store_uri(tmp_path / "run", run) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store_uri(tmp_path / "mini/runs/run", run) == f"sqlite:///{tmp_path}/mlflow.db"
+    renamed = tmp_path / "renamed/runs/run"
+    assert store_uri(renamed, run) == f"sqlite:///{tmp_path}/renamed/mlflow.db"
+    (tmp_path / "mlflow.db").touch()
+    assert store_uri(renamed, run) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
+    assert store_uri(tmp_path / "run", run) == "http://elsewhere"
+    monkeypatch.chdir(tmp_path)
+    run = config(tmp_path, mlflow={"tracking_uri": "sqlite:///mine.db"})
+    assert store_uri(tmp_path / "run", run) == f"sqlite:///{tmp_path}/mine.db"
+
+
+def _is_there(folder: Path) -> None:
+    """Nothing was noted."""
+
+
+def _complete(folder: Path) -> None:
+    (folder / "training.json").write_text("{}")
+
+
+def _noted_failure(folder: Path) -> None:
+    note(folder, status="FAILED", ended=1_800_000_000_000)
 
 
 @pytest.mark.parametrize(
-    "damage", ["", None, '{"run_id": "x", "tracking_uri": "y", "experiment": "mini"}']
+    ("held", "end", "status"),
+    [
+        (True, _is_there, "RUNNING"),
+        (False, _is_there, "KILLED"),  # kill -9
+        (False, _complete, "FINISHED"),
+        (False, _noted_failure, "FAILED"),
+        (True, _noted_failure, "FAILED"),  # its process is about to end
+    ],
 )
-def test_a_lost_record_is_found_again(
-    results: Path, store: Store, tmp_path: Path, damage: str | None
+def test_who_holds_the_folder_tells_whether_it_runs(
+    results: Path, store: Store, folder: Path, held: bool, end: Callable[[Path], None], status: str
 ) -> None:
-    folder = make_run(tmp_path / "it's", config(results), lines=3)
-    sync(folder)
-    add_lines(folder, 4, 1)
-    if damage is None:
-        (folder / "mlflow.json").unlink()
-    else:
-        (folder / "mlflow.json").write_text(damage)
-    summary = sync(folder)
-    assert (summary.created, summary.lines) == (False, 1)
-    assert store.points(store.entry(folder)) == expected(folder)
+    make_run(folder, config(results), lines=2)
+    with running(folder):
+        begin(folder, resume=False)
+        run_id = sync(folder).run_id
+        assert store.status(run_id) == "RUNNING"
+        if held:
+            end(folder)
+            sync(folder)
+    if not held:
+        end(folder)
+        assert sync(folder).status == status
+    assert store.status(run_id) == status
+    ((ended,),) = store.ask("SELECT end_time FROM runs WHERE run_uuid = ?", run_id)
+    assert (ended is None) == (status == "RUNNING")
+    with running(folder):
+        (folder / "training.json").unlink(missing_ok=True)
+        begin(folder, resume=True)
+        sync(folder)
+        assert store.status(run_id) == "RUNNING"
 
 
-def test_a_lost_record_is_not_taken_from_another_training(
-    results: Path, store: Store, tmp_path: Path
+def test_without_locks_nobody_is_called_dead(
+    results: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = make_run(tmp_path, config(results), lines=3)
-    sync(folder)
-    (folder / "mlflow.json").unlink()
-    (folder / "metrics.jsonl").unlink()
-    add_lines(folder, 1, 4, loss=7.0)
-    assert sync(folder).created
-    assert len(store.entries(folder)) == 2
+    def none(*_: Any) -> None:
+        raise OSError("no locks available")
+
+    make_run(folder, config(results))
+    (folder / ".lock").touch()
+    monkeypatch.setattr("fcntl.flock", none)
+    assert sync(folder).status == "RUNNING"
+
+
+def test_a_bad_line_is_named_and_the_rest_is_sent(
+    results: Path, store: Store, folder: Path
+) -> None:
+    make_run(folder, config(results), lines=3)
+    bad = ['{"step": NaN, "epoch": 1}', '{"step": 1e400, "epoch": 1}', '{"step": 8, "epo{"step": 9']
+    with (folder / "metrics.jsonl").open("a") as stream:
+        stream.write("".join(f"{line}\n" for line in bad))
+    add_lines(folder, 7, 1)
+    problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is sent"
+    with pytest.warns(UserWarning, match=problem):
+        assert sync(folder).lines == 4
+    losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss"]
+    assert losses == [2, 4, 6, 14]
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder for a user who may not write everywhere, as root may."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_read_only_folder_is_sent_to_another_store(nobody: Path, known: bool) -> None:
+    folder = make_run(nobody / "results/runs/run", config(nobody), lines=3)
+    if known:
+        begin(folder, resume=False)
+    before = sorted(path.name for path in folder.iterdir())
+    uri = f"sqlite:///{nobody}/open/other.db"
+    (nobody / "open").mkdir()
+    for place, mode in ((nobody, 0o755), (nobody / "open", 0o777), (folder, 0o555)):
+        place.chmod(mode)
+    root = os.getuid() == 0
+    try:
+        if root:
+            os.seteuid(12345)
+        assert sync(folder, uri).created
+        assert not sync(folder, uri).created
+        with pytest.raises(StoreError, match=r"mlflow\.db: .*Permission denied"):
+            sync(folder)
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+    assert sorted(path.name for path in folder.iterdir()) == before
+    store = Store(nobody / "open/other.db")
+    assert store.points(store.run(folder)) == expected(folder)
 
 
 def test_final_metrics_and_tables(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = make_run(tmp_path / "run", config(results), lines=2)
+    make_run(folder, config(results), lines=2)
     sync(folder)
     (folder / "metrics.json").write_text(
         json.dumps({"image/visible/AP50": 61.5, "x/AP50_S": None, "track/IDF1 (all)": 3.0})
     )
-    tables = tmp_path / "tables"
+    tables = results / f"{folder.name}_tables"
     tables.mkdir()
     (tables / "image_visible.csv").write_text("method,AP\n")
-    update(folder, tables="../tables", status="FINISHED", ended=1_900_000_000_000)
+    note(folder, tables=f"../../{tables.name}", status="FINISHED", ended=1_900_000_000_000)
     final = [("image/visible/AP50", 0, 61.5), ("track/IDF1 _all_", 0, 3.0)]
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "mlflow.tracking.MlflowClient.set_tag", killed
-        )  # the metrics are there, the note of it is not
+        # The metrics are there, the note of it is not.
+        patch.setattr("mlflow.tracking.MlflowClient.set_tag", killed)
         with pytest.raises(KeyboardInterrupt):
             sync(folder)
-    run_id = store.entry(folder)
+    run_id = store.run(folder)
     assert store.points(run_id) == sorted(expected(folder) + final)
     assert sync(folder).files == ("metrics.json", "tables")
     assert store.points(run_id) == sorted(expected(folder) + final)
-    assert store.artifacts(run_id) == {
-        "config.yaml",
-        "environment.json",
-        "metrics.json",
-        "tables/image_visible.csv",
-    }
+    files = {"config.yaml", "environment.json", "metrics.json", "tables/image_visible.csv"}
+    assert store.artifacts(run_id) == files
     assert store.ask("SELECT status, end_time FROM runs WHERE run_uuid = ?", run_id) == [
         ("FINISHED", 1_900_000_000_000)
     ]
@@ -260,20 +447,16 @@ def test_final_metrics_and_tables(
     assert store.points(run_id) == sorted([*expected(folder), *final, new])
 
 
-def test_killed_at_any_moment(results: Path, store: Store, tmp_path: Path, processes: Any) -> None:
+def test_killed_at_any_moment(results: Path, store: Store, folder: Path, processes: Any) -> None:
     run = config(results)
     whole = 0.0
     for name in ("first", "second"):  # the first one also starts what processes are made from
-        process = processes.Process(
-            target=send, args=(make_run(tmp_path / name, run, lines=10), 16)
-        )
+        place = make_run(folder.with_name(f"{folder.name}_{name}"), run, lines=10)
         begun = time.monotonic()
-        process.start()
-        process.join()
-        assert process.exitcode == 0
+        send_together(processes, (place, 16))
         whole = time.monotonic() - begun
-    folder = make_run(tmp_path / "run", run)
-    begin(folder, run, resume=False)
+    make_run(folder, run)
+    begin(folder, resume=False)
     chance = random.Random(7)
     killed = 0
     for attempt in range(25):
@@ -289,163 +472,144 @@ def test_killed_at_any_moment(results: Path, store: Store, tmp_path: Path, proce
         process.kill()
         process.join()
     assert killed > 10
-    last = processes.Process(target=send, args=(folder, 8))
-    last.start()
-    last.join()
-    assert last.exitcode == 0
+    send_together(processes, (folder, 8))
     final = [(f"m{number}", 0, number / 3) for number in range(40)]
-    assert store.points(store.entry(folder)) == sorted(expected(folder) + final)
+    assert store.points(store.run(folder)) == sorted(expected(folder) + final)
 
 
-def test_two_processes_at_once(results: Path, store: Store, tmp_path: Path, processes: Any) -> None:
+def test_two_processes_at_once(results: Path, store: Store, folder: Path, processes: Any) -> None:
     for attempt in range(4):
-        folder = make_run(tmp_path / str(attempt), config(results), lines=60)
-        both = [processes.Process(target=send, args=(folder, 8)) for _ in range(2)]
-        for process in both:
-            process.start()
-        for process in both:
-            process.join()
-        assert [process.exitcode for process in both] == [0, 0]
-        assert store.points(store.entry(folder)) == expected(folder)
+        place = make_run(folder.with_name(f"{folder.name}_{attempt}"), config(results), lines=60)
+        send_together(processes, (place, 8), (place, 8))
+        assert store.points(store.run(place)) == expected(place)
 
 
 def test_runs_that_start_together_share_a_new_store(tmp_path: Path, processes: Any) -> None:
-    folders = [
-        make_run(tmp_path / name, config(tmp_path / "results"), lines=5) for name in ("a", "b")
-    ]
-    both = [processes.Process(target=send, args=(folder,)) for folder in folders]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert [process.exitcode for process in both] == [0, 0]
-    store = Store(tmp_path / "results/mlflow.db")
+    folders = [make_run(tmp_path / "runs" / name, config(tmp_path), lines=5) for name in "abc"]
+    send_together(processes, *((folder,) for folder in folders))
+    store = Store(tmp_path / "mlflow.db")
     assert len(store.ask("SELECT DISTINCT experiment_id FROM runs")) == 1
     for folder in folders:
-        assert store.points(store.entry(folder)) == expected(folder)
+        assert store.points(store.run(folder)) == expected(folder)
+
+
+def test_another_writer_of_the_file_is_waited_for(
+    results: Path, store: Store, folder: Path
+) -> None:
+    make_run(folder, config(results), lines=3)
+    sync(folder)
+    add_lines(folder, 4, 1)
+    with closing(
+        sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+    ) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        end = threading.Timer(1.5, writer.rollback)
+        end.start()
+        assert sync(folder).lines == 1
+        end.join()
+    assert store.points(store.run(folder)) == expected(folder)
 
 
 def test_a_training_that_begins_during_the_call(
-    results: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = config(results)
-    folder = make_run(tmp_path, run, lines=5)
-    begin(folder, run, resume=False)
-    sync(folder)
-    old = store.entry(folder)
+    make_run(folder, config(results), lines=5)
+    begin(folder, resume=False)
+    old = sync(folder).run_id
     before = store.points(old)
     read, calls = experiment_store.read_points, []
 
     def slow(*arguments: Any) -> Any:
         calls.append(arguments)
-        if len(calls) == 1:  # after the old record was read, before the lines are
+        if len(calls) == 1:  # after the old identity was read, before the lines are
             (folder / "metrics.jsonl").unlink()
-            begin(folder, run, resume=False)
+            begin(folder, resume=False)
             add_lines(folder, 1, 9, loss=9.0)
         return read(*arguments)
 
     monkeypatch.setattr(experiment_store, "read_points", slow)
-    sync(folder)
+    new = sync(folder).run_id
+    assert new != old
     assert store.points(old) == before
-    assert store.points(read_record(folder).run_id) == expected(folder)
+    assert store.points(new) == expected(folder)
 
 
 def test_a_store_that_was_deleted_is_filled_again(tmp_path: Path, processes: Any) -> None:
-    folder = make_run(tmp_path / "run", config(tmp_path / "results"), lines=4)
+    folder = make_run(tmp_path / "runs/run", config(tmp_path), lines=4)
     for _ in range(2):  # in fresh processes: MLflow keeps connections
-        process = processes.Process(target=send, args=(folder,))
-        process.start()
-        process.join()
-        assert process.exitcode == 0
-        store = Store(tmp_path / "results/mlflow.db")
-        assert store.points(store.entry(folder)) == expected(folder)
-        shutil.rmtree(tmp_path / "results")
+        send_together(processes, (folder,))
+        store = Store(tmp_path / "mlflow.db")
+        assert store.points(store.run(folder)) == expected(folder)
+        for path in tmp_path.glob("ml*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def test_an_entry_that_was_deleted_is_not_made_again(
-    results: Path, store: Store, tmp_path: Path
+def test_an_mlflow_run_that_was_deleted_is_not_made_again(
+    results: Path, store: Store, folder: Path
 ) -> None:
     from mlflow.tracking import MlflowClient
 
-    folder = make_run(tmp_path, config(results), lines=1)
+    make_run(folder, config(results), lines=1)
     run_id = sync(folder).run_id
     MlflowClient(tracking_uri=f"sqlite:///{store.path}").delete_run(run_id)
-    with pytest.raises(StoreError, match=f"the entry of {tmp_path} was deleted; restore it"):
+    with pytest.raises(StoreError, match=f"the MLflow run of {folder} was deleted; restore it"):
         sync(folder)
     (folder / "mlflow.json").unlink()
     assert sync(folder).created
 
 
-def test_a_copy_for_another_store_leaves_the_runs_own(
-    results: Path, store: Store, tmp_path: Path
-) -> None:
-    folder = make_run(tmp_path / "run", config(results), lines=6)
+def test_an_experiment_that_was_deleted_is_named(results: Path, store: Store, folder: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    make_run(folder, config(results, mlflow={"experiment": "gone"}), lines=1)
     sync(folder)
-    record = read_record(folder)
+    client = MlflowClient(tracking_uri=f"sqlite:///{store.path}")
+    experiment = client.get_experiment_by_name("gone")
+    assert experiment
+    client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(StoreError, match="the experiment gone was deleted; restore it in MLflow"):
+        sync(folder)
+
+
+def test_a_copy_for_another_store_leaves_the_runs_own(
+    results: Path, store: Store, folder: Path, tmp_path: Path
+) -> None:
+    make_run(folder, config(results), lines=6)
+    sync(folder)
+    identity = read_identity(folder)
     other = f"sqlite:///{tmp_path / 'other.db'}"
     assert sync(folder, other).created
     assert not sync(folder, other).created
-    assert read_record(folder) == record
+    assert read_identity(folder) == identity
     copy = Store(tmp_path / "other.db")
-    assert copy.points(copy.entry(folder)) == expected(folder)
-    assert copy.artifacts(copy.entry(folder)) == {"config.yaml", "environment.json"}
-    assert len(store.entries(folder)) == 1
+    assert copy.points(copy.run(folder)) == expected(folder)
+    assert copy.artifacts(copy.run(folder)) == {"config.yaml", "environment.json"}
+    assert not sync(folder).created
 
 
-def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = config(tmp_path)
-    assert tracking_uri(run) == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
-    assert tracking_uri(run) == "http://elsewhere"
-    assert tracking_uri(config(tmp_path, mlflow={"tracking_uri": "http://mine"})) == "http://mine"
-    folder = make_run(tmp_path / "run", run)
-    begin(folder, run, resume=False)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert (
-        experiment_store.store_of(folder, run) == "http://elsewhere"
-    )  # where the training has sent it
-
-
-def test_waits_for_a_locked_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    failures = iter(
-        [
-            RuntimeError("(sqlite3.OperationalError) database is locked"),
-            RuntimeError("database is locked"),
-        ]
-    )
-
-    def busy() -> str:
-        for failure in failures:
-            raise failure
-        return "done"
-
-    assert experiment_client.patient(busy) == "done"
-    with pytest.raises(ZeroDivisionError):
-        experiment_client.patient(lambda: 1 // 0)
-
-
-def test_the_command(
-    results: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command(results: Path, store: Store, folder: Path) -> None:
     from typer.testing import CliRunner
 
     from vatrack.cli import app
 
-    folders = [make_run(tmp_path / method, config(results, method), lines=3) for method in Method]
+    folders = [
+        make_run(folder.with_name(f"{folder.name}_{method}"), config(results, method), lines=3)
+        for method in Method
+    ]
     words = ["mlflow-sync", *map(str, folders)]
     done = CliRunner().invoke(app, words)
-    assert (
-        done.exit_code,
-        done.output.count("a new entry, 3 lines, config.yaml, environment.json"),
-    ) == (0, 4)
-    shared = {store.tags(store.entry(folder))["comparison"] for folder in folders}
+    assert done.exit_code == 0
+    assert done.output.count("a new MLflow run, 3 lines, config.yaml, environment.json") == 4
+    shared = {store.tags(store.run(folder))["comparison"] for folder in folders}
     assert len(shared) == 1 and done.output.count(shared.pop()) == 4
     assert CliRunner().invoke(app, words).output.count("nothing new") == 4
     away = CliRunner().invoke(app, [*words, "--tracking-uri", "http://127.0.0.1:9"])
     assert away.exit_code == 1
     assert "vatrack: error: MLflow: http://127.0.0.1:9: " in away.output
     assert "the same command sends the rest later" in away.output
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no config\.yaml; give the folder of a run"):
         sync(tmp_path)
     (tmp_path / "runs").mkdir()

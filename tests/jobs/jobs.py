@@ -31,12 +31,12 @@ def vanish() -> str:
     return "never"
 
 
-def wait_with_child(place: Path) -> str:
-    """Starts a child process, as a data loader does, writes both process ids into `place`, and
+def wait_with_child(path: Path) -> str:
+    """Starts a child process, as a data loader does, writes both process ids into `path`, and
     waits."""
     child = subprocess.Popen(["sleep", "300"])
-    place.with_suffix(".part").write_text(f"{os.getpid()} {child.pid}")
-    place.with_suffix(".part").rename(place)
+    path.with_suffix(".part").write_text(f"{os.getpid()} {child.pid}")
+    path.with_suffix(".part").rename(path)
     time.sleep(300)
     return "never"
 
@@ -53,17 +53,17 @@ def wait_for(go: Path, count: Path, product: Path | None = None) -> str:
     return "went"
 
 
-def save_when_told(place: Path) -> str:
+def save_when_told(path: Path) -> str:
     """Saves when SIGTERM comes and then ends as the handler before says, like a training."""
     before = signal.getsignal(signal.SIGTERM)
 
     def save(number: int, frame: object) -> None:
         time.sleep(0.5)
-        place.with_suffix(".saved").touch()
-        before(number, frame)  # type: ignore[operator, misc]
+        path.with_suffix(".saved").touch()
+        before(number, frame)  # type: ignore[operator, misc, arg-type]
 
     signal.signal(signal.SIGTERM, save)
-    place.touch()
+    path.touch()
     time.sleep(300)
     return "never"
 
@@ -74,6 +74,15 @@ def describe_rank() -> str:
     text = " ".join(os.environ[name] for name in names)
     print(f"rank {text}")
     return text
+
+
+def import_queue() -> str:
+    """Where a module of the standard library comes from, and whether PyTorch can be imported."""
+    import queue
+
+    import torch
+
+    return f"{queue.__file__} {torch.__name__}"
 
 
 def second_fails(kind: str) -> str:

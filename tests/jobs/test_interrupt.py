@@ -21,7 +21,7 @@ from vatrack.jobs.interrupt import Signals, keeps_job
 CHILD = """
 import os, sys, time
 from pathlib import Path
-from vatrack.training import interrupt
+from vatrack.jobs import interrupt
 interrupt.ANSWER_SECONDS = float(sys.argv[2])
 folder = Path(sys.argv[1])
 name = "a" if os.fork() else "b"

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,13 @@ import submitit
 
 from tests.jobs import jobs
 from vatrack.common.errors import InputError
-from vatrack.config import Backbone, Config, LauncherConfig, Method, parse_config
-from vatrack.jobs import wait as follow
-from vatrack.jobs.clusters import Interrupted
-from vatrack.jobs.launch import JobFailed, _key, launch, run_in_job
-from vatrack.jobs.records import Records
-from vatrack.jobs.submit import TrainingJob, executor_parameters
+from vatrack.common.locks import held, locked
+from vatrack.config import Config, LauncherConfig, parse_config
+from vatrack.jobs import wait
+from vatrack.jobs.interrupt import Interrupted
+from vatrack.jobs.job_file import JobFile
+from vatrack.jobs.launch import JobFailed, run_in_job
+from vatrack.jobs.submit import ALIVE, JobCall, executor_parameters
 from vatrack.jobs.wait import Log
 
 REPOSITORY = Path(__file__).parents[2]
@@ -71,8 +73,8 @@ def test_a_crash_shows_the_log_and_names_its_last_line(tmp_path: Path) -> None:
         run_in_job(jobs.crash, (), LauncherConfig(), tmp_path, stream=shown)
     assert "about to crash\n" in shown.getvalue()
     assert "Traceback" in shown.getvalue()
-    place = str(failure.value).split("(log: ")[1].rstrip(")")
-    assert "ZeroDivisionError" in Path(place).read_text()
+    log = str(failure.value).split("(log: ")[1].rstrip(")")
+    assert "ZeroDivisionError" in Path(log).read_text()
 
 
 def test_a_job_that_is_killed_is_a_failure(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ class Launcher:
         product: Path | None = None,
     ) -> None:
         code = (
-            "import sys; from pathlib import Path; from tests.training import jobs; from "
+            "import sys; from pathlib import Path; from tests.jobs import jobs; from "
             "vatrack.config import LauncherConfig;"
             "from vatrack.jobs.launch import run_in_job;"
             f"print(run_in_job(jobs.{function}, {arguments!r}, LauncherConfig(), "
@@ -131,10 +133,10 @@ class Launcher:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_the_job(tmp_path: Path, number: signal.Signals) -> None:
-    place = tmp_path / "pids"
-    launcher = Launcher(tmp_path / "job", "wait_with_child", place)
-    _until(place.exists, 60)
-    pids = [int(word) for word in place.read_text().split()]
+    pid_file = tmp_path / "pids"
+    launcher = Launcher(tmp_path / "job", "wait_with_child", pid_file)
+    _until(pid_file.exists, 60)
+    pids = [int(word) for word in pid_file.read_text().split()]
     status, shown = launcher.end(number)
     assert status == 128 + number
     assert "cancelled; run the same command again" in shown
@@ -147,12 +149,12 @@ def test_a_signal_cancels_the_job(tmp_path: Path, number: signal.Signals) -> Non
 
 def test_ctrl_c_on_the_terminal_lets_the_job_save_its_state(tmp_path: Path) -> None:
     """It reaches the whole process group, the job's processes too."""
-    place = tmp_path / "place"
-    launcher = Launcher(tmp_path / "job", "save_when_told", place)
-    _until(place.exists, 60)
+    begun = tmp_path / "begun"
+    launcher = Launcher(tmp_path / "job", "save_when_told", begun)
+    _until(begun.exists, 60)
     os.killpg(launcher.process.pid, signal.SIGINT)
     assert launcher.end()[0] == 130
-    assert place.with_suffix(".saved").exists()
+    assert begun.with_suffix(".saved").exists()
 
 
 def test_a_job_whose_launcher_was_killed_is_waited_for(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
     number = json.loads((tmp_path / "run" / "job" / "job.json").read_text())["id"]
     with pytest.raises(
         InputError,
-        match=rf"job {number} \(local\) still trains here with other settings.* kill {number}$",
+        match=rf"job {number} \(local\) still runs here with other settings.* kill {number}$",
     ):
         run_in_job(
             jobs.wait_for,
@@ -250,24 +252,62 @@ def test_a_process_with_the_number_of_the_job_is_not_taken_for_it(tmp_path: Path
     go, count = tmp_path / "go", tmp_path / "count"
     go.touch()
     run(jobs.wait_for, (go, count), tmp_path)
-    record = json.loads((tmp_path / "job.json").read_text())
+    known = json.loads((tmp_path / "job.json").read_text())
     (tmp_path / "job.json").write_text(
-        json.dumps(record | {"id": str(os.getpid()), "collected": False})
+        json.dumps(known | {"id": str(os.getpid()), "collected": False})
     )
     assert run(jobs.wait_for, (go, count), tmp_path)[0] == "went"
     assert len(count.read_text().split()) == 2
 
 
-def test_a_job_of_another_machine_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("runs", r"started on elsewhere \(process \d+\); wait for it there$"),
+        ("ended", None),  # as a container that was started again has another host name
+        ("never started", r"started on elsewhere .* remove .*job\.json"),
+        ("no locks", r"started on elsewhere .* remove .*job\.json"),
+    ],
+)
+def test_a_job_of_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, message: str | None
+) -> None:
     run(jobs.report, ("work",), tmp_path)
-    record = json.loads((tmp_path / "job.json").read_text())
-    (tmp_path / "job.json").write_text(
-        json.dumps(record | {"host": "elsewhere", "collected": False})
-    )
-    with pytest.raises(
-        InputError, match=r"started on elsewhere \(process \d+\).* remove .*job\.json"
-    ):
-        run(jobs.report, ("work",), tmp_path)
+    known = json.loads((tmp_path / "job.json").read_text())
+    changes = {"host": "elsewhere", "collected": False, "key": "of another job"}
+    (tmp_path / "job.json").write_text(json.dumps(known | changes))
+    if state == "no locks":
+        monkeypatch.setattr("vatrack.jobs.job_file.held", lambda path: None)
+    with (tmp_path / ALIVE).open("a") as file, locked(file) if state == "runs" else nullcontext():
+        if state == "never started":
+            (tmp_path / ALIVE).unlink()
+        if message is None:
+            assert run(jobs.report, ("again",), tmp_path)[0] == "did again"
+        else:
+            with pytest.raises(InputError, match=message):
+                run(jobs.report, ("again",), tmp_path)
+
+
+def test_a_job_holds_its_lock_while_it_lives(tmp_path: Path) -> None:
+    go, count = tmp_path / "go", tmp_path / "count"
+    launcher = Launcher(tmp_path / "job", "wait_for", go, count)
+    _until(count.exists, 60)
+    assert held(tmp_path / "job" / ALIVE)
+    go.touch()
+    assert launcher.end()[0] == 0
+    assert held(tmp_path / "job" / ALIVE) is False
+
+
+def test_files_in_the_working_folder_are_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise RuntimeError('the wrong queue')")
+    (tmp_path / "submitit.py").write_text("raise RuntimeError('the wrong submitit')")
+    monkeypatch.chdir(tmp_path)
+    summary, _ = run(jobs.import_queue, (), tmp_path / "job")
+    assert str(tmp_path) not in summary
+    assert summary.endswith("queue.py torch")
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 def test_a_job_that_runs_again_after_its_work_is_done_does_not_repeat_it(tmp_path: Path) -> None:
@@ -276,53 +316,40 @@ def test_a_job_that_runs_again_after_its_work_is_done_does_not_repeat_it(tmp_pat
     go, count, product = (tmp_path / name for name in ("go", "count", "product"))
     go.touch()
     product.write_text("of an earlier training\n")
-    job = TrainingJob(jobs.wait_for, (go, count, product), product=product)
+    job = JobCall(jobs.wait_for, (go, count, product), product=product)
     time.sleep(0.02)
     first, again = job(), pickle.loads(pickle.dumps(job))()
     assert len(count.read_text().splitlines()) == 1
     assert first.product == again.product == "complete\n"
     assert again.outcome == "done"
-    TrainingJob(jobs.wait_for, (go, count, product), product=product)()
+    JobCall(jobs.wait_for, (go, count, product), product=product)()
     assert len(count.read_text().splitlines()) == 2, "a new job works"
 
 
 def test_after_a_failure_another_machine_may_go_on(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         run(jobs.bad_input, (), tmp_path)
-    record = tmp_path / "job.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"host": "elsewhere"}))
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps(json.loads(job.read_text()) | {"host": "elsewhere"}))
     assert run(jobs.report, ("work",), tmp_path)[0] == "did work"
 
 
 def test_a_signal_ends_the_waiting_for_another_launcher(tmp_path: Path) -> None:
-    waiting = Records(tmp_path, lambda: True)
+    waiting = JobFile(tmp_path, lambda: True)
     with (
-        Records(tmp_path).lock(),
+        JobFile(tmp_path).lock(),
         pytest.raises(Interrupted, match="held by another launcher"),
         waiting.lock(),
     ):
         pass
 
 
-def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None:
-    for name in ("train/joint.json", "train/joint.json.store", "valid/joint.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
-    training = parse_config({}, "test", Config).for_run(Method.VATRACK, Backbone.RESNET18)
-    before = _key(training, tmp_path, tmp_path)
-    (tmp_path / "train/joint.json.store").write_text("new")
-    (tmp_path / "train/.joint.json.part").write_text("new")
-    assert _key(training, tmp_path, tmp_path) == before
-    (tmp_path / "train/joint.json").write_text("other data")
-    assert _key(training, tmp_path, tmp_path) != before
-
-
 def test_one_of_several_processes_with_bad_input_fails_so_that_the_others_are_ended(
     tmp_path: Path,
 ) -> None:
     code = (
-        "from tests.training import jobs; from vatrack.jobs.submit import TrainingJob;"
-        "print(TrainingJob(jobs.bad_input, (), {})())"
+        "from tests.jobs import jobs; from vatrack.jobs.submit import JobCall;"
+        "print(JobCall(jobs.bad_input, (), {})())"
     )
     for processes, status in ((1, 0), (2, 1)):
         done = subprocess.run(
@@ -337,7 +364,7 @@ def test_one_of_several_processes_with_bad_input_fails_so_that_the_others_are_en
 def test_a_copied_folder_has_no_job(tmp_path: Path) -> None:
     run(jobs.report, ("work",), tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / "b")
-    assert Records(tmp_path / "b").known(1, slurm=False) == (None, False)
+    assert JobFile(tmp_path / "b").known(1, slurm=False) == (None, False)
 
 
 def test_several_processes_know_their_ranks(
@@ -368,7 +395,7 @@ def test_several_processes_know_their_ranks(
 def test_the_process_that_fails_ends_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, error: type[Exception], message: str
 ) -> None:
-    monkeypatch.setattr(follow, "PEER_SECONDS", 0.5)
+    monkeypatch.setattr(wait, "PEER_SECONDS", 0.5)
     with pytest.raises(error, match=message):
         run(jobs.second_fails, (kind,), tmp_path, processes=2)
 
@@ -437,7 +464,7 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
     )
     executor = submitit.AutoExecutor(folder=tmp_path / "job", cluster="slurm")
     executor.update_parameters(**executor_parameters(cluster, "vatrack__resnet50", "token"))
-    script = executor._executor._make_submission_file_text("true", "id")
+    script = executor._executor._make_submission_file_text("true", "id")  # type: ignore[attr-defined]
     wanted = [
         "gres=gpu:a100:4",
         "mem=170GB",
@@ -484,15 +511,6 @@ def test_settings_that_contradict_each_other(
     assert not (tmp_path / "job").exists()
 
 
-def test_a_gpu_that_was_not_asked_for_is_bad_input(tmp_path: Path) -> None:
-    config = parse_config({"compute": {"device": "cuda"}}, "test", Config)
-    with pytest.raises(InputError, match=r"launcher\.gpus is 0"):
-        launch(
-            config.for_run(Method.VATRACK, Backbone.RESNET18), tmp_path, tmp_path, tmp_path / "run"
-        )
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_log_is_copied_line_by_line(tmp_path: Path) -> None:
     path, shown = tmp_path / "log", io.StringIO()
     log = Log(path)
@@ -506,23 +524,3 @@ def test_a_log_is_copied_line_by_line(tmp_path: Path) -> None:
     log.copy(shown, last=False)
     log.copy(shown, last=True)
     assert shown.getvalue() == "first\nsecond ü\nthird\n"
-
-
-def test_no_job_is_queued_for_what_cannot_begin(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    for changes, message in (
-        (
-            {"training": {"initial_checkpoint": "/nowhere/x.pt"}},
-            r"training\.initial_checkpoint: /nowhere/x\.pt: no such file",
-        ),
-        (
-            {"compute": {"device": "cuda"}, "launcher": {"gpus": 0}},
-            r"compute\.device is cuda but launcher\.gpus is 0",
-        ),
-    ):
-        config = parse_config(changes, "test.yaml", Config).for_run(
-            Method.VATRACK, Backbone.RESNET18
-        )
-        with pytest.raises(InputError, match=message):
-            launch(config, tmp_path, tmp_path, out)
-    assert not out.exists()

@@ -1,5 +1,9 @@
-"""Finds the golden cases: numbers that the published implementation produced (layout:
-golden/README.md beside them)."""
+"""Finds the golden cases: numbers that the published implementation produced.
+
+Those with synthetic inputs lie in tests/golden (layout: its README.md). A second folder, named by
+the environment variable VATRACK_GOLDEN (default: ../shared/golden, where that exists), is read in
+addition; a case that lies in both is run once.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,10 @@ import pytest
 
 from vatrack.common.files import read_json
 
-GOLDEN = Path(
-    os.environ.get("VATRACK_GOLDEN", Path(__file__).resolve().parents[2] / "shared" / "golden")
-)
-SHARED_DATA = GOLDEN.parent / "data"
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLED = ROOT / "tests" / "golden"
+MORE = Path(os.environ.get("VATRACK_GOLDEN", ROOT.parent / "shared" / "golden"))
+SHARED_DATA = MORE.parent / "data"
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,31 @@ class Case:
             return dict(archive)
 
 
+def find_cases(kind: str, folders: tuple[Path, ...] = (BUNDLED, MORE)) -> list[Case]:
+    """The cases of one kind by name; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in (folder / kind).glob("*/case.json"):
+            found.setdefault(path.parent.name, path)
+    return [Case(path.parent, read_json(path)) for _, path in sorted(found.items())]
+
+
 def cases(kind: str) -> list[Any]:
-    """pytest parameters for every case of a kind; one skipped parameter where the folder is
-    missing."""
-    found = sorted((GOLDEN / kind).glob("*/case.json"))
+    """pytest parameters for every case of a kind; one skipped parameter where there is none."""
+    found = find_cases(kind)
     if not found:
-        reason = f"no golden cases in {GOLDEN / kind}; set VATRACK_GOLDEN"
+        reason = f"no golden cases of kind {kind} in {BUNDLED} or {MORE}; set VATRACK_GOLDEN"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="missing")]
-    return [pytest.param(Case(path.parent, read_json(path)), id=path.parent.name) for path in found]
+    return [pytest.param(case, id=case.folder.name) for case in found]
 
 
 @cache
 def recipe() -> ModuleType:
-    """The module golden/recipe.py: deterministic weights and pictures."""
-    specification = importlib.util.spec_from_file_location("golden_recipe", GOLDEN / "recipe.py")
+    """The module recipe.py of the golden cases: deterministic weights and images."""
+    path = next((f / "recipe.py" for f in (BUNDLED, MORE) if (f / "recipe.py").exists()), None)
+    if path is None:
+        raise FileNotFoundError(f"no recipe.py in {BUNDLED} or {MORE}")
+    specification = importlib.util.spec_from_file_location("golden_recipe", path)
     assert specification and specification.loader
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)

@@ -142,7 +142,7 @@ def test_the_clip_tree(tree: RawTree, clips: dict[str, list[str]], mode: str, ho
     out = tree.folder / mode
     summary = build_clip_tree(tree.raw, PUBLISHED, out, mode)
     left = "205 names without frames, 204 without __"
-    assert summary == f"{CLIPS} clips in {out}: {FRAMES} {how}; left out: {left}"
+    assert str(summary) == f"{CLIPS} clips in {out}: {FRAMES} {how}; left out: {left}"
     found = {
         clip.name: sorted(frame.name for frame in (clip / "images").iterdir())
         for clip in out.iterdir()
@@ -160,8 +160,9 @@ def test_comparison_with_a_changed_copy(
 ) -> None:
     own = tmp_path / "own.json"
     write_json(own, clips)
-    text, same = compare_files(PUBLISHED, own)
-    assert same
+    found = compare_files(PUBLISHED, own)
+    assert found.equal
+    text = str(found)
     assert "left-overs that are no clips: 205 empty and 204 without __" in text
     assert f"no difference: 204 videos, {CLIPS} clips, {CLIPS - 204} cuts in both" in text
 
@@ -173,9 +174,9 @@ def test_comparison_with_a_changed_copy(
     ]  # a whole video less
     changed["bs_2a_ext__863"] = clips["bs_2a_ext__863"][1:]  # one frame less
     write_json(own, changed)
-    text, same = compare_files(PUBLISHED, own)
-    assert not same
-    shown = text.splitlines()
+    found = compare_files(PUBLISHED, own)
+    assert not found.equal
+    shown = str(found).splitlines()
     assert (
         shown[2]
         == f"same in both: 201 videos, {CLIPS - 4} clips, {CLIPS - 204 - 2} cuts; videos that "

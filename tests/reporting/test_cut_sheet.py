@@ -19,9 +19,11 @@ from vatrack.reporting.cut_sheet import (
     GAP,
     TILE,
     TITLE,
+    CutSheet,
     draw_curve,
     write_cut_sheet,
 )
+from vatrack.reporting.sheet import fit
 from vatrack.sailvos.cuts import find_cuts
 
 HEIGHT, WIDTH = 200, 320
@@ -71,7 +73,7 @@ def scene(tmp_path: Path) -> dict[str, Any]:
 
 def draw(
     scene: dict[str, Any], name: str = "sheet.png", video: str = "v", **options: Any
-) -> tuple[str, np.ndarray]:
+) -> tuple[CutSheet, np.ndarray]:
     folder = scene["folder"]
     out = folder / name
     summary = write_cut_sheet(
@@ -96,7 +98,7 @@ def test_the_first_frame_of_every_clip_is_shown(scene: dict[str, Any]) -> None:
     summary, picture = draw(scene, scores=scene["folder"] / "scores")
     count = len(scene["clips"])
     assert count > 100
-    assert summary.endswith(f"sheet.png: v, {count} clips with 216 annotated frames")
+    assert str(summary).endswith(f"sheet.png: v, {count} clips with 216 annotated frames")
     rows = -(-count // COLUMNS)
     assert picture.shape == (TITLE + rows * ROW + CURVE, COLUMNS * (TILE + GAP) + GAP, 3)
     for number, names in enumerate(sorted(scene["clips"].values())):
@@ -119,15 +121,16 @@ def test_one_clip_and_no_scores(scene: dict[str, Any]) -> None:
         scene["folder"] / "structure.json", {"v__215": [f"{k + 3:06d}.bmp" for k in range(216)]}
     )
     summary, picture = draw(scene)
-    assert summary.endswith("v, 1 clip with 216 annotated frames")
+    assert str(summary).endswith("v, 1 clip with 216 annotated frames")
     assert picture.shape == (TITLE + ROW, 3 * (TILE + GAP) + GAP, 3)
     assert np.array_equal(tile(picture, 0, 3), colour(0))
 
 
 def test_a_video_without_annotations(scene: dict[str, Any]) -> None:
     summary, picture = draw(scene, video="bare", scores=scene["folder"] / "scores")
-    assert summary.endswith("bare, 0 clips with 0 annotated frames")
-    assert (picture < 150).any()
+    assert str(summary).endswith("bare, 0 clips with 0 annotated frames")
+    assert picture.shape == (TITLE + CAPTION + GAP, COLUMNS * (TILE + GAP) + GAP, 3)
+    assert (picture[:TITLE] < 100).any() and (picture[TITLE:] < 150).any(), "title and note"
 
 
 def test_very_many_clips_are_thinned_out(
@@ -135,7 +138,8 @@ def test_very_many_clips_are_thinned_out(
 ) -> None:
     monkeypatch.setattr(cut_sheet, "MOST", 5)
     summary, picture = draw(scene)
-    assert summary.endswith("; 5 of the clips are shown")
+    assert str(summary).endswith("; 5 of the clips are shown")
+    assert (summary.clips, summary.shown) == (len(scene["clips"]), 5)
     starts = sorted(int(names[0][:6]) - 3 for names in scene["clips"].values())
     assert np.array_equal(tile(picture, 0, 5), colour(starts[0]))
     assert np.array_equal(tile(picture, 4, 5), colour(starts[-1]))
@@ -176,8 +180,8 @@ def test_the_curve_marks_cuts_where_they_are() -> None:
 
 
 def test_long_names_keep_their_end() -> None:
-    assert cut_sheet._fit("short__5", 11, TILE) == "short__5"
-    shown = cut_sheet._fit("a_very_long_name_of_a_video_indeed__1234", 11, TILE)
+    assert fit("short__5", 11, TILE) == "short__5"
+    shown = fit("a_very_long_name_of_a_video_indeed__1234", 11, TILE)
     assert shown.startswith("…") and shown.endswith("__1234")
 
 
@@ -186,7 +190,7 @@ def test_long_names_keep_their_end() -> None:
     [
         (
             {"name": "sheet.gif"},
-            r"sheet\.gif: the sheet is a picture; give --out a name that ends in \.jpg",
+            r"sheet\.gif: the sheet is an image; give --out a name that ends in \.jpg",
         ),
         ({"video": "none"}, "none: neither a folder in"),
         ({"video": ".."}, "neither a folder in"),

@@ -79,7 +79,7 @@ def annotation(number: int, image_id: int, obj_id: int, rate: float) -> dict[str
 
 
 def write_raw(root: Path, subsets: dict[str, dict[str, int]]) -> dict[str, Path]:
-    """Writes a raw tree with the pictures of the annotated frames, and `<subset>.json`; returns the
+    """Writes a raw tree with the images of the annotated frames, and `<subset>.json`; returns the
     paths of the latter."""
     paths = {}
     for subset, videos in subsets.items():
@@ -89,6 +89,6 @@ def write_raw(root: Path, subsets: dict[str, dict[str, int]]) -> dict[str, Path]
             folder = root / video / "images"
             folder.mkdir(parents=True)
             for k in range(frames):
-                picture = np.full((HEIGHT, WIDTH, 3), 5 * k, np.uint8)
-                assert cv2.imwrite(str(folder / f"{k + 3:06d}.bmp"), picture)
+                image = np.full((HEIGHT, WIDTH, 3), 5 * k, np.uint8)
+                assert cv2.imwrite(str(folder / f"{k + 3:06d}.bmp"), image)
     return paths

@@ -9,6 +9,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import zstandard
+
 # An odd second: DOS times in a zip have even ones.
 MTIME = 1_500_000_000
 
@@ -23,6 +25,11 @@ def pack(path: Path, files: Mapping[str, bytes], **options: int) -> Path:
 
 
 def pack_tar(path: Path, files: Mapping[str, bytes], **options: int) -> Path:
+    if path.suffix == ".zst":
+        plain = pack_tar(path.with_suffix(""), files, **options)
+        path.write_bytes(zstandard.ZstdCompressor(write_checksum=True).compress(plain.read_bytes()))
+        plain.unlink()
+        return path
     mode = "w" if path.suffix == ".tar" else f"w:{path.suffix[1:]}"
     with tarfile.open(path, mode, **options) as tar:  # type: ignore[call-overload]
         for name, data in files.items():

@@ -1,8 +1,7 @@
-"""What archives are made of: parts, forms, and damage of every kind."""
+"""What archives are made of: volumes, forms, and damage of every sort."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import random
@@ -10,21 +9,19 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sailvos.packing import MTIME, pack, pack_tar, split, tar_entry, video, zip_entry
+from tests.sailvos.packing import pack, split, tar_entry, video
 from vatrack.common.errors import InputError
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import read_members, unpacked_size
-from vatrack.sailvos.archives.opening import check_contents, checking_size, open_archives
-from vatrack.sailvos.archives.parts import archives_with_checksums, group_parts
+from vatrack.sailvos.archives.members import check, read_members, unpacked_size
+from vatrack.sailvos.archives.volumes import _group, archives_with_checksums, open_archives
 
-FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.zip"]
+FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.tar.zst", "x.zip"]
 
 
 def ignore(_: int) -> None:
@@ -38,23 +35,22 @@ def given_as(*paths: Path | str) -> list[ArchiveConfig]:
 def read(*paths: Path) -> dict[str, bytes]:
     """All files of one archive, checked as `unpack` checks them."""
     (archive,) = open_archives(given_as(*paths))
-    check_contents(archive, ignore)
+    check(archive, ignore)
     return {
-        member.name: b"".join(member.pieces())
+        member.info.name: b"".join(member.pieces())
         for member in read_members(archive, ignore)
-        if member.size is not None
+        if member.info.isreg()
     }
 
 
 def grouped(*names: str) -> list[tuple[str, list[str]]]:
     return [
-        (path.name, [file.path.name for file in files])
-        for path, files in group_parts(given_as(*names))
+        (path.name, [file.path.name for file in files]) for path, files in _group(given_as(*names))
     ]
 
 
 @pytest.mark.parametrize(
-    "parts",
+    "volumes",
     [
         ["x.tar.aa", "x.tar.ab", "x.tar.ac"],
         ["x.tar.gz.aa", "x.tar.gz.ab"],
@@ -70,19 +66,19 @@ def grouped(*names: str) -> list[tuple[str, list[str]]]:
         ["x.zip.001", "x.zip.002"],
         ["sailvos_1.tar.xz.aaa", "sailvos_1.tar.xz.aab"],
     ],
-    ids=lambda parts: parts[0],
+    ids=lambda volumes: volumes[0],
 )
-def test_parts_are_put_in_order(parts: list[str]) -> None:
-    mixed = [*parts, "other.tar"]
+def test_volumes_are_put_in_order(volumes: list[str]) -> None:
+    mixed = [*volumes, "other.tar"]
     random.Random(0).shuffle(mixed)
-    assert dict(grouped(*mixed)) == {grouped(*parts)[0][0]: parts, "other.tar": ["other.tar"]}
+    assert dict(grouped(*mixed)) == {grouped(*volumes)[0][0]: volumes, "other.tar": ["other.tar"]}
 
 
 @pytest.mark.skipif(not shutil.which("split"), reason="there is no `split` here")
 @pytest.mark.parametrize(
     ("options", "count"), [([], 700), (["-d"], 1000), (["-a", "3"], 700), (["-d", "-a", "3"], 150)]
 )
-def test_parts_are_named_as_split_names_them(
+def test_volumes_are_named_as_split_names_them(
     tmp_path: Path, options: list[str], count: int
 ) -> None:
     """Also where it needs more places on the way: x.tar.yz, x.tar.zaaa."""
@@ -91,18 +87,34 @@ def test_parts_are_named_as_split_names_them(
     )
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == count
-    ((name, parts),) = grouped(*random.Random(0).sample(names, count))
-    assert (name, parts) == ("x.tar", names)
-    for missing in random.Random(1).sample(range(1, count - 1), 20):
-        with pytest.raises(InputError, match=f"part {names[missing]} is missing"):
+    ((name, volumes),) = grouped(*random.Random(0).sample(names, count))
+    assert (name, volumes) == ("x.tar", names)
+    for missing in (1, 50, 100):
+        with pytest.raises(InputError, match="is missing"):
             grouped(*names[:missing], *names[missing + 1 :])
 
 
-def test_a_compressed_tar_is_no_part() -> None:
-    assert grouped("x.tar", "x.tar.gz", "y.tar.xz", "y.tar.bz2", "z.tgz") == [
-        *[("x.tar", ["x.tar"]), ("x.tar.gz", ["x.tar.gz"]), ("y.tar.xz", ["y.tar.xz"])],
-        *[("y.tar.bz2", ["y.tar.bz2"]), ("z.tgz", ["z.tgz"])],
+def test_a_compressed_tar_is_no_volume() -> None:
+    names = [f"x.tar{end}" for end in ("", ".gz", ".xz", ".bz2", ".zst", ".lz", ".lzma", ".br")]
+    assert grouped(*names, "z.tgz") == [(name, [name]) for name in [*names, "z.tgz"]]
+    assert grouped("x.tar.zst.aa", "x.tar.zst.ab") == [
+        ("x.tar.zst", ["x.tar.zst.aa", "x.tar.zst.ab"])
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        *[("x.7z", "7z"), ("x.tar.7z", "7z"), ("x.7z.002", "7z")],
+        *[("x.rar", "rar"), ("x.tar.rar", "rar"), ("x.part2.RAR", "rar"), ("x.r00", "rar")],
+    ],
+)
+def test_other_archives_are_refused_by_name(tmp_path: Path, name: str, form: str) -> None:
+    with pytest.raises(
+        InputError,
+        match=rf"{name}: {form} is not supported; unpack it yourself or repack as tar or zip",
+    ):
+        read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -126,66 +138,40 @@ def test_a_compressed_tar_is_no_part() -> None:
         (["x.tar.1", "x.tar.01"], "x.tar"),
     ],
 )
-def test_a_missing_part_is_named(names: list[str], missing: str) -> None:
-    with pytest.raises(InputError, match=rf"part {missing}.* is missing"):
-        group_parts(given_as(*names))
+def test_a_missing_volume_is_named(names: list[str], missing: str) -> None:
+    with pytest.raises(InputError, match=rf"volume {missing}.* is missing"):
+        _group(given_as(*names))
 
 
 def test_an_archive_given_twice(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is given twice"):
-        group_parts(given_as(tmp_path / "x.tar", tmp_path / "y" / ".." / "x.tar"))
+        _group(given_as(tmp_path / "x.tar", tmp_path / "y" / ".." / "x.tar"))
     with pytest.raises(InputError, match="no archive is given"):
-        group_parts([])
+        _group([])
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_read(tmp_path: Path, name: str) -> None:
-    files = {**video("a"), "a/empty": b"", "ä/ö ü.txt": b"x" * 2_000_000}
+    """Told by content, not by name; also in volumes, given in any order."""
+    files = {**video("a", 30), "a/empty": b"", "ä/ö ü.txt": b"x" * 2_000_000}
+    files[f"{'d' * 90}/{'e' * 60}/{'f' * 95}"] = b"data"
     path = pack(tmp_path / name, files)
     assert read(path) == files
-    assert read(path.rename(tmp_path / "renamed.bin")) == files  # told by content, not by name
+    assert read(path.rename(tmp_path / "renamed.bin")) == files
+    volumes = split(tmp_path / "renamed.bin", [f"{name}.{number:03d}" for number in range(7)])
+    assert read(*reversed(volumes)) == files
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_parts_of_every_form_are_read(tmp_path: Path, name: str) -> None:
-    files = video("a", 30)
-    path = pack(tmp_path / name, files)
-    parts = split(path, [f"{name}.{number:03d}" for number in range(7)])
-    assert read(*reversed(parts)) == files
-
-
-@pytest.mark.parametrize("name", FORMS[:4])
-def test_parts_that_are_archives_of_their_own(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", FORMS[:5])
+def test_volumes_that_are_archives_of_their_own(tmp_path: Path, name: str) -> None:
     """Each with its own end mark: the end of the first is not the end of all."""
     first, second = video("a"), video("b")
-    parts = [
+    volumes = [
         pack(tmp_path / name, first).rename(tmp_path / f"{name}.1"),
         pack(tmp_path / name, second),
     ]
-    parts[1] = parts[1].rename(tmp_path / f"{name}.2")
-    assert read(*parts) == first | second
-
-
-def test_gzip_in_several_members_with_padding(tmp_path: Path) -> None:
-    files = {"a": random.Random(0).randbytes(900_000), "b": bytes(3_000_000), "c": b""}
-    data = pack(tmp_path / "x.tar", files).read_bytes()
-    pieces = [
-        gzip.compress(data[start : start + 1_000_000]) + bytes(600_000)
-        for start in range(0, len(data), 1_000_000)
-    ]
-    (tmp_path / "x.tar.gz").write_bytes(b"".join(pieces))
-    assert read(tmp_path / "x.tar.gz") == files
-
-
-@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_long_names_and_folders(tmp_path: Path, form: int) -> None:
-    long = f"{'d' * 90}/{'e' * 60}/{'f' * 95}"
-    path = pack_tar(tmp_path / "x.tar", {long: b"data"}, format=form)
-    with tarfile.open(path, "a") as tar:
-        tar.addfile(tar_entry("folder", type=tarfile.DIRTYPE))
-    (archive,) = open_archives(given_as(path))
-    found = [(member.name, member.size, member.mtime) for member in read_members(archive, ignore)]
-    assert found == [(long, 4, MTIME), ("folder", None, MTIME)]
+    volumes[1] = volumes[1].rename(tmp_path / f"{name}.2")
+    assert read(*volumes) == first | second
 
 
 @pytest.mark.skipif(not shutil.which("tar"), reason="there is no `tar` here")
@@ -207,20 +193,6 @@ def test_the_tar_command_is_understood(tmp_path: Path, form: str) -> None:
     assert read(tmp_path / "x.tar") == {
         f"a/{path.name}": path.read_bytes() for path in (tmp_path / "a").iterdir()
     }
-
-
-def test_a_stream_is_never_sought_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tar of 100 GB is read once, front to back, also past members that nobody wants."""
-    path = pack(tmp_path / "x.tar.gz", video("a", 50))
-    (archive,) = open_archives(given_as(path))
-    numbers: list[int] = []
-    names = [
-        member.name
-        for number, member in enumerate(read_members(archive, numbers.append))
-        if number % 3
-    ]
-    assert len(names) == 33
-    assert sum(numbers) == archive.size
 
 
 def test_memory_does_not_grow_with_a_tar(tmp_path: Path) -> None:
@@ -248,28 +220,6 @@ def test_sizes_are_known_beforehand(tmp_path: Path) -> None:
     assert sizes == [tar.stat().st_size, packed.stat().st_size, 8192]
 
 
-def test_what_checking_reads(tmp_path: Path) -> None:
-    tar, packed, zipped = (
-        pack(tmp_path / name, video("a")) for name in ("x.tar", "x.tar.gz", "x.zip")
-    )
-    sums = tmp_path / "sums"
-    subprocess.run(
-        ["sha256sum", "x.tar.gz", "x.zip"], cwd=tmp_path, stdout=sums.open("w"), check=True
-    )
-    size = packed.stat().st_size
-    for given_, expected in [
-        (given_as(tar), 0),
-        (given_as(zipped), 0),
-        (given_as(packed), size),
-        (archives_with_checksums([packed], sums), size),
-        (archives_with_checksums([zipped], sums), zipped.stat().st_size),
-    ]:
-        (archive,) = open_archives(given_)
-        numbers: list[int] = []
-        check_contents(archive, numbers.append)
-        assert sum(numbers) == checking_size(archive) == expected
-
-
 # What is not an archive, or not a whole one.
 
 
@@ -281,6 +231,9 @@ def test_what_checking_reads(tmp_path: Path) -> None:
         (b"no archive at all" * 100, "is neither a tar"),
         (b"short", "is neither a tar"),
         (b"PK\x07\x08" + bytes(600), "one volume of a split zip"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(600), "7z is not supported; unpack it yourself or repack"),
+        (b"Rar!\x1a\x07\x01\0" + bytes(600), "rar is not supported; unpack it yourself or repack"),
+        (b"\x28\xb5\x2f\xfd" + bytes(600), "damaged or cut off"),
         (bytes(102_400), "holds no files, only zeros"),
         (bytes(20_000_000), "more than 16777216 bytes of zeros"),
         (
@@ -317,7 +270,8 @@ def test_a_cut_off_archive_is_noticed_wherever_it_is_cut(tmp_path: Path, name: s
     path = tmp_path / f"cut_{name}"
     # tarfile itself takes a tar that ends after a member, or in the middle of a header, for a whole
     # one.
-    end = 5 * (512 + 2048) if name == "x.tar" else len(data) - 1
+    # zstandard does not miss the last four bytes, the checksum, where the tar is whole.
+    end = {"x.tar": 5 * (512 + 2048), "x.tar.zst": len(data) - 5}.get(name, len(data) - 1)
     for size in {
         *random.Random(0).sample(range(1, end), 40),
         512,
@@ -331,35 +285,25 @@ def test_a_cut_off_archive_is_noticed_wherever_it_is_cut(tmp_path: Path, name: s
             read(path)
 
 
-def test_a_cut_off_tar_names_the_member_and_the_parts(tmp_path: Path) -> None:
+def test_a_cut_off_tar_names_the_member_and_the_volumes(tmp_path: Path) -> None:
     data = pack(tmp_path / "x.tar", video("a")).read_bytes()
     path = tmp_path / "x.tar.000"
     path.write_bytes(data[: 3 * 3584 + 1000])
     with pytest.raises(
         InputError,
-        match=r"cut off in 'a/images/000003.bmp' .*and see that no part after x.tar.000 is missing",
+        match=r"cut off in 'a/images/000003.bmp' .*and see that no volume after x.tar.000 is",
     ):
         read(path)
 
 
-def test_a_first_part_that_is_missing_shows_in_the_data(tmp_path: Path) -> None:
+def test_a_first_volume_that_is_missing_shows_in_the_data(tmp_path: Path) -> None:
     """x.tar.000 may be missing, and x.tar.001 may be the first: names do not tell."""
     path = pack(tmp_path / "x.tar", {"a": random.Random(0).randbytes(50_000)})
-    parts = split(path, [f"x.tar.{number:03d}" for number in range(3)])
+    volumes = split(path, [f"x.tar.{number:03d}" for number in range(3)])
     with pytest.raises(
-        InputError, match=r"x\.tar\.001: is neither a tar .* nor the first part of one"
+        InputError, match=r"x\.tar\.001: is neither a tar .* nor the first volume of one"
     ):
-        read(*parts[1:])
-
-
-def test_damage_inside_is_noticed(tmp_path: Path) -> None:
-    files = {f"a/{number}": random.Random(number).randbytes(3000) for number in range(3)}
-    for name in FORMS[1:]:
-        data = bytearray(pack(tmp_path / name, files).read_bytes())
-        data[len(data) // 2] ^= 1
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(InputError, match="damaged or cut off"):
-            read(tmp_path / name)
+        read(*volumes[1:])
 
 
 def test_zip_damage_names_the_member(tmp_path: Path) -> None:
@@ -375,7 +319,7 @@ def test_zip_damage_names_the_member(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 16] = 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match="an empty file with a checksum"):
+    with pytest.raises(InputError, match=r"cut off in 'a' \(Bad CRC-32"):
         read(path)
 
 
@@ -411,9 +355,25 @@ def test_no_damage_ends_in_a_traceback(
         assert set(found.values()) <= set(files.values())
 
 
-@pytest.mark.parametrize("key", ["size", "GNU.sparse.realsize", "GNU.sparse.map", "path", "mtime"])
-@pytest.mark.parametrize("value", ["-1", "99999999999999999999", "x", "", "1,2,3", "nan"])
-def test_hostile_pax_headers(tmp_path: Path, key: str, value: str) -> None:
+HOSTILE = {
+    "size": dict.fromkeys(["-1", "9" * 20, "x", "", "1,2,3", "nan"]),
+    "GNU.sparse.realsize": dict.fromkeys(["-1", "9" * 20, "x", "", "1,2,3", "nan"]),
+    # Where the data lies in a file with holes; numbers in excess are left alone.
+    "GNU.sparse.map": {
+        **dict.fromkeys(["x", "", "nan"]),
+        **{"-1": bytes(4), "9" * 20: bytes(4), "1,2,3": b"\0da\0"},
+    },
+    # A name may be any text; no time that makes no sense is a reason to give up.
+    "path": dict.fromkeys(["-1", "9" * 20, "x", "1,2,3", "nan"], b"data"),
+    "mtime": dict.fromkeys(["-1", "9" * 20, "x", "", "1,2,3", "nan"], b"data"),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "data"),
+    [(key, value, data) for key, values in HOSTILE.items() for value, data in values.items()],
+)
+def test_hostile_pax_headers(tmp_path: Path, key: str, value: str, data: bytes | None) -> None:
     path = tmp_path / "x.tar"
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(
@@ -421,8 +381,11 @@ def test_hostile_pax_headers(tmp_path: Path, key: str, value: str) -> None:
             io.BytesIO(b"data"),
         )
         tar.addfile(tar_entry("b", size=4), io.BytesIO(b"data"))
-    with suppress(InputError):
-        read(path)
+    if data is None:
+        with pytest.raises(InputError, match=r"x\.tar: damaged or cut off (in|after|at) "):
+            read(path)
+    else:
+        assert read(path) == {value if key == "path" else "a": data, "b": b"data"}
 
 
 def test_a_huge_header_is_not_read_into_memory(tmp_path: Path) -> None:
@@ -441,45 +404,6 @@ def test_nested_headers_do_not_exhaust_the_stack(tmp_path: Path) -> None:
         read(path)
 
 
-# Members that are not plain files.
-
-
-@pytest.mark.parametrize(
-    ("kind", "complaint"),
-    [
-        (tarfile.SYMTYPE, "a symbolic link"),
-        (tarfile.LNKTYPE, "a hard link"),
-        (tarfile.CHRTYPE, "a device"),
-        (tarfile.BLKTYPE, "a device"),
-        (tarfile.FIFOTYPE, "a FIFO"),
-        (b"M", "began in another volume"),
-        (b"Q", "of type b'Q'"),
-    ],
-)
-def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes, complaint: str) -> None:
-    path = tmp_path / "x.tar"
-    with tarfile.open(path, "w") as tar:
-        tar.addfile(tar_entry("b/odd", type=kind, linkname="/etc/passwd"))
-    with pytest.raises(
-        InputError,
-        match=rf"x\.tar: member 'b/odd': is .*{complaint}.*; only files and folders are unpacked",
-    ):
-        read(path)
-
-
-def test_special_members_of_zips_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.zip"
-    for mode, complaint in [
-        (0o120777, "a symbolic link"),
-        (0o010644, "a device or other"),
-        (0o020644, "a device or other"),
-    ]:
-        with zipfile.ZipFile(path, "w") as file:
-            file.writestr(zip_entry("odd", mode=mode), "/etc/passwd")
-        with pytest.raises(InputError, match=rf"member 'odd': is {complaint}"):
-            read(path)
-
-
 def test_encrypted_and_split_zips_are_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.zip", {"a": b"data"})
     data = bytearray(path.read_bytes())
@@ -487,7 +411,7 @@ def test_encrypted_and_split_zips_are_refused(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     with pytest.raises(
-        InputError, match="member 'a': is encrypted; unpack the archive with its password"
+        InputError, match=r"x\.zip: in 'a': .* is encrypted.*; unpack it yourself and repack"
     ):
         read(path)
     path = pack(tmp_path / "x.zip", {"a": b"data"})
@@ -503,7 +427,7 @@ def test_methods_that_are_not_supported(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[8] = data[data.index(b"PK\x01\x02") + 10] = 9
     path.write_bytes(data)
-    with pytest.raises(InputError, match="is compressed by method 9"):
+    with pytest.raises(InputError, match=r"in 'a': .*method is not supported.*; unpack"):
         read(path)
 
 
@@ -511,11 +435,10 @@ def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = pack(tmp_path / "x.tar.gz", video("a"))
     (archive,) = open_archives(given_as(path))
 
-    class Failing(io.RawIOBase):
-        def seek(self, *_: int) -> int:
-            raise OSError(5, os.strerror(5))
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, os.strerror(5))
 
-    monkeypatch.setattr("vatrack.sailvos.archives.streams.Joined._file", lambda *_: Failing())
+    monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(OSError, match="Input/output error") as caught:
         list(read_members(archive, ignore))
     assert caught.value.filename == str(path)

@@ -33,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def build(tree: Path, mode: str) -> str:
-    return build_clip_tree(tree / "raw", tree / "structure.json", tree / "clips", mode)
+    return str(build_clip_tree(tree / "raw", tree / "structure.json", tree / "clips", mode))
 
 
 def listing(folder: Path) -> list[str]:
@@ -196,7 +196,7 @@ def test_a_second_call_takes_over_what_is_there(
 
 KILLED = """
 import os, signal, sys
-from vatrack.data import clips
+from vatrack.sailvos import clips
 convert, made = clips._convert, []
 def convert_two(source, target):
     if len(made) == 2:
@@ -265,7 +265,7 @@ def test_a_full_disk_leaves_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch)
     build(tree, "symlink")
     before = listing(tree / "clips")
     monkeypatch.setattr(clips_module.cv2, "imwrite", lambda *_: False)  # how OpenCV tells it
-    with pytest.raises(OSError, match="could not write the picture; is the disk full"):
+    with pytest.raises(OSError, match="could not write the image; is the disk full"):
         build(tree, "png")
     assert listing(tree / "clips") == before
     assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]

@@ -1,5 +1,4 @@
-"""Content scores: the same whatever the kind of file, the order of its rows and the number of
-threads."""
+"""Content scores are the same for any file format, order of rows and number of threads."""
 
 from __future__ import annotations
 
@@ -16,10 +15,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
 from vatrack.sailvos import content
 from vatrack.sailvos.content import (
-    Picture,
+    Image,
     content_score,
     content_scores,
-    read_pictures,
+    read_images,
     score_frames,
 )
 
@@ -36,12 +35,12 @@ def test_content_score_of_the_specification() -> None:
     assert content_score(first, first) == 0
 
 
-def expected_scores(pictures: list[Picture]) -> list[float]:
+def expected_scores(images: list[Image]) -> list[float]:
     """Spec 1.3 step by step, in whole numbers."""
     found = []
     previous = None
-    for picture in pictures:
-        rgb = picture[..., ::-1].copy()
+    for image in images:
+        rgb = image[..., ::-1].copy()
         hsv = cv2.cvtColor(rgb, cv2.COLOR_BGR2HSV).astype(np.int32)
         if previous is not None:
             sums = np.abs(hsv - previous).sum(axis=(0, 1))
@@ -51,55 +50,55 @@ def expected_scores(pictures: list[Picture]) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Picture]:
+def images() -> list[Image]:
     rng = np.random.default_rng(4)
     return [rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(9)]
 
 
-def test_scores_of_the_definition(pictures: list[Picture]) -> None:
-    assert list(content_scores(pictures)) == expected_scores(pictures)
-    assert list(content_scores(pictures[:1])) == list(content_scores([])) == []
+def test_scores_of_the_definition(images: list[Image]) -> None:
+    assert list(content_scores(images)) == expected_scores(images)
+    assert list(content_scores(images[:1])) == list(content_scores([])) == []
 
 
-def test_scores_do_not_depend_on_the_order_of_rows_in_memory(pictures: list[Picture]) -> None:
+def test_scores_do_not_depend_on_the_order_of_rows_in_memory(images: list[Image]) -> None:
     turned = [
-        np.ascontiguousarray(picture[::-1])[::-1] if k % 3 else picture
-        for k, picture in enumerate(pictures)
+        np.ascontiguousarray(image[::-1])[::-1] if k % 3 else image
+        for k, image in enumerate(images)
     ]
-    assert list(content_scores(turned)) == expected_scores(pictures)
+    assert list(content_scores(turned)) == expected_scores(images)
 
 
-def test_pictures_of_two_sizes_are_refused(pictures: list[Picture]) -> None:
+def test_images_of_two_sizes_are_refused(images: list[Image]) -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
-        list(content_scores([pictures[0], pictures[1][:-1]]))
+        list(content_scores([images[0], images[1][:-1]]))
 
 
-def test_a_picture_is_needed_only_until_the_next_one(pictures: list[Picture]) -> None:
-    """What `read_pictures` promises is enough."""
+def test_an_image_is_needed_only_until_the_next_one(images: list[Image]) -> None:
+    """What `read_images` promises is enough."""
 
-    def one_buffer() -> Iterator[Picture]:
-        buffer = np.empty_like(pictures[0])
-        for picture in pictures:
-            np.copyto(buffer, picture)
+    def one_buffer() -> Iterator[Image]:
+        buffer = np.empty_like(images[0])
+        for image in images:
+            np.copyto(buffer, image)
             yield buffer
 
-    assert list(content_scores(one_buffer())) == expected_scores(pictures)
+    assert list(content_scores(one_buffer())) == expected_scores(images)
 
 
 @pytest.mark.parametrize("piece", [2, 3, 250])
 @pytest.mark.parametrize("threads", [1, 2, 3, 20])
 def test_scores_do_not_depend_on_threads(
-    pictures: list[Picture], threads: int, piece: int, monkeypatch: pytest.MonkeyPatch
+    images: list[Image], threads: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content, "PIECE", piece)
-    expected = expected_scores(pictures)
-    for count in range(len(pictures) + 1):
+    expected = expected_scores(images)
+    for count in range(len(images) + 1):
         read: list[int] = []
 
-        def frames(numbers: range, read: list[int] = read) -> Iterator[Picture]:
+        def frames(numbers: range, read: list[int] = read) -> Iterator[Image]:
             for number in numbers:
                 read.append(number)
-                yield pictures[number]
+                yield images[number]
 
         assert list(score_frames(count, frames, threads)) == expected[: max(0, count - 1)]
         # Few frames are read twice.
@@ -108,25 +107,25 @@ def test_scores_do_not_depend_on_threads(
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_failing_reader_ends_the_scores(pictures: list[Picture], threads: int) -> None:
-    def frames(numbers: range) -> Iterator[Picture]:
+def test_a_failing_reader_ends_the_scores(images: list[Image], threads: int) -> None:
+    def frames(numbers: range) -> Iterator[Image]:
         for number in numbers:
             if number == 2:
                 raise InputError("frame 2 is broken")
-            yield pictures[number]
+            yield images[number]
 
     before = threading.active_count()
     with pytest.raises(InputError, match="frame 2 is broken"):
-        list(score_frames(len(pictures), frames, threads))
+        list(score_frames(len(images), frames, threads))
     assert threading.active_count() == before
 
 
 def write_bmp(
-    path: Path, picture: Picture, *, top_down: bool = False, depth: int = 24, header: int = 40
+    path: Path, image: Image, *, top_down: bool = False, depth: int = 24, header: int = 40
 ) -> None:
     """An uncompressed BMP, by the format's definition and not by OpenCV."""
-    height, width = picture.shape[:2]
-    rows = picture if top_down else picture[::-1]
+    height, width = image.shape[:2]
+    rows = image if top_down else image[::-1]
     if depth == 32:
         rows = np.dstack([rows, np.full((height, width, 1), 255, np.uint8)])
     elif depth == 8:
@@ -169,7 +168,7 @@ def write_bmp(
         (16, {"depth": 8}),
     ],
 )
-def test_kinds_of_bmp_are_read_as_opencv_reads_them(
+def test_bmp_variants_are_read_as_opencv_reads_them(
     width: int, settings: dict, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(7)
@@ -178,30 +177,30 @@ def test_kinds_of_bmp_are_read_as_opencv_reads_them(
     if settings.get("depth") == 8:
         written[...] = written[..., :1]
     write_bmp(path, written, **settings)
-    (found,) = read_pictures([path])
+    (found,) = read_images([path])
     assert np.array_equal(found, written)
     assert np.array_equal(found, read_image(path))
 
 
-def test_all_kinds_in_one_video(pictures: list[Picture], tmp_path: Path) -> None:
+def test_all_formats_in_one_video(images: list[Image], tmp_path: Path) -> None:
     paths = []
-    for k, picture in enumerate(pictures):
+    for k, image in enumerate(images):
         path = tmp_path / f"{k:06d}.{'png' if k % 4 == 2 else 'bmp'}"
         if k % 4 == 1:
-            write_bmp(path, picture, top_down=True)
+            write_bmp(path, image, top_down=True)
         else:
-            assert cv2.imwrite(str(path), picture)
+            assert cv2.imwrite(str(path), image)
         paths.append(path.with_suffix(".bmp"))  # also where only the PNG is there
-    assert list(content_scores(read_pictures(paths))) == expected_scores(pictures)
+    assert list(content_scores(read_images(paths))) == expected_scores(images)
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, 53, 54, 60, -1])
-def test_a_damaged_frame_is_named(pictures: list[Picture], length: int, tmp_path: Path) -> None:
+def test_a_damaged_frame_is_named(images: list[Image], length: int, tmp_path: Path) -> None:
     path = tmp_path / "000001.bmp"
-    write_bmp(path, pictures[0])
+    write_bmp(path, images[0])
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(InputError, match=r"000001\.bmp"):
-        list(read_pictures([path]))
+        list(read_images([path]))
     path.unlink()
     with pytest.raises(InputError, match=r"000001\.bmp: no such frame"):
-        list(read_pictures([path]))
+        list(read_images([path]))

@@ -78,7 +78,7 @@ def set_rates(*rates: float) -> Change:
 def test_forms_of_a_small_set(tmp_path: Path) -> None:
     train, structure = write_inputs(tmp_path)
     out = tmp_path / "new" / "out"
-    summary = convert_files(train, structure, DatasetConfig(clips={"mode": "png"}), out)
+    summary = str(convert_files(train, structure, DatasetConfig(clips={"mode": "png"}), out))
     assert (
         summary
         == f"3 clips, 5 frames, 8 of 10 annotations (occlusion up to 0.75), 3 tracks in {out}"
@@ -87,7 +87,7 @@ def test_forms_of_a_small_set(tmp_path: Path) -> None:
     assert names(out.parent) == ["out"]
     forms = {form: read_json(out / f"{form}.json") for form in FORMS}
     for data in forms.values():
-        # Rates 0.75 stay, 0.95 go; pictures stay all the same.
+        # Rates 0.75 stay, 0.95 go; images stay all the same.
         assert list(data) == ["categories", "models", "videos", "images", "annotations"]
         assert [item["id"] for item in data["annotations"]] == [0, 1, 2, 4, 5, 6, 7, 8]
         assert [item["instance_id"] for item in data["annotations"]] == [1, 2, 1, 3, 4, 5, 6, 5]
@@ -148,10 +148,10 @@ def test_limits(
             item["id"] for item in read_json(tmp_path / "out" / f"{form}.json")["annotations"]
         ] == kept
     joint = read_json(tmp_path / "out" / "joint.json")
-    for kind in ("amodal", "visible"):
-        found = read_json(tmp_path / "out" / f"video_{kind}.json")
+    for mask_type in ("amodal", "visible"):
+        found = read_json(tmp_path / "out" / f"video_{mask_type}.json")
         assert found == video_ground_truth(
-            joint, kind, 2.0 if track_limit == 1.0 and limit < 1 else track_limit
+            joint, mask_type, 2.0 if track_limit == 1.0 and limit < 1 else track_limit
         )
         shown = [
             rate
@@ -196,9 +196,9 @@ def plainly_converted(
     for form in FORMS:
         make = form_maker(form, dataset.joint_box)
         files[form] = {**head, "annotations": [make(item) for item in kept]}
-    for kind in ("amodal", "visible"):
-        files[f"video_{kind}"] = video_ground_truth(
-            files["joint"], kind, dataset.video_max_occlusion
+    for mask_type in ("amodal", "visible"):
+        files[f"video_{mask_type}"] = video_ground_truth(
+            files["joint"], mask_type, dataset.video_max_occlusion
         )
     return files
 
@@ -240,22 +240,23 @@ def test_any_annotations(
         item.update(
             occlude_rate=rates[place], category_id=categories[place], segmentation=mask(7 * place)
         )
-    values = {
+    values: dict[str, Any] = {
         "clips": {"mode": mode},
         "joint_box": box,
         "max_occlusion": limit,
         "video_max_occlusion": track_limit,
     }
-    dataset = DatasetConfig(**values)  # type: ignore[arg-type]
+    dataset = DatasetConfig(**values)
     write_json(tmp_path / "train.json", data)
     write_json(tmp_path / "structure.json", structure)
 
     def run() -> str:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convert, "PIECE", piece)
-            return convert_files(
+            done = convert_files(
                 tmp_path / "train.json", tmp_path / "structure.json", dataset, tmp_path / "out"
             )
+            return str(done)
 
     try:
         expected = plainly_converted(structure, data, dataset)
@@ -306,9 +307,9 @@ def test_miniature_set(mini: Mini, tmp_path: Path, mode: str) -> None:
                 assert item["category_id"] == numbers[expected[item["id"]]["category_id"]]
                 assert item["visible_mask"] == expected[item["id"]]["visible_mask"]
         joint = read_json(out / "joint.json")
-        for kind in ("amodal", "visible"):
-            tracks = read_json(out / f"video_{kind}.json")
-            assert tracks == video_ground_truth(joint, kind, 0.4)
+        for mask_type in ("amodal", "visible"):
+            tracks = read_json(out / f"video_{mask_type}.json")
+            assert tracks == video_ground_truth(joint, mask_type, 0.4)
             assert (
                 0
                 < len(tracks["annotations"])
@@ -382,9 +383,8 @@ def test_a_clip_without_annotations(tmp_path: Path) -> None:
         ]
 
     train, structure = write_inputs(tmp_path, change)
-    assert "6 of 6 annotations" not in convert_files(
-        train, structure, DatasetConfig(), tmp_path / "out"
-    )
+    done = convert_files(train, structure, DatasetConfig(), tmp_path / "out")
+    assert (done.kept, done.annotations) == (5, 6)
     data = read_json(tmp_path / "out" / "joint.json")
     assert len(data["images"]) == 5
     assert [item["instance_id"] for item in data["annotations"]] == [1, 2, 3, 4, 3]
@@ -396,9 +396,8 @@ def test_no_annotations_and_no_clips(tmp_path: Path) -> None:
     train, structure = write_inputs(tmp_path, lambda data: data.update(annotations=[]))
     for clips in (STRUCTURE, {}, {"other__7": ["000003.bmp"]}):
         write_json(structure, clips)
-        assert "0 of 0 annotations" in convert_files(
-            train, structure, DatasetConfig(), tmp_path / "out", processes=2
-        )
+        done = convert_files(train, structure, DatasetConfig(), tmp_path / "out", processes=2)
+        assert "0 of 0 annotations" in str(done)
         for name in names(tmp_path / "out"):
             if name.endswith(".json"):
                 data = read_json(tmp_path / "out" / name)
@@ -418,9 +417,12 @@ def test_no_annotations_and_no_clips(tmp_path: Path) -> None:
         ),
         (
             lambda d: d["categories"].reverse(),
-            r"not the 24 of the method in their order \(first difference at entry 1\)",
+            r"not the 24 of the method in their order \(first difference at category 1\)",
         ),
-        (lambda d: d["categories"].pop(), r"its 23 categories .* \(first difference at entry 24\)"),
+        (
+            lambda d: d["categories"].pop(),
+            r"its 23 categories .* \(first difference at category 24\)",
+        ),
         (
             lambda d: d["annotations"][9].update(instance_id=104, occlude_rate=0.1),
             "annotation 9: instance 5 occurs twice in image 4",
@@ -453,7 +455,7 @@ def damaged_masks() -> Iterator[Any]:
         "transposed": {**whole, "size": [WIDTH, HEIGHT]},
         "one row less": {**whole, "size": [HEIGHT - 1, WIDTH]},
         "same number of pixels": {**whole, "size": [1, HEIGHT * WIDTH]},
-        "of a larger picture": {"size": [HEIGHT, WIDTH], "counts": "P6"},
+        "of a larger image": {"size": [HEIGHT, WIDTH], "counts": "P6"},
         "garbage": {**whole, "counts": "garbage! \n"},
         "letters of another language": {**whole, "counts": "маска"},
         "empty": {**whole, "counts": ""},
@@ -533,10 +535,10 @@ def test_all_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     train, structure = write_inputs(tmp_path)
     real = convert.video_ground_truth
 
-    def fails_at_the_last(joint: Json, kind: str, limit: float) -> Json:
-        if kind == "visible" and joint["videos"] == [{"id": 3}]:
+    def fails_at_the_last(joint: Json, mask_type: str, limit: float) -> Json:
+        if mask_type == "visible" and joint["videos"] == [{"id": 3}]:
             raise OSError("no space")
-        return real(joint, kind, limit)
+        return real(joint, mask_type, limit)
 
     with monkeypatch.context() as patch:
         patch.setattr(convert, "video_ground_truth", fails_at_the_last)
@@ -629,7 +631,7 @@ JOB = """
 import os, signal, sys
 from pathlib import Path
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data import convert
+from vatrack.sailvos import convert
 
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)

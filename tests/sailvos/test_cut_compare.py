@@ -90,11 +90,9 @@ def test_text_and_file(tmp_path: Path) -> None:
     many = {f"{video}__9": files(3, 12) for video in "abcdefgh"}
     write_json(tmp_path / "a.json", A | many)
     write_json(tmp_path / "b.json", {**A, "v__5": [], "v__12": files(3, 14), "v": ["000000.bmp"]})
-    text, same = compare_files(
-        tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out.json", shown=2
-    )
-    assert not same
-    lines = text.splitlines()
+    found = compare_files(tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out.json")
+    assert not found.equal
+    lines = found.describe(shown=2).splitlines()
     assert lines[0] == f"A: {tmp_path / 'a.json'}: 12 clips with 121 frames of 10 videos"
     assert lines[1] == (
         f"B: {tmp_path / 'b.json'}: 3 clips with 41 frames of 2 videos; left-overs that are no "
@@ -105,9 +103,9 @@ def test_text_and_file(tmp_path: Path) -> None:
     assert "  clips that only A has: a__9 (10 frames)" in lines
     assert lines[-1] == "... and 7 more videos"
     assert "v:" not in lines
-    shown, _ = compare_files(tmp_path / "a.json", tmp_path / "b.json", shown=20)
-    assert "  clips with other frames: v__12 (0 only in A, 5 only in B)" in shown.splitlines()
-    assert "  cuts that only A has, before frames: 000008" in shown.splitlines()
+    shown = str(found).splitlines()
+    assert "  clips with other frames: v__12 (0 only in A, 5 only in B)" in shown
+    assert "  cuts that only A has, before frames: 000008" in shown
     full = read_json(tmp_path / "out.json")
     assert full["totals"]["clips_only_a"] == 9
     assert full["equal"] is False

@@ -84,7 +84,7 @@ def test_published_names_follow_the_rule(published: dict[str, list[str]], tmp_pa
     assert read_json(tmp_path / "detected.json") == published
     clips = ClipsConfig(structure=PUBLISHED)
     summary = write_structure(clips, tmp_path / "index.json", None, tmp_path / "given.json")
-    assert "3661 clips with 111654 frames from 204 videos" in summary
+    assert "3661 clips with 111654 frames from 204 videos" in str(summary)
     assert read_json(tmp_path / "given.json") == published
 
 
@@ -173,8 +173,9 @@ def test_bad_scores(tree: Path) -> None:
 
 def test_scoring_a_video(tree: Path) -> None:
     raw, index, out = tree / "raw", tree / "index.json", tree / "a.json"
-    assert score_video_file(raw, index, "b", out) == "b: 2 frames, highest score 1.7"
-    # Grey pictures, 5 levels apart: only V changes.
+    scored = score_video_file(raw, index, "b", out)
+    assert str(scored) == "b: 2 frames, highest score 1.7"
+    # Grey images, 5 levels apart: only V changes.
     assert read_json(out) == {"video": "b", "frames": 2, "scores": [pytest.approx(5 / 3)]}
     (raw / "extra" / "images").mkdir(parents=True)
     score_video_file(raw, index, "extra", out)

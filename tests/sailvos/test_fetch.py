@@ -4,6 +4,7 @@ the disk."""
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import sys
 import threading
@@ -91,23 +92,37 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
+def umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
+
+
 def get(url: str, out: Path, size: int = len(CONTENT), sha256: str = SHA256) -> str:
-    return fetch(url, size, sha256, out, wait=0)
+    return str(fetch(url, size, sha256, out, wait=0))
 
 
 @pytest.mark.parametrize("path", ["/good", "/moved", "/busy", "/cut", "/cut/unannounced"])
-def test_fetched_in_the_end(server: Server, path: str, tmp_path: Path) -> None:
+def test_fetched_in_the_end(
+    server: Server, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("HOME", "XDG_CACHE_HOME", "POOCH_DATA_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(home))
     out = tmp_path / "folder" / "cuts.json"
     assert get(server.url(path), out) == f"fetched {out} (3500000 bytes) from {server.url(path)}"
     assert out.read_bytes() == CONTENT
     assert [item.name for item in out.parent.iterdir()] == ["cuts.json"]
+    assert out.stat().st_mode & 0o777 == 0o666 & ~umask()
+    assert not list(home.iterdir())  # pooch has no folder of its own
     assert server.handler.asked.count(path) == (1 if path in ("/good", "/moved") else 2)
 
 
 @pytest.mark.parametrize(
     ("path", "size", "sha256", "message", "times"),
     [
-        ("/none", len(CONTENT), SHA256, "the server answers 404 Not Found; correct the address", 1),
+        ("/none", len(CONTENT), SHA256, "the server answers 404 Not Found; correct address", 1),
         (
             "/busy/always",
             len(CONTENT),
@@ -115,10 +130,22 @@ def test_fetched_in_the_end(server: Server, path: str, tmp_path: Path) -> None:
             "the server answers 503 Service Unavailable, after 4 tries",
             4,
         ),
-        ("/damaged", len(CONTENT), SHA256, "has sha256 [0-9a-f]{64}, not ", 1),
-        ("/good", len(CONTENT), "0" * 64, f"has sha256 {SHA256}, not 0000", 1),
-        ("/other", len(CONTENT), SHA256, "has 3500001 bytes, not 3500000", 1),
-        ("/good", len(CONTENT) + 1, SHA256, "has 3500000 bytes, not 3500001", 1),
+        (
+            "/damaged",
+            len(CONTENT),
+            SHA256,
+            "SHA256 hash of downloaded file .* does not match .*; correct",
+            1,
+        ),
+        ("/good", len(CONTENT), "0" * 64, f"hash of downloaded file .*{SHA256}", 1),
+        ("/other", len(CONTENT), SHA256, "has more than 3500000 bytes", 1),
+        (
+            "/good",
+            len(CONTENT) + 1,
+            SHA256,
+            "ended after 3500000 of 3500001 bytes.*, after 4 tries",
+            4,
+        ),
         ("/endless", len(CONTENT), SHA256, "has more than 3500000 bytes", 1),
     ],
 )
@@ -170,15 +197,15 @@ def test_from_the_disk(tmp_path: Path) -> None:
         source.parent.as_uri(),
         "file://elsewhere/x.json",
     ):
-        with pytest.raises(InputError, match="correct the address, or get it by hand"):
+        with pytest.raises(InputError, match=r"correct address.* or get it by hand"):
             get(url, out)
-    with pytest.raises(InputError, match="has 3500000 bytes, not 7"):
+    with pytest.raises(InputError, match="has more than 7 bytes"):
         get(source.as_uri(), out, 7)
     assert not out.exists()
 
 
 def test_nobody_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("http_proxy", raising=False)
     with socket.socket() as held:
@@ -186,10 +213,10 @@ def test_nobody_answers(
         url = f"http://127.0.0.1:{held.getsockname()[1]}/cuts.json"
         with pytest.raises(
             InputError,
-            match=r"cannot be reached .*, after 4 tries; try again later, or get it by hand",
+            match=r"cannot be reached.*refused.*, after 4 tries; try again later, or get it",
         ):
             get(url, tmp_path / "cuts.json")
-    assert capfd.readouterr().err.count("trying again") == 3
+    assert caplog.text.count("trying again") == 3
 
 
 def test_a_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,10 +235,9 @@ def test_a_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     [
         ("ftp://example.org/x", SHA256, "must begin with https://, http://, file://"),
         ("/etc/passwd", SHA256, "must begin with https://"),
-        ("https://", SHA256, "no host given"),
-        ("https://example.org:port/x", SHA256, "correct it, or get it by hand"),
-        ("https://example.org/a b", SHA256, "correct it, or get it by hand"),
-        ("http://[broken/x", SHA256, "correct it, or get it by hand"),
+        ("https://", SHA256, "No host supplied"),
+        ("https://example.org:port/x", SHA256, "correct address.* or get it by hand"),
+        ("http://[broken/x", SHA256, "correct address.* or get it by hand"),
         ("https://example.org/x", "abc", "abc: is no sha256 checksum"),
     ],
 )

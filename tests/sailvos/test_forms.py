@@ -104,24 +104,24 @@ def test_models_of_other_categories_are_left_alone(tmp_path: Path) -> None:
     [
         (
             lambda items: items.reverse(),
-            r"its 24 categories are not the 24 of the method .* \(first difference at entry 1\)",
+            r"its 24 categories are not the 24 of the method .* \(first difference at category 1\)",
         ),
-        (lambda items: items.pop(), r"its 23 categories .* \(first difference at entry 24\)"),
-        (lambda items: items.pop(4), r"its 23 categories .* \(first difference at entry 5\)"),
+        (lambda items: items.pop(), r"its 23 categories .* \(first difference at category 24\)"),
+        (lambda items: items.pop(4), r"its 23 categories .* \(first difference at category 5\)"),
         (
             lambda items: items.append({"id": 250, "name": "cat"}),
-            r"its 25 categories .* \(first difference at entry 25\)",
+            r"its 25 categories .* \(first difference at category 25\)",
         ),
         (
             lambda items: items.append({"id": 250, "name": None}),
-            r"its 25 categories .* \(first difference at entry 25\)",
+            r"its 25 categories .* \(first difference at category 25\)",
         ),
-        (lambda items: items.clear(), r"its 0 categories .* \(first difference at entry 1\)"),
+        (lambda items: items.clear(), r"its 0 categories .* \(first difference at category 1\)"),
         (
             lambda items: items[2].update(name="Motorcycle"),
-            r"first difference at entry 3\): person, car, motorcycle, truck",
+            r"first difference at category 3\): person, car, motorcycle, truck",
         ),
-        (lambda items: items[2].update(name=None), r"first difference at entry 3\)"),
+        (lambda items: items[2].update(name=None), r"first difference at category 3\)"),
     ],
 )
 def test_other_categories(tmp_path: Path, change: Any, message: str) -> None:

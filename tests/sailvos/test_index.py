@@ -17,7 +17,7 @@ def test_index(tmp_path: Path) -> None:
     paths = write_raw(tmp_path, {"train": {"b": 3, "a": 2}, "valid": {"c": 1}})
     (tmp_path / "b" / "images" / "000003.bmp").rename(tmp_path / "b" / "images" / "000003.png")
     out = tmp_path / "out" / "index.json"
-    summary = build_index(tmp_path, paths, out)
+    summary = str(build_index(tmp_path, paths, out))
     assert (
         summary == f"indexed 2 train videos with 5, 1 valid videos with 1 annotated frames in {out}"
     )

@@ -108,7 +108,7 @@ def test_everything_that_can_happen(
     job = pipeline.job()
     assert status != 0
     assert shown.count("[y/N]") == 1
-    assert f"job {job} goes on; run the same command again to wait for it" in shown
+    assert f"job {job} keeps running; run the same command again to wait for it" in shown
 
     # Started again, Snakemake waits for the job that is there; also after it was killed.
     waiting = f"job {job} (slurm) is not over: waiting for it"

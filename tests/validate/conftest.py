@@ -29,7 +29,8 @@ class Set:
     raw: Path
     train: dict[str, Any]
     valid: dict[str, Any]
-    texts: dict[str, bytes] = field(default_factory=dict)  # written in place of the annotations
+    texts: dict[str, bytes] = field(default_factory=dict)  # written instead of the annotations
+    files: dict[str, Path] | None = None  # checked instead of the annotations
 
     @property
     def annotation(self) -> dict[str, Any]:
@@ -44,11 +45,12 @@ class Set:
         return self.images / f"{number:06d}.bmp"
 
     def paths(self) -> dict[str, Path]:
-        return {subset: self.raw / f"{subset}.json" for subset in ("train", "valid")}
+        return self.files or {subset: self.raw / f"{subset}.json" for subset in ("train", "valid")}
 
     def save(self) -> None:
-        for subset, path in self.paths().items():
-            write_json(path, getattr(self, subset))
+        for subset, content in (("train", self.train), ("valid", self.valid)):
+            path = self.paths()[subset]
+            write_json(path, content)
             if subset in self.texts:
                 path.write_bytes(self.texts[subset])
 
@@ -56,7 +58,8 @@ class Set:
         """The text and the report of a validation."""
         self.save()
         try:
-            text = validate(self.raw, self.paths(), ValidationConfig(**settings), out, processes)
+            chosen = ValidationConfig(**settings)
+            text = str(validate(self.raw, self.paths(), chosen, out, processes))
         except InputError as error:
             text = str(error)
             assert not read_json(out)["ok"]

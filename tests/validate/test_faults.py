@@ -1,4 +1,4 @@
-"""Every kind of finding is found in a set that is spoiled in this way, and nothing else is."""
+"""Every finding code is found in a set that is spoiled in this way, and nothing else is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, encode, fields
-from vatrack.validate.kinds import KINDS
+from vatrack.validate.checks import CHECKS
 
 Spoil = Callable[[Set], object]
 SPOILS: list[Any] = []
@@ -40,12 +40,7 @@ def box(left: int, right: int) -> np.ndarray:
 
 @spoils("json-broken")
 def no_file(s: Set) -> None:
-    s.paths = lambda: {
-        "train": s.raw / "train.json",
-        "valid": s.raw / "valid.json",
-        "more": s.raw / "none.json",
-    }  # type: ignore[method-assign]
-    s.save = lambda: None  # type: ignore[method-assign]
+    s.files = {**s.paths(), "more": s.raw / "none.json"}
 
 
 @spoils("json-broken")
@@ -235,7 +230,7 @@ def image_outside(s: Set) -> None:
 
 
 @spoils("image-place", "file-broken")
-def image_of_another_kind(s: Set) -> None:
+def image_of_another_format(s: Set) -> None:
     s.train["images"][2]["file_name"] = s.train["images"][2]["file_name"].replace(".bmp", ".jpg")
     s.frame(5).write_bytes(b"x")
 
@@ -390,7 +385,7 @@ def garbage_invisible_mask(s: Set) -> None:
 
 
 @spoils("invisible-wrong")
-def invisible_mask_of_another_kind(s: Set) -> None:
+def invisible_mask_of_another_form(s: Set) -> None:
     s.annotation["invisible_mask"] = [[1, 2, 3, 4]]
 
 
@@ -416,9 +411,8 @@ def nothing_unpacked(s: Set) -> None:
 
 @spoils("raw-broken")
 def no_raw_tree(s: Set) -> None:
-    paths = s.paths()
+    s.files = s.paths()
     s.raw = s.raw / "none"
-    s.paths = lambda: paths  # type: ignore[method-assign]
 
 
 @spoils("folder-missing")
@@ -484,7 +478,7 @@ def frame_cut_off_in_its_head(s: Set) -> None:
 
 
 @spoils("frame-format")
-def frame_of_another_kind(s: Set) -> None:
+def frame_of_another_format(s: Set) -> None:
     s.frame().write_bytes(b"GIF89a" + bytes(100))
 
 
@@ -497,10 +491,10 @@ def bmp_damaged(s: Set) -> None:
 
 @spoils("frame-undecodable")
 def png_damaged(s: Set) -> None:
-    picture = cv2.imread(str(s.frame()))
+    image = cv2.imread(str(s.frame()))
     s.frame().unlink()
     png = s.frame().with_suffix(".png")
-    assert cv2.imwrite(str(png), picture)
+    assert cv2.imwrite(str(png), image)
     data = bytearray(png.read_bytes())
     data[12:16] = b"XXXX"  # the name of the first part
     png.write_bytes(data)
@@ -564,14 +558,14 @@ def test_what_is_spoiled_is_found(
     for code in codes:
         assert found[code]["count"] >= len(found[code]["examples"]) > 0
         assert code in text
-    assert report["ok"] == all(KINDS[code].severity != "error" for code in codes)
+    assert report["ok"] == all(CHECKS[code].severity != "error" for code in codes)
 
 
 UNREADABLE = {"folder-unreadable", "frame-unreadable"}
 
 
-def test_every_kind_has_its_test() -> None:
-    assert {code for spoil in SPOILS for code in spoil.values[1]} | UNREADABLE == KINDS.keys()
+def test_every_code_has_its_test() -> None:
+    assert {code for spoil in SPOILS for code in spoil.values[1]} | UNREADABLE == CHECKS.keys()
 
 
 @pytest.mark.parametrize(
@@ -618,10 +612,10 @@ def test_frames_that_may_not_be_read(
     ]
 
 
-def test_the_documents_list_every_kind() -> None:
+def test_the_documents_list_every_code() -> None:
     text = (Path(__file__).parents[2] / "docs/data.md").read_text()
     rows = [
-        f"| `{code}` | {kind.severity} | {kind.meaning} | {kind.mend} |"
-        for code, kind in KINDS.items()
+        f"| `{code}` | {check.severity} | {check.meaning} | {check.fix} |"
+        for code, check in CHECKS.items()
     ]
     assert "\n".join(rows) in text

@@ -196,7 +196,7 @@ def test_less_is_looked_at_on_demand(mini_set: Set, tmp_path: Path, mode: str) -
     assert [finding["code"] for finding in report["findings"]] == codes[mode]
 
 
-JUNK = [
+JUNK: list[Any] = [
     None,
     True,
     -1,

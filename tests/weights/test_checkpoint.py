@@ -155,8 +155,6 @@ def test_an_exported_file_says_what_it_is_and_is_the_same_each_time(
 def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> None:
     run = parse_config(
         {
-            "method": "vatrack",
-            "backbone": "resnet18",
             "results": "/data/secret/results",
             "dataset": {
                 "name": "sailvos",
@@ -168,8 +166,8 @@ def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> No
             "mlflow": {"tracking_uri": "https://me:secret@host"},
         },
         "test",
-        RunConfig,
-    )
+        Config,
+    ).for_run(Method.VATRACK, Backbone.RESNET18)
     write(tmp_path / "x.pt", {"a": torch.zeros(2)}, run, 1)
     export(tmp_path / "x.pt", tmp_path / "x.safetensors")
     assert b"secret" not in (tmp_path / "x.safetensors").read_bytes()

@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 import sqlite3
+from contextlib import closing
 
 import pytest
 from snakemake.exceptions import WorkflowError
@@ -65,7 +66,7 @@ def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
         for column in ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML"):
             value = metrics[f"track/{kind}/{column}"]
             assert row[column] == ("-" if value is None else repr(value)), (kind, column)
-    assert (finished.results / "tables/tables.html").read_text().count("<table>") == 12
+    assert (finished.results / "tables/tables.html").read_text().count("<table ") == 12
 
 
 def test_the_tables_by_class_and_video_hold_the_details(finished: Workflow) -> None:
@@ -125,17 +126,15 @@ def test_a_runs_folder_is_complete(finished: Workflow) -> None:
 
 
 def test_mlflow_has_the_run(finished: Workflow) -> None:
-    record = json.loads((finished.results / "runs/vatrack__resnet18/mlflow.json").read_text())
-    with sqlite3.connect(record["tracking_uri"].removeprefix("sqlite:///")) as store:
-        names = {
-            name
-            for (name,) in store.execute(
-                "SELECT DISTINCT key FROM metrics WHERE run_uuid = ?", [record["run_id"]]
-            )
-        }
-        ((status,),) = store.execute(
-            "SELECT status FROM runs WHERE run_uuid = ?", [record["run_id"]]
+    identity = json.loads((finished.results / "runs/vatrack__resnet18/mlflow.json").read_text())
+    with closing(sqlite3.connect(finished.folder / "results/mlflow.db")) as store:
+        ((run_id, status),) = store.execute(
+            "SELECT runs.run_uuid, status FROM runs JOIN tags ON runs.run_uuid = tags.run_uuid"
+            " WHERE key = 'vatrack.run_uuid' AND value = ?",
+            [identity["uuid"]],
         )
+        found = store.execute("SELECT DISTINCT key FROM metrics WHERE run_uuid = ?", [run_id])
+        names = {name for (name,) in found}
     assert status == "FINISHED"
     assert {"loss", "lr", "track/amodal/MOTA", "validation/track/amodal/MOTA"} <= names
     artifacts = {

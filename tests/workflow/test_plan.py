@@ -13,9 +13,10 @@ import pytest
 import yaml
 from snakemake.exceptions import MissingInputException
 
-from tests.workflow.snake import REPOSITORY, Workflow
+from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 from vatrack.common.files import read_json
 from vatrack.config import json_schema, load_config
+from vatrack.config.layers import read_layers
 from vatrack.config.reference import config_reference
 
 VIDEOS = ("ah_1_ext", "bs_2_int", "mini 3")
@@ -35,7 +36,7 @@ def raw_tree(folder: Path) -> Path:
 
 
 def paper(name: str, raw: Path) -> dict[str, Any]:
-    config = yaml.safe_load((REPOSITORY / "config" / name).read_text())
+    config = read_layers(REPOSITORY / "config" / name)
     config["dataset"]["raw"] = str(raw)
     return config
 
@@ -155,6 +156,34 @@ def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
     )
 
 
+def test_a_config_may_extend_another_one(tmp_path: Path) -> None:
+    """As config/sailvos_cut.yaml does; the base lies beside the file, not in the working folder."""
+    bases = tmp_path / "bases"
+    bases.mkdir()
+    (bases / "base.yaml").write_text("dataset: {synthetic: {train_videos: 1, valid_videos: 1}}\n")
+    changed = {"extends": "bases/base.yaml", "dataset": {"synthetic": {"valid_videos": 3}}}
+    assert Workflow(tmp_path, changed).plan()["cut_scores"] == 1 + 3
+    with pytest.raises(SystemExit, match=r"^error: .*extends: .*nothing\.yaml: no such file"):
+        Workflow(tmp_path, {"extends": "nothing.yaml"}).plan()
+
+
+def test_another_working_folder(tmp_path: Path) -> None:
+    """The default config and the default profile are found beside the Snakefile."""
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", str(SNAKEFILE), "-d", "work"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "workflow/profiles/default" in ended.stderr
+    assert re.search(r"train +1\n", ended.stdout + ended.stderr)
+    ended = subprocess.run(
+        [*command, "--config", "methods=qdtrack"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert "error: --config methods=qdtrack: give a list: --config 'methods=[qdtrack]'" in (
+        ended.stderr
+    )
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("profile", ["profiles/slurm", "slurm"])
 def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
     """As a person calls it, from the repository's folder; by its name after `make
@@ -194,9 +223,9 @@ def test_a_profile_of_that_name_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_schema_and_reference_are_up_to_date() -> None:
-    mend = "run `make schema`"
-    assert read_json(REPOSITORY / "workflow/schemas/config.schema.json") == json_schema(), mend
-    assert (REPOSITORY / "docs/config.md").read_text() == config_reference(), mend
+    fix = "run `make schema`"
+    assert read_json(REPOSITORY / "workflow/schemas/config.schema.json") == json_schema(), fix
+    assert (REPOSITORY / "docs/config.md").read_text() == config_reference(), fix
 
 
 def test_the_papers_configs_name_every_key() -> None:
@@ -214,7 +243,7 @@ def test_the_papers_configs_name_every_key() -> None:
         "training.schedule.warmup_iterations",
     )
     for name in ("sailvos.yaml", "sailvos_cut.yaml"):
-        given = yaml.safe_load((REPOSITORY / "config" / name).read_text())
+        given = read_layers(REPOSITORY / "config" / name)
         wanted = load_config(REPOSITORY / "config" / name).model_dump(mode="json")
         missing = {
             key

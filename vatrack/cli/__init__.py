@@ -19,6 +19,7 @@ import typer
 from vatrack.cli import data, results, runs
 from vatrack.cli.options import Out
 from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.config import Config, json_schema, load_config, parse_config
 
@@ -43,7 +44,7 @@ def config(
         bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")
     ] = False,
 ) -> None:
-    """Check a config and write it with all defaults filled in."""
+    """Validate a config file and write it with all defaults filled in."""
     if schema:
         write_json(out, json_schema(), indent=2)
     elif reference:
@@ -63,34 +64,35 @@ def config(
     typer.echo(f"wrote {out}")
 
 
-cuts = typer.Typer(help="Where videos are cut into clips.", no_args_is_help=True)
+cuts = typer.Typer(
+    help="Detect, compare and draw the cuts that split videos into clips.", no_args_is_help=True
+)
 cuts.command("score")(data.cuts_score)
 cuts.command("structure")(data.cuts_structure)
 cuts.command("compare")(data.cuts_compare)
 cuts.command("sheet")(data.cuts_sheet)
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(
-        data.synth,
-        data.fetch,
-        data.unpack,
-        data.annotate,
-        data.validate,
-        data.index,
-        data.clips,
-        data.convert,
-    ),
-    *(
-        runs.train,
-        runs.launch,
-        runs.select,
-        runs.import_checkpoint,
-        runs.export,
-        runs.predict,
-        runs.evaluate,
-        data.examples,
-    ),
-    *(results.tables, results.figures, results.overlay, runs.mlflow_sync),
+    data.synth,
+    data.fetch,
+    data.unpack,
+    data.annotate,
+    data.validate,
+    data.index,
+    data.clips,
+    data.convert,
+    runs.train,
+    runs.launch,
+    runs.select,
+    runs.import_checkpoint,
+    runs.export,
+    runs.predict,
+    runs.evaluate,
+    data.examples,
+    results.tables,
+    results.figures,
+    results.overlay,
+    runs.mlflow_sync,
 )
 for command in COMMANDS:
     app.command()(command)
@@ -112,6 +114,12 @@ def main() -> None:
         app(standalone_mode=True)
     except InputError as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        hint = install_hint(error)
+        if hint is None:
+            raise
+        print(f"vatrack: error: {hint}", file=sys.stderr)
         sys.exit(2)
     except BrokenProcessPool:
         print(

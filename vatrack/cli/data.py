@@ -21,13 +21,13 @@ def synth(
     train_videos: Annotated[int | None, typer.Option(help="Videos in train.json.")] = None,
     valid_videos: Annotated[int | None, typer.Option(help="Videos in valid.json.")] = None,
     frames: Annotated[int | None, typer.Option(help="Raw frames per video.")] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    width: Annotated[int | None, typer.Option(help="Frame width in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Frame height in pixels.")] = None,
     objects: Annotated[int | None, typer.Option(help="Objects per shot, on average.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
     processes: Processes = 1,
 ) -> None:
-    """Render the miniature set in SAIL-VOS's own raw layout; options win over the config."""
+    """Render the miniature set in SAIL-VOS's raw layout. Options override the config."""
     from vatrack.synthetic.render import render
 
     chosen = load_config(source) if source else Config()
@@ -51,8 +51,7 @@ def examples(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is spoilt.")] = 0,
 ) -> None:
-    """Write example predictions, perfect and spoilt ones, with which the evaluation can be checked
-    by itself."""
+    """Write perfect and spoilt example predictions, to check the evaluation by itself."""
     from vatrack.evaluation.examples import write_examples
 
     typer.echo(write_examples(ground_truth, out, seed))
@@ -61,7 +60,7 @@ def examples(
 def unpack(
     archive: Annotated[
         list[Path] | None,
-        typer.Option(help="tar (.gz, .bz2, .xz), zip, or a part of one; once for each."),
+        typer.Option(help="Archive to unpack (repeatable)."),
     ] = None,
     source: Annotated[
         Path | None,
@@ -76,14 +75,13 @@ def unpack(
     strip: Annotated[
         int | None, typer.Option(min=0, help="Leading folders in the archives to leave out.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Archives unpacked at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of archives unpacked at a time.")] = 1,
     record: Annotated[
         Path | None, typer.Option(help="JSON file to write at the end: what was unpacked.")
     ] = None,
 ) -> None:
-    """Unpack the archives of the raw download; run again, it goes on where it stopped. Options win
-    over the config."""
-    from vatrack.sailvos.archives.parts import archives_with_checksums
+    """Unpack the raw download's archives. Resumes where it stopped; options override the config."""
+    from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 
     dataset = (load_config(source) if source else Config()).dataset
@@ -110,7 +108,7 @@ def annotate(
     out: Out,
     video: Annotated[
         list[str] | None,
-        typer.Option(help="Name of a video, once for each. Without any: all videos."),
+        typer.Option(help="Name of a video (repeatable); default: all videos."),
     ] = None,
     videos: Annotated[
         Path | None, typer.Option(help="Instead: a text file with one name a line.")
@@ -124,7 +122,7 @@ def annotate(
     ] = None,
     processes: Processes = 1,
 ) -> None:
-    """Make the official annotations from the raw masks, where they are missing."""
+    """Create missing official annotations from the raw masks."""
     from vatrack.sailvos.annotate import annotate_files
 
     typer.echo(annotate_files(raw, out, video or (), videos, models, processes))
@@ -148,12 +146,12 @@ def validate(
     ] = None,
     accept: Annotated[
         list[str] | None,
-        typer.Option(help="Code of an error that shall only warn; repeat for several."),
+        typer.Option(help="Treat this error code as a warning (repeatable)."),
     ] = None,
     processes: Processes = 1,
 ) -> None:
-    """Check the raw tree and its annotations and list what is wrong; exit code 2 for errors.
-    Options win over the config."""
+    """Check raw frames and annotations and report every problem. Exits with 2 if there are errors.
+    Options override the config."""
     from vatrack.validate import validate as check
 
     chosen = load_config(source) if source else Config()
@@ -167,11 +165,11 @@ def validate(
 
 def fetch(
     url: Annotated[str, typer.Option(help="https://, http:// or file:// address.")],
-    size: Annotated[int, typer.Option(min=1, help="Bytes.")],
+    size: Annotated[int, typer.Option(min=1, help="Expected size in bytes.")],
     sha256: Annotated[str, typer.Option(help="Checksum, 64 hexadecimal digits.")],
     out: Out,
 ) -> None:
-    """Fetch one file and check it; a file that is there already is never replaced."""
+    """Download a file and verify its checksum. Existing files are never overwritten."""
     from vatrack.sailvos.fetch import fetch as fetch_file
 
     typer.echo(fetch_file(url, size, sha256, out))
@@ -194,7 +192,7 @@ def cuts_score(
     index: Index,
     video: Video,
     out: Out,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that work side by side.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Number of threads.")] = 2,
 ) -> None:
     """Measure the content change between the frames of one video."""
     from vatrack.sailvos.cuts import score_video_file
@@ -223,17 +221,14 @@ def cuts_compare(
     out: Annotated[
         Path | None, typer.Option("--out", help="JSON file for all that differs, video by video.")
     ] = None,
-    videos: Annotated[
-        int, typer.Option(min=0, help="Videos with differences that are shown.")
-    ] = 10,
+    videos: Annotated[int, typer.Option(min=0, help="Number of differing videos to show.")] = 10,
 ) -> None:
-    """Say where two dictionaries of clips differ; exit code 0 when their clips are the same, 1 when
-    they differ."""
+    """Compare two dictionaries of clips. Exits with 1 if their clips differ."""
     from vatrack.sailvos.cut_compare import compare_files
 
-    text, same = compare_files(a, b, out, videos)
-    typer.echo(text)
-    if not same:
+    found = compare_files(a, b, out)
+    typer.echo(found.describe(videos))
+    if not found.equal:
         raise typer.Exit(1)
 
 
@@ -242,7 +237,7 @@ def cuts_sheet(
     index: Index,
     structure: Structure,
     video: Video,
-    out: Annotated[Path, typer.Option("--out", help="A JPEG or PNG picture.")],
+    out: Annotated[Path, typer.Option("--out", help="Output image, JPEG or PNG.")],
     scores: Annotated[
         Path | None,
         typer.Option(help="Score file of the video, or their folder; without it, no curve."),

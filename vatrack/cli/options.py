@@ -10,7 +10,7 @@ import typer
 from vatrack.config import Backbone, Method
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="YAML config file.")]
-Out = Annotated[Path, typer.Option("--out", help="What is written.")]
+Out = Annotated[Path, typer.Option("--out", help="Output file or folder.")]
 MethodName = Annotated[Method, typer.Option("--method")]
 BackboneName = Annotated[Backbone, typer.Option("--backbone")]
 Raw = Annotated[Path, typer.Option(help="Raw folder: one folder per video.")]
@@ -19,7 +19,7 @@ Index = Annotated[Path, typer.Option(help="From `vatrack index`.")]
 Structure = Annotated[
     Path, typer.Option(help="Dictionary of clips, from `vatrack cuts structure`.")
 ]
-Processes = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
+Processes = Annotated[int, typer.Option(min=1, help="Number of worker processes.")]
 RunOut = Annotated[Path, typer.Option("--out", help="The run's folder.")]
 Annotations = Annotated[
     Path, typer.Option(help="Folder with train/ and valid/ from `vatrack convert`.")

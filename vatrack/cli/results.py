@@ -1,4 +1,4 @@
-"""Subcommands that show what runs reached."""
+"""Subcommands that show the results of runs."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ def tables(
     run: Annotated[
         list[str],
         typer.Option(
-            help="METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder, or a folder of results "
-            "(also LABEL=FOLDER); "
-            "repeat for more."
+            help="METHOD/BACKBONE[:LABEL]=metrics.json, a run's folder, or a folder of results "
+            "(also LABEL=FOLDER) (repeatable)."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the tables.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder for the tables.")],
     details: Annotated[
         list[str] | None,
         typer.Option(
-            help="METHOD/BACKBONE[:LABEL]=details.json of a --run of that name; folders have "
-            "theirs in them."
+            help="METHOD/BACKBONE[:LABEL]=details.json of a --run of that name; folders contain "
+            "their own (repeatable)."
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Data set of all runs; without it, what their config.yaml says."),
+        typer.Option(help="Dataset of all runs (default: what their config.yaml says)."),
     ] = None,
     log_run: Annotated[
-        list[Path] | None, typer.Option(help="A run's folder; its MLflow entry gets the tables.")
+        list[Path] | None,
+        typer.Option(help="A run's folder; its MLflow run gets the tables (repeatable)."),
     ] = None,
 ) -> None:
-    """Collect runs into the paper's four tables, tracking tables and tables by class and video
-    (CSV, Markdown, LaTeX, HTML)."""
+    """Tabulate runs: the paper's four tables, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
     typer.echo(write_tables(run, out, details=details or (), dataset=dataset))
@@ -47,8 +46,8 @@ def tables(
 
 
 def figures(
-    run: Annotated[list[Path], typer.Option(help="A run's folder; repeat for several.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the figures.")],
+    run: Annotated[list[Path], typer.Option(help="A run's folder (repeatable).")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder for the plots.")],
 ) -> None:
     """Draw the loss and metric curves of runs."""
     from vatrack.reporting.plots import write_curves
@@ -58,9 +57,9 @@ def figures(
 
 def overlay(
     ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON in the joint form.")],
-    predictions: Annotated[Path, typer.Option()],
+    predictions: Annotated[Path, typer.Option(help="JSON Lines or a JSON array.")],
     images: Images,
-    out: Annotated[Path, typer.Option("--out", help="A PNG contact sheet.")],
+    out: Annotated[Path, typer.Option("--out", help="Output file, a PNG contact sheet.")],
     score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,
     clips: Annotated[int, typer.Option(help="How many clips are shown.")] = 3,
 ) -> None:

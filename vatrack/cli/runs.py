@@ -33,8 +33,7 @@ def train(
     images: Images,
     out: RunOut,
 ) -> None:
-    """Train one method in this process, or in those that torchrun starts; an interrupted training
-    goes on."""
+    """Train one method (in this process or under torchrun). Resumes an interrupted training."""
     from vatrack.training.loop import train as run
 
     summary = run(load_config(config).for_run(method, backbone), annotations, images, out)
@@ -50,23 +49,25 @@ def launch(
     images: Images,
     out: RunOut,
     partition: Annotated[
-        str | None, typer.Option(help="Of SLURM, where launcher.partition is null.")
+        str | None, typer.Option(help="SLURM partition, if launcher.partition is null.")
     ] = None,
     account: Annotated[
-        str | None, typer.Option(help="Of SLURM, where launcher.account is null.")
+        str | None, typer.Option(help="SLURM account, if launcher.account is null.")
     ] = None,
     constraint: Annotated[
-        str | None, typer.Option(help="Of SLURM, where launcher.constraint is null.")
+        str | None, typer.Option(help="SLURM constraint, if launcher.constraint is null.")
     ] = None,
-    qos: Annotated[str | None, typer.Option(help="Of SLURM, where launcher.qos is null.")] = None,
+    qos: Annotated[
+        str | None, typer.Option(help="SLURM quality of service, if launcher.qos is null.")
+    ] = None,
 ) -> None:
     """Train one method in a job that submitit starts; wait for it and show its log.
 
     Called again while the job is queued or runs, it waits for that job instead of starting another
     one.
     """
+    from vatrack.cli.train_job import launch as submit
     from vatrack.jobs.launch import JobFailed
-    from vatrack.jobs.launch import launch as submit
 
     run = load_config(config).for_run(method, backbone)
     given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
@@ -110,7 +111,7 @@ def import_checkpoint(
         typer.Option("--config", help="YAML config file; its default is the paper's model."),
     ] = None,
 ) -> None:
-    """Take a published checkpoint, or weights to start from, and say what went where."""
+    """Import a published checkpoint or initial weights and report how each tensor was mapped."""
     from vatrack.weights.openmmlab import import_checkpoint as take
 
     chosen = load_config(config) if config else Config()
@@ -120,7 +121,7 @@ def import_checkpoint(
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint of a run.")], out: Out
 ) -> None:
-    """Write a checkpoint as safetensors, with its config inside, to be handed on."""
+    """Export a checkpoint as safetensors, including its config, for sharing."""
     from vatrack.weights.checkpoint import export as write
 
     typer.echo(write(checkpoint, out))
@@ -128,20 +129,30 @@ def export(
 
 def predict(
     config: ConfigFile,
-    checkpoint: Annotated[Path, typer.Option(help="Of a run, imported, or exported.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            help="Checkpoint: best.pt of a run, an imported .pt, or an exported .safetensors."
+        ),
+    ],
     method: MethodName,
     backbone: BackboneName,
-    ground_truth: Annotated[
-        Path, typer.Option(help="Frame-level JSON that lists the clips; its masks are not read.")
+    frames: Annotated[
+        Path,
+        typer.Option(
+            "--frames",
+            "--ground-truth",
+            help="Frame-level JSON that lists the clips; its masks are not read.",
+        ),
     ],
     images: Images,
     out: Out,
 ) -> None:
-    """Find, segment and track every object in the clips of a data set."""
+    """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
 
     run = load_config(config).for_run(method, backbone)
-    typer.echo(predict_files(run, checkpoint, ground_truth, images, out))
+    typer.echo(predict_files(run, checkpoint, frames, images, out))
 
 
 def evaluate(
@@ -161,16 +172,14 @@ def evaluate(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(
-            help="Run's folder; it keeps the switches, its MLflow entry gets the metrics."
-        ),
+        typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets the metrics."),
     ] = None,
     legacy: Annotated[
         bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")
     ] = False,
     details: Annotated[
         Path | None,
-        typer.Option(help="JSON file to write: figures of every class and every video."),
+        typer.Option(help="JSON file to write: metrics of every class and every video."),
     ] = None,
     processes: Processes = 1,
 ) -> None:
@@ -193,7 +202,7 @@ def evaluate(
         run and (run / "config.yaml").is_file()
     ):  # predictions of nothing do not tell what masks the method has
         masks = load_run_config(run / "config.yaml").method.masks
-        video = {kind: path for kind, path in video.items() if kind in masks}
+        video = {mask: path for mask, path in video.items() if mask in masks}
     limit = chosen.dataset.video_limit
     typer.echo(
         evaluate_files(ground_truth, predictions, video, switches, out, limit, processes, details)
@@ -212,7 +221,7 @@ def mlflow_sync(
         typer.Option(help="Another store than the run's own: http://HOST:PORT or sqlite:///FILE."),
     ] = None,
 ) -> None:
-    """Send to MLflow what it does not have yet of these runs; nothing is sent twice."""
+    """Upload whatever is missing in MLflow for these runs. Safe to repeat."""
     from vatrack.experiments.store import StoreError, run_config, sync
 
     for folder in run:

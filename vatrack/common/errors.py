@@ -1,5 +1,11 @@
-"""The one exception that means "the input is wrong, not the program", and how warnings are
-shown."""
+"""The exceptions of the package, and how warnings are shown.
+
+VatrackError
+└── InputError            bad input: one message, no traceback, exit code 2
+    ├── InvalidData       `validate` found an error in the data
+    ├── FolderBusy        another process is at work in a folder
+    └── TrainingDiverged  numbers of a training are not finite
+"""
 
 from __future__ import annotations
 
@@ -7,14 +13,31 @@ import warnings
 from typing import Any
 
 
-class InputError(Exception):
-    """Bad input. The message names the file, the item and how to mend it; the command line prints
-    it and exits with 2."""
+class VatrackError(Exception):
+    """What this package raises on purpose."""
+
+
+class InputError(VatrackError):
+    """Bad input, not a bug. The message names the file, the item and the fix.
+
+    The command line prints the message and exits with 2.
+    """
+
+
+class InvalidData(InputError):
+    """Data that `validate` found errors in. The message lists the findings."""
+
+
+class FolderBusy(InputError):
+    """Another process is at work in a folder that one process must have for itself."""
+
+
+class TrainingDiverged(InputError):
+    """A loss or a gradient is not finite, and the config says to stop (`training.faults`)."""
 
 
 def show_warnings_plainly() -> None:
-    """Lets a program show a warning as one line, without the place in the source where it was
-    given."""
+    """Shows a warning as one line, without the place in the source where it was given."""
     usual = warnings.formatwarning
 
     def line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:

@@ -17,6 +17,28 @@ PNG = b"\x89PNG\r\n\x1a\n"
 AGAIN = "unpack or copy it again"
 
 
+def is_clutter(name: str) -> bool:
+    """Whether a file is one that macOS or Windows adds to folders and archives.
+
+    They are AppleDouble files (`._000001.bmp` beside `000001.bmp`), all below `__MACOSX/`, and
+    `.DS_Store` and `Thumbs.db`.
+
+    Args:
+        name: of a file or folder, with or without folders before it, parted by `/`.
+    """
+    *_, last = parts = name.rstrip("/").split("/")
+    return (
+        "__MACOSX" in parts
+        or last.startswith("._")
+        or last.casefold() in (".ds_store", "thumbs.db")
+    )
+
+
+def is_frame(name: str) -> bool:
+    """Whether a file of this name counts as a frame: BMP or PNG, and no clutter."""
+    return Path(name).suffix.lower() in SUFFIXES and not is_clutter(name)
+
+
 def existing_image(path: Path) -> Path:
     """`path`, or the same name with the other suffix (.bmp, .png) where only that exists.
 

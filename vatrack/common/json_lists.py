@@ -1,5 +1,4 @@
-"""Streams the entries of a JSON object of lists (COCO-like files of several GB) without holding the
-file in memory."""
+"""Streams the items of a JSON object of lists (COCO-like files of several GB)."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ TOGETHER = 1 << 20  # bytes of texts that are read together
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Item:
     """One object of a list.
 
     Attributes:
@@ -37,12 +36,11 @@ class Entry:
     length: int
 
 
-def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Entry]:
-    """The entries of all lists of a JSON file (optionally .gz) in file order; other top-level
-    values are passed over.
+def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
+    """The items of all lists of a JSON file (optionally .gz) in file order.
 
-    Memory holds one entry and a block of the file. Numbers like NaN, which are not JSON, are
-    refused.
+    Other top-level values are passed over. Memory holds one item and a block of the file. Numbers
+    like NaN, which are not JSON, are refused.
 
     Raises:
         InputError: the file is missing, unreadable, not valid JSON to its end, not an object of
@@ -52,7 +50,7 @@ def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Entry]:
     lists: set[str] = set()
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            yield from _Reader(stream).entries(lists)
+            yield from _Reader(stream).items(lists)
     except JsonFault as fault:
         cut = "the file may be cut off: " if fault.cut else ""
         raise InputError(
@@ -70,8 +68,10 @@ def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Entry]:
 
 
 class Texts:
-    """Reads the texts of entries again by their place; safe to share between threads and forked
-    processes."""
+    """Reads the texts of items again by their offset.
+
+    Safe to share between threads and forked processes.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -85,11 +85,11 @@ class Texts:
             os.close(self._file)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The text of the entry."""
+        """The text of the item."""
         return os.pread(self._file, length, offset)
 
     def read_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
-        """The texts of several entries; neighbours in the file are read together."""
+        """The texts of several items; neighbours in the file are read together."""
         first = 0
         while first < len(offsets):
             start, stop, last = offsets[first], offsets[first] + lengths[first], first + 1
@@ -99,20 +99,22 @@ class Texts:
                 stop = offsets[last] + lengths[last]
                 last += 1
             block = self.read(start, stop - start)
-            for place in range(first, last):
-                yield block[offsets[place] - start : offsets[place] - start + lengths[place]]
+            for position in range(first, last):
+                yield block[
+                    offsets[position] - start : offsets[position] - start + lengths[position]
+                ]
             first = last
 
     def load(self, offset: int, length: int) -> Any:
-        """The parsed entry.
+        """The parsed item.
 
         Raises:
-            InputError: there is no such entry any more.
+            InputError: there is no such item any more.
         """
         return self._parse(self.read(offset, length), offset)
 
     def load_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[Any]:
-        """Several parsed entries.
+        """Several parsed items.
 
         Raises:
             InputError: one is not there any more.
@@ -130,12 +132,12 @@ class Texts:
 
 
 class _Reader:
-    """The entries of a file."""
+    """The items of a file."""
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
         self.stream = JsonStream(stream, self._refuse)
 
-    def entries(self, lists: set[str]) -> Iterator[Entry]:
+    def items(self, lists: set[str]) -> Iterator[Item]:
         """Adds the names of the lists to `lists` on the way.
 
         Raises:
@@ -154,7 +156,7 @@ class _Reader:
                 if not isinstance(key, str):
                     stream.fail("a name in quotation marks is expected")
                 if key in seen:
-                    stream.fail(f"its entry `{key}` occurs twice")
+                    stream.fail(f"its key `{key}` occurs twice")
                 seen.add(key)
                 stream.take(":")
                 if stream.next() == "[":
@@ -165,9 +167,9 @@ class _Reader:
                 if stream.take(",}") == "}":
                     break
         if stream.next():
-            stream.fail("something follows after its end")
+            stream.fail("something stands after its end")
 
-    def _list(self, section: str) -> Iterator[Entry]:
+    def _list(self, section: str) -> Iterator[Item]:
         stream = self.stream
         stream.take("[")
         if stream.next() == "]":
@@ -177,7 +179,7 @@ class _Reader:
             if stream.next() != "{":
                 stream.fail(f"its list `{section}` is not a list of objects")
             value = self._value()
-            yield Entry(section, value, stream.begin, stream.end - stream.begin)
+            yield Item(section, value, stream.begin, stream.end - stream.begin)
             if stream.take(",]") == "]":
                 return
 

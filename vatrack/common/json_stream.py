@@ -1,5 +1,4 @@
-"""Reads the values of a JSON file of any size one after another: a window on its text, with the
-places of values in it."""
+"""Reads the values of a JSON file of any size one after another, with their offsets."""
 
 from __future__ import annotations
 
@@ -23,8 +22,13 @@ _GUESSES, _GUESS_LENGTH = 8, 1 << 16
 
 
 class JsonFault(ValueError):
-    """Text that is not JSON: `reason`, the `byte` of the (unpacked) file, and whether the file ends
-    there (`cut`)."""
+    """Text that is not JSON.
+
+    Attributes:
+        reason: what is wrong.
+        byte: where, in the unpacked file.
+        cut: whether the file ends there.
+    """
 
     def __init__(self, reason: str, byte: int, cut: bool) -> None:
         super().__init__(reason, byte, cut)
@@ -32,12 +36,12 @@ class JsonFault(ValueError):
 
 
 class JsonStream:
-    """A place in a JSON text, which moves on. Memory holds one value and a block of the file.
+    """A position in a JSON text, which moves on. Memory holds one value and a block of the file.
 
-    Bytes are taken as Latin-1, so that places in the text are places in the file.
+    Bytes are taken as Latin-1, so that positions in the text are offsets in the file.
 
     Attributes:
-        begin, end: bytes of the file where the last value stands.
+        begin, end: offsets of the last value in the file, in bytes.
     """
 
     def __init__(
@@ -45,26 +49,25 @@ class JsonStream:
     ) -> None:
         """`constant` makes values of NaN and Infinity, which are not JSON, or refuses them."""
         self._stream = stream
-        self._text, self._place, self._start = "", 0, 0
+        self._text, self._position, self._start = "", 0, 0
         self._ended = False
         self._decoder = json.JSONDecoder(parse_constant=constant)
         self.begin = self.end = 0
 
     def next(self) -> str:
-        """The next character that is not space, or "" at the end of the file; the place moves to
-        it."""
+        """The next character that is not space, or "" at the end; the position moves to it."""
         while True:
-            match = _SPACE.match(self._text, self._place)
+            match = _SPACE.match(self._text, self._position)
             assert match is not None
-            self._place = match.end()
-            if self._place < len(self._text):
-                return self._text[self._place]
+            self._position = match.end()
+            if self._position < len(self._text):
+                return self._text[self._position]
             if self._ended:
                 return ""
             self._more()
 
     def take(self, expected: str) -> str:
-        """The next character, which must be one of those expected; the place moves behind it.
+        """The next character, which must be one of those expected; the position moves behind it.
 
         Raises:
             JsonFault: it is another one.
@@ -72,11 +75,11 @@ class JsonStream:
         found = self.next()
         if not found or found not in expected:
             self.fail(f"expected {' or '.join(map(repr, expected))}")
-        self._place += 1
+        self._position += 1
         return found
 
     def value(self, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
-        """The value that starts here; the place moves behind it.
+        """The value that starts here; the position moves behind it.
 
         Args:
             parse: makes it of its text; a ValueError says that it is none. It must make of what
@@ -86,44 +89,44 @@ class JsonStream:
             JsonFault: it is none.
         """
         self.next()
-        place = self._place
-        guess = self._guessed(place)
+        position = self._position
+        guess = self._guessed(position)
         if guess is not None:
             value, end = guess
-            self.begin, self.end, self._place = self._start + place, self._start + end, end
+            self.begin, self.end, self._position = self._start + position, self._start + end, end
             return value
         end = self._end_of_value()
-        text = self._text[self._place : end].encode("latin-1")
-        self.begin, self.end = self._start + self._place, self._start + end
+        text = self._text[self._position : end].encode("latin-1")
+        self.begin, self.end = self._start + self._position, self._start + end
         try:
-            # Parsed again in its real encoding, as those do who read it by its place.
+            # Parsed again in its real encoding, as those do who read it by its position.
             value = parse(text)
         except ValueError as error:
             self.fail(getattr(error, "msg", str(error)), self.begin)
-        self._place = end
+        self._position = end
         return value
 
     def fail(self, reason: str, byte: int | None = None) -> NoReturn:
-        """
-        Raises:
-            JsonFault: always; `byte` is that of the place where it is not given.
-        """
-        raise JsonFault(reason, self._start + self._place if byte is None else byte, self._ended)
+        """Refuses the text at `byte`, or at the position.
 
-    def _guessed(self, place: int) -> tuple[Any, int] | None:
-        """An object of usual length in a list, and its end, where guesses at the end come to one:
-        several times as fast."""
-        text, end = self._text, place
-        if not text.startswith("{", place):
+        Raises:
+            JsonFault: always.
+        """
+        raise JsonFault(reason, self._start + self._position if byte is None else byte, self._ended)
+
+    def _guessed(self, position: int) -> tuple[Any, int] | None:
+        """An object in a list and its end, if guesses find one: several times as fast."""
+        text, end = self._text, position
+        if not text.startswith("{", position):
             return None
         for _ in range(_GUESSES):
-            match = _END.search(text, end, place + _GUESS_LENGTH)
+            match = _END.search(text, end, position + _GUESS_LENGTH)
             if match is None:
                 return None
             end = match.end()
-            if text.count("{", place, end) == text.count("}", place, end):
+            if text.count("{", position, end) == text.count("}", position, end):
                 try:
-                    return orjson.loads(text[place:end].encode("latin-1")), end
+                    return orjson.loads(text[position:end].encode("latin-1")), end
                 except orjson.JSONDecodeError:
                     return None
         return None
@@ -131,13 +134,13 @@ class JsonStream:
     def _end_of_value(self) -> int:
         while True:
             try:
-                _, end = self._decoder.raw_decode(self._text, self._place)
+                _, end = self._decoder.raw_decode(self._text, self._position)
             except (json.JSONDecodeError, RecursionError) as error:
                 # Half a value at the end of the window looks like a mistake until the rest is read.
-                if self._ended or len(self._text) - self._place > LONGEST:
+                if self._ended or len(self._text) - self._position > LONGEST:
                     self.fail(
                         getattr(error, "msg", "nested too deeply"),
-                        self._start + getattr(error, "pos", self._place),
+                        self._start + getattr(error, "pos", self._position),
                     )
             else:
                 # A number near the end of the window may go on, behind "." or "e+" too.
@@ -147,7 +150,7 @@ class JsonStream:
 
     def _more(self) -> None:
         # Reading at least as much as is left keeps the work linear, however long a value is.
-        block = self._stream.read(max(BLOCK, len(self._text) - self._place))
+        block = self._stream.read(max(BLOCK, len(self._text) - self._position))
         self._ended = not block
-        self._start += self._place
-        self._text, self._place = self._text[self._place :] + block.decode("latin-1"), 0
+        self._start += self._position
+        self._text, self._position = self._text[self._position :] + block.decode("latin-1"), 0

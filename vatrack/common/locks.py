@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 
@@ -53,3 +54,23 @@ def _flock(file: int | IO[Any], kind: int) -> Iterator[bool]:
         # Closing is not enough: a process that was forked meanwhile (a data loader's worker) has
         # the file open, too.
         fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def held(path: Path) -> bool | None:
+    """Whether a process holds the lock of a file; None where that cannot be known."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    with file:
+        try:
+            # A shared lock needs no right to write.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # some network file systems have no locks
+            return None
+        fcntl.flock(file, fcntl.LOCK_UN)
+        return False

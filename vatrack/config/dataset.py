@@ -43,10 +43,10 @@ class DownloadConfig(Frozen):
 
 
 class ArchiveConfig(Frozen):
-    """One archive of the raw download, or one part of it."""
+    """One archive of the raw download, or one volume of it."""
 
     path: Path = Field(
-        description="tar (also .gz, .bz2, .xz), zip, or one part of a tar that was split"
+        description="tar (also .gz, .bz2, .xz, .zst), zip, or one volume of a tar that was split"
     )
     size: int | None = Field(None, gt=0, description="bytes; null: not checked")
     sha256: str | None = Field(
@@ -81,7 +81,7 @@ class ClipsConfig(Frozen):
     )
     fetch: bool = Field(
         False,
-        description="fetch the dictionary of cuts from `download` to the path that `structure` "
+        description="download the dictionary of cuts from `download` to the path that `structure` "
         "names",
     )
     download: DownloadConfig | None = Field(
@@ -125,9 +125,9 @@ class DatasetConfig(Frozen):
     valid_json: Path | None = Field(
         None, description="official annotations; null: <raw>/valid.json"
     )
-    validation: ValidationConfig = ValidationConfig()  # type: ignore[call-arg]
-    synthetic: SyntheticConfig = SyntheticConfig()  # type: ignore[call-arg]
-    clips: ClipsConfig = ClipsConfig()  # type: ignore[call-arg]
+    validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
+    clips: ClipsConfig = Field(default_factory=ClipsConfig)
     joint_box: Literal["amodal", "visible"] = Field(
         "amodal",
         description="box of the form `joint`: amodal as in the paper's VATrack, or visible "

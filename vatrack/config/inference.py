@@ -44,7 +44,7 @@ class InferenceConfig(Frozen):
     )
     max_detections: int = Field(100, ge=1, description="best detections of a frame that are kept")
     mask_threshold: Fraction = Field(0.5, description="lowest probability of a mask's pixel")
-    tracker: TrackerConfig = TrackerConfig()  # type: ignore[call-arg]
+    tracker: TrackerConfig = Field(default_factory=TrackerConfig)
 
 
 class EvaluationConfig(Frozen):

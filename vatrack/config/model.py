@@ -101,7 +101,7 @@ class ModelConfig(Frozen):
         min_length=25,
         max_length=25,
     )
-    loss_weights: LossWeights = LossWeights()  # type: ignore[call-arg]
+    loss_weights: LossWeights = Field(default_factory=LossWeights)
     initialisation: Literal["reference", "intended"] = Field(
         "reference",
         description="reference: as the published code really starts (spec 3.9, quirk M1); "

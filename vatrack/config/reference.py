@@ -13,6 +13,20 @@ HEAD = """# Every key of the config
 Made by `make schema` from `vatrack/config/`; do not edit. A config file needs only the keys that
 differ from the defaults. Defaults are the paper's; `spec` names a section of the method's
 specification. An unknown key ends the run at once.
+
+A file may start from another one: `extends: other.yaml`, relative to the file itself. It then holds
+only what differs. Mappings are merged key by key; everything else, lists too, replaces the value of
+the base. A mapping with `_replace_: true` in it replaces that of the base as a whole:
+
+```yaml
+extends: sailvos.yaml
+launcher:
+  extra: {_replace_: true, exclude: node7}   # no other option of sbatch that sailvos.yaml may have
+```
+
+Keys of older versions are read under their new names, with a warning: `training.image_scale` is now
+`input.image_scale`; `device`, `precision`, `tf32`, `channels_last`, `compile` and `workers` are in
+`compute` instead of `training`.
 """
 
 

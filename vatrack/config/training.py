@@ -75,10 +75,10 @@ class TrainingConfig(Frozen):
         description="pairs per step, of all processes together",
     )
     accumulate: Count = Field(
-        1, description="parts that a process computes one after the other: less memory, same batch"
+        1, description="micro-batches that a process computes in turn: less memory, same batch"
     )
-    optimizer: OptimizerConfig = OptimizerConfig()  # type: ignore[call-arg]
-    schedule: ScheduleConfig = ScheduleConfig()  # type: ignore[call-arg]
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     flip: Fraction = Field(0.5, description="probability of a horizontal flip, shared by the pair")
     reference_range: int = Field(
         3, ge=1, description="largest distance of the reference frame, in frames"
@@ -90,9 +90,9 @@ class TrainingConfig(Frozen):
         description="validate and keep a running mean of the weights, for example 0.999; null: the "
         "weights",
     )
-    faults: FaultConfig = FaultConfig()  # type: ignore[call-arg]
+    faults: FaultConfig = Field(default_factory=FaultConfig)
     save_minutes: Positive = Field(
-        10, description="time between two saves of the state from which a training goes on"
+        10, description="time between two saves of the state from which a training resumes"
     )
     keep_checkpoints: Literal["all", "best"] = Field(
         "all",
@@ -137,6 +137,26 @@ class TrainingConfig(Frozen):
                 "copy_visible_to_amodal needs weights to copy; name them as initial_checkpoint"
             )
         return self
+
+
+class RunOptimizerConfig(OptimizerConfig):
+    """`OptimizerConfig` of one run."""
+
+    learning_rate: Positive
+
+
+class RunScheduleConfig(ScheduleConfig):
+    """`ScheduleConfig` of one run."""
+
+    warmup_iterations: Steps
+
+
+class RunTrainingConfig(TrainingConfig):
+    """`TrainingConfig` of one run."""
+
+    batch_size: Count
+    optimizer: RunOptimizerConfig
+    schedule: RunScheduleConfig
 
 
 class SelectionConfig(Frozen):
@@ -200,7 +220,7 @@ class MlflowConfig(Frozen):
     tracking_uri: str | None = Field(
         None, description="null: $MLFLOW_TRACKING_URI, else a SQLite file in the results folder"
     )
-    experiment: str | None = Field(None, description="null: the data set's name")
+    experiment: str | None = Field(None, description="null: the dataset's name")
     system_metrics: bool = Field(
         True, description="use of processors, memory and GPU beside the losses"
     )

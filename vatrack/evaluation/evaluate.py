@@ -39,7 +39,8 @@ from vatrack.evaluation.mot.measures import TrackCounts, track_metrics
 from vatrack.evaluation.one_video import Protocol, Video, VideoResult, measure_video
 from vatrack.evaluation.summary import TRACK_TYPES, Evaluated, metric_order
 
-VIDEO_MAX_OCCLUSION: float = DatasetConfig.model_validate({}).video_limit
+VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
+
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
 

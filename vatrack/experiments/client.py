@@ -1,27 +1,91 @@
-"""How an MLflow store is reached: client, patience with SQLite, experiments. MLflow is imported
-when it is first needed."""
+"""Which MLflow store a run is sent to, and how it is reached. MLflow is imported when needed."""
 
 from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from vatrack.common.locks import locked
+from vatrack.config import RunConfig
+from vatrack.runs.folder import RunFolder
 
-SQLITE = "sqlite:///"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
-BUSY_SECONDS = 60.0  # SQLite knows one writer at a time; others wait
+TYPE = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"  # folder beside a SQLite file
 
-T = TypeVar("T")
+
+def store_uri(folder: Path, run: RunConfig) -> str:
+    """The config's store, else that of $MLFLOW_TRACKING_URI, else mlflow.db in the results folder.
+
+    The results folder of results/DATASET/runs/NAME is results. (Without these levels, it is what
+    the run's folder is in.) It is looked up each time, so that results can be moved.
+    """
+    named = run.mlflow.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if named:
+        return absolute(named)
+    results = folder.resolve().parent
+    if results.name == "runs":
+        results = results.parent
+        if results.name == run.dataset.name or (results.parent / DATABASE).exists():
+            results = results.parent
+    return sqlite_uri(results / DATABASE)
+
+
+def absolute(uri: str) -> str:
+    """The address with the path of a SQLite file made absolute."""
+    path = sqlite_path(uri)
+    if path is None or path.is_absolute():
+        return uri
+    address, query = sqlite_uri(path.resolve()), uri.partition("?")[2]
+    return f"{address}{'&' if '?' in address else '?'}{query}" if query else address
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a SQLite file, with characters quoted that mean something in addresses."""
+    if not set("?#") & set(str(path)):
+        return f"sqlite:///{path}"
+    # SQLite takes quoted paths only with its own scheme, and MLflow wants the driver named then.
+    return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a SQLite store; None for other stores."""
+    scheme, _, rest = uri.partition(":///")
+    path = rest.partition("?")[0]
+    if not path or scheme.partition("+")[0] != "sqlite":
+        return None
+    return Path(unquote(path.removeprefix("file:")) if path.startswith("file:") else path)
+
+
+@contextmanager
+def alone_at(uri: str, folder: Path) -> Iterator[None]:
+    """Waits until no other process sends to this SQLite file, or this run to another store.
+
+    Two that send one run would both send what is missing, and two that set up one SQLite file at
+    the same time break it.
+    """
+    database = sqlite_path(uri)
+    lock = database.parent / ".mlflow.lock" if database else RunFolder(folder).mlflow_lock
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = lock.open("a")
+    except OSError:
+        if database:
+            raise
+        yield  # the run's folder is read-only: nobody is waited for
+        return
+    with file, locked(file):
+        yield
 
 
 def import_client(uri: str) -> None:
-    """Imports what a store of this kind needs, seconds of work.
+    """Imports what a store of this type needs, seconds of work.
 
     Raises:
         ImportError: MLflow is not installed.
@@ -42,65 +106,61 @@ def import_client(uri: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def import_monitor() -> bool:
+    """Imports what MLflow measures the machine with; returns whether it can be used here."""
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+    try:
+        import mlflow.system_metrics.system_metrics_monitor
+        import mlflow.utils.autologging_utils  # noqa: F401
+    except ImportError:  # no psutil
+        return False
+    return True
+
+
 def connect(uri: str) -> Any:
     """A client of the store; a SQLite file that does not exist is made."""
     import_client(uri)
     from mlflow.tracking import MlflowClient
 
-    with set_up(uri):
-        return MlflowClient(tracking_uri=uri)
-
-
-@contextmanager
-def set_up(uri: str) -> Iterator[None]:
-    """Makes processes that start together set up a store one after another (two at once break a new
-    SQLite file)."""
-    path = sqlite_path(uri)
-    if path is None:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / ".mlflow.lock").open("w") as file, locked(file):
-        yield
+    return MlflowClient(tracking_uri=uri)
 
 
 def experiment_id(client: Any, name: str, uri: str) -> str:
-    """The id of an experiment, which is made if need be; one in a SQLite file keeps its artifacts
-    beside that file.
+    """The id of an experiment, made if need be; of a SQLite file, with its artifacts beside it.
 
     Raises:
         RuntimeError: somebody has deleted it.
     """
-    with set_up(uri):
-        known = patient(client.get_experiment_by_name, name)
-        if known is None:
-            path = sqlite_path(uri)
-            location = (path.resolve().parent / "mlartifacts").as_uri() if path else None
-            return str(
-                patient(client.create_experiment, name, artifact_location=location, tags=KIND)
-            )
+    path = sqlite_path(uri)
+    location = (path.resolve().parent / ARTIFACTS).as_uri() if path else None
+    known = client.get_experiment_by_name(name)
+    if known is None:
+        return str(client.create_experiment(name, artifact_location=location, tags=TYPE))
     if known.lifecycle_stage != "active":
         raise RuntimeError(
             f"the experiment {name} was deleted; restore it in MLflow or set mlflow.experiment to "
             f"another name"
         )
+    if path and location:
+        _relocate(path, known.artifact_location, location)
     return str(known.experiment_id)
 
 
-def sqlite_path(uri: str) -> Path | None:
-    """The file of a SQLite store."""
-    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+def _relocate(database: Path, known: str, location: str) -> None:
+    """Corrects the addresses of artifacts in a SQLite file that was moved or copied with them.
 
-
-def patient(call: Callable[..., T], *arguments: Any, **named: Any) -> T:
-    """Repeats a call while another process writes to the SQLite file."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    wait = 0.1
-    while True:
-        try:
-            return call(*arguments, **named)
-        except Exception as error:
-            if "database is locked" not in str(error) or time.monotonic() > deadline:
-                raise
-        time.sleep(wait)
-        wait = min(2 * wait, 5.0)
+    MLflow keeps them absolute, so it would create the old folder again.
+    """
+    old, new = (Path(unquote(urlsplit(address).path)) for address in (known, location))
+    if known == location or old.name != ARTIFACTS or (old.exists() and not new.exists()):
+        return
+    with closing(sqlite3.connect(database, timeout=60)) as store, store:
+        store.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?",
+            (location, known),
+        )
+        store.execute(
+            "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
+            " WHERE substr(artifact_uri, 1, ?) = ?",
+            (f"{location}/", len(known) + 2, len(known) + 1, f"{known}/"),
+        )

@@ -1,5 +1,4 @@
-"""Brings the entry of a run in an MLflow store up to date with the run's folder, which stays the
-truth.
+"""Brings the MLflow run of a run's folder up to date with the folder, which stays the truth.
 
 `sync` may be called at any time, any number of times, by several processes, and be killed at any
 moment: it looks what the store has and sends the rest.
@@ -10,34 +9,42 @@ from __future__ import annotations
 import hashlib
 import json
 import textwrap
-import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, VatrackError
 from vatrack.common.files import read_json
-from vatrack.common.locks import locked
 from vatrack.config import RunConfig, load_run_config
-from vatrack.experiments.client import connect, patient
-from vatrack.experiments.entry import StoreError, describe, end_replaced, lost_record, open_entry
-from vatrack.experiments.points import MARKERS, Point, batches, finite, read_points
-from vatrack.experiments.record import Record, adopt, guess, named_uri, read_record, tracking_uri
+from vatrack.experiments.client import absolute, alone_at, connect, experiment_id, store_uri
+from vatrack.experiments.content import finite, params, read_points, tags
+from vatrack.experiments.identity import Identity, identify, status
 from vatrack.runs.fingerprint import comparison
+from vatrack.runs.folder import RunFolder
 
-BATCH = 900  # metrics in one call; MLflow takes 1000
-TURN_SECONDS = 120.0  # how long another process may be at the same run
-SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
+UUID = "vatrack.run_uuid"  # tag: which training it is
+FOLDER = "vatrack.folder"  # tag: where its folder is
 FIXED = ("config.yaml", "environment.json")  # sent once
+SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
 
-__all__ = ["StoreError", "Summary", "first_line", "run_config", "store_of", "sync"]
+
+class StoreError(VatrackError):
+    """The store is unreachable or refuses. The message names the store."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one call of `sync` did: lines of metrics.jsonl and files that were sent."""
+    """What one call of `sync` did.
+
+    Attributes:
+        store: address of the store; `run_id`: of the MLflow run there.
+        comparison: the tag that runs share that may be compared.
+        created: whether the MLflow run is new.
+        lines: how many lines of metrics.jsonl were sent; `files`: which files.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+    """
 
     folder: Path
     store: str
@@ -49,13 +56,9 @@ class Summary:
     status: str
 
     def __str__(self) -> str:
-        parts = (
-            ["a new entry"] * self.created
-            + [f"{self.lines} lines"] * bool(self.lines)
-            + list(self.files)
-        )
+        parts = ["a new MLflow run"] * self.created + [f"{self.lines} lines"] * bool(self.lines)
         return (
-            f"{self.folder}: {', '.join(parts) or 'nothing new'} -> {self.store} "
+            f"{self.folder}: {', '.join([*parts, *self.files]) or 'nothing new'} -> {self.store} "
             f"({self.status.lower()}, comparison {self.comparison})"
         )
 
@@ -64,23 +67,20 @@ def sync(folder: Path, to: str | None = None) -> Summary:
     """Sends to the store what it does not have yet.
 
     Args:
-        folder: a run's, with its config.yaml.
-        to: URI of another store than the run's own (see `store_of`).
+        folder: a run's, with its config.yaml; it may be read-only.
+        to: address of another store than the run's own (see `client.store_uri`).
 
     Raises:
-        InputError: the folder is none of a run, or its config.yaml or metrics.json cannot be read.
-        StoreError: the store is away, or refuses; calling again later sends the rest.
+        InputError: the folder is none of a run, or one of its files cannot be read.
+        StoreError: the store is unreachable, or refuses; calling again later sends the rest.
     """
     folder = Path(folder)
     run = run_config(folder)
-    uri = to or store_of(folder, run)
+    uri = absolute(to) if to else store_uri(folder, run)
     try:
-        with _one_at_a_time(folder):
-            client = connect(uri)
-            while (summary := _sync(client, folder, run, uri)) is None:
-                pass
-            return summary
-    except (InputError, StoreError):
+        with alone_at(uri, folder):
+            return _sync(connect(uri), folder, run, uri)
+    except VatrackError:
         raise
     except ImportError as error:
         raise StoreError(f"MLflow cannot be used here: {error}") from error
@@ -105,132 +105,129 @@ def run_config(folder: Path) -> RunConfig:
     return load_run_config(folder / "config.yaml")
 
 
-def store_of(folder: Path, run: RunConfig) -> str:
-    """The run's own store: of the config, $MLFLOW_TRACKING_URI, mlflow.json, or the SQLite file in
-    the results folder."""
-    record = read_record(folder)
-    return named_uri(run) or (record.tracking_uri if record else tracking_uri(run))
-
-
 def first_line(error: BaseException) -> str:
     """What an error says, in one line of bounded length."""
-    text = str(error).strip()
-    return (
-        textwrap.shorten(text.splitlines()[0], 300, placeholder=" ...")
-        if text
-        else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return textwrap.shorten(lines[0], 300, placeholder=" ...")
+
+
+def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
+    from mlflow.entities import Metric, Param, RunTag
+
+    experiment = experiment_id(client, run.mlflow.experiment or run.dataset.name, uri)
+    while True:
+        identity = identify(folder)
+        points, problems = read_points(RunFolder(folder).metrics_log, identity.started)
+        # A new training removes the old lines, then writes its identity, then its first line. So
+        # the lines are its own if the uuid is the same before and after reading.
+        if identify(folder).uuid == identity.uuid:
+            break
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+        warnings.warn(f"MLflow: {problems[0]}{more}; the rest is sent", stacklevel=2)
+    described = tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
+    known = next(_search(client, experiment, UUID, identity.uuid), None)
+    copy = known or client.create_run(experiment, identity.started, described, run.name)
+    run_id, now, ended = copy.info.run_id, *status(folder, identity)
+    if copy.info.lifecycle_stage != "active":
+        raise StoreError(
+            f"{uri}: the MLflow run of {folder} was deleted; restore it in MLflow, or remove "
+            f"{folder / 'mlflow.json'} for a new one"
+        )
+    if known is None:
+        _end_replaced(client, experiment, run_id, identity.folder)
+    there = {
+        (marker, metric.step)
+        for marker in ("epoch", "validated_epoch")
+        for metric in client.get_metric_history(run_id, marker)
+    }
+    missing = [point for point in points if (point.marker, point.step) not in there]
+    here = copy.data.tags
+    new: tuple[list[Any], list[Any], list[Any]] = (
+        [Metric(name, v, p.time, p.step) for p in missing for name, v in p.values.items()],
+        [Param(name, v) for name, v in params(run).items() if name not in copy.data.params],
+        [
+            RunTag(name, v)
+            for name, v in described.items()
+            if name not in here or (name == FOLDER and here[name] != v)
+        ],
     )
-
-
-def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary | None:
-    """None: a training has begun in this folder at this very moment, look again."""
-    record = read_record(folder)
-    if record is None:
-        record = adopt(folder, lost_record(client, folder, run, uri) or guess(folder, run))
-    points = read_points(folder / "metrics.jsonl", record.started)
-    # A training that starts anew removes the old lines, then writes its record, then its first
-    # line. So the lines belong to the record if it is the same before and after they were read.
-    again = read_record(folder)
-    if again is None or again.identity != record.identity:
-        return None
-    entry, created = open_entry(client, folder, run, record, uri)
-    if created:
-        end_replaced(client, folder, entry)
-    describe(client, entry, folder, run)
-    lines = _send_points(client, entry.info.run_id, points)
-    files = _send_files(client, entry, folder, record)
-    if entry.info.status != record.status:
-        if record.status == "RUNNING":
-            patient(client.update_run, entry.info.run_id, status=record.status)
+    # MLflow sends this in pieces of a bounded size. Where a call is killed between two of them, the
+    # line whose last value did not arrive comes again; to the store its values are the same ones.
+    if any(new):
+        client.log_batch(run_id, *new)
+    files = _send_files(client, copy, folder, identity)
+    if copy.info.status != now:
+        if now == "RUNNING":
+            client.update_run(run_id, now)
         else:
-            patient(client.set_terminated, entry.info.run_id, record.status, record.ended)
-    return Summary(
-        folder, uri, entry.info.run_id, comparison(run), created, lines, tuple(files), record.status
-    )
+            client.set_terminated(run_id, now, ended)
+    created, sent = known is None, len(missing)
+    return Summary(folder, uri, run_id, comparison(run), created, sent, tuple(files), now)
 
 
-def _send_points(client: Any, run_id: str, points: list[Point]) -> int:
-    """Sends the points that the store lacks; returns how many. A call takes effect whole or not at
-    all, so a point does."""
+def _search(client: Any, experiment: str, tag: str, value: str) -> Iterator[Any]:
+    """The MLflow runs with a tag; deleted ones, too."""
+    from mlflow.entities import ViewType
+
+    quote = "'" if "'" not in value else '"'
+    if quote in value:  # no filter of MLflow can name such a value
+        return
+    wanted = f"tags.`{tag}` = {quote}{value}{quote}"
+    yield from client.search_runs([experiment], wanted, ViewType.ALL)
+
+
+def _end_replaced(client: Any, experiment: str, run_id: str, folder: str) -> None:
+    """Nobody will end the MLflow runs of earlier trainings in this folder that were cut short."""
+    for other in _search(client, experiment, FOLDER, folder):
+        state = (other.info.lifecycle_stage, other.info.status)
+        if other.info.run_id != run_id and state == ("active", "RUNNING"):
+            client.set_terminated(other.info.run_id, "KILLED")
+
+
+def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> list[str]:
+    """Sends the files that have changed since they were last sent; returns their names."""
     from mlflow.entities import Metric
 
-    there = {
-        kind: {m.step for m in patient(client.get_metric_history, run_id, name)}
-        for kind, name in MARKERS.items()
-    }
-    missing = [point for point in points if point.step not in there[point.kind]]
-    for group in batches(missing, BATCH):
-        metrics = [
-            Metric(name, value, p.milliseconds, p.step)
-            for p in group
-            for name, value in p.values.items()
-        ]
-        patient(client.log_batch, run_id, metrics)
-    return len(missing)
-
-
-def _send_files(client: Any, entry: Any, folder: Path, record: Record) -> list[str]:
-    """Sends the files that have changed since they were last sent, and the final metrics with
-    theirs; returns their names."""
-    arrived = _arrived(entry)
-    sent = []
-    for name, path in _files(folder, record).items():
-        known = arrived.get(name)
-        # While a new training begins in the folder, its config is there before its record: it must
-        # not replace the old one's.
-        digest = known if known and name in FIXED else _digest(path)
-        if digest is None or digest == known:
+    try:
+        arrived = dict(json.loads(copy.data.tags.get(SENT, "{}")))
+    except (ValueError, TypeError):  # somebody has edited the tag
+        arrived = {}
+    sent, run_id = [], copy.info.run_id
+    for name, path in _files(folder, identity).items():
+        # While a new training begins in the folder, its config is there before its identity: it
+        # must not replace the old one's.
+        digest = arrived[name] if name in FIXED and name in arrived else _digest(path)
+        if digest in (None, arrived.get(name)):
             continue
         if name == "metrics.json":
-            _send_metrics(client, entry, path)
+            # With the file's time, what a killed call has sent is the same point to the store.
+            at, there = int(path.stat().st_mtime * 1000), copy.data.metrics
+            final = finite(read_json(path)).items()
+            client.log_batch(run_id, [Metric(k, v, at, 0) for k, v in final if there.get(k) != v])
         if path.is_dir():
-            patient(client.log_artifacts, entry.info.run_id, str(path), name)
+            client.log_artifacts(run_id, str(path), name)
         else:
-            patient(client.log_artifact, entry.info.run_id, str(path))
+            client.log_artifact(run_id, str(path))
         arrived[name] = digest
-        patient(client.set_tag, entry.info.run_id, SENT, json.dumps(arrived))
+        client.set_tag(run_id, SENT, json.dumps(arrived))
         sent.append(name)
     return sent
 
 
-def _files(folder: Path, record: Record) -> dict[str, Path]:
-    files = {name: folder / name for name in (*FIXED, "metrics.json")}
-    if record.metrics:
-        files["metrics.json"] = folder / record.metrics
-    elif (
-        files["metrics.json"].exists()
-        and files["metrics.json"].stat().st_mtime * 1000 < record.started
+def _files(folder: Path, identity: Identity) -> dict[str, Path]:
+    files = {name: folder / name for name in FIXED}
+    metrics = folder / identity.metrics if identity.metrics else RunFolder(folder).metrics
+    # Without a note, an older file is of an earlier training in this folder.
+    if metrics.exists() and (
+        identity.metrics or metrics.stat().st_mtime * 1000 >= identity.started
     ):
-        del files["metrics.json"]  # of an earlier training in this folder
-    return files | ({"tables": folder / record.tables} if record.tables else {})
-
-
-def _arrived(entry: Any) -> dict[str, str]:
-    try:
-        return dict(json.loads(entry.data.tags.get(SENT, "{}")))
-    except (ValueError, TypeError):  # somebody has edited the tag
-        return {}
-
-
-def _send_metrics(client: Any, entry: Any, path: Path) -> None:
-    from mlflow.entities import Metric
-
-    # With the file's time, what a killed call has sent already is the same point to the store when
-    # it comes again.
-    at = int(path.stat().st_mtime * 1000)
-    values = finite(read_json(path))
-    new = [
-        Metric(name, value, at, 0)
-        for name, value in values.items()
-        if entry.data.metrics.get(name) != value
-    ]
-    for start in range(0, len(new), BATCH):
-        patient(client.log_batch, entry.info.run_id, new[start : start + BATCH])
+        files["metrics.json"] = metrics
+    return files | ({"tables": folder / identity.tables} if identity.tables else {})
 
 
 def _digest(path: Path) -> str | None:
-    """Fingerprint of a file, or of the names and contents in a folder; None where there is
-    nothing."""
+    """Fingerprint of a file, or of the names and contents in a folder; None without either."""
     if not path.exists():
         return None
     digest = hashlib.sha256()
@@ -240,25 +237,3 @@ def _digest(path: Path) -> str | None:
                 f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode() + file.read_bytes()
             )
     return digest.hexdigest()[:16]
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Waits until no other process sends this run: two that look at the same time would both send
-    what is missing.
-
-    Raises:
-        StoreError: the other one takes too long.
-    """
-    deadline = time.monotonic() + TURN_SECONDS
-
-    def wait() -> None:
-        if time.monotonic() > deadline:
-            raise StoreError(
-                f"{folder}: another process has been sending this run for {TURN_SECONDS:.0f} s; "
-                f"try later"
-            )
-        time.sleep(0.1)
-
-    with (folder / ".mlflow.lock").open("w") as file, locked(file, wait):
-        yield

@@ -1,14 +1,15 @@
-"""What Ctrl-C means while a job is waited for."""
+"""Waiting that a signal ends, and what Ctrl-C means while a job is waited for."""
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -16,8 +17,40 @@ from typing import Literal
 
 from vatrack.common.locks import locked
 
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 2.0
 ANSWER_SECONDS = 30
 ANSWERS = {"yes": True, "no": False, "no terminal": None}
+
+
+class Interrupted(Exception):
+    """A signal came while an answer was waited for."""
+
+
+def never() -> bool:
+    """For whom nothing interrupts."""
+    return False
+
+
+_told: set[str] = set()
+
+
+def pause(interrupted: Callable[[], bool], why: str) -> None:
+    """Waits a little; says why, once.
+
+    Raises:
+        Interrupted: it was, with the reason for the waiting.
+    """
+    if why not in _told:
+        _told.add(why)
+        logger.warning("%s; waiting", why)
+    deadline = time.monotonic() + PAUSE_SECONDS
+    while not interrupted():
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.1)
+    raise Interrupted(why)
 
 
 class Signals:
@@ -55,7 +88,7 @@ def noted_signals() -> Iterator[Signals]:
 
 
 def keeps_job(signals: Signals, choice: Literal["ask", "cancel", "keep"], question: str) -> bool:
-    """Whether a SLURM job goes on although nobody waits for it any more.
+    """Whether a SLURM job keeps running although nobody waits for it any more.
 
     Args:
         choice: `launcher.on_interrupt`. ask: Ctrl-C asks on the terminal, and without one cancels;

@@ -1,5 +1,4 @@
-"""What runs inside a job, and what a job is asked to be: the part of a launch that submitit
-sees."""
+"""What runs inside a job, and what a job is asked to be: the part that submitit sees."""
 
 from __future__ import annotations
 
@@ -7,18 +6,23 @@ import atexit
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.locks import try_locked
 from vatrack.config import LauncherConfig
 
-# A training that needs a hundred time limits is slow, not broken.
+# Work that needs a hundred time limits is slow, not broken.
 REQUEUES = 1_000_000
+# A file in the job's folder that a job on this machine has locked while it lives.
+ALIVE = "alive"
 # submitit's own limit of a job on this machine; there is no queue here that would want to know one.
 LOCAL_MINUTES = 60 * 24 * 365
+SAFE_PATH = "PYTHONSAFEPATH"
 # SLURM looks at time limits every 30 seconds, and warns one look too early rather than too late.
 WARNING_SECONDS = 30
 
@@ -29,18 +33,15 @@ class JobResult:
 
     outcome: str  # "done" or "bad input"
     text: str  # the summary, or the message
-    product: str | None = (
-        # the file that tells that the work is complete, to be written again where it is missing
-        None
-    )
+    # The file that tells that the work is complete, to be written again where it is missing.
+    product: str | None = None
 
 
-class TrainingJob:
-    """A call of a function as a job that may be stopped at any time and started again from its
-    beginning.
+class JobCall:
+    """A call of a function as a job that may be stopped at any time and started again.
 
-    What was reached before a stop is the function's own matter: it has to save its state and to go
-    on from there.
+    It starts from its beginning. What was reached before a stop is the function's own matter: it
+    has to save its state and to resume from there.
 
     Args:
         function: importable by name in a fresh process; returns a summary.
@@ -66,8 +67,13 @@ class TrainingJob:
 
     def __call__(self) -> JobResult:
         """Bad input is a result, not a failure: its message must arrive without a traceback."""
-        if "SUBMITIT_EXECUTOR" in os.environ:
-            self._prepare()
+        if "SUBMITIT_EXECUTOR" not in os.environ:
+            return self._call()
+        folder = self._prepare()
+        with (folder / ALIVE).open("a") as file, try_locked(file):
+            return self._call()
+
+    def _call(self) -> JobResult:
         if _age(self.product) not in (None, self._product_before):
             return JobResult("done", f"{self.product}: complete", self._read_product())
         try:
@@ -87,7 +93,8 @@ class TrainingJob:
             else None
         )
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Path:
+        """Makes the environment of the job's process; returns the job's folder."""
         import submitit
 
         here = submitit.JobEnvironment()
@@ -105,6 +112,7 @@ class TrainingJob:
             )
             if here.num_nodes == 1:  # a node's name need not be one that the network knows
                 os.environ["MASTER_ADDR"] = "127.0.0.1"
+        return Path(here.paths.folder)
 
     def checkpoint(self) -> Any:
         """What submitit queues again when the time limit comes: the same call."""
@@ -120,6 +128,23 @@ def _age(path: Path | None) -> int | None:
         return path.stat().st_mtime_ns if path else None
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Python starts in a job without the working folder among its modules.
+
+    A file of the user's, like queue.py, would be imported in place of the standard library's.
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 def _exit_failed() -> None:
@@ -150,7 +175,7 @@ def check_launcher(launcher: LauncherConfig) -> None:
     """Finds settings that contradict each other.
 
     Raises:
-        InputError: with the keys and the mend.
+        InputError: with the keys and the fix.
     """
     if launcher.cluster != "slurm" and launcher.nodes > 1:
         raise InputError(
@@ -174,8 +199,7 @@ def check_launcher(launcher: LauncherConfig) -> None:
 
 
 def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") -> dict[str, Any]:
-    """The parameters of submitit's AutoExecutor; those of another cluster than the chosen one are
-    ignored by it.
+    """The parameters of submitit's AutoExecutor; it ignores those of other clusters.
 
     Args:
         token: stands in the SLURM job's comment, by which the job can be found again.
@@ -188,8 +212,8 @@ def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") ->
         "nodes": launcher.nodes,
         "tasks_per_node": _per_node(launcher),
         "slurm_signal_delay_s": launcher.save_seconds,
-        # The comment and the requeue are how a job is found again and goes on: further options do
-        # not replace them.
+        # By its comment a job is found again, and requeue resumes it: other options do not replace
+        # these.
         "slurm_additional_parameters": {**launcher.extra, "requeue": True, "comment": token},
         # srun does not take the cores from sbatch (since 22.05), cuts logs off when a job runs
         # again, and would let the other processes wait for one that is gone.
@@ -213,7 +237,7 @@ def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") ->
 
 
 def submit(
-    job: TrainingJob, launcher: LauncherConfig, folder: Path, name: str, token: str
+    call: JobCall, launcher: LauncherConfig, folder: Path, name: str, token: str
 ) -> tuple[str, Any]:
     """Starts a job; returns its id and, on this machine, its process.
 
@@ -222,6 +246,7 @@ def submit(
     """
     import submitit
 
+    (folder / ALIVE).unlink(missing_ok=True)  # of the job before this one
     try:
         executor = submitit.AutoExecutor(
             folder=folder.resolve(), cluster=launcher.cluster, slurm_max_num_timeout=REQUEUES
@@ -237,8 +262,8 @@ def submit(
     held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
     try:
         # Inside of a SLURM job, that job's variables would shape this one.
-        with submitit.helpers.clean_env():
-            submitted = executor.submit(job)
+        with submitit.helpers.clean_env(), _safe_path():
+            submitted = executor.submit(call)
     except submitit.core.utils.FailedJobError as problem:
         reason = str(problem).strip().splitlines()[-1]
         raise InputError(

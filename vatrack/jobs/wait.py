@@ -12,33 +12,30 @@ from pathlib import Path
 from typing import TextIO
 
 from vatrack.common.errors import InputError
-from vatrack.jobs.clusters import LocalJob, SlurmJob
+from vatrack.jobs.local import LocalJob
+from vatrack.jobs.slurm import SlurmJob
 from vatrack.jobs.submit import JobResult
 
 POLL_SECONDS = 0.5
-RESULT_SECONDS = (
-    15  # how long a result may take to arrive from another machine's side of the file system
-)
-PEER_SECONDS = (
-    20  # how long the other processes of a job get to end by themselves after one has failed
-)
-OWN_LINES = (
-    "submitit INFO",
-    "submitit WARNING",
-    "submitit ERROR",
-)  # submitit's own lines in a job's log
+# How long a result may take to arrive from another machine's side of the file system.
+RESULT_SECONDS = 15
+# How long the other processes of a job get to end by themselves after one has failed.
+PEER_SECONDS = 20
+# submitit's own lines in a job's log.
+OWN_LINES = ("submitit INFO", "submitit WARNING", "submitit ERROR")
 
 Job = SlurmJob | LocalJob
 
 
 class JobFailed(RuntimeError):
-    """The job ended without a result. The message holds the last line of its log and the log's
-    place."""
+    """The job ended without a result. The message names its log and the log's last line."""
 
 
 def show(stream: TextIO, line: str) -> None:
-    """Writes a line at once. Whoever read it may be gone; that must not keep anyone from ending
-    well."""
+    """Writes a line at once.
+
+    Whoever read it may be gone; that must not keep anyone from ending well.
+    """
     try:
         stream.write(f"{line}\n")
         stream.flush()
@@ -51,20 +48,23 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._place = 0
+        self._offset = 0
         self._rest = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def copy(self, stream: TextIO, last: bool) -> None:
-        """Writes the lines that came since the last call, submitit's own left out; `last`: also one
-        without an end."""
+        """Writes the lines that came since the last call, submitit's own left out.
+
+        Args:
+            last: also one without an end.
+        """
         try:
             with self.path.open("rb") as file:
-                file.seek(self._place)
+                file.seek(self._offset)
                 new = file.read()
         except FileNotFoundError:
             return
-        self._place += len(new)
+        self._offset += len(new)
         *lines, self._rest = (self._rest + self._decoder.decode(new, final=last)).split("\n")
         if last and self._rest:
             lines.append(self._rest)
@@ -87,8 +87,10 @@ class Files:
         return [Log(Path(self._tasks[0].stdout)), Log(Path(self._tasks[0].stderr))]
 
     def results(self) -> list[tuple[str, JobResult | str] | None]:
-        """By process: ("success", result), ("error", traceback), or None where it has not ended by
-        itself."""
+        """What each process left.
+
+        ("success", result), ("error", traceback), or None where it has not ended by itself.
+        """
         return [self._result(Path(task.result_pickle)) for task in self._tasks]
 
     @staticmethod
@@ -101,8 +103,7 @@ class Files:
         return outcome, value
 
     def look_again(self) -> None:
-        """Network file systems remember for a while that a file is not there; a change of the
-        folder makes them look."""
+        """Changes the folder, so that a network file system looks for new files there."""
         folder = self.submitted.parent
         with suppress(OSError):
             folder.chmod(stat.S_IMODE(folder.stat().st_mode))
@@ -132,9 +133,11 @@ def _bad_input(result: tuple[str, JobResult | str] | None) -> bool:
     return failed(result) and isinstance(result[1], JobResult)  # type: ignore[index]
 
 
-def follow(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
-    """Copies a job's log to `stream` until the job has ended or `interrupted`; returns whether it
-    has ended."""
+def watch(job: Job, files: Files, stream: TextIO, interrupted: Callable[[], bool]) -> bool:
+    """Copies a job's log to `stream` until the job has ended or `interrupted`.
+
+    Returns whether it has ended.
+    """
     logs = files.logs()
     news, failed_since = "", None
     while not interrupted():
@@ -182,7 +185,5 @@ def result(job: Job, files: Files) -> JobResult:
         return first[1]
     last, path = files.last_words()
     if any(map(failed, results)):
-        raise JobFailed(f"the training job {job.id} failed: {last} (log: {path})")
-    raise JobFailed(
-        f"the training job {job.id} ended without a result ({job.ending}): {last} (log: {path})"
-    )
+        raise JobFailed(f"the job {job.id} failed: {last} (log: {path})")
+    raise JobFailed(f"the job {job.id} ended without a result ({job.ending}): {last} (log: {path})")

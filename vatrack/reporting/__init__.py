@@ -1,1 +1,1 @@
-"""Tables, figures and overlays."""
+"""Tables, plots and overlays."""

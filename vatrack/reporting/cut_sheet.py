@@ -1,5 +1,4 @@
-"""The report's sheet of cuts: the first frame of each clip of a video, and the content scores that
-the cuts come from."""
+"""The report's sheet of cuts: the first frame of each clip of a video, and its content scores."""
 
 from __future__ import annotations
 
@@ -7,40 +6,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path
 from vatrack.common.images import read_image
-from vatrack.reporting.drawing import Picture, put_text, text_mask
+from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import COLOURS, figure_style
+from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.clips import read_structure, source_video, usable_clips
 from vatrack.sailvos.cuts import read_scores
 from vatrack.sailvos.index import read_index
 from vatrack.sailvos.layout import list_videos, safe_name
 
-TILE = 160  # pixels: longer side of a small picture
-GAP = 8  # pixels between pictures
+TILE = 160  # pixels: longer side of a frame on the sheet
+GAP = 8  # pixels between frames
 COLUMNS = 8
 MOST = 400  # clips that a sheet shows; of more, so many are chosen evenly
-CAPTION, TITLE, CURVE = (
-    34,
-    40,
-    250,
-)  # pixels: height of a tile's text, of the title, of the score curve
-INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), 255
+CAPTION, TITLE, CURVE = 34, 40, 250  # pixels: height of a tile's text, the title, the score curve
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
-class Tile:
+class CutSheet:
+    """What `write_cut_sheet` wrote: the numbers of clips, of annotated frames, of clips shown."""
+
+    file: Path
+    video: str
+    clips: int
+    frames: int
+    shown: int
+
+    @property
+    def content(self) -> str:
+        """What the sheet shows, in words."""
+        text = f"{self.clips} clip{'s' * (self.clips != 1)} with {self.frames} annotated frames"
+        return text if self.shown == self.clips else f"{text}; {self.shown} of the clips are shown"
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.video}, {self.content}"
+
+
+@dataclass(frozen=True)
+class Clip:
     """A clip: its name, the files of its first and last frame, and its length in frames."""
 
-    clip: str
+    name: str
     first: str
     last: str
     frames: int
@@ -54,7 +67,7 @@ def write_cut_sheet(
     out: Path,
     scores: Path | None = None,
     threshold: float = 27.0,
-) -> str:
+) -> CutSheet:
     """Draws the sheet of one video.
 
     Args:
@@ -66,9 +79,6 @@ def write_cut_sheet(
         scores: score file of the video, or the folder of score files; None: no curve.
         threshold: content score that makes a cut, drawn as a line.
 
-    Returns:
-        A summary line.
-
     Raises:
         InputError: no such video, a clip with a frame that is not annotated, a frame or file that
             cannot be read, or a name of `out` that is neither JPEG nor PNG.
@@ -76,14 +86,14 @@ def write_cut_sheet(
     out = Path(out)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"{out}: the sheet is a picture; give --out a name that ends in {', '.join(SUFFIXES)}"
+            f"{out}: the sheet is an image; give --out a name that ends in {', '.join(SUFFIXES)}"
         )
     videos = read_index(index)
     if video not in videos and video not in list_videos(raw):
         raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
     files = [frame["file"] for frame in videos[video]["frames"]] if video in videos else []
     places = {Path(file).stem: number for number, file in enumerate(files)}
-    tiles = _tiles(structure, video, places)
+    clips = _clips(structure, video, places)
     folder = Path(raw) / safe_name(video, str(index)) / "images"
     values = None
     if scores is not None:
@@ -91,26 +101,23 @@ def write_cut_sheet(
         values = read_scores(
             scores / f"{video}.json" if scores.is_dir() else scores, video, len(files)
         )
-    chosen = [tiles[number] for number in _evenly(len(tiles), MOST)]
-    blocks = [
-        draw_tiles(
-            chosen, [_small(read_image(folder / tile.first)) for tile in chosen], values is None
-        )
-    ]
+    chosen = [clips[number] for number in evenly(len(clips), MOST, ends=True)]
+    images = [_small(read_image(folder / clip.first)) for clip in chosen]
+    columns = COLUMNS if values is not None else max(3, min(COLUMNS, len(chosen)))
+    width = columns * (TILE + GAP) + GAP
+    blocks = [draw_tiles(chosen, images, columns)]
     if values:
-        starts = [places[Path(tile.first).stem] for tile in tiles]
-        blocks.append(
-            draw_curve(
-                values, starts, [Path(file).stem for file in files], threshold, blocks[0].shape[1]
-            )
-        )
-    clips = f"{len(tiles)} clip{'s' if len(tiles) != 1 else ''} with {len(files)} annotated frames"
-    shown = clips if len(chosen) == len(tiles) else f"{clips}; {len(chosen)} of the clips are shown"
-    _save(_stack(f"{video}", shown, blocks), out)
-    return f"{out}: {video}, {shown}"
+        starts = [places[Path(clip.first).stem] for clip in clips]
+        names = [Path(file).stem for file in files]
+        blocks.append(draw_curve(values, starts, names, threshold, width))
+    sheet = CutSheet(out, video, len(clips), len(files), len(chosen))
+    title = Text(video, GAP, 6, 18, INK, bold=True)
+    note = Text(sheet.content, GAP + text_mask(video, 18, True).shape[1] + 14, 11, 13)
+    save_image(grid([[tile(TITLE, width, title, note)], *([block] for block in blocks)]), out)
+    return sheet
 
 
-def _tiles(structure: Path, video: str, places: dict[str, int]) -> list[Tile]:
+def _clips(structure: Path, video: str, places: dict[str, int]) -> list[Clip]:
     """The clips of the video in the order of their frames."""
     found = []
     for clip, names in usable_clips(read_structure(structure)).items():
@@ -118,39 +125,42 @@ def _tiles(structure: Path, video: str, places: dict[str, int]) -> list[Tile]:
             continue
         missing = [name for name in names if Path(name).stem not in places]
         if missing:
-            mend = "use the dictionary and the index of the same data"
             raise InputError(
                 f"{structure}: clip {clip}: {missing[0]} is not an annotated frame of {video}; "
-                f"{mend}"
+                f"use the dictionary and the index of the same data"
             )
-        found.append(Tile(clip, names[0], names[-1], len(names)))
-    return sorted(found, key=lambda tile: places[Path(tile.first).stem])
+        found.append(Clip(clip, names[0], names[-1], len(names)))
+    return sorted(found, key=lambda clip: places[Path(clip.first).stem])
 
 
-def draw_tiles(tiles: Sequence[Tile], pictures: Sequence[Picture], narrow: bool) -> Picture:
-    """Small pictures in rows, each with the clip's name, frames and length below.
+def draw_tiles(clips: Sequence[Clip], images: Sequence[ImageArray], columns: int) -> ImageArray:
+    """Small frames in rows of `columns`, each with the clip's name, frames and length below.
 
-    Args:
-        pictures: uint8 [h, w, 3] BGR for each tile, h and w at most `TILE`.
-        narrow: no wider than the tiles need; otherwise as wide as a full row.
+    `images` are uint8 [h, w, 3] BGR for each clip, h and w at most `TILE`.
     """
-    columns = max(3, min(COLUMNS, len(tiles))) if narrow else COLUMNS
-    height = max((len(picture) for picture in pictures), default=0) + CAPTION + GAP
-    rows = -(-len(tiles) // columns)
-    page = np.full((max(1, rows) * height, columns * (TILE + GAP) + GAP, 3), PAPER, np.uint8)
-    for number, (tile, picture) in enumerate(zip(tiles, pictures, strict=True)):
-        x, y = GAP + number % columns * (TILE + GAP), number // columns * height
-        page[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-        below = y + height - CAPTION - GAP
-        put_text(page, _fit(tile.clip, 11, TILE, bold=True), (x, below + 2), 11, INK, bold=True)
-        span = (
-            f"{Path(tile.first).stem}–{Path(tile.last).stem}, {tile.frames} "
-            f"frame{'s' if tile.frames != 1 else ''}"
+    if not clips:
+        note = "no clip: the video has no annotated frames"
+        return tile(CAPTION + GAP, columns * (TILE + GAP) + GAP, Text(note, GAP, 4, 13))
+    left = tile(1, GAP)
+    rows = []
+    for start in range(0, len(clips), columns):
+        shown = slice(start, start + columns)
+        rows.append(
+            [left, *(pad(image, 0, TILE + GAP - image.shape[1]) for image in images[shown])]
         )
-        put_text(page, _fit(span, 10, TILE), (x, below + 17), 10, FAINT)
-    if not tiles:
-        put_text(page, "no clip: the video has no annotated frames", (GAP, 4), 13, FAINT)
-    return page
+        rows.append([left, *map(_caption, clips[shown])])
+    return grid(rows)
+
+
+def _caption(clip: Clip) -> ImageArray:
+    span = f"{Path(clip.first).stem}–{Path(clip.last).stem}"
+    length = f"{clip.frames} frame{'s' * (clip.frames != 1)}"
+    return tile(
+        CAPTION + GAP,
+        TILE + GAP,
+        Text(fit(clip.name, 11, TILE, bold=True), 0, 2, 11, INK, bold=True),
+        Text(fit(f"{span}, {length}", 10, TILE), 0, 17, 10),
+    )
 
 
 def draw_curve(
@@ -159,7 +169,7 @@ def draw_curve(
     frames: Sequence[str],
     threshold: float,
     width: int,
-) -> Picture:
+) -> ImageArray:
     """The content score of each frame, the threshold, and the cuts.
 
     Args:
@@ -183,42 +193,20 @@ def draw_curve(
         figure = Figure(figsize=(width / 100, CURVE / 100), dpi=100, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        axes.vlines(
-            x[cut],
-            0,
-            1,
-            transform=axes.get_xaxis_transform(),
-            color=COLOURS[1],
-            alpha=0.3,
-            linewidth=1,
-        )
+        line = axes.get_xaxis_transform()
+        orange = COLOURS[1]
+        axes.vlines(x[cut], 0, 1, transform=line, color=orange, alpha=0.3, linewidth=1)
         axes.plot(x, values, color=COLOURS[0], linewidth=0.9, label="content score")
-        axes.plot(
-            x[cut],
-            values[cut],
-            "o",
-            color=COLOURS[1],
-            markersize=4,
-            label=f"cut ({int(cut.sum())})",
-        )
+        label = f"cut ({int(cut.sum())})"
+        axes.plot(x[cut], values[cut], "o", color=orange, markersize=4, label=label)
         if passed_over.any():
             label = f"at or above the threshold, not cut ({int(passed_over.sum())})"
-            axes.plot(
-                x[passed_over],
-                values[passed_over],
-                "o",
-                color="#555555",
-                markerfacecolor="none",
-                markersize=5,
-                label=label,
-            )
-        axes.axhline(
-            threshold,
-            color="#222222",
-            linestyle=(0, (4, 3)),
-            linewidth=1,
-            label=f"threshold {threshold:g}",
+            (rings,) = axes.plot(x[passed_over], values[passed_over], "o", label=label)
+            rings.set(color="#555555", markerfacecolor="none", markersize=5)
+        limit = axes.axhline(
+            threshold, color="#222222", linewidth=1, label=f"threshold {threshold:g}"
         )
+        limit.set_linestyle((0, (4, 3)))
         axes.set_xlabel("frame" if numbered else "annotated frame")
         axes.set_ylabel("content score")
         axes.set_ylim(0, 1.08 * max(threshold, float(values.max())))
@@ -229,49 +217,7 @@ def draw_curve(
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, 2::-1])
 
 
-def _small(picture: Picture) -> Picture:
-    factor = TILE / max(picture.shape[:2])
-    size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _fit(text: str, size: int, width: int, *, bold: bool = False) -> str:
-    """The text, or as much of its end as fits: clips of one video have the same beginning."""
-    for start in range(len(text)):
-        shown = text if start == 0 else f"…{text[start:]}"
-        if text_mask(shown, size, bold).shape[1] <= width:
-            return shown
-    return ""
-
-
-def _evenly(count: int, most: int) -> list[int]:
-    """Numbers below `count`: all, or `most` of them with the first and the last."""
-    return (
-        list(range(count))
-        if count <= most
-        else np.linspace(0, count - 1, most).round().astype(int).tolist()
-    )
-
-
-def _stack(title: str, note: str, blocks: Sequence[Picture]) -> Picture:
-    width = max(block.shape[1] for block in blocks)
-    top = np.full((TITLE, width, 3), PAPER, np.uint8)
-    put_text(top, title, (GAP, 6), 18, INK, bold=True)
-    put_text(top, note, (GAP + text_mask(title, 18, True).shape[1] + 14, 11), 13, FAINT)
-    return np.vstack([top, *blocks])
-
-
-def _save(picture: Picture, path: Path) -> None:
-    """Writes a picture whole or not at all."""
-    suffix = path.suffix.lower()
-    settings = (
-        [cv2.IMWRITE_PNG_COMPRESSION, 7] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 88]
-    )
-    encoded, data = cv2.imencode(suffix, picture, settings)
-    if not encoded:
-        raise RuntimeError(
-            f"{path}: OpenCV could not encode a picture of {picture.shape[1]} x {picture.shape[0]} "
-            f"pixels"
-        )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+def _small(image: ImageArray) -> ImageArray:
+    height, width = image.shape[:2]
+    no_masks = np.zeros((0, height, width), bool)
+    return scale_image(image, no_masks, max(1, round(width * TILE / max(height, width))))[0]

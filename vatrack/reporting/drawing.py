@@ -1,5 +1,4 @@
-"""Draws masks, contours, boxes and labels on a frame. Pictures are uint8 BGR [H, W, 3], as OpenCV
-reads them."""
+"""Draws masks, contours, boxes and labels on a frame: uint8 BGR [H, W, 3], as OpenCV reads it."""
 
 from __future__ import annotations
 
@@ -13,38 +12,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
-# Twelve strong colours (RGB), neighbours far apart; further ids get the same hues lighter, then
-# darker.
-HUES = np.array(
-    [
-        [230, 25, 75],
-        [0, 130, 200],
-        [255, 200, 0],
-        [60, 180, 75],
-        [245, 130, 48],
-        [145, 30, 180],
-        [70, 240, 240],
-        [240, 50, 230],
-        [170, 220, 40],
-        [154, 99, 36],
-        [0, 128, 128],
-        [128, 128, 255],
-    ],
-    float,
-)
+# Twelve strong colours (RGB), neighbours far apart; further ids get them lighter, then darker.
+# fmt: off
+HUES = np.array([
+    [230, 25, 75], [0, 130, 200], [255, 200, 0], [60, 180, 75], [245, 130, 48], [145, 30, 180],
+    [70, 240, 240], [240, 50, 230], [170, 220, 40], [154, 99, 36], [0, 128, 128], [128, 128, 255],
+], float)
+# fmt: on
 TINTS = ((0.0, 0.0), (255.0, 0.45), (0.0, 0.4))  # grey level and its share
 OPACITY = 0.5  # share of the colour in a mask's pixels (spec 7.3)
 BLACK, WHITE = (20, 20, 20), (255, 255, 255)
 
 
-def track_colours(ids: ArrayLike) -> Picture:
-    """The colours of tracks, [n, 3] BGR: each depends on the track's id alone, so that it stays
-    over all frames.
+def track_colours(ids: ArrayLike) -> ImageArray:
+    """The colours of tracks, [n, 3] BGR; 36 ids in a row get different colours.
 
-    36 ids in a row get different colours.
+    A colour depends on the track's id alone, so that it stays over all frames.
     """
     numbers = np.abs(np.asarray(ids, np.int64).reshape(-1))
     grey, share = np.array(TINTS)[numbers // len(HUES) % len(TINTS)].T
@@ -53,16 +39,15 @@ def track_colours(ids: ArrayLike) -> Picture:
 
 
 def draw_instances(
-    image: Picture,
+    image: ImageArray,
     masks: Masks | None,
     boxes: ArrayLike | None,
     labels: Sequence[str],
-    colours: Picture,
+    colours: ImageArray,
     *,
     text_size: int = 13,
-) -> Picture:
-    """Draws objects on a copy of a picture: half-transparent masks with contours, thin boxes,
-    labels.
+) -> ImageArray:
+    """Draws objects on a copy of an image: half-transparent masks, contours, thin boxes, labels.
 
     Small masks lie above large ones; no label covers another one as long as there is room at its
     object.
@@ -70,7 +55,7 @@ def draw_instances(
     Args:
         image: [H, W, 3] uint8 BGR.
         masks: [n, H, W] bool, or None for boxes only.
-        boxes: [n, 4] corners x1, y1, x2, y2 in pixels, which may reach beyond the picture; None: no
+        boxes: [n, 4] corners x1, y1, x2, y2 in pixels, which may reach beyond the image; None: no
             boxes are drawn, and a label stands at its mask (where the mask is empty, there is
             none).
         labels: n texts; an empty one is not drawn.
@@ -106,12 +91,12 @@ def draw_instances(
     return result
 
 
-def _fill(image: Picture, mask: Masks, crop: tuple[slice, slice], colour: Picture) -> None:
+def _fill(image: ImageArray, mask: Masks, crop: tuple[slice, slice], colour: ImageArray) -> None:
     inside, region = mask[crop], image[crop]
     region[inside] = np.rint(region[inside] * (1 - OPACITY) + colour * OPACITY).astype(np.uint8)
 
 
-def _outline(image: Picture, mask: Masks, crop: tuple[slice, slice], colour: Picture) -> None:
+def _outline(image: ImageArray, mask: Masks, crop: tuple[slice, slice], colour: ImageArray) -> None:
     rows, columns = crop
     if rows.start == rows.stop:
         return
@@ -133,10 +118,16 @@ def _extent(mask: Masks) -> tuple[slice, slice]:
 
 
 def _draw_labels(
-    image: Picture, boxes: NDArray[np.int_], labels: Sequence[str], colours: Picture, text_size: int
+    image: ImageArray,
+    boxes: NDArray[np.int_],
+    labels: Sequence[str],
+    colours: ImageArray,
+    text_size: int,
 ) -> None:
-    """Labels on strips of the object's colour: above the box, else inside it, else below it, else
-    in the nearest free row."""
+    """Labels on strips of the object's colour.
+
+    A label stands above the box, else inside it, else below it, else in the nearest free row.
+    """
     height, width = image.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
     for (x1, y1, x2, y2), label, colour in zip(boxes.tolist(), labels, colours, strict=True):
@@ -185,7 +176,7 @@ def _overlap(
 
 
 def put_text(
-    image: Picture,
+    image: ImageArray,
     text: str,
     place: tuple[int, int],
     size: int,
@@ -193,8 +184,10 @@ def put_text(
     *,
     bold: bool = False,
 ) -> None:
-    """Writes a line of text into a picture; `place` is its left upper corner (x, y), what leaves
-    the picture is cut off."""
+    """Writes a line of text into an image from the left upper corner `place` (x, y).
+
+    What leaves the image is cut off.
+    """
     x, y = place
     letters = text_mask(text, size, bold)[
         : max(image.shape[0] - y, 0), : max(image.shape[1] - x, 0)
@@ -205,14 +198,13 @@ def put_text(
 
 
 @lru_cache(maxsize=4096)
-def text_mask(text: str, size: int, bold: bool = False) -> Picture:
-    """The ink of a line of text, [h, w] with 255 for full ink; h depends on the size alone, not on
-    the letters."""
+def text_mask(text: str, size: int, bold: bool = False) -> ImageArray:
+    """The ink of a line of text, [h, w] with 255 for full ink; h depends on the size alone."""
     font = _font(size, bold)
     ascent, descent = font.getmetrics()
     canvas = Image.new("L", (max(int(np.ceil(font.getlength(text))), 1), ascent + descent))
     ImageDraw.Draw(canvas).text((0, 0), text, fill=255, font=font)
-    ink: Picture = np.asarray(canvas, np.uint8)
+    ink: ImageArray = np.asarray(canvas, np.uint8)
     return ink
 
 
@@ -223,23 +215,17 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
-def scale_picture(image: Picture, masks: Masks, width: int) -> tuple[Picture, Masks, float]:
-    """Resizes a picture and its masks [n, H, W] to a width in pixels; also returns the factor for
-    boxes.
+def scale_image(image: ImageArray, masks: Masks, width: int) -> tuple[ImageArray, Masks]:
+    """Resizes an image and its masks [n, H, W] to a width in pixels.
 
-    To be done before drawing, so that lines and letters have their size on the final picture.
+    To be done before drawing, so that lines and letters have their size on the final image.
     """
-    factor = width / image.shape[1]
-    size = (width, max(round(image.shape[0] * factor), 1))
-    scaled = cv2.resize(
-        image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    )
+    size = (width, max(round(image.shape[0] * width / image.shape[1]), 1))
+    shrink = width < image.shape[1]
+    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
     resized = np.zeros((len(masks), size[1], size[0]), bool)
+    method = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     for index, mask in enumerate(masks):
-        grey = cv2.resize(
-            mask.astype(np.uint8) * 255,
-            size,
-            interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR,
-        )
+        grey = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=method)
         resized[index] = grey >= 128
-    return np.asarray(scaled, np.uint8), resized, factor
+    return np.asarray(scaled, np.uint8), resized

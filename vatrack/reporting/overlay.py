@@ -1,4 +1,4 @@
-"""The report's contact sheet: ground truth and predictions one below the other for a few clips."""
+"""The report's contact sheet: ground truth above predictions for a few frames of a few clips."""
 
 from __future__ import annotations
 
@@ -7,56 +7,73 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, read_json
+from vatrack.common.files import read_json
 from vatrack.common.images import read_image
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import read_predictions
 from vatrack.reporting.drawing import (
-    Picture,
+    ImageArray,
     draw_instances,
     put_text,
-    scale_picture,
+    scale_image,
     text_mask,
     track_colours,
 )
+from vatrack.reporting.sheet import FAINT, INK, PAPER, Text, evenly, grid, pad, save_image, tile
 
 FRAMES = 4  # columns: frames of a clip
-CELL_WIDTH = (
-    480  # pixels; smaller frames are enlarged, so that the labels leave room for the objects
-)
+CELL_WIDTH = 480  # pixels; smaller frames are enlarged, so that labels leave room for the objects
 LABEL_SIZE = 14  # pixels
-MARGIN, GAP = 142, 6  # pixels: the column of the row titles; the space between pictures
-INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), 255
+MARGIN, GAP = 142, 6  # pixels: the column of the row titles; the space between images
+LEGEND = (
+    "Label: class #track, score.  The colour goes with the track's number; the two sides number "
+    "their tracks on their own."
+)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One row of pictures: `title`, kind of mask, and N masks.
+    """One row of images: its title, the mask type, and N masks.
 
     `image` [N]: index into `Images`; `track` [N]; `label` (N texts); `counts` (N compressed
     strings).
     """
 
     title: str
-    kind: str
+    mask_type: str
     image: np.ndarray
     track: np.ndarray
     label: Sequence[str]
     counts: Sequence[bytes]
 
 
+@dataclass(frozen=True)
+class ContactSheet:
+    """What `write_contact_sheet` wrote: so many clips of all, each with so many rows of images."""
+
+    file: Path
+    clips: int
+    of_clips: int
+    rows: int
+    score: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}: {self.clips} of {self.of_clips} clips, {self.rows} rows each; "
+            f"predictions with a score of {self.score:g} or more"
+        )
+
+
 def write_contact_sheet(
     ground_truth: Path, predictions: Path, images: Path, out: Path, *, score: float, clips: int
-) -> str:
-    """Draws a PNG: for a few clips, four frames as columns; amodal and visible masks of both sides
-    as rows.
+) -> ContactSheet:
+    """Draws a PNG: for a few clips, four frames as columns, masks of both sides as rows.
 
-    Kinds of mask that the predictions do not have are left out.
+    Mask types that the predictions do not have are left out.
 
     Args:
         ground_truth: frame-level JSON in the joint form (design contract 3, spec 1.5).
@@ -89,21 +106,21 @@ def write_contact_sheet(
         rows = np.flatnonzero(listed.video == video)
         rows = rows[np.argsort(listed.position[rows])]
         columns = [
-            (int(row), Path(images) / files[int(listed.id[row])]) for row in evenly(rows, FRAMES)
+            (int(row), Path(images) / files[int(listed.id[row])])
+            for row in rows[evenly(len(rows), FRAMES)]
         ]
         blocks.append(
             draw_clip(f"{titles[video]}   ({len(rows)} frames)", columns, listed, layers, score)
         )
-    save_png(stack(blocks), out)
-    shown = f"{len(chosen)} of {len(listed.frames)} clips, {len(layers)} rows each"
-    return f"{out}: {shown}; predictions with a score of {score:g} or more"
+    top = tile(34, blocks[0].shape[1], Text(LEGEND, MARGIN, 8, 15))
+    save_image(grid([[top], *([pad(block, 14, 0)] for block in blocks)]), out)
+    return ContactSheet(out, len(chosen), len(listed.frames), len(layers), score)
 
 
 def read_layers(
     document: Any, images: Images, ground_truth: Path, predictions: Path, score: float
 ) -> list[Layer]:
-    """The rows of the sheet: ground truth, then predictions, for each kind of mask that the
-    predictions have.
+    """The rows of the sheet: for each mask type of the predictions, ground truth and predictions.
 
     Raises:
         InputError: a file is not in its form.
@@ -111,16 +128,23 @@ def read_layers(
     names = _names(document, "categories", "name", ground_truth)
     found = read_predictions(predictions, images)
     layers = []
-    for kind in found.mask_types:
-        true = read_objects(document, images, kind, str(ground_truth))
+    for mask_type in found.mask_types:
+        true = read_objects(document, images, mask_type, str(ground_truth))
         labels = [
             f"{names[category]} #{instance}"
             for category, instance in zip(true.masks.category, true.instance, strict=True)
         ]
         layers.append(
-            Layer("Ground truth", kind, true.masks.image, true.instance, labels, true.masks.counts)
+            Layer(
+                "Ground truth",
+                mask_type,
+                true.masks.image,
+                true.instance,
+                labels,
+                true.masks.counts,
+            )
         )
-        counts = found.counts[kind]
+        counts = found.counts[mask_type]
         drawn = [
             row for row in np.flatnonzero(found.score >= score).tolist() if counts[row] is not None
         ]
@@ -130,25 +154,17 @@ def read_layers(
         ]
         masks = [text for text in (counts[row] for row in drawn) if text is not None]
         layers.append(
-            Layer("Prediction", kind, found.image[drawn], found.track[drawn], labels, masks)
+            Layer("Prediction", mask_type, found.image[drawn], found.track[drawn], labels, masks)
         )
     return layers
 
 
 def choose_clips(images: Images, layers: Sequence[Layer], number: int) -> list[int]:
-    """Video ids, evenly chosen among those with objects in the ground truth (among all where none
-    has any)."""
+    """Video ids, evenly chosen among those with true objects, or among all where none has any."""
     truth = [images.video[layer.image] for layer in layers if layer.title == "Ground truth"]
     filled = np.unique(np.concatenate([*truth, np.empty(0, np.int64)]))
     videos = filled if len(filled) else np.unique(images.video)
-    return [int(video) for video in evenly(videos, number)]
-
-
-def evenly(items: np.ndarray, number: int) -> np.ndarray:
-    """The middles of `number` equal stretches of [n] items; all items where there are not more."""
-    if len(items) <= number:
-        return items
-    return items[((np.arange(number) + 0.5) * len(items) / number).astype(int)]
+    return [int(videos[place]) for place in evenly(len(videos), number)]
 
 
 def draw_clip(
@@ -157,61 +173,49 @@ def draw_clip(
     images: Images,
     layers: Sequence[Layer],
     score: float,
-) -> Picture:
-    """One clip: a title line, frame numbers, then a row of pictures per layer.
+) -> ImageArray:
+    """One clip: a title line, frame numbers, then a row of images per layer.
 
     Args:
         title: of the clip.
         columns: index into `images` and file of each frame.
         images: the images of the ground truth.
         layers: the rows.
-        score: what was left out below, for the note on an empty picture.
+        score: what was left out below, for the note on an empty image.
 
     Raises:
-        InputError: a picture cannot be read or has another size than its masks.
+        InputError: an image cannot be read or has another size than its masks.
     """
-    lines = []
-    pictures = [_read_picture(path, images.size[row]) for row, path in columns]
+    heads = [f"frame {images.position[row]}  ({path.name})" for row, path in columns]
+    frames = [_read_frame(path, images.size[row]) for row, path in columns]
+    rows = [
+        [tile(23, MARGIN), *(tile(23, CELL_WIDTH + GAP, Text(head, 0, 0, 15)) for head in heads)]
+    ]
     for layer in layers:
+        name = Text(layer.title, 8, 4, 16, INK, bold=True), Text(layer.mask_type, 8, 28, 16, INK)
         cells = [
-            _draw_cell(picture, row, layer, images, score)
-            for picture, (row, _) in zip(pictures, columns, strict=True)
+            _draw_cell(frame, row, layer, images, score)
+            for frame, (row, _) in zip(frames, columns, strict=True)
         ]
-        height = max(len(cell) for cell in cells)
-        lines.append(
-            np.hstack(
-                [
-                    _row_title(layer, height),
-                    *(_pad(cell, height, CELL_WIDTH + GAP) for cell in cells),
-                ]
-            )
-        )
-        lines.append(_blank(GAP, lines[0].shape[1]))
-    header = _blank(58, MARGIN + FRAMES * (CELL_WIDTH + GAP))
-    put_text(header, title, (MARGIN, 4), 20, INK, bold=True)
-    for index, (row, path) in enumerate(columns):
-        put_text(
-            header,
-            f"frame {images.position[row]}  ({path.name})",
-            (MARGIN + index * (CELL_WIDTH + GAP), 35),
-            15,
-            FAINT,
-        )
-    return np.vstack([_pad(line, len(line), header.shape[1]) for line in (header, *lines)])
+        rows.append([tile(52, MARGIN, *name), *(pad(cell, GAP, GAP) for cell in cells)])
+    width = MARGIN + FRAMES * (CELL_WIDTH + GAP)
+    return grid([[tile(35, width, Text(title, MARGIN, 4, 20, INK, bold=True))], [grid(rows)]])
 
 
-def _read_picture(path: Path, size: np.ndarray) -> Picture:
-    picture: Picture = read_image(path)
-    if picture.shape[:2] != tuple(size):
-        found, expected = (f"{side[1]} x {side[0]} pixels" for side in (picture.shape, size))
+def _read_frame(path: Path, size: np.ndarray) -> ImageArray:
+    frame: ImageArray = read_image(path)
+    if frame.shape[:2] != tuple(size):
+        found, expected = (f"{side[1]} x {side[0]} pixels" for side in (frame.shape, size))
         raise InputError(
-            f"{path}: has {found}, the ground truth says {expected}; name the images of this data "
-            f"set"
+            f"{path}: has {found}, the ground truth says {expected}; name the images of this "
+            f"dataset"
         )
-    return picture
+    return frame
 
 
-def _draw_cell(picture: Picture, row: int, layer: Layer, images: Images, score: float) -> Picture:
+def _draw_cell(
+    frame: ImageArray, row: int, layer: Layer, images: Images, score: float
+) -> ImageArray:
     height, width = (int(side) for side in images.size[row])
     chosen = np.flatnonzero(layer.image == row)
     encoded = [
@@ -221,7 +225,7 @@ def _draw_cell(picture: Picture, row: int, layer: Layer, images: Images, score: 
     if encoded:
         masks = np.moveaxis(coco_mask.decode(encoded), 2, 0).astype(bool)
     seen = masks.any(axis=(1, 2))
-    scaled, masks, _ = scale_picture(picture, masks[seen], CELL_WIDTH)
+    scaled, masks = scale_image(frame, masks[seen], CELL_WIDTH)
     chosen = chosen[seen]
     labels = [layer.label[index] for index in chosen.tolist()]
     cell = draw_instances(
@@ -233,58 +237,18 @@ def _draw_cell(picture: Picture, row: int, layer: Layer, images: Images, score: 
             if layer.title == "Ground truth"
             else f"nothing with a score of {score:g} or more"
         )
-        cell[: text_mask(note, 14).shape[0] + 8, : text_mask(note, 14).shape[1] + 12] = PAPER
+        height, width = text_mask(note, 14).shape
+        cell[: height + 8, : width + 12] = PAPER
         put_text(cell, note, (6, 4), 14, FAINT)
     return cell
 
 
-def _row_title(layer: Layer, height: int) -> Picture:
-    title = _blank(height, MARGIN)
-    put_text(title, layer.title, (8, 4), 16, INK, bold=True)
-    put_text(title, layer.kind, (8, 28), 16, INK)
-    return title
-
-
-def stack(blocks: Sequence[Picture]) -> Picture:
-    """The clips below each other, with a line that explains labels and colours."""
-    width = max(block.shape[1] for block in blocks)
-    top = _blank(34, width)
-    note = (
-        "Label: class #track, score.  The colour goes with the track's number; the two sides "
-        "number their tracks on their own."
-    )
-    put_text(top, note, (MARGIN, 8), 15, FAINT)
-    return np.vstack([top, *(_pad(block, len(block) + 14, width) for block in blocks)])
-
-
-def _blank(height: int, width: int) -> Picture:
-    return np.full((height, width, 3), PAPER, np.uint8)
-
-
-def _pad(picture: Picture, height: int, width: int) -> Picture:
-    page = _blank(height, width)
-    page[: picture.shape[0], : picture.shape[1]] = picture
-    return page
-
-
-def save_png(picture: Picture, path: Path) -> None:
-    """Writes a PNG whole or not at all."""
-    encoded, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 7])
-    if not encoded:
-        raise RuntimeError(
-            f"{path}: OpenCV could not encode a picture of {picture.shape[1]} x {picture.shape[0]} "
-            f"pixels"
-        )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
-
-
 def _names(document: Any, key: str, name: str, source: Path) -> dict[int, str]:
     """{id: name} of a list whose ids are already checked."""
-    for entry in document[key]:
-        if not isinstance(entry.get(name), str):
+    for item in document[key]:
+        if not isinstance(item.get(name), str):
             raise InputError(
-                f"{source}: entry {entry['id']} of '{key}' has no '{name}'; a file written by "
+                f"{source}: item {item['id']} of '{key}' has no '{name}'; a file written by "
                 f"`vatrack convert` is needed"
             )
-    return {int(entry["id"]): entry[name] for entry in document[key]}
+    return {int(item["id"]): item[name] for item in document[key]}

@@ -1,11 +1,11 @@
-"""Loss, learning-rate and validation curves of runs, as SVG files that do not change while the
-numbers do not."""
+"""Loss, learning-rate and validation curves of runs, as SVG files; equal numbers, equal files."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.reporting.curves import Curves, read_curves, run_labels, smooth, thin
 
-# Okabe and Ito's colours, told apart with every common kind of colour blindness; their yellow is
+# Okabe and Ito's colours, told apart with every common form of colour blindness; their yellow is
 # too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C6D1F")
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1, 1.2)))
@@ -72,7 +72,24 @@ STYLE: dict[str, Any] = {
 }
 
 
-def write_curves(runs: Sequence[Path], out: Path) -> str:
+@dataclass(frozen=True)
+class WrittenPlots:
+    """What `write_curves` wrote: file names in the folder `out`, and how much they show."""
+
+    out: Path
+    files: tuple[str, ...]
+    runs: int
+    steps: int
+    validations: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.out}: {', '.join(self.files)} of {self.runs} runs ({self.steps} logged steps, "
+            f"{self.validations} validations)"
+        )
+
+
+def write_curves(runs: Sequence[Path], out: Path) -> WrittenPlots:
     """Draws losses.svg, learning_rate.svg and validation.svg into the folder `out`.
 
     Args:
@@ -87,13 +104,8 @@ def write_curves(runs: Sequence[Path], out: Path) -> str:
     if not runs:
         raise InputError("no run's folder is given; name at least one with --run")
     out = Path(out)
-    named = dict(
-        zip(
-            run_labels(runs),
-            (read_curves(Path(run) / "metrics.jsonl") for run in runs),
-            strict=True,
-        )
-    )
+    curves = [read_curves(Path(run) / "metrics.jsonl") for run in runs]
+    named = dict(zip(run_labels(runs), curves, strict=True))
     drawings = {
         "losses.svg": draw_losses,
         "learning_rate.svg": draw_learning_rate,
@@ -104,15 +116,11 @@ def write_curves(runs: Sequence[Path], out: Path) -> str:
             save_svg(draw(named), out / name)
     steps = sum(len(curves.steps) for curves in named.values())
     validations = sum(len(curves.epochs) for curves in named.values())
-    return (
-        f"{out}: {', '.join(drawings)} of {len(runs)} runs ({steps} logged steps, {validations} "
-        f"validations)"
-    )
+    return WrittenPlots(out, tuple(drawings), len(runs), steps, validations)
 
 
 def draw_losses(runs: dict[str, Curves]) -> Figure:
-    """Small multiples: one panel per loss term, one line per run; what was logged faint, smoothed
-    strong."""
+    """One panel per loss term, one line per run; what was logged is faint, smoothed strong."""
     found = dict.fromkeys(name for curves in runs.values() for name in curves.terms if name != "lr")
     names = [name for name in LOSS_NAMES if name in found] + sorted(
         name for name in found if name not in LOSS_NAMES
@@ -120,14 +128,8 @@ def draw_losses(runs: dict[str, Curves]) -> Figure:
     if not names:
         return draw_note("No losses yet: no run has logged a training step.")
     columns = min((4, 3), key=lambda number: -len(names) % number)  # whichever leaves fewer gaps
-    faint = Line2D(
-        [],
-        [],
-        color="#777777",
-        alpha=0.5,
-        linewidth=0.8,
-        label="faint: as logged; strong: moving average",
-    )
+    label = "faint: as logged; strong: moving average"
+    faint = Line2D([], [], color="#777777", alpha=0.5, linewidth=0.8, label=label)
     figure, panels = small_multiples(len(names), runs, columns, extra=[faint])
     alpha = 0.35 / math.sqrt(len(runs))
     for axes, name in zip(panels, names, strict=True):
@@ -135,18 +137,11 @@ def draw_losses(runs: dict[str, Curves]) -> Figure:
         for style, curves in zip(run_styles(len(runs)), runs.values(), strict=True):
             if name in curves.terms:
                 values = curves.terms[name]
-                axes.plot(
-                    *thin(curves.steps, values),
-                    color=style["color"],
-                    alpha=alpha,
-                    linewidth=0.8,
-                    zorder=1.5,
-                )
+                raw = {"color": style["color"], "alpha": alpha, "linewidth": 0.8, "zorder": 1.5}
+                axes.plot(*thin(curves.steps, values), **raw)
                 axes.plot(*thin(curves.steps, smooth(values)), **_line(style, len(values)))
-        axes.set_ylim(
-            0,
-            _upper_limit([curves.terms[name] for curves in runs.values() if name in curves.terms]),
-        )
+        drawn = [curves.terms[name] for curves in runs.values() if name in curves.terms]
+        axes.set_ylim(0, _upper_limit(drawn))
         _step_axis(axes, runs)
     for axes in panels[::columns]:
         axes.set_ylabel("loss (no unit)")
@@ -154,8 +149,10 @@ def draw_losses(runs: dict[str, Curves]) -> Figure:
 
 
 def draw_learning_rate(runs: dict[str, Curves]) -> Figure:
-    """The learning rate against the step; equal schedules lie inside each other, each line thinner
-    than the one before."""
+    """The learning rate against the step.
+
+    Equal schedules lie inside each other, each line thinner than the one before.
+    """
     if not any("lr" in curves.terms for curves in runs.values()):
         return draw_note("No learning rate yet: no run has logged a training step.")
     styles = [
@@ -175,11 +172,11 @@ def draw_learning_rate(runs: dict[str, Curves]) -> Figure:
 def draw_validation(runs: dict[str, Curves]) -> Figure:
     """Video and image AP against the epoch, amodal and visible, as far as the runs have them."""
     shown = [
-        (f"{level}/{kind}/AP", f"{level.capitalize()} AP, {kind}")
+        (f"{level}/{mask_type}/AP", f"{level.capitalize()} AP, {mask_type}")
         for level in ("video", "image")
-        for kind in ("amodal", "visible")
+        for mask_type in ("amodal", "visible")
         if any(
-            np.isfinite(curves.metrics.get(f"{level}/{kind}/AP", [])).any()
+            np.isfinite(curves.metrics.get(f"{level}/{mask_type}/AP", [])).any()
             for curves in runs.values()
         )
     ]
@@ -190,9 +187,8 @@ def draw_validation(runs: dict[str, Curves]) -> Figure:
         for i, style in enumerate(run_styles(len(runs)))
     ]
     figure, panels = small_multiples(len(shown), runs, 2, styles=styles)
-    tops: dict[
-        str, float
-    ] = {}  # one scale per level, so that amodal and visible compare at a glance
+    # one scale per level, so that amodal and visible compare at a glance
+    tops: dict[str, float] = {}
     for key, _ in shown:
         level = key.split("/")[0]
         for curves in runs.values():
@@ -212,7 +208,7 @@ def draw_validation(runs: dict[str, Curves]) -> Figure:
 
 
 def draw_note(text: str) -> Figure:
-    """A figure that only says why there is nothing to draw."""
+    """A plot that only says why there is nothing to draw."""
     figure = Figure(figsize=(7, 1.4))
     figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11, color="#444444")
     return figure
@@ -226,11 +222,11 @@ def small_multiples(
     styles: Sequence[dict[str, Any]] = (),
     extra: Sequence[Line2D] = (),
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels in rows of `columns`, and one legend below the panels.
+    """A plot with `count` panels in rows of `columns`, and one legend below the panels.
 
     Args:
         styles: line styles of the runs in the legend; `run_styles` where left out.
-        extra: more entries for the legend.
+        extra: more lines for the legend.
     """
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -238,9 +234,8 @@ def small_multiples(
         columns, (3.1, 2.4)
     )  # inches
     styles = styles or run_styles(len(runs))
-    handles = [
-        Line2D([], [], label=label, **style) for label, style in zip(runs, styles, strict=True)
-    ] + [*extra]
+    named = zip(runs, styles, strict=True)
+    handles = [*(Line2D([], [], label=label, **style) for label, style in named), *extra]
     longest = max(len(str(handle.get_label())) for handle in handles)
     legend_columns = max(1, min(len(handles), int(columns * panel_width / (0.075 * longest + 0.6))))
     legend_height = 0.2 * -(-len(handles) // legend_columns) + 0.15
@@ -256,15 +251,14 @@ def small_multiples(
 
 
 def run_styles(count: int) -> list[dict[str, Any]]:
-    """Colour and dashes of each run; no two of the first 32 are alike, and through dashes equal
-    lines show each other."""
-    colours = len(COLOURS)
+    """Colour and dashes of each run; no two of the first 32 are alike.
+
+    Equal lines show each other through their dashes.
+    """
+    turns = [(index, index // len(COLOURS)) for index in range(count)]
     return [
-        {
-            "color": COLOURS[index % colours],
-            "linestyle": DASHES[(index + index // colours) % len(DASHES)],
-        }
-        for index in range(count)
+        {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[(index + turn) % len(DASHES)]}
+        for index, turn in turns
     ]
 
 
@@ -274,8 +268,7 @@ def _line(style: dict[str, Any], points: int) -> dict[str, Any]:
 
 
 def _upper_limit(series: list[np.ndarray]) -> float | None:
-    """Top of a loss axis: the first steps and single spikes of a long run may leave the panel, the
-    course must fill it."""
+    """Top of a loss axis: single spikes may leave the panel, the course must fill it."""
     tops = []
     for values in series:
         finite = values[np.isfinite(values)]
@@ -295,13 +288,12 @@ def _step_axis(axes: Axes, runs: dict[str, Curves]) -> None:
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """The look of all figures, whatever the user's own matplotlibrc says."""
+    """The look of all plots, whatever the user's own matplotlibrc says."""
     with matplotlib.style.context(["default", STYLE]):
         yield
 
 
 def save_svg(figure: Figure, path: Path) -> None:
-    """Writes a figure whole or not at all, without date and program version, so that equal figures
-    are equal files."""
+    """Writes a plot whole or not at all, without date and version: equal plots are equal files."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,49 +1,172 @@
-"""What a training keeps in its run's folder, and what it removes there."""
+"""The folder of a run: where each of its files is, and what a training keeps and removes there."""
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import read_json, write_json
 from vatrack.runs.fingerprint import changed
-from vatrack.runs.select import best_epoch
 
-COMPLETE = "training.json"  # written last
-MADE = ("checkpoints", "validation", "faults", "state")  # folders that a training makes
+EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
 
 
 class RunFolder:
-    """The places of a run's files."""
+    """Owns the names of all files of a run.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.state = path / "state"
+    Example:
+        >>> RunFolder("results/runs/vatrack__resnet18").checkpoint(12).as_posix()
+        'results/runs/vatrack__resnet18/checkpoints/epoch_12.pt'
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    # What a training writes.
+
+    @property
+    def config(self) -> Path:
+        """config.yaml: the resolved config of the training."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """environment.json: versions, device and revision of the code."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics_log(self) -> Path:
+        """metrics.jsonl: the training's numbers, see `vatrack.runs.metrics_log`."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """checkpoints/: the weights after each validated epoch."""
+        return self.path / "checkpoints"
 
     def checkpoint(self, epoch: int) -> Path:
-        return self.path / "checkpoints" / f"epoch_{epoch:02d}.pt"
+        """checkpoints/epoch_NN.pt; `epoch` is 1-based."""
+        return self.checkpoints / f"epoch_{epoch:02d}.pt"
+
+    @property
+    def validations(self) -> Path:
+        """validation/: the metrics of the valid set."""
+        return self.path / "validation"
 
     def validation(self, epoch: int) -> Path:
-        return self.path / "validation" / f"epoch_{epoch:02d}.json"
+        """validation/epoch_NN.json; `epoch` is 1-based."""
+        return self.validations / f"epoch_{epoch:02d}.json"
+
+    def validated(self) -> list[tuple[int, Path]]:
+        """The epochs that were validated and their files, in the order of the epochs."""
+        if not self.validations.is_dir():
+            return []
+        found = ((EPOCH_FILE.fullmatch(path.name), path) for path in self.validations.iterdir())
+        return sorted((int(match[1]), path) for match, path in found if match)
+
+    @property
+    def faults(self) -> Path:
+        """faults/: what is known of updates that were not finite."""
+        return self.path / "faults"
 
     def fault(self, epoch: int, batch: int) -> Path:
-        return self.path / "faults" / f"epoch_{epoch:02d}_batch_{batch:06d}.json"
+        """faults/epoch_NN_batch_NNNNNN.json; `epoch` is 1-based, `batch` 0-based."""
+        return self.faults / f"epoch_{epoch:02d}_batch_{batch:06d}.json"
+
+    @property
+    def state(self) -> Path:
+        """state/: what an interrupted training is resumed from."""
+        return self.path / "state"
+
+    @property
+    def training(self) -> Path:
+        """training.json: says that the training is complete; written last."""
+        return self.path / "training.json"
+
+    @property
+    def lock(self) -> Path:
+        """.lock: held by the training at work here."""
+        return self.path / ".lock"
+
+    @property
+    def job(self) -> Path:
+        """submitit/: logs, pickles and the record of the training's job."""
+        return self.path / "submitit"
+
+    # What later stages write.
+
+    @property
+    def selection(self) -> Path:
+        """best.json: which epoch is the best one, and by what."""
+        return self.path / "best.json"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """best.pt: the checkpoint of the best epoch."""
+        return self.path / "best.pt"
+
+    @property
+    def predictions(self) -> Path:
+        """predictions.jsonl.gz: the detections on the valid set."""
+        return self.path / "predictions.jsonl.gz"
+
+    @property
+    def inference(self) -> Path:
+        """inference.yaml: the settings that the predictions were made with."""
+        return self.path / "inference.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """metrics.json: the final metrics."""
+        return self.path / "metrics.json"
+
+    @property
+    def details(self) -> Path:
+        """details.json: the metrics of every class and every video."""
+        return self.path / "details.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """evaluation.yaml: the protocol's switches that the metrics were computed with."""
+        return self.path / "evaluation.yaml"
+
+    @property
+    def overlay(self) -> Path:
+        """overlay.png: predictions drawn over frames."""
+        return self.path / "overlay.png"
+
+    @property
+    def mlflow(self) -> Path:
+        """mlflow.json: which MLflow run is the copy of this folder."""
+        return self.path / "mlflow.json"
+
+    @property
+    def mlflow_lock(self) -> Path:
+        """.mlflow.lock: held by the process that sends this folder to MLflow."""
+        return self.path / ".mlflow.lock"
+
+    # What a training does with them.
+
+    @property
+    def _made(self) -> tuple[Path, ...]:
+        """The folders that a training makes."""
+        return (self.checkpoints, self.validations, self.faults, self.state)
 
     def clear(self) -> None:
         """Removes what an earlier training left: it must not be chosen as this one's best."""
-        for leftover in MADE:
-            shutil.rmtree(self.path / leftover, ignore_errors=True)
+        for leftover in self._made:
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def complete(self) -> dict[str, Any] | None:
         """What a training wrote when it came to its end; None where none has."""
-        path = self.path / COMPLETE
-        return read_json(path) if path.exists() else None
+        return read_json(self.training) if self.training.exists() else None
 
     def finish(self, content: Mapping[str, Any]) -> None:
         """Says that the training is complete; from then on its state is of no more use."""
-        write_json(self.path / COMPLETE, content, indent=2)
+        write_json(self.training, content, indent=2)
         self.remove_state()
 
     def remove_state(self) -> None:
@@ -61,22 +184,23 @@ class RunFolder:
         names = changed(found.get("recipe", {}), wanted["recipe"])
         what = names[:5] + [f"{len(names) - 5} other settings"] * (len(names) > 5)
         what += ["the data"] * (found.get("data") != wanted["data"])
-        kind = "complete" if (self.path / COMPLETE).exists() else "interrupted"
+        state = "complete" if self.training.exists() else "interrupted"
         number = 1
-        while (kept := self.path / f"{kind}_{number}").exists():
+        while (kept := self.path / f"{state}_{number}").exists():
             number += 1
         kept.mkdir()
         # What says that it is complete goes first: without the rest it must not be found.
-        for name in (COMPLETE, *MADE, "config.yaml", "metrics.jsonl"):
-            if (self.path / name).exists():
-                (self.path / name).rename(kept / name)
+        for path in (self.training, *self._made, self.config, self.metrics_log):
+            if path.exists():
+                path.rename(kept / path.name)
         print(
             f"{self.path}: the training here differs in {', '.join(what)}; another one begins,",
             flush=True,
         )
         print(f"and what was there is kept in {kept}", flush=True)
 
-    def keep_best(self, values: Mapping[int, float | None]) -> None:
-        """Removes all checkpoints but the last and the best, by epochs and their values."""
-        for epoch in values.keys() - {max(values), best_epoch(values)}:
-            self.checkpoint(epoch).unlink(missing_ok=True)
+    def keep_checkpoints(self, epochs: Collection[int]) -> None:
+        """Removes the checkpoints of all validated epochs but these."""
+        for epoch, _ in self.validated():
+            if epoch not in epochs:
+                self.checkpoint(epoch).unlink(missing_ok=True)

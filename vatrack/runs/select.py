@@ -4,7 +4,6 @@ leaves this to the reader)."""
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
-
-EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
+from vatrack.runs.folder import RunFolder
 
 
 def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
@@ -31,30 +29,32 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
     Raises:
         InputError: no epoch was validated, the metric is unknown, or a checkpoint is missing.
     """
-    run, out = Path(run), Path(out)
-    metric = selection.metric or default_metric(load_run_config(run / "config.yaml").method)
+    folder, out = RunFolder(run), Path(out)
+    metric = selection.metric or default_metric(load_run_config(folder.config).method)
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
-    epochs = read_json(run / "training.json")["epochs"]
+    epochs = read_json(folder.training)["epochs"]
     values = {
-        epoch: value for epoch, value in validation_values(run, metric).items() if epoch <= epochs
+        epoch: value
+        for epoch, value in validation_values(folder, metric).items()
+        if epoch <= epochs
     }
     if not values:
         raise InputError(
-            f"{run}/validation: no epoch was validated; set training.validate_from to {epochs} or "
-            f"less, train again"
+            f"{folder.validations}: no epoch was validated; set training.validate_from to "
+            f"{epochs} or less, train again"
         )
     best = best_epoch(values)
-    checkpoint = run / "checkpoints" / f"epoch_{best:02d}.pt"
+    checkpoint = folder.checkpoint(best)
     if not checkpoint.is_file():
         raise InputError(
             f"{checkpoint}: no such file, but epoch {best} is the best one by {metric}; train "
             f"again "
             "(training.keep_checkpoints: all keeps every epoch for a later choice)"
         )
-    _link(checkpoint, out.with_name("best.pt"))
+    _link(checkpoint, RunFolder(out.parent).best_checkpoint)
     description: dict[str, Any] = {
         "epoch": best,
-        "checkpoint": str(checkpoint.relative_to(run)),
+        "checkpoint": str(checkpoint.relative_to(folder.path)),
         "metric": metric,
         "value": values[best],
         "candidates": [{"epoch": epoch, "value": value} for epoch, value in sorted(values.items())],
@@ -67,13 +67,13 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
     )
 
 
-def validation_values(run: Path, metric: str) -> dict[int, float | None]:
+def validation_values(run: RunFolder, metric: str) -> dict[int, float | None]:
     """The value of a metric after each validated epoch of a run.
 
     Raises:
         InputError: there is no such metric.
     """
-    return {epoch: _value(path, metric) for epoch, path in _validations(run)}
+    return {epoch: _value(path, metric) for epoch, path in run.validated()}
 
 
 def best_epoch(values: Mapping[int, float | None]) -> int:
@@ -90,14 +90,6 @@ def selection_metric(run: RunConfig) -> str:
 def default_metric(method: Method) -> str:
     """Video AP: of amodal masks where the method has them."""
     return f"video/{method.masks[0]}/AP"
-
-
-def _validations(run: Path) -> list[tuple[int, Path]]:
-    folder = run / "validation"
-    if not folder.is_dir():
-        return []
-    found = ((EPOCH_FILE.fullmatch(path.name), path) for path in folder.iterdir())
-    return sorted((int(match[1]), path) for match, path in found if match)
 
 
 def _value(path: Path, metric: str) -> float | None:

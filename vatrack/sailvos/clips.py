@@ -1,5 +1,4 @@
-"""Clips: the dictionary that lists their frames (spec 1.4), and their tree on disk,
-`<clip>/images/<file>`.
+"""Clips: the dictionary of their frames (spec 1.4), and their tree, `<clip>/images/<file>`.
 
 The tree is built from the raw tree by linking or copying; raw frames are never changed.
 """
@@ -25,7 +24,7 @@ import cv2
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, read_json, write_json
-from vatrack.common.images import SUFFIXES, check_image, read_image
+from vatrack.common.images import SUFFIXES, check_image, is_frame, read_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
@@ -39,8 +38,7 @@ KEPT = "kept from an earlier run"
 
 
 def source_video(clip: str) -> str:
-    """The video that a clip is cut from: the name before `__`, or the whole name for a clip that is
-    a whole video."""
+    """The video that a clip is cut from: the name before `__`, or all of it where there is none."""
     return clip.split(CLIP_MARK, 1)[0]
 
 
@@ -63,19 +61,21 @@ def read_structure(path: Path) -> dict[str, list[str]]:
 
 
 def usable_clips(structure: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """The entries of a dictionary that are clips, each with its files sorted; the others are
-    `left_overs` (quirk D7).
+    """What is a clip in a dictionary of clips, with sorted files; the rest are `left_overs`.
 
-    They have files, and `__` in the name. Where no entry has both, every video is one clip under
-    its own name.
+    Clips have files, and `__` in the name (quirk D7). Where nothing has both, every video is one
+    clip under its own name.
     """
     filled = {clip: sorted(names) for clip, names in structure.items() if names}
     return {clip: names for clip, names in filled.items() if CLIP_MARK in clip} or filled
 
 
 def left_overs(structure: Mapping[str, list[str]]) -> tuple[list[str], list[str]]:
-    """The entries of a dictionary that are no clips: those without frames, and those without `__`
-    beside clips that have it."""
+    """What is no clip in a dictionary of clips (quirk D7).
+
+    Returns:
+        The names without frames, and those without `__` beside clips that have it.
+    """
     clips = usable_clips(structure)
     others = [clip for clip in structure if clip not in clips]
     return [clip for clip in others if not structure[clip]], [
@@ -83,12 +83,39 @@ def left_overs(structure: Mapping[str, list[str]]) -> tuple[list[str], list[str]
     ]
 
 
-def build_clip_tree(raw: Path, structure: Path, out: Path, mode: str, processes: int = 1) -> str:
+@dataclass(frozen=True)
+class ClipTree:
+    """What `build_clip_tree` has made.
+
+    Attributes:
+        out: folder of the tree.
+        clips: how many.
+        frames: by the way they came: "hard links", "copies", ...
+        left_over_empty, left_over_without_mark: names in the dictionary that are no clips.
+    """
+
+    out: Path
+    clips: int
+    frames: dict[str, int]
+    left_over_empty: int
+    left_over_without_mark: int
+
+    def __str__(self) -> str:
+        how = ", ".join(f"{count} {used}" for used, count in self.frames.items())
+        empty, unmarked = self.left_over_empty, self.left_over_without_mark
+        left = f"; left out: {empty} names without frames, {unmarked} without {CLIP_MARK}"
+        ignored = left if empty or unmarked else ""
+        return f"{self.clips} clips in {self.out}: {how or 'no frames'}{ignored}"
+
+
+def build_clip_tree(
+    raw: Path, structure: Path, out: Path, mode: str, processes: int = 1
+) -> ClipTree:
     """Builds the tree of clips in folder `out`, whole or not at all.
 
     Frames are written beside `out` first. When the program is killed, the next call with the same
-    input goes on from there; files that an earlier tree at `out` holds already (modes copy and png)
-    are taken over.
+    input resumes there; files that an earlier tree at `out` holds already (modes copy and png) are
+    taken over.
 
     Args:
         raw: raw tree; the frames of a clip come from the video named before `__`, or by the whole
@@ -97,11 +124,8 @@ def build_clip_tree(raw: Path, structure: Path, out: Path, mode: str, processes:
         out: folder to make; an earlier tree there is replaced.
         mode: "hardlink" (no space, survives when the raw tree is moved; where the file system
             cannot, the frame is copied), "symlink" (absolute; breaks when the raw tree is moved),
-            "copy", or "png" (lossless, as the published data set).
+            "copy", or "png" (lossless, as the published dataset).
         processes: processes that place frames side by side.
-
-    Returns:
-        A summary line.
 
     Raises:
         InputError: a frame is missing or broken, or `out` holds something else than a tree of
@@ -118,14 +142,8 @@ def build_clip_tree(raw: Path, structure: Path, out: Path, mode: str, processes:
         placed = ordered_map(_place_clip, jobs, processes, (folder, out, mode))
         for counts in progress(placed, "clip tree, clips", len(jobs)):
             made.update(counts)
-    how = ", ".join(f"{count} {used}" for used, count in sorted(made.items()))
-    empty, unmarked = (len(names) for names in left_overs(given))
-    ignored = (
-        f"; left out: {empty} names without frames, {unmarked} without {CLIP_MARK}"
-        if empty or unmarked
-        else ""
-    )
-    return f"{len(clips)} clips in {out}: {how or 'no frames'}{ignored}"
+    empty, unmarked = left_overs(given)
+    return ClipTree(out, len(clips), dict(sorted(made.items())), len(empty), len(unmarked))
 
 
 @dataclass(frozen=True)
@@ -139,8 +157,7 @@ class Job:
 def _find_frames(
     raw: Path, clips: Mapping[str, list[str]], mode: str, structure: Path
 ) -> Iterator[Job]:
-    """Finds the raw files of all frames. A folder is listed once, which takes far less time than
-    asking for every file."""
+    """Finds the raw files of all frames; one listing of a folder is faster than a look for each."""
     listed: dict[str, dict[str, str]] = {}
     for clip, names in clips.items():
         video = source_video(clip)
@@ -174,21 +191,17 @@ def _find_frames(
 
 
 def _list_frames(folder: Path) -> dict[str, str]:
-    """Name to path of the pictures in a raw folder; links are followed."""
+    """Name to path of the images in a raw folder; links are resolved."""
     try:
-        with os.scandir(os.path.realpath(folder)) as entries:
-            pictures = [
-                entry
-                for entry in entries
-                if entry.name.lower().endswith(SUFFIXES) and entry.is_file()
-            ]
+        with os.scandir(os.path.realpath(folder)) as files:
+            images = [file for file in files if is_frame(file.name) and file.is_file()]
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be listed ({error.strerror}); unpack that video, or correct the name"
         ) from None
     return {
-        entry.name: os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-        for entry in pictures
+        image.name: os.path.realpath(image.path) if image.is_symlink() else image.path
+        for image in images
     }
 
 
@@ -205,8 +218,10 @@ def _place_clip(job: Job, shared: tuple[Path, Path, str]) -> Counter[str]:
 
 
 def _place(source: str, target: str, before: str, mode: str) -> str:
-    """Makes the file `target` out of the raw frame `source`; `before` is the same file in an
-    earlier tree. Says how."""
+    """Makes the file `target` of the raw frame `source` and says how.
+
+    `before` is the same file in an earlier tree.
+    """
     if mode == "png":
         return _write(source, target, before, _convert, "converted to PNG")
     check_image(Path(source))
@@ -215,7 +230,7 @@ def _place(source: str, target: str, before: str, mode: str) -> str:
     link, how = (os.symlink, "symbolic links") if mode == "symlink" else (os.link, "hard links")
     try:
         link(source, target)
-    except FileExistsError:  # this run goes on where another one was killed
+    except FileExistsError:  # resumes where another call was killed
         if _is_current(target, source):
             return KEPT
         Path(target).unlink()
@@ -252,8 +267,7 @@ def _write(source: str, target: str, before: str, make: Callable[[str, str], Any
 
 
 def _is_current(path: str, source: str) -> bool:
-    """Whether a file of its own is at `path`, whole, and written after the last change of
-    `source`."""
+    """Whether a file of its own is at `path`, whole, and newer than the last change of `source`."""
     try:
         found, raw = os.lstat(path), Path(source).stat()
         if (
@@ -270,13 +284,12 @@ def _is_current(path: str, source: str) -> bool:
 
 def _convert(source: str, target: str) -> None:
     if not cv2.imwrite(target, read_image(Path(source))):
-        raise OSError(f"{target}: OpenCV could not write the picture; is the disk full?")
+        raise OSError(f"{target}: OpenCV could not write the image; is the disk full?")
 
 
 @contextmanager
 def _resumed_folder(out: Path, made_from: dict[str, str]) -> Iterator[Path]:
-    """A folder beside `out` that becomes `out` when the block ends well, and is removed when it
-    fails.
+    """A folder beside `out` that becomes `out` when the block succeeds and is removed otherwise.
 
     Where the program was killed, the folder is still there: with the same `made_from` it is used
     again.
@@ -314,11 +327,11 @@ def _check_target(out: Path, raw: Path) -> None:
         return
     if not out.is_dir():
         raise InputError(f"{out}: is a file; choose another name for the tree of clips")
-    for entry in out.iterdir():
+    for clip in out.iterdir():
         # Hidden files are notes of programs, such as Snakemake's time stamp.
-        if not entry.name.startswith(".") and (
-            not entry.is_dir() or [item.name for item in entry.iterdir()] != ["images"]
+        if not clip.name.startswith(".") and (
+            not clip.is_dir() or [item.name for item in clip.iterdir()] != ["images"]
         ):
             raise InputError(
-                f"{out}: holds {entry.name}, which is no clip; choose another folder for the clips"
+                f"{out}: holds {clip.name}, which is no clip; choose another folder for the clips"
             )

@@ -1,5 +1,4 @@
-"""How much the picture changes from one frame to the next (spec 1.3), and reading the frames fast
-enough for it."""
+"""Content change from one frame to the next (spec 1.3), and reading frames fast enough for it."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from vatrack.common.images import read_image
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 # Rows that are worked on at a time: so few that they stay in the processor's cache from one step to
 # the next.
 BAND = 100
@@ -22,32 +21,32 @@ BAND = 100
 PIECE = 250
 
 
-def content_scores(pictures: Iterable[Picture]) -> Iterator[float]:
-    """Content change between consecutive pictures (spec 1.3), one value for each but the first.
+def content_scores(images: Iterable[Image]) -> Iterator[float]:
+    """Content change between consecutive images (spec 1.3), one value for each but the first.
 
     The mean over H, S and V of the mean absolute difference; hue runs 0..179 and does not wrap
-    around. The published code converts RGB pictures as if they were BGR (quirk D1), which is done
+    around. The published code converts RGB images as if they were BGR (quirk D1), which is done
     here too: hues are mirrored.
 
     Args:
-        pictures: uint8 [H, W, 3] BGR, all of one size. Only one is needed at a time.
+        images: uint8 [H, W, 3] BGR, all of one size. Only one is needed at a time.
 
     Raises:
-        ValueError: pictures of different sizes.
+        ValueError: images of different sizes.
     """
-    previous: Picture | None = None
+    previous: Image | None = None
     current = difference = np.empty(0, np.uint8)
     upside_down = False
-    for picture in pictures:
+    for image in images:
         # Scores do not depend on the order of the rows: they are taken as they lie in memory, if
         # all frames lie so.
-        if (picture.strides[0] < 0) != upside_down:
+        if (image.strides[0] < 0) != upside_down:
             upside_down = not upside_down
             previous = None if previous is None else np.ascontiguousarray(previous[::-1])
-        pixels = picture[::-1] if upside_down else picture
+        pixels = image[::-1] if upside_down else image
         if previous is not None and pixels.shape != previous.shape:
             raise ValueError(
-                f"pictures of {previous.shape[1::-1]} and {pixels.shape[1::-1]} pixels cannot be "
+                f"images of {previous.shape[1::-1]} and {pixels.shape[1::-1]} pixels cannot be "
                 f"compared"
             )
         if current.shape != pixels.shape:
@@ -75,16 +74,15 @@ def content_scores(pictures: Iterable[Picture]) -> Iterator[float]:
         )
 
 
-def content_score(previous: Picture, current: Picture) -> float:
-    """Content change between two pictures; see `content_scores`."""
+def content_score(previous: Image, current: Image) -> float:
+    """Content change between two images; see `content_scores`."""
     return next(content_scores([previous, current]))
 
 
 def score_frames(
-    count: int, read: Callable[[range], Iterable[Picture]], threads: int = 1
+    count: int, read: Callable[[range], Iterable[Image]], threads: int = 1
 ) -> Iterator[float]:
-    """The content scores of a video of `count` frames, in order; stretches of it are read and
-    scored side by side.
+    """The content scores of a video of `count` frames, in order, by several threads.
 
     Args:
         read: reads the frames of these numbers one after the other; called by several threads.
@@ -109,25 +107,26 @@ def score_frames(
             pool.shutdown(cancel_futures=True)
 
 
-def read_pictures(paths: Iterable[Path]) -> Iterator[Picture]:
+def read_images(paths: Iterable[Path]) -> Iterator[Image]:
     """Reads frames one after the other: uint8 [H, W, 3] BGR. Takes the same files as `read_image`.
 
-    A picture may be overwritten as soon as the next one is asked for.
+    A image may be overwritten as soon as the next one is asked for.
 
     Raises:
         InputError: see `read_image`.
     """
     buffer = np.empty(0, np.uint8)
     for path in paths:
-        picture, buffer = _read_bitmap(path, buffer)
-        yield read_image(path) if picture is None else picture
+        image, buffer = _read_bitmap(path, buffer)
+        yield read_image(path) if image is None else image
 
 
-def _read_bitmap(path: Path, buffer: Picture) -> tuple[Picture | None, Picture]:
-    """The pixels of a plain BMP as they lie in the file, which costs a third of decoding it, and
-    the buffer that holds them.
+def _read_bitmap(path: Path, buffer: Image) -> tuple[Image | None, Image]:
+    """The pixels of a plain BMP as they lie in the file, and the buffer that holds them.
 
-    None: the file is not of that kind, or not whole, or missing; `read_image` takes it or says what
+    It costs a third of decoding.
+
+    None: the file is no plain BMP, or not whole, or missing; `read_image` takes it or says what
     is wrong.
     """
     try:
@@ -155,5 +154,5 @@ def _read_bitmap(path: Path, buffer: Picture) -> tuple[Picture | None, Picture]:
                 return None, buffer
     except OSError:
         return None, buffer
-    picture = buffer.reshape(abs(height), width, 3)
-    return picture[::-1] if height > 0 else picture, buffer
+    image = buffer.reshape(abs(height), width, 3)
+    return image[::-1] if height > 0 else image, buffer

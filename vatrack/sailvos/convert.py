@@ -1,7 +1,6 @@
-"""`vatrack convert`: official annotations to the four forms of clips and their per-track ground
-truth, as a stream.
+"""`vatrack convert`: official annotations to the four forms of clips and their tracks, streamed.
 
-A plan of numbers says where every annotation goes; the texts are read by place, rewritten in
+A plan of numbers says where every annotation goes; the texts are read by offset, rewritten in
 parallel, and joined in order. Memory holds the plan (about 100 bytes for each annotation) and a few
 pieces of text.
 """
@@ -37,7 +36,7 @@ Json = dict[str, Any]
 
 PIECE = 1 << 21  # bytes of official text that are rewritten at a time
 SEPARATOR = b",\n"
-KINDS = ("amodal", "visible")
+MASK_TYPES = ("amodal", "visible")
 
 
 @dataclass(frozen=True)
@@ -52,33 +51,59 @@ class Settings:
 
 @dataclass(frozen=True)
 class Piece:
-    """Annotations to rewrite: for each its place in the file, its new numbers, and the size of its
-    image.
+    """Annotations to rewrite.
 
     Attributes:
+        texts: offset and length of each in the file, in bytes.
+        numbers: new `video_id` and `instance_id` of each.
+        sizes: height and width of the image of each, pixels.
         images: only for tracks: the frames of the clip.
     """
 
-    places: list[tuple[int, int]]
+    texts: list[tuple[int, int]]
     numbers: list[tuple[int, int]]
     sizes: list[tuple[int, int]]
     images: list[Json]
 
 
+@dataclass(frozen=True)
+class Converted:
+    """What `convert_files` has written.
+
+    Attributes:
+        out: the folder.
+        clips, frames: in every form.
+        kept: annotations in every form, of so many official `annotations`.
+        max_occlusion: share up to which they were kept.
+        tracks: in each file of per-track ground truth.
+    """
+
+    out: Path
+    clips: int
+    frames: int
+    kept: int
+    annotations: int
+    max_occlusion: float
+    tracks: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.clips} clips, {self.frames} frames, {self.kept} of {self.annotations} "
+            f"annotations (occlusion up to {self.max_occlusion:g}), {self.tracks} tracks in "
+            f"{self.out}"
+        )
+
+
 def convert_files(
     official: Path, structure: Path, dataset: DatasetConfig, out: Path, processes: int = 1
-) -> str:
-    """Writes the four forms of one subset and its per-track ground truth into folder `out`, all or
-    none.
+) -> Converted:
+    """Writes the four forms of a subset and its per-track ground truth into a folder, or nothing.
 
     `visible.json`, `amodal.json`, `joint.json`, `joint-2bbox.json` (spec 1.5), each with its
     `.store` (see `vatrack.data.store`), `video_amodal.json`, `video_visible.json` (spec 1.6).
 
     Args:
         processes: processes that rewrite annotations; the files are the same for any number.
-
-    Returns:
-        A summary line.
 
     Raises:
         InputError: see `read_official`, `plan_clips`, `category_numbers`; or a mask that is used is
@@ -101,16 +126,22 @@ def convert_files(
         _write_forms(folder, head, plan, kept, data, settings, processes)
         tracks = _write_tracks(folder, head, plan, tracked, data, settings, processes)
         _move_files(folder, out)
-    found = (
-        f"{len(plan.videos)} clips, {len(plan.images)} frames, {len(kept)} of {len(plan.rows)} "
-        f"annotations"
+    return Converted(
+        out,
+        clips=len(plan.videos),
+        frames=len(plan.images),
+        kept=len(kept),
+        annotations=len(plan.rows),
+        max_occlusion=dataset.max_occlusion,
+        tracks=tracks,
     )
-    return f"{found} (occlusion up to {dataset.max_occlusion:g}), {tracks} tracks in {out}"
 
 
 def _move_files(folder: Path, out: Path) -> None:
-    """Moves finished files into `out`. Whoever is killed here leaves some missing, but never old
-    ones beside new ones."""
+    """Moves finished files into `out`.
+
+    Whoever is killed here leaves some missing, but never old ones beside new ones.
+    """
     out.mkdir(exist_ok=True)
     files = sorted(folder.iterdir())
     for file in files:
@@ -167,16 +198,16 @@ def _write_forms(
 
 
 def _piece(
-    places: np.ndarray, plan: ClipPlan, data: Official, images: list[Json] | None = None
+    rows: np.ndarray, plan: ClipPlan, data: Official, images: list[Json] | None = None
 ) -> Piece:
-    table, rows = data.annotations, plan.rows[places]
+    table, official = data.annotations, plan.rows[rows]
     sizes = [
         (data.images[row]["height"], data.images[row]["width"])
-        for row in table.images[rows].tolist()
+        for row in table.images[official].tolist()
     ]
     return Piece(
-        list(zip(table.offsets[rows].tolist(), table.lengths[rows].tolist(), strict=True)),
-        list(zip(plan.clips[places].tolist(), plan.instances[places].tolist(), strict=True)),
+        list(zip(table.offsets[official].tolist(), table.lengths[official].tolist(), strict=True)),
+        list(zip(plan.clips[rows].tolist(), plan.instances[rows].tolist(), strict=True)),
         sizes,
         images or [],
     )
@@ -186,7 +217,7 @@ def _read(piece: Piece, settings: Settings) -> list[Json]:
     """The annotations of a piece under their new numbers."""
     texts = Texts(settings.plain)
     items = []
-    for (offset, length), (clip, instance) in zip(piece.places, piece.numbers, strict=True):
+    for (offset, length), (clip, instance) in zip(piece.texts, piece.numbers, strict=True):
         item = regroup(texts.load(offset, length), clip, instance)
         item["category_id"] = settings.categories[item["category_id"]]
         items.append(item)
@@ -194,8 +225,7 @@ def _read(piece: Piece, settings: Settings) -> list[Json]:
 
 
 def _check_masks(items: list[Json], piece: Piece, settings: Settings) -> None:
-    """A mask that does not fill its image would end the program that draws it, so it is refused
-    here."""
+    """Refuses a mask that does not fill its image: it would end the program that draws it."""
     for key in ("segmentation", "visible_mask"):
         totals = measure([item[key]["counts"].encode("utf-8") for item in items])[1].tolist()
         for item, total, (height, width) in zip(items, totals, piece.sizes, strict=True):
@@ -283,18 +313,19 @@ def _write_tracks(
     count = 0
     with ExitStack() as stack:
         files = {
-            kind: stack.enter_context((folder / f"video_{kind}.json").open("wb")) for kind in KINDS
+            mask_type: stack.enter_context((folder / f"video_{mask_type}.json").open("wb"))
+            for mask_type in MASK_TYPES
         }
         for stream in files.values():
             _write_head(stream, {key: head[key] for key in ("categories", "videos")})
         results = ordered_map(_tracks, pieces(), processes, settings)
         for texts in progress(results, "tracks, clips", len(plan.videos)):
-            for kind, items in texts.items():
+            for mask_type, items in texts.items():
                 for number, item in enumerate(items, start=count + 1):
-                    files[kind].write(
+                    files[mask_type].write(
                         (SEPARATOR if number > 1 else b"") + b'{"id":%d,' % number + item[1:]
                     )
-            count += len(texts[KINDS[0]])
+            count += len(texts[MASK_TYPES[0]])
         for stream in files.values():
             _finish(stream)
     return count
@@ -311,13 +342,13 @@ def _tracks(piece: Piece, settings: Settings) -> dict[str, list[bytes]]:
         "annotations": items,
     }
     found = {}
-    for kind in KINDS:
+    for mask_type in MASK_TYPES:
         # Which annotations count is decided already, so nothing is left out here.
         try:
-            tracks = video_ground_truth(clip, kind, float("inf"))["annotations"]
+            tracks = video_ground_truth(clip, mask_type, float("inf"))["annotations"]
         except InputError as error:
             raise InputError(f"{settings.official}: {error}; see `vatrack validate`") from None
-        found[kind] = [
+        found[mask_type] = [
             orjson.dumps({key: value for key, value in track.items() if key != "id"})
             for track in tracks
         ]

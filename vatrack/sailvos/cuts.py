@@ -14,13 +14,13 @@ from vatrack.common.files import read_json, write_json
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.clips import read_structure, source_video, usable_clips
-from vatrack.sailvos.content import Picture, read_pictures, score_frames
+from vatrack.sailvos.content import Image, read_images, score_frames
 from vatrack.sailvos.index import read_index
 from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
 
 # A cut needs more than this many frames after it (spec 1.3).
 FRAMES_AFTER_CUT = 5
-DETECT_MEND = "make it with `vatrack cuts score`"
+DETECT_FIX = "make it with `vatrack cuts score`"
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,38 @@ class Clip:
     stop: int
 
 
-def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int = 1) -> str:
-    """Writes the content scores of one video: `{"video", "frames", "scores"}`, scores[k - 1]
-    between frames k - 1 and k.
+@dataclass(frozen=True)
+class Scored:
+    """What `score_video_file` has measured: `frames` of `video`, one score less than frames."""
+
+    video: str
+    frames: int
+    scores: tuple[float, ...]
+
+    def __str__(self) -> str:
+        highest = f"highest score {max(self.scores):.1f}" if self.scores else "nothing to score"
+        return f"{self.video}: {self.frames} frames, {highest}"
+
+
+@dataclass(frozen=True)
+class Structured:
+    """What `write_structure` has written: clips with their frames, cut from so many videos."""
+
+    out: Path
+    clips: int
+    frames: int
+    videos: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.clips} clips with {self.frames} frames from {self.videos} videos in {self.out}"
+        )
+
+
+def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int = 1) -> Scored:
+    """Writes the content scores of one video (spec 1.3): `{"video", "frames", "scores"}`.
+
+    `scores[k - 1]` is the change between frames k - 1 and k.
 
     A video of the raw tree that has no annotations gets an empty list. Frames are read one after
     the other; memory does not grow with their number, only with that of the threads.
@@ -54,15 +83,15 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
 
     paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
 
-    def read(numbers: range) -> Iterator[Picture]:
-        for number, picture in zip(numbers, read_pictures(paths[k] for k in numbers), strict=True):
+    def read(numbers: range) -> Iterator[Image]:
+        for number, image in zip(numbers, read_images(paths[k] for k in numbers), strict=True):
             size = (frames[number]["width"], frames[number]["height"])
-            if picture.shape[1::-1] != size:
-                found = f"{picture.shape[1]} x {picture.shape[0]}"
+            if image.shape[1::-1] != size:
+                found = f"{image.shape[1]} x {image.shape[0]}"
                 raise InputError(
                     f"{paths[number]}: is {found} pixels, the annotations say {size[0]} x {size[1]}"
                 )
-            yield picture
+            yield image
 
     own_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the threads are ours, see score_frames
@@ -73,8 +102,7 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
     finally:
         cv2.setNumThreads(own_threads)
     write_json(out, {"video": video, "frames": len(frames), "scores": scores})
-    highest = f"highest score {max(scores):.1f}" if scores else "nothing to score"
-    return f"{video}: {len(frames)} frames, {highest}"
+    return Scored(video, len(frames), tuple(scores))
 
 
 def find_cuts(
@@ -102,16 +130,14 @@ def find_cuts(
     return [*clips, Clip(f"{video}{CLIP_MARK}{last}", start, last + 1)]
 
 
-def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path) -> str:
-    """Writes the dictionary of clips: name of the clip to the sorted list of its files, as
-    published (spec 1.4).
+def write_structure(
+    clips: ClipsConfig, index: Path, scores_dir: Path | None, out: Path
+) -> Structured:
+    """Writes the dictionary of clips: name to sorted file names, as published (spec 1.4).
 
     `detect` reads `<scores_dir>/<video>.json`; `whole` makes one clip of each video; a path names a
-    dictionary of the published form, whose empty entries and entries without `__` are left-overs
-    and are ignored (quirk D7).
-
-    Returns:
-        A summary line.
+    dictionary of the published form, whose empty clips and names without `__` are left-overs and
+    are ignored (quirk D7).
 
     Raises:
         InputError: missing or foreign score files; a dictionary that does not cover exactly the
@@ -138,7 +164,7 @@ def write_structure(clips: ClipsConfig, index: Path, scores_dir: Path | None, ou
         _check_cover(structure, files, Path(clips.structure))
     write_json(out, structure)
     lengths = [len(names) for names in structure.values()]
-    return f"{len(lengths)} clips with {sum(lengths)} frames from {len(files)} videos in {out}"
+    return Structured(out, len(lengths), sum(lengths), len(files))
 
 
 def read_scores(path: Path, video: str, frames: int) -> list[float]:
@@ -153,28 +179,26 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
         or data.get("video") != video
         or not isinstance(data.get("scores"), list)
     ):
-        raise InputError(f"{path}: not the content scores of {video}; {DETECT_MEND}")
+        raise InputError(f"{path}: not the content scores of {video}; {DETECT_FIX}")
     if len(data["scores"]) != max(0, frames - 1):
         found = f"{len(data['scores'])} scores, but {frames} frames"
-        raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_MEND}")
+        raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_FIX}")
     if not all(type(score) in (float, int) for score in data["scores"]):
-        raise InputError(f"{path}: its scores are not all numbers; {DETECT_MEND}")
+        raise InputError(f"{path}: its scores are not all numbers; {DETECT_FIX}")
     return list(data["scores"])
 
 
 def _check_cover(structure: dict[str, list[str]], files: dict[str, list[str]], path: Path) -> None:
-    """Every file of the dictionary is an annotated frame, and every annotated frame is in exactly
-    one clip."""
+    """Every file is an annotated frame, and every annotated frame is in exactly one clip."""
     # Compared without suffix: the frames of a converted tree are .png, the dictionary says .bmp.
     left = {video: {Path(name).stem for name in names} for video, names in files.items()}
     for clip, names in structure.items():
         video = source_video(clip)
         if video not in left:
-            mend = (
-                "unpack that video and use annotations that list it, or use a dictionary without it"
-            )
             raise InputError(
-                f"{path}: clip {clip}: there is no video {video} among the annotated videos; {mend}"
+                f"{path}: clip {clip}: there is no video {video} among the annotated videos; "
+                f"unpack that video and use annotations that list it, or use a dictionary without "
+                f"it"
             )
         stems = {Path(name).stem for name in names}
         if not stems <= left[video]:

@@ -1,37 +1,53 @@
-"""Fetching one file that the config names with its size and checksum. Nothing is fetched unless
-asked for."""
+"""Downloading one file that the config names with size and checksum; only when asked for."""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import sys
+import logging
+import re
+import shutil
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pooch
+import requests
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
-from vatrack.common.progress import progress
+from vatrack.common.progress import byte_progress
 
 SCHEMES = ("https://", "http://", "file://")
-PIECE = 1 << 20  # bytes read at a time
 TIMEOUT = 60.0  # seconds without a byte until a connection counts as broken
 # Answers of a server that may be another one a little later.
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+HEADERS = {"User-Agent": "vatrack", "Accept-Encoding": "identity"}
+logger = logging.getLogger(__name__)
 
 
-class _TryAgain(Exception):
-    """A failure that may be gone the next time."""
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` did."""
+
+    out: Path
+    size: int  # bytes
+    url: str | None  # None: the file was there already
+
+    def __str__(self) -> str:
+        if self.url is None:
+            return f"{self.out} is there already, with the right checksum; nothing fetched"
+        return f"fetched {self.out} ({self.size} bytes) from {self.url}"
 
 
-def fetch(url: str, size: int, sha256: str, out: Path, *, tries: int = 4, wait: float = 2.0) -> str:
-    """Fetches a file, whole and checked, or nothing. A file at `out` that has the checksum already
-    is left alone.
+def fetch(
+    url: str, size: int, sha256: str, out: Path, *, tries: int = 4, wait: float = 2.0
+) -> Fetched:
+    """Downloads a file, whole and checked, or nothing. A file at `out` is never replaced.
 
     Args:
         url: https://, http:// or file:// address.
@@ -40,118 +56,98 @@ def fetch(url: str, size: int, sha256: str, out: Path, *, tries: int = 4, wait: 
         tries: how often a broken connection or an overloaded server is asked.
         wait: seconds before the second try; doubled before every further one.
 
-    Returns:
-        A summary line.
-
     Raises:
-        InputError: another kind of address, another size or checksum, another file at `out`, or no
+        InputError: another sort of address, another size or checksum, another file at `out`, or no
             answer in the end.
     """
-    out = Path(out)
+    out, sha256 = Path(out), sha256.lower()
     if not url.lower().startswith(SCHEMES):
         raise InputError(
             f"{url}: cannot be fetched; the address must begin with {', '.join(SCHEMES)}"
         )
-    if len(sha256) != 64 or not set(sha256.lower()) <= set("0123456789abcdef"):
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise InputError(f"{sha256}: is no sha256 checksum (64 hexadecimal digits)")
     if out.exists():
         return _check_existing(out, size, sha256)
-    for number in range(1, tries + 1):
+    pooch.get_logger().setLevel("WARNING")  # it would tell of the temporary file
+    by_hand = f"get it by hand and put it at {out}"
+    for left in reversed(range(tries)):
         try:
-            with atomic_path(out) as temporary:
-                _download(url, size, sha256, temporary, out)
-            return f"fetched {out} ({size} bytes) from {url}"
-        except _TryAgain as failure:
-            if number == tries:
-                raise InputError(
-                    f"{url}: {failure}, after {tries} tries; try again later, or {_by_hand(out)}"
-                ) from None
-            print(f"{url}: {failure}; trying again in {wait:g} s", file=sys.stderr, flush=True)
-            time.sleep(wait)
-            wait *= 2
+            with atomic_path(out) as temporary, byte_progress(out.name, size) as advance:
+                pooch.retrieve(
+                    url,
+                    f"sha256:{sha256}",
+                    temporary.name,
+                    path=temporary.parent,
+                    downloader=partial(_download, size, advance),
+                )
+            return Fetched(out, size, url)
+        except (requests.RequestException, URLError, ValueError) as error:
+            failure, transient = _explain(error)
+        if not transient:
+            raise InputError(f"{url}: {failure}; correct address, size or sha256, or {by_hand}")
+        if not left:
+            raise InputError(
+                f"{url}: {failure}, after {tries} tries; try again later, or {by_hand}"
+            )
+        logger.warning("%s: %s; trying again in %g s", url, failure, wait)
+        time.sleep(wait)
+        wait *= 2
     raise ValueError("tries must be at least 1")
 
 
-def _by_hand(out: Path) -> str:
-    return f"get it by hand and put it at {out}"
-
-
-def _check_existing(out: Path, size: int, sha256: str) -> str:
+def _check_existing(out: Path, size: int, sha256: str) -> Fetched:
     if not out.is_file():
         raise InputError(f"{out}: is no file; choose another name for what is fetched")
-    with out.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256.lower():
-        wanted = f"{size} bytes with sha256 {sha256}"
+    found = pooch.file_hash(str(out), alg="sha256")
+    if found != sha256:
         raise InputError(
-            f"{out}: is there already, but is another file (sha256 {found}; wanted: {wanted}); "
-            f"move it away"
+            f"{out}: is there already, but is another file (sha256 {found}; wanted: {size} bytes "
+            f"with sha256 {sha256}); move it away"
         )
-    return f"{out} is there already, with the right checksum; nothing fetched"
+    return Fetched(out, size, None)
 
 
-def _download(url: str, size: int, sha256: str, temporary: Path, out: Path) -> None:
-    """Writes the content of `url` to a file and checks it."""
-    by_hand = _by_hand(out)
-    digest = hashlib.sha256()
-    count = 0
-    with closing(_open(url, by_hand)) as answer, temporary.open("wb") as stream:
-        announced = answer.headers.get("Content-Length")
-        if announced is not None and announced.isdigit() and int(announced) != size:
-            raise InputError(
-                f"{url}: has {announced} bytes, not {size}; it is another file: correct size, or "
-                f"{by_hand}"
-            )
-        for piece in progress(_pieces(answer), f"{out.name}, MB", -(-size // PIECE)):
-            count += len(piece)
-            if count > size:
-                raise InputError(
-                    f"{url}: has more than {size} bytes; it is another file: correct size, or "
-                    f"{by_hand}"
-                )
-            digest.update(piece)
-            stream.write(piece)
-    if count < size:
-        raise _TryAgain(f"ended after {count} of {size} bytes")
-    if digest.hexdigest() != sha256.lower():
-        raise InputError(
-            f"{url}: has sha256 {digest.hexdigest()}, not {sha256}; it is another file or damaged: "
-            f"correct sha256, or {by_hand}"
-        )
+def _download(size: int, advance: Callable[[int], None], url: str, target: str, _: object) -> None:
+    with Path(target).open("wb") as file:
+        stream = _Limited(file, size, advance)
+        if not url.lower().startswith("file:"):
+            pooch.HTTPDownloader(timeout=TIMEOUT, headers=HEADERS)(url, stream, None)
+        elif urlsplit(url).netloc not in ("", "localhost"):
+            raise URLError("file:// addresses are of this machine")
+        else:
+            with urlopen(url) as source:
+                shutil.copyfileobj(source, stream)
+    if stream.count < size:
+        raise requests.ConnectionError(f"ended after {stream.count} of {size} bytes")
 
 
-def _open(url: str, by_hand: str) -> Any:
-    try:
-        request = urllib.request.Request(
-            url, headers={"User-Agent": "vatrack", "Accept-Encoding": "identity"}
-        )
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code in TRANSIENT:
-                raise _TryAgain(f"the server answers {error.code} {error.reason}") from None
-            raise InputError(
-                f"{url}: the server answers {error.code} {error.reason}; correct the address, or "
-                f"{by_hand}"
-            ) from None
-    except urllib.error.URLError as error:
-        if url.lower().startswith("file:") or str(error.reason) == "no host given":
-            raise InputError(
-                f"{url}: cannot be read ({error.reason}); correct the address, or {by_hand}"
-            ) from None
-        raise _TryAgain(f"cannot be reached ({error.reason})") from None
-    except (ValueError, http.client.InvalidURL) as error:
-        raise InputError(f"{url}: is no address ({error}); correct it, or {by_hand}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise _TryAgain(f"cannot be reached ({error})") from None
+class _Limited:
+    """A file that takes no more bytes than wanted."""
+
+    def __init__(self, file: IO[bytes], size: int, advance: Callable[[int], None]) -> None:
+        self._file, self._size, self._advance = file, size, advance
+        self.count = 0  # bytes written
+
+    def write(self, data: bytes) -> int:
+        self.count += len(data)
+        if self.count > self._size:
+            raise ValueError(f"has more than {self._size} bytes; it is another file")
+        self._advance(len(data))
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Nothing: pooch asks for it after every piece."""
 
 
-def _pieces(answer: IO[bytes]) -> Iterator[bytes]:
-    while True:
-        try:
-            piece = answer.read(PIECE)
-        except (OSError, http.client.HTTPException) as error:
-            raise _TryAgain(f"broke off ({error})") from None
-        if not piece:
-            return
-        yield piece
+def _explain(error: Exception) -> tuple[str, bool]:
+    """What went wrong, and whether it may be gone the next time."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        code, reason = error.response.status_code, error.response.reason
+        return f"the server answers {code} {reason}", code in TRANSIENT
+    if isinstance(error, requests.RequestException) and not isinstance(error, ValueError):
+        cause = getattr(error.args[0] if error.args else None, "reason", error)
+        return f"cannot be reached, or broke off ({cause})", True
+    if isinstance(error, URLError):
+        return f"cannot be read ({error.reason})", False
+    return str(error), False  # no address, too many bytes, or (from pooch) another checksum

@@ -26,14 +26,13 @@ def category_numbers(official: Official) -> dict[int, int]:
         raise InputError(
             f"{official.path}: its {len(names)} categories are not the {len(CATEGORIES)} of the "
             f"method in their order "
-            f"(first difference at entry {differs + 1}): {', '.join(CATEGORIES)}"
+            f"(first difference at category {differs + 1}): {', '.join(CATEGORIES)}"
         )
-    return {category["id"]: place for place, category in enumerate(official.categories, start=1)}
+    return {category["id"]: number for number, category in enumerate(official.categories, start=1)}
 
 
 def renumber(items: Sequence[Json], key: str, numbers: Mapping[int, int]) -> list[Json]:
-    """Entries with the category under `key` renumbered. Models may have other categories; those are
-    left alone."""
+    """Items with the category under `key` renumbered; other categories, of models, stay."""
     return [
         {**item, key: numbers[item[key]]}
         if is_whole(item.get(key)) and item[key] in numbers
@@ -87,8 +86,7 @@ FORMS = ("visible", "amodal", "joint", "joint-2bbox")
 
 
 def form_maker(form: str, joint_box: str) -> Callable[[Json], Json]:
-    """The function that turns one annotation with amodal `segmentation`, `bbox`, `area` into a
-    form.
+    """The function that turns an annotation with amodal mask, box and area into a form.
 
     Args:
         form: one of `FORMS`, as `Method.form`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,32 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
 from vatrack.sailvos.layout import list_videos
-from vatrack.sailvos.official import image_place, read_official, video_name
+from vatrack.sailvos.official import image_file, read_official, video_name
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
 
 
-def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> str:
+@dataclass(frozen=True)
+class Indexed:
+    """What `build_index` has written: the file, and videos and annotated frames by subset."""
+
+    out: Path
+    videos: dict[str, int]
+    frames: dict[str, int]
+
+    def __str__(self) -> str:
+        counts = [
+            f"{number} {subset} videos with {self.frames[subset]}"
+            for subset, number in self.videos.items()
+        ]
+        return f"indexed {', '.join(counts)} annotated frames in {self.out}"
+
+
+def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
     """Lists the annotated frames of every video and checks that their files exist.
 
     Writes `{subset: [{"name", "frames": [{"file", "frame_id", "image_id", "width", "height"}]}]}`,
     videos in the order of the annotations, frames by `frame_id`.
-
-    Returns:
-        A summary line.
 
     Raises:
         InputError: a folder or frame is missing, frame ids have gaps, a video is in two subsets, or
@@ -38,11 +52,11 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> str:
             video_name(video, path): [] for video in data.videos
         }
         for image in data.images:
-            name, file = image_place(image, path)
-            entry = {"file": file, "frame_id": image["frame_id"], "image_id": image["id"]}
-            frames[name].append({**entry, "width": image["width"], "height": image["height"]})
+            name, file = image_file(image, path)
+            frame = {"file": file, "frame_id": image["frame_id"], "image_id": image["id"]}
+            frames[name].append({**frame, "width": image["width"], "height": image["height"]})
         index[subset] = []
-        for name, entries in frames.items():
+        for name, listed in frames.items():
             if name in owner:
                 raise InputError(
                     f"{path}: video {name} is also in the {owner[name]} annotations; it belongs to "
@@ -54,30 +68,30 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> str:
                     f"{raw / name / 'images'}: no such folder, but {path} lists it; unpack that "
                     f"video"
                 )
-            entries.sort(key=lambda entry: entry["frame_id"])
-            _check_frames(raw / name / "images", entries, path)
-            index[subset].append({"name": name, "frames": entries})
+            listed.sort(key=lambda frame: frame["frame_id"])
+            _check_frames(raw / name / "images", listed, path)
+            index[subset].append({"name": name, "frames": listed})
     write_json(out, index)
-    counts = [
-        f"{len(videos)} {subset} videos with {sum(len(v['frames']) for v in videos)}"
-        for subset, videos in index.items()
-    ]
-    return f"indexed {', '.join(counts)} annotated frames in {out}"
+    return Indexed(
+        out,
+        {subset: len(videos) for subset, videos in index.items()},
+        {subset: sum(len(v["frames"]) for v in videos) for subset, videos in index.items()},
+    )
 
 
-def _check_frames(folder: Path, entries: list[dict[str, Any]], path: Path) -> None:
+def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> None:
     """Frame ids run from 0 without a gap (quirk D4), and every file is there."""
-    for place, entry in enumerate(entries):
-        if entry["frame_id"] != place:
+    for number, frame in enumerate(frames):
+        if frame["frame_id"] != number:
             raise InputError(
-                f"{path}: video {folder.parent.name}: frame_id {place} is missing or occurs twice"
+                f"{path}: video {folder.parent.name}: frame_id {number} is missing or occurs twice"
             )
     files = {item.name for item in folder.iterdir()}
     stems = {Path(file).stem for file in files if Path(file).suffix in SUFFIXES}
     missing = [
-        entry["file"]
-        for entry in entries
-        if entry["file"] not in files and Path(entry["file"]).stem not in stems
+        frame["file"]
+        for frame in frames
+        if frame["file"] not in files and Path(frame["file"]).stem not in stems
     ]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -97,8 +111,8 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
     try:
         videos = {
             video["name"]: {"name": video["name"], "frames": list(video["frames"])}
-            for s in data.values()
-            for video in s
+            for subset in data.values()
+            for video in subset
         }
         if not all(
             frame.keys() >= FRAME_FIELDS for video in videos.values() for frame in video["frames"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.images import is_clutter
 
 # In every video the first and last frames have no annotation: annotation frame k is file k +
 # FRAMES_BEFORE.
 FRAMES_BEFORE = 3
 FRAMES_AFTER = 6
-# Parts the name of a clip from its source video; no video has it in its name (spec 1.4).
+# Separates the name of a clip from its source video; no video has it in its name (spec 1.4).
 CLIP_MARK = "__"
 
 
@@ -25,7 +26,11 @@ def list_videos(raw: Path) -> list[str]:
         raise InputError(
             f"{raw}: no such folder; the raw download is needed there (one folder per video)"
         )
-    videos = sorted(entry.name for entry in raw.iterdir() if (entry / "images").is_dir())
+    videos = sorted(
+        path.name
+        for path in raw.iterdir()
+        if (path / "images").is_dir() and not is_clutter(path.name)
+    )
     if not videos:
         raise InputError(
             f"{raw}: no video folder (one with images/ in it); unpack the raw download there"

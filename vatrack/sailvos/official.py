@@ -1,5 +1,4 @@
-"""The official annotations (spec 1.2), read as a stream: everything small in memory, of the
-annotations a table of numbers."""
+"""The official annotations (spec 1.2), streamed: small lists whole, of annotations the numbers."""
 
 from __future__ import annotations
 
@@ -54,8 +53,7 @@ SIDE_LIMIT = 2**31
 
 
 class Fault(NamedTuple):
-    """What is wrong with an entry: the code under which `vatrack validate` counts it, the fields
-    concerned, a sentence."""
+    """What is wrong with an item: code of `vatrack validate`, fields concerned, a sentence."""
 
     code: str
     fields: tuple[str, ...]
@@ -114,33 +112,33 @@ def read_official(path: Path) -> Official:
         for name in ("id", "image_id", "obj_id", "instance_id", "category_id", "offset", "length")
     }
     rates = array("d")
-    for entry in read_lists(path, required=FIELDS):
-        item = entry.value
-        if entry.section == "annotations":
+    for listed in read_lists(path, required=FIELDS):
+        item = listed.value
+        if listed.section == "annotations":
             check_annotation(item, path)
             values = {
                 "instance_id": item["obj_id"],
                 **item,
-                "offset": entry.offset,
-                "length": entry.length,
+                "offset": listed.offset,
+                "length": listed.length,
             }
             for name, column in columns.items():
                 column.append(values[name])
             rates.append(item["occlude_rate"])
-        elif entry.section in lists:
-            check_fields(entry.section, item, path)
-            lists[entry.section].append(item)
+        elif listed.section in lists:
+            check_fields(listed.section, item, path)
+            lists[listed.section].append(item)
     for section in ("categories", "images"):
         _unique(np.array([item["id"] for item in lists[section]], np.int64), section, path)
     official = Official(path, **lists, annotations=_table(columns, rates, lists["images"], path))
     _unique(official.annotations.ids, "annotations", path)
-    _check_places(official)
+    _check_frames(official)
     _check_categories(official, np.frombuffer(columns["category_id"], np.int64))
     return official
 
 
 def field_faults(section: str, item: Json) -> Iterator[Fault]:
-    """What is wrong with the fields of an entry: one is missing, or a number in it is not whole."""
+    """What is wrong with the fields of an item: one is missing, or a number is not whole."""
     missing = FIELDS.get(section, frozenset()) - item.keys()
     if missing:
         fields = tuple(sorted(missing))
@@ -187,14 +185,21 @@ def value_faults(item: Json) -> Iterator[Fault]:
 
 
 def check_fields(section: str, item: Json, path: Path) -> None:
-    """Raises InputError where an entry lacks a field, or a number in it is not whole."""
+    """Checks the fields of an item.
+
+    Raises:
+        InputError: one is missing, or a number is not whole.
+    """
     for fault in field_faults(section, item):
         raise InputError(f"{path}: {section}, id {item.get('id')}: {fault.text}")
 
 
 def check_annotation(item: Json, path: Path) -> None:
-    """Raises InputError where an annotation lacks a field, or where a number is none that can be
-    used."""
+    """Checks the fields and values of an annotation.
+
+    Raises:
+        InputError: a field is missing, or a value cannot be used.
+    """
     check_fields("annotations", item, path)
     for fault in value_faults(item):
         raise InputError(f"{path}: annotation {item['id']}: {fault.text}")
@@ -238,9 +243,9 @@ def _table(
     numbers = {name: np.frombuffer(column, np.int64) for name, column in columns.items()}
     ids = np.array([image["id"] for image in images], np.int64)
     order = np.argsort(ids, kind="stable")
-    place = np.searchsorted(ids, numbers["image_id"], sorter=order)
-    rows = order[np.minimum(place, len(ids) - 1)] if len(ids) else np.full(len(place), -1)
-    lost = np.flatnonzero(ids[rows] != numbers["image_id"]) if len(ids) else np.arange(len(place))
+    found = np.searchsorted(ids, numbers["image_id"], sorter=order)
+    rows = order[np.minimum(found, len(ids) - 1)] if len(ids) else np.full(len(found), -1)
+    lost = np.flatnonzero(ids[rows] != numbers["image_id"]) if len(ids) else np.arange(len(found))
     if len(lost):
         annotation, image = numbers["id"][lost[0]], numbers["image_id"][lost[0]]
         raise InputError(f"{path}: annotation {annotation}: its image {image} is not in the file")
@@ -264,9 +269,8 @@ def _unique(ids: Ints, section: str, path: Path) -> None:
         )
 
 
-def _check_places(official: Official) -> None:
-    """Names of videos are there once, every image lies in one of them, and no frame is in two
-    images."""
+def _check_frames(official: Official) -> None:
+    """Videos are listed once, every image is of one of them, and no frame is in two images."""
     path = official.path
     names = [video_name(video, path) for video in official.videos]
     if len(set(names)) != len(names):
@@ -276,7 +280,7 @@ def _check_places(official: Official) -> None:
         )
     frames: dict[str, dict[str, int]] = {name: {} for name in names}
     for image in official.images:
-        video, file = image_place(image, path)
+        video, file = image_file(image, path)
         if video not in frames:
             raise InputError(
                 f"{path}: image {image['id']}: its video is not in the list of videos "
@@ -302,8 +306,11 @@ def _check_categories(official: Official, used: Ints) -> None:
 
 
 def video_name(video: Mapping[str, Any], path: Path) -> str:
-    """The name of an official video entry, under `name` or `vid_name` (quirk D11), checked for
-    safety."""
+    """The name of an official video, under `name` or `vid_name` (quirk D11).
+
+    Raises:
+        InputError: there is none, or two, or it is unsafe as the name of a folder or clip.
+    """
     names = [video[key] for key in ("name", "vid_name") if video.get(key) is not None]
     if not names or names[0] != names[-1]:
         found = f"two names, {sorted(map(str, names))}" if names else "no name"
@@ -313,19 +320,23 @@ def video_name(video: Mapping[str, Any], path: Path) -> str:
     name = safe_name(names[0], f"{path}: video {video.get('id')}")
     if CLIP_MARK in name:
         raise InputError(
-            f"{path}: video {name!r} has {CLIP_MARK!r} in its name, which parts clips from videos; "
-            f"rename it"
+            f"{path}: video {name!r} has {CLIP_MARK!r} in its name, which separates clips from "
+            f"videos; rename it"
         )
     return name
 
 
-def image_place(image: Mapping[str, Any], path: Path) -> tuple[str, str]:
-    """Video and bare file name of an official image entry, `<video>/images/<file>`."""
-    parts = str(image["file_name"]).split("/")
-    if len(parts) != 3 or parts[1] != "images":
+def image_file(image: Mapping[str, Any], path: Path) -> tuple[str, str]:
+    """Video and bare file name of an official image, `<video>/images/<file>`.
+
+    Raises:
+        InputError: its `file_name` has another form, or an unsafe name in it.
+    """
+    names = str(image["file_name"]).split("/")
+    if len(names) != 3 or names[1] != "images":
         raise InputError(
             f"{path}: image {image['id']}: file_name {image['file_name']!r} is not "
             f"<video>/images/<file>"
         )
     what = f"{path}: image {image['id']}"
-    return safe_name(parts[0], what), safe_name(parts[2], what)
+    return safe_name(names[0], what), safe_name(names[2], what)

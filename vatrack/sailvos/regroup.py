@@ -1,5 +1,4 @@
-"""From official videos to clips: which frame and annotation goes where, under which numbers (spec
-1.3)."""
+"""From official videos to clips: what goes where, under which numbers (spec 1.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.sailvos.clips import source_video
 from vatrack.sailvos.layout import CLIP_MARK
-from vatrack.sailvos.official import Official, image_place, video_name
+from vatrack.sailvos.official import Official, image_file, video_name
 
 Json = dict[str, Any]
 Ints = npt.NDArray[np.int64]
@@ -45,8 +44,8 @@ class ClipPlan:
     """The order and the new numbers of everything, N annotations in all.
 
     Attributes:
-        videos: entries of the clips; their ids count from 1.
-        images: entries of the frames, clip by clip, by frame.
+        videos: items of the clips; their ids count from 1.
+        images: items of the frames, clip by clip, by frame.
         rows: (N,) row of each annotation in the official table, in the new order.
         clips, instances: (N,) the new `video_id` and `instance_id` of each, in the new order.
     """
@@ -79,7 +78,7 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
     clips = _frames_of_clips(official, structure)
     images = official.images
     videos: list[Json] = []
-    entries: list[Json] = []
+    frames: list[Json] = []
     clip_of = np.zeros(len(images), np.int64)
     whole = np.zeros(len(images), bool)
     for video in official.videos:
@@ -94,12 +93,12 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
             clip_of[rows] = number
             whole[rows] = is_whole
             videos.append(
-                _clip_entry(number, clip, [images[row] for row in rows], video if is_whole else {})
+                _clip_item(number, clip, [images[row] for row in rows], video if is_whole else {})
             )
-            for place, row in enumerate(rows):
-                entries.append(
-                    _image_entry(
-                        images[row], number, clip, images[row]["frame_id"] if is_whole else place
+            for position, row in enumerate(rows):
+                frames.append(
+                    _image_item(
+                        images[row], number, clip, images[row]["frame_id"] if is_whole else position
                     )
                 )
 
@@ -116,7 +115,7 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
     order = np.lexsort((image_ids[table.images], clip_of[table.images]))
     identity = np.where(whole[table.images], table.objects, table.instances)[order]
     numbers = clip_of[table.images][order]
-    return ClipPlan(videos, entries, order, numbers, _number_instances(numbers, identity))
+    return ClipPlan(videos, frames, order, numbers, _number_instances(numbers, identity))
 
 
 def regroup(annotation: Json, clip: int, instance: int) -> Json:
@@ -132,7 +131,7 @@ def _frames_of_clips(
     source = official.path
     known: dict[str, dict[str, int]] = {video_name(video, source): {} for video in official.videos}
     for row, image in enumerate(official.images):
-        name, file = image_place(image, source)
+        name, file = image_file(image, source)
         known[name][Path(file).stem] = row
     clips: dict[str, list[tuple[str, list[int]]]] = {name: [] for name in known}
     for clip, files in structure.items():
@@ -176,13 +175,13 @@ def _number_instances(clips: Ints, identity: Ints) -> Ints:
     return rank[inverse]
 
 
-def _clip_entry(number: int, clip: str, images: list[Json], whole: Json) -> Json:
+def _clip_item(number: int, clip: str, images: list[Json], whole: Json) -> Json:
     size = {"width": images[-1]["width"], "height": images[-1]["height"]}
-    entry = {"id": number, "name": clip, **size, "num_frames": len(images)}
-    return {**entry, "num_objs": whole["num_objs"]} if "num_objs" in whole else entry
+    item = {"id": number, "name": clip, **size, "num_frames": len(images)}
+    return {**item, "num_objs": whole["num_objs"]} if "num_objs" in whole else item
 
 
-def _image_entry(image: Json, video_id: int, clip: str, frame_id: int) -> Json:
+def _image_item(image: Json, video_id: int, clip: str, frame_id: int) -> Json:
     file = Path(image["file_name"]).name
     size = {"width": image["width"], "height": image["height"]}
     return {

@@ -1,5 +1,4 @@
-"""Draws a planned video of the miniature set frame by frame: the picture, the map of visible
-objects, the amodal masks."""
+"""Draws a planned video frame by frame: image, map of visible objects, amodal masks."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from vatrack.config.categories import CATEGORIES
 from vatrack.synthetic.scene import Backdrop, ObjectPlan, Shot, VideoPlan
 from vatrack.synthetic.sprites import draw_sprite
 
-# How far the camera sways to each side, as a share of the picture's shorter side, and the frames of
+# How far the camera sways to each side, as a share of the image's shorter side, and the frames of
 # one sway.
 SWAY = 0.05
 SWAY_FRAMES = 60
@@ -21,8 +20,12 @@ SWAY_FRAMES = 60
 
 @dataclass(frozen=True)
 class Drawn:
-    """One object in one frame. `mask`: bool [h, w] inside the picture, its corner at (`left`,
-    `top`); never empty."""
+    """One object in one frame.
+
+    Attributes:
+        left, top: corner of the mask in the image, pixels.
+        mask: bool [h, w] inside the image, never empty.
+    """
 
     plan: ObjectPlan
     left: int
@@ -31,7 +34,7 @@ class Drawn:
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """Index of `mask` in arrays of the picture's size."""
+        """Index of `mask` in arrays of the image's size."""
         height, width = self.mask.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
@@ -40,12 +43,12 @@ class Drawn:
 class Frame:
     """One raw frame.
 
-    `picture`: uint8 [H, W, 3] BGR. `ids`: int16 [H, W], the object seen at each pixel, 0 for the
-    background. `objects`: all objects that reach into the picture, hidden ones too, in the order of
+    `image`: uint8 [H, W, 3] BGR. `ids`: int16 [H, W], the object seen at each pixel, 0 for the
+    background. `objects`: all objects that reach into the image, hidden ones too, in the order of
     their ids.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     ids: np.ndarray
     objects: list[Drawn]
 
@@ -53,28 +56,33 @@ class Frame:
 def draw_frames(plan: VideoPlan, width: int, height: int) -> Iterator[Frame]:
     """Draws all raw frames of a video in order, one in memory at a time.
 
-    In a fade the pictures of two shots are blended; the objects of the shot that weighs more are
+    In a fade the images of two shots are blended; the objects of the shot that weighs more are
     the ones on the map.
     """
     painters = [_Painter(shot, width, height) for shot in plan.shots]
     for index in range(plan.frames):
-        place = next(i for i, shot in enumerate(plan.shots) if shot.start <= index < shot.stop)
-        frame = painters[place].draw(index)
-        for other in (place - 1, place + 1):
+        own = next(i for i, shot in enumerate(plan.shots) if shot.start <= index < shot.stop)
+        frame = painters[own].draw(index)
+        for other in (own - 1, own + 1):
             if 0 <= other < len(painters):
-                joint = plan.shots[max(place, other)].start
-                weight = _weight(index, joint, plan.shots[min(place, other)].fade)
-                own = weight if other < place else 1 - weight
-                if own < 1:
-                    second = painters[other].draw(index).picture
-                    picture = cv2.addWeighted(frame.picture, own, second, 1 - own, 0)
-                    frame = Frame(picture, frame.ids, frame.objects)
+                joint = plan.shots[max(own, other)].start
+                weight = _weight(index, joint, plan.shots[min(own, other)].fade)
+                share = weight if other < own else 1 - weight
+                if share < 1:
+                    second = painters[other].draw(index).image
+                    image = cv2.addWeighted(frame.image, share, second, 1 - share, 0)
+                    frame = Frame(image, frame.ids, frame.objects)
         yield frame
 
 
 def _weight(index: int, joint: int, fade: int) -> float:
-    """Weight of the later shot in a raw frame, for a fade of so many frames around the joint's
-    first frame."""
+    """Weight of the later shot in a raw frame.
+
+    Args:
+        index: the frame.
+        joint: first frame of the later shot.
+        fade: frames of the fade around it.
+    """
     if fade == 0:
         return float(index >= joint)
     return float(np.clip((index - joint + fade / 2 + 0.5) / fade, 0, 1))
@@ -102,7 +110,7 @@ class _Painter:
         left, top = np.round(
             self.margin * (1 + np.sin(turn * np.array([1.0, 0.6]) + self.phases))
         ).astype(int)
-        picture = self.backdrop[top : top + height, left : left + width].copy()
+        image = self.backdrop[top : top + height, left : left + width].copy()
         ids = np.zeros((height, width), np.int16)
         drawn = []
         for plan, sprite in self.sprites:
@@ -114,17 +122,20 @@ class _Painter:
             if not mask.any():
                 continue
             item = Drawn(plan, x, y, mask)
-            cv2.copyTo(patch[..., :3], mask.view(np.uint8), picture[item.window])
+            cv2.copyTo(patch[..., :3], mask.view(np.uint8), image[item.window])
             ids[item.window][mask] = plan.obj_id
             drawn.append(item)
-        return Frame(picture, ids, sorted(drawn, key=lambda item: item.plan.obj_id))
+        return Frame(image, ids, sorted(drawn, key=lambda item: item.plan.obj_id))
 
 
 def _place(
     sprite: np.ndarray, plan: ObjectPlan, index: int, width: int, height: int
 ) -> tuple[int, int, np.ndarray] | None:
-    """The sprite turned, scaled and moved: left, top and uint8 [h, w, 4], cut at the picture's
-    edge; None if outside."""
+    """The sprite turned, scaled, moved and cut at the edge of the image; None if outside.
+
+    Returns:
+        Left, top and uint8 [h, w, 4].
+    """
     rows, columns = sprite.shape[:2]
     matrix = cv2.getRotationMatrix2D(
         (columns / 2 - 0.5, rows / 2 - 0.5), plan.angle[index], plan.scale[index]

@@ -1,5 +1,4 @@
-"""A small ground truth, made in seconds from nothing: the miniature set as far as the evaluation
-needs it."""
+"""A small ground truth for checks of the evaluation, made in seconds from the miniature set."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from typing import Any
 from vatrack.common.files import read_json, scratch_directory
 from vatrack.config.dataset import ClipsConfig, DatasetConfig, SyntheticConfig
 
-SETTINGS = SyntheticConfig(  # type: ignore[call-arg]
+SETTINGS = SyntheticConfig(
     train_videos=1, valid_videos=3, frames=33, width=320, height=200, objects=6, classes=4, shots=1
 )
 
@@ -17,8 +16,9 @@ SETTINGS = SyntheticConfig(  # type: ignore[call-arg]
 def make_ground_truth(
     scratch_beside: Path, settings: SyntheticConfig = SETTINGS, seed: int = 0
 ) -> dict[str, Any]:
-    """The joint form of the validation videos, each one clip: the same for the same settings and
-    seed.
+    """The joint form of the validation videos, each one clip.
+
+    It is the same for the same settings and seed.
 
     Args:
         scratch_beside: a path in a folder where raw frames can lie for a moment.
@@ -30,16 +30,11 @@ def make_ground_truth(
     from vatrack.sailvos.index import build_index
     from vatrack.synthetic.render import render
 
-    clips = ClipsConfig(structure="whole")  # type: ignore[call-arg]
+    clips = ClipsConfig(structure="whole")
     with scratch_directory(scratch_beside) as folder:
-        raw, index, structure, out = (
-            folder / "raw",
-            folder / "index.json",
-            folder / "clips.json",
-            folder / "valid",
-        )
+        raw, index, structure = folder / "raw", folder / "index.json", folder / "clips.json"
         render(raw, settings, seed)
         build_index(raw, {subset: raw / f"{subset}.json" for subset in ("train", "valid")}, index)
         write_structure(clips, index, None, structure)
-        convert_files(raw / "valid.json", structure, DatasetConfig(), out)  # type: ignore[call-arg]
-        return read_json(out / "joint.json")
+        convert_files(raw / "valid.json", structure, DatasetConfig(), folder / "valid")
+        return read_json(folder / "valid" / "joint.json")

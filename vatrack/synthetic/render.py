@@ -1,15 +1,15 @@
-"""The miniature set: synthetic videos in SAIL-VOS's own raw layout, with official-style
-annotations.
+"""The miniature set: synthetic videos in the raw layout of SAIL-VOS, with annotations.
 
-<video>/images/%06d.bmp              pictures
+<video>/images/%06d.bmp              images
 <video>/visible/%06d.npy             int16 [H, W] map of object ids, 0 for the background
-<video>/<objid>_<Model>/%06d.png     amodal mask 0 or 255, where the object reaches into the picture
+<video>/<objid>_<Model>/%06d.png     amodal mask 0 or 255, where the object reaches into the image
 <video>/visible_objects.npy          the object ids of the video, 0 first
 train.json, valid.json               the official annotations (spec 1.2)
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,23 @@ def video_names(settings: SyntheticConfig) -> dict[str, list[str]]:
     }
 
 
-def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) -> str:
+@dataclass(frozen=True)
+class Rendered:
+    """What `render` has written: videos of so many raw frames, and their annotations in all."""
+
+    out: Path
+    videos: int
+    frames: int
+    annotations: int
+
+    def __str__(self) -> str:
+        return (
+            f"rendered {self.videos} videos of {self.frames} frames with {self.annotations} "
+            f"annotations into {self.out}"
+        )
+
+
+def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) -> Rendered:
     """Renders the whole set into folder `out`, or nothing.
 
     Args:
@@ -50,9 +66,6 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
         settings: sizes and counts.
         seed: with the same settings and seed every file is the same, for any number of processes.
         processes: videos rendered at a time.
-
-    Returns:
-        A summary line.
 
     Raises:
         InputError: `out` holds something that is not a rendered set.
@@ -70,29 +83,19 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
             for number, name in enumerate(subset_names)
         ]
         rendered = ordered_map(_render_video, jobs, min(processes, len(jobs)), None)
-        records = dict(
-            zip(
-                (job[1] for job in jobs),
-                progress(rendered, "rendering videos", len(jobs)),
-                strict=True,
-            )
-        )
+        done = progress(rendered, "rendering videos", len(jobs))
+        videos = dict(zip((job[1] for job in jobs), done, strict=True))
         for subset, subset_names in names.items():
-            write_json(
-                folder / f"{subset}.json", _official({name: records[name] for name in subset_names})
-            )
+            official = _official({name: videos[name] for name in subset_names})
+            write_json(folder / f"{subset}.json", official)
     annotations = sum(
-        len(frame["objects"]) for video in records.values() for frame in video["frames"]
+        len(frame["objects"]) for video in videos.values() for frame in video["frames"]
     )
-    return (
-        f"rendered {len(jobs)} videos of {settings.frames} frames with {annotations} "
-        f"annotations into {out}"
-    )
+    return Rendered(out, len(jobs), settings.frames, annotations)
 
 
 def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None) -> dict[str, Any]:
-    """Writes the files of one video; returns what the official JSON says about it, still without
-    ids of the subset."""
+    """Writes the files of one video; returns its annotations without ids of the subset."""
     import numpy as np
 
     from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
@@ -102,8 +105,8 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     root, name, settings, seed, subset, number = job
     plan = plan_video(settings, seed, subset, number)
     video = root / name
-    for part in ("images", "visible"):
-        (video / part).mkdir(parents=True)
+    for name in ("images", "visible"):
+        (video / name).mkdir(parents=True)
     for planned in plan.objects:
         _mask_folder(video, planned).mkdir()
     ids = [0, *(planned.obj_id for planned in plan.objects)]
@@ -111,12 +114,12 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
 
     frames = []
     for index, frame in enumerate(draw_frames(plan, settings.width, settings.height)):
-        _write_picture(video / "images" / f"{index:06d}.bmp", frame.picture)
+        _write_image(video / "images" / f"{index:06d}.bmp", frame.image)
         np.save(video / "visible" / f"{index:06d}.npy", frame.ids)
         for item in frame.objects:
             mask = np.zeros(frame.ids.shape, np.uint8)
             mask[item.window] = 255 * item.mask.view(np.uint8)
-            _write_picture(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
+            _write_image(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
         if FRAMES_BEFORE <= index < settings.frames - FRAMES_AFTER:
             frames.append(
                 {
@@ -133,16 +136,16 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     }
 
 
-def _write_picture(path: Path, picture: Any) -> None:
+def _write_image(path: Path, image: Any) -> None:
     """OpenCV tells a failure, a full disk for example, by its result only."""
     import cv2
 
-    if not cv2.imwrite(str(path), picture):
-        raise OSError(f"{path}: the picture could not be written; is the disk full?")
+    if not cv2.imwrite(str(path), image):
+        raise OSError(f"{path}: the image could not be written; is the disk full?")
 
 
 def _annotate(frame: Frame) -> list[dict[str, Any]]:
-    """The annotations of one frame, one for each object that is seen, without ids of the subset."""
+    """The annotations of the seen objects of one frame, without ids of the subset."""
     import numpy as np
     from pycocotools import mask as rle
 
@@ -184,15 +187,17 @@ def _mask_folder(video: Path, plan: ObjectPlan) -> Path:
 
 
 def model_name(label: int, model: int) -> str:
-    """Name of a 3-D model, which names the folder of its masks; people have `_Ped_` in it, as in
-    the original."""
+    """Name of a 3-D model and of its masks' folder; people have `_Ped_` in it, as in SAIL-VOS."""
     name = "".join(word.capitalize() for word in CATEGORIES[label].split())
     return f"Mini_Ped_{model:02d}" if CATEGORIES[label] == "person" else f"Mini_{name}_{model:02d}"
 
 
-def _official(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The official JSON of a subset. Image and annotation ids count from 0 over all its videos, as
-    in the original."""
+def _official(rendered: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The official JSON of a subset; ids count from 0 over all its videos, as in the original.
+
+    Args:
+        rendered: what `_render_video` returns, by name of the video.
+    """
     from vatrack.synthetic.scene import MODELS_PER_CLASS
 
     categories = [
@@ -215,17 +220,17 @@ def _official(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     instances: dict[tuple[str, int], int] = {}
-    for video_id, (name, record) in enumerate(records.items()):
-        counts = {"num_frames": len(record["frames"]), "num_objs": record["objects"]}
+    for video_id, (name, video) in enumerate(rendered.items()):
+        counts = {"num_frames": len(video["frames"]), "num_objs": video["objects"]}
         videos.append({"id": video_id, "name": name, "vid_name": name, **counts})
-        for frame in record["frames"]:
+        for frame in video["frames"]:
             image = {
                 "id": len(images),
                 "video_id": video_id,
                 "file_name": f"{name}/images/{frame['file']}",
                 "frame_id": frame["frame_id"],
-                "width": record["width"],
-                "height": record["height"],
+                "width": video["width"],
+                "height": video["height"],
             }
             for item in frame["objects"]:
                 instance = instances.setdefault((name, item["obj_id"]), len(instances))

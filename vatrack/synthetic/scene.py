@@ -1,5 +1,4 @@
-"""What happens in a video of the miniature set: shots, objects, their depth and their paths.
-Numbers only, no pixels.
+"""Plans the videos of the miniature set: shots, objects, depth and paths, without pixels.
 
 Everything follows from (settings, seed, subset, number of the video), so videos can be planned in
 any order or process.
@@ -32,14 +31,13 @@ LONGEST_FADE = 24
 # Bounds of the square root of an object's area, pixels, for the S, M and L columns (limits 32 and
 # 96; spec 6.2).
 SIDES: dict[str, tuple[float, float]] = {"S": (20.0, 30.0), "M": (38.0, 88.0), "L": (100.0, 460.0)}
-# Largest square root of an object's area as a share of the picture's.
+# Largest square root of an object's area as a share of the image's.
 LARGEST_SHARE = 0.45
 
 
 @dataclass(frozen=True)
 class ObjectPlan:
-    """One object. Arrays run over all raw frames of the video; the object shows in its shot
-    only."""
+    """One object. Arrays run over all raw frames of the video; it shows in its shot only."""
 
     obj_id: int
     label: int
@@ -70,8 +68,10 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Shot:
-    """Raw frames start .. stop - 1, in front of one backdrop. `fade`: length of the fade into the
-    next shot, 0 for a cut."""
+    """Raw frames start .. stop - 1, in front of one backdrop.
+
+    `fade` is the length of the fade into the next shot, 0 for a cut.
+    """
 
     start: int
     stop: int
@@ -131,9 +131,8 @@ def _generator(seed: int, subset: str, purpose: str, number: int = 0) -> np.rand
 
 
 def _deck(cards: list[T], rng: np.random.Generator, skip: int) -> Iterator[T]:
-    """Endless shuffled rounds of the cards, without the first `skip`: every value comes equally
-    often."""
-    rounds = (cards[place] for _ in count() for place in rng.permutation(len(cards)))
+    """Endless shuffled rounds of the cards, without the first `skip`: all come equally often."""
+    rounds = (cards[position] for _ in count() for position in rng.permutation(len(cards)))
     return islice(rounds, skip, None)
 
 
@@ -142,8 +141,7 @@ def _count(average: int, rng: np.random.Generator) -> int:
 
 
 def _shot_starts(settings: SyntheticConfig, rng: np.random.Generator) -> list[int]:
-    """First raw frame of every shot; fewer shots than asked for where the video is too short for
-    them."""
+    """First raw frame of every shot; short videos have fewer shots than asked for."""
     annotated = settings.frames - FRAMES_BEFORE - FRAMES_AFTER
     shots = max(1, min(settings.shots, annotated // SHORTEST_SHOT))
     weights = rng.uniform(0.75, 1.25, shots)
@@ -155,8 +153,10 @@ def _shot_starts(settings: SyntheticConfig, rng: np.random.Generator) -> list[in
 
 
 def _fades(starts: list[int], stops: list[int], number: int, rng: np.random.Generator) -> list[int]:
-    """Length of the fade after each shot. One join fades in videos of three shots or more, and in
-    every fourth of two."""
+    """Length of the fade after each shot, in frames.
+
+    One join fades in videos of three shots or more, and in every fourth of two.
+    """
     fades = [0] * len(starts)
     if len(starts) >= 3 or (len(starts) == 2 and number % 4 == 2):
         join = int(rng.integers(len(starts) - 1))
@@ -221,8 +221,8 @@ def _plan_paths(
 ) -> tuple[ObjectPlan, ...]:
     """Gives every object of a shot its path; in the order of `objects`.
 
-    Large objects come first, the others find their place among them: behind one (hidden for a
-    while), across one, at the picture's edge (gone for a while) or in free space.
+    Large objects come first, the others find their position among them: behind one (hidden for a
+    while), across one, at the image's edge (gone for a while) or in free space.
     """
     extent = np.array([settings.width, settings.height], float)
     time = np.arange(settings.frames)
@@ -253,18 +253,18 @@ def _plan_paths(
             other = placed[int(rng.integers(len(placed)))]
             reach = 0.5 * other.side + rng.uniform(-0.3, 0.5) * item.side
             aside = rng.uniform(0, 2 * np.pi)
-            place = other.centre.mean(axis=0) + reach * np.array(
+            position = other.centre.mean(axis=0) + reach * np.array(
                 [np.cos(aside), 0.6 * np.sin(aside)]
             )
-            centre = _wander(np.clip(place, 0, extent), extent, time, period, calm, rng)
+            centre = _wander(np.clip(position, 0, extent), extent, time, period, calm, rng)
         else:
             centre = _wander(
-                _free_place(extent, item.side, placed, rng), extent, time, period, calm, rng
+                _free_position(extent, item.side, placed, rng), extent, time, period, calm, rng
             )
         scale = 1 + calm * 0.06 * _wave(time, 1.5 * period, rng)
         angle = calm * rng.uniform(2, 8) * _wave(time, period * rng.uniform(0.8, 1.6), rng)
         placed.append(replace(item, depth=depth, centre=centre, scale=scale, angle=angle))
-    order = {item.obj_id: place for place, item in enumerate(objects)}
+    order = {item.obj_id: position for position, item in enumerate(objects)}
     return tuple(sorted(placed, key=lambda plan: order[plan.obj_id]))
 
 
@@ -294,8 +294,7 @@ def _wander(
 def _leaving(
     extent: np.ndarray, item: ObjectPlan, near: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Walks over the left or right edge, is out of the picture for about a quarter of the period,
-    and comes back."""
+    """Walks over the left or right edge and comes back after about a quarter of the period."""
     half = 0.6 * item.side * np.sqrt(SHAPES[CATEGORIES[item.label]].aspect)
     x = half * (1.5 * near + 0.1)
     if rng.integers(2):
@@ -303,16 +302,16 @@ def _leaving(
     return np.stack([x, np.full_like(x, rng.uniform(0.2, 0.8) * extent[1])], axis=1)
 
 
-def _free_place(
+def _free_position(
     extent: np.ndarray, side: float, placed: list[ObjectPlan], rng: np.random.Generator
 ) -> np.ndarray:
-    """Of a few random places the one that is farthest from the objects already there."""
+    """Of a few random positions the one that is farthest from the objects already there."""
     margin = np.minimum(0.45 * side, 0.45 * extent)
-    places = rng.uniform(margin, extent - margin, (8, 2))
+    positions = rng.uniform(margin, extent - margin, (8, 2))
     if not placed:
-        return np.asarray(places[0])
+        return np.asarray(positions[0])
     gaps = [
-        np.linalg.norm(places - plan.centre.mean(axis=0), axis=1) - 0.5 * plan.side
+        np.linalg.norm(positions - plan.centre.mean(axis=0), axis=1) - 0.5 * plan.side
         for plan in placed
     ]
-    return np.asarray(places[int(np.argmax(np.min(gaps, axis=0)))])
+    return np.asarray(positions[int(np.argmax(np.min(gaps, axis=0)))])

@@ -1,5 +1,4 @@
-"""What the objects of the miniature set look like: one silhouette, hue and pattern for each of the
-24 classes.
+"""The looks of the miniature set: a silhouette, hue and pattern for each of the 24 classes.
 
 Every silhouette is a list of parts, drawn in order; a part is a set of closed outlines in the unit
 square (x right, y down, even-odd filled) and the paint that fills it (`synthetic_sprites`). "body"
@@ -424,10 +423,9 @@ ORDER: tuple[str, ...] = (
 )
 
 # Steps of the golden angle: every prefix of ORDER is spread evenly over the hues (OpenCV's 0..179).
-HUES: dict[str, int] = {name: int(8 + 111.25 * place) % 180 for place, name in enumerate(ORDER)}
+HUES: dict[str, int] = {name: int(8 + 111.25 * number) % 180 for number, name in enumerate(ORDER)}
 
 
 def chosen_labels(count: int) -> list[int]:
-    """Labels (0-based, `vatrack.config.categories`) of the first `count` classes of the well-spread
-    order."""
+    """Labels (0-based) of the first `count` classes of the well-spread order."""
     return [CATEGORIES.index(name) for name in ORDER[:count]]

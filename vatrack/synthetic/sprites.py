@@ -1,5 +1,4 @@
-"""Draws the objects of the miniature set: a silhouette filled with its class's pattern in the
-colours of one instance."""
+"""Draws objects: a silhouette filled with its class's pattern in an instance's colours."""
 
 from __future__ import annotations
 
@@ -22,16 +21,14 @@ PAINTS: dict[str, tuple[int, int, int]] = {
 
 @dataclass(frozen=True)
 class Tint:
-    """The colours of one instance: two HSV colours (hue 0..179) that its class's pattern
-    alternates."""
+    """The two HSV colours (hue 0..179) of an instance that its class's pattern alternates."""
 
     first: tuple[int, int, int]
     second: tuple[int, int, int]
 
 
 def draw_tint(name: str, rng: np.random.Generator) -> Tint:
-    """Random colours of an instance: the class's hue with a small shift, and a second colour of any
-    hue."""
+    """Random colours: the class's hue with a small shift, and a second one of any hue."""
     hue = (HUES[name] + int(rng.integers(-7, 8))) % 180
     first = (hue, int(rng.integers(170, 256)), int(rng.integers(150, 256)))
     second = (
@@ -76,10 +73,12 @@ def bgr(hsv: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
-    """An object of class `name` whose mask covers about `side`² pixels: uint8 [h, w, 4], BGR and
-    mask (0 or 255).
+    """An object of class `name` whose mask covers about `side`² pixels.
 
     The colours go on beyond the outline, so that a sprite can be turned and resized without a seam.
+
+    Returns:
+        uint8 [h, w, 4], BGR and mask (0 or 255).
     """
     shape = SHAPES[name]
     # Drawn large and scaled down once: small objects keep their proportions.
@@ -88,7 +87,7 @@ def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
     paint = np.where(
         pattern_mask(shape.pattern, height, width)[..., None], bgr(tint.second), bgr(tint.first)
     ).astype(np.uint8)
-    picture, mask = paint.copy(), np.zeros((height, width), np.uint8)
+    image, mask = paint.copy(), np.zeros((height, width), np.uint8)
     border = max(2, round(0.03 * np.sqrt(height * width)))
     for part in shape.parts:
         inside = np.zeros((height, width), np.uint8)
@@ -98,7 +97,7 @@ def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
         ]
         cv2.fillPoly(inside, outlines, 255, shift=4)
         where = inside > 0
-        picture[where] = paint[where] if part.paint == "body" else bgr(PAINTS[part.paint])
+        image[where] = paint[where] if part.paint == "body" else bgr(PAINTS[part.paint])
         mask |= inside
     # Light from above, and a dark rim that parts objects of the same colour.
     shade = np.linspace(1.1, 0.8, height, dtype=np.float32)[:, None, None]
@@ -107,10 +106,10 @@ def draw_sprite(name: str, tint: Tint, side: float) -> np.ndarray:
         np.ones((border, border), np.uint8),
     )
     shade = np.where(inner[1:-1, 1:-1, None] > 0, shade, 0.45 * shade)
-    picture = np.clip(picture * shade, 0, 255).astype(np.uint8)
+    image = np.clip(image * shade, 0, 255).astype(np.uint8)
 
     scale = side / float(np.sqrt(np.count_nonzero(mask)))
     size = (max(2, round(width * scale)), max(2, round(height * scale)))
-    small = cv2.resize(np.dstack([picture, mask]), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(np.dstack([image, mask]), size, interpolation=cv2.INTER_AREA)
     small[..., 3] = np.where(small[..., 3] >= 128, 255, 0)
     return small

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vatrack.common.device import allow_tf32
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, TrainingDiverged
 from vatrack.common.files import write_json, write_yaml
 from vatrack.common.signals import StopSignals, ignore_stop_signals
 from vatrack.config import RunConfig
@@ -22,7 +22,7 @@ from vatrack.data.dataset import EpochBatches, PairDataset, collate
 from vatrack.models.detector import build
 from vatrack.runs.environment import describe_environment
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.select import selection_metric, validation_values
+from vatrack.runs.select import best_epoch, selection_metric, validation_values
 from vatrack.training.distributed import Processes, processes
 from vatrack.training.faults import Fault, NotFinite, write_fault
 from vatrack.training.run_log import RunLog
@@ -57,7 +57,9 @@ def train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         out: the run's folder.
 
     Raises:
-        InputError: bad data, or numbers that are not finite where the config says to stop.
+        InputError: bad data.
+        FolderBusy: another training is at work in `out`.
+        TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
     """
     with (
@@ -97,7 +99,6 @@ class _Training:
             reach=settings.reference_range,
             seed=run.seed,
         )
-        assert isinstance(settings.batch_size, int), "resolved by Config.for_run"
         share = group.share(settings.batch_size, "training.batch_size")
         if (share.stop - share.start) % settings.accumulate:
             raise InputError(
@@ -124,13 +125,13 @@ class _Training:
             load_start(model, self.run_config)
         model.to(self.group.device)
         if self.run_config.compute.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
         self.updater = Updater(model, self.run_config, self.group)
         if first:
             if not resume:
                 self.folder.clear()
-            write_yaml(out / "config.yaml", self.run_config.model_dump(mode="json"))
-            write_json(out / "environment.json", describe_environment(self.group.device), indent=2)
+            write_yaml(self.folder.config, self.run_config.model_dump(mode="json"))
+            write_json(self.folder.environment, describe_environment(self.group.device), indent=2)
         log = None if state is None else state["log"]
         with RunLog(self.run_config, out, self.group.device, writes=first, state=log) as self.log:
             if state is not None:
@@ -196,11 +197,12 @@ class _Training:
                 )
             if metrics is not None:
                 self.progress.validations = validation_values(
-                    self.out, selection_metric(self.run_config)
+                    self.folder, selection_metric(self.run_config)
                 )
                 self.log.validation(iterations, epoch, metrics)
                 if self.settings.keep_checkpoints == "best":
-                    self.folder.keep_best(self.progress.validations)
+                    values = self.progress.validations
+                    self.folder.keep_checkpoints({max(values), best_epoch(values)})
         self.progress.epoch, self.progress.batch = epoch, 0
         self._save()
 
@@ -222,7 +224,7 @@ class _Training:
         """Writes what is known of a fault and takes its batch out of the training.
 
         Raises:
-            InputError: the config says to stop, now or after so many faults.
+            TrainingDiverged: the config says to stop, now or after so many faults.
         """
         path = self.folder.fault(place.epoch + 1, place.batch)
         faults = self.group.gather(fault)
@@ -243,14 +245,14 @@ class _Training:
         if policy == "stop" or self.progress.faults >= limit:
             self._save()
         if policy == "stop":
-            raise InputError(
+            raise TrainingDiverged(
                 f"training stopped before {what}. Its state is saved: with training.faults.policy "
                 f"skip it goes on without "
                 "this batch. Otherwise train anew with a lower training.optimizer.learning_rate or "
                 "a clip_norm"
             )
         if self.progress.faults >= limit:
-            raise InputError(
+            raise TrainingDiverged(
                 f"training stopped after training.faults.limit = {limit} faults: {what}"
             )
         self.progress.faults += 1

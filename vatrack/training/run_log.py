@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -16,7 +15,8 @@ from torch import Tensor
 from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog
-from vatrack.training.system import SystemUse
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.metrics_log import TrainingPoint, ValidationPoint, append
 
 
 class RunLog:
@@ -46,11 +46,10 @@ class RunLog:
             run.training.epochs,
             writes,
         )
-        self.path, self.device = out / "metrics.jsonl", device
+        self.path, self.device = RunFolder(out).metrics_log, device
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._since = time.monotonic()
-        self._system = SystemUse(device) if writes and run.mlflow.system_metrics else None
         if state is not None:
             self.load_state(state)
         elif writes:
@@ -92,17 +91,8 @@ class RunLog:
         now = time.monotonic()
         means["seconds_per_iteration"] = round((now - self._since) / self._count, 4)
         self._sums, self._count, self._since = {}, 0, now
-        used = self._system.read() if self._system else {}
-        self._write(
-            {
-                "step": iteration,
-                "epoch": epoch,
-                "time": round(time.time(), 3),
-                "lr": rate,
-                **means,
-                **used,
-            }
-        )
+        terms = {"lr": rate, **means}
+        self._write(TrainingPoint(iteration, epoch, round(time.time(), 3), terms))
         self._tell(
             f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr "
             f"{rate:.2e} "
@@ -111,14 +101,7 @@ class RunLog:
 
     def validation(self, iteration: int, epoch: int, metrics: dict[str, Any]) -> None:
         """Writes the metrics of the valid set."""
-        self._write(
-            {
-                "step": iteration,
-                "epoch": epoch,
-                "time": round(time.time(), 3),
-                "validation": metrics,
-            }
-        )
+        self._write(ValidationPoint(epoch, iteration, round(time.time(), 3), metrics))
         shown = ", ".join(
             f"{name} {metrics[name]:.1f}"
             for name in metrics
@@ -167,11 +150,9 @@ class RunLog:
         if self.writes:
             print(line, flush=True)
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, point: TrainingPoint | ValidationPoint) -> None:
         if self.writes:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line, allow_nan=False) + "\n")
-            self.experiment.wake()
+            append(self.path, point)
 
 
 def _number(value: float) -> float | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from vatrack.config import ScheduleConfig
+from vatrack.config import RunScheduleConfig
 
 FINAL_SHARE = 1e-3
 
 
 def learning_rate(
-    base: float, settings: ScheduleConfig, iteration: int, iterations_per_epoch: int, epochs: int
+    base: float, settings: RunScheduleConfig, iteration: int, iterations_per_epoch: int, epochs: int
 ) -> float:
     """The rate of a global, 0-based iteration.
 
@@ -20,7 +20,6 @@ def learning_rate(
     """
     if settings.name == "onecycle":
         return base * _one_cycle(iteration, iterations_per_epoch * epochs, settings.warmup_fraction)
-    assert isinstance(settings.warmup_iterations, int), "resolved by Config.for_run"
     epoch = iteration // iterations_per_epoch
     rate = base * settings.gamma ** sum(epoch >= step for step in settings.steps)
     warmup = settings.warmup_iterations

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import FolderBusy
 from vatrack.common.files import check_target
 from vatrack.common.locks import locked
 from vatrack.config import RunConfig
 from vatrack.models.detector import Detector
+from vatrack.runs.folder import RunFolder
 from vatrack.weights.transfer import copy_visible_to_amodal, load_backbone, load_initial
 
 # an interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
@@ -45,10 +46,10 @@ def alone_in(out: Path) -> Iterator[None]:
     """Keeps a second training out of a run's folder.
 
     Raises:
-        InputError: one is at work there.
+        FolderBusy: one is at work there.
     """
     check_target(out, folder=True).mkdir(exist_ok=True)
-    with (out / ".lock").open("a+") as lock:
+    with RunFolder(out).lock.open("a+") as lock:
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
 
         told = False
@@ -58,7 +59,7 @@ def alone_in(out: Path) -> Iterator[None]:
             lock.seek(0)
             what = f"{out}: another training is at work in this folder ({lock.read().strip()})"
             if time.monotonic() > deadline:
-                raise InputError(f"{what}; wait for it or stop it")
+                raise FolderBusy(f"{what}; wait for it or stop it")
             if not told:
                 told = True
                 print(f"{what}; waiting {LOCK_PATIENCE_SECONDS:.0f} s for its end", flush=True)

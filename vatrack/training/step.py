@@ -206,9 +206,7 @@ def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:
 
 def base_rate(run: RunConfig) -> float:
     """The learning rate of a resolved config."""
-    rate = run.training.optimizer.learning_rate
-    assert isinstance(rate, float | int), "resolved by Config.for_run"
-    return float(rate)
+    return run.training.optimizer.learning_rate
 
 
 def pair_seeds(seed: int, place: Place, pairs: Sequence[int]) -> list[int]:

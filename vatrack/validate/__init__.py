@@ -1,26 +1,65 @@
-"""`vatrack validate`: checks the raw tree and the official annotations before hours of work are
-wasted."""
+"""`vatrack validate`: checks raw tree and annotations before hours of work are wasted."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
 from vatrack.config.dataset import ValidationConfig
 from vatrack.validate.annotations import Subset, read_subset
+from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 from vatrack.validate.findings import SHOWN_EXAMPLES, Findings
 from vatrack.validate.frames import check_frames
-from vatrack.validate.kinds import KINDS, SEVERITIES
 from vatrack.validate.relations import check_relations, check_subsets
 from vatrack.validate.tree import check_tree
 
-__all__ = ["validate"]
+__all__ = ["Report", "validate"]
 
 FRAMES = {"decode": "decoded", "header": "checked by header and length", "exist": "checked by name"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `validate` has found.
+
+    Attributes:
+        looked_at: what was read, as in the JSON report.
+        findings: counts and examples by code.
+        out: the JSON report, if one was written.
+    """
+
+    looked_at: dict[str, Any]
+    findings: Findings
+    out: Path | None = None
+
+    @property
+    def counts(self) -> dict[Severity, int]:
+        """Findings by severity."""
+        return {severity: self.findings.total(severity) for severity in SEVERITIES}
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error."""
+        return not self.counts["error"]
+
+    def __str__(self) -> str:
+        named = [
+            f"{count:,} {severity}{'' if count == 1 else 's'}"
+            for severity, count in self.counts.items()
+        ]
+        path, seconds = self.looked_at["raw"]["path"], self.looked_at["seconds"]
+        lines = [f"{', '.join(named)} in {path} and its annotations ({seconds:g} s)"]
+        lines += _overview(self.looked_at)
+        if found := list(self.findings.lines()):
+            lines += ["", *found]
+        if any(len(examples) > SHOWN_EXAMPLES for examples in self.findings.examples.values()):
+            lines += ["", f"more examples: {self.out or '--out report.json'}"]
+        return "\n".join(lines)
 
 
 def validate(
@@ -29,7 +68,7 @@ def validate(
     settings: ValidationConfig,
     out: Path | None = None,
     processes: int = 1,
-) -> str:
+) -> Report:
     """Looks at everything, whatever is wrong, and writes down all findings.
 
     Args:
@@ -40,15 +79,16 @@ def validate(
             number.
 
     Returns:
-        The findings as text, if none of them is an error.
+        The findings, if none of them is an error.
 
     Raises:
-        InputError: with the findings as text, if at least one is an error. The report has been
-            written then. Also where `settings.accept` names a finding that does not exist.
+        InvalidData: with the findings as text, if at least one is an error. The report has been
+            written then.
+        InputError: `settings.accept` names a finding that does not exist.
     """
     started = time.monotonic()
     raw = Path(raw)
-    unknown = sorted(set(settings.accept) - KINDS.keys())
+    unknown = sorted(set(settings.accept) - CHECKS.keys())
     if unknown:
         raise InputError(
             f"dataset.validation.accept: there is no finding {unknown[0]!r}; docs/data.md lists "
@@ -65,7 +105,7 @@ def validate(
     videos, frames = check_tree(raw, subsets, findings)
     check_frames(frames, settings.frames, processes, findings)
 
-    seen = {
+    looked_at = {
         "raw": {
             "path": str(raw),
             "videos": videos,
@@ -76,21 +116,18 @@ def validate(
         "masks_compared": settings.masks,
         "seconds": round(time.monotonic() - started, 1),
     }
-    counts: dict[str, int] = {severity: findings.total(severity) for severity in SEVERITIES}
+    report = Report(looked_at, findings, out)
     if out is not None:
-        report = {
-            "ok": not counts["error"],
-            "counts": counts,
-            "looked_at": seen,
+        content = {
+            "ok": report.ok,
+            "counts": report.counts,
+            "looked_at": looked_at,
             "findings": findings.report(),
         }
-        write_json(out, report, indent=2)
-    text = "\n".join(
-        [_headline(counts, seen), *_overview(seen), *_spaced(findings), *_hint(findings, out)]
-    )
-    if counts["error"]:
-        raise InputError(text)
-    return text
+        write_json(out, content, indent=2)
+    if not report.ok:
+        raise InvalidData(str(report))
+    return report
 
 
 def _describe(subset: Subset) -> dict[str, Any]:
@@ -105,24 +142,13 @@ def _describe(subset: Subset) -> dict[str, Any]:
     }
 
 
-def _headline(counts: Mapping[str, int], seen: Mapping[str, Any]) -> str:
-    named = [
-        f"{count:,} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items()
-    ]
-    return (
-        f"{', '.join(named)} in {seen['raw']['path']} and its annotations ({seen['seconds']:g} s)"
-    )
-
-
 def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
     """What was looked at."""
     for file in seen["files"]:
         size = "not there" if file["bytes"] is None else _size(file["bytes"])
-        parts = [f"{file[name]:,} {name}" for name in ("videos", "frames", "annotations")]
-        yield (
-            f"  {file['path']}: "
-            f"{', '.join([size, *parts])}{'' if file['read_to_the_end'] else ', not to its end'}"
-        )
+        counts = [f"{file[name]:,} {name}" for name in ("videos", "frames", "annotations")]
+        end = [] if file["read_to_the_end"] else ["not to its end"]
+        yield f"  {file['path']}: {', '.join([size, *counts, *end])}"
     raw = seen["raw"]
     yield (
         f"  {raw['path']}: {raw['videos']:,} of these videos, {raw['frames']:,} frames "
@@ -138,14 +164,3 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e3:,.0f} kB"
-
-
-def _spaced(findings: Findings) -> list[str]:
-    lines = list(findings.lines())
-    return ["", *lines] if lines else []
-
-
-def _hint(findings: Findings, out: Path | None) -> list[str]:
-    """Where more examples are than the text shows."""
-    more = any(len(examples) > SHOWN_EXAMPLES for examples in findings.examples.values())
-    return ["", f"more examples: {out or '--out report.json'}"] if more else []

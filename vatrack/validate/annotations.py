@@ -1,5 +1,4 @@
-"""Reads official annotations (spec 1.2) to their end whatever is wrong with them, and checks each
-entry by itself."""
+"""Reads official annotations (spec 1.2) to the end whatever is wrong, and checks each by itself."""
 
 from __future__ import annotations
 
@@ -14,14 +13,14 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
-from vatrack.common.json_lists import Entry, read_lists
+from vatrack.common.json_lists import Item, read_lists
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.official import (
     FIELDS,
     Fault,
     field_faults,
-    image_place,
+    image_file,
     is_rle,
     is_whole,
     value_faults,
@@ -52,7 +51,7 @@ SINGULAR = {
 
 @dataclass(frozen=True)
 class Video:
-    """An entry of the list of videos; numbers that are missing or broken are None."""
+    """A video of the list; numbers that are missing or broken are None."""
 
     name: str
     id: int | None
@@ -62,7 +61,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Image:
-    """An entry of the list of images; what is missing or broken is None."""
+    """An image of the list; what is missing or broken is None."""
 
     id: int
     video: str | None
@@ -72,7 +71,7 @@ class Image:
     size: tuple[int, int] | None  # height, width
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         """Where its file is, for people."""
         return f"{self.video}/images/{self.file}" if self.file else "without a file"
 
@@ -88,8 +87,7 @@ class Subset:
         categories: ids and names; models: ids.
         unusable: names of listed videos that cannot be used and are not in `videos`.
         annotations: int64 [N] for each of `COLUMNS`, in file order, `NONE` where there is nothing.
-        total: number of entries in the list of annotations, also of those that are too broken to be
-            kept.
+        total: number of annotations in the file, also of those that are too broken to be kept.
     """
 
     name: str
@@ -124,8 +122,7 @@ def unpack_size(packed: int) -> tuple[int, int]:
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """Stem and lower-case suffix of a file name; faster than `Path` for hundred thousands of
-    them."""
+    """Stem and lower-case suffix of a file name; faster than `Path` for very many."""
     stem, dot, suffix = name.rpartition(".")
     return (stem, dot + suffix.lower()) if stem else (name, "")
 
@@ -137,8 +134,7 @@ def file_number(name: str) -> int | None:
 
 
 def read_subset(name: str, path: Path, compare: bool, processes: int, findings: Findings) -> Subset:
-    """Reads the annotations of a subset, checks each entry by itself, and adds what is wrong to
-    `findings`.
+    """Reads the annotations of a subset, checks each by itself, and adds to `findings`.
 
     Args:
         compare: whether fields are compared with the masks.
@@ -165,19 +161,18 @@ class _Reader:
         self.seen: set[str] = set()
 
     def batches(self) -> Iterator[list[Row]]:
-        """The annotations, about `BATCH` bytes of the file at a time; everything else is kept in
-        `subset`."""
+        """The annotations, about `BATCH` bytes at a time; all else is kept in `subset`."""
         subset, rows, stop = self.subset, list[Row](), BATCH
         try:
-            for entry in read_lists(subset.path):
-                self.seen.add(entry.section)
-                if entry.section == "annotations":
-                    rows.append(self._annotation(entry))
+            for listed in read_lists(subset.path):
+                self.seen.add(listed.section)
+                if listed.section == "annotations":
+                    rows.append(self._annotation(listed))
                 else:
-                    self._small(entry)
-                if entry.offset >= stop:
+                    self._small(listed)
+                if listed.offset >= stop:
                     yield rows
-                    rows, stop = [], entry.offset + BATCH
+                    rows, stop = [], listed.offset + BATCH
         except InputError as error:
             self.findings.add("json-broken", subset.path, detail=_detail(error, subset.path))
         else:
@@ -190,20 +185,20 @@ class _Reader:
             name: np.frombuffer(column, np.int64) for name, column in self.columns.items()
         }
 
-    def _small(self, entry: Entry) -> None:
-        """Takes an entry of one of the other lists."""
+    def _small(self, listed: Item) -> None:
+        """Takes an item of one of the other lists."""
         keep = {
             "categories": self._category,
             "models": self._model,
             "videos": self._video,
             "images": self._image,
         }
-        if entry.section not in keep:
+        if listed.section not in keep:
             return
-        item = _item(entry)
-        for fault in field_faults(entry.section, entry.value):
+        item = _name(listed)
+        for fault in field_faults(listed.section, listed.value):
             self.findings.add(fault.code, self.subset.path, item, fault.text)
-        keep[entry.section](entry.value, item)
+        keep[listed.section](listed.value, item)
 
     def _category(self, value: Json, item: str) -> None:
         self.subset.categories.append((_whole(value, "id"), value.get("name")))
@@ -230,7 +225,7 @@ class _Reader:
         number = _whole(value, "id")
         if number is None:
             return
-        video, file = self._place(value, item) if "file_name" in value else (None, None)
+        video, file = self._file(value, item) if "file_name" in value else (None, None)
         height, width = _whole(value, "height"), _whole(value, "width")
         size = (
             (height, width)
@@ -241,9 +236,9 @@ class _Reader:
             Image(number, video, file, _whole(value, "video_id"), _whole(value, "frame_id"), size)
         )
 
-    def _place(self, value: Json, item: str) -> tuple[str | None, str | None]:
+    def _file(self, value: Json, item: str) -> tuple[str | None, str | None]:
         try:
-            video, file = image_place(value, self.subset.path)
+            video, file = image_file(value, self.subset.path)
         except InputError as error:
             self.findings.add(
                 "image-place", self.subset.path, item, _detail(error, self.subset.path, item)
@@ -259,8 +254,8 @@ class _Reader:
             return video, None
         return video, file
 
-    def _annotation(self, entry: Entry) -> Row:
-        value, item = entry.value, _item(entry)
+    def _annotation(self, listed: Item) -> Row:
+        value, item = listed.value, _name(listed)
         self.subset.total += 1
         broken: set[str] = set()
         for fault in _annotation_faults(value):
@@ -302,13 +297,13 @@ def _rle(value: Json, name: str) -> Rle | None:
     return Rle(height, width, code["counts"])
 
 
-def _item(entry: Entry) -> str:
-    """How an entry is called: by its id, or by its place where it has none."""
-    number = entry.value.get("id")
+def _name(listed: Item) -> str:
+    """What an item is called: by its id, or by its offset where it has none."""
+    number = listed.value.get("id")
     return (
-        f"{SINGULAR[entry.section]} {number}"
+        f"{SINGULAR[listed.section]} {number}"
         if is_whole(number)
-        else f"{SINGULAR[entry.section]} at byte {entry.offset}"
+        else f"{SINGULAR[listed.section]} at byte {listed.offset}"
     )
 
 

@@ -1,5 +1,4 @@
-"""What a validation has found: counts and examples by kind, as text for people and as JSON for
-programs."""
+"""What a validation has found: counts and examples by code, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vatrack.validate.kinds import KINDS, SEVERITIES, Severity
+from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 
 KEPT_EXAMPLES = 100
 SHOWN_EXAMPLES = 5
@@ -19,11 +18,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Example:
-    """One place of a finding.
+    """Where something was found.
 
     Attributes:
         file: path of the annotation file, frame or folder.
-        item: the entry in the file, such as "annotation 7", or "".
+        item: what it is in the file, such as "annotation 7", or "".
         detail: what is the matter with it, or "".
     """
 
@@ -32,13 +31,15 @@ class Example:
     detail: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.file, self.item, self.detail) if part)
+        return ": ".join(filter(None, (self.file, self.item, self.detail)))
 
 
 @dataclass
 class Findings:
-    """Counts by code of `KINDS`, and the first examples of each. Memory does not grow with the
-    number of findings."""
+    """Counts by code of `CHECKS`, and the first examples of each.
+
+    Memory does not grow with the number of findings.
+    """
 
     accepted: frozenset[str] = frozenset()  # codes of errors that only warn
     counts: Counter[str] = field(default_factory=Counter)
@@ -60,8 +61,11 @@ class Findings:
         things: Sequence[T],
         describe: Callable[[T], tuple[str, str]],
     ) -> None:
-        """Many findings of one file; only those that are kept as examples are described, as item
-        and detail."""
+        """Many findings of one file.
+
+        Args:
+            describe: item and detail of a thing; called for those that are kept as examples.
+        """
         room = max(0, KEPT_EXAMPLES - len(self.examples.get(code, ())))
         for thing in things[:room]:
             self.add(code, file, *describe(thing))
@@ -69,20 +73,20 @@ class Findings:
             self.counts[code] += len(things) - room
 
     def merge(self, other: Findings) -> None:
-        """Takes over the findings of another part of the work."""
+        """Takes over the findings of another process or file."""
         self.counts += other.counts
         for code, found in other.examples.items():
             kept = self.examples.setdefault(code, [])
             kept.extend(found[: KEPT_EXAMPLES - len(kept)])
 
     def severity(self, code: str) -> Severity:
-        """How bad a kind of finding is here."""
-        own = KINDS[code].severity
+        """How bad a code is here."""
+        own = CHECKS[code].severity
         return "warning" if own == "error" and code in self.accepted else own
 
     def codes(self) -> list[str]:
         """The codes found, worst first."""
-        found = [code for code in KINDS if self.counts[code]]
+        found = [code for code in CHECKS if self.counts[code]]
         return sorted(found, key=lambda code: SEVERITIES.index(self.severity(code)))
 
     def total(self, severity: Severity) -> int:
@@ -96,8 +100,8 @@ class Findings:
                 "severity": self.severity(code),
                 "code": code,
                 "count": self.counts[code],
-                "meaning": KINDS[code].meaning,
-                "mend": KINDS[code].mend,
+                "meaning": CHECKS[code].meaning,
+                "mend": CHECKS[code].fix,
                 "examples": [vars(example) for example in self.examples[code]],
             }
             for code in self.codes()
@@ -109,10 +113,10 @@ class Findings:
         width = max((len(code) for code in codes), default=0)
         digits = max((len(f"{self.counts[code]:,}") for code in codes), default=0)
         for code in codes:
-            kind, count = KINDS[code], self.counts[code]
+            check, count = CHECKS[code], self.counts[code]
             yield (
-                f"{self.severity(code):<7}  {code:<{width}}  {count:>{digits},}  {kind.meaning}; "
-                f"{kind.mend}"
+                f"{self.severity(code):<7}  {code:<{width}}  {count:>{digits},}  {check.meaning}; "
+                f"{check.fix}"
             )
             for example in self.examples[code][:SHOWN_EXAMPLES]:
                 yield f"{'':9}{example}"

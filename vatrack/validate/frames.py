@@ -25,7 +25,7 @@ MAGIC = (b"BM", b"\x89PNG\r\n\x1a\n")
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture in the raw tree.
+    """A image in the raw tree.
 
     Attributes:
         size: what the annotations say, or None where they do not.
@@ -74,17 +74,17 @@ def _fault(frame: Frame, mode: Mode) -> tuple[str, str] | None:
             return "frame-size", _compare((height, width), frame.size)
         if mode == "header":
             return None
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except InputError as error:
         return "frame-cut-off", str(error).removeprefix(f"{path}: ")
     except OSError as error:
         return "frame-unreadable", error.strerror or str(error)
     except cv2.error as error:
         return "frame-undecodable", error.err
-    if picture is None:
+    if image is None:
         return "frame-undecodable", "damaged inside"
-    if picture.shape[:2] != (height, width):
-        return "frame-size", _compare(picture.shape[:2], (height, width))
+    if image.shape[:2] != (height, width):
+        return "frame-size", _compare(image.shape[:2], (height, width))
     return None
 
 

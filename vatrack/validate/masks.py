@@ -1,5 +1,4 @@
-"""Checks of the masks of annotations, and of the areas, boxes and occlusion rates against them
-(spec 1.2)."""
+"""Checks masks of annotations, and areas, boxes and occlusion rates against them (spec 1.2)."""
 
 from __future__ import annotations
 
@@ -33,8 +32,7 @@ class Rle(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The checked values of an annotation; None for what is missing or has been found broken
-    already."""
+    """The values of an annotation; None for what is missing or was found broken before."""
 
     item: str
     bbox: list[float] | None
@@ -104,7 +102,7 @@ def check_masks(rows: Sequence[Row], shared: tuple[str, bool]) -> Findings:
     batch.check_boxes(compare)
     batch.check_areas(compare)
     if compare:
-        batch.check_parts()
+        batch.check_overlaps()
     return batch.found
 
 
@@ -189,7 +187,7 @@ class _Batch:
             expected,
         )
 
-    def check_parts(self) -> None:
+    def check_overlaps(self) -> None:
         complete = _complete(self.amodal, self.visible, self.invisible)
         outside = ~_inside(self.visible, self.amodal, known=complete)
         self.add("visible-outside", outside, "visible_mask reaches out of segmentation")
@@ -206,8 +204,7 @@ def _comparable(*fields: Masks) -> Bools:
 
 
 def _complete(whole: Masks, part: Masks, rest: Masks) -> Bools:
-    """Whether it is plain that `part` and `rest` share no pixel and make up `whole`: their union
-    has its very code.
+    """Whether `part` and `rest` plainly make up `whole`: their union has its very code.
 
     Almost all annotations need no other comparison. False tells nothing: codes of one mask may
     differ.
@@ -219,8 +216,10 @@ def _complete(whole: Masks, part: Masks, rest: Masks) -> Bools:
 
 
 def _inside(inner: Masks, outer: Masks, known: Bools) -> Bools:
-    """Whether the union of both masks is no larger than the outer one; True where it is known, or
-    cannot be told."""
+    """Whether `inner` lies in `outer`: their union is no larger than `outer`.
+
+    True where it is known, or cannot be told.
+    """
     good = np.ones(len(known), bool)
     for row in np.flatnonzero(_comparable(inner, outer) & (inner.areas > 0) & ~known).tolist():
         good[row] = coco_mask.area(_union(inner, outer, row=row)) == outer.areas[row]
@@ -228,8 +227,9 @@ def _inside(inner: Masks, outer: Masks, known: Bools) -> Bools:
 
 
 def _is_rest(rest: Masks, whole: Masks, part: Masks, known: Bools) -> Bools:
-    """Whether `rest` is `whole` without `part`, which lies inside it; True where it is known, or
-    cannot be told.
+    """Whether `rest` is `whole` without `part`, which lies inside it.
+
+    True where it is known, or cannot be told.
 
     Masks are disjoint if their union has as many pixels as both together, and inside a third one if
     that does not grow.
@@ -249,5 +249,5 @@ def _union(*fields: Masks, row: int) -> Code:
 def _plain(value: object) -> object:
     """A number or list of numbers as people write it: 8 and not 8.0."""
     if isinstance(value, np.ndarray):
-        return "[" + ", ".join(str(_plain(part)) for part in value) + "]"
+        return "[" + ", ".join(str(_plain(number)) for number in value) + "]"
     return f"{float(value):.9g}" if isinstance(value, float | np.floating) else value

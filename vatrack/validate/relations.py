@@ -1,5 +1,4 @@
-"""Checks between the entries of official annotations: ids, names, sizes and identities, in a file
-and across files."""
+"""Checks ids, names, sizes and identities of official annotations in a file and across files."""
 
 from __future__ import annotations
 
@@ -27,8 +26,10 @@ Ints = npt.NDArray[np.int64]
 
 
 def check_relations(subset: Subset, findings: Findings) -> None:
-    """Checks the entries of one file with each other. What is missing is told only where the file
-    could be read as a whole."""
+    """Checks the items of one file with each other.
+
+    What is missing is told only where the file could be read as a whole.
+    """
     _check_categories(subset, findings)
     _check_videos(subset, findings)
     _check_images(subset, findings)
@@ -52,7 +53,7 @@ def check_subsets(subsets: Sequence[Subset], findings: Findings) -> None:
 def _check_categories(subset: Subset, findings: Findings) -> None:
     names = [name for _, name in subset.categories]
     if names != list(CATEGORIES) and (subset.whole or len(names) > len(CATEGORIES)):
-        place = next(
+        position = next(
             (
                 n
                 for n, pair in enumerate(zip(names, CATEGORIES, strict=False))
@@ -60,10 +61,11 @@ def _check_categories(subset: Subset, findings: Findings) -> None:
             ),
             len(names),
         )
-        wanted = repr(CATEGORIES[place]) if place < len(CATEGORIES) else "no more"
-        found = repr(names[place]) if place < len(names) else "no more"
+        wanted = repr(CATEGORIES[position]) if position < len(CATEGORIES) else "no more"
+        found = repr(names[position]) if position < len(names) else "no more"
         detail = (
-            f"{len(names)} categories; at place {place + 1} stands {found}, {wanted} is expected"
+            f"{len(names)} categories; at position {position + 1} stands {found}, {wanted} is "
+            f"expected"
         )
         findings.add("category-list", subset.path, detail=detail)
     _check_twice(
@@ -210,7 +212,7 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
             "image-empty",
             path,
             empty,
-            lambda row: (f"image {images[row]}", subset.images[row].place),
+            lambda row: (f"image {images[row]}", subset.images[row].path),
         )
         _check_counts(subset, video_of[rows[listed]], table["obj_id"][listed], videos, findings)
 
@@ -293,8 +295,7 @@ def _repeated(*keys: Ints) -> Ints:
 
 
 def _changing(videos: Ints, objects: Ints, categories: Ints) -> Ints:
-    """The first row of each category that an object has in its video beside its first one,
-    ascending."""
+    """The first row of each further category that an object has in its video, ascending."""
     first = np.sort(_first_rows(categories, objects, videos))
     return first[_repeated(objects[first], videos[first])]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from vatrack.common.images import SUFFIXES
+from vatrack.common.images import SUFFIXES, is_clutter, is_frame
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
 from vatrack.validate.annotations import Subset, file_number, split_suffix
 from vatrack.validate.findings import Findings
@@ -26,18 +26,18 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
     """
     try:
         folders = sorted(
-            entry.name
-            for entry in os.scandir(raw)
-            if entry.is_dir() and not entry.name.startswith(".")
+            item.name
+            for item in os.scandir(raw)
+            if item.is_dir() and not item.name.startswith(".") and not is_clutter(item.name)
         )
     except OSError as error:
         findings.add("raw-broken", raw, detail=error.strerror or str(error))
         return 0, []
     wanted: dict[str, dict[str, Size | None]] = {}
     for subset in subsets:
-        for video, images in subset.by_video().items():
+        for video, listed in subset.by_video().items():
             wanted.setdefault(video, {}).update(
-                {image.file: image.size for image in images if image.file}
+                {image.file: image.size for image in listed if image.file}
             )
     by_fold = _by_fold(folders)
     used: set[str] = set()
@@ -48,11 +48,11 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
         if folder is None:
             continue
         used.add(folder)
-        place = _find_images(raw / folder, findings)
-        names = _list_files(place, findings) if place else None
-        if place and names is not None:
+        images = _find_images(raw / folder, findings)
+        names = _list_files(images, findings) if images else None
+        if images and names is not None:
             videos += 1
-            found += _check_names(place, names, expected, findings)
+            found += _check_names(images, names, expected, findings)
     _check_unused(
         raw, [folder for folder in folders if folder not in used], subsets, bool(used), findings
     )
@@ -95,7 +95,7 @@ def _find_folder(
 
 def _find_images(folder: Path, findings: Findings) -> Path | None:
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        names = sorted(item.name for item in os.scandir(folder) if item.is_dir())
     except OSError as error:
         findings.add("folder-unreadable", folder, detail=error.strerror or str(error))
         return None
@@ -111,15 +111,15 @@ def _find_images(folder: Path, findings: Findings) -> Path | None:
 
 def _list_files(images: Path, findings: Findings) -> list[str] | None:
     try:
-        return sorted(entry.name for entry in os.scandir(images) if _is_file(entry))
+        return sorted(item.name for item in os.scandir(images) if _is_file(item))
     except OSError as error:
         findings.add("folder-unreadable", images, detail=error.strerror or str(error))
         return None
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
+def _is_file(item: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_file()
+        return item.is_file()
     except OSError:  # a link in a circle
         return False
 
@@ -130,7 +130,7 @@ def _check_names(
     """Checks the file names of one video against those in the annotations.
 
     Returns:
-        The pictures that are there: first those of the annotations, then the others.
+        The frames that are there, those of the annotations first.
     """
     by_fold = _by_fold(names)
     present = set(names)
@@ -149,23 +149,23 @@ def _check_names(
             findings.add("frame-case", images / file, detail=f"there is {other}")
             name = other
         found[name] = Frame(f"{images}/{name}", size, listed=True)
-    pictures = [name for name in names if split_suffix(name)[1] in SUFFIXES]
-    for name in pictures:
+    frames = [name for name in names if is_frame(name)]
+    for name in frames:
         found.setdefault(name, Frame(f"{images}/{name}", None, listed=False))
     others = [name for name in names if name not in found]
     findings.add_all("file-extra", images, others, lambda name: (name, ""))
-    _check_twins(images, pictures, by_fold, findings)
-    _check_numbers(images, pictures, expected, findings)
+    _check_twins(images, frames, by_fold, findings)
+    _check_numbers(images, frames, expected, findings)
     return list(found.values())
 
 
 def _check_twins(
-    images: Path, pictures: Iterable[str], by_fold: Mapping[str, list[str]], findings: Findings
+    images: Path, frames: Iterable[str], by_fold: Mapping[str, list[str]], findings: Findings
 ) -> None:
     alike = [group for group in by_fold.values() if len(group) > 1]
     findings.add_all("file-case", images, alike, lambda group: (", ".join(group), ""))
     suffixes: dict[str, set[str]] = defaultdict(set)
-    for name in pictures:
+    for name in frames:
         stem, suffix = split_suffix(name)
         suffixes[stem].add(suffix)
     both = [stem for stem, found in suffixes.items() if len(found) > 1]
@@ -173,14 +173,13 @@ def _check_twins(
 
 
 def _check_numbers(
-    images: Path, pictures: Iterable[str], expected: Iterable[str], findings: Findings
+    images: Path, frames: Iterable[str], expected: Iterable[str], findings: Findings
 ) -> None:
-    """Files are numbered without gaps, and the first and last of them have no annotations (spec
-    1.1)."""
+    """Numbers have no gaps, and the first and last files have no annotations (spec 1.1)."""
     listed = {number for file in expected if (number := file_number(file)) is not None}
     # Listed frames that are missing are told as such, so they leave no gap.
     numbers = sorted(
-        listed | {number for name in pictures if (number := file_number(name)) is not None}
+        listed | {number for name in frames if (number := file_number(name)) is not None}
     )
     gaps = [(before, after) for before, after in pairwise(numbers) if after - before > 1]
     if gaps:

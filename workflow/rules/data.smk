@@ -15,21 +15,21 @@ rule synth:
         mem_mb=2000,
         runtime=60,
     params:
-        config=CONFIG_FILE,
-        settings=settings("seed", "dataset.synthetic"),
+        config=plan.config_file,
+        settings=plan.settings("seed", "dataset.synthetic"),
     message:
         "rendering the miniature set in SAIL-VOS's raw layout"
     shell:
         "vatrack synth --config {params.config:q} --processes {threads} --out {output:q} > {log:q} 2>&1"
 
 
-if ARCHIVES:
+if plan.archives:
 
     checkpoint unpack:
         input:
-            ARCHIVES,
+            plan.archives,
         output:
-            UNPACKED,
+            plan.unpacked,
         log:
             f"{R}/logs/unpack.log",
         benchmark:
@@ -41,10 +41,10 @@ if ARCHIVES:
             mem_mb=1000,
             runtime=1440,
         params:
-            config=CONFIG_FILE,
+            config=plan.config_file,
             raw=raw_folder,
             # Not the checksums: writing them down later is no reason to unpack again.
-            settings=[ARCHIVES, DATASET.archive_strip],
+            settings=[plan.archives, plan.dataset.archive_strip],
         message:
             "unpacking {input}"
         shell:
@@ -71,11 +71,11 @@ rule validate:
         runtime=720,
     params:
         raw=raw_folder,
-        config=CONFIG_FILE,
+        config=plan.config_file,
         # Not an output: Snakemake would remove it when data are bad, just when it is wanted.
         report=f"{R}/validation.json",
-        train=TRAIN_JSON,
-        valid=VALID_JSON,
+        train=plan.train_json,
+        valid=plan.valid_json,
     message:
         "checking the raw frames and their annotations"
     shell:
@@ -89,7 +89,7 @@ rule index:
         official=official_files,
         validated=rules.validate.output,
     output:
-        f"{R}/index.json",
+        ensure(f"{R}/index.json", non_empty=True),
     log:
         f"{R}/logs/index.log",
     benchmark:
@@ -102,8 +102,8 @@ rule index:
         runtime=60,
     params:
         raw=raw_folder,
-        train=TRAIN_JSON,
-        valid=VALID_JSON,
+        train=plan.train_json,
+        valid=plan.valid_json,
     message:
         "listing the annotated frames of every video"
     shell:
@@ -138,7 +138,7 @@ rule cut_scores:
 
 
 # Where the file is there already the rule does not exist: Snakemake would remove it before a new attempt.
-if DATASET.clips.fetch and not os.path.exists(CUTS[0]):
+if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
 
     # On the machine of Snakemake: the nodes of a cluster often reach no network.
     localrules:
@@ -146,7 +146,7 @@ if DATASET.clips.fetch and not os.path.exists(CUTS[0]):
 
     rule fetch_cuts:
         output:
-            CUTS,
+            plan.cuts,
         log:
             f"{R}/logs/fetch_cuts.log",
         benchmark:
@@ -158,9 +158,9 @@ if DATASET.clips.fetch and not os.path.exists(CUTS[0]):
             mem_mb=500,
             runtime=30,
         params:
-            url=DATASET.clips.download.url,
-            size=DATASET.clips.download.size,
-            sha256=DATASET.clips.download.sha256,
+            url=plan.dataset.clips.download.url,
+            size=plan.dataset.clips.download.size,
+            sha256=plan.dataset.clips.download.sha256,
         message:
             "fetching the dictionary of cuts from {params.url}"
         shell:
@@ -171,9 +171,9 @@ rule cut_structure:
     input:
         index=rules.index.output,
         scores=scores,
-        cuts=CUTS,
+        cuts=plan.cuts,
     output:
-        f"{R}/cuts/structure.json",
+        ensure(f"{R}/cuts/structure.json", non_empty=True),
     log:
         f"{R}/logs/cut_structure.log",
     benchmark:
@@ -185,9 +185,9 @@ rule cut_structure:
         mem_mb=1000,
         runtime=30,
     params:
-        config=CONFIG_FILE,
-        scores=SCORES_OPTION,
-        settings=settings("dataset.clips.structure", *DETECTION),
+        config=plan.config_file,
+        scores=plan.scores_option,
+        settings=plan.cut_settings(),
     message:
         "deciding where videos are cut into clips"
     shell:
@@ -199,7 +199,7 @@ rule cut_sheet:
         raw=RAW,
         index=rules.index.output,
         structure=rules.cut_structure.output,
-        scores=rules.cut_scores.output if MEASURE else [],
+        scores=rules.cut_scores.output if plan.measure else [],
     output:
         report(
             f"{R}/cuts/sheets/{{video}}.jpg",
@@ -221,8 +221,8 @@ rule cut_sheet:
         runtime=30,
     params:
         raw=raw_folder,
-        scores=SCORES_OPTION,
-        threshold=DATASET.clips.threshold,
+        scores=plan.scores_option,
+        threshold=plan.dataset.clips.threshold,
     message:
         "drawing the clips of {wildcards.video}"
     shell:
@@ -248,8 +248,8 @@ rule clips:
         runtime=600,
     params:
         raw=raw_folder,
-        config=CONFIG_FILE,
-        settings=settings("dataset.clips.mode"),
+        config=plan.config_file,
+        settings=plan.settings("dataset.clips.mode"),
     message:
         "building the clip tree"
     shell:
@@ -264,7 +264,7 @@ rule convert:
         official=official_files,
         structure=rules.cut_structure.output,
     output:
-        expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=FORMS),
+        ensure(expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=FORMS), non_empty=True),
     log:
         f"{R}/logs/convert/{{subset}}.log",
     benchmark:
@@ -276,12 +276,12 @@ rule convert:
         mem_mb=3000,
         runtime=240,
     params:
-        config=CONFIG_FILE,
+        config=plan.config_file,
         official=official_json,
         out=subpath(output[0], parent=True),
         # Of the ways into the clip tree only this one changes the names of the frames.
-        png=DATASET.clips.mode == "png",
-        settings=settings(
+        png=plan.dataset.clips.mode == "png",
+        settings=plan.settings(
             "dataset.joint_box",
             "dataset.max_occlusion",
             "dataset.max_occlusion_inclusive",

@@ -7,7 +7,7 @@ rule predict:
         ground_truth=f"{R}/annotations/valid/joint.json",
         images=ancient(rules.clips.output),
     output:
-        f"{RUN}/predictions.jsonl.gz",
+        ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
     log:
         f"{R}/logs/predict/{{method}}__{{backbone}}.log",
     benchmark:
@@ -17,16 +17,16 @@ rule predict:
     threads: 2
     resources:
         mem_mb=4000,
-        gpu=PREDICT_GPUS,
+        gpu=plan.predict_gpus,
         runtime=240,
     params:
-        config=CONFIG_FILE,
-        settings=settings("inference", "input", "compute.precision", "compute.tf32"),
+        config=plan.config_file,
+        settings=plan.settings("inference", "input", "compute.precision", "compute.tf32"),
     message:
         "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
     shell:
         "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
-        " --backbone {wildcards.backbone} --ground-truth {input.ground_truth:q} --images {input.images:q}"
+        " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
         " --out {output:q} > {log:q} 2>&1"
 
 
@@ -37,8 +37,8 @@ rule evaluate:
         amodal=f"{R}/annotations/valid/video_amodal.json",
         visible=f"{R}/annotations/valid/video_visible.json",
     output:
-        metrics=f"{RUN}/metrics.json",
-        details=f"{RUN}/details.json",
+        metrics=ensure(f"{RUN}/metrics.json", non_empty=True),
+        details=ensure(f"{RUN}/details.json", non_empty=True),
     log:
         f"{R}/logs/evaluate/{{method}}__{{backbone}}.log",
     benchmark:
@@ -50,9 +50,9 @@ rule evaluate:
         mem_mb=lambda wildcards, threads: 2000 + 500 * threads,
         runtime=240,
     params:
-        config=CONFIG_FILE,
+        config=plan.config_file,
         run=subpath(output[0], parent=True),
-        settings=settings("evaluation"),
+        settings=plan.settings("evaluation"),
     message:
         "evaluating {wildcards.method} with {wildcards.backbone}"
     shell:

@@ -7,8 +7,8 @@ localrules:
 
 rule tables:
     input:
-        metrics=per_run(f"{RUN}/metrics.json"),
-        details=per_run(f"{RUN}/details.json"),
+        metrics=plan.per_run(f"{RUN}/metrics.json"),
+        details=plan.per_run(f"{RUN}/details.json"),
     output:
         report(f"{R}/tables/tables.html", caption="../report/tables.rst", category="Tables"),
         report(
@@ -16,7 +16,9 @@ rule tables:
             caption="../report/tables.rst",
             category="Tables",
         ),
-        expand(f"{R}/tables/{{table}}.{{suffix}}", table=TABLES + CLASS_TABLES, suffix=["md", "tex"]),
+        expand(
+            f"{R}/tables/{{table}}.{{suffix}}", table=TABLES + CLASS_TABLES, suffix=["md", "tex"]
+        ),
         expand(f"{R}/tables/{{table}}.md", table=VIDEO_TABLES),
     log:
         f"{R}/logs/tables.log",
@@ -29,7 +31,7 @@ rule tables:
         mem_mb=1000,
         runtime=30,
     params:
-        rows=TABLE_ROWS,
+        rows=plan.options("run", "log-run"),
         out=subpath(output[0], parent=True),
     message:
         "writing the tables"
@@ -39,7 +41,7 @@ rule tables:
 
 rule figures:
     input:
-        per_run(f"{RUN}/training.json"),
+        plan.per_run(f"{RUN}/training.json"),
     output:
         report(
             expand(f"{R}/figures/{{figure}}.svg", figure=FIGURES),
@@ -57,7 +59,7 @@ rule figures:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=FIGURE_RUNS,
+        runs=plan.options("run"),
         out=subpath(output[0], parent=True),
     message:
         "drawing the curves of the trainings"
@@ -97,7 +99,8 @@ rule overlay:
 # Snakemake's own report: a second, read-only Snakemake collects what the rules above made (target `results`).
 rule report:
     input:
-        RESULTS,
+        plan.results,
+        cut_sheets,
     output:
         f"{R}/report.html",
     log:
@@ -111,7 +114,7 @@ rule report:
         mem_mb=1000,
         runtime=30,
     params:
-        config=CONFIG_FILE,
+        config=plan.config_file,
         snakefile=workflow.main_snakefile,
     message:
         "writing the report"

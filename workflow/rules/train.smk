@@ -14,22 +14,22 @@ rule train:
             form=FORMS,
         ),
         images=ancient(rules.clips.output),
-        weights=WEIGHTS,
+        weights=plan.weights,
     output:
-        f"{RUN}/training.json",
+        ensure(f"{RUN}/training.json", non_empty=True),
     log:
         f"{R}/logs/train/{{method}}__{{backbone}}.log",
     benchmark:
         f"{R}/benchmarks/train/{{method}}__{{backbone}}.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: TRAIN_THREADS
+    threads: plan.train_threads
     resources:
-        mem_mb=TRAIN_MEMORY,
-        gpu=TRAIN_GPUS,
-        runtime=CONFIG.launcher.minutes,
+        mem_mb=plan.train_memory,
+        gpu=plan.train_gpus,
+        runtime=plan.config.launcher.minutes,
     params:
-        config=CONFIG_FILE,
+        config=plan.config_file,
         annotations=subpath(input[0], ancestor=2),
         run=subpath(output[0], parent=True),
         settings=training_settings,
@@ -46,8 +46,9 @@ rule select:
     input:
         rules.train.output,
     output:
-        best=f"{RUN}/best.json",
-        checkpoint=f"{RUN}/best.pt",
+        best=ensure(f"{RUN}/best.json", non_empty=True),
+        # Not protected(): Snakemake would refuse to choose again after a change of the config.
+        checkpoint=ensure(f"{RUN}/best.pt", non_empty=True),
     log:
         f"{R}/logs/select/{{method}}__{{backbone}}.log",
     benchmark:
@@ -59,9 +60,9 @@ rule select:
         mem_mb=1000,
         runtime=30,
     params:
-        config=CONFIG_FILE,
+        config=plan.config_file,
         run=subpath(input[0], parent=True),
-        settings=settings("selection"),
+        settings=plan.settings("selection"),
     message:
         "choosing the best checkpoint of {wildcards.method} with {wildcards.backbone}"
     shell:

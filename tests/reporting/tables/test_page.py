@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 
-from vatrack.reporting.tables.model import Cell, Column, Row, Table
-from vatrack.reporting.tables.page import to_page
+from vatrack.reporting.tables.table import Column, Row, make_table
+from vatrack.reporting.tables.writers import to_page
 
 
 def test_tables_headings_and_notes() -> None:
-    columns = (
+    columns = [
         Column("AP one", "one", "AP"),
         Column("AP two", "two", "AP"),
-        Column("n", "n", "Count"),
-    )
-    rows = (
-        Row(
-            ("a",), ("VATrack <1>",), (Cell(12.34, best=True), Cell(None), Cell(7, decimals=0)), "x"
-        ),
-        Row(
-            ("b",),
-            ("other",),
-            (Cell(-0.04), Cell(0.04, signed=True), Cell(1.25, signed=True)),
-            "y",
-            quoted=True,
-        ),
-    )
-    first = Table(
-        "t",
-        "First & only",
-        "Two words: AP < 100, `--run`.",
-        ("method",),
-        ("Method",),
-        columns,
-        rows,
-    )
-    second = Table("u", "Second", "Nothing.", ("a",), ("A",), (), ())
+        Column("n", "n", "Count", decimals=0),
+    ]
+    rows = [
+        Row(["a"], ["VATrack <1>"], [12.34, None, 7], "x"),
+        Row(["b"], ["{0} & other"], [-0.04, 0.04, 1.25], "y", signed=True, quoted=True),
+        Row(["c"], ["more"], [12.3, float("nan"), -0.4], "x"),
+    ]
+    note = "Two words: AP < 100, `--run`."
+    across = ["AP", "AP", "Count"]
+    first = make_table("t", "First & only", note, {"m": "Method"}, columns, rows, across)
+    second = make_table("u", "Second", "Nothing.", {"a": "A"}, [], [])
     text = (
         to_page([first, second])
         .replace("<!doctype html>", "")
@@ -44,19 +32,36 @@ def test_tables_headings_and_notes() -> None:
     page = ElementTree.fromstring(text)  # every tag is closed and every sign escaped
     assert [heading.text for heading in page.iter("h2")] == ["First & only", "Second"]
     shown, empty = page.iter("table")
-    assert [["".join(cell.itertext()) for cell in row] for row in shown] == [
+    lines = list(shown.iter("tr"))
+    assert [["".join(cell.itertext()).strip() for cell in line] for line in lines] == [
         ["", "AP", "Count"],
         ["Method", "one", "two", "n"],
         ["VATrack <1>", "12.3", "-", "7"],
-        ["other", "0.0", "0.0", "+1.2"],
+        ["{0} & other", "0.0", "0.0", "+1"],
+        ["more", "12.3", "-", "0"],
     ]
-    assert [cell.get("colspan") for cell in shown[0]] == [None, "2", "1"]
-    assert [cell.get("class") for cell in shown[2]] == [None, "number", "number", "number"]
-    assert [row.get("class") for row in shown] == [None, None, "line", "line"]
-    assert [bold.text for bold in shown.iter("b")] == ["12.3"]
-    assert [stressed.text for stressed in shown.iter("em")] == ["other"]
-    assert len(empty) == 1
+    assert [cell.get("colspan") for cell in lines[0]] == [None, "2", None]
+    assert styled(text, "font-weight: bold") == {
+        "row0_col1",
+        "row1_col1",
+        "row1_col2",
+        "row2_col1",
+    }
+    assert styled(text, "font-style: italic") == {"row1_col0"}
+    assert styled(text, "border-top: 1px solid") == {".row0", ".row1", ".row2"}
+    assert styled(text, "text-align: left") == {".col0"}
+    assert len(list(empty.iter("tr"))) == 1
     assert ["".join(note.itertext()) for note in page.iter("p")] == [
-        "Two words: AP < 100, --run.",
+        "Two words: AP < 100, --run. A value of -1, as pycocotools writes it for undefined, is "
+        "shown as a dash.",
         "Nothing.",
     ]
+
+
+def styled(text: str, style: str) -> set[str]:
+    """The cells, rows or columns of the first table that have a style."""
+    rules = re.findall(r"^((?:#T_t[^{]*?)) {\s*([^}]*?);?\s*}", text, flags=re.MULTILINE)
+    found = [
+        selector for selectors, own in rules if own == style for selector in selectors.split(",")
+    ]
+    return {selector.strip().removeprefix("#T_t").lstrip("_ ") for selector in found}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reporting.tables.figures import metrics, read_csv, run_folder
+from tests.reporting.tables.made_up import metrics, read_csv, run_folder
 from vatrack.common.errors import InputError
 from vatrack.reporting.tables import write_tables
 from vatrack.reporting.tables.runs import read_runs
@@ -36,12 +36,12 @@ def test_the_label_is_shown(tmp_path: Path) -> None:
     path = metrics(tmp_path / "one.json", 1)
     write_tables([f"vatrack/resnet50:50%_|={path}", f"vatrack/resnet50={path}"], tmp_path)
     assert [row["label"] for row in read_csv(tmp_path / "image_amodal.csv")][:2] == ["50%_|", ""]
-    assert r"| this run: 50%_\| |" in (tmp_path / "image_amodal.md").read_text()
-    assert r"this run: 50\%\_| &" in (tmp_path / "image_amodal.tex").read_text()
-    assert "<td>this run: 50%_|</td>" in (tmp_path / "tables.html").read_text()
+    assert r"| this run: 50%\_\| |" in (tmp_path / "image_amodal.md").read_text()
+    assert r"this run: 50\%\_\textbar{} &" in (tmp_path / "image_amodal.tex").read_text()
+    assert ">this run: 50%_|</td>" in (tmp_path / "tables.html").read_text()
 
 
-def test_metrics_in_a_runs_folder_know_their_data_set(tmp_path: Path) -> None:
+def test_metrics_in_a_runs_folder_know_their_dataset(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run", "vatrack", "resnet18", "mini", 3)
     assert keys(f"vatrack/resnet18={run}/metrics.json") == [("vatrack/resnet18", "mini", 3)]
     assert keys(f"vatrack/resnet18:x={run}") == [("vatrack/resnet18:x", "mini", 3)]
@@ -98,9 +98,9 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
     run_folder(tmp_path / "mini/runs/vatrack__resnet18", "vatrack", "resnet18", "mini", 1)
     waiting = run_folder(tmp_path / "mini/runs/qdtrack__resnet18", "qdtrack", "resnet18", "mini", 1)
     (waiting / "metrics.json").unlink()
-    assert f"left out, without metrics: {waiting}" in write_tables(
-        [str(tmp_path)], tmp_path / "tables"
-    )
+    written = write_tables([str(tmp_path)], tmp_path / "tables")
+    assert written.unfinished == (waiting,)
+    assert f"left out, without metrics: {waiting}" in str(written)
 
 
 @pytest.mark.parametrize(

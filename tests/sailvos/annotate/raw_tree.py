@@ -39,17 +39,15 @@ def write_small(root: Path, video: str = "one", frames: int = FRAMES) -> Path:
     for name in ("images", "visible", PED, CAR):
         (folder / name).mkdir(parents=True)
     for number in range(frames):
-        write_picture(
-            folder / "images" / f"{number:06d}.bmp", np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-        )
+        write_image(folder / "images" / f"{number:06d}.bmp", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
         np.save(folder / "visible" / f"{number:06d}.npy", small_map())
         for name, mask in small_masks().items():
-            write_picture(folder / name / f"{number:06d}.png", mask)
+            write_image(folder / name / f"{number:06d}.png", mask)
     return folder
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    assert cv2.imwrite(str(path), picture)
+def write_image(path: Path, image: np.ndarray) -> None:
+    assert cv2.imwrite(str(path), image)
 
 
 def write_models(folder: Path, models: Any = None) -> Path:
@@ -71,7 +69,7 @@ def run(folder: Path, models: bool = True, **options: Any) -> tuple[dict[str, An
     shown = annotate_files(
         folder.parent, out, models=folder.parents[1] / "models.json" if models else None, **options
     )
-    return read_json(out), shown
+    return read_json(out), str(shown)
 
 
 def refused(folder: Path, **options: Any) -> str:

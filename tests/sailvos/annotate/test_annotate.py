@@ -24,8 +24,8 @@ from tests.sailvos.annotate.raw_tree import (
 )
 from vatrack import cli
 from vatrack.common.files import read_json, write_json
+from vatrack.config import Config
 from vatrack.config.categories import CATEGORIES
-from vatrack.config.dataset import DatasetConfig
 from vatrack.sailvos import annotate
 from vatrack.sailvos.annotate import annotate_files
 from vatrack.sailvos.convert import convert_files
@@ -56,15 +56,17 @@ def test_equals_the_official_json(mini: Mini, tmp_path: Path, subset: str) -> No
     subset."""
     out = tmp_path / "made.json"
     other = mini.official(SUBSETS[1 - SUBSETS.index(subset)])
-    shown = annotate_files(mini.raw, out, videos=names_file(mini, subset, tmp_path), models=other)
+    done = annotate_files(mini.raw, out, videos=names_file(mini, subset, tmp_path), models=other)
     made, official = read_json(out), read_json(mini.official(subset))
     assert list(made) == ["info", *LISTS]
     for key in LISTS:
         assert len(made[key]) == len(official[key]) > 0
         for mine, theirs in zip(made[key], official[key], strict=True):
             assert json.dumps(mine) == json.dumps(theirs)
-    assert f"{len(official['images'])} frames: {len(official['annotations'])} annotations" in shown
-    assert "warning" not in shown
+    assert (done.videos, done.frames) == (len(official["videos"]), len(official["images"]))
+    assert done.findings.counts["annotations"] == len(official["annotations"])
+    assert f"{done.frames} frames: {len(official['annotations'])} annotations" in str(done)
+    assert "warning" not in str(done)
     assert set(made["info"]["not_from_masks"]) == {
         "category_id",
         "model_id",
@@ -108,7 +110,7 @@ def test_videos_in_the_order_asked_for(mini: Mini, tmp_path: Path) -> None:
 
 def test_only_persons_without_models(mini: Mini, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    shown = annotate_files(mini.raw, out, videos=names_file(mini, "train", tmp_path))
+    shown = str(annotate_files(mini.raw, out, videos=names_file(mini, "train", tmp_path)))
     made, official = read_json(out), read_json(mini.official("train"))
     person = next(
         category["id"] for category in official["categories"] if category["name"] == "person"
@@ -202,7 +204,7 @@ def test_serves_as_the_official_json(mini: Mini, tmp_path: Path) -> None:
     assert len(data.annotations.ids) == len(read_json(mini.official("train"))["annotations"])
     build_index(mini.raw, made, tmp_path / "index.json")
     assert read_json(tmp_path / "index.json") == read_json(mini.index)
-    dataset = DatasetConfig()  # type: ignore[call-arg]
+    dataset = Config().dataset
     convert_files(made["valid"], mini.structure, dataset, tmp_path / "mine")
     convert_files(mini.official("valid"), mini.structure, dataset, tmp_path / "theirs")
     files = sorted(path.name for path in (tmp_path / "theirs").glob("*.json"))
@@ -239,7 +241,7 @@ def test_a_full_disk_leaves_nothing(small: Path, monkeypatch: pytest.MonkeyPatch
 SLOW = """
 import signal, sys, time
 from pathlib import Path
-from vatrack.data import annotate
+from vatrack.sailvos import annotate
 
 # Where the tests run in the background of a script, their processes ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -272,7 +274,7 @@ def test_a_killed_run(small: Path, number: signal.Signals) -> None:
     process.stdout.close()
     left = [path.name for path in out.parent.iterdir() if path != out]
     assert all(name.startswith(".out.json.") for name in left)
-    assert number == signal.SIGKILL or not left, "an interrupted run clears up"
+    assert bool(left) == (number == signal.SIGKILL), "an interrupted run clears up"
     assert out.read_text() == "old"
     annotate_files(small.parent, out)
     assert len(read_json(out)["images"]) == 3

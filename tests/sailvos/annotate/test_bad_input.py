@@ -18,7 +18,7 @@ from tests.sailvos.annotate.raw_tree import (
     refused,
     run,
     small_map,
-    write_picture,
+    write_image,
     write_small,
 )
 
@@ -56,9 +56,9 @@ BAD_MAPS = {
         map_of(np.where(small_map() == 4, -4, small_map())),
         "holds the negative object id -4",
     ),
-    "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its picture 12 x 8"),
-    "turned": (map_of(small_map().T), "is 8 x 12 pixels, its picture 12 x 8"),
-    "layers": (map_of(small_map()[None]), "is 12 x 8 x 1 pixels, its picture 12 x 8"),
+    "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its image 12 x 8"),
+    "turned": (map_of(small_map().T), "is 8 x 12 pixels, its image 12 x 8"),
+    "layers": (map_of(small_map()[None]), "is 12 x 8 x 1 pixels, its image 12 x 8"),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "cannot be read (Is a directory)"),
 }
 
@@ -93,8 +93,8 @@ BAD_MASKS = {
     "garbage": (lambda path: path.write_bytes(b"IEND" * 9), "is cut off or does not decode"),
     "changed": (turn_byte, "is cut off or does not decode"),
     "size": (
-        lambda path: write_picture(path, np.zeros((HEIGHT + 1, WIDTH), np.uint8)),
-        "is 12 x 9 pixels, its picture 12 x 8",
+        lambda path: write_image(path, np.zeros((HEIGHT + 1, WIDTH), np.uint8)),
+        "is 12 x 9 pixels, its image 12 x 8",
     ),
 }
 
@@ -112,11 +112,11 @@ def test_bad_masks(small: Path, fault: str) -> None:
     [
         (b"", "is empty"),
         (b"BM", "cut off inside the BMP header"),
-        (b"GIF89a" * 9, "is neither a BMP nor a PNG picture"),
+        (b"GIF89a" * 9, "is neither a BMP nor a PNG"),
         (b"BM" + bytes(60), "its header says 0 x 0 pixels"),
     ],
 )
-def test_bad_pictures(small: Path, content: bytes, message: str) -> None:
+def test_bad_images(small: Path, content: bytes, message: str) -> None:
     path = small / "images" / "000003.bmp"
     path.write_bytes(content)
     assert refused(small).startswith(f"{path}: {message}")
@@ -158,9 +158,9 @@ def test_all_broken_files_are_named_together(small: Path, monkeypatch: pytest.Mo
     assert refused(small).endswith("\n  and 1 more")
 
 
-def test_a_missing_picture(small: Path) -> None:
+def test_a_missing_image(small: Path) -> None:
     (small / "images" / "000004.bmp").unlink()
-    assert refused(small).startswith(f"{small / 'images'}: there is no picture 000004; ")
+    assert refused(small).startswith(f"{small / 'images'}: there is no image 000004; ")
 
 
 def test_missing_maps_folder(small: Path) -> None:

@@ -19,8 +19,8 @@ from tests.sailvos.annotate.raw_tree import (
     run,
     small_map,
     small_masks,
+    write_image,
     write_models,
-    write_picture,
     write_small,
 )
 from vatrack.config.categories import CATEGORIES
@@ -69,11 +69,11 @@ def test_seen_pixels_outside_the_amodal_mask_widen_it(small: Path) -> None:
     """At an edge, far away, and where the mask is empty."""
     mask = small_masks()[CAR]
     mask[2:5, 7] = 0
-    write_picture(small / CAR / "000003.png", mask)
+    write_image(small / CAR / "000003.png", mask)
     ids = small_map()
     ids[7, 0] = 7
     np.save(small / "visible" / "000004.npy", ids)
-    write_picture(small / CAR / "000005.png", np.zeros_like(mask))
+    write_image(small / CAR / "000005.png", np.zeros_like(mask))
     data, shown = run(small)
     cars = [by_object(data, frame)[7] for frame in range(3)]
     assert [car["area"] for car in cars] == [15, 16, 12]
@@ -118,14 +118,14 @@ def test_what_raw_trees_lack_is_counted(small: Path) -> None:
         "videos_without_frames": 1,
         "videos_with_more_maps": 1,
     }
-    for place in (
+    for example in (
         "one, frame 3",
         "object 90 in one, frame 4",
         f"one/{CAR}/000005.png",
         "raw/masks_only",
         "raw/short",
     ):
-        assert f"(first: {place}" in shown.replace(f"{small.parents[1]}/raw/one", "one").replace(
+        assert f"(first: {example}" in shown.replace(f"{small.parents[1]}/raw/one", "one").replace(
             f"{small.parents[1]}/", ""
         )
     assert shown.count("\nwarning: ") == 6
@@ -138,7 +138,7 @@ def test_names_of_other_widths_and_cases(small: Path) -> None:
     for path in [*small.glob("images/*"), *small.glob("visible/*"), *small.glob("*_*/*")]:
         path.rename(path.with_name(f"{int(path.stem)}{path.suffix.upper()}"))
     for path in small.glob("images/*"):
-        write_picture(path.with_suffix(".png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        write_image(path.with_suffix(".png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
         path.unlink()
     (small / "images" / "notes.txt").touch()
     (small / PED / "thumbnail.png").touch()
@@ -150,12 +150,12 @@ def test_names_of_other_widths_and_cases(small: Path) -> None:
     assert "warning" not in shown
 
 
-def test_masks_of_other_kinds(small: Path) -> None:
+def test_masks_of_other_types(small: Path) -> None:
     """Colour and 0/1 masks, wide and unsigned maps: the same annotations."""
     expected, _ = run(small)
     masks = small_masks()
-    write_picture(small / PED / "000003.png", np.repeat(masks[PED][..., None], 3, axis=2))
-    write_picture(small / CAR / "000003.png", masks[CAR] // 255)
+    write_image(small / PED / "000003.png", np.repeat(masks[PED][..., None], 3, axis=2))
+    write_image(small / CAR / "000003.png", masks[CAR] // 255)
     for number, dtype in ((3, np.uint16), (4, np.int64), (5, np.uint8)):
         np.save(small / "visible" / f"{number:06d}.npy", small_map().astype(dtype))
     assert run(small)[0]["annotations"] == expected["annotations"]

@@ -6,8 +6,8 @@ what matching happens within: one image (image AP) or one video (video AP). Scop
 other, so any share of a dataset can be matched alone, anywhere: `join` puts the shares together,
 and `vatrack.evaluation.ap.precision` ranks them.
 
-Letters in shapes: D detections, G true objects, P overlapping pairs, T = 10 IoU
-thresholds, S = 7 settings.
+Letters in shapes: D detections, G true objects, P overlapping pairs, T = 10 IoU thresholds,
+S = 7 settings.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def identity_matches(sequences: Sequences, frames: Frames) -> Ints:
     return result
 
 
-def _events(sequences: Sequences, frames: Frames) -> Iterator:
+def _events(sequences: Sequences, frames: Frames) -> Iterator[Any]:
     """The accumulator's events, some at a time, as data frames."""
     from motmetrics import MOTAccumulator
 

@@ -1,29 +1,53 @@
-"""The tables of any number of runs: the paper's four, tracking, by class, by video; as CSV,
-Markdown, LaTeX and one page."""
+"""The tables of any number of runs: the paper's four, tracking, by class, by video."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.files import write_text
 from vatrack.reporting.tables.breakdown import class_table, video_table
-from vatrack.reporting.tables.formats import to_csv, to_markdown
-from vatrack.reporting.tables.latex import to_latex
-from vatrack.reporting.tables.page import to_page
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table
 from vatrack.reporting.tables.published import read_published
 from vatrack.reporting.tables.runs import read_runs
+from vatrack.reporting.tables.table import Table
 from vatrack.reporting.tables.tracking import TITLES as TRACKING
 from vatrack.reporting.tables.tracking import tracking_table
+from vatrack.reporting.tables.writers import to_csv, to_latex, to_markdown, to_page
 
 PAGE = "tables.html"
 
 
+@dataclass(frozen=True)
+class WrittenTables:
+    """What `write_tables` wrote.
+
+    Attributes:
+        out: folder of the files.
+        tables: the paper's and the tracking tables.
+        classes: tables by class, `videos` by video; empty where no run has details.
+        unfinished: folders of runs that have no metrics yet.
+    """
+
+    out: Path
+    tables: tuple[Table, ...]
+    classes: tuple[Table, ...]
+    videos: tuple[Table, ...]
+    unfinished: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        shown = [to_markdown(table) for table in self.tables]
+        shown += [f"left out, without metrics: {folder}\n" for folder in self.unfinished]
+        if self.classes:
+            shown.append(f"by class and by video: {self.out}/classes_*.md, {self.out}/videos_*.md")
+        return "\n".join(shown).rstrip()
+
+
 def write_tables(
     runs: Sequence[str], out: Path, *, details: Sequence[str] = (), dataset: str | None = None
-) -> str:
+) -> WrittenTables:
     """Writes the tables of a set of runs.
 
     `{image,video}_{amodal,visible}` and `track_{amodal,visible}`; where at least one run has
@@ -37,33 +61,26 @@ def write_tables(
         out: folder for the files.
         details: METHOD/BACKBONE[:LABEL]=details.json for runs given by their metrics; folders have
             theirs in them.
-        dataset: the data set of all runs, where it is not to be taken from their configs.
-
-    Returns:
-        The paper's and the tracking tables in Markdown, and what was left out.
+        dataset: the dataset of all runs, where it is not to be taken from their configs.
 
     Raises:
         InputError: see `runs.read_runs`; nothing is written then.
     """
     found, unfinished = read_runs(runs, details, dataset)
     published = read_published()
-    tables = [paper_table(name, found, published) for name in PAPER] + [
-        tracking_table(name, found) for name in TRACKING
-    ]
-    classes, videos = [], []
+    paper = tuple(paper_table(name, found, published) for name in PAPER)
+    tables = paper + tuple(tracking_table(name, found) for name in TRACKING)
+    classes: tuple[Table, ...] = ()
+    videos: tuple[Table, ...] = ()
     if any(run.details for run in found):
-        classes = [class_table(name, found) for name in (*PAPER, *TRACKING)]
-        videos = [video_table(name, found) for name in (*PAPER, *TRACKING)]
+        classes = tuple(class_table(name, found) for name in (*PAPER, *TRACKING))
+        videos = tuple(video_table(name, found) for name in (*PAPER, *TRACKING))
     texts = {PAGE: to_page(tables + classes)}
     for table in tables + classes + videos:
         texts[f"{table.name}.csv"] = to_csv(table)
         texts[f"{table.name}.md"] = to_markdown(table)
-        if table not in videos:
-            texts[f"{table.name}.tex"] = to_latex(table)
+    for table in tables + classes:
+        texts[f"{table.name}.tex"] = to_latex(table)
     for file, text in texts.items():
         write_text(Path(out) / file, text)
-    shown = [texts[f"{table.name}.md"] for table in tables]
-    shown += [f"left out, without metrics: {folder}\n" for folder in unfinished]
-    if classes:
-        shown.append(f"by class and by video: {out}/classes_*.md, {out}/videos_*.md\n")
-    return "\n".join(shown).rstrip()
+    return WrittenTables(Path(out), tables, classes, videos, tuple(unfinished))

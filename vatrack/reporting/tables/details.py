@@ -1,5 +1,4 @@
-"""Reads a run's details.json: its figures by class and by video, from `vatrack evaluate
---details`."""
+"""Reads details.json of a run: its metrics by class and by video (`vatrack evaluate --details`)."""
 
 from __future__ import annotations
 
@@ -11,91 +10,71 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.reporting.tables.checks import TOLERANCE, Metrics, check_metrics
 
-MEND = "make it with `vatrack evaluate --details`"
-TOLERANCE = 1e-6  # percentage points
-
-Figures = Mapping[str, float | None]
+FIX = "make it with `vatrack evaluate --details`"
 
 
 @dataclass(frozen=True)
 class Details:
-    """Figures by evaluation ("image/amodal", ..., "track/visible"), then name of the class or
-    video, then figure."""
+    """Metrics by evaluation ("image/amodal", ..., "track/visible"), class or video, and metric."""
 
-    per_class: Mapping[str, Mapping[str, Figures]]
-    per_video: Mapping[str, Mapping[str, Figures]]
+    per_class: Mapping[str, Mapping[str, Metrics]]
+    per_video: Mapping[str, Mapping[str, Metrics]]
 
 
-def read_details(path: Path, metrics: Figures, source: Path) -> Details:
-    """Reads a run's details.
+def read_details(path: Path, metrics: Metrics, source: Path) -> Details:
+    """Reads the details of a run.
 
     Args:
-        path: {"per_class": {evaluation: {class: figures}}, "per_video": {video: {evaluation:
-            figures}}}.
+        path: {"per_class": {evaluation: {class: {metric: value}}}, "per_video": {video:
+            {evaluation: {metric: value}}}}.
         metrics: the flat metrics of the same run, and `source`, their file.
 
     Raises:
-        InputError: the file has another form, or is of another evaluation: AP50 is not the mean
-            over its classes.
+        InputError: the file has another form, a value is out of reason, or the details are of
+            another evaluation: AP50 is not the mean over its classes.
     """
     document = read_json(path)
     if not isinstance(document, dict) or not all(
         isinstance(document.get(key), dict) for key in ("per_class", "per_video")
     ):
-        raise InputError(f"{path}: must be an object with 'per_class' and 'per_video'; {MEND}")
-    by_video: dict[str, dict[str, Figures]] = {}
-    for video, evaluations in _object(document["per_video"], "per_video", path).items():
-        for evaluation, figures in _object(evaluations, f"per_video/{video}", path).items():
-            by_video.setdefault(evaluation, {})[video] = _figures(
-                figures, f"per_video/{video}/{evaluation}", path
-            )
-    by_class = {
-        evaluation: {
-            name: _figures(figures, f"per_class/{evaluation}/{name}", path)
-            for name, figures in _object(classes, f"per_class/{evaluation}", path).items()
-        }
-        for evaluation, classes in document["per_class"].items()
-    }
-    for evaluation, classes in by_class.items():
-        values = [
-            value for figures in classes.values() if (value := figures.get("AP50")) is not None
-        ]
+        raise InputError(f"{path}: must be an object with 'per_class' and 'per_video'; {FIX}")
+    per_class, by_video = (_nested(document[key], key, path) for key in ("per_class", "per_video"))
+    per_video: dict[str, dict[str, Metrics]] = {}
+    for video, evaluations in by_video.items():
+        for evaluation, values in evaluations.items():
+            per_video.setdefault(evaluation, {})[video] = values
+    for evaluation, classes in per_class.items():
+        found = [values.get("AP50") for values in classes.values()]
+        known = [value for value in found if value is not None and not math.isnan(value)]
         overall = metrics.get(f"{evaluation}/AP50")
-        if values and overall is not None and abs(sum(values) / len(values) - overall) > TOLERANCE:
+        # false where the metrics say -1, which is NaN here
+        if known and overall is not None and abs(sum(known) / len(known) - overall) > TOLERANCE:
             raise InputError(
                 f"{path}: belongs to another evaluation than {source} ({evaluation}/AP50 differs); "
-                f"{MEND}"
+                f"{FIX}"
             )
-    return Details(by_class, by_video)
+    return Details(per_class, per_video)
+
+
+def _nested(values: dict[str, Any], key: str, path: Path) -> dict[str, dict[str, Metrics]]:
+    """The metrics of two levels of objects, checked."""
+    return {
+        outer: {
+            inner: check_metrics(
+                _object(metrics, f"{key}/{outer}/{inner}", path),
+                f"{key}/{outer}/{inner}/",
+                path,
+                FIX,
+            )
+            for inner, metrics in _object(members, f"{key}/{outer}", path).items()
+        }
+        for outer, members in values.items()
+    }
 
 
 def _object(value: Any, where: str, path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"{path}: '{where}' must be an object; {MEND}")
+        raise InputError(f"{path}: '{where}' must be an object; {FIX}")
     return value
-
-
-def _figures(value: Any, where: str, path: Path) -> Figures:
-    return check_figures(_object(value, where, path), f"{where}/", path, MEND)
-
-
-def check_figures(
-    values: dict[str, Any], prefix: str, path: Path, mend: str
-) -> dict[str, float | None]:
-    """The same values, each a number or None.
-
-    Raises:
-        InputError: one is something else; the message calls it by its name with `prefix` in front.
-    """
-    for name, figure in values.items():
-        number = (
-            isinstance(figure, int | float)
-            and not isinstance(figure, bool)
-            and math.isfinite(figure)
-        )
-        if figure is not None and not number:
-            raise InputError(
-                f"{path}: '{prefix}{name}' is {figure!r}, not a number or null; {mend}"
-            )
-    return values

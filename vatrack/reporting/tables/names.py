@@ -1,12 +1,12 @@
-"""What readers call methods, backbones, data sets and runs."""
+"""What readers call methods, backbones, datasets and runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from vatrack.config import Backbone, Method
-from vatrack.reporting.tables.model import Cell, Row
 from vatrack.reporting.tables.runs import Run
+from vatrack.reporting.tables.table import Row
 
 METHOD_NAMES = {
     Method.QDTRACK: "QDTrack",
@@ -23,7 +23,7 @@ DATASET_NAMES = {"sailvos": "SAIL-VOS", "sailvos-cut": "SAIL-VOS-cut"}
 
 
 def dataset_name(dataset: str | None) -> str:
-    """As readers see it."""
+    """What readers call a dataset."""
     return "not named" if dataset is None else DATASET_NAMES.get(dataset, dataset)
 
 
@@ -41,10 +41,11 @@ def short_names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def run_row(run: Run, source: str, cells: Sequence[Cell], group: str) -> Row:
-    """A run's row with the figures in `cells`; `source` says what they are, `group` which rows of
-    its data set it joins."""
+def run_row(
+    run: Run, source: str, values: Sequence[float | None], block: str, *, signed: bool = False
+) -> Row:
+    """A run's row; `source` says what its values are, `block` the rows of a dataset it joins."""
     key = run.method.value, run.backbone.value, run.label, run.dataset or "", source
     name = f"{source}: {run.label}" if run.label else source
     names = METHOD_NAMES[run.method], BACKBONE_NAMES[run.backbone], dataset_name(run.dataset), name
-    return Row(key, names, tuple(cells), f"{group} on {run.dataset}")
+    return Row(key, names, values, f"{block} on {run.dataset}", signed=signed)

@@ -1,15 +1,13 @@
-"""The paper's four tables (spec 6.5): mask AP frame by frame and of whole tracks, with the
-published figures."""
+"""The paper's four tables (spec 6.5): mask AP of frames and of tracks, and what was published."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
-from vatrack.reporting.tables.model import Cell, Column, Row, Table, mark_best
 from vatrack.reporting.tables.names import BACKBONE_NAMES, METHOD_NAMES, dataset_name, run_row
 from vatrack.reporting.tables.published import Published
 from vatrack.reporting.tables.runs import Run
+from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
 # Column of the paper: key of the metrics (contract 4). M is medium area; medium occlusion is in no
 # table (quirk E6).
@@ -28,71 +26,54 @@ TITLES = {
     "video_amodal": "Video level, amodal masks",
     "video_visible": "Video level, visible masks",
 }
-KEYS = ("method", "backbone", "label", "dataset", "source")
-HEADINGS = ("Method", "Backbone", "Data set", "Source")
+TEXTS = {
+    "method": "Method",
+    "backbone": "Backbone",
+    "label": "",
+    "dataset": "Dataset",
+    "source": "Source",
+}
 MEASURED, DIFFERENCE, PUBLISHED = "this run", "difference", "published"
 
 
 def paper_table(name: str, runs: Sequence[Run], published: Published) -> Table:
-    """One of `TITLES`, with a row for each run whose method predicts these masks.
+    """One of `TITLES`: a row for each run whose method predicts these masks.
 
-    Below a run stands how far it is from the published figure, only where data set, backbone and
-    method are the same. Best figures are marked among the runs on one data set.
+    Below a run stands how far it is from the published metrics, only where dataset, backbone and
+    method are the same. The best are marked among the runs on one dataset.
     """
-    level, kind = name.split("_")
-    shown = [run for run in runs if kind in run.method.masks]
+    level, mask_type = name.split("_")
+    theirs = published.tables[name]
+    shown = [run for run in runs if mask_type in run.method.masks]
     rows: list[Row] = []
-    for _, members in groupby(shown, key=lambda run: run.dataset):
-        group = list(members)
-        figures = [
-            [run.metrics.get(f"{level}/{kind}/{key}") for key in COLUMNS.values()] for run in group
-        ]
-        marked = zip(
-            *(
-                mark_best([Cell(value) for value in column])
-                for column in zip(*figures, strict=True)
-            ),
-            strict=True,
-        )
-        for run, cells, values in zip(group, marked, figures, strict=True):
-            rows.append(run_row(run, MEASURED, cells, "measured"))
-            if not _obstacle(run, published) and (theirs := published.tables[name].get(run.method)):
-                rows.append(
-                    run_row(
-                        run,
-                        DIFFERENCE,
-                        [_difference(a, theirs[b]) for a, b in zip(values, COLUMNS, strict=True)],
-                        "measured",
-                    )
-                )
-    for method, theirs in published.tables[name].items():
-        names = (
-            METHOD_NAMES[method],
-            BACKBONE_NAMES[published.backbone],
-            dataset_name(published.dataset),
-            PUBLISHED,
-        )
-        cells = tuple(Cell(theirs[column]) for column in COLUMNS)
+    for run in shown:
+        values = [run.metrics.get(f"{level}/{mask_type}/{key}") for key in COLUMNS.values()]
+        rows.append(run_row(run, MEASURED, values, "measured"))
+        if run.method in theirs and not _obstacle(run, published):
+            pairs = zip(values, (theirs[run.method][column] for column in COLUMNS), strict=True)
+            differences = [None if ours is None else ours - other for ours, other in pairs]
+            rows.append(run_row(run, DIFFERENCE, differences, "measured", signed=True))
+    for method, metrics in theirs.items():
         key = method.value, published.backbone.value, "", published.dataset, PUBLISHED
-        rows.append(Row(key, names, cells, PUBLISHED, quoted=True))
+        backbone, dataset = BACKBONE_NAMES[published.backbone], dataset_name(published.dataset)
+        names = METHOD_NAMES[method], backbone, dataset, PUBLISHED
+        rows.append(
+            Row(key, names, [metrics[column] for column in COLUMNS], PUBLISHED, quoted=True)
+        )
     columns = [
         Column(key, f"v{key}" if level == "video" and key.startswith("AP") else key)
         for key in COLUMNS
     ]
     note = _note(columns[0].name, shown, published)
-    return Table(name, TITLES[name], note, KEYS, HEADINGS, tuple(columns), tuple(rows))
-
-
-def _difference(ours: float | None, theirs: float) -> Cell:
-    return Cell(None if ours is None else ours - theirs, signed=True)
+    return make_table(name, TITLES[name], note, TEXTS, columns, rows)
 
 
 def _obstacle(run: Run, published: Published) -> str:
-    """Why a run cannot be compared with the published figures; empty if it can."""
+    """Why a run cannot be compared with what was published; empty if it can."""
     if run.dataset is None:
-        return "a data set that nothing names (`--dataset` does)"
+        return "a dataset that nothing names (`--dataset` does)"
     if run.dataset != published.dataset:
-        return f"another data set ({dataset_name(run.dataset)})"
+        return f"another dataset ({dataset_name(run.dataset)})"
     return (
         ""
         if run.backbone == published.backbone
@@ -108,10 +89,8 @@ def _note(average: str, runs: Sequence[Run], published: Published) -> str:
     )
     note = (
         f"Mask AP in %: {average} over IoU 0.50 to 0.95, the others at IoU 0.5; P, H: partial and "
-        f"heavy occlusion; "
-        f"L, M, S: large, medium, small area. Published: the authors' figures for {where}, not "
-        f"measured here; "
-        f"source: {published.source}."
+        f"heavy occlusion; L, M, S: large, medium, small area. Published: the authors' results for "
+        f"{where}, not measured here; source: {published.source}."
     )
     if "" in obstacles:
         note += " Difference: this run minus published."

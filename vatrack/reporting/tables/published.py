@@ -1,5 +1,4 @@
-"""The figures that the method's authors published (spec 6.5), from one data file that names its
-source."""
+"""The metrics that the method's authors published (spec 6.5), from a file that names its source."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Which runs the tables show: from metrics files, runs' folders and folders of results to named
-figures."""
+"""Which runs the tables show: from metrics files, runs' folders and folders of results to runs."""
 
 from __future__ import annotations
 
@@ -12,7 +11,8 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
 from vatrack.config import Backbone, Method
-from vatrack.reporting.tables.details import Details, check_figures, read_details
+from vatrack.reporting.tables.checks import Metrics, check_metrics
+from vatrack.reporting.tables.details import Details, read_details
 
 FORMS = (
     "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may "
@@ -26,14 +26,14 @@ class Run:
     """One run: what it is, and what was measured.
 
     `label` tells it from others of the same method and backbone, else it is empty; `dataset` is
-    None where nothing says it; `metrics` are those of contract 4.
+    None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`).
     """
 
     method: Method
     backbone: Backbone
     label: str
     dataset: str | None
-    metrics: dict[str, float | None]
+    metrics: Metrics
     details: Details | None
 
     @property
@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a run's figures are. `folder` only where the run was found by its folder."""
+    """Where the metrics of a run are. `folder` only where the run was found by its folder."""
 
     given: str
     method: Method
@@ -63,9 +63,9 @@ class _Source:
 def read_runs(
     given: Sequence[str], details: Sequence[str] = (), dataset: str | None = None
 ) -> tuple[list[Run], list[Path]]:
-    """Reads the figures of all runs.
+    """Reads the metrics of all runs.
 
-    `METHOD/BACKBONE[:LABEL]=FILE` names the metrics alone; the data set is that of a config.yaml
+    `METHOD/BACKBONE[:LABEL]=FILE` names the metrics alone; the dataset is that of a config.yaml
     beside them, if there is one. A run's folder holds `config.yaml`, `metrics.json` and perhaps
     `details.json`. A folder of results holds such folders as `runs/*` or `*/runs/*`. Runs in
     folders that are alike but for their place get the parts of the paths that differ as labels.
@@ -73,10 +73,10 @@ def read_runs(
     Args:
         given: what the runs are, in these forms.
         details: METHOD/BACKBONE[:LABEL]=details.json for runs that were given as files.
-        dataset: the data set of all runs, whatever their config says.
+        dataset: the dataset of all runs, whatever their config says.
 
     Returns:
-        The runs, by data set (in the order given), then in the paper's order of methods and
+        The runs, by dataset (in the order given), then in the paper's order of methods and
         backbones; and the folders of runs among the results that have no metrics yet.
 
     Raises:
@@ -97,10 +97,10 @@ def read_runs(
         name = (*source.key, source.dataset)
         if name in known:
             shown = f"{source.method}/{source.backbone}{f':{source.label}' if source.label else ''}"
-            mend = (
+            fix = (
                 "tell the runs apart by labels (METHOD/BACKBONE:LABEL=metrics.json or LABEL=FOLDER)"
             )
-            raise InputError(f"--run {source.given}: {shown} is given twice; {mend}")
+            raise InputError(f"--run {source.given}: {shown} is given twice; {fix}")
         known.add(name)
     for text in details:
         sources = _with_details(sources, text)
@@ -162,8 +162,10 @@ def _in_folder(text: str, folder: Path, label: str) -> tuple[list[_Source], list
 
 
 def _source_of(text: str, folder: Path, label: str) -> _Source:
-    """The run in a folder. Only three keys of its config are read, so that it may be of another
-    version of this program."""
+    """The run in a folder.
+
+    Only three keys of its config are read: it may be of another version of this program.
+    """
     config = folder / "config.yaml"
     if not config.is_file():
         raise InputError(
@@ -271,7 +273,7 @@ def _read(source: _Source) -> Run:
     return Run(source.method, source.backbone, source.label, source.dataset, metrics, details)
 
 
-def _read_metrics(path: Path) -> dict[str, float | None]:
+def _read_metrics(path: Path) -> Metrics:
     values = read_json(path)
     if isinstance(values, dict) and "per_class" in values:
         raise InputError(
@@ -279,4 +281,4 @@ def _read_metrics(path: Path) -> dict[str, float | None]:
         )
     if not isinstance(values, dict):
         raise InputError(f"{path}: not a metrics file; make it with `vatrack evaluate`")
-    return check_figures(values, "", path, "make the file with `vatrack evaluate`")
+    return check_metrics(values, "", path, "make the file with `vatrack evaluate`")

@@ -1,5 +1,4 @@
-"""What `vatrack annotate` comes across in raw masks, and how it says so: in errors, in the summary,
-in the file's `info`."""
+"""What `vatrack annotate` finds in raw masks, and how errors, summary and `info` say so."""
 
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ NOTES = {
     "object",
     "folders_without_images": "folders left out, with masks but without images/",
     "videos_without_frames": "videos left out, too short to have annotated frames",
-    "videos_with_more_maps": "videos with maps after their last picture (are pictures missing at "
-    "the end?)",
+    "videos_with_more_maps": "videos with maps after their last image (are images missing at the "
+    "end?)",
 }
 BROKEN_NAMED = 20
 MODELS_NAMED = 5
@@ -33,67 +32,90 @@ class Findings:
     """What was found in a video, or in all of them.
 
     Attributes:
+        counts: `annotations`, `instances`, `broken` files, visible `pixels` outside the amodal
+            masks, and those of `NOTES`.
         left_out: annotations of models without a category, by model.
-        notes: by the keys of `NOTES`; `examples` of each.
-        pixels: visible ones outside the amodal masks.
-        broken: files that cannot be used; `messages` of the first.
+        examples: the first one of each of `NOTES`.
+        messages: of the first broken files.
     """
 
-    annotations: int = 0
-    instances: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
-    pixels: int = 0
-    broken: int = 0
     messages: list[str] = field(default_factory=list)
 
-    def add_broken(self, message: str) -> None:
-        self.broken += 1
-        self.messages = [*self.messages, message][:BROKEN_NAMED]
+    def note(self, code: str, example: object) -> None:
+        """Counts one of `NOTES`."""
+        self.add(Findings(Counter({code: 1}), examples={code: str(example)}))
 
-    def note(self, kind: str, example: object, times: int = 1) -> None:
-        self.notes[kind] += times
-        self.examples.setdefault(kind, str(example))
+    def add_broken(self, error: InputError) -> None:
+        """Counts a file that cannot be used."""
+        self.add(Findings(Counter(broken=1), messages=[str(error)]))
 
     def add(self, other: Findings) -> None:
-        self.annotations += other.annotations
-        self.instances += other.instances
+        """Takes over the findings of another video."""
+        self.counts += other.counts
         self.left_out += other.left_out
-        for kind, times in other.notes.items():
-            self.note(kind, other.examples[kind], times)
-        self.pixels += other.pixels
-        self.broken += other.broken
+        self.examples = other.examples | self.examples
         self.messages = (self.messages + other.messages)[:BROKEN_NAMED]
 
 
+@dataclass(frozen=True)
+class Annotated:
+    """What `annotate_files` has written, and what it found on the way.
+
+    Attributes:
+        out: the file.
+        videos, frames: how many are in it.
+        models: the file with the models' categories, if there was one.
+        findings: of all videos; `findings.counts` also has the `annotations` and `instances`.
+    """
+
+    out: Path
+    videos: int
+    frames: int
+    models: Path | None
+    findings: Findings
+
+    def __str__(self) -> str:
+        counts = self.findings.counts
+        count = f"{counts['annotations']} annotations of {counts['instances']} objects"
+        lines = [
+            f"annotated {self.videos} videos with {self.frames} frames: {count} in {self.out}",
+            f"not told by the masks: {', '.join(_not_from_masks(self.models))} (how they are "
+            f"filled: see info in the file)",
+        ]
+        warnings = _warnings(self.findings, self.models)
+        return "\n".join([*lines, *(f"warning: {line}" for line in warnings)])
+
+
 def check_usable(total: Findings, raw: Path, models: Path | None) -> None:
-    """Raises InputError where files are broken, or where nothing is annotated."""
-    if total.broken == 1:
-        raise InputError(total.messages[0])
-    if total.broken:
-        more = (
-            [f"and {total.broken - len(total.messages)} more"]
-            if total.broken > len(total.messages)
-            else []
-        )
-        head = f"{raw}: {total.broken} files cannot be used; mend them or leave their videos out:"
-        raise InputError("\n  ".join([head, *total.messages, *more]))
-    if not total.annotations:
+    """Makes sure that something is annotated and nothing is broken.
+
+    Raises:
+        InputError: it is not so; names the broken files.
+    """
+    broken, named = total.counts["broken"], total.messages
+    if broken == 1:
+        raise InputError(named[0])
+    if broken:
+        more = [f"and {broken - len(named)} more"] * (broken > len(named))
+        head = f"{raw}: {broken} files cannot be used; fix them or leave their videos out:"
+        raise InputError("\n  ".join([head, *named, *more]))
+    if not total.counts["annotations"]:
         found = "; ".join(_warnings(total, models)) or "no object is seen in any frame"
         raise InputError(f"{raw}: there is nothing to annotate: {found}")
 
 
 def describe_origin(total: Findings, models: Path | None) -> Json:
-    """The object `info` of the file: that it is not the official one, what is not from the masks,
-    what is left out."""
+    """The file's `info`: that it is not official, what the masks do not tell, what is left out."""
     return {
         "description": "made from the raw masks by `vatrack annotate`; not the official "
         "annotations",
         "not_from_masks": _not_from_masks(models),
         "annotations_left_out": dict(total.left_out.most_common()),
-        "notes": {kind: total.notes[kind] for kind in NOTES if total.notes[kind]},
-        "pixels_added_to_masks": total.pixels,
+        "notes": {code: total.counts[code] for code in NOTES if total.counts[code]},
+        "pixels_added_to_masks": total.counts["pixels"],
     }
 
 
@@ -111,29 +133,16 @@ def _not_from_masks(models: Path | None) -> dict[str, str]:
 
 def _warnings(total: Findings, models: Path | None) -> list[str]:
     lines = []
-    if total.left_out:
-        why = (
-            f"models that {models} gives no category"
-            if models
-            else "ONLY PERSONS ARE ANNOTATED, others need --models"
+    if left_out := total.left_out:
+        named = [f"{model} {times}" for model, times in left_out.most_common(MODELS_NAMED)]
+        named += ["..."] * (len(left_out) > len(named))
+        only = "ONLY PERSONS ARE ANNOTATED, others need --models"
+        lines.append(
+            f"{f'models that {models} gives no category' if models else only}; annotations left "
+            f"out: {left_out.total()} of {len(left_out)} models ({', '.join(named)})"
         )
-        named = [f"{model} {times}" for model, times in total.left_out.most_common(MODELS_NAMED)]
-        more = ["..."] if len(total.left_out) > len(named) else []
-        count = f"annotations left out: {total.left_out.total()} of {len(total.left_out)} models"
-        lines.append(f"{why}; {count} ({', '.join([*named, *more])})")
-    for kind, text in NOTES.items():
-        if total.notes[kind]:
-            by = f", {total.pixels} pixels in all" if kind == "objects_beyond_mask" else ""
-            lines.append(f"{text}: {total.notes[kind]}{by} (first: {total.examples[kind]})")
+    for code, text in NOTES.items():
+        if count := total.counts[code]:
+            more = f", {total.counts['pixels']} pixels in all" * (code == "objects_beyond_mask")
+            lines.append(f"{text}: {count}{more} (first: {total.examples[code]})")
     return lines
-
-
-def summarise(total: Findings, videos: int, frames: int, models: Path | None, out: Path) -> str:
-    """The lines that `vatrack annotate` prints."""
-    count = f"{total.annotations} annotations of {total.instances} objects"
-    fields = (
-        f"not told by the masks: {', '.join(_not_from_masks(models))} (how they are filled: "
-        f"see info in the file)"
-    )
-    lines = [f"annotated {videos} videos with {frames} frames: {count} in {out}", fields]
-    return "\n".join([*lines, *(f"warning: {line}" for line in _warnings(total, models))])

@@ -1,12 +1,10 @@
-"""The raw masks of one frame: the map of visible objects, the amodal mask of each object, and what
-they say together."""
+"""The raw masks of one frame: the map of visible objects, the amodal mask of each object."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,9 +21,8 @@ Ids = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Window:
-    """A part of the picture: rows top .. top + height - 1, columns left .. left + width - 1."""
+class Window(NamedTuple):
+    """Rows top .. top + height - 1 and columns left .. left + width - 1 of an image."""
 
     left: int
     top: int
@@ -33,54 +30,24 @@ class Window:
     height: int
 
     @property
-    def index(self) -> tuple[slice, slice]:
-        """Index of the window in arrays of the picture's size."""
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns in arrays of the image's size."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
-
-    def join(self, other: Window) -> Window:
-        """The smallest window around both; one without a pixel adds nothing."""
-        if not other.width or not self.width:
-            return self if self.width else other
-        left, top = min(self.left, other.left), min(self.top, other.top)
-        right = max(self.left + self.width, other.left + other.width)
-        bottom = max(self.top + self.height, other.top + other.height)
-        return Window(left, top, right - left, bottom - top)
-
-
-def list_numbered(folder: Path, suffixes: Iterable[str]) -> dict[int, str]:
-    """Files of a folder by their number: releases differ in the width of names (`000003.png`,
-    `3.png`).
-
-    Args:
-        folder: may be missing.
-        suffixes: wanted ones in lower case. Of two files of one number that of the earlier suffix
-            is taken, then the longer name. Other files are not looked at.
-    """
-    if not folder.is_dir():
-        return {}
-    ranks = {suffix: rank for rank, suffix in enumerate(suffixes)}
-    found: dict[int, tuple[int, int, str]] = {}
-    for entry in folder.iterdir():
-        rank = ranks.get(entry.suffix.lower())
-        if rank is None or not (entry.stem.isascii() and entry.stem.isdigit()):
-            continue
-        candidate = (rank, -len(entry.name), entry.name)
-        number = int(entry.stem)
-        found[number] = min(found.get(number, candidate), candidate)
-    return {number: name for number, (_, _, name) in found.items()}
 
 
 def read_ids(path: Path, size: tuple[int, int]) -> Ids:
-    """Reads a map of visible objects: integers [H, W], the id of the object seen at each pixel, 0
-    for none.
+    """Reads a map of visible objects.
 
     Args:
         path: `<video>/visible/%06d.npy`.
-        size: width and height of its picture.
+        size: width and height of its image, pixels.
+
+    Returns:
+        Integers [H, W], the id of the object seen at each pixel, 0 for none.
 
     Raises:
         InputError: missing, cut off, not a plain array of integers, negative, or of another size
-            than the picture.
+            than the image.
     """
     try:
         ids = np.load(path, allow_pickle=False)
@@ -88,35 +55,30 @@ def read_ids(path: Path, size: tuple[int, int]) -> Ids:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); {AGAIN}") from None
     except (ValueError, EOFError, MemoryError) as error:
         # numpy asks for pickles where a file is garbage; such a file is not tried.
-        reason = (
-            "is not a NumPy array" if "pickle" in str(error) else f"is cut off or broken ({error})"
-        )
+        garbage = "pickle" in str(error)
+        reason = "is not a NumPy array" if garbage else f"is cut off or broken ({error})"
         raise InputError(f"{path}: {reason}; {AGAIN}") from None
     if not isinstance(ids, np.ndarray) or ids.dtype.kind not in "iu":
-        kind = getattr(ids, "dtype", type(ids).__name__)
-        raise InputError(f"{path}: holds {kind}, a map of object ids holds integers; {AGAIN}")
-    width, height = size
-    if ids.shape != (height, width):
-        found = " x ".join(map(str, ids.shape[::-1]))
-        raise InputError(
-            f"{path}: is {found} pixels, its picture {width} x {height}; map and picture must be "
-            f"of one release"
-        )
+        found = getattr(ids, "dtype", type(ids).__name__)
+        raise InputError(f"{path}: holds {found}, a map of object ids holds integers; {AGAIN}")
+    _check_size(path, "map", ids.shape, size)
     if ids.dtype.kind == "i" and ids.min() < 0:
         raise InputError(f"{path}: holds the negative object id {ids.min()}; {AGAIN}")
     return ids
 
 
 def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | None:
-    """Reads an amodal mask: uint8 [H, W], the object where it is not 0 (grey, colour and palette
-    PNGs); None if missing.
+    """Reads an amodal mask from a grey, colour or palette PNG.
 
     Args:
         path: `<video>/<objid>_<Model>/%06d.png`.
-        size: width and height of its picture.
+        size: width and height of its image, pixels.
+
+    Returns:
+        uint8 [H, W], the object where it is not 0; None if the file is missing.
 
     Raises:
-        InputError: cut off, not a PNG that decodes, or of another size than the picture.
+        InputError: cut off, not a PNG that decodes, or of another size than the image.
     """
     try:
         data = path.read_bytes()
@@ -124,21 +86,23 @@ def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | No
         return None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
-    # OpenCV fills the missing part of a truncated picture and says nothing.
+    # OpenCV fills the missing rows of a truncated image and says nothing.
     whole = png_is_whole(data)
     mask = decode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if whole else None
     if mask is None:
-        raise InputError(
-            f"{path}: {'is empty' if not data else 'is cut off or no PNG picture'}; {AGAIN}"
-        )
-    width, height = size
-    if mask.shape != (height, width):
-        found = f"{mask.shape[1]} x {mask.shape[0]}"
-        raise InputError(
-            f"{path}: is {found} pixels, its picture {width} x {height}; mask and picture must be "
-            f"of one release"
-        )
+        reason = "is cut off or does not decode as a PNG image" if data else "is empty"
+        raise InputError(f"{path}: {reason}; {AGAIN}")
+    _check_size(path, "mask", mask.shape, size)
     return np.asarray(mask, np.uint8)
+
+
+def _check_size(path: Path, what: str, shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    if shape != size[::-1]:
+        found = " x ".join(map(str, shape[::-1]))
+        raise InputError(
+            f"{path}: is {found} pixels, its image {size[0]} x {size[1]}; {what} and image must "
+            f"be of one release"
+        )
 
 
 def count_ids(ids: Ids) -> dict[int, int]:
@@ -149,9 +113,8 @@ def count_ids(ids: Ids) -> dict[int, int]:
         counts = counts[values]
     else:
         values, counts = np.unique(ids, return_counts=True)
-    return {
-        value: count for value, count in zip(values.tolist(), counts.tolist(), strict=True) if value
-    }
+    pairs = zip(values.tolist(), counts.tolist(), strict=True)
+    return {value: count for value, count in pairs if value}
 
 
 def describe_object(
@@ -160,8 +123,8 @@ def describe_object(
     """Boxes, masks, areas and occlusion of one object in one frame (spec 1.2).
 
     Visible is what the map says. At edges it may reach out of the amodal mask, so amodal is the PNG
-    united with it: then visible and invisible part the amodal mask, and the occlusion rate lies in
-    [0, 1).
+    united with it: then visible and invisible add up to the amodal mask, and the occlusion rate
+    lies in [0, 1).
 
     Args:
         ids: integers [H, W].
@@ -172,29 +135,25 @@ def describe_object(
     Returns:
         The fields, and the number of visible pixels that the PNG lacks.
     """
-    window = _tight(amodal)
-    visible = ids[window.index] == obj_id
-    # The whole picture is only searched for the few objects that are seen outside the box of their
-    # mask.
+    window = Window(*cv2.boundingRect(amodal))
+    visible = ids[window.slices] == obj_id
+    # Whole images are only searched for the few objects that are seen outside their mask's box.
     if np.count_nonzero(visible) < pixels:
-        window = window.join(_tight((ids == obj_id).view(np.uint8)))
-        visible = ids[window.index] == obj_id
-    whole = amodal[window.index] != 0
+        union = (amodal != 0) | (ids == obj_id)
+        window = Window(*cv2.boundingRect(union.view(np.uint8)))
+        visible = ids[window.slices] == obj_id
+    whole = amodal[window.slices] != 0
     outside = int(np.count_nonzero(visible & ~whole))
     whole |= visible
-    hidden = whole & ~visible
     area = int(np.count_nonzero(whole))
-    seen = _tight(visible.view(np.uint8))
+    left, top, width, height = cv2.boundingRect(visible.view(np.uint8))
     size = (ids.shape[0], ids.shape[1])
     fields = {
-        "bbox": [float(value) for value in (window.left, window.top, window.width, window.height)],
-        "bbox_visible": [
-            float(value)
-            for value in (window.left + seen.left, window.top + seen.top, seen.width, seen.height)
-        ],
+        "bbox": [float(value) for value in window],
+        "bbox_visible": [float(v) for v in (window.left + left, window.top + top, width, height)],
         "segmentation": encode_window(whole, window, size),
         "visible_mask": encode_window(visible, window, size),
-        "invisible_mask": encode_window(hidden, window, size),
+        "invisible_mask": encode_window(whole & ~visible, window, size),
         "area": area,
         "area_visible": pixels,
         "iscrowd": 0,
@@ -204,23 +163,17 @@ def describe_object(
     return fields, outside
 
 
-def _tight(mask: npt.NDArray[np.uint8]) -> Window:
-    """The smallest window around what is not 0."""
-    return Window(*cv2.boundingRect(mask))
-
-
 def encode_window(mask: Mask, window: Window, size: tuple[int, int]) -> dict[str, Any]:
-    """Compressed COCO mask of the whole picture from a window of it, as pycocotools encodes the
-    whole, at the window's cost.
+    """Compressed COCO mask of a whole image, as pycocotools encodes it, at its window's cost.
 
     Args:
         mask: bool [h, w], the content of the window; there is nothing outside.
         window: where it is.
-        size: height and width of the picture.
+        size: height and width of the image, pixels.
     """
     height, width = size
     # Runs go down the columns. A row of background below the window ends them at its columns' ends,
-    # where the picture goes on.
+    # where the image goes on.
     rows = window.height + (window.height < height)
     columns = np.zeros((window.width, rows), bool)
     columns[:, : window.height] = mask.T
@@ -229,10 +182,8 @@ def encode_window(mask: Mask, window: Window, size: tuple[int, int]) -> dict[str
     if len(edges) % 2:
         edges = np.append(edges, len(flat))
     column, row = np.divmod(edges, rows)
-    places = (window.left + column) * height + window.top + row
-    runs = np.diff(places, prepend=0, append=height * width)
+    starts = (window.left + column) * height + window.top + row
+    runs = np.diff(starts, prepend=0, append=height * width)
     counts = runs.tolist() if runs[-1] else runs[:-1].tolist()
-    code: Mapping[str, Any] = rle.frPyObjects(
-        {"size": [height, width], "counts": counts}, height, width
-    )
+    code: Mapping[str, Any] = rle.frPyObjects({"size": size, "counts": counts}, height, width)
     return {"size": list(code["size"]), "counts": code["counts"].decode("ascii")}

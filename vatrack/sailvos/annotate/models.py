@@ -1,5 +1,4 @@
-"""Names of 3-D models, all that the raw data says of an object's class, and the categories that are
-given for them."""
+"""Names of 3-D models, all that raw data says of an object's class, and their categories."""
 
 from __future__ import annotations
 
@@ -16,16 +15,17 @@ from vatrack.common.json_lists import read_lists
 from vatrack.config.categories import CATEGORIES
 
 Json = dict[str, Any]
-Known = tuple[
-    int | None, int | None
-]  # model id (None: not given), category id (None: none of the 24)
+# Model id (None: not given) and category id (None: none of the 24).
+Known = tuple[int | None, int | None]
+# Name, category and id of a model as a file has them, not checked.
+Listed = tuple[str, object, object]
 
 PERSON = "person"
 PERSON_MARK = "_ped_"
 FORMS = (
     "it must be CSV with the columns name, category and perhaps id; or a JSON list of such "
-    "objects; "
-    'or a JSON object {name: category}; or an official JSON with "categories" and "models"'
+    'objects; or a JSON object {name: category}; or an official JSON with "categories" and '
+    '"models"'
 )
 
 
@@ -71,14 +71,12 @@ def resolve_models(names: Iterable[str], given: GivenModels) -> ModelTable:
     """
     folded: dict[str, Known] = {}
     for name, values in given.known.items():
-        if (
-            folded.setdefault(name.casefold(), values)[1] != values[1]
-        ):  # only the case tells them apart
+        # Where only the case tells two categories apart, the folded name has none.
+        if folded.setdefault(name.casefold(), values)[1] != values[1]:
             folded[name.casefold()] = (None, None)
     person = next(category["id"] for category in given.categories if category["name"] == PERSON)
-    next_id = (
-        max((number for number, _ in given.known.values() if number is not None), default=-1) + 1
-    )
+    ids = (number for number, _ in given.known.values() if number is not None)
+    next_id = max(ids, default=-1) + 1
     listed = {model["id"] for model in given.models}
     known: dict[str, tuple[int, int]] = {}
     models = list(given.models)
@@ -102,57 +100,45 @@ def read_models(path: Path | None) -> GivenModels:
         InputError: not one of the forms, a category that is none of the 24, a model with two
             categories, or an id twice.
     """
+    path = path and Path(path)
+    official = _read_official(path) if path and path.suffix.lower() != ".csv" else None
+    return official or _read_table(path)
+
+
+def _read_table(path: Path | None) -> GivenModels:
+    """Reads models from CSV or plain JSON; checks categories and ids."""
+    numbers: dict[object, int] = {name: number for number, name in enumerate(CATEGORIES, start=1)}
+    categories = [{"id": id_, "name": name, "supercategory": name} for name, id_ in numbers.items()]
+    given = GivenModels(categories, [], {})
     if path is None:
-        return GivenModels(_categories(), [], {})
-    path = Path(path)
-    if path.suffix.lower() == ".csv":
-        return _given(path, _read_csv(path))
-    official = _read_official(path)
-    return official if official else _given(path, _read_mapping(path))
-
-
-def _categories() -> list[Json]:
-    return [
-        {"id": number, "name": name, "supercategory": name}
-        for number, name in enumerate(CATEGORIES, start=1)
-    ]
-
-
-def _given(path: Path, entries: Iterator[tuple[str, object, object]]) -> GivenModels:
-    """Checks names, category names and ids of models."""
-    numbers = {name: number for number, name in enumerate(CATEGORIES, start=1)}
-    known: dict[str, Known] = {}
-    owners: dict[int, str] = {}
-    for name, category, number in entries:
-        if category in ("", None):
-            category_id = None
-        elif isinstance(category, str) and category in numbers:
-            category_id = numbers[category]
-        else:
-            legal = ", ".join(CATEGORIES)
+        return given
+    owners: dict[object, str] = {}
+    read = _read_csv if path.suffix.lower() == ".csv" else _read_json
+    for name, category, number in read(path):
+        if category not in ("", None, *CATEGORIES):
             raise InputError(
-                f"{path}: model {name}: {category!r} is no category; use one of {legal}, or leave "
-                f"it empty"
+                f"{path}: model {name}: {category!r} is no category; use one of "
+                f"{', '.join(CATEGORIES)}, or leave it empty"
             )
         if number is not None and (type(number) is not int or number < 0):
             raise InputError(
                 f"{path}: model {name}: its id is {number!r}, a whole number from 0 on is needed"
             )
-        if isinstance(number, int) and owners.setdefault(number, name) != name:
+        if number is not None and owners.setdefault(number, name) != name:
             raise InputError(
                 f"{path}: the id {number} is that of {owners[number]} and of {name}; give each "
                 f"model its own"
             )
-        _add(known, name, (number, category_id), path)
-    return GivenModels(_categories(), [], known)
+        _add(given, name, (number, numbers.get(category)), path)
+    return given
 
 
-def _add(known: dict[str, Known], name: str, values: Known, path: Path) -> None:
-    if known.setdefault(name, values)[1] != values[1]:
+def _add(given: GivenModels, name: str, values: Known, path: Path) -> None:
+    if given.known.setdefault(name, values)[1] != values[1]:
         raise InputError(f"{path}: model {name} is listed with two categories; keep one of them")
 
 
-def _read_csv(path: Path) -> Iterator[tuple[str, object, object]]:
+def _read_csv(path: Path) -> Iterator[Listed]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
@@ -161,53 +147,44 @@ def _read_csv(path: Path) -> Iterator[tuple[str, object, object]]:
                     f"{path}: its first line must name the columns name, category and perhaps id"
                 )
             for row in reader:
+                # A row that is too long has a value under None, a short one None as a value.
                 name, category, number = (
-                    str(row.get(key) or "").strip() for key in ("name", "category", "id")
+                    (row.get(key) or "").strip() for key in ("name", "category", "id")
                 )
                 if not name or None in row or row["category"] is None:
                     raise InputError(
                         f"{path}: line {reader.line_num}: does not have the columns of the first "
                         f"line"
                     )
-                yield name, category, _whole(number)
+                whole = number.isascii() and number.isdigit()
+                yield name, category, int(number) if whole else number or None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error}); {FORMS}") from None
 
 
-def _whole(text: str) -> int | str | None:
-    if not text:
-        return None
-    return int(text) if text.isascii() and text.isdigit() else text
-
-
-def _read_mapping(path: Path) -> Iterator[tuple[str, object, object]]:
+def _read_json(path: Path) -> Iterator[Listed]:
     data = read_json(path)
     if isinstance(data, dict):
-        entries: Iterable[object] = (
-            {"name": name, **value}
-            if isinstance(value, dict)
-            else {"name": name, "category": value}
+        data = [
+            {"name": name, **(value if isinstance(value, dict) else {"category": value})}
             for name, value in data.items()
-        )
-    elif isinstance(data, list):
-        entries = data
-    else:
+        ]
+    if not isinstance(data, list):
         raise InputError(f"{path}: is not a list of models; {FORMS}")
-    for entry in entries:
+    for item in data:
         if (
-            not isinstance(entry, dict)
-            or not isinstance(entry.get("name"), str)
-            or "category" not in entry
+            not isinstance(item, dict)
+            or not isinstance(item.get("name"), str)
+            or "category" not in item
         ):
-            raise InputError(f"{path}: {entry!r:.80} has no name and category; {FORMS}")
-        yield entry["name"], entry["category"], entry.get("id")
+            raise InputError(f"{path}: {item!r:.80} has no name and category; {FORMS}")
+        yield item["name"], item["category"], item.get("id")
 
 
 def _read_official(path: Path) -> GivenModels | None:
-    """The models of an official JSON, read only as far as needed; None where it has no such
-    lists."""
+    """The models of an official JSON, read only to their end; None where it has no such lists."""
     try:
         with open_text(path) as stream:
             if stream.read(4096).lstrip()[:1] != "{":
@@ -215,35 +192,31 @@ def _read_official(path: Path) -> GivenModels | None:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         return None  # `read_json` says what is wrong
     lists: dict[str, list[Json]] = {}
-    for entry in read_lists(path):
-        if entry.section not in ("categories", "models"):
-            if len(lists) == 2:
-                break
-            continue
-        lists.setdefault(entry.section, []).append(entry.value)
+    for item in read_lists(path):
+        if item.section in ("categories", "models"):
+            lists.setdefault(item.section, []).append(item.value)
+        elif len(lists) == 2:
+            break
     if not lists:
         return None
-    categories, models = lists.get("categories", []), lists.get("models", [])
-    names = [category.get("name") for category in categories]
-    if names != list(CATEGORIES) or not all(
-        type(category.get("id")) is int for category in categories
-    ):
+    given = GivenModels(lists.get("categories", []), lists.get("models", []), {})
+    ids = [category.get("id") for category in given.categories]
+    names = [category.get("name") for category in given.categories]
+    if names != list(CATEGORIES) or not all(type(number) is int for number in ids):
         raise InputError(
             f"{path}: its {len(names)} categories are not the 24 of the method in their order, "
             f"each with an id"
         )
-    if not models:
+    if not given.models:
         raise InputError(
             f"{path}: its list of models is empty, so it says nothing of the raw data's models; "
             f"{FORMS}"
         )
-    used = {category["id"] for category in categories}
-    known: dict[str, Known] = {}
-    for model in models:
+    for model in given.models:
         if not isinstance(model.get("name"), str) or type(model.get("id")) is not int:
             raise InputError(
                 f"{path}: models, id {model.get('id')}: a name and a whole number as id are needed"
             )
         category = model.get("category_id")
-        _add(known, model["name"], (model["id"], category if category in used else None), path)
-    return GivenModels(categories, models, known)
+        _add(given, model["name"], (model["id"], category if category in ids else None), path)
+    return given

@@ -1,1 +1,1 @@
-"""Archives as data sets are handed out: tar (also .gz, .bz2, .xz) and zip, whole or in parts."""
+"""Archives as datasets are handed out: tar, compressed tar and zip, whole or in volumes."""

@@ -1,231 +1,247 @@
-"""The files and folders in an archive, read front to back. What it says about itself is compared
-with what is there."""
+"""The files and folders in an archive, read front to back."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import hashlib
 import io
+import lzma
 import stat
+import struct
 import tarfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
-from vatrack.common.errors import InputError
-from vatrack.sailvos.archives.streams import (
-    CHUNK,
-    Archive,
-    Damaged,
-    Forward,
-    Joined,
-    damage_named,
-    decompressed,
-)
+import zstandard
 
-# A tar ends in zeros, by default in less than 10 KB of them. Far more are the unwritten end of a
-# download.
-_LONGEST_END = 1 << 24
-_ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-_KINDS = {
-    tarfile.SYMTYPE: "a symbolic link",
-    tarfile.LNKTYPE: "a hard link",
-    tarfile.CHRTYPE: "a device",
-    tarfile.BLKTYPE: "a device",
-    tarfile.FIFOTYPE: "a FIFO",
-    b"M": "the rest of a file that began in another volume",
+from vatrack.common.errors import InputError
+from vatrack.sailvos.archives.volumes import CHUNK, Archive, Joined
+
+_DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
+    "tar": lambda raw: raw,
+    "gz": lambda raw: gzip.GzipFile(fileobj=raw),
+    "bz2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+    "zst": lambda raw: zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(
+        raw, read_across_frames=True
+    ),
 }
-_REPACK = "Pack the archive again without it, or get it from a source that you trust"
+# A tar ends in zeros, usually less than 10 KB. Far more are the unwritten end of a download.
+_LONGEST_END = 1 << 24
+# tarfile reads long names in one go; one that claims more than this is damaged or hostile.
+_LONGEST_HEADER = 1 << 26
+_NAME_TYPES = (*tarfile.GNU_TYPES[:2], tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError),
+    # What the libraries let through where a header makes no sense.
+    *(EOFError, ValueError, OverflowError, LookupError, struct.error, RecursionError),
+)
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file or folder in an archive. The name is the archive's own, unchecked."""
+    """A file, folder or anything else in an archive, told as a tar does. The name is unchecked."""
 
-    name: str
-    size: int | None  # bytes; None for a folder
-    mtime: float | None  # seconds since 1970; None where the archive has no proper time
-    pieces: Callable[
-        [], Iterator[bytes]
-    ]  # the data, `size` bytes in all, to be read before the next member is asked for
+    info: tarfile.TarInfo
+    label: str  # how messages name it
+    opened: Callable[[], IO[bytes]]  # its data, to be read before the next member is asked for
+    archive: Archive
+
+    def pieces(self) -> Iterator[bytes]:
+        """The data, `info.size` bytes in all.
+
+        Raises:
+            InputError: it is damaged, cut off, or packed in a way that is not supported.
+        """
+        left = self.info.size
+        with _damage_named(self.archive, f"in {self.info.name!r}"), self.opened() as data:
+            while piece := data.read(CHUNK):
+                left -= len(piece)
+                yield piece
+            if left:
+                raise EOFError(f"{left} bytes are missing")
+
+
+def checking_size(archive: Archive) -> int:
+    """How many bytes `check` reads."""
+    hashed = [volume.size for volume in archive.volumes if volume.sha256]
+    tested = archive.form not in ("tar", "zip") and len(hashed) < len(archive.volumes)
+    return sum(hashed) + archive.size * tested
+
+
+def check(archive: Archive, watch: Callable[[int], None]) -> None:
+    """Compares checksums, before anything is unpacked.
+
+    That is SHA-256 where it is given, else the one inside a compressed tar, which comes after the
+    data and so takes a pass of its own. (A plain tar has none; a zip has one for each member.)
+
+    Args:
+        watch: is told how many bytes were read; whatever it raises ends the check.
+
+    Raises:
+        InputError: a volume is damaged.
+    """
+    hashed = [volume for volume in archive.volumes if volume.sha256]
+    for volume in hashed:
+        digest = hashlib.sha256()
+        with archive.file(volume).open("rb", buffering=0) as stream:
+            while piece := stream.read(CHUNK):
+                digest.update(piece)
+                watch(len(piece))
+        if digest.hexdigest() != volume.sha256:
+            raise InputError(
+                f"{archive.file(volume)}: damaged, its SHA-256 is {digest.hexdigest()} instead of "
+                f"{volume.sha256}; download it again"
+            )
+    if archive.form not in ("tar", "zip") and len(hashed) < len(archive.volumes):
+        for _ in read_members(archive, watch):
+            pass
 
 
 def unpacked_size(archive: Archive, block: int) -> int:
-    """Bytes of disk that the members take: exactly for a zip, well for a tar, at least that many
-    for a compressed tar.
+    """Bytes of disk that the members take.
+
+    Exact for a zip, near for a tar; a compressed tar takes at least that many.
 
     Args:
-        archive: what is measured.
         block: bytes; files take whole blocks.
     """
-    if archive.kind != "zip":
+    if archive.form != "zip":
         return archive.size
-    with Joined(archive, lambda _: None) as joined, _opened_zip(archive, joined) as file:
+    with _opened_zip(archive) as file:
         return sum(-(-info.file_size // block) * block for info in file.infolist())
 
 
 def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
-    """The files and folders of an archive, in its own order.
-
-    The memory needed does not grow with a tar; of a zip, the list of its members is held (0.7 KB
-    each).
+    """What is in an archive, in its own order; memory does not grow with a tar.
 
     Args:
-        archive: what is read.
         watch: is told how many bytes were read; whatever it raises ends the reading.
 
     Raises:
-        InputError: the archive is cut off, damaged, encrypted, or holds something else than files
-            and folders.
+        InputError: the archive is cut off or damaged.
     """
-    with Joined(archive, watch if archive.kind != "zip" else lambda _: None) as joined:
-        yield from (
-            _zip_members(archive, joined, watch)
-            if archive.kind == "zip"
-            else _tar_members(archive, joined)
-        )
+    return _zip_members(archive, watch) if archive.form == "zip" else _tar_members(archive, watch)
 
 
-def member_label(archive: Archive, name: str) -> str:
-    """How messages name a member; control characters are shown by their codes."""
-    return f"{archive.path}: member {name!r}" if name else f"{archive.path}"
+def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
+    place, info = "at its beginning", None
+    with Joined(archive, watch) as joined:
+        with _damage_named(archive, place):
+            stream = _DECOMPRESSORS[archive.form](io.BufferedReader(joined, CHUNK))
+            tar = _Tar.open(fileobj=stream, mode="r|", bufsize=1 << 16)
+        while True:
+            with _damage_named(archive, place):
+                info = tar.next()
+            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
+            if info is None:
+                break
+            place = f"after {info.name!r}"
 
-
-def _tar_members(archive: Archive, joined: Joined) -> Iterator[Member]:
-    stream, name, found = Forward(decompressed(archive, joined)), "", False
-    with damage_named(archive, ""):
-        # Parts that are tars of their own come one after the other, each with its end mark, which
-        # ignore_zeros passes over.
-        tar = tarfile.TarFile(
-            fileobj=cast(IO[bytes], stream),
-            tarinfo=_StrictInfo,
-            ignore_zeros=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
-    while True:
-        with damage_named(archive, f"after {name!r}" if name else "at its beginning"):
-            info = tar.next()
-        tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
-        if info is None:
-            break
-        name, found = info.name, True
-        if not info.isreg() and not info.isdir():
-            kind = _KINDS.get(info.type, f"of type {info.type!r}")
-            raise InputError(
-                f"{member_label(archive, name)}: is {kind}; only files and folders are unpacked. "
-                f"{_REPACK}"
-            )
-
-        def opened(info: tarfile.TarInfo = info) -> AbstractContextManager[Any]:
-            if info.issparse():
+            def opened(info: tarfile.TarInfo = info) -> IO[bytes]:
                 return cast(IO[bytes], tar.extractfile(info))
-            # Straight from the stream: tarfile's own reader copies everything twice more.
-            stream.seek(info.offset_data)
-            return nullcontext(stream)
 
-        yield _member(
-            archive, info.name, info.size if info.isreg() else None, float(info.mtime), opened
-        )
-    if not found:
+            yield Member(info, f"{archive.path}: member {info.name!r}", opened, archive)
+    if not place.startswith("after"):
         raise InputError(f"{archive.path}: holds no files, only zeros; download it again")
 
 
-def _zip_members(
-    archive: Archive, joined: Joined, watch: Callable[[int], None]
-) -> Iterator[Member]:
-    with _opened_zip(archive, joined) as file:
-        for info in file.infolist():
+def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
+    with _opened_zip(archive) as file:
+        for entry in file.infolist():
             # The name that ZipInfo shows ends where the archive's own has a NUL.
-            name, mode = info.orig_filename, info.external_attr >> 16
-            what = member_label(archive, name)
-            if info.flag_bits & 0x1:
-                raise InputError(
-                    f"{what}: is encrypted; unpack the archive with its password and pack it again "
-                    f"without"
-                )
-            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                kind = "a symbolic link" if stat.S_ISLNK(mode) else "a device or other special file"
-                raise InputError(
-                    f"{what}: is {kind}; only files and folders are unpacked. {_REPACK}"
-                )
-            if info.compress_type not in _ZIP_METHODS:
-                raise InputError(
-                    f"{what}: is compressed by method {info.compress_type}, which is not "
-                    f"supported. {_REPACK}"
-                )
-            if info.file_size == 0 and info.CRC != 0:
-                raise InputError(
-                    f"{what}: damaged (an empty file with a checksum); download the archive again"
-                )
+            info = tarfile.TarInfo(entry.orig_filename)
+            mode = entry.external_attr >> 16
+            info.size = entry.file_size
+            if info.name.endswith("/") or stat.S_ISDIR(mode):
+                info.type, info.size = tarfile.DIRTYPE, 0
+            elif stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                info.type = tarfile.SYMTYPE if stat.S_ISLNK(mode) else tarfile.CHRTYPE
             try:
-                mtime = time.mktime((*info.date_time, 0, 0, -1))
+                info.mtime = time.mktime((*entry.date_time, 0, 0, -1))
             except (ValueError, OverflowError):
-                mtime = None
+                info.mtime = time.time()
 
-            def opened(info: zipfile.ZipInfo = info) -> IO[bytes]:
-                return file.open(info)
+            def opened(entry: zipfile.ZipInfo = entry) -> IO[bytes]:
+                return file.open(entry)
 
-            is_folder = name.endswith("/") or stat.S_ISDIR(mode)
-            yield _member(archive, name, None if is_folder else info.file_size, mtime, opened)
-            watch(info.compress_size)
-
-
-def _member(
-    archive: Archive,
-    name: str,
-    size: int | None,
-    mtime: float | None,
-    opened: Callable[[], AbstractContextManager[Any]],
-) -> Member:
-    def pieces() -> Iterator[bytes]:
-        left = size or 0
-        with damage_named(archive, f"in {name!r}"), opened() as data:
-            while left > 0:
-                piece = data.read(min(CHUNK, left))
-                if not piece:
-                    raise Damaged(f"{left} bytes are missing")
-                left -= len(piece)
-                yield piece
-
-    return Member(name, size, mtime, pieces)
+            yield Member(info, f"{archive.path}: member {info.name!r}", opened, archive)
+            watch(entry.compress_size)
 
 
 @contextmanager
-def _opened_zip(archive: Archive, joined: Joined) -> Iterator[zipfile.ZipFile]:
+def _opened_zip(archive: Archive) -> Iterator[zipfile.ZipFile]:
     if archive.path.with_suffix(".z01").exists():
         raise InputError(
             f"{archive.path}: is split (.z01); join it with `zip -s 0 {archive.path.name} --out "
             f"whole.zip`"
         )
-    with damage_named(archive, "at its end, where the list of its members is"):
-        file = zipfile.ZipFile(cast(IO[bytes], io.BufferedReader(joined, CHUNK)))
-    with file:
-        yield file
+    with Joined(archive) as joined:
+        with _damage_named(archive, "at its end, where the list of its members is"):
+            file = zipfile.ZipFile(cast(IO[bytes], io.BufferedReader(joined, CHUNK)))
+        with file:
+            yield file
+
+
+@contextmanager
+def _damage_named(archive: Archive, place: str) -> Iterator[None]:
+    """Turns what the libraries raise for damage into an InputError that says where."""
+    try:
+        yield
+    except (*_DAMAGE, OSError) as error:
+        # gzip and bz2 tell damage by an OSError without a number; with one, it is the disk's.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        again = "download it again"
+        if archive.file(archive.volumes[-1]) != archive.path:
+            again += f", and see that no volume after {archive.volumes[-1].name} is missing"
+        raise InputError(
+            f"{archive.path}: damaged or cut off {place} ({error or type(error).__name__}); {again}"
+        ) from None
+    except RuntimeError as error:  # zipfile's, for passwords and methods that it does not know
+        raise InputError(
+            f"{archive.path}: {place}: {error}; unpack it yourself and repack it without that"
+        ) from None
 
 
 class _StrictInfo(tarfile.TarInfo):
-    """tarfile takes a header that it cannot read, or none where one should be, for the end of the
-    archive. That is damage."""
+    """Headers that are damaged or missing are errors; tarfile takes them for the end."""
 
     @classmethod
-    def fromtarfile(cls, tarfile_: Any) -> _StrictInfo:  # type: ignore[override]
-        stream = cast(Forward, tarfile_.fileobj)
+    def fromtarfile(cls, tar: Any) -> _StrictInfo:
         try:
-            info = super().fromtarfile(tarfile_)
+            info = super().fromtarfile(tar)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            stream.zeros += tarfile.BLOCKSIZE
-            if stream.zeros > _LONGEST_END:
-                raise Damaged(
+            tar.zeros += tarfile.BLOCKSIZE
+            if tar.zeros > _LONGEST_END:
+                raise tarfile.ReadError(
                     f"more than {_LONGEST_END} bytes of zeros, as an unfinished download has"
                 ) from None
             raise
         except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            if stream.zeros:
+            if tar.zeros:
                 raise
-            raise Damaged("its end mark is missing") from None
+            raise tarfile.ReadError("its end mark is missing") from None
         except tarfile.HeaderError as error:
-            raise Damaged(str(error)) from None
-        stream.zeros = 0
+            raise tarfile.ReadError(str(error)) from None
+        tar.zeros = 0
         return info
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _StrictInfo:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _NAME_TYPES and info.size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        return info
+
+
+class _Tar(tarfile.TarFile):
+    # Volumes that are tars of their own each have an end mark, which ignore_zeros passes over.
+    tarinfo, ignore_zeros, encoding = _StrictInfo, True, "utf-8"
+    zeros = 0  # bytes of zeros since the last member

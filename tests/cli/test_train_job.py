@@ -1,0 +1,47 @@
+"""A training as a job: what is looked at before one is submitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vatrack.cli.train_job import _key, launch
+from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Config, Method, parse_config
+
+
+def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None:
+    for name in ("train/joint.json", "train/joint.json.store", "valid/joint.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    training = parse_config({}, "test", Config).for_run(Method.VATRACK, Backbone.RESNET18)
+    before = _key(training, tmp_path, tmp_path)
+    (tmp_path / "train/joint.json.store").write_text("new")
+    (tmp_path / "train/.joint.json.part").write_text("new")
+    assert _key(training, tmp_path, tmp_path) == before
+    (tmp_path / "train/joint.json").write_text("other data")
+    assert _key(training, tmp_path, tmp_path) != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"training": {"initial_checkpoint": "/nowhere/x.pt"}},
+            r"training\.initial_checkpoint: /nowhere/x\.pt: no such file",
+        ),
+        (
+            {"compute": {"device": "cuda"}, "launcher": {"gpus": 0}},
+            r"compute\.device is cuda but launcher\.gpus is 0",
+        ),
+        ({"compute": {"device": "cuda"}}, r"launcher\.gpus is 0"),
+    ],
+)
+def test_no_job_is_queued_for_what_cannot_begin(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    config = parse_config(changes, "test.yaml", Config).for_run(Method.VATRACK, Backbone.RESNET18)
+    with pytest.raises(InputError, match=message):
+        launch(config, tmp_path, tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

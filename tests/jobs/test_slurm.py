@@ -1,0 +1,142 @@
+"""What SLURM's answers mean. Here a script answers in its place; tests/slurm asks a real one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vatrack.common.user import user_name
+from vatrack.jobs import interrupt, slurm
+from vatrack.jobs.interrupt import Interrupted
+from vatrack.jobs.job_file import JobFile
+from vatrack.jobs.slurm import GONE, SlurmJob, find_slurm_job
+
+Answer = Callable[..., None]
+
+
+@pytest.fixture
+def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Sets what `squeue` answers from now on."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for module, name in (
+        (slurm, "SHORTEST_CHECK"),
+        (slurm, "LONGEST_CHECK"),
+        (interrupt, "PAUSE_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.0)
+
+    def answer(out: str = "", err: str = "", status: int = 0) -> None:
+        script = tmp_path / "squeue"
+        script.write_text(
+            f"#!/bin/sh\ncat <<'.'\n{out}\n.\ncat >&2 <<'.'\n{err}\n.\nexit {status}\n"
+        )
+        script.chmod(0o755)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("out", "state", "news"),
+    [
+        ("PENDING|Resources|", "PENDING", "pending (Resources)"),
+        ("RUNNING|None|n[1-2]", "RUNNING", "running on n[1-2]"),
+        ("", GONE, ""),
+    ],
+)
+def test_a_state_in_words(squeue: Answer, out: str, state: str, news: str) -> None:
+    squeue(out)
+    job = SlurmJob("7")
+    assert (job.ask(), job.news) == (state, news)
+    assert job.alive() == (state != GONE)
+
+
+def test_a_job_that_slurm_has_forgotten_is_over(squeue: Answer) -> None:
+    squeue(err="slurm_load_jobs error: Invalid job id specified", status=1)
+    job = SlurmJob("7")
+    assert job.ask() == GONE
+    assert (job.over(), job.over()) == (False, True)
+    assert job.ending == f"SLURM says {GONE}"
+
+
+def test_a_controller_that_is_away_ends_nothing(squeue: Answer) -> None:
+    squeue(
+        err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", status=1
+    )
+    job = SlurmJob("7")
+    assert job.ask() is None
+    assert not any(job.over() for _ in range(3))
+
+
+def test_a_job_that_is_queued_again_is_not_over(squeue: Answer) -> None:
+    job = SlurmJob("7")
+    for state, over in (
+        ("NODE_FAIL", False),
+        ("PENDING", False),
+        ("COMPLETING", False),
+        ("TIMEOUT", False),
+        ("TIMEOUT", True),
+    ):
+        squeue(f"{state}|None|")
+        assert job.over() == over, state
+    assert not job.alive()
+
+
+def test_a_job_is_found_by_its_comment(squeue: Answer) -> None:
+    squeue("3|(null)\n5|vatrack-aa-key\n6|vatrack-bb-key2\n")
+    assert find_slurm_job("vatrack-bb") == ("6", "vatrack-bb-key2")
+    assert find_slurm_job("vatrack-cc") is None
+
+
+def test_no_answer_is_not_taken_for_no_job(squeue: Answer) -> None:
+    """A job that was submitted by a launcher that was killed would be submitted twice."""
+    away = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    asked = 0
+
+    def comes_back() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            squeue("6|vatrack-bb-key2\n")
+        return False
+
+    squeue(err=away, status=1)
+    assert find_slurm_job("vatrack-bb", comes_back) == ("6", "vatrack-bb-key2")
+    assert asked >= 3
+
+
+def test_a_signal_ends_the_waiting_for_an_answer(
+    squeue: Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    squeue(
+        err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", status=1
+    )
+    with pytest.raises(Interrupted, match="SLURM does not say what job 7 does"):
+        SlurmJob("7").alive(lambda: True)
+    with pytest.raises(Interrupted, match="SLURM does not say which jobs there are"):
+        find_slurm_job("vatrack", lambda: True)
+    assert "SLURM does not say what job 7 does; waiting" in caplog.messages
+
+
+def test_without_slurm_there_is_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert SlurmJob("7").ask() == GONE
+    assert not SlurmJob("7").end()
+    assert find_slurm_job("vatrack") is None
+
+
+def test_a_user_without_a_name_is_a_number(squeue: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker run --user 12345`."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert user_name() == str(os.getuid())
+    squeue("6|vatrack-bb-key2\n")
+    assert find_slurm_job("vatrack-bb") == ("6", "vatrack-bb-key2")
+    assert JobFile(Path("job")).token

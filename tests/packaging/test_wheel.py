@@ -1,0 +1,118 @@
+"""The wheel, installed where there is no checkout and no extra: its commands work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import vatrack
+from tests.conftest import TinyData, tiny_config
+from vatrack.common.files import read_json, write_json
+from vatrack.config import RunConfig
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+DATA_FILES = {"vatrack/py.typed", "vatrack/reporting/tables/published.json"}
+EXTRAS = ("mlflow", "snakemake", "submitit")  # TrackEval brings those of reports
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel, and an empty folder to work in."""
+
+    folder: Path
+    work: Path
+
+    def run(self, *command: str | Path) -> str:
+        """Runs a program of the environment and returns what it printed."""
+        # Nothing of this process's environment leads to the checkout.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COV"))}
+        run = subprocess.run(
+            [self.folder / "bin" / command[0], *command[1:]],
+            cwd=self.work,
+            env=environment | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """An empty environment, the wheel, and a path to the locked packages (6 GB are not copied)."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder / "env", with_pip=True)
+    found = Installed(folder / "env", folder / "work")
+    found.work.mkdir()
+    found.run("python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    (site,) = found.folder.glob("lib/python*/site-packages")
+    (site / "locked.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # The extras lie there, too: they are hidden, as if they had not been installed.
+    (site / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({EXTRAS}))\n"
+    )
+    return found
+
+
+def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert wheel.name.startswith(f"vatrack-{vatrack.__version__}-")
+    assert names >= DATA_FILES
+    package = ROOT / "vatrack"
+    modules = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == modules
+    assert {name.split("/")[0] for name in names} == {
+        "vatrack",
+        f"vatrack-{vatrack.__version__}.dist-info",
+    }
+
+
+def test_the_package_is_the_installed_one(installed: Installed) -> None:
+    file = installed.run("python", "-c", "import vatrack; print(vatrack.__file__)")
+    assert Path(file).is_relative_to(installed.folder)
+    version = "import importlib.metadata as m; print(m.version('vatrack'))"
+    assert installed.run("python", "-c", version) == f"{vatrack.__version__}\n"
+    assert "evaluate" in installed.run("vatrack", "--help")
+
+
+def test_data_files_are_read(installed: Installed) -> None:
+    code = "from vatrack.reporting.tables.published import read_published as read; "
+    code += "print(len(read().tables))"
+    assert int(installed.run("python", "-c", code)) > 0
+
+
+def test_predict_and_evaluate(
+    installed: Installed, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
+) -> None:
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    run, folder = tiny_run
+    write_json(installed.work / "config.yaml", tiny_config(folder).model_dump(mode="json"))
+    predict = ["vatrack", "predict", "--config", "config.yaml", "--method", run.method]
+    predict += ["--backbone", run.backbone, "--ground-truth", truth, "--images", tiny_data.images]
+    predict += ["--checkpoint", folder / "checkpoints" / "epoch_02.pt"]
+    installed.run(*predict, "--out", "predictions.jsonl.gz")
+    evaluate = ["vatrack", "evaluate", "--ground-truth", truth]
+    installed.run(*evaluate, "--predictions", "predictions.jsonl.gz", "--out", "metrics.json")
+    metrics = read_json(installed.work / "metrics.json")
+    assert {"image/amodal/AP50", "video/visible/AP", "track/amodal/HOTA"} <= metrics.keys()

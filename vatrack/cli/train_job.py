@@ -1,0 +1,71 @@
+"""A training as a job: what `vatrack launch` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.config import START_FILES, RunConfig
+from vatrack.experiments.log import watch
+from vatrack.jobs.job_file import digest
+from vatrack.jobs.launch import run_in_job
+
+
+def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
+    """Trains in a job, with `vatrack.training.loop.train`.
+
+    Args:
+        run: the resolved config; its `launcher` section says where the job runs and with how much.
+        annotations: folder with train/ and valid/.
+        images: the clip tree.
+        out: the run's folder; the job's own files go to `submitit/` in it.
+
+    Returns:
+        The summary of the training.
+
+    Raises:
+        InputError: the training found its input bad, the launcher's settings contradict the
+            training's, or a job with other settings still trains into this folder.
+        JobFailed: the job failed, was cancelled or was lost.
+    """
+    if run.compute.device == "cuda" and run.launcher.gpus == 0:
+        raise InputError(
+            "config: compute.device is cuda but launcher.gpus is 0; ask for a GPU or set "
+            "compute.device to auto"
+        )
+    for name in START_FILES:  # before a job is queued for them
+        path = getattr(run.training, name)
+        if path and not Path(path).is_file():
+            raise InputError(f"config: training.{name}: {path}: no such file")
+    with watch(run, out):
+        return run_in_job(
+            _train,
+            (run, annotations, images, out),
+            run.launcher,
+            out / "submitit",
+            name=run.name,
+            key=_key(run, annotations, images),
+            product=out / "training.json",
+        )
+
+
+def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
+    import torch
+
+    from vatrack.training.loop import train
+
+    # What waits for this job may itself run with one core and hand its OMP_NUM_THREADS on.
+    torch.set_num_threads(run.launcher.cpus)
+    show_warnings_plainly()
+    return train(run, annotations, images, out)
+
+
+def _key(run: RunConfig, annotations: Path, images: Path) -> str:
+    """What tells trainings apart: the recipe, and the files that they train on."""
+    # Not the stores beside them, which a job may rebuild.
+    files = sorted(annotations.glob("*/[!.]*.json"))
+    stats = [
+        (str(path.relative_to(annotations)), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in files
+    ]
+    return digest(run.recipe(), str(annotations.resolve()), stats, str(images.resolve()))

@@ -1,0 +1,26 @@
+"""What to install where a library that only an extra brings is missing."""
+
+from __future__ import annotations
+
+# Module: (its name for people, the extra of pyproject.toml that brings it).
+EXTRAS = {
+    "matplotlib": ("Matplotlib", "report"),
+    "mlflow": ("MLflow", "mlflow"),
+    "pandas": ("pandas", "report"),
+    "PIL": ("Pillow", "report"),
+    "submitit": ("submitit", "cluster"),
+}
+
+
+def install_hint(error: ImportError) -> str | None:
+    """What to install after a failed import.
+
+    Returns:
+        For example "MLflow is not installed; pip install 'vatrack[mlflow]'"; None where no library
+        of an extra is missing.
+    """
+    module = (error.name or "").split(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or module not in EXTRAS:
+        return None
+    title, extra = EXTRAS[module]
+    return f"{title} is not installed; pip install 'vatrack[{extra}]'"

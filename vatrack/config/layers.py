@@ -1,0 +1,72 @@
+"""Layers of config files: a file may extend another one and hold only what differs.
+
+    extends: sailvos.yaml       # relative to this file
+    dataset:
+      name: sailvos-cut         # the other keys of `dataset` stay as in sailvos.yaml
+
+Mappings are merged key by key; everything else, lists too, replaces the value of the base. A
+mapping with `_replace_: true` in it replaces that of the base as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_yaml
+
+EXTENDS = "extends"
+REPLACE = "_replace_"
+
+
+def read_layers(path: Path | str) -> Any:
+    """The content of a YAML config file on top of the files that it extends, as plain values.
+
+    Raises:
+        InputError: a file is missing or is not valid YAML, `extends` is not a path, or files extend
+            each other in a circle.
+    """
+    return _read(Path(path), ())
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> Any:
+    """`above`: the files that lead here, each extended by the one before it."""
+    own = read_yaml(path)
+    if not isinstance(own, dict):
+        return own
+    if EXTENDS not in own:
+        return merged({}, own)
+    name = own.pop(EXTENDS)
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file")
+    base = path.parent / name
+    chain = (*above, path)
+    if base.resolve() in [file.resolve() for file in chain]:
+        circle = " -> ".join(map(str, (*chain, base)))
+        raise InputError(f"{path}: {EXTENDS}: files extend each other in a circle ({circle})")
+    if not base.is_file():
+        raise InputError(
+            f"{path}: {EXTENDS}: {base}: no such file; its path is relative to {path.name}"
+        )
+    values = _read(base, chain)
+    if values is not None and not isinstance(values, dict):
+        raise InputError(f"{base}: not a mapping, so {path} cannot extend it")
+    return merged(values or {}, own)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` in it.
+
+    Example: `merged({"a": {"b": 1, "c": [2]}}, {"a": {"c": [3]}}) == {"a": {"b": 1, "c": [3]}}`
+    """
+    values = {} if over.get(REPLACE) is True else dict(base)
+    for key, value in over.items():
+        if key == REPLACE and value is True:
+            continue
+        below = values.get(key)
+        if isinstance(value, Mapping):
+            value = merged(below if isinstance(below, Mapping) else {}, value)
+        values[key] = value
+    return values

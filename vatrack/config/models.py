@@ -1,0 +1,117 @@
+"""The two whole configs: what a person writes, and what one run is made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from vatrack.common.errors import InputError
+from vatrack.config.base import Frozen
+from vatrack.config.compute import ComputeConfig, InputConfig
+from vatrack.config.dataset import DatasetConfig
+from vatrack.config.inference import EvaluationConfig, InferenceConfig
+from vatrack.config.methods import Backbone, Method
+from vatrack.config.model import ModelConfig
+from vatrack.config.training import (
+    LauncherConfig,
+    MlflowConfig,
+    RunTrainingConfig,
+    SelectionConfig,
+    TrainingConfig,
+)
+
+# Of `training`: they decide how the work is done, kept or logged.
+TECHNICAL_KEYS = ("faults", "save_minutes", "keep_checkpoints", "log_every")
+# Of `training`: files of weights that it starts from.
+START_FILES = ("initial_checkpoint", "backbone_weights")
+# Values that may be given once or as a mapping, and what their mapping goes by.
+BY_RUN = {
+    "training.batch_size": "backbone",
+    "training.optimizer.learning_rate": "backbone",
+    "training.schedule.warmup_iterations": "method",
+}
+
+
+class _Shared(Frozen):
+    """The sections that a set of runs and a single run have in common."""
+
+    results: Path = Field(Path("results"), description="folder for everything that is made")
+    seed: int = Field(0, ge=0, description="the one seed of all randomness")
+    dataset: DatasetConfig = Field(default_factory=DatasetConfig)
+    input: InputConfig = Field(default_factory=InputConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    inference: InferenceConfig = Field(default_factory=InferenceConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    selection: SelectionConfig = Field(default_factory=SelectionConfig)
+    launcher: LauncherConfig = Field(default_factory=LauncherConfig)
+    mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
+
+
+class RunConfig(_Shared):
+    """Everything that defines one run: each value by method or backbone is a single one.
+
+    `Config.for_run` makes it; a run's folder and its checkpoints keep it.
+    """
+
+    training: RunTrainingConfig
+    method: Method
+    backbone: Backbone
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder, for example vatrack__resnet50."""
+        return f"{self.method}__{self.backbone}"
+
+    def recipe(self) -> dict[str, Any]:
+        """What the trained weights depend on, as plain values.
+
+        How the work is done, kept or logged is not in it.
+        """
+        values = self.model_dump(
+            mode="json", include={"method", "backbone", "seed", "input", "model", "training"}
+        )
+        for key in TECHNICAL_KEYS:
+            del values["training"][key]
+        return values
+
+
+class Config(_Shared):
+    """What a config file holds: the settings of a set of runs.
+
+    Values that the paper chooses by method or backbone (`BY_RUN`) may be mappings.
+    """
+
+    methods: tuple[Method, ...] = Field(
+        (Method.VATRACK,), min_length=1, description="which methods are trained and compared"
+    )
+    backbones: tuple[Backbone, ...] = Field(
+        (Backbone.RESNET18,), min_length=1, description="each method with each of these"
+    )
+
+    def for_run(self, method: Method, backbone: Backbone) -> RunConfig:
+        """The configuration of one run.
+
+        Raises:
+            InputError: a mapping by method or backbone has no value for this run.
+        """
+        run = {"method": method, "backbone": backbone}
+        values = self.model_dump(exclude={"methods", "backbones"})
+        for name, by in BY_RUN.items():
+            *sections, key = name.split(".")
+            section = values
+            for part in sections:
+                section = section[part]
+            section[key] = _pick(section[key], run[by], name)
+        return RunConfig.model_validate(values | run)
+
+
+def _pick(value: Any, key: str, name: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if key not in value:
+        raise InputError(f"config: {name} has no value for {key}; add one, or give a single value")
+    return value[key]

@@ -1,0 +1,229 @@
+"""What the rules need to know: the checked config, the paths of all results, lists of them.
+
+Nothing here needs Snakemake, so that it can be tested without.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.config.layers import merged, read_layers
+from vatrack.sailvos.layout import list_videos
+from vatrack.synthetic.render import video_names
+
+FORMS = (
+    "visible.json",
+    "amodal.json",
+    "joint.json",
+    "joint-2bbox.json",
+    "video_amodal.json",
+    "video_visible.json",
+)
+FIGURES = ("losses", "learning_rate", "validation")
+TABLES = tuple(
+    f"{evaluation}_{masks}"
+    for evaluation in ("image", "video", "track")
+    for masks in ("amodal", "visible")
+)
+CLASS_TABLES = tuple(f"classes_{table}" for table in TABLES)
+VIDEO_TABLES = tuple(f"videos_{table}" for table in TABLES)
+LISTS = ("methods", "backbones")
+
+
+def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of one call of Snakemake, as plain values.
+
+    Args:
+        files: its config files, each with what it extends; later ones change earlier ones.
+        overrides: what `--config` gives, on top of all files.
+
+    Raises:
+        InputError: a file cannot be read, or a single value is given where a list is needed.
+    """
+    for key in LISTS:
+        if isinstance(value := overrides.get(key), str):
+            raise InputError(f"--config {key}={value}: give a list: --config '{key}=[{value}]'")
+    layers = []
+    for file in files:
+        values = read_layers(file)
+        if values is not None and not isinstance(values, dict):
+            raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
+        layers.append(values or {})
+    return reduce(merged, [*layers, overrides], {})
+
+
+class Plan:
+    """The paths and lists of one config."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        """Checks the config, and that the files and folders exist that it names.
+
+        Raises:
+            InputError: a bad value, or something that is missing.
+        """
+        self.config = parse_config(values, "config", Config)
+        self.plain: dict[str, Any] = self.config.model_dump(mode="json")
+        self.runs: dict[tuple[Method, Backbone], RunConfig] = {
+            (method, backbone): self.config.for_run(method, backbone)
+            for method in self.config.methods
+            for backbone in self.config.backbones
+        }
+        self.dataset = self.config.dataset
+        self.root = f"{self.config.results}/{self.dataset.name}"
+        self.run = f"{self.root}/runs/{{method}}__{{backbone}}"
+        self.config_file = f"{self.root}/config.yaml"
+        self._find_data()
+        self._set_training()
+
+    def _find_data(self) -> None:
+        dataset = self.dataset
+        self.raw_folder = str(dataset.raw or f"{self.root}/raw")
+        self.archives = [str(archive.path) for archive in dataset.archives]
+        self.unpacked = f"{self.root}/unpacked.json"
+        self.train_json = str(dataset.train_json or f"{self.raw_folder}/train.json")
+        self.valid_json = str(dataset.valid_json or f"{self.raw_folder}/valid.json")
+        structure = dataset.clips.structure
+        self.cuts = [] if structure in ("detect", "whole") else [str(structure)]
+        # Content changes are measured where they decide about the cuts, or where the sheets are to
+        # show them.
+        self.detect = structure == "detect"
+        self.measure = self.detect or (dataset.clips.curves and structure != "whole")
+        scores = shlex.quote(f"{self.root}/cuts/scores")
+        self.scores_option = f"--scores {scores}" if self.measure else ""
+        # A missing file is reported before anything runs.
+        if self.cuts and not dataset.clips.fetch and not Path(self.cuts[0]).exists():
+            raise InputError(
+                f"dataset.clips.structure: {self.cuts[0]}: no such file; put it there, or set "
+                f"dataset.clips.fetch: true to download it"
+            )
+        if dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
+            raise InputError(
+                f"dataset.raw: {self.raw_folder}: no such folder; name the unpacked download, or "
+                f"its archives in dataset.archives"
+            )
+
+    def _set_training(self) -> None:
+        training, launcher = self.config.training, self.config.launcher
+        files = (training.initial_checkpoint, training.backbone_weights)
+        self.weights = [str(file) for file in files if file]
+        # A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a
+        # core here, to wait for it.
+        self.trains_here = launcher.cluster != "slurm"
+        self.train_threads = launcher.cpus if self.trains_here else 1
+        self.train_memory = round(launcher.memory_gb * 1000) if self.trains_here else 1000
+        self.train_gpus = launcher.gpus if self.trains_here else 0
+        self.predict_gpus = min(1, launcher.gpus)
+
+    def videos(self) -> list[str]:
+        """The names of the raw video folders; archives must be unpacked before.
+
+        Raises:
+            InputError: there is none, or Snakemake cannot have a name in the path of a file.
+        """
+        if not self.dataset.raw:
+            return list(chain.from_iterable(video_names(self.dataset.synthetic).values()))
+        try:
+            videos = list_videos(self.dataset.raw)
+        except InputError as error:
+            raise InputError(f"dataset.raw: {error}") from None
+        for video in videos:
+            if video.startswith(".") or set(video) & set("{}"):
+                raise InputError(
+                    f"dataset.raw: {self.raw_folder}/{video}: the workflow takes no video whose "
+                    f"name has braces or a leading dot; rename the folder, and the video in "
+                    f"both annotation files"
+                )
+        return videos
+
+    def scores(self, videos: Iterable[str]) -> list[str]:
+        """The content changes of these videos."""
+        return [f"{self.root}/cuts/scores/{video}.json" for video in videos]
+
+    def cut_sheets(self, videos: Iterable[str]) -> list[str]:
+        """The contact sheets of these videos."""
+        return [f"{self.root}/cuts/sheets/{video}.jpg" for video in videos]
+
+    @property
+    def shows_cuts(self) -> bool:
+        """Whether there are contact sheets: not where every video is one clip."""
+        return self.dataset.clips.structure != "whole"
+
+    @property
+    def official(self) -> list[str]:
+        """Both annotation files; those of the miniature set come with its frames."""
+        files = [self.train_json, self.valid_json]
+        if self.dataset.raw:
+            return files
+        return [file for file in files if not file.startswith(f"{self.raw_folder}/")]
+
+    def official_json(self, subset: str) -> str:
+        """The official annotation file of a subset, train or valid."""
+        return {"train": self.train_json, "valid": self.valid_json}[subset]
+
+    def settings(self, *keys: str) -> dict[str, Any]:
+        """The values of the config that a rule depends on, by full name.
+
+        When they change, Snakemake runs the rule again, and no other.
+        """
+        return {
+            key: reduce(lambda value, part: value[part], key.split("."), self.plain) for key in keys
+        }
+
+    def cut_settings(self) -> dict[str, Any]:
+        """`settings` that decide about the cuts."""
+        detection = ("dataset.clips.threshold", "dataset.clips.min_frames") if self.detect else ()
+        return self.settings("dataset.clips.structure", *detection)
+
+    def training_settings(self, method: str, backbone: str) -> dict[str, Any]:
+        """`settings` of one training.
+
+        A value for another method or backbone does not touch it, nor how the work is done.
+        """
+        return self.runs[Method(method), Backbone(backbone)].recipe()
+
+    def slurm_options(self, resources: Mapping[str, Any]) -> str:
+        """What the profile says about the training rule's place on the cluster, as options of
+        `vatrack launch`."""
+        names = {
+            "slurm_partition": "partition",
+            "slurm_account": "account",
+            "constraint": "constraint",
+            "qos": "qos",
+        }
+        given = {} if self.trains_here else {names[key]: resources.get(key) for key in names}
+        return " ".join(
+            f"--{option} {shlex.quote(str(value))}" for option, value in given.items() if value
+        )
+
+    def per_run(self, pattern: str) -> list[str]:
+        """The pattern for every run of the config, method by method."""
+        return [pattern.format(method=method, backbone=backbone) for method, backbone in self.runs]
+
+    def options(self, *names: str) -> str:
+        """Options that name the folders of all runs on one command line."""
+        return " ".join(
+            shlex.quote(option) for name in names for option in self.per_run(f"--{name}={self.run}")
+        )
+
+    @property
+    def results(self) -> list[str]:
+        """What the report shows, besides the contact sheets."""
+        tables, figures = f"{self.root}/tables", f"{self.root}/figures"
+        return [
+            f"{tables}/tables.html",
+            *(
+                f"{tables}/{name}.{end}"
+                for name in TABLES + CLASS_TABLES
+                for end in ("csv", "md", "tex")
+            ),
+            *(f"{tables}/{name}.{end}" for name in VIDEO_TABLES for end in ("csv", "md")),
+            *(f"{figures}/{name}.svg" for name in FIGURES),
+            *self.per_run(f"{self.run}/overlay.png"),
+        ]
