@@ -17,7 +17,7 @@ import torch
 
 from tests.conftest import TinyData, tiny_config
 from tests.training.interrupted import differences, finish, kill_at_random, lines, start, wait_for
-from vatrack.common.errors import InputError
+from vatrack.common.errors import FolderBusy, InputError
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training.loop import train
@@ -335,7 +335,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     process = start(config(out), tiny_data, out)
     wait_for((out / "metrics.jsonl").exists, process)
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
-    with pytest.raises(InputError, match="another training is at work in this folder"):
+    with pytest.raises(FolderBusy, match="another training is at work in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
     assert (
         f"process {process.pid}, SLURM job none); waiting 1 s for its end"
