@@ -163,7 +163,7 @@ def _import_initial(
 
 
 def _own_memory(value: Tensor, wanted: Tensor) -> Tensor:
-    """The tensor in the wanted type; a view is copied, because all of its memory would be written."""
+    """The tensor in the wanted type; a view is copied, or all of its memory would be written."""
     value = value.to(wanted.dtype)
     return (
         value.clone()
