@@ -64,7 +64,7 @@ def write(
     format_: str = FORMAT,
     config: Mapping[str, Any] | None = None,
 ) -> None:
-    """The same for entries by name; `config` in place of the run's."""
+    """The same for tensors by name; `config` in place of the run's."""
     content = {
         "format": format_,
         "method": str(run.method),
@@ -100,7 +100,7 @@ def load(path: Path) -> Checkpoint:
     try:
         weights = content["model"]
         if not all(isinstance(value, Tensor) for value in weights.values()):
-            raise ValueError("not every entry is a tensor")
+            raise ValueError("not every value is a tensor")
         return Checkpoint(
             Method(content["method"]),
             Backbone(content["backbone"]),
@@ -221,7 +221,7 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
         )
         raise InputError(
-            f"{source}: made with another model configuration; {len(different)} entries differ, "
+            f"{source}: made with another model configuration; {len(different)} tensors differ, "
             f"the first is {different[0]} "
             f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} "
             f"wanted); "

@@ -147,7 +147,7 @@ def read_safetensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str
             }, stream.metadata() or {}
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"{path}: not a readable {what} ({error}); it may be cut off: fetch or make it again"
+            f"{path}: not a readable {what} ({error}); it may be cut off: download or make it again"
         ) from None
 
 
@@ -166,15 +166,15 @@ def read_weights(path: Path) -> WeightFile:
         content, meta = read_safetensors(path, what)
         return WeightFile(_plain_names(content, path), meta)
     whole = read_torch_file(path, what)
-    entries = whole
+    tensors = whole
     for key in ("state_dict", "model"):
         if isinstance(whole, dict) and isinstance(whole.get(key), dict):
-            entries = whole[key]
+            tensors = whole[key]
             break
-    if not isinstance(entries, dict) or not entries or not all(map(_is_dense, entries.values())):
+    if not isinstance(tensors, dict) or not tensors or not all(map(_is_dense, tensors.values())):
         raise InputError(f"{path}: holds no tensors by name, so it is not a file of weights")
     about = whole.get("meta")
-    return WeightFile(_plain_names(entries, path), about if isinstance(about, dict) else {})
+    return WeightFile(_plain_names(tensors, path), about if isinstance(about, dict) else {})
 
 
 def _is_dense(value: object) -> bool:
@@ -192,7 +192,7 @@ def _plain_names(content: Mapping[Any, Tensor], path: Path) -> dict[str, Tensor]
     }
     if len(weights) != len(content):
         raise InputError(
-            f"{path}: some entries are there twice, with and without {DATA_PARALLEL!r} in front; "
+            f"{path}: some tensors are there twice, with and without {DATA_PARALLEL!r} in front; "
             f"keep one of them"
         )
     return weights
