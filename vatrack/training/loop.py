@@ -227,6 +227,7 @@ def _describe(run: RunConfig, folder: RunFolder, group: Processes, *, fresh: boo
     """Writes what the run is; `fresh`: it begins, so what an earlier one left goes first."""
     if fresh:
         folder.clear()
+    folder.remove_half_written()
     write_yaml(folder.config, run.model_dump(mode="json"))
     write_json(folder.environment, describe_environment(group.device), indent=2)
 
