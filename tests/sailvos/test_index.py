@@ -86,7 +86,7 @@ def test_index_of_bad_annotations(tmp_path: Path) -> None:
 def test_not_an_index(tmp_path: Path, content: Any) -> None:
     write_json(tmp_path / "index.json", content)
     with pytest.raises(
-        InputError, match=r"index\.json: not an index; make it with `vatrack index`"
+        InputError, match=r"index\.json: not an index.*; make it with `vatrack index`"
     ):
         read_index(tmp_path / "index.json")
 
@@ -100,5 +100,5 @@ def test_an_index_whose_frames_lack_something(tmp_path: Path) -> None:
             ]
         },
     )
-    with pytest.raises(InputError, match="not an index; make it with `vatrack index`"):
+    with pytest.raises(InputError, match=r"not an index.*; make it with `vatrack index`"):
         read_index(tmp_path / "index.json")

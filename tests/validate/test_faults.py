@@ -608,7 +608,7 @@ def test_frames_that_may_not_be_read(
     _, report = mini_set.check(tmp_path / "report.json")
     assert [finding["code"] for finding in report["findings"]] == ["frame-unreadable"]
     assert report["findings"][0]["examples"] == [
-        {"file": str(mini_set.frame()), "item": "", "detail": "Permission denied"}
+        {"file": str(mini_set.frame()), "item": "", "detail": "cannot be read (Permission denied)"}
     ]
 
 
