@@ -8,7 +8,7 @@ ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-all show slurm-profile check test lint schema hooks clean-results
+.PHONY: help setup demo demo-all show slurm-profile check test lowest lint schema hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -42,6 +42,9 @@ check: lint ## lint and the quick tests, in three minutes
 
 test: setup ## all tests, with coverage
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
+
+lowest: setup ## the quick tests with the lowest versions that pyproject.toml allows (downloads 3 GB)
+	tests/lowest_versions .venv-lowest -n $(CORES)
 
 lint: setup ## style, types, imports between rooms, workflow
 	ruff check .
