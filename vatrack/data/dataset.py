@@ -95,15 +95,7 @@ def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:
         InputError: it is missing, damaged, or not of the annotated size (its masks would lie
             elsewhere).
     """
-    path = images / frame.file_name
-    picture = read_image(path)
-    if picture.shape[:2] != (frame.height, frame.width):
-        raise InputError(
-            f"{path}: {picture.shape[1]}x{picture.shape[0]} pixels, but its annotation says "
-            f"{frame.width}x{frame.height}; "
-            "use the original frame"
-        )
-    return picture
+    return read_image(images / frame.file_name, (frame.width, frame.height))
 
 
 def prepare(
