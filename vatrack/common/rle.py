@@ -1,10 +1,17 @@
-"""Compressed COCO run-length masks in bulk: areas, a check that they are sound, and pairwise IoU,
-without decoding one."""
+"""COCO masks as they come in files, and in bulk: made canonical, areas, pairwise IoU, without
+decoding one.
+
+Every mask that enters the package goes through `compress` (one mask of any form) and `canonical`
+(many compressed strings): behind them a mask has one form, fills its image, and is safe to hand to
+pycocotools, whose C code checks nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +19,179 @@ from pycocotools import mask as coco_mask
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
-CHUNK = (
-    1 << 15
-)  # characters measured at once, so that the intermediate arrays stay in the processor's cache
+# characters measured at once, so that the intermediate arrays stay in the processor's cache
+CHUNK = 1 << 15
 LONGEST = 7  # characters of one number: 7 x 5 bits hold every 32-bit run
 RUN_LIMIT = 2**31
+PIXEL_LIMIT = 2**31  # of an image: pycocotools counts in 32 bits
+POLYGON_SIDE = 1 << 15  # longest side of an image whose masks may be polygons
+NEEDED = (
+    "a run-length code {size: [height, width], counts: string or list of run lengths} or a list "
+    "of polygons is needed"
+)
+
+
+class MaskError(ValueError):
+    """A mask that cannot be read. The text is the reason, the rest of a sentence that begins with
+    the mask's name."""
+
+
+class Codes(NamedTuple):
+    """N compressed masks: canonical `counts`, and their `areas` and `totals` [N] in pixels (see
+    `measure`)."""
+
+    counts: list[bytes]
+    areas: Ints
+    totals: Ints
+
+
+def form_problem(mask: Any) -> str | None:
+    """What is wrong with the form of a mask, as far as that shows without its image; else None."""
+    try:
+        if isinstance(mask, list | tuple):
+            _check_polygons(mask)
+        else:
+            size, counts = _parts(mask)
+            if isinstance(counts, list | tuple):
+                _check_runs(counts, size)
+    except MaskError as error:
+        return str(error)
+    return None
+
+
+def compress(mask: Any, size: tuple[int, int]) -> bytes:
+    """The compressed string of a mask in any form that pycocotools reads.
+
+    Args:
+        mask: `{size, counts}` with a compressed string or a list of run lengths, or a list of
+            polygons `[[x, y, x, y, x, y, ...], ...]` in pixels.
+        size: height and width of its image.
+
+    Returns:
+        A string that may still be garbage where the mask was one: `canonical` tells.
+
+    Raises:
+        MaskError: it has another form or another size.
+    """
+    height, width = size
+    if isinstance(mask, list | tuple):
+        _check_polygons(mask)
+        if max(size) > POLYGON_SIDE:
+            raise MaskError(
+                f"is a list of polygons, but its image of {width} x {height} is too large for them"
+            )
+        if not all(
+            -width <= x <= 2 * width and -height <= y <= 2 * height
+            for polygon in mask
+            for x, y in zip(polygon[::2], polygon[1::2], strict=True)
+        ):
+            raise MaskError(f"is a polygon far outside its image of {width} x {height}")
+        codes = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in mask], *size)
+        return coco_mask.merge(codes)["counts"]
+    own, counts = _parts(mask)
+    if own != (height, width):
+        raise MaskError(
+            f"has size {list(own)}, its image {[height, width]} (height, width); "
+            "use masks and images of one dataset"
+        )
+    if not isinstance(counts, str | bytes):
+        _check_runs(counts, own)
+        return encode(counts)
+    return counts.encode() if isinstance(counts, str) else counts
+
+
+def canonical(counts: Sequence[bytes]) -> Codes:
+    """Measures compressed strings, and rewrites those with empty runs inside.
+
+    pycocotools' IoU ends where both masks have an empty run, so only the first run may be empty. A
+    string without such runs is returned as it is, at no cost beyond that of `measure`.
+    """
+    areas, totals, spare = _measure_all(counts)
+    found = list(counts)
+    for row in np.flatnonzero(spare & (totals >= 0)).tolist():
+        found[row] = encode(decode_runs(found[row]))
+    return Codes(found, areas, totals)
+
+
+def encode(runs: Sequence[int]) -> bytes:
+    """The canonical compressed string of run lengths, the first of which is of background."""
+    # Empty runs inside join their neighbours, which are of one colour.
+    coloured = [(place % 2, run) for place, run in enumerate(runs) if run]
+    merged = [sum(run for _, run in group) for _, group in groupby(coloured, lambda item: item[0])]
+    if coloured and coloured[0][0]:
+        merged.insert(0, 0)
+    text = bytearray()
+    for place, run in enumerate(merged):
+        rest = run - merged[place - 2] if place > 2 else run
+        while True:
+            bits, rest = rest & 31, rest >> 5
+            more = rest != (-1 if bits & 16 else 0)
+            text.append((bits | 32 if more else bits) + 48)
+            if not more:
+                break
+    return bytes(text)
+
+
+def decode_runs(counts: bytes) -> list[int]:
+    """The run lengths of a compressed string that `measure` found sound."""
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts:
+        bits = character - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    return runs
+
+
+def _parts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:
+    """Size and counts of a run-length code."""
+    size = mask.get("size") if isinstance(mask, Mapping) else None
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 2
+        or not all(type(side) is int and 0 < side < PIXEL_LIMIT for side in size)
+        or size[0] * size[1] >= PIXEL_LIMIT
+        or "counts" not in mask
+    ):
+        raise MaskError(f"is not a mask: {NEEDED}")
+    counts = mask["counts"]
+    if not isinstance(counts, str | bytes | list | tuple) or (
+        isinstance(counts, str | bytes) and not counts.isascii()
+    ):
+        raise MaskError(f"has counts that are no run lengths: {NEEDED}")
+    return (size[0], size[1]), counts
+
+
+def _check_runs(runs: Sequence[Any], size: tuple[int, int]) -> None:
+    if not all(type(run) is int and 0 <= run < RUN_LIMIT for run in runs):
+        raise MaskError("has run lengths that are not whole numbers from 0 on; make the file again")
+    if sum(runs) != size[0] * size[1]:
+        raise MaskError(
+            f"is damaged: its runs have {sum(runs)} pixels and do not fill the image of "
+            f"{size[1]} x {size[0]}; make the file again"
+        )
+
+
+def _check_polygons(polygons: Sequence[Any]) -> None:
+    if not polygons:
+        raise MaskError(f"is an empty list: {NEEDED}")
+    for polygon in polygons:
+        if not isinstance(polygon, list | tuple):
+            raise MaskError(f"is a list, but not of polygons: {NEEDED}")
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise MaskError(
+                f"has a polygon of {len(polygon)} numbers; three or more pairs x, y are needed"
+            )
+        if not all(type(value) in (int, float) and abs(value) < math.inf for value in polygon):
+            raise MaskError("has a polygon with something else than finite numbers")
 
 
 def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
@@ -32,21 +206,30 @@ def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
         (areas [N], totals [N]) in pixels; both are -1 where a string is not a run-length code at
         all.
     """
-    lengths = np.fromiter(map(len, counts), np.int64, len(counts))
-    areas, totals = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
-    chunk = np.cumsum(lengths) // CHUNK
-    bounds = np.flatnonzero(np.diff(chunk, prepend=-1, append=-1)).tolist() if len(counts) else [0]
-    for start, stop in pairwise(bounds):
-        areas[start:stop], totals[start:stop] = _measure(counts[start:stop], lengths[start:stop])
+    areas, totals, _ = _measure_all(counts)
     return areas, totals
 
 
-def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints]:
-    bad = np.zeros(len(counts), bool)
+def _measure_all(counts: Sequence[bytes]) -> tuple[Ints, Ints, Bools]:
+    """Areas and totals, and whether there are empty runs behind the first."""
+    lengths = np.fromiter(map(len, counts), np.int64, len(counts))
+    areas, totals = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
+    spare = np.zeros(len(counts), bool)
+    chunk = np.cumsum(lengths) // CHUNK
+    bounds = np.flatnonzero(np.diff(chunk, prepend=-1, append=-1)).tolist() if len(counts) else [0]
+    for start, stop in pairwise(bounds):
+        areas[start:stop], totals[start:stop], spare[start:stop] = _measure(
+            counts[start:stop], lengths[start:stop]
+        )
+    return areas, totals, spare
+
+
+def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints, Bools]:
+    bad, spare = np.zeros(len(counts), bool), np.zeros(len(counts), bool)
     data = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
     areas, totals = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
     if not len(data):
-        return areas, totals
+        return areas, totals, spare
     stops = np.cumsum(lengths)
     if data.max() > 63:
         bad[np.searchsorted(stops, np.flatnonzero(data > 63), side="right")] = True
@@ -61,9 +244,8 @@ def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints]:
         if not len(rows):
             continue
         chain, start, number = value[parity::2].copy(), start[rows], number[rows]
-        even = (
-            bounds[rows] + parity
-        ) % 2 == 0  # whether it is the first, third, ... run of the mask that stands here
+        # whether it is the first, third, ... run of the mask that stands here
+        even = (bounds[rows] + parity) % 2 == 0
         # Where a chain starts anew, what was before is taken off, so that one sum over everything
         # gives all runs.
         third = start[even & (number > 1)] + 1
@@ -73,14 +255,19 @@ def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints]:
         if runs.min() < 0 or runs.max() >= RUN_LIMIT:
             wrong = np.flatnonzero((runs < 0) | (runs >= RUN_LIMIT))
             bad[rows[np.searchsorted(start, wrong, side="right") - 1]] = True
+        empty = np.flatnonzero(runs == 0)
+        if len(empty):
+            # The first run of a mask may be empty: the mask begins in the foreground.
+            inside = empty[~np.isin(empty, start[even])]
+            spare[rows[np.searchsorted(start, inside, side="right") - 1]] = True
         pixels = np.add.reduceat(runs, start)
         totals[rows] += pixels
         areas[rows] += np.where(even, 0, pixels)
     areas[bad] = totals[bad] = -1
-    return areas, totals
+    return areas, totals, spare
 
 
-def _numbers(data: NDArray[np.uint8], stops: Ints, bad: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def _numbers(data: NDArray[np.uint8], stops: Ints, bad: Bools) -> tuple[Ints, Ints]:
     """The numbers of the masks whose characters end before `stops`, and where those of each mask
     begin [N + 1].
 

@@ -145,7 +145,7 @@ def _measure_mask_type(
     overlaps = frame_overlaps(predictions, objects, images, mask_type)
     matches[f"image/{mask_type}"] = image_matches(
         predictions, objects, overlaps, images, mask_type, protocol.switches
-    )
+    ).with_categories(images.categories)
     tracking[mask_type] = track_counts(predictions, objects, overlaps, images, mask_type)
     boxes = frame_box_overlaps(predictions, objects, mask_type)
     tracking[f"{mask_type}_box"] = track_counts(predictions, objects, boxes, images, mask_type)
@@ -158,7 +158,7 @@ def _measure_mask_type(
     pairs = track_overlaps(predicted, true, masks)
     matches[f"video/{mask_type}"] = video_matches(
         predicted, true, pairs, limit, legacy_gt_id0=legacy
-    )
+    ).with_categories(images.categories)
 
 
 def _tracks(predictions: Predictions) -> tuple[int, int]:

@@ -10,7 +10,8 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
-from vatrack.sailvos.layout import list_videos
+from vatrack.data.fields import first_problem
+from vatrack.sailvos.layout import list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
@@ -118,6 +119,15 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
             frame.keys() >= FRAME_FIELDS for video in videos.values() for frame in video["frames"]
         ):
             raise KeyError("frames")
-        return videos
     except (AttributeError, KeyError, TypeError):
         raise InputError(f"{path}: not an index; make it with `vatrack index`") from None
+    for name, video in videos.items():
+        safe_name(name, f"{path}: video")
+        for frame in video["frames"]:
+            what = f"{path}: video {name}"
+            safe_name(frame["file"], what)
+            if text := first_problem(frame, ("frame_id", "image_id", "width", "height")):
+                raise InputError(
+                    f"{what}, frame {frame['file']}: {text}; make it with `vatrack index`"
+                )
+    return videos

@@ -18,29 +18,25 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.rle import Floats, Ints, measure
-from vatrack.evaluation.io.checks import (
-    LARGEST,
-    is_box,
-    is_integer,
-    is_number,
-    mask_counts,
-    mask_problem,
-)
+from vatrack.common.rle import Floats, Ints, MaskError, canonical, compress, form_problem
+from vatrack.data.fields import LARGEST, LIMIT, damage, is_number, problem, shown
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import PredictionError, open_predictions
 
 BATCH = 2048  # predictions whose form is checked together
 LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
+# Share of an image's side by which a box may be turned inside out. The round-off of a detector
+# makes such boxes, and they count as in the original; what is beyond is no box.
+INSIDE_OUT = 0.01
 
 
 @dataclass(frozen=True)
 class Predictions:
     """N detections in file order.
 
-    `image` [N]: index into `Images`; `category`, `score`, `track` [N]; for each mask type: `box`
+    `image`, `category` [N]: indices into `Images`; `score`, `track` [N]; for each mask type: `box`
     [N, 4] (x, y, width, height in pixels, as given), `counts` (N compressed strings, None where the
-    detection has no such mask) and `area` [N], the mask's pixels.
+    detection has no such mask), canonical, and `area` [N], the mask's pixels.
     """
 
     image: Ints
@@ -136,12 +132,13 @@ def parse_predictions(
             break
         if not _append_all(columns, batch):
             problems = (
-                (number, _append(columns, number, prediction)) for number, prediction in batch
+                (number, _append(columns, number, prediction, images))
+                for number, prediction in batch
             )
-            first = next(((number, problem) for number, problem in problems if problem), None)
+            first = next(((number, text) for number, text in problems if text), None)
             wrong_form = PredictionError(label, *first) if first else wrong_form
 
-    found: list[tuple[int, str]] = []  # row, problem
+    found: list[tuple[int, str]] = []  # row, what is wrong
 
     def refuse(wrong: np.ndarray, message: str) -> None:
         found.extend((int(row), message) for row in np.flatnonzero(wrong)[:1])
@@ -152,11 +149,11 @@ def parse_predictions(
     image = images.index(ids)
     unknown = image < 0
     refuse(unknown, unknown_image(_first(ids, unknown)))
-    unknown = ~np.isin(category, images.categories)
+    index = images.category_index(category)
     refuse(
-        unknown,
-        f"unknown category_id {_first(category, unknown)}; ids are those of the ground truth, from "
-        f"1",
+        index < 0,
+        f"unknown category_id {_first(category, index < 0)}; ids are those of the ground truth, "
+        f"from 1",
     )
     large = np.abs(np.array(columns.score, np.float64)) > LARGEST_SCORE
     refuse(large, f"'score' is larger than {LARGEST_SCORE:g}")
@@ -168,32 +165,44 @@ def parse_predictions(
         f"track_id {_first(track, repeated)} occurs twice in image {_first(ids, repeated)}",
     )
 
-    area: dict[MaskType, Ints] = {}
-    for mask_type in MASK_TYPES:
-        counts = columns.counts[mask_type]
-        rows = np.array([row for row, text in enumerate(counts) if text is not None], np.int64)
-        size = np.array(columns.size[mask_type], np.int64).reshape(-1, 2)
-        pixels, totals = measure([text for text in counts if text is not None])
-        wrong = np.zeros((2, len(counts)), bool)
-        known = image[rows] >= 0
-        wrong[0, rows[known]] = (size[known] != images.size[image[rows[known]]]).any(1)
-        wrong[1, rows] = totals != size.prod(1)
-        refuse(wrong[0], f"the {mask_type} mask has another size than its image (height, width)")
-        refuse(wrong[1], f"the {mask_type} mask is damaged: its runs do not fill the image")
-        area[mask_type] = np.zeros(len(counts), np.int64)
-        area[mask_type][rows] = pixels
-    if found:
-        row, problem = min(found, key=lambda item: item[0])
-        raise PredictionError(label, columns.number[row], problem)
-    if wrong_form:
-        raise wrong_form
     box = {
         mask_type: np.array(values, np.float64).reshape(-1, 4)
         for mask_type, values in columns.box.items()
     }
-    return Predictions(
-        image, category, np.array(columns.score, np.float64), track, box, columns.counts, area
-    )
+    for values in box.values():
+        if len(images.id):
+            least = -INSIDE_OUT * images.size[image][:, ::-1]
+            wrong = (values[:, 2:] < least).any(1) & (image >= 0)
+            refuse(wrong, f"the box {_first_box(values, wrong)} has a negative width or height")
+    area: dict[MaskType, Ints] = {}
+    texts: dict[MaskType, list[bytes | None]] = {}
+    for mask_type in MASK_TYPES:
+        counts = columns.counts[mask_type]
+        rows = np.array([row for row, text in enumerate(counts) if text is not None], np.int64)
+        size = np.array(columns.size[mask_type], np.int64).reshape(-1, 2)
+        codes, pixels, totals = canonical([text for text in counts if text is not None])
+        known = np.flatnonzero(image[rows] >= 0)
+        needed = size.copy()
+        needed[known] = images.size[image[rows[known]]]
+        for at in np.flatnonzero((size != needed).any(1))[:1].tolist():
+            own, other = size[at].tolist(), needed[at].tolist()
+            message = f"the {mask_type} mask has size {own}, its image {other} (height, width)"
+            found.append((int(rows[at]), message))
+        for at in np.flatnonzero(totals != size.prod(1))[:1].tolist():
+            message = damage(int(totals[at]), size[at].tolist())
+            found.append((int(rows[at]), f"the {mask_type} mask {message}"))
+        area[mask_type] = np.zeros(len(counts), np.int64)
+        area[mask_type][rows] = pixels
+        texts[mask_type] = [None] * len(counts)
+        for row, code in zip(rows.tolist(), codes, strict=True):
+            texts[mask_type][row] = code
+    if found:
+        row, text = min(found, key=lambda item: item[0])
+        raise PredictionError(label, columns.number[row], text)
+    if wrong_form:
+        raise wrong_form
+    score = np.array(columns.score, np.float64)
+    return Predictions(image, index, score, track, box, texts, area)
 
 
 def image_of(prediction: Any) -> tuple[int, None] | tuple[None, str]:
@@ -202,8 +211,8 @@ def image_of(prediction: Any) -> tuple[int, None] | tuple[None, str]:
         return None, "is not a JSON object"
     if "image_id" not in prediction:
         return None, "has no 'image_id'"
-    if not is_integer(prediction["image_id"]):
-        return None, "'image_id' must be an integer"
+    if text := problem("image_id", prediction["image_id"]):
+        return None, text
     return prediction["image_id"], None
 
 
@@ -265,8 +274,9 @@ def _append_all(columns: _Columns, batch: Sequence[tuple[int, Any]]) -> bool:
         else None
         for mask_type in MASK_TYPES
     }
-    values = [score, *corners.values()]
-    if any(column is None or not _finite(column) for column in values):
+    if not _finite(score, LARGEST):
+        return False
+    if any(column is None or not _finite(column, LIMIT) for column in corners.values()):
         return False
     if any(column is None or not _whole(column) for column in (*whole.values(), *edges.values())):
         return False
@@ -287,55 +297,67 @@ def _lists(values: Sequence[Any], length: int) -> bool:
 
 
 def _whole(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) <= {int} and max(map(abs, values), default=0) < 2**63
+    return set(map(type, values)) <= {int} and max(map(abs, values), default=0) < LIMIT
 
 
-def _finite(values: Sequence[Any]) -> bool:
+def _finite(values: Sequence[Any], limit: float) -> bool:
     # NaN hides from min and max, but not from a sum.
     types = set(map(type, values))
     return (
         types <= {int, float}
-        and max(map(abs, values), default=0) < LARGEST
+        and max(map(abs, values), default=0) < limit
         and math.isfinite(sum(values))
     )
 
 
-def _append(columns: _Columns, number: int, prediction: Any) -> str | None:
-    """Adds one prediction; returns what is wrong with its form."""
+def _append(columns: _Columns, number: int, prediction: Any, images: Images) -> str | None:
+    """Adds one prediction of any form; returns what is wrong with its form."""
     if not isinstance(prediction, Mapping):
         return "is not a JSON object"
     for key in ("image_id", "category_id", "score", "bbox", "track_id"):
         if key not in prediction:
             return f"has no '{key}'"
-    for key in ("image_id", "category_id", "track_id"):
-        if not is_integer(prediction[key]):
-            return f"'{key}' must be an integer"
-    if not is_number(prediction["score"]):
-        return "'score' must be a finite number"
+    for key in ("image_id", "category_id", "track_id", "score"):
+        if text := problem(key, prediction[key]):
+            return text
     boxes = {"amodal": prediction["bbox"], "visible": prediction.get("bbox_visible")}
     if boxes["visible"] is None:
         boxes["visible"] = boxes["amodal"]
-    if not all(map(is_box, boxes.values())):
-        return "a box must be [x, y, width, height], four finite numbers"
+    for box in boxes.values():
+        if not (isinstance(box, list | tuple) and len(box) == 4 and all(map(is_number, box))):
+            return f"a box is {shown(box)}; [x, y, width, height], four finite numbers, are needed"
     masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
     if all(mask is None for mask in masks.values()):
         return "has neither an 'amodal' nor a 'visible' mask"
+    row = int(images.index(np.array([prediction["image_id"]]))[0])
+    size = tuple(images.size[row].tolist()) if row >= 0 else (0, 0)
+    counts: dict[MaskType, bytes | None] = {}
     for mask_type, mask in masks.items():
-        if mask is not None and (problem := mask_problem(mask)):
-            return f"the {mask_type} mask {problem}"
+        if mask is not None and (text := form_problem(mask)):
+            return f"the {mask_type} mask {text}"
+        try:
+            # A mask of an unknown image is never read: the prediction is refused for that.
+            counts[mask_type] = compress(mask, size) if mask is not None and row >= 0 else None
+        except MaskError as error:
+            return f"the {mask_type} mask {error}"
     columns.number.append(number)
     columns.image.append(prediction["image_id"])
     columns.category.append(prediction["category_id"])
     columns.track.append(prediction["track_id"])
     columns.score.append(prediction["score"])
-    for mask_type, mask in masks.items():
+    for mask_type in MASK_TYPES:
         columns.box[mask_type].extend(boxes[mask_type])
-        columns.counts[mask_type].append(None if mask is None else mask_counts(mask))
-        if mask is not None:
-            columns.size[mask_type].extend(mask["size"])
+        columns.counts[mask_type].append(counts[mask_type])
+        if counts[mask_type] is not None:
+            columns.size[mask_type].extend(size)
     return None
 
 
 def _first(values: Ints, wrong: np.ndarray) -> int | None:
     rows = np.flatnonzero(wrong)
     return int(values[rows[0]]) if len(rows) else None
+
+
+def _first_box(values: Floats, wrong: np.ndarray) -> list[float] | None:
+    rows = np.flatnonzero(wrong)
+    return values[rows[0]].tolist() if len(rows) else None
