@@ -96,10 +96,12 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
             f"has size {list(own)}, its image {[height, width]} (height, width); "
             "use masks and images of one dataset"
         )
-    if not isinstance(counts, str | bytes):
-        _check_runs(counts, own)
-        return encode(counts)
-    return counts.encode() if isinstance(counts, str) else counts
+    if isinstance(counts, str):
+        return counts.encode()
+    if isinstance(counts, bytes):
+        return counts
+    _check_runs(counts, own)
+    return encode(counts)
 
 
 def canonical(counts: Sequence[bytes]) -> Codes:
@@ -307,6 +309,15 @@ def iou(detections: Sequence[bytes], truths: Sequence[bytes], size: tuple[int, i
         [{"size": shape, "counts": text} for text in truths],
         [0] * len(truths),
     )
+
+
+def boxes_of(counts: Sequence[bytes], sizes: Ints) -> Floats:
+    """The smallest boxes [N, 4] (x, y, width, height in pixels) around sound masks of the `sizes`
+    [N, 2] (height, width)."""
+    codes = [
+        {"size": size, "counts": text} for text, size in zip(counts, sizes.tolist(), strict=True)
+    ]
+    return np.asarray(coco_mask.toBbox(codes), np.float64) if codes else np.zeros((0, 4))
 
 
 def box_of(counts: bytes, size: Sequence[int]) -> list[float]:

@@ -65,7 +65,7 @@ class AnnotationChecks:
         where = f"{self.path}: annotation {shown(item.get('id'))}"
         if text := annotation_problem(item):
             raise InputError(f"{where}: {text}")
-        image = item.get("image_id")
+        image: Any = item.get("image_id")
         # An image that stands behind its annotations has no size yet: the masks of its frame are
         # checked when they are drawn.
         size = self.sizes.get(image) if is_whole(image) else None

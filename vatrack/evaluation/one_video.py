@@ -22,6 +22,7 @@ from vatrack.evaluation.ap.video import (
     track_overlaps,
     video_matches,
 )
+from vatrack.evaluation.io.box_fit import BoxFit, box_fit
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects, read_tracks
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
 from vatrack.evaluation.mot.measures import TrackCounts, track_counts, track_metrics
@@ -67,7 +68,8 @@ class VideoResult:
     `images`: their number, `seen`: of those with a detection; `matches`: by "image/amodal",
     "video/amodal" and so on; `tracking`: counts by mask type; `detections`: their number; `tracks`:
     number of predicted tracks, `mixed`: of those with detections of more than one class; `metrics`:
-    by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted.
+    by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted;
+    `boxes`: whether the boxes can be what they should be.
     """
 
     images: int
@@ -78,6 +80,7 @@ class VideoResult:
     tracks: int
     mixed: int
     metrics: Mapping[str, Metrics]
+    boxes: BoxFit
 
 
 def measure_video(
@@ -127,6 +130,7 @@ def _measure(video: Video, protocol: Protocol, check_only: bool) -> VideoResult:
         tracks,
         mixed,
         metrics,
+        BoxFit() if check_only else box_fit(predictions, images),
     )
 
 
