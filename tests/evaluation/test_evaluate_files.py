@@ -274,17 +274,17 @@ BAD = {
         lambda r: changed(r, amodal=r["amodal"] | {"counts": r["amodal"]["counts"][:-1]}),
         "the amodal mask is damaged",
     ),
-    "NaN": (lambda r: changed(r, score=float("nan")), "'score' must be a finite number"),
-    "infinity": (lambda r: changed(r, score=float("-inf")), "'score' must be a finite number"),
+    "NaN": (lambda r: changed(r, score=float("nan")), "score is nan; a finite number"),
+    "infinity": (lambda r: changed(r, score=float("-inf")), "score is -inf; a finite number"),
     "too large": (
         lambda r: changed(r, score="here").replace('"here"', "1e999"),
-        "'score' must be a finite number",
+        "score is ",
     ),
     "NaN in a box": (
         lambda r: changed(r, bbox=[0, 0, float("nan"), 1]),
-        "a box must be [x, y, width, height], four finite",
+        "[x, y, width, height], four finite",
     ),
-    "text": (lambda r: changed(r, score="high"), "'score' must be a finite number"),
+    "text": (lambda r: changed(r, score="high"), "score is 'high'; a finite number"),
     "missing": (
         lambda r: json.dumps({key: value for key, value in r.items() if key != "track_id"}),
         "has no 'track_id'",

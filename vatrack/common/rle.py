@@ -100,8 +100,9 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
         return counts.encode()
     if isinstance(counts, bytes):
         return counts
-    _check_runs(counts, own)
-    return encode(counts)
+    runs: Any = counts
+    _check_runs(runs, own)
+    return encode(runs)
 
 
 def canonical(counts: Sequence[bytes]) -> Codes:

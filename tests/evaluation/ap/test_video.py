@@ -159,7 +159,7 @@ def test_a_track_has_the_mean_score_and_area_and_the_class_of_its_first_frame() 
     add_object(joint, 1, 2, 1, rectangle(0, 0, 10, 20))
     images, found, _ = prepare(joint, predictions)
     tracks = predicted_tracks(found, images, KIND, 100)
-    assert tracks.category.tolist() == [2]
+    assert tracks.category.tolist() == [1]  # the index of category 2
     assert tracks.score.tolist() == [0.5]
     assert tracks.area.tolist() == [150.0]  # the empty mask does not count (quirk E3)
     assert tracks.total.tolist() == [300]

@@ -29,12 +29,8 @@ class BoxFit:
     negative: int = 0
 
     def __add__(self, other: BoxFit) -> BoxFit:
-        return BoxFit(
-            *(
-                mine + its
-                for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)
-            )
-        )
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return BoxFit(*(mine + its for mine, its in pairs))
 
     def warning(self) -> str | None:
         """What is to be said about these boxes; None where nothing is."""
