@@ -131,8 +131,8 @@ BELOW, ABOVE = 0.7499999999999999, 0.7500000000000001
             [0, 1, 3, 6, 7],
         ),  # the published limits (spec 1.5): at most, and below
         (0.75, 1.0, [0, 1, 2, 3, 6, 7], [0, 1, 2, 3, 6, 7]),  # tracks are made of what frames have
-        (1.0, 0.75, [0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 1, 3, 6, 7]),
-        (1.0, 1.0, [0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 1, 2, 3, 4, 6, 7, 8]),
+        (1.0, 0.75, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1, 3, 6, 7]),
+        (1.0, 1.0, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1, 2, 3, 4, 6, 7, 8]),
         (BELOW, 0.75, [0, 1, 3, 6, 7], [0, 1, 3, 6, 7]),
         (0.5, BELOW, [0, 3, 6, 7], [0, 3, 6, 7]),
         (0.0, 0.0, [0, 6, 7], []),
@@ -142,7 +142,7 @@ BELOW, ABOVE = 0.7499999999999999, 0.7500000000000001
 def test_limits(
     tmp_path: Path, limit: float, track_limit: float, kept: list[int], tracked: list[int]
 ) -> None:
-    rates = [0, BELOW, 0.75, 0.5, ABOVE, 1, 0.0, 0, 0.9, 1.5]
+    rates = [0, BELOW, 0.75, 0.5, ABOVE, 1, 0.0, 0, 0.9, 1]
     train, structure = write_inputs(tmp_path, set_rates(*rates))
     dataset = DatasetConfig(max_occlusion=limit, video_max_occlusion=track_limit)
     convert_files(train, structure, dataset, tmp_path / "out")

@@ -424,7 +424,7 @@ def wrong_rate(s: Set) -> None:
     s.annotation["occlude_rate"] += 2e-6
 
 
-@spoils("rate-wrong")
+@spoils("number-bad")
 def rate_above_one(s: Set) -> None:
     s.annotation["occlude_rate"] = 1.5
 

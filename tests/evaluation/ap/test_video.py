@@ -192,7 +192,8 @@ def test_only_the_best_tracks_of_a_class_and_video_count() -> None:
     kept = sorted(
         zip(tracks.video.tolist(), tracks.category.tolist(), tracks.score.tolist(), strict=True)
     )
-    assert kept == [(1, 1, 0.25), (1, 1, 0.5), (1, 2, 0.0625), (2, 1, 0.03125)]
+    # (video, index of the category, score)
+    assert kept == [(1, 0, 0.25), (1, 0, 0.5), (1, 1, 0.0625), (2, 0, 0.03125)]
     assert len(tracks.masks.counts) == 4
 
 

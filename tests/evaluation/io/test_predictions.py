@@ -98,7 +98,7 @@ WRONG = {
     "image bool": (good(image_id=True), "image_id is True; a whole number"),
     "category 0": (good(category_id=0), "unknown category_id 0"),
     "category 25": (good(category_id=25), "unknown category_id 25"),
-    "huge track": (good(track_id=2**70), rf"track_id is {2**70}; a whole number .* 2\^63 is"),
+    "huge track": (good(track_id=2**70), r"track_id is 1\.18.*; a whole number .* 2\^63 is"),
     "track of 2^63": (good(track_id=2**63), rf"track_id is {2**63}; a whole number .* 2\^63 is"),
     "category object": (good(category_id={"id": 1}), r"category_id is \{'id': 1\}; a whole number"),
     "whole float": (good(category_id=3.0), r"category_id is 3\.0; a whole number"),
@@ -142,7 +142,7 @@ WRONG = {
     ),
     "size of 64 million": (
         good(amodal=MASK | {"size": [64_000_000, 64_000_000]}),
-        "the amodal mask is not a mask",
+        "the amodal mask (is not a mask|has size)",
     ),
 }
 

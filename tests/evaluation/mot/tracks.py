@@ -145,5 +145,5 @@ def plain_sequences(tracks: Tracks) -> dict[tuple[int, int], list[PlainFrame]]:
                     objects.instance[true], predictions.track[found], iou[np.ix_(true, found)]
                 )
             )
-        result[category, video] = frames
+        result[int(images.categories[category]), video] = frames
     return result
