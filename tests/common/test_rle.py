@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
-from vatrack.common import rle
+from vatrack.common import mask_forms, rle
 
 
 def encode(bitmap: np.ndarray) -> bytes:
@@ -98,7 +98,7 @@ def test_empty_runs_inside_are_taken_out(bitmap: np.ndarray, several: list[list[
     plain = encode(bitmap)
     texts = [plain]
     for splits in several:
-        runs = rle.decode_runs(plain)
+        runs = mask_forms.decode_runs(plain)
         for place, first in splits:
             place %= len(runs)
             first = min(first, runs[place])
@@ -109,8 +109,8 @@ def test_empty_runs_inside_are_taken_out(bitmap: np.ndarray, several: list[list[
     assert set(found.areas.tolist()) == {int(bitmap.sum())}
     assert set(found.totals.tolist()) == {bitmap.size}
     size = bitmap.shape
-    runs = {"size": list(size), "counts": rle.decode_runs(texts[-1])}
-    assert rle.compress(runs, (size[0], size[1])) == plain
+    runs = {"size": list(size), "counts": mask_forms.decode_runs(texts[-1])}
+    assert mask_forms.compress(runs, (size[0], size[1])) == plain
 
 
 def test_strings_without_empty_runs_are_handed_on() -> None:
@@ -121,4 +121,4 @@ def test_strings_without_empty_runs_are_handed_on() -> None:
 def test_polygons_are_those_of_pycocotools() -> None:
     polygons = [[1, 1, 6, 1, 6, 5.5, 1, 5], [8, 2, 11, 2, 9.5, 7]]
     codes = coco_mask.frPyObjects(polygons, 8, 12)
-    assert rle.compress(polygons, (8, 12)) == coco_mask.merge(codes)["counts"]
+    assert mask_forms.compress(polygons, (8, 12)) == coco_mask.merge(codes)["counts"]

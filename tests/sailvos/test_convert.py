@@ -26,7 +26,7 @@ from tests.sailvos.official import HEIGHT, WIDTH, mask, official
 from tests.sailvos.random_subsets import plainly_regrouped, subsets
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
-from vatrack.common.rle import decode_runs
+from vatrack.common.mask_forms import decode_runs
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store

@@ -12,7 +12,7 @@ here. A field that a command needs may not be missing; which ones that are, each
 | `occlude_rate` | a number from 0 to 1; up to 1e-6 outside it is round-off and becomes 0 or 1 |
 | `iscrowd`, `ignore` | 0 or 1, or false or true; null, as missing, is 0 |
 | `file_name` | a relative path without `..`, links and control characters aside |
-| masks | see `vatrack.common.rle.compress` |
+| masks | see `vatrack.common.mask_forms.compress` |
 
 null in any other field is refused.
 """
@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.rle import PIXEL_LIMIT, Ints, MaskError, canonical, compress, form_problem
+from vatrack.common.mask_forms import PIXEL_LIMIT, MaskError, compress, form_problem
+from vatrack.common.rle import Ints, canonical
 
 LIMIT = 2**63
 LARGEST = 1e300

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
-from vatrack.common.rle import PIXEL_LIMIT, form_problem
+from vatrack.common.mask_forms import PIXEL_LIMIT, form_problem
 from vatrack.data.fields import is_side, problem, rate
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
 

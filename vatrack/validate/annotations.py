@@ -14,9 +14,9 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
 from vatrack.common.json_lists import Item, read_lists
+from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
-from vatrack.common.rle import MaskError, compress, form_problem
 from vatrack.data.fields import flag, is_whole
 from vatrack.sailvos.official import (
     FIELDS,
