@@ -5,7 +5,6 @@ Heavy libraries (torch takes seconds) are imported inside the subcommands that n
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
@@ -21,6 +20,7 @@ from vatrack.cli.options import Out
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
+from vatrack.common.text_files import parse_json
 from vatrack.config import Config, json_schema, load_config, parse_config
 
 app = typer.Typer(
@@ -55,11 +55,7 @@ def config(
         if source:
             checked = load_config(source)
         else:
-            try:
-                plain = json.loads(values or "{}")
-            except json.JSONDecodeError as error:
-                raise InputError(f"--json: not valid JSON ({error})") from None
-            checked = parse_config(plain, "--json", Config)
+            checked = parse_config(parse_json(values or "{}", "--json"), "--json", Config)
         write_yaml(out, checked.model_dump(mode="json"))
     typer.echo(f"wrote {out}")
 

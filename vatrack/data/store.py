@@ -30,6 +30,7 @@ from safetensors.numpy import save
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
+from vatrack.common.text_files import is_packed
 
 FORMAT = "vatrack-store-2"
 COLUMNS = ("image_id", "video_id", "frame_id", "width", "height", "first", "count")
@@ -167,7 +168,7 @@ class Store:
 
 
 def open_store(source: Path) -> Store:
-    """Opens the store of an annotation file (optionally .gz); rebuilds it where that is needed.
+    """Opens the store of an annotation file (optionally gzip); rebuilds it where that is needed.
 
     Where the folder of the file cannot be written, the store goes to the user's cache folder.
 
@@ -193,7 +194,7 @@ def _build(source: Path, target: Path) -> None:
     state = source_state(source)
     lists: dict[str, list[dict[str, Any]]] = {"videos": [], "images": []}
     columns = [array("q") for _ in range(4)]
-    packed = source.suffix == ".gz"
+    packed = is_packed(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with ExitStack() as stack:
@@ -226,7 +227,7 @@ def _build(source: Path, target: Path) -> None:
 
 
 def _texts(path: Path, source: Path) -> Path:
-    return path.with_name(f"{path.name}.texts") if source.suffix == ".gz" else source
+    return path.with_name(f"{path.name}.texts") if is_packed(source) else source
 
 
 def _cache(source: Path) -> Path:
