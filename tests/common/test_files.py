@@ -236,3 +236,18 @@ def test_a_scratch_folder_works_without_locks(
         (folder / "file").write_text("x")
         assert len(names(tmp_path)) == 2
     assert names(tmp_path) == left
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.json.gz"])
+def test_a_full_disk_is_named_and_leaves_nothing(small_disk: Path, name: str) -> None:
+    text = os.urandom(2 << 20).hex()
+    for write in (write_json, write_text):
+        with pytest.raises(OSError, match=rf"No space left on device: '.*/{name}'"):
+            write(small_disk / name, text)
+        assert names(small_disk) == []
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/folder'"),
+        atomic_directory(small_disk / "folder") as folder,
+    ):
+        (folder / "a").write_text(text)
+    assert names(small_disk) == []

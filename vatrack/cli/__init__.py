@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack.cli import data, results, runs
+from vatrack.cli.file_options import with_files
 from vatrack.cli.options import Out
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.extras import install_hint
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 
 @app.command()
+@with_files
 def config(
     out: Out,
     source: Annotated[Path | None, typer.Option("--config", help="YAML config file.")] = None,
@@ -63,10 +65,10 @@ def config(
 cuts = typer.Typer(
     help="Detect, compare and draw the cuts that split videos into clips.", no_args_is_help=True
 )
-cuts.command("score")(data.cuts_score)
-cuts.command("structure")(data.cuts_structure)
-cuts.command("compare")(data.cuts_compare)
-cuts.command("sheet")(data.cuts_sheet)
+cuts.command("score")(with_files(data.cuts_score))
+cuts.command("structure")(with_files(data.cuts_structure))
+cuts.command("compare")(with_files(data.cuts_compare))
+cuts.command("sheet")(with_files(data.cuts_sheet))
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     data.synth,
@@ -91,7 +93,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     runs.mlflow_sync,
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command()(with_files(command))
 app.add_typer(cuts, name="cuts")
 
 

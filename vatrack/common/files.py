@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import gzip
@@ -73,7 +74,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     os.close(descriptor)
     temporary = Path(name)
     try:
-        yield temporary
+        with _naming_full_disk(path):
+            yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         _share(temporary, 0o666)
@@ -90,7 +92,8 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     path = check_target(path, folder=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
-        yield temporary
+        with _naming_full_disk(path):
+            yield temporary
         _share(temporary, 0o777)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
@@ -128,7 +131,19 @@ def scratch_directory(path: Path | str) -> Iterator[Path]:
             # Under its final name it is locked already, so nobody takes a new folder for one that
             # was left.
             (folder / "locking").rename(folder / "lock")
-            yield folder / "files"
+            with _naming_full_disk(path):
+                yield folder / "files"
+
+
+@contextmanager
+def _naming_full_disk(path: Path) -> Iterator[None]:
+    """Makes the error of a full disk name what was being written, where it names nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
 def _sync_folder(path: Path) -> None:

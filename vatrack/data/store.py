@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import zlib
 from array import array
 from collections import defaultdict
@@ -231,7 +232,10 @@ def _texts(path: Path, source: Path) -> Path:
 
 
 def _cache(source: Path) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a name and without HOME
+        root = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
     key = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
     return root / "vatrack" / f"{source.name}.{key}.store"
 
