@@ -50,8 +50,8 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
     from vatrack.config import Backbone, Config, Method
     from vatrack.models.detector import build
     from vatrack.training.distributed import processes as join
-    from vatrack.training.state import save_state
-    from vatrack.training.step import Place, Updater
+    from vatrack.training.state import BatchIndex, save_state
+    from vatrack.training.step import Updater
 
     method = Method(options.method)
     chosen = SETTINGS[name]
@@ -69,7 +69,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
         times = []
         for number in range(options.warmup + options.steps):
             start = time.perf_counter()
-            updater.step(batch, 1e-4, Place(0, number))
+            updater.step(batch, 1e-4, BatchIndex(0, number))
             if here.device.type == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)

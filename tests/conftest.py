@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from vatrack.common import logs
 from vatrack.config import Backbone, ComputeConfig, Config, Method, RunConfig
 from vatrack.config.dataset import ClipsConfig, SyntheticConfig
 from vatrack.sailvos.cuts import score_video_file, write_structure
 from vatrack.sailvos.index import build_index
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import render
+
+logs.configure()  # progress is shown as by the command line
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from tests.conftest import TinyData
+from vatrack.common import logs
 from vatrack.common.files import read_json
 from vatrack.config import RunConfig
 from vatrack.training import loop
@@ -48,6 +49,7 @@ def _work(
     log = (out.parent / f"{out.name}.log").open("a")
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
+    logs.configure()
     if prepare:
         prepare(*arguments)
     loop.train(run, data.annotations, data.images, out)

@@ -16,7 +16,8 @@ from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.training.distributed import Processes
 from vatrack.training.start import load_start, seed_everything
-from vatrack.training.step import Place, Updater
+from vatrack.training.state import BatchIndex
+from vatrack.training.step import Updater
 from vatrack.weights.openmmlab import import_checkpoint
 
 
@@ -51,7 +52,7 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
         ]
         assert not torch.equal(*outputs)
         shown = capsys.readouterr().out
-        assert ("4 entries of amodal heads start like the visible ones" in shown) == switch
+        assert ("4 tensors of amodal heads start like the visible ones" in shown) == switch
 
 
 def test_the_switch_needs_something_to_copy() -> None:
@@ -83,7 +84,7 @@ def test_deterministic_steps_repeat_bit_by_bit(device: str, method: Method, tmp_
         model = small_network(method).train().to(device)
         updater = Updater(model, run, Processes(torch.device(device)))
         for seed in (0, 1):
-            updater.step(random_pairs(method, (2, 1), seed), 1e-3, Place(0, seed))
+            updater.step(random_pairs(method, (2, 1), seed), 1e-3, BatchIndex(0, seed))
         results.append({name: value.cpu() for name, value in model.state_dict().items()})
     assert all(torch.equal(value, results[1][name]) for name, value in results[0].items())
     seed_everything(5, False)

@@ -14,14 +14,16 @@ from tests.models.small import random_pairs, small_network
 from tests.training.interrupted import lines
 from vatrack.common.device import mixed_type
 from vatrack.config import Backbone, Method, RunConfig
+from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import NotFinite
 from vatrack.training.run_log import RunLog
-from vatrack.training.step import Place, Updater, make_optimizer, pair_seeds
+from vatrack.training.state import BatchIndex
+from vatrack.training.step import Updater, make_optimizer, pair_seeds
 
 HERE = Processes(torch.device("cpu"))
 SGD = {"name": "sgd", "learning_rate": 0.0025}
-START = Place(0, 0)
+START = BatchIndex(0, 0)
 
 
 def _run(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
@@ -43,7 +45,9 @@ def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
 def test_steps_reduce_the_loss_of_a_fixed_batch(tmp_path: Path) -> None:
     updater = _updater(tmp_path)
     batch = random_pairs(Method.VATRACK, (2, 1))
-    losses = [updater.step(batch, 2e-3, Place(0, number))["loss"].item() for number in range(25)]
+    losses = [
+        updater.step(batch, 2e-3, BatchIndex(0, number))["loss"].item() for number in range(25)
+    ]
     assert sum(losses[-3:]) < 0.6 * sum(losses[:3])
 
 
@@ -84,7 +88,7 @@ def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -
     batch = random_pairs(Method.VATRACK, (2, 1))
     terms = updater.step(batch, 1e-3, START)
     assert not torch.isfinite(terms["gradient_norm"])
-    log = RunLog(_run(tmp_path, log_every=1), tmp_path, HERE.device, writes=True)
+    log = RunLog(_run(tmp_path, log_every=1), RunFolder(tmp_path), HERE)
     log.step(1, 1, 1e-3, terms, last=False)
     (line,) = lines(tmp_path)
     assert line["gradient_norm"] is None and line["loss"] > 0
@@ -139,7 +143,7 @@ def test_a_running_mean_follows_the_weights(tmp_path: Path) -> None:
     name = "neck.lateral_convs.0.conv.weight"
     seen = []
     for number in range(3):
-        updater.step(batch, 1e-3, Place(0, number))
+        updater.step(batch, 1e-3, BatchIndex(0, number))
         seen.append(updater.model.state_dict()[name].clone())
     expected = 0.75 * (0.75 * seen[0] + 0.25 * seen[1]) + 0.25 * seen[2]
     torch.testing.assert_close(updater.best_weights.state_dict()[name], expected)
@@ -221,15 +225,15 @@ def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
     first = _updater(tmp_path, **settings)
     before = _weights(first)
     while _same(_weights(first), before):
-        first.step(batch, 1e-3, Place(0, 0))
+        first.step(batch, 1e-3, BatchIndex(0, 0))
     torch.save(first.state(), tmp_path / "state.pt")
-    first.step(batch, 1e-3, Place(0, 1))
+    first.step(batch, 1e-3, BatchIndex(0, 1))
     torch.manual_seed(99)
     second = Updater(
         small_network(Method.VATRACK, seed=3).train(), _run(tmp_path, **settings), HERE
     )
     second.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
-    second.step(batch, 1e-3, Place(0, 1))
+    second.step(batch, 1e-3, BatchIndex(0, 1))
     assert _same(_weights(first), _weights(second))
     assert _same(first.best_weights.state_dict(), second.best_weights.state_dict())
 
@@ -240,7 +244,7 @@ def test_every_pair_of_a_training_has_samples_of_its_own() -> None:
             seed
             for epoch in range(3)
             for batch in range(20)
-            for seed in pair_seeds(0, Place(epoch, batch), range(8))
+            for seed in pair_seeds(0, BatchIndex(epoch, batch), range(8))
         ),
         *pair_seeds(1, START, range(8)),
     ]

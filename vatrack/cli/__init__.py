@@ -18,6 +18,7 @@ import typer
 from vatrack.cli import data, results, runs
 from vatrack.cli.file_options import with_files
 from vatrack.cli.options import Out
+from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
@@ -108,6 +109,7 @@ def main() -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
     show_warnings_plainly()
+    logs.configure()
     try:
         app(standalone_mode=True)
     except InputError as error:

@@ -60,7 +60,7 @@ def examples(
 def unpack(
     archive: Annotated[
         list[Path] | None,
-        typer.Option(help="tar (.gz, .bz2, .xz, .zst), zip, or a volume of one; once for each."),
+        typer.Option(help="Archive to unpack (repeatable)."),
     ] = None,
     source: Annotated[
         Path | None,
@@ -80,8 +80,7 @@ def unpack(
         Path | None, typer.Option(help="JSON file to write at the end: what was unpacked.")
     ] = None,
 ) -> None:
-    """Unpack the archives of the raw download. Resumes where it stopped; options override the
-    config."""
+    """Unpack the raw download's archives. Resumes where it stopped; options override the config."""
     from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.logs import configure
 from vatrack.config import START_FILES, RunConfig
-from vatrack.experiments.log import watch
+from vatrack.experiments.log import ExperimentLog, watch
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
+from vatrack.runs.folder import RunFolder
 
 
 def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -37,15 +39,16 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         path = getattr(run.training, name)
         if path and not Path(path).is_file():
             raise InputError(f"config: training.{name}: {path}: no such file")
+    folder = RunFolder(out)
     with watch(run, out):
         return run_in_job(
             _train,
             (run, annotations, images, out),
             run.launcher,
-            out / "submitit",
+            folder.job,
             name=run.name,
             key=_key(run, annotations, images),
-            product=out / "training.json",
+            product=folder.training,
         )
 
 
@@ -57,7 +60,8 @@ def _train(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     # What waits for this job may itself run with one core and hand its OMP_NUM_THREADS on.
     torch.set_num_threads(run.launcher.cpus)
     show_warnings_plainly()
-    return train(run, annotations, images, out)
+    configure()
+    return str(train(run, annotations, images, out, ExperimentLog.start))
 
 
 def _key(run: RunConfig, annotations: Path, images: Path) -> str:

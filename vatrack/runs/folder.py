@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Collection, Mapping
@@ -10,6 +11,8 @@ from typing import Any
 
 from vatrack.common.files import read_json, write_json
 from vatrack.runs.fingerprint import changed
+
+logger = logging.getLogger(__name__)
 
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
 
@@ -93,7 +96,7 @@ class RunFolder:
 
     @property
     def job(self) -> Path:
-        """submitit/: logs, pickles and the record of the training's job."""
+        """submitit/: logs and pickles of the training's job, and job.json."""
         return self.path / "submitit"
 
     # What later stages write.
@@ -174,12 +177,13 @@ class RunFolder:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Keeps what a training with other settings made: who changed a key by mistake can bring it
-        back.
+        """Moves what a training with other settings made to complete_N/ or interrupted_N/.
+
+        Who changed a key by mistake can bring it back. The differences are logged.
 
         Args:
-            found, wanted: recipe and data of that training and of the one that begins; the
-                differences are told.
+            found: recipe and data of that training.
+            wanted: those of the one that begins.
         """
         names = changed(found.get("recipe", {}), wanted["recipe"])
         what = names[:5] + [f"{len(names) - 5} other settings"] * (len(names) > 5)
@@ -193,11 +197,10 @@ class RunFolder:
         for path in (self.training, *self._made, self.config, self.metrics_log):
             if path.exists():
                 path.rename(kept / path.name)
-        print(
-            f"{self.path}: the training here differs in {', '.join(what)}; another one begins,",
-            flush=True,
+        logger.info(
+            "%s: the training here differs in %s; another one begins,", self.path, ", ".join(what)
         )
-        print(f"and what was there is kept in {kept}", flush=True)
+        logger.info("and what was there is kept in %s", kept)
 
     def keep_checkpoints(self, epochs: Collection[int]) -> None:
         """Removes the checkpoints of all validated epochs but these."""

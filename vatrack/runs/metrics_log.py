@@ -144,8 +144,7 @@ def append(path: Path, point: TrainingPoint | ValidationPoint) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, bool]]:
-    """Each line that is not blank: file and number for messages, its text, and whether its newline
-    is missing."""
+    """Each line that is not blank: its place, its text, and whether its newline is missing."""
     if not path.exists():
         raise InputError(
             f"{path}: no such file; it is in the folder that `vatrack train` has written"

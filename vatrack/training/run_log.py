@@ -1,32 +1,50 @@
-"""metrics.jsonl of a run, its lines on the console and its entry in MLflow."""
+"""The numbers of a training: metrics.jsonl, lines of progress, and whoever watches the folder."""
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
-from vatrack.experiments.log import ExperimentLog
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import TrainingPoint, ValidationPoint, append
+from vatrack.training.distributed import Processes
+
+logger = logging.getLogger(__name__)
+
+
+class Copy(Protocol):
+    """Copies a run elsewhere while it is trained, from what is in its folder."""
+
+    def close(self, status: str) -> None:
+        """The training ended: FINISHED, FAILED, or KILLED where it can be resumed."""
+
+
+class StartCopy(Protocol):
+    """Begins a copy, in the first process of a training; config.yaml is in the folder already.
+
+    It may neither raise nor take long, since the training waits for it.
+    """
+
+    def __call__(self, run: RunConfig, out: Path, resume: bool) -> Copy: ...
 
 
 class RunLog:
     """Collects the terms of steps and writes their means every `training.log_every` steps.
 
     Args:
-        out: the run's folder, with config.yaml and environment.json.
-        device: of the terms.
-        writes: whether this process writes; the others only count.
+        folder: the run's, with config.yaml and environment.json.
+        processes: the first one writes, the others only count.
         state: of an interrupted training, from `state`; None: the log begins anew.
+        start_copy: begins to copy the run elsewhere.
 
     Raises:
         InputError: see `load_state`.
@@ -35,50 +53,46 @@ class RunLog:
     def __init__(
         self,
         run: RunConfig,
-        out: Path,
-        device: torch.device,
-        *,
-        writes: bool,
+        folder: RunFolder,
+        processes: Processes,
         state: Mapping[str, Any] | None = None,
+        start_copy: StartCopy | None = None,
     ) -> None:
-        self.every, self.total_epochs, self.writes = (
-            run.training.log_every,
-            run.training.epochs,
-            writes,
-        )
-        self.path, self.device = RunFolder(out).metrics_log, device
+        self.every, self.total_epochs = run.training.log_every, run.training.epochs
+        self.path, self.device = folder.metrics_log, processes.device
+        self.writes = processes.first
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._since = time.monotonic()
         if state is not None:
             self.load_state(state)
-        elif writes:
+        elif self.writes:
             self.path.unlink(missing_ok=True)
-        self.experiment = (
-            ExperimentLog.start(run, out, resume=state is not None) if writes else ExperimentLog()
-        )
+        self._copy: Copy | None = None
+        if start_copy and self.writes:
+            self._copy = start_copy(run, folder.path, resume=state is not None)
 
     def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What only interrupts a training (a signal, a full queue of the cluster) does not end its
-        # entry as failed.
-        ended = (
-            "FINISHED" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED"
-        )
-        self.experiment.close(ended)
+        # What only interrupts a training (a signal, a full queue of the cluster) is no failure.
+        failed = kind is not None and issubclass(kind, Exception)
+        if self._copy:
+            self._copy.close("FINISHED" if kind is None else "FAILED" if failed else "KILLED")
 
     def step(
-        self, iteration: int, epoch: int, rate: float, losses: Mapping[str, Tensor], *, last: bool
+        self, iteration: int, epoch: int, rate: float, terms: Mapping[str, Tensor], *, last: bool
     ) -> None:
-        """Counts a step; after `log_every` steps, and at the end of an epoch, the means since the
-        last line are written.
+        """Counts a step; each `log_every` steps, and at the end of an epoch, writes the means.
 
         Args:
-            iteration, epoch: 1-based; `last`: the epoch ends here.
+            iteration, epoch: 1-based.
+            rate: learning rate.
+            terms: scalars by name; "loss" is their sum.
+            last: the epoch ends here.
         """
-        self._sums = {name: value + self._sums.get(name, 0) for name, value in losses.items()}
+        self._sums = {name: value + self._sums.get(name, 0) for name, value in terms.items()}
         self._count += 1
         if self._count >= self.every or last:
             self.flush(iteration, epoch, rate)
@@ -89,25 +103,24 @@ class RunLog:
             return
         means = {name: _number(float(value) / self._count) for name, value in self._sums.items()}
         now = time.monotonic()
-        means["seconds_per_iteration"] = round((now - self._since) / self._count, 4)
+        means["seconds_per_iteration"] = seconds = round((now - self._since) / self._count, 4)
         self._sums, self._count, self._since = {}, 0, now
         terms = {"lr": rate, **means}
         self._write(TrainingPoint(iteration, epoch, round(time.time(), 3), terms))
-        self._tell(
-            f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} lr "
-            f"{rate:.2e} "
-            f"{means['seconds_per_iteration']:.2f} s/it"
+        logger.info(
+            f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} "
+            f"lr {rate:.2e} {seconds:.2f} s/it"
         )
 
     def validation(self, iteration: int, epoch: int, metrics: dict[str, Any]) -> None:
         """Writes the metrics of the valid set."""
         self._write(ValidationPoint(epoch, iteration, round(time.time(), 3), metrics))
         shown = ", ".join(
-            f"{name} {metrics[name]:.1f}"
-            for name in metrics
-            if name.endswith("/AP50") and metrics[name] is not None
+            f"{name} {value:.1f}"
+            for name, value in metrics.items()
+            if name.endswith("/AP50") and value is not None
         )
-        self._tell(f"epoch {epoch}/{self.total_epochs} validation {shown}")
+        logger.info(f"epoch {epoch}/{self.total_epochs} validation {shown}")
         self._since = time.monotonic()
 
     def state(self) -> dict[str, Any]:
@@ -125,8 +138,7 @@ class RunLog:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where the log stood; lines that came later are written again by the steps
-        that are repeated.
+        """Goes back to where the log stood; steps that are repeated write their lines again.
 
         Raises:
             InputError: lines that were there are gone.
@@ -146,16 +158,11 @@ class RunLog:
         if state["bytes"] < size:
             os.truncate(self.path, state["bytes"])
 
-    def _tell(self, line: str) -> None:
-        if self.writes:
-            print(line, flush=True)
-
     def _write(self, point: TrainingPoint | ValidationPoint) -> None:
         if self.writes:
             append(self.path, point)
 
 
 def _number(value: float) -> float | None:
-    """Rounded; None where it is not finite, as the gradient's norm while the scale of float16 is
-    too high."""
+    """Rounded; None where it is not finite, as a gradient's norm under too high a float16 scale."""
     return round(value, 6) if math.isfinite(value) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
@@ -21,24 +22,27 @@ from vatrack.models.detector import Detector
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.transfer import copy_visible_to_amodal, load_backbone, load_initial
 
-# an interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
+logger = logging.getLogger(__name__)
+
+# An interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
 LOCK_PATIENCE_SECONDS = 180.0
 
 
 def load_start(model: Detector, run: RunConfig) -> None:
-    """Takes initial weights from the files that the config names, and says what went where."""
+    """Takes initial weights from the files that the config names, and logs what went where.
+
+    Raises:
+        InputError: a file is missing or holds other weights.
+    """
     if run.training.backbone_weights:
-        print(
-            f"{run.training.backbone_weights}: "
-            f"{load_backbone(model.backbone, run.training.backbone_weights)}",
-            flush=True,
-        )
+        path = run.training.backbone_weights
+        logger.info("%s: %s", path, load_backbone(model.backbone, path))
     if run.training.initial_checkpoint:
         transfer = load_initial(model, run.training.initial_checkpoint)
-        print(f"{run.training.initial_checkpoint}: {transfer}", flush=True)
+        logger.info("%s: %s", run.training.initial_checkpoint, transfer)
         if run.training.copy_visible_to_amodal:
             filled = copy_visible_to_amodal(model, transfer.copied)
-            print(f"{len(filled)} entries of amodal heads start like the visible ones", flush=True)
+            logger.info("%d tensors of amodal heads start like the visible ones", len(filled))
 
 
 @contextmanager
@@ -51,7 +55,6 @@ def alone_in(out: Path) -> Iterator[None]:
     check_target(out, folder=True).mkdir(exist_ok=True)
     with RunFolder(out).lock.open("a+") as lock:
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-
         told = False
 
         def wait() -> None:
@@ -62,7 +65,7 @@ def alone_in(out: Path) -> Iterator[None]:
                 raise FolderBusy(f"{what}; wait for it or stop it")
             if not told:
                 told = True
-                print(f"{what}; waiting {LOCK_PATIENCE_SECONDS:.0f} s for its end", flush=True)
+                logger.info("%s; waiting %.0f s for its end", what, LOCK_PATIENCE_SECONDS)
             time.sleep(0.5)
 
         with locked(lock, wait):
@@ -76,14 +79,10 @@ def alone_in(out: Path) -> Iterator[None]:
 
 
 def seed_everything(seed: int, deterministic: bool) -> None:
-    """Seeds all generators; `deterministic`: allow only algorithms that repeat themselves on a GPU,
-    too."""
-    if deterministic:
-        os.environ.setdefault(
-            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-        )  # cuBLAS reads it when it starts
-    # RoIAlign's gradient then takes torchvision's slower form, without atomic additions (quirk
-    # T16).
+    """Seeds all generators; `deterministic`: allow only algorithms that repeat on a GPU, too."""
+    if deterministic:  # cuBLAS reads it when it starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # RoIAlign's gradient then takes torchvision's slower form, without atomic adds (quirk T16).
     torch.use_deterministic_algorithms(deterministic)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - some libraries still draw from the global generator

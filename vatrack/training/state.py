@@ -1,5 +1,7 @@
-"""The state from which an interrupted training goes on, exactly: two files in turn, tensors and
-plain values only."""
+"""The state that an interrupted training is resumed from, to the bit.
+
+Two files in turn, of tensors and plain values only.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,26 @@ KEPT = 2  # the last one and, should it be damaged, the one before
 NAME = re.compile(r"state_(\d+)\.pt")
 
 
+@dataclass(frozen=True)
+class BatchIndex:
+    """Which batch of a training: 0-based epoch, and batch of that epoch."""
+
+    epoch: int
+    batch: int
+
+
 @dataclass
 class Progress:
     """How far a training is.
 
     Attributes:
-        epoch, batch: the next batch, both 0-based; batch is the number of batches where an epoch
+        epoch, batch: of the next batch, both 0-based; batch is the number of batches where an epoch
             waits for its validation.
-        skipped: [epoch, batch] of those that were left out for a fault; `faults`: how many there
-            were.
+        skipped: [epoch, batch] of those that are left out for a fault.
+        faults: how many there were.
         validations: epoch (1-based) and the value that the best checkpoint is chosen by.
-        seconds: time so far; `starts`: how often a process began or went on with it.
+        seconds: time so far.
+        starts: how often it was begun or resumed.
     """
 
     epoch: int = 0
@@ -44,6 +55,15 @@ class Progress:
     validations: dict[int, float | None] = field(default_factory=dict)
     seconds: float = 0.0
     starts: int = 0
+
+    @property
+    def index(self) -> BatchIndex:
+        """The next batch."""
+        return BatchIndex(self.epoch, self.batch)
+
+    def leaves_out(self, index: BatchIndex) -> bool:
+        """Whether a batch is left out for a fault."""
+        return [index.epoch, index.batch] in self.skipped
 
 
 def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
@@ -79,8 +99,8 @@ def read_state(path: Path) -> dict[str, Any]:
 def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest state that can be read, None where there is none.
 
-    Newer ones that cannot be read are told and get another name, so that nobody goes on from them
-    later.
+    A newer one that cannot be read gives a warning and gets another name, so that nobody resumes
+    from it later.
 
     Raises:
         InputError: there are states, but none can be read.
@@ -116,11 +136,11 @@ def _states(folder: Path) -> list[tuple[int, Path]]:
 
 def random_state() -> dict[str, Any]:
     """The generators of Python, numpy and PyTorch as tensors and plain values."""
-    kind, words, *rest = np.random.get_state()  # noqa: NPY002 - libraries still draw from the global generator
+    name, words, *rest = np.random.get_state()  # noqa: NPY002 - libraries draw from the global one
     version, numbers, gauss = random.getstate()
     return {
         "python": [version, torch.tensor(numbers), gauss],
-        "numpy": [kind, torch.from_numpy(np.asarray(words, np.int64)), *rest],
+        "numpy": [name, torch.from_numpy(np.asarray(words, np.int64)), *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all(),
     }
@@ -130,8 +150,8 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     """Takes what `random_state` gave; the states of GPUs only on a machine with as many."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
-    kind, words, *rest = state["numpy"]
-    np.random.set_state((kind, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    name, words, *rest = state["numpy"]
+    np.random.set_state((name, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     with suppress(RuntimeError):
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,11 +1,9 @@
-"""One update of the weights: mixed precision, parts of a batch, several processes, the guard
-against faults (spec 4.1)."""
+"""One update of the weights (spec 4.1): mixed precision, micro-batches, processes, faults."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,14 +19,7 @@ from vatrack.data.dataset import PairBatch
 from vatrack.models.detector import Detector
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import Fault, NotFinite
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a batch stands in the training: 0-based epoch and batch of that epoch."""
-
-    epoch: int
-    batch: int
+from vatrack.training.state import BatchIndex
 
 
 class Updater:
@@ -58,12 +49,10 @@ class Updater:
             if decay is None
             else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
         )
-        losses = _Losses(model)
+        self.network: nn.Module = model  # whose forward is the loss
         if processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            self.losses: nn.Module = DistributedDataParallel(losses, device_ids=devices)
-        else:
-            self.losses = losses
+            self.network = DistributedDataParallel(model, device_ids=devices)
 
     @property
     def best_weights(self) -> Detector:
@@ -73,7 +62,7 @@ class Updater:
         assert isinstance(self.mean.module, Detector)
         return self.mean.module
 
-    def step(self, batch: PairBatch, rate: float, place: Place) -> dict[str, Tensor]:
+    def step(self, batch: PairBatch, rate: float, index: BatchIndex) -> dict[str, Tensor]:
         """Updates the weights once.
 
         Args:
@@ -88,7 +77,7 @@ class Updater:
                 process. The weights are then as before.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self._gradients(batch, place)
+        terms = self._gradients(batch, index)
         total = terms["loss"]
         self.scaler.unscale_(self.optimizer)
         trained = [p for p in self.model.parameters() if p.grad is not None]
@@ -115,18 +104,17 @@ class Updater:
             self.mean.update_parameters(self.model)
         return self.processes.mean(terms) | {"gradient_norm": norm}
 
-    def _gradients(self, batch: PairBatch, place: Place) -> dict[str, Tensor]:
-        """Adds up the gradients of all parts of the batch; returns the mean of their terms
-        (detached)."""
+    def _gradients(self, batch: PairBatch, index: BatchIndex) -> dict[str, Tensor]:
+        """Adds up the gradients of all micro-batches; returns their mean terms, detached."""
         settings = self.run.training
         layout = torch.channels_last if self.run.compute.channels_last else torch.contiguous_format
         pairs = len(batch.image_ids)
         first = self.processes.rank * pairs
-        parts = settings.accumulate
+        count = settings.accumulate
         found: list[dict[str, Tensor]] = []
-        for number in range(parts):
-            rows = slice(number * pairs // parts, (number + 1) * pairs // parts)
-            seeds = pair_seeds(self.run.seed, place, range(first + rows.start, first + rows.stop))
+        for number in range(count):
+            rows = slice(number * pairs // count, (number + 1) * pairs // count)
+            seeds = pair_seeds(self.run.seed, index, range(first + rows.start, first + rows.stop))
             part = BatchPart(
                 self.processes.divisor,
                 [torch.Generator(self.device).manual_seed(seed) for seed in seeds],
@@ -139,14 +127,14 @@ class Updater:
                 [target.to(self.device) for target in x[rows]]
                 for x in (batch.key_targets, batch.ref_targets)
             ]
-            more = number + 1 < parts and isinstance(self.losses, DistributedDataParallel)
-            with self.losses.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
+            more = number + 1 < count and isinstance(self.network, DistributedDataParallel)
+            with self.network.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
                 with autocast(self.run.compute.precision, self.device):
-                    losses = self.losses(*images, *targets, batch.image_sizes[rows], part)
+                    losses = self.network(*images, *targets, batch.image_sizes[rows], part)
                 total = torch.stack(
                     [value for name, value in losses.items() if name.startswith("loss")]
                 ).sum()
-                self.scaler.scale(total / parts).backward()
+                self.scaler.scale(total / count).backward()
             found.append(
                 {name: value.detach() for name, value in losses.items()} | {"loss": total.detach()}
             )
@@ -179,18 +167,6 @@ class Updater:
             self.mean.load_state_dict(state["mean"])
 
 
-class _Losses(nn.Module):
-    """The loss as a forward pass, which is what DistributedDataParallel watches."""
-
-    def __init__(self, model: Detector) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *batch: Any) -> dict[str, Tensor]:
-        *inputs, part = batch
-        return self.model.losses(*inputs, part=part)[0]
-
-
 def make_optimizer(model: Detector, run: RunConfig) -> torch.optim.Optimizer:
     """SGD or AdamW over all trainable parameters, norms and biases included (spec 4.5)."""
     settings = run.training.optimizer
@@ -209,11 +185,11 @@ def base_rate(run: RunConfig) -> float:
     return run.training.optimizer.learning_rate
 
 
-def pair_seeds(seed: int, place: Place, pairs: Sequence[int]) -> list[int]:
+def pair_seeds(seed: int, index: BatchIndex, pairs: Sequence[int]) -> list[int]:
     """A seed for the random samples of each pair of a batch.
 
-    They depend on the pair's place alone, so neither a new start nor the number of processes or
-    parts changes the samples.
+    It depends on the batch and on the pair's number in it alone, so neither an interruption nor the
+    number of processes or micro-batches changes the samples.
     """
-    sequences = (np.random.SeedSequence([seed, place.epoch, place.batch, pair]) for pair in pairs)
+    sequences = (np.random.SeedSequence([seed, index.epoch, index.batch, pair]) for pair in pairs)
     return [int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)) for sequence in sequences]

@@ -1,0 +1,213 @@
+"""What a training survives: its end at any moment, and numbers that are not finite."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from vatrack.common.errors import TrainingDiverged
+from vatrack.common.signals import StopSignals
+from vatrack.config import TrainingConfig
+from vatrack.runs.folder import RunFolder
+from vatrack.training.distributed import Processes
+from vatrack.training.faults import Fault, write_fault
+from vatrack.training.run_log import RunLog
+from vatrack.training.state import (
+    BatchIndex,
+    Progress,
+    latest_state,
+    random_state,
+    read_state,
+    restore_random_state,
+    save_state,
+)
+from vatrack.training.step import Updater
+
+logger = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Saves the state of a training, finds it again, and goes past faults.
+
+    Every process calls the same methods in the same order; the first one writes.
+
+    Args:
+        identity: recipe and data; only a training with the same ones is resumed.
+        stop: noted signals; they are obeyed between two steps, when the state is saved.
+
+    Attributes:
+        progress: how far the training is. The loop moves it on.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        identity: Mapping[str, Any],
+        settings: TrainingConfig,
+        group: Processes,
+        stop: StopSignals,
+    ) -> None:
+        self.folder, self.identity, self.settings = folder, identity, settings
+        self.group, self.stop = group, stop
+        self.progress = Progress()
+        self._saved_at = self._counted_at = time.monotonic()
+
+    def complete(self) -> dict[str, Any] | None:
+        """The content of training.json, where this very training came to its end before.
+
+        Another training's result is put aside.
+        """
+        earlier = self.folder.complete() if self.group.first else None
+        if earlier is not None:
+            if earlier.get("identity") == self.identity:
+                self.folder.remove_state()  # where it was interrupted at the very end
+            else:
+                self.folder.put_aside(earlier.get("identity", {}), self.identity)
+                earlier = None
+        return self.group.gather(earlier)[0]
+
+    def find_state(self) -> dict[str, Any] | None:
+        """The state to resume from, or None where the training begins.
+
+        Another training's state is put aside.
+
+        Raises:
+            InputError: there are states, but none can be read.
+        """
+        state = self._latest_state()
+        if state is None:
+            return None
+        if state["identity"] == self.identity:
+            return state
+        if self.group.first:
+            self.folder.put_aside(state["identity"], self.identity)
+        return None
+
+    def begin(
+        self, updater: Updater, log: RunLog, batches: int, state: Mapping[str, Any] | None
+    ) -> None:
+        """Resumes from a state, or begins where it is None; saves a first state.
+
+        Args:
+            updater, log: what is saved from now on; the log has taken its share of `state` already.
+            batches: of an epoch.
+        """
+        self.updater, self.log = updater, log
+        if state is not None:
+            self._load(state)
+            epoch, batch = self.progress.epoch + 1, self.progress.batch
+            logger.info("going on from epoch %d, batch %d of %d", epoch, batch, batches)
+        self.progress.starts += 1
+        self.save()
+
+    def save(self) -> None:
+        """Saves the state."""
+        self._saved_at = time.monotonic()
+        if not self.group.first:
+            return
+        self.progress.seconds += self._saved_at - self._counted_at
+        self._counted_at = self._saved_at
+        content = {
+            "identity": self.identity,
+            "progress": asdict(self.progress),
+            "log": self.log.state(),
+            "random": random_state(),
+            **self.updater.state(),
+        }
+        save_state(self.folder.state, content)
+
+    def between_steps(self) -> None:
+        """Obeys a signal that came, with the state saved; otherwise saves it when it is time."""
+        number = int(self.group.highest(self.stop.requested)[0])
+        if number:
+            self.save()
+            self.group.wait()
+            logger.info(
+                "stopped by signal %d; the state is saved, the same command goes on from here",
+                number,
+            )
+            self.stop.obey(number)
+        if time.monotonic() - self._saved_at > 60 * self.settings.save_minutes:
+            self.save()
+
+    def after_fault(self, fault: Fault, index: BatchIndex, iteration: int, rate: float) -> None:
+        """Writes what is known of a fault and takes its batch out of the training.
+
+        Args:
+            fault: what this process knows of it.
+            iteration: 0-based; `rate`: learning rate.
+
+        Raises:
+            TrainingDiverged: the config says to stop, now or after so many faults.
+        """
+        what = self._write_fault(fault, index, iteration, rate)
+        policy, limit = self.settings.faults.policy, self.settings.faults.limit
+        too_many = self.progress.faults >= limit
+        if policy == "stop" or too_many:
+            self.save()
+        if policy == "stop":
+            raise TrainingDiverged(
+                f"training stopped before {what}. Its state is saved: with training.faults.policy "
+                "skip it goes on without this batch. Otherwise train anew with a lower "
+                "training.optimizer.learning_rate or a clip_norm"
+            )
+        if too_many:
+            raise TrainingDiverged(
+                f"training stopped after training.faults.limit = {limit} faults: {what}"
+            )
+        self.progress.faults += 1
+        self.progress.skipped.append([index.epoch, index.batch])
+        logger.info("epoch %d batch %d is left out: %s", index.epoch + 1, index.batch, what)
+
+    def go_back(self, index: BatchIndex) -> None:
+        """Goes back to the last saved state after a fault at `index`.
+
+        All batches since are left out, because the way to a fault often begins before it.
+        """
+        skipped, faults = self.progress.skipped, self.progress.faults
+        state = self._latest_state()
+        assert state is not None, "one is saved before the first step"
+        self._load(state)
+        self.log.load_state(state["log"])
+        first = self.progress.batch
+        since = [[index.epoch, batch] for batch in range(first, index.batch)]
+        self.progress.skipped = skipped + [batch for batch in since if batch not in skipped]
+        self.progress.faults = faults
+        logger.info(
+            "back to epoch %d, batch %d; on with batch %d", index.epoch + 1, first, index.batch + 1
+        )
+
+    def _write_fault(self, fault: Fault, index: BatchIndex, iteration: int, rate: float) -> str:
+        """A sentence about it, for messages."""
+        path = self.folder.fault(index.epoch + 1, index.batch)
+        faults = self.group.gather(fault)
+        if self.group.first:
+            where = {
+                "epoch": index.epoch + 1,
+                "batch": index.batch,
+                "iteration": iteration,
+                "learning_rate": rate,
+            }
+            write_fault(path, faults, where)
+        images = [pair for each in faults for pair in each.images]
+        return (
+            f"an update is not finite ({fault}); images (key, reference): {images}; written to "
+            f"{path}"
+        )
+
+    def _latest_state(self) -> dict[str, Any] | None:
+        """The state that the first process finds, in all processes; it alone may rename files."""
+        found = latest_state(self.folder.state) if self.group.first else None
+        (path, *_) = self.group.gather(None if found is None else found[0])
+        if self.group.first or path is None:
+            return None if found is None else found[1]
+        return read_state(path)
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        vars(self.progress).update(state["progress"])
+        self.updater.load_state(state)
+        restore_random_state(state["random"])
+        self._counted_at = time.monotonic()
