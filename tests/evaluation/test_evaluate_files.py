@@ -149,7 +149,7 @@ def test_a_line_that_names_two_images_is_refused(command, tmp_path: Path) -> Non
     found.write_text("\n".join(lines))
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
-    assert f"line 2: unknown image_id {last}" in errors
+    assert "line 2: not valid JSON (its key `image_id` occurs twice)" in errors
 
 
 def test_joining_reads_no_more_than_one_video_at_a_time(

@@ -10,14 +10,9 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
-<<<<<<< HEAD
-from vatrack.sailvos.layout import list_folder, list_videos, safe_name
-from vatrack.sailvos.official import LIMIT, image_file, is_whole, read_official, video_name
-=======
 from vatrack.data.fields import first_problem
-from vatrack.sailvos.layout import list_videos, safe_name
+from vatrack.sailvos.layout import list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
->>>>>>> masks
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
 REMAKE = "make it with `vatrack index`"
@@ -116,7 +111,6 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
             that is none.
     """
     data = read_json(path)
-<<<<<<< HEAD
     found: dict[str, dict[str, Any]] = {}
     for subset in data.values() if isinstance(data, dict) else [data]:
         if not isinstance(subset, list):
@@ -138,31 +132,5 @@ def _check_frame(frame: object, what: str) -> None:
     if not isinstance(frame, dict) or not frame.keys() >= FRAME_FIELDS:
         raise InputError(f"{what}: not an index (a frame is {frame!r:.40}); {REMAKE}")
     file = safe_name(frame["file"], f"{what}: frame")
-    for field in ("frame_id", "image_id", "width", "height"):
-        least = 1 if field in ("width", "height") else -LIMIT
-        if not is_whole(frame[field]) or frame[field] < least:
-            raise InputError(f"{what}: frame {file}: {field} is {frame[field]!r:.40}; {REMAKE}")
-=======
-    try:
-        videos = {
-            video["name"]: {"name": video["name"], "frames": list(video["frames"])}
-            for subset in data.values()
-            for video in subset
-        }
-        if not all(
-            frame.keys() >= FRAME_FIELDS for video in videos.values() for frame in video["frames"]
-        ):
-            raise KeyError("frames")
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(f"{path}: not an index; make it with `vatrack index`") from None
-    for name, video in videos.items():
-        safe_name(name, f"{path}: video")
-        for frame in video["frames"]:
-            what = f"{path}: video {name}"
-            safe_name(frame["file"], what)
-            if text := first_problem(frame, ("frame_id", "image_id", "width", "height")):
-                raise InputError(
-                    f"{what}, frame {frame['file']}: {text}; make it with `vatrack index`"
-                )
-    return videos
->>>>>>> masks
+    if text := first_problem(frame, ("frame_id", "image_id", "width", "height")):
+        raise InputError(f"{what}: frame {file}: {text}; {REMAKE}")
