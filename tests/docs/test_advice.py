@@ -7,8 +7,8 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import torch
 import typer
@@ -66,9 +66,9 @@ def all_advised(program: str) -> list[tuple[str, str]]:
 
 def problem(command: str) -> str | None:
     """What is wrong with a command of ours; values of options are not looked at."""
-    here: click.Command = typer.main.get_command(app)
+    here: Any = typer.main.get_command(app)
     words = shlex.split(command.replace("…", VALUE))[1:]
-    while isinstance(here, click.Group) and words and not words[0].startswith("-"):
+    while hasattr(here, "commands") and words and not words[0].startswith("-"):
         name = words.pop(0)
         if name == "...":
             return None

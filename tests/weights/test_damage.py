@@ -22,7 +22,6 @@ from tests.models.small import SMALL
 from tests.weights.published import entries
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method
-from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.detector import build
 from vatrack.training.state import latest_state, read_state, save_state
 from vatrack.weights.checkpoint import INITIAL_FORMAT, export, load, write
@@ -208,7 +207,7 @@ def test_every_reader_refuses_values_that_are_not_finite(
     }
     torch.save(trunk, path)
     with pytest.raises(InputError, match=words):
-        load_backbone(ResidualTrunk(Backbone.RESNET18), path)
+        load_backbone(build(RUN.method, RUN.model, RUN.backbone).backbone, path)
     state_file = save_state(tmp_path / "state", {"model": weights})
     with pytest.raises(InputError, match="not finite"):
         read_state(state_file)
