@@ -32,7 +32,7 @@ QUANTIZED = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
 def take(content: Any, folder: Path, key: str | None = None) -> tuple[str, bool]:
     """The import's text, and whether the running means were taken."""
     torch.save(content, folder / "x.pth")
-    text = import_checkpoint(folder / "x.pth", RUN, folder / "out.pt", key=key)
+    text = str(import_checkpoint(folder / "x.pth", RUN, folder / "out.pt", key=key))
     found = load(folder / "out.pt").weights
     assert list(found) == list(WEIGHTS)
     means = torch.equal(found["neck.fpn_convs.0.conv.bias"], MEANS["neck.fpn_convs.0.conv.bias"])

@@ -84,8 +84,10 @@ def test_every_unused_and_every_missing_entry_is_named(tmp_path: Path) -> None:
     run = small(Method.VATRACK)
     weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
     more = {f"ema_{i}": torch.zeros(2) for i in range(9)}
-    text = import_checkpoint(
-        write_published(tmp_path / "x.pth", weights | more, "wrapped"), run, tmp_path / "out.pt"
+    text = str(
+        import_checkpoint(
+            write_published(tmp_path / "x.pth", weights | more, "wrapped"), run, tmp_path / "out.pt"
+        )
     )
     shown = "unused (9):\n  " + "\n  ".join(list(more)[:5])
     listed = tmp_path / "out.pt.names.txt"
@@ -140,10 +142,12 @@ def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
         name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")
     }
     assert len(weights) - len(old) == 53
-    text = import_checkpoint(
-        write_published(tmp_path / "x.pth", old, "legacy"),
-        paper(Method.QDTRACK, Backbone.RESNET50),
-        tmp_path / "out.pt",
+    text = str(
+        import_checkpoint(
+            write_published(tmp_path / "x.pth", old, "legacy"),
+            paper(Method.QDTRACK, Backbone.RESNET50),
+            tmp_path / "out.pt",
+        )
     )
     assert "53 counters of batch norm are not in the file" in text
     found = load(tmp_path / "out.pt").weights
@@ -221,10 +225,12 @@ def test_a_checkpoint_of_another_method_or_backbone_says_what_it_looks_like(
 def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
     """A method with two masks holds all of one with one mask, so this is allowed, and said."""
     weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
-    text = import_checkpoint(
-        write_published(tmp_path / "x.pth", weights, "bare"),
-        small(Method.QDTRACK),
-        tmp_path / "out.pt",
+    text = str(
+        import_checkpoint(
+            write_published(tmp_path / "x.pth", weights, "bare"),
+            small(Method.QDTRACK),
+            tmp_path / "out.pt",
+        )
     )
     assert (
         "warning: the file has more heads than qdtrack; it looks like vatrack: use --method vatrack"
@@ -265,14 +271,14 @@ def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:
     weights = entries(Method.QDTRACK, Backbone.RESNET18, SMALL)
     classes = (CATEGORIES[1], CATEGORIES[0], *CATEGORIES[2:])
     torch.save({"state_dict": weights, "meta": {"CLASSES": classes}}, tmp_path / "x.pth")
-    text = import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt")
+    text = str(import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt"))
     assert "names 2 classes otherwise, the first is number 1, 'car' instead of 'person'" in text
     torch.save(
         {"state_dict": weights, "meta": {"CLASSES": [n.replace(" ", "_") for n in CATEGORIES]}},
         tmp_path / "x.pth",
     )
-    assert "classes otherwise" not in import_checkpoint(
-        tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt"
+    assert "classes otherwise" not in str(
+        import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt")
     )
 
 
@@ -294,7 +300,9 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
 ) -> None:
     wanted = entries(method, backbone)
     source = write_published(tmp_path / "coco.pth", plain_mask_rcnn(wanted), "wrapped")
-    text = import_checkpoint(source, paper(method, backbone), tmp_path / "init.pt", partial=True)
+    text = str(
+        import_checkpoint(source, paper(method, backbone), tmp_path / "init.pt", partial=True)
+    )
     found = read_weights(tmp_path / "init.pt").weights
     loaded = {name for name in wanted if name.startswith(LOADED)}
     left = {name for name in wanted if name.startswith(RANDOM)}
@@ -342,7 +350,9 @@ def test_a_backbone_alone_goes_into_the_backbone(tmp_path: Path) -> None:
     source = resnet18(weights=None).state_dict()
     torch.save(source, tmp_path / "resnet18.pth")
     run = Config().for_run(Method.VATRACK, Backbone.RESNET18)
-    text = import_checkpoint(tmp_path / "resnet18.pth", run, tmp_path / "init.pt", partial=True)
+    text = str(
+        import_checkpoint(tmp_path / "resnet18.pth", run, tmp_path / "init.pt", partial=True)
+    )
     found = read_weights(tmp_path / "init.pt").weights
     trunk = {
         f"backbone.{name}": value for name, value in source.items() if not name.startswith("fc.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,22 @@ TRUNKS = {
 }
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What `import_checkpoint` wrote: what went where, and how to say it."""
+
+    out: Path
+    transfer: Transfer
+    epoch: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def import_checkpoint(
     source: Path, run: RunConfig, out: Path, *, partial: bool = False, key: str | None = None
-) -> str:
+) -> Imported:
     """Writes a foreign checkpoint as one of ours (`vatrack.weights.checkpoint`).
 
     Args:
@@ -108,7 +122,7 @@ def import_checkpoint(
             f"--method {methods[0]}"
         )
     lines += [*file.notes, *_remarks(file.meta), transfer.table()]
-    return "\n".join([*lines, *_names(transfer, out)])
+    return Imported(out, transfer, epoch, "\n".join([*lines, *_names(transfer, out)]))
 
 
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
@@ -122,7 +136,7 @@ def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
 
 def _import_initial(
     source: Path, file: WeightFile, own: Mapping[str, Tensor], run: RunConfig, out: Path
-) -> str:
+) -> Imported:
     weights: Mapping[str, Tensor] = file.weights
     if is_bare_backbone(weights):
         trunk = {
@@ -148,7 +162,7 @@ def _import_initial(
         f"are missing in the file",
     ]
     lines += [*file.notes, transfer.table(initial=True)]
-    return "\n".join([*lines, *_names(transfer, out)])
+    return Imported(out, transfer, 0, "\n".join([*lines, *_names(transfer, out)]))
 
 
 def _names(transfer: Transfer, out: Path) -> Iterator[str]:
