@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
 from vatrack.models.backbone import ResidualTrunk
-from vatrack.weights.formats import read_weights
+from vatrack.weights.checksum import refuse_broken_values
+from vatrack.weights.tensors import BACKBONE, read_weights
 
 CLASSIFIER = ("fc.weight", "fc.bias")
 LEFT_OVERS = tuple(f"mu{i}" for i in range(5))  # unused buffers of published checkpoints (quirk M2)
@@ -37,6 +38,7 @@ class Transfer:
         absent: tensors of the network that the file does not have. The network keeps its own.
         unused: tensors of the file that the network does not have.
         ignored: of these, known left-overs that no network uses (quirk M2).
+        notes: how the tensors were found in the file (`WeightFile`).
     """
 
     copied: tuple[str, ...]
@@ -44,6 +46,7 @@ class Transfer:
     absent: tuple[str, ...]
     unused: tuple[str, ...]
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def random(self) -> tuple[str, ...]:
@@ -62,7 +65,7 @@ class Transfer:
             if names:
                 shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
                 lines.append(f"{len(names)} {title}: {shown}")
-        return "; ".join(lines)
+        return "; ".join([*lines, *self.notes])
 
     def table(self, *, initial: bool = False) -> str:
         """Numbers of tensors for each part of the network; with `initial` also of those that start
@@ -88,9 +91,21 @@ class Transfer:
         ]
         return "\n".join([head, *map("  ".join, rows)])
 
-    def names(self) -> str:
-        """Every name but those of copied tensors."""
-        groups = {
+    def names(self, shown: int | None = None) -> str:
+        """Every name but those of copied tensors, or the first few of each group."""
+        lines = []
+        for title, names in self._groups().items():
+            if names:
+                left = [] if shown is None or len(names) <= shown else ["..."]
+                lines.append("\n  ".join([f"{title} ({len(names)}):", *names[:shown], *left]))
+        return "\n".join(lines)
+
+    def longest(self) -> int:
+        """The number of names in the largest group of `names`."""
+        return max(map(len, self._groups().values()))
+
+    def _groups(self) -> dict[str, list[str]]:
+        return {
             "other shape": [
                 f"{name} ({difference})" for name, difference in self.mismatched.items()
             ],
@@ -98,11 +113,6 @@ class Transfer:
             "unused": list(self.unused),
             "ignored, left-overs that no network uses": list(self.ignored),
         }
-        return "\n".join(
-            f"{title} ({len(names)}):\n  " + "\n  ".join(names)
-            for title, names in groups.items()
-            if names
-        )
 
 
 PARTS = ("backbone", "neck", "rpn_head")
@@ -144,7 +154,7 @@ def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfe
             mismatched[name] = (
                 f"{describe_shape(value)} in the file, {describe_shape(own[name])} wanted"
             )
-        elif value.is_floating_point() != own[name].is_floating_point():
+        elif _sort(value) != _sort(own[name]):
             mismatched[name] = f"{value.dtype} in the file, {own[name].dtype} wanted"
     return Transfer(
         tuple(name for name in weights if name in own and name not in mismatched),
@@ -153,6 +163,11 @@ def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfe
         tuple(name for name in weights if name not in own and name not in LEFT_OVERS),
         tuple(name for name in weights if name not in own and name in LEFT_OVERS),
     )
+
+
+def _sort(value: Tensor) -> tuple[bool, bool]:
+    """Which types of number may stand for each other."""
+    return value.is_floating_point(), value.is_complex()
 
 
 def is_bare_backbone(weights: Mapping[str, Tensor]) -> bool:
@@ -192,9 +207,11 @@ def load_backbone(trunk: ResidualTrunk, path: Path) -> Transfer:
     Raises:
         InputError: see `check_backbone`.
     """
-    weights = read_weights(path).weights
     own = trunk.state_dict()
-    transfer = check_backbone(own, weights, path)
+    file = read_weights(path, [f"{BACKBONE}{name}" for name in own])
+    weights = file.weights
+    transfer = replace(check_backbone(own, weights, path), notes=file.notes)
+    refuse_broken_values({name: weights[name] for name in transfer.copied}, path)
     _copy(own, {name: weights[name] for name in transfer.copied})
     return transfer
 
@@ -243,9 +260,11 @@ def load_initial(model: nn.Module, path: Path) -> Transfer:
     Raises:
         InputError: see `check_initial`.
     """
-    weights = read_weights(path).weights
     own = model.state_dict()
-    transfer = check_initial(own, weights, path)
+    file = read_weights(path, own)
+    weights = file.weights
+    transfer = replace(check_initial(own, weights, path), notes=file.notes)
+    refuse_broken_values({name: weights[name] for name in transfer.copied}, path)
     _copy(own, {name: weights[name] for name in transfer.copied})
     return transfer
 
