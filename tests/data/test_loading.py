@@ -299,7 +299,8 @@ def test_few_open_files_are_enough_and_too_few_are_said() -> None:
         f"{limit.format('used + 20')}; print(len(list(results)));"
         "import gc; gc.collect(); print(len(os.listdir('/proc/self/fd')) - used);"
         "used = len(os.listdir('/proc/self/fd')) - 1;"
-        f"{limit.format('used + 3')}; list(load_in_order(load, range(20), ComputeConfig(workers=2)))"
+        f"{limit.format('used + 3')};"
+        "list(load_in_order(load, range(20), ComputeConfig(workers=2)))"
     )
     output, errors = program(use.replace("list(results)", "[0 for _ in results]")).communicate(
         timeout=PATIENCE
