@@ -267,7 +267,7 @@ def measure_video_ap(
     from vatrack.evaluation.ap.matching import join
     from vatrack.evaluation.ap.precision import precision_by_class, summarise
     from vatrack.evaluation.ap.video import predicted_tracks, track_overlaps, video_matches
-    from vatrack.evaluation.io.ground_truth import read_tracks
+    from vatrack.evaluation.io.true_tracks import read_tracks
 
     watch = Watch()
     parts: dict[str, list[Any]] = {kind: [] for kind in KINDS}

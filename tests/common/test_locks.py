@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from vatrack.common import locks
-from vatrack.common.locks import locked, try_locked
+from vatrack.common.locks import locked, patience, try_locked
 
 
 def hold(path: Path, ready: Path) -> None:
@@ -52,6 +52,23 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         assert waited == 3
         assert not free(path)
     assert free(path)
+
+
+def test_patience_ends(tmp_path: Path) -> None:
+    other = holder(tmp_path)
+    path = tmp_path / "lock"
+    try:
+        with (
+            path.open("a") as file,
+            pytest.raises(TimeoutError, match=f"{path}: another process has held its lock for 0 s"),
+            locked(file, patience(0.3, str(path))),
+        ):
+            pytest.fail("the lock was not free")
+    finally:
+        other.kill()
+        other.join()
+    with path.open("a") as file, locked(file, patience(0.3, str(path))):
+        assert not free(path)
 
 
 def test_waiting_is_ended_by_an_exception(tmp_path: Path) -> None:

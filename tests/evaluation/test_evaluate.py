@@ -15,15 +15,13 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.evaluation.ap.precision import AP_COLUMNS
 from vatrack.evaluation.evaluate import (
-    AP_COLUMNS,
-    TRACK_COLUMNS,
-    TRACK_TYPES,
     evaluate,
     evaluate_files,
     evaluate_in_detail,
-    format_metrics,
 )
+from vatrack.evaluation.summary import TRACK_COLUMNS, TRACK_TYPES, format_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 LEGACY = EvaluationConfig(legacy_gt_id0=True)
@@ -236,8 +234,8 @@ def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> N
     tracks = tmp_path / "video_amodal.json"
     tracks.write_text(json.dumps(video_ground_truth(joint, "amodal", 0.75)))
     out = tmp_path / "new" / "metrics.json"
-    text = evaluate_files(
-        truth, found, {"amodal": tracks, "visible": None}, EvaluationConfig(), out
+    text = str(
+        evaluate_files(truth, found, {"amodal": tracks, "visible": None}, EvaluationConfig(), out)
     )
     assert read_json(out) == metrics
     assert 0 < metrics["image/amodal/AP50"] < 100

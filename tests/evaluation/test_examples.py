@@ -237,7 +237,7 @@ def test_video_figures_are_left_out_where_tracks_lack_masks(ground_truth) -> Non
 
 
 def test_files(tmp_path: Path, ground_truth) -> None:
-    text = write_examples(None, tmp_path / "a")
+    text = str(write_examples(None, tmp_path / "a"))
     assert read_json(tmp_path / "a/ground_truth.json.gz") == ground_truth
     assert {path.name for path in (tmp_path / "a").iterdir()} == {*EXAMPLES, "ground_truth.json.gz"}
     assert "vatrack evaluate --ground-truth" in text

@@ -352,7 +352,7 @@ def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
     )
     folder = tmp_path / "results/runs/run"
     folder.parent.mkdir(parents=True)
-    train(run, tiny_data.annotations, tiny_data.images, folder)
+    train(run, tiny_data.annotations, tiny_data.images, folder, ExperimentLog.start)
     store = Store(tmp_path / "results/mlflow.db")
     run_id = store.run(folder)
     assert training_points(store, run_id) == expected(folder)

@@ -157,19 +157,19 @@ def test_float32_changes_no_bit_and_bfloat16_stays_close(
     numbers = torch.tensor([[line["score"], *line["bbox"]] for line in short])
     assert (numbers != numbers.bfloat16().float()).float().mean() > 0.5
 
-    best = [line for line in exact if line["score"] > 0.3]
-    assert best
-    for line in best:
-        others = [
-            other
-            for other in short
-            if (other["image_id"], other["category_id"]) == (line["image_id"], line["category_id"])
-        ]
-        overlaps = rle_tools.iou([line["bbox"]], [other["bbox"] for other in others], [0])
-        number = int(np.argmax(overlaps))
-        assert overlaps[0, number] > 0.9
-        assert others[number]["score"] == pytest.approx(line["score"], abs=0.05)
-        for mask_type in ("amodal", "visible"):
-            masks = [line[mask_type]], [others[number][mask_type]]
-            if rle_tools.area(line[mask_type]) > 50:
-                assert rle_tools.iou(*masks, [0])[0, 0] > 0.8
+    # Scores of the tiny network almost tie, so suppression may choose otherwise now and then.
+    found = sum(any(close(line, other) for other in short) for line in exact)
+    assert found > 0.9 * len(exact)
+
+
+def close(line: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two predictions show the same object in almost the same way."""
+    return (
+        (other["image_id"], other["category_id"]) == (line["image_id"], line["category_id"])
+        and abs(other["score"] - line["score"]) < 1e-3
+        and rle_tools.iou([line["bbox"]], [other["bbox"]], [0])[0, 0] > 0.98
+        and all(
+            rle_tools.iou([line[mask_type]], [other[mask_type]], [0])[0, 0] > 0.9
+            for mask_type in ("amodal", "visible")
+        )
+    )

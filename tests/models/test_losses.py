@@ -145,6 +145,17 @@ def test_mask_target_example() -> None:
 NOTHING = torch.zeros(0, 5)
 
 
+def test_the_forward_pass_is_the_loss() -> None:
+    model = small_network(Method.VATRACK_2BBOX).train()
+    batch = random_batch(Method.VATRACK_2BBOX, (3, 2))
+    torch.manual_seed(0)
+    terms, _ = model.losses(*batch)
+    torch.manual_seed(0)
+    found = model(*batch)
+    assert found.keys() == terms.keys()
+    assert all(torch.equal(value, found[name]) for name, value in terms.items())
+
+
 GRADIENTS = """
 import hashlib, sys, torch
 from tests.models.small import random_batch, small_network

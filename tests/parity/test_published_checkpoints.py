@@ -46,7 +46,7 @@ def test_every_published_state_dict_is_imported(case: Case, tmp_path: Path) -> N
         }
     run = Config().for_run(Method(case.info["method"]), Backbone(case.info["backbone"]))
     source = write_published(tmp_path / "published.pth", weights, _form(case))
-    text = import_checkpoint(source, run, tmp_path / "imported.pt")
+    text = str(import_checkpoint(source, run, tmp_path / "imported.pt"))
     unused = [entry["name"] for entry in listed if entry.get("unused")]
     assert (
         f"ignored, left-overs that no network uses ({len(unused)}):\n  " + "\n  ".join(unused)

@@ -34,7 +34,13 @@ def chosen(run: Path, metric: str | None = None) -> dict[str, Any]:
     summary = select_best(run, SelectionConfig(metric=metric), run / "best.json")
     best = json.loads((run / "best.json").read_text())
     assert (run / "best.pt").read_text() == f"weights of {best['epoch']}"
-    assert f"epoch {best['epoch']}" in summary
+    value = "undefined" if best["value"] is None else f"{best['value']:.2f}"
+    assert str(summary) == (
+        f"{run}/best.json: epoch {best['epoch']} of {len(best['candidates'])} candidates, "
+        f"{best['metric']} = {value}"
+    )
+    assert (summary.epoch, summary.value) == (best["epoch"], best["value"])
+    assert summary.checkpoint == run / best["checkpoint"]
     return best
 
 

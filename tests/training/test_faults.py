@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import TinyData, tiny_config
 from tests.training.interrupted import lines
-from vatrack.common.errors import InputError
+from vatrack.common.errors import TrainingDiverged
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.dataset import collate
@@ -27,7 +27,7 @@ def _run(folder: Path, policy: str, **training: object) -> RunConfig:
 
 @pytest.fixture
 def spoilt(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of the batches, counted over the whole test, whose pictures hold a NaN; and how often
+    """Numbers of the batches, counted over the whole test, whose images hold a NaN; and how often
     a batch was made."""
     wanted: list[int] = []
     made = 0
@@ -49,7 +49,7 @@ def test_stop_names_the_images_and_saves_the_state_before(
 ) -> None:
     spoilt.append(2)
     with pytest.raises(
-        InputError,
+        TrainingDiverged,
         match=r"stopped before an update is not finite.*images \(key, reference\): \[\(\d+, \d+\)",
     ):
         train(_run(tmp_path, "stop"), tiny_data.annotations, tiny_data.images, tmp_path)
@@ -106,7 +106,7 @@ def test_the_number_of_faults_is_bounded(
     policy: str, spoilt: list[int], tiny_data: TinyData, tmp_path: Path
 ) -> None:
     spoilt.extend(range(1000))
-    with pytest.raises(InputError, match=r"stopped after training\.faults\.limit = 2 faults"):
+    with pytest.raises(TrainingDiverged, match=r"stopped after training\.faults\.limit = 2 faults"):
         train(_run(tmp_path, policy), tiny_data.annotations, tiny_data.images, tmp_path)
     assert len(list((tmp_path / "faults").iterdir())) == 3
 
@@ -120,7 +120,7 @@ def test_the_published_crash_is_a_clear_end(tiny_data: TinyData, tmp_path: Path)
     """
     huge = {"name": "sgd", "learning_rate": 1e18, "clip_norm": None}
     with pytest.raises(
-        InputError,
+        TrainingDiverged,
         match=r"training stopped before an update.*lower training\.optimizer\.learning_rate",
     ):
         train(

@@ -69,8 +69,8 @@ def test_methods_with_one_mask_train_and_are_validated_on_it(
         tmp_path,
     )
     metrics = read_json(tmp_path / "validation" / "epoch_01.json")
-    kinds = {key.split("/")[1].removesuffix("_box") for key in metrics}
-    assert kinds == set(method.masks)
+    mask_types = {key.split("/")[1].removesuffix("_box") for key in metrics}
+    assert mask_types == set(method.masks)
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers(

@@ -17,7 +17,7 @@ import torch
 
 from tests.conftest import TinyData, tiny_config
 from tests.training.interrupted import differences, finish, kill_at_random, lines, start, wait_for
-from vatrack.common.errors import InputError
+from vatrack.common.errors import FolderBusy, InputError
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training.loop import train
@@ -289,7 +289,7 @@ def test_a_signal_during_a_validation_does_not_wait_for_its_end(
 def _validate_slowly(validating: Path, obeyed: Path) -> None:
     """In a process group of its own, with a handler as submitit's; the second frame of a validation
     takes for ever."""
-    from vatrack.inference import predict
+    from vatrack.inference import predictor
 
     os.setpgid(0, 0)
 
@@ -299,7 +299,7 @@ def _validate_slowly(validating: Path, obeyed: Path) -> None:
         sys.exit(3)
 
     signal.signal(signal.SIGUSR2, obey)
-    original = predict.ClipPredictor.step
+    original = predictor.ClipPredictor.step
 
     def step(self: object, image: object, size: object, scale: object, frame: int) -> object:
         if frame == 1:
@@ -307,7 +307,7 @@ def _validate_slowly(validating: Path, obeyed: Path) -> None:
             time.sleep(100)
         return original(self, image, size, scale, frame)  # type: ignore[arg-type]
 
-    predict.ClipPredictor.step = step  # type: ignore[assignment,method-assign]
+    predictor.ClipPredictor.step = step  # type: ignore[assignment,method-assign]
 
 
 def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so(
@@ -335,7 +335,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     process = start(config(out), tiny_data, out)
     wait_for((out / "metrics.jsonl").exists, process)
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
-    with pytest.raises(InputError, match="another training is at work in this folder"):
+    with pytest.raises(FolderBusy, match="another training is at work in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
     assert (
         f"process {process.pid}, SLURM job none); waiting 1 s for its end"

@@ -104,7 +104,7 @@ def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
     saved: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "released" / "weights.safetensors"
-    text = export(saved, out)
+    text = str(export(saved, out))
     assert text.startswith(f"{out}: vatrack with resnet18, epoch 3, ")
     original, released = load(saved), load(out)
     assert (released.method, released.backbone, released.epoch) == (

@@ -84,8 +84,10 @@ def test_every_unused_and_every_missing_entry_is_named(tmp_path: Path) -> None:
     run = small(Method.VATRACK)
     weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
     more = {f"ema_{i}": torch.zeros(2) for i in range(9)}
-    text = import_checkpoint(
-        write_published(tmp_path / "x.pth", weights | more, "wrapped"), run, tmp_path / "out.pt"
+    text = str(
+        import_checkpoint(
+            write_published(tmp_path / "x.pth", weights | more, "wrapped"), run, tmp_path / "out.pt"
+        )
     )
     assert "unused (9):\n  " + "\n  ".join(more) in text
     lost = [name for name in weights if name.startswith("roi_head.mask_head")]
@@ -133,10 +135,12 @@ def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
         name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")
     }
     assert len(weights) - len(old) == 53
-    text = import_checkpoint(
-        write_published(tmp_path / "x.pth", old, "legacy"),
-        paper(Method.QDTRACK, Backbone.RESNET50),
-        tmp_path / "out.pt",
+    text = str(
+        import_checkpoint(
+            write_published(tmp_path / "x.pth", old, "legacy"),
+            paper(Method.QDTRACK, Backbone.RESNET50),
+            tmp_path / "out.pt",
+        )
     )
     assert "53 counters of batch norm are not in the file" in text
     found = load(tmp_path / "out.pt").weights
@@ -214,10 +218,12 @@ def test_a_checkpoint_of_another_method_or_backbone_says_what_it_looks_like(
 def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
     """A method with two masks holds all of one with one mask, so this is allowed, and said."""
     weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
-    text = import_checkpoint(
-        write_published(tmp_path / "x.pth", weights, "bare"),
-        small(Method.QDTRACK),
-        tmp_path / "out.pt",
+    text = str(
+        import_checkpoint(
+            write_published(tmp_path / "x.pth", weights, "bare"),
+            small(Method.QDTRACK),
+            tmp_path / "out.pt",
+        )
     )
     assert (
         "warning: the file has more heads than qdtrack; it looks like vatrack: use --method vatrack"
@@ -258,7 +264,7 @@ def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:
     weights["neck.lateral_convs.1.conv.bias"] = torch.full((16,), float("nan"))
     classes = (CATEGORIES[1], CATEGORIES[0], *CATEGORIES[2:])
     torch.save({"state_dict": weights, "meta": {"CLASSES": classes}}, tmp_path / "x.pth")
-    text = import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt")
+    text = str(import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt"))
     assert (
         "1 entries hold values that are not finite, the first is neck.lateral_convs.1.conv.bias"
         in text
@@ -268,8 +274,8 @@ def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:
         {"state_dict": weights, "meta": {"CLASSES": [n.replace(" ", "_") for n in CATEGORIES]}},
         tmp_path / "x.pth",
     )
-    assert "classes otherwise" not in import_checkpoint(
-        tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt"
+    assert "classes otherwise" not in str(
+        import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt")
     )
 
 
@@ -291,7 +297,9 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
 ) -> None:
     wanted = entries(method, backbone)
     source = write_published(tmp_path / "coco.pth", plain_mask_rcnn(wanted), "wrapped")
-    text = import_checkpoint(source, paper(method, backbone), tmp_path / "init.pt", partial=True)
+    text = str(
+        import_checkpoint(source, paper(method, backbone), tmp_path / "init.pt", partial=True)
+    )
     found = read_weights(tmp_path / "init.pt").weights
     loaded = {name for name in wanted if name.startswith(LOADED)}
     left = {name for name in wanted if name.startswith(RANDOM)}
@@ -339,7 +347,9 @@ def test_a_backbone_alone_goes_into_the_backbone(tmp_path: Path) -> None:
     source = resnet18(weights=None).state_dict()
     torch.save(source, tmp_path / "resnet18.pth")
     run = Config().for_run(Method.VATRACK, Backbone.RESNET18)
-    text = import_checkpoint(tmp_path / "resnet18.pth", run, tmp_path / "init.pt", partial=True)
+    text = str(
+        import_checkpoint(tmp_path / "resnet18.pth", run, tmp_path / "init.pt", partial=True)
+    )
     found = read_weights(tmp_path / "init.pt").weights
     trunk = {
         f"backbone.{name}": value for name, value in source.items() if not name.startswith("fc.")

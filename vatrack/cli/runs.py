@@ -23,6 +23,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.config import Config, load_config, load_run_config
+from vatrack.runs.folder import RunFolder
 
 
 def train(
@@ -200,10 +201,9 @@ def evaluate(
         raise InputError(
             f"--run {run}: no such folder; give the folder of the run that the predictions are of"
         )
-    if (
-        run and (run / "config.yaml").is_file()
-    ):  # predictions of nothing do not tell what masks the method has
-        masks = load_run_config(run / "config.yaml").method.masks
+    # Predictions of nothing do not tell what masks the method has.
+    if run and RunFolder(run).config.is_file():
+        masks = load_run_config(RunFolder(run).config).method.masks
         video = {mask: path for mask, path in video.items() if mask in masks}
     limit = chosen.dataset.video_limit
     typer.echo(
@@ -212,7 +212,7 @@ def evaluate(
     if run:
         from vatrack.experiments.log import log_evaluation
 
-        write_yaml(run / "evaluation.yaml", switches.model_dump(mode="json"))
+        write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
         log_evaluation(run, out)
 
 

@@ -10,6 +10,7 @@ from vatrack.config import START_FILES, RunConfig
 from vatrack.experiments.log import ExperimentLog, watch
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
+from vatrack.runs.folder import RunFolder
 
 
 def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -38,15 +39,16 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         path = getattr(run.training, name)
         if path and not Path(path).is_file():
             raise InputError(f"config: training.{name}: {path}: no such file")
+    folder = RunFolder(out)
     with watch(run, out):
         return run_in_job(
             _train,
             (run, annotations, images, out),
             run.launcher,
-            out / "submitit",
+            folder.job,
             name=run.name,
             key=_key(run, annotations, images),
-            product=out / "training.json",
+            product=folder.training,
         )
 
 

@@ -4,6 +4,7 @@ alone."""
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,22 @@ def locked(file: int | IO[Any], meanwhile: Callable[[], object] | None = None) -
                 yield
                 return
         meanwhile()
+
+
+def patience(seconds: float, what: str) -> Callable[[], None]:
+    """For `locked`: waits so long for a lock, then gives up.
+
+    Raises:
+        TimeoutError: (from what is returned) the time is over; the message begins with `what`.
+    """
+    deadline = time.monotonic() + seconds
+
+    def wait() -> None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: another process has held its lock for {seconds:.0f} s")
+        time.sleep(0.1)
+
+    return wait
 
 
 @contextmanager

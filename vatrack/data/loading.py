@@ -215,7 +215,7 @@ class _Loaders(Generic[T, R]):
             if looks * POLL_SECONDS >= self._timeout:
                 raise InputError(
                     f"a loading process gave no answer for {self._timeout:g} s "
-                    f"{process.doing()}; see whether that file and its disk can be read, or raise "
+                    f"{process.doing()}; see whether the frames can still be read there, or raise "
                     "compute.loader_timeout_seconds"
                 )
         return process.socket in found

@@ -55,7 +55,8 @@ def resize_image(image: Image, resize: Resize) -> Image:
     height, width = resize.size
     if image.shape[:2] == resize.size:
         return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, image.dtype)
 
 
 def resize_masks(masks: npt.NDArray[np.uint8], resize: Resize) -> npt.NDArray[np.uint8]:

@@ -23,7 +23,6 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.evaluation.ap.image import LIMITS
 from vatrack.evaluation.ap.matching import join
 from vatrack.evaluation.ap.precision import (
-    AP_COLUMNS,
     Metrics,
     class_metrics,
     precision_by_class,
@@ -38,26 +37,9 @@ from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import PredictionError
 from vatrack.evaluation.mot.measures import TrackCounts, track_metrics
 from vatrack.evaluation.one_video import Protocol, Video, VideoResult, measure_video
+from vatrack.evaluation.summary import TRACK_TYPES, Evaluated, metric_order
 
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
-TRACK_COLUMNS = (
-    "HOTA",
-    "DetA",
-    "AssA",
-    "LocA",
-    "MOTA",
-    "MOTP",
-    "IDF1",
-    "IDs",
-    "MT",
-    "ML",
-    "FP",
-    "FN",
-)
-TRACK_TYPES: tuple[str, ...] = (  # overlaps are those of masks or of boxes
-    *MASK_TYPES,
-    *(f"{mask_type}_box" for mask_type in MASK_TYPES),
-)
 
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
@@ -87,7 +69,7 @@ def evaluate_files(
     video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
     processes: int = 1,
     details: Path | None = None,
-) -> str:
+) -> Evaluated:
     """Evaluates a file of predictions and writes the flat metrics (contract 4).
 
     Neither file is ever in memory as a whole: each is read once as a stream, then a video at a
@@ -104,9 +86,6 @@ def evaluate_files(
         processes: processes that work side by side; the results are the same for any number.
         details: a JSON file for the metrics of every class and every video (see
             `details.detail_document`).
-
-    Returns:
-        What was evaluated, and a table of the metrics.
 
     Raises:
         InputError: a file is missing, damaged or does not belong to the others. Of several wrong
@@ -146,7 +125,7 @@ def evaluate_files(
         )
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
-    return f"wrote {out}: {_counted(results)}\n\n{format_metrics(evaluation.metrics)}"
+    return Evaluated.of(out, evaluation.metrics, results)
 
 
 def evaluate(
@@ -284,7 +263,7 @@ def _join(
             for column, value in track_metrics(tracking[track_type]).items()
         }
     return Evaluation(
-        {key: metrics[key] for key in sorted(metrics, key=_order)}, per_class, tracking
+        {key: metrics[key] for key in sorted(metrics, key=metric_order)}, per_class, tracking
     )
 
 
@@ -297,54 +276,3 @@ def _check_paths(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None])
         other = used.setdefault(check_target(path).resolve(), name)
         if other != name:
             raise InputError(f"{name} {path}: is {other}, too; choose another name")
-
-
-def _counted(results: Sequence[VideoResult]) -> str:
-    """What was evaluated; tracks with more than one class are allowed, but worth a look."""
-    detections, tracks, mixed = (
-        sum(getattr(result, name) for result in results)
-        for name in ("detections", "tracks", "mixed")
-    )
-    if not detections:
-        return "the file has no predictions, so these are the metrics of nothing found"
-    images, seen = sum(result.images for result in results), sum(result.seen for result in results)
-    videos = sum(bool(result.seen) for result in results)
-    shown = (
-        f"{detections} detections in {seen} of {images} images, {videos} of {len(results)} "
-        f"videos; {tracks} tracks"
-    )
-    return f"{shown}, {mixed} of them with detections of more than one class" if mixed else shown
-
-
-def _order(key: str) -> tuple[int, ...]:
-    level, mask_type, column = key.split("/")
-    columns = AP_COLUMNS + TRACK_COLUMNS
-    return (
-        ("image", "video", "track").index(level),
-        TRACK_TYPES.index(mask_type),
-        columns.index(column),
-    )
-
-
-def format_metrics(metrics: Metrics) -> str:
-    """A plain table of the flat metrics for a terminal; a dash where a metric is undefined."""
-    lines = []
-    for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):
-        rows = [
-            f"{level}/{mask_type}"
-            for level in levels
-            for mask_type in TRACK_TYPES
-            if f"{level}/{mask_type}/{columns[0]}" in metrics
-        ]
-        lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in columns))
-        lines += [
-            f"{row:17}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns)
-            for row in rows
-        ]
-    return "\n".join(lines)
-
-
-def _shown(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return str(value) if isinstance(value, int) else f"{value:.1f}"

@@ -24,8 +24,10 @@ from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.matching import SETTINGS, ignored_truths
 from vatrack.evaluation.ap.precision import AP_COLUMNS, Metrics
-from vatrack.evaluation.evaluate import TRACK_COLUMNS, VIDEO_MAX_OCCLUSION
-from vatrack.evaluation.io.ground_truth import read_images, read_objects, read_tracks
+from vatrack.evaluation.evaluate import VIDEO_MAX_OCCLUSION
+from vatrack.evaluation.io.ground_truth import read_images, read_objects
+from vatrack.evaluation.io.true_tracks import read_tracks
+from vatrack.evaluation.summary import TRACK_COLUMNS
 
 Json = dict[str, Any]
 
@@ -57,7 +59,33 @@ EXAMPLES: Mapping[str, Effects] = {
 }
 
 
-def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
+@dataclass(frozen=True)
+class Examples:
+    """What `write_examples` wrote: files of predictions with their numbers of lines."""
+
+    ground_truth: Path
+    frames: int
+    objects: int
+    files: Mapping[Path, int]
+    expected: Path
+
+    def __str__(self) -> str:
+        folder = self.expected.parent
+        given = (
+            f"--ground-truth {self.ground_truth} --predictions {folder}/predictions.jsonl.gz "
+            f"--out {folder}/metrics.json"
+        )
+        return "\n".join(
+            [
+                f"example predictions for {self.frames} frames with {self.objects} masked objects:",
+                *(f"  {file}: {count}" for file, count in self.files.items()),
+                f"what the perfect ones must reach: {self.expected}",
+                f"vatrack evaluate {given}",
+            ]
+        )
+
+
+def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examples:
     """Writes `<example>/predictions.jsonl.gz` for each of `EXAMPLES`, and in
     `perfect/expected.json` what those must reach.
 
@@ -66,9 +94,6 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
             `ground_truth.json.gz`.
         out: folder for all of it.
         seed: of the spoilt predictions; those of a seed are the same everywhere.
-
-    Returns:
-        A summary with the commands that evaluate them.
 
     Raises:
         InputError: the ground truth is missing, damaged or without objects.
@@ -84,30 +109,17 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> str:
     expected = perfect_metrics(document, str(source))
     if ground_truth is None:
         write_json(source, document)
-    lines = [
-        f"example predictions for {len(document['images'])} frames with "
-        f"{len(document['annotations'])} masked objects:"
-    ]
+    files = {}
     for name, effects in EXAMPLES.items():
         file = out / name / "predictions.jsonl.gz"
         with atomic_path(file) as temporary, create_text(temporary) as stream:
-            count = sum(
+            files[file] = sum(
                 stream.write(json.dumps(prediction) + "\n") > 0
                 for prediction in predictions(document, effects, seed)
             )
-        lines.append(f"  {file}: {count}")
-    write_json(out / "perfect" / "expected.json", expected, indent=1)
-    given = (
-        f"--ground-truth {source} --predictions {out}/perfect/predictions.jsonl.gz --out "
-        f"{out}/perfect/metrics.json"
-    )
-    return "\n".join(
-        [
-            *lines,
-            f"what the perfect ones must reach: {out}/perfect/expected.json",
-            f"vatrack evaluate {given}",
-        ]
-    )
+    path = out / "perfect" / "expected.json"
+    write_json(path, expected, indent=1)
+    return Examples(source, len(document["images"]), len(document["annotations"]), files, path)
 
 
 def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) -> Iterator[Json]:
@@ -115,9 +127,7 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
     order of the annotations.
 
     Args:
-        document: joint form.
-        effects: what is done to them.
-        seed: of all chance.
+        document: joint form; `effects`: what is done to them; `seed`: of all chance.
     """
     chance = {name: Random(f"{seed} {name}") for name in ("shift", "drop", "false", "score")}
     identity = _identities(document) if effects.swap else {}
@@ -155,8 +165,7 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
 
 
 def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
-    """What the perfect predictions must reach: 100 where there is an object that counts, None where
-    there is none.
+    """What perfect predictions must reach: 100 where an object counts, None where there is none.
 
     Nothing is matched here; only objects are counted. Left out are a mask type that is empty
     somewhere, which nothing can find, and the video metrics where a mask is hidden so much that the
@@ -282,15 +291,12 @@ def _prediction(
     image: int, category: int, score: float, track: int, masks: Mapping[MaskType, Json]
 ) -> Json:
     """As the method with two box heads writes them: a box for each mask."""
-    boxes = {
-        "bbox": coco_mask.toBbox(masks["amodal"]).tolist(),
-        "bbox_visible": coco_mask.toBbox(masks["visible"]).tolist(),
-    }
     return {
         "image_id": image,
         "category_id": category,
         "score": score,
-        **boxes,
+        "bbox": coco_mask.toBbox(masks["amodal"]).tolist(),
+        "bbox_visible": coco_mask.toBbox(masks["visible"]).tolist(),
         "track_id": track,
         "amodal": masks["amodal"],
         "visible": masks["visible"],

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from vatrack.common.locks import locked
+from vatrack.common.locks import locked, patience
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
 
 TYPE = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
 DATABASE = "mlflow.db"
+PATIENCE = 120.0  # seconds to wait for another process that sends
 ARTIFACTS = "mlartifacts"  # folder beside a SQLite file
 
 
@@ -80,7 +81,7 @@ def alone_at(uri: str, folder: Path) -> Iterator[None]:
             raise
         yield  # the run's folder is read-only: nobody is waited for
         return
-    with file, locked(file):
+    with file, locked(file, patience(PATIENCE, str(lock))):
         yield
 
 

@@ -18,8 +18,10 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
-from vatrack.common.locks import held, locked
+from vatrack.common.locks import held, locked, patience
 from vatrack.runs.folder import RunFolder
+
+PATIENCE = 60.0  # seconds to wait for another process that changes mlflow.json
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """Keeps other processes from changing mlflow.json for a moment; not while a store is asked."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with locked(descriptor):
+        with locked(descriptor, patience(PATIENCE, str(folder))):
             yield
     finally:
         os.close(descriptor)

@@ -69,4 +69,4 @@ class ResidualTrunk(nn.Module):
 
 
 def _last_conv(stage: nn.Sequential) -> nn.Conv2d:
-    return [module for name, module in stage[-1].named_children() if name.startswith("conv")][-1]  # type: ignore[return-value]
+    return [module for module in stage[-1].children() if isinstance(module, nn.Conv2d)][-1]

@@ -18,8 +18,13 @@ from vatrack.models.rpn import ProposalNetwork, propose, rpn_losses, zero_if_fin
 
 
 class Detector(nn.Module):
-    """Finds, segments and embeds the objects of a frame; what it segments is the layout's
-    choice."""
+    """Finds, segments and embeds the objects of a frame.
+
+    Its forward pass is the loss of a pair of frames; `detect` finds objects.
+
+    Args:
+        layout: which heads there are, and so what is segmented.
+    """
 
     def __init__(self, settings: ModelConfig, backbone: Backbone, layout: Layout) -> None:
         super().__init__()
@@ -71,7 +76,7 @@ class Detector(nn.Module):
             key_images, ref_images: (n, 3, H, W).
             image_sizes: height and width of each pair without padding.
             key_proposals, ref_proposals: used instead of the RPN's own, (k, 4 or 5) per image.
-            part: what is special where several processes share a batch.
+            part: divisors and generators of this micro-batch.
 
         Returns:
             Terms by name (the same names for every batch), and the sampled numbers per sampler
@@ -110,10 +115,10 @@ class Detector(nn.Module):
     def proposals(
         self, features: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]
     ) -> tuple[list[Tensor], Tensor]:
-        """Proposals (k, 5) per image with the test settings, which reference frames use in training
-        too (quirk T3).
+        """Proposals (k, 5) per image with the test settings.
 
-        The second value is 0, or NaN where an output behind the proposals is not finite.
+        Reference frames use them in training, too (quirk T3). The second value is 0, or NaN where
+        an output behind the proposals is not finite.
         """
         logits, deltas = self.rpn_head(features)
         found = propose(
@@ -125,12 +130,12 @@ class Detector(nn.Module):
     def detect(
         self, image: Tensor, image_size: tuple[int, int], scale: Tensor, settings: InferenceConfig
     ) -> tuple[Detections, list[Tensor]]:
-        """Detections of one frame (1, 3, H, W) in original pixels, without masks, and the features
-        to add them from.
+        """Detections of one frame, without masks, and the features to add them from.
 
         Args:
-            image_size: height and width without padding; `scale`: (4,) network pixels per original
-                pixel.
+            image: normalised, (1, 3, H, W).
+            image_size: height and width without padding.
+            scale: (4,) network pixels per original pixel; boxes are given in original pixels.
         """
         features = self.features(image)
         (proposals,), _ = self.proposals(features, [image_size])

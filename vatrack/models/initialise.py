@@ -16,6 +16,8 @@ from vatrack.models.mask_head import MaskHead
 from vatrack.models.roi_heads import RegionHeads
 from vatrack.models.rpn import ProposalNetwork
 
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+
 
 def initialise(
     trunk: ResidualTrunk,
@@ -46,20 +48,20 @@ def initialise(
     _embedding_head(heads.track_head)
 
 
-def _fill(module: nn.Module, std: float | None = None) -> None:
+def _fill(module: nn.Conv2d | nn.Linear, std: float | None = None) -> None:
     """Normal weights (`std`), Xavier-uniform for None; zero bias."""
     if std is None:
-        nn.init.xavier_uniform_(module.weight)  # type: ignore[arg-type]
+        nn.init.xavier_uniform_(module.weight)
     else:
-        nn.init.normal_(module.weight, std=std)  # type: ignore[arg-type]
+        nn.init.normal_(module.weight, std=std)
     if module.bias is not None:
-        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(module.bias)
 
 
-def _kaiming(module: nn.Module) -> None:
-    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
+def _kaiming(module: Convolution) -> None:
+    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     if module.bias is not None:
-        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(module.bias)
 
 
 def _trunk(trunk: nn.Module) -> None:
@@ -89,24 +91,28 @@ def _proposals(network: ProposalNetwork) -> None:
 
 def _box_head(head: nn.Module) -> None:
     assert isinstance(head, BoxHead)
-    for layer in head.shared_fcs:
-        _fill(layer)
+    for layer in head.shared_fcs.modules():
+        if isinstance(layer, nn.Linear):
+            _fill(layer)
     _fill(head.fc_cls, 0.01)
     _fill(head.fc_reg, 0.001)
 
 
 def _mask_head(head: nn.Module, *, whole: bool) -> None:
     assert isinstance(head, MaskHead)
-    for block in head.convs:
-        _kaiming(block.get_submodule("conv"))
+    for module in head.convs.modules():
+        if isinstance(module, nn.Conv2d):
+            _kaiming(module)
     if whole:
         _kaiming(head.upsample)
         _kaiming(head.conv_logits)
 
 
 def _embedding_head(head: EmbeddingHead) -> None:
-    for block in head.convs:
-        _kaiming(block.get_submodule("conv"))
-    for layer in head.fcs:
-        _fill(layer)
+    for module in head.convs.modules():
+        if isinstance(module, nn.Conv2d):
+            _kaiming(module)
+    for layer in head.fcs.modules():
+        if isinstance(layer, nn.Linear):
+            _fill(layer)
     _fill(head.fc_embed, 0.01)

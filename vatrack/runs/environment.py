@@ -30,8 +30,10 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """The revision of the checkout that the package runs from, with "+changes" where files differ;
-    None outside of one."""
+    """The revision of the checkout that the package runs from; None outside of one.
+
+    Where files differ from it, it ends in "+changes".
+    """
     here = Path(__file__).resolve().parent
     try:
         revision = _git(here, "rev-parse", "HEAD")

@@ -26,11 +26,13 @@ def config_hash(run: RunConfig) -> str:
 
 
 def comparison(run: RunConfig) -> str:
-    """What runs share that differ in nothing but the method and the seed: <data
-    set>-<backbone>-<fingerprint>."""
+    """What runs share that differ in nothing but the method and the seed.
+
+    Its form is <dataset>-<backbone>-<fingerprint>.
+    """
     settings = _science(run)
     del settings["method"], settings["seed"]
-    # The paper's value depends on the method, so it would part the runs that are to be compared.
+    # The paper's value depends on the method: it would keep apart the runs that are compared.
     del settings["training"]["schedule"]["warmup_iterations"]
     return f"{run.dataset.name}-{run.backbone}-{_digest(settings)}"
 

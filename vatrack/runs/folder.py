@@ -96,7 +96,7 @@ class RunFolder:
 
     @property
     def job(self) -> Path:
-        """submitit/: logs, pickles and the record of the training's job."""
+        """submitit/: logs and pickles of the training's job, and job.json."""
         return self.path / "submitit"
 
     # What later stages write.
@@ -177,12 +177,13 @@ class RunFolder:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def put_aside(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Keeps what a training with other settings made: who changed a key by mistake can bring it
-        back.
+        """Moves what a training with other settings made to complete_N/ or interrupted_N/.
+
+        Who changed a key by mistake can bring it back. The differences are logged.
 
         Args:
-            found, wanted: recipe and data of that training and of the one that begins; the
-                differences are told.
+            found: recipe and data of that training.
+            wanted: those of the one that begins.
         """
         names = changed(found.get("recipe", {}), wanted["recipe"])
         what = names[:5] + [f"{len(names) - 5} other settings"] * (len(names) > 5)

@@ -143,8 +143,7 @@ def append(path: Path, point: TrainingPoint | ValidationPoint) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, bool]]:
-    """Each line that is not blank: file and number for messages, its text, and whether its newline
-    is missing."""
+    """Each line that is not blank: its place, its text, and whether its newline is missing."""
     try:
         content = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

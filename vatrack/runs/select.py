@@ -1,11 +1,14 @@
-"""Chooses the best checkpoint of a run by its validation metrics (spec 4.6: the published code
-leaves this to the reader)."""
+"""Chooses the best checkpoint of a run by its validation metrics (spec 4.6).
+
+The published code leaves this to the reader.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +18,47 @@ from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
 
-def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
-    """Makes `best.pt` beside `out` (a hard link where the file system allows) and describes the
-    choice in `out`.
+@dataclass(frozen=True)
+class Selection:
+    """The choice of a checkpoint.
+
+    Attributes:
+        out: best.json.
+        checkpoint: of the best epoch, in the run's folder; its copy best.pt is beside `out`.
+        epoch: the best one, 1-based.
+        metric: what it is the best by.
+        candidates: the metric's value by epoch, in percent; None where it is undefined.
+    """
+
+    out: Path
+    checkpoint: Path
+    epoch: int
+    metric: str
+    candidates: dict[int, float | None]
+
+    @property
+    def value(self) -> float | None:
+        """Of the best epoch."""
+        return self.candidates[self.epoch]
+
+    def __str__(self) -> str:
+        value = "undefined" if self.value is None else f"{self.value:.2f}"
+        return (
+            f"{self.out}: epoch {self.epoch} of {len(self.candidates)} candidates, "
+            f"{self.metric} = {value}"
+        )
+
+
+def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
+    """Chooses the best checkpoint of a run, makes best.pt of it and describes the choice in `out`.
 
     The highest value wins, the later epoch among equals; an undefined value (null) loses against
-    every number.
+    every number. best.pt is a hard link where the file system allows, else a copy.
 
     Args:
         run: the run's folder, with config.yaml, training.json, validation/ and checkpoints/.
-        out: best.json: {epoch, checkpoint, metric, value, candidates: [{epoch, value}]}.
+        out: best.json: {epoch, checkpoint, metric, value, candidates: [{epoch, value}]}; best.pt
+            is made beside it.
 
     Raises:
         InputError: no epoch was validated, the metric is unknown, or a checkpoint is missing.
@@ -48,8 +82,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
     if not checkpoint.is_file():
         raise InputError(
             f"{checkpoint}: no such file, but epoch {best} is the best one by {metric}; train "
-            f"again "
-            "(training.keep_checkpoints: all keeps every epoch for a later choice)"
+            "again (training.keep_checkpoints: all keeps every epoch for a later choice)"
         )
     _link(checkpoint, RunFolder(out.parent).best_checkpoint)
     description: dict[str, Any] = {
@@ -60,11 +93,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> str:
         "candidates": [{"epoch": epoch, "value": value} for epoch, value in sorted(values.items())],
     }
     write_json(out, description, indent=2)
-    value = values[best]
-    return (
-        f"{out}: epoch {best} of {len(values)} candidates, {metric} = "
-        f"{'undefined' if value is None else f'{value:.2f}'}"
-    )
+    return Selection(out, checkpoint, best, metric, values)
 
 
 def validation_values(run: RunFolder, metric: str) -> dict[int, float | None]:
@@ -77,8 +106,7 @@ def validation_values(run: RunFolder, metric: str) -> dict[int, float | None]:
 
 
 def best_epoch(values: Mapping[int, float | None]) -> int:
-    """The epoch with the highest value, the later one among equals; an undefined value (None) loses
-    against every number."""
+    """The epoch with the highest value, the later one among equals; None loses against a number."""
     return max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch))
 
 

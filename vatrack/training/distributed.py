@@ -1,4 +1,4 @@
-"""Several processes that train one network together, each on its part of every batch.
+"""Several processes that train one network together, each on its shard of every batch.
 
 `torchrun` and submitit name the processes through the environment: WORLD_SIZE, RANK, LOCAL_RANK,
 MASTER_ADDR, MASTER_PORT.
@@ -23,7 +23,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.logs import warnings_only
 from vatrack.common.structures import at_least_one
 
-# One process may evaluate a whole data set while the others wait. A process that dies is noticed by
+# One process may evaluate a whole dataset while the others wait. A process that dies is noticed by
 # what started them.
 TIMEOUT = timedelta(hours=4)
 MEETING = timedelta(minutes=10)  # until all are there
@@ -54,8 +54,10 @@ class Processes:
         return self.rank == 0
 
     def divisor(self, count: int) -> float | Tensor:
-        """See `BatchPart.divisor`: the sum of all processes' counts, at least 1, divided by the
-        number of processes."""
+        """The sum of all processes' counts, at least 1, divided by the number of processes.
+
+        See `BatchPart.divisor`.
+        """
         if self.count == 1:
             return at_least_one(count)
         total = torch.tensor(float(count), device=self.device)
@@ -92,7 +94,7 @@ class Processes:
             dist.barrier()
 
     def share(self, total: int, what: str) -> slice:
-        """This process's part of so many things.
+        """This process's shard of so many things.
 
         Raises:
             InputError: they cannot be divided equally.
@@ -151,21 +153,20 @@ def _named() -> dict[str, int]:
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return {"WORLD_SIZE": 1}
-    mend = "start the processes with torchrun or `vatrack launch`, or unset WORLD_SIZE"
+    fix = "start the processes with torchrun or `vatrack launch`, or unset WORLD_SIZE"
     missing = [name for name in (*NUMBERS, "MASTER_ADDR") if name not in os.environ]
     if missing:
-        raise InputError(f"environment: WORLD_SIZE is set, but not {', '.join(missing)}; {mend}")
+        raise InputError(f"environment: WORLD_SIZE is set, but not {', '.join(missing)}; {fix}")
     numbers = {}
     for name in NUMBERS:
         try:
             numbers[name] = int(os.environ[name])
         except ValueError:
             raise InputError(
-                f"environment: {name} is {os.environ[name]!r}, not a number; {mend}"
+                f"environment: {name} is {os.environ[name]!r}, not a number; {fix}"
             ) from None
     if not 0 <= numbers["RANK"] < numbers["WORLD_SIZE"]:
         raise InputError(
-            f"environment: RANK is {numbers['RANK']}, but WORLD_SIZE {numbers['WORLD_SIZE']}; "
-            f"{mend}"
+            f"environment: RANK is {numbers['RANK']}, but WORLD_SIZE {numbers['WORLD_SIZE']}; {fix}"
         )
     return numbers

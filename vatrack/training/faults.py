@@ -1,5 +1,7 @@
-"""What is done when numbers are not finite (quirk T11: the published training goes on and dies much
-later)."""
+"""What is known of an update that is not finite.
+
+Quirk T11: the published training goes on after one, and dies much later.
+"""
 
 from __future__ import annotations
 

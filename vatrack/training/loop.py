@@ -209,7 +209,7 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
     if pairs % settings.accumulate:
         raise InputError(
             f"config: the {pairs} pairs of a process cannot be cut into training.accumulate = "
-            f"{settings.accumulate} equal parts; choose a divisor"
+            f"{settings.accumulate} equal micro-batches; choose a divisor"
         )
     return EpochBatches(dataset, settings.batch_size, run.seed, share)
 
@@ -259,8 +259,10 @@ def _rate(run: RunConfig, iteration: int, iterations_per_epoch: int) -> float:
 
 
 def _keep_checkpoints(run: RunConfig, folder: RunFolder) -> dict[int, float | None]:
-    """The values of the validated epochs; where the config says so, only the checkpoints of the
-    last and the best one stay."""
+    """The values of the validated epochs by the metric of the selection.
+
+    Where the config says so, only the checkpoints of the last and the best epoch stay.
+    """
     values = validation_values(folder, selection_metric(run))
     if run.training.keep_checkpoints == "best":
         folder.keep_checkpoints({max(values), best_epoch(values)})

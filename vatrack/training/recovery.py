@@ -89,11 +89,10 @@ class Recovery:
     def begin(
         self, updater: Updater, log: RunLog, batches: int, state: Mapping[str, Any] | None
     ) -> None:
-        """Resumes from a state, or begins where it is None; from here on the training can end
-        anywhere.
+        """Resumes from a state, or begins where it is None; saves a first state.
 
         Args:
-            updater, log: what is saved from now on; the log has its part of the state already.
+            updater, log: what is saved from now on; the log has taken its share of `state` already.
             batches: of an epoch.
         """
         self.updater, self.log = updater, log
@@ -206,8 +205,7 @@ class Recovery:
         )
 
     def _latest_state(self) -> dict[str, Any] | None:
-        """The state that the first process finds, in all of them; it alone may remove a damaged
-        one."""
+        """The state that the first process finds, in all processes; it alone may rename files."""
         found = latest_state(self.folder.state) if self.group.first else None
         (path, *_) = self.group.gather(None if found is None else found[0])
         if self.group.first or path is None:

@@ -84,8 +84,7 @@ class RunLog:
     def step(
         self, iteration: int, epoch: int, rate: float, terms: Mapping[str, Tensor], *, last: bool
     ) -> None:
-        """Counts a step; after `log_every` steps, and at the end of an epoch, the means since the
-        last line are written.
+        """Counts a step; each `log_every` steps, and at the end of an epoch, writes the means.
 
         Args:
             iteration, epoch: 1-based.
@@ -139,8 +138,7 @@ class RunLog:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where the log stood; lines that came later are written again by the steps
-        that are repeated.
+        """Goes back to where the log stood; steps that are repeated write their lines again.
 
         Raises:
             InputError: lines that were there are gone.
@@ -166,6 +164,5 @@ class RunLog:
 
 
 def _number(value: float) -> float | None:
-    """Rounded; None where it is not finite, as the gradient's norm while the scale of float16 is
-    too high."""
+    """Rounded; None where it is not finite, as a gradient's norm under too high a float16 scale."""
     return round(value, 6) if math.isfinite(value) else None

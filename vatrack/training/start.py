@@ -24,12 +24,16 @@ from vatrack.weights.transfer import copy_visible_to_amodal, load_backbone, load
 
 logger = logging.getLogger(__name__)
 
-# an interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
+# An interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
 LOCK_PATIENCE_SECONDS = 180.0
 
 
 def load_start(model: Detector, run: RunConfig) -> None:
-    """Takes initial weights from the files that the config names, and says what went where."""
+    """Takes initial weights from the files that the config names, and logs what went where.
+
+    Raises:
+        InputError: a file is missing or holds other weights.
+    """
     if run.training.backbone_weights:
         path = run.training.backbone_weights
         logger.info("%s: %s", path, load_backbone(model.backbone, path))
@@ -38,7 +42,7 @@ def load_start(model: Detector, run: RunConfig) -> None:
         logger.info("%s: %s", run.training.initial_checkpoint, transfer)
         if run.training.copy_visible_to_amodal:
             filled = copy_visible_to_amodal(model, transfer.copied)
-            logger.info("%d entries of amodal heads start like the visible ones", len(filled))
+            logger.info("%d tensors of amodal heads start like the visible ones", len(filled))
 
 
 @contextmanager

@@ -99,8 +99,8 @@ def read_state(path: Path) -> dict[str, Any]:
 def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest state that can be read, None where there is none.
 
-    Newer ones that cannot be read are told and get another name, so that nobody goes on from them
-    later.
+    A newer one that cannot be read gives a warning and gets another name, so that nobody resumes
+    from it later.
 
     Raises:
         InputError: there are states, but none can be read.
@@ -136,11 +136,11 @@ def _states(folder: Path) -> list[tuple[int, Path]]:
 
 def random_state() -> dict[str, Any]:
     """The generators of Python, numpy and PyTorch as tensors and plain values."""
-    kind, words, *rest = np.random.get_state()  # noqa: NPY002 - libraries still draw from the global generator
+    name, words, *rest = np.random.get_state()  # noqa: NPY002 - libraries draw from the global one
     version, numbers, gauss = random.getstate()
     return {
         "python": [version, torch.tensor(numbers), gauss],
-        "numpy": [kind, torch.from_numpy(np.asarray(words, np.int64)), *rest],
+        "numpy": [name, torch.from_numpy(np.asarray(words, np.int64)), *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all(),
     }
@@ -150,8 +150,8 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     """Takes what `random_state` gave; the states of GPUs only on a machine with as many."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
-    kind, words, *rest = state["numpy"]
-    np.random.set_state((kind, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    name, words, *rest = state["numpy"]
+    np.random.set_state((name, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     with suppress(RuntimeError):
         torch.cuda.set_rng_state_all(state["cuda"])

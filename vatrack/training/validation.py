@@ -42,21 +42,21 @@ def validate(
     )
     if not processes.first:
         (scratch,) = {name for name in processes.gather("") if name}
-        write_predictions(own, _part(Path(scratch), processes.rank))
+        write_predictions(own, _shard(Path(scratch), processes.rank))
         processes.wait()
         processes.wait()
         return None
     # The predictions lie beside the metrics for this time only.
     with scratch_directory(out.with_suffix(".predictions")) as scratch_folder:
         processes.gather(str(scratch_folder))
-        predictions = _part(scratch_folder, 0)
+        predictions = _shard(scratch_folder, 0)
         write_predictions(own, predictions)
         processes.wait()
         with predictions.open("ab") as whole:
             for rank in range(1, processes.count):
-                with _part(scratch_folder, rank).open("rb") as part:
-                    shutil.copyfileobj(part, whole)
-        videos = {kind: folder / f"video_{kind}.json" for kind in run.method.masks}
+                with _shard(scratch_folder, rank).open("rb") as shard:
+                    shutil.copyfileobj(shard, whole)
+        videos = {name: folder / f"video_{name}.json" for name in run.method.masks}
         # Starting processes is only worth its seconds for many clips.
         workers = max(1, min(run.launcher.cpus, len(clips) // CLIPS_PER_PROCESS))
         evaluate_files(
@@ -67,7 +67,7 @@ def validate(
 
 
 def blocks(clips: list[list[Frame]], count: int) -> list[list[list[Frame]]]:
-    """The clips in their order, cut into so many runs with nearly equal numbers of frames."""
+    """The clips in their order, cut into `count` groups with nearly equal numbers of frames."""
     ends = list(accumulate(map(len, clips)))
     total = ends[-1] if ends else 0
     groups: list[list[list[Frame]]] = [[] for _ in range(count)]
@@ -77,5 +77,5 @@ def blocks(clips: list[list[Frame]], count: int) -> list[list[list[Frame]]]:
     return groups
 
 
-def _part(folder: Path, rank: int) -> Path:
+def _shard(folder: Path, rank: int) -> Path:
     return folder / f"predictions_{rank}.jsonl"

@@ -126,14 +126,28 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     return content
 
 
-def export(path: Path, out: Path) -> str:
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote."""
+
+    out: Path
+    method: Method
+    backbone: Backbone
+    epoch: int
+    size: int  # bytes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.out}: {self.method} with {self.backbone}, epoch {self.epoch}, "
+            f"{self.size / 1e6:.1f} MB"
+        )
+
+
+def export(path: Path, out: Path) -> Exported:
     """Writes a checkpoint as a safetensors file, with everything but the tensors in its metadata.
 
     The metadata holds, as texts: format, method, backbone, epoch, and config as JSON, without what
     belongs to a machine (`public_config`). The same checkpoint always gives the same bytes.
-
-    Returns:
-        A summary line.
 
     Raises:
         InputError: see `load`.
@@ -154,10 +168,8 @@ def export(path: Path, out: Path) -> str:
     with atomic_path(out) as temporary:
         save_file(weights, temporary, metadata)
         _order_metadata(temporary)
-    size = out.stat().st_size / 1e6
-    return (
-        f"{out}: {checkpoint.method} with {checkpoint.backbone}, epoch {checkpoint.epoch}, "
-        f"{size:.1f} MB"
+    return Exported(
+        out, checkpoint.method, checkpoint.backbone, checkpoint.epoch, out.stat().st_size
     )
 
 
@@ -183,7 +195,6 @@ def _order_metadata(path: Path) -> None:
         header = json.loads(stream.read(length))
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        assert len(text) <= length, "only the order has changed"
         stream.seek(8)
         stream.write(text.ljust(length))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,22 @@ TRUNKS = {
 }
 
 
-def import_checkpoint(source: Path, run: RunConfig, out: Path, *, partial: bool = False) -> str:
+@dataclass(frozen=True)
+class Imported:
+    """What `import_checkpoint` wrote: what went where, and how to say it."""
+
+    out: Path
+    transfer: Transfer
+    epoch: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def import_checkpoint(
+    source: Path, run: RunConfig, out: Path, *, partial: bool = False
+) -> Imported:
     """Writes a foreign checkpoint as one of ours (`vatrack.weights.checkpoint`).
 
     Args:
@@ -99,9 +115,8 @@ def import_checkpoint(source: Path, run: RunConfig, out: Path, *, partial: bool 
             f"warning: the file has more heads than {run.method}; it looks like {shown}: use "
             f"--method {methods[0]}"
         )
-    return "\n".join(
-        [*lines, *_remarks(chosen, file.meta), transfer.table(), *filter(None, [transfer.names()])]
-    )
+    lines += [*_remarks(chosen, file.meta), transfer.table(), *filter(None, [transfer.names()])]
+    return Imported(out, transfer, epoch, "\n".join(lines))
 
 
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
@@ -119,7 +134,7 @@ def _import_initial(
     own: Mapping[str, Tensor],
     run: RunConfig,
     out: Path,
-) -> str:
+) -> Imported:
     if is_bare_backbone(weights):
         trunk = {
             name.removeprefix(BACKBONE): value
@@ -143,7 +158,8 @@ def _import_initial(
         f"are missing in the file",
     ]
     table = transfer.table(initial=True)
-    return "\n".join([*lines, *_remarks(chosen, {}), table, *filter(None, [transfer.names()])])
+    lines += [*_remarks(chosen, {}), table, *filter(None, [transfer.names()])]
+    return Imported(out, transfer, 0, "\n".join(lines))
 
 
 def _own_memory(value: Tensor, wanted: Tensor) -> Tensor:

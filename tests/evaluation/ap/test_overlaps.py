@@ -8,8 +8,9 @@ from tests.evaluation.scenes import add_object, document, random_scene, rectangl
 from vatrack.common.errors import InputError
 from vatrack.evaluation.ap import overlaps
 from vatrack.evaluation.ap.overlaps import BoxRows, Overlaps, box_overlaps
-from vatrack.evaluation.evaluate import TRACK_COLUMNS, evaluate
+from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
+from vatrack.evaluation.summary import TRACK_COLUMNS
 
 
 def random_boxes(random: np.random.Generator, number: int) -> BoxRows:

@@ -18,14 +18,9 @@ from vatrack.evaluation.ap.video import (
     track_overlaps,
     video_matches,
 )
-from vatrack.evaluation.io.ground_truth import (
-    Images,
-    TrueTracks,
-    read_images,
-    read_objects,
-    read_tracks,
-)
+from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
+from vatrack.evaluation.io.true_tracks import TrueTracks, read_tracks
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 KIND = "visible"

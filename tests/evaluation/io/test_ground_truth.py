@@ -7,7 +7,8 @@ import pytest
 from tests.evaluation.scenes import add_object, document, random_scene, rectangle
 from vatrack.common.errors import InputError
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.io.ground_truth import read_images, read_objects, read_tracks
+from vatrack.evaluation.io.ground_truth import read_images, read_objects
+from vatrack.evaluation.io.true_tracks import read_tracks
 
 
 def scene() -> dict[str, Any]:

@@ -28,8 +28,9 @@ from vatrack.evaluation.ap.overlaps import (
     mask_overlaps,
     together,
 )
-from vatrack.evaluation.io.ground_truth import Images, TrueObjects, TrueTracks
+from vatrack.evaluation.io.ground_truth import Images, TrueObjects
 from vatrack.evaluation.io.predictions import Predictions
+from vatrack.evaluation.io.true_tracks import TrueTracks
 
 
 @dataclass(frozen=True)

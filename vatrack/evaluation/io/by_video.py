@@ -15,7 +15,7 @@ from vatrack.evaluation.io.ground_truth import IMAGE_FIELDS, Images, read_images
 from vatrack.evaluation.io.prediction_file import (
     PredictionError,
 )
-from vatrack.evaluation.io.predictions import image_of, unknown_image
+from vatrack.evaluation.io.prediction_form import image_of, unknown_image
 from vatrack.evaluation.one_video import Video
 
 NO_ROWS = np.empty(0, np.int64)

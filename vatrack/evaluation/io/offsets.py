@@ -37,7 +37,7 @@ from vatrack.evaluation.io.prediction_file import (
     open_predictions,
     parse_line,
 )
-from vatrack.evaluation.io.predictions import image_of, unknown_image
+from vatrack.evaluation.io.prediction_form import image_of, unknown_image
 from vatrack.evaluation.one_video import Video
 
 _MASKS = {

@@ -7,11 +7,9 @@ first detection (quirk E8); such tracks are counted. An empty file is a valid pr
 
 from __future__ import annotations
 
-import math
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,9 @@ import numpy as np
 
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints, measure
-from vatrack.evaluation.io.checks import (
-    LARGEST,
-    is_box,
-    is_integer,
-    is_number,
-    mask_counts,
-    mask_problem,
-)
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import PredictionError, open_predictions
+from vatrack.evaluation.io.prediction_form import Columns, append, append_all, unknown_image
 
 BATCH = 2048  # predictions whose form is checked together
 LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
@@ -69,29 +60,6 @@ class Predictions:
         return present if len(self.image) else MASK_TYPES
 
 
-@dataclass
-class _Columns:
-    """Values while reading, compact.
-
-    `number`: the line or item number of each prediction; `size` has two numbers a mask.
-    """
-
-    number: array[int] = field(default_factory=lambda: array("q"))
-    image: array[int] = field(default_factory=lambda: array("q"))
-    category: array[int] = field(default_factory=lambda: array("q"))
-    track: array[int] = field(default_factory=lambda: array("q"))
-    score: array[float] = field(default_factory=lambda: array("d"))
-    box: dict[MaskType, array[float]] = field(
-        default_factory=lambda: {mask_type: array("d") for mask_type in MASK_TYPES}
-    )
-    counts: dict[MaskType, list[bytes | None]] = field(
-        default_factory=lambda: {mask_type: [] for mask_type in MASK_TYPES}
-    )
-    size: dict[MaskType, array[int]] = field(
-        default_factory=lambda: {mask_type: array("q") for mask_type in MASK_TYPES}
-    )
-
-
 def read_predictions(path: Path | str, images: Images) -> Predictions:
     """Reads and checks a whole file of predictions; the file is streamed, only its columns are
     kept.
@@ -121,7 +89,7 @@ def parse_predictions(
     Raises:
         PredictionError: a prediction is wrong; of several the first one is named.
     """
-    columns = _Columns()
+    columns = Columns()
     wrong_form: PredictionError | None = None
     remaining = iter(predictions)
     while wrong_form is None:
@@ -134,9 +102,9 @@ def parse_predictions(
             wrong_form = error
         if not batch:
             break
-        if not _append_all(columns, batch):
+        if not append_all(columns, batch):
             problems = (
-                (number, _append(columns, number, prediction)) for number, prediction in batch
+                (number, append(columns, number, prediction)) for number, prediction in batch
             )
             first = next(((number, problem) for number, problem in problems if problem), None)
             wrong_form = PredictionError(label, *first) if first else wrong_form
@@ -194,146 +162,6 @@ def parse_predictions(
     return Predictions(
         image, category, np.array(columns.score, np.float64), track, box, columns.counts, area
     )
-
-
-def image_of(prediction: Any) -> tuple[int, None] | tuple[None, str]:
-    """The image id of a prediction, or what is wrong with it."""
-    if not isinstance(prediction, Mapping):
-        return None, "is not a JSON object"
-    if "image_id" not in prediction:
-        return None, "has no 'image_id'"
-    if not is_integer(prediction["image_id"]):
-        return None, "'image_id' must be an integer"
-    return prediction["image_id"], None
-
-
-def unknown_image(image_id: int | None) -> str:
-    """The message for a prediction of an image that is not listed."""
-    return f"unknown image_id {image_id}; the predictions belong to another ground truth"
-
-
-def _append_all(columns: _Columns, batch: Sequence[tuple[int, Any]]) -> bool:
-    """Adds predictions of the usual form, fast; False, and adds none, if some may not have it."""
-    try:
-        predictions = [prediction for _, prediction in batch]
-        whole = {
-            key: [prediction[key] for prediction in predictions]
-            for key in ("image_id", "category_id", "track_id")
-        }
-        score = [prediction["score"] for prediction in predictions]
-        boxes = {"amodal": [prediction["bbox"] for prediction in predictions]}
-        seconds = [prediction.get("bbox_visible") for prediction in predictions]
-        boxes["visible"] = [
-            first if second is None else second
-            for first, second in zip(boxes["amodal"], seconds, strict=True)
-        ]
-        masks = {
-            mask_type: [prediction.get(mask_type) for prediction in predictions]
-            for mask_type in MASK_TYPES
-        }
-        present = {
-            mask_type: [mask for mask in masks[mask_type] if mask is not None]
-            for mask_type in MASK_TYPES
-        }
-        sizes = {
-            mask_type: [mask["size"] for mask in present[mask_type]] for mask_type in MASK_TYPES
-        }
-        texts = {
-            mask_type: [None if mask is None else mask["counts"] for mask in masks[mask_type]]
-            for mask_type in MASK_TYPES
-        }
-        counts = {
-            mask_type: [text if text is None else text.encode("ascii") for text in texts[mask_type]]
-            for mask_type in MASK_TYPES
-        }
-    except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
-        return False
-    if any(
-        first is None and second is None
-        for first, second in zip(masks["amodal"], masks["visible"], strict=True)
-    ):
-        return False
-    corners = {
-        mask_type: list(chain.from_iterable(boxes[mask_type]))
-        if _lists(boxes[mask_type], 4)
-        else None
-        for mask_type in MASK_TYPES
-    }
-    edges = {
-        mask_type: list(chain.from_iterable(sizes[mask_type]))
-        if _lists(sizes[mask_type], 2)
-        else None
-        for mask_type in MASK_TYPES
-    }
-    values = [score, *corners.values()]
-    if any(column is None or not _finite(column) for column in values):
-        return False
-    if any(column is None or not _whole(column) for column in (*whole.values(), *edges.values())):
-        return False
-    columns.number.extend(number for number, _ in batch)
-    columns.image.extend(whole["image_id"])
-    columns.category.extend(whole["category_id"])
-    columns.track.extend(whole["track_id"])
-    columns.score.extend(score)
-    for mask_type in MASK_TYPES:
-        columns.box[mask_type].extend(corners[mask_type] or ())
-        columns.counts[mask_type].extend(counts[mask_type])
-        columns.size[mask_type].extend(edges[mask_type] or ())
-    return True
-
-
-def _lists(values: Sequence[Any], length: int) -> bool:
-    return set(map(type, values)) <= {list} and set(map(len, values)) <= {length}
-
-
-def _whole(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) <= {int} and max(map(abs, values), default=0) < 2**63
-
-
-def _finite(values: Sequence[Any]) -> bool:
-    # NaN hides from min and max, but not from a sum.
-    types = set(map(type, values))
-    return (
-        types <= {int, float}
-        and max(map(abs, values), default=0) < LARGEST
-        and math.isfinite(sum(values))
-    )
-
-
-def _append(columns: _Columns, number: int, prediction: Any) -> str | None:
-    """Adds one prediction; returns what is wrong with its form."""
-    if not isinstance(prediction, Mapping):
-        return "is not a JSON object"
-    for key in ("image_id", "category_id", "score", "bbox", "track_id"):
-        if key not in prediction:
-            return f"has no '{key}'"
-    for key in ("image_id", "category_id", "track_id"):
-        if not is_integer(prediction[key]):
-            return f"'{key}' must be an integer"
-    if not is_number(prediction["score"]):
-        return "'score' must be a finite number"
-    boxes = {"amodal": prediction["bbox"], "visible": prediction.get("bbox_visible")}
-    if boxes["visible"] is None:
-        boxes["visible"] = boxes["amodal"]
-    if not all(map(is_box, boxes.values())):
-        return "a box must be [x, y, width, height], four finite numbers"
-    masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
-    if all(mask is None for mask in masks.values()):
-        return "has neither an 'amodal' nor a 'visible' mask"
-    for mask_type, mask in masks.items():
-        if mask is not None and (problem := mask_problem(mask)):
-            return f"the {mask_type} mask {problem}"
-    columns.number.append(number)
-    columns.image.append(prediction["image_id"])
-    columns.category.append(prediction["category_id"])
-    columns.track.append(prediction["track_id"])
-    columns.score.append(prediction["score"])
-    for mask_type, mask in masks.items():
-        columns.box[mask_type].extend(boxes[mask_type])
-        columns.counts[mask_type].append(None if mask is None else mask_counts(mask))
-        if mask is not None:
-            columns.size[mask_type].extend(mask["size"])
-    return None
 
 
 def _first(values: Ints, wrong: np.ndarray) -> int | None:

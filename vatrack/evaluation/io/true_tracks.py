@@ -1,0 +1,122 @@
+"""The per-video ground truth (spec 1.6) as columns: true tracks of one mask type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vatrack.common.errors import InputError
+from vatrack.common.rle import Floats, Ints
+from vatrack.evaluation.ap.overlaps import MaskRows
+from vatrack.evaluation.io.checks import (
+    FIX,
+    all_known,
+    field_of,
+    integers,
+    is_number,
+    list_of,
+    sound_masks,
+)
+from vatrack.evaluation.io.ground_truth import Images, crowds
+
+
+@dataclass(frozen=True)
+class TrueTracks:
+    """V true tracks with one mask type, and their M masks.
+
+    `id`, `video`, `category` [V]; `area`: mean of the areas that are not zero; `rate`: mean of the
+    larger half of the occlusion rates (quirk E7); `total` [V]: pixels of all masks; `crowd` [V].
+    `masks` has M rows, `track` [M] is their track, `mask_area` [M] their pixels.
+    """
+
+    id: Ints
+    video: Ints
+    category: Ints
+    area: Floats
+    rate: Floats
+    total: Ints
+    crowd: NDArray[np.bool_]
+    masks: MaskRows
+    track: Ints
+    mask_area: Ints
+
+
+def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
+    """The true tracks of a per-video JSON (spec 1.6).
+
+    Raises:
+        InputError: a field is missing, a video or category is unknown, a list has another length
+            than its video, or a mask is unsound or of another size.
+    """
+    annotations = list_of(document, "annotations", source)
+    columns = {
+        key: integers(annotations, key, source, "annotations")
+        for key in ("id", "video_id", "category_id")
+    }
+    all_known(np.isin(columns["video_id"], list(images.frames)), annotations, "video_id", source)
+    all_known(
+        np.isin(columns["category_id"], images.categories), annotations, "category_id", source
+    )
+    by_position = dict(
+        zip(
+            zip(images.video.tolist(), images.position.tolist(), strict=True),
+            range(len(images.id)),
+            strict=True,
+        )
+    )
+    area, rate = np.zeros(len(annotations)), np.zeros(len(annotations))
+    image, track, masks, names = [], [], [], []
+    for number, annotation in enumerate(annotations):
+        what = f"{source}: track {annotation['id']}"
+        segmentations, areas, rates = _track_lists(
+            annotation, images.frames[annotation["video_id"]], what, source
+        )
+        filled = [value for value in areas if value]
+        area[number] = np.mean(filled) if filled else 0.0
+        given = np.sort([value for value in rates if value is not None])[::-1]
+        rate[number] = given[: -(-len(given) // 2)].mean() if len(given) else 0.0
+        for position, mask in enumerate(segmentations):
+            if mask is not None:
+                image.append(by_position[annotation["video_id"], position])
+                track.append(number)
+                masks.append(mask)
+                names.append(f"{what}, item {position} of 'segmentations'")
+    image_rows, track_rows = np.array(image, np.int64), np.array(track, np.int64)
+    counts, pixels = sound_masks(masks, images.size[image_rows], names)
+    return TrueTracks(
+        id=columns["id"],
+        video=columns["video_id"],
+        category=columns["category_id"],
+        area=area,
+        rate=rate,
+        total=np.bincount(track_rows, pixels, minlength=len(annotations)).astype(np.int64),
+        crowd=crowds(annotations, source),
+        masks=MaskRows(image_rows, columns["category_id"][track_rows], counts),
+        track=track_rows,
+        mask_area=pixels,
+    )
+
+
+def _track_lists(
+    annotation: Any, frames: int, what: str, source: str
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """The masks, areas and rates of a track, one item for every frame."""
+    lists = tuple(
+        field_of(annotation, key, source, "annotations")
+        for key in ("segmentations", "areas", "occlude_rate")
+    )
+    if not all(isinstance(values, list) and len(values) == frames for values in lists):
+        raise InputError(
+            f"{what}: 'segmentations', 'areas' and 'occlude_rate' must be lists with one item for "
+            f"each of the {frames} "
+            f"images of video {annotation['video_id']}; {FIX}"
+        )
+    segmentations, areas, rates = lists
+    if not all(value is None or is_number(value) for value in areas + rates):
+        raise InputError(
+            f"{what}: 'areas' and 'occlude_rate' may hold numbers and null only; {FIX}"
+        )
+    return segmentations, areas, rates

@@ -1,0 +1,111 @@
+"""What an evaluation reached, for people: its metrics as a table, and what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vatrack.common.mask_types import MASK_TYPES
+from vatrack.evaluation.ap.precision import AP_COLUMNS, Metrics
+from vatrack.evaluation.one_video import VideoResult
+
+TRACK_COLUMNS = (
+    "HOTA",
+    "DetA",
+    "AssA",
+    "LocA",
+    "MOTA",
+    "MOTP",
+    "IDF1",
+    "IDs",
+    "MT",
+    "ML",
+    "FP",
+    "FN",
+)
+TRACK_TYPES: tuple[str, ...] = (  # overlaps are those of masks or of boxes
+    *MASK_TYPES,
+    *(f"{mask_type}_box" for mask_type in MASK_TYPES),
+)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `evaluate_files` evaluated and wrote.
+
+    `metrics`: by name, in percent; `detections`, in `images_seen` of `images`, `videos_seen` of
+    `videos`; `tracks`, `mixed` of which have detections of more than one class: allowed, but worth
+    a look.
+    """
+
+    out: Path
+    metrics: Metrics
+    detections: int
+    images_seen: int
+    images: int
+    videos_seen: int
+    videos: int
+    tracks: int
+    mixed: int
+
+    @classmethod
+    def of(cls, out: Path, metrics: Metrics, results: Sequence[VideoResult]) -> Evaluated:
+        """Sums up the results of all videos."""
+        return cls(
+            out,
+            metrics,
+            detections=sum(result.detections for result in results),
+            images_seen=sum(result.seen for result in results),
+            images=sum(result.images for result in results),
+            videos_seen=sum(bool(result.seen) for result in results),
+            videos=len(results),
+            tracks=sum(result.tracks for result in results),
+            mixed=sum(result.mixed for result in results),
+        )
+
+    def __str__(self) -> str:
+        counted = "the file has no predictions, so these are the metrics of nothing found"
+        if self.detections:
+            counted = (
+                f"{self.detections} detections in {self.images_seen} of {self.images} images, "
+                f"{self.videos_seen} of {self.videos} videos; {self.tracks} tracks"
+            )
+            if self.mixed:
+                counted += f", {self.mixed} of them with detections of more than one class"
+        return f"wrote {self.out}: {counted}\n\n{format_metrics(self.metrics)}"
+
+
+def metric_order(key: str) -> tuple[int, ...]:
+    """Sorts names of flat metrics: images, videos, tracks; mask types; columns."""
+    level, mask_type, column = key.split("/")
+    columns = AP_COLUMNS + TRACK_COLUMNS
+    return (
+        ("image", "video", "track").index(level),
+        TRACK_TYPES.index(mask_type),
+        columns.index(column),
+    )
+
+
+def format_metrics(metrics: Metrics) -> str:
+    """A plain table of the flat metrics for a terminal; a dash where a metric is undefined."""
+    lines = []
+    for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):
+        rows = [
+            f"{level}/{mask_type}"
+            for level in levels
+            for mask_type in TRACK_TYPES
+            if f"{level}/{mask_type}/{columns[0]}" in metrics
+        ]
+        lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in columns))
+        lines += [
+            f"{row:17}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns)
+            for row in rows
+        ]
+    return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
