@@ -8,7 +8,7 @@ ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-all show slurm-profile check test lint schema hooks clean-results
+.PHONY: help setup demo demo-all show slurm-profile check test kill-test lint schema hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -42,6 +42,10 @@ check: lint ## lint and the quick tests, in three minutes
 
 test: setup ## all tests, with coverage
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
+
+kill-test: setup ## disturb trainings at KILLS=200 random moments (SEED=0)
+	OMP_NUM_THREADS=1 python -m tests.training.kills \
+		--kills $(or $(KILLS),200) --seed $(or $(SEED),0)
 
 lint: setup ## style, types, imports between rooms, workflow
 	ruff check .

@@ -21,7 +21,8 @@ import torch
 from vatrack.common.errors import InputError
 from vatrack.config import ComputeConfig
 from vatrack.data import loading
-from vatrack.data.loading import load_in_order, reading
+from vatrack.data.loading import load_in_order
+from vatrack.data.loading_process import AHEAD, reading
 
 PATIENCE = 30  # seconds until a child process must be gone
 TWO = ComputeConfig(workers=2)
@@ -77,8 +78,31 @@ def test_only_a_few_results_are_made_ahead() -> None:
     results = load_in_order(count, range(100), TWO)
     assert [next(results), next(results)] == [0, 1]
     time.sleep(0.5)
-    assert made.value <= 2 + 2 * loading.AHEAD
+    assert made.value <= 2 + 2 * AHEAD
     results.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+def test_results_are_pinned_in_order(delay: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the device replaced, as where there is no GPU."""
+    devices = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", devices.append)
+
+    def load(item: int) -> int:
+        time.sleep(delay)
+        if item == 9:
+            raise InputError("9.bmp: cut off")
+        return item
+
+    results = load_in_order(load, range(12), TWO, pin=lambda item: item + 100)
+    for number in range(9):
+        assert next(results) == 100 + number
+        time.sleep(0.05 - delay)
+    with pytest.raises(InputError, match=r"9\.bmp: cut off"):
+        next(results)
+    assert devices == [3]
+    assert list(load_in_order(load, range(5), TWO, pin=lambda item: -item)) == [0, -1, -2, -3, -4]
 
 
 def fail(error: Exception) -> Callable[[int], int]:

@@ -17,7 +17,7 @@ from vatrack.common.images import read_image
 from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import Targets
 from vatrack.data.frames import AnnotationFile, Frame, Objects
-from vatrack.data.loading import reading
+from vatrack.data.loading_process import reading
 from vatrack.data.transforms import (
     Resize,
     clip_boxes,
