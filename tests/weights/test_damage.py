@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tests.cli.test_cli import run as run_command
 from tests.models.small import SMALL
+from tests.weights.published import tensors
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method
 from vatrack.models.detector import build

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.models.small import SMALL
+from tests.weights.published import tensors
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method
 from vatrack.weights.checkpoint import load
