@@ -2,8 +2,8 @@
 one.
 
 Every mask that enters the package goes through `mask_forms.compress` (one mask of any form) and
-`canonical` (many compressed strings): behind them a mask has one form, fills its image, and is safe to hand to
-pycocotools, whose C code checks nothing.
+`canonical` (many compressed strings): behind them a mask has one form, fills its image, and is safe
+to hand to pycocotools, whose C code checks nothing.
 """
 
 from __future__ import annotations
