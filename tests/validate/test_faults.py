@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.common.image_files import ANIMATION, COLOUR, COLOUR_ALPHA, bmp, orientation, png
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, encode, fields
 from vatrack.validate.checks import CHECKS
 
@@ -460,6 +461,31 @@ def video_in_other_case(s: Set) -> None:
     (s.raw / VIDEO).rename(s.raw / VIDEO.upper())
 
 
+@spoils("folder-case", "video-name-case")
+def names_in_two_unicode_forms(s: Set) -> None:
+    composed, parted = "caf\u00e9", "cafe\u0301"
+    rename(s, composed)
+    s.valid["videos"][0].update(name=parted, vid_name=parted)
+    for image in s.valid["images"]:
+        image["file_name"] = f"{parted}/images/{image['file_name'].split('/')[-1]}"
+    (s.raw / VIDEO).rename(s.raw / composed)
+    valid = next(folder for folder in s.raw.iterdir() if "valid" in folder.name and folder.is_dir())
+    valid.rename(s.raw / parted)
+    s.raw.joinpath(composed).rename(s.raw / composed.upper())
+
+
+@spoils("folder-case")
+def folder_in_another_unicode_form(s: Set) -> None:
+    rename(s, "caf\u00e9")
+    (s.raw / VIDEO).rename(s.raw / "cafe\u0301")
+
+
+@spoils("video-name", "folder-extra")
+def name_with_a_dot_before_it(s: Set) -> None:
+    rename(s, ".hidden")
+    (s.raw / VIDEO).rename(s.raw / ".hidden")
+
+
 @spoils("folder-case", "frame-empty")
 def images_in_other_case(s: Set) -> None:
     s.frame().write_bytes(b"")
@@ -533,6 +559,48 @@ def png_damaged(s: Set) -> None:
 @spoils("frame-size")
 def frame_of_another_size(s: Set) -> None:
     assert cv2.imwrite(str(s.frame()), np.zeros((HEIGHT, WIDTH - 4, 3), np.uint8))
+
+
+@spoils("frame-depth")
+def frame_of_16_bits(s: Set) -> None:
+    as_png(s, png(pixels(s).astype(np.uint16) * 257, COLOUR, 16))
+
+
+@spoils("frame-alpha")
+def transparent_frame(s: Set) -> None:
+    as_png(s, png(np.dstack([pixels(s), pixels(s)[..., :1]]), COLOUR_ALPHA))
+
+
+@spoils("frame-turned")
+def turned_frame(s: Set) -> None:
+    as_png(s, png(pixels(s), COLOUR, more=orientation(6)))
+
+
+@spoils("frame-undecodable")
+def animated_frame(s: Set) -> None:
+    as_png(s, png(pixels(s), COLOUR, more=ANIMATION))
+
+
+@spoils("frame-undecodable")
+def enormous_frame(s: Set) -> None:
+    s.frame().write_bytes(bmp(50_000, 50_000, b""))
+
+
+@spoils("frame-missing")
+def frame_is_a_folder(s: Set) -> None:
+    s.frame().unlink()
+    s.frame().mkdir()
+
+
+def pixels(s: Set) -> np.ndarray:
+    image = cv2.imread(str(s.frame()))
+    assert image is not None
+    return image[..., ::-1]
+
+
+def as_png(s: Set, content: bytes) -> None:
+    s.frame().unlink()
+    s.frame().with_suffix(".png").write_bytes(content)
 
 
 @spoils("file-broken")
@@ -638,7 +706,7 @@ def test_frames_that_may_not_be_read(
     _, report = mini_set.check(tmp_path / "report.json")
     assert [finding["code"] for finding in report["findings"]] == ["frame-unreadable"]
     assert report["findings"][0]["examples"] == [
-        {"file": str(mini_set.frame()), "item": "", "detail": "Permission denied"}
+        {"file": str(mini_set.frame()), "item": "", "detail": "cannot be read (Permission denied)"}
     ]
 
 

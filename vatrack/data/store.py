@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import zlib
 from array import array
 from collections import defaultdict
@@ -30,6 +31,7 @@ from safetensors.numpy import save
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
+from vatrack.common.text_files import is_packed
 from vatrack.data.checks import AnnotationChecks
 
 FORMAT = "vatrack-store-2"
@@ -168,7 +170,7 @@ class Store:
 
 
 def open_store(source: Path) -> Store:
-    """Opens the store of an annotation file (optionally .gz); rebuilds it where that is needed.
+    """Opens the store of an annotation file (optionally gzip); rebuilds it where that is needed.
 
     Where the folder of the file cannot be written, the store goes to the user's cache folder.
 
@@ -195,7 +197,7 @@ def _build(source: Path, target: Path) -> None:
     state = source_state(source)
     lists: dict[str, list[dict[str, Any]]] = {"videos": [], "images": []}
     columns = [array("q") for _ in range(4)]
-    packed = source.suffix == ".gz"
+    packed = is_packed(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with ExitStack() as stack:
@@ -232,11 +234,14 @@ def _build(source: Path, target: Path) -> None:
 
 
 def _texts(path: Path, source: Path) -> Path:
-    return path.with_name(f"{path.name}.texts") if source.suffix == ".gz" else source
+    return path.with_name(f"{path.name}.texts") if is_packed(source) else source
 
 
 def _cache(source: Path) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a name and without HOME
+        root = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
     key = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
     return root / "vatrack" / f"{source.name}.{key}.store"
 

@@ -269,6 +269,11 @@ def video_name(video: Mapping[str, Any], path: Path) -> str:
             f"{path}: video {video.get('id')} has {found}; give it one, as `name` or `vid_name`"
         )
     name = safe_name(names[0], f"{path}: video {video.get('id')}")
+    if name.startswith("."):
+        raise InputError(
+            f"{path}: video {name!r} begins with a dot, which hides it from many programs; "
+            f"rename it"
+        )
     if CLIP_MARK in name:
         raise InputError(
             f"{path}: video {name!r} has {CLIP_MARK!r} in its name, which separates clips from "

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.config.categories import CATEGORIES
-from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
+from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
 from vatrack.validate.annotations import (
     MASKS,
     NONE,
@@ -39,13 +39,13 @@ def check_relations(subset: Subset, findings: Findings) -> None:
 def check_subsets(subsets: Sequence[Subset], findings: Findings) -> None:
     """Checks the names of videos across all files."""
     owner: dict[str, Subset] = {}
-    folded: dict[str, str] = {}
+    by_fold: dict[str, str] = {}
     for subset in subsets:
         for name in dict.fromkeys(video.name for video in subset.videos):
             other = owner.setdefault(name, subset)
             if other is not subset:
                 findings.add("video-in-both", subset.path, f"video {name}", f"also in {other.path}")
-            twin = folded.setdefault(name.casefold(), name)
+            twin = by_fold.setdefault(folded(name), name)
             if twin != name:
                 findings.add("video-name-case", subset.path, f"video {name}", f"and {twin}")
 

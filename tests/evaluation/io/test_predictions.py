@@ -206,7 +206,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             read_predictions(tmp_path / "p.jsonl.gz", IMAGES)
     with pytest.raises(InputError, match="no such file"):
         read_predictions(tmp_path / "none.jsonl", IMAGES)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         read_predictions(tmp_path, IMAGES)
     (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
     with pytest.raises(InputError, match=r"line 1: not valid JSON \(it is not UTF-8 text\)"):
