@@ -410,7 +410,7 @@ def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> N
         annotation = next(a for a in joint["annotations"] if a["video_id"] == video)
         annotation["visible_mask"] = None
     truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
-    assert f"visible_mask of annotation {annotation['id']} is not a run-length mask" in named({})
+    assert f"visible_mask of annotation {annotation['id']} is not a mask" in named({})
     assert named({}, 2) == named({})
     assert "line 2: unknown category_id 77" in named({2: {"category_id": 77}})
 
