@@ -399,18 +399,18 @@ def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> N
     assert f"line {last - 1}: score is" in named(
         {last - 1: {"score": float("nan")}, last: {"image_id": 9999}}
     )
-    assert f"line {last // 2}: 'image_id'" in named(
+    assert f"line {last // 2}: image_id is" in named(
         {last // 2: {"image_id": None}, last - 2: {"score": None}}
     )
     several = {3: {"track_id": "x"}, last - 2: {"score": None}, last // 2: {"image_id": None}}
-    assert "line 3: 'track_id'" in named(several)
+    assert "line 3: track_id is" in named(several)
     assert named(several, 2) == named(several)
     # A wrong ground truth is named after all wrong predictions, and the first video of several.
     for video in (9, 4):
         annotation = next(a for a in joint["annotations"] if a["video_id"] == video)
         annotation["visible_mask"] = None
     truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
-    assert f"visible_mask of annotation {annotation['id']} is not a run-length mask" in named({})
+    assert f"visible_mask of annotation {annotation['id']} is not a mask" in named({})
     assert named({}, 2) == named({})
     assert "line 2: unknown category_id 77" in named({2: {"category_id": 77}})
 
