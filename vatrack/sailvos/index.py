@@ -115,7 +115,9 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
             for video in subset
         }
         if not all(
-            frame.keys() >= FRAME_FIELDS for video in videos.values() for frame in video["frames"]
+            frame.keys() >= FRAME_FIELDS and isinstance(frame["file"], str)
+            for video in videos.values()
+            for frame in video["frames"]
         ):
             raise KeyError("frames")
         return videos
