@@ -59,6 +59,17 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     return path
 
 
+def refuse_same_file(source: Path | str, out: Path | str) -> None:
+    """Keeps a command from writing over what it reads, also by another name of it.
+
+    Raises:
+        InputError: both are one file.
+    """
+    source, out = Path(source), Path(out)
+    if source.exists() and out.exists() and source.samefile(out):
+        raise InputError(f"{out}: --out is the file that is read; choose another name")
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yields a temporary path beside `path`; when the block ends well it becomes `path`, otherwise

@@ -32,6 +32,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import is_packed
+from vatrack.data.checks import AnnotationChecks
 
 FORMAT = "vatrack-store-2"
 COLUMNS = ("image_id", "video_id", "frame_id", "width", "height", "first", "count")
@@ -174,7 +175,8 @@ def open_store(source: Path) -> Store:
     Where the folder of the file cannot be written, the store goes to the user's cache folder.
 
     Raises:
-        InputError: the file is missing or damaged, or not an annotation file.
+        InputError: the file is missing or damaged, or not an annotation file; or, where the store
+            is built, a field or mask in it is wrong.
     """
     source = Path(source)
     if not source.is_file():
@@ -205,10 +207,13 @@ def _build(source: Path, target: Path) -> None:
                 texts = stack.enter_context(
                     stack.enter_context(atomic_path(_texts(target, source))).open("wb")
                 )
+            check = AnnotationChecks(source)
             for item in read_lists(source, required=("videos", "images", "annotations")):
                 if item.section in lists:
                     lists[item.section].append(item.value)
+                    check.small(item.section, item.value)
                 elif item.section == "annotations":
+                    check.annotation(item.value)
                     offset, length, checksum = item.offset, item.length, 0
                     if packed:
                         text = orjson.dumps(item.value)
@@ -217,6 +222,7 @@ def _build(source: Path, target: Path) -> None:
                     row = (item.value["image_id"], offset, length, checksum)
                     for column, value in zip(columns, row, strict=True):
                         column.append(value)
+            check.masks()
             writer = StoreWriter(lists["videos"], lists["images"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         found = f"{error} is missing" if isinstance(error, KeyError) else str(error)
