@@ -124,11 +124,19 @@ def run_case(
         return Verdict(target.name, number, "changed", where)
 
 
+INCIDENTAL = {"bytes", "path", "seconds"}  # in the report of `validate`
+
+
 def _meaning(content: dict[str, bytes]) -> dict[str, Any]:
-    """The content of files; of JSON without the order of keys."""
+    """The content of files; of JSON without order, time, and what files are called."""
     return {
-        name: json.loads(data) if name.endswith(".json") else data for name, data in content.items()
+        name: json.loads(data, object_hook=_result) if name.endswith(".json") else data
+        for name, data in content.items()
     }
+
+
+def _result(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if key not in INCIDENTAL}
 
 
 def _judge_refusal(
