@@ -128,3 +128,27 @@ def test_odd_items_of_an_index(tmp_path: Path, video: Any) -> None:
     write_json(tmp_path / "index.json", {"train": [good], "valid": [good]})
     with pytest.raises(InputError, match="video b is there twice"):
         read_index(tmp_path / "index.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"file": 5}, "5 cannot be the name"),
+        ({"file": "../x.bmp"}, "cannot be the name"),
+        ({"file": "/etc/passwd"}, "cannot be the name"),
+        ({"frame_id": "0"}, "frame_id is '0'; a whole number"),
+        ({"width": -1}, "width is -1; a whole number from 1"),
+    ],
+)
+def test_an_index_with_wrong_fields(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    frame = {"file": "1.bmp", "frame_id": 0, "image_id": 0, "width": 9, "height": 9} | change
+    write_json(tmp_path / "i.json", {"train": [{"name": "a", "frames": [frame]}]})
+    with pytest.raises(InputError, match=rf"i\.json: video a.*{message}"):
+        read_index(tmp_path / "i.json")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", ".."])
+def test_an_index_with_a_video_outside(tmp_path: Path, name: str) -> None:
+    write_json(tmp_path / "i.json", {"train": [{"name": name, "frames": []}]})
+    with pytest.raises(InputError, match=r"i\.json: video: .* cannot be the name"):
+        read_index(tmp_path / "i.json")

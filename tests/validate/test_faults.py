@@ -122,8 +122,23 @@ def box_of_three(s: Set) -> None:
 
 
 @spoils("rle-bad")
-def uncompressed_mask(s: Set) -> None:
+def runs_that_do_not_fill_the_mask(s: Set) -> None:
     s.annotation["segmentation"]["counts"] = [3, 4]
+
+
+@spoils("rle-bad")
+def polygon_far_outside(s: Set) -> None:
+    s.annotation["segmentation"] = [[1, 1, 9e5, 1, 9, 9]]
+
+
+@spoils("number-bad")
+def crowd_as_text(s: Set) -> None:
+    s.annotation["iscrowd"] = "0"
+
+
+@spoils("number-bad")
+def negative_rate(s: Set) -> None:
+    s.annotation["occlude_rate"] = -0.02
 
 
 @spoils("rle-bad")
@@ -284,7 +299,22 @@ def object_twice(s: Set) -> None:
         video["num_objs"] += 100
 
 
-@spoils("object-twice")
+@spoils("object-instance")
+def instance_changes_in_mid_video(s: Set) -> None:
+    own = [a for a in s.train["annotations"] if a["obj_id"] == s.annotation["obj_id"]]
+    for annotation in own[len(own) // 2 :]:
+        annotation["instance_id"] += 1000
+
+
+@spoils("object-instance")
+def two_objects_exchange_their_instances(s: Set) -> None:
+    same = [a for a in s.train["annotations"] if a["image_id"] == s.annotation["image_id"]]
+    for annotation in s.train["annotations"]:
+        annotation["category_id"] = s.annotation["category_id"]
+    same[0]["instance_id"], same[1]["instance_id"] = same[1]["instance_id"], same[0]["instance_id"]
+
+
+@spoils("object-twice", "object-instance")
 def instance_twice(s: Set) -> None:
     same = [a for a in s.train["annotations"] if a["image_id"] == s.annotation["image_id"]]
     for annotation in s.train["annotations"]:
@@ -395,7 +425,7 @@ def wrong_rate(s: Set) -> None:
     s.annotation["occlude_rate"] += 2e-6
 
 
-@spoils("rate-wrong")
+@spoils("number-bad")
 def rate_above_one(s: Set) -> None:
     s.annotation["occlude_rate"] = 1.5
 

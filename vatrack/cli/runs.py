@@ -113,12 +113,18 @@ def import_checkpoint(
         Path | None,
         typer.Option("--config", help="YAML config file; its default is the paper's model."),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the weights lie in the file, or a prefix of their names: ema_state_dict."
+        ),
+    ] = None,
 ) -> None:
     """Import a published checkpoint or initial weights and report how each tensor was mapped."""
     from vatrack.weights.openmmlab import import_checkpoint as take
 
     chosen = load_config(config) if config else Config()
-    typer.echo(take(source, chosen.for_run(method, backbone), out, partial=partial))
+    typer.echo(take(source, chosen.for_run(method, backbone), out, partial=partial, key=key))
 
 
 def export(

@@ -10,8 +10,9 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
+from vatrack.data.fields import first_problem
 from vatrack.sailvos.layout import list_folder, list_videos, safe_name
-from vatrack.sailvos.official import LIMIT, image_file, is_whole, read_official, video_name
+from vatrack.sailvos.official import image_file, read_official, video_name
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
 REMAKE = "make it with `vatrack index`"
@@ -131,7 +132,5 @@ def _check_frame(frame: object, what: str) -> None:
     if not isinstance(frame, dict) or not frame.keys() >= FRAME_FIELDS:
         raise InputError(f"{what}: not an index (a frame is {frame!r:.40}); {REMAKE}")
     file = safe_name(frame["file"], f"{what}: frame")
-    for field in ("frame_id", "image_id", "width", "height"):
-        least = 1 if field in ("width", "height") else -LIMIT
-        if not is_whole(frame[field]) or frame[field] < least:
-            raise InputError(f"{what}: frame {file}: {field} is {frame[field]!r:.40}; {REMAKE}")
+    if text := first_problem(frame, ("frame_id", "image_id", "width", "height")):
+        raise InputError(f"{what}: frame {file}: {text}; {REMAKE}")

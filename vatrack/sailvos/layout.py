@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import is_clutter
+from vatrack.data.fields import is_safe_name, shown
 
 # In every video the first and last frames have no annotation: annotation frame k is file k +
 # FRAMES_BEFORE.
@@ -82,11 +83,8 @@ def safe_name(name: object, what: str) -> str:
         InputError: it is not text, empty, absolute, `.` or `..`, or has a path separator or control
             character in it.
     """
-    if (
-        not isinstance(name, str)
-        or name in ("", ".", "..")
-        or not name.isprintable()
-        or set(name) & set("/\\:")
-    ):
-        raise InputError(f"{what}: {name!r} cannot be the name of a file or folder; correct it")
-    return name
+    if not is_safe_name(name):
+        raise InputError(
+            f"{what}: {shown(name)} cannot be the name of a file or folder; correct it"
+        )
+    return str(name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import re
 import warnings
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ import numpy as np
 import torch
 
 from vatrack.common.errors import InputError
-from vatrack.weights.formats import read_torch_file, write_torch_file
+from vatrack.weights.checksum import refuse_broken_values
+from vatrack.weights.formats import read_file, write_file
 
 FORMAT = "vatrack-state-1"
 KEPT = 2  # the last one and, should it be damaged, the one before
@@ -70,7 +70,7 @@ def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
     """Writes a state, whole or not at all, and removes all but the one before it."""
     known = _states(folder)
     path = folder / f"state_{known[-1][0] + 1 if known else 1:06d}.pt"
-    write_torch_file(path, {"format": FORMAT, **content})
+    write_file(path, {"format": FORMAT, **content})
     for _, old in known[: 1 - KEPT]:
         old.unlink()
     return path
@@ -80,19 +80,16 @@ def read_state(path: Path) -> dict[str, Any]:
     """The content of a state file, on the CPU; nothing in it is executed.
 
     Raises:
-        InputError: it is cut off, has changed on the disk, or is of another program.
+        InputError: it is cut off, has changed on the disk, is of another program, or has weights
+            that are not finite.
         OSError: it cannot be read now; that says nothing about it.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # PyTorch does not compare the check sums
-    except (zipfile.BadZipFile, EOFError):
-        raise InputError(f"{path}: not a state of a training, or cut off") from None
-    if damaged:
-        raise InputError(f"{path}: damaged: what is in it has changed on the disk")
-    content = read_torch_file(path, "state of a training")
+    content = read_file(path, "state of a training")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a state of a training (its format is not {FORMAT!r})")
+    for part in ("model", "mean"):
+        if isinstance(content.get(part), dict):
+            refuse_broken_values(content[part], path)
     return content
 
 

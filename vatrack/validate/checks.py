@@ -92,6 +92,11 @@ CHECKS: dict[str, Check] = {
     "object-category": Check(
         "error", "objects change their category inside a video", "give each one category"
     ),
+    "object-instance": Check(
+        "error",
+        "objects (obj_id) have several instance_ids in a video, or share one with another object",
+        "give each object one instance_id of its own; cut clips tell objects apart by it",
+    ),
     "mask-empty": Check("error", "amodal masks are empty", "remove these annotations"),
     "area-wrong": Check("error", "areas are not those of the masks", _MAKE),
     "box-wrong": Check("error", "boxes are not the tight ones of the masks", _MAKE),

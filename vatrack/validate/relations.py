@@ -239,6 +239,17 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
         ]
         report("object-category", changed, field, field + " {} has another category before")
 
+    # In cut clips `instance_id` tells objects apart, in whole videos `obj_id` (quirk D11). Where
+    # two objects exchange their numbers, each has a further one.
+    of_video = video_of[rows[kept]]
+    objects, instances = table["obj_id"][kept], table["instance_id"][kept]
+    several = kept[_changing(of_video, objects, instances)]
+    shared = np.setdiff1d(kept[_changing(of_video, instances, objects)], several)
+    text = "obj_id {} had another instance_id before in its video"
+    report("object-instance", several, "obj_id", text)
+    text = "instance_id {} was that of another obj_id before in its video"
+    report("object-instance", shared, "instance_id", text)
+
 
 def _check_counts(
     subset: Subset,

@@ -17,14 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path
+from vatrack.common.files import atomic_path, check_target, refuse_same_file
 from vatrack.config import START_FILES, Backbone, Method, RunConfig
-from vatrack.weights.formats import (
-    is_safetensors,
-    read_safetensors,
-    read_torch_file,
-    write_torch_file,
-)
+from vatrack.weights.checksum import KEY, checksum, refuse_broken_values
+from vatrack.weights.formats import full_disk, read_file, write_file
+from vatrack.weights.tensors import check_tensors
 
 FORMAT = "vatrack-checkpoint-1"
 # What a config says about the machine of its run, and no one else.
@@ -64,7 +61,7 @@ def write(
     format_: str = FORMAT,
     config: Mapping[str, Any] | None = None,
 ) -> None:
-    """The same for entries by name; `config` in place of the run's."""
+    """The same for tensors by name; `config` in place of the run's."""
     content = {
         "format": format_,
         "method": str(run.method),
@@ -73,18 +70,17 @@ def write(
         "config": run.model_dump(mode="json") if config is None else dict(config),
         "model": {name: value.detach().cpu() for name, value in weights.items()},
     }
-    write_torch_file(path, content)
+    write_file(path, content)
 
 
 def load(path: Path) -> Checkpoint:
-    """Reads a checkpoint, of either kind.
+    """Reads a checkpoint, a PyTorch or a safetensors file.
 
     Raises:
-        InputError: the file is missing, cut off, or not one of ours.
+        InputError: the file is missing, damaged, not one of ours, or holds values that are not
+            finite.
     """
-    content = (
-        _read_safetensors(path) if is_safetensors(path) else read_torch_file(path, "checkpoint")
-    )
+    content = read_file(path, "checkpoint")
     found = content.get("format") if isinstance(content, dict) else None
     if found == INITIAL_FORMAT:
         raise InputError(
@@ -98,32 +94,23 @@ def load(path: Path) -> Checkpoint:
             "one with OpenMMLab's names is taken by `vatrack import-checkpoint`"
         )
     try:
-        weights = content["model"]
-        if not all(isinstance(value, Tensor) for value in weights.values()):
-            raise ValueError("not every entry is a tensor")
-        return Checkpoint(
+        config = content["config"]
+        checkpoint = Checkpoint(
             Method(content["method"]),
             Backbone(content["backbone"]),
             int(content["epoch"]),
-            dict(content["config"]),
-            weights,
+            dict(json.loads(config) if isinstance(config, str) else config),
+            dict(content["model"].items()),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (
+        KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
         raise InputError(
             f"{path}: a damaged checkpoint ({type(error).__name__}: {error}); make it again"
         ) from None
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    """The content in the form that PyTorch files have it."""
-    weights, metadata = read_safetensors(path, "checkpoint")
-    content: dict[str, Any] = {**metadata, "model": weights}
-    if "config" in metadata:
-        try:
-            content["config"] = json.loads(metadata["config"])
-        except ValueError:
-            del content["config"]
-    return content
+    check_tensors(checkpoint.weights, path)
+    refuse_broken_values(checkpoint.weights, path)
+    return checkpoint
 
 
 @dataclass(frozen=True)
@@ -146,12 +133,16 @@ class Exported:
 def export(path: Path, out: Path) -> Exported:
     """Writes a checkpoint as a safetensors file, with everything but the tensors in its metadata.
 
-    The metadata holds, as texts: format, method, backbone, epoch, and config as JSON, without what
-    belongs to a machine (`public_config`). The same checkpoint always gives the same bytes.
+    The metadata holds, as texts: format, method, backbone, epoch, a checksum, and config as JSON,
+    without what belongs to a machine (`public_config`). The same checkpoint always gives the same
+    bytes.
 
     Raises:
-        InputError: see `load`.
+        InputError: see `load`; or `out` is the checkpoint itself.
+        OSError: the disk is full, or the like; nothing is left at `out` then.
     """
+    refuse_same_file(path, out)
+    check_target(out)
     checkpoint = load(path)
     # Own memory for each: the format knows neither views nor shared memory.
     weights = {
@@ -165,8 +156,10 @@ def export(path: Path, out: Path) -> Exported:
         "epoch": str(checkpoint.epoch),
         "config": json.dumps(public_config(checkpoint.config)),
     }
+    metadata[KEY] = checksum({**metadata, "model": weights})
     with atomic_path(out) as temporary:
-        save_file(weights, temporary, metadata)
+        with full_disk(out):
+            save_file(weights, temporary, metadata)
         _order_metadata(temporary)
     return Exported(
         out, checkpoint.method, checkpoint.backbone, checkpoint.epoch, out.stat().st_size
@@ -221,7 +214,7 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
         )
         raise InputError(
-            f"{source}: made with another model configuration; {len(different)} entries differ, "
+            f"{source}: made with another model configuration; {len(different)} tensors differ, "
             f"the first is {different[0]} "
             f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} "
             f"wanted); "

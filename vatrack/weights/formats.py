@@ -1,12 +1,19 @@
-"""Files of weights, read without executing anything in them: PyTorch's kinds (zip, and the older
-one) and safetensors."""
+"""Files of weights, read without executing anything in them.
+
+PyTorch's forms (zip, and the older one) and safetensors, known by their content. Every file of
+weights enters through `read_file`: checkpoints, foreign files, initial weights, states.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +24,14 @@ from torch import Tensor
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
+from vatrack.weights.checksum import KEY, checksum, verify
+from vatrack.weights.recognise import OLD_TORCH, ZIP, recognise, require_file
 
-DATA_PARALLEL = "module."  # what DistributedDataParallel puts in front of every name
+OURS = "vatrack-"  # how the format of our own files begins
+# What our safetensors files say of themselves, all in all.
+METADATA = {"format", "method", "backbone", "epoch", "config", KEY}
+# What a state or a checkpoint may grow to in memory beyond its file: tensors that repeat a number.
+REPEATED = 4 << 30
 _MAKE_NUMBER: Any = np.float64().__reduce__()[0]
 _NUMBER_TYPES = tuple(np.dtype(code) for code in "?bhilqBHILQefd")
 
@@ -41,34 +54,46 @@ _NUMPY_NUMBERS: list[Any] = [
     np.dtype,
     *sorted({type(kind) for kind in _NUMBER_TYPES}, key=str),
 ]
+ADVICE = (
+    "If you trust the file, write its weights alone in the environment it was made in, and take "
+    'that file: checkpoint = torch.load("old.pth", map_location="cpu", weights_only=False); '
+    'torch.save(checkpoint["state_dict"], "new.pth")'
+)
 
 
-@dataclass(frozen=True)
-class WeightFile:
-    """Tensors by name, and what else the file says about them (plain values; empty where it says
-    nothing)."""
+def read_file(path: Path, what: str) -> Any:
+    """The plain values and tensors of a file, on the CPU; nothing in it is executed.
 
-    weights: dict[str, Tensor]
-    meta: Mapping[str, Any]
+    A safetensors file of ours reads as the PyTorch file would, its metadata beside "model"; of
+    another one the metadata are under "meta", the tensors under "state_dict". PyTorch's zip files
+    are compared with the checksums that they have, our own ones also with the checksum of their
+    content.
+
+    Args:
+        what: how messages call such a file.
+
+    Raises:
+        InputError: the file is missing, damaged, of another form, or holds more than plain values
+            and tensors.
+        OSError: it cannot be read now; that says nothing about it.
+    """
+    require_file(path, what)
+    content = _read_safetensors(path, what) if is_safetensors(path) else _read_torch(path, what)
+    if isinstance(content, Mapping) and _is_ours(content):
+        _refuse_inflation(content, path, what)
+        verify(content, path, what)
+    return content
 
 
-def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: the length of its header (8 bytes), then the header,
-    a JSON object."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(9)[8:] == b"{"
-    except OSError:
-        return False
+def write_file(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes plain values and tensors as a PyTorch file, whole or not at all, with a checksum.
 
-
-def write_torch_file(path: Path, content: Any) -> None:
-    """Writes plain values and tensors as a PyTorch file, whole or not at all; the same content
-    gives the same bytes.
+    The same content gives the same bytes.
 
     Raises:
         OSError: the disk is full, or the like.
     """
+    content = {**content, KEY: checksum(content)}
     # Into a stream: PyTorch would write the temporary name into the file, and hide what the disk
     # says.
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
@@ -82,43 +107,110 @@ def write_torch_file(path: Path, content: Any) -> None:
             raise
 
 
-def read_torch_file(path: Path, what: str) -> Any:
-    """The plain values and tensors of a PyTorch file, on the CPU; nothing in it is executed.
-
-    Args:
-        what: how messages call such a file.
-
-    Raises:
-        InputError: the file is missing, cut off, or holds more than plain values and tensors.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such {what}")
+@contextmanager
+def full_disk(path: Path) -> Iterator[None]:
+    """Turns what safetensors say of the disk into the operating system's error."""
     try:
-        # As a stream, because PyTorch goes by the names of files.
-        with (
-            path.open("rb") as stream,
-            torch.serialization.safe_globals(_NUMPY_NUMBERS),
-            warnings.catch_warnings(),
-        ):
-            # PyTorch's warnings advise what would run code; what is wrong is said below.
-            warnings.simplefilter("ignore")
-            return torch.load(stream, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # the restricted reader stumbles over damaged bytes in every way that Python knows
-        text = str(error)
-    refused = re.search(r"GLOBAL ([\w.]+)", text)
+        yield
+    except SafetensorError as problem:
+        if number := re.search(r"\(os error (\d+)\)", str(problem)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+        raise
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: the length of its header (8 bytes), then the header,
+    a JSON object."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(9)
+    except OSError:
+        return False
+    # In a text that has a brace there, the first eight letters make a number beyond all files.
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < 1 << 32
+
+
+def _read_torch(path: Path, what: str) -> Any:
+    if known := recognise(path):
+        raise InputError(f"{path}: not a readable {what}: it is {known[0]}; {known[1]}")
+    with path.open("rb") as stream:
+        start = stream.read(len(OLD_TORCH))
+    # PyTorch does not compare the checksums of its zip files.
+    if zipped := start.startswith(ZIP):
+        _check_zip(path, what, tensors=False)
+    try:
+        content, problem = _unpickle(path), ""
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # an offset that damaged bytes gave
+            raise
+        content, problem = None, str(error)
+    # The restricted reader stumbles over damaged bytes in every way that Python knows.
+    except Exception as error:
+        content, problem = None, str(error) or type(error).__name__
+    # Our own checksum, compared later, covers the tensors in half the time.
+    if zipped and not (isinstance(content, Mapping) and _is_ours(content) and KEY in content):
+        _check_zip(path, what, tensors=True)
+    if not problem:
+        return content
+    refused = re.search(r"GLOBAL ([\w.]+)", problem)
     if refused:
         raise InputError(
             f"{path}: not a readable {what}: it holds {refused[1]}, which is neither a tensor nor "
-            f"a plain value, and was not "
-            "run. If you trust the file, write its weights alone in the environment it was made "
-            "in, and take that file: "
-            'torch.save(torch.load("old.pth")["state_dict"], "new.pth")'
+            f"a plain value, and was not run. {ADVICE}"
         )
     raise InputError(
-        f"{path}: not a readable {what} ({_reason(text)}); it may be cut off or of another program"
+        f"{path}: not a readable {what} ({_reason(problem)}); it may be cut off or of another "
+        f"program: download or make it again"
     )
+
+
+def _unpickle(path: Path) -> Any:
+    # As a stream, because PyTorch goes by the names of files.
+    with (
+        path.open("rb") as stream,
+        torch.serialization.safe_globals(_NUMPY_NUMBERS),
+        warnings.catch_warnings(),
+    ):
+        # PyTorch's warnings advise what would run code; what is wrong is said by us.
+        warnings.simplefilter("ignore")
+        return torch.load(stream, map_location="cpu", weights_only=True)
+
+
+def _is_ours(content: Mapping[str, Any]) -> bool:
+    return str(content.get("format", "")).startswith(OURS)
+
+
+def _check_zip(path: Path, what: str, *, tensors: bool) -> None:
+    """Compares a zip file with its own checksums: the numbers of its tensors, or all the rest."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            packed = any(member.compress_type for member in members)
+            damaged = len(set(archive.namelist())) < len(members)
+            for member in members:
+                if ("/data/" in member.filename) == tensors and not packed:
+                    with archive.open(member) as stream:
+                        while stream.read(1 << 20):
+                            pass  # it compares at the end
+    except (
+        zipfile.BadZipFile, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
+        OverflowError,
+    ):  # fmt: skip
+        raise InputError(
+            f"{path}: not a readable {what}: damaged or cut off, its zip form or checksums (CRC) "
+            f"are wrong; download or make it again"
+        ) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise InputError(
+            f"{path}: not a readable {what}: its zip form is damaged; download or make it again"
+        ) from None
+    if damaged or packed:
+        why = "its members are compressed, which PyTorch does not do"
+        if damaged:
+            why = "damaged: members are there twice"
+        raise InputError(f"{path}: not a readable {what}: {why}; download or make it again")
 
 
 def _reason(text: str) -> str:
@@ -126,73 +218,47 @@ def _reason(text: str) -> str:
     lines = text.rpartition("WeightsUnpickler error:")[2].strip().splitlines()
     if not lines:
         return "it ends too early"
-    if "Unsupported operand" in lines[0]:
-        return f"{lines[0].strip()}: not the kind of pickle that PyTorch writes"
+    if "Unsupported operand" in lines[0] or "Unsupported class" in lines[0]:
+        return "not the form of pickle that PyTorch writes"
     return lines[0].partition(" In PyTorch 2.6")[0].strip()
 
 
-def read_safetensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a safetensors file by name, on the CPU, and its metadata.
-
-    Raises:
-        InputError: the file is missing, cut off or damaged.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such {what}")
+def _read_safetensors(path: Path, what: str) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt", device="cpu") as stream:
-            return {
+            metadata: dict[str, str] = stream.metadata() or {}
+            tensors = {
                 name: stream.get_tensor(name)
                 for name in stream.keys()  # noqa: SIM118 - no dict
-            }, stream.metadata() or {}
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
+            }
+    # Damaged headers come out of its reader in many ways.
+    except Exception as error:
         raise InputError(
-            f"{path}: not a readable {what} ({error}); it may be cut off: fetch or make it again"
+            f"{path}: not a readable {what} ({error}); it may be cut off: download or make it again"
         ) from None
-
-
-def read_weights(path: Path) -> WeightFile:
-    """Tensors by name from a file of PyTorch, bare or under "state_dict" or "model", or from a
-    safetensors file.
-
-    What DistributedDataParallel puts in front of the names is taken off. Other things beside the
-    tensors (an optimizer's state) are left alone.
-
-    Raises:
-        InputError: the file is missing, damaged, or holds something else.
-    """
-    what = "file of weights"
-    if is_safetensors(path):
-        content, meta = read_safetensors(path, what)
-        return WeightFile(_plain_names(content, path), meta)
-    whole = read_torch_file(path, what)
-    entries = whole
-    for key in ("state_dict", "model"):
-        if isinstance(whole, dict) and isinstance(whole.get(key), dict):
-            entries = whole[key]
-            break
-    if not isinstance(entries, dict) or not entries or not all(map(_is_dense, entries.values())):
-        raise InputError(f"{path}: holds no tensors by name, so it is not a file of weights")
-    about = whole.get("meta")
-    return WeightFile(_plain_names(entries, path), about if isinstance(about, dict) else {})
-
-
-def _is_dense(value: object) -> bool:
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and value.device.type == "cpu"
-        and not value.is_quantized
-    )
-
-
-def _plain_names(content: Mapping[Any, Tensor], path: Path) -> dict[str, Tensor]:
-    weights = {
-        str(name).removeprefix(DATA_PARALLEL): value.detach() for name, value in content.items()
-    }
-    if len(weights) != len(content):
+    if not metadata.get("format", "").startswith(OURS):
+        return {"meta": metadata, "state_dict": tensors}
+    if unknown := metadata.keys() - METADATA:
         raise InputError(
-            f"{path}: some entries are there twice, with and without {DATA_PARALLEL!r} in front; "
-            f"keep one of them"
+            f"{path}: a damaged {what}: its metadata have {min(unknown)!r}, which we do not write; "
+            f"copy it or make it again"
         )
-    return weights
+    return {**metadata, "model": tensors}
+
+
+def _refuse_inflation(content: Any, path: Path, what: str) -> None:
+    """Refuses shapes that would fill the memory though the file is small."""
+    total = _nbytes(content)
+    if total > REPEATED + 16 * path.stat().st_size:
+        raise InputError(
+            f"{path}: a damaged {what}: its tensors claim {total / 1e9:.0f} GB, far more than the "
+            f"file holds; copy it or make it again"
+        )
+
+
+def _nbytes(content: Any) -> int:
+    if isinstance(content, Tensor):
+        return content.numel() * content.element_size()
+    if isinstance(content, Mapping):
+        return sum(map(_nbytes, content.values()))
+    return sum(map(_nbytes, content)) if isinstance(content, list | tuple) else 0

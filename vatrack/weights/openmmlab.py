@@ -2,7 +2,7 @@
 from (spec 3.9, appendix B).
 
 The networks here carry the published names, so nothing is renamed: an import compares, reports, and
-writes the entries in our own form. With `partial` only what fits is written, as initial weights.
+writes the tensors in our own form. With `partial` only what fits is written, as initial weights.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 
 from vatrack.common.errors import InputError
+from vatrack.common.files import check_target, refuse_same_file, write_text
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.config.categories import CATEGORIES
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import INITIAL_FORMAT, write
-from vatrack.weights.formats import read_weights
+from vatrack.weights.checksum import refuse_broken_values
+from vatrack.weights.tensors import BACKBONE, WeightFile, read_weights
 from vatrack.weights.transfer import (
     Transfer,
     check_backbone,
@@ -34,7 +36,7 @@ from vatrack.weights.transfer import (
     is_counter,
 )
 
-BACKBONE = "backbone."
+SHOWN = 5  # names of a group; all of them go into a file
 # (blocks of layer3, groups of the 3x3 convolutions, 3x3 convolution in the middle of each block) of
 # a trunk.
 TRUNKS = {
@@ -63,33 +65,37 @@ class Imported:
 
 
 def import_checkpoint(
-    source: Path, run: RunConfig, out: Path, *, partial: bool = False
+    source: Path, run: RunConfig, out: Path, *, partial: bool = False, key: str | None = None
 ) -> Imported:
     """Writes a foreign checkpoint as one of ours (`vatrack.weights.checkpoint`).
 
     Args:
-        source: PyTorch file (bare state dict or under "state_dict", also of
-            DistributedDataParallel) or safetensors file with OpenMMLab's names; with `partial` also
-            a backbone alone in torchvision's format.
+        source: PyTorch or safetensors file with OpenMMLab's names (`read_weights` says where they
+            may lie in it); with `partial` also a backbone alone in torchvision's format.
         run: method, backbone and widths of the network that shall take it.
-        partial: take what fits, for `training.initial_checkpoint`; otherwise every entry of the
+        partial: take what fits, for `training.initial_checkpoint`; otherwise every tensor of the
             network must be there.
+        key: where the weights lie in the file, or the prefix of their names, if there are several.
 
     Returns:
-        What went where.
+        What went where: a table, and the first names of each group. Where a group is longer, all
+        names are in a file beside `out`, OUT.names.txt.
 
     Raises:
-        InputError: the file is damaged, holds code, or does not fit; the message lists all that is
-            missing or left over.
+        InputError: the file is damaged, holds code or values that are not finite, is `out`, or does
+            not fit; the message says what is missing or left over, as above.
     """
-    file = read_weights(source)
+    refuse_same_file(source, out)
+    check_target(out)
     with torch.device("meta"):
         own = build(run.method, run.model, run.backbone).state_dict()
+    file = read_weights(source, own, key)
     if partial:
-        return _import_initial(source, file.weights, own, run, out)
+        return _import_initial(source, file, own, run, out)
     transfer = compare(own, file.weights)
     if transfer.random:
-        raise InputError(_refusal(source, file.weights, transfer, run))
+        raise InputError(_refusal(source, file, transfer, run, out))
+    refuse_broken_values({name: file.weights[name] for name in transfer.copied}, source)
     # Older files lack the counters of batch norm, which no result depends on.
     counters = {name: torch.zeros((), dtype=torch.int64) for name in transfer.absent}
     chosen = {
@@ -100,7 +106,7 @@ def import_checkpoint(
     epoch = int(epoch) if isinstance(epoch, int | np.integer) else 0
     write(out, chosen, run, epoch, config=_origin(source, run))
     lines = [
-        f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} entries of {source}, "
+        f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} tensors of {source}, "
         f"epoch {epoch or 'unknown'}"
     ]
     if counters:
@@ -115,8 +121,8 @@ def import_checkpoint(
             f"warning: the file has more heads than {run.method}; it looks like {shown}: use "
             f"--method {methods[0]}"
         )
-    lines += [*_remarks(chosen, file.meta), transfer.table(), *filter(None, [transfer.names()])]
-    return Imported(out, transfer, epoch, "\n".join(lines))
+    lines += [*file.notes, *_remarks(file.meta), transfer.table()]
+    return Imported(out, transfer, epoch, "\n".join([*lines, *_names(transfer, out)]))
 
 
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
@@ -129,12 +135,9 @@ def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
 
 
 def _import_initial(
-    source: Path,
-    weights: Mapping[str, Tensor],
-    own: Mapping[str, Tensor],
-    run: RunConfig,
-    out: Path,
+    source: Path, file: WeightFile, own: Mapping[str, Tensor], run: RunConfig, out: Path
 ) -> Imported:
+    weights: Mapping[str, Tensor] = file.weights
     if is_bare_backbone(weights):
         trunk = {
             name.removeprefix(BACKBONE): value
@@ -149,22 +152,33 @@ def _import_initial(
     else:
         kind = "a detector"
     transfer = check_initial(own, weights, source)
+    refuse_broken_values({name: weights[name] for name in transfer.copied}, source)
     chosen = {name: _own_memory(weights[name], own[name]) for name in transfer.copied}
     write(out, chosen, run, 0, format_=INITIAL_FORMAT, config=_origin(source, run))
     lines = [
         f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its "
-        f"entries, from {source} ({kind})",
-        f"{len(transfer.random)} entries are left random: those of another shape and those that "
+        f"tensors, from {source} ({kind})",
+        f"{len(transfer.random)} tensors are left random: those of another shape and those that "
         f"are missing in the file",
     ]
-    table = transfer.table(initial=True)
-    lines += [*_remarks(chosen, {}), table, *filter(None, [transfer.names()])]
-    return Imported(out, transfer, 0, "\n".join(lines))
+    lines += [*file.notes, transfer.table(initial=True)]
+    return Imported(out, transfer, 0, "\n".join([*lines, *_names(transfer, out)]))
+
+
+def _names(transfer: Transfer, out: Path) -> Iterator[str]:
+    """The first names that were not copied, and the file with all of them where there are more."""
+    listed = out.with_name(f"{out.name}.names.txt")
+    if shown := transfer.names(SHOWN):
+        yield shown
+    if transfer.longest() > SHOWN:
+        write_text(listed, transfer.names() + "\n")
+        yield f"all names: {listed}"
+    else:
+        listed.unlink(missing_ok=True)  # of an import before
 
 
 def _own_memory(value: Tensor, wanted: Tensor) -> Tensor:
-    """The entry in our kind of number; a view of larger memory is copied, because all of that would
-    be written."""
+    """The tensor in the wanted type; a view is copied, or all of its memory would be written."""
     value = value.to(wanted.dtype)
     return (
         value.clone()
@@ -173,18 +187,8 @@ def _own_memory(value: Tensor, wanted: Tensor) -> Tensor:
     )
 
 
-def _remarks(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(meta: Mapping[str, Any]) -> Iterator[str]:
     """What a reader should look at, though it stops nothing."""
-    broken = [
-        name
-        for name, value in weights.items()
-        if value.is_floating_point() and not bool(value.isfinite().all())
-    ]
-    if broken:
-        yield (
-            f"warning: {len(broken)} entries hold values that are not finite, the first is "
-            f"{broken[0]}; use another epoch"
-        )
     classes = meta.get("CLASSES")
     if isinstance(classes, tuple | list) and len(classes) == len(CATEGORIES):
         names = [re.sub(r"[\W_]+", " ", str(name)).strip().lower() for name in classes]
@@ -201,19 +205,17 @@ def _remarks(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Iterator
             )
 
 
-def _refusal(
-    source: Path, weights: Mapping[str, Tensor], transfer: Transfer, run: RunConfig
-) -> str:
+def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig, out: Path) -> str:
     missing = [name for name in transfer.absent if not is_counter(name)]
-    return (
+    line = (
         f"{source}: not a checkpoint of {run.method} with {run.backbone}: {len(missing)} of its "
-        f"entries are missing, "
-        f"{len(transfer.mismatched)} have another shape; "
-        f"{_mend(weights, run)}\n{transfer.table()}\n{transfer.names()}"
+        f"tensors are missing, {len(transfer.mismatched)} have another shape; "
+        f"{_remedy(file.weights, run)}"
     )
+    return "\n".join([line, *file.notes, transfer.table(), *_names(transfer, out)])
 
 
-def _mend(weights: Mapping[str, Tensor], run: RunConfig) -> str:
+def _remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
     """What the file looks like, and what to do with it."""
     if is_bare_backbone(weights):
         return (
@@ -258,7 +260,7 @@ def _methods(weights: Mapping[str, Tensor]) -> list[str]:
 
 
 def _trunk(weights: Mapping[str, Tensor], prefix: str) -> str:
-    """The name of the residual network whose entries begin with `prefix`."""
+    """The name of the residual network whose tensors begin with `prefix`."""
     pattern = re.compile(re.escape(prefix) + r"layer3\.(\d+)\.conv1\.weight")
     blocks = len({match[1] for name in weights if (match := pattern.fullmatch(name))})
     middle = weights.get(f"{prefix}layer3.0.conv2.weight")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
 from vatrack.models.backbone import ResidualTrunk
-from vatrack.weights.formats import read_weights
+from vatrack.weights.checksum import refuse_broken_values
+from vatrack.weights.tensors import BACKBONE, read_weights
 
 CLASSIFIER = ("fc.weight", "fc.bias")
 LEFT_OVERS = tuple(f"mu{i}" for i in range(5))  # unused buffers of published checkpoints (quirk M2)
@@ -28,15 +29,16 @@ TWINS = {
 
 @dataclass(frozen=True)
 class Transfer:
-    """What goes where: names of entries.
+    """What goes where: names of tensors.
 
     Attributes:
-        copied: entries of the network that the file has.
+        copied: tensors of the network that the file has.
         mismatched: those that the file has with another shape or kind of number, and what is
             different. The network keeps its own.
-        absent: entries of the network that the file does not have. The network keeps its own.
-        unused: entries of the file that the network does not have.
+        absent: tensors of the network that the file does not have. The network keeps its own.
+        unused: tensors of the file that the network does not have.
         ignored: of these, known left-overs that no network uses (quirk M2).
+        notes: how the tensors were found in the file (`WeightFile`).
     """
 
     copied: tuple[str, ...]
@@ -44,15 +46,16 @@ class Transfer:
     absent: tuple[str, ...]
     unused: tuple[str, ...]
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def random(self) -> tuple[str, ...]:
-        """Entries of the network that keep their random start, without the counters of batch norm,
+        """Tensors of the network that keep their random start, without the counters of batch norm,
         which nothing reads."""
         return tuple(name for name in (*self.mismatched, *self.absent) if not is_counter(name))
 
     def __str__(self) -> str:
-        lines = [f"{len(self.copied)} entries copied"]
+        lines = [f"{len(self.copied)} tensors copied"]
         groups = (
             ("of another shape, left as they were", tuple(self.mismatched)),
             ("missing in the file", tuple(name for name in self.absent if not is_counter(name))),
@@ -62,10 +65,10 @@ class Transfer:
             if names:
                 shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
                 lines.append(f"{len(names)} {title}: {shown}")
-        return "; ".join(lines)
+        return "; ".join([*lines, *self.notes])
 
     def table(self, *, initial: bool = False) -> str:
-        """Numbers of entries for each part of the network; with `initial` also of those that start
+        """Numbers of tensors for each part of the network; with `initial` also of those that start
         at random."""
         columns: dict[str, tuple[str, ...]] = {
             "copied": self.copied,
@@ -88,9 +91,21 @@ class Transfer:
         ]
         return "\n".join([head, *map("  ".join, rows)])
 
-    def names(self) -> str:
-        """Every name but those of copied entries."""
-        groups = {
+    def names(self, shown: int | None = None) -> str:
+        """Every name but those of copied tensors, or the first few of each group."""
+        lines = []
+        for title, names in self._groups().items():
+            if names:
+                left = [] if shown is None or len(names) <= shown else ["..."]
+                lines.append("\n  ".join([f"{title} ({len(names)}):", *names[:shown], *left]))
+        return "\n".join(lines)
+
+    def longest(self) -> int:
+        """The number of names in the largest group of `names`."""
+        return max(map(len, self._groups().values()))
+
+    def _groups(self) -> dict[str, list[str]]:
+        return {
             "other shape": [
                 f"{name} ({difference})" for name, difference in self.mismatched.items()
             ],
@@ -98,11 +113,6 @@ class Transfer:
             "unused": list(self.unused),
             "ignored, left-overs that no network uses": list(self.ignored),
         }
-        return "\n".join(
-            f"{title} ({len(names)}):\n  " + "\n  ".join(names)
-            for title, names in groups.items()
-            if names
-        )
 
 
 PARTS = ("backbone", "neck", "rpn_head")
@@ -134,7 +144,7 @@ def describe_shape(value: Tensor) -> str:
 
 
 def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfer:
-    """How the entries of a file meet those of a network; only names, shapes and dtypes are looked
+    """How the tensors of a file meet those of a network; only names, shapes and dtypes are looked
     at."""
     mismatched = {}
     for name, value in weights.items():
@@ -144,7 +154,7 @@ def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfe
             mismatched[name] = (
                 f"{describe_shape(value)} in the file, {describe_shape(own[name])} wanted"
             )
-        elif value.is_floating_point() != own[name].is_floating_point():
+        elif _sort(value) != _sort(own[name]):
             mismatched[name] = f"{value.dtype} in the file, {own[name].dtype} wanted"
     return Transfer(
         tuple(name for name in weights if name in own and name not in mismatched),
@@ -153,6 +163,11 @@ def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfe
         tuple(name for name in weights if name not in own and name not in LEFT_OVERS),
         tuple(name for name in weights if name not in own and name in LEFT_OVERS),
     )
+
+
+def _sort(value: Tensor) -> tuple[bool, bool]:
+    """Which types of number may stand for each other."""
+    return value.is_floating_point(), value.is_complex()
 
 
 def is_bare_backbone(weights: Mapping[str, Tensor]) -> bool:
@@ -164,7 +179,7 @@ def is_bare_backbone(weights: Mapping[str, Tensor]) -> bool:
 def check_backbone(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path
 ) -> Transfer:
-    """Compares a file with a trunk; every entry of the trunk must be there, and nothing of another
+    """Compares a file with a trunk; every tensor of the trunk must be there, and nothing of another
     trunk.
 
     Raises:
@@ -177,7 +192,7 @@ def check_backbone(
     wrong = [*missing, *transfer.mismatched, *transfer.unused]
     if wrong:
         raise InputError(
-            f"{path}: not the weights of this backbone; {len(missing)} entries are missing, "
+            f"{path}: not the weights of this backbone; {len(missing)} tensors are missing, "
             f"{len(transfer.mismatched)} have "
             f"another shape, {len(transfer.unused)} belong to none of its layers; the first is "
             f"{wrong[0]}; "
@@ -187,14 +202,16 @@ def check_backbone(
 
 
 def load_backbone(trunk: ResidualTrunk, path: Path) -> Transfer:
-    """Copies ImageNet weights into a trunk (the published code matches no entry, quirk M3).
+    """Copies ImageNet weights into a trunk (the published code matches no tensor, quirk M3).
 
     Raises:
         InputError: see `check_backbone`.
     """
-    weights = read_weights(path).weights
     own = trunk.state_dict()
-    transfer = check_backbone(own, weights, path)
+    file = read_weights(path, [f"{BACKBONE}{name}" for name in own])
+    weights = file.weights
+    transfer = replace(check_backbone(own, weights, path), notes=file.notes)
+    refuse_broken_values({name: weights[name] for name in transfer.copied}, path)
     _copy(own, {name: weights[name] for name in transfer.copied})
     return transfer
 
@@ -214,7 +231,7 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
         hint = "is it a checkpoint of a detector with a feature pyramid?"
         if is_bare_backbone(weights):
             hint = "it holds a backbone alone, so name it as training.backbone_weights"
-        raise InputError(f"{path}: no entry fits this network; {hint}")
+        raise InputError(f"{path}: no tensor fits this network; {hint}")
     wrong = [
         f"{name}: {text}"
         for name, text in transfer.mismatched.items()
@@ -230,7 +247,7 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
         ]
     if wrong:
         raise InputError(
-            f"{path}: a network of another shape: {len(wrong)} entries do not fit that should, the "
+            f"{path}: a network of another shape: {len(wrong)} tensors do not fit that should, the "
             f"first is {wrong[0]}; "
             "choose the backbone and the model's widths that the file was made with"
         )
@@ -243,9 +260,11 @@ def load_initial(model: nn.Module, path: Path) -> Transfer:
     Raises:
         InputError: see `check_initial`.
     """
-    weights = read_weights(path).weights
     own = model.state_dict()
-    transfer = check_initial(own, weights, path)
+    file = read_weights(path, own)
+    weights = file.weights
+    transfer = replace(check_initial(own, weights, path), notes=file.notes)
+    refuse_broken_values({name: weights[name] for name in transfer.copied}, path)
     _copy(own, {name: weights[name] for name in transfer.copied})
     return transfer
 
@@ -254,11 +273,11 @@ def copy_visible_to_amodal(model: nn.Module, loaded: Iterable[str]) -> tuple[str
     """Starts amodal heads like the visible ones: the switch of quirk M4.
 
     Args:
-        loaded: names of the entries that a file gave. Only such entries of a visible head are
+        loaded: names of the tensors that a file gave. Only such tensors of a visible head are
             copied, and only to places of the amodal head that the file left random.
 
     Returns:
-        Names of the entries of amodal heads that were filled.
+        Names of the tensors of amodal heads that were filled.
     """
     own, given = model.state_dict(), set(loaded)
     sources = {}

@@ -203,9 +203,9 @@ def test_selection_of_videos(small: Path, tmp_path: Path) -> None:
     names.write_text("\n")
     assert refused(small, videos=names).startswith(f"{names}: names no video")
     names.write_bytes(b"\xff\xfe\x00")
-    assert refused(small, videos=names).startswith(f"{names}: cannot be read")
+    assert refused(small, videos=names) == f"{names}: is UTF-16; save it as UTF-8"
     assert refused(small, videos=tmp_path / "none.txt").startswith(
-        f"{tmp_path / 'none.txt'}: cannot be read"
+        f"{tmp_path / 'none.txt'}: no such file"
     )
     small.rename(small.with_name("one__7"))
     assert "has '__' in its name" in refused(small, video=["one__7"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
+from vatrack.common.text_files import read_text
 from vatrack.sailvos.layout import (
     CLIP_MARK,
     FRAMES_AFTER,
@@ -81,13 +82,7 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
     if names and file:
         raise InputError(f"{file}: give the videos either by name or by this file, not both")
     if file:
-        try:
-            lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{file}: cannot be read ({error}); a text file with one name of a video a line is "
-                f"needed"
-            ) from None
+        lines = read_text(file, "a text file with one name of a video a line").splitlines()
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise InputError(f"{file}: names no video; write one name a line")
