@@ -3,12 +3,16 @@ SHELL := bash
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 CORES ?= $(shell nproc)
+# Of `make fuzz`.
+CASES ?= 10000
+SEED ?= 0
 ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
 # Where Snakemake looks for profiles that are given by name.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-all show slurm-profile check test lint schema hooks clean-results
+.PHONY: help setup demo demo-all show slurm-profile check test fuzz kill-test lowest lint schema \
+	hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -42,6 +46,16 @@ check: lint ## lint and the quick tests, in three minutes
 
 test: setup ## all tests, with coverage
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
+
+fuzz: setup ## damage the input of every command CASES times (default 10000) and judge what happens
+	OMP_NUM_THREADS=1 python -m tests.fuzz.run --cases $(CASES) --seed $(SEED)
+
+kill-test: setup ## disturb trainings at KILLS=200 random moments (SEED=0)
+	OMP_NUM_THREADS=1 python -m tests.training.kills \
+		--kills $(or $(KILLS),200) --seed $(SEED)
+
+lowest: setup ## the quick tests with the lowest versions that pyproject.toml allows (downloads 3 GB)
+	tests/lowest_versions .venv-lowest -n $(CORES)
 
 lint: setup ## style, types, imports between rooms, workflow
 	ruff check .

@@ -178,6 +178,7 @@ FIRST = (
 
 # What takes more than about five seconds: whole files, or single tests of them.
 SLOW = (
+    "tests/cli/test_loading.py",
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
     "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",
     "tests/experiments/test_log.py::test_a_server_goes_and_comes_back",
@@ -190,6 +191,7 @@ SLOW = (
     "tests/parity/test_losses.py",
     "tests/parity/test_published_checkpoints.py::test_an_imported_checkpoint_computes_the_golden_numbers",
     "tests/training/test_distributed.py",
+    "tests/training/test_kills.py",
     "tests/training/test_loop.py",
     "tests/training/test_resume.py",
     "tests/training/test_step.py::test_a_compiled_trunk_computes_the_same_and_keeps_its_names",

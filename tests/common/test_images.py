@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import struct
 import zlib
 from pathlib import Path
@@ -10,7 +12,23 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.common.image_files import (
+    ANIMATION,
+    COLOUR,
+    COLOUR_ALPHA,
+    GREY,
+    GREY_ALPHA,
+    PALETTE,
+    bmp,
+    bmp_rows,
+    chunk,
+    orientation,
+    palette,
+    png,
+    run_lengths,
+)
 from vatrack.common.errors import InputError
+from vatrack.common.image_headers import BadImage, exif_orientation, read_header
 from vatrack.common.images import check_image, read_image
 
 
@@ -61,7 +79,22 @@ def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix
     [
         ("a.bmp", None, "no such frame"),
         ("a.bmp", b"", "is empty"),
-        ("a.bmp", b"GIF89a and so on", "neither a BMP nor a PNG"),
+        ("a.bmp", b"GIF89a and so on", "neither a BMP nor a PNG image, but a GIF image"),
+        ("a.png", b"\xff\xd8\xff\xe0 JFIF", "neither a BMP nor a PNG image, but a JPEG image"),
+        ("a.png", b"no image\n", "neither a BMP nor a PNG image, but text"),
+        ("a.png", bytes(90), "neither a BMP nor a PNG image; "),
+        ("a.bmp", b"version https://git-lfs.github.com/spec/v1", "but a Git LFS pointer"),
+        ("a.png", png(np.zeros((2, 2, 3)), COLOUR, more=ANIMATION), "is an animated PNG"),
+        ("a.bmp", bmp(2, 2, bytes(16), start=14), "pixels begin at byte 14, inside the header"),
+        ("a.bmp", bmp(2, 2, bytes(16), start=0), "pixels begin at byte 0, inside the header"),
+        ("a.bmp", bmp(2, 2, bytes(40), length=16), "16 bytes, a form that is not read"),
+        (
+            "a.bmp",
+            bmp(2, 2, bytes(16), 32, 3, struct.pack("<4I", 255, 65280, 7, 0)),
+            "unusual order",
+        ),
+        ("a.bmp", bmp(2, 2, bytes(16), 24, 5), "cannot be decoded"),
+        ("a.bmp", bmp(10_001, 10_000, bytes(16)), "its header says 10001 x 10000 pixels"),
         ("a.jpg", b"BM", r"frames are \.bmp or \.png"),
         (
             "a.png",
@@ -84,7 +117,7 @@ def test_a_header_that_claims_an_enormous_picture_is_bad_input(tmp_path: Path) -
     data[16:24] = struct.pack(">II", 100_000, 100_000)
     data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"000003\.png: cannot be decoded"):
+    with pytest.raises(InputError, match=r"000003\.png: its header says 100000 x 100000"):
         read_image(path)
 
 
@@ -96,3 +129,118 @@ def test_sizes_from_headers(tmp_path: Path) -> None:
     data[22:26] = (-3).to_bytes(4, "little", signed=True)
     (tmp_path / "down.bmp").write_bytes(data)
     assert check_image(tmp_path / "down.bmp") == (5, 3)
+
+
+def test_what_is_no_file_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "000001.bmp").mkdir()
+    os.mkfifo(tmp_path / "000002.png")  # reading it would wait for ever
+    for name, found in (("000001.bmp", "a folder"), ("000002.png", "a pipe")):
+        for read in (read_image, check_image):
+            with pytest.raises(InputError, match=rf"{name}: is {found}"):
+                read(tmp_path / name)
+
+
+def test_the_reason_outlasts_a_process_boundary() -> None:
+    error = BadImage("a.bmp: cut off")
+    error.fault = "cut-off"
+    copied = pickle.loads(pickle.dumps(error))
+    assert (str(copied), copied.fault) == ("a.bmp: cut off", "cut-off")
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_pixels_are_those_that_are_stored(tmp_path: Path, picture: np.ndarray, value: int) -> None:
+    """Whatever orientation the file asks viewers for."""
+    path = tmp_path / "a.png"
+    path.write_bytes(png(picture[..., ::-1], COLOUR, more=orientation(value)))
+    assert np.array_equal(read_image(path), picture)
+    assert read_header(path).turned == (value > 1)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"MM\0*", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x09"]
+)
+def test_a_damaged_orientation_is_none(data: bytes) -> None:
+    assert exif_orientation(data) == 1
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_forms_of_png(tmp_path: Path, picture: np.ndarray, depth: int) -> None:
+    """Of 16 bits the upper 8 are used, transparency is left out."""
+    path = tmp_path / "a.png"
+    samples = picture[..., ::-1].astype(np.uint16)
+    if depth == 16:
+        samples = samples << 8 | 0x37
+    alpha = np.full_like(samples[..., :1], 7)
+    key = chunk(b"tRNS", samples[0, 0].astype(">u2").tobytes())
+    forms = [
+        (png(samples, COLOUR, depth), False),
+        (png(samples, COLOUR, depth, passes=True), False),
+        (png(np.dstack([samples, alpha]), COLOUR_ALPHA, depth), True),
+        (png(samples, COLOUR, depth, key), True),
+    ]
+    for content, transparent in forms:
+        path.write_bytes(content)
+        assert np.array_equal(read_image(path), picture)
+        header = read_header(path)
+        assert (header.depth, header.alpha) == (depth, transparent)
+    path.write_bytes(png(np.dstack([samples[..., 0], alpha]), GREY_ALPHA, depth))
+    assert np.array_equal(read_image(path), np.repeat(picture[..., 2:], 3, axis=2))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_palettes_and_few_bits(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "a.png"
+    numbers = np.arange(9 * 14).reshape(9, 14) % 2
+    colours = palette((9, 8, 7), (1, 2, 255))
+    path.write_bytes(png(numbers, PALETTE, depth, colours))
+    assert np.array_equal(read_image(path), np.array([[7, 8, 9], [255, 2, 1]])[numbers])
+    path.write_bytes(png(numbers, GREY, depth))
+    assert np.array_equal(
+        read_image(path)[..., 0], numbers * (255 // (2**depth - 1) if depth < 8 else 1)
+    )
+
+
+BMP_FORMS = {
+    "OS/2": lambda image: bmp(14, 9, bmp_rows(image), length=12),
+    "top row first": lambda image: bmp(14, -9, bmp_rows(image[::-1])),
+    "wrong size of the file": lambda image: bmp(14, 9, bmp_rows(image), whole=7),
+    "no size of the file": lambda image: bmp(14, 9, bmp_rows(image), whole=0),
+    "too large a size": lambda image: bmp(14, 9, bmp_rows(image), whole=1 << 30),
+    "long header": lambda image: bmp(14, 9, bmp_rows(image), length=124, more=bytes(84)),
+}
+
+
+@pytest.mark.parametrize("form", BMP_FORMS)
+def test_forms_of_bmp(tmp_path: Path, picture: np.ndarray, form: str) -> None:
+    path = tmp_path / "a.bmp"
+    path.write_bytes(BMP_FORMS[form](picture))
+    assert check_image(path) == (14, 9)
+    assert np.array_equal(read_image(path), picture)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"a\.bmp: cut off"):
+        read_image(path)
+
+
+def test_bmp_of_run_lengths(tmp_path: Path) -> None:
+    path = tmp_path / "a.bmp"
+    numbers = np.arange(9 * 14).reshape(9, 14) // 5 % 3
+    colours = bytes([0, 0, 0, 0, 9, 8, 7, 0, 255, 2, 1, 0]) + bytes(253 * 4)
+    content = bmp(14, 9, run_lengths(numbers), 8, 1, colours)
+    path.write_bytes(content)
+    expected = np.array([[0, 0, 0], [9, 8, 7], [255, 2, 1]])[numbers]
+    assert np.array_equal(read_image(path), expected)
+    for size in range(1, len(content)):
+        path.write_bytes(content[:size])
+        with pytest.raises(InputError):
+            read_image(path)
+
+
+def test_a_frame_of_another_size_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(np.zeros((9, 14))))
+    assert read_image(path, (14, 9)).shape == (9, 14, 3)
+    monkeypatch.setattr("vatrack.common.images.decode", None)
+    with pytest.raises(InputError, match=r"a\.png: is 14 x 9 pixels, its annotation says 12 x 8"):
+        read_image(path, (12, 8))

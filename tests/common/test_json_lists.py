@@ -230,8 +230,6 @@ def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: 
         (b"3", "not a JSON object of lists"),
         (b"garbage", "not a JSON object of lists"),
         (b"\x00\x01\x02", "not a JSON object of lists"),
-        (b"\x1f\x8b\x08", "not a JSON object of lists"),
-        (b'\xef\xbb\xbf{"a": []}', "not a JSON object of lists"),
         (b'{"a": [1]}', "its list `a` is not a list of objects"),
         (b'{"a": [{}, null]}', "its list `a` is not a list of objects"),
         (b'{"a": [{}, [{}]]}', "its list `a` is not a list of objects"),
@@ -267,7 +265,9 @@ def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: 
         (b'{"a": [{"x": "caf\xe9"}]}', "at byte 7 .*UTF-8"),
         (b'{"a": [{"x": "\xc3"}]}', "at byte 7 .*UTF-8"),
         (b'{"caf\xe9": [{}]}', "at byte 1 .*UTF-8"),
-        ('{"a": [{"x": 1}]}'.encode("utf-16"), "not a JSON object of lists"),
+        (b'{"a": [{"x": 1, "x": 2}]}', "its key `x` occurs twice"),
+        (b'{"a": [{"x": {"y": ":", "y" :2}}]}', "its key `y` occurs twice"),
+        (b'{"a": [{"x": %s}]}' % (b"9" * 5001), "at byte"),
     ],
 )
 @pytest.mark.parametrize("block", [1, 3, 1 << 22])
@@ -301,10 +301,9 @@ def test_what_is_nested_too_deeply_is_refused(
 
 
 def test_what_is_read_can_be_written_again(tmp_path: Path) -> None:
-    """The conversion writes values one level deeper than they were, and orjson refuses a depth that
-    it can read."""
+    """The conversion writes values one level deeper than they were."""
     refused = {}
-    for depth in range(240, 260):
+    for depth in range(90, 110):
         path = write(tmp_path, '{"a": [{"x": ' + "[" * depth + "]" * depth + "}]}")
         try:
             ((_, value),) = found_items(path)
@@ -312,9 +311,9 @@ def test_what_is_read_can_be_written_again(tmp_path: Path) -> None:
             refused[depth] = str(error)
         else:
             assert orjson.loads(orjson.dumps({"x": [value["x"]]})) == {"x": [value["x"]]}
-    assert min(refused) > 240
-    assert list(refused) == list(range(min(refused), 260))
-    assert all("Recursion limit" in message for message in refused.values())
+    assert min(refused) > 95
+    assert list(refused) == list(range(min(refused), 110))
+    assert all("nested more than 100 levels" in message for message in refused.values())
 
 
 @pytest.mark.parametrize(
@@ -351,9 +350,8 @@ def test_no_file(tmp_path: Path) -> None:
         found_items(tmp_path / "folder.gz")
     with pytest.raises(InputError, match=r"none\.json\.gz: no such file"):
         found_items(tmp_path / "none.json.gz")
-    (tmp_path / "plain.json.gz").write_text("{}")
-    with pytest.raises(InputError, match=r"plain\.json\.gz: cannot be read"):
-        found_items(tmp_path / "plain.json.gz")
+    (tmp_path / "plain.json.gz").write_text('{"a": [{}]}')  # unpacked on the way
+    assert found_items(tmp_path / "plain.json.gz") == [("a", {})]
 
 
 def test_one_missing_quotation_mark_does_not_read_the_whole_file(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
-from vatrack.common import rle
+from vatrack.common import mask_forms, rle
 
 
 def encode(bitmap: np.ndarray) -> bytes:
@@ -69,3 +71,54 @@ def test_iou() -> None:
         [0, 0, 0],
     ]
     assert rle.iou([], [encode(first)], (4, 5)).shape == (0, 1)
+
+
+def raw(runs: list[int]) -> bytes:
+    """Run lengths as they are, empty ones too."""
+    text = bytearray()
+    for place, run in enumerate(runs):
+        rest = run - runs[place - 2] if place > 2 else run
+        while True:
+            bits, rest = rest & 31, rest >> 5
+            more = rest != (-1 if bits & 16 else 0)
+            text.append((bits | 32 if more else bits) + 48)
+            if not more:
+                break
+    return bytes(text)
+
+
+SPLITS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=4)
+
+
+@given(
+    arrays.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 30))),
+    st.lists(SPLITS, min_size=1, max_size=4),
+)
+def test_empty_runs_inside_are_taken_out(bitmap: np.ndarray, several: list[list[Any]]) -> None:
+    plain = encode(bitmap)
+    texts = [plain]
+    for splits in several:
+        runs = mask_forms.decode_runs(plain)
+        for place, first in splits:
+            place %= len(runs)
+            first = min(first, runs[place])
+            runs[place : place + 1] = [first, 0, runs[place] - first]
+        texts.append(raw(runs))
+    found = rle.canonical(texts)
+    assert found.counts == [plain] * len(texts)
+    assert set(found.areas.tolist()) == {int(bitmap.sum())}
+    assert set(found.totals.tolist()) == {bitmap.size}
+    size = bitmap.shape
+    runs = {"size": list(size), "counts": mask_forms.decode_runs(texts[-1])}
+    assert mask_forms.compress(runs, (size[0], size[1])) == plain
+
+
+def test_strings_without_empty_runs_are_handed_on() -> None:
+    texts = [encode(np.eye(5)), encode(np.zeros((3, 3))), b"garbage!"]
+    assert all(a is b for a, b in zip(rle.canonical(texts).counts, texts, strict=True))
+
+
+def test_polygons_are_those_of_pycocotools() -> None:
+    polygons = [[1, 1, 6, 1, 6, 5.5, 1, 5], [8, 2, 11, 2, 9.5, 7]]
+    codes = coco_mask.frPyObjects(polygons, 8, 12)
+    assert mask_forms.compress(polygons, (8, 12)) == coco_mask.merge(codes)["counts"]

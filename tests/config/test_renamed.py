@@ -26,7 +26,8 @@ OLD = {
 
 def old_form(values: dict[str, Any]) -> dict[str, Any]:
     """The config of a run as older versions wrote it: no `input`, no `compute`."""
-    values["training"] |= values.pop("input") | values.pop("compute")
+    moved = values.pop("input") | values.pop("compute")
+    values["training"] |= {key: value for key, value in moved.items() if key in OLD}
     return values
 
 

@@ -208,7 +208,7 @@ def test_frame_of_another_size_than_annotated_is_an_error(tmp_path: Path) -> Non
     frames = AnnotationFile(path).clips[0]
     assert FrameDataset(frames, tmp_path, (64, 48))[0].image.shape == (1, 3, 64, 64)
     assert cv2.imwrite(str(tmp_path / frames[0].file_name), np.zeros((20, 20, 3), np.uint8))
-    with pytest.raises(InputError, match=r"000000\.bmp: 20x20 pixels.*64x48"):
+    with pytest.raises(InputError, match=r"000000\.bmp: is 20 x 20 pixels.*64 x 48"):
         FrameDataset(frames, tmp_path, (64, 48))[0]
 
 
@@ -216,5 +216,5 @@ def test_a_training_frame_of_another_size_is_an_error_too(tmp_path: Path) -> Non
     dataset = _pairs(tmp_path, [_annotation(i, i, 1) for i in range(8)])
     for path in tmp_path.rglob("*.bmp"):
         assert cv2.imwrite(str(path), np.zeros((24, 32, 3), np.uint8))
-    with pytest.raises(InputError, match="32x24 pixels"):
+    with pytest.raises(InputError, match="is 32 x 24 pixels"):
         dataset[0]

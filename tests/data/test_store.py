@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as rle_tools
 from safetensors.numpy import save
 
 from tests.conftest import Mini
@@ -28,6 +29,7 @@ from vatrack.common.json_lists import Item
 from vatrack.common.parallel import ordered_map
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
+from vatrack.data.fields import is_safe_path
 from vatrack.data.frames import AnnotationFile
 from vatrack.data.store import Store, open_store, store_path
 from vatrack.sailvos.convert import convert_files
@@ -474,15 +476,18 @@ def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name
             lambda d: d["annotations"][0].pop("image_id"),
             "not an annotation file of `vatrack convert` .'image_id' is missing",
         ),
-        (lambda d: d["images"][0].update(id="x"), "image_id of an image is no whole number"),
-        (lambda d: d["images"][0].update(frame_id=1.5), "frame_id of an image is no whole number"),
-        (lambda d: d["images"][0].update(frame_id=None), "not an annotation file"),
-        (lambda d: d["images"][0].update(width=2**70), "width of an image is no whole number"),
-        (lambda d: d["images"][0].update(height=[3]), "not an annotation file"),
-        (lambda d: d["images"][0].update(video_id=[1]), "not an annotation file"),
-        (lambda d: d["annotations"][0].update(image_id="10"), "not an annotation file"),
-        (lambda d: d["annotations"][0].update(image_id=10.5), "not an annotation file"),
-        (lambda d: d["annotations"][0].update(image_id=2**70), "not an annotation file"),
+        (lambda d: d["images"][0].update(id="x"), "images, id 'x': id is 'x'; a whole number"),
+        (lambda d: d["images"][0].update(frame_id=1.5), "frame_id is 1.5; a whole number"),
+        (lambda d: d["images"][0].update(frame_id=None), "frame_id is None; a whole number"),
+        (lambda d: d["images"][0].update(width=2**70), r"width is 1\.18.*; a whole number from 1"),
+        (lambda d: d["images"][0].update(height=[3]), r"height is \[3\]; a whole number"),
+        (lambda d: d["images"][0].update(video_id=[1]), r"video_id is \[1\]; a whole number"),
+        (lambda d: d["annotations"][0].update(image_id="10"), "image_id is '10'; a whole number"),
+        (lambda d: d["annotations"][0].update(image_id=10.5), "image_id is 10.5; a whole number"),
+        (
+            lambda d: d["annotations"][0].update(image_id=2**70),
+            r"image_id is 1\.18.*; a whole number",
+        ),
         (lambda d: d["annotations"].append(3), "its list `annotations` is not a list of objects"),
     ],
 )
@@ -521,13 +526,6 @@ def test_no_file(tmp_path: Path) -> None:
         (("amodal",), {}),  # a joint form read as a single one
         (BOTH, {"segmentation": mask(1)}),  # and the reverse
         (BOTH, {"bbox": [[1, 1, 2, 2]] * 3}),
-        (BOTH, {"bbox": [1, 1, 2]}),
-        (BOTH, {"bbox": None}),
-        (BOTH, {"bbox": ["a", 1, 2, 2]}),
-        (BOTH, {"category_id": "3"}),
-        (BOTH, {"area_visible": "3"}),
-        (BOTH, {"instance_id": "one"}),
-        (BOTH, {"instance_id": None}),
     ],
 )
 def test_annotations_of_another_form(
@@ -539,6 +537,64 @@ def test_annotations_of_another_form(
     with pytest.raises(InputError, match=r"a\.json: frame 10: not annotations of this form"):
         file.objects(0)
     file.objects(1)
+
+
+HUGE = {"size": [64_000_000, 64_000_000], "counts": "P" * 5}
+WHOLE = mask(1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bbox": [1, 1, 2]}, r"bbox is \[1, 1, 2\]; four numbers"),
+        ({"bbox": None}, "bbox is None; four numbers"),
+        ({"bbox": ["a", 1, 2, 2]}, "bbox is .*; four numbers"),
+        ({"bbox": [1, 1, -2, 2]}, "bbox is .* no negative width"),
+        ({"category_id": "3"}, "category_id is '3'; a whole number"),
+        ({"category_id": {"id": 3}}, "category_id is .*; a whole number"),
+        ({"category_id": 3.0}, "category_id is 3.0; a whole number"),
+        ({"area_visible": "3"}, "area_visible is '3'; a number from 0 on"),
+        ({"area_visible": -1}, "area_visible is -1; a number from 0 on"),
+        ({"instance_id": "one"}, "instance_id is 'one'; a whole number"),
+        ({"instance_id": None}, "instance_id is None; a whole number"),
+        ({"iscrowd": "0"}, "iscrowd is '0'; 0 or 1"),
+        ({"occlude_rate": -0.02}, "occlude_rate is -0.02; a number from 0 to 1"),
+        ({"segmentation": [HUGE, WHOLE]}, "segmentation is not a mask"),
+        ({"segmentation": [{**WHOLE, "size": [9, 12]}, WHOLE]}, r"segmentation has size \[9, 12\]"),
+        (
+            {"segmentation": [{**WHOLE, "counts": WHOLE["counts"][:-2]}, WHOLE]},
+            "segmentation is damaged: its runs .* do not fill the image of 12 x 8",
+        ),
+    ],
+)
+@pytest.mark.parametrize("first", ["images", "annotations"])
+def test_no_wrong_field_and_no_damaged_mask_reaches_the_training(
+    tmp_path: Path, changes: Json, message: str, first: str
+) -> None:
+    data = {**small(), "annotations": [item(1, 10, **changes)]}
+    path = write(tmp_path / "a.json", {first: data[first], **data})
+    with pytest.raises(InputError, match=rf"a\.json: .*annotation 1: {message}"):
+        AnnotationFile(path, BOTH).objects(0)
+    assert first == "annotations" or not store_path(path).exists()
+
+
+def test_a_mask_that_is_damaged_after_the_store_was_built(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10)]})
+    open_store(path)
+    before, text = path.stat(), path.read_bytes()
+    counts = item(1, 10)["segmentation"][0]["counts"].encode()
+    path.write_bytes(text.replace(b'"' + counts + b'"', b'"' + counts[:-2] + b'"  ', 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(InputError, match="annotation 1: segmentation is damaged"):
+        AnnotationFile(path, BOTH).objects(0)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.png", "a/../../x.png", "", 5, "a//b"])
+def test_no_frame_outside_the_folder(tmp_path: Path, name: object) -> None:
+    data = small()
+    data["images"][0]["file_name"] = name
+    with pytest.raises(InputError, match=r"a\.json: images, id 12: file_name is .*relative path"):
+        open_store(write(tmp_path / "a.json", data))
 
 
 def test_annotations_that_lack_something(tmp_path: Path) -> None:
@@ -572,7 +628,16 @@ def test_clips_around_frames(tmp_path: Path) -> None:
 
 NUMBERS = st.integers(-(2**40), 2**40) | st.integers(0, 9)
 SIDES = st.sampled_from([-3.0, 0.0, 0.5, 0.9375, 1.0, 2.5, 7.0, 11.0, 30.0])
-BOXES = st.tuples(SIDES, SIDES, SIDES, SIDES).map(list)
+LENGTHS = SIDES.filter(lambda side: side >= 0)
+BOXES = st.tuples(SIDES, SIDES, LENGTHS, LENGTHS).map(list)
+NAMES = st.text(min_size=1, max_size=5).filter(is_safe_path)
+
+
+def wide_mask(number: int, width: int) -> Json:
+    """The bits of a number as pixels of an image of 8 x width, the first of which is background."""
+    bits = np.array([number >> place & 1 for place in range(8 * width)], np.uint8)
+    code = rle_tools.encode(np.asfortranarray(bits.reshape(8, width)))
+    return {"size": [8, width], "counts": code["counts"].decode()}
 
 
 @st.composite
@@ -591,24 +656,25 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
             entry
             | {
                 "width": draw(st.integers(1, 14)),
-                "file_name": draw(st.text(max_size=5)).replace("\0", ""),
+                "file_name": draw(NAMES),
             }
         )
     annotations = []
     image_ids = [entry["id"] for entry in images] + [2**50]
     for number in range(draw(st.integers(0, 12))):
-        amodal, visible = mask(2 * number), mask(2 * number + 1)
         entry = item(
             number,
             draw(st.sampled_from(image_ids)),
             draw(NUMBERS),
             category_id=draw(st.integers(1, 24)),
         )
+        width = next((i["width"] for i in images if i["id"] == entry["image_id"]), 12)
+        amodal, visible = wide_mask(2 * number, width), wide_mask(2 * number + 1, width)
         entry["bbox"] = [draw(BOXES), draw(BOXES)] if form == "joint-2bbox" else draw(BOXES)
         entry["segmentation"] = amodal if form == "single" else [amodal, visible]
-        entry["area_visible"] = draw(st.integers(-1, 2))
+        entry["area_visible"] = draw(st.integers(0, 2))
         if form == "single":
-            entry["area"] = draw(st.sampled_from([-1, 0, 0.5, 3]))
+            entry["area"] = draw(st.sampled_from([0, 0.5, 3]))
         entry["iscrowd"] = draw(st.sampled_from([0, 0, 0, 1]))
         if draw(st.booleans()):
             entry["ignore"] = draw(st.sampled_from([0, False, True]))
@@ -700,7 +766,11 @@ def test_objects_are_those_of_the_file(
             boxes.shape[1:] == (4,) and boxes.dtype == np.float32
             for boxes in objects.boxes.values()
         )
-        assert objects.rles == plain["rles"]
+        texts = {
+            mask_type: [code | {"counts": code["counts"].decode()} for code in codes]
+            for mask_type, codes in objects.rles.items()
+        }
+        assert texts == plain["rles"]
         assert objects.labels.tolist() == plain["labels"]
         assert objects.instances.tolist() == plain["instances"]
         belonging = [entry for entry in data["annotations"] if entry["image_id"] == frame.image_id]

@@ -2,6 +2,7 @@ import copy
 import gzip
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.evaluation.scenes import random_scene, rle
 from tests.parity.golden import SHARED_DATA
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.common.mask_forms import decode_runs
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.precision import AP_COLUMNS
@@ -332,3 +334,60 @@ def test_bad_input_leaves_no_file(tmp_path: Path) -> None:
         "joint.json.gz",
         "predictions.jsonl",
     ]
+
+
+@pytest.mark.parametrize("offset", [2**61, 2**62 - 200])
+def test_ids_of_64_bits_give_the_same_metrics(offset: int) -> None:
+    joint, predictions = random_scene(3)
+    expected = evaluate_in_detail(joint, predictions)
+    large = json.loads(json.dumps({"joint": joint, "predictions": predictions}))
+
+    def enlarge(item: dict[str, Any], *keys: str) -> None:
+        for key in keys:
+            item[key] += offset
+
+    for key in ("categories", "videos"):
+        for item in large["joint"][key]:
+            enlarge(item, "id")
+    for item in large["joint"]["images"]:
+        enlarge(item, "id", "video_id")
+    for item in large["joint"]["annotations"]:
+        enlarge(item, "id", "image_id", "video_id", "category_id", "instance_id")
+    for item in large["predictions"]:
+        enlarge(item, "image_id", "category_id", "track_id")
+    found = evaluate_in_detail(large["joint"], large["predictions"])
+    assert found.metrics == expected.metrics
+    assert {
+        level: {category - offset: metrics for category, metrics in classes.items()}
+        for level, classes in found.per_class.items()
+    } == expected.per_class
+
+
+def test_boxes_as_corners_are_told() -> None:
+    joint, predictions = random_scene(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(joint, predictions)
+    for prediction in predictions:
+        x, y, width, height = prediction["bbox"]
+        prediction["bbox"] = [x, y, x + width, y + height]
+    count = len(predictions)
+    with pytest.warns(UserWarning, match=rf"of {count} .*do not fit their masks.*not two corners"):
+        evaluate(joint, predictions)
+
+
+def test_empty_runs_on_both_sides_change_nothing() -> None:
+    joint, predictions = random_scene(3)
+    expected = evaluate(joint, predictions)
+
+    def spoil(mask: dict[str, Any]) -> None:
+        runs = decode_runs(mask["counts"].encode())
+        mask["counts"] = [runs[0] - 1, 0, 1, *runs[1:]] if runs[0] else [*runs, 0, 0]
+
+    for item in joint["annotations"]:
+        spoil(item["amodal_mask"])
+        item["visible_mask"] = dict(item["visible_mask"])
+        spoil(item["visible_mask"])
+    for item in predictions:
+        spoil(item["amodal"])
+    assert evaluate(joint, predictions) == expected

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,16 @@ def report(word: str) -> str:
 
 def bad_input() -> str:
     raise InputError("train.json: cut off; fetch it again")
+
+
+def fail_and_stay(bad: Path, pid: Path) -> str:
+    """Finds its input bad where `bad` exists, but does not end, as with a process that it waits
+    for."""
+    if not bad.exists():
+        return "went"
+    pid.write_text(str(os.getpid()))
+    threading.Thread(target=time.sleep, args=(300,)).start()
+    raise InputError("frame.bmp: cut off")
 
 
 def crash() -> str:

@@ -67,6 +67,29 @@ def test_bad_input_arrives_as_bad_input(tmp_path: Path) -> None:
         run(jobs.bad_input, (), tmp_path)
 
 
+def test_a_job_that_found_its_input_bad_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vatrack.jobs.launch.FAILED_SECONDS", 1.0)
+    bad, pid = tmp_path / "bad", tmp_path / "pid"
+    bad.touch()
+    with pytest.raises(InputError, match="cut off"):
+        run(jobs.fail_and_stay, (bad, pid), tmp_path / "job")
+    assert not _alive(int(pid.read_text())), "it does not stay"
+    # A launcher that is killed cannot end it, but the next one does.
+    pid.unlink()
+    launcher = Launcher(tmp_path / "job", "fail_and_stay", bad, pid)
+    _until(pid.exists, 60)
+    launcher.kill()
+    number = int(json.loads((tmp_path / "job" / "job.json").read_text())["id"])
+    _until(lambda: bool(list((tmp_path / "job").glob(f"{number}_*_result.pkl"))), 60)
+    bad.unlink()
+    summary, shown = run(jobs.fail_and_stay, (bad, pid), tmp_path / "job")
+    assert summary == "went"
+    assert f"job {number} (local) has failed, but did not end; it is ended\n" in shown
+    assert not _alive(number)
+
+
 def test_a_crash_shows_the_log_and_names_its_last_line(tmp_path: Path) -> None:
     shown = io.StringIO()
     with pytest.raises(JobFailed, match=r"failed: ZeroDivisionError: a bug \(log: ") as failure:

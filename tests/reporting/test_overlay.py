@@ -392,7 +392,7 @@ def test_bad_pictures_are_named(tmp_path: Path) -> None:
     refused(
         tmp_path,
         files,
-        rf"000004\.png: has 126 x {HEIGHT} pixels, the ground truth says {WIDTH} x {HEIGHT}",
+        rf"000004\.png: is 126 x {HEIGHT} pixels, its annotation says {WIDTH} x {HEIGHT}",
     )
     picture.write_bytes(picture.read_bytes()[:40])
     refused(tmp_path, files, r"000004\.png")

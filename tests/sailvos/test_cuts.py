@@ -194,7 +194,7 @@ def test_scoring_broken_frames(tree: Path) -> None:
     with pytest.raises(InputError, match=r"000009\.bmp: cut off"):
         score()
     assert cv2.imwrite(str(frame), np.zeros((9, 12, 3), np.uint8))
-    with pytest.raises(InputError, match="is 12 x 9 pixels, the annotations say 12 x 8"):
+    with pytest.raises(InputError, match="is 12 x 9 pixels, its annotation says 12 x 8"):
         score()
     frame.unlink()
     with pytest.raises(InputError, match=r"000009\.bmp: no such frame"):

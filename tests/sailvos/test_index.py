@@ -86,7 +86,7 @@ def test_index_of_bad_annotations(tmp_path: Path) -> None:
 def test_not_an_index(tmp_path: Path, content: Any) -> None:
     write_json(tmp_path / "index.json", content)
     with pytest.raises(
-        InputError, match=r"index\.json: not an index; make it with `vatrack index`"
+        InputError, match=r"index\.json: not an index.*; make it with `vatrack index`"
     ):
         read_index(tmp_path / "index.json")
 
@@ -100,5 +100,55 @@ def test_an_index_whose_frames_lack_something(tmp_path: Path) -> None:
             ]
         },
     )
-    with pytest.raises(InputError, match="not an index; make it with `vatrack index`"):
+    with pytest.raises(InputError, match=r"not an index.*; make it with `vatrack index`"):
         read_index(tmp_path / "index.json")
+
+
+FRAME = {"file": "000003.bmp", "frame_id": 0, "image_id": 0, "width": 4, "height": 3}
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        {"name": "/etc/passwd", "frames": []},
+        {"name": "..", "frames": []},
+        {"name": ["a"], "frames": []},
+        {"name": "a", "frames": {"file": 1}},
+        *({"name": "a", "frames": [{**FRAME, "file": file}]} for file in (7, None, "../x", "/x")),
+        *({"name": "a", "frames": [{**FRAME, "width": side}]} for side in (0, -1, "4", 2.5, None)),
+        {"name": "a", "frames": [{**FRAME, "image_id": 2**63}]},
+        {"name": "a", "frames": [[1]]},
+    ],
+)
+def test_odd_items_of_an_index(tmp_path: Path, video: Any) -> None:
+    good = {"name": "b", "frames": [FRAME]}
+    write_json(tmp_path / "index.json", {"train": [good], "valid": [video]})
+    with pytest.raises(InputError, match=r"index\.json: "):
+        read_index(tmp_path / "index.json")
+    write_json(tmp_path / "index.json", {"train": [good], "valid": [good]})
+    with pytest.raises(InputError, match="video b is there twice"):
+        read_index(tmp_path / "index.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"file": 5}, "5 cannot be the name"),
+        ({"file": "../x.bmp"}, "cannot be the name"),
+        ({"file": "/etc/passwd"}, "cannot be the name"),
+        ({"frame_id": "0"}, "frame_id is '0'; a whole number"),
+        ({"width": -1}, "width is -1; a whole number from 1"),
+    ],
+)
+def test_an_index_with_wrong_fields(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    frame = {"file": "1.bmp", "frame_id": 0, "image_id": 0, "width": 9, "height": 9} | change
+    write_json(tmp_path / "i.json", {"train": [{"name": "a", "frames": [frame]}]})
+    with pytest.raises(InputError, match=rf"i\.json: video a.*{message}"):
+        read_index(tmp_path / "i.json")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", ".."])
+def test_an_index_with_a_video_outside(tmp_path: Path, name: str) -> None:
+    write_json(tmp_path / "i.json", {"train": [{"name": name, "frames": []}]})
+    with pytest.raises(InputError, match=r"i\.json: video: .* cannot be the name"):
+        read_index(tmp_path / "i.json")

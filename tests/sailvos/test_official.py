@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,7 +230,7 @@ def test_numbers_that_must_be_whole(tmp_path: Path, section: str, field: str, va
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data[section][2].update({field: value}))
     )
-    assert f"{field} is " in found and "a whole number is needed" in found
+    assert f"{field} is " in found and "a whole number " in found
     assert section.rstrip("s") in found
 
 
@@ -239,7 +240,7 @@ def test_pictures_have_a_size(tmp_path: Path, field: str, value: int) -> None:
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data["images"][2].update({field: value}))
     )
-    assert f"images, id 2: {field} is {value}, a number from 1 on is needed" in found
+    assert f"images, id 2: {field} is {value}; a whole number from 1 to 2^31 - 1 is needed" in found
 
 
 @pytest.mark.parametrize(
@@ -290,14 +291,14 @@ def test_areas_and_rates_are_numbers(tmp_path: Path, field: str, value: Any) -> 
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: value}))
     )
-    assert f"annotation 2: {field} is {value!r}; a number from 0 on is needed" in found
+    assert f"annotation 2: {field} is {value!r}; a number from 0 " in found
 
 
 @pytest.mark.parametrize(
     "mask",
     [
-        *(None, 3, "text", [], [[1, 1, 5, 1, 5, 5]], {}, {"size": [8, 12]}, {"counts": "0"}),
-        *({"size": [8, 12], "counts": [96]}, {"size": [8, 12], "counts": None}),
+        *(None, 3, "text", [], [[1, 1, 5, 1]], {}, {"size": [8, 12]}, {"counts": "0"}),
+        *({"size": [8, 12], "counts": [95]}, {"size": [8, 12], "counts": None}),
         *(
             {"size": size, "counts": "P3"}
             for size in ([8], [8, 12, 3], [8, "12"], [8, -12], [0, 12], [8.0, 12], None, 96)
@@ -309,7 +310,7 @@ def test_masks_are_run_length_codes(tmp_path: Path, field: str, mask: Any) -> No
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: mask}))
     )
-    assert f"annotation 2: {field} is not a compressed run-length code" in found
+    assert re.search(f"annotation 2: {field} (is|has) .*(needed|make the file again)", found)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -89,8 +89,8 @@ def kill_at_random(
             killed += 1
             os.kill(process.pid, signal.SIGKILL)
         process.join()
-    if not (out / "training.json").exists():
-        finish(run, data, out)
+    # Also where it is complete: it may have been killed before it could clear up.
+    finish(run, data, out)
     return killed
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.common.image_files import ANIMATION, COLOUR, COLOUR_ALPHA, bmp, orientation, png
 from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, encode, fields
 from vatrack.validate.checks import CHECKS
 
@@ -121,8 +122,23 @@ def box_of_three(s: Set) -> None:
 
 
 @spoils("rle-bad")
-def uncompressed_mask(s: Set) -> None:
+def runs_that_do_not_fill_the_mask(s: Set) -> None:
     s.annotation["segmentation"]["counts"] = [3, 4]
+
+
+@spoils("rle-bad")
+def polygon_far_outside(s: Set) -> None:
+    s.annotation["segmentation"] = [[1, 1, 9e5, 1, 9, 9]]
+
+
+@spoils("number-bad")
+def crowd_as_text(s: Set) -> None:
+    s.annotation["iscrowd"] = "0"
+
+
+@spoils("number-bad")
+def negative_rate(s: Set) -> None:
+    s.annotation["occlude_rate"] = -0.02
 
 
 @spoils("rle-bad")
@@ -283,7 +299,22 @@ def object_twice(s: Set) -> None:
         video["num_objs"] += 100
 
 
-@spoils("object-twice")
+@spoils("object-instance")
+def instance_changes_in_mid_video(s: Set) -> None:
+    own = [a for a in s.train["annotations"] if a["obj_id"] == s.annotation["obj_id"]]
+    for annotation in own[len(own) // 2 :]:
+        annotation["instance_id"] += 1000
+
+
+@spoils("object-instance")
+def two_objects_exchange_their_instances(s: Set) -> None:
+    same = [a for a in s.train["annotations"] if a["image_id"] == s.annotation["image_id"]]
+    for annotation in s.train["annotations"]:
+        annotation["category_id"] = s.annotation["category_id"]
+    same[0]["instance_id"], same[1]["instance_id"] = same[1]["instance_id"], same[0]["instance_id"]
+
+
+@spoils("object-twice", "object-instance")
 def instance_twice(s: Set) -> None:
     same = [a for a in s.train["annotations"] if a["image_id"] == s.annotation["image_id"]]
     for annotation in s.train["annotations"]:
@@ -394,7 +425,7 @@ def wrong_rate(s: Set) -> None:
     s.annotation["occlude_rate"] += 2e-6
 
 
-@spoils("rate-wrong")
+@spoils("number-bad")
 def rate_above_one(s: Set) -> None:
     s.annotation["occlude_rate"] = 1.5
 
@@ -428,6 +459,31 @@ def images_missing(s: Set) -> None:
 @spoils("folder-case")
 def video_in_other_case(s: Set) -> None:
     (s.raw / VIDEO).rename(s.raw / VIDEO.upper())
+
+
+@spoils("folder-case", "video-name-case")
+def names_in_two_unicode_forms(s: Set) -> None:
+    composed, parted = "caf\u00e9", "cafe\u0301"
+    rename(s, composed)
+    s.valid["videos"][0].update(name=parted, vid_name=parted)
+    for image in s.valid["images"]:
+        image["file_name"] = f"{parted}/images/{image['file_name'].split('/')[-1]}"
+    (s.raw / VIDEO).rename(s.raw / composed)
+    valid = next(folder for folder in s.raw.iterdir() if "valid" in folder.name and folder.is_dir())
+    valid.rename(s.raw / parted)
+    s.raw.joinpath(composed).rename(s.raw / composed.upper())
+
+
+@spoils("folder-case")
+def folder_in_another_unicode_form(s: Set) -> None:
+    rename(s, "caf\u00e9")
+    (s.raw / VIDEO).rename(s.raw / "cafe\u0301")
+
+
+@spoils("video-name", "folder-extra")
+def name_with_a_dot_before_it(s: Set) -> None:
+    rename(s, ".hidden")
+    (s.raw / VIDEO).rename(s.raw / ".hidden")
 
 
 @spoils("folder-case", "frame-empty")
@@ -503,6 +559,48 @@ def png_damaged(s: Set) -> None:
 @spoils("frame-size")
 def frame_of_another_size(s: Set) -> None:
     assert cv2.imwrite(str(s.frame()), np.zeros((HEIGHT, WIDTH - 4, 3), np.uint8))
+
+
+@spoils("frame-depth")
+def frame_of_16_bits(s: Set) -> None:
+    as_png(s, png(pixels(s).astype(np.uint16) * 257, COLOUR, 16))
+
+
+@spoils("frame-alpha")
+def transparent_frame(s: Set) -> None:
+    as_png(s, png(np.dstack([pixels(s), pixels(s)[..., :1]]), COLOUR_ALPHA))
+
+
+@spoils("frame-turned")
+def turned_frame(s: Set) -> None:
+    as_png(s, png(pixels(s), COLOUR, more=orientation(6)))
+
+
+@spoils("frame-undecodable")
+def animated_frame(s: Set) -> None:
+    as_png(s, png(pixels(s), COLOUR, more=ANIMATION))
+
+
+@spoils("frame-undecodable")
+def enormous_frame(s: Set) -> None:
+    s.frame().write_bytes(bmp(50_000, 50_000, b""))
+
+
+@spoils("frame-missing")
+def frame_is_a_folder(s: Set) -> None:
+    s.frame().unlink()
+    s.frame().mkdir()
+
+
+def pixels(s: Set) -> np.ndarray:
+    image = cv2.imread(str(s.frame()))
+    assert image is not None
+    return image[..., ::-1]
+
+
+def as_png(s: Set, content: bytes) -> None:
+    s.frame().unlink()
+    s.frame().with_suffix(".png").write_bytes(content)
 
 
 @spoils("file-broken")
@@ -608,7 +706,7 @@ def test_frames_that_may_not_be_read(
     _, report = mini_set.check(tmp_path / "report.json")
     assert [finding["code"] for finding in report["findings"]] == ["frame-unreadable"]
     assert report["findings"][0]["examples"] == [
-        {"file": str(mini_set.frame()), "item": "", "detail": "Permission denied"}
+        {"file": str(mini_set.frame()), "item": "", "detail": "cannot be read (Permission denied)"}
     ]
 
 

@@ -1,8 +1,8 @@
 """Checkpoint files in the form of published ones (spec 4.5, appendix B): names, left-overs, meta
 data, optimizer state.
 
-Every entry holds one number, another one for each entry, and lies in memory and in the file as that
-number alone. So the files of the largest networks are small, and an entry at a wrong place is seen.
+Every tensor holds one number, a different one for each, and is in memory and in the file as that
+number alone. So the files of the largest networks are small, and a misplaced tensor is seen.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ FORMS = ("bare", "wrapped", "parallel", "legacy")
 
 
 def filled(shapes: Mapping[str, tuple[list[int] | torch.Size, torch.dtype]]) -> dict[str, Tensor]:
-    """Entries of these shapes and types, the n-th full of n."""
+    """Tensors of these shapes and types, the n-th full of n."""
     return {
         name: torch.tensor(number, dtype=dtype).expand(list(shape))
         for number, (name, (shape, dtype)) in enumerate(shapes.items(), start=1)
     }
 
 
-def entries(
+def tensors(
     method: Method, backbone: Backbone, settings: ModelConfig | None = None
 ) -> dict[str, Tensor]:
-    """All entries of a method's network, without the left-overs."""
+    """All tensors of a method's network, without the left-overs."""
     with torch.device("meta"):
         model = build(method, settings or ModelConfig(), backbone)
     return filled({name: (value.shape, value.dtype) for name, value in model.state_dict().items()})

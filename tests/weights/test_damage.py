@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tests.cli.test_cli import run as run_command
 from tests.models.small import SMALL
-from tests.weights.published import entries
+from tests.weights.published import tensors
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method
 from vatrack.models.detector import build
@@ -186,7 +186,7 @@ def test_every_reader_refuses_values_that_are_not_finite(
     value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
+    weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
     bad = torch.zeros(weights["backbone.layer1.0.conv1.weight"].shape)
     bad[0, 0, 1, 1] = value
     weights["backbone.layer1.0.conv1.weight"] = bad
@@ -246,7 +246,7 @@ def test_huge_shapes_over_few_bytes_take_no_memory(tmp_path: Path) -> None:
     for read in (load, lambda path: export(path, tmp_path / "out.st"), lambda p: read_file(p, "x")):
         with pytest.raises(InputError, match="tensors claim 4398 GB"):
             read(tmp_path / "x.pt")
-    weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
+    weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
     torch.save(weights | {"neck.lateral_convs.0.conv.bias": huge}, tmp_path / "y.pt")
     with pytest.raises(InputError, match="1099511627776 in the file"):
         import_checkpoint(tmp_path / "y.pt", RUN, tmp_path / "out.pt")
@@ -258,7 +258,7 @@ def test_huge_shapes_over_few_bytes_take_no_memory(tmp_path: Path) -> None:
 
 def test_out_is_never_the_source(tmp_path: Path) -> None:
     path, link = tmp_path / "x.pt", tmp_path / "link.pt"
-    write(path, entries(Method.VATRACK, Backbone.RESNET18, SMALL), RUN, 3)
+    write(path, tensors(Method.VATRACK, Backbone.RESNET18, SMALL), RUN, 3)
     link.symlink_to(path)
     before = path.read_bytes()
     for out in (path, link, tmp_path / "." / "x.pt"):

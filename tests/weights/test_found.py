@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.models.small import SMALL
-from tests.weights.published import entries
+from tests.weights.published import tensors
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method
 from vatrack.weights.checkpoint import load
@@ -22,7 +22,7 @@ from vatrack.weights.openmmlab import import_checkpoint
 from vatrack.weights.tensors import read_weights
 
 RUN = Config(model=SMALL).for_run(Method.VATRACK, Backbone.RESNET18)
-WEIGHTS = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
+WEIGHTS = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
 MEANS = {name: value + 1 for name, value in WEIGHTS.items()}
 OPTIMIZER = {"state": {0: {"m": torch.zeros(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
 

@@ -13,7 +13,7 @@ from torchvision.models import resnet18, resnet34
 
 from tests.cli.test_cli import run as run_command
 from tests.models.small import SMALL
-from tests.weights.published import FORMS, entries, left_overs, plain_mask_rcnn, write_published
+from tests.weights.published import FORMS, left_overs, plain_mask_rcnn, tensors, write_published
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.config.categories import CATEGORIES
@@ -46,7 +46,7 @@ def test_the_command_imports_every_pair(
     vatrack, method: Method, backbone: Backbone, tmp_path: Path
 ) -> None:
     """Each pair in one of the forms, each form with both backbones."""
-    wanted = entries(method, backbone)
+    wanted = tensors(method, backbone)
     number = PAIRS.index((method, backbone))
     form = FORMS[(number + number // 4) % len(FORMS)]
     source = write_published(tmp_path / "published.pth", left_overs() | wanted, form)
@@ -72,7 +72,7 @@ def test_the_command_imports_every_pair(
     assert checkpoint.config["model"] == paper(method, backbone).model.model_dump(mode="json")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     assert checkpoint.config["imported_from"] == {"file": "published.pth", "sha256": digest}
-    assert f"{method} with {backbone}, {len(wanted)} entries" in shown
+    assert f"{method} with {backbone}, {len(wanted)} tensors" in shown
     assert (
         "ignored, left-overs that no network uses (5):\n  mu0\n  mu1\n  mu2\n  mu3\n  mu4" in shown
     )
@@ -82,7 +82,7 @@ def test_the_command_imports_every_pair(
 
 def test_every_unused_and_every_missing_entry_is_named(tmp_path: Path) -> None:
     run = small(Method.VATRACK)
-    weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
+    weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
     more = {f"ema_{i}": torch.zeros(2) for i in range(9)}
     text = str(
         import_checkpoint(
@@ -118,7 +118,7 @@ def test_every_unused_and_every_missing_entry_is_named(tmp_path: Path) -> None:
 )
 def test_one_missing_or_other_entry_is_an_error(vatrack, name: str, tmp_path: Path) -> None:
     """Buffers count as well as parameters."""
-    weights = entries(Method.QDTRACK, Backbone.RESNET50)
+    weights = tensors(Method.QDTRACK, Backbone.RESNET50)
     command = ("--method", "qdtrack", "--backbone", "resnet50", "--out", tmp_path / "out.pt")
     missing = {key: value for key, value in weights.items() if key != name}
     other = weights | {name: torch.zeros(7, 1)}
@@ -137,7 +137,7 @@ def test_one_missing_or_other_entry_is_an_error(vatrack, name: str, tmp_path: Pa
 
 
 def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
-    weights = entries(Method.QDTRACK, Backbone.RESNET50)
+    weights = tensors(Method.QDTRACK, Backbone.RESNET50)
     old = {
         name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")
     }
@@ -159,7 +159,7 @@ def test_half_precision_views_and_safetensors_come_in_as_our_own(tmp_path: Path)
     run = small(Method.QDTRACK)
     weights = {
         name: value.contiguous()
-        for name, value in entries(Method.QDTRACK, Backbone.RESNET18, SMALL).items()
+        for name, value in tensors(Method.QDTRACK, Backbone.RESNET18, SMALL).items()
     }
     everything = torch.zeros(3_000_000)
     name = "neck.lateral_convs.0.conv.bias"
@@ -214,7 +214,7 @@ R50, X101 = Backbone.RESNET50, Backbone.RESNEXT101
 def test_a_checkpoint_of_another_method_or_backbone_says_what_it_looks_like(
     source: tuple[Method, Backbone], wanted: tuple[Method, Backbone], words: str, tmp_path: Path
 ) -> None:
-    path = write_published(tmp_path / "x.pth", left_overs() | entries(*source), "wrapped")
+    path = write_published(tmp_path / "x.pth", left_overs() | tensors(*source), "wrapped")
     with pytest.raises(
         InputError, match=rf"x\.pth: not a checkpoint of {wanted[0]} with {wanted[1]}: "
     ) as refused:
@@ -224,7 +224,7 @@ def test_a_checkpoint_of_another_method_or_backbone_says_what_it_looks_like(
 
 def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
     """A method with two masks holds all of one with one mask, so this is allowed, and said."""
-    weights = entries(Method.VATRACK, Backbone.RESNET18, SMALL)
+    weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
     text = str(
         import_checkpoint(
             write_published(tmp_path / "x.pth", weights, "bare"),
@@ -243,7 +243,7 @@ def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
 
 def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
     run, out = paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "out.pt"
-    coco = plain_mask_rcnn(entries(Method.VATRACK, Backbone.RESNET50))
+    coco = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50))
     with pytest.raises(
         InputError, match=r"a detector of 80 classes with resnet50; --partial takes what fits"
     ):
@@ -256,7 +256,7 @@ def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
         InputError, match=r"no names of an OpenMMLab detector \(its first is encoder\.w\)"
     ):
         import_checkpoint(tmp_path / "foreign.pth", run, out)
-    narrow = entries(
+    narrow = tensors(
         Method.VATRACK, Backbone.RESNET50, run.model.model_copy(update={"box_head_channels": 512})
     )
     with pytest.raises(
@@ -268,7 +268,7 @@ def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
 
 
 def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:
-    weights = entries(Method.QDTRACK, Backbone.RESNET18, SMALL)
+    weights = tensors(Method.QDTRACK, Backbone.RESNET18, SMALL)
     classes = (CATEGORIES[1], CATEGORIES[0], *CATEGORIES[2:])
     torch.save({"state_dict": weights, "meta": {"CLASSES": classes}}, tmp_path / "x.pth")
     text = str(import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt"))
@@ -298,7 +298,7 @@ RANDOM = ("roi_head.amodal_", "roi_head.track_head.")
 def test_a_coco_file_fills_the_groups_of_the_specification(
     method: Method, backbone: Backbone, tmp_path: Path
 ) -> None:
-    wanted = entries(method, backbone)
+    wanted = tensors(method, backbone)
     source = write_published(tmp_path / "coco.pth", plain_mask_rcnn(wanted), "wrapped")
     text = str(
         import_checkpoint(source, paper(method, backbone), tmp_path / "init.pt", partial=True)
@@ -313,7 +313,7 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
             wanted[name].shape,
             wanted[name].flatten()[0],
         ), name
-    assert f"{len(left) + 6} entries are left random" in text
+    assert f"{len(left) + 6} tensors are left random" in text
     rows = {
         line.split()[0]: line.split()[1:]
         for line in text.splitlines()
@@ -331,7 +331,7 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
 
 
 def test_initial_weights_start_a_training_as_the_file_itself_does(tmp_path: Path) -> None:
-    coco = plain_mask_rcnn(entries(Method.VATRACK_2BBOX, Backbone.RESNET18, SMALL))
+    coco = plain_mask_rcnn(tensors(Method.VATRACK_2BBOX, Backbone.RESNET18, SMALL))
     source = write_published(tmp_path / "coco.pth", coco, "parallel")
     run = small(Method.VATRACK_2BBOX)
     import_checkpoint(source, run, tmp_path / "init.pt", partial=True)
@@ -345,7 +345,7 @@ def test_initial_weights_start_a_training_as_the_file_itself_does(tmp_path: Path
 
 
 def test_a_backbone_alone_goes_into_the_backbone(tmp_path: Path) -> None:
-    """Read literally, the published instructions match no entry (quirk M3)."""
+    """Read literally, the published instructions match no tensor (quirk M3)."""
     torch.manual_seed(5)
     source = resnet18(weights=None).state_dict()
     torch.save(source, tmp_path / "resnet18.pth")
@@ -362,14 +362,14 @@ def test_a_backbone_alone_goes_into_the_backbone(tmp_path: Path) -> None:
     assert "unused (2):\n  fc.weight\n  fc.bias" in text
     torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
     with pytest.raises(
-        InputError, match=r"not the weights of this backbone; 0 entries are missing.*belong to none"
+        InputError, match=r"not the weights of this backbone; 0 tensors are missing.*belong to none"
     ):
         import_checkpoint(tmp_path / "resnet34.pth", run, tmp_path / "no.pt", partial=True)
 
 
 def test_a_network_of_another_shape_is_no_initialisation(tmp_path: Path) -> None:
     """Skipped in silence (quirk M5), half of a backbone would be another network's."""
-    coco = plain_mask_rcnn(entries(Method.VATRACK, Backbone.RESNEXT101))
+    coco = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNEXT101))
     source = write_published(tmp_path / "coco.pth", coco, "bare")
     with pytest.raises(
         InputError,
@@ -378,8 +378,8 @@ def test_a_network_of_another_shape_is_no_initialisation(tmp_path: Path) -> None
         import_checkpoint(
             source, paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "no.pt", partial=True
         )
-    # A ResNet-101 has all entries of a ResNet-50, in the same shapes, and 17 more blocks.
-    deeper = plain_mask_rcnn(entries(Method.VATRACK, Backbone.RESNET50))
+    # A ResNet-101 has all tensors of a ResNet-50, in the same shapes, and 17 more blocks.
+    deeper = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50))
     deeper["backbone.layer3.6.conv1.weight"] = torch.zeros(256, 1024, 1, 1)
     with pytest.raises(
         InputError, match=r"backbone\.layer3\.6\.conv1\.weight: not in this network"

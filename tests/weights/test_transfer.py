@@ -63,7 +63,7 @@ def test_what_fits_of_another_detector_is_taken_and_the_rest_reported(tmp_path: 
         weights["roi_head.mask_head.conv_logits.weight"],
     )
     assert torch.equal(state["roi_head.amodal_mask_head.conv_logits.weight"], before)
-    assert str(transfer).startswith(f"{len(weights) - 2} entries copied; 1 of another shape")
+    assert str(transfer).startswith(f"{len(weights) - 2} tensors copied; 1 of another shape")
 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no tensors by name"):
         load_initial(model, tmp_path / "other.pth")
     torch.save({"something": torch.zeros(3)}, tmp_path / "foreign.pth")
-    with pytest.raises(InputError, match="no entry fits"):
+    with pytest.raises(InputError, match="no tensor fits"):
         load_initial(model, tmp_path / "foreign.pth")
     torch.save(resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
-    with pytest.raises(InputError, match=r"no entry fits.* training\.backbone_weights"):
+    with pytest.raises(InputError, match=r"no tensor fits.* training\.backbone_weights"):
         load_initial(model, tmp_path / "resnet18.pth")
 
 

@@ -5,7 +5,6 @@ Heavy libraries (torch takes seconds) are imported inside the subcommands that n
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
@@ -17,11 +16,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack.cli import data, results, runs
+from vatrack.cli.file_options import with_files
 from vatrack.cli.options import Out
 from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
+from vatrack.common.text_files import parse_json
 from vatrack.config import Config, json_schema, load_config, parse_config
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app = typer.Typer(
 
 
 @app.command()
+@with_files
 def config(
     out: Out,
     source: Annotated[Path | None, typer.Option("--config", help="YAML config file.")] = None,
@@ -56,11 +58,7 @@ def config(
         if source:
             checked = load_config(source)
         else:
-            try:
-                plain = json.loads(values or "{}")
-            except json.JSONDecodeError as error:
-                raise InputError(f"--json: not valid JSON ({error})") from None
-            checked = parse_config(plain, "--json", Config)
+            checked = parse_config(parse_json(values or "{}", "--json"), "--json", Config)
         write_yaml(out, checked.model_dump(mode="json"))
     typer.echo(f"wrote {out}")
 
@@ -68,10 +66,10 @@ def config(
 cuts = typer.Typer(
     help="Detect, compare and draw the cuts that split videos into clips.", no_args_is_help=True
 )
-cuts.command("score")(data.cuts_score)
-cuts.command("structure")(data.cuts_structure)
-cuts.command("compare")(data.cuts_compare)
-cuts.command("sheet")(data.cuts_sheet)
+cuts.command("score")(with_files(data.cuts_score))
+cuts.command("structure")(with_files(data.cuts_structure))
+cuts.command("compare")(with_files(data.cuts_compare))
+cuts.command("sheet")(with_files(data.cuts_sheet))
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     data.synth,
@@ -96,7 +94,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     runs.mlflow_sync,
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command()(with_files(command))
 app.add_typer(cuts, name="cuts")
 
 

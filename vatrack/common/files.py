@@ -1,7 +1,8 @@
-"""Reading and writing files: whole or not at all, gzip by suffix, errors that name the file."""
+"""Writing files: whole or not at all, gzip by suffix, errors that name the file."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import gzip
@@ -10,7 +11,6 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +19,22 @@ from typing import IO, Any
 import yaml
 
 from vatrack.common.errors import InputError
+from vatrack.common.text_files import open_text, read_json, read_yaml, unpacked
+
+__all__ = [
+    "atomic_directory",
+    "atomic_path",
+    "check_target",
+    "create_text",
+    "open_text",
+    "read_json",
+    "read_yaml",
+    "scratch_directory",
+    "unpacked",
+    "write_json",
+    "write_text",
+    "write_yaml",
+]
 
 
 def check_target(path: Path | str, *, folder: bool = False) -> Path:
@@ -69,7 +85,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     os.close(descriptor)
     temporary = Path(name)
     try:
-        yield temporary
+        with _naming_full_disk(path):
+            yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         _share(temporary, 0o666)
@@ -86,7 +103,8 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     path = check_target(path, folder=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
-        yield temporary
+        with _naming_full_disk(path):
+            yield temporary
         _share(temporary, 0o777)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
@@ -124,7 +142,19 @@ def scratch_directory(path: Path | str) -> Iterator[Path]:
             # Under its final name it is locked already, so nobody takes a new folder for one that
             # was left.
             (folder / "locking").rename(folder / "lock")
-            yield folder / "files"
+            with _naming_full_disk(path):
+                yield folder / "files"
+
+
+@contextmanager
+def _naming_full_disk(path: Path) -> Iterator[None]:
+    """Makes the error of a full disk name what was being written, where it names nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
 def _sync_folder(path: Path) -> None:
@@ -145,48 +175,11 @@ def _share(path: Path, mode: int) -> None:
     path.chmod(mode & ~umask)
 
 
-def open_text(path: Path | str) -> IO[str]:
-    """Opens a UTF-8 text file for reading, through gzip where the name ends in .gz."""
-    path = Path(path)
-    return (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8")
-    )
-
-
-def unpacked(path: Path, folder: Path, mend: str = "fetch or make it again") -> Path:
-    """The file itself, or, where its name ends in .gz, what is in it as a new file in `folder`.
-
-    Raises:
-        InputError: a packed file is missing or damaged; `mend` ends the message.
-    """
-    if path.suffix != ".gz":
-        return path
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=f"_{path.stem}", delete=False) as plain:
-        for block in _blocks(path, mend):
-            plain.write(block)
-    return Path(plain.name)
-
-
-def _blocks(path: Path, mend: str) -> Iterator[bytes]:
-    try:
-        if not path.stat().st_size:
-            raise InputError(f"{path}: is empty, not even packed; {mend}")
-        with gzip.open(path) as packed:
-            while block := packed.read(1 << 20):
-                yield block
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {mend}") from None
-
-
 @contextmanager
 def create_text(path: Path) -> Iterator[IO[str]]:
     """Opens a UTF-8 text file for writing, through gzip (without a time stamp) where the name ends
     in .gz."""
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         with path.open("w", encoding="utf-8") as stream:
             yield stream
         return
@@ -197,29 +190,6 @@ def create_text(path: Path) -> Iterator[IO[str]]:
         io.TextIOWrapper(packed, encoding="utf-8") as text,
     ):
         yield text
-
-
-def read_json(path: Path | str) -> Any:
-    """Parses a JSON file (optionally .gz).
-
-    Raises:
-        InputError: the file is missing, unreadable, or not valid JSON to its end.
-    """
-    path = Path(path)
-    try:
-        with open_text(path) as stream:
-            return json.load(stream)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, a JSON file is needed") from None
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
-            "the file may be cut off: fetch or make it again"
-        ) from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); fetch or make it again") from None
 
 
 def write_json(path: Path | str, value: Any, *, indent: int | None = None) -> None:
@@ -238,20 +208,3 @@ def write_text(path: Path | str, text: str) -> None:
 def write_yaml(path: Path | str, value: Any) -> None:
     """Writes plain values as YAML in their own order, whole or not at all."""
     write_text(path, yaml.safe_dump(value, sort_keys=False))
-
-
-def read_yaml(path: Path | str) -> Any:
-    """Parses a YAML file.
-
-    Raises:
-        InputError: the file is missing or not valid YAML.
-    """
-    path = Path(path)
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None

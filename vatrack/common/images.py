@@ -1,8 +1,11 @@
-"""Frames as files: BMP, as the raw download has them, or PNG."""
+"""Frames as files: BMP, as the raw download has them, or PNG.
+
+There is one reader, so that every command sees the same pixels: 8 bits a colour, as they are
+stored. An eXIf orientation is not followed, alpha is left out, of 16 bits the upper 8 are used.
+"""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import cv2
@@ -10,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
+from vatrack.common.image_headers import AGAIN, bad_image, open_regular, read_header
 
 # Raw frames are BMP; trees in which they were converted are read just as well.
 SUFFIXES = (".bmp", ".png")
-PNG = b"\x89PNG\r\n\x1a\n"
-AGAIN = "unpack or copy it again"
+
+if logging := getattr(cv2.utils, "logging", None):
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # our own messages name the file, OpenCV's do not
 
 
 def is_clutter(name: str) -> bool:
@@ -50,83 +55,73 @@ def existing_image(path: Path) -> Path:
         raise InputError(
             f"{path}: frames are {' or '.join(SUFFIXES)} files; convert it, or correct its name"
         )
-    if path.is_file():
-        return path
-    for suffix in SUFFIXES:
-        if path.with_suffix(suffix).is_file():
-            return path.with_suffix(suffix)
-    raise InputError(f"{path}: no such frame; unpack or copy it again")
+    for found in (path, *map(path.with_suffix, SUFFIXES)):
+        if found.is_file():
+            return found
+    if path.exists():
+        return path  # something else than a file, which cannot be opened as one
+    raise InputError(f"{path}: no such frame; {AGAIN}")
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Checks that a BMP or PNG file is whole, from its header and size, without decoding it.
-
-    OpenCV fills the missing part of a truncated picture with grey and says nothing.
+    """Checks that a BMP or PNG file is whole, from its header and length, without decoding it.
 
     Returns:
         Width and height in pixels, as the header says.
 
     Raises:
-        InputError: the file is missing, empty, cut off, or neither BMP nor PNG.
+        InputError: see `read_header`.
     """
-    try:
-        with Path(path).open("rb") as stream:
-            head = stream.read(54)
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - 16))
-            tail = stream.read()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
-    if size == 0:
-        raise InputError(f"{path}: is empty; {AGAIN}")
-    if head[:2] == b"BM":
-        if len(head) < 54:
-            raise InputError(f"{path}: cut off inside the BMP header ({size} bytes); {AGAIN}")
-        whole, start = struct.unpack_from("<I4xI", head, 2)
-        width, height, _, depth, packing = struct.unpack_from("<iihHI", head, 18)
-        height = abs(height)  # a negative one says that the top row comes first
-        # Uncompressed rows are padded to four bytes; only for packed pictures must the header's own
-        # size be believed.
-        needed = (
-            whole if packing in (1, 2) else start + (abs(width) * depth + 31) // 32 * 4 * height
-        )
-        if size < needed:
-            raise InputError(f"{path}: cut off, {size} of {needed} bytes are there; {AGAIN}")
-    elif head[:8] == PNG:
-        if not png_is_whole(head + tail):
-            raise InputError(f"{path}: cut off, its PNG data has no end; {AGAIN}")
-        width, height = struct.unpack_from(">ii", head, 16)
-    else:
-        raise InputError(f"{path}: is neither a BMP nor a PNG picture; {AGAIN}")
-    if width <= 0 or height <= 0:
-        raise InputError(f"{path}: its header says {width} x {height} pixels; {AGAIN}")
-    return width, height
+    header = read_header(path)
+    return header.width, header.height
 
 
-def png_is_whole(data: bytes) -> bool:
-    """Whether bytes begin and end as a PNG file does."""
-    return data[:8] == PNG and b"IEND" in data[-16:]
+def read_image(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
+    """Reads a frame: uint8 [H, W, 3], BGR, pixels as they are stored.
 
+    Takes the same name with .png for .bmp, or the reverse, where only that exists.
 
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Reads a frame: uint8 [H, W, 3], BGR. Takes the same name with .png for .bmp, or the reverse,
-    where only that exists.
+    Args:
+        size: width and height that its annotation says, in pixels. A frame of another size is not
+            decoded: a damaged or hostile header may claim an enormous one.
 
     Raises:
-        InputError: the frame is missing, empty, cut off, or not a BMP or PNG picture.
+        InputError: the frame is missing, empty, cut off, not a BMP or PNG image, or of another
+            size.
     """
     path = existing_image(path)
-    check_image(path)
-    picture = decode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{path}: cannot be decoded; unpack or copy it again")
-    return picture
+    found = check_image(path)
+    if size is not None and found != size:
+        raise InputError(
+            f"{path}: is {found[0]} x {found[1]} pixels, its annotation says {size[0]} x "
+            f"{size[1]}; use frames and annotations of one release"
+        )
+    image = decode(read_bytes(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None or image.shape[1::-1] != found:
+        raise bad_image(path, "undecodable", f"cannot be decoded; {AGAIN}")
+    return np.asarray(image, np.uint8)
 
 
-def decode(data: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[np.uint8] | None:
-    """The picture in a file's bytes as OpenCV reads it with `flags`, or None where it cannot."""
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, which may not be a pipe or a device.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it cannot be read.
+    """
     try:
-        picture = cv2.imdecode(data, flags)
-    except cv2.error:  # a header that claims an enormous picture, for example
+        with open_regular(path) as stream:
+            return stream.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        text = f"cannot be read ({error.strerror}); {AGAIN}"
+        raise bad_image(path, "unreadable", text) from None
+
+
+def decode(data: bytes, flags: int) -> npt.NDArray[np.generic] | None:
+    """The image in a file's bytes as OpenCV reads it with `flags`, or None where it cannot."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # no memory for it, for example
         return None
-    return None if picture is None else np.asarray(picture, np.uint8)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,8 @@ import orjson
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_stream import JsonFault, JsonStream
+from vatrack.common.text_files import AGAIN, open_source, without_mark
 
-AGAIN = "fetch or make it again"
 GAP = 64  # bytes between texts that are read together
 TOGETHER = 1 << 20  # bytes of texts that are read together
 
@@ -37,7 +35,7 @@ class Item:
 
 
 def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
-    """The items of all lists of a JSON file (optionally .gz) in file order.
+    """The items of all lists of a JSON file (optionally gzip) in file order.
 
     Other top-level values are passed over. Memory holds one item and a block of the file. Numbers
     like NaN, which are not JSON, are refused.
@@ -49,19 +47,13 @@ def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
     path = Path(path)
     lists: set[str] = set()
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        with open_source(path, what="a JSON file", again=AGAIN) as stream:
             yield from _Reader(stream).items(lists)
     except JsonFault as fault:
         cut = "the file may be cut off: " if fault.cut else ""
         raise InputError(
             f"{path}: not valid JSON at byte {fault.byte} ({fault.reason}); {cut}{AGAIN}"
         ) from None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, a JSON file is needed") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {AGAIN}") from None
     missing = sorted(set(required) - lists)
     if missing:
         raise InputError(f"{path}: its list `{missing[0]}` is missing or is not a list; {AGAIN}")
@@ -86,7 +78,7 @@ class Texts:
 
     def read(self, offset: int, length: int) -> bytes:
         """The text of the item."""
-        return os.pread(self._file, length, offset)
+        return without_mark(os.pread(self._file, length, offset), offset)
 
     def read_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
         """The texts of several items; neighbours in the file are read together."""
@@ -134,7 +126,7 @@ class Texts:
 class _Reader:
     """The items of a file."""
 
-    def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
+    def __init__(self, stream: BinaryIO) -> None:
         self.stream = JsonStream(stream, self._refuse)
 
     def items(self, lists: set[str]) -> Iterator[Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Callable
@@ -10,15 +9,48 @@ from typing import Any, BinaryIO, NoReturn
 
 import orjson
 
+from vatrack.common.text_files import DEEPEST, TooDeep, check_keys
+
 BLOCK = 1 << 22  # bytes read at once
 # Nothing in such a file is longer; without a limit one missing quotation mark would read all of it
 # into memory.
 LONGEST = 1 << 27
 
+_KEY = re.compile(rb'"[ \t\n\r]*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
 # Where an object in a list may end: the next one or the end of the list follows.
 _END = re.compile(r"\}(?=[ \t\n\r]*(?:\]|,[ \t\n\r]*\{))")
 _GUESSES, _GUESS_LENGTH = 8, 1 << 16
+
+
+def loads(text: bytes) -> Any:
+    """A JSON value; a whole number that does not fit into 64 bits is a float.
+
+    Raises:
+        ValueError: it is not JSON, an object has a key twice, or it is nested too deeply.
+    """
+    value = orjson.loads(text)
+    # Counted first, which costs little: each key has a quotation mark before its colon.
+    spaced = b'" ' in text or b'"\n' in text or b'"\t' in text or b'"\r' in text
+    marks = len(_KEY.findall(text)) if spaced else text.count(b'":')
+    if marks != _keys(value, 0):
+        json.loads(text, object_pairs_hook=check_keys)
+    return value
+
+
+def _keys(value: Any, depth: int) -> int:
+    """The number of keys in all objects of a value."""
+    if depth > DEEPEST:
+        raise TooDeep(f"nested more than {DEEPEST} levels deep")
+    if isinstance(value, dict):
+        found = len(value)
+        for item in value.values():
+            if isinstance(item, dict | list):
+                found += _keys(item, depth + 1)
+        return found
+    if isinstance(value, list):
+        return sum(_keys(item, depth + 1) for item in value if isinstance(item, dict | list))
+    return 0
 
 
 class JsonFault(ValueError):
@@ -44,14 +76,13 @@ class JsonStream:
         begin, end: offsets of the last value in the file, in bytes.
     """
 
-    def __init__(
-        self, stream: BinaryIO | gzip.GzipFile, constant: Callable[[str], Any] | None = None
-    ) -> None:
+    def __init__(self, stream: BinaryIO, constant: Callable[[str], Any] | None = None) -> None:
         """`constant` makes values of NaN and Infinity, which are not JSON, or refuses them."""
         self._stream = stream
         self._text, self._position, self._start = "", 0, 0
         self._ended = False
-        self._decoder = json.JSONDecoder(parse_constant=constant)
+        # It finds only where a value ends; `int` refuses thousands of digits.
+        self._decoder = json.JSONDecoder(parse_constant=constant, parse_int=float)
         self.begin = self.end = 0
 
     def next(self) -> str:
@@ -78,12 +109,12 @@ class JsonStream:
         self._position += 1
         return found
 
-    def value(self, parse: Callable[[bytes], Any] = orjson.loads) -> Any:
+    def value(self, parse: Callable[[bytes], Any] = loads) -> Any:
         """The value that starts here; the position moves behind it.
 
         Args:
             parse: makes it of its text; a ValueError says that it is none. It must make of what
-                `orjson.loads` can read the same as that.
+                `loads` can read the same as that.
 
         Raises:
             JsonFault: it is none.
@@ -126,8 +157,8 @@ class JsonStream:
             end = match.end()
             if text.count("{", position, end) == text.count("}", position, end):
                 try:
-                    return orjson.loads(text[position:end].encode("latin-1")), end
-                except orjson.JSONDecodeError:
+                    return loads(text[position:end].encode("latin-1")), end
+                except ValueError:
                     return None
         return None
 

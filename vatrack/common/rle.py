@@ -1,23 +1,52 @@
-"""Compressed COCO run-length masks in bulk: areas, a check that they are sound, and pairwise IoU,
-without decoding one."""
+"""Compressed COCO run-length masks in bulk: made canonical, areas, pairwise IoU, without decoding
+one.
+
+Every mask that enters the package goes through `mask_forms.compress` (one mask of any form) and
+`canonical` (many compressed strings): behind them a mask has one form, fills its image, and is
+safe to hand to pycocotools, whose C code checks nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from vatrack.common.mask_forms import RUN_LIMIT, decode_runs, encode
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
-CHUNK = (
-    1 << 15
-)  # characters measured at once, so that the intermediate arrays stay in the processor's cache
+# characters measured at once, so that the intermediate arrays stay in the processor's cache
+CHUNK = 1 << 15
 LONGEST = 7  # characters of one number: 7 x 5 bits hold every 32-bit run
-RUN_LIMIT = 2**31
+
+
+class Codes(NamedTuple):
+    """N compressed masks: canonical `counts`, and their `areas` and `totals` [N] in pixels (see
+    `measure`)."""
+
+    counts: list[bytes]
+    areas: Ints
+    totals: Ints
+
+
+def canonical(counts: Sequence[bytes]) -> Codes:
+    """Measures compressed strings, and rewrites those with empty runs inside.
+
+    pycocotools' IoU ends where both masks have an empty run, so only the first run may be empty. A
+    string without such runs is returned as it is, at no cost beyond that of `measure`.
+    """
+    areas, totals, spare = _measure_all(counts)
+    found = list(counts)
+    for row in np.flatnonzero(spare & (totals >= 0)).tolist():
+        found[row] = encode(decode_runs(found[row]))
+    return Codes(found, areas, totals)
 
 
 def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
@@ -32,21 +61,30 @@ def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
         (areas [N], totals [N]) in pixels; both are -1 where a string is not a run-length code at
         all.
     """
-    lengths = np.fromiter(map(len, counts), np.int64, len(counts))
-    areas, totals = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
-    chunk = np.cumsum(lengths) // CHUNK
-    bounds = np.flatnonzero(np.diff(chunk, prepend=-1, append=-1)).tolist() if len(counts) else [0]
-    for start, stop in pairwise(bounds):
-        areas[start:stop], totals[start:stop] = _measure(counts[start:stop], lengths[start:stop])
+    areas, totals, _ = _measure_all(counts)
     return areas, totals
 
 
-def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints]:
-    bad = np.zeros(len(counts), bool)
+def _measure_all(counts: Sequence[bytes]) -> tuple[Ints, Ints, Bools]:
+    """Areas and totals, and whether there are empty runs behind the first."""
+    lengths = np.fromiter(map(len, counts), np.int64, len(counts))
+    areas, totals = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
+    spare = np.zeros(len(counts), bool)
+    chunk = np.cumsum(lengths) // CHUNK
+    bounds = np.flatnonzero(np.diff(chunk, prepend=-1, append=-1)).tolist() if len(counts) else [0]
+    for start, stop in pairwise(bounds):
+        areas[start:stop], totals[start:stop], spare[start:stop] = _measure(
+            counts[start:stop], lengths[start:stop]
+        )
+    return areas, totals, spare
+
+
+def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints, Bools]:
+    bad, spare = np.zeros(len(counts), bool), np.zeros(len(counts), bool)
     data = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
     areas, totals = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
     if not len(data):
-        return areas, totals
+        return areas, totals, spare
     stops = np.cumsum(lengths)
     if data.max() > 63:
         bad[np.searchsorted(stops, np.flatnonzero(data > 63), side="right")] = True
@@ -61,9 +99,8 @@ def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints]:
         if not len(rows):
             continue
         chain, start, number = value[parity::2].copy(), start[rows], number[rows]
-        even = (
-            bounds[rows] + parity
-        ) % 2 == 0  # whether it is the first, third, ... run of the mask that stands here
+        # whether it is the first, third, ... run of the mask that stands here
+        even = (bounds[rows] + parity) % 2 == 0
         # Where a chain starts anew, what was before is taken off, so that one sum over everything
         # gives all runs.
         third = start[even & (number > 1)] + 1
@@ -73,14 +110,19 @@ def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints]:
         if runs.min() < 0 or runs.max() >= RUN_LIMIT:
             wrong = np.flatnonzero((runs < 0) | (runs >= RUN_LIMIT))
             bad[rows[np.searchsorted(start, wrong, side="right") - 1]] = True
+        empty = np.flatnonzero(runs == 0)
+        if len(empty):
+            # The first run of a mask may be empty: the mask begins in the foreground.
+            inside = empty[~np.isin(empty, start[even])]
+            spare[rows[np.searchsorted(start, inside, side="right") - 1]] = True
         pixels = np.add.reduceat(runs, start)
         totals[rows] += pixels
         areas[rows] += np.where(even, 0, pixels)
     areas[bad] = totals[bad] = -1
-    return areas, totals
+    return areas, totals, spare
 
 
-def _numbers(data: NDArray[np.uint8], stops: Ints, bad: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def _numbers(data: NDArray[np.uint8], stops: Ints, bad: Bools) -> tuple[Ints, Ints]:
     """The numbers of the masks whose characters end before `stops`, and where those of each mask
     begin [N + 1].
 
@@ -120,6 +162,15 @@ def iou(detections: Sequence[bytes], truths: Sequence[bytes], size: tuple[int, i
         [{"size": shape, "counts": text} for text in truths],
         [0] * len(truths),
     )
+
+
+def boxes_of(counts: Sequence[bytes], sizes: Ints) -> Floats:
+    """The smallest boxes [N, 4] (x, y, width, height in pixels) around sound masks of the `sizes`
+    [N, 2] (height, width)."""
+    codes = [
+        {"size": size, "counts": text} for text, size in zip(counts, sizes.tolist(), strict=True)
+    ]
+    return np.asarray(coco_mask.toBbox(codes), np.float64) if codes else np.zeros((0, 4))
 
 
 def box_of(counts: bytes, size: Sequence[int]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -16,14 +17,32 @@ from typing import Any
 # USR2 comes from submitit before the time limit; USR1 is what some clusters send instead; HUP from
 # a terminal that is closed.
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 KILL_SECONDS = 3600.0  # SLURM kills a pre-empted or cancelled job after its grace time
 
 
-def ignore_stop_signals(_: int) -> None:
-    """For processes that load data: they get the same signals, but who uses them needs them until
-    everything is saved."""
+def ignore_stop_signals() -> None:
+    """Lets SIGTERM end this process, and no other signal that a whole process group gets.
+
+    For processes that load data, as long as they are needed.
+    """
     for number in NUMBERS:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
+
+
+def end_with_parent(parent: int) -> None:
+    """Lets the kernel end this process when its parent ends, in whatever way (Linux).
+
+    Args:
+        parent: its number; where it is gone already, this process ends at once.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "prctl"):
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 class StopSignals:
@@ -72,11 +91,7 @@ class StopSignals:
         killed, or it would count as failed instead of being queued again.
         """
         self._restore()
-        # PyTorch raises an error in the handler of SIGCHLD when a loading process ends before its
-        # time.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # They ignore the signal, too, by which Python ends its processes at its own exit, and it
-        # would wait for them for ever.
+        # At its own exit Python asks its processes to end; one that is stopped would never do so.
         for child in multiprocessing.active_children():
             child.kill()
         signal.raise_signal(number)

@@ -42,3 +42,10 @@ class ComputeConfig(Frozen):
     workers: int = Field(
         4, ge=0, description="processes that load data; 0: load in the training process"
     )
+    loader_timeout_seconds: float = Field(
+        600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="how long a loading process may take for one batch or frame before it counts "
+        "as hanging, and training or prediction ends",
+    )

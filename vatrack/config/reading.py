@@ -31,8 +31,13 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
         InputError: an unknown key or a bad value, each named with its full name; or a key that is
             given under its old and its new name.
     """
-    values = values or {}
-    if model in (Config, RunConfig) and isinstance(values, dict):
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{source}: the configuration is not valid: {values!r:.60} is no mapping of keys; see "
+            f"docs/config.md"
+        )
+    if model in (Config, RunConfig):
         values = with_new_names(values, source)
     try:
         return model.model_validate(values)

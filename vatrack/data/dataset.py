@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from vatrack.common.images import read_image
 from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import Targets
 from vatrack.data.frames import AnnotationFile, Frame, Objects
+from vatrack.data.loading_process import reading
 from vatrack.data.transforms import (
     Resize,
     clip_boxes,
@@ -70,7 +71,7 @@ class PairBatch:
     image_ids: list[tuple[int, int]]
 
     def pin_memory(self) -> PairBatch:
-        """The same in page-locked memory; PyTorch's loader calls this where it pins."""
+        """The same in page-locked memory, from where a GPU takes it faster."""
         return replace(
             self,
             key_images=self.key_images.pin_memory(),
@@ -96,14 +97,8 @@ def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:
             elsewhere).
     """
     path = images / frame.file_name
-    picture = read_image(path)
-    if picture.shape[:2] != (frame.height, frame.width):
-        raise InputError(
-            f"{path}: {picture.shape[1]}x{picture.shape[0]} pixels, but its annotation says "
-            f"{frame.width}x{frame.height}; "
-            "use the original frame"
-        )
-    return picture
+    reading(path)
+    return read_image(path, (frame.width, frame.height))
 
 
 def prepare(
@@ -225,8 +220,9 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         return samples[0], samples[1]
 
 
-def collate(pairs: Sequence[tuple[FrameSample, FrameSample]]) -> PairBatch:
-    """Pads a list of pairs to one batch."""
+def collate(pairs: Iterable[tuple[FrameSample, FrameSample]]) -> PairBatch:
+    """Pads pairs to one batch."""
+    pairs = list(pairs)
     images = stack_padded([sample.image for pair in pairs for sample in pair])
     return PairBatch(
         images[0::2].contiguous(),

@@ -17,6 +17,7 @@ from pycocotools import mask as rle_tools
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import NUM_CLASSES
+from vatrack.data.fields import annotation_problem, masks_of, read_masks, shown
 from vatrack.data.store import open_store
 
 
@@ -139,16 +140,18 @@ def usable_objects(
     """Parses the annotations of one frame (spec 2.3).
 
     Raises:
-        InputError: a category is not one of the 24, a field is missing, or the annotations are of
-            another form.
+        InputError: a category is not one of the 24, a field is missing or wrong, a mask does not
+            fill the frame, or the annotations are of another form.
     """
     boxes: dict[MaskType, list[list[float]]] = defaultdict(list)
-    rles: dict[MaskType, list[dict[str, Any]]] = defaultdict(list)
-    labels, instances = [], []
+    rles: dict[MaskType, list[Any]] = defaultdict(list)
+    labels, instances, names = [], [], []
     try:
         for annotation in annotations:
             own_boxes = _by_mask_type(annotation["bbox"], mask_types)
             area = annotation["area"] if "area" in annotation else annotation["area_visible"]
+            if text := annotation_problem(annotation):
+                raise ValueError(f"annotation {shown(annotation.get('id'))}: {text}")
             skip = annotation.get("ignore") or annotation.get("iscrowd") or area <= 0
             if skip or not all(_usable(box, frame) for box in own_boxes.values()):
                 continue
@@ -160,11 +163,13 @@ def usable_objects(
                 )
             for mask_type, (x, y, width, height) in own_boxes.items():
                 boxes[mask_type].append([x, y, x + width, y + height])
-            masks = _by_mask_type(annotation["segmentation"], mask_types)
-            if len(masks) != len(mask_types):
+            found = masks_of(annotation["segmentation"])
+            if len(found) != len(mask_types):
                 raise ValueError(f"masks of {' and '.join(mask_types)} are needed")
-            for mask_type, rle in masks.items():
-                rles[mask_type].append(rle)
+            masks = dict(zip(mask_types, found, strict=True))
+            for mask_type, mask in masks.items():
+                rles[mask_type].append(mask)
+            names.append(f"{path}: annotation {shown(annotation.get('id'))}: segmentation")
             labels.append(label)
             instances.append(annotation["instance_id"])
         return Objects(
@@ -172,7 +177,7 @@ def usable_objects(
                 mask_type: np.array(boxes[mask_type], np.float32).reshape(-1, 4)
                 for mask_type in (boxes or mask_types)
             },
-            {mask_type: rles[mask_type] for mask_type in mask_types},
+            {mask_type: _sound(rles[mask_type], frame, names) for mask_type in mask_types},
             np.array(labels, np.int64),
             np.array(instances, np.int64),
         )
@@ -186,9 +191,16 @@ def usable_objects(
         ) from None
 
 
+def _sound(masks: list[Any], frame: Frame, names: list[str]) -> list[dict[str, Any]]:
+    """Masks of any form as codes that fill the frame; the C code that draws them checks nothing."""
+    size = [frame.height, frame.width]
+    counts, _ = read_masks(masks, [size] * len(masks), names)
+    return [{"size": size, "counts": text} for text in counts]
+
+
 def _by_mask_type(value: Any, mask_types: tuple[MaskType, ...]) -> dict[MaskType, Any]:
-    """A field that holds one value, or one per mask type."""
-    nested = isinstance(value, list) and bool(value) and isinstance(value[0], list | dict)
+    """A box, or one for each mask type."""
+    nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
     return dict(zip(mask_types, value, strict=True)) if nested else {mask_types[0]: value}
 
 

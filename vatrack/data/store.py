@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import zlib
 from array import array
 from collections import defaultdict
@@ -30,6 +31,8 @@ from safetensors.numpy import save
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
+from vatrack.common.text_files import is_packed
+from vatrack.data.checks import AnnotationChecks
 
 FORMAT = "vatrack-store-2"
 COLUMNS = ("image_id", "video_id", "frame_id", "width", "height", "first", "count")
@@ -167,12 +170,13 @@ class Store:
 
 
 def open_store(source: Path) -> Store:
-    """Opens the store of an annotation file (optionally .gz); rebuilds it where that is needed.
+    """Opens the store of an annotation file (optionally gzip); rebuilds it where that is needed.
 
     Where the folder of the file cannot be written, the store goes to the user's cache folder.
 
     Raises:
-        InputError: the file is missing or damaged, or not an annotation file.
+        InputError: the file is missing or damaged, or not an annotation file; or, where the store
+            is built, a field or mask in it is wrong.
     """
     source = Path(source)
     if not source.is_file():
@@ -193,7 +197,7 @@ def _build(source: Path, target: Path) -> None:
     state = source_state(source)
     lists: dict[str, list[dict[str, Any]]] = {"videos": [], "images": []}
     columns = [array("q") for _ in range(4)]
-    packed = source.suffix == ".gz"
+    packed = is_packed(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with ExitStack() as stack:
@@ -203,10 +207,13 @@ def _build(source: Path, target: Path) -> None:
                 texts = stack.enter_context(
                     stack.enter_context(atomic_path(_texts(target, source))).open("wb")
                 )
+            check = AnnotationChecks(source)
             for item in read_lists(source, required=("videos", "images", "annotations")):
                 if item.section in lists:
                     lists[item.section].append(item.value)
+                    check.small(item.section, item.value)
                 elif item.section == "annotations":
+                    check.annotation(item.value)
                     offset, length, checksum = item.offset, item.length, 0
                     if packed:
                         text = orjson.dumps(item.value)
@@ -215,6 +222,7 @@ def _build(source: Path, target: Path) -> None:
                     row = (item.value["image_id"], offset, length, checksum)
                     for column, value in zip(columns, row, strict=True):
                         column.append(value)
+            check.masks()
             writer = StoreWriter(lists["videos"], lists["images"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         found = f"{error} is missing" if isinstance(error, KeyError) else str(error)
@@ -226,11 +234,14 @@ def _build(source: Path, target: Path) -> None:
 
 
 def _texts(path: Path, source: Path) -> Path:
-    return path.with_name(f"{path.name}.texts") if source.suffix == ".gz" else source
+    return path.with_name(f"{path.name}.texts") if is_packed(source) else source
 
 
 def _cache(source: Path) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a name and without HOME
+        root = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
     key = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
     return root / "vatrack" / f"{source.name}.{key}.store"
 

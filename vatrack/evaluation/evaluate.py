@@ -8,6 +8,7 @@ what evaluation costs.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from vatrack.evaluation.ap.precision import (
     summarise,
 )
 from vatrack.evaluation.details import detail_document, unique_names
+from vatrack.evaluation.io.box_fit import BoxFit
 from vatrack.evaluation.io.by_video import (
     objects_by_video,
     read_head,
@@ -224,6 +226,8 @@ def _measure_all(
             worst = result
     if worst is not None:
         raise worst
+    if text := sum((result.boxes for result in results), BoxFit()).warning():
+        warnings.warn(text, stacklevel=2)
     return results
 
 

@@ -22,6 +22,7 @@ from vatrack.evaluation.ap.video import (
     track_overlaps,
     video_matches,
 )
+from vatrack.evaluation.io.box_fit import BoxFit, box_fit
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
 from vatrack.evaluation.io.true_tracks import read_tracks
@@ -68,7 +69,8 @@ class VideoResult:
     `images`: their number, `seen`: of those with a detection; `matches`: by "image/amodal",
     "video/amodal" and so on; `tracking`: counts by mask type; `detections`: their number; `tracks`:
     number of predicted tracks, `mixed`: of those with detections of more than one class; `metrics`:
-    by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted.
+    by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted;
+    `boxes`: whether the boxes can be what they should be.
     """
 
     images: int
@@ -79,6 +81,7 @@ class VideoResult:
     tracks: int
     mixed: int
     metrics: Mapping[str, Metrics]
+    boxes: BoxFit
 
 
 def measure_video(
@@ -128,6 +131,7 @@ def _measure(video: Video, protocol: Protocol, check_only: bool) -> VideoResult:
         tracks,
         mixed,
         metrics,
+        BoxFit() if check_only else box_fit(predictions, images),
     )
 
 
@@ -146,7 +150,7 @@ def _measure_mask_type(
     overlaps = frame_overlaps(predictions, objects, images, mask_type)
     matches[f"image/{mask_type}"] = image_matches(
         predictions, objects, overlaps, images, mask_type, protocol.switches
-    )
+    ).with_categories(images.categories)
     tracking[mask_type] = track_counts(predictions, objects, overlaps, images, mask_type)
     boxes = frame_box_overlaps(predictions, objects, mask_type)
     tracking[f"{mask_type}_box"] = track_counts(predictions, objects, boxes, images, mask_type)
@@ -159,7 +163,7 @@ def _measure_mask_type(
     pairs = track_overlaps(predicted, true, masks)
     matches[f"video/{mask_type}"] = video_matches(
         predicted, true, pairs, limit, legacy_gt_id0=legacy
-    )
+    ).with_categories(images.categories)
 
 
 def _tracks(predictions: Predictions) -> tuple[int, int]:

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from pycocotools import mask as rle_tools
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from vatrack.common.device import autocast
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.progress import progress
-from vatrack.common.signals import ignore_stop_signals
 from vatrack.config import InferenceConfig, RunConfig
 from vatrack.data.dataset import FrameDataset, InputFrame
 from vatrack.data.frames import Frame
+from vatrack.data.loading import load_in_order
 from vatrack.inference.paste import paste
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
@@ -128,17 +127,12 @@ def predict_clips(
     """Predictions for all frames of the clips, in order; the network is used in evaluation mode."""
     frames = [(frame, position) for clip in clips for position, frame in enumerate(clip)]
     dataset = FrameDataset([frame for frame, _ in frames], images, run.input.image_scale)
-    loader = DataLoader(
-        dataset,
-        batch_size=None,
-        num_workers=run.compute.workers,
-        worker_init_fn=ignore_stop_signals,
-    )
+    loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute)
     training = model.training
     model.eval()
     predictor = ClipPredictor(model, run.inference, device, run.compute.precision)
     try:
-        inputs: Iterable[InputFrame] = progress(loader, title, len(frames))
+        inputs: Iterable[InputFrame] = progress(loaded, title, len(frames))
         for item, (frame, position) in zip(inputs, frames, strict=True):
             if position == 0:
                 predictor = ClipPredictor(model, run.inference, device, run.compute.precision)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ from vatrack.jobs.submit import JobCall, JobResult, check_launcher, process_coun
 from vatrack.jobs.wait import Files, JobFailed, failed, result, show, watch
 
 __all__ = ["JobFailed", "run_in_job"]
+
+# How long a job that left its result may still take to end by itself.
+FAILED_SECONDS = 5.0
 
 
 def run_in_job(
@@ -86,6 +90,8 @@ def run_in_job(
     try:
         first = result(job or known.job(), files)
     except (InputError, JobFailed):
+        if isinstance(job, LocalJob):
+            _see_off(job)
         # Whoever comes next may start another one, on another machine, too.
         job_file.collected(known)
         raise
@@ -105,6 +111,10 @@ def _find_or_submit(
 ) -> tuple[SubmittedJob, SlurmJob | LocalJob | None]:
     """The job to wait for; None where it has ended well and nobody has taken its result."""
     known, alive = job_file.known(call.processes, slurm=launcher.cluster == "slurm")
+    if known and alive and _has_failed(known, job_file):
+        # What it said was said before, or is of before its input was corrected.
+        show(shown, f"job {known.id} ({known.cluster}) has failed, but did not end; it is ended")
+        alive = not known.job().end(FAILED_SECONDS)
     if known and alive and _handed_over(known, job_file):
         job = known.job()
         if known.key != key:
@@ -132,6 +142,21 @@ def _find_or_submit(
     return known, LocalJob(job_id, started, process) if launcher.cluster == "local" else SlurmJob(
         job_id
     )
+
+
+def _see_off(job: LocalJob) -> None:
+    """Lets a job that left its result end by itself, or ends it."""
+    deadline = time.monotonic() + FAILED_SECONDS
+    while job.alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if job.alive():
+        job.end(FAILED_SECONDS)
+
+
+def _has_failed(known: SubmittedJob, job_file: JobFile) -> bool:
+    """Whether all processes of a job left their result, and it was taken or is of no use."""
+    results = Files(job_file.folder.resolve(), known.id, known.tasks).results()
+    return None not in results and (known.collected or any(map(failed, results)))
 
 
 def _handed_over(known: SubmittedJob, job_file: JobFile) -> bool:

@@ -91,7 +91,9 @@ def write_cut_sheet(
     videos = read_index(index)
     if video not in videos and video not in list_videos(raw):
         raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
-    files = [frame["file"] for frame in videos[video]["frames"]] if video in videos else []
+    frames = videos[video]["frames"] if video in videos else []
+    files = [frame["file"] for frame in frames]
+    sizes = {frame["file"]: (frame["width"], frame["height"]) for frame in frames}
     places = {Path(file).stem: number for number, file in enumerate(files)}
     clips = _clips(structure, video, places)
     folder = Path(raw) / safe_name(video, str(index)) / "images"
@@ -102,7 +104,7 @@ def write_cut_sheet(
             scores / f"{video}.json" if scores.is_dir() else scores, video, len(files)
         )
     chosen = [clips[number] for number in evenly(len(clips), MOST, ends=True)]
-    images = [_small(read_image(folder / clip.first)) for clip in chosen]
+    images = [_small(read_image(folder / clip.first, sizes.get(clip.first))) for clip in chosen]
     columns = COLUMNS if values is not None else max(3, min(COLUMNS, len(chosen)))
     width = columns * (TILE + GAP) + GAP
     blocks = [draw_tiles(chosen, images, columns)]

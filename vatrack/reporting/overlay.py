@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
+from vatrack.data.fields import problem
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import read_predictions
 from vatrack.reporting.drawing import (
@@ -132,7 +133,9 @@ def read_layers(
         true = read_objects(document, images, mask_type, str(ground_truth))
         labels = [
             f"{names[category]} #{instance}"
-            for category, instance in zip(true.masks.category, true.instance, strict=True)
+            for category, instance in zip(
+                images.categories[true.masks.category].tolist(), true.instance, strict=True
+            )
         ]
         layers.append(
             Layer(
@@ -149,7 +152,8 @@ def read_layers(
             row for row in np.flatnonzero(found.score >= score).tolist() if counts[row] is not None
         ]
         labels = [
-            f"{names[int(found.category[row])]} #{found.track[row]}  {found.score[row]:.2f}"
+            f"{names[int(images.categories[found.category[row]])]} #{found.track[row]}  "
+            f"{found.score[row]:.2f}"
             for row in drawn
         ]
         masks = [text for text in (counts[row] for row in drawn) if text is not None]
@@ -187,7 +191,10 @@ def draw_clip(
         InputError: an image cannot be read or has another size than its masks.
     """
     heads = [f"frame {images.position[row]}  ({path.name})" for row, path in columns]
-    frames = [_read_frame(path, images.size[row]) for row, path in columns]
+    frames = []
+    for row, path in columns:
+        height, width = images.size[row].tolist()
+        frames.append(read_image(path, (width, height)))
     rows = [
         [tile(23, MARGIN), *(tile(23, CELL_WIDTH + GAP, Text(head, 0, 0, 15)) for head in heads)]
     ]
@@ -200,17 +207,6 @@ def draw_clip(
         rows.append([tile(52, MARGIN, *name), *(pad(cell, GAP, GAP) for cell in cells)])
     width = MARGIN + FRAMES * (CELL_WIDTH + GAP)
     return grid([[tile(35, width, Text(title, MARGIN, 4, 20, INK, bold=True))], [grid(rows)]])
-
-
-def _read_frame(path: Path, size: np.ndarray) -> ImageArray:
-    frame: ImageArray = read_image(path)
-    if frame.shape[:2] != tuple(size):
-        found, expected = (f"{side[1]} x {side[0]} pixels" for side in (frame.shape, size))
-        raise InputError(
-            f"{path}: has {found}, the ground truth says {expected}; name the images of this "
-            f"dataset"
-        )
-    return frame
 
 
 def _draw_cell(
@@ -251,4 +247,6 @@ def _names(document: Any, key: str, name: str, source: Path) -> dict[int, str]:
                 f"{source}: item {item['id']} of '{key}' has no '{name}'; a file written by "
                 f"`vatrack convert` is needed"
             )
+        if name == "file_name" and (text := problem(name, item[name])):
+            raise InputError(f"{source}: item {item['id']} of '{key}': {text}")
     return {int(item["id"]): item[name] for item in document[key]}

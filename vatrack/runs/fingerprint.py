@@ -15,7 +15,7 @@ LENGTH = 10  # hexadecimal digits
 MACHINE = {
     "": ("results", "launcher", "mlflow"),
     "dataset": ("raw", "archives", "archive_strip", "train_json", "valid_json", "validation"),
-    "compute": ("device", "workers", "compile"),
+    "compute": ("device", "workers", "loader_timeout_seconds", "compile"),
     "training": TECHNICAL_KEYS,
 }
 

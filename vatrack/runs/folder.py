@@ -163,6 +163,13 @@ class RunFolder:
         for leftover in self._made:
             shutil.rmtree(leftover, ignore_errors=True)
 
+    def remove_half_written(self) -> None:
+        """Removes what a killed training was writing when it ended."""
+        for folder in (self.checkpoints, self.validations):
+            for leftover in folder.glob(".epoch_*"):
+                if leftover.is_file():
+                    leftover.unlink()
+
     def complete(self) -> dict[str, Any] | None:
         """What a training wrote when it came to its end; None where none has."""
         return read_json(self.training) if self.training.exists() else None

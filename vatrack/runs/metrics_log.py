@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vatrack.common.errors import InputError
+from vatrack.common.text_files import check_keys, open_text
 
 LARGEST_INTEGER = 2**53  # what a float still counts exactly
 
@@ -114,7 +115,7 @@ def read_metrics_log(path: Path) -> MetricsLog:
     problems: list[Problem] = []
     for place, text, unfinished in _lines(Path(path)):
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=check_keys)
         except (ValueError, RecursionError) as error:
             if not unfinished:
                 problems.append(Problem("line", f"{place}: not JSON ({error}); remove the line"))
@@ -144,14 +145,12 @@ def append(path: Path, point: TrainingPoint | ValidationPoint) -> None:
 
 def _lines(path: Path) -> Iterator[tuple[str, str, bool]]:
     """Each line that is not blank: its place, its text, and whether its newline is missing."""
-    try:
-        content = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             f"{path}: no such file; it is in the folder that `vatrack train` has written"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        )
+    with open_text(path, errors="replace") as stream:
+        content = stream.read()
     lines = content.split("\n")
     for number, line in enumerate(lines, start=1):
         if line.strip():

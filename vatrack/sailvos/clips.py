@@ -27,7 +27,7 @@ from vatrack.common.files import atomic_directory, read_json, write_json
 from vatrack.common.images import SUFFIXES, check_image, is_frame, read_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
-from vatrack.sailvos.layout import CLIP_MARK, safe_name
+from vatrack.sailvos.layout import CLIP_MARK, list_folder, safe_name
 
 # Why a hard link may be impossible: another file system, one without links, no permission, too many
 # links to one file.
@@ -192,13 +192,8 @@ def _find_frames(
 
 def _list_frames(folder: Path) -> dict[str, str]:
     """Name to path of the images in a raw folder; links are resolved."""
-    try:
-        with os.scandir(os.path.realpath(folder)) as files:
-            images = [file for file in files if is_frame(file.name) and file.is_file()]
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be listed ({error.strerror}); unpack that video, or correct the name"
-        ) from None
+    files = list_folder(Path(os.path.realpath(folder)))
+    images = [file for file in files if is_frame(file.name) and file.is_file()]
     return {
         image.name: os.path.realpath(image.path) if image.is_symlink() else image.path
         for image in images
@@ -327,10 +322,10 @@ def _check_target(out: Path, raw: Path) -> None:
         return
     if not out.is_dir():
         raise InputError(f"{out}: is a file; choose another name for the tree of clips")
-    for clip in out.iterdir():
+    for clip in list_folder(out):
         # Hidden files are notes of programs, such as Snakemake's time stamp.
         if not clip.name.startswith(".") and (
-            not clip.is_dir() or [item.name for item in clip.iterdir()] != ["images"]
+            not clip.is_dir() or [item.name for item in list_folder(Path(clip))] != ["images"]
         ):
             raise InputError(
                 f"{out}: holds {clip.name}, which is no clip; choose another folder for the clips"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import cv2
@@ -107,18 +108,24 @@ def score_frames(
             pool.shutdown(cancel_futures=True)
 
 
-def read_images(paths: Iterable[Path]) -> Iterator[Image]:
-    """Reads frames one after the other: uint8 [H, W, 3] BGR. Takes the same files as `read_image`.
+def read_images(
+    paths: Iterable[Path], sizes: Iterable[tuple[int, int] | None] = repeat(None)
+) -> Iterator[Image]:
+    """Reads frames one after the other: uint8 [H, W, 3] BGR, the same pixels as `read_image`.
 
-    A image may be overwritten as soon as the next one is asked for.
+    An image may be overwritten as soon as the next one is asked for.
+
+    Args:
+        sizes: width and height of each frame, as its annotation says; None: unknown.
 
     Raises:
         InputError: see `read_image`.
     """
     buffer = np.empty(0, np.uint8)
-    for path in paths:
+    for path, size in zip(paths, sizes, strict=False):
         image, buffer = _read_bitmap(path, buffer)
-        yield read_image(path) if image is None else image
+        usable = image is not None and size in (None, image.shape[1::-1])
+        yield image if image is not None and usable else read_image(path, size)
 
 
 def _read_bitmap(path: Path, buffer: Image) -> tuple[Image | None, Image]:

@@ -23,13 +23,13 @@ from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.json_lists import Texts
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
-from vatrack.common.rle import measure
 from vatrack.config.dataset import DatasetConfig
+from vatrack.data.fields import flag, rate, read_masks
 from vatrack.data.store import StoreWriter, source_state, store_path
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.sailvos.clips import read_structure
 from vatrack.sailvos.forms import FORMS, category_numbers, form_maker, renumber
-from vatrack.sailvos.official import Official, read_official
+from vatrack.sailvos.official import MASKS, Official, read_official
 from vatrack.sailvos.regroup import ClipPlan, plan_clips, regroup
 
 Json = dict[str, Any]
@@ -220,27 +220,30 @@ def _read(piece: Piece, settings: Settings) -> list[Json]:
     for (offset, length), (clip, instance) in zip(piece.texts, piece.numbers, strict=True):
         item = regroup(texts.load(offset, length), clip, instance)
         item["category_id"] = settings.categories[item["category_id"]]
+        item["occlude_rate"] = rate(item["occlude_rate"])
+        if "iscrowd" in item:
+            item["iscrowd"] = int(flag(item, "iscrowd"))
         items.append(item)
+    _make_masks_canonical(items, piece, settings)
     return items
 
 
-def _check_masks(items: list[Json], piece: Piece, settings: Settings) -> None:
-    """Refuses a mask that does not fill its image: it would end the program that draws it."""
-    for key in ("segmentation", "visible_mask"):
-        totals = measure([item[key]["counts"].encode("utf-8") for item in items])[1].tolist()
-        for item, total, (height, width) in zip(items, totals, piece.sizes, strict=True):
-            if item[key]["size"] != [height, width] or total != height * width:
-                found = f"size {item[key]['size']}, {total if total >= 0 else 'no'} pixels"
-                raise InputError(
-                    f"{settings.official}: annotation {item['id']}: {key} does not fill its image "
-                    f"of {height} x {width} "
-                    f"({found}); see `vatrack validate`"
-                )
+def _make_masks_canonical(items: list[Json], piece: Piece, settings: Settings) -> None:
+    """Writes masks of any form as canonical codes; refuses those that do not fill their image."""
+    for key in MASKS:
+        names = [f"{settings.official}: annotation {item['id']}: {key}" for item in items]
+        try:
+            counts, _ = read_masks([item[key] for item in items], piece.sizes, names)
+        except InputError as error:
+            raise InputError(f"{error}; see `vatrack validate`") from None
+        for item, text, size in zip(items, counts, piece.sizes, strict=True):
+            code = {"size": list(size), "counts": text.decode()}
+            if item[key] != code:
+                item[key] = code
 
 
 def _rewrite(piece: Piece, settings: Settings) -> dict[str, list[bytes]]:
     items = _read(piece, settings)
-    _check_masks(items, piece, settings)
     makers = {form: form_maker(form, settings.joint_box) for form in FORMS}
     return {form: [orjson.dumps(make(item)) for item in items] for form, make in makers.items()}
 

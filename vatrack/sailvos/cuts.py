@@ -83,15 +83,16 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
 
     paths = [folder / safe_name(frame["file"], str(index)) for frame in frames]
 
+    sizes = [(frame["width"], frame["height"]) for frame in frames]
+    for path, size in zip(paths, sizes, strict=True):
+        if size != sizes[0]:
+            raise InputError(
+                f"{path}: is {size[0]} x {size[1]} pixels, the first frame of its video "
+                f"{sizes[0][0]} x {sizes[0][1]}; a video has one size: correct the annotations"
+            )
+
     def read(numbers: range) -> Iterator[Image]:
-        for number, image in zip(numbers, read_images(paths[k] for k in numbers), strict=True):
-            size = (frames[number]["width"], frames[number]["height"])
-            if image.shape[1::-1] != size:
-                found = f"{image.shape[1]} x {image.shape[0]}"
-                raise InputError(
-                    f"{paths[number]}: is {found} pixels, the annotations say {size[0]} x {size[1]}"
-                )
-            yield image
+        return read_images((paths[k] for k in numbers), (sizes[k] for k in numbers))
 
     own_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the threads are ours, see score_frames
@@ -183,8 +184,13 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
     if len(data["scores"]) != max(0, frames - 1):
         found = f"{len(data['scores'])} scores, but {frames} frames"
         raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_FIX}")
-    if not all(type(score) in (float, int) for score in data["scores"]):
-        raise InputError(f"{path}: its scores are not all numbers; {DETECT_FIX}")
+    for number, score in enumerate(data["scores"], start=1):
+        # A content score is a mean of differences of 8 bits.
+        if type(score) not in (float, int) or not 0 <= score <= 255:
+            raise InputError(
+                f"{path}: score {number} is {score!r:.40}, a number from 0 to 255 is needed; "
+                f"{DETECT_FIX}"
+            )
     return list(data["scores"])
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
-from vatrack.sailvos.official import Official, is_whole
+from vatrack.data.fields import is_whole
+from vatrack.sailvos.official import Official
 
 Json = dict[str, Any]
 

@@ -10,10 +10,12 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
-from vatrack.sailvos.layout import list_videos
+from vatrack.data.fields import first_problem
+from vatrack.sailvos.layout import list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
+REMAKE = "make it with `vatrack index`"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
             raise InputError(
                 f"{path}: video {folder.parent.name}: frame_id {number} is missing or occurs twice"
             )
-    files = {item.name for item in folder.iterdir()}
+    files = {item.name for item in list_folder(folder) if item.is_file()}
     stems = {Path(file).stem for file in files if Path(file).suffix in SUFFIXES}
     missing = [
         frame["file"]
@@ -105,19 +107,30 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
     """Reads an index: `{video: {"name", "frames"}}`, all subsets in one, in order.
 
     Raises:
-        InputError: not an index.
+        InputError: not an index, or one with a name that is unsafe or there twice, or a number
+            that is none.
     """
     data = read_json(path)
-    try:
-        videos = {
-            video["name"]: {"name": video["name"], "frames": list(video["frames"])}
-            for subset in data.values()
-            for video in subset
-        }
-        if not all(
-            frame.keys() >= FRAME_FIELDS for video in videos.values() for frame in video["frames"]
-        ):
-            raise KeyError("frames")
-        return videos
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(f"{path}: not an index; make it with `vatrack index`") from None
+    found: dict[str, dict[str, Any]] = {}
+    for subset in data.values() if isinstance(data, dict) else [data]:
+        if not isinstance(subset, list):
+            raise InputError(f"{path}: not an index; {REMAKE}")
+        for video in subset:
+            if not isinstance(video, dict) or not isinstance(video.get("frames"), list):
+                raise InputError(f"{path}: not an index (a video is {video!r:.40}); {REMAKE}")
+            name = safe_name(video.get("name"), f"{path}: video")
+            if name in found:
+                raise InputError(f"{path}: not an index (video {name} is there twice); {REMAKE}")
+            for frame in video["frames"]:
+                _check_frame(frame, f"{path}: video {name}")
+            found[name] = {"name": name, "frames": video["frames"]}
+    return found
+
+
+def _check_frame(frame: object, what: str) -> None:
+    """Checks a frame of an index."""
+    if not isinstance(frame, dict) or not frame.keys() >= FRAME_FIELDS:
+        raise InputError(f"{what}: not an index (a frame is {frame!r:.40}); {REMAKE}")
+    file = safe_name(frame["file"], f"{what}: frame")
+    if text := first_problem(frame, ("frame_id", "image_id", "width", "height")):
+        raise InputError(f"{what}: frame {file}: {text}; {REMAKE}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import is_clutter
+from vatrack.data.fields import is_safe_name, shown
 
 # In every video the first and last frames have no annotation: annotation frame k is file k +
 # FRAMES_BEFORE.
@@ -26,16 +29,51 @@ def list_videos(raw: Path) -> list[str]:
         raise InputError(
             f"{raw}: no such folder; the raw download is needed there (one folder per video)"
         )
-    videos = sorted(
-        path.name
-        for path in raw.iterdir()
-        if (path / "images").is_dir() and not is_clutter(path.name)
-    )
+    videos = [item.name for item in list_folder(raw) if is_video(item)]
     if not videos:
         raise InputError(
             f"{raw}: no video folder (one with images/ in it); unpack the raw download there"
         )
     return videos
+
+
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name, without what macOS and Windows add (`is_clutter`).
+
+    Raises:
+        InputError: it cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as found:
+            items = [item for item in found if not is_clutter(item.name)]
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be listed ({error.strerror}); unpack it, or correct "
+            f"its name or permissions"
+        ) from None
+    return sorted(items, key=lambda item: item.name)
+
+
+def is_video(item: os.DirEntry[str]) -> bool:
+    """Whether it is the folder of a video: it has `images/`.
+
+    Raises:
+        InputError: it may not be looked into.
+    """
+    try:
+        return item.is_dir() and Path(item.path, "images").is_dir()
+    except OSError as error:
+        raise InputError(
+            f"{item.path}: cannot be read ({error.strerror}); correct its permissions"
+        ) from None
+
+
+def folded(name: str) -> str:
+    """What is left of a name without upper and lower case and Unicode form.
+
+    Some disks take names that are the same then for one.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def safe_name(name: object, what: str) -> str:
@@ -45,11 +83,8 @@ def safe_name(name: object, what: str) -> str:
         InputError: it is not text, empty, absolute, `.` or `..`, or has a path separator or control
             character in it.
     """
-    if (
-        not isinstance(name, str)
-        or name in ("", ".", "..")
-        or not name.isprintable()
-        or set(name) & set("/\\:")
-    ):
-        raise InputError(f"{what}: {name!r} cannot be the name of a file or folder; correct it")
-    return name
+    if not is_safe_name(name):
+        raise InputError(
+            f"{what}: {shown(name)} cannot be the name of a file or folder; correct it"
+        )
+    return str(name)

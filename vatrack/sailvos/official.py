@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
+from vatrack.common.mask_forms import PIXEL_LIMIT, form_problem
+from vatrack.data.fields import is_side, problem, rate
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
 
 Json = dict[str, Any]
@@ -38,18 +40,19 @@ FIELDS: dict[str, frozenset[str]] = {
         | {"occlude_rate", "obj_id"}
     ),
 }
-# Fields that must be whole numbers, and of these the sizes in pixels.
-WHOLE = {
+# Fields with numbers that every item has.
+NUMBERS = {
     "categories": ("id",),
     "images": ("id", "frame_id", "width", "height"),
     "annotations": ("id", "image_id", "category_id", "obj_id"),
 }
-SIDES = {"images": ("width", "height")}
 BOXES = ("bbox", "bbox_visible")
 MASKS = ("segmentation", "visible_mask")
-# What arrays of 64 bit hold; it also keeps out infinity and NaN.
-LIMIT = 2**63
-SIDE_LIMIT = 2**31
+# Fields of an annotation beside the numbers, by the finding code of a wrong value.
+VALUES = (
+    ("number-bad", ("instance_id", "area", "area_visible", "occlude_rate", "iscrowd")),
+    ("box-bad", BOXES),
+)
 
 
 class Fault(NamedTuple):
@@ -124,7 +127,7 @@ def read_official(path: Path) -> Official:
             }
             for name, column in columns.items():
                 column.append(values[name])
-            rates.append(item["occlude_rate"])
+            rates.append(rate(item["occlude_rate"]))
         elif listed.section in lists:
             check_fields(listed.section, item, path)
             lists[listed.section].append(item)
@@ -143,45 +146,25 @@ def field_faults(section: str, item: Json) -> Iterator[Fault]:
     if missing:
         fields = tuple(sorted(missing))
         yield Fault("field-missing", fields, f"lacks {', '.join(fields)}; fetch the file again")
-    for name in WHOLE.get(section, ()):
-        if name in item and not is_whole(item[name]):
-            yield Fault(
-                "number-bad", (name,), f"{name} is {item[name]!r}, a whole number is needed"
-            )
-    for name in SIDES.get(section, ()):
-        if name in item and is_whole(item[name]) and item[name] < 1:
-            yield Fault(
-                "number-bad", (name,), f"{name} is {item[name]!r}, a number from 1 on is needed"
-            )
+    for name in NUMBERS.get(section, ()):
+        if name in item and (text := problem(name, item[name])):
+            yield Fault("number-bad", (name,), text)
+    if section == "images" and is_side(item.get("width")) and is_side(item.get("height")):
+        width, height = item["width"], item["height"]
+        if width * height >= PIXEL_LIMIT:
+            text = f"{width} x {height} is too large for an image; correct width and height"
+            yield Fault("number-bad", ("width", "height"), text)
 
 
 def value_faults(item: Json) -> Iterator[Fault]:
     """What is wrong with the values of an annotation, as far as they are there."""
-    if not is_whole(item.get("instance_id", 0)):
-        yield Fault(
-            "number-bad",
-            ("instance_id",),
-            f"instance_id is {item['instance_id']!r}, a whole number is needed",
-        )
-    for name in BOXES:
-        if name in item and not _is_box(item[name]):
-            text = (
-                f"{name} is {item[name]!r}; four numbers x, y, width, height are needed, no "
-                f"negative width or height"
-            )
-            yield Fault("box-bad", (name,), text)
-    for name in ("area", "area_visible", "occlude_rate"):
-        if name in item and not (_is_number(item[name]) and item[name] >= 0):
-            yield Fault(
-                "number-bad", (name,), f"{name} is {item[name]!r}; a number from 0 on is needed"
-            )
+    for code, names in VALUES:
+        for name in names:
+            if name in item and (text := problem(name, item[name])):
+                yield Fault(code, (name,), text)
     for name in MASKS:
-        if name in item and not is_rle(item[name]):
-            text = (
-                f"{name} is not a compressed run-length code (size and counts); fetch the file "
-                f"again"
-            )
-            yield Fault("rle-bad", (name,), text)
+        if name in item and (text := form_problem(item[name])):
+            yield Fault("rle-bad", (name,), f"{name} {text}")
 
 
 def check_fields(section: str, item: Json, path: Path) -> None:
@@ -203,38 +186,6 @@ def check_annotation(item: Json, path: Path) -> None:
     check_fields("annotations", item, path)
     for fault in value_faults(item):
         raise InputError(f"{path}: annotation {item['id']}: {fault.text}")
-
-
-def is_whole(value: object) -> bool:
-    """Whether it is a whole number that fits into 64 bits."""
-    return type(value) is int and abs(value) < LIMIT
-
-
-def is_rle(value: object) -> bool:
-    """Whether it has the form of a compressed run-length code; its counts may still be garbage."""
-    if not isinstance(value, dict) or not isinstance(value.get("counts"), str):
-        return False
-    size = value.get("size")
-    return (
-        isinstance(size, list)
-        and len(size) == 2
-        and all(type(side) is int and 0 < side < SIDE_LIMIT for side in size)
-    )
-
-
-def _is_number(value: object) -> bool:
-    # By exact type: it is asked eleven times for each of two million annotations, and True is no
-    # number.
-    return (type(value) is float or type(value) is int) and abs(value) < LIMIT
-
-
-def _is_box(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(_is_number(side) for side in value)
-        and min(value[2:]) >= 0
-    )
 
 
 def _table(
@@ -318,6 +269,11 @@ def video_name(video: Mapping[str, Any], path: Path) -> str:
             f"{path}: video {video.get('id')} has {found}; give it one, as `name` or `vid_name`"
         )
     name = safe_name(names[0], f"{path}: video {video.get('id')}")
+    if name.startswith("."):
+        raise InputError(
+            f"{path}: video {name!r} begins with a dot, which hides it from many programs; "
+            f"rename it"
+        )
     if CLIP_MARK in name:
         raise InputError(
             f"{path}: video {name!r} has {CLIP_MARK!r} in its name, which separates clips from "

@@ -247,7 +247,8 @@ def _count_frames(out: Path) -> tuple[int, int]:
 def _warn_of_layout(out: Path, strip: int) -> None:
     message = f"warning: {out}: holds no video folder (one with images/ in it)"
     for depth in range(_DEEPEST):
-        found = next(out.glob("*/" * depth + "images/"), None)
+        folders = out.glob("*/" * depth + "images/")
+        found = next((path for path in folders if not is_clutter(str(path))), None)
         # One folder, the video's, belongs between `out` and its images.
         if found and (wanted := strip + depth - 1) >= 0:
             message += (

@@ -5,21 +5,21 @@ It can be interrupted anywhere, see `vatrack.training.recovery`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from vatrack.common.device import allow_tf32
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_yaml
-from vatrack.common.signals import StopSignals, ignore_stop_signals
+from vatrack.common.signals import StopSignals
 from vatrack.config import RunConfig
-from vatrack.data.dataset import EpochBatches, PairDataset, collate
+from vatrack.data.dataset import EpochBatches, PairBatch, PairDataset, collate
+from vatrack.data.loading import load_in_order
 from vatrack.models.detector import Detector, build
 from vatrack.runs.environment import describe_environment
 from vatrack.runs.folder import RunFolder
@@ -30,7 +30,6 @@ from vatrack.training.recovery import Recovery
 from vatrack.training.run_log import RunLog, StartCopy
 from vatrack.training.schedule import learning_rate
 from vatrack.training.start import alone_in, load_start, seed_everything
-from vatrack.training.state import BatchIndex
 from vatrack.training.step import Updater, base_rate
 from vatrack.training.validation import validate
 from vatrack.weights.checkpoint import save
@@ -137,7 +136,7 @@ def _train(
         progress = recovery.progress
         while progress.epoch < settings.epochs:
             updater.model.train()
-            for batch in _loader(run, dataset, batches, progress.index, group):
+            for batch in _loaded(run, dataset, batches, recovery):
                 index = progress.index
                 if not progress.leaves_out(index):
                     iteration = index.epoch * len(batches) + index.batch
@@ -227,33 +226,29 @@ def _describe(run: RunConfig, folder: RunFolder, group: Processes, *, fresh: boo
     """Writes what the run is; `fresh`: it begins, so what an earlier one left goes first."""
     if fresh:
         folder.clear()
+    folder.remove_half_written()
     write_yaml(folder.config, run.model_dump(mode="json"))
     write_json(folder.environment, describe_environment(group.device), indent=2)
 
 
-def _loader(
-    run: RunConfig,
-    dataset: PairDataset,
-    batches: EpochBatches,
-    start: BatchIndex,
-    group: Processes,
-) -> DataLoader[Any]:
-    """What is left of an epoch from a batch on.
+def _loaded(
+    run: RunConfig, dataset: PairDataset, batches: EpochBatches, recovery: Recovery
+) -> Iterator[PairBatch]:
+    """What is left of an epoch from the next batch on.
 
-    Made anew for every epoch: workers copy the dataset when they start, and with it the epoch's
-    number.
+    Made anew for every epoch: loading processes copy the dataset when they start, and with it the
+    epoch's number.
     """
+    start, stop = recovery.progress.index, recovery.stop
     dataset.epoch = batches.epoch = start.epoch
     batches.start = start.batch
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        collate_fn=collate,
-        num_workers=run.compute.workers,
-        pin_memory=group.device.type == "cuda",
-        worker_init_fn=ignore_stop_signals,
-        # Else it draws from the global one, once more after each interruption.
-        generator=torch.Generator(),
+    return load_in_order(
+        lambda indices: collate(dataset[index] for index in indices),
+        list(batches),
+        run.compute,
+        pin=PairBatch.pin_memory if recovery.group.device.type == "cuda" else None,
+        stop=lambda: bool(stop.requested),
+        obey=recovery.while_waiting,
     )
 
 

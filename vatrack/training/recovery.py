@@ -133,6 +133,12 @@ class Recovery:
         if time.monotonic() - self._saved_at > 60 * self.settings.save_minutes:
             self.save()
 
+    def while_waiting(self) -> None:
+        """Obeys a signal that came while the next batch does not come."""
+        if self.group.count == 1:
+            self.between_steps()
+        self.stop.obey(self.stop.requested)  # the others wait inside of a step
+
     def after_fault(self, fault: Fault, index: BatchIndex, iteration: int, rate: float) -> None:
         """Writes what is known of a fault and takes its batch out of the training.
 

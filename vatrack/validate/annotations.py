@@ -14,15 +14,15 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
 from vatrack.common.json_lists import Item, read_lists
+from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
+from vatrack.data.fields import flag, is_whole
 from vatrack.sailvos.official import (
     FIELDS,
     Fault,
     field_faults,
     image_file,
-    is_rle,
-    is_whole,
     value_faults,
     video_name,
 )
@@ -159,6 +159,7 @@ class _Reader:
         self.findings = Findings()
         self.columns = {column: array("q") for column in COLUMNS}
         self.seen: set[str] = set()
+        self.sizes: dict[int, tuple[int, int]] = {}
 
     def batches(self) -> Iterator[list[Row]]:
         """The annotations, about `BATCH` bytes at a time; all else is kept in `subset`."""
@@ -232,6 +233,8 @@ class _Reader:
             if height is not None and width is not None and min(height, width) > 0
             else None
         )
+        if size is not None:
+            self.sizes[number] = size
         self.subset.images.append(
             Image(number, video, file, _whole(value, "video_id"), _whole(value, "frame_id"), size)
         )
@@ -261,9 +264,9 @@ class _Reader:
         for fault in _annotation_faults(value):
             broken.update(fault.fields)
             self.findings.add(fault.code, self.subset.path, item, fault.text)
-        if value.get("iscrowd", 0) not in (0, None):
+        if "iscrowd" not in broken and flag(value, "iscrowd"):
             self.findings.add("crowd", self.subset.path, item, f"iscrowd is {value['iscrowd']!r}")
-        masks = [_rle(value, name) if name not in broken else None for name in MASKS]
+        masks = [self._rle(value, name, item) if name not in broken else None for name in MASKS]
         if broken.isdisjoint(("id", "image_id", "category_id", "obj_id", "instance_id")):
             numbers = {"instance_id": value["obj_id"], **value}
             for name in COLUMNS[:5]:
@@ -277,24 +280,32 @@ class _Reader:
         fields = ("bbox", "bbox_visible", "area", "area_visible", "occlude_rate")
         return Row(item, *(None if name in broken else value[name] for name in fields), *masks)
 
+    def _rle(self, value: Json, name: str, item: str) -> Rle | None:
+        """A mask of good form as a compressed code; None where it cannot be told."""
+        mask = value.get(name)
+        if mask is None:
+            return None
+        if isinstance(mask, dict):
+            height, width = mask["size"]
+        else:  # polygons have no size of their own
+            image = _whole(value, "image_id")
+            if image is None or image not in self.sizes:
+                return None
+            height, width = self.sizes[image]
+        try:
+            return Rle(height, width, compress(mask, (height, width)).decode())
+        except MaskError as error:
+            code = "invisible-wrong" if name == "invisible_mask" else "rle-bad"
+            self.findings.add(code, self.subset.path, item, f"{name} {error}")
+            return None
+
 
 def _annotation_faults(value: Json) -> Iterator[Fault]:
     yield from field_faults("annotations", value)
     yield from value_faults(value)
-    if value.get("invisible_mask") is not None and not is_rle(value["invisible_mask"]):
-        yield Fault(
-            "invisible-wrong",
-            ("invisible_mask",),
-            "invisible_mask is not a compressed run-length code",
-        )
-
-
-def _rle(value: Json, name: str) -> Rle | None:
-    code = value.get(name)
-    if code is None:
-        return None
-    height, width = code["size"]
-    return Rle(height, width, code["counts"])
+    invisible = value.get("invisible_mask")
+    if invisible is not None and (text := form_problem(invisible)):
+        yield Fault("invisible-wrong", ("invisible_mask",), f"invisible_mask {text}")
 
 
 def _name(listed: Item) -> str:

@@ -92,6 +92,11 @@ CHECKS: dict[str, Check] = {
     "object-category": Check(
         "error", "objects change their category inside a video", "give each one category"
     ),
+    "object-instance": Check(
+        "error",
+        "objects (obj_id) have several instance_ids in a video, or share one with another object",
+        "give each object one instance_id of its own; cut clips tell objects apart by it",
+    ),
     "mask-empty": Check("error", "amodal masks are empty", "remove these annotations"),
     "area-wrong": Check("error", "areas are not those of the masks", _MAKE),
     "box-wrong": Check("error", "boxes are not the tight ones of the masks", _MAKE),
@@ -107,24 +112,43 @@ CHECKS: dict[str, Check] = {
         "error", "video folders (<video>/images) are missing", "unpack these videos"
     ),
     "folder-case": Check(
-        "error", "video folders exist only in other upper and lower case", "rename the folders"
+        "error",
+        "video folders exist only in other upper and lower case, or in another Unicode form",
+        "rename the folders",
     ),
     "folder-unreadable": Check(
         "error", "video folders cannot be listed", "correct their permissions"
     ),
     "frame-missing": Check("error", "frames are listed in the annotations, but missing", _UNPACK),
     "frame-case": Check(
-        "error", "frames exist only in other upper and lower case", "rename the files"
+        "error",
+        "frames exist only in other upper and lower case, or in another Unicode form",
+        "rename the files",
     ),
     "frame-unreadable": Check(
         "error", "frames cannot be opened", "correct their permissions, or copy them again"
     ),
     "frame-empty": Check("error", "frames are empty files", _UNPACK),
     "frame-cut-off": Check("error", "frames are cut off", _UNPACK),
-    "frame-format": Check("error", "frames are neither BMP nor PNG pictures", _UNPACK),
+    "frame-format": Check("error", "frames are neither BMP nor PNG images", _UNPACK),
     "frame-undecodable": Check("error", "frames cannot be decoded", _UNPACK),
     "frame-size": Check(
         "error", "frames have another size than the annotations say", "use both of one release"
+    ),
+    "frame-depth": Check(
+        "warning",
+        "frames have 16 bits a colour, of which the upper 8 are used",
+        "save them with 8 bits if they look dark",
+    ),
+    "frame-alpha": Check(
+        "warning",
+        "frames have transparency, which is ignored: colours are used as stored",
+        "save them without it if they look wrong",
+    ),
+    "frame-turned": Check(
+        "warning",
+        "frames have an eXIf orientation, which is ignored: pixels are used as stored",
+        "do the masks lie on the objects?",
     ),
     "crowd": Check(
         "warning",
@@ -147,7 +171,7 @@ CHECKS: dict[str, Check] = {
     ),
     "video-name-case": Check(
         "warning",
-        "video names differ only in upper and lower case",
+        "video names differ only in upper and lower case, or in their Unicode form",
         "rename one; some disks mix them up",
     ),
     "frame-shift": Check(
@@ -165,7 +189,7 @@ CHECKS: dict[str, Check] = {
     ),
     "file-case": Check(
         "warning",
-        "file names differ only in upper and lower case",
+        "file names differ only in upper and lower case, or in their Unicode form",
         "remove one; some disks mix them up",
     ),
     "file-both": Check(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
-import numpy as np
-
-from vatrack.common.errors import InputError
-from vatrack.common.images import check_image
+from vatrack.common.image_headers import AGAIN, BadImage, read_header
+from vatrack.common.images import read_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.validate.findings import Findings
@@ -20,12 +17,12 @@ Size = tuple[int, int]  # height, width
 Mode = Literal["decode", "header", "exist"]
 
 CHUNK = 64  # frames that a process checks at a time
-MAGIC = (b"BM", b"\x89PNG\r\n\x1a\n")
+REMARKS = ("frame-depth", "frame-alpha", "frame-turned")  # of sound frames
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A image in the raw tree.
+    """An image in the raw tree.
 
     Attributes:
         size: what the annotations say, or None where they do not.
@@ -51,41 +48,31 @@ def check_chunk(frames: Sequence[Frame], mode: Mode) -> Findings:
     """Checks some frames."""
     found = Findings()
     for frame in frames:
-        fault = _fault(frame, mode)
-        if fault:
-            code, detail = fault
-            found.add(code if frame.listed else "file-broken", frame.path, detail=detail)
+        for code, detail in _findings(frame, mode):
+            if frame.listed:
+                found.add(code, frame.path, detail=detail)
+            elif code not in REMARKS:
+                found.add("file-broken", frame.path, detail=detail)
     return found
 
 
-def _fault(frame: Frame, mode: Mode) -> tuple[str, str] | None:
-    """The first thing that is wrong with a frame, if any: code and detail."""
+def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
+    """What is wrong with a frame, or what is in it that no step uses: codes and details."""
     path = Path(frame.path)
     try:
-        with path.open("rb") as stream:
-            head = stream.read(len(MAGIC[1]))
-        if not head:
-            return "frame-empty", "empty file"
-        if not head.startswith(MAGIC):
-            return "frame-format", "neither BMP nor PNG"
-        width, height = check_image(path)
-        # Before it is decoded: the size in a broken header may be enormous.
-        if frame.size and frame.size != (height, width):
-            return "frame-size", _compare((height, width), frame.size)
-        if mode == "header":
-            return None
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except InputError as error:
-        return "frame-cut-off", str(error).removeprefix(f"{path}: ")
-    except OSError as error:
-        return "frame-unreadable", error.strerror or str(error)
-    except cv2.error as error:
-        return "frame-undecodable", error.err
-    if image is None:
-        return "frame-undecodable", "damaged inside"
-    if image.shape[:2] != (height, width):
-        return "frame-size", _compare(image.shape[:2], (height, width))
-    return None
+        header = read_header(path)
+        # Compared before it is decoded: the size in a damaged header may be enormous.
+        if frame.size and frame.size != (header.height, header.width):
+            yield "frame-size", _compare((header.height, header.width), frame.size)
+            return
+        if mode == "decode":
+            read_image(path)
+    except BadImage as error:
+        detail = str(error).removeprefix(f"{path}: ").removesuffix(f"; {AGAIN}")
+        yield f"frame-{error.fault}", detail
+    else:
+        kept = (header.depth == 16, header.alpha, header.turned)
+        yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)
 
 
 def _compare(found: Sequence[int], said: Size) -> str:

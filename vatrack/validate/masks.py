@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from vatrack.common.rle import measure
+from vatrack.common.rle import canonical
 from vatrack.sailvos.official import BOXES
 from vatrack.validate.findings import Findings
 
@@ -59,14 +59,15 @@ class Masks:
 
     def __init__(self, field: str, masks: Sequence[Rle | None]) -> None:
         self.field = field
-        texts = [mask.counts.encode() if mask else b"" for mask in masks]
+        texts, self.areas, self.totals = canonical(
+            [mask.counts.encode() if mask else b"" for mask in masks]
+        )
         self.codes: list[Code] = [
             {"size": [mask.height, mask.width] if mask else [0, 0], "counts": text}
             for mask, text in zip(masks, texts, strict=True)
         ]
         sizes = [(mask.height, mask.width) if mask else (np.nan, np.nan) for mask in masks]
         self.sizes = np.array(sizes, np.float64).reshape(-1, 2)
-        self.areas, self.totals = measure(texts)
         self.there = np.array([mask is not None for mask in masks], bool)
         self.sound = self.there & (self.totals == self.sizes.prod(axis=1))
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.config.categories import CATEGORIES
-from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
+from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
 from vatrack.validate.annotations import (
     MASKS,
     NONE,
@@ -39,13 +39,13 @@ def check_relations(subset: Subset, findings: Findings) -> None:
 def check_subsets(subsets: Sequence[Subset], findings: Findings) -> None:
     """Checks the names of videos across all files."""
     owner: dict[str, Subset] = {}
-    folded: dict[str, str] = {}
+    by_fold: dict[str, str] = {}
     for subset in subsets:
         for name in dict.fromkeys(video.name for video in subset.videos):
             other = owner.setdefault(name, subset)
             if other is not subset:
                 findings.add("video-in-both", subset.path, f"video {name}", f"also in {other.path}")
-            twin = folded.setdefault(name.casefold(), name)
+            twin = by_fold.setdefault(folded(name), name)
             if twin != name:
                 findings.add("video-name-case", subset.path, f"video {name}", f"and {twin}")
 
@@ -238,6 +238,17 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
             _changing(video_of[rows[kept]], table[field][kept], table["category_id"][kept])
         ]
         report("object-category", changed, field, field + " {} has another category before")
+
+    # In cut clips `instance_id` tells objects apart, in whole videos `obj_id` (quirk D11). Where
+    # two objects exchange their numbers, each has a further one.
+    of_video = video_of[rows[kept]]
+    objects, instances = table["obj_id"][kept], table["instance_id"][kept]
+    several = kept[_changing(of_video, objects, instances)]
+    shared = np.setdiff1d(kept[_changing(of_video, instances, objects)], several)
+    text = "obj_id {} had another instance_id before in its video"
+    report("object-instance", several, "obj_id", text)
+    text = "instance_id {} was that of another obj_id before in its video"
+    report("object-instance", shared, "instance_id", text)
 
 
 def _check_counts(

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from vatrack.common.images import SUFFIXES, is_clutter, is_frame
-from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
+from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
 from vatrack.validate.annotations import Subset, file_number, split_suffix
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, Size
@@ -26,9 +26,7 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
     """
     try:
         folders = sorted(
-            item.name
-            for item in os.scandir(raw)
-            if item.is_dir() and not item.name.startswith(".") and not is_clutter(item.name)
+            item.name for item in os.scandir(raw) if item.is_dir() and not is_clutter(item.name)
         )
     except OSError as error:
         findings.add("raw-broken", raw, detail=error.strerror or str(error))
@@ -68,7 +66,8 @@ def _check_unused(
         findings.add("raw-broken", raw, detail=f"no folder in it has {IMAGES}/")
     if all(subset.whole for subset in subsets):
         findings.add_all("folder-extra", raw, extra, lambda folder: (folder, ""))
-        plain = [folder for folder in folders if folder not in set(extra)]
+        named = set(extra)
+        plain = [name for name in folders if name not in named and not name.startswith(".")]
         findings.add_all("folder-plain", raw, plain, lambda folder: (folder, ""))
 
 
@@ -82,8 +81,8 @@ def _has_images(folder: Path) -> bool:
 def _find_folder(
     raw: Path, video: str, by_fold: Mapping[str, list[str]], findings: Findings
 ) -> str | None:
-    """The folder of a video, or the one whose name differs only by case."""
-    candidates = by_fold.get(video.casefold(), [])
+    """The folder of a video, or the one whose name differs only by case or form."""
+    candidates = by_fold.get(folded(video), [])
     if video in candidates:
         return video
     if candidates:
@@ -141,7 +140,7 @@ def _check_names(
         name = next((twin for twin in twins if twin in present), None)
         if name is None:
             other = next(
-                (by_fold[twin.casefold()][0] for twin in twins if twin.casefold() in by_fold), None
+                (by_fold[folded(twin)][0] for twin in twins if folded(twin) in by_fold), None
             )
             if other is None:
                 findings.add("frame-missing", images / file)
@@ -195,8 +194,8 @@ def _check_numbers(
 
 
 def _by_fold(names: Iterable[str]) -> dict[str, list[str]]:
-    """Names by what is left of them without upper and lower case."""
+    """Names by what is left of them without upper and lower case and Unicode form."""
     found: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        found[name.casefold()].append(name)
+        found[folded(name)].append(name)
     return dict(found)

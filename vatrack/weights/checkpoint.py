@@ -61,7 +61,7 @@ def write(
     format_: str = FORMAT,
     config: Mapping[str, Any] | None = None,
 ) -> None:
-    """The same for entries by name; `config` in place of the run's."""
+    """The same for tensors by name; `config` in place of the run's."""
     content = {
         "format": format_,
         "method": str(run.method),
@@ -214,7 +214,7 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
         )
         raise InputError(
-            f"{source}: made with another model configuration; {len(different)} entries differ, "
+            f"{source}: made with another model configuration; {len(different)} tensors differ, "
             f"the first is {different[0]} "
             f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} "
             f"wanted); "

@@ -2,7 +2,7 @@
 from (spec 3.9, appendix B).
 
 The networks here carry the published names, so nothing is renamed: an import compares, reports, and
-writes the entries in our own form. With `partial` only what fits is written, as initial weights.
+writes the tensors in our own form. With `partial` only what fits is written, as initial weights.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def import_checkpoint(
         source: PyTorch or safetensors file with OpenMMLab's names (`read_weights` says where they
             may lie in it); with `partial` also a backbone alone in torchvision's format.
         run: method, backbone and widths of the network that shall take it.
-        partial: take what fits, for `training.initial_checkpoint`; otherwise every entry of the
+        partial: take what fits, for `training.initial_checkpoint`; otherwise every tensor of the
             network must be there.
         key: where the weights lie in the file, or the prefix of their names, if there are several.
 
@@ -106,7 +106,7 @@ def import_checkpoint(
     epoch = int(epoch) if isinstance(epoch, int | np.integer) else 0
     write(out, chosen, run, epoch, config=_origin(source, run))
     lines = [
-        f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} entries of {source}, "
+        f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} tensors of {source}, "
         f"epoch {epoch or 'unknown'}"
     ]
     if counters:
@@ -157,8 +157,8 @@ def _import_initial(
     write(out, chosen, run, 0, format_=INITIAL_FORMAT, config=_origin(source, run))
     lines = [
         f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its "
-        f"entries, from {source} ({kind})",
-        f"{len(transfer.random)} entries are left random: those of another shape and those that "
+        f"tensors, from {source} ({kind})",
+        f"{len(transfer.random)} tensors are left random: those of another shape and those that "
         f"are missing in the file",
     ]
     lines += [*file.notes, transfer.table(initial=True)]
@@ -178,8 +178,7 @@ def _names(transfer: Transfer, out: Path) -> Iterator[str]:
 
 
 def _own_memory(value: Tensor, wanted: Tensor) -> Tensor:
-    """The entry in our kind of number; a view of larger memory is copied, because all of that would
-    be written."""
+    """The tensor in the wanted type; a view is copied, or all of its memory would be written."""
     value = value.to(wanted.dtype)
     return (
         value.clone()
@@ -210,13 +209,13 @@ def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig,
     missing = [name for name in transfer.absent if not is_counter(name)]
     line = (
         f"{source}: not a checkpoint of {run.method} with {run.backbone}: {len(missing)} of its "
-        f"entries are missing, {len(transfer.mismatched)} have another shape; "
-        f"{_mend(file.weights, run)}"
+        f"tensors are missing, {len(transfer.mismatched)} have another shape; "
+        f"{_remedy(file.weights, run)}"
     )
     return "\n".join([line, *file.notes, transfer.table(), *_names(transfer, out)])
 
 
-def _mend(weights: Mapping[str, Tensor], run: RunConfig) -> str:
+def _remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
     """What the file looks like, and what to do with it."""
     if is_bare_backbone(weights):
         return (
@@ -261,7 +260,7 @@ def _methods(weights: Mapping[str, Tensor]) -> list[str]:
 
 
 def _trunk(weights: Mapping[str, Tensor], prefix: str) -> str:
-    """The name of the residual network whose entries begin with `prefix`."""
+    """The name of the residual network whose tensors begin with `prefix`."""
     pattern = re.compile(re.escape(prefix) + r"layer3\.(\d+)\.conv1\.weight")
     blocks = len({match[1] for name in weights if (match := pattern.fullmatch(name))})
     middle = weights.get(f"{prefix}layer3.0.conv2.weight")

@@ -29,14 +29,14 @@ TWINS = {
 
 @dataclass(frozen=True)
 class Transfer:
-    """What goes where: names of entries.
+    """What goes where: names of tensors.
 
     Attributes:
-        copied: entries of the network that the file has.
+        copied: tensors of the network that the file has.
         mismatched: those that the file has with another shape or kind of number, and what is
             different. The network keeps its own.
-        absent: entries of the network that the file does not have. The network keeps its own.
-        unused: entries of the file that the network does not have.
+        absent: tensors of the network that the file does not have. The network keeps its own.
+        unused: tensors of the file that the network does not have.
         ignored: of these, known left-overs that no network uses (quirk M2).
         notes: how the tensors were found in the file (`WeightFile`).
     """
@@ -50,12 +50,12 @@ class Transfer:
 
     @property
     def random(self) -> tuple[str, ...]:
-        """Entries of the network that keep their random start, without the counters of batch norm,
+        """Tensors of the network that keep their random start, without the counters of batch norm,
         which nothing reads."""
         return tuple(name for name in (*self.mismatched, *self.absent) if not is_counter(name))
 
     def __str__(self) -> str:
-        lines = [f"{len(self.copied)} entries copied"]
+        lines = [f"{len(self.copied)} tensors copied"]
         groups = (
             ("of another shape, left as they were", tuple(self.mismatched)),
             ("missing in the file", tuple(name for name in self.absent if not is_counter(name))),
@@ -68,7 +68,7 @@ class Transfer:
         return "; ".join([*lines, *self.notes])
 
     def table(self, *, initial: bool = False) -> str:
-        """Numbers of entries for each part of the network; with `initial` also of those that start
+        """Numbers of tensors for each part of the network; with `initial` also of those that start
         at random."""
         columns: dict[str, tuple[str, ...]] = {
             "copied": self.copied,
@@ -144,7 +144,7 @@ def describe_shape(value: Tensor) -> str:
 
 
 def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfer:
-    """How the entries of a file meet those of a network; only names, shapes and dtypes are looked
+    """How the tensors of a file meet those of a network; only names, shapes and dtypes are looked
     at."""
     mismatched = {}
     for name, value in weights.items():
@@ -179,7 +179,7 @@ def is_bare_backbone(weights: Mapping[str, Tensor]) -> bool:
 def check_backbone(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path
 ) -> Transfer:
-    """Compares a file with a trunk; every entry of the trunk must be there, and nothing of another
+    """Compares a file with a trunk; every tensor of the trunk must be there, and nothing of another
     trunk.
 
     Raises:
@@ -192,7 +192,7 @@ def check_backbone(
     wrong = [*missing, *transfer.mismatched, *transfer.unused]
     if wrong:
         raise InputError(
-            f"{path}: not the weights of this backbone; {len(missing)} entries are missing, "
+            f"{path}: not the weights of this backbone; {len(missing)} tensors are missing, "
             f"{len(transfer.mismatched)} have "
             f"another shape, {len(transfer.unused)} belong to none of its layers; the first is "
             f"{wrong[0]}; "
@@ -202,7 +202,7 @@ def check_backbone(
 
 
 def load_backbone(trunk: ResidualTrunk, path: Path) -> Transfer:
-    """Copies ImageNet weights into a trunk (the published code matches no entry, quirk M3).
+    """Copies ImageNet weights into a trunk (the published code matches no tensor, quirk M3).
 
     Raises:
         InputError: see `check_backbone`.
@@ -231,7 +231,7 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
         hint = "is it a checkpoint of a detector with a feature pyramid?"
         if is_bare_backbone(weights):
             hint = "it holds a backbone alone, so name it as training.backbone_weights"
-        raise InputError(f"{path}: no entry fits this network; {hint}")
+        raise InputError(f"{path}: no tensor fits this network; {hint}")
     wrong = [
         f"{name}: {text}"
         for name, text in transfer.mismatched.items()
@@ -247,7 +247,7 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
         ]
     if wrong:
         raise InputError(
-            f"{path}: a network of another shape: {len(wrong)} entries do not fit that should, the "
+            f"{path}: a network of another shape: {len(wrong)} tensors do not fit that should, the "
             f"first is {wrong[0]}; "
             "choose the backbone and the model's widths that the file was made with"
         )
@@ -273,11 +273,11 @@ def copy_visible_to_amodal(model: nn.Module, loaded: Iterable[str]) -> tuple[str
     """Starts amodal heads like the visible ones: the switch of quirk M4.
 
     Args:
-        loaded: names of the entries that a file gave. Only such entries of a visible head are
+        loaded: names of the tensors that a file gave. Only such tensors of a visible head are
             copied, and only to places of the amodal head that the file left random.
 
     Returns:
-        Names of the entries of amodal heads that were filled.
+        Names of the tensors of amodal heads that were filled.
     """
     own, given = model.state_dict(), set(loaded)
     sources = {}

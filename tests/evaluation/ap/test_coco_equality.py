@@ -114,9 +114,9 @@ def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
         image_matches(found, objects, overlaps, images, "amodal", EvaluationConfig()), LIMITS
     )
     result = np.full((len(LIMITS), 10, len(AREA_SETTINGS), len(joint["categories"]), 101), -1.0)
-    for number, category in enumerate(joint["categories"]):
-        if category["id"] in by_class:
-            result[:, :, :, number] = by_class[category["id"]][:, :, AREA_SETTINGS]
+    for number in range(len(joint["categories"])):
+        if number in by_class:
+            result[:, :, :, number] = by_class[number][:, :, AREA_SETTINGS]
     return result
 
 

@@ -133,5 +133,5 @@ def test_boxes_of_every_form_of_ground_truth() -> None:
         }, name
     for key, wrong in (("bbox", [amodal, visible]), ("bbox_visible", [1, 2, 3, float("nan")])):
         mask_type = "visible" if key == "bbox_visible" else "amodal"
-        with pytest.raises(InputError, match=f"'{key}' of annotation 1 must be"):
+        with pytest.raises(InputError, match=f"annotation 1: {key} is "):
             read_objects(joint | {"annotations": [entry | {key: wrong}]}, images, mask_type, "test")

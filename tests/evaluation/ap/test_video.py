@@ -154,7 +154,7 @@ def test_a_track_has_the_mean_score_and_area_and_the_class_of_its_first_frame() 
     add_object(joint, 1, 2, 1, rectangle(0, 0, 10, 20))
     images, found, _ = prepare(joint, predictions)
     tracks = predicted_tracks(found, images, KIND, 100)
-    assert tracks.category.tolist() == [2]
+    assert tracks.category.tolist() == [1]  # the index of category 2
     assert tracks.score.tolist() == [0.5]
     assert tracks.area.tolist() == [150.0]  # the empty mask does not count (quirk E3)
     assert tracks.total.tolist() == [300]
@@ -187,7 +187,8 @@ def test_only_the_best_tracks_of_a_class_and_video_count() -> None:
     kept = sorted(
         zip(tracks.video.tolist(), tracks.category.tolist(), tracks.score.tolist(), strict=True)
     )
-    assert kept == [(1, 1, 0.25), (1, 1, 0.5), (1, 2, 0.0625), (2, 1, 0.03125)]
+    # (video, index of the category, score)
+    assert kept == [(1, 0, 0.25), (1, 0, 0.5), (1, 1, 0.0625), (2, 0, 0.03125)]
     assert len(tracks.masks.counts) == 4
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "frame text": (
         lambda joint: set_in(joint, "images", "frame_id", "0"),
-        "'frame_id' of item 1 of 'images' must be an int",
+        "item 1 of 'images': frame_id is '0'; a whole number",
     ),
     "image twice": (
         lambda joint: set_in(joint, "images", "id", 3),
@@ -103,11 +104,11 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "height of 0": (
         lambda joint: set_in(joint, "images", "height", 0),
-        "height or width of image 1 is not positive",
+        "item 1 of 'images': height is 0; a whole number from 1",
     ),
     "crowd as text": (
         lambda joint: set_in(joint, "annotations", "iscrowd", "0"),
-        "'iscrowd' of annotation 1 must be 0 or 1",
+        "item 1 of 'annotations': iscrowd is '0'; 0 or 1 is needed",
     ),
     "unknown image, no id": (
         lambda joint: (
@@ -130,7 +131,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "mask null": (
         lambda joint: set_in(joint, "annotations", "amodal_mask", None),
-        "amodal_mask of annotation 1 is not a run",
+        "amodal_mask of annotation 1 is not a mask: a run",
     ),
     "mask size": (
         lambda joint: joint["annotations"][0]["amodal_mask"].update(size=[3, 4]),
@@ -142,12 +143,29 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "area": (
         lambda joint: set_in(joint, "annotations", "area_amodal", None),
-        "'area_amodal' of item 1 of 'annotations' must",
+        "item 1 of 'annotations': area_amodal is None; a number from 0",
     ),
     "rate": (
         lambda joint: set_in(joint, "annotations", "occlude_rate", float("nan")),
-        "'occlude_rate' of item 1",
+        "item 1 of 'annotations': occlude_rate is nan; a number from 0 to 1",
     ),
+}
+
+
+WRONG |= {
+    f"{key} {value}": (partial(set_in, entries="annotations", key=key, value=value), message)
+    for key, value, message in (
+        ("occlude_rate", -0.02, "occlude_rate is -0.02; a number from 0 to 1"),
+        ("occlude_rate", 1.1, "occlude_rate is 1.1; a number from 0 to 1"),
+        ("area_amodal", -1, "area_amodal is -1; a number from 0 on"),
+        ("area_amodal", 2e10, "area_amodal is 20000000000.0; a number from 0 on"),
+        ("category_id", {"id": 2}, r"category_id is \{'id': 2\}; a whole number"),
+        ("category_id", True, "category_id is True; a whole number"),
+        ("instance_id", 1.0, r"instance_id is 1\.0; a whole number"),
+        ("instance_id", 2**63, rf"instance_id is {2**63}; a whole number"),
+        ("bbox", [1, 1, -2, 3], r"bbox is \[1, 1, -2, 3\]; .* no negative width"),
+        ("iscrowd", 2, "iscrowd is 2; 0 or 1"),
+    )
 }
 
 
@@ -173,11 +191,14 @@ TRACK_WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
         lambda track: track.pop("occlude_rate"),
         "item 1 of 'annotations' has no 'occlude_rate'",
     ),
-    "numbers": (lambda track: track["areas"].__setitem__(0, "200"), "numbers and null only"),
+    "numbers": (
+        lambda track: track["areas"].__setitem__(0, "200"),
+        "item 0: area is '200'; a number .* or null",
+    ),
     "video": (lambda track: track.update(video_id=9), "item 1 of 'annotations' has video_id 9"),
     "mask": (
         lambda track: track["segmentations"].__setitem__(1, 5),
-        "item 1 of 'segmentations' is not a run-length mask",
+        "item 1 of 'segmentations' is not a mask",
     ),
     "cut": (
         lambda track: track["segmentations"].__setitem__(1, {"size": [120, 160], "counts": "1"}),
@@ -203,3 +224,21 @@ def test_track_totals_are_those_of_the_masks() -> None:
     assert true.total.sum() == sum(a["area_amodal"] for a in kept)
     assert len(true.track) == len(kept)
     assert len(true.id) == len({(a["video_id"], a["instance_id"]) for a in kept})
+
+
+@pytest.mark.parametrize(("rate", "read"), [(-1e-16, 0), (-1e-7, 0), (1 + 1e-9, 1), (0.5, 0.5)])
+def test_round_off_of_rates_does_not_count(rate: float, read: float) -> None:
+    joint = scene()
+    joint["annotations"][0]["occlude_rate"] = rate
+    objects = read_objects(joint, read_images(joint, "gt"), "amodal", "gt")
+    assert objects.rate[0] == read
+
+
+@pytest.mark.parametrize(
+    ("crowd", "read"), [(None, False), (False, False), (1, True), (True, True)]
+)
+def test_crowds(crowd: object, read: bool) -> None:
+    joint = scene()
+    joint["annotations"][0]["iscrowd"] = crowd
+    objects = read_objects(joint, read_images(joint, "gt"), "amodal", "gt")
+    assert objects.crowd.tolist() == [read, False, False]

@@ -88,42 +88,62 @@ def test_the_visible_box_is_the_second_one_where_there_is_one() -> None:
 
 def test_a_track_may_change_its_class() -> None:
     found = parse_predictions([(1, good()), (2, good(image_id=2, category_id=4))], IMAGES)
-    assert found.category.tolist() == [3, 4]
+    assert found.category.tolist() == [2, 3]  # indices of categories 3 and 4
 
 
 MASK = good()["amodal"]
 WRONG = {
     "image": (good(image_id=99), "unknown image_id 99"),
-    "image type": (good(image_id="1"), "'image_id' must be an integer"),
-    "image bool": (good(image_id=True), "'image_id' must be an integer"),
+    "image type": (good(image_id="1"), "image_id is '1'; a whole number"),
+    "image bool": (good(image_id=True), "image_id is True; a whole number"),
     "category 0": (good(category_id=0), "unknown category_id 0"),
     "category 25": (good(category_id=25), "unknown category_id 25"),
-    "huge track": (good(track_id=2**70), "'track_id' must be an integer"),
+    "huge track": (good(track_id=2**70), r"track_id is 1\.18.*; a whole number .* 2\^63 is"),
+    "track of 2^63": (good(track_id=2**63), rf"track_id is {2**63}; a whole number .* 2\^63 is"),
+    "category object": (good(category_id={"id": 1}), r"category_id is \{'id': 1\}; a whole number"),
+    "whole float": (good(category_id=3.0), r"category_id is 3\.0; a whole number"),
     "no track": ({k: v for k, v in good().items() if k != "track_id"}, "has no 'track_id'"),
-    "nan": (good(score=float("nan")), "'score' must be a finite number"),
-    "infinite": (good(score=float("inf")), "'score' must be a finite number"),
-    "score text": (good(score="0.5"), "'score' must be a finite number"),
-    "box": (good(bbox=[1, 2, 3]), "a box must be"),
-    "box nan": (good(bbox=[1, 2, 3, float("nan")]), "a box must be"),
-    "visible box": (good(bbox_visible="box"), "a box must be"),
+    "nan": (good(score=float("nan")), "score is nan; a finite number"),
+    "infinite": (good(score=float("inf")), "score is inf; a finite number"),
+    "score text": (good(score="0.5"), "score is '0.5'; a finite number"),
+    "box": (good(bbox=[1, 2, 3]), "a box is .* four finite numbers"),
+    "box nan": (good(bbox=[1, 2, 3, float("nan")]), "a box is .* four finite numbers"),
+    "visible box": (good(bbox_visible="box"), "a box is .* four finite numbers"),
     "no mask": (good(amodal=None, visible=None), "neither an 'amodal' nor a 'visible' mask"),
-    "mask form": (good(amodal=[1, 2]), "the amodal mask is not a run-length mask"),
+    "mask form": (good(amodal=[1, 2]), "the amodal mask is a list, but not of polygons"),
     "uncompressed": (
         good(visible={"size": MASK["size"], "counts": [1, 2]}),
-        "the visible mask is not compressed",
+        "the visible mask is damaged: its runs have 3 pixels",
     ),
     "size": (
         good(amodal={"size": [3, 4], "counts": MASK["counts"]}),
-        "the amodal mask has another size",
+        r"the amodal mask has size \[3, 4\], its image",
     ),
     "size form": (
         good(amodal={"size": 3, "counts": MASK["counts"]}),
-        "the amodal mask is not a run-length mask",
+        "the amodal mask is not a mask: a run-length code",
     ),
     "cut mask": (good(amodal=MASK | {"counts": MASK["counts"][:-1]}), "the amodal mask is damaged"),
-    "not ascii": (good(amodal=MASK | {"counts": "ü"}), "the amodal mask is not compressed"),
+    "not ascii": (
+        good(amodal=MASK | {"counts": "ü"}),
+        "the amodal mask has counts that are no run lengths",
+    ),
     "twice": (good(track_id=5), "track_id 5 occurs twice in image 1"),
     "number": (17, "is not a JSON object"),
+    "negative width": (
+        good(bbox=[9, 9, -5, 8]),
+        r"the box \[9.* has a negative width",
+    ),
+    "polygon of two points": (good(amodal=[[1, 1, 5, 5]]), "the amodal mask has a polygon of 4"),
+    "polygon far outside": (good(amodal=[[1, 1, 9e9, 5, 6, 6]]), "polygon far outside its image"),
+    "run of text": (
+        good(amodal={"size": MASK["size"], "counts": [1, "2"]}),
+        "the amodal mask has run lengths that are not whole numbers",
+    ),
+    "size of 64 million": (
+        good(amodal=MASK | {"size": [64_000_000, 64_000_000]}),
+        "the amodal mask (is not a mask|has size)",
+    ),
 }
 
 
@@ -186,7 +206,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             read_predictions(tmp_path / "p.jsonl.gz", IMAGES)
     with pytest.raises(InputError, match="no such file"):
         read_predictions(tmp_path / "none.jsonl", IMAGES)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         read_predictions(tmp_path, IMAGES)
     (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
     with pytest.raises(InputError, match=r"line 1: not valid JSON \(it is not UTF-8 text\)"):

@@ -43,6 +43,7 @@ def tracks_from(
 ) -> Tracks:
     """From (image, category, identity) of objects and detections."""
     image, category, instance = objects
+    category = images.category_index(category)
     number = len(image)
     true = TrueObjects(
         masks=MaskRows(image, category, [b""] * number),
@@ -54,6 +55,7 @@ def tracks_from(
         box=np.zeros((number, 4)),
     )
     image, category, track = detections
+    category = images.category_index(category)
     number = len(image)
     found = Predictions(
         image=image,
@@ -77,7 +79,7 @@ def images_of(lengths: list[int], categories: tuple[int, ...]) -> Images:
         video,
         position,
         np.full((len(video), 2), 9),
-        categories,
+        np.array(categories, np.int64),
         dict(zip(ids.tolist(), lengths, strict=True)),
     )
 
@@ -143,5 +145,5 @@ def plain_sequences(tracks: Tracks) -> dict[tuple[int, int], list[PlainFrame]]:
                     objects.instance[true], predictions.track[found], iou[np.ix_(true, found)]
                 )
             )
-        result[category, video] = frames
+        result[int(images.categories[category]), video] = frames
     return result

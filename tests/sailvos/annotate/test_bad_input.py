@@ -38,15 +38,15 @@ def cut(path: Path) -> None:
 
 BAD_MAPS = {
     "cut": (cut, "is cut off or broken"),
-    "empty": (lambda path: path.write_bytes(b""), "is cut off or broken"),
+    "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "garbage": (lambda path: path.write_bytes(b"garbage" * 20), "is not a NumPy array"),
     "pickle": (
         lambda path: np.save(path, np.array([{"a": 1}], dtype=object)),
-        "is not a NumPy array",
+        "holds object, a map of object ids holds integers",
     ),
     "archive": (
         lambda path: path.write_bytes(archive()),
-        "holds NpzFile, a map of object ids holds integers",
+        "is not a NumPy array, but a zip archive",
     ),
     "float": (
         map_of(small_map().astype(np.float32)),
@@ -59,7 +59,7 @@ BAD_MAPS = {
     "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its image 12 x 8"),
     "turned": (map_of(small_map().T), "is 8 x 12 pixels, its image 12 x 8"),
     "layers": (map_of(small_map()[None]), "is 12 x 8 x 1 pixels, its image 12 x 8"),
-    "folder": (lambda path: (path.unlink(), path.mkdir()), "cannot be read (Is a directory)"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder, not a file"),
 }
 
 
@@ -90,7 +90,8 @@ def turn_byte(path: Path) -> None:
 BAD_MASKS = {
     "cut": (cut, "is cut off or does not decode"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
-    "garbage": (lambda path: path.write_bytes(b"IEND" * 9), "is cut off or does not decode"),
+    "garbage": (lambda path: path.write_bytes(b"\0IEND" * 9), "is cut off or does not decode"),
+    "text": (lambda path: path.write_bytes(b"IEND" * 9), "is text, masks are PNG images"),
     "changed": (turn_byte, "is cut off or does not decode"),
     "size": (
         lambda path: write_image(path, np.zeros((HEIGHT + 1, WIDTH), np.uint8)),
@@ -202,9 +203,9 @@ def test_selection_of_videos(small: Path, tmp_path: Path) -> None:
     names.write_text("\n")
     assert refused(small, videos=names).startswith(f"{names}: names no video")
     names.write_bytes(b"\xff\xfe\x00")
-    assert refused(small, videos=names).startswith(f"{names}: cannot be read")
+    assert refused(small, videos=names) == f"{names}: is UTF-16; save it as UTF-8"
     assert refused(small, videos=tmp_path / "none.txt").startswith(
-        f"{tmp_path / 'none.txt'}: cannot be read"
+        f"{tmp_path / 'none.txt'}: no such file"
     )
     small.rename(small.with_name("one__7"))
     assert "has '__' in its name" in refused(small, video=["one__7"])

@@ -45,7 +45,7 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
         "name,category\na,car,2,3\n",
         "line 2: does not have the columns of the first line",
     ),
-    "bytes": ("m.csv", "name,category\n\udcff,car\n", "cannot be read as CSV"),
+    "bytes": ("m.csv", "name,category\n\udcff,car\n", "cannot be read, it is not UTF-8"),
     "cut": ("m.json", '{"Car_B": "car"', "not valid JSON"),
     "categories": (
         "m.json",

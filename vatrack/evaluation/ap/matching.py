@@ -13,7 +13,7 @@ S = 7 settings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -101,6 +101,10 @@ class Matches:
     ignored: Bytes
     truth_category: Ints
     counted: Ints
+
+    def with_categories(self, ids: Ints) -> Matches:
+        """The same with ids [C] in place of category indices; the ids ascend."""
+        return replace(self, category=ids[self.category], truth_category=ids[self.truth_category])
 
 
 def match(detections: Detections, truths: Truths, overlaps: Overlaps, limit: int) -> Matches:

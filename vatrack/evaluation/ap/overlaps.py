@@ -16,7 +16,7 @@ BLOCK = 1 << 18  # pairs looked at together, so that the intermediate arrays sta
 
 @dataclass(frozen=True)
 class MaskRows:
-    """N masks: `image` [N] (index), `category` [N] (positive), `counts` (N compressed strings)."""
+    """N masks: `image` [N] (index), `category` [N] (index), `counts` (N compressed strings)."""
 
     image: Ints
     category: Ints
@@ -40,7 +40,7 @@ class Picked(Sequence[bytes]):
 
 @dataclass(frozen=True)
 class BoxRows:
-    """N boxes: `image` [N] (index), `category` [N] (positive), `box` [N, 4] (x, y, width, height in
+    """N boxes: `image` [N] (index), `category` [N] (index), `box` [N, 4] (x, y, width, height in
     pixels)."""
 
     image: Ints

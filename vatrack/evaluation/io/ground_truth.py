@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_forms import PIXEL_LIMIT
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, box_of
+from vatrack.data.fields import is_box, problem, read_masks
 from vatrack.evaluation.ap.overlaps import MaskRows
 from vatrack.evaluation.io.checks import (
     FIX,
     all_known,
     field_of,
+    flags,
     integers,
-    is_box,
     list_of,
     numbers,
-    sound_masks,
 )
 
 IMAGE_FIELDS = ("id", "video_id", "frame_id", "height", "width")
@@ -32,32 +33,42 @@ class Images:
     """I images by ascending id. An image's index is its row here.
 
     `id` [I]; `video` [I] video ids; `position` [I] index in the video, from 0; `size` [I, 2] height
-    and width in pixels; `categories`: the category ids of the data set; `frames`: video id to
-    number of images.
+    and width in pixels; `categories` [C]: the category ids of the dataset, ascending; `frames`:
+    video id to number of images. Everywhere behind the readers a category is its index in
+    `categories`, because ids may have 64 bits and keys are made of several numbers.
     """
 
     id: Ints
     video: Ints
     position: Ints
     size: Ints
-    categories: tuple[int, ...]
+    categories: Ints
     frames: Mapping[int, int]
 
     def index(self, ids: Ints) -> Ints:
         """Rows of image ids; -1 for those that are not listed."""
-        if not len(self.id):
-            return np.full(len(ids), -1)
-        place = np.minimum(np.searchsorted(self.id, ids), len(self.id) - 1)
-        return np.where(self.id[place] == ids, place, -1)
+        return _find(self.id, ids)
+
+    def category_index(self, ids: Ints) -> Ints:
+        """Indices of category ids; -1 for those that are not listed."""
+        return _find(self.categories, ids)
+
+
+def _find(listed: Ints, ids: Ints) -> Ints:
+    """The row of each id in an ascending list; -1 where it is not listed."""
+    if not len(listed):
+        return np.full(len(ids), -1)
+    row = np.minimum(np.searchsorted(listed, ids), len(listed) - 1)
+    return np.where(listed[row] == ids, row, -1)
 
 
 @dataclass(frozen=True)
 class TrueObjects:
     """G true objects with one mask type, in file order.
 
-    `masks`: image index, category, mask; `id` [G] annotation id; `instance` [G] identity within the
-    video; `area` [G] in pixels, as given; `rate` [G] occlusion; `crowd` [G]; `box` [G, 4] (x, y,
-    width, height in pixels).
+    `masks`: image index, category index, mask; `id` [G] annotation id; `instance` [G] identity
+    within the video; `area` [G] in pixels, as given; `rate` [G] occlusion; `crowd` [G]; `box`
+    [G, 4] (x, y, width, height in pixels).
     """
 
     masks: MaskRows
@@ -81,19 +92,18 @@ def read_images(document: Any, source: str) -> Images:
             size, or two images of a video the same frame_id.
     """
     images = list_of(document, "images", source)
-    categories = tuple(
-        _unique(list_of(document, "categories", source), source, "categories").tolist()
-    )
-    if min(categories, default=0) < 0:
-        raise InputError(f"{source}: category id {min(categories)} is negative; ids are 1 to 24")
+    categories = np.sort(_unique(list_of(document, "categories", source), source, "categories"))
+    if (categories < 0).any():
+        raise InputError(f"{source}: category id {categories[0]} is negative; ids are 1 to 24")
     videos = set(_unique(list_of(document, "videos", source), source, "videos").tolist())
     _unique(images, source, "images")
     columns = [integers(images, key, source, "images") for key in IMAGE_FIELDS]
     table = np.stack(columns, 1)[np.argsort(columns[0], kind="stable")]
-    flat = np.flatnonzero((table[:, 3:] <= 0).any(1))
-    if len(flat):
+    large = np.flatnonzero(table[:, 3:].prod(1) >= PIXEL_LIMIT)
+    if len(large):
         raise InputError(
-            f"{source}: height or width of image {table[flat[0], 0]} is not positive; {FIX}"
+            f"{source}: image {table[large[0], 0]}: its width times its height is too large for "
+            f"an image; {FIX}"
         )
     for image, video in table[:, :2].tolist():
         if video not in videos:
@@ -130,16 +140,6 @@ def _unique(items: list[Any], source: str, where: str) -> Ints:
     return ids
 
 
-def crowds(annotations: list[Any], source: str) -> NDArray[np.bool_]:
-    """Which annotations are crowds [N]."""
-    for annotation in annotations:
-        if annotation.get("iscrowd", 0) not in (0, 1):
-            raise InputError(
-                f"{source}: 'iscrowd' of annotation {annotation['id']} must be 0 or 1; {FIX}"
-            )
-    return np.array([annotation.get("iscrowd", 0) == 1 for annotation in annotations], bool)
-
-
 def read_objects(document: Any, images: Images, mask_type: MaskType, source: str) -> TrueObjects:
     """The true objects of a joint JSON with their masks of type `mask_type`.
 
@@ -159,9 +159,8 @@ def read_objects(document: Any, images: Images, mask_type: MaskType, source: str
     }
     image = images.index(columns["image_id"])
     all_known(image >= 0, annotations, "image_id", source)
-    all_known(
-        np.isin(columns["category_id"], images.categories), annotations, "category_id", source
-    )
+    category = images.category_index(columns["category_id"])
+    all_known(category >= 0, annotations, "category_id", source)
     moved = np.flatnonzero(images.video[image] != columns["video_id"])
     if len(moved):
         item = annotations[moved[0]]
@@ -176,18 +175,18 @@ def read_objects(document: Any, images: Images, mask_type: MaskType, source: str
         repeated = order[np.flatnonzero((np.diff(pairs[order], axis=0) == 0).all(1))[0]]
         instance, image_id = columns["instance_id"][repeated], columns["image_id"][repeated]
         raise InputError(f"{source}: instance {instance} has two masks in image {image_id}; {FIX}")
-    counts = sound_masks(
+    counts = read_masks(
         [field_of(a, f"{mask_type}_mask", source, "annotations") for a in annotations],
         images.size[image],
         [f"{source}: {mask_type}_mask of annotation {a['id']}" for a in annotations],
     )[0]
     return TrueObjects(
-        masks=MaskRows(image, columns["category_id"], counts),
+        masks=MaskRows(image, category, counts),
         id=columns["id"],
         instance=columns["instance_id"],
         area=numbers(annotations, f"area_{mask_type}", source, "annotations"),
-        rate=numbers(annotations, "occlude_rate", source, "annotations"),
-        crowd=crowds(annotations, source),
+        rate=numbers(annotations, "occlude_rate", source, "annotations").clip(0, 1),
+        crowd=flags(annotations, "iscrowd", source, "annotations"),
         box=_boxes(annotations, mask_type, counts, images.size[image].tolist(), source),
     )
 
@@ -210,9 +209,6 @@ def _boxes(
         if key is None:
             box = box_of(counts[row], sizes[row])
         elif not is_box(box):
-            raise InputError(
-                f"{source}: '{key}' of annotation {annotation['id']} must be [x, y, width, "
-                f"height]; {FIX}"
-            )
+            raise InputError(f"{source}: annotation {annotation['id']}: {problem(key, box)}; {FIX}")
         boxes[row] = box
     return boxes

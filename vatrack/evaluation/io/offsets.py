@@ -20,6 +20,7 @@ from vatrack.common.files import unpacked
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Ints
+from vatrack.data.fields import is_whole
 from vatrack.evaluation.ap.overlaps import group_rows
 from vatrack.evaluation.io.by_video import (
     NEVER,
@@ -29,7 +30,7 @@ from vatrack.evaluation.io.by_video import (
     read_head,
     video_of_image,
 )
-from vatrack.evaluation.io.checks import all_known, integers, is_integer
+from vatrack.evaluation.io.checks import all_known, integers
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import (
     AGAIN,
@@ -265,7 +266,7 @@ def _add(
     found: Columns, value: dict[str, Any], key: str, source: str, offset: int, length: int
 ) -> None:
     number: Any = value.get(key)
-    if not is_integer(number):
+    if not is_whole(number):
         integers([value], key, source, "annotations")  # says what is wrong
     found.key.append(number)
     found.offset.extend((offset, length))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
-
-import orjson
+from typing import Any, BinaryIO, NamedTuple
 
 from vatrack.common.errors import InputError
-from vatrack.common.json_stream import JsonFault, JsonStream
+from vatrack.common.json_stream import JsonFault, JsonStream, loads
+from vatrack.common.text_files import check_depth, check_keys, open_source
 
 BLOCK = 1 << 16  # bytes read at once to find the first character
 AGAIN = "make the predictions again"
@@ -107,9 +104,9 @@ class PredictionReader:
                     yield PredictionItem(number, value, stream.begin, stream.end - stream.begin)
                     if stream.take(",]") == "]":
                         break
-        except JsonFault:
+        except JsonFault as fault:
             raise PredictionError(
-                self.label, number + 1, f"not valid JSON or cut off; {AGAIN}"
+                self.label, number + 1, f"not valid JSON or cut off ({fault.reason}); {AGAIN}"
             ) from None
         if stream.next():
             raise InputError(f"{self.name}: there is text after the end of the JSON array; {AGAIN}")
@@ -117,7 +114,7 @@ class PredictionReader:
 
 @contextmanager
 def open_predictions(path: Path, name: Path | str | None = None) -> Iterator[PredictionReader]:
-    """Opens a file of predictions, through gzip where its name ends in .gz.
+    """Opens a file of predictions, unpacked where it is gzip.
 
     Args:
         path: the file.
@@ -127,15 +124,8 @@ def open_predictions(path: Path, name: Path | str | None = None) -> Iterator[Pre
         InputError: the file is missing or cannot be read; also within the block.
     """
     name = name or path
-    try:
-        if path.suffix == ".gz" and path.stat().st_size == 0:
-            raise InputError(f"{name}: is empty, not even packed; {AGAIN}")
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            yield PredictionReader(cast(BinaryIO, stream), name)
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{name}: cannot be read ({error}); {AGAIN}") from None
+    with open_source(path, name=name, again=AGAIN) as stream:
+        yield PredictionReader(stream, name)
 
 
 def parse_line(line: bytes, label: str, number: int) -> Any:
@@ -159,13 +149,21 @@ def parse(text: bytes) -> Any:
         ValueError: it is not JSON.
     """
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        return loads(text)
+    except json.JSONDecodeError as error:
         try:
-            return json.loads(text.decode())
+            value = json.loads(text.decode(), object_pairs_hook=check_keys, parse_int=_integer)
+            check_depth(value)
+            return value
         except UnicodeDecodeError:
             raise ValueError("it is not UTF-8 text") from None
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
         except json.JSONDecodeError:
             raise ValueError(error.msg) from None
+
+
+def _integer(text: str) -> int:
+    if len(text) > 300:  # more than a float can be
+        raise ValueError(f"it has an integer of {len(text)} digits")
+    return int(text)

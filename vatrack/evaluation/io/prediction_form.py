@@ -9,15 +9,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
+from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.evaluation.io.checks import (
-    LARGEST,
-    is_box,
-    is_integer,
-    is_number,
-    mask_counts,
-    mask_problem,
-)
+from vatrack.data.fields import LARGEST, LIMIT, is_number, problem, shown
+from vatrack.evaluation.io.ground_truth import Images
 
 
 @dataclass
@@ -49,8 +46,8 @@ def image_of(prediction: Any) -> tuple[int, None] | tuple[None, str]:
         return None, "is not a JSON object"
     if "image_id" not in prediction:
         return None, "has no 'image_id'"
-    if not is_integer(prediction["image_id"]):
-        return None, "'image_id' must be an integer"
+    if text := problem("image_id", prediction["image_id"]):
+        return None, text
     return prediction["image_id"], None
 
 
@@ -112,8 +109,9 @@ def append_all(columns: Columns, batch: Sequence[tuple[int, Any]]) -> bool:
         else None
         for mask_type in MASK_TYPES
     }
-    values = [score, *corners.values()]
-    if any(column is None or not _finite(column) for column in values):
+    if not _finite(score, LARGEST):
+        return False
+    if any(column is None or not _finite(column, LIMIT) for column in corners.values()):
         return False
     if any(column is None or not _whole(column) for column in (*whole.values(), *edges.values())):
         return False
@@ -134,50 +132,57 @@ def _lists(values: Sequence[Any], length: int) -> bool:
 
 
 def _whole(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) <= {int} and max(map(abs, values), default=0) < 2**63
+    return set(map(type, values)) <= {int} and max(map(abs, values), default=0) < LIMIT
 
 
-def _finite(values: Sequence[Any]) -> bool:
+def _finite(values: Sequence[Any], limit: float) -> bool:
     # NaN hides from min and max, but not from a sum.
     types = set(map(type, values))
     return (
         types <= {int, float}
-        and max(map(abs, values), default=0) < LARGEST
+        and max(map(abs, values), default=0) < limit
         and math.isfinite(sum(values))
     )
 
 
-def append(columns: Columns, number: int, prediction: Any) -> str | None:
-    """Adds one prediction; returns what is wrong with its form."""
+def append(columns: Columns, number: int, prediction: Any, images: Images) -> str | None:
+    """Adds one prediction of any form; returns what is wrong with its form."""
     if not isinstance(prediction, Mapping):
         return "is not a JSON object"
     for key in ("image_id", "category_id", "score", "bbox", "track_id"):
         if key not in prediction:
             return f"has no '{key}'"
-    for key in ("image_id", "category_id", "track_id"):
-        if not is_integer(prediction[key]):
-            return f"'{key}' must be an integer"
-    if not is_number(prediction["score"]):
-        return "'score' must be a finite number"
+    for key in ("image_id", "category_id", "track_id", "score"):
+        if text := problem(key, prediction[key]):
+            return text
     boxes = {"amodal": prediction["bbox"], "visible": prediction.get("bbox_visible")}
     if boxes["visible"] is None:
         boxes["visible"] = boxes["amodal"]
-    if not all(map(is_box, boxes.values())):
-        return "a box must be [x, y, width, height], four finite numbers"
+    for box in boxes.values():
+        if not (isinstance(box, list | tuple) and len(box) == 4 and all(map(is_number, box))):
+            return f"a box is {shown(box)}; [x, y, width, height], four finite numbers, are needed"
     masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
     if all(mask is None for mask in masks.values()):
         return "has neither an 'amodal' nor a 'visible' mask"
+    row = int(images.index(np.array([prediction["image_id"]]))[0])
+    size = tuple(images.size[row].tolist()) if row >= 0 else (0, 0)
+    counts: dict[MaskType, bytes | None] = {}
     for mask_type, mask in masks.items():
-        if mask is not None and (problem := mask_problem(mask)):
-            return f"the {mask_type} mask {problem}"
+        if mask is not None and (text := form_problem(mask)):
+            return f"the {mask_type} mask {text}"
+        try:
+            # A mask of an unknown image is never read: the prediction is refused for that.
+            counts[mask_type] = compress(mask, size) if mask is not None and row >= 0 else None
+        except MaskError as error:
+            return f"the {mask_type} mask {error}"
     columns.number.append(number)
     columns.image.append(prediction["image_id"])
     columns.category.append(prediction["category_id"])
     columns.track.append(prediction["track_id"])
     columns.score.append(prediction["score"])
-    for mask_type, mask in masks.items():
+    for mask_type in MASK_TYPES:
         columns.box[mask_type].extend(boxes[mask_type])
-        columns.counts[mask_type].append(None if mask is None else mask_counts(mask))
-        if mask is not None:
-            columns.size[mask_type].extend(mask["size"])
+        columns.counts[mask_type].append(counts[mask_type])
+        if counts[mask_type] is not None:
+            columns.size[mask_type].extend(size)
     return None

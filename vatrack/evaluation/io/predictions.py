@@ -16,22 +16,26 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.rle import Floats, Ints, measure
+from vatrack.common.rle import Floats, Ints, canonical
+from vatrack.data.fields import damage
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import PredictionError, open_predictions
 from vatrack.evaluation.io.prediction_form import Columns, append, append_all, unknown_image
 
 BATCH = 2048  # predictions whose form is checked together
 LARGEST_SCORE = 3e38  # scores of tracks are summed as float32 values
+# Share of an image's side by which a box may be turned inside out. The round-off of a detector
+# makes such boxes, and they count as in the original; what is beyond is no box.
+INSIDE_OUT = 0.01
 
 
 @dataclass(frozen=True)
 class Predictions:
     """N detections in file order.
 
-    `image` [N]: index into `Images`; `category`, `score`, `track` [N]; for each mask type: `box`
+    `image`, `category` [N]: indices into `Images`; `score`, `track` [N]; for each mask type: `box`
     [N, 4] (x, y, width, height in pixels, as given), `counts` (N compressed strings, None where the
-    detection has no such mask) and `area` [N], the mask's pixels.
+    detection has no such mask), canonical, and `area` [N], the mask's pixels.
     """
 
     image: Ints
@@ -104,12 +108,13 @@ def parse_predictions(
             break
         if not append_all(columns, batch):
             problems = (
-                (number, append(columns, number, prediction)) for number, prediction in batch
+                (number, append(columns, number, prediction, images))
+                for number, prediction in batch
             )
-            first = next(((number, problem) for number, problem in problems if problem), None)
+            first = next(((number, text) for number, text in problems if text), None)
             wrong_form = PredictionError(label, *first) if first else wrong_form
 
-    found: list[tuple[int, str]] = []  # row, problem
+    found: list[tuple[int, str]] = []  # row, what is wrong
 
     def refuse(wrong: np.ndarray, message: str) -> None:
         found.extend((int(row), message) for row in np.flatnonzero(wrong)[:1])
@@ -120,11 +125,11 @@ def parse_predictions(
     image = images.index(ids)
     unknown = image < 0
     refuse(unknown, unknown_image(_first(ids, unknown)))
-    unknown = ~np.isin(category, images.categories)
+    index = images.category_index(category)
     refuse(
-        unknown,
-        f"unknown category_id {_first(category, unknown)}; ids are those of the ground truth, from "
-        f"1",
+        index < 0,
+        f"unknown category_id {_first(category, index < 0)}; ids are those of the ground truth, "
+        f"from 1",
     )
     large = np.abs(np.array(columns.score, np.float64)) > LARGEST_SCORE
     refuse(large, f"'score' is larger than {LARGEST_SCORE:g}")
@@ -136,34 +141,51 @@ def parse_predictions(
         f"track_id {_first(track, repeated)} occurs twice in image {_first(ids, repeated)}",
     )
 
-    area: dict[MaskType, Ints] = {}
-    for mask_type in MASK_TYPES:
-        counts = columns.counts[mask_type]
-        rows = np.array([row for row, text in enumerate(counts) if text is not None], np.int64)
-        size = np.array(columns.size[mask_type], np.int64).reshape(-1, 2)
-        pixels, totals = measure([text for text in counts if text is not None])
-        wrong = np.zeros((2, len(counts)), bool)
-        known = image[rows] >= 0
-        wrong[0, rows[known]] = (size[known] != images.size[image[rows[known]]]).any(1)
-        wrong[1, rows] = totals != size.prod(1)
-        refuse(wrong[0], f"the {mask_type} mask has another size than its image (height, width)")
-        refuse(wrong[1], f"the {mask_type} mask is damaged: its runs do not fill the image")
-        area[mask_type] = np.zeros(len(counts), np.int64)
-        area[mask_type][rows] = pixels
-    if found:
-        row, problem = min(found, key=lambda item: item[0])
-        raise PredictionError(label, columns.number[row], problem)
-    if wrong_form:
-        raise wrong_form
     box = {
         mask_type: np.array(values, np.float64).reshape(-1, 4)
         for mask_type, values in columns.box.items()
     }
-    return Predictions(
-        image, category, np.array(columns.score, np.float64), track, box, columns.counts, area
-    )
+    for values in box.values():
+        if len(images.id):
+            least = -INSIDE_OUT * images.size[image][:, ::-1]
+            wrong = (values[:, 2:] < least).any(1) & (image >= 0)
+            refuse(wrong, f"the box {_first_box(values, wrong)} has a negative width or height")
+    area: dict[MaskType, Ints] = {}
+    texts: dict[MaskType, list[bytes | None]] = {}
+    for mask_type in MASK_TYPES:
+        counts = columns.counts[mask_type]
+        rows = np.array([row for row, text in enumerate(counts) if text is not None], np.int64)
+        size = np.array(columns.size[mask_type], np.int64).reshape(-1, 2)
+        codes, pixels, totals = canonical([text for text in counts if text is not None])
+        known = np.flatnonzero(image[rows] >= 0)
+        needed = size.copy()
+        needed[known] = images.size[image[rows[known]]]
+        for at in np.flatnonzero((size != needed).any(1))[:1].tolist():
+            own, other = size[at].tolist(), needed[at].tolist()
+            message = f"the {mask_type} mask has size {own}, its image {other} (height, width)"
+            found.append((int(rows[at]), message))
+        for at in np.flatnonzero(totals != size.prod(1))[:1].tolist():
+            message = damage(int(totals[at]), size[at].tolist())
+            found.append((int(rows[at]), f"the {mask_type} mask {message}"))
+        area[mask_type] = np.zeros(len(counts), np.int64)
+        area[mask_type][rows] = pixels
+        texts[mask_type] = [None] * len(counts)
+        for row, code in zip(rows.tolist(), codes, strict=True):
+            texts[mask_type][row] = code
+    if found:
+        row, text = min(found, key=lambda item: item[0])
+        raise PredictionError(label, columns.number[row], text)
+    if wrong_form:
+        raise wrong_form
+    score = np.array(columns.score, np.float64)
+    return Predictions(image, index, score, track, box, texts, area)
 
 
 def _first(values: Ints, wrong: np.ndarray) -> int | None:
     rows = np.flatnonzero(wrong)
     return int(values[rows[0]]) if len(rows) else None
+
+
+def _first_box(values: Floats, wrong: np.ndarray) -> list[float] | None:
+    rows = np.flatnonzero(wrong)
+    return values[rows[0]].tolist() if len(rows) else None

@@ -10,26 +10,19 @@ from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
 from vatrack.common.rle import Floats, Ints
+from vatrack.data.fields import is_area, is_rate, problem, rate, read_masks
 from vatrack.evaluation.ap.overlaps import MaskRows
-from vatrack.evaluation.io.checks import (
-    FIX,
-    all_known,
-    field_of,
-    integers,
-    is_number,
-    list_of,
-    sound_masks,
-)
-from vatrack.evaluation.io.ground_truth import Images, crowds
+from vatrack.evaluation.io.checks import FIX, all_known, field_of, flags, integers, list_of
+from vatrack.evaluation.io.ground_truth import Images
 
 
 @dataclass(frozen=True)
 class TrueTracks:
     """V true tracks with one mask type, and their M masks.
 
-    `id`, `video`, `category` [V]; `area`: mean of the areas that are not zero; `rate`: mean of the
-    larger half of the occlusion rates (quirk E7); `total` [V]: pixels of all masks; `crowd` [V].
-    `masks` has M rows, `track` [M] is their track, `mask_area` [M] their pixels.
+    `id`, `video`, `category` [V] (index); `area`: mean of the areas that are not zero; `rate`: mean
+    of the larger half of the occlusion rates (quirk E7); `total` [V]: pixels of all masks; `crowd`
+    [V]. `masks` has M rows, `track` [M] is their track, `mask_area` [M] their pixels.
     """
 
     id: Ints
@@ -57,9 +50,8 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         for key in ("id", "video_id", "category_id")
     }
     all_known(np.isin(columns["video_id"], list(images.frames)), annotations, "video_id", source)
-    all_known(
-        np.isin(columns["category_id"], images.categories), annotations, "category_id", source
-    )
+    category = images.category_index(columns["category_id"])
+    all_known(category >= 0, annotations, "category_id", source)
     by_position = dict(
         zip(
             zip(images.video.tolist(), images.position.tolist(), strict=True),
@@ -67,7 +59,7 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
             strict=True,
         )
     )
-    area, rate = np.zeros(len(annotations)), np.zeros(len(annotations))
+    area, rates_of = np.zeros(len(annotations)), np.zeros(len(annotations))
     image, track, masks, names = [], [], [], []
     for number, annotation in enumerate(annotations):
         what = f"{source}: track {annotation['id']}"
@@ -77,7 +69,7 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         filled = [value for value in areas if value]
         area[number] = np.mean(filled) if filled else 0.0
         given = np.sort([value for value in rates if value is not None])[::-1]
-        rate[number] = given[: -(-len(given) // 2)].mean() if len(given) else 0.0
+        rates_of[number] = given[: -(-len(given) // 2)].mean() if len(given) else 0.0
         for position, mask in enumerate(segmentations):
             if mask is not None:
                 image.append(by_position[annotation["video_id"], position])
@@ -85,16 +77,16 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
                 masks.append(mask)
                 names.append(f"{what}, item {position} of 'segmentations'")
     image_rows, track_rows = np.array(image, np.int64), np.array(track, np.int64)
-    counts, pixels = sound_masks(masks, images.size[image_rows], names)
+    counts, pixels = read_masks(masks, images.size[image_rows], names)
     return TrueTracks(
         id=columns["id"],
         video=columns["video_id"],
-        category=columns["category_id"],
+        category=category,
         area=area,
-        rate=rate,
+        rate=rates_of,
         total=np.bincount(track_rows, pixels, minlength=len(annotations)).astype(np.int64),
-        crowd=crowds(annotations, source),
-        masks=MaskRows(image_rows, columns["category_id"][track_rows], counts),
+        crowd=flags(annotations, "iscrowd", source, "annotations"),
+        masks=MaskRows(image_rows, category[track_rows], counts),
         track=track_rows,
         mask_area=pixels,
     )
@@ -115,8 +107,8 @@ def _track_lists(
             f"images of video {annotation['video_id']}; {FIX}"
         )
     segmentations, areas, rates = lists
-    if not all(value is None or is_number(value) for value in areas + rates):
-        raise InputError(
-            f"{what}: 'areas' and 'occlude_rate' may hold numbers and null only; {FIX}"
-        )
-    return segmentations, areas, rates
+    for name, meaning, values in (("area", is_area, areas), ("occlude_rate", is_rate, rates)):
+        for position, value in enumerate(values):
+            if value is not None and not meaning(value):
+                raise InputError(f"{what}, item {position}: {problem(name, value)}, or null; {FIX}")
+    return segmentations, areas, [None if value is None else rate(value) for value in rates]

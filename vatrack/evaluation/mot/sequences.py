@@ -42,7 +42,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Sequences:
-    """S sequences by class, then video: `category` [S], `video` [S] (ids), their objects and
+    """S sequences by class, then video: `category` [S], `video` [S] (both ids), their objects and
     detections.
 
     `overlaps`: pairs of indices in `detections` and `objects`, by frame.
@@ -117,9 +117,8 @@ def sequences_of(
     truth, detection = index[overlaps.truth], index_of_row[overlaps.detection]
     order = np.lexsort((detection, truth))
     pairs = Overlaps(detection[order], truth[order], overlaps.iou[order])
-    return Sequences(
-        keys // max(len(videos), 1), videos[keys % max(len(videos), 1)], true, found, pairs
-    )
+    number = max(len(videos), 1)
+    return Sequences(images.categories[keys // number], videos[keys % number], true, found, pairs)
 
 
 def frames_of(sequences: Sequences, minimum: float) -> Frames:

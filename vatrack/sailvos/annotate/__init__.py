@@ -29,7 +29,8 @@ from vatrack.common.images import check_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.annotate.findings import Annotated, Findings, check_usable, describe_origin
-from vatrack.sailvos.annotate.masks import count_ids, describe_object, read_amodal, read_ids
+from vatrack.sailvos.annotate.mask_files import MASK_SUFFIXES, read_amodal, read_ids
+from vatrack.sailvos.annotate.masks import count_ids, describe_object
 from vatrack.sailvos.annotate.models import ModelTable, read_models, resolve_models
 from vatrack.sailvos.annotate.videos import (
     Video,
@@ -113,7 +114,7 @@ def _annotate_video(job: tuple[int, Video], settings: Settings) -> Findings:
 
     @cache
     def masks_of(folder: Path) -> dict[int, str]:
-        return list_numbered(folder, (".png",))
+        return list_numbered(folder, MASK_SUFFIXES)
 
     with (
         (settings.scratch / f"{number}.images").open("w", encoding="utf-8") as images,

@@ -1,9 +1,8 @@
-"""The raw masks of one frame: the map of visible objects, the amodal mask of each object."""
+"""The fields of an annotation from the masks of its object in one frame."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -11,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as rle
 
-from vatrack.common.errors import InputError
-from vatrack.common.images import AGAIN, decode, png_is_whole
+from vatrack.sailvos.annotate.mask_files import Ids
 
 # Object ids are 16 bit; up to here they are counted in one pass, larger ones by sorting.
 COUNTED_IDS = 1 << 16
 
-Ids = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -33,76 +30,6 @@ class Window(NamedTuple):
     def slices(self) -> tuple[slice, slice]:
         """Its rows and columns in arrays of the image's size."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
-
-
-def read_ids(path: Path, size: tuple[int, int]) -> Ids:
-    """Reads a map of visible objects.
-
-    Args:
-        path: `<video>/visible/%06d.npy`.
-        size: width and height of its image, pixels.
-
-    Returns:
-        Integers [H, W], the id of the object seen at each pixel, 0 for none.
-
-    Raises:
-        InputError: missing, cut off, not a plain array of integers, negative, or of another size
-            than the image.
-    """
-    try:
-        ids = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {AGAIN}") from None
-    except (ValueError, EOFError, MemoryError) as error:
-        # numpy asks for pickles where a file is garbage; such a file is not tried.
-        garbage = "pickle" in str(error)
-        reason = "is not a NumPy array" if garbage else f"is cut off or broken ({error})"
-        raise InputError(f"{path}: {reason}; {AGAIN}") from None
-    if not isinstance(ids, np.ndarray) or ids.dtype.kind not in "iu":
-        found = getattr(ids, "dtype", type(ids).__name__)
-        raise InputError(f"{path}: holds {found}, a map of object ids holds integers; {AGAIN}")
-    _check_size(path, "map", ids.shape, size)
-    if ids.dtype.kind == "i" and ids.min() < 0:
-        raise InputError(f"{path}: holds the negative object id {ids.min()}; {AGAIN}")
-    return ids
-
-
-def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | None:
-    """Reads an amodal mask from a grey, colour or palette PNG.
-
-    Args:
-        path: `<video>/<objid>_<Model>/%06d.png`.
-        size: width and height of its image, pixels.
-
-    Returns:
-        uint8 [H, W], the object where it is not 0; None if the file is missing.
-
-    Raises:
-        InputError: cut off, not a PNG that decodes, or of another size than the image.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
-    # OpenCV fills the missing rows of a truncated image and says nothing.
-    whole = png_is_whole(data)
-    mask = decode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if whole else None
-    if mask is None:
-        reason = "is cut off or does not decode as a PNG image" if data else "is empty"
-        raise InputError(f"{path}: {reason}; {AGAIN}")
-    _check_size(path, "mask", mask.shape, size)
-    return np.asarray(mask, np.uint8)
-
-
-def _check_size(path: Path, what: str, shape: tuple[int, ...], size: tuple[int, int]) -> None:
-    if shape != size[::-1]:
-        found = " x ".join(map(str, shape[::-1]))
-        raise InputError(
-            f"{path}: is {found} pixels, its image {size[0]} x {size[1]}; {what} and image must "
-            f"be of one release"
-        )
 
 
 def count_ids(ids: Ids) -> dict[int, int]:

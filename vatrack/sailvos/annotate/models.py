@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +100,17 @@ def read_models(path: Path | None) -> GivenModels:
             categories, or an id twice.
     """
     path = path and Path(path)
-    official = _read_official(path) if path and path.suffix.lower() != ".csv" else None
+    official = _read_official(path) if path and not _is_csv(path) else None
     return official or _read_table(path)
+
+
+def _is_csv(path: Path) -> bool:
+    """Whether a file of models is CSV: by its name, else by its first character."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if ".csv" in suffixes or ".json" in suffixes:
+        return ".csv" in suffixes
+    with open_text(path, errors="replace") as stream:
+        return stream.read(4096).lstrip()[:1] not in ("[", "{")
 
 
 def _read_table(path: Path | None) -> GivenModels:
@@ -113,7 +121,7 @@ def _read_table(path: Path | None) -> GivenModels:
     if path is None:
         return given
     owners: dict[object, str] = {}
-    read = _read_csv if path.suffix.lower() == ".csv" else _read_json
+    read = _read_csv if _is_csv(path) else _read_json
     for name, category, number in read(path):
         if category not in ("", None, *CATEGORIES):
             raise InputError(
@@ -140,7 +148,7 @@ def _add(given: GivenModels, name: str, values: Known, path: Path) -> None:
 
 def _read_csv(path: Path) -> Iterator[Listed]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with open_text(path, newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
             if not {"name", "category"} <= set(reader.fieldnames or ()):
                 raise InputError(
@@ -156,11 +164,9 @@ def _read_csv(path: Path) -> Iterator[Listed]:
                         f"{path}: line {reader.line_num}: does not have the columns of the first "
                         f"line"
                     )
-                whole = number.isascii() and number.isdigit()
+                whole = number.isascii() and number.isdigit() and len(number) < 19
                 yield name, category, int(number) if whole else number or None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise InputError(f"{path}: cannot be read as CSV ({error}); {FORMS}") from None
 
 
@@ -185,12 +191,9 @@ def _read_json(path: Path) -> Iterator[Listed]:
 
 def _read_official(path: Path) -> GivenModels | None:
     """The models of an official JSON, read only to their end; None where it has no such lists."""
-    try:
-        with open_text(path) as stream:
-            if stream.read(4096).lstrip()[:1] != "{":
-                return None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
-        return None  # `read_json` says what is wrong
+    with open_text(path, errors="replace") as stream:
+        if stream.read(4096).lstrip()[:1] != "{":
+            return None
     lists: dict[str, list[Json]] = {}
     for item in read_lists(path):
         if item.section in ("categories", "models"):

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
-from vatrack.sailvos.layout import CLIP_MARK, FRAMES_AFTER, FRAMES_BEFORE, list_videos, safe_name
+from vatrack.common.text_files import read_text
+from vatrack.sailvos.layout import (
+    CLIP_MARK,
+    FRAMES_AFTER,
+    FRAMES_BEFORE,
+    list_folder,
+    list_videos,
+    safe_name,
+)
 
 # <objid>_<ModelName>; 0 is the background.
 _OBJECT = re.compile(r"0*([1-9][0-9]*)_(.+)", re.ASCII)
@@ -53,9 +61,10 @@ def list_numbered(folder: Path, suffixes: Iterable[str]) -> dict[int, str]:
     if not folder.is_dir():
         return {}
     ranks = {suffix: rank for rank, suffix in enumerate(suffixes)}
+    paths = (Path(item.name) for item in list_folder(folder))
     files = [
         (ranks[file.suffix.lower()], -len(file.name), file.name, int(file.stem))
-        for file in folder.iterdir()
+        for file in paths
         if file.suffix.lower() in ranks and file.stem.isascii() and file.stem.isdigit()
     ]
     return {number: name for _, _, name, number in sorted(files, reverse=True)}
@@ -73,20 +82,14 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
     if names and file:
         raise InputError(f"{file}: give the videos either by name or by this file, not both")
     if file:
-        try:
-            lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{file}: cannot be read ({error}); a text file with one name of a video a line is "
-                f"needed"
-            ) from None
+        lines = read_text(file, "a text file with one name of a video a line").splitlines()
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise InputError(f"{file}: names no video; write one name a line")
     if not names:
-        for folder in sorted(Path(raw).iterdir()):
-            if folder.name not in present and (folder / "visible").is_dir():
-                note("folders_without_images", folder)
+        for item in list_folder(raw):
+            if item.name not in present and Path(item.path, "visible").is_dir():
+                note("folders_without_images", item.path)
         return present
     missing = [str(Path(raw) / name) for name in names if name not in present]
     if missing:
@@ -125,6 +128,10 @@ def _plan_video(folder: Path, note: Note) -> Video:
         raise InputError(
             f"{folder}: has {CLIP_MARK!r} in its name, which separates clips from videos; rename it"
         )
+    if folder.name.startswith("."):
+        raise InputError(
+            f"{folder}: begins with a dot, which hides it from many programs; rename it"
+        )
     if not (folder / "visible").is_dir():
         raise InputError(
             f"{folder / 'visible'}: no such folder, so the masks of this video are missing; unpack "
@@ -156,10 +163,10 @@ def _plan_video(folder: Path, note: Note) -> Video:
 
 
 def _objects(folder: Path) -> Iterator[tuple[int, RawObject]]:
-    for path in folder.iterdir():
-        match = _OBJECT.fullmatch(path.name)
-        if match and path.is_dir():
-            yield int(match[1]), RawObject(path.name, match[2])
+    for item in list_folder(folder):
+        match = _OBJECT.fullmatch(item.name)
+        if match and item.is_dir():
+            yield int(match[1]), RawObject(item.name, match[2])
 
 
 def _first(missing: Sequence[str]) -> str:
@@ -168,5 +175,5 @@ def _first(missing: Sequence[str]) -> str:
 
 def find_models(raw: Path) -> set[str]:
     """The names of the models in all folders of a raw tree."""
-    folders = (folder for folder in Path(raw).iterdir() if folder.is_dir())
+    folders = (Path(item.path) for item in list_folder(raw) if item.is_dir())
     return {item.model for folder in folders for _, item in _objects(folder)}

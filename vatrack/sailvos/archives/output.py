@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.sailvos.archives.members import Member
+from vatrack.sailvos.layout import folded
 
 RESERVED = ".vatrack-unpack"  # names that this program needs for itself begin so
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096  # bytes, Linux
@@ -31,7 +32,7 @@ class OutputTree:
         # How the names in a folder are spelled, by what is left of them without case. Not all
         # folders at once: memory must not grow with the number of files.
         self._spelled = lru_cache(maxsize=256)(
-            lambda folder: {path.name.casefold(): path.name for path in folder.iterdir()}
+            lambda folder: {folded(path.name): path.name for path in folder.iterdir()}
         )
 
     def place(self, member: Member, strip: int) -> Path:
@@ -145,12 +146,12 @@ class OutputTree:
                 self._changed.notify_all()
 
     def _spell(self, path: Path, label: str) -> None:
-        other = self._spelled(path.parent).setdefault(path.name.casefold(), path.name)
+        other = self._spelled(path.parent).setdefault(folded(path.name), path.name)
         if other != path.name:
             raise InputError(
-                f"{label}: differs only by upper and lower case from {path.with_name(other)}, "
-                f"which many file systems cannot hold; leave one of them out of the archive, or "
-                f"unpack into a new folder"
+                f"{label}: differs only by upper and lower case or Unicode form from "
+                f"{path.with_name(other)}, which many file systems cannot hold; leave one of them "
+                f"out of the archive, or unpack into a new folder"
             )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.text_files import read_text
 from vatrack.config.base import Frozen
 from vatrack.config.dataset import ArchiveConfig
 
@@ -260,12 +261,8 @@ def archives_with_checksums(
         InputError: the list cannot be read, a line is not `checksum  name`, or it lacks an archive.
     """
     sums: dict[str, str] = {}
-    try:
-        lines = checksums.read_text(encoding="utf-8").splitlines() if checksums else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{checksums}: cannot be read ({error}); a list as `sha256sum` writes it is needed"
-        ) from None
+    needed = "a list as `sha256sum` writes it"
+    lines = read_text(checksums, needed).splitlines() if checksums else []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

@@ -1,0 +1,188 @@
+"""What happens to loading processes, as a user sees it: one line, exit code 2, nothing is left, and
+the same command resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import TinyData, tiny_config
+from tests.training.interrupted import differences, finish
+from vatrack.config import Backbone, Method
+
+REPOSITORY = Path(__file__).parents[2]
+SECONDS = 120
+
+
+class Command:
+    """`vatrack` with data of its own, whose frames can be damaged.
+
+    Args:
+        name: train, launch or predict; `changes`: of `compute`.
+    """
+
+    def __init__(self, data: TinyData, folder: Path, name: str, **changes: object) -> None:
+        self.images, self.out, self.name = folder / "clips", folder / "run", name
+        shutil.copytree(data.images, self.images, symlinks=True)
+        config = tiny_config(folder, **TRAINING, **changes).model_dump(mode="json")
+        config["launcher"]["cpus"] = 1  # so many threads change the last bits
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        method = ["--method", "vatrack", "--backbone", "resnet18", "--images", str(self.images)]
+        self.arguments = [name, "--config", str(folder / "config.yaml"), *method]
+        self._mark = f"VATRACK_TEST={folder}"
+
+    def start(self, *more: object) -> subprocess.Popen[str]:
+        name, value = self._mark.split("=")
+        return subprocess.Popen(
+            [sys.executable, "-m", "vatrack", *self.arguments, *map(str, more)],
+            env=os.environ | {name: value, "PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def processes(self) -> list[int]:
+        """All that descend from this command and live."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            try:
+                marked = self._mark.encode() in (folder / "environ").read_bytes().split(b"\0")
+                state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            except OSError:
+                continue
+            if folder.name.isdigit() and marked and state not in "ZX":
+                found.append(int(folder.name))
+        return found
+
+    def end(self, process: subprocess.Popen[str], status: int) -> str:
+        """The one line of its errors, or its output where all went well; nothing is left."""
+        output, errors = process.communicate(timeout=SECONDS)
+        assert process.returncode == status, output + errors
+        deadline = time.monotonic() + 10
+        while self.processes():
+            assert time.monotonic() < deadline, "a process is left"
+            time.sleep(0.1)
+        assert "Traceback" not in output + errors
+        if status == 0:
+            assert errors == ""
+            return output
+        (line,) = errors.splitlines()
+        assert line.startswith("vatrack: error: ")
+        return line
+
+
+TRAINING = {"epochs": 1, "validate_from": 1, "batch_size": 2}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    run = tiny_config(out, **TRAINING).for_run(Method.VATRACK, Backbone.RESNET18)
+    finish(run, tiny_data, out)
+    return out
+
+
+def damage(frame: Path) -> Callable[[], None]:
+    """Cuts a frame off; what is returned restores it."""
+    target = frame.resolve()
+    frame.unlink()
+    frame.write_bytes(target.read_bytes()[:1000])
+
+    def restore() -> None:
+        frame.unlink()
+        frame.symlink_to(target)
+
+    return restore
+
+
+def a_frame(images: Path, annotations: Path, subset: str) -> Path:
+    """One frame from the middle of a subset."""
+    names = [
+        image["file_name"]
+        for image in json.loads((annotations / subset / "joint.json").read_text())["images"]
+    ]
+    return images / names[len(names) // 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "workers", "subset"),
+    [
+        ("train", 0, "train"),
+        ("train", 2, "train"),
+        ("train", 2, "valid"),
+        ("launch", 2, "train"),
+    ],
+)
+def test_a_damaged_frame_ends_a_training_which_is_resumed_when_it_is_fixed(
+    name: str, workers: int, subset: str, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    command = Command(tiny_data, tmp_path, name, workers=workers)
+    frame = a_frame(command.images, tiny_data.annotations, subset)
+    options = ("--annotations", tiny_data.annotations, "--out", command.out)
+    restore = damage(frame)
+    for _ in range(1 + (name == "launch")):  # launch: the old job is not waited for
+        line = command.end(command.start(*options), 2)
+        assert line.startswith(f"vatrack: error: {frame}: cut off, 1000 of ")
+    restore()
+    output = command.end(command.start(*options), 0)
+    assert f"{command.out}: 1 epochs" in output
+    assert differences(undisturbed, command.out) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
+    workers: int, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    command = Command(tiny_data, tmp_path, "predict", workers=workers)
+    frame = a_frame(command.images, tiny_data.annotations, "valid")
+    restore = damage(frame)
+    out = tmp_path / "predictions.jsonl"
+    options = (
+        *("--checkpoint", undisturbed / "checkpoints/epoch_01.pt", "--out", out),
+        *("--frames", tiny_data.annotations / "valid/joint.json"),
+    )
+    line = command.end(command.start(*options), 2)
+    assert line.startswith(f"vatrack: error: {frame}: cut off, 1000 of ")
+    assert not [path for path in tmp_path.iterdir() if "predictions" in path.name]
+    restore()
+    command.end(command.start(*options), 0)
+    assert out.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (signal.SIGKILL, r"the memory was probably used up; set compute.workers (now 2;"),
+        (signal.SIGSTOP, r"gave no answer for 1 s "),
+    ],
+)
+def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
+    number: signal.Signals,
+    message: str,
+    undisturbed: Path,
+    tiny_data: TinyData,
+    tmp_path: Path,
+) -> None:
+    command = Command(tiny_data, tmp_path, "train", workers=2, loader_timeout_seconds=1)
+    options = ("--annotations", tiny_data.annotations, "--out", command.out)
+    process = command.start(*options)
+    deadline = time.monotonic() + SECONDS
+    while len(found := command.processes()) < 3:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.005)
+    for child in set(found) - {process.pid}:
+        os.kill(child, number)
+    assert message in command.end(process, 2)
+    command.end(command.start(*options), 0)
+    assert differences(undisturbed, command.out) == []

@@ -1,0 +1,333 @@
+"""What is fuzzed: a command, its sound input, and how its input may be damaged."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import zstandard
+
+from tests.evaluation.scenes import random_scene
+from tests.fuzz.mutate import (
+    BYTES,
+    SAME_JSON,
+    SAME_LINES,
+    Mutation,
+    line_structure,
+    structure,
+    yaml_line,
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A command whose input is damaged.
+
+    Attributes:
+        command: the words of `vatrack` for an input folder and an output folder.
+        files: of the input folder, that are damaged, one at a time.
+        damage: ways to damage them; `same`: ways that must not change the result.
+        guarded: the content has a checksum, so a result must be that of the sound input.
+        resumes: what was finished stays when the command fails.
+        findings: the command lists what is wrong with its data, instead of one message.
+    """
+
+    name: str
+    command: Callable[[Path, Path], Sequence[object]]
+    files: tuple[str, ...]
+    damage: tuple[Mutation, ...] = BYTES
+    same: tuple[Mutation, ...] = ()
+    guarded: bool = False
+    findings: bool = False
+    resumes: bool = False
+    weight: int = 1
+    needs: tuple[str, ...] = field(default=())
+
+
+def make_inputs(root: Path) -> None:
+    """Writes sound inputs of all targets below a folder, a folder for each."""
+    from tests.conftest import make_tiny_data, tiny_config
+    from tests.models.small import small_network
+    from vatrack.config import Backbone, Method
+    from vatrack.sailvos.cuts import score_video_file
+    from vatrack.sailvos.layout import list_videos
+    from vatrack.weights.checkpoint import export, save
+
+    data = root / "data"
+    make_tiny_data(data)
+    raw = data / "raw"
+    video = list_videos(raw)[0]
+    (data / "scores").mkdir()
+    for name in list_videos(raw):
+        score_video_file(raw, data / "index.json", name, data / "scores" / f"{name}.json")
+    shutil.copytree(raw / video, root / "annotate" / "raw" / video)
+
+    shutil.copy(raw / "train.json", root / "annotate" / "models.json")
+
+    evaluate = root / "evaluate"
+    evaluate.mkdir()
+    truth, found = random_scene(3)
+    (evaluate / "gt.json").write_text(json.dumps(truth))
+    (evaluate / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+
+    weights = root / "weights"
+    weights.mkdir()
+    run = tiny_config(weights).for_run(Method.VATRACK, Backbone.RESNET18)
+    torch.manual_seed(0)
+    save(weights / "epoch_01.pt", small_network(Method.VATRACK), run, 1)
+    export(weights / "epoch_01.pt", weights / "best.safetensors")
+
+    archives = root / "archives"
+    archives.mkdir()
+    files = {f"one/images/{number:06d}.bmp": bytes([number]) * 300 for number in range(1, 4)}
+    with (
+        tarfile.open(archives / "a.tar", "w") as tar,
+        zipfile.ZipFile(archives / "a.zip", "w") as z,
+    ):
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+            z.writestr(name, content, zipfile.ZIP_DEFLATED)
+    content = (archives / "a.tar").read_bytes()
+    (archives / "b.tar.zst").write_bytes(zstandard.compress(content))
+
+    config = root / "config"
+    config.mkdir()
+    shutil.copy(Path(__file__).parents[2] / "config" / "config.yaml", config / "config.yaml")
+
+    metrics = root / "metrics"
+    metrics.mkdir()
+    values = {"image/amodal/AP": 40.5, "image/amodal/AP50": None, "video/amodal/AP": 12.25}
+    (metrics / "metrics.json").write_text(json.dumps(values | {"track/amodal/MOTA": -3.5}))
+
+
+def _raw(folder: Path) -> Path:
+    return folder / "raw"
+
+
+def _video(folder: Path) -> str:
+    return next(path.name for path in sorted(_raw(folder).iterdir()) if (path / "images").is_dir())
+
+
+TARGETS = (
+    Target(
+        "ground truth",
+        lambda a, out: (
+            *(
+                "evaluate",
+                "--ground-truth",
+                a / "gt.json",
+                "--predictions",
+                a / "predictions.jsonl",
+            ),
+            *("--out", out / "metrics.json", "--details", out / "details.json"),
+        ),
+        ("gt.json",),
+        (*BYTES, *(structure,) * 12),
+        SAME_JSON,
+        weight=4,
+        needs=("evaluate",),
+    ),
+    Target(
+        "predictions",
+        lambda a, out: (
+            *(
+                "evaluate",
+                "--ground-truth",
+                a / "gt.json",
+                "--predictions",
+                a / "predictions.jsonl",
+            ),
+            *("--out", out / "metrics.json"),
+        ),
+        ("predictions.jsonl",),
+        (*BYTES, *(line_structure,) * 12),
+        SAME_LINES,
+        weight=4,
+        needs=("evaluate",),
+    ),
+    Target(
+        "official, converted",
+        lambda a, out: (
+            *("convert", "--config", a / "config.yaml", "--official", a / "raw" / "train.json"),
+            *("--structure", a / "structure.json", "--out", out / "forms"),
+        ),
+        ("raw/train.json", "structure.json"),
+        (*BYTES, *(structure,) * 9),
+        SAME_JSON,
+        weight=4,
+        needs=("data", "config"),
+    ),
+    Target(
+        "official, validated",
+        lambda a, out: (
+            *("validate", "--raw", _raw(a), "--train", a / "raw/train.json"),
+            *("--valid", a / "raw/valid.json", "--out", out / "report.json"),
+        ),
+        ("raw/train.json", "raw/valid.json"),
+        (*BYTES, *(structure,) * 9),
+        SAME_JSON,
+        findings=True,
+        weight=2,
+        needs=("data",),
+    ),
+    Target(
+        "frames, validated",
+        lambda a, out: (
+            *("validate", "--raw", _raw(a), "--train", a / "raw/train.json"),
+            *("--valid", a / "raw/valid.json", "--out", out / "report.json"),
+        ),
+        ("raw/*/images/000003.bmp",),
+        findings=True,
+        needs=("data",),
+    ),
+    Target(
+        "index",
+        lambda a, out: (
+            *("cuts", "score", "--raw", _raw(a), "--index", a / "index.json"),
+            *("--video", _video(a), "--out", out / "scores.json"),
+        ),
+        ("index.json", "raw/*/images/000002.bmp"),
+        BYTES,
+        weight=2,
+        needs=("data",),
+    ),
+    Target(
+        "scores",
+        lambda a, out: (
+            *("cuts", "structure", "--config", a / "detect.yaml", "--index", a / "index.json"),
+            *("--scores", a / "scores", "--out", out / "structure.json"),
+        ),
+        ("scores/*.json", "index.json"),
+        (*BYTES, *(structure,) * 9),
+        (),
+        weight=2,
+        needs=("data",),
+    ),
+    Target(
+        "clips",
+        lambda a, out: (
+            *("clips", "--config", a / "png.yaml", "--raw", _raw(a)),
+            *("--structure", a / "structure.json", "--out", out / "clips"),
+        ),
+        ("structure.json", "raw/*/images/000004.bmp"),
+        BYTES,
+        needs=("data",),
+    ),
+    Target(
+        "raw masks",
+        lambda a, out: (
+            *("annotate", "--raw", _raw(a), "--models", a / "models.json"),
+            *("--out", out / "official.json"),
+        ),
+        ("raw/*/visible/*.npy", "raw/*/*_*/000*.png", "models.json"),
+        weight=2,
+        needs=("annotate",),
+    ),
+    Target(
+        "config",
+        lambda a, out: ("config", "--config", a / "config.yaml", "--out", out / "config.yaml"),
+        ("config.yaml",),
+        (*BYTES, *(yaml_line,) * 12),
+        (SAME_JSON[0],),
+        weight=3,
+        needs=("config",),
+    ),
+    Target(
+        "tar",
+        lambda a, out: ("unpack", "--archive", a / "a.tar", "--out", out / "raw"),
+        ("a.tar",),
+        resumes=True,
+        needs=("archives",),
+    ),
+    Target(
+        "zip",
+        lambda a, out: ("unpack", "--archive", a / "a.zip", "--out", out / "raw"),
+        ("a.zip",),
+        resumes=True,
+        needs=("archives",),
+    ),
+    Target(
+        "zstd",
+        lambda a, out: ("unpack", "--archive", a / "b.tar.zst", "--out", out / "raw"),
+        ("b.tar.zst",),
+        resumes=True,
+        needs=("archives",),
+    ),
+    Target(
+        "checkpoint",
+        lambda a, out: (
+            "export",
+            "--checkpoint",
+            a / "epoch_01.pt",
+            "--out",
+            out / "o.safetensors",
+        ),
+        ("epoch_01.pt",),
+        guarded=True,
+        weight=3,
+        needs=("weights",),
+    ),
+    Target(
+        "safetensors",
+        lambda a, out: (
+            *("export", "--checkpoint", a / "best.safetensors", "--out", out / "o.safetensors"),
+        ),
+        ("best.safetensors",),
+        guarded=True,
+        weight=3,
+        needs=("weights",),
+    ),
+    Target(
+        "tables",
+        lambda a, out: (
+            *("tables", "--run", f"vatrack/resnet18={a / 'metrics.json'}"),
+            *("--out", out / "tables"),
+        ),
+        ("metrics.json",),
+        (*BYTES, *(structure,) * 9),
+        SAME_JSON,
+        needs=("metrics",),
+    ),
+)
+
+
+def prepare(target: Target, inputs: Path, folder: Path) -> None:
+    """Copies the sound input of a target into an empty folder."""
+    for name in target.needs:
+        shutil.copytree(inputs / name, folder, dirs_exist_ok=True, symlinks=True)
+    (folder / "detect.yaml").write_text("dataset: {clips: {structure: detect}}\n")
+    (folder / "png.yaml").write_text("dataset: {clips: {mode: png}}\n")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """The content of every file below a folder; stores are left out, they may be rebuilt."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".store")
+    }
+
+
+def uses_numbers(content: dict[str, bytes]) -> list[str]:
+    """JSON files whose text is no strict JSON, or holds numbers that are not finite."""
+
+    def refuse(text: str) -> float:
+        raise ValueError(text)
+
+    bad = []
+    for name, text in content.items():
+        if name.endswith(".json"):
+            try:
+                json.loads(text, parse_constant=refuse)
+            except ValueError:
+                bad.append(name)
+    return bad

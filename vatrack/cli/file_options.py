@@ -1,0 +1,83 @@
+"""What every subcommand does with the paths on its command line before it works."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+
+# Options that name what is written, by function; every other path is read.
+WRITTEN = {"evaluate": ("out", "details"), "unpack": ("out", "record")}
+FOLDERS = ("run",)  # in which a command reads some files and writes others
+
+
+def with_files(command: Callable[..., None]) -> Callable[..., None]:
+    """A subcommand that refuses to write over what it reads, and that takes pipes as input.
+
+    A pipe (`<(...)`, /dev/stdin) is read once, into a temporary file.
+    """
+    written = WRITTEN.get(command.__name__, ("out",))
+
+    @functools.wraps(command)
+    def checked(**given: Any) -> None:
+        sources = {
+            name: [path for path in _listed(value) if isinstance(path, Path)]
+            for name, value in given.items()
+            if name not in written and name not in FOLDERS
+        }
+        for output in written:
+            for name, paths in sources.items():
+                for path in paths:
+                    if given.get(output) is not None and _same(given[output], path):
+                        raise InputError(
+                            f"--{output} {given[output]}: would be written over {path}, which is "
+                            f"read ({name}); choose another name"
+                        )
+        with tempfile.TemporaryDirectory(prefix="vatrack-pipe-") as folder:
+            copies: dict[str, str] = {}
+            for name, paths in sources.items():
+                if any(path.is_fifo() for path in paths):
+                    taken = [_taken(path, Path(folder), copies) for path in paths]
+                    given[name] = taken if isinstance(given[name], list) else taken[0]
+            try:
+                command(**given)
+            except InputError as error:
+                text = str(error)
+                for copy, name in copies.items():
+                    text = text.replace(copy, name)
+                if text == str(error):
+                    raise
+                raise InputError(text) from None
+
+    return checked
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _same(first: Path, second: Path) -> bool:
+    """Whether two paths name one file or folder, by whatever links; also one that is not there."""
+    try:
+        return first.samefile(second)
+    except (OSError, ValueError):
+        return os.path.realpath(first) == os.path.realpath(second)
+
+
+def _taken(path: Path, folder: Path, copies: dict[str, str]) -> Path:
+    """The path itself, or that of a file with what a pipe gives."""
+    if not path.is_fifo():
+        return path
+    place = folder / str(len(copies))
+    place.mkdir()
+    copy = place / path.name
+    with path.open("rb") as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    copies[str(copy)] = str(path)
+    return copy

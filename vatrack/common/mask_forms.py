@@ -1,0 +1,161 @@
+"""One COCO mask in any of the forms that pycocotools reads: compressed string, list of runs,
+polygons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from pycocotools import mask as coco_mask
+
+RUN_LIMIT = 2**31
+PIXEL_LIMIT = 2**31  # of an image: pycocotools counts in 32 bits
+POLYGON_SIDE = 1 << 15  # longest side of an image whose masks may be polygons
+NEEDED = (
+    "a run-length code {size: [height, width], counts: string or list of run lengths} or a list "
+    "of polygons is needed"
+)
+
+
+class MaskError(ValueError):
+    """A mask that cannot be read. The text is the reason, the rest of a sentence that begins with
+    the mask's name."""
+
+
+def form_problem(mask: Any) -> str | None:
+    """What is wrong with the form of a mask, as far as that shows without its image; else None."""
+    try:
+        if isinstance(mask, list | tuple):
+            _check_polygons(mask)
+        else:
+            size, counts = _parts(mask)
+            if isinstance(counts, list | tuple):
+                _check_runs(counts, size)
+    except MaskError as error:
+        return str(error)
+    return None
+
+
+def compress(mask: Any, size: tuple[int, int]) -> bytes:
+    """The compressed string of a mask in any form that pycocotools reads.
+
+    Args:
+        mask: `{size, counts}` with a compressed string or a list of run lengths, or a list of
+            polygons `[[x, y, x, y, x, y, ...], ...]` in pixels.
+        size: height and width of its image.
+
+    Returns:
+        A string that may still be garbage where the mask was one: `canonical` tells.
+
+    Raises:
+        MaskError: it has another form or another size.
+    """
+    height, width = size
+    if isinstance(mask, list | tuple):
+        _check_polygons(mask)
+        if max(size) > POLYGON_SIDE:
+            raise MaskError(
+                f"is a list of polygons, but its image of {width} x {height} is too large for them"
+            )
+        if not all(
+            -width <= x <= 2 * width and -height <= y <= 2 * height
+            for polygon in mask
+            for x, y in zip(polygon[::2], polygon[1::2], strict=True)
+        ):
+            raise MaskError(f"is a polygon far outside its image of {width} x {height}")
+        codes = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in mask], *size)
+        return coco_mask.merge(codes)["counts"]
+    own, counts = _parts(mask)
+    if own != (height, width):
+        raise MaskError(
+            f"has size {list(own)}, its image {[height, width]} (height, width); "
+            "use masks and images of one dataset"
+        )
+    if isinstance(counts, str):
+        return counts.encode()
+    if isinstance(counts, bytes):
+        return counts
+    runs: Any = counts
+    _check_runs(runs, own)
+    return encode(runs)
+
+
+def encode(runs: Sequence[int]) -> bytes:
+    """The canonical compressed string of run lengths, the first of which is of background."""
+    # Empty runs inside join their neighbours, which are of one colour.
+    coloured = [(place % 2, run) for place, run in enumerate(runs) if run]
+    merged = [sum(run for _, run in group) for _, group in groupby(coloured, lambda item: item[0])]
+    if coloured and coloured[0][0]:
+        merged.insert(0, 0)
+    text = bytearray()
+    for place, run in enumerate(merged):
+        rest = run - merged[place - 2] if place > 2 else run
+        while True:
+            bits, rest = rest & 31, rest >> 5
+            more = rest != (-1 if bits & 16 else 0)
+            text.append((bits | 32 if more else bits) + 48)
+            if not more:
+                break
+    return bytes(text)
+
+
+def decode_runs(counts: bytes) -> list[int]:
+    """The run lengths of a compressed string that `measure` found sound."""
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts:
+        bits = character - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    return runs
+
+
+def _parts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:
+    """Size and counts of a run-length code."""
+    size = mask.get("size") if isinstance(mask, Mapping) else None
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 2
+        or not all(type(side) is int and 0 < side < PIXEL_LIMIT for side in size)
+        or size[0] * size[1] >= PIXEL_LIMIT
+        or "counts" not in mask
+    ):
+        raise MaskError(f"is not a mask: {NEEDED}")
+    counts = mask["counts"]
+    if not isinstance(counts, str | bytes | list | tuple) or (
+        isinstance(counts, str | bytes) and not counts.isascii()
+    ):
+        raise MaskError(f"has counts that are no run lengths: {NEEDED}")
+    return (size[0], size[1]), counts
+
+
+def _check_runs(runs: Sequence[Any], size: tuple[int, int]) -> None:
+    if not all(type(run) is int and 0 <= run < RUN_LIMIT for run in runs):
+        raise MaskError("has run lengths that are not whole numbers from 0 on; make the file again")
+    if sum(runs) != size[0] * size[1]:
+        raise MaskError(
+            f"is damaged: its runs have {sum(runs)} pixels and do not fill the image of "
+            f"{size[1]} x {size[0]}; make the file again"
+        )
+
+
+def _check_polygons(polygons: Sequence[Any]) -> None:
+    if not polygons:
+        raise MaskError(f"is an empty list: {NEEDED}")
+    for polygon in polygons:
+        if not isinstance(polygon, list | tuple):
+            raise MaskError(f"is a list, but not of polygons: {NEEDED}")
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise MaskError(
+                f"has a polygon of {len(polygon)} numbers; three or more pairs x, y are needed"
+            )
+        if not all(type(value) in (int, float) and abs(value) < math.inf for value in polygon):
+            raise MaskError("has a polygon with something else than finite numbers")

@@ -1,0 +1,193 @@
+"""Reads the raw masks of one frame: the map of visible objects, the amodal mask of each object."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.common.errors import InputError
+from vatrack.common.image_headers import AGAIN, PNG, name_format, open_regular
+from vatrack.common.images import read_bytes
+from vatrack.sailvos.annotate.png import Stored, read_stored, split_png
+
+Ids = npt.NDArray[np.integer[Any]]
+
+# Masks are PNG files; a file of another format is refused by its name rather than not found.
+MASK_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp")
+_MAGIC = np.lib.format.MAGIC_PREFIX
+
+
+def read_ids(path: Path, size: tuple[int, int]) -> Ids:
+    """Reads a map of visible objects.
+
+    Args:
+        path: `<video>/visible/%06d.npy`.
+        size: width and height of its image, pixels.
+
+    Returns:
+        Integers [H, W] in the machine's byte order, the id of the object seen at each pixel, 0 for
+        none; never uint64, which NumPy can neither count nor compare exactly with other integers.
+
+    Raises:
+        InputError: missing, cut off, not a plain array of integers, negative, or of another size
+            than the image.
+    """
+    try:
+        with open_regular(path) as stream:
+            ids = _read_array(path, stream, size)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
+    if ids.dtype.kind == "i" and ids.min() < 0:
+        raise InputError(f"{path}: holds the negative object id {ids.min()}; {AGAIN}")
+    if ids.dtype == np.uint64:
+        if ids.max() > np.iinfo(np.int64).max:
+            raise InputError(f"{path}: holds the object id {ids.max()}, ids end at 2^63 - 1")
+        ids = ids.astype(np.int64)
+    return ids
+
+
+def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
+    """The array in an .npy file; type, shape and length are checked before it is read."""
+    head = stream.read(64)
+    if not head.startswith(_MAGIC):
+        found = "is empty" if not head else "is cut off" if _MAGIC.startswith(head) else None
+        format_ = name_format(head)
+        reason = f"is not a NumPy array, but {format_}" if format_ else "is not a NumPy array"
+        raise InputError(f"{path}: {found or reason}; {AGAIN}")
+    stream.seek(0)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_2_0
+        if version == (1, 0):
+            read = np.lib.format.read_array_header_1_0
+        shape, fortran, dtype = read(stream)
+    except Exception as error:  # NumPy evaluates the header's text, so it may raise anything
+        raise InputError(f"{path}: is cut off or broken ({error!s:.200}); {AGAIN}") from None
+    if dtype.kind not in "iu":
+        raise InputError(f"{path}: holds {dtype}, a map of object ids holds integers; {AGAIN}")
+    _check_size(path, "map", shape, size)
+    needed = math.prod(shape) * dtype.itemsize
+    data = stream.read(needed + 1)
+    if len(data) != needed:
+        reason = "is cut off or broken" if len(data) < needed else "has more data than it says"
+        raise InputError(
+            f"{path}: {reason} ({needed} bytes of pixels are needed after the header); {AGAIN}"
+        )
+    ids = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(ids, dtype.newbyteorder("="))
+
+
+def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | None:
+    """Reads an amodal mask from a PNG file of any form: 1 to 16 bits, grey, colour or palette.
+
+    The object is where what is stored is not 0, however dark: a grey value, one of the three
+    colours, a number of the palette. Of a file with transparency, that part counts which says
+    something: the colours where no pixel is transparent, the transparency where no pixel is black.
+
+    Args:
+        path: `<video>/<objid>_<Model>/%06d.png`.
+        size: width and height of its image, pixels.
+
+    Returns:
+        uint8 [H, W], the object where it is not 0; None if the file is missing.
+
+    Raises:
+        InputError: cut off, not a PNG that decodes, of another size than the image, or ambiguous:
+            colours and transparency, or the numbers and colours of a palette, show two objects.
+    """
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
+        return None
+    if not data:
+        raise InputError(f"{path}: is empty; {AGAIN}")
+    format_ = name_format(data[:64])
+    if format_ and not data.startswith(PNG):
+        raise InputError(f"{path}: is {format_}, masks are PNG images; {AGAIN}, or convert it")
+    try:
+        png = split_png(data)
+        _check_size(path, "mask", (png.height, png.width), size)
+        return _object(read_stored(png))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _object(stored: Stored) -> npt.NDArray[np.uint8]:
+    """Where the object is, uint8 [H, W].
+
+    Raises:
+        ValueError: it is ambiguous.
+    """
+    samples = stored.samples
+    if stored.palette is not None:
+        return _palette_object(samples // stored.step, stored.palette)
+    if samples.ndim == 2:
+        if samples.dtype == np.uint8 and stored.transparent is None:
+            return samples.view(np.uint8)
+        colour, alpha = samples != 0, None
+    else:
+        blue, green, red = (samples[:, :, channel] for channel in range(3))
+        colour = (blue | green | red) != 0
+        alpha = samples[:, :, 3] != 0 if samples.shape[2] == 4 else None
+    if stored.transparent is not None:
+        key = np.array(stored.transparent)
+        if samples.ndim == 2:
+            alpha = samples != key[0] * stored.step
+        else:
+            alpha = (samples != key).any(axis=2)
+    return _one_of(colour, alpha, "its colours", "its transparency").view(np.uint8)
+
+
+def _palette_object(
+    numbers: npt.NDArray[Any], palette: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    if numbers.max() >= len(palette):
+        raise ValueError(
+            f"has pixels of number {numbers.max()}, which is not in its palette; {AGAIN}"
+        )
+    visible = palette[:, 3] != 0
+    coloured = np.logical_or.reduce(palette[:, :3] != 0, axis=1)
+    indices = numbers.astype(np.intp)
+    by_number, by_colour = indices != 0, coloured[indices]
+    if not np.array_equal(by_number, by_colour):
+        raise ValueError(_ambiguous("the numbers of its palette", "their colours"))
+    return _one_of(by_number, visible[indices], "its colours", "its transparency").view(np.uint8)
+
+
+def _one_of(
+    colour: npt.NDArray[np.bool_],
+    alpha: npt.NDArray[np.bool_] | None,
+    first: str,
+    second: str,
+) -> npt.NDArray[np.bool_]:
+    """What colours and alpha say; the one that is set everywhere says nothing beside the other."""
+    if alpha is None or alpha.all() or np.array_equal(colour, alpha):
+        return colour
+    if colour.all():
+        return alpha
+    raise ValueError(_ambiguous(first, second))
+
+
+def _ambiguous(first: str, second: str) -> str:
+    return (
+        f"is ambiguous, {first} and {second} show different objects: save it as a grey PNG, 0 "
+        f"where the object is not"
+    )
+
+
+def _check_size(path: Path, what: str, shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    """Checks that an array of this shape belongs to an image of `size` (width, height).
+
+    Raises:
+        InputError: it does not.
+    """
+    if shape != size[::-1]:
+        found = " x ".join(map(str, shape[::-1]))
+        raise InputError(
+            f"{path}: is {found} pixels, its image {size[0]} x {size[1]}; {what} and image must "
+            f"be of one release"
+        )
