@@ -70,7 +70,7 @@ def problem(command: str) -> str | None:
     words = shlex.split(command.replace("…", VALUE))[1:]
     while hasattr(here, "commands") and words and not words[0].startswith("-"):
         name = words.pop(0)
-        if name == "...":
+        if name == "..." or name.isupper():  # any of them
             return None
         if (inner := here.commands.get(name)) is None:
             return f"no subcommand {name}"
