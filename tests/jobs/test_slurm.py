@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from vatrack.common.errors import InputError
 from vatrack.common.user import user_name
+from vatrack.config import LauncherConfig
 from vatrack.jobs import interrupt, slurm
 from vatrack.jobs.interrupt import Interrupted
 from vatrack.jobs.job_file import JobFile
+from vatrack.jobs.launch import run_in_job
 from vatrack.jobs.slurm import GONE, SlurmJob, find_slurm_job
 
 Answer = Callable[..., None]
@@ -140,3 +143,49 @@ def test_a_user_without_a_name_is_a_number(squeue: Answer, monkeypatch: pytest.M
     squeue("6|vatrack-bb-key2\n")
     assert find_slurm_job("vatrack-bb") == ("6", "vatrack-bb-key2")
     assert JobFile(Path("job")).token
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [((), "no sbatch and no srun in PATH"), (("srun",), "no sbatch in PATH")],
+)
+def test_without_slurm_nothing_is_launched(
+    there: tuple[str, ...], missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for command in there:
+        (commands / command).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(commands))
+    with pytest.raises(InputError) as caught:
+        run_in_job(str, (), LauncherConfig(cluster="slurm"), tmp_path / "job")
+    assert str(caught.value) == (
+        f"config: launcher.cluster is slurm, but there is no SLURM here: {missing}; start this on "
+        "a machine of the cluster, or set launcher.cluster to local"
+    )
+    assert not (tmp_path / "job").exists()
+
+
+def test_a_refusal_is_shown_whole_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    reason = "sbatch: error: lua: partition gpu takes at most 4 GPUs"
+    last = "sbatch: error: Batch job submission failed: Unspecified error"
+    for command, text in (
+        ("srun", "exit 0"),
+        ("squeue", "exit 0"),
+        ("sbatch", f"echo '{reason}' >&2; echo '{last}' >&2; exit 1"),
+    ):
+        (commands / command).write_text(f"#!/bin/sh\n{text}\n")
+        (commands / command).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    with pytest.raises(InputError) as caught:
+        run_in_job(str, (), LauncherConfig(cluster="slurm"), tmp_path / "job")
+    assert str(caught.value).splitlines() == [
+        "config: slurm refused the job; check the launcher section:",
+        f"  {reason}",
+        f"  {last}",
+    ]
+    assert "sbatch: error" not in capfd.readouterr().err  # the command line says it

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
 
+from vatrack.common.errors import InputError
 from vatrack.common.user import user_name
 from vatrack.jobs.interrupt import never, pause
 
@@ -20,6 +22,24 @@ ENDING = "COMPLETING"
 # Seconds between two questions to SLURM, which serves many.
 SHORTEST_CHECK, LONGEST_CHECK = 2.0, 30.0
 ASK_SECONDS = 60
+
+
+def require_slurm(wanted: str, instead: str) -> None:
+    """Checks that jobs can be submitted here.
+
+    Args:
+        wanted: what asks for SLURM.
+        instead: how to do without it.
+
+    Raises:
+        InputError: with both, and the command of SLURM that is missing.
+    """
+    missing = [command for command in ("sbatch", "srun") if shutil.which(command) is None]
+    if missing:
+        raise InputError(
+            f"{wanted}, but there is no SLURM here: no {' and no '.join(missing)} in PATH; start "
+            f"this on a machine of the cluster, or {instead}"
+        )
 
 
 class SlurmJob:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.locks import try_locked
 from vatrack.config import LauncherConfig
+from vatrack.jobs.slurm import require_slurm
 
 # Work that needs a hundred time limits is slow, not broken.
 REQUEUES = 1_000_000
@@ -172,7 +174,7 @@ def _per_node(launcher: LauncherConfig) -> int:
 
 
 def check_launcher(launcher: LauncherConfig) -> None:
-    """Finds settings that contradict each other.
+    """Finds settings that contradict each other, and a cluster that is not there.
 
     Raises:
         InputError: with the keys and the fix.
@@ -196,6 +198,8 @@ def check_launcher(launcher: LauncherConfig) -> None:
             f"launcher.minutes {launcher.minutes} "
             "would have to save its state as soon as it starts; raise launcher.minutes"
         )
+    if launcher.cluster == "slurm":
+        require_slurm("config: launcher.cluster is slurm", "set launcher.cluster to local")
 
 
 def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") -> dict[str, Any]:
@@ -262,13 +266,17 @@ def submit(
     held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
     try:
         # Inside of a SLURM job, that job's variables would shape this one.
-        with submitit.helpers.clean_env(), _safe_path():
+        # submitit prints a refusal, which is shown below.
+        with submitit.helpers.clean_env(), _safe_path(), redirect_stderr(io.StringIO()) as printed:
             submitted = executor.submit(call)
     except submitit.core.utils.FailedJobError as problem:
-        reason = str(problem).strip().splitlines()[-1]
+        # All of it: sbatch gives the reason first, and often ends in "Unspecified error".
+        reason = "\n  ".join(str(problem).strip().splitlines()) or "it gave no reason"
         raise InputError(
-            f"config: {launcher.cluster} refused the job; check the launcher section: {reason}"
+            f"config: {launcher.cluster} refused the job; check the launcher section:\n  {reason}"
         ) from None
+    else:
+        sys.stderr.write(printed.getvalue())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
     return str(submitted.job_id), getattr(submitted, "_process", None)
