@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import InputError
-from workflow.lib.plan import Plan, layered_config
+from workflow.lib.plan import Plan, check_cluster, layered_config
 
 
 def files(folder: Path, **texts: str) -> list[Path]:
@@ -43,9 +43,32 @@ def test_a_list_on_the_command_line_needs_brackets(key: str) -> None:
         layered_config([], {key: "x"})
 
 
+@pytest.mark.parametrize("key", ["dataset", "training", "launcher"])
+def test_a_section_on_the_command_line_needs_a_mapping(key: str) -> None:
+    for value in (6, "epochs=6", [6], None):
+        with pytest.raises(InputError, match=rf"give a mapping: --config '{key}={{name: value}}'"):
+            layered_config([], {key: value})
+    assert layered_config([], {key: {"a": 6}}) == {key: {"a": 6}}
+
+
+def test_slurm_is_looked_for_only_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check_cluster("local", trains_on_slurm=False)
+    with pytest.raises(InputError, match=r"^the profile or --executor asks for SLURM, but"):
+        check_cluster("slurm", trains_on_slurm=True)
+    with pytest.raises(InputError, match=r"or train here: --config 'launcher={cluster: local}'$"):
+        check_cluster("local", trains_on_slurm=True)
+    for command in ("sbatch", "srun"):
+        (tmp_path / command).touch(mode=0o755)
+    check_cluster("slurm", trains_on_slurm=True)
+
+
 def test_a_file_that_is_no_config_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.yaml: not a mapping"):
-        layered_config(files(tmp_path, a="[1, 2]"), {})
+    for text in ("[1, 2]", "false", "a: [1", "a: 1\na: 2\n"):
+        with pytest.raises(InputError, match=r"a\.yaml"):
+            layered_config(files(tmp_path, a=text), {})
 
 
 def test_every_run_has_its_paths() -> None:

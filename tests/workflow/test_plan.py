@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -209,6 +210,44 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
         rf"Using profiles? .*{profile}", ended.stderr
     )  # its path, or its name where it was linked
     assert re.search(r"train +8\n", ended.stdout + ended.stderr)
+
+
+def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run is no reason to refuse."""
+    workflow = Workflow(tmp_path / "work", {"launcher": {"cluster": "slurm"}})
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert workflow.plan()["train"] == 1
+    with pytest.raises(SystemExit, match=r"^error: config: launcher\.cluster is slurm, but "):
+        workflow.run()
+    assert not workflow.results.exists()
+
+
+def test_the_slurm_profile_without_slurm_is_one_message(tmp_path: Path) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for command in ("bash", "which", "sh", "env", "cat", "uname"):
+        found = shutil.which(command)
+        assert found
+        (commands / command).symlink_to(found)
+    results = tmp_path / "results"
+    profile = str(REPOSITORY / "profiles/slurm")
+    started = [sys.executable, "-m", "snakemake", "--profile", profile, "-s", str(SNAKEFILE)]
+    started += ["-d", str(tmp_path), "--config", f"results={results}"]
+    ended = subprocess.run(
+        started,
+        env={**os.environ, "PATH": str(commands)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1
+    assert "error: the profile or --executor asks for SLURM, but there is no SLURM here: " in (
+        ended.stderr
+    )
+    assert "Traceback" not in ended.stderr
+    assert not results.exists()
 
 
 def test_a_profile_of_that_name_is_not_replaced(tmp_path: Path) -> None:

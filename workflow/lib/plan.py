@@ -12,9 +12,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.config.layers import merged, read_layers
+from vatrack.jobs.slurm import require_slurm
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
 
@@ -35,6 +38,12 @@ TABLES = tuple(
 CLASS_TABLES = tuple(f"classes_{table}" for table in TABLES)
 VIDEO_TABLES = tuple(f"videos_{table}" for table in TABLES)
 LISTS = ("methods", "backbones")
+# Given for one section or several, as `--config 'training={epochs: 6}'`.
+SECTIONS = tuple(
+    name
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+)
 
 
 def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,11 +54,18 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
         overrides: what `--config` gives, on top of all files.
 
     Raises:
-        InputError: a file cannot be read, or a single value is given where a list is needed.
+        InputError: a file cannot be read, or a single value is given for a list or a section.
     """
     for key in LISTS:
         if isinstance(value := overrides.get(key), str):
             raise InputError(f"--config {key}={value}: give a list: --config '{key}=[{value}]'")
+    for key in SECTIONS:
+        value = overrides.get(key)
+        if key in overrides and not isinstance(value, Mapping):
+            raise InputError(
+                f"--config {key}={value}: {key} is a section; give a mapping: "
+                f"--config '{key}={{name: value}}'"
+            )
     layers = []
     for file in files:
         values = read_layers(file)
@@ -57,6 +73,25 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
             raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
         layers.append(values or {})
     return reduce(merged, [*layers, overrides], {})
+
+
+def check_cluster(executor: str, trains_on_slurm: bool) -> None:
+    """Checks, before any job is started, that SLURM is there where it is needed.
+
+    Args:
+        executor: of Snakemake.
+        trains_on_slurm: whether a training is to be done, and goes to SLURM.
+
+    Raises:
+        InputError: there is no SLURM on this machine.
+    """
+    if executor == "slurm":
+        require_slurm("the profile or --executor asks for SLURM", "leave that option out")
+    if trains_on_slurm:
+        require_slurm(
+            "config: launcher.cluster is slurm",
+            "train here: --config 'launcher={cluster: local}'",
+        )
 
 
 class Plan:

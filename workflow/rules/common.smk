@@ -5,7 +5,7 @@ import sys
 
 from snakemake.utils import validate
 
-from lib.plan import CLASS_TABLES, FIGURES, FORMS, TABLES, VIDEO_TABLES, Plan, layered_config
+from lib.plan import CLASS_TABLES, FIGURES, FORMS, TABLES, VIDEO_TABLES, Plan, check_cluster, layered_config
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.config import Backbone, Method
@@ -73,6 +73,11 @@ def official_json(wildcards):
 
 def training_settings(wildcards):
     return plan.training_settings(wildcards.method, wildcards.backbone)
+
+
+def trains_on_slurm():
+    """Whether this call is to train, with the jobs of its own that trainings start on SLURM."""
+    return not plan.trains_here and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
 
 
 def slurm_options(wildcards, resources):
