@@ -5,7 +5,16 @@ import sys
 
 from snakemake.utils import validate
 
-from lib.plan import CLASS_TABLES, FIGURES, FORMS, TABLES, VIDEO_TABLES, Plan, check_cluster, layered_config
+from lib.plan import (
+    CLASS_TABLES,
+    FIGURES,
+    FORMS,
+    TABLES,
+    VIDEO_TABLES,
+    Plan,
+    check_cluster,
+    layered_config,
+)
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.config import Backbone, Method
@@ -75,9 +84,14 @@ def training_settings(wildcards):
     return plan.training_settings(wildcards.method, wildcards.backbone)
 
 
-def trains_on_slurm():
-    """Whether this call is to train, with the jobs of its own that trainings start on SLURM."""
-    return not plan.trains_here and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
+def begin():
+    """Before the first job: looks for SLURM where it is needed, and writes the checked config with all defaults filled in.
+
+    The rules read that file; their `settings` say when to run again.
+    """
+    trains = any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
+    stopping(check_cluster, workflow.executor_plugin.name, trains and not plan.trains_here)
+    write_yaml(plan.config_file, plan.plain)
 
 
 def slurm_options(wildcards, resources):
