@@ -239,7 +239,7 @@ def _texts(path: Path, source: Path) -> Path:
 
 
 def _store_paths(source: Path) -> list[Path]:
-    """Where the store of a file may be: beside it, in the user's cache folder, in a temporary one."""
+    """Where the store of a file may be: beside it, in the user's cache folder, or in /tmp."""
     caches = [Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"]
     with suppress(RuntimeError):  # a user without a name and without HOME
         caches.insert(0, Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"))
