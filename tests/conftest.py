@@ -182,6 +182,7 @@ SLOW = (
     "tests/cli/test_loading.py",
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
     "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",
+    "tests/fuzz/test_fuzz.py",
     "tests/experiments/test_log.py::test_a_server_goes_and_comes_back",
     "tests/experiments/test_sync.py::test_killed_at_any_moment",
     "tests/jobs/test_interrupt.py",

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -49,18 +49,30 @@ class Hang(BaseException):
     """The time of a case is over."""
 
 
-def call(words: list[str]) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `vatrack WORDS`, in this process."""
+def call(words: Sequence[object]) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of `vatrack WORDS`, in this process.
+
+    Where the first word is a function, it is called with the others, as a command would.
+    """
     from vatrack.cli import main
+    from vatrack.common.errors import InputError
+
+    first, *rest = words
 
     out, err = io.StringIO(), io.StringIO()
-    argv, sys.argv = sys.argv, ["vatrack", *words]
+    argv, sys.argv = sys.argv, ["vatrack", *map(str, words)]
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                main()
+                if callable(first):
+                    first(*rest)
+                else:
+                    main()
                 code = 0
+            except InputError as error:
+                code = 2
+                print(error, file=sys.stderr)
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else int(bool(end.code))
             except Exception:
@@ -97,13 +109,13 @@ def run_case(
         signal.signal(signal.SIGALRM, _over)
         signal.alarm(SECONDS)
         try:
-            code, _, err = call([str(word) for word in target.command(folder, out)])
+            code, _, err = call(target.command(folder, out))
         except Hang:
             return Verdict(target.name, number, "hang", how.__name__)
         finally:
             signal.alarm(0)
         where = f"{how.__name__} of {victim.name}"
-        if "Traceback" in err or code not in (0, 2):
+        if "Traceback" in err or code not in ((0, 1, 2) if target.compares else (0, 2)):
             return Verdict(target.name, number, "traceback", f"{where}: {err[-1500:]}")
         after, made = tree(folder), tree(out)
         if after != around:
@@ -180,7 +192,7 @@ def sound_result(target: Target, inputs: Path) -> dict[str, bytes]:
         folder.mkdir()
         out.mkdir()
         prepare(target, inputs, folder)
-        code, _, err = call([str(word) for word in target.command(folder, out)])
+        code, _, err = call(target.command(folder, out))
         assert code == 0, f"{target.name}: {err}"
         return tree(out)
 

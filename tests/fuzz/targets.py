@@ -36,6 +36,8 @@ class Target:
         damage: ways to damage them; `same`: ways that must not change the result.
         guarded: the content has a checksum, so a result must be that of the sound input.
         resumes: what was finished stays when the command fails.
+        recovers: damage is told in another way than by an error (a rebuild, a list of problems).
+        compares: exit code 1 says that two files differ.
         findings: the command lists what is wrong with its data, instead of one message.
     """
 
@@ -46,6 +48,8 @@ class Target:
     same: tuple[Mutation, ...] = ()
     guarded: bool = False
     findings: bool = False
+    recovers: bool = False
+    compares: bool = False
     resumes: bool = False
     weight: int = 1
     needs: tuple[str, ...] = field(default=())
@@ -55,7 +59,10 @@ def make_inputs(root: Path) -> None:
     """Writes sound inputs of all targets below a folder, a folder for each."""
     from tests.conftest import make_tiny_data, tiny_config
     from tests.models.small import small_network
+    from vatrack.common.files import write_json, write_yaml
     from vatrack.config import Backbone, Method
+    from vatrack.runs.folder import RunFolder
+    from vatrack.runs.metrics_log import TrainingPoint, append
     from vatrack.sailvos.cuts import score_video_file
     from vatrack.sailvos.layout import list_videos
     from vatrack.weights.checkpoint import export, save
@@ -67,6 +74,7 @@ def make_inputs(root: Path) -> None:
     (data / "scores").mkdir()
     for name in list_videos(raw):
         score_video_file(raw, data / "index.json", name, data / "scores" / f"{name}.json")
+    shutil.copy(data / "structure.json", data / "second.json")
     shutil.copytree(raw / video, root / "annotate" / "raw" / video)
 
     shutil.copy(raw / "train.json", root / "annotate" / "models.json")
@@ -98,6 +106,23 @@ def make_inputs(root: Path) -> None:
             z.writestr(name, content, zipfile.ZIP_DEFLATED)
     content = (archives / "a.tar").read_bytes()
     (archives / "b.tar.zst").write_bytes(zstandard.compress(content))
+
+    foreign = {
+        f"module.{name}": value
+        for name, value in small_network(Method.VATRACK).state_dict().items()
+    }
+    torch.save({"state_dict": foreign}, weights / "foreign.pth")
+    write_yaml(weights / "config.yaml", tiny_config(weights).model_dump(mode="json"))
+
+    folder = RunFolder(root / "run")
+    folder.checkpoint(1).parent.mkdir(parents=True)
+    shutil.copy(weights / "epoch_01.pt", folder.checkpoint(1))
+    write_yaml(folder.config, run.model_dump(mode="json"))
+    write_json(folder.training, {"epochs": 1, "iterations": 2, "seconds": 1.0, "pairs": 4})
+    folder.validation(1).parent.mkdir()
+    write_json(folder.validation(1), {"video/amodal/AP": 12.5, "image/amodal/AP": None})
+    for step in (1, 2, 3):
+        append(folder.metrics_log, TrainingPoint(step, 1, float(step), {"loss": 0.5 * step}))
 
     config = root / "config"
     config.mkdir()
@@ -287,6 +312,62 @@ TARGETS = (
         needs=("weights",),
     ),
     Target(
+        "foreign weights",
+        lambda a, out: (
+            *("import-checkpoint", a / "foreign.pth", "--method", "vatrack", "--partial"),
+            *("--backbone", "resnet18", "--config", a / "config.yaml", "--out", out / "o.pt"),
+        ),
+        ("foreign.pth",),
+        guarded=True,
+        weight=2,
+        needs=("weights",),
+    ),
+    Target(
+        "select",
+        lambda a, out: (
+            *("select", "--run", a, "--config", a / "detect.yaml", "--out", out / "best.json"),
+        ),
+        ("training.json", "validation/epoch_01.json", "config.yaml"),
+        (*BYTES, *(structure,) * 9),
+        needs=("run",),
+    ),
+    Target(
+        "training form",
+        lambda a, out: (read_form, a, out),
+        ("annotations/train/joint.json",),
+        (*BYTES, *(structure,) * 12),
+        SAME_JSON,
+        weight=3,
+        needs=("data",),
+    ),
+    Target(
+        "store",
+        lambda a, out: (read_form, a, out),
+        ("annotations/train/joint.json.store",),
+        guarded=True,
+        recovers=True,
+        weight=2,
+        needs=("data",),
+    ),
+    Target(
+        "metrics log",
+        lambda a, out: (read_log, a, out),
+        ("metrics.jsonl",),
+        (*BYTES, *(line_structure,) * 9),
+        (SAME_LINES[0], SAME_LINES[2]),
+        recovers=True,
+        needs=("run",),
+    ),
+    Target(
+        "two structures",
+        lambda a, out: ("cuts", "compare", a / "structure.json", a / "second.json"),
+        ("structure.json", "second.json"),
+        (*BYTES, *(structure,) * 9),
+        SAME_JSON,
+        compares=True,
+        needs=("data",),
+    ),
+    Target(
         "tables",
         lambda a, out: (
             *("tables", "--run", f"vatrack/resnet18={a / 'metrics.json'}"),
@@ -306,6 +387,31 @@ def prepare(target: Target, inputs: Path, folder: Path) -> None:
         shutil.copytree(inputs / name, folder, dirs_exist_ok=True, symlinks=True)
     (folder / "detect.yaml").write_text("dataset: {clips: {structure: detect}}\n")
     (folder / "png.yaml").write_text("dataset: {clips: {mode: png}}\n")
+
+
+def read_form(folder: Path, out: Path) -> None:
+    """Reads every object that a training would, and writes what it found."""
+    from vatrack.data.frames import AnnotationFile
+
+    file = AnnotationFile(folder / "annotations" / "train" / "joint.json", ("amodal", "visible"))
+    found = []
+    for number in range(len(file.counts)):
+        frame, objects = file.frame(number), file.objects(number)
+        masks = [objects.masks(each, frame.height, frame.width) for each in objects.rles]
+        boxes = {each: box.tolist() for each, box in objects.boxes.items()}
+        areas = [mask.sum(axis=(1, 2)).tolist() for mask in masks]
+        found.append([frame.file_name, boxes, objects.labels.tolist(), areas])
+    (out / "objects.json").write_text(json.dumps(found))
+
+
+def read_log(folder: Path, out: Path) -> None:
+    """Reads the lines of a metrics.jsonl; what is wrong with them is listed."""
+    from vatrack.runs.metrics_log import read_metrics_log
+
+    log = read_metrics_log(folder / "metrics.jsonl")
+    points = [[point.step, point.terms] for point in log.training]
+    problems = len(log.problems)
+    (out / "log.json").write_text(json.dumps({"points": points, "problems": problems}))
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -17,5 +17,6 @@ def test_damaged_input_is_refused_or_read_right(tmp_path: Path) -> None:
     faults = [verdict for verdict in verdicts if verdict.fault]
     assert not faults
     refused = Counter(verdict.target for verdict in verdicts if verdict.outcome == "refused")
-    assert refused.keys() == {target.name for target in TARGETS}, "each was damaged to some purpose"
+    wanted = {target.name for target in TARGETS if not target.recovers}
+    assert refused.keys() >= wanted, "each was damaged to some purpose"
     assert len(verdicts) == CASES

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
 from vatrack.common.rle import Floats, Ints
-from vatrack.data.fields import flag, problem
+from vatrack.data.fields import flag, is_whole, problem, shown
 
 FIX = "a file written by `vatrack convert` is needed"
 
@@ -72,10 +72,12 @@ def all_known(known: NDArray[np.bool_], annotations: list[Any], key: str, source
         annotation = annotations[wrong[0]]
         name = _named(annotation, "annotations")
         raise InputError(
-            f"{source}: {name} has {key} {annotation[key]}, which is not listed; {FIX}"
+            f"{source}: {name} has {key} {shown(annotation[key])}, which is not listed; {FIX}"
         )
 
 
 def _named(item: Any, where: str) -> str:
     number = item.get("id") if isinstance(item, Mapping) else None
-    return f"an item of '{where}'" if number is None else f"item {number} of '{where}'"
+    if number is None:
+        return f"an item of '{where}'"
+    return f"item {number if is_whole(number) else shown(number)} of '{where}'"
