@@ -178,6 +178,7 @@ FIRST = (
 
 # What takes more than about five seconds: whole files, or single tests of them.
 SLOW = (
+    "tests/cli/test_full_disk.py",
     "tests/cli/test_loading.py",
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
     "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -335,6 +336,30 @@ def test_the_texts_of_a_packed_file_are_kept_beside_the_store(tmp_path: Path) ->
     ]
 
 
+def refuse_writing(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda place, mode: Path(place) not in folders and real(place, mode)
+    )
+
+
+@pytest.mark.parametrize("home", ["/proc", "locked"])
+def test_neither_the_folder_nor_home_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    path = write(tmp_path / "a.json")
+    locked = tmp_path / "locked" / ".cache" / "vatrack"
+    refuse_writing(monkeypatch, tmp_path, locked)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("HOME", str(tmp_path / home))  # an absolute one stays as it is
+    with builds() as built:
+        assert ids(open_store(path)) == ids(open_store(path)) == EXPECTED
+    assert [place.parent for place in built] == [
+        tmp_path / "temporary" / f"cache-{os.getuid()}" / "vatrack"
+    ]
+
+
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_a_folder_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -343,10 +368,7 @@ def test_a_folder_that_cannot_be_written(
     path = write(tmp_path / "data" / name)
     cache = tmp_path / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    real = os.access
-    monkeypatch.setattr(
-        os, "access", lambda place, mode: Path(place) != path.parent and real(place, mode)
-    )
+    refuse_writing(monkeypatch, path.parent, tmp_path / "other")
     with builds() as built:
         assert ids(open_store(path)) == EXPECTED
         assert ids(open_store(path)) == EXPECTED
@@ -356,7 +378,6 @@ def test_a_folder_that_cannot_be_written(
     # Files of the same name in other folders have other stores.
     (tmp_path / "other").mkdir()
     other = write(tmp_path / "other" / name, {**small(), "annotations": []})
-    monkeypatch.setattr(os, "access", lambda place, mode: False)
     assert ids(open_store(other)) == {number: [] for number in EXPECTED}
     assert ids(open_store(path)) == EXPECTED
     assert len(list((cache / "vatrack").glob("*.store"))) == 2
@@ -377,7 +398,7 @@ def test_a_damaged_store_in_a_folder_that_cannot_be_written(
     path = write(tmp_path / "a.json")
     store_path(path).write_bytes(b"old")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    refuse_writing(monkeypatch, tmp_path)
     assert ids(open_store(path)) == ids(open_store(path)) == EXPECTED
     assert store_path(path).read_bytes() == b"old"
 

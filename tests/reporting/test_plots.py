@@ -4,6 +4,9 @@ files."""
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -45,6 +48,16 @@ def validation_line(epoch: int, **metrics: float | None) -> dict[str, Any]:
         "epoch": epoch,
         "validation": values or {"image/amodal/AP": 10.0 * epoch, "video/amodal/AP": 5.0 * epoch},
     }
+
+
+@pytest.mark.parametrize("home", ["/proc", "/proc/nonexistent"])
+def test_nothing_is_said_where_home_cannot_be_written(home: str) -> None:
+    environment = {**os.environ, "HOME": home}
+    for name in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    command = [sys.executable, "-c", "import vatrack.reporting.plots, vatrack.reporting.drawing"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout + ended.stderr == ""
 
 
 def make_run(folder: Path, lines: list[dict[str, Any]] | None = None, ending: str = "") -> Path:

@@ -16,7 +16,6 @@ from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.images import read_image
-from vatrack.sailvos import clips as clips_module
 from vatrack.sailvos.clips import build_clip_tree, left_overs, source_video, usable_clips
 
 
@@ -264,8 +263,12 @@ def test_a_stopped_run_of_links_goes_on(
 def test_a_full_disk_leaves_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tree, "symlink")
     before = listing(tree / "clips")
-    monkeypatch.setattr(clips_module.cv2, "imwrite", lambda *_: False)  # how OpenCV tells it
-    with pytest.raises(OSError, match="could not write the image; is the disk full"):
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/clips'"):
         build(tree, "png")
     assert listing(tree / "clips") == before
     assert sorted(path.name for path in tree.iterdir()) == ["clips", "raw", "structure.json"]

@@ -185,6 +185,24 @@ def test_another_working_folder(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_user_without_a_name(tmp_path: Path) -> None:
+    """`docker run --user 12345`, with a HOME that cannot be written."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pwd\n\ndef unknown(uid):\n    raise KeyError(uid)\n\npwd.getpwuid = unknown\n"
+    )
+    names = ("LOGNAME", "USER", "LNAME", "USERNAME")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= {
+        "HOME": "/proc",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONPATH": f"{tmp_path}:{REPOSITORY}",
+    }
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", str(SNAKEFILE), "-d", "work"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"train +1\n", ended.stdout + ended.stderr)
+
+
 @pytest.mark.parametrize("profile", ["profiles/slurm", "slurm"])
 def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
     """As a person calls it, from the repository's folder; by its name after `make

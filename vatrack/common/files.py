@@ -26,6 +26,7 @@ __all__ = [
     "atomic_path",
     "check_target",
     "create_text",
+    "naming_full_disk",
     "open_text",
     "read_json",
     "read_yaml",
@@ -85,7 +86,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     os.close(descriptor)
     temporary = Path(name)
     try:
-        with _naming_full_disk(path):
+        with naming_full_disk(path):
             yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -103,7 +104,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     path = check_target(path, folder=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
-        with _naming_full_disk(path):
+        with naming_full_disk(path):
             yield temporary
         _share(temporary, 0o777)
         if path.exists():
@@ -142,17 +143,22 @@ def scratch_directory(path: Path | str) -> Iterator[Path]:
             # Under its final name it is locked already, so nobody takes a new folder for one that
             # was left.
             (folder / "locking").rename(folder / "lock")
-            with _naming_full_disk(path):
+            with naming_full_disk(path):
                 yield folder / "files"
 
 
 @contextmanager
-def _naming_full_disk(path: Path) -> Iterator[None]:
-    """Makes the error of a full disk name what was being written, where it names nothing."""
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Makes the error of a full disk name what was being written, where it names nothing or what
+    lies under a hidden temporary name for `path`.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
+        named = error.filename2 or error.filename
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or (
+            named is not None and f"/.{path.stem[:40]}" not in str(named)
+        ):
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 

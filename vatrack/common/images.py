@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
+from vatrack.common.files import naming_full_disk
 from vatrack.common.image_headers import AGAIN, bad_image, open_regular, read_header
 
 # Raw frames are BMP; trees in which they were converted are read just as well.
@@ -117,6 +118,21 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         text = f"cannot be read ({error.strerror}); {AGAIN}"
         raise bad_image(path, "unreadable", text) from None
+
+
+def write_image(path: Path, image: npt.NDArray[np.uint8], *settings: int) -> None:
+    """Writes an image in the form that the suffix says, with errors of the operating system;
+    `cv2.imwrite` has none.
+
+    Args:
+        settings: of OpenCV, each a number and its value.
+    """
+    encoded, data = cv2.imencode(path.suffix.lower(), image, settings)
+    if not encoded:
+        size = f"{image.shape[1]} x {image.shape[0]}"
+        raise RuntimeError(f"{path}: OpenCV could not encode an image of {size} pixels")
+    with naming_full_disk(path):
+        path.write_bytes(data.tobytes())
 
 
 def decode(data: bytes, flags: int) -> npt.NDArray[np.generic] | None:

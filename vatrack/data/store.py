@@ -172,7 +172,8 @@ class Store:
 def open_store(source: Path) -> Store:
     """Opens the store of an annotation file (optionally gzip); rebuilds it where that is needed.
 
-    Where the folder of the file cannot be written, the store goes to the user's cache folder.
+    Where the folder of the file cannot be written, the store goes to the user's cache folder, or,
+    where that cannot be written either, to a temporary one.
 
     Raises:
         InputError: the file is missing or damaged, or not an annotation file; or, where the store
@@ -181,11 +182,11 @@ def open_store(source: Path) -> Store:
     source = Path(source)
     if not source.is_file():
         raise InputError(f"{source}: no such file; make it with `vatrack convert`")
-    paths = [store_path(source), _cache(source)]
+    paths = _store_paths(source)
     for path in paths:
         with suppress(_Damaged):
             return Store(path, source)
-    path = paths[0 if os.access(source.parent, os.W_OK) else 1]
+    path = next((path for path in paths if _can_write(path.parent)), paths[0])
     _build(source, path)
     try:
         return Store(path, source)
@@ -237,13 +238,24 @@ def _texts(path: Path, source: Path) -> Path:
     return path.with_name(f"{path.name}.texts") if is_packed(source) else source
 
 
-def _cache(source: Path) -> Path:
-    try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # a user without a name and without HOME
-        root = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
+def _store_paths(source: Path) -> list[Path]:
+    """Where the store of a file may be: beside it, in the user's cache folder, or in /tmp."""
+    caches = [Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"]
+    with suppress(RuntimeError):  # a user without a name and without HOME
+        caches.insert(0, Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"))
     key = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
-    return root / "vatrack" / f"{source.name}.{key}.store"
+    return [
+        store_path(source),
+        *(cache / "vatrack" / f"{source.name}.{key}.store" for cache in caches),
+    ]
+
+
+def _can_write(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def source_state(source: Path) -> list[int]:

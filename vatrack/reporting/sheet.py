@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from vatrack.common.files import atomic_path
+from vatrack.common.images import write_image
 from vatrack.reporting.drawing import ImageArray, put_text, text_mask
 
 INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), 255
@@ -83,9 +84,5 @@ def save_image(image: ImageArray, path: Path) -> None:
     suffix = path.suffix.lower()
     png = [cv2.IMWRITE_PNG_COMPRESSION, 7]
     settings = png if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 88]
-    encoded, data = cv2.imencode(suffix, image, settings)
-    if not encoded:
-        size = f"{image.shape[1]} x {image.shape[0]}"
-        raise RuntimeError(f"{path}: OpenCV could not encode an image of {size} pixels")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+        write_image(temporary, image, *settings)

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from vatrack.common.errors import InputError
+from vatrack.common.files import naming_full_disk
 from vatrack.common.text_files import check_keys, open_text
 
 LARGEST_INTEGER = 2**53  # what a float still counts exactly
@@ -133,14 +135,22 @@ def read_metrics_log(path: Path) -> MetricsLog:
 
 
 def append(path: Path, point: TrainingPoint | ValidationPoint) -> None:
-    """Adds a point to the end of a metrics.jsonl.
+    """Adds a point to the end of a metrics.jsonl: the whole line, or nothing of it.
 
     Raises:
         ValueError: one of its numbers is not finite.
+        OSError: the disk is full, or the like.
     """
-    line = point.line()
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(line)
+    line = point.line().encode()
+    with naming_full_disk(path), path.open("ab", buffering=0) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        try:
+            written = stream.write(line)
+            if written < len(line):
+                stream.write(line[written:])  # tells why not all could be written
+        except OSError:
+            stream.truncate(size)
+            raise
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, bool]]:

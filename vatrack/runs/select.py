@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import naming_full_disk, read_json, write_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
@@ -137,7 +137,8 @@ def _link(source: Path, target: Path) -> None:
         try:
             os.link(source, temporary)
         except OSError:
-            shutil.copyfile(source, temporary)
+            with naming_full_disk(target):
+                shutil.copyfile(source, temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -20,11 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, read_json, write_json
-from vatrack.common.images import SUFFIXES, check_image, is_frame, read_image
+from vatrack.common.files import atomic_directory, naming_full_disk, read_json, write_json
+from vatrack.common.images import SUFFIXES, check_image, is_frame, read_image, write_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.layout import CLIP_MARK, list_folder, safe_name
@@ -278,8 +276,7 @@ def _is_current(path: str, source: str) -> bool:
 
 
 def _convert(source: str, target: str) -> None:
-    if not cv2.imwrite(target, read_image(Path(source))):
-        raise OSError(f"{target}: OpenCV could not write the image; is the disk full?")
+    write_image(Path(target), read_image(Path(source)))
 
 
 @contextmanager
@@ -293,12 +290,13 @@ def _resumed_folder(out: Path, made_from: dict[str, str]) -> Iterator[Path]:
     if folder.exists() and not _made_from(folder, made_from):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / NOTE, made_from)
     try:
-        yield folder
-        (folder / NOTE).unlink()
-        with atomic_directory(out) as empty:
-            os.replace(folder, empty)
+        with naming_full_disk(out):
+            write_json(folder / NOTE, made_from)
+            yield folder
+            (folder / NOTE).unlink()
+            with atomic_directory(out) as empty:
+                os.replace(folder, empty)
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise

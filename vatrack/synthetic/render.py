@@ -9,12 +9,13 @@ train.json, valid.json               the official annotations (spec 1.2)
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, write_json
+from vatrack.common.files import atomic_directory, naming_full_disk, write_json
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.config.categories import CATEGORIES
@@ -98,6 +99,7 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     """Writes the files of one video; returns its annotations without ids of the subset."""
     import numpy as np
 
+    from vatrack.common.images import write_image
     from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE
     from vatrack.synthetic.frames import draw_frames
     from vatrack.synthetic.scene import plan_video
@@ -110,16 +112,16 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     for planned in plan.objects:
         _mask_folder(video, planned).mkdir()
     ids = [0, *(planned.obj_id for planned in plan.objects)]
-    np.save(video / "visible_objects.npy", np.array(ids, np.int16))
+    _save_array(video / "visible_objects.npy", np.array(ids, np.int16))
 
     frames = []
     for index, frame in enumerate(draw_frames(plan, settings.width, settings.height)):
-        _write_image(video / "images" / f"{index:06d}.bmp", frame.image)
-        np.save(video / "visible" / f"{index:06d}.npy", frame.ids)
+        write_image(video / "images" / f"{index:06d}.bmp", frame.image)
+        _save_array(video / "visible" / f"{index:06d}.npy", frame.ids)
         for item in frame.objects:
             mask = np.zeros(frame.ids.shape, np.uint8)
             mask[item.window] = 255 * item.mask.view(np.uint8)
-            _write_image(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
+            write_image(_mask_folder(video, item.plan) / f"{index:06d}.png", mask)
         if FRAMES_BEFORE <= index < settings.frames - FRAMES_AFTER:
             frames.append(
                 {
@@ -136,12 +138,14 @@ def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None
     }
 
 
-def _write_image(path: Path, image: Any) -> None:
-    """OpenCV tells a failure, a full disk for example, by its result only."""
-    import cv2
+def _save_array(path: Path, values: Any) -> None:
+    """Writes an .npy file; `np.save` into a file would not tell why it could not."""
+    import numpy as np
 
-    if not cv2.imwrite(str(path), image):
-        raise OSError(f"{path}: the image could not be written; is the disk full?")
+    content = io.BytesIO()
+    np.save(content, values)
+    with naming_full_disk(path):
+        path.write_bytes(content.getvalue())
 
 
 def _annotate(frame: Frame) -> list[dict[str, Any]]:

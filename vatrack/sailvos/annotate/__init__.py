@@ -16,7 +16,6 @@ nothing is written.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, create_text
+from vatrack.common.files import atomic_path, create_text, scratch_directory
 from vatrack.common.images import check_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -86,9 +85,8 @@ def annotate_files(
     given = read_models(models)
     plans = plan_videos(raw, select_videos(raw, video, videos, total.note), total.note)
     table = resolve_models(find_models(raw), given)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        settings = Settings(raw, Path(scratch), table.known)
+    with scratch_directory(out) as scratch:
+        settings = Settings(raw, scratch, table.known)
         # Long videos come first, so that no process is left alone with one at the end.
         order = sorted(range(len(plans)), key=lambda number: -len(plans[number].images))
         jobs = ((number, plans[number]) for number in order)
@@ -99,7 +97,7 @@ def annotate_files(
         check_usable(total, raw, models)
         instances = [found[number].counts["instances"] for number in range(len(plans))]
         with atomic_path(out) as temporary, create_text(temporary) as stream:
-            _write(stream, describe_origin(total, models), table, plans, instances, Path(scratch))
+            _write(stream, describe_origin(total, models), table, plans, instances, scratch)
     return Annotated(out, len(plans), sum(len(plan.images) for plan in plans), models, total)
 
 
