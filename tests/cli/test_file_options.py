@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from vatrack.cli import main
 from vatrack.cli.file_options import with_files
+from vatrack.cli.runs import import_checkpoint, predict, select
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
 
@@ -47,6 +49,24 @@ def test_what_is_read_is_never_written_over(
         with_files(evaluate)(source=[source] if several else source, **paths)
     assert source.read_text() == "x"
     assert not (folder / "out.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "beside"),
+    [
+        (predict, "p.jsonl.gz", "inference.yaml"),
+        (select, "best.json", "best.pt"),
+        (import_checkpoint, "new.pt", "new.pt.names.txt"),
+    ],
+)
+def test_what_is_written_beside_the_output_is_no_input(
+    tmp_path: Path, command: Callable[..., None], out: str, beside: str
+) -> None:
+    (tmp_path / beside).write_text("seed: 1\n")
+    (tmp_path / "config.yaml").symlink_to(beside)
+    with pytest.raises(InputError, match=rf"{beside}, written beside --out: would be written over"):
+        with_files(command)(config=tmp_path / "config.yaml", out=tmp_path / out)
+    assert (tmp_path / beside).read_text() == "seed: 1\n"
 
 
 def test_other_names_are_written(source: Path) -> None:

@@ -447,6 +447,16 @@ def test_final_metrics_and_tables(
     assert store.points(run_id) == sorted([*expected(folder), *final, new])
 
 
+@pytest.mark.parametrize("content", ["[]", '{"image/visible/AP50": "high"}'])
+def test_damaged_final_metrics_are_not_the_stores_fault(
+    results: Path, folder: Path, content: str
+) -> None:
+    make_run(folder, config(results), lines=2)
+    (folder / "metrics.json").write_text(content)
+    with pytest.raises(InputError, match=r"metrics\.json: .*; evaluate the run again"):
+        sync(folder)
+
+
 def test_killed_at_any_moment(results: Path, store: Store, folder: Path, processes: Any) -> None:
     run = config(results)
     whole = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections import defaultdict
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.conftest import TinyData
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
 from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
+from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.inference import predictor
@@ -113,10 +115,31 @@ def test_the_settings_lie_beside_the_predictions(
     predictions: Path, tiny_run: tuple[RunConfig, Path]
 ) -> None:
     run, _ = tiny_run
-    assert (
-        InferenceConfig.model_validate(read_yaml(predictions.with_name("inference.yaml")))
-        == run.inference
-    )
+    found = read_yaml(predictions.with_name("inference.yaml"))
+    assert InferenceConfig.model_validate(found["inference"]) == run.inference
+    assert InputConfig.model_validate(found["input"]) == run.input
+    assert found["compute"] == {"precision": run.compute.precision, "tf32": run.compute.tf32}
+
+
+@pytest.mark.parametrize("which", ["checkpoint", "frames"])
+def test_the_settings_are_not_written_over_an_input(
+    which: str, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path
+) -> None:
+    run, folder = tiny_run
+    inputs = {
+        "checkpoint": folder / "checkpoints" / "epoch_02.pt",
+        "frames": tiny_data.annotations / "valid" / "joint.json",
+    }
+    read = tmp_path / "inference.yaml"
+    shutil.copy(inputs[which], read)
+    before = read.read_bytes()
+    inputs[which] = read
+    with pytest.raises(InputError, match=r"inference\.yaml: would be written over"):
+        predict_files(
+            run, inputs["checkpoint"], inputs["frames"], tiny_data.images, tmp_path / "p.jsonl"
+        )
+    assert read.read_bytes() == before
+    assert not (tmp_path / "p.jsonl").exists()
 
 
 def predictions_with(

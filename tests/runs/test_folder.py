@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
+from vatrack.common.errors import InputError
 from vatrack.runs.folder import RunFolder
 
+SUMMARY = {"epochs": 2, "iterations": 8, "seconds": 1.5, "identity": {"recipe": {}}}
 FILES = {
     "config": "config.yaml",
     "environment": "environment.json",
@@ -52,3 +57,49 @@ def test_validated_epochs_and_the_checkpoints_that_are_kept(tmp_path: Path) -> N
         "epoch_09.pt",
         "epoch_100.pt",
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {**SUMMARY, "epochs": "2"},
+        {**SUMMARY, "epochs": True},
+        {**SUMMARY, "iterations": None},
+        {**SUMMARY, "seconds": "long"},
+        {**SUMMARY, "identity": []},
+        {**SUMMARY, "identity": {"recipe": []}},
+    ],
+)
+def test_a_damaged_training_json_is_named(tmp_path: Path, content: object) -> None:
+    folder = RunFolder(tmp_path)
+    folder.training.write_text(json.dumps(content))
+    message = r"training\.json: not what a training writes .*; delete the file and train again"
+    for read in (folder.complete, folder.read_training):
+        with pytest.raises(InputError, match=message):
+            read()
+
+
+def test_without_a_training_json_no_training_is_complete(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.complete() is None
+    folder.finish(SUMMARY)
+    assert folder.complete() == SUMMARY
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "not an object of metrics"),
+        ('{"video/amodal/AP": "1"}', "video/amodal/AP is neither"),
+        ('{"video/amodal/AP": NaN}', "video/amodal/AP is neither"),
+        ('{"video/amodal/AP": true}', "video/amodal/AP is neither"),
+    ],
+)
+def test_a_damaged_validation_is_named(tmp_path: Path, content: str, message: str) -> None:
+    folder = RunFolder(tmp_path)
+    folder.validations.mkdir()
+    folder.validation(1).write_text(content)
+    with pytest.raises(InputError, match=rf"epoch_01\.json: {message}.*train again"):
+        folder.read_validation(1)

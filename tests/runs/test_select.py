@@ -23,7 +23,9 @@ def make_run(
         (folder / name).mkdir(parents=True)
     config = Config().for_run(method, Backbone.RESNET18)
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    (folder / "training.json").write_text(json.dumps({"epochs": trained}))
+    (folder / "training.json").write_text(
+        json.dumps({"epochs": trained, "iterations": 8, "seconds": 1.5})
+    )
     for epoch, metrics in epochs.items():
         (folder / f"validation/epoch_{epoch:02d}.json").write_text(json.dumps(metrics))
         (folder / f"checkpoints/epoch_{epoch:02d}.pt").write_text(f"weights of {epoch}")
@@ -121,6 +123,12 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
         chosen(run, "video/amodal/AR")
     (run / "validation/epoch_01.json").write_text('{"video/amodal/AP": 1')
     with pytest.raises(InputError, match=r"epoch_01\.json: not valid JSON"):
+        chosen(run)
+    (run / "validation/epoch_01.json").write_text("[]")
+    with pytest.raises(InputError, match=r"epoch_01\.json: not an object of metrics"):
+        chosen(run)
+    (run / "training.json").write_text("[]")
+    with pytest.raises(InputError, match=r"training\.json: not what a training writes"):
         chosen(run)
     lost = make_run(tmp_path / "lost", {1: {"video/amodal/AP": 1.0}})
     (lost / "checkpoints/epoch_01.pt").unlink()

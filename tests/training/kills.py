@@ -67,15 +67,17 @@ class Kills:
     problems: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """Times of every disturbance at every moment, in Markdown."""
+        """Times of every disturbance at every moment, by loading processes, in Markdown."""
         moments = ("at a random moment", "in a validation", "while saving")
-        lines = [f"| disturbance | {' | '.join(moments)} | all |", "|---|---:|---:|---:|---:|"]
-        for name in DISTURBANCES:
-            counts = [
-                sum(times for key, times in self.done.items() if key[:2] == (name, moment))
-                for moment in moments
-            ]
-            lines.append(f"| {name} | {' | '.join(map(str, counts))} | {sum(counts)} |")
+        lines = [
+            f"| disturbance | loading processes | {' | '.join(moments)} | all |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        for name, (_, who, _) in DISTURBANCES.items():
+            for workers in (2,) if who == "loading process" else (0, 2):
+                counts = [self.done[name, moment, workers] for moment in moments]
+                row = [name, workers, *counts, sum(counts)]
+                lines.append(f"| {' | '.join(map(str, row))} |")
         return "\n".join(lines)
 
 
@@ -194,7 +196,8 @@ def main() -> None:
     print(kills.table())
     print(*kills.problems, sep="\n")
     if kills.problems:
-        raise SystemExit(f"VATRACK_KILL_SEED={options.seed} finds them again")
+        again = f"make kill-test SEED={options.seed} KILLS={options.kills}"
+        raise SystemExit(f"`{again}` makes the same disturbances again")
 
 
 if __name__ == "__main__":

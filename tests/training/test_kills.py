@@ -21,3 +21,12 @@ def test_a_training_that_is_disturbed_ends_as_if_nothing_had_happened(
     for kills in kill(tiny_data, tmp_path, KILLS, SEED):
         assert kills.problems == [], f"VATRACK_KILL_SEED={SEED}"
     print(kills.table())
+
+
+def test_the_table_tells_loading_processes_apart() -> None:
+    kills = Kills()
+    kills.done["kill -9", "while saving", 0] += 3
+    kills.done["kill -9", "in a validation", 2] += 1
+    lines = kills.table().splitlines()
+    assert "| kill -9 | 0 | 0 | 0 | 3 | 3 |" in lines
+    assert "| kill -9 | 2 | 0 | 1 | 0 | 1 |" in lines

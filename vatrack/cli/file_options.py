@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.runs.folder import RunFolder
 
 # Options that name what is written, by function; every other path is read.
 WRITTEN = {"evaluate": ("out", "details"), "unpack": ("out", "record")}
+# What is written beside --out.
+BESIDE: dict[str, Callable[[Path], Path]] = {
+    "predict": lambda out: RunFolder(out.parent).inference,
+    "select": lambda out: RunFolder(out.parent).best_checkpoint,
+    "import_checkpoint": lambda out: out.with_name(f"{out.name}.names.txt"),
+}
 FOLDERS = ("run",)  # in which a command reads some files and writes others
 
 
@@ -23,6 +30,7 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
     A pipe (`<(...)`, /dev/stdin) is read once, into a temporary file.
     """
     written = WRITTEN.get(command.__name__, ("out",))
+    beside = BESIDE.get(command.__name__)
 
     @functools.wraps(command)
     def checked(**given: Any) -> None:
@@ -31,13 +39,21 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
             for name, value in given.items()
             if name not in written and name not in FOLDERS
         }
-        for output in written:
+        targets = [
+            (f"--{output} {given[output]}", given[output])
+            for output in written
+            if given.get(output) is not None
+        ]
+        if beside:
+            target = beside(given["out"])
+            targets.append((f"{target}, written beside --out", target))
+        for shown, target in targets:
             for name, paths in sources.items():
                 for path in paths:
-                    if given.get(output) is not None and _same(given[output], path):
+                    if _same(target, path):
                         raise InputError(
-                            f"--{output} {given[output]}: would be written over {path}, which is "
-                            f"read ({name}); choose another name"
+                            f"{shown}: would be written over {path}, which is read ({name}); "
+                            "choose another name or folder"
                         )
         with tempfile.TemporaryDirectory(prefix="vatrack-pipe-") as folder:
             copies: dict[str, str] = {}

@@ -68,7 +68,9 @@ def refuse_same_file(source: Path | str, out: Path | str) -> None:
     """
     source, out = Path(source), Path(out)
     if source.exists() and out.exists() and source.samefile(out):
-        raise InputError(f"{out}: --out is the file that is read; choose another name")
+        raise InputError(
+            f"{out}: would be written over {source}, which is read; choose another name for --out"
+        )
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class AnnotationChecks:
         self.path = path
         self.sizes: dict[int, tuple[int, int]] = {}
         self._masks: list[tuple[Any, tuple[int, int], str]] = []
+        self._waiting: list[tuple[Any, int, str]] = []
         self._ids: dict[str, set[int]] = {"videos": set(), "images": set()}
 
     def small(self, section: str, item: Mapping[str, Any]) -> None:
@@ -57,7 +58,7 @@ class AnnotationChecks:
             self.sizes[item["id"]] = item["height"], item["width"]
 
     def annotation(self, item: Mapping[str, Any]) -> None:
-        """Checks an annotation; its masks with others, later.
+        """Checks an annotation; its masks with others, later: at the latest in `finish`.
 
         Raises:
             InputError: a field has a value that it may not have, or a mask cannot be read.
@@ -66,24 +67,35 @@ class AnnotationChecks:
         if text := annotation_problem(item):
             raise InputError(f"{where}: {text}")
         image: Any = item.get("image_id")
-        # An image that stands behind its annotations has no size yet: the masks of its frame are
-        # checked when they are drawn.
-        size = self.sizes.get(image) if is_whole(image) else None
-        if size is not None:
-            self._masks += [
-                (mask, size, f"{where}: {name}")
-                for name in MASKS
-                for mask in masks_of(item.get(name))
-            ]
-            if len(self._masks) >= TOGETHER:
-                self.masks()
+        if not is_whole(image):
+            return
+        found = [(mask, f"{where}: {name}") for name in MASKS for mask in masks_of(item.get(name))]
+        size = self.sizes.get(image)
+        if size is None:
+            # The image may stand behind its annotations. Masks as text take little memory.
+            self._waiting += [(mask, image, name) for mask, name in found]
+            return
+        self._masks += [(mask, size, name) for mask, name in found]
+        if len(self._masks) >= TOGETHER:
+            self._check_masks()
 
-    def masks(self) -> None:
-        """Checks the masks that have come up to now.
+    def finish(self) -> None:
+        """Checks the masks that are left when the whole file was read.
+
+        Masks of images that the file does not list are not checked: nothing reads them.
 
         Raises:
             InputError: one does not fill its image.
         """
+        self._check_masks()
+        for mask, image, name in self._waiting:
+            if image in self.sizes:
+                self._masks.append((mask, self.sizes[image], name))
+            if len(self._masks) >= TOGETHER:
+                self._check_masks()
+        self._check_masks()
+
+    def _check_masks(self) -> None:
         if self._masks:
             masks, sizes, names = zip(*self._masks, strict=True)
             read_masks(masks, sizes, names)

@@ -223,7 +223,7 @@ def _build(source: Path, target: Path) -> None:
                     row = (item.value["image_id"], offset, length, checksum)
                     for column, value in zip(columns, row, strict=True):
                         column.append(value)
-            check.masks()
+            check.finish()
             writer = StoreWriter(lists["videos"], lists["images"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         found = f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError, VatrackError
-from vatrack.common.files import read_json
 from vatrack.config import RunConfig, load_run_config
 from vatrack.experiments.client import absolute, alone_at, connect, experiment_id, store_uri
 from vatrack.experiments.content import finite, params, read_points, tags
 from vatrack.experiments.identity import Identity, identify, status
 from vatrack.runs.fingerprint import comparison
-from vatrack.runs.folder import RunFolder
+from vatrack.runs.folder import RunFolder, read_metrics
 
 UUID = "vatrack.run_uuid"  # tag: which training it is
 FOLDER = "vatrack.folder"  # tag: where its folder is
@@ -203,7 +202,7 @@ def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> lis
         if name == "metrics.json":
             # With the file's time, what a killed call has sent is the same point to the store.
             at, there = int(path.stat().st_mtime * 1000), copy.data.metrics
-            final = finite(read_json(path)).items()
+            final = finite(read_metrics(path, "evaluate the run again")).items()
             client.log_batch(run_id, [Metric(k, v, at, 0) for k, v in final if there.get(k) != v])
         if path.is_dir():
             client.log_artifacts(run_id, str(path), name)

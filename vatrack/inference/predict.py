@@ -10,11 +10,18 @@ from typing import Any
 
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, check_target, create_text, write_yaml
+from vatrack.common.files import (
+    atomic_path,
+    check_target,
+    create_text,
+    refuse_same_file,
+    write_yaml,
+)
 from vatrack.config import RunConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.inference.predictor import predict_clips
 from vatrack.models.detector import build
+from vatrack.runs.folder import RunFolder
 from vatrack.weights.checkpoint import load, restore
 
 
@@ -49,13 +56,18 @@ def predict_files(
 ) -> Predicted:
     """Predicts all clips of an annotation file with a checkpoint of this run's method.
 
-    The settings are left beside the predictions, in inference.yaml: they may be newer than those of
-    the training.
+    The settings that predictions depend on are left beside them, in inference.yaml (`inference`,
+    `input`, `compute.precision` and `compute.tf32`, as in a config file): they may be newer than
+    those of the training.
 
     Raises:
-        InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` cannot be
-            written.
+        InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` or
+            inference.yaml cannot be written, or is read.
     """
+    settings = RunFolder(out.parent).inference
+    for source in (checkpoint, ground_truth):
+        for target in (out, settings):
+            refuse_same_file(source, target)
     device = choose_device(run.compute.device)
     allow_tf32(run.compute.tf32)
     check_target(out)
@@ -69,5 +81,9 @@ def predict_files(
     model.to(device)
     clips = AnnotationFile(ground_truth).clips
     count = write_predictions(predict_clips(model, run, clips, images, device, "predict"), out)
-    write_yaml(out.with_name("inference.yaml"), run.inference.model_dump(mode="json"))
+    used = run.model_dump(
+        mode="json",
+        include={"inference": True, "input": True, "compute": {"precision", "tf32"}},
+    )
+    write_yaml(settings, used)
     return Predicted(out, count, sum(map(len, clips)), len(clips))

@@ -9,12 +9,49 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.runs.fingerprint import changed
 
 logger = logging.getLogger(__name__)
 
+LARGEST = 1e300  # of a number in a file of metrics
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
+
+
+def read_metrics(path: Path, fix: str) -> dict[str, float | None]:
+    """The values of a file of metrics by their names; None: undefined.
+
+    Args:
+        fix: what to do about a bad file, for messages.
+
+    Raises:
+        InputError: the file is missing, or holds something else.
+    """
+    metrics = read_json(path)
+    if not isinstance(metrics, dict):
+        raise InputError(f"{path}: not an object of metrics; {fix}")
+    for name, value in metrics.items():
+        if value is not None and not _is_number(value):
+            raise InputError(f"{path}: {name} is neither a finite number nor null; {fix}")
+    return metrics
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST  # type: ignore[arg-type]
+
+
+def _is_summary(content: Mapping[str, Any]) -> bool:
+    """Whether the values that later stages use are there, and of their types."""
+    identity = content.get("identity", {})
+    return (
+        type(content.get("epochs")) is int
+        and _is_number(content.get("iterations"))
+        and _is_number(content.get("seconds"))
+        and type(content.get("processes", 1)) is int
+        and isinstance(identity, dict)
+        and isinstance(identity.get("recipe", {}), dict)
+    )
 
 
 class RunFolder:
@@ -171,8 +208,36 @@ class RunFolder:
                     leftover.unlink()
 
     def complete(self) -> dict[str, Any] | None:
-        """What a training wrote when it came to its end; None where none has."""
-        return read_json(self.training) if self.training.exists() else None
+        """What a training wrote when it came to its end; None where none has.
+
+        Raises:
+            InputError: see `read_training`.
+        """
+        return self.read_training() if self.training.exists() else None
+
+    def read_training(self) -> dict[str, Any]:
+        """The content of training.json.
+
+        Raises:
+            InputError: it is missing, or not what a training writes.
+        """
+        content = read_json(self.training)
+        if not isinstance(content, dict) or not _is_summary(content):
+            raise InputError(
+                f"{self.training}: not what a training writes at its end; delete the file and "
+                f"train again"
+            )
+        return content
+
+    def read_validation(self, epoch: int) -> dict[str, float | None]:
+        """The metrics of a validated epoch, in percent; None: undefined.
+
+        Raises:
+            InputError: the file is missing, or holds something else.
+        """
+        return read_metrics(
+            self.validation(epoch), "delete the run's training.json and validation/, train again"
+        )
 
     def finish(self, content: Mapping[str, Any]) -> None:
         """Says that the training is complete; from then on its state is of no more use."""

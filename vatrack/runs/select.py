@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, read_json, write_json
+from vatrack.common.files import naming_full_disk, write_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
@@ -61,12 +61,13 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
             is made beside it.
 
     Raises:
-        InputError: no epoch was validated, the metric is unknown, or a checkpoint is missing.
+        InputError: no epoch was validated, the metric is unknown, a checkpoint is missing, or
+            training.json or a file of metrics is damaged.
     """
     folder, out = RunFolder(run), Path(out)
     metric = selection.metric or default_metric(load_run_config(folder.config).method)
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
-    epochs = read_json(folder.training)["epochs"]
+    epochs = folder.read_training()["epochs"]
     values = {
         epoch: value
         for epoch, value in validation_values(folder, metric).items()
@@ -100,9 +101,9 @@ def validation_values(run: RunFolder, metric: str) -> dict[int, float | None]:
     """The value of a metric after each validated epoch of a run.
 
     Raises:
-        InputError: there is no such metric.
+        InputError: there is no such metric, or a file of metrics is damaged.
     """
-    return {epoch: _value(path, metric) for epoch, path in run.validated()}
+    return {epoch: _value(run, epoch, metric) for epoch, _ in run.validated()}
 
 
 def best_epoch(values: Mapping[int, float | None]) -> int:
@@ -120,11 +121,12 @@ def default_metric(method: Method) -> str:
     return f"video/{method.masks[0]}/AP"
 
 
-def _value(path: Path, metric: str) -> float | None:
-    metrics = read_json(path)
+def _value(run: RunFolder, epoch: int, metric: str) -> float | None:
+    metrics = run.read_validation(epoch)
     if metric not in metrics:
         raise InputError(
-            f"{path}: has no {metric}; set selection.metric to one of: {', '.join(sorted(metrics))}"
+            f"{run.validation(epoch)}: has no {metric}; set selection.metric to one of: "
+            f"{', '.join(sorted(metrics))}"
         )
     return metrics[metric]
 

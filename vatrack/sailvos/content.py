@@ -75,11 +75,6 @@ def content_scores(images: Iterable[Image]) -> Iterator[float]:
         )
 
 
-def content_score(previous: Image, current: Image) -> float:
-    """Content change between two images; see `content_scores`."""
-    return next(content_scores([previous, current]))
-
-
 def score_frames(
     count: int, read: Callable[[range], Iterable[Image]], threads: int = 1
 ) -> Iterator[float]:

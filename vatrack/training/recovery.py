@@ -59,6 +59,9 @@ class Recovery:
         """The content of training.json, where this very training came to its end before.
 
         Another training's result is put aside.
+
+        Raises:
+            InputError: training.json is damaged.
         """
         earlier = self.folder.complete() if self.group.first else None
         if earlier is not None:

@@ -86,6 +86,7 @@ def import_checkpoint(
             not fit; the message says what is missing or left over, as above.
     """
     refuse_same_file(source, out)
+    refuse_same_file(source, _names_file(out))
     check_target(out)
     with torch.device("meta"):
         own = build(run.method, run.model, run.backbone).state_dict()
@@ -165,9 +166,13 @@ def _import_initial(
     return Imported(out, transfer, 0, "\n".join([*lines, *_names(transfer, out)]))
 
 
+def _names_file(out: Path) -> Path:
+    return out.with_name(f"{out.name}.names.txt")
+
+
 def _names(transfer: Transfer, out: Path) -> Iterator[str]:
     """The first names that were not copied, and the file with all of them where there are more."""
-    listed = out.with_name(f"{out.name}.names.txt")
+    listed = _names_file(out)
     if shown := transfer.names(SHOWN):
         yield shown
     if transfer.longest() > SHOWN:
