@@ -1,8 +1,9 @@
 """A memory-mapped index beside an annotation file: `joint.json.store` for `joint.json`.
 
 For every frame it knows the size, the name, and where the texts of its annotations are in the JSON
-file. Opening it costs milliseconds whatever its size, and processes share its pages. `vatrack
-convert` writes it; it is rebuilt where it is missing or damaged, or its source has changed.
+file. Opening it sums a checksum over the whole file (33 to 42 ms for 104 MB, 95 ms the first time);
+processes share its pages. `vatrack convert` writes it; it is rebuilt where it is missing or
+damaged, or its source has changed.
 
 The file is a safetensors file of three arrays (see `Store`). Its metadata holds, as JSON, the size
 and time of its source, the clips, and a checksum of everything, so that a changed bit anywhere is
