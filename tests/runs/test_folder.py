@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
 import pytest
 
+import vatrack
 from vatrack.common.errors import InputError
 from vatrack.runs.folder import RunFolder
 
@@ -41,6 +43,22 @@ def test_names_are_those_that_existing_runs_have(tmp_path: Path) -> None:
     assert folder.checkpoint(3) == tmp_path / "checkpoints" / "epoch_03.pt"
     assert folder.validation(120) == tmp_path / "validation" / "epoch_120.json"
     assert folder.fault(2, 17) == tmp_path / "faults" / "epoch_02_batch_000017.json"
+
+
+@pytest.mark.parametrize("room", ["cli", "experiments", "inference", "reporting", "runs"])
+def test_no_other_module_spells_the_names_of_files(room: str) -> None:
+    # A lock beside an MLflow store has the name of a run's lock, but is another file.
+    names = {name for name in FILES.values() if "." in name} - {".mlflow.lock"}
+    modules = sorted((Path(vatrack.__file__).parent / room).rglob("*.py"))
+    assert modules
+    for module in modules:
+        literals = {
+            node.value
+            for node in ast.walk(ast.parse(module.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        found = {literal for literal in literals if literal.lstrip("/") in names}
+        assert not found or module.name == "folder.py", f"{module}: {found}"
 
 
 def test_validated_epochs_and_the_checkpoints_that_are_kept(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from vatrack.common.files import read_json
 from vatrack.common.user import user_name
 from vatrack.config import RunConfig
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
+from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
 
 NAME_LENGTH = 250
@@ -102,7 +103,7 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "mlflow.user": user_name(),
     }
     try:
-        revision = read_json(folder / "environment.json").get("git_revision")
+        revision = read_json(RunFolder(folder).environment).get("git_revision")
     except (InputError, AttributeError):
         revision = None
     if revision:

@@ -25,7 +25,6 @@ from vatrack.runs.folder import RunFolder, read_metrics
 
 UUID = "vatrack.run_uuid"  # tag: which training it is
 FOLDER = "vatrack.folder"  # tag: where its folder is
-FIXED = ("config.yaml", "environment.json")  # sent once
 SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
 
 
@@ -94,14 +93,15 @@ def run_config(folder: Path) -> RunConfig:
     Raises:
         InputError: there is none, or it is not valid.
     """
-    if not (folder / "config.yaml").is_file():
+    config = RunFolder(folder).config
+    if not config.is_file():
         raise InputError(
-            f"{folder}: has no config.yaml; give the folder of a run, as `vatrack train` has "
+            f"{folder}: has no {config.name}; give the folder of a run, as `vatrack train` has "
             f"written it"
         )
     if (folder / "runs").is_dir():
         raise InputError(f"{folder}: holds runs, but is none; give {folder}/runs/*")
-    return load_run_config(folder / "config.yaml")
+    return load_run_config(config)
 
 
 def first_line(error: BaseException) -> str:
@@ -131,7 +131,7 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
     if copy.info.lifecycle_stage != "active":
         raise StoreError(
             f"{uri}: the MLflow run of {folder} was deleted; restore it in MLflow, or remove "
-            f"{folder / 'mlflow.json'} for a new one"
+            f"{RunFolder(folder).mlflow} for a new one"
         )
     if known is None:
         _end_replaced(client, experiment, run_id, identity.folder)
@@ -193,17 +193,18 @@ def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> lis
     except (ValueError, TypeError):  # somebody has edited the tag
         arrived = {}
     sent, run_id = [], copy.info.run_id
+    fixed, final = _fixed(folder), RunFolder(folder).metrics.name
     for name, path in _files(folder, identity).items():
         # While a new training begins in the folder, its config is there before its identity: it
         # must not replace the old one's.
-        digest = arrived[name] if name in FIXED and name in arrived else _digest(path)
+        digest = arrived[name] if name in fixed and name in arrived else _digest(path)
         if digest in (None, arrived.get(name)):
             continue
-        if name == "metrics.json":
+        if name == final:
             # With the file's time, what a killed call has sent is the same point to the store.
             at, there = int(path.stat().st_mtime * 1000), copy.data.metrics
-            final = finite(read_metrics(path, "evaluate the run again")).items()
-            client.log_batch(run_id, [Metric(k, v, at, 0) for k, v in final if there.get(k) != v])
+            values = finite(read_metrics(path, "evaluate the run again")).items()
+            client.log_batch(run_id, [Metric(k, v, at, 0) for k, v in values if there.get(k) != v])
         if path.is_dir():
             client.log_artifacts(run_id, str(path), name)
         else:
@@ -214,14 +215,20 @@ def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> lis
     return sent
 
 
+def _fixed(folder: Path) -> dict[str, Path]:
+    """What is sent once."""
+    run = RunFolder(folder)
+    return {path.name: path for path in (run.config, run.environment)}
+
+
 def _files(folder: Path, identity: Identity) -> dict[str, Path]:
-    files = {name: folder / name for name in FIXED}
-    metrics = folder / identity.metrics if identity.metrics else RunFolder(folder).metrics
+    files, usual = _fixed(folder), RunFolder(folder).metrics
+    metrics = folder / identity.metrics if identity.metrics else usual
     # Without a note, an older file is of an earlier training in this folder.
     if metrics.exists() and (
         identity.metrics or metrics.stat().st_mtime * 1000 >= identity.started
     ):
-        files["metrics.json"] = metrics
+        files[usual.name] = metrics
     return files | ({"tables": folder / identity.tables} if identity.tables else {})
 
 

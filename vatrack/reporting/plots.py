@@ -20,6 +20,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.reporting.curves import Curves, read_curves, run_labels, smooth, thin
+from vatrack.runs.folder import RunFolder
 
 # Okabe and Ito's colours, told apart with every common form of colour blindness; their yellow is
 # too pale on white.
@@ -104,7 +105,7 @@ def write_curves(runs: Sequence[Path], out: Path) -> WrittenPlots:
     if not runs:
         raise InputError("no run's folder is given; name at least one with --run")
     out = Path(out)
-    curves = [read_curves(Path(run) / "metrics.jsonl") for run in runs]
+    curves = [read_curves(RunFolder(run).metrics_log) for run in runs]
     named = dict(zip(run_labels(runs), curves, strict=True))
     drawings = {
         "losses.svg": draw_losses,

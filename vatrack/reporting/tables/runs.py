@@ -13,6 +13,7 @@ from vatrack.common.files import read_json, read_yaml
 from vatrack.config import Backbone, Method
 from vatrack.reporting.tables.checks import Metrics, check_metrics
 from vatrack.reporting.tables.details import Details, read_details
+from vatrack.runs.folder import RunFolder
 
 FORMS = (
     "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may "
@@ -132,7 +133,7 @@ def _find(text: str) -> tuple[list[_Source], list[Path]]:
         _agree(text, source, method, backbone)
         return [source], []
     source = _Source(text, method, backbone, label, None, path)
-    config = path.parent / "config.yaml"
+    config = RunFolder(path.parent).config
     values = read_yaml(config) if config.is_file() else None
     if isinstance(values, dict) and "method" in values:
         beside = _source_of(text, path.parent, label)
@@ -142,14 +143,14 @@ def _find(text: str) -> tuple[list[_Source], list[Path]]:
 
 
 def _in_folder(text: str, folder: Path, label: str) -> tuple[list[_Source], list[Path]]:
-    if (folder / "metrics.json").is_file():
+    if RunFolder(folder).metrics.is_file():
         return [_source_of(text, folder, label)], []
     runs = [
         path.parent
         for pattern in ("runs/*", "*/runs/*")
-        for path in sorted(folder.glob(f"{pattern}/config.yaml"))
+        for path in sorted(folder.glob(str(RunFolder(pattern).config)))
     ]
-    finished = [run for run in runs if (run / "metrics.json").is_file()]
+    finished = [run for run in runs if RunFolder(run).metrics.is_file()]
     if not finished:
         where = (
             f"no metrics.json in it, nor in a run's folder below ({folder}/runs/* or "
@@ -166,7 +167,7 @@ def _source_of(text: str, folder: Path, label: str) -> _Source:
 
     Only three keys of its config are read: it may be of another version of this program.
     """
-    config = folder / "config.yaml"
+    config = RunFolder(folder).config
     if not config.is_file():
         raise InputError(
             f"--run {text}: {config} is missing; give the metrics as METHOD/BACKBONE=metrics.json"
@@ -181,7 +182,7 @@ def _source_of(text: str, folder: Path, label: str) -> _Source:
             f"{config}: not the config of a run; give the metrics as METHOD/BACKBONE=metrics.json"
         )
     method, backbone, _ = _key(f"{values.get('method')}/{values.get('backbone')}", str(config), "")
-    details = folder / "details.json"
+    details = RunFolder(folder).details
     name = values["dataset"].get("name")
     return _Source(
         text,
@@ -189,7 +190,7 @@ def _source_of(text: str, folder: Path, label: str) -> _Source:
         backbone,
         label,
         name if isinstance(name, str) else None,
-        folder / "metrics.json",
+        RunFolder(folder).metrics,
         folder,
         details if details.is_file() else None,
     )
@@ -198,7 +199,7 @@ def _source_of(text: str, folder: Path, label: str) -> _Source:
 def _agree(text: str, source: _Source, method: Method, backbone: Backbone) -> None:
     if (source.method, source.backbone) != (method, backbone):
         assert source.folder
-        found = f"{source.folder / 'config.yaml'} says {source.method}/{source.backbone}"
+        found = f"{RunFolder(source.folder).config} says {source.method}/{source.backbone}"
         raise InputError(f"--run {text}: {found}; give the metrics of {method}/{backbone}")
 
 
