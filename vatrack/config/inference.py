@@ -8,6 +8,8 @@ from pydantic import Field
 
 from vatrack.config.base import Fraction, Frozen
 
+SETTINGS_FILE = "inference.yaml"  # beside predictions: the settings that they were made with
+
 
 class TrackerConfig(Frozen):
     """The quasi-dense tracker (spec 5.1). The defaults are the paper's."""

@@ -18,10 +18,10 @@ from vatrack.common.files import (
     write_yaml,
 )
 from vatrack.config import RunConfig
+from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile
 from vatrack.inference.predictor import predict_clips
 from vatrack.models.detector import build
-from vatrack.runs.folder import RunFolder
 from vatrack.weights.checkpoint import load, restore
 
 
@@ -64,7 +64,7 @@ def predict_files(
         InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` or
             inference.yaml cannot be written, or is read.
     """
-    settings = RunFolder(out.parent).inference
+    settings = out.with_name(SETTINGS_FILE)
     for source in (checkpoint, ground_truth):
         for target in (out, settings):
             refuse_same_file(source, target)

@@ -11,6 +11,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
+from vatrack.config.inference import SETTINGS_FILE
 from vatrack.runs.fingerprint import changed
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class RunFolder:
     @property
     def inference(self) -> Path:
         """inference.yaml: the settings that the predictions were made with."""
-        return self.path / "inference.yaml"
+        return self.path / SETTINGS_FILE
 
     @property
     def metrics(self) -> Path:
