@@ -20,7 +20,6 @@ from vatrack.common.files import write_yaml
 from vatrack.common.user import user_name
 from vatrack.config import Backbone, Method
 
-
 # Snakemake asks for the user's name, and ends in a KeyError where there is none (`docker run --user 12345`).
 os.environ.setdefault("LOGNAME", user_name())
 
