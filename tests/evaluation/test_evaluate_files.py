@@ -452,10 +452,10 @@ def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:
     truth, found = write_inputs(tmp_path, joint, predictions)
     before = found.read_bytes(), truth.read_bytes()
     for out, more, message in (
-        (found, [], "is the predictions, too"),
-        (truth, [], "is the ground truth, too"),
+        (found, [], "which is read (predictions)"),
+        (truth, [], "which is read (ground_truth)"),
         (tmp_path / "a.json", ["--details", tmp_path / "a.json"], "is --out, too"),
-        (tmp_path / "a.json", ["--details", found], "is the predictions, too"),
+        (tmp_path / "a.json", ["--details", found], "which is read (predictions)"),
         (found / "a.json", [], "a part of this path is a file"),
         (tmp_path / "a.json", ["--run", tmp_path / "nowhere"], "no such folder"),
     ):

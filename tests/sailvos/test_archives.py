@@ -474,5 +474,5 @@ def test_bad_checksum_lists(tmp_path: Path, text: str, complaint: str) -> None:
     sums.write_text(text)
     with pytest.raises(InputError, match=complaint):
         archives_with_checksums([Path("x.tar")], sums)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         archives_with_checksums([Path("x.tar")], tmp_path / "none")
