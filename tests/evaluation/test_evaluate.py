@@ -246,11 +246,11 @@ def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> N
     assert f"{metrics['video/visible/AP50']:.1f}" in text
 
 
-def test_the_page_defines_every_figure() -> None:
+def test_the_page_defines_every_metric() -> None:
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     for section, columns in (
         ("Average precision", AP_COLUMNS),
-        ("Tracking figures", TRACK_COLUMNS),
+        ("Tracking metrics", TRACK_COLUMNS),
     ):
         text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
         rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, flags=re.MULTILINE)
