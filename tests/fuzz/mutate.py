@@ -124,7 +124,12 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def structure(data: bytes, chance: Random) -> bytes:
-    """One value, key or item of a JSON text is replaced, removed, doubled or renamed."""
+    """One value, key or item of a JSON text is replaced, removed, doubled or renamed.
+
+    A YAML text is changed line by line.
+    """
+    if not data.lstrip().startswith((b"{", b"[")):
+        return yaml_line(data, chance)
     value = json.loads(data)
     places = list(_places(value))
     if not places:
