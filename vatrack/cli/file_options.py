@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.files import same_file
 from vatrack.runs.folder import RunFolder
 
 # Options that name what is written, by function; every other path is read.
@@ -50,7 +50,7 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
         for shown, target in targets:
             for name, paths in sources.items():
                 for path in paths:
-                    if _same(target, path):
+                    if same_file(target, path):
                         raise InputError(
                             f"{shown}: would be written over {path}, which is read ({name}); "
                             "choose another name or folder"
@@ -76,14 +76,6 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _same(first: Path, second: Path) -> bool:
-    """Whether two paths name one file or folder, by whatever links; also one that is not there."""
-    try:
-        return first.samefile(second)
-    except (OSError, ValueError):
-        return os.path.realpath(first) == os.path.realpath(second)
 
 
 def _taken(path: Path, folder: Path, copies: dict[str, str]) -> Path:

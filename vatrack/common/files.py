@@ -60,6 +60,14 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     return path
 
 
+def same_file(first: Path, second: Path) -> bool:
+    """Whether two paths name one file or folder, by whatever links; also one that is not there."""
+    try:
+        return first.samefile(second)
+    except (OSError, ValueError):
+        return os.path.realpath(first) == os.path.realpath(second)
+
+
 def refuse_same_file(source: Path | str, out: Path | str) -> None:
     """Keeps a command from writing over what it reads, also by another name of it.
 
@@ -67,7 +75,7 @@ def refuse_same_file(source: Path | str, out: Path | str) -> None:
         InputError: both are one file.
     """
     source, out = Path(source), Path(out)
-    if source.exists() and out.exists() and source.samefile(out):
+    if source.exists() and same_file(source, out):
         raise InputError(
             f"{out}: would be written over {source}, which is read; choose another name for --out"
         )
