@@ -15,6 +15,7 @@ from tests.parity.golden import SHARED_DATA
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.mask_forms import decode_runs
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.precision import AP_COLUMNS
@@ -90,10 +91,7 @@ def test_perfect_predictions_are_perfect_by_default(sample: dict[str, Any]) -> N
 
 
 def test_video_ground_truth_numbered_from_0_with_legacy_ids(sample: dict[str, Any]) -> None:
-    video = {
-        mask_type: video_ground_truth(sample, mask_type, 0.75)
-        for mask_type in ("amodal", "visible")
-    }
+    video = {mask_type: video_ground_truth(sample, mask_type, 0.75) for mask_type in MASK_TYPES}
     for tracks in video.values():
         for track in tracks["annotations"]:
             track["id"] -= 1
@@ -282,7 +280,9 @@ def test_the_table_for_a_terminal_has_every_row() -> None:
 
 def test_given_video_ground_truth_is_what_counts() -> None:
     joint, predictions = random_scene(0)
-    tracks = {"amodal": video_ground_truth(joint, "amodal", 0.75) | {"annotations": []}}
+    tracks: dict[MaskType, Any] = {
+        "amodal": video_ground_truth(joint, "amodal", 0.75) | {"annotations": []}
+    }
     metrics = evaluate(joint, predictions, tracks)
     assert metrics["video/amodal/AP"] is None
     assert metrics["video/visible/AP"] is not None
@@ -307,7 +307,7 @@ def test_no_prediction_is_zero() -> None:
         == metrics["track/amodal/MOTA"]
         == 0.0
     )
-    video = {"visible": video_ground_truth(joint, "visible", 0.75)}
+    video: dict[MaskType, Any] = {"visible": video_ground_truth(joint, "visible", 0.75)}
     assert list(evaluate(joint, [], video)) == keys("visible")
 
 

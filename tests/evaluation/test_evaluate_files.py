@@ -18,6 +18,7 @@ from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import evaluate as module
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
 from vatrack.evaluation.mot.measures import track_metrics
+from vatrack.evaluation.one_video import measure_video
 
 Json = dict[str, Any]
 
@@ -157,7 +158,6 @@ def test_joining_reads_no_more_than_one_video_at_a_time(
 ) -> None:
     joint, predictions = many_videos(0)
     seen = []
-    measure = module.measure_video
 
     def watched(video: Any, protocol: Any, check_only: bool) -> Any:
         predictions = list(video.predictions)
@@ -165,7 +165,9 @@ def test_joining_reads_no_more_than_one_video_at_a_time(
         assert {entry["image_id"] for entry in video.document["annotations"]} <= images
         assert {record["image_id"] for _, record in predictions} <= images
         seen.append(len(predictions))
-        return measure(type(video)(video.document, predictions, video.tracks), protocol, check_only)
+        return measure_video(
+            type(video)(video.document, predictions, video.tracks), protocol, check_only
+        )
 
     monkeypatch.setattr(module, "measure_video", watched)
     truth, found = write_inputs(tmp_path, joint, predictions)
@@ -402,7 +404,11 @@ def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> N
     assert f"line {last // 2}: image_id is" in named(
         {last // 2: {"image_id": None}, last - 2: {"score": None}}
     )
-    several = {3: {"track_id": "x"}, last - 2: {"score": None}, last // 2: {"image_id": None}}
+    several: dict[int, Json] = {
+        3: {"track_id": "x"},
+        last - 2: {"score": None},
+        last // 2: {"image_id": None},
+    }
     assert "line 3: track_id is" in named(several)
     assert named(several, 2) == named(several)
     # A wrong ground truth is named after all wrong predictions, and the first video of several.

@@ -18,6 +18,7 @@ from pycocotools import mask as rle_tools
 from tests.conftest import TinyData
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
 from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
@@ -84,7 +85,7 @@ def test_validation_during_training_and_prediction_afterwards_agree(
 ) -> None:
     run, folder = tiny_run
     valid = tiny_data.annotations / "valid"
-    videos = {mask_type: valid / f"video_{mask_type}.json" for mask_type in ("amodal", "visible")}
+    videos = {mask_type: valid / f"video_{mask_type}.json" for mask_type in MASK_TYPES}
     evaluate_files(
         valid / "joint.json", predictions, videos, run.evaluation, tmp_path / "metrics.json"
     )

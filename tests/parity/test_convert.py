@@ -14,6 +14,7 @@ import pytest
 
 from tests.parity.golden import SHARED_DATA, Case, cases
 from vatrack.common.files import read_json, write_json
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.sailvos.clips import source_video
@@ -52,7 +53,7 @@ def test_forms(case: Case) -> None:
     data = case.json("input.json.gz")
     before = deepcopy(data)
     nothing = np.zeros(0, np.int64)
-    table = AnnotationTable(*[nothing] * 4, np.zeros(0), nothing, nothing)
+    table = AnnotationTable(nothing, nothing, nothing, nothing, np.zeros(0), nothing, nothing)
     numbers = category_numbers(Official(case.folder, data["categories"], [], [], [], table))
     images = [
         {**image, "file_name": image["file_name"].replace(".bmp", ".png")}
@@ -235,9 +236,10 @@ def test_real_masks_through_the_store(real: dict[str, Json], tmp_path: Path) -> 
     for number in range(0, 53, 13):
         objects, frame = file.objects(number), file.frame(number)
         items = by_frame[frame.image_id]
-        for kind, key in (("amodal", "area_amodal"), ("visible", "area_visible")):
-            masks = objects.masks(kind, 800, 1280)
+        for mask_type in MASK_TYPES:
+            key = f"area_{mask_type}"
+            masks = objects.masks(mask_type, 800, 1280)
             assert masks.sum(axis=(1, 2)).tolist() == [item[key] for item in items]
-            for mask, box in zip(masks, objects.boxes[kind].tolist(), strict=True):
+            for mask, box in zip(masks, objects.boxes[mask_type].tolist(), strict=True):
                 rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
                 assert box == [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]

@@ -27,6 +27,7 @@ from tests.parity.measure import (
     wrong,
 )
 from tests.parity.networks import golden_network
+from vatrack.common.mask_types import MaskType
 from vatrack.config import InferenceConfig, TrackerConfig
 from vatrack.data.frames import Frame
 from vatrack.data.transforms import normalise, stack_padded
@@ -82,7 +83,7 @@ class _Result:
     model: Detector
     size: tuple[int, int]
 
-    def mask(self, row: int, mask_type: str, threshold: float) -> np.ndarray:
+    def mask(self, row: int, mask_type: MaskType, threshold: float) -> np.ndarray:
         """The mask of a track with another threshold."""
         boxes = self.tracks.boxes[self.model.roi_head.mask_box_type(mask_type)]
         return paste(
@@ -94,10 +95,14 @@ class _Watched(ClipPredictor):
     """Keeps what the detector found."""
 
     def step(self, *arguments: Any) -> tuple[Detections, Tensor] | None:
-        detect, self.found = self.model.detect, []
-        with patch.object(
-            self.model, "detect", lambda *given: self.found.append(detect(*given)) or self.found[-1]
-        ):
+        detect = self.model.detect
+        self.found: list[Any] = []
+
+        def watched(*given: Any) -> Any:
+            self.found.append(detect(*given))
+            return self.found[-1]
+
+        with patch.object(self.model, "detect", watched):
             return super().step(*arguments)
 
 
@@ -124,7 +129,7 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
 
 
 def _compare_detections(
-    ours: Detections, golden: list[dict[str, Any]], primary: str
+    ours: Detections, golden: list[dict[str, Any]], primary: MaskType
 ) -> Iterator[Measure]:
     yield wrong("detections: number", len(ours.scores), len(golden))
     boxes, labels = (

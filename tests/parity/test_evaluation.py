@@ -13,6 +13,7 @@ import pytest
 from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
 from vatrack.common.files import open_text, read_json
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import Evaluation, evaluate_files, evaluate_in_detail
 from vatrack.evaluation.mot.measures import track_metrics_by_class
@@ -56,11 +57,10 @@ def _metrics(case: Case, folder: Path) -> list[Measure]:
     """The flat figures, with a per-video ground truth derived from the frame-level one, and as the
     case gives it."""
     expected = case.json("metrics.json")
-    video = {
-        mask_type: case.path(f"video_ground_truth_{mask_type}.json.gz")
-        for mask_type in ("amodal", "visible")
-    }
-    given = {mask_type: path if path.exists() else None for mask_type, path in video.items()}
+    given: dict[MaskType, Path | None] = {}
+    for mask_type in MASK_TYPES:
+        path = case.path(f"video_ground_truth_{mask_type}.json.gz")
+        given[mask_type] = path if path.exists() else None
     measures: list[Measure] = []
     pairs: dict[str, list[Pair]] = {key: [] for key in expected}
     for number, files in enumerate(({}, given)):

@@ -99,7 +99,7 @@ def test_clips_tile_their_videos(
         ends[-1] -= 1
         assert [clip for _, clip in found] == [f"{video}__{end}" for end in ends]
         assert len(found[-1][0]) >= 7 or len(found) == 1
-    assert (min(sizes), max(sizes), np.median(sizes)) == (22, 3194, 393)
+    assert (min(sizes), max(sizes), float(np.median(sizes))) == (22, 3194, 393)
 
 
 @dataclass(frozen=True)

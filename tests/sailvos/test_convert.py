@@ -27,6 +27,7 @@ from tests.sailvos.random_subsets import plainly_regrouped, subsets
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.mask_forms import decode_runs
+from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
@@ -536,12 +537,11 @@ def test_the_folder_may_not_be_a_file(tmp_path: Path) -> None:
 
 def test_all_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, structure = write_inputs(tmp_path)
-    real = convert.video_ground_truth
 
-    def fails_at_the_last(joint: Json, mask_type: str, limit: float) -> Json:
+    def fails_at_the_last(joint: Json, mask_type: MaskType, limit: float) -> Json:
         if mask_type == "visible" and joint["videos"] == [{"id": 3}]:
             raise OSError("no space")
-        return real(joint, mask_type, limit)
+        return video_ground_truth(joint, mask_type, limit)
 
     with monkeypatch.context() as patch:
         patch.setattr(convert, "video_ground_truth", fails_at_the_last)
@@ -668,7 +668,7 @@ def test_a_run_leaves_the_folder_of_another_that_still_works_alone(
 ) -> None:
     train, structure = write_inputs(tmp_path)
     real = convert._move_files
-    inner = []
+    inner: list[Path] = []
 
     def meanwhile(folder: Path, out: Path) -> None:
         if not inner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,7 +65,7 @@ def test_published_names_follow_the_rule(published: dict[str, list[str]], tmp_pa
     starts: dict[str, dict[int, int]] = {}
     for clip, names in published.items():
         starts.setdefault(clip.split("__")[0], {})[int(names[0][:6]) - 3] = len(names)
-    index = {"train": [], "valid": []}
+    index: dict[str, list[Any]] = {"train": [], "valid": []}
     for video, begins in starts.items():
         frames = sum(begins.values())
         scores = [90.0 if k in begins else 3.0 for k in range(1, frames)]

@@ -88,7 +88,7 @@ def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -
     parts = split(second, [f"{second.name}.part{number}" for number in range(1, 4)])
     third = pack(tmp_path / "c.zip", stored, method=zipfile.ZIP_STORED)
     out, record = tmp_path / "new" / "raw", tmp_path / "record.json"
-    given = [checked(first), *[checked(part) for part in parts], third]
+    given: list[Any] = [checked(first), *[checked(part) for part in parts], third]
     line = do(out, *given, workers=workers, record=record)
     assert (
         line == f"unpacked 3 archives into {out}: 49 files written; 3 video folders with 48 frames"
@@ -393,7 +393,7 @@ def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 PIECES = ["", " ", "\\", "\0", "\n", "\udc80", "a" * 200]
 PIECES += ["..", ".", "a", "A", "b.bmp", "images", "~", "-x", "ß", "C:", "con"]
 NAMES = st.one_of(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.lists(st.sampled_from(PIECES), max_size=6).map("/".join),
     st.lists(st.sampled_from(PIECES), max_size=6).map("\\".join),
 )
@@ -928,7 +928,7 @@ def test_a_log_gets_a_line_a_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("vatrack.common.progress.time.monotonic", lambda: now)
     with progress.byte_progress("unpacking", 10_000_000_000) as advance:
         for _ in range(25):
             now += 10.0

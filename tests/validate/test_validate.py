@@ -17,7 +17,7 @@ from vatrack.common.files import read_json, write_json
 from vatrack.config.dataset import ValidationConfig
 from vatrack.sailvos.index import build_index
 from vatrack.sailvos.official import read_official
-from vatrack.validate import annotations, frames, validate
+from vatrack.validate import frames, validate
 from vatrack.validate.findings import KEPT_EXAMPLES
 
 

@@ -159,7 +159,7 @@ def _compare(seen: Counter[str], problem: tuple[Json, list[Json]]) -> None:
 
     # The reported figures are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
     metrics = evaluate_in_detail(joint, predictions or [], {"amodal": {"annotations": []}}).metrics
-    places = {
+    places: dict[str, Any] = {
         "AP": (0, slice(None), 0),
         "AP50": (1, 0, 0),
         "AP75": (1, 5, 0),

@@ -3,6 +3,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle, rle
+from vatrack.common.mask_types import MaskType
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap import overlaps
 from vatrack.evaluation.ap.image import frame_overlaps
@@ -23,7 +24,7 @@ from vatrack.evaluation.io.predictions import Predictions, parse_predictions
 from vatrack.evaluation.io.true_tracks import TrueTracks, read_tracks
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
-KIND = "visible"
+KIND: MaskType = "visible"
 
 
 def prepare(joint: dict, predictions: list[dict]) -> tuple[Images, Predictions, TrueTracks]:

@@ -1,6 +1,7 @@
 """The tracking counts against motmetrics' own summary on accumulators that saw every frame."""
 
 import pickle
+from typing import Any
 
 import motmetrics
 import numpy as np
@@ -16,6 +17,7 @@ from tests.evaluation.mot.tracks import (
     tracks_from,
 )
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
+from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import iou
 from vatrack.evaluation.ap.image import frame_overlaps
 from vatrack.evaluation.ap.overlaps import Overlaps
@@ -29,7 +31,7 @@ from vatrack.evaluation.mot.measures import (
     track_metrics_by_class,
 )
 
-KIND = "amodal"
+KIND: MaskType = "amodal"
 NAMES = {
     "objects": "num_objects",
     "predictions": "num_predictions",
@@ -291,7 +293,7 @@ def test_an_identity_switch_halfway() -> None:
         detection(image, 3, 0.9, 1 + (image > 4), rectangle(image, 0, 20, 20))
         for image in range(1, 9)
     ]
-    figures = track_metrics(counts_of(joint, predictions))
+    figures: Any = track_metrics(counts_of(joint, predictions))
     assert figures["MOTA"] == pytest.approx(100 * 7 / 8)
     assert (figures["IDF1"], figures["MOTP"], figures["IDs"], figures["MT"]) == (50, 100, 1, 1)
     assert (figures["DetA"], figures["AssA"]) == (100, pytest.approx(50))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.reporting.tables.made_up import markdown_rows, metrics, read_csv, run_folder
-from vatrack.reporting.tables import PAPER, write_tables
+from vatrack.reporting.tables import write_tables
+from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.published import read_published
 
 HEADER = ["method", "backbone", "label", "dataset", "source", "AP", "AP50", "P", "H", "L", "M", "S"]
