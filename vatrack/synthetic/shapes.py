@@ -8,6 +8,7 @@ union of the parts is the object's amodal mask. `shapes.txt` has them all, and s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 
@@ -54,14 +55,12 @@ def _part(paint: str, form: str, *points: str) -> Part:
 
 
 def _read_shapes() -> dict[str, Shape]:
-    shapes: dict[str, Shape] = {}
-    for line in (resources.files("vatrack.synthetic") / "shapes.txt").read_text().splitlines():
-        if line.startswith("  "):
-            shapes[name].parts.append(_part(*line.split()))
-        elif not line.startswith("#"):
-            name, look = line.split(": ")
-            aspect, pattern = look.split()
-            shapes[name] = Shape(float(aspect), pattern, [])
+    shapes = {}
+    text = (resources.files("vatrack.synthetic") / "shapes.txt").read_text()
+    for block in re.split(r"\n(?=\w)", text)[1:]:  # the first one is what the file says of itself
+        head, *parts = block.splitlines()
+        name, aspect, pattern = re.split(r": | (?=\w+$)", head)
+        shapes[name] = Shape(float(aspect), pattern, [_part(*part.split()) for part in parts])
     return shapes
 
 
