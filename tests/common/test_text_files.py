@@ -16,7 +16,8 @@ import pytest
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import Texts, read_lists
-from vatrack.common.text_files import parse_yaml, read_json, read_text, read_yaml
+from vatrack.common.text_files import read_text
+from vatrack.common.value_files import parse_yaml, read_json, read_yaml
 from vatrack.config import load_config
 from vatrack.data.store import open_store
 from vatrack.evaluation.io.offsets import find_truth

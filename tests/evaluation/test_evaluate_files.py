@@ -3,6 +3,7 @@ input; details."""
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 from tests.cli.test_cli import run
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
+from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import evaluate as module
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
@@ -469,3 +472,16 @@ def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:
         assert (code, message in errors) == (2, True), errors
     assert (found.read_bytes(), truth.read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([truth.name, found.name])
+
+
+def test_whoever_calls_the_function_is_kept_from_it_too(tmp_path: Path) -> None:
+    truth, found = write_inputs(tmp_path, *random_scene(2))
+    linked = tmp_path / "linked.json"
+    os.link(found, linked)
+    for out, details, message in (
+        (linked, None, rf"linked\.json: would be written over .*{found.name}"),
+        (tmp_path / "a.json", truth, "would be written over"),
+        (tmp_path / "a.json", tmp_path / "b" / ".." / "a.json", "is --out, too"),
+    ):
+        with pytest.raises(InputError, match=message):
+            module.evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)

@@ -22,7 +22,7 @@ from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
-from vatrack.common.text_files import parse_json
+from vatrack.common.value_files import parse_json
 from vatrack.config import Config, json_schema, load_config, parse_config
 
 app = typer.Typer(

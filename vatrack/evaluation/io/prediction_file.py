@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_stream import JsonFault, JsonStream, loads
-from vatrack.common.text_files import check_depth, check_keys, open_source
+from vatrack.common.text_files import open_source
+from vatrack.common.value_files import check_depth, check_keys
 
 BLOCK = 1 << 16  # bytes read at once to find the first character
 AGAIN = "make the predictions again"
