@@ -24,8 +24,8 @@ from vatrack.evaluation.io.offsets import find_truth
 from vatrack.evaluation.io.prediction_file import open_predictions
 from vatrack.runs.metrics_log import read_metrics_log
 from vatrack.sailvos.annotate.models import read_models
-from vatrack.sailvos.clips import read_structure
 from vatrack.sailvos.official import read_official
+from vatrack.sailvos.structure import read_structure
 
 
 class Reader(NamedTuple):

@@ -436,6 +436,7 @@ def read_all(path: Path, form: tuple[MaskType, ...]) -> list[list[int]]:
     return [file.objects(number).instances.tolist() for number in range(len(file))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_processes_that_build_at_the_same_time(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)

@@ -86,8 +86,8 @@ def test_perfect_predictions_are_perfect_by_default(sample: dict[str, Any]) -> N
     metrics = evaluate(sample, perfect(sample))
     for mask_type in ("amodal", "visible"):
         assert rounded(metrics, f"image/{mask_type}") == [1, 1, 1, -1, 1, 1, 1, 1, 1]
-        figures = [metrics[f"track/{mask_type}/{name}"] for name in TRACK_COLUMNS]
-        assert figures == [pytest.approx(100)] * 7 + [0, 4, 0, 0, 0]
+        values = [metrics[f"track/{mask_type}/{name}"] for name in TRACK_COLUMNS]
+        assert values == [pytest.approx(100)] * 7 + [0, 4, 0, 0, 0]
 
 
 def test_video_ground_truth_numbered_from_0_with_legacy_ids(sample: dict[str, Any]) -> None:
@@ -210,7 +210,7 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
 
 
 def keys(*mask_types: str) -> list[str]:
-    figures = [
+    values = [
         f"{level}/{mask_type}/{column}"
         for level in ("image", "video")
         for mask_type in mask_types
@@ -221,7 +221,7 @@ def keys(*mask_types: str) -> list[str]:
         for mask_type in TRACK_TYPES
         if mask_type.removesuffix("_box") in mask_types
     ]
-    return figures + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
+    return values + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
 
 
 def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def arguments(truth: Path, found: Path, out: Path) -> list[Any]:
     return ["--ground-truth", truth, "--predictions", found, "--out", out]
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     expected = evaluate(joint, predictions)
@@ -201,16 +202,14 @@ def test_details(command, tmp_path: Path) -> None:
     whole = evaluate_in_detail(joint, predictions)
     for level, classes in whole.per_class.items():
         assert document["per_class"][level] == {
-            names[category]: figures for category, figures in classes.items()
+            names[category]: values for category, values in classes.items()
         }
-        assert np.mean([figures["AP"] for figures in classes.values()]) == pytest.approx(
+        assert np.mean([values["AP"] for values in classes.values()]) == pytest.approx(
             whole.metrics[f"{level}/AP"]
         )
     for mask_type, counts in whole.tracking.items():
-        for category, figures in document["per_class"][f"track/{mask_type}"].items():
-            assert figures == track_metrics(
-                row for row in counts if names[row.category] == category
-            )
+        for category, values in document["per_class"][f"track/{mask_type}"].items():
+            assert values == track_metrics(row for row in counts if names[row.category] == category)
 
     assert list(document["per_video"]) == [entry["name"] for entry in joint["videos"]]
     for entry in joint["videos"]:
@@ -229,10 +228,10 @@ def test_details(command, tmp_path: Path) -> None:
             if not own
             else None,
         )
-        for level, figures in document["per_video"][entry["name"]].items():
-            assert list(figures) == ["AP", "AP50"] or "MOTA" in figures
+        for level, values in document["per_video"][entry["name"]].items():
+            assert list(values) == ["AP", "AP50"] or "MOTA" in values
             if own or not level.startswith("video"):
-                assert figures == {column: metrics[f"{level}/{column}"] for column in figures}
+                assert values == {column: metrics[f"{level}/{column}"] for column in values}
     assert document["per_video"]["nothing in it"]["image/amodal"] == {"AP": None, "AP50": None}
 
 

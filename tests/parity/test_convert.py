@@ -17,10 +17,10 @@ from vatrack.common.files import read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.frames import AnnotationFile
-from vatrack.sailvos.clips import source_video
 from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.forms import category_numbers, form_maker, renumber
 from vatrack.sailvos.official import AnnotationTable, Official
+from vatrack.sailvos.structure import source_video
 
 Json = dict[str, Any]
 
@@ -215,8 +215,8 @@ def test_real_counts(real: dict[str, Json], tmp_path: Path) -> None:
     per_frame = Counter(Counter(item["image_id"] for item in everything).values())
     assert per_frame == {2: 12, 3: 25, 4: 16}
     # No rate is exactly 0.75 here, so that the tracks have the same annotations as the frames.
-    for kind in ("amodal", "visible"):
-        tracks = files[f"video_{kind}"]["annotations"]
+    for mask_type in ("amodal", "visible"):
+        tracks = files[f"video_{mask_type}"]["annotations"]
         assert [sum(mask is not None for mask in track["segmentations"]) for track in tracks] == [
             53,
             53,

@@ -16,15 +16,10 @@ import pytest
 
 from tests.parity.golden import SHARED_DATA
 from vatrack.common.files import write_json
-from vatrack.sailvos.clips import (
-    build_clip_tree,
-    left_overs,
-    read_structure,
-    source_video,
-    usable_clips,
-)
+from vatrack.sailvos.clips import build_clip_tree
 from vatrack.sailvos.cut_compare import compare_files
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, list_videos
+from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
 PUBLISHED = SHARED_DATA / "sailvos_cut_structure.json"
 CLIPS, FRAMES, NAMES = 3661, 111_654, 113_490

@@ -16,7 +16,8 @@ from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.images import read_image
-from vatrack.sailvos.clips import build_clip_tree, left_overs, source_video, usable_clips
+from vatrack.sailvos.clips import build_clip_tree
+from vatrack.sailvos.structure import left_overs, source_video, usable_clips
 
 
 @pytest.fixture

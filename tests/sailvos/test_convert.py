@@ -33,7 +33,7 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
 from vatrack.data.store import open_store
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.sailvos import convert
+from vatrack.sailvos import convert, rewrite
 from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.forms import FORMS, form_maker
 
@@ -544,7 +544,7 @@ def test_all_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return video_ground_truth(joint, mask_type, limit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "video_ground_truth", fails_at_the_last)
+        patch.setattr(rewrite, "video_ground_truth", fails_at_the_last)
         with pytest.raises(OSError, match="no space"):
             convert_files(train, structure, DatasetConfig(), tmp_path / "out")
     assert names(tmp_path) == ["structure.json", "train.json"]

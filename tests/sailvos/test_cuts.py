@@ -14,9 +14,9 @@ from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config.dataset import ClipsConfig
-from vatrack.sailvos.clips import read_structure, usable_clips
 from vatrack.sailvos.cuts import find_cuts, score_video_file, write_structure
 from vatrack.sailvos.index import build_index
+from vatrack.sailvos.structure import read_structure, usable_clips
 
 PUBLISHED = SHARED_DATA / "sailvos_cut_structure.json"
 

@@ -628,7 +628,7 @@ def test_more_archives_later(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_changed_is_compared(tmp_path: Path) -> None:
-    """A mended one has the sizes of the broken one: raw frames all have the same."""
+    """A repaired one has the sizes of the broken one: raw frames all have the same."""
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     do(out, path)
     os.utime(path, (1, 1))
@@ -725,6 +725,7 @@ def kill_after(out: Path, files: int, archives: Sequence[Path]) -> None:
     assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     files = {name: video(name, 700, 2000) for name in "abc"}
     archives = [

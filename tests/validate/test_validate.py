@@ -216,6 +216,7 @@ JUNK: list[Any] = [
 SECTIONS = ["categories", "models", "videos", "images", "annotations"]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

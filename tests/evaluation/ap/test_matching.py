@@ -156,6 +156,7 @@ def part(
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(problems(), st.permutations([[0], [1], [4]]), st.booleans())
 def test_parts_joined_in_any_order_equal_the_whole_to_the_last_bit(

@@ -101,7 +101,7 @@ def test_figures_of_boxes_equal_those_of_masks_that_fill_them(seed: int) -> None
 
 
 def test_one_box_for_both_masks_is_compared_with_both() -> None:
-    """A method with one box head: the visible figures of boxes are those of its only box."""
+    """A method with one box head: the visible metrics of boxes are those of its only box."""
     joint, predictions = random_scene(1)
     metrics = evaluate(joint, predictions)
     explicit = evaluate(joint, [p | {"bbox_visible": p["bbox"]} for p in predictions])
