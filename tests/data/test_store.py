@@ -467,6 +467,7 @@ def count_all(number: int, file: AnnotationFile) -> tuple[int, list[int]]:
     return os.getpid(), file.objects(number).labels.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name: str) -> None:
     file = AnnotationFile(write(tmp_path / name), BOTH)

@@ -384,6 +384,7 @@ def test_tracks_of_two_classes_are_counted(command, tmp_path: Path) -> None:
     assert f"{len(classes)} tracks\n" in shown
 
 
+@pytest.mark.slow
 def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     lines = predictions[::-1]  # the last video comes first

@@ -586,10 +586,10 @@ def killed_at(owner: Any, name: str, count: int, *arguments: Any) -> bool:
 CALLS = [
     (convert, "read_structure", 1),
     (convert, "unpacked", 1),
-    (convert, "_rewrite", 1),
+    (convert, "forms_of", 1),
     (convert._FormFile, "add", 4),
     (store.StoreWriter, "write", 4),
-    (convert, "video_ground_truth", 6),
+    (rewrite, "video_ground_truth", 6),
     (os, "fsync", 14),
     (convert, "_move_files", 1),
     (Path, "unlink", 14),

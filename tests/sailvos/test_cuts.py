@@ -48,7 +48,7 @@ def test_cuts_follow_the_rule() -> None:
 
 
 def test_video_of_one_frame_is_kept() -> None:
-    (clip,) = find_cuts("v", [])
+    (clip,) = find_cuts("v", [], 27.0, 5)
     assert (clip.name, clip.start, clip.stop) == ("v__0", 0, 1)
 
 
@@ -170,6 +170,22 @@ def test_bad_scores(tree: Path) -> None:
     write_json(score_file, {"video": "a", "frames": 2, "scores": [1.0]})
     with pytest.raises(InputError, match="not the content scores of b"):
         detect(tree / "scores")
+    for bad in (-0.5, 255.5, "1", True, None):
+        write_json(score_file, {"video": "b", "frames": 2, "scores": [bad]})
+        with pytest.raises(InputError, match=rf"score 1 is {bad!r}, a number from 0 to 255"):
+            detect(tree / "scores")
+    write_json(score_file, {"video": "b", "frames": 2, "scores": [255]})
+    detect(tree / "scores")
+
+
+def test_a_video_has_the_size_of_its_first_frame(tree: Path) -> None:
+    index = read_json(tree / "index.json")
+    index["valid"][0]["frames"][1]["width"] += 1
+    write_json(tree / "index.json", index)
+    with pytest.raises(
+        InputError, match=r"000004\.bmp: is 13 x 8 pixels, the first frame of its video 12 x 8"
+    ):
+        score_video_file(tree / "raw", tree / "index.json", "b", tree / "b.json")
 
 
 def test_scoring_a_video(tree: Path) -> None:

@@ -139,11 +139,12 @@ def test_everything_is_found_in_one_run(mini_set: Set, tmp_path: Path) -> None:
     assert lines[-1] == f"more examples: {tmp_path / 'report.json'}"
 
 
+@pytest.mark.slow
 def test_the_findings_do_not_depend_on_the_processes(
     mini_set: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil_much(mini_set)
-    monkeypatch.setattr(annotations, "BATCH", 5000)
+    monkeypatch.setattr("vatrack.validate.annotations.BATCH", 5000)
     monkeypatch.setattr(frames, "CHUNK", 5)
     reports = [mini_set.check(tmp_path / f"{processes}.json", processes)[1] for processes in (1, 3)]
     for report in reports:

@@ -107,7 +107,7 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
 
 
 def find_cuts(
-    video: str, scores: Sequence[float], threshold: float = 27.0, min_frames: int = 5
+    video: str, scores: Sequence[float], threshold: float, min_frames: int
 ) -> list[Clip]:
     """Cuts a video where the content changes (spec 1.3).
 

@@ -57,6 +57,14 @@ def test_tracks_that_are_not_compared_would_not_have_matched(
     assert as_set(some) == as_set(track_overlaps(tracks, true, compared(tracks, true, images)))
 
 
+def test_a_track_of_one_pixel_matches_itself_whole() -> None:
+    joint = document([1])
+    add_object(joint, 1, 1, 1, rectangle(10, 10, 1, 1))
+    images, found, true = prepare(joint, [detection(1, 1, 0.9, 0, None, rectangle(10, 10, 1, 1))])
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
+    assert track_overlaps(tracks, true, compared(tracks, true, images)).iou.tolist() == [1.0]
+
+
 def test_tracks_that_just_match_are_compared() -> None:
     """IoU exactly 0.5, reached only if every pixel of the smaller track is common; and one pixel
     less."""
