@@ -18,6 +18,7 @@ from vatrack.config import InferenceConfig, RunConfig
 from vatrack.data.dataset import FrameDataset, InputFrame
 from vatrack.data.frames import Frame
 from vatrack.data.loading import load_in_order
+from vatrack.data.transforms import network_input
 from vatrack.inference.paste import paste
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
@@ -52,14 +53,14 @@ class ClipPredictor:
         nothing was found.
 
         Args:
-            image: (1, 3, H, W); `size`: height and width without padding; `scale`: (4,) network per
-                original pixel.
+            image: (1, 3, H, W), see `network_input`; `size`: height and width without padding;
+                `scale`: (4,) network per original pixel.
             frame: number of the frame in its clip.
         """
         scale = scale.to(self.device)
         with autocast(self.precision, self.device):
             detections, features = self.model.detect(
-                image.to(self.device), size, scale, self.settings
+                network_input(image, [size], self.device), size, scale, self.settings
             )
         if len(detections.scores) == 0:
             return None
