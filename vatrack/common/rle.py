@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 # characters measured at once, so that the intermediate arrays stay in the processor's cache
-CHUNK = 1 << 15
+CHUNK = 1 << 17
 LONGEST = 7  # characters of one number: 7 x 5 bits hold every 32-bit run
 
 

@@ -146,15 +146,20 @@ class PredictionLines:
     def __init__(self, numbers: Iterable[int], texts: Iterable[bytes], label: str) -> None:
         self._lines, self._label = zip(numbers, texts, strict=True), label
 
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        """
+        Raises:
+            PredictionError: a line is not JSON.
+        """
+        for number, text in self._lines:
+            yield number, parse_line(text, self._label, number)
+
     def batch(self, count: int) -> Batch:
         """The next `count` lines."""
         lines = list(islice(self._lines, count))
         numbers, texts = [number for number, _ in lines], [text for _, text in lines]
-        return Batch(numbers, _parse_usual(texts), self._parse(numbers, texts))
-
-    def _parse(self, numbers: list[int], texts: list[bytes]) -> Iterator[tuple[int, Any]]:
-        for number, text in zip(numbers, texts, strict=True):
-            yield number, parse_line(text, self._label, number)
+        careful = PredictionLines(numbers, texts, self._label)
+        return Batch(numbers, _parse_usual(texts), careful)
 
 
 class Batch(NamedTuple):
@@ -163,7 +168,7 @@ class Batch(NamedTuple):
 
     numbers: list[int]
     usual: list[Any] | None
-    careful: Iterator[tuple[int, Any]]
+    careful: PredictionLines
 
 
 def _parse_usual(texts: list[bytes]) -> list[Any] | None:
@@ -176,7 +181,7 @@ def _parse_usual(texts: list[bytes]) -> list[Any] | None:
     try:
         values = list(map(orjson.loads, texts))
         masks = [mask for one in values for key in MASK_TYPES if (mask := one.get(key)) is not None]
-        known = _FIELDS.issuperset(*values) and _MASK_FIELDS.issuperset(*masks)
+        known = set().union(*values) <= _FIELDS and set().union(*masks) <= _MASK_FIELDS
         strings = sum(type(mask["counts"]) is str for mask in masks)
         keys = sum(map(len, values)) + sum(map(len, masks))
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):

@@ -85,9 +85,7 @@ def read_predictions(path: Path | str, images: Images) -> Predictions:
 
 
 def parse_predictions(
-    predictions: Iterable[tuple[int, Any]] | PredictionLines,
-    images: Images,
-    label: str = "prediction",
+    predictions: Iterable[tuple[int, Any]], images: Images, label: str = "prediction"
 ) -> Predictions:
     """Turns numbered predictions of contract 2 into columns.
 
@@ -101,12 +99,13 @@ def parse_predictions(
     """
     columns = Columns()
     wrong_form: PredictionError | None = None
-    remaining = iter(()) if isinstance(predictions, PredictionLines) else iter(predictions)
+    remaining = iter(predictions)
     while wrong_form is None:
         if isinstance(predictions, PredictionLines):
-            numbers, usual, remaining = predictions.batch(BATCH)
+            numbers, usual, careful = predictions.batch(BATCH)
             if usual and append_all(columns, list(zip(numbers, usual, strict=True))):
                 continue
+            remaining = iter(careful)
         batch = []
         try:
             # One by one, because those before a prediction that is not JSON are wanted.
