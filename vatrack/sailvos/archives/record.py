@@ -39,7 +39,7 @@ class UnpackRecord:
     """
 
     def __init__(self, folder: Path, strip: int) -> None:
-        self._path, self._strip, self._lock = folder / NAME, strip, threading.Lock()
+        self._path, self.strip, self._lock = folder / NAME, strip, threading.Lock()
         try:
             found = read_json(self._path) if self._path.exists() else {"archives": {}}
             self.entries = dict(_Entries.model_validate(found).archives)
@@ -60,14 +60,14 @@ class UnpackRecord:
             and given == noted.model_copy(update={"sha256": given.sha256})
             for given, noted in zip(archive.volumes, entry.parts, strict=True)
         )
-        return entry if same and entry.strip == self._strip else Entry()
+        return entry if same and entry.strip == self.strip else Entry()
 
     def note(self, archive: Archive, *, finished: bool, files: int = 0, size: int = 0) -> None:
         """Notes that an archive was checked, and whether all of it is unpacked."""
         with self._lock:
             self.entries[_key(archive)] = Entry(
                 parts=self.find(archive).parts or archive.volumes,
-                strip=self._strip,
+                strip=self.strip,
                 begun=True,
                 finished=finished,
                 files=files,
