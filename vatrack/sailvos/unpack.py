@@ -19,10 +19,8 @@ from vatrack.common.images import is_clutter, is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import check, checking_size, read_members, unpacked_size
-from vatrack.sailvos.archives.output import OutputTree
-from vatrack.sailvos.archives.record import NAME as RECORD
-from vatrack.sailvos.archives.record import Entry, UnpackRecord
+from vatrack.sailvos.archives.members import check, checking_size, read_members
+from vatrack.sailvos.archives.output import RECORD, Entry, OutputTree, UnpackRecord
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
 # How far below the output folder `images/` is looked for, to say what to strip.
@@ -101,20 +99,18 @@ def unpack(
         if not all(entry.finished for entry in notes.entries.values()):
             tree.remove_leftovers()
         todo = [archive for archive in opened if not notes.find(archive).finished]
+        new = [archive for archive in todo if not notes.find(archive).begun]
         _check_space(todo, out, notes)
-        total = sum(archive.size for archive in todo) + sum(
-            checking_size(archive) for archive in todo if not notes.find(archive).begun
-        )
+        total = sum(archive.size for archive in todo) + sum(map(checking_size, new))
         with byte_progress("unpacking", total) as advance:
             counts = _run(todo, tree, notes, advance, workers)
     videos, frames = _count_frames(out)
     if not videos:
         _warn_of_layout(out, strip)
     if record:
-        summary = _summary([(archive, notes.find(archive)) for archive in opened])
-        write_json(
-            record, {"out": str(out), **summary, "videos": videos, "frames": frames}, indent=2
-        )
+        found = {"videos": videos, "frames": frames}
+        entries = [(archive, notes.find(archive)) for archive in opened]
+        write_json(record, {"out": str(out), **_summary(entries), **found}, indent=2)
     done = {name: counts[name] for name in ("written", "there", "left_out", "clutter")}
     return Unpacked(out, len(opened), len(opened) - len(todo), **done, videos=videos, frames=frames)
 
@@ -149,8 +145,7 @@ def _run(
 def _unpack_archive(
     archive: Archive, tree: OutputTree, notes: UnpackRecord, watch: Callable[[int], None]
 ) -> Counter[str]:
-    """How many files were written, there already, left out or clutter; also their number of
-    bytes."""
+    """How many files were written, there already, left out or clutter, and their bytes."""
     begun, counts = notes.find(archive).begun, Counter[str]()
     if not begun:
         check(archive, watch)
@@ -212,16 +207,18 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check_space(archives: Sequence[Archive], root: Path, notes: UnpackRecord) -> None:
-    block, free = os.statvfs(root).f_frsize, shutil.disk_usage(root).free
-    needed = sum(unpacked_size(archive, block) for archive in archives)
+def _check_space(archives: Sequence[Archive], out: Path, notes: UnpackRecord) -> None:
+    free, needed = shutil.disk_usage(out).free, 0
+    for archive in archives:  # a compressed tar does not tell; it is at least its own size
+        members = read_members(archive, lambda _: None) if archive.form == "zip" else ()
+        needed += sum(member.info.size for member in members) or archive.size
     if needed > free:  # what an earlier run has already unpacked needs no space any more
-        present = sum(path.lstat().st_size for path in root.rglob("*"))
+        present = sum(path.lstat().st_size for path in out.rglob("*"))
         finished = sum(entry.bytes for entry in notes.entries.values() if entry.finished)
         needed -= max(0, present - finished)
     if needed > free:
         raise InputError(
-            f"{root}: the archives need {needed} bytes ({needed / 1e9:.1f} GB) there, {free} "
+            f"{out}: the archives need {needed} bytes ({needed / 1e9:.1f} GB) there, {free} "
             f"({free / 1e9:.1f} GB) are free; make room, or unpack onto another disk"
         )
 
@@ -253,11 +250,10 @@ def _summary(unpacked: Sequence[tuple[Archive, Entry]]) -> dict[str, object]:
         {
             "name": archive.path.name,
             "size": archive.size,
-            "files": entry.files,
-            "bytes": entry.bytes,
+            **entry.model_dump(include={"files", "bytes"}),
             "parts": [volume.model_dump(exclude={"mtime_ns"}) for volume in entry.parts],
         }
         for archive, entry in unpacked
     ]
-    files = sum(entry.files for _, entry in unpacked)
-    return {"archives": listed, "files": files, "bytes": sum(e.bytes for _, e in unpacked)}
+    totals = {key: sum(getattr(entry, key) for _, entry in unpacked) for key in ("files", "bytes")}
+    return {"archives": listed, **totals}

@@ -109,20 +109,6 @@ def _needs_reading(archive: Archive) -> bool:
     return archive.form not in ("tar", "zip") and not all(v.sha256 for v in archive.volumes)
 
 
-def unpacked_size(archive: Archive, block: int) -> int:
-    """Bytes of disk that the members take.
-
-    Exact for a zip, near for a tar; a compressed tar takes at least that many.
-
-    Args:
-        block: bytes; files take whole blocks.
-    """
-    if archive.form != "zip":
-        return archive.size
-    with _opened_zip(archive) as file:
-        return sum(-(-info.file_size // block) * block for info in file.infolist())
-
-
 def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
     """What is in an archive, in its own order; memory does not grow with a tar.
 

@@ -1,4 +1,4 @@
-"""A folder that members of archives are written into, and never outside of it."""
+"""A folder that archives are unpacked into, never outside of it, and the record of them there."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import threading
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 from weakref import WeakValueDictionary
 
+from pydantic import TypeAdapter, ValidationError
+
 from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json
+from vatrack.config.base import Frozen
 from vatrack.sailvos.archives.members import Member
+from vatrack.sailvos.archives.volumes import Archive, Volume
 from vatrack.sailvos.layout import folded
 
 RESERVED = ".vatrack-unpack"  # names that this program needs for itself begin so
+RECORD = f"{RESERVED}.json"
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096  # bytes, Linux
 _DISTRUST = "nothing was written for it: do not trust this archive, or repack it without that"
 
@@ -166,3 +173,63 @@ def _write(path: Path, member: Member) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class Entry(Frozen):
+    """One archive, whose contents were checked, and how far it is unpacked."""
+
+    parts: tuple[Volume, ...] = ()
+    strip: int = 0
+    begun: bool = False
+    finished: bool = False
+    files: int = 0
+    bytes: int = 0
+
+
+_ENTRIES = TypeAdapter(dict[Literal["archives"], dict[str, Entry]])
+
+
+class UnpackRecord:
+    """The record of a folder; threads may share it. Each change is written at once.
+
+    Raises:
+        InputError: the file that is there is no such record.
+    """
+
+    def __init__(self, folder: Path, strip: int) -> None:
+        self._path, self.strip, self._lock = folder / RECORD, strip, threading.Lock()
+        try:
+            found = read_json(self._path) if self._path.exists() else {"archives": {}}
+            self.entries = _ENTRIES.validate_python(found)["archives"]
+        except (ValidationError, InputError, KeyError):
+            raise InputError(
+                f"{self._path}: is damaged; remove it and run again (files that are there will be "
+                f"compared with the archives)"
+            ) from None
+
+    def find(self, archive: Archive) -> Entry:
+        """The entry of an archive; an empty one where something about it is new.
+
+        That is its files, their size, time or (given) checksum, or the number of stripped folders.
+        """
+        entry = self.entries.get(str(archive.path.absolute()), Entry())
+        given = tuple(
+            volume.model_copy(update={"sha256": volume.sha256 or noted.sha256})
+            for volume, noted in zip(archive.volumes, entry.parts, strict=False)
+        )
+        same = len(archive.volumes) == len(given) and given == entry.parts
+        return entry if same and entry.strip == self.strip else Entry()
+
+    def note(self, archive: Archive, *, finished: bool, files: int = 0, size: int = 0) -> None:
+        """Notes that an archive was checked, and whether all of it is unpacked."""
+        with self._lock:
+            self.entries[str(archive.path.absolute())] = Entry(
+                parts=self.find(archive).parts or archive.volumes,
+                strip=self.strip,
+                begun=True,
+                finished=finished,
+                files=files,
+                bytes=size,
+            )
+            record = _ENTRIES.dump_python({"archives": self.entries}, mode="json")
+            write_json(self._path, record, indent=2)

@@ -29,20 +29,19 @@ _VOLUME = re.compile(
 _COMPRESSIONS = {"gz", "xz", "zst", "lz", "lzma", "lzo", "br"}
 _REPACK = "is not supported; unpack it yourself or repack as tar or zip"
 _SPLIT_ZIP = "is a volume of a split zip; join all with `zip -s 0 first.zip --out whole.zip`"
-# By what a file begins with.
-_FORMS = {
+_FORMS = ("tar", "gz", "bz2", "xz", "zst", "zip")
+# What a file begins with: its form, or why it is refused.
+_SIGNATURES = {
     b"\x1f\x8b": "gz",
     b"BZh": "bz2",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zst",
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
-}
-_REFUSALS = {
+    b"PK\x07\x08": _SPLIT_ZIP,
     b"7z\xbc\xaf\x27\x1c": f"7z {_REPACK}",
     b"Rar!\x1a\x07": f"rar {_REPACK}",
     b"LZIP": f"lzip {_REPACK}",
-    b"PK\x07\x08": _SPLIT_ZIP,
     b"<": "is a web page, not an archive; log in, accept the licence there and download it again",
 }
 
@@ -162,28 +161,24 @@ def _find_form(archive: Archive) -> str:
     path = archive.file(archive.volumes[0])
     with Joined(archive) as joined:
         head = io.BufferedReader(joined).read(tarfile.BLOCKSIZE)
-    # The last volume of a split zip is the one called .zip.
+    signatures = (form for magic, form in _SIGNATURES.items() if head.lstrip().startswith(magic))
+    form = next(signatures, "tar")
+    # Of a split zip, the last volume is called .zip, and only the first has a signature.
     if re.fullmatch(r"\.z\d+", path.suffix, re.IGNORECASE) or (
         path.suffix.lower() == ".zip" and path.with_suffix(".z01").exists()
     ):
-        raise InputError(f"{path}: {_SPLIT_ZIP}")
-    for magic, refusal in _REFUSALS.items():
-        if head.lstrip().startswith(magic):
-            raise InputError(f"{path}: {refusal}")
-    for magic, form in _FORMS.items():
-        if head.startswith(magic):
-            return form
-    try:
-        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        # Zeros are where an empty tar ends, and what an unfinished download may begin with.
-        if head.strip(b"\0") or len(head) < tarfile.BLOCKSIZE:
-            other = "the first volume of one" if path != archive.path else "a zip archive"
-            raise InputError(
-                f"{path}: is neither a tar (plain, gzip, bzip2, xz, zstd) nor {other}; download it "
-                f"again"
-            ) from None
-    return "tar"
+        form = _SPLIT_ZIP
+    if form == "tar":
+        try:
+            tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            # Zeros are where an empty tar ends, and what an unfinished download may begin with.
+            if head.strip(b"\0") or len(head) < tarfile.BLOCKSIZE:
+                other = "the first volume of one" if path != archive.path else "a zip archive"
+                form = f"is neither a tar (plain, gz, bz2, xz, zst) nor {other}; download it again"
+    if form not in _FORMS:
+        raise InputError(f"{path}: {form}")
+    return form
 
 
 def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfig]]]:
@@ -192,18 +187,16 @@ def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfi
         raise InputError(
             "no archive is given; name one by --archive, or in the config's dataset.archives"
         )
-    paths: dict[Path, Path] = {}
-    for file in given:
-        if paths.setdefault(file.path.resolve(), file.path) is not file.path:
-            raise InputError(f"{file.path}: is given twice; name each archive once")
+    paths = [file.path.resolve() for file in given]
     groups: dict[tuple[Path, str, bool], dict[str, ArchiveConfig]] = {}
-    for file in given:
+    for file, path in zip(given, paths, strict=True):
+        if paths.count(path) > 1:
+            raise InputError(f"{file.path}: is given twice; name each archive once")
         key, number = (file.path, "", False), ""
         if found := _VOLUME.fullmatch(file.path.name):
             # x.tar.gz is a volume only where x.tar.gy is one: the 181st that `split` makes.
-            before = found[1] + found[2] + _shifted(found[3], -1)
-            clear = found[3].lower() not in _COMPRESSIONS
-            if clear or file.path.with_name(before) in paths.values():
+            before = path.with_name(found[1] + found[2] + _shifted(found[3], -1))
+            if found[3].lower() not in _COMPRESSIONS or before in paths:
                 number = found[3]
                 key = (file.path.with_name(found[1]), found[2], number.isdigit())
         groups.setdefault(key, {})[number] = file
