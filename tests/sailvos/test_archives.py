@@ -422,11 +422,8 @@ def test_checksums_are_found_by_name(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         (f"{'a' * 64}  y.tar\n", "has no checksum of x.tar"),
-        ("abc  x.tar\n", "line 1 is not"),
-        (
-            f"{'a' * 64}  x.tar\n{'b' * 64}  x.tar\n",
-            "line 2: x.tar has another checksum further up",
-        ),
+        ("abc  x.tar\n", "line 1: is not"),
+        (f"{'a' * 64}  x.tar\n{'b' * 64}  x.tar\n", "line 2: x.tar has another checksum"),
     ],
 )
 def test_bad_checksum_lists(tmp_path: Path, text: str, complaint: str) -> None:

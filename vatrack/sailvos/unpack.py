@@ -8,8 +8,8 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,21 +43,19 @@ class Unpacked:
     frames: int
 
     def __str__(self) -> str:
-        parts = [f"unpacked {self.archives} archives into {self.out}: {self.written} files written"]
-        if self.there:
-            parts.append(f"{self.there} were there already")
-        if self.finished:
-            note = f"noted in {self.out / RECORD}; remove it to go through them again"
-            parts.append(f"{self.finished} archives were finished before ({note})")
-        if self.left_out:
-            parts.append(f"{self.left_out} files above the stripped folders left out")
-        if self.clutter:
-            parts.append(f"{self.clutter} files of macOS or Windows (._*, Thumbs.db, …) skipped")
-        return f"{', '.join(parts)}; {self.videos} video folders with {self.frames} frames"
-
-
-class _Stopped(Exception):
-    """Another archive failed, so this one need not go on."""
+        begin = f"unpacked {self.archives} archives into {self.out}"
+        note = f"noted in {self.out / RECORD}; remove it to go through them again"
+        optional = {
+            f"{self.there} were there already": self.there,
+            f"{self.finished} archives were finished before ({note})": self.finished,
+            f"{self.left_out} files above the stripped folders left out": self.left_out,
+            f"{self.clutter} files of macOS or Windows (._*, Thumbs.db, …) skipped": self.clutter,
+        }
+        said = [
+            f"{self.written} files written",
+            *(text for text, count in optional.items() if count),
+        ]
+        return f"{begin}: {', '.join(said)}; {self.videos} video folders with {self.frames} frames"
 
 
 def unpack(
@@ -127,7 +125,7 @@ def _run(
 
     def watch(count: int) -> None:
         if stop.is_set():
-            raise _Stopped
+            raise CancelledError
         advance(count)
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -197,14 +195,12 @@ def _explained(archive: Archive, target: Path) -> Iterator[None]:
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Keeps a second run out of the folder, where the file system can lock at all."""
-    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with try_locked(descriptor) as mine:
-            if not mine:
-                raise InputError(f"{out}: another run is unpacking there; wait for its end")
-            yield
-    finally:
-        os.close(descriptor)
+    with ExitStack() as stack:
+        descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, descriptor)
+        if not stack.enter_context(try_locked(descriptor)):
+            raise InputError(f"{out}: another run is unpacking there; wait for its end")
+        yield
 
 
 def _check_space(archives: Sequence[Archive], out: Path, notes: UnpackRecord) -> None:
@@ -231,18 +227,16 @@ def _count_frames(out: Path) -> tuple[int, int]:
 
 
 def _warn_of_layout(out: Path, strip: int) -> None:
-    message = f"warning: {out}: holds no video folder (one with images/ in it)"
+    advice = ""
     for depth in range(_DEEPEST):
         folders = out.glob("*/" * depth + "images/")
         found = next((path for path in folders if not is_clutter(str(path))), None)
         # One folder, the video's, belongs between `out` and its images.
         if found and (wanted := strip + depth - 1) >= 0:
-            message += (
-                f"; images are in {found}: unpack into a new folder with --strip {wanted} "
-                f"(dataset.archive_strip)"
-            )
+            new = f"unpack into a new folder with --strip {wanted} (dataset.archive_strip)"
+            advice = f"; images are in {found}: {new}"
             break
-    logger.warning(message)
+    logger.warning("warning: %s: holds no video folder (one with images/ in it)%s", out, advice)
 
 
 def _summary(unpacked: Sequence[tuple[Archive, Entry]]) -> dict[str, object]:

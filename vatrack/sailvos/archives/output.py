@@ -24,6 +24,7 @@ from vatrack.sailvos.layout import folded
 RESERVED = ".vatrack-unpack"  # names that this program needs for itself begin so
 RECORD = f"{RESERVED}.json"
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096  # bytes, Linux
+_DEEPEST = 100  # folders; Python's own functions for whole trees end at some hundred
 _DISTRUST = "nothing was written for it: do not trust this archive, or repack it without that"
 
 
@@ -61,8 +62,9 @@ class OutputTree:
             f"name has {RESERVED} in it, which this program uses itself": (
                 RESERVED in name.casefold()
             ),
-            f"name is too long below {self.root}": (
-                any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
+            f"name is too long below {self.root}, or has too many folders": (
+                len(parts) > _DEEPEST
+                or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
                 or len(os.fsencode(path.absolute())) >= _LONGEST_PATH
             ),
             "member is a symbolic link, and only files and folders are unpacked": info.issym(),

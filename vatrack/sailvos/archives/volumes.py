@@ -252,20 +252,17 @@ def archives_with_checksums(
     sums: dict[str, str] = {}
     lines = read_text(checksums, "a list as `sha256sum` writes it") if checksums else ""
     for number, line in enumerate(lines.splitlines(), start=1):
-        found = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)|\s*", line)
-        if not found:
-            raise InputError(
-                f"{checksums}: line {number} is not `checksum  name`; make the list with "
-                f"`sha256sum`"
-            )
-        name, value = Path(found[2] or "").name, (found[1] or "").lower()
-        if sums.setdefault(name, value) != value:
-            raise InputError(
-                f"{checksums}: line {number}: {name} has another checksum further up; keep the "
-                f"right one"
-            )
-    for archive in archives:
-        if checksums and archive.name not in sums:
+        fault = None
+        if not (found := re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)|\s*", line)):
+            fault = "is not `checksum  name`; make the list with `sha256sum`"
+        elif found[1]:
+            name, value = Path(found[2]).name, found[1].lower()
+            if sums.setdefault(name, value) != value:
+                fault = f"{name} has another checksum further up; keep the right one"
+        if fault:
+            raise InputError(f"{checksums}: line {number}: {fault}")
+    for archive in archives if checksums else ():
+        if archive.name not in sums:
             raise InputError(
                 f"{checksums}: has no checksum of {archive.name}; add it, or leave the list out"
             )
