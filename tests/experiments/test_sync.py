@@ -573,26 +573,16 @@ def test_a_store_that_was_deleted_is_filled_again(tmp_path: Path, processes: Any
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def test_an_mlflow_run_that_was_deleted_is_not_made_again(
-    results: Path, store: Store, folder: Path
-) -> None:
+def test_what_was_deleted_is_not_made_again(results: Path, store: Store, folder: Path) -> None:
     from mlflow.tracking import MlflowClient
 
-    make_run(folder, config(results), lines=1)
-    run_id = sync(folder).run_id
-    MlflowClient(tracking_uri=f"sqlite:///{store.path}").delete_run(run_id)
+    make_run(folder, config(results, mlflow={"experiment": "gone"}), lines=1)
+    client = MlflowClient(tracking_uri=f"sqlite:///{store.path}")
+    client.delete_run(sync(folder).run_id)
     with pytest.raises(StoreError, match=f"the MLflow run of {folder} was deleted; restore it"):
         sync(folder)
     (folder / "mlflow.json").unlink()
     assert sync(folder).created
-
-
-def test_an_experiment_that_was_deleted_is_named(results: Path, store: Store, folder: Path) -> None:
-    from mlflow.tracking import MlflowClient
-
-    make_run(folder, config(results, mlflow={"experiment": "gone"}), lines=1)
-    sync(folder)
-    client = MlflowClient(tracking_uri=f"sqlite:///{store.path}")
     experiment = client.get_experiment_by_name("gone")
     assert experiment
     client.delete_experiment(experiment.experiment_id)

@@ -149,8 +149,8 @@ def library_uri(uri: str) -> str:
         return uri
     path, mark, query = uri.partition("?")
     # With the driver named: MLflow would make the parents of the path as it is written here.
-    path = path.replace("sqlite:", "sqlite+pysqlite:").replace("%", "%25")
-    return f"{path}{mark}{query}"
+    place = path.partition(":///")[2].replace("%", "%25")
+    return f"sqlite+pysqlite:///{place}{mark}{query}"
 
 
 def experiment_id(client: Any, name: str, uri: str) -> str:
