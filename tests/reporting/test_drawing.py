@@ -177,7 +177,8 @@ def test_an_outline_follows_the_edge_and_its_holes(width: int) -> None:
     picture, mask = flat_picture(), rectangle(20, 20, 100, 70) & ~rectangle(40, 35, 80, 55)
     outline_mask(picture, mask, RED, width)
     for x, y in ((20, 45), (99, 45), (60, 20), (60, 69), (39, 45)):
-        assert tuple(picture[y, x]) == RED
+        # a smoothed line of one pixel does not have its whole colour
+        np.testing.assert_allclose(picture[y, x], RED, atol=30 if width == 1 else 0)
     for x, y in ((10, 45), (30, 45), (60, 45), (60, 27)):
         assert (picture[y, x] == GREY).all()
 
