@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from vatrack.data.transforms import (
     clip_boxes,
     fit,
     flip_boxes,
+    look_up,
+    network_input,
     normalise,
     padded_size,
     resize_image,
@@ -83,3 +86,15 @@ def test_batches_are_padded_with_zeros_to_multiples_of_32() -> None:
     assert batch[0].sum() == 3 * 40 * 64
     assert batch[1, :, 30:].sum() == 0
     assert padded_size(800, 1280) == (800, 1280)
+
+
+def test_a_gpu_looks_up_the_values_that_the_cpu_computes() -> None:
+    generator = np.random.default_rng(0)
+    images = [
+        torch.from_numpy(generator.integers(0, 256, (height, width, 3), np.uint8))
+        for height, width in ((40, 64), (33, 90))
+    ]
+    device = torch.device("cpu")
+    expected = stack_padded([normalise(image.numpy()) for image in images])
+    assert torch.equal(network_input(images, device), expected)
+    assert torch.equal(look_up(images, device), expected)

@@ -157,11 +157,13 @@ def predict(
     images: Images,
     out: Out,
     processes: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, help="Processes, each of which predicts whole clips; 0: one for each core."
+            min=0,
+            help="Processes of one thread, each for whole clips; 0: one for each core. Without it: "
+            "one process, all threads.",
         ),
-    ] = 1,
+    ] = None,
 ) -> None:
     """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files

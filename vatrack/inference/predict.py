@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -72,7 +73,7 @@ def predict_files(
     ground_truth: Path,
     images: Path,
     out: Path,
-    processes: int = 1,
+    processes: int | None = None,
 ) -> Predicted:
     """Predicts all clips of an annotation file with a checkpoint of this run's method.
 
@@ -81,8 +82,9 @@ def predict_files(
     those of the training.
 
     Args:
-        processes: each predicts whole clips, with its share of the cores and of
-            `compute.workers`. 0: one for each core; with a GPU one.
+        processes: each predicts whole clips with one thread (PyTorch rounds otherwise with another
+            number of threads), so that any number of them writes the same bytes. 0: one for each
+            core; with a GPU one. None: this process alone, with PyTorch's number of threads.
 
     Raises:
         InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` or
@@ -103,16 +105,16 @@ def predict_files(
     clips = AnnotationFile(ground_truth).clips
     if processes == 0:
         processes = 1 if device.type == "cuda" else available_cores()
-    processes = min(processes, len(clips))
     frames = sum(map(len, clips))
     with counted_progress("predict", frames) as advance:
-        if processes > 1:
-            share = _Share(run, checkpoint, images, processes)
+        if processes is not None and min(processes, len(clips)) > 1:
+            share = _Share(run, checkpoint, images, min(processes, len(clips)))
             units = [[clip] for clip in clips]
-            lines = ordered_streams(_start, share, units, processes, advance)
+            lines = ordered_streams(_start, share, units, share.processes, advance)
         else:
             lines = _counted(_Clips(run, checkpoint, images, device)(clips), advance)
-        count = _write_lines(chain.from_iterable(lines), out)
+        with _threads(None if processes is None else 1):
+            count = _write_lines(chain.from_iterable(lines), out)
     used = run.model_dump(
         mode="json",
         include={"inference": True, "input": True, "compute": {"precision", "tf32"}},
@@ -151,13 +153,24 @@ class _Share:
 
 def _start(share: _Share) -> _Clips:
     """In one of several processes, with its share of the machine."""
-    torch.set_num_threads(max(1, available_cores() // share.processes))
+    torch.set_num_threads(1)
     compute = share.run.compute
     parts = {"workers": compute.workers // share.processes}
     if compute.mask_workers == "auto":
         parts["mask_workers"] = 0
     run = share.run.model_copy(update={"compute": compute.model_copy(update=parts)})
     return _Clips(run, share.checkpoint, share.images, choose_device(compute.device))
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """PyTorch's number of threads inside; None: as it is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _counted(frames: Iterable[T], advance: Callable[[], None]) -> Iterator[T]:
