@@ -158,9 +158,9 @@ def encode_runs(runs: Sequence[Ints]) -> list[bytes]:
     Args:
         runs: run lengths of each mask, the first of which is of background and may be 0.
     """
-    if not len(runs):
-        return []
     lengths = np.fromiter(map(len, runs), np.int64, len(runs))
+    if not lengths.sum():
+        return [b""] * len(runs)
     value = np.concatenate(runs)
     # From the fourth number on, a run is stored as its difference to the run two places before.
     place = np.arange(len(value)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
