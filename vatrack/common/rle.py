@@ -65,6 +65,19 @@ def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
     return areas, totals
 
 
+def runs_of(counts: Sequence[bytes]) -> list[Ints]:
+    """The run lengths of N sound masks, the first of which is of background."""
+    lengths = np.fromiter(map(len, counts), np.int64, len(counts))
+    data = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
+    value, bounds = _numbers(data, np.cumsum(lengths), np.zeros(len(counts), bool))
+    runs = [value[first:last] for first, last in pairwise(bounds.tolist())]
+    for run in runs:
+        # From the fourth number on, a run is stored as its difference to the run two places before.
+        for first in (1, 2):
+            np.cumsum(run[first::2], out=run[first::2])
+    return runs
+
+
 def _measure_all(counts: Sequence[bytes]) -> tuple[Ints, Ints, Bools]:
     """Areas and totals, and whether there are empty runs behind the first."""
     lengths = np.fromiter(map(len, counts), np.int64, len(counts))

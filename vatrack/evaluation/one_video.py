@@ -24,6 +24,7 @@ from vatrack.evaluation.ap.video import (
 )
 from vatrack.evaluation.io.box_fit import BoxFit, box_fit
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
+from vatrack.evaluation.io.prediction_file import PredictionLines
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
 from vatrack.evaluation.io.true_tracks import read_tracks
 from vatrack.evaluation.mot.measures import TrackCounts, track_counts, track_metrics
@@ -39,7 +40,7 @@ class Video:
     """
 
     document: Mapping[str, Any]
-    predictions: Iterable[tuple[int, Any]]
+    predictions: Iterable[tuple[int, Any]] | PredictionLines
     tracks: Mapping[MaskType, Mapping[str, Any]]
 
 

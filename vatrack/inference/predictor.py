@@ -24,7 +24,7 @@ from vatrack.config import InferenceConfig
 from vatrack.config.compute import ComputeConfig
 from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
-from vatrack.data.transforms import network_input, padded_size
+from vatrack.data.transforms import network_input
 from vatrack.inference.paste import paste_codes
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
@@ -155,9 +155,9 @@ class Predictor:
     @torch.inference_mode()
     def _detect(self, inputs: list[tuple[int, InputFrame]]) -> _Batch:
         frames = [item for _, item in inputs]
-        images = network_input([item.image for item in frames], self.device)
         scales = torch.stack([item.scale for item in frames]).to(self.device, non_blocking=True)
         sizes = [item.size for item in frames]
+        images = network_input(torch.cat([item.image for item in frames]), sizes, self.device)
         with autocast(self.precision, self.device):
             found, features = self.model.detect(images, sizes, scales, self.settings)
         return _Batch(inputs, scales, features, found, _Copy([_packed(found)]), [], [])
@@ -254,7 +254,7 @@ def _batches(
     """Neighbours of one padded size, up to `limit` of them."""
     batch: list[tuple[int, InputFrame]] = []
     for number, item in inputs:
-        if batch and padded_size(*item.size) != padded_size(*batch[0][1].size):
+        if batch and item.image.shape != batch[0][1].image.shape:
             yield batch
             batch = []
         batch.append((number, item))

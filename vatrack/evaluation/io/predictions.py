@@ -19,7 +19,11 @@ from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints, canonical
 from vatrack.data.fields import damage
 from vatrack.evaluation.io.ground_truth import Images
-from vatrack.evaluation.io.prediction_file import PredictionError, open_predictions
+from vatrack.evaluation.io.prediction_file import (
+    PredictionError,
+    PredictionLines,
+    open_predictions,
+)
 from vatrack.evaluation.io.prediction_form import Columns, append, append_all, unknown_image
 
 BATCH = 2048  # predictions whose form is checked together
@@ -81,12 +85,14 @@ def read_predictions(path: Path | str, images: Images) -> Predictions:
 
 
 def parse_predictions(
-    predictions: Iterable[tuple[int, Any]], images: Images, label: str = "prediction"
+    predictions: Iterable[tuple[int, Any]] | PredictionLines,
+    images: Images,
+    label: str = "prediction",
 ) -> Predictions:
     """Turns numbered predictions of contract 2 into columns.
 
     Args:
-        predictions: pairs of a number, for messages, and a parsed object.
+        predictions: pairs of a number, for messages, and a parsed object; or lines.
         images: the images of the ground truth.
         label: what the number counts.
 
@@ -95,8 +101,12 @@ def parse_predictions(
     """
     columns = Columns()
     wrong_form: PredictionError | None = None
-    remaining = iter(predictions)
+    remaining = iter(()) if isinstance(predictions, PredictionLines) else iter(predictions)
     while wrong_form is None:
+        if isinstance(predictions, PredictionLines):
+            numbers, usual, remaining = predictions.batch(BATCH)
+            if usual and append_all(columns, list(zip(numbers, usual, strict=True))):
+                continue
         batch = []
         try:
             # One by one, because those before a prediction that is not JSON are wanted.
