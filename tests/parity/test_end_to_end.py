@@ -101,15 +101,11 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
     )
     height, width = case.parameters["original_size"]
     scale = torch.tensor(case.parameters.get("scale_factor", [1.0] * 4))
-    inputs = [
-        (
-            number,
-            InputFrame(
-                torch.from_numpy(picture), scale, Frame(number, 1, number, "", width, height)
-            ),
-        )
-        for number, picture in enumerate(archive.get("resized", archive["frames"]))
-    ]
+    inputs = []
+    for number, picture in enumerate(archive.get("resized", archive["frames"])):
+        frame = Frame(number, 1, number, "", width, height)
+        image = stack_padded([rgb_planes(picture)])
+        inputs.append((number, InputFrame(image, picture.shape[:2], scale, frame)))
     detect, found = model.detect, []
 
     def watched(*given: Any) -> Any:
