@@ -29,6 +29,7 @@ from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig, TrackerConfig
 from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
+from vatrack.data.transforms import rgb_planes, stack_padded
 from vatrack.inference.paste import paste
 from vatrack.inference.predictor import Predictor, TrackedFrame
 from vatrack.models.detector import Detector

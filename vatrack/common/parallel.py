@@ -14,6 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -100,14 +101,10 @@ def ordered_streams(
         Exception: what `start`, or the work on an item, raised; a note has the traceback.
     """
     workers: list[_Worker[R]] = []
-    # A new process must not meet a signal before it knows what to do.
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
     try:
-        try:
+        with _signals_afterwards():
             while len(workers) < min(processes, len(items)):
                 workers.append(_Worker(start, shared))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         waiting: dict[int, deque[R]] = defaultdict(deque)
         current = given = 0
         while current < len(items):
@@ -133,6 +130,28 @@ def ordered_streams(
         for worker in workers:
             worker.process.join()
             worker.pipe.close()
+
+
+@contextmanager
+def _signals_afterwards() -> Iterator[None]:
+    """Signals that come inside are handled at the end: a process that is half started would fail
+    with a traceback, and a new one must not meet a signal before it knows what to do."""
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    # The mask is for the new processes; a signal may still come to another thread of this one.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in NUMBERS:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    before[number] = signal.signal(number, lambda caught, _: came.append(caught))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        for number in came:
+            signal.raise_signal(number)
 
 
 class _Worker(Generic[R]):
