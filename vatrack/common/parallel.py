@@ -144,14 +144,14 @@ def _signals_afterwards() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             for number in NUMBERS:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    before[number] = signal.signal(number, lambda caught, _: came.append(caught))
+                    before[number] = signal.signal(number, lambda which, _: came.append(which))
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for handled, handler in before.items():
+            signal.signal(handled, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        for number in came:
-            signal.raise_signal(number)
+        for caught in came:
+            signal.raise_signal(caught)
 
 
 class _Worker(Generic[R]):

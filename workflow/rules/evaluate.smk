@@ -23,7 +23,9 @@ rule predict:
         config=plan.config_file,
         # 0: as many as suit the device
         processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
-        settings=plan.settings("inference", "input", "compute.precision", "compute.tf32"),
+        settings=plan.settings(
+            "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
+        ),
     message:
         "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
     shell:
