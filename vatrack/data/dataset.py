@@ -341,6 +341,11 @@ def to_input(picture: npt.NDArray[np.uint8], frame: Frame, limits: tuple[int, in
     return InputFrame(stack_padded([planes]), resize.size, torch.from_numpy(resize.scale), frame)
 
 
+def pinned(item: InputFrame) -> InputFrame:
+    """The same in page-locked memory, from which a GPU copies while it computes."""
+    return replace(item, image=item.image.pin_memory(), scale=item.scale.pin_memory())
+
+
 class FrameDataset(Dataset[InputFrame]):
     """All frames of an annotation file in clip order."""
 
