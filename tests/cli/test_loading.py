@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import TinyData, tiny_config
+from tests.conftest import TinyData, make_tiny_data, tiny_config
 from tests.training.interrupted import differences, finish
 from vatrack.config import Backbone, Method
 
@@ -186,3 +187,57 @@ def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
     assert message in command.end(process, 2)
     command.end(command.start(*options), 0)
     assert differences(undisturbed, command.out) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "whom", "status", "message"),
+    [
+        (signal.SIGKILL, "worker", 1, "was the memory used up? try fewer --processes"),
+        (signal.SIGTERM, "command", 128 + signal.SIGTERM, ""),
+        (signal.SIGINT, "group", 130, ""),
+        (signal.SIGKILL, "command", -signal.SIGKILL, ""),
+    ],
+)
+def test_processes_that_predict_end_together(
+    number: signal.Signals,
+    whom: str,
+    status: int,
+    message: str,
+    undisturbed: Path,
+    tmp_path: Path,
+) -> None:
+    data = make_tiny_data(tmp_path / "data", valid_videos=2)
+    command = Command(data, tmp_path, "predict", workers=2)
+    folder = tmp_path / "out"
+    process = command.start(
+        *("--checkpoint", undisturbed / "checkpoints" / "epoch_01.pt", "--processes", 2),
+        *("--frames", data.annotations / "valid" / "joint.json", "--out", folder / "p.jsonl"),
+    )
+    deadline = time.monotonic() + SECONDS
+    while len(found := predicting(command.processes())) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.005)
+    if whom == "group":
+        os.killpg(process.pid, number)
+    else:
+        os.kill(process.pid if whom == "command" else found[0], number)
+    output, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == status, output + errors
+    assert "Traceback" not in output + errors
+    assert message in errors
+    deadline = time.monotonic() + 10
+    while command.processes():
+        assert time.monotonic() < deadline, "a process is left"
+        time.sleep(0.1)
+    assert not (folder / "p.jsonl").exists()
+    assert number == signal.SIGKILL == -status or list(folder.iterdir()) == []
+
+
+def predicting(processes: list[int]) -> list[int]:
+    """Those among processes that predict (and, later, those that load for them)."""
+    found = []
+    for number in processes:
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes():
+                found.append(number)
+    return found

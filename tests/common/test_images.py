@@ -59,7 +59,7 @@ def test_grey_and_transparent_pictures_become_bgr(
         assert np.array_equal(read_image(tmp_path / f"a{suffix}"), expected)
 
 
-@pytest.mark.parametrize("suffix", [".bmp", ".png"])
+@pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg"])
 def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix: str) -> None:
     """At whatever byte the file ends. OpenCV alone accepts many of these."""
     path = tmp_path / f"a{suffix}"
@@ -69,7 +69,9 @@ def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix
     # The last bytes of a PNG are the check sum of its end mark, which holds no picture.
     for size in range(len(whole) - (8 if suffix == ".png" else 0)):
         path.write_bytes(whole[:size])
-        with pytest.raises(InputError, match=r"a\.(bmp|png): .*(cut off|empty|neither)") as caught:
+        with pytest.raises(
+            InputError, match=r"a\.(bmp|png|jpg): .*(cut off|empty|is no)"
+        ) as caught:
             read_image(path)
         assert "again" in str(caught.value)
 
@@ -79,10 +81,11 @@ def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix
     [
         ("a.bmp", None, "no such frame"),
         ("a.bmp", b"", "is empty"),
-        ("a.bmp", b"GIF89a and so on", "neither a BMP nor a PNG image, but a GIF image"),
-        ("a.png", b"\xff\xd8\xff\xe0 JFIF", "neither a BMP nor a PNG image, but a JPEG image"),
-        ("a.png", b"no image\n", "neither a BMP nor a PNG image, but text"),
-        ("a.png", bytes(90), "neither a BMP nor a PNG image; "),
+        ("a.bmp", b"GIF89a and so on", "no BMP, PNG or JPEG image, but a GIF image"),
+        ("a.jpg", b"\xff\xd8\xff\xe0\0\2JFIF", "its JPEG header is damaged"),
+        ("a.jpg", b"\xff\xd8\xff\xe0\0\2\xff\xda\0\2", "its JPEG header says no size"),
+        ("a.png", b"no image\n", "no BMP, PNG or JPEG image, but text"),
+        ("a.png", bytes(90), "no BMP, PNG or JPEG image; "),
         ("a.bmp", b"version https://git-lfs.github.com/spec/v1", "but a Git LFS pointer"),
         ("a.png", png(np.zeros((2, 2, 3)), COLOUR, more=ANIMATION), "is an animated PNG"),
         ("a.bmp", bmp(2, 2, bytes(16), start=14), "pixels begin at byte 14, inside the header"),
@@ -95,7 +98,7 @@ def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix
         ),
         ("a.bmp", bmp(2, 2, bytes(16), 24, 5), "cannot be decoded"),
         ("a.bmp", bmp(10_001, 10_000, bytes(16)), "its header says 10001 x 10000 pixels"),
-        ("a.jpg", b"BM", r"frames are \.bmp or \.png"),
+        ("a.gif", b"GIF8", r"frames are \.bmp, \.png, \.jpg or \.jpeg files"),
         (
             "a.png",
             b"\x89PNG\r\n\x1a\n" + bytes(30) + b"IEND\xaeB`\x82",
@@ -121,8 +124,27 @@ def test_a_header_that_claims_an_enormous_picture_is_bad_input(tmp_path: Path) -
         read_image(path)
 
 
+def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, picture: np.ndarray) -> None:
+    """With an orientation, in grey, progressive, and with data behind the end."""
+    path = tmp_path / "a.jpg"
+    assert cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    stored = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    whole = path.read_bytes()
+    tiff = b"MM\0*\0\0\0\x08\0\1" + struct.pack(">HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
+    exif = b"Exif\0\0" + tiff
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path.write_bytes(whole[:2] + segment + whole[2:] + bytes(1000))
+    assert read_header(path).turned
+    assert np.array_equal(read_image(path), stored)
+    assert np.array_equal(read_image(tmp_path / "a.bmp"), stored)
+    path.write_bytes(whole)
+    assert not read_header(path).turned
+    assert cv2.imwrite(str(path), picture[..., 0])
+    assert read_image(path).shape == picture.shape
+
+
 def test_sizes_from_headers(tmp_path: Path) -> None:
-    for suffix in (".bmp", ".png"):
+    for suffix in (".bmp", ".png", ".jpg"):
         assert cv2.imwrite(str(tmp_path / f"a{suffix}"), np.zeros((3, 5, 3), np.uint8))
         assert check_image(tmp_path / f"a{suffix}") == (5, 3)
     data = bytearray((tmp_path / "a.bmp").read_bytes())

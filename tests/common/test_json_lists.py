@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -404,3 +405,35 @@ def test_texts_of_a_file_that_has_changed(tmp_path: Path) -> None:
         InputError, match=r"file\.json: has changed while it was read .*start again"
     ):
         texts.load(items[-1].offset, items[-1].length)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_flat_objects_are_read_like_all_others(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fast check of keys and nesting against the careful one."""
+    generator = np.random.default_rng(seed)
+
+    def made(depth: int) -> str:
+        choice = int(generator.integers(8 if depth < 4 else 5))
+        if choice < 5:
+            return ("1", '"a"', '"\\\\"', '"{[:"', "null")[choice]
+        items = [made(depth + 1) for _ in range(int(generator.integers(4)))]
+        if choice == 5:
+            return f"[{', '.join(items)}]"
+        names = generator.choice(["a", "b", "size", "counts", "\\\\u0061"], len(items))
+        space = ("", " ", "\n")[int(generator.integers(3))]
+        fields = (f'"{name}"{space}:{item}' for name, item in zip(names, items, strict=True))
+        return "{" + ",".join(fields) + "}"
+
+    def outcome(text: str) -> Any:
+        try:
+            return json_stream.loads(text.encode())
+        except ValueError as error:
+            return str(error)
+
+    deep = int(generator.integers(90, 110))
+    texts = [made(0) for _ in range(60)]
+    texts += [f'{{"a":{text},"b":{{"counts":"x","size":{text}}}}}' for text in texts]
+    texts.append('{"a":' + "[" * deep + "]" * deep + "}")
+    found = [outcome(text) for text in texts]
+    monkeypatch.setattr(json_stream, "_is_flat", lambda text, value: False)
+    assert found == [outcome(text) for text in texts]

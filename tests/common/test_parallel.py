@@ -6,16 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vatrack.common import parallel
 from vatrack.common.errors import InputError
-from vatrack.common.parallel import ordered_map
+from vatrack.common.parallel import ordered_map, ordered_streams
 from vatrack.common.progress import progress
 
 ROOT = Path(parallel.__file__).parents[2]
@@ -113,7 +115,7 @@ def test_a_worker_that_is_killed_ends_the_work() -> None:
 
 JOB = """
 import os, signal, sys
-from vatrack.common.parallel import ordered_map
+from vatrack.common.parallel import ordered_map, ordered_streams
 
 def work(number, _):
     print(os.getpid(), flush=True)
@@ -140,6 +142,65 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: int) -> None:
     )
     assert done.returncode == -number
     assert len(done.stdout.split()) > 20
+
+
+class Counter:
+    """Counts up to each item; the first items are the slowest."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __call__(self, item: int) -> Iterator[tuple[int, int]]:
+        if (self.what, item) == ("refuse", 3):
+            raise InputError("3 is bad")
+        for number in range(item):
+            if (self.what, item, number) == ("die", 3, 1):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if (self.what, item, number) == ("raise", 3, 1):
+                raise ZeroDivisionError("no reason")
+            time.sleep(0.02 if item < 3 else 0)
+            yield item, number
+
+
+def counting(what: str) -> Counter:
+    return Counter(what)
+
+
+def refused(what: str) -> Counter:
+    raise InputError(f"{what} cannot begin")
+
+
+def test_streams_come_item_by_item_in_order() -> None:
+    items, arrived = [2, 0, 1, 4, 0, 3, 1, 2, 5, 1, 1, 1], []
+    found = list(ordered_streams(counting, "", items, 2, lambda: arrived.append(1)))
+    assert found == [(item, number) for item in items for number in range(item)]
+    assert len(arrived) == len(found)
+    assert active_children() == []
+    assert list(ordered_streams(counting, "", [], 2)) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "what", "error", "message"),
+    [
+        (counting, "refuse", InputError, "^3 is bad$"),
+        (counting, "raise", ZeroDivisionError, "no reason"),
+        (counting, "die", BrokenProcessPool, "exit code -9"),
+        (refused, "work", InputError, "^work cannot begin$"),
+    ],
+)
+def test_what_ends_a_stream_ends_all(
+    start: Any, what: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        list(ordered_streams(start, what, [1, 2, 3, 100_000], 2))
+    assert active_children() == []
+
+
+def test_who_leaves_a_stream_leaves_no_process_behind() -> None:
+    results = ordered_streams(counting, "", [1, 1000, 1000, 1000], 2)
+    assert next(results) == (1, 0)
+    results.close()  # type: ignore[attr-defined]
+    assert active_children() == []
 
 
 def test_progress_prints_a_line_a_minute_into_a_log(

@@ -122,3 +122,16 @@ def test_polygons_are_those_of_pycocotools() -> None:
     polygons = [[1, 1, 6, 1, 6, 5.5, 1, 5], [8, 2, 11, 2, 9.5, 7]]
     codes = coco_mask.frPyObjects(polygons, 8, 12)
     assert mask_forms.compress(polygons, (8, 12)) == coco_mask.merge(codes)["counts"]
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(1, 40) | st.integers(1, 2**31 - 1), max_size=9).map(
+            lambda runs: [0, *runs] if len(runs) % 2 else runs
+        ),
+        max_size=5,
+    )
+)
+def test_runs_are_encoded_in_bulk_as_one_by_one(masks: list[list[int]]) -> None:
+    found = rle.encode_runs([np.array(runs, np.int64) for runs in masks])
+    assert found == [mask_forms.encode(runs) for runs in masks]

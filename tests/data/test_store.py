@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,58 +44,28 @@ BOTH: tuple[MaskType, ...] = ("amodal", "visible")
 
 def image(number: int, video: int, frame: int) -> Json:
     name = f"clip{video}/images/{frame:06d}.bmp"
-    return {
-        "id": number,
-        "video_id": video,
-        "frame_id": frame,
-        "file_name": name,
-        "width": 12,
-        "height": 8,
-    }
+    size = {"width": 12, "height": 8}
+    return {"id": number, "video_id": video, "frame_id": frame, "file_name": name, **size}
 
 
 def item(number: int, image_id: int, instance: int = 1, **changes: Any) -> Json:
-    base: Json = {
-        "id": number,
-        "image_id": image_id,
-        "category_id": 3,
-        "instance_id": instance,
-        "iscrowd": 0,
-    }
-    base |= {
-        "bbox": [1.0, 1.0, 5.0, 4.0],
-        "segmentation": [mask(3 * number), mask(3 * number + 1)],
-        "area_visible": 4,
-    }
-    return base | changes
+    base: Json = {"id": number, "image_id": image_id, "category_id": 3, "instance_id": instance}
+    masks = [mask(3 * number), mask(3 * number + 1)]
+    shape = {"bbox": [1.0, 1.0, 5.0, 4.0], "segmentation": masks, "area_visible": 4}
+    return base | {"iscrowd": 0} | shape | changes
 
 
 def small() -> Json:
     """Two clips; frames, clips and annotations out of order; a frame without annotations; ids with
     gaps."""
+    items = [(5, 30), (2, 10), (9, 99), (7, 30, 2), (1, 12), (3, 10, 2)]
+    images = [(12, 4, 7), (11, 4, 2), (30, 2, 0), (10, 4, 0), (31, 2, 1), (50, 77, 0)]
+    videos = {4: "clip4", 2: "clip2", 5: "empty"}
     return {
         "info": {"year": 2021},
-        "annotations": [
-            item(5, 30),
-            item(2, 10),
-            item(9, 99),
-            item(7, 30, 2),
-            item(1, 12),
-            item(3, 10, 2),
-        ],
-        "images": [
-            image(12, 4, 7),
-            image(11, 4, 2),
-            image(30, 2, 0),
-            image(10, 4, 0),
-            image(31, 2, 1),
-            image(50, 77, 0),
-        ],
-        "videos": [
-            {"id": 4, "name": "clip4"},
-            {"id": 2, "name": "clip2"},
-            {"id": 5, "name": "empty"},
-        ],
+        "annotations": [item(*values) for values in items],
+        "images": [image(*values) for values in images],
+        "videos": [{"id": number, "name": name} for number, name in videos.items()],
     }
 
 
@@ -147,29 +118,24 @@ def test_frames_are_in_clip_order_with_their_annotations_in_file_order(
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+@pytest.mark.parametrize("videos", [[], [{"id": 1, "name": "a"}]])
 @pytest.mark.parametrize(
-    "data",
-    [
-        {"videos": [], "images": [], "annotations": []},
-        {"videos": [], "images": [], "annotations": [item(1, 1)]},
-        {"videos": [{"id": 1, "name": "a"}], "images": [], "annotations": []},
-        {"videos": [{"id": 1, "name": "a"}], "images": [], "annotations": [item(1, 1)]},
-        {"videos": [{"id": 1, "name": "a"}], "images": [image(1, 1, 0)], "annotations": []},
-    ],
+    ("images", "annotations"), [([], []), ([], [item(1, 1)]), ([image(1, 1, 0)], [])]
 )
-def test_empty_lists(tmp_path: Path, name: str, data: Json) -> None:
-    path = write(tmp_path / name, data)
+def test_empty_lists(
+    tmp_path: Path, name: str, videos: list[Json], images: list[Json], annotations: list[Json]
+) -> None:
+    path = write(tmp_path / name, {"videos": videos, "images": images, "annotations": annotations})
+    frames = len(images) * len(videos)  # an unknown clip's image has no place
     for expected in (1, 0):
         with builds() as built:
             file = AnnotationFile(path)
         assert len(built) == expected
-        assert len(file) == len(data["images"])
-        assert file.sizes.shape == (len(file), 2)
-        assert file.counts.tolist() == [0] * len(file)
-        assert file.bounds.tolist() == [0] * (len(data["videos"]) or 1) + [len(file)] * bool(
-            data["videos"]
-        )
-        for number in range(len(file)):
+        assert len(file) == frames
+        assert file.sizes.shape == (frames, 2)
+        assert file.counts.tolist() == [0] * frames
+        assert file.bounds.tolist() == [0, frames][: 1 + len(videos)]
+        for number in range(frames):
             objects = file.objects(number)
             assert len(objects.labels) == 0
             assert objects.masks("visible", 8, 12).shape == (0, 8, 12)
@@ -483,42 +449,43 @@ def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name
     assert os.getpid() not in {process for process, _ in results}
 
 
+GONE = object()
+LACKS = r"not an annotation file of `vatrack convert` \('{}' is missing\)"
+
+
+def spoil(values: Json, key: str, value: object) -> None:
+    """Changes a value, or takes it away."""
+    values[key] = value
+    if value is GONE:
+        del values[key]
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("section", "key", "value", "message"),
     [
-        (lambda d: d.pop("videos"), "its list `videos` is missing"),
-        (lambda d: d.update(annotations={}), "its list `annotations` is missing or is not a list"),
-        (
-            lambda d: d["videos"][0].pop("name"),
-            "not an annotation file of `vatrack convert` .'name' is missing",
-        ),
-        (
-            lambda d: d["images"][0].pop("video_id"),
-            "not an annotation file of `vatrack convert` .'video_id' is missing",
-        ),
-        (
-            lambda d: d["annotations"][0].pop("image_id"),
-            "not an annotation file of `vatrack convert` .'image_id' is missing",
-        ),
-        (lambda d: d["images"][0].update(id="x"), "images, id 'x': id is 'x'; a whole number"),
-        (lambda d: d["images"][0].update(frame_id=1.5), "frame_id is 1.5; a whole number"),
-        (lambda d: d["images"][0].update(frame_id=None), "frame_id is None; a whole number"),
-        (lambda d: d["images"][0].update(width=2**70), r"width is 1\.18.*; a whole number from 1"),
-        (lambda d: d["images"][0].update(height=[3]), r"height is \[3\]; a whole number"),
-        (lambda d: d["images"][0].update(video_id=[1]), r"video_id is \[1\]; a whole number"),
-        (lambda d: d["annotations"][0].update(image_id="10"), "image_id is '10'; a whole number"),
-        (lambda d: d["annotations"][0].update(image_id=10.5), "image_id is 10.5; a whole number"),
-        (
-            lambda d: d["annotations"][0].update(image_id=2**70),
-            r"image_id is 1\.18.*; a whole number",
-        ),
-        (lambda d: d["annotations"].append(3), "its list `annotations` is not a list of objects"),
+        ("", "videos", GONE, "its list `videos` is missing"),
+        ("", "annotations", {}, "its list `annotations` is missing or is not a list"),
+        ("", "annotations", [item(5, 30), 3], "its list `annotations` is not a list of objects"),
+        ("videos", "name", GONE, LACKS.format("name")),
+        ("images", "video_id", GONE, LACKS.format("video_id")),
+        ("annotations", "image_id", GONE, LACKS.format("image_id")),
+        ("images", "id", "x", "images, id 'x': id is 'x'; a whole number"),
+        ("images", "frame_id", 1.5, "frame_id is 1.5; a whole number"),
+        ("images", "frame_id", None, "frame_id is None; a whole number"),
+        ("images", "width", 2**70, r"width is 1\.18.*; a whole number from 1"),
+        ("images", "height", [3], r"height is \[3\]; a whole number"),
+        ("images", "video_id", [1], r"video_id is \[1\]; a whole number"),
+        ("annotations", "image_id", "10", "image_id is '10'; a whole number"),
+        ("annotations", "image_id", 10.5, "image_id is 10.5; a whole number"),
+        ("annotations", "image_id", 2**70, r"image_id is 1\.18.*; a whole number"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
-def test_other_files(tmp_path: Path, name: str, change: Any, message: str) -> None:
+def test_other_files(
+    tmp_path: Path, name: str, section: str, key: str, value: object, message: str
+) -> None:
     data = small()
-    change(data)
+    spoil(data[section][0] if section else data, key, value)
     path = write(tmp_path / name, data)
     with pytest.raises(InputError, match=message) as caught:
         open_store(path)
@@ -621,24 +588,23 @@ def test_no_frame_outside_the_folder(tmp_path: Path, name: object) -> None:
         open_store(write(tmp_path / "a.json", data))
 
 
-def test_annotations_that_lack_something(tmp_path: Path) -> None:
-    for key in ("bbox", "segmentation", "area_visible", "category_id", "instance_id"):
-        spoiled = item(1, 10)
-        del spoiled[key]
-        file = AnnotationFile(
-            write(tmp_path / "a.json", {**small(), "annotations": [spoiled]}), BOTH
-        )
-        with pytest.raises(
-            InputError,
-            match=rf"a\.json: not an annotation file of `vatrack convert` \('{key}' is missing\)",
-        ):
-            file.objects(0)
-    file = AnnotationFile(
-        write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, category_id=25)]}), BOTH
-    )
-    with pytest.raises(
-        InputError, match=r"a\.json: annotation 1 has category 25; 1 to 24 are known"
-    ):
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        *(
+            (key, GONE, LACKS.format(key))
+            for key in ("bbox", "segmentation", "area_visible", "category_id", "instance_id")
+        ),
+        ("category_id", 25, "annotation 1 has category 25; 1 to 24 are known"),
+    ],
+)
+def test_annotations_that_lack_something(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    spoiled = item(1, 10)
+    spoil(spoiled, key, value)
+    file = AnnotationFile(write(tmp_path / "a.json", {**small(), "annotations": [spoiled]}), BOTH)
+    with pytest.raises(InputError, match=rf"a\.json: {message}"):
         file.objects(0)
 
 
@@ -673,13 +639,7 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[MaskType, ...], Json]:
     images = []
     for number in draw(st.lists(NUMBERS, unique=True, max_size=8)):
         entry = image(number, draw(st.sampled_from([*known, 2**50])), draw(st.integers(-2, 9)))
-        images.append(
-            entry
-            | {
-                "width": draw(st.integers(1, 14)),
-                "file_name": draw(NAMES),
-            }
-        )
+        images.append(entry | {"width": draw(st.integers(1, 14)), "file_name": draw(NAMES)})
     annotations = []
     image_ids = [entry["id"] for entry in images] + [2**50]
     for number in range(draw(st.integers(0, 12))):
@@ -700,16 +660,10 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[MaskType, ...], Json]:
         if draw(st.booleans()):
             entry["ignore"] = draw(st.sampled_from([0, False, True]))
         annotations.append(entry)
-    sections = {
-        "videos": videos,
-        "images": images,
-        "annotations": annotations,
-        "licenses": [{"id": 1}],
-        "version": 1.5,
-    }
-    return BOTH if form != "single" else ("visible",), dict(
-        draw(st.permutations(list(sections.items())))
-    )
+    sections = {"videos": videos, "images": images, "annotations": annotations}
+    others: Json = {"licenses": [{"id": 1}], "version": 1.5}
+    order = draw(st.permutations(list((sections | others).items())))
+    return BOTH if form != "single" else ("visible",), dict(order)
 
 
 def plain_objects(frame: Json, data: Json, mask_types: tuple[MaskType, ...]) -> Json:
@@ -728,12 +682,12 @@ def plain_objects(frame: Json, data: Json, mask_types: tuple[MaskType, ...]) -> 
             continue
         two_boxes = isinstance(entry["bbox"][0], list)
         boxes = entry["bbox"] if two_boxes else [entry["bbox"]]
-        good = True
-        for x, y, width, height in boxes:
-            columns = min(x + width, frame["width"]) - max(x, 0)
-            rows = min(y + height, frame["height"]) - max(y, 0)
-            good = good and columns > 0 and rows > 0 and width >= 1 and height >= 1
-        if not good:
+        if not all(
+            min(x + width, frame["width"]) > max(x, 0)
+            and min(y + height, frame["height"]) > max(y, 0)
+            and min(width, height) >= 1
+            for x, y, width, height in boxes
+        ):
             continue
         for mask_type, (x, y, width, height) in zip(mask_types, boxes, strict=False):
             found["boxes"][mask_type].append([x, y, x + width, y + height])
@@ -772,21 +726,12 @@ def test_objects_are_those_of_the_file(
     assert len(file) == len(frames)
     for number, expected in enumerate(frames):
         frame, objects = file.frame(number), file.objects(number)
-        found = {
-            "id": frame.image_id,
-            "video_id": frame.video_id,
-            "frame_id": frame.frame_id,
-            "file_name": frame.file_name,
-        }
-        assert {**found, "width": frame.width, "height": frame.height} == expected
+        assert {**asdict(frame), "id": frame.image_id} == {**expected, "image_id": frame.image_id}
         plain = plain_objects(expected, data, mask_types)
-        assert {mask_type: boxes.tolist() for mask_type, boxes in objects.boxes.items()} == plain[
-            "boxes"
-        ]
-        assert all(
-            boxes.shape[1:] == (4,) and boxes.dtype == np.float32
-            for boxes in objects.boxes.values()
-        )
+        found = {mask_type: boxes.tolist() for mask_type, boxes in objects.boxes.items()}
+        assert found == plain["boxes"]
+        for boxes in objects.boxes.values():
+            assert boxes.shape[1:] == (4,) and boxes.dtype == np.float32
         texts = {
             mask_type: [code | {"counts": code["counts"].decode()} for code in codes]
             for mask_type, codes in objects.rles.items()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vatrack.data.transforms import (
     MEAN_RGB,
     STD_RGB,
+    by_arithmetic,
     clip_boxes,
     fit,
     flip_boxes,
+    network_input,
     normalise,
     padded_size,
     resize_image,
     resize_masks,
+    rgb_planes,
     stack_padded,
 )
 
@@ -83,3 +87,26 @@ def test_batches_are_padded_with_zeros_to_multiples_of_32() -> None:
     assert batch[0].sum() == 3 * 40 * 64
     assert batch[1, :, 30:].sum() == 0
     assert padded_size(800, 1280) == (800, 1280)
+
+
+def test_network_input_is_the_normalised_picture_and_its_padding_is_zero() -> None:
+    generator = np.random.default_rng(0)
+    pictures = [generator.integers(0, 256, size, np.uint8) for size in ((40, 64, 3), (30, 70, 3))]
+    images = stack_padded([rgb_planes(picture) for picture in pictures])
+    found = network_input(images, [(40, 64), (30, 70)], "cpu")
+    assert torch.equal(found, stack_padded([normalise(picture) for picture in pictures]))
+    assert images.dtype == torch.uint8
+    assert network_input(found, [], "cpu") is found
+
+
+def test_every_device_normalises_as_the_tables_do() -> None:
+    """What a GPU computes, here by torch on the CPU."""
+    levels = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
+    expected = network_input(levels, [(1, 256)], "cpu")
+    assert torch.equal(by_arithmetic(levels), expected)
+
+
+def test_mirrored_planes() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    np.testing.assert_array_equal(rgb_planes(picture), picture[:, :, ::-1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(rgb_planes(picture, mirrored=True), rgb_planes(picture[:, ::-1]))

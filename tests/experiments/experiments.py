@@ -47,14 +47,8 @@ def add_lines(folder: Path, first: int, count: int, **changes: Any) -> None:
         for number in range(first, first + count):
             step, epoch = 2 * number, (number - 1) // PER_EPOCH + 1
             at = {"step": step, "epoch": epoch, "time": 1.7e9 + step / 4}
-            line = at | {
-                "lr": 0.1 / number,
-                "loss": 5 / number,
-                "loss_box": math.sin(number),
-            }
-            line |= {
-                "seconds_per_iteration": 0.25,
-            } | changes
+            losses = {"lr": 0.1 / number, "loss": 5 / number, "loss_box": math.sin(number)}
+            line = at | losses | {"seconds_per_iteration": 0.25} | changes
             stream.write(json.dumps(line) + "\n")
             if number % PER_EPOCH == 0:
                 metrics = {"video/amodal/AP": 2.0 * epoch, "video/amodal/AP50_S": None}
@@ -68,12 +62,10 @@ def expected(folder: Path) -> list[tuple[str, int, float]]:
         line = json.loads(text)
         step, epoch = line.pop("step"), line.pop("epoch")
         line.pop("time", None)
+        values = line | {"epoch": epoch}
         if "validation" in line:
-            values = {f"validation/{name}": value for name, value in line["validation"].items()} | {
-                "validated_epoch": epoch
-            }
-        else:
-            values = line | {"epoch": epoch}
+            values = {f"validation/{name}": value for name, value in line["validation"].items()}
+            values["validated_epoch"] = epoch
         points += [
             (name, step, float(value)) for name, value in values.items() if value is not None
         ]
@@ -138,26 +130,12 @@ class Server:
 
     def start(self) -> None:
         """Returns when it answers."""
-        command = [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "server",
-            "--port",
-            str(self.port),
-            "--workers",
-            "1",
-        ]
-        command += [
-            "--backend-store-uri",
-            f"sqlite:///{self.store.path}",
-            "--artifacts-destination",
-            str(self.folder / "files"),
-        ]
+        words = f"-m mlflow server --port {self.port} --workers 1 --backend-store-uri"
+        words += f" sqlite:///{self.store.path} --artifacts-destination {self.folder / 'files'}"
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command,
+                [sys.executable, *words.split()],
                 stdout=log,
                 stderr=log,
                 env=os.environ | quiet,

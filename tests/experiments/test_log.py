@@ -125,9 +125,7 @@ def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, fol
 
 
 def test_a_server_goes_and_comes_back(
-    server: Server,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = config(tmp_path, mlflow={"tracking_uri": server.uri})
     folder = make_run(tmp_path / "run", run)
@@ -199,33 +197,38 @@ def test_a_server_that_is_away_from_the_start(
     assert store.status(run_id) == "FINISHED"
 
 
-def test_a_store_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("instead", "message"),
+    [
+        (
+            lambda folder: time.sleep(30),
+            r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
+        ),
+        (lambda folder: 1 // 0, "division or modulo by zero"),
+    ],
+)
+def test_no_failure_ends_or_holds_up_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: Callable[[Path], Any], message: str
+) -> None:
     run = config(tmp_path)
     folder = make_run(tmp_path / "run", run)
-    monkeypatch.setattr(experiment_log, "sync", lambda folder: time.sleep(30))
+    monkeypatch.setattr(experiment_log, "sync", instead)
     log = ExperimentLog.start(run, folder)
-    with pytest.warns(
-        UserWarning,
-        match=r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
-    ):
-        log.close(patience=0.2)
+    with pytest.warns(UserWarning, match=message):
+        log.close(patience=0.2 if "answered" in message else 20.0)
     assert identify(folder).status == "FINISHED"
 
 
-def test_a_failure_of_any_kind_ends_no_training(
+def test_an_identity_that_cannot_be_written_ends_no_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(tmp_path)
     folder = make_run(tmp_path / "run", run)
-    monkeypatch.setattr(experiment_log, "sync", lambda folder: 1 // 0)
-    with pytest.warns(UserWarning, match="division or modulo by zero"):
-        ExperimentLog.start(run, folder).close()
     monkeypatch.setattr(
         experiment_log, "begin", lambda *_: (folder / "missing/file").write_text("")
     )
-    with pytest.warns(
-        UserWarning, match="No such file or directory.*; the run is written to its folder only"
-    ):
+    message = "No such file or directory.*; the run is written to its folder only"
+    with pytest.warns(UserWarning, match=message):
         ExperimentLog.start(run, folder).close()
 
 
@@ -242,10 +245,7 @@ def test_final_metrics_and_tables_are_added(results: Path, store: Store, folder:
     assert store.points(run_id) == [("image/visible/AP50", 0, 61.5)]
     assert {metrics.name, "tables/image_visible.csv"} < store.artifacts(run_id)
     identity = identify(folder)
-    assert (identity.metrics, identity.tables) == (
-        f"../../{metrics.name}",
-        f"../../{tables.name}",
-    )
+    assert (identity.metrics, identity.tables) == (f"../../{metrics.name}", f"../../{tables.name}")
 
 
 def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import threading
 import time
@@ -248,7 +249,7 @@ def test_a_moved_run_keeps_its_identity(results: Path, store: Store, folder: Pat
     assert sync(moved).run_id == run_id
 
 
-@pytest.mark.parametrize("name", ["a b", "a%20b", "a#b", "why? a=b", "ä ü"])
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a#b%", "why? a=b", "ä ü"])
 def test_any_path_can_be_a_stores(tmp_path: Path, name: str) -> None:
     folder = make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2)
     sync(folder)
@@ -263,6 +264,24 @@ def test_any_path_can_be_a_stores(tmp_path: Path, name: str) -> None:
         "environment.json",
     }
     assert {path.name for path in tmp_path.iterdir()} == {name}
+
+
+@pytest.mark.parametrize("free", [20, 400])
+def test_a_disk_that_fills_while_the_store_is_made(small_disk: Path, free: int) -> None:
+    """One line, nothing half-made, and the same call makes it when there is room."""
+    folder = make_run(small_disk / "runs/run", config(small_disk), lines=2)
+    begin(folder, resume=False)
+    ballast = small_disk / "ballast"
+    space = os.statvfs(small_disk)
+    ballast.write_bytes(bytes(space.f_bavail * space.f_frsize - 1024 * free))
+    with pytest.raises(StoreError, match=r"^sqlite:///\S+/mlflow\.db: .*full$"):
+        sync(folder)
+    assert {path.name for path in small_disk.iterdir()} <= {
+        *("ballast", "runs", ".mlflow.lock", "mlartifacts")
+    }
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)
+    assert sync(folder).created
 
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -555,26 +574,16 @@ def test_a_store_that_was_deleted_is_filled_again(tmp_path: Path, processes: Any
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def test_an_mlflow_run_that_was_deleted_is_not_made_again(
-    results: Path, store: Store, folder: Path
-) -> None:
+def test_what_was_deleted_is_not_made_again(results: Path, store: Store, folder: Path) -> None:
     from mlflow.tracking import MlflowClient
 
-    make_run(folder, config(results), lines=1)
-    run_id = sync(folder).run_id
-    MlflowClient(tracking_uri=f"sqlite:///{store.path}").delete_run(run_id)
+    make_run(folder, config(results, mlflow={"experiment": "gone"}), lines=1)
+    client = MlflowClient(tracking_uri=f"sqlite:///{store.path}")
+    client.delete_run(sync(folder).run_id)
     with pytest.raises(StoreError, match=f"the MLflow run of {folder} was deleted; restore it"):
         sync(folder)
     (folder / "mlflow.json").unlink()
     assert sync(folder).created
-
-
-def test_an_experiment_that_was_deleted_is_named(results: Path, store: Store, folder: Path) -> None:
-    from mlflow.tracking import MlflowClient
-
-    make_run(folder, config(results, mlflow={"experiment": "gone"}), lines=1)
-    sync(folder)
-    client = MlflowClient(tracking_uri=f"sqlite:///{store.path}")
     experiment = client.get_experiment_by_name("gone")
     assert experiment
     client.delete_experiment(experiment.experiment_id)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import shutil
 from collections import defaultdict
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,18 @@ import pytest
 import torch
 from pycocotools import mask as rle_tools
 
-from tests.conftest import TinyData
+from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
+from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
 from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.inference import predictor
+from vatrack.inference.clips import predict_clips, track_video
 from vatrack.inference.predict import predict_files
-from vatrack.inference.predictor import predict_clips
 from vatrack.inference.tracker import QuasiDenseTracker, Tracked
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import load, restore
@@ -119,7 +123,7 @@ def test_the_settings_lie_beside_the_predictions(
     found = read_yaml(predictions.with_name("inference.yaml"))
     assert InferenceConfig.model_validate(found["inference"]) == run.inference
     assert InputConfig.model_validate(found["input"]) == run.input
-    assert found["compute"] == {"precision": run.compute.precision, "tf32": run.compute.tf32}
+    assert found["compute"] == run.compute.model_dump(include={"precision", "tf32", "winograd"})
 
 
 @pytest.mark.parametrize("which", ["checkpoint", "frames"])
@@ -184,6 +188,148 @@ def test_float32_changes_no_bit_and_bfloat16_stays_close(
     # Scores of the tiny network almost tie, so suppression may choose otherwise now and then.
     found = sum(any(close(line, other) for other in short) for line in exact)
     assert found > 0.9 * len(exact)
+
+
+@pytest.fixture(scope="module")
+def three_clips(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
+    return make_tiny_data(tmp_path_factory.mktemp("three"), valid_videos=3)
+
+
+@contextmanager
+def several_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    yield
+    assert torch.get_num_threads() == before + 1, "they are as before"
+    torch.set_num_threads(before)
+
+
+def predicted(
+    tiny_run: tuple[RunConfig, Path],
+    data: TinyData,
+    out: Path,
+    processes: int | None = None,
+    **compute: Any,
+) -> bytes:
+    run, folder = tiny_run
+    run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
+    truth = data.annotations / "valid" / "joint.json"
+    done = predict_files(
+        run, folder / "checkpoints" / "epoch_02.pt", truth, data.images, out, processes
+    )
+    assert done.clips == 3
+    content = out.read_bytes()
+    assert content.count(b"\n") == done.predictions > 0
+    return content
+
+
+def test_neither_processes_nor_mask_workers_change_a_byte(
+    tiny_run: tuple[RunConfig, Path], three_clips: TinyData, tmp_path: Path
+) -> None:
+    alone = predicted(tiny_run, three_clips, tmp_path / "1.jsonl", 1)
+    with several_threads():
+        again = predicted(tiny_run, three_clips, tmp_path / "1.jsonl", 1)
+    assert again == alone, "one thread"
+    assert predicted(tiny_run, three_clips, tmp_path / "2.jsonl", 2, workers=2) == alone
+    assert predicted(tiny_run, three_clips, tmp_path / "5.jsonl", 5) == alone, "fewer clips"
+    assert predicted(tiny_run, three_clips, tmp_path / "m.jsonl", 1, mask_workers=2) == alone
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_frames_in_batches_give_the_same_objects(
+    ahead: int,
+    tiny_run: tuple[RunConfig, Path],
+    three_clips: TinyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Row for row; of larger batches a convolution may round the last bits otherwise."""
+    alone = predicted(tiny_run, three_clips, tmp_path / "alone.jsonl")
+    original = predictor.Predictor.__init__
+
+    def computing_ahead(self: predictor.Predictor, *arguments: Any) -> None:
+        original(self, *arguments)
+        self.ahead = ahead
+
+    monkeypatch.setattr(predictor.Predictor, "__init__", computing_ahead)
+    together = predicted(tiny_run, three_clips, tmp_path / "batches.jsonl", batch_frames=4)
+    lines = [list(map(json.loads, content.splitlines())) for content in (alone, together)]
+    for line, other in zip(*lines, strict=True):
+        for key in ("image_id", "category_id", "track_id"):
+            assert line[key] == other[key]
+        assert abs(line["score"] - other["score"]) < 1e-5
+        np.testing.assert_allclose(line["bbox"], other["bbox"], atol=1e-3)
+        for mask_type in ("amodal", "visible"):
+            both = [rle_tools.decode(one[mask_type]).astype(bool) for one in (line, other)]
+            assert (both[0] ^ both[1]).mean() < 1e-3
+
+
+def test_a_bad_frame_ends_all_processes(
+    tiny_run: tuple[RunConfig, Path], three_clips: TinyData, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(three_clips.images, images, symlinks=True)
+    truth = read_json(three_clips.annotations / "valid" / "joint.json")
+    frame = images / truth["images"][-1]["file_name"]
+    frame.unlink()
+    frame.write_bytes(b"no image")
+    data = TinyData(three_clips.annotations, images)
+    with pytest.raises(InputError, match=frame.name):
+        predicted(tiny_run, data, tmp_path / "out" / "p.jsonl", 2)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("batch_frames", [1, 3])
+def test_frames_that_show_nothing_are_results_too(
+    batch_frames: int, tiny_run: tuple[RunConfig, Path]
+) -> None:
+    run, _ = tiny_run
+    run = run.model_copy(
+        update={
+            "inference": run.inference.model_copy(update={"score_threshold": 1.0}),
+            "compute": run.compute.model_copy(update={"batch_frames": batch_frames}),
+        }
+    )
+    model = build(run.method, run.model, run.backbone).eval()
+    # One of another shape is no part of a batch.
+    frames = [(np.zeros((64, 96, 3), np.uint8), 0.5)] * 4 + [(np.zeros((96, 64, 3), np.uint8), 1.0)]
+    found = list(track_video(model, run, frames, torch.device("cpu")))
+    assert [seconds for seconds, _ in found] == [0.5] * 4 + [1.0]
+    assert [objects.frame.height for _, objects in found] == [64] * 4 + [96]
+    for _, objects in found:
+        assert len(objects.ids) == 0 and set(objects.masks) == {"amodal", "visible"}
+        assert objects.predictions(0.5) == []
+
+
+def test_a_video_without_end_is_tracked_frame_by_frame(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
+) -> None:
+    run, folder = tiny_run
+    checkpoint = folder / "checkpoints" / "epoch_02.pt"
+    model = build(run.method, run.model, run.backbone)
+    restore(model, load(checkpoint), run, checkpoint)
+    model.eval()
+    (clip,) = AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clips
+    taken = 0
+
+    def frames() -> Iterator[tuple[np.ndarray, float]]:
+        nonlocal taken
+        for number in itertools.count():
+            taken += 1
+            yield read_image(tiny_data.images / clip[number % len(clip)].file_name), number / 8
+
+    video = track_video(model, run, frames(), torch.device("cpu"))
+    found: list[dict[str, Any]] = []
+    for number, frame in enumerate(clip):
+        seconds, objects = next(video)
+        assert (seconds, taken) == (number / 8, number + 1), "nothing is read ahead"
+        for line in objects.predictions(run.inference.mask_threshold):
+            assert line["image_id"] == number
+            found.append(line | {"image_id": frame.image_id})
+    device = torch.device("cpu")
+    assert found == list(predict_clips(model, run, [clip], tiny_data.images, device, "test"))
 
 
 def close(line: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -19,6 +19,7 @@ USED_WITHOUT_IMPORT = {
     "jinja2": "pandas needs it for its Styler",
     "psutil": "MLflow measures the machine with it",
 }
+EXTRAS = ("workflow", "cluster", "mlflow", "report", "video")
 # The rooms behind `vatrack predict` and `vatrack evaluate`.
 PLAIN = {"common", "config", "data", "models", "weights", "inference", "evaluation", "cli"}
 
@@ -50,7 +51,7 @@ def imported() -> dict[str, set[str]]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    extras = set().union(*(names(extra) for extra in ("workflow", "cluster", "mlflow", "report")))
+    extras = set().union(*(names(extra) for extra in EXTRAS))
     assert imported().keys() - names(None) - extras == set()
 
 
@@ -65,7 +66,7 @@ def test_the_plain_package_predicts_and_evaluates() -> None:
 
 
 def test_what_is_declared_is_imported() -> None:
-    for extra in (None, "workflow", "cluster", "mlflow", "report"):
+    for extra in (None, *EXTRAS):
         unused = names(extra) - imported().keys() - USED_WITHOUT_IMPORT.keys()
         assert not unused, f"declared in {extra or 'dependencies'}, imported nowhere"
 

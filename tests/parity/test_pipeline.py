@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from tests.parity.golden import Case, cases, recipe
@@ -51,9 +52,10 @@ def measure(case: Case, folder: Path) -> list[Measure]:
                 expected["flip"],
             )
         batch = collate([(samples["key"], samples["ref"])])
+        key_images, ref_images = batch.network_images(slice(None), torch.device("cpu"))
         for name, images, targets in (
-            ("key", batch.key_images, batch.key_targets[0]),
-            ("ref", batch.ref_images, batch.ref_targets[0]),
+            ("key", key_images, batch.key_targets[0]),
+            ("ref", ref_images, batch.ref_targets[0]),
         ):
             measures += _compare(
                 images[0],

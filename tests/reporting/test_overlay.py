@@ -1,10 +1,9 @@
-"""Overlays: what lies on the pixels, where labels stand, and what the contact sheet shows."""
+"""What the contact sheet shows."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -13,153 +12,15 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.reporting.test_drawing import GREY, HEIGHT, WIDTH, blended, flat_picture, rectangle
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
-from vatrack.reporting.drawing import (
-    draw_instances,
-    put_text,
-    scale_image,
-    text_mask,
-    track_colours,
-)
+from vatrack.reporting.drawing import track_colours
 from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_contact_sheet
 from vatrack.reporting.sheet import evenly, grid, pad, tile
 
-HEIGHT, WIDTH, FRAMES, GREY = 80, 128, 8, 100
+FRAMES = 8
 CELL_HEIGHT = CELL_WIDTH * HEIGHT // WIDTH
-
-
-def flat_picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    return np.full((height, width, 3), GREY, np.uint8)
-
-
-def rectangle(
-    x1: int, y1: int, x2: int, y2: int, height: int = HEIGHT, width: int = WIDTH
-) -> np.ndarray:
-    mask = np.zeros((height, width), bool)
-    mask[y1:y2, x1:x2] = True
-    return mask
-
-
-def blended(colour: np.ndarray) -> np.ndarray:
-    return np.rint(GREY / 2 + colour / 2)
-
-
-# drawing
-
-
-def test_a_colour_depends_on_the_track_alone() -> None:
-    state = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
-    colours = track_colours(range(36))
-    np.testing.assert_array_equal(track_colours([35, 7, 7]), colours[[35, 7, 7]])
-    after = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
-    assert after == state, "no shared random state is touched"
-    assert len(np.unique(colours, axis=0)) == 36
-    assert track_colours([]).shape == (0, 3)
-    np.testing.assert_array_equal(track_colours([36_000_000_000]), colours[[0]])
-
-
-def test_a_full_channel_stays_full() -> None:
-    """Quirk V3: a channel of 1.0 must not wrap to 0."""
-    picture = np.full((30, 30, 3), 255, np.uint8)
-    drawn = draw_instances(
-        picture,
-        rectangle(0, 0, 30, 30, 30, 30)[None],
-        None,
-        [""],
-        np.array([[0, 127, 255]], np.uint8),
-    )
-    assert drawn[15, 15].tolist() == [128, 191, 255]
-
-
-def test_masks_are_half_transparent_and_nothing_else_changes() -> None:
-    picture, colours = flat_picture(), track_colours([4, 5])
-    masks = np.stack([rectangle(10, 20, 60, 70), rectangle(80, 30, 120, 60)])
-    drawn = draw_instances(picture, masks, None, ["", ""], colours)
-    np.testing.assert_array_equal(drawn[40, 30], blended(colours[0]))
-    np.testing.assert_array_equal(drawn[45, 100], blended(colours[1]))
-    np.testing.assert_array_equal(drawn[40, 10], colours[0])  # contour
-    far = cv2.dilate(np.asarray(masks.any(0), np.uint8), np.ones((7, 7), np.uint8)) == 0
-    assert (drawn[far] == GREY).all()
-    assert (picture == GREY).all(), "the input is not drawn on"
-
-
-def test_a_small_mask_is_not_buried_under_a_large_one() -> None:
-    colours = track_colours([0, 1])
-    small, large = rectangle(50, 30, 70, 50), rectangle(10, 10, 120, 75)
-    for masks, order in ((np.stack([small, large]), [0, 1]), (np.stack([large, small]), [1, 0])):
-        drawn = draw_instances(flat_picture(), masks, None, ["", ""], colours[order])
-        np.testing.assert_allclose(drawn[40, 60], blended(colours[1]) / 2 + colours[0] / 2, atol=1)
-
-
-def test_boxes_may_leave_the_picture_and_need_no_masks() -> None:
-    boxes = [[-20.0, 10.2, 50.4, 500.0], [np.nan, 0, 5, 5], [20, 20, 20, 20]]
-    colours = track_colours([0, 1, 2])
-    drawn = draw_instances(flat_picture(), None, np.array(boxes), ["", "", ""], colours)
-    np.testing.assert_array_equal(drawn[10, 25], colours[0])
-    np.testing.assert_array_equal(drawn[60, 50], colours[0])
-    np.testing.assert_array_equal(drawn[20, 20], colours[2])
-    np.testing.assert_array_equal(
-        draw_instances(flat_picture(), np.zeros((0, HEIGHT, WIDTH), bool), [], [], colours[:0]),
-        GREY,
-    )
-
-
-def test_an_empty_mask_gets_no_label() -> None:
-    masks = np.zeros((1, HEIGHT, WIDTH), bool)
-    assert (
-        draw_instances(flat_picture(), masks, None, ["person"], track_colours([1])) == GREY
-    ).all()
-    assert (
-        draw_instances(flat_picture(), masks, [[20, 30, 60, 60]], ["person"], track_colours([1]))
-        != GREY
-    ).any()
-
-
-def test_labels_stay_in_the_picture_and_do_not_cover_each_other() -> None:
-    height, width = 300, 400
-    corners = [
-        [0, 0, 30, 30],
-        [380, 0, 399, 20],
-        [370, 280, 399, 299],
-        [0, 290, 5, 299],
-        *[[150, 140, 220, 200]] * 6,
-    ]
-    labels = [f"potted plant #{number}  0.97" for number in range(len(corners))]
-    colours = track_colours(range(len(corners)))
-    drawn = draw_instances(
-        flat_picture(height, width), None, np.array(corners, float), labels, colours
-    )
-    for label, colour in zip(labels, colours, strict=True):
-        rows, _ = np.nonzero((drawn == colour).all(axis=2))
-        # the widest row of pure colour is the strip's upper edge: above the letters, as wide as the
-        # label
-        counts = np.bincount(rows)
-        expected = text_mask(label, 13).shape[1] + 4
-        assert counts.max() >= expected, label
-
-
-def test_text_is_cut_off_at_the_border() -> None:
-    picture = flat_picture(20, 40)
-    put_text(picture, "a long line of text", (10, 12), 13, (0, 0, 0))
-    assert (picture[:, :10] == GREY).all()
-    assert (picture[12:, 10:] < GREY).any()
-    put_text(picture, "beyond", (50, 30), 13, (0, 0, 0))
-    assert text_mask("gap", 13).shape[0] == text_mask("xx", 13).shape[0], (
-        "all lines of a size are equally high"
-    )
-
-
-@pytest.mark.parametrize("width", [64, 480])
-def test_scaling_keeps_shape_and_share(width: int) -> None:
-    mask = rectangle(32, 20, 96, 60)
-    picture, masks = scale_image(flat_picture(), mask[None], width)
-    assert picture.shape == (HEIGHT * width // WIDTH, width, 3)
-    assert masks.shape == (1, *picture.shape[:2])
-    assert masks.mean() == pytest.approx(mask.mean(), rel=0.03)
-
-
-# contact sheet
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:

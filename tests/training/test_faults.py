@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vatrack.common.errors import TrainingDiverged
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.dataset import collate
+from vatrack.data.transforms import network_input
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load
 
@@ -36,7 +38,9 @@ def spoilt(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         nonlocal made
         batch = collate(pairs)
         if made in wanted:
-            batch.key_images[0, 0, 5, 5] = math.nan
+            images = network_input(batch.key_images, batch.image_sizes, "cpu")
+            images[0, 0, 5, 5] = math.nan
+            batch = replace(batch, key_images=images)
         made += 1
         return batch
 

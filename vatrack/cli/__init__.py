@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vatrack.cli import data, results, runs
+from vatrack.cli import data, exchange, results, runs
 from vatrack.cli.file_options import with_files
 from vatrack.cli.options import Out
 from vatrack.common import logs
@@ -88,6 +88,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     runs.predict,
     runs.evaluate,
     data.examples,
+    exchange.export_predictions,
+    exchange.import_predictions,
     results.tables,
     results.figures,
     results.overlay,

@@ -1,4 +1,4 @@
-"""What the first bytes of BMP and PNG files say: size, depth, transparency; nothing is decoded."""
+"""What the headers of BMP, PNG and JPEG files say: size, depth, alpha; nothing is decoded."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from vatrack.common.errors import InputError
 
 PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
 AGAIN = "unpack or copy it again"
 # More is damage, or an attack on memory: decoded it would take 300 MB.
 MOST_PIXELS = 100_000_000
@@ -20,7 +21,7 @@ HEADER_BYTES = 70  # of a BMP file with colour masks; of a PNG file the first 33
 
 # Other formats are called by their name where somebody has only changed the suffix.
 FORMATS = {
-    b"\xff\xd8\xff": "a JPEG image",
+    JPEG: "a JPEG image",
     b"GIF8": "a GIF image",
     b"II*\0": "a TIFF image",
     b"MM\0*": "a TIFF image",
@@ -39,6 +40,8 @@ _MASKS = {
     16: ((0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F)),
     32: ((0xFF0000, 0xFF00, 0xFF),),
 }
+# Markers of a JPEG file's frame header, which has the size: SOF0 to SOF15 without DHT, JPG, DAC.
+_FRAME_SEGMENTS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class BadImage(InputError):
@@ -97,12 +100,12 @@ def name_format(head: bytes) -> str | None:
 
 
 def read_header(path: Path) -> Header:
-    """Reads the header of a BMP or PNG file and checks that the file is whole, by its length.
+    """Reads the header of a BMP, PNG or JPEG file and checks that the file is whole, by its end.
 
-    OpenCV fills the missing part of a truncated BMP image with grey and says nothing.
+    OpenCV fills the missing part of a truncated BMP or JPEG image with grey and says nothing.
 
     Raises:
-        BadImage: the file is missing, empty, cut off, neither BMP nor PNG, an animation, of an
+        BadImage: the file is missing, empty, cut off, none of the three, an animation, of an
             impossible or enormous size, or a BMP file that OpenCV would decode wrongly.
     """
     try:
@@ -119,10 +122,12 @@ def read_header(path: Path) -> Header:
                 if b"IEND" not in tail or len(head) < 33:
                     raise bad_image(path, "cut-off", f"cut off, its PNG data has no end; {AGAIN}")
                 header = _png_header(path, head, stream)
+            elif head.startswith(JPEG):
+                header = _jpeg_header(path, stream, size)
             else:
                 found = name_format(head)
                 but = f", but {found}" if found else ""
-                raise bad_image(path, "format", f"is neither a BMP nor a PNG image{but}; {AGAIN}")
+                raise bad_image(path, "format", f"is no BMP, PNG or JPEG image{but}; {AGAIN}")
     except OSError as error:
         text = f"cannot be read ({error.strerror}); {AGAIN}"
         raise bad_image(path, "unreadable", text) from None
@@ -195,6 +200,41 @@ def _chunks_before_pixels(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
         length = int.from_bytes(chunk[:4], "big")
         yield chunk[4:], length
         position += 12 + length
+
+
+def _jpeg_header(path: Path, stream: BinaryIO, size: int) -> Header:
+    """Reads the segments up to the pixels; the end marker must follow somewhere behind them."""
+    position, header, turned = 2, None, False
+    while True:
+        stream.seek(position)
+        marker = stream.read(4)
+        if len(marker) < 4:
+            raise bad_image(path, "cut-off", f"cut off inside the JPEG header; {AGAIN}")
+        if marker[0] != 0xFF:
+            raise bad_image(path, "undecodable", f"its JPEG header is damaged; {AGAIN}")
+        if marker[1] == 0xFF:  # a filling byte
+            position += 1
+            continue
+        length = int.from_bytes(marker[2:], "big")
+        if marker[1] == 0xDA:  # start of scan
+            break
+        if marker[1] in _FRAME_SEGMENTS:
+            values = stream.read(6)
+            if len(values) < 6:
+                raise bad_image(path, "cut-off", f"cut off inside the JPEG header; {AGAIN}")
+            depth, height, width, _ = struct.unpack(">BHHB", values)
+            _check_sides(path, width, height)
+            header = Header(width, height, depth)
+        elif marker[1] == 0xE1 and stream.read(6) == b"Exif\0\0":
+            turned = exif_orientation(stream.read(length - 8)) > 1
+        position += 2 + length
+    if header is None:
+        raise bad_image(path, "undecodable", f"its JPEG header says no size; {AGAIN}")
+    # Some cameras write data of their own behind the end.
+    stream.seek(max(position, size - (1 << 16)))
+    if b"\xff\xd9" not in stream.read():
+        raise bad_image(path, "cut-off", f"cut off, its JPEG data has no end; {AGAIN}")
+    return replace(header, turned=turned)
 
 
 def exif_orientation(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Frames as files: BMP, as the raw download has them, or PNG.
+"""Frames as files: BMP, as the raw download has them, PNG or JPEG.
 
 There is one reader, so that every command sees the same pixels: 8 bits a colour, as they are
 stored. An eXIf orientation is not followed, alpha is left out, of 16 bits the upper 8 are used.
@@ -17,7 +17,9 @@ from vatrack.common.files import naming_full_disk
 from vatrack.common.image_headers import AGAIN, bad_image, open_regular, read_header
 
 # Raw frames are BMP; trees in which they were converted are read just as well.
-SUFFIXES = (".bmp", ".png")
+SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")
+
+FORMS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 
 if logging := getattr(cv2.utils, "logging", None):
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # our own messages name the file, OpenCV's do not
@@ -41,21 +43,19 @@ def is_clutter(name: str) -> bool:
 
 
 def is_frame(name: str) -> bool:
-    """Whether a file of this name counts as a frame: BMP or PNG, and no clutter."""
+    """Whether a file of this name counts as a frame: BMP, PNG or JPEG, and no clutter."""
     return Path(name).suffix.lower() in SUFFIXES and not is_clutter(name)
 
 
 def existing_image(path: Path) -> Path:
-    """`path`, or the same name with the other suffix (.bmp, .png) where only that exists.
+    """`path`, or the same name with another suffix of `SUFFIXES` where only that exists.
 
     Raises:
         InputError: neither exists, or the suffix is another one.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            f"{path}: frames are {' or '.join(SUFFIXES)} files; convert it, or correct its name"
-        )
+        raise InputError(f"{path}: frames are {FORMS} files; convert it, or correct its name")
     for found in (path, *map(path.with_suffix, SUFFIXES)):
         if found.is_file():
             return found
@@ -65,7 +65,7 @@ def existing_image(path: Path) -> Path:
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Checks that a BMP or PNG file is whole, from its header and length, without decoding it.
+    """Checks that an image file is whole, from its header and end, without decoding it.
 
     Returns:
         Width and height in pixels, as the header says.
@@ -80,14 +80,14 @@ def check_image(path: Path) -> tuple[int, int]:
 def read_image(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """Reads a frame: uint8 [H, W, 3], BGR, pixels as they are stored.
 
-    Takes the same name with .png for .bmp, or the reverse, where only that exists.
+    Takes the same name with another suffix (see `existing_image`) where only that exists.
 
     Args:
         size: width and height that its annotation says, in pixels. A frame of another size is not
             decoded: a damaged or hostile header may claim an enormous one.
 
     Raises:
-        InputError: the frame is missing, empty, cut off, not a BMP or PNG image, or of another
+        InputError: the frame is missing, empty, cut off, no BMP, PNG or JPEG image, or of another
             size.
     """
     path = existing_image(path)

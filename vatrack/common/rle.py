@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 # characters measured at once, so that the intermediate arrays stay in the processor's cache
-CHUNK = 1 << 15
+CHUNK = 1 << 17
 LONGEST = 7  # characters of one number: 7 x 5 bits hold every 32-bit run
 
 
@@ -63,6 +63,19 @@ def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
     """
     areas, totals, _ = _measure_all(counts)
     return areas, totals
+
+
+def runs_of(counts: Sequence[bytes]) -> list[Ints]:
+    """The run lengths of N sound masks, the first of which is of background."""
+    lengths = np.fromiter(map(len, counts), np.int64, len(counts))
+    data = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
+    value, bounds = _numbers(data, np.cumsum(lengths), np.zeros(len(counts), bool))
+    runs = [value[first:last] for first, last in pairwise(bounds.tolist())]
+    for run in runs:
+        # From the fourth number on, a run is stored as its difference to the run two places before.
+        for first in (1, 2):
+            np.cumsum(run[first::2], out=run[first::2])
+    return runs
 
 
 def _measure_all(counts: Sequence[bytes]) -> tuple[Ints, Ints, Bools]:
@@ -150,6 +163,34 @@ def _numbers(data: NDArray[np.uint8], stops: Ints, bad: Bools) -> tuple[Ints, In
             lower, first
         )
     return value, bounds
+
+
+def encode_runs(runs: Sequence[Ints]) -> list[bytes]:
+    """The compressed strings of N masks, all at once.
+
+    Args:
+        runs: run lengths of each mask, the first of which is of background and may be 0.
+    """
+    lengths = np.fromiter(map(len, runs), np.int64, len(runs))
+    if not lengths.sum():
+        return [b""] * len(runs)
+    value = np.concatenate(runs)
+    # From the fourth number on, a run is stored as its difference to the run two places before.
+    place = np.arange(len(value)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    value = np.where(place > 2, value - np.roll(value, 2), value)
+    # Characters of 5 bits each, lowest first; the last one has the sign.
+    magnitude = np.where(value < 0, ~value, value)
+    characters = np.searchsorted(1 << (5 * np.arange(1, LONGEST) - 1), magnitude, side="right") + 1
+    stops = np.cumsum(characters)
+    data = np.empty(stops[-1], np.uint8)
+    rows, start = np.arange(len(value)), stops - characters
+    for character in range(int(characters.max())):
+        rows = rows[characters[rows] > character]
+        more = (characters[rows] > character + 1) << 5
+        data[start[rows] + character] = (value[rows] >> 5 * character & 31 | more) + 48
+    text = data.tobytes()
+    bounds = np.append(0, stops)[np.append(0, np.cumsum(lengths))].tolist()
+    return [text[first:last] for first, last in pairwise(bounds)]
 
 
 def iou(detections: Sequence[bytes], truths: Sequence[bytes], size: tuple[int, int]) -> Floats:

@@ -23,9 +23,11 @@ from vatrack.data.transforms import (
     clip_boxes,
     fit,
     flip_boxes,
-    normalise,
+    network_input,
+    padded_size,
     resize_image,
     resize_masks,
+    rgb_planes,
     stack_padded,
 )
 
@@ -38,13 +40,14 @@ class FrameSample:
     """One frame of a pair after the transforms, without padding.
 
     Attributes:
-        image: (3, h, w) float32, normalised RGB.
-        boxes: mask type to (n, 4); `masks`: mask type to (n, h, w) uint8.
+        image: (3, h, w) uint8, RGB; `network_input` normalises it.
+        boxes: mask type to (n, 4); `masks`: mask type to (n, h, w) uint8, empty where they were
+            not asked for.
         labels, match_indices: (n,) int64.
         resize: how the frame was scaled.
     """
 
-    image: npt.NDArray[np.float32]
+    image: npt.NDArray[np.uint8]
     boxes: dict[MaskType, npt.NDArray[np.float32]]
     masks: dict[MaskType, npt.NDArray[np.uint8]]
     labels: npt.NDArray[np.int64]
@@ -58,9 +61,10 @@ class PairBatch:
     """A batch of key and reference frames.
 
     Attributes:
-        key_images, ref_images: (n, 3, H, W) float32, padded to multiples of 32.
-        image_sizes: height and width of each pair without padding.
+        key_images, ref_images: (n, 3, H, W) uint8 RGB, padded to multiples of 32.
+        image_sizes: height and width of each key frame without padding.
         image_ids: (key, reference) of each pair, for messages.
+        ref_sizes: height and width of each reference frame; None: those of the key frames.
     """
 
     key_images: Tensor
@@ -69,6 +73,15 @@ class PairBatch:
     ref_targets: list[Targets]
     image_sizes: list[tuple[int, int]]
     image_ids: list[tuple[int, int]]
+    ref_sizes: list[tuple[int, int]] | None = None
+
+    def network_images(self, pairs: slice, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Key and reference frames of some pairs as the network reads them, on its device."""
+        ref_sizes = self.ref_sizes or self.image_sizes
+        return (
+            network_input(self.key_images[pairs], self.image_sizes[pairs], device),
+            network_input(self.ref_images[pairs], ref_sizes[pairs], device),
+        )
 
     def pin_memory(self) -> PairBatch:
         """The same in page-locked memory, from where a GPU takes it faster."""
@@ -108,24 +121,38 @@ def prepare(
     matches: npt.NDArray[np.int64],
     limits: tuple[int, int],
     flip: bool,
+    *,
+    with_masks: bool = True,
 ) -> FrameSample:
-    """Resize, clip, flip and normalise one frame with its objects (spec 2.4)."""
+    """Resizes, clips and flips one frame with its objects (spec 2.4)."""
     resize = fit(picture.shape[0], picture.shape[1], limits)
     image = resize_image(picture, resize)
     boxes = {
         mask_type: clip_boxes(value * resize.scale, resize.size)
         for mask_type, value in objects.boxes.items()
     }
+    # Flipped while they are drawn, unless they change in size: what is nearest may differ then.
+    same_size = picture.shape[:2] == resize.size
     masks = {
-        mask_type: resize_masks(objects.masks(mask_type, *picture.shape[:2]), resize)
-        for mask_type in objects.rles
+        mask_type: resize_masks(
+            objects.masks(mask_type, *picture.shape[:2], mirrored=flip and same_size), resize
+        )
+        for mask_type in (objects.rles if with_masks else ())
     }
     if flip:
-        image = image[:, ::-1]
         boxes = {mask_type: flip_boxes(value, resize.size[1]) for mask_type, value in boxes.items()}
-        masks = {mask_type: value[:, :, ::-1] for mask_type, value in masks.items()}
+    if flip and not same_size:
+        masks = {
+            mask_type: np.ascontiguousarray(value[:, :, ::-1]) for mask_type, value in masks.items()
+        }
     return FrameSample(
-        normalise(image), boxes, masks, objects.labels, matches, resize, frame.image_id
+        rgb_planes(image, mirrored=flip),
+        boxes,
+        masks,
+        objects.labels,
+        matches,
+        resize,
+        frame.image_id,
     )
 
 
@@ -208,43 +235,47 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             return None
         ref_matches = match_indices(ref_objects.instances, key_objects.instances)
         flip = bool(generator.random() < self.flip)
-        samples = []
-        for number, objects, matches in (
-            (key, key_objects, key_matches),
-            (ref, ref_objects, ref_matches),
-        ):
-            frame = self.file.frame(number)
-            samples.append(
-                prepare(read_frame(self.images, frame), frame, objects, matches, self.limits, flip)
-            )
-        return samples[0], samples[1]
+        # No loss looks at the masks of a reference frame.
+        return (
+            self._sample(key, key_objects, key_matches, flip, with_masks=True),
+            self._sample(ref, ref_objects, ref_matches, flip, with_masks=False),
+        )
+
+    def _sample(
+        self,
+        number: int,
+        objects: Objects,
+        matches: npt.NDArray[np.int64],
+        flip: bool,
+        *,
+        with_masks: bool,
+    ) -> FrameSample:
+        frame = self.file.frame(number)
+        picture = read_frame(self.images, frame)
+        return prepare(picture, frame, objects, matches, self.limits, flip, with_masks=with_masks)
 
 
 def collate(pairs: Iterable[tuple[FrameSample, FrameSample]]) -> PairBatch:
     """Pads pairs to one batch."""
     pairs = list(pairs)
-    images = stack_padded([sample.image for pair in pairs for sample in pair])
+    sides = np.array([sample.image.shape[1:] for pair in pairs for sample in pair])
+    height, width = sides.max(0).tolist()
+    size = padded_size(height, width)
     return PairBatch(
-        images[0::2].contiguous(),
-        images[1::2].contiguous(),
-        [_targets(key, images.shape[-2:]) for key, _ in pairs],
-        [_targets(ref, images.shape[-2:]) for _, ref in pairs],
+        stack_padded([key.image for key, _ in pairs], size),
+        stack_padded([ref.image for _, ref in pairs], size),
+        [_targets(key, size) for key, _ in pairs],
+        [_targets(ref, size) for _, ref in pairs],
         [key.resize.size for key, _ in pairs],
         [(key.image_id, ref.image_id) for key, ref in pairs],
+        [ref.resize.size for _, ref in pairs],
     )
 
 
-def _targets(sample: FrameSample, size: Sequence[int]) -> Targets:
-    def pad(masks: npt.NDArray[np.uint8]) -> Tensor:
-        padded = torch.zeros(len(masks), size[0], size[1], dtype=torch.uint8)
-        padded[:, : masks.shape[1], : masks.shape[2]] = torch.from_numpy(
-            np.ascontiguousarray(masks)
-        )
-        return padded
-
+def _targets(sample: FrameSample, size: tuple[int, int]) -> Targets:
     return Targets(
         {mask_type: torch.from_numpy(boxes) for mask_type, boxes in sample.boxes.items()},
-        {mask_type: pad(masks) for mask_type, masks in sample.masks.items()},
+        {mask_type: stack_padded([masks], size)[0] for mask_type, masks in sample.masks.items()},
         torch.from_numpy(sample.labels),
         torch.from_numpy(sample.match_indices),
     )
@@ -292,7 +323,8 @@ class InputFrame:
     """One frame ready for the network.
 
     Attributes:
-        image: (1, 3, H, W), padded; `size`: height and width without padding.
+        image: (1, 3, H, W) uint8 RGB, padded, for `network_input`; `size`: height and width
+            without padding.
         scale: (4,) network pixels per original pixel.
     """
 
@@ -305,8 +337,13 @@ class InputFrame:
 def to_input(picture: npt.NDArray[np.uint8], frame: Frame, limits: tuple[int, int]) -> InputFrame:
     """The test transforms of one BGR picture (spec 2.6)."""
     resize = fit(picture.shape[0], picture.shape[1], limits)
-    planes = normalise(resize_image(picture, resize))
+    planes = rgb_planes(resize_image(picture, resize))
     return InputFrame(stack_padded([planes]), resize.size, torch.from_numpy(resize.scale), frame)
+
+
+def pinned(item: InputFrame) -> InputFrame:
+    """The same in page-locked memory, from which a GPU copies while it computes."""
+    return replace(item, image=item.image.pin_memory(), scale=item.scale.pin_memory())
 
 
 class FrameDataset(Dataset[InputFrame]):

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as rle_tools
 
+from vatrack.common.bitmaps import draw
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import NUM_CLASSES
@@ -48,11 +48,12 @@ class Objects:
     labels: npt.NDArray[np.int64]
     instances: npt.NDArray[np.int64]
 
-    def masks(self, mask_type: MaskType, height: int, width: int) -> npt.NDArray[np.uint8]:
-        """Decoded bitmaps (n, height, width)."""
-        if not self.rles[mask_type]:
-            return np.zeros((0, height, width), np.uint8)
-        return np.ascontiguousarray(rle_tools.decode(self.rles[mask_type]).transpose(2, 0, 1))
+    def masks(
+        self, mask_type: MaskType, height: int, width: int, *, mirrored: bool = False
+    ) -> npt.NDArray[np.uint8]:
+        """Bitmaps (n, height, width); `mirrored`: left and right exchanged."""
+        counts = [mask["counts"] for mask in self.rles[mask_type]]
+        return draw(counts, (height, width), mirrored=mirrored)
 
 
 class AnnotationFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,11 +21,10 @@ PAD_DIVISOR = 32
 # arithmetic on the frame. The mean is subtracted in float32 and the factor applied in float64, as
 # OpenCV does.
 _LEVELS = np.arange(256, dtype=np.float32)
+_FACTORS = [float(1.0 / np.float64(np.float32(std))) for std in STD_RGB]
 _TABLES = [
-    ((_LEVELS - np.float32(mean)).astype(np.float64) * (1.0 / np.float64(np.float32(std)))).astype(
-        np.float32
-    )
-    for mean, std in zip(MEAN_RGB, STD_RGB, strict=True)
+    ((_LEVELS - np.float32(mean)).astype(np.float64) * factor).astype(np.float32)
+    for mean, factor in zip(MEAN_RGB, _FACTORS, strict=True)
 ]
 
 
@@ -83,9 +83,59 @@ def flip_boxes(boxes: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.flo
     return flipped
 
 
+def rgb_planes(image: Image, *, mirrored: bool = False) -> Image:
+    """BGR picture (h, w, 3) to RGB planes (3, h, w); `mirrored`: left and right exchanged."""
+    planes = np.stack(cv2.split(image)[::-1])
+    if mirrored:
+        for plane in planes:
+            cv2.flip(plane, 1, dst=plane)
+    return np.asarray(planes, np.uint8)
+
+
 def normalise(image: Image) -> npt.NDArray[np.float32]:
     """BGR picture (h, w, 3) to normalised RGB planes (3, h, w)."""
-    return np.stack([table[image[:, :, 2 - channel]] for channel, table in enumerate(_TABLES)])
+    return _normalised(rgb_planes(image))
+
+
+def _normalised(planes: Image) -> npt.NDArray[np.float32]:
+    return np.stack([cv2.LUT(plane, table) for plane, table in zip(planes, _TABLES, strict=True)])
+
+
+def network_input(
+    images: Tensor, sizes: Sequence[tuple[int, int]], device: torch.device | str
+) -> Tensor:
+    """RGB planes of frames as the network reads them, normalised on its device.
+
+    A frame is moved there as uint8, a fourth of the bytes. Every device has the same numbers.
+
+    Args:
+        images: (n, 3, H, W) uint8, padded; what is float already is only moved.
+        sizes: height and width of each frame without padding.
+
+    Returns:
+        (n, 3, H, W) float32 on the device; the padding is zero.
+    """
+    moved = images.to(device, non_blocking=True)
+    if moved.dtype != torch.uint8:
+        return moved
+    if moved.device.type == "cpu":
+        planes = torch.from_numpy(np.stack([_normalised(image) for image in moved.numpy()]))
+    else:
+        planes = by_arithmetic(moved)
+    for image, (height, width) in zip(planes, sizes, strict=True):
+        image[:, height:] = 0
+        image[:, :, width:] = 0
+    return planes
+
+
+def by_arithmetic(images: Tensor) -> Tensor:
+    """uint8 RGB planes (n, 3, H, W) to normalised ones, on their device: the same numbers as from
+    the tables, since every step is rounded as it is there."""
+    mean, factor = (
+        torch.tensor(values, dtype=kind, device=images.device).view(3, 1, 1)
+        for values, kind in ((MEAN_RGB, torch.float32), (_FACTORS, torch.float64))
+    )
+    return ((images.float() - mean).double() * factor).float()
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:
@@ -93,11 +143,18 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
     return -(-height // PAD_DIVISOR) * PAD_DIVISOR, -(-width // PAD_DIVISOR) * PAD_DIVISOR
 
 
-def stack_padded(arrays: Sequence[npt.NDArray[np.float32]]) -> Tensor:
-    """Planes (3, h_i, w_i) to one batch (n, 3, H, W), zero-padded at the right and bottom to
-    multiples of 32."""
-    height, width = padded_size(max(a.shape[1] for a in arrays), max(a.shape[2] for a in arrays))
-    batch = torch.zeros(len(arrays), arrays[0].shape[0], height, width)
+def stack_padded(arrays: Sequence[npt.NDArray[Any]], size: tuple[int, int] | None = None) -> Tensor:
+    """Planes (c, h_i, w_i) as one batch (n, c, H, W), zero-padded at the right and bottom.
+
+    Args:
+        size: H and W; None: the largest height and width as multiples of 32.
+    """
+    height, width = size or padded_size(
+        max(array.shape[1] for array in arrays), max(array.shape[2] for array in arrays)
+    )
+    if len(arrays) == 1 and arrays[0].shape[1:] == (height, width):
+        return torch.from_numpy(arrays[0][None])
+    batch = np.zeros((len(arrays), arrays[0].shape[0], height, width), arrays[0].dtype)
     for target, array in zip(batch, arrays, strict=True):
-        target[:, : array.shape[1], : array.shape[2]] = torch.from_numpy(array)
-    return batch
+        target[:, : array.shape[1], : array.shape[2]] = array
+    return torch.from_numpy(batch)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from vatrack.common.files import atomic_path
 from vatrack.common.locks import locked, patience
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
@@ -49,7 +50,7 @@ def absolute(uri: str) -> str:
 
 def sqlite_uri(path: Path) -> str:
     """The address of a SQLite file, with characters quoted that mean something in addresses."""
-    if not set("?#") & set(str(path)):
+    if not set("?#%") & set(str(path)):
         return f"sqlite:///{path}"
     # SQLite takes quoted paths only with its own scheme, and MLflow wants the driver named then.
     return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"
@@ -103,8 +104,9 @@ def import_client(uri: str) -> None:
 
     if not uri.startswith("http"):
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("mlflow.store.db.utils", "sqlalchemy.pool"):  # the error itself says it
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def import_monitor() -> bool:
@@ -119,11 +121,36 @@ def import_monitor() -> bool:
 
 
 def connect(uri: str) -> Any:
-    """A client of the store; a SQLite file that does not exist is made."""
+    """A client of the store; a SQLite file that does not exist is made, whole or not at all.
+
+    MLflow makes its tables in some fifty steps and cannot go on after one that failed (full disk).
+    """
     import_client(uri)
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=uri)
+    path = sqlite_path(uri)
+    if path and not path.exists():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with atomic_path(path) as temporary:
+            address = library_uri(sqlite_uri(temporary))
+            store = SqlAlchemyStore(address, _artifacts(path))  # type: ignore[no-untyped-call]
+            store.engine.dispose()
+    return MlflowClient(tracking_uri=library_uri(uri))
+
+
+def library_uri(uri: str) -> str:
+    """The address as SQLAlchemy takes it: from 2.1 on it decodes the path of a file itself."""
+    if "%" not in uri or sqlite_path(uri) is None:
+        return uri
+    from sqlalchemy import make_url
+
+    if make_url("sqlite:///%25").database == "%25":
+        return uri
+    path, mark, query = uri.partition("?")
+    # With the driver named: MLflow would make the parents of the path as it is written here.
+    place = path.partition(":///")[2].replace("%", "%25")
+    return f"sqlite+pysqlite:///{place}{mark}{query}"
 
 
 def experiment_id(client: Any, name: str, uri: str) -> str:
@@ -133,7 +160,7 @@ def experiment_id(client: Any, name: str, uri: str) -> str:
         RuntimeError: somebody has deleted it.
     """
     path = sqlite_path(uri)
-    location = (path.resolve().parent / ARTIFACTS).as_uri() if path else None
+    location = _artifacts(path) if path else None
     known = client.get_experiment_by_name(name)
     if known is None:
         return str(client.create_experiment(name, artifact_location=location, tags=TYPE))
@@ -145,6 +172,10 @@ def experiment_id(client: Any, name: str, uri: str) -> str:
     if path and location:
         _relocate(path, known.artifact_location, location)
     return str(known.experiment_id)
+
+
+def _artifacts(database: Path) -> str:
+    return (database.resolve().parent / ARTIFACTS).as_uri()
 
 
 def _relocate(database: Path, known: str, location: str) -> None:

@@ -19,7 +19,13 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
-from vatrack.experiments.client import import_client, import_monitor, sqlite_path, store_uri
+from vatrack.experiments.client import (
+    import_client,
+    import_monitor,
+    library_uri,
+    sqlite_path,
+    store_uri,
+)
 from vatrack.experiments.identity import begin, note, now, read_identity
 from vatrack.experiments.store import StoreError, first_line, run_config, sync
 from vatrack.runs.folder import RunFolder
@@ -163,7 +169,7 @@ class ExperimentLog:
 
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
             self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-                run_id, self.pause, resume_logging=True, tracking_uri=store
+                run_id, self.pause, resume_logging=True, tracking_uri=library_uri(store)
             )
             self._monitor.start()
 

@@ -142,14 +142,13 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
     }
     missing = [point for point in points if (point.marker, point.step) not in there]
     here = copy.data.tags
+    changed = {
+        k: v for k, v in described.items() if k not in here or (k == FOLDER and here[k] != v)
+    }
     new: tuple[list[Any], list[Any], list[Any]] = (
         [Metric(name, v, p.time, p.step) for p in missing for name, v in p.values.items()],
         [Param(name, v) for name, v in params(run).items() if name not in copy.data.params],
-        [
-            RunTag(name, v)
-            for name, v in described.items()
-            if name not in here or (name == FOLDER and here[name] != v)
-        ],
+        [RunTag(name, v) for name, v in changed.items()],
     )
     # MLflow sends this in pieces of a bounded size. Where a call is killed between two of them, the
     # line whose last value did not arrive comes again; to the store its values are the same ones.
@@ -192,15 +191,15 @@ def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> lis
         arrived = dict(json.loads(copy.data.tags.get(SENT, "{}")))
     except (ValueError, TypeError):  # somebody has edited the tag
         arrived = {}
-    sent, run_id = [], copy.info.run_id
-    fixed, final = _fixed(folder), RunFolder(folder).metrics.name
-    for name, path in _files(folder, identity).items():
+    sent, run_id, run = [], copy.info.run_id, RunFolder(folder)
+    for name, path in _files(run, identity).items():
         # While a new training begins in the folder, its config is there before its identity: it
         # must not replace the old one's.
-        digest = arrived[name] if name in fixed and name in arrived else _digest(path)
+        once = path in (run.config, run.environment)
+        digest = arrived[name] if once and name in arrived else _digest(path)
         if digest in (None, arrived.get(name)):
             continue
-        if name == final:
+        if name == run.metrics.name:
             # With the file's time, what a killed call has sent is the same point to the store.
             at, there = int(path.stat().st_mtime * 1000), copy.data.metrics
             values = finite(read_metrics(path, "evaluate the run again")).items()
@@ -215,21 +214,16 @@ def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> lis
     return sent
 
 
-def _fixed(folder: Path) -> dict[str, Path]:
-    """What is sent once."""
-    run = RunFolder(folder)
-    return {path.name: path for path in (run.config, run.environment)}
-
-
-def _files(folder: Path, identity: Identity) -> dict[str, Path]:
-    files, usual = _fixed(folder), RunFolder(folder).metrics
-    metrics = folder / identity.metrics if identity.metrics else usual
+def _files(run: RunFolder, identity: Identity) -> dict[str, Path]:
+    """What is sent besides curves, by the name that it has in the store."""
+    files = {path.name: path for path in (run.config, run.environment)}
+    metrics = run.path / identity.metrics if identity.metrics else run.metrics
     # Without a note, an older file is of an earlier training in this folder.
     if metrics.exists() and (
         identity.metrics or metrics.stat().st_mtime * 1000 >= identity.started
     ):
-        files[usual.name] = metrics
-    return files | ({"tables": folder / identity.tables} if identity.tables else {})
+        files[run.metrics.name] = metrics
+    return files | ({"tables": run.path / identity.tables} if identity.tables else {})
 
 
 def _digest(path: Path) -> str | None:

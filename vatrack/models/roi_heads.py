@@ -15,8 +15,8 @@ from vatrack.config import InferenceConfig, ModelConfig
 from vatrack.models.assign import HEAD_THRESHOLDS, TRACK_THRESHOLDS
 from vatrack.models.box_head import BoxHead, best_class_boxes, box_losses, detect
 from vatrack.models.embedding_head import EmbeddingHead, tracking_losses
+from vatrack.models.mask_head import MASK_SIZE, MaskHead, mask_loss, mask_targets, positive_regions
 from vatrack.models.mask_head import REGION_SIZE as MASK_REGION_SIZE
-from vatrack.models.mask_head import MaskHead, mask_loss, mask_targets, positive_regions
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.roi import region_features, with_image_index
 from vatrack.models.sample import Sample, sample_boxes
@@ -288,6 +288,9 @@ class RegionHeads(nn.Module):
         """The same detections with the mask probabilities of their label, each type in its own
         box."""
         rows = torch.arange(len(detections.labels), device=detections.labels.device)
+        if not len(rows):
+            nothing = detections.scores.new_zeros(0, MASK_SIZE, MASK_SIZE)
+            return replace(detections, masks=dict.fromkeys(self.layout.masks, nothing))
         masks, pooled = {}, {}
         for mask_type, (name, box_type) in self.layout.masks.items():
             if box_type not in pooled:

@@ -126,40 +126,26 @@ def read_layers(
     Raises:
         InputError: a file is not in its form.
     """
-    names = _names(document, "categories", "name", ground_truth)
     found = read_predictions(predictions, images)
+    names = _names(document, "categories", "name", ground_truth)
+    named = [names[number] for number in images.categories.tolist()]
     layers = []
     for mask_type in found.mask_types:
         true = read_objects(document, images, mask_type, str(ground_truth))
-        labels = [
-            f"{names[category]} #{instance}"
-            for category, instance in zip(
-                images.categories[true.masks.category].tolist(), true.instance, strict=True
-            )
-        ]
-        layers.append(
-            Layer(
-                "Ground truth",
-                mask_type,
-                true.masks.image,
-                true.instance,
-                labels,
-                true.masks.counts,
-            )
-        )
+        masks, tracks = true.masks, true.instance
+        pairs = zip(masks.category.tolist(), tracks, strict=True)
+        labels = [f"{named[category]} #{track}" for category, track in pairs]
+        layers.append(Layer("Ground truth", mask_type, masks.image, tracks, labels, masks.counts))
+        rows = np.flatnonzero(found.score >= score).tolist()
         counts = found.counts[mask_type]
-        drawn = [
-            row for row in np.flatnonzero(found.score >= score).tolist() if counts[row] is not None
-        ]
+        drawn = {row: text for row in rows if (text := counts[row]) is not None}
+        rows, texts = list(drawn), list(drawn.values())
         labels = [
-            f"{names[int(images.categories[found.category[row]])]} #{found.track[row]}  "
-            f"{found.score[row]:.2f}"
-            for row in drawn
+            f"{named[int(found.category[row])]} #{found.track[row]}  {found.score[row]:.2f}"
+            for row in rows
         ]
-        masks = [text for text in (counts[row] for row in drawn) if text is not None]
-        layers.append(
-            Layer("Prediction", mask_type, found.image[drawn], found.track[drawn], labels, masks)
-        )
+        image, track = found.image[rows], found.track[rows]
+        layers.append(Layer("Prediction", mask_type, image, track, labels, texts))
     return layers
 
 
@@ -214,19 +200,16 @@ def _draw_cell(
 ) -> ImageArray:
     height, width = (int(side) for side in images.size[row])
     chosen = np.flatnonzero(layer.image == row)
-    encoded = [
-        {"size": [height, width], "counts": layer.counts[index]} for index in chosen.tolist()
-    ]
+    size = [height, width]
+    encoded = [{"size": size, "counts": layer.counts[index]} for index in chosen.tolist()]
     masks = np.zeros((0, height, width), bool)
     if encoded:
         masks = np.moveaxis(coco_mask.decode(encoded), 2, 0).astype(bool)
     seen = masks.any(axis=(1, 2))
     scaled, masks = scale_image(frame, masks[seen], CELL_WIDTH)
     chosen = chosen[seen]
-    labels = [layer.label[index] for index in chosen.tolist()]
-    cell = draw_instances(
-        scaled, masks, None, labels, track_colours(layer.track[chosen]), text_size=LABEL_SIZE
-    )
+    labels, colours = [layer.label[n] for n in chosen.tolist()], track_colours(layer.track[chosen])
+    cell = draw_instances(scaled, masks, None, labels, colours, text_size=LABEL_SIZE)
     if not len(chosen):
         note = (
             "no object"

@@ -22,7 +22,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, naming_full_disk, read_json, write_json
-from vatrack.common.images import SUFFIXES, check_image, is_frame, read_image, write_image
+from vatrack.common.images import FORMS, SUFFIXES, check_image, is_frame, read_image, write_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.layout import CLIP_MARK, list_folder
@@ -123,8 +123,7 @@ def _find_frames(
             stem, dot, suffix = name.rpartition(".")
             if dot + suffix.lower() not in SUFFIXES:
                 raise InputError(
-                    f"{structure}: clip {clip}: {name} is no {' or '.join(SUFFIXES)} file; correct "
-                    f"its name"
+                    f"{structure}: clip {clip}: {name} is no {FORMS} file; correct its name"
                 )
             found = (
                 name

@@ -106,9 +106,7 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
     return Scored(video, len(frames), tuple(scores))
 
 
-def find_cuts(
-    video: str, scores: Sequence[float], threshold: float, min_frames: int
-) -> list[Clip]:
+def find_cuts(video: str, scores: Sequence[float], threshold: float, min_frames: int) -> list[Clip]:
     """Cuts a video where the content changes (spec 1.3).
 
     Interior clips are named by the index of the frame after them, the last one by its own last

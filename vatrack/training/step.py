@@ -120,8 +120,7 @@ class Updater:
                 [torch.Generator(self.device).manual_seed(seed) for seed in seeds],
             )
             images = [
-                x[rows].to(self.device, memory_format=layout, non_blocking=True)
-                for x in (batch.key_images, batch.ref_images)
+                image.to(memory_format=layout) for image in batch.network_images(rows, self.device)
             ]
             targets = [
                 [target.to(self.device) for target in x[rows]]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.images import SUFFIXES
+from vatrack.common.images import FORMS, SUFFIXES
 from vatrack.common.json_lists import Item, read_lists
 from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.parallel import ordered_map
@@ -168,7 +168,7 @@ class _Reader:
                 "image-place",
                 self.subset.path,
                 item,
-                f"{file!r} does not end in {' or '.join(SUFFIXES)}",
+                f"{file!r} does not end in {FORMS}",
             )
             return video, None
         return video, file

@@ -14,20 +14,24 @@ rule predict:
         f"{R}/benchmarks/predict/{{method}}__{{backbone}}.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: 2
+    threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, threads: 2000 + 2500 * threads,
         gpu=plan.predict_gpus,
         runtime=240,
     params:
         config=plan.config_file,
-        settings=plan.settings("inference", "input", "compute.precision", "compute.tf32"),
+        # 0: as many as suit the device
+        processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
+        settings=plan.settings(
+            "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
+        ),
     message:
         "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
     shell:
         "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
         " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --out {output:q} --processes {params.processes} > {log:q} 2>&1"
 
 
 rule evaluate:

@@ -10,6 +10,7 @@ from tests.evaluation.scenes import detection, document, random_scene, rectangle
 from vatrack.common import json_stream
 from vatrack.common.errors import InputError
 from vatrack.evaluation.io.ground_truth import read_images
+from vatrack.evaluation.io.prediction_file import PredictionLines
 from vatrack.evaluation.io.predictions import parse_predictions, read_predictions
 
 IMAGES = read_images(document([2, 1]), "test")
@@ -128,6 +129,11 @@ WRONG = {
         good(amodal=MASK | {"counts": "ü"}),
         "the amodal mask has counts that are no run lengths",
     ),
+    "null counts": (good(amodal=MASK | {"counts": None}), "the amodal mask has counts that are no"),
+    "null visible counts": (
+        good(visible=MASK | {"counts": None}),
+        "the visible mask has counts that are no",
+    ),
     "twice": (good(track_id=5), "track_id 5 occurs twice in image 1"),
     "number": (17, "is not a JSON object"),
     "negative width": (
@@ -211,3 +217,71 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
     with pytest.raises(InputError, match=r"line 1: not valid JSON \(it is not UTF-8 text\)"):
         read_predictions(tmp_path / "latin.jsonl", IMAGES)
+
+
+def _outcome(predictions: Any) -> Any:
+    try:
+        found = parse_predictions(predictions, IMAGES, "p: line")
+    except InputError as error:
+        return str(error)
+    columns = [found.image, found.category, found.score, found.track]
+    columns += [*found.box.values(), *found.area.values()]
+    return [column.tolist() for column in columns], dict(found.counts)
+
+
+def _changed(line: bytes, generator: np.random.Generator) -> bytes:
+    """A line with a change at random: spaces, escapes, keys twice, damage, unusual values."""
+    replacements = [
+        (b":", b" : "),
+        (b"score", b"\\u0073core"),
+        (b'"track_id"', b'"track_id":7,"track_id"'),
+        (b'"track_id"', b'"track_id" :7,"track_id"'),
+        (b'"size"', b'"size":[1,1],"size"'),
+        (b'"category_id"', b'"more":{"a":{"b":[1]}},"category_id"'),
+        (b'"category_id"', b'"more":"{\\"}","category_id"'),
+        (b'"category_id"', b'"more":' + b"[" * 101 + b"]" * 101 + b',"category_id"'),
+        (b'"bbox":[', b'"bbox":[' + b"[" * 101 + b"]" * 101 + b","),
+        (b'"score":0.5', b'"score":NaN'),
+        (b'"score":0.5', b'"score":' + b"9" * 5001),
+        (b'"score":0.5', b'"score":' + b"9" * 20),
+        (b'"image_id":1', b'"image_id":"1"'),
+        (b'"image_id":1', b'"image_id":18446744073709551616'),
+        (b'"amodal":{', b'"amodal":null,"again":{'),
+        (b'"counts":"', b'"counts":"\\ud800'),
+        (b'"counts":"', b'"counts":"\xff'),
+        (b'"counts":"', b'"counts":"!'),
+        (b"}", b""),
+        (b"}}", b"}}, {}"),
+        (
+            b"{",
+            b"[",
+        ),
+    ]
+    if generator.random() < 0.3:
+        place = int(generator.integers(len(line)))
+        return line[:place] + bytes([int(generator.integers(32, 127))]) + line[place + 1 :]
+    old, new = replacements[int(generator.integers(len(replacements)))]
+    return line.replace(old, new, 1)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_lines_that_are_read_together_are_read_as_one_by_one(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    lines = []
+    for number in range(5):
+        line = json.dumps(good(track_id=number), separators=(",", ":")).encode() + b"\n"
+        if generator.random() < 0.3:
+            line = _changed(line, generator)
+        lines.append(line)
+
+    def read() -> PredictionLines:
+        return PredictionLines(range(1, 6), lines, "p: line")
+
+    assert _outcome(read()) == _outcome(iter(read()))
+
+
+def test_sound_lines_are_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [json.dumps(good(track_id=number)).encode() for number in range(3)]
+    expected = _outcome(iter(PredictionLines(range(3), lines, "line")))
+    monkeypatch.setattr("vatrack.evaluation.io.prediction_file.parse_line", None)
+    assert _outcome(PredictionLines(range(3), lines, "line")) == expected

@@ -41,12 +41,7 @@ def test_tables_headings_and_notes() -> None:
         ["more", "12.3", "-", "0"],
     ]
     assert [cell.get("colspan") for cell in lines[0]] == [None, "2", None]
-    assert styled(text, "font-weight: bold") == {
-        "row0_col1",
-        "row1_col1",
-        "row1_col2",
-        "row2_col1",
-    }
+    assert styled(text, "font-weight: bold") == {"row0_col1", "row1_col1", "row1_col2", "row2_col1"}
     assert styled(text, "font-style: italic") == {"row1_col0"}
     assert styled(text, "border-top: 1px solid") == {".row0", ".row1", ".row2"}
     assert styled(text, "text-align: left") == {".col0"}

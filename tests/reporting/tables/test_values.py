@@ -92,8 +92,8 @@ def test_minus_one_is_a_dash_with_a_note(tmp_path: Path) -> None:
     assert (out / "tables.html").read_text().count("A value of -1") == len(noted)
 
 
-NAME = 'a|b & 50%_#<b>\n"q"\r\n[x] {0} *y* ~^ \\ _z__ __y &lt; $1\u2028\u00e9\u6f22'
-PLAIN = 'a|b & 50%_#<b> "q" [x] {0} *y* ~^ \\ _z__ __y &lt; $1 \u00e9\u6f22'
+NAME = 'a|b, `c` & 50%_#<b>\n"q"\r\n[x] {0} *y* ~^ \\ _z__ __y &lt; $1\u2028\u00e9\u6f22'
+PLAIN = 'a|b, `c` & 50%_#<b> "q" [x] {0} *y* ~^ \\ _z__ __y &lt; $1 \u00e9\u6f22'
 
 
 def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
@@ -111,11 +111,12 @@ def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
     assert [row[3] for row in csv.reader(lines)][1] == PLAIN
     assert len(lines) == 1 + 1 + 3
     for name in ("classes_image_amodal", "videos_image_amodal"):
-        assert (out / f"{name}.csv").read_text().splitlines()[1].count(",") == 2
+        assert (out / f"{name}.csv").read_text().splitlines()[1].count(",") == 3
         assert next(csv.reader((out / f"{name}.csv").read_text().splitlines()[1:]))[0] == PLAIN
 
     escaped = (
-        r'a\|b & 50%\_#\<b> "q" \[x\] {0} \*y\* \~^ \\ \_z\_\_ \_\_y \&lt; $1 ' + "\u00e9\u6f22"
+        r'a\|b, \`c\` & 50%\_#\<b> "q" \[x\] {0} \*y\* \~^ \\ \_z\_\_ \_\_y \&lt; $1 '
+        + "\u00e9\u6f22"
     )
     text = (out / "image_amodal.md").read_text()
     assert f"| VATrack | ResNet-18 | {escaped} | this run |" in text
@@ -123,7 +124,8 @@ def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
     assert f"\n| {escaped} | 1.0 | 2.0 |\n" in (out / "videos_image_amodal.md").read_text()
 
     latex = (
-        r"a\textbar{}b \& 50\%\_\#\textless{}b\textgreater{} ''q'' {[}x] \{0\} {*}y{*} "
+        r"a\textbar{}b, \textasciigrave{}c\textasciigrave{} "
+        r"\& 50\%\_\#\textless{}b\textgreater{} ''q'' {[}x] \{0\} {*}y{*} "
         r"\textasciitilde{}\textasciicircum{} \textbackslash{} \_z\_\_ \_\_y \&lt; \$1 "
     ) + "\u00e9\u6f22"
     assert (

@@ -113,7 +113,7 @@ def test_bad_masks(small: Path, fault: str) -> None:
     [
         (b"", "is empty"),
         (b"BM", "cut off inside the BMP header"),
-        (b"GIF89a" * 9, "is neither a BMP nor a PNG"),
+        (b"GIF89a" * 9, "is no BMP, PNG or JPEG image"),
         (b"BM" + bytes(60), "its header says 0 x 0 pixels"),
     ],
 )

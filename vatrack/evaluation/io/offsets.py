@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,8 @@ from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import (
     AGAIN,
     PredictionError,
+    PredictionLines,
     open_predictions,
-    parse_line,
 )
 from vatrack.evaluation.io.prediction_form import image_of, unknown_image
 from vatrack.evaluation.one_video import Video
@@ -103,11 +103,10 @@ class VideoOffsets:
             },
         )
 
-    def _predictions(self, files: Files) -> Iterator[tuple[int, Any]]:
+    def _predictions(self, files: Files) -> PredictionLines:
         numbers, offsets, lengths = self.predictions.T.tolist()
-        lines = Texts(files.predictions).read_all(offsets, lengths)
-        for number, line in zip(numbers, lines, strict=True):
-            yield number, parse_line(line, files.label, number)
+        texts = Texts(files.predictions).read_all(offsets, lengths)
+        return PredictionLines(numbers, texts, files.label)
 
 
 @dataclass

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import orjson
+
 from vatrack.common.errors import InputError
 from vatrack.common.json_stream import JsonFault, JsonStream, loads
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.text_files import open_source
 from vatrack.common.value_files import check_depth, check_keys
 
 BLOCK = 1 << 16  # bytes read at once to find the first character
 AGAIN = "make the predictions again"
+_MASK_FIELDS = frozenset({"size", "counts"})
+_FIELDS = frozenset(
+    {"image_id", "category_id", "score", "bbox", "bbox_visible", "track_id", *MASK_TYPES}
+)
 _IMAGE = re.compile(rb'\s*\{\s*"image_id"\s*:\s*(0|[1-9][0-9]{0,17})\s*,')
 
 
@@ -127,6 +135,67 @@ def open_predictions(path: Path, name: Path | str | None = None) -> Iterator[Pre
     name = name or path
     with open_source(path, name=name, again=AGAIN) as stream:
         yield PredictionReader(stream, name)
+
+
+class PredictionLines:
+    """Predictions by the texts of their lines, each parsed when it is asked for.
+
+    Args:
+        numbers, texts: of the lines; `label`: what a line is called in messages.
+    """
+
+    def __init__(self, numbers: Iterable[int], texts: Iterable[bytes], label: str) -> None:
+        self._lines, self._label = zip(numbers, texts, strict=True), label
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        """
+        Raises:
+            PredictionError: a line is not JSON.
+        """
+        for number, text in self._lines:
+            yield number, parse_line(text, self._label, number)
+
+    def batch(self, count: int) -> Batch:
+        """The next `count` lines."""
+        lines = list(islice(self._lines, count))
+        numbers, texts = [number for number, _ in lines], [text for _, text in lines]
+        careful = PredictionLines(numbers, texts, self._label)
+        return Batch(numbers, _parse_usual(texts), careful)
+
+
+class Batch(NamedTuple):
+    """Some predictions: their numbers; the parsed values, if their texts are as usual and no key is
+    in one twice, else None; and numbers with values, which are parsed one by one, with care."""
+
+    numbers: list[int]
+    usual: list[Any] | None
+    careful: PredictionLines
+
+
+def _parse_usual(texts: list[bytes]) -> list[Any] | None:
+    """The values of sound lines with the fields of contract 2 alone, fast; None where they may be
+    something else.
+
+    Quotation marks and braces are counted in all lines together: each line has at least those of
+    the keys, strings and objects that are found in it, so one that has more would show.
+    """
+    try:
+        values = list(map(orjson.loads, texts))
+        masks = [mask for one in values for key in MASK_TYPES if (mask := one.get(key)) is not None]
+        known = set().union(*values) <= _FIELDS and set().union(*masks) <= _MASK_FIELDS
+        strings = sum(type(mask["counts"]) is str for mask in masks)
+        keys = sum(map(len, values)) + sum(map(len, masks))
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError):
+        return None
+    whole = b"".join(texts)
+    if (
+        known
+        and {dict}.issuperset(map(type, (*values, *masks)))
+        and whole.count(b"{") == len(values) + len(masks)
+        and whole.count(b'"') == 2 * (keys + strings)
+    ):
+        return values
+    return None
 
 
 def parse_line(line: bytes, label: str, number: int) -> Any:

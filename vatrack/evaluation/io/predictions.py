@@ -19,7 +19,11 @@ from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints, canonical
 from vatrack.data.fields import damage
 from vatrack.evaluation.io.ground_truth import Images
-from vatrack.evaluation.io.prediction_file import PredictionError, open_predictions
+from vatrack.evaluation.io.prediction_file import (
+    PredictionError,
+    PredictionLines,
+    open_predictions,
+)
 from vatrack.evaluation.io.prediction_form import Columns, append, append_all, unknown_image
 
 BATCH = 2048  # predictions whose form is checked together
@@ -86,7 +90,7 @@ def parse_predictions(
     """Turns numbered predictions of contract 2 into columns.
 
     Args:
-        predictions: pairs of a number, for messages, and a parsed object.
+        predictions: pairs of a number, for messages, and a parsed object; or lines.
         images: the images of the ground truth.
         label: what the number counts.
 
@@ -97,6 +101,11 @@ def parse_predictions(
     wrong_form: PredictionError | None = None
     remaining = iter(predictions)
     while wrong_form is None:
+        if isinstance(predictions, PredictionLines):
+            numbers, usual, careful = predictions.batch(BATCH)
+            if usual and append_all(columns, list(zip(numbers, usual, strict=True))):
+                continue
+            remaining = iter(careful)
         batch = []
         try:
             # One by one, because those before a prediction that is not JSON are wanted.

@@ -23,12 +23,14 @@ LATEX_SIGNS = {
     "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "`": r"\textasciigrave{}",
     '"': "''",  # the sign itself means something to babel
     "[": "{[}",  # after the end of a row, this and a star are read as its options
     "*": "{*}",
 }
 # What means something to Markdown: signs, underscores around a word, the start of an entity.
-MARKDOWN_SIGNS = re.compile(r"[\\|*<\[\]~]|(?<!\w)_+|_+(?!\w)|&(?=#?\w+;)")
+MARKDOWN_SIGNS = re.compile(r"[\\|*<\[\]~`]|(?<!\w)_+|_+(?!\w)|&(?=#?\w+;)")
+LATEX_CODE, HTML_CODE = r"\texttt{{{}}}", "<code>{}</code>"
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff;
   margin: 1.5rem; max-width: 80rem; }
@@ -62,7 +64,7 @@ def to_markdown(table: Table) -> str:
     lines = [f"### {_markdown(table.title)}", "", _pipes(map(_markdown, heads))]
     lines.append("|" + "---|" * len(table.headings) + "---:|" * len(table.columns))
     lines += map(_pipes, cells.to_numpy().tolist())
-    return "\n".join([*lines, "", _markdown(table.note), ""])
+    return "\n".join([*lines, "", _note(table, _markdown, "`{}`"), ""])
 
 
 def to_latex(table: Table) -> str:
@@ -87,7 +89,7 @@ def _float(table: Table) -> str:
     text = _styler(table, cells, heads, _latex).to_latex(
         environment="table*" if width(table) > COLUMN else "table",
         position_float="centering",
-        caption=f"{_latex(table.title)}. {_latex(table.note)}",
+        caption=f"{_latex(table.title)}. {_note(table, _latex, LATEX_CODE)}",
         label=f"tab:{table.name.replace('_', '-')}",
         column_format="l" * first + "r" * len(table.columns),
         hrules=True,
@@ -100,7 +102,8 @@ def _float(table: Table) -> str:
 def to_page(tables: Sequence[Table]) -> str:
     """One HTML document with all tables, as readers see them."""
     body = "\n".join(
-        f"<h2>{_html(table.title)}</h2>\n{_html_table(table)}\n<p>{_html(table.note)}</p>"
+        f"<h2>{_html(table.title)}</h2>\n{_html_table(table)}\n"
+        f"<p>{_note(table, _html, HTML_CODE)}</p>"
         for table in tables
     )
     head = f'<meta charset="utf-8"><title>VATrack: tables</title><style>{STYLE}</style>'
@@ -152,15 +155,23 @@ def _line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
 
 
+def _note(table: Table, escape: Callable[[str], str], code: str) -> str:
+    """The table's note, in which alone `signs` between backticks are code."""
+    parts = re.split("`([^`]*)`", table.note)
+    return "".join(
+        code.format(escape(part)) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
+
+
 def _markdown(text: str) -> str:
-    """Text in which no sign has a meaning to Markdown, but for `code`."""
+    """Text in which no sign has a meaning to Markdown."""
     return MARKDOWN_SIGNS.sub(lambda found: re.sub(".", r"\\\g<0>", found[0]), _line(text))
 
 
 def _latex(text: str) -> str:
-    """Text in which no sign has a meaning to LaTeX, but for `code`."""
-    escaped = "".join(LATEX_SIGNS.get(sign, sign) for sign in _line(text))
-    return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped.replace("--", "-{}-"))
+    """Text in which no sign has a meaning to LaTeX."""
+    return "".join(LATEX_SIGNS.get(sign, sign) for sign in _line(text)).replace("--", "-{}-")
 
 
 def _latex_value(text: str) -> str:
@@ -169,4 +180,4 @@ def _latex_value(text: str) -> str:
 
 
 def _html(text: str) -> str:
-    return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(_line(text)))
+    return html.escape(_line(text))

@@ -1,0 +1,324 @@
+"""Predictions in the forms of other tools, read back by us and by the tools that own the forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import motmetrics
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from typer.testing import CliRunner
+
+from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
+from vatrack.cli import app
+from vatrack.common.errors import InputError
+from vatrack.config import EvaluationConfig
+from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.exchange import export_predictions, import_predictions
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> tuple[Path, Path]:
+    """A ground truth and predictions whose tracks keep their classes."""
+    joint, predictions = random_scene(11)
+    first: dict[Any, int] = {}
+    video = {image["id"]: image["video_id"] for image in joint["images"]}
+    kept = []
+    for item in predictions:
+        key = (video[item["image_id"]], item["track_id"])
+        if first.setdefault(key, item["category_id"]) == item["category_id"]:
+            kept.append(item)
+    return write(tmp_path, joint, kept)
+
+
+def write(
+    folder: Path, joint: dict[str, Any], predictions: list[dict[str, Any]]
+) -> tuple[Path, Path]:
+    truth, lines = folder / "truth.json", folder / "predictions.jsonl"
+    truth.write_text(json.dumps(joint))
+    lines.write_text("".join(json.dumps(item) + "\n" for item in predictions))
+    return truth, lines
+
+
+def load(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def metrics(truth: Path, predictions: Path, out: Path) -> dict[str, float]:
+    evaluate_files(truth, predictions, {}, EvaluationConfig(), out)
+    return json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("mask_type", ["amodal", "visible"])
+def test_coco_and_back_is_the_same(
+    scene: tuple[Path, Path], tmp_path: Path, mask_type: Any
+) -> None:
+    truth, lines = scene
+    export_predictions(lines, truth, "coco", tmp_path / "coco.json", mask_type)
+    result = import_predictions(
+        tmp_path / "coco.json", truth, "coco", tmp_path / "back.jsonl", mask_type
+    )
+    keys = ("image_id", "category_id", "score", "track_id", mask_type)
+
+    def plain(path: Path) -> list[str]:
+        return sorted(json.dumps({key: item[key] for key in keys}) for item in load(path))
+
+    assert plain(tmp_path / "back.jsonl") == plain(lines)
+    assert result.detections == len(load(lines))
+    assert result.notes == ()
+
+
+def test_pycocotools_reads_its_results(scene: tuple[Path, Path], tmp_path: Path) -> None:
+    truth, lines = scene
+    export_predictions(lines, truth, "coco", tmp_path / "coco.json", "visible")
+    coco = COCO()
+    coco.dataset = json.loads(truth.read_text())
+    coco.createIndex()
+    found = coco.loadRes(str(tmp_path / "coco.json")).anns.values()
+    assert len(found) == len(load(lines))
+    areas = [int(coco_mask.area(item["visible"])) for item in load(lines)]
+    assert sorted(int(item["area"]) for item in found) == sorted(areas)
+
+
+@pytest.mark.parametrize("mask_type", ["amodal", "visible"])
+def test_ytvis_and_back_gives_the_same_video_metrics(
+    scene: tuple[Path, Path], tmp_path: Path, mask_type: Any
+) -> None:
+    truth, lines = scene
+    export_predictions(lines, truth, "ytvis", tmp_path / "r.json", mask_type)
+    for item in json.loads((tmp_path / "r.json").read_text()):
+        assert len(item["segmentations"]) == {1: 6, 2: 1, 3: 4}[item["video_id"]]
+    import_predictions(tmp_path / "r.json", truth, "ytvis", tmp_path / "back.jsonl", mask_type)
+    before = metrics(truth, lines, tmp_path / "before.json")
+    after = metrics(truth, tmp_path / "back.jsonl", tmp_path / "after.json")
+    wanted = [key for key in before if key.startswith((f"video/{mask_type}/", "track/"))]
+    compared = [key for key in wanted if key in after and mask_type in key and "box" not in key]
+    assert len(compared) > 10
+    for key in compared:
+        assert after[key] == pytest.approx(before[key], abs=1e-4), key
+
+
+def overlapping(tmp_path: Path) -> tuple[Path, Path]:
+    joint = document([2])
+    predictions = []
+    for image in (1, 2):
+        add_object(joint, image, 1, 1, rectangle(0, 0, 40, 40))
+        add_object(joint, image, 3, 2, rectangle(60, 0, 40, 40))
+        predictions += [
+            detection(image, 1, 0.4, 1, rectangle(0, 0, 40, 40), rectangle(0, 0, 40, 40)),
+            detection(image, 3, 0.9, 2, rectangle(30, 0, 70, 40), rectangle(30, 0, 70, 40)),
+            detection(image, 3, 0.2, 3, rectangle(50, 5, 9, 9), rectangle(50, 5, 9, 9)),
+        ]
+    return write(tmp_path, joint, predictions)
+
+
+@pytest.mark.parametrize(("form", "first"), [("mots", 0), ("mots-challenge", 1)])
+def test_mots_has_no_overlap(tmp_path: Path, form: Any, first: int) -> None:
+    truth, lines = overlapping(tmp_path)
+    result = export_predictions(lines, truth, form, tmp_path / "mots", "visible")
+    rows = [line.split(" ") for line in (tmp_path / "mots/clip__1.txt").read_text().splitlines()]
+    assert [row[:5] for row in rows] == [
+        [str(first + frame), name, category, "120", "160"]
+        for frame in (0, 1)
+        for name, category in (("1001", "1"), ("3001", "3"))
+    ]
+    masks = [coco_mask.decode({"size": [120, 160], "counts": row[5]}) for row in rows[:2]]
+    assert np.array_equal(masks[0], rectangle(0, 0, 30, 40))  # the lower score gives way
+    assert np.array_equal(masks[1], rectangle(30, 0, 70, 40))
+    assert "4 masks overlapped others" in result.notes[0]
+    assert "(2 of them are hidden whole" in result.notes[0]
+
+    import_predictions(tmp_path / "mots", truth, form, tmp_path / "back.jsonl", "visible")
+    back = load(tmp_path / "back.jsonl")
+    assert [item["image_id"] for item in back] == [1, 1, 2, 2]
+    assert [item["category_id"] for item in back] == [1, 3, 1, 3]
+    assert all(item["amodal"] is None and item["score"] == 1.0 for item in back)
+    assert np.array_equal(coco_mask.decode(back[0]["visible"]), masks[0])
+
+
+def test_motmetrics_reads_boxes(scene: tuple[Path, Path], tmp_path: Path) -> None:
+    truth, lines = scene
+    export_predictions(lines, truth, "motchallenge", tmp_path / "mot", "amodal")
+    table = motmetrics.io.loadtxt(str(tmp_path / "mot/clip__1.txt"), fmt="mot15-2D")
+    own = [item for item in load(lines) if item["image_id"] < 46]
+    assert len(table) == len(own)
+    frames = table.index.get_level_values("FrameId")
+    assert sorted(frames) == sorted(item["image_id"] - 39 for item in own)
+    left, width = table[["X", "Width"]].to_numpy().T
+    assert sorted(left.tolist()) == pytest.approx(sorted(item["bbox"][0] for item in own))
+    assert sorted(width.tolist()) == pytest.approx(sorted(item["bbox"][2] for item in own))
+
+    result = import_predictions(
+        tmp_path / "mot", truth, "motchallenge", tmp_path / "back.jsonl", "amodal"
+    )
+    back = load(tmp_path / "back.jsonl")
+    assert result.detections == len(back) == len(load(lines))
+    assert "boxes are taken for masks" in result.notes[0]
+    boxes = {(item["image_id"], tuple(np.round(item["bbox"], 2))) for item in back}
+    assert boxes == {(item["image_id"], tuple(np.round(item["bbox"], 2))) for item in load(lines)}
+    assert int(coco_mask.area(back[0]["amodal"])) == round(back[0]["bbox"][2] * back[0]["bbox"][3])
+
+
+@pytest.mark.parametrize("perfect", [True, False])
+def test_trackeval_reads_its_folder(
+    scene: tuple[Path, Path], tmp_path: Path, perfect: bool
+) -> None:
+    import trackeval
+
+    truth, lines = scene
+    if perfect:
+        joint = json.loads(truth.read_text())
+        lines.write_text(
+            "".join(
+                json.dumps(
+                    {
+                        "image_id": item["image_id"], "category_id": item["category_id"],
+                        "score": 0.9, "track_id": item["instance_id"], "bbox": item["bbox"],
+                        "amodal": item["amodal_mask"], "visible": None,
+                    }
+                ) + "\n"
+                for item in joint["annotations"]
+            )
+        )  # fmt: skip
+    export_predictions(lines, truth, "trackeval", tmp_path / "te", "amodal")
+    base = trackeval.Evaluator.get_default_eval_config() | {
+        "PRINT_RESULTS": False, "PRINT_CONFIG": False, "TIME_PROGRESS": False,
+        "OUTPUT_SUMMARY": False, "OUTPUT_DETAILED": False, "PLOT_CURVES": False,
+        "OUTPUT_EMPTY_CLASSES": False, "BREAK_ON_ERROR": True, "LOG_ON_ERROR": None,
+    }  # fmt: skip
+    settings = trackeval.datasets.YouTubeVIS.get_default_dataset_config() | {
+        "GT_FOLDER": f"{tmp_path}/te/gt/youtube_vis/",
+        "TRACKERS_FOLDER": f"{tmp_path}/te/trackers/youtube_vis/",
+        "SPLIT_TO_EVAL": "val",
+        "PRINT_CONFIG": False,
+    }
+    dataset = trackeval.datasets.YouTubeVIS(settings)
+    evaluator = trackeval.Evaluator(base)
+    results, _ = evaluator.evaluate([dataset], [trackeval.metrics.HOTA({"PRINT_CONFIG": False})])
+    combined = results["YouTubeVIS"]["vatrack"]["COMBINED_SEQ"]["cls_comb_det_av"]["HOTA"]
+    hota = float(np.mean(combined["HOTA"])) * 100
+    own = metrics(truth, lines, tmp_path / "own.json")
+    if perfect:
+        assert hota == pytest.approx(100)
+    else:
+        assert 5 < hota < 95
+    assert own["track/amodal/HOTA"] == pytest.approx(hota, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "message"),
+    [
+        ("coco", {"a": 1}, "are a list of detections"),
+        ("coco", [17], "item 1: is no detection"),
+        ("coco", [{"image_id": 1}], "item 1: has no 'category_id'"),
+        (
+            "coco",
+            [{"image_id": 99, "category_id": 1, "score": 1, "bbox": [0, 0, 2, 2]}],
+            "item 1: image_id 99 is not one of",
+        ),
+        (
+            "coco",
+            [{"image_id": 1, "category_id": 77, "score": 1, "bbox": [0, 0, 2, 2]}],
+            "item 1: class 77 is not one of .* 1 ",
+        ),
+        ("coco", [{"image_id": 1, "category_id": 1, "score": 1}], "neither a mask nor a box"),
+        (
+            "coco",
+            [{"image_id": 1, "category_id": 1, "score": "x", "bbox": [0, 0, 2, 2]}],
+            "score is 'x'",
+        ),
+        ("ytvis", {"a": 1}, "are a list of tracks"),
+        (
+            "ytvis",
+            [{"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}],
+            "has 1 segmentations, its video 'clip__1' has 2 frames",
+        ),
+        (
+            "ytvis",
+            [{"video_id": 9, "category_id": 1, "score": 1, "segmentations": [None]}],
+            "video_id 9 is not one of",
+        ),
+        ("mots", "0 1001 1 120 160", "line 1: is not `frame id class height width mask`"),
+        ("mots", "5 1001 1 120 160 0", r"line 1: frame 5 \(counted from 0\) is not one of the 2"),
+        ("mots", "0 1001 1 12 16 0", r"line 1: its mask has size \[12, 16\]"),
+        ("mots", "0 1001 1 120 160 ~~", "line 1: its mask is damaged"),
+        ("motchallenge", "1,1,5", "line 1: is not `frame, id, left"),
+        ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: says no class"),
+        ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
+    ],
+)
+def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> None:
+    truth, _ = overlapping(tmp_path)
+    if isinstance(content, str):
+        source = tmp_path / "source"
+        source.mkdir()
+        (source / "clip__1.txt").write_text(content + "\n")
+    else:
+        source = tmp_path / "source.json"
+        source.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        import_predictions(source, truth, form, tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:
+    truth, _ = overlapping(tmp_path)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/other.txt").write_text("0 1001 1 120 160 0\n")
+    with pytest.raises(InputError, match=r"no video .* is called 'other'; there are clip__1"):
+        import_predictions(tmp_path / "source", truth, "mots", tmp_path / "out.jsonl")
+    with pytest.raises(InputError, match="is no folder"):
+        import_predictions(tmp_path / "none", truth, "mots", tmp_path / "out.jsonl")
+
+
+def test_what_mots_cannot_hold(tmp_path: Path) -> None:
+    joint = document([1])
+    add_object(joint, 1, 1, 1, rectangle(0, 0, 40, 40))
+    spot = rectangle(0, 0, 1, 1)
+    many = [detection(1, 1, 0.5, track, spot, spot) for track in range(1000)]
+    truth, lines = write(tmp_path, joint, many)
+    with pytest.raises(InputError, match="1000 tracks of class 1; MOTS has numbers for 999"):
+        export_predictions(lines, truth, "mots", tmp_path / "mots", "visible")
+
+
+def test_masks_that_are_not_there(tmp_path: Path) -> None:
+    joint = document([1])
+    truth, lines = write(tmp_path, joint, [detection(1, 1, 0.5, 1, rectangle(0, 0, 9, 9))])
+    with pytest.raises(InputError, match="no prediction has a mask of type 'visible'"):
+        export_predictions(lines, truth, "coco", tmp_path / "c.json", "visible")
+    with pytest.raises(InputError, match="has no annotations, which TrackEval compares with"):
+        export_predictions(lines, truth, "trackeval", tmp_path / "te", "amodal")
+    with pytest.raises(InputError, match="form 'yolo' is not known; there are coco, ytvis"):
+        export_predictions(lines, truth, "yolo", tmp_path / "te")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "con:1", "Ünï cödé"])
+def test_names_of_videos_become_names_of_files(tmp_path: Path, name: str) -> None:
+    joint = document([1])
+    joint["videos"][0]["name"] = name
+    spot = rectangle(0, 0, 9, 9)
+    truth, lines = write(tmp_path, joint, [detection(1, 1, 0.5, 1, spot, spot)])
+    export_predictions(lines, truth, "mots", tmp_path / "mots", "visible")
+    (file,) = (tmp_path / "mots").iterdir()
+    import_predictions(tmp_path / "mots", truth, "mots", tmp_path / "back.jsonl")
+    assert len(load(tmp_path / "back.jsonl")) == 1
+    assert file.parent == tmp_path / "mots"
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    truth, lines = overlapping(tmp_path)
+    common = ["--ground-truth", str(truth)]
+    out = tmp_path / "v.json"
+    words = ["export-predictions", str(lines), *common, "--to", "ytvis", "--out", str(out)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert f"{out}: 6 detections" in result.output
+    back = tmp_path / "back.jsonl"
+    words = ["import-predictions", str(out), *common, "--from", "ytvis", "--out", str(back)]
+    result = CliRunner().invoke(app, [*words, "--mask-type", "amodal"])
+    assert result.exit_code == 0, result.output
+    assert len(load(back)) == 6

@@ -1,0 +1,236 @@
+"""Frames, times and damage of videos."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.video.videos import number_of, picture, turn, write_sound, write_video
+from vatrack.common.errors import InputError
+from vatrack.video.reader import Properties, Reader, Selection, VideoFrame
+from vatrack.video.sources import find_sources
+
+
+def read(
+    path: Path | str, selection: Selection | None = None, rate: Fraction | None = None
+) -> tuple[list[VideoFrame], Properties]:
+    with Reader(find_sources([str(path)])[0], selection, rate) as reader:
+        return list(reader), reader.properties
+
+
+def numbers(frames: list[VideoFrame]) -> list[int]:
+    return [number_of(frame.image) for frame in frames]
+
+
+def test_each_frame_has_its_own_time(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.5, 0.52, 1.7, 1.74]
+    frames, found = read(write_video(tmp_path / "v.mp4", times))
+    assert [round(frame.time_s, 3) for frame in frames] == times
+    assert numbers(frames) == [frame.index for frame in frames] == list(range(6))
+    assert (found.width, found.height, found.count_header, found.count_read) == (64, 48, 6, 6)
+    assert not found.truncated
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_the_rotation_flag_is_obeyed(tmp_path: Path, degrees: int) -> None:
+    path = write_video(tmp_path / "v.mp4", 2)
+    turn(path, degrees)
+    frames, found = read(path)
+    upright = np.rot90(picture(0), -degrees // 90)
+    assert frames[0].image.shape == upright.shape
+    assert (found.height, found.width) == upright.shape[:2]
+    assert (found.rotation + degrees) % 360 == 0
+    assert np.abs(frames[0].image.astype(int) - upright).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "note"),
+    [
+        ("v.mkv", {"size": (47, 63), "form": "yuv444p"}, None),
+        ("v.mp4", {"form": "gray"}, None),
+        ("v.mp4", {"form": "yuv420p10le"}, "upper 8 bits"),
+        ("v.mp4", {"form": "yuv420p10le", "colours": 18}, r"HDR \(HLG\)"),
+        ("v.mov", {"codec": "png", "form": "rgba"}, "alpha channel is left out"),
+        ("v.avi", {"codec": "mjpeg", "form": "yuvj420p", "container": "avi"}, None),
+        ("v.ts", {"container": "mpegts"}, None),
+        ("v.webm", {"codec": "libvpx-vp9"}, None),
+    ],
+)
+def test_forms_of_video(tmp_path: Path, name: str, settings: dict, note: str | None) -> None:
+    frames, found = read(write_video(tmp_path / name, 9, **settings))
+    assert numbers(frames) == list(range(9))
+    assert {frame.image.shape for frame in frames} == {(*settings.get("size", (48, 64)), 3)}
+    assert found.rate == 25
+    assert not found.truncated
+    if note is None:
+        assert found.notes == []
+    else:
+        (line,) = found.notes
+        assert re.search(note, line)
+
+
+def test_one_frame(tmp_path: Path) -> None:
+    frames, _ = read(write_video(tmp_path / "v.mp4", 1))
+    assert numbers(frames) == [0]
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection(), range(40)),
+        (Selection(step=7), range(0, 40, 7)),
+        (Selection(start_s=0.4, stop_s=0.8), range(10, 20)),
+        (Selection(start_s=1.2, step=3), range(30, 40, 3)),  # from a key frame
+    ],
+)
+def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> None:
+    path = write_video(tmp_path / "v.mp4", 40)
+    with Reader(find_sources([str(path)])[0], selection) as reader:
+        guess = reader.expected()
+        frames = list(reader)
+    assert numbers(frames) == list(expected)
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in expected])
+    assert [frame.index for frame in frames] == [n - expected[0] for n in expected]
+    assert guess is not None
+    assert abs(guess - len(expected)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"start_s": 3.0}, r"no frame can be read between .* it lasts 0\.48 s"),
+        ({"start_s": -1.0}, "the first time is -1"),
+        ({"start_s": 2.0, "stop_s": 1.0}, r"the last time, 1\.0 s, is not after the first"),
+        ({"step": 0}, "every 0-th frame"),
+        ({"start_s": float("nan")}, "the first time is nan"),
+    ],
+)
+def test_a_selection_of_nothing(tmp_path: Path, selection: dict, message: str) -> None:
+    path = write_video(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match=message):
+        read(path, Selection(**selection))
+
+
+@pytest.mark.parametrize("front", [True, False])
+def test_a_file_that_ends_early(tmp_path: Path, front: bool) -> None:
+    """With its index in front, what is there is read; without an index nothing can be."""
+    path = write_video(tmp_path / "v.mp4", 80, front=front)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    if not front:
+        with pytest.raises(InputError, match=r"v\.mp4: has no index .* copy it again, or repair"):
+            read(path)
+        return
+    frames, found = read(path)
+    assert 20 < len(frames) < 75
+    assert numbers(frames)[:20] == list(range(20))
+    assert found.truncated
+    assert f"{len(frames)} of 80 frames could be read" in found.notes[-1]
+
+
+def test_damage_in_the_middle(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 60, front=True)
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"mdat") + 4
+    middle = (begin + len(data)) // 2
+    data[middle : middle + 300] = bytes(300)
+    path.write_bytes(data)
+    frames, found = read(path)
+    assert found.truncated
+    assert found.damaged > 0
+    assert numbers(frames)[:10] == list(range(10))
+    assert number_of(frames[-1].image) == 59
+    times = [frame.time_s for frame in frames]
+    assert times == sorted(set(times))
+
+
+def test_the_claimed_number_of_frames_is_a_hint(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 12)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"mvhd") + 20  # the length of the whole
+    data[at : at + 4] = (99_000).to_bytes(4, "big")
+    path.write_bytes(data)
+    frames, found = read(path)
+    assert len(frames) == found.count_read == 12
+    assert not found.truncated
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("v.mp4", b"", "is empty"),
+        ("v.mp4", b"hello\nworld\n" * 20, "v.mp4: is text"),
+        ("v.mp4", b"\x89PNG\r\n\x1a\n" + bytes(90), "v.mp4: is a PNG image"),
+        ("v.mp4", b"\0\1\2\3" * 500, "v.mp4: is no video that can be read"),
+        ("v.mp4", b"\0\0\0\x18ftypisom" + bytes(500), "v.mp4: has no index"),
+        ("v", b"PK\3\4" + bytes(90), "v: is a zip archive"),
+    ],
+)
+def test_what_is_no_video(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
+
+
+def test_sound_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"s\.mp4: holds no video, only sound"):
+        read(write_sound(tmp_path / "s.mp4"))
+
+
+def test_a_playlist_opens_no_other_address(tmp_path: Path) -> None:
+    """A file of a user's may come from anywhere; it must not make this machine call others."""
+    path = tmp_path / "v.mp4"
+    path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/secret.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(InputError, match=r"v\.mp4: "):
+        read(path)
+
+
+def test_frames_of_a_folder(tmp_path: Path) -> None:
+    for number in range(4):
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number))
+    frames, found = read(tmp_path, rate=Fraction(10))
+    assert numbers(frames) == [0, 1, 2, 3]
+    assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert np.array_equal(frames[2].image, picture(2))
+    assert found.count_header == 4
+    frames, _ = read(tmp_path, Selection(start_s=0.1, step=2), Fraction(10))
+    assert numbers(frames) == [1, 3]
+
+
+def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    for number in range(3):
+        size = (48, 64) if number < 2 else (48, 66)
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number, size))
+    with pytest.raises(InputError, match=r"2\.png: is 66 x 48 pixels, the first frame is 64 x 48"):
+        read(tmp_path)
+
+
+def test_a_camera_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="camera 97: there is no /dev/video97"):
+        read("97")
+
+
+def test_a_stream_that_does_not_answer() -> None:
+    with pytest.raises(InputError, match=r"rtsp://127\.0\.0\.1:9/x: cannot be opened"):
+        read("rtsp://127.0.0.1:9/x")
+
+
+def test_without_pyav_the_extra_is_named(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 1)
+    program = (
+        "import sys; sys.modules['av'] = None\n"
+        "from vatrack.video.reader import Reader\n"
+        "from vatrack.video.sources import find_sources\n"
+        "Reader(find_sources(sys.argv[1:])[0])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert 'pip install "vatrack[video]"' in result.stderr

@@ -1,0 +1,108 @@
+"""What users name as videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from vatrack.common.errors import InputError
+from vatrack.video.sources import find_sources
+
+
+def frames(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        assert cv2.imwrite(str(folder / name), np.zeros((4, 6, 3), np.uint8))
+    return folder
+
+
+def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    names = [f"shot_{number}.png" for number in range(1, 13)]
+    folder = frames(tmp_path / "f", *reversed(names))
+    for clutter in (".DS_Store", "._shot_1.png", "notes.txt"):
+        (folder / clutter).write_bytes(b"x")
+    (source,) = find_sources([str(folder)])
+    assert (source.name, source.form) == ("f", "frames")
+    assert [file.name for file in source.files] == names
+    (by_pattern,) = find_sources([f"{folder}/shot_*.png"])
+    assert by_pattern.files == source.files
+    assert by_pattern.name == "f"
+
+
+def test_a_list_keeps_its_order_and_is_relative_to_itself(tmp_path: Path) -> None:
+    frames(tmp_path / "x", "a.png", "b.jpg")
+    listed = tmp_path / "order.txt"
+    listed.write_text("# mine\nx/b.jpg\n\nx/a.png\n")
+    (source,) = find_sources([str(listed)])
+    assert [file.name for file in source.files] == ["b.jpg", "a.png"]
+
+
+def test_videos_are_one_each_with_names_of_their_own(tmp_path: Path) -> None:
+    for name in ("a/v.mp4", "b/v.mp4", "b/V.mkv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = find_sources([str(tmp_path / "a/v.mp4"), f"{tmp_path}/b/*"])
+    assert [source.name for source in found] == ["v", "V_2", "v_3"]
+    assert {source.form for source in found} == {"file"}
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "form"),
+    [
+        ("0", "camera0", "camera"),
+        ("rtsp://user:secret@host/live stream", "host_live_stream", "stream"),
+        ("http://host/..", "host", "stream"),
+    ],
+)
+def test_live_sources(word: str, name: str, form: str) -> None:
+    (source,) = find_sources([word])
+    assert (source.name, source.form, source.live) == (name, form, True)
+    assert "secret" not in source.name
+
+
+def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("7", "[a].mp4"):
+        Path(name).write_bytes(b"x")
+    assert [source.form for source in find_sources(["7", "[a].mp4"])] == ["file", "file"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("nothing.mp4", "nothing.mp4: there is no such file or folder"),
+        ("*.avi", r"\*\.avi: no file matches"),
+        ("empty", r"empty: holds no frames \(.bmp, .* no files; for videos name them: empty/\*"),
+        ("films", "films: holds no frames .* only .mp4 files"),
+        ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
+        ("mixed/*", r"mixed/\*: images and other files are mixed"),
+        ("pic.tiff", r"pic\.tiff: images of this form are not read"),
+        ("list.txt", "list.txt: line 2: .*gone.png: there is no such file"),
+        ("blank.txt", "blank.txt: names no file"),
+    ],
+)
+def test_what_names_no_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("films").mkdir()
+    Path("films/a.mp4").write_bytes(b"x")
+    frames(Path("twice"), "1.jpg", "01.jpg")
+    frames(Path("mixed"), "1.jpg")
+    Path("mixed/a.mp4").write_bytes(b"x")
+    Path("pic.tiff").write_bytes(b"II*\0")
+    Path("list.txt").write_text("twice/1.jpg\ngone.png\n")
+    Path("blank.txt").write_text("\n# none\n")
+    with pytest.raises(InputError, match=message):
+        find_sources([word])
+
+
+def test_none_at_all() -> None:
+    with pytest.raises(InputError, match="no video is named"):
+        find_sources([])

@@ -1,0 +1,148 @@
+"""Videos that are written: whole, playable, with the times of their frames."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from tests.video.test_reader import numbers, read
+from tests.video.videos import picture, write_video
+from vatrack.video.writer import Encoder, VideoWriter
+
+RATE = Fraction(25)
+
+
+def write(path: Path, times: list[float], size: tuple[int, int] = (48, 64), **more: Any) -> str:
+    with VideoWriter(path, size, RATE, **more) as writer:
+        for number, time_s in enumerate(times):
+            writer.write(picture(number, size), time_s)
+    return writer.encoder
+
+
+@pytest.mark.parametrize("encoder", ["openh264", "x264", "vp9"])
+def test_times_sizes_and_form(tmp_path: Path, encoder: Encoder) -> None:
+    times = [0.0, 0.04, 0.3, 0.34, 1.2]
+    path = tmp_path / "v.mp4"
+    assert write(path, times, (49, 65), encoder=encoder) == encoder
+    frames, found = read(path)
+    assert [round(frame.time_s, 3) for frame in frames] == times
+    assert numbers(frames) == list(range(5))
+    # Odd sides are padded at the right and at the bottom.
+    assert frames[0].image.shape == (50, 66, 3)
+    assert np.abs(frames[1].image[:49, :65].astype(int) - picture(1, (49, 65))).mean() < 8
+    assert found.pixel_format == "yuv420p"
+    assert found.codec == ("vp9" if encoder == "vp9" else "h264")
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 300), (2200, 4200)])
+def test_extreme_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+    """What OpenH264 refuses, VP9 takes."""
+    path = tmp_path / "v.mp4"
+    with VideoWriter(path, size, RATE) as writer:
+        writer.write(np.full((*size, 3), 200, np.uint8), 0.0)
+    frames, _ = read(path)
+    assert frames[0].image.shape[:2] == tuple(max(16, side + side % 2) for side in size)
+
+
+@pytest.mark.parametrize("rate", [Fraction(90_000), Fraction(1, 10), Fraction(30_000, 1001)])
+def test_any_rate(tmp_path: Path, rate: Fraction) -> None:
+    with VideoWriter(tmp_path / "v.mp4", (48, 64), rate) as writer:
+        for number in range(5):
+            writer.write(picture(number), number * 0.5)
+    frames, _ = read(tmp_path / "v.mp4")
+    assert [frame.time_s for frame in frames] == [0, 0.5, 1, 1.5, 2]
+
+
+def write_until(path: Path, count: int, error: BaseException) -> None:
+    """Writes some frames, and then fails."""
+    with VideoWriter(path, (48, 64), RATE) as writer:
+        for number in range(count):
+            writer.write(picture(number), number / 25)
+        raise error
+
+
+def test_an_error_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "v.mp4"
+    path.write_bytes(b"before")
+    with pytest.raises(ValueError, match="mine"):
+        write_until(path, 1, ValueError("mine"))
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_was_written_before_a_stop_is_playable(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "v.mp4"
+    with pytest.raises(error):
+        write_until(path, 7, error())
+    frames, _ = read(path)
+    assert numbers(frames) == list(range(7))
+    with pytest.raises(error):
+        write_until(tmp_path / "none.mp4", 0, error())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def packets(path: Path) -> list[tuple[float, bytes]]:
+    with av.open(str(path)) as source:
+        stream = source.streams.audio[0]
+        return [
+            (float(packet.pts * stream.time_base), bytes(packet))
+            for packet in source.demux(stream)
+            if packet.pts is not None
+        ]
+
+
+def test_the_sound_is_copied(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "source.mp4", 50, sound=True)
+    path = tmp_path / "v.mp4"
+    write(path, [number / 25 for number in range(50)], sound=source)
+    copied, original = packets(path), packets(source)
+    assert [data for _, data in copied] == [data for time, data in original if time >= 0]
+    assert len(copied) > 10
+    assert copied[-1][0] == pytest.approx(original[-1][0], abs=0.13)
+
+
+def test_a_source_without_sound_gives_none(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "source.mp4", 5)
+    path = tmp_path / "v.mp4"
+    write(path, [0.0, 0.04], sound=source)
+    with av.open(str(path)) as made:
+        assert not made.streams.audio
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    """With a limit on the size of files, which FFmpeg meets as it would a full disk."""
+    program = (
+        "import resource, signal, sys, numpy as np\n"
+        "from fractions import Fraction\n"
+        "from pathlib import Path\n"
+        "from vatrack.video.writer import VideoWriter\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "chance = np.random.default_rng(0)\n"
+        "try:\n"
+        "    with VideoWriter(Path(sys.argv[1]), (240, 320), Fraction(25)) as writer:\n"
+        "        for number in range(60):\n"
+        "            writer.write(chance.integers(0, 256, (240, 320, 3), np.uint8), number / 25)\n"
+        "except OSError as error:\n"
+        "    print('caught', error)\n"
+    )
+    path = tmp_path / "v.mp4"
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "caught" in result.stdout
+    assert "v.mp4" in result.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,116 @@
+"""Predictions in the forms of other tools, and back: `export_predictions`, `import_predictions`.
+
+Each form is a module with `write(tracks, listing, mask_type, out)` and, where trackers write it,
+`read(source, listing, mask_type)`. What a form cannot hold is said when it is written.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
+from vatrack.common.mask_types import MaskType
+from vatrack.evaluation.io.predictions import parse_predictions
+from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
+from vatrack.exchange.listing import Listing, read_listing
+from vatrack.exchange.tracks import read_tracks
+
+Form = Literal["coco", "ytvis", "mots", "mots-challenge", "motchallenge", "trackeval"]
+SourceForm = Literal["coco", "ytvis", "mots", "mots-challenge", "motchallenge"]
+
+_MODULES: dict[str, ModuleType] = {
+    "coco": coco,
+    "ytvis": ytvis,
+    "mots": mots,
+    "mots-challenge": mots,
+    "motchallenge": motchallenge,
+    "trackeval": trackeval,
+}
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """What was written.
+
+    Attributes:
+        detections: written; `notes`: what the form could not hold, in sentences.
+    """
+
+    out: Path
+    detections: int
+    notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.out}: {self.detections} detections", *self.notes])
+
+
+def export_predictions(
+    predictions: Path, ground_truth: Path, form: Form, out: Path, mask_type: MaskType = "amodal"
+) -> Exchanged:
+    """Writes predictions (contract 2) in another form.
+
+    Args:
+        ground_truth: the joint JSON (contract 3) that the predictions belong to, or the
+            `frames.json` that `vatrack track` leaves: it names videos, frames and classes.
+        form: "coco" (results list with track ids), "ytvis" (YouTube-VIS results), "mots" (KITTI
+            MOTS text files), "mots-challenge" (frames from 1), "motchallenge" (boxes),
+            "trackeval" (a folder that TrackEval evaluates as YouTube-VIS, with the ground truth).
+        out: a file for "coco" and "ytvis", else a folder, which is replaced.
+        mask_type: which masks, and boxes, are written.
+
+    Raises:
+        InputError: a file is wrong, the predictions have no such masks, or the form cannot hold
+            them.
+    """
+    form = _known(form, Form)
+    module = _MODULES[form]
+    for source in (predictions, ground_truth):
+        refuse_same_file(source, out)
+    check_target(out, folder=module.FOLDER)
+    listing = read_listing(ground_truth)
+    tracks = read_tracks(predictions, listing, mask_type)
+    settings = {"first_frame": 1} if form == "mots-challenge" else {}
+    notes = module.write(tracks, listing, mask_type, out, **settings)
+    return Exchanged(out, sum(len(track.detections) for track in tracks), tuple(notes))
+
+
+def import_predictions(
+    source: Path, ground_truth: Path, form: SourceForm, out: Path, mask_type: MaskType = "visible"
+) -> Exchanged:
+    """Writes what another tracker wrote as predictions (contract 2), so that it can be evaluated.
+
+    Args:
+        source: a file for "coco" and "ytvis", else a folder with a text file a video.
+        mask_type: what the masks of the source are.
+
+    Raises:
+        InputError: a file is wrong, or does not fit the ground truth.
+    """
+    form = _known(form, SourceForm)
+    for path in (source, ground_truth):
+        refuse_same_file(path, out)
+    check_target(out)
+    listing = read_listing(ground_truth)
+    settings = {"first_frame": 1} if form == "mots-challenge" else {}
+    predictions, notes = _MODULES[form].read(source, listing, mask_type, **settings)
+    _check(predictions, listing, source)
+    with atomic_path(out) as temporary, create_text(temporary) as stream:
+        for prediction in predictions:
+            stream.write(json.dumps(prediction, allow_nan=False) + "\n")
+    return Exchanged(out, len(predictions), tuple(notes))
+
+
+def _check(predictions: list[dict[str, Any]], listing: Listing, source: Path) -> None:
+    """The checks of every file of predictions, before anything is written."""
+    parse_predictions(enumerate(predictions, 1), listing.images, f"{source}: detection")
+
+
+def _known(form: str, forms: Any) -> Any:
+    if form not in get_args(forms):
+        raise InputError(f"form {form!r} is not known; there are {', '.join(get_args(forms))}")
+    return form

@@ -1,0 +1,75 @@
+"""COCO results: a flat list of detections, as pycocotools' `loadRes` reads it; `track_id` and
+`video_id` are extra keys, which COCO readers ignore.
+
+No box is written: with one, `loadRes` takes its area instead of the mask's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_json
+from vatrack.common.mask_types import MaskType
+from vatrack.common.value_files import read_json
+from vatrack.exchange.listing import Listing
+from vatrack.exchange.masks import as_prediction
+from vatrack.exchange.tracks import Track
+
+FOLDER = False
+
+
+def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: Path) -> list[str]:
+    """Writes the list; all detections fit."""
+    write_json(
+        out,
+        [
+            {
+                "image_id": detection.image_id,
+                "category_id": detection.category_id,
+                "score": detection.score,
+                "segmentation": detection.rle,
+                "track_id": track.track_id,
+                "video_id": track.video_id,
+            }
+            for track in tracks
+            for detection in track.detections
+        ],
+    )
+    return []
+
+
+def read(
+    source: Path, listing: Listing, mask_type: MaskType
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Reads such a list. Without a mask the box is taken for one; without `track_id` every
+    detection is a track of its own."""
+    predictions, notes = [], set()
+    items = read_json(source)
+    if not isinstance(items, list):
+        raise InputError(f"{source}: COCO results are a list of detections; this is none")
+    for number, item in enumerate(items, 1):
+        where = f"{source}: item {number}"
+        if not isinstance(item, dict):
+            raise InputError(f"{where}: is no detection; a COCO results list has objects")
+        for key in ("image_id", "category_id", "score"):
+            if key not in item:
+                raise InputError(f"{where}: has no {key!r}")
+        if "track_id" not in item:
+            notes.add("detections without 'track_id' are tracks of one frame")
+        predictions.append(
+            as_prediction(
+                where,
+                listing,
+                image_id=item["image_id"],
+                category_id=item["category_id"],
+                score=item["score"],
+                track_id=item.get("track_id", -number),
+                mask=item.get("segmentation"),
+                box=item.get("bbox"),
+                mask_type=mask_type,
+            )
+        )
+    return predictions, sorted(notes)

@@ -1,0 +1,74 @@
+"""One detection of another tool as a prediction of contract 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.rle import box_of
+from vatrack.data.fields import is_box, problem, read_masks
+from vatrack.exchange.listing import Listing
+
+
+def as_prediction(
+    where: str,
+    listing: Listing,
+    *,
+    image_id: Any,
+    category_id: Any,
+    score: Any,
+    track_id: Any,
+    mask: Any,
+    box: Any,
+    mask_type: MaskType,
+) -> dict[str, Any]:
+    """A prediction, its mask in canonical form.
+
+    Args:
+        where: what messages call it.
+        mask: in any form that pycocotools reads; None: the box is taken for the mask.
+        box: x, y, width, height in pixels; None: that of the mask.
+
+    Raises:
+        InputError: a field is wrong, or there is neither mask nor box.
+    """
+    fields = {
+        "image_id": image_id, "category_id": category_id, "score": score, "track_id": track_id
+    }  # fmt: skip
+    for name, value in fields.items():
+        if text := problem(name, value):
+            raise InputError(f"{where}: {text}")
+    row = int(listing.images.index(np.array([image_id]))[0])
+    if row < 0:
+        raise InputError(f"{where}: image_id {image_id} is not one of {listing.path}")
+    listing.category_id(category_id, where)
+    size = listing.images.size[row].tolist()
+    if box is not None and not is_box(box):
+        raise InputError(f"{where}: {problem('bbox', box)}")
+    if mask is None:
+        if box is None:
+            raise InputError(f"{where}: has neither a mask nor a box")
+        counts = box_mask(box, size)
+    else:
+        counts = read_masks([mask], [size], [f"{where}: its mask"])[0][0]
+    own = {"size": size, "counts": counts.decode("ascii")}
+    return {
+        **fields,
+        "bbox": list(box) if box is not None else box_of(counts, size),
+        **{key: own if key == mask_type else None for key in MASK_TYPES},
+    }
+
+
+def box_mask(box: list[float], size: list[int]) -> bytes:
+    """A filled box as a mask, cut off at the border of the image of height and width `size`."""
+    height, width = size
+    x, y, wide, high = box
+    left, top = max(0, round(x)), max(0, round(y))
+    right, bottom = min(width, round(x + wide)), min(height, round(y + high))
+    bitmap = np.zeros((height, width), np.uint8, order="F")
+    bitmap[top:bottom, left:right] = 1
+    return coco_mask.encode(bitmap)["counts"]

@@ -1,0 +1,89 @@
+"""YouTube-VIS (and OVIS) results: one item a track, with a mask or null for every frame.
+
+The one common form of video results that may hold amodal masks, since overlaps are allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_json
+from vatrack.common.mask_types import MaskType
+from vatrack.common.value_files import read_json
+from vatrack.exchange.listing import Listing
+from vatrack.exchange.masks import as_prediction
+from vatrack.exchange.tracks import Track
+
+FOLDER = False
+
+
+def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: Path) -> list[str]:
+    """Writes the list. A track has one score, the mean, and one class, that of most frames."""
+    write_json(out, results(tracks, listing))
+    mixed = sum(len({d.category_id for d in track.detections}) > 1 for track in tracks)
+    return [f"{mixed} tracks change their class; each has that of most frames"] if mixed else []
+
+
+def results(tracks: Sequence[Track], listing: Listing) -> list[dict[str, Any]]:
+    """The items of the list."""
+    items = []
+    for track in tracks:
+        masks: list[Any] = [None] * len(listing.video_of[track.video_id].rows)
+        for detection in track.detections:
+            masks[detection.frame] = detection.rle
+        items.append(
+            {
+                "video_id": track.video_id,
+                "category_id": track.category_id,
+                "score": track.score,
+                "segmentations": masks,
+            }
+        )
+    return items
+
+
+def read(
+    source: Path, listing: Listing, mask_type: MaskType
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Reads such a list; the score of a track is that of each of its detections."""
+    items = read_json(source)
+    if not isinstance(items, list):
+        raise InputError(f"{source}: YouTube-VIS results are a list of tracks; this is none")
+    predictions = []
+    for number, item in enumerate(items, 1):
+        where = f"{source}: item {number}"
+        if not isinstance(item, dict):
+            raise InputError(f"{where}: is no track; YouTube-VIS results have objects")
+        for key in ("video_id", "category_id", "score", "segmentations"):
+            if key not in item:
+                raise InputError(f"{where}: has no {key!r}")
+        masks, video = item["segmentations"], None
+        if isinstance(item["video_id"], int):
+            video = listing.video_of.get(item["video_id"])
+        if video is None:
+            raise InputError(f"{where}: video_id {item['video_id']} is not one of {listing.path}")
+        if not isinstance(masks, list) or len(masks) != len(video.rows):
+            count = len(masks) if isinstance(masks, list) else "no"
+            raise InputError(
+                f"{where}: has {count} segmentations, its video {video.name!r} has "
+                f"{len(video.rows)} frames; each frame needs a mask or null"
+            )
+        predictions += [
+            as_prediction(
+                f"{where}: frame {frame}",
+                listing,
+                image_id=int(listing.images.id[video.rows[frame]]),
+                category_id=item["category_id"],
+                score=item["score"],
+                track_id=item.get("track_id", number),
+                mask=mask,
+                box=None,
+                mask_type=mask_type,
+            )
+            for frame, mask in enumerate(masks)
+            if mask
+        ]
+    return predictions, []

@@ -1,0 +1,173 @@
+"""What a user may name as a video: a file, frames in a folder, a pattern, a list, a camera, a
+stream."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from vatrack.common.errors import InputError
+from vatrack.common.images import FORMS, SUFFIXES, is_clutter, is_frame
+from vatrack.common.text_files import read_text
+
+Form = Literal["file", "frames", "camera", "stream"]
+
+LIST_SUFFIX = ".txt"
+# Images that this package does not read; elsewhere a suffix says nothing, the content decides.
+OTHER_IMAGES = (".gif", ".tif", ".tiff", ".webp", ".heic", ".jp2", ".exr", ".dng")
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video.
+
+    Attributes:
+        name: of its folder of results; unique among the sources of a command.
+        form: "file", "frames", "camera" or "stream".
+        address: what FFmpeg opens, or the folder, pattern or list that `files` come from.
+        files: the frames in their order, where they are files.
+    """
+
+    name: str
+    form: Form
+    address: str
+    files: tuple[Path, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come when they are made, so that their number is unknown."""
+        return self.form in ("camera", "stream")
+
+
+def find_sources(words: Sequence[str]) -> list[Source]:
+    """What the words name, in their order.
+
+    A folder, a pattern or a list of images is one video; a pattern or a list of videos is as many.
+
+    Args:
+        words: each a video file, a folder of frames, a pattern (`frames/*.png`), a text file with
+            one path a line (relative to it), a camera's number, or an address (`rtsp://...`).
+
+    Raises:
+        InputError: a word names nothing, or nothing that is read.
+    """
+    found = [source for word in words for source in _sources(word)]
+    if not found:
+        raise InputError("no video is named; give a file, a folder of frames, or a camera's number")
+    names: set[str] = set()
+    unique = []
+    for source in found:
+        name, number = source.name, 2
+        while name.casefold() in names:
+            name, number = f"{source.name}_{number}", number + 1
+        names.add(name.casefold())
+        unique.append(replace(source, name=name))
+    return unique
+
+
+def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """A key that sorts frame 2 before frame 10, as FFmpeg numbers them without zeros."""
+    parts = re.split(r"(\d+)", path.name.casefold())
+    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return key, path.name
+
+
+def _sources(word: str) -> list[Source]:
+    if re.match(r"[a-z][a-z0-9+.-]*://", word, re.IGNORECASE):
+        return [Source(_name(re.sub(r"^\w+://([^/@]*@)?", "", word)), "stream", word)]
+    path = Path(word)
+    if not path.exists():
+        if word.isdecimal():
+            return [Source(f"camera{int(word)}", "camera", word)]
+        if glob.has_magic(word):
+            return _matches(word)
+        raise InputError(f"{word}: there is no such file or folder")
+    if path.is_dir():
+        return [_folder(path)]
+    if path.suffix.lower() == LIST_SUFFIX:
+        return _list(path)
+    return _files([path], word, _name(path.stem))
+
+
+def _folder(path: Path) -> Source:
+    files = [file for file in path.iterdir() if not file.name.startswith(".")]
+    frames = [file for file in files if is_frame(file.name) and file.is_file()]
+    if not frames:
+        others = sorted({file.suffix for file in files if file.is_file() and file.suffix})
+        there = f"only {', '.join(others[:5])} files" if others else "no files"
+        raise InputError(
+            f"{path}: holds no frames ({FORMS}), {there}; for videos name them: {path}/*.mp4"
+        )
+    return _frames(frames, str(path), _name(path.resolve().name))
+
+
+def _matches(pattern: str) -> list[Source]:
+    paths = [Path(text) for text in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+    files = [path for path in paths if path.is_file() and not is_clutter(str(path))]
+    if not files:
+        raise InputError(f"{pattern}: no file matches this pattern")
+    folder = Path(pattern.split("*")[0].split("?")[0].split("[")[0] + "x").parent
+    return _files(sorted(files, key=natural_order), pattern, _name(folder.resolve().name))
+
+
+def _list(path: Path) -> list[Source]:
+    lines = [line.strip() for line in read_text(path, "a list of frames or videos").splitlines()]
+    named = [
+        (number, path.parent / line)
+        for number, line in enumerate(lines, 1)
+        if line and not line.startswith("#")
+    ]
+    if not named:
+        raise InputError(f"{path}: names no file; a list has one path a line")
+    for number, file in named:
+        if not file.is_file():
+            raise InputError(f"{path}: line {number}: {file}: there is no such file")
+    return _files([file for _, file in named], str(path), _name(path.stem), keep_order=True)
+
+
+def _files(
+    files: Sequence[Path], address: str, name: str, keep_order: bool = False
+) -> list[Source]:
+    """Images make one video, in the given order or that of their numbers; videos are one each."""
+    for file in files:
+        if file.suffix.lower() in OTHER_IMAGES:
+            raise InputError(f"{file}: images of this form are not read; convert it to PNG or JPEG")
+    images = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if not images:
+        return [Source(_name(file.stem), "file", str(file)) for file in files]
+    if len(images) < len(files):
+        other = next(file for file in files if file not in images)
+        raise InputError(
+            f"{address}: images and other files are mixed ({images[0].name}, {other.name}); name "
+            f"frames and videos apart"
+        )
+    if keep_order:
+        return [Source(name, "frames", address, tuple(images))]
+    return [_frames(images, address, name)]
+
+
+def _frames(images: Iterable[Path], address: str, name: str) -> Source:
+    ordered = sorted(images, key=natural_order)
+    for first, second in pairwise(ordered):
+        if first.parent == second.parent and _number(first) == _number(second):
+            raise InputError(
+                f"{second}: has the same number as {first.name}, so that their order is unclear; "
+                f"leave one, or name the frames in a list (a .txt file, one path a line)"
+            )
+    return Source(name, "frames", address, tuple(ordered))
+
+
+def _number(path: Path) -> tuple[tuple[int, str], ...]:
+    return tuple(natural_order(path.with_suffix(""))[0])
+
+
+def _name(text: str) -> str:
+    """A name that is safe for a folder on every system."""
+    safe = re.sub(r"[^\w.+-]+", "_", text).strip("._ ")[:LONGEST_NAME].rstrip("._ ")
+    return safe or "video"
