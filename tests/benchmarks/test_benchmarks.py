@@ -1,0 +1,60 @@
+"""Every benchmark runs at a tiny size: its ways agree, and its result has all fields."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks import machine
+from benchmarks.__main__ import SUBJECTS, run
+from benchmarks.measure import Case, check, load
+from benchmarks.table import PAGE, RESULTS, read_results, table, with_results
+
+FIELDS = {"case", "way", "stage", "seconds", "ratio", "peak_mb", "gflop"}
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_benchmark_runs_and_its_ways_agree(name: str) -> None:
+    result = run(name, "tiny", 1, machine.describe(rates=False), plain=False)
+    assert json.loads(json.dumps(result)) == result
+    ways: dict[str, set[str]] = {}
+    for row in result["rows"]:
+        assert set(row) == FIELDS
+        assert row["seconds"] >= 0 and row["peak_mb"] > 10
+        ways.setdefault(row["case"], set()).add(row["way"])
+    cases = load(name).cases("tiny")
+    assert ways == {case.name: set(case.ways) for case in cases}
+    compared = [row for row in result["rows"] if row["stage"] == "all" and row["ratio"]]
+    assert len(compared) == sum(len(case.ways) - 1 for case in cases)
+    assert len(table(result)) == 2 + len(result["rows"])
+
+
+def test_the_plain_way_runs_alone() -> None:
+    result = run("masks", "tiny", 1, {}, plain=True)
+    assert {row["way"] for row in result["rows"]} == {"plain"}
+
+
+def test_ways_that_do_not_agree_are_noticed() -> None:
+    case = Case("a case", 1, ("plain", "fast", "rounded"), unchecked=("rounded",))
+    check(case, {"plain": [1.0, 2.0], "fast": [1.0, 2.0], "rounded": [7.0]}, 0.0)
+    with pytest.raises(AssertionError, match="a case: fast gives"):
+        check(case, {"plain": [1.0, 2.0], "fast": [1.0, 2.1]}, 1e-3)
+    with pytest.raises(AssertionError, match="a case: fast gives"):
+        check(case, {"plain": [1.0, 2.0], "fast": [1.0]}, 1e-3)
+
+
+def test_every_subject_has_a_result_that_says_where_it_comes_from() -> None:
+    results = read_results()
+    assert [result["name"] for result in results] == list(SUBJECTS)
+    assert sorted(path.stem for path in RESULTS.glob("*.json")) >= sorted(SUBJECTS)
+    for result in results:
+        about: dict[str, Any] = result["machine"]
+        assert about["date"] and about["processor"] and about["versions"]["packages"]["torch"]
+        assert "convolution float32" in about["gflop_per_s"]
+
+
+def test_the_page_shows_the_results() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_results(page, read_results()) == page, "run `python -m benchmarks --page`"
