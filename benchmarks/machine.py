@@ -16,6 +16,9 @@ import torch
 
 from vatrack.runs.environment import describe_environment
 
+# What decides how fast bfloat16 is, and how wide float32.
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
 
 def describe(rates: bool = True) -> dict[str, Any]:
     """Plain values for the JSON of a result.
@@ -27,6 +30,7 @@ def describe(rates: bool = True) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "processor": processor(),
+        "instructions": [name for name in INSTRUCTIONS if name in _cpuinfo("flags").split()],
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "gpu": torch.cuda.get_device_name() if gpu else None,
@@ -38,12 +42,15 @@ def describe(rates: bool = True) -> dict[str, Any]:
 
 def processor() -> str:
     """The processor's name, as the system gives it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
 def measured_rates() -> dict[str, float]:

@@ -22,7 +22,7 @@ import torch
 import typer
 
 from benchmarks import machine
-from benchmarks.table import RESULTS
+from benchmarks.table import RESULTS, switch_rows
 from vatrack.common.files import read_json, write_json
 from vatrack.config import Backbone, ComputeConfig, Method, RunConfig, load_config
 from vatrack.evaluation.evaluate import evaluate_files
@@ -87,19 +87,6 @@ def moves(found: Sequence[Mapping[str, Mapping[str, float | None]]]) -> list[dic
     return rows
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The moves as Markdown."""
-    lines = [
-        "| switch | metric | as configured | mean move | largest move |",
-        "|---|---|---:|---:|---:|",
-    ]
-    return lines + [
-        f"| `{row['switch']}` | {row['metric']} | {row['as_configured']:.2f} | "
-        f"{row['mean_move']:+.3f} | {row['largest_move']:+.3f} |"
-        for row in rows
-    ]
-
-
 def main(
     checkpoints: Annotated[list[Path], typer.Argument(help="One for each seed.")],
     config: Annotated[Path, typer.Option(help="YAML config file of the runs.")],
@@ -118,7 +105,7 @@ def main(
         for checkpoint in checkpoints
     ]
     rows = moves(found)
-    typer.echo("\n".join(table(rows)))
+    typer.echo("\n".join(switch_rows(rows)))
     result = {
         "name": "switches",
         "method": str(method),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from vatrack.common.files import read_json, write_text
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN = "<!-- made by `python -m benchmarks --page`; do not edit -->"
-END = "<!-- end of what is made -->"
+BEGIN = "<!-- {} by `python -m benchmarks --page`; do not edit -->"
+END = "<!-- end of the {} -->"
 
 
 def table(result: Mapping[str, Any]) -> list[str]:
@@ -54,17 +55,19 @@ def text(results: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _about(result: Mapping[str, Any]) -> list[str]:
-    machine = result["machine"]
-    versions = machine["versions"]
+    """One paragraph."""
+    machine, versions = result["machine"], result["machine"]["versions"]
     packages = versions["packages"]
     rates = ", ".join(f"{name} {value:g}" for name, value in machine["gflop_per_s"].items())
-    return [
+    instructions = ", ".join(machine["instructions"]) or "neither AVX-512 nor AMX"
+    sentences = [
         f"{result['about']} Plain: {result['plain']}.",
-        f"Size {result['size']}, median of {result['rounds']} rounds, {machine['date']}, "
-        f"{machine['processor']} ({machine['cores']} cores, {machine['memory_gb']} GB),",
-        f"PyTorch {packages['torch']}, NumPy {packages['numpy']}, Python {versions['python']}.",
-        *([f"The machine's rates, 10^9 a second of one thread: {rates}."] if rates else []),
+        f"Size {result['size']}, median of {result['rounds']} rounds, {machine['date']};",
+        f"{machine['processor']} with {instructions}, {machine['cores']} cores,",
+        f"{machine['memory_gb']} GB; PyTorch {packages['torch']}, NumPy {packages['numpy']},",
+        f"Python {versions['python']}. 10^9 a second of one thread: {rates}.",
     ]
+    return textwrap.wrap(" ".join(sentences), 100)
 
 
 def read_results(folder: Path = RESULTS) -> list[dict[str, Any]]:
@@ -75,14 +78,47 @@ def read_results(folder: Path = RESULTS) -> list[dict[str, Any]]:
     return [read_json(path) for path in paths if path.exists()]
 
 
-def with_results(page: str, results: Sequence[Mapping[str, Any]]) -> str:
-    """The page with these results in place of those between its marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin and end, f"{PAGE}: the marks of the results are missing"
-    return f"{before}{BEGIN}\n\n{text(results)}\n{END}{after}"
+def switch_table(result: Mapping[str, Any] | None) -> str:
+    """What `benchmarks.switches` found, as Markdown."""
+    if result is None:
+        return "Not measured.\n"
+    about = (
+        f"{result['method']}, {result['backbone']}, {result['checkpoints']} checkpoints of the "
+        f"miniature set, {result['machine']['date']}; metrics and moves in percent points."
+    )
+    missing = ", ".join(f"`{name}`" for name in result["not_measured"])
+    lines = [*textwrap.wrap(about, 100), "", *switch_rows(result["rows"]), ""]
+    return "\n".join([*lines, *([f"Not measured: {missing}.", ""] if missing else [])])
+
+
+def switch_rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The moves of the metrics."""
+    return [
+        "| switch | metric | as configured | mean move | largest move |",
+        "|---|---|---:|---:|---:|",
+        *(
+            f"| `{row['switch']}` | {row['metric']} | {row['as_configured']:.2f} | "
+            f"{row['mean_move']:+.3f} | {row['largest_move']:+.3f} |"
+            for row in rows
+        ),
+    ]
+
+
+def updated(page: str, folder: Path = RESULTS) -> str:
+    """The page with the results of a folder in place of those between its marks."""
+    switches = folder / "switches.json"
+    page = _between(page, "switches", switch_table(read_json(switches) if switches.exists() else None))
+    return _between(page, "results", text(read_results(folder)))
+
+
+def _between(page: str, name: str, content: str) -> str:
+    begin, end = BEGIN.format(name), END.format(name)
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    assert found and closed, f"{PAGE}: the marks of the {name} are missing"
+    return f"{before}{begin}\n\n{content}\n{end}{after}"
 
 
 def write_page() -> None:
     """Brings docs/performance.md in line with benchmarks/results/."""
-    write_text(PAGE, with_results(PAGE.read_text(encoding="utf-8"), read_results()))
+    write_text(PAGE, updated(PAGE.read_text(encoding="utf-8")))

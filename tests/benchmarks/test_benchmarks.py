@@ -10,7 +10,10 @@ import pytest
 from benchmarks import machine
 from benchmarks.__main__ import SUBJECTS, run
 from benchmarks.measure import Case, check, load
-from benchmarks.table import PAGE, RESULTS, read_results, table, with_results
+from benchmarks.switches import AS_CONFIGURED, GPU_ONLY, METRICS, SWITCHES, measured, moves
+from benchmarks.table import PAGE, RESULTS, read_results, table, updated
+from tests.conftest import TinyData
+from vatrack.config import ComputeConfig, RunConfig
 
 FIELDS = {"case", "way", "stage", "seconds", "ratio", "peak_mb", "gflop"}
 
@@ -57,4 +60,35 @@ def test_every_subject_has_a_result_that_says_where_it_comes_from() -> None:
 
 def test_the_page_shows_the_results() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert with_results(page, read_results()) == page, "run `python -m benchmarks --page`"
+    assert updated(page) == page, "run `python -m benchmarks --page`"
+
+
+def test_moves_are_means_over_the_checkpoints_and_leave_out_what_is_undefined() -> None:
+    found = [
+        {AS_CONFIGURED: {"AP": 40.0, "AP_H": None}, "off": {"AP": 41.0, "AP_H": 3.0}},
+        {AS_CONFIGURED: {"AP": 42.0, "AP_H": 1.0}, "off": {"AP": 40.0, "AP_H": 2.0}},
+    ]
+    assert moves(found) == [
+        {
+            "switch": "off",
+            "metric": metric,
+            "as_configured": before,
+            "mean_move": mean,
+            "largest_move": most,
+        }
+        for metric, before, mean, most in [("AP", 41.0, -0.5, -2.0), ("AP_H", 1.0, 1.0, 1.0)]
+    ]
+
+
+def test_every_switch_is_one_of_the_config_and_is_measured(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
+) -> None:
+    run, folder = tiny_run
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    checkpoint = max((folder / "checkpoints").glob("*.pt"))
+    switches = {name: change for name, change in SWITCHES.items() if name not in GPU_ONLY}
+    found = dict(measured(run, switches, checkpoint, truth, tiny_data.images))
+    assert list(found) == [AS_CONFIGURED, *switches]
+    assert all(list(metrics) == METRICS for metrics in found.values())
+    for change in SWITCHES.values():
+        ComputeConfig.model_validate(change)
