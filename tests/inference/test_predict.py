@@ -118,7 +118,7 @@ def test_the_settings_lie_beside_the_predictions(
     found = read_yaml(predictions.with_name("inference.yaml"))
     assert InferenceConfig.model_validate(found["inference"]) == run.inference
     assert InputConfig.model_validate(found["input"]) == run.input
-    assert found["compute"] == {"precision": run.compute.precision, "tf32": run.compute.tf32}
+    assert found["compute"] == run.compute.model_dump(include={"precision", "tf32", "winograd"})
 
 
 @pytest.mark.parametrize("which", ["checkpoint", "frames"])

@@ -57,8 +57,8 @@ def predict_files(
     """Predicts all clips of an annotation file with a checkpoint of this run's method.
 
     The settings that predictions depend on are left beside them, in inference.yaml (`inference`,
-    `input`, `compute.precision` and `compute.tf32`, as in a config file): they may be newer than
-    those of the training.
+    `input`, and `precision`, `tf32` and `winograd` of `compute`, as in a config file): they may be
+    newer than those of the training.
 
     Raises:
         InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` or
@@ -83,7 +83,7 @@ def predict_files(
     count = write_predictions(predict_clips(model, run, clips, images, device, "predict"), out)
     used = run.model_dump(
         mode="json",
-        include={"inference": True, "input": True, "compute": {"precision", "tf32"}},
+        include={"inference": True, "input": True, "compute": {"precision", "tf32", "winograd"}},
     )
     write_yaml(settings, used)
     return Predicted(out, count, sum(map(len, clips)), len(clips))

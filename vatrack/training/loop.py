@@ -21,6 +21,7 @@ from vatrack.config import RunConfig
 from vatrack.data.dataset import EpochBatches, PairBatch, PairDataset, collate
 from vatrack.data.loading import load_in_order
 from vatrack.models.detector import Detector, build
+from vatrack.models.winograd import use_winograd
 from vatrack.runs.environment import describe_environment
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.select import best_epoch, selection_metric, validation_values
@@ -215,8 +216,10 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
 
 
 def _on_device(model: Detector, run: RunConfig, device: torch.device) -> Detector:
-    """The network on its device, in the memory layout of the config."""
+    """The network on its device, in the form and memory layout of the config."""
     model.to(device)
+    if run.compute.winograd:
+        use_winograd(model)
     if run.compute.channels_last:
         model.to(memory_format=torch.channels_last)
     return model

@@ -21,7 +21,9 @@ rule predict:
         runtime=240,
     params:
         config=plan.config_file,
-        settings=plan.settings("inference", "input", "compute.precision", "compute.tf32"),
+        settings=plan.settings(
+            "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
+        ),
     message:
         "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
     shell:
