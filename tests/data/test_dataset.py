@@ -130,10 +130,21 @@ def test_flip_is_shared_by_image_boxes_and_masks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(original.image[:, :, ::-1], flipped.image)
         assert original.boxes["amodal"].tolist() == [[10, 8, 30, 24]]
         assert flipped.boxes["amodal"].tolist() == [[WIDTH - 30, 8, WIDTH - 10, 24]]
-        for mask_type in ("amodal", "visible"):
-            np.testing.assert_array_equal(
-                original.masks[mask_type][:, :, ::-1], flipped.masks[mask_type]
-            )
+    key, flipped_key = plain[3][0], mirrored[3][0]
+    for mask_type in ("amodal", "visible"):
+        np.testing.assert_array_equal(
+            key.masks[mask_type][:, :, ::-1], flipped_key.masks[mask_type]
+        )
+
+
+def test_masks_of_reference_frames_are_not_drawn(tmp_path: Path) -> None:
+    key, ref = _pairs(tmp_path, [_annotation(i, i, 1) for i in range(8)])[3]
+    assert key.masks.keys() == {"amodal", "visible"}
+    assert ref.masks == {}
+    batch = collate([(key, ref)])
+    assert batch.key_targets[0].masks.keys() == {"amodal", "visible"}
+    assert not batch.ref_targets[0].masks
+    assert batch.ref_targets[0].boxes["amodal"].shape == (1, 4)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ class Targets:
 
     Attributes:
         boxes: mask type to (g, 4) corners in network pixels.
-        masks: mask type to (g, H, W) uint8 bitmaps at the size of the network input.
+        masks: mask type to (g, H, W) uint8 bitmaps at the size of the network input; empty for
+            reference frames, whose masks no loss looks at.
         labels: (g,) int64, 0..23.
         match_indices: (g,) int64, index of the same object in the other frame of the pair, or -1.
     """

@@ -39,7 +39,8 @@ class FrameSample:
 
     Attributes:
         image: (3, h, w) float32, normalised RGB.
-        boxes: mask type to (n, 4); `masks`: mask type to (n, h, w) uint8.
+        boxes: mask type to (n, 4); `masks`: mask type to (n, h, w) uint8, empty where they were
+            not asked for.
         labels, match_indices: (n,) int64.
         resize: how the frame was scaled.
     """
@@ -108,6 +109,8 @@ def prepare(
     matches: npt.NDArray[np.int64],
     limits: tuple[int, int],
     flip: bool,
+    *,
+    with_masks: bool = True,
 ) -> FrameSample:
     """Resize, clip, flip and normalise one frame with its objects (spec 2.4)."""
     resize = fit(picture.shape[0], picture.shape[1], limits)
@@ -118,7 +121,7 @@ def prepare(
     }
     masks = {
         mask_type: resize_masks(objects.masks(mask_type, *picture.shape[:2]), resize)
-        for mask_type in objects.rles
+        for mask_type in (objects.rles if with_masks else ())
     }
     if flip:
         image = image[:, ::-1]
@@ -208,16 +211,24 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             return None
         ref_matches = match_indices(ref_objects.instances, key_objects.instances)
         flip = bool(generator.random() < self.flip)
-        samples = []
-        for number, objects, matches in (
-            (key, key_objects, key_matches),
-            (ref, ref_objects, ref_matches),
-        ):
-            frame = self.file.frame(number)
-            samples.append(
-                prepare(read_frame(self.images, frame), frame, objects, matches, self.limits, flip)
-            )
-        return samples[0], samples[1]
+        # No loss looks at the masks of a reference frame.
+        return (
+            self._sample(key, key_objects, key_matches, flip, with_masks=True),
+            self._sample(ref, ref_objects, ref_matches, flip, with_masks=False),
+        )
+
+    def _sample(
+        self,
+        number: int,
+        objects: Objects,
+        matches: npt.NDArray[np.int64],
+        flip: bool,
+        *,
+        with_masks: bool,
+    ) -> FrameSample:
+        frame = self.file.frame(number)
+        picture = read_frame(self.images, frame)
+        return prepare(picture, frame, objects, matches, self.limits, flip, with_masks=with_masks)
 
 
 def collate(pairs: Iterable[tuple[FrameSample, FrameSample]]) -> PairBatch:
