@@ -8,10 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
-from benchmarks import machine
 from benchmarks.measure import SIZES, load, measure
 from benchmarks.table import RESULTS, table, write_page
 from vatrack.common.files import write_json
@@ -38,7 +36,7 @@ def run(name: str, size: str, rounds: int, about: Mapping[str, Any], plain: bool
         "unit": subject.unit,
         "size": size,
         "rounds": rounds,
-        "gpu": subject.gpu and ("measured" if torch.cuda.is_available() else "not measured"),
+        "gpu": subject.gpu and ("measured" if about.get("gpu") else "not measured"),
         "machine": dict(about),
         "rows": [asdict(row) for row in rows],
     }
@@ -62,10 +60,12 @@ def main(
     if page:
         write_page()
         return
+    from benchmarks.machine import describe  # here: it loads PyTorch, which most ways do without
+
     unknown = set(names or ()) - set(SUBJECTS)
     if unknown:
         raise typer.BadParameter(f"no subject {', '.join(sorted(unknown))}")
-    about = machine.describe()
+    about = describe()
     typer.echo(f"{about['processor']}, load {about['load']}, {about['gflop_per_s']}")
     for name in names or SUBJECTS:
         result = run(name, SIZES[2] if full else SIZES[1], rounds, about, plain)

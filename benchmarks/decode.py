@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 
-from benchmarks import plain
 from benchmarks.made.video import write_video
 from benchmarks.measure import Case, Subject, Watch, Work
 from vatrack.common.images import read_image
@@ -46,13 +46,23 @@ def prepare(_: Case, folder: Path, way: str) -> Work:
                 pass
         with watch.stage("cut scores"):
             if way == "plain":
-                return list(plain.content_scores(paths))
+                return list(plain_scores(paths))
             scored = score_video_file(
                 folder / "raw", folder / "index.json", "video", folder / "scores.json"
             )
             return scored.scores
 
     return work
+
+
+def plain_scores(paths: Iterable[Path]) -> Iterator[float]:
+    """Content change between frames (spec 1.3), frame by frame with whole arrays."""
+    before: np.ndarray | None = None
+    for path in paths:
+        now = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2HSV).astype(np.int32)
+        if before is not None:
+            yield float(np.abs(now - before).mean(axis=(0, 1)).mean())
+        before = now
 
 
 SUBJECT = Subject(

@@ -100,7 +100,7 @@ def image_ap(folder: Path, watch: Watch) -> Sequence[float]:
 
 def coco(folder: Path, watch: Watch) -> Sequence[float]:
     """The same by pycocotools, with the areas that ours uses."""
-    from benchmarks.plain import coco_metrics, read_all
+    from benchmarks.plain_evaluation import coco_metrics, read_all
     from tests.evaluation.coco import coco_judge
 
     with watch.stage(READING):
@@ -149,7 +149,7 @@ def video_ap(folder: Path, watch: Watch) -> Sequence[float]:
 
 def pairwise(folder: Path, watch: Watch) -> Sequence[float]:
     """The overlaps of all pairs of tracks, without the matching after it (which flatters it)."""
-    from benchmarks.plain import high_overlaps, predicted_tracks, read_all, true_tracks
+    from benchmarks.plain_evaluation import high_overlaps, predicted_tracks, read_all, true_tracks
 
     with watch.stage(READING):
         document, predictions = read_all(folder)

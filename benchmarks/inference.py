@@ -6,23 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from pycocotools import mask as coco_mask
 
+from benchmarks import plain
 from benchmarks.measure import ALL, Case, Subject, Watch, Work
 from benchmarks.networks import (
     ROUNDED,
     WAYS,
     FlopWatch,
-    frame,
     network,
+    on_device,
+    picture,
     settings,
     watched,
     ways_here,
 )
-from benchmarks.plain import to_lines
 from vatrack.common.device import choose_device
+from vatrack.common.mask_types import MASK_TYPES
+from vatrack.config import RunConfig
+from vatrack.data.dataset import to_input
 from vatrack.data.frames import Frame
 from vatrack.inference.predictor import ClipPredictor, to_predictions
+from vatrack.inference.tracker import QuasiDenseTracker
+from vatrack.models.detector import Detector
 
 
 def cases(size: str) -> list[Case]:
@@ -48,35 +57,77 @@ def prepare(case: Case, _: Path, way: str) -> Work:
     run = settings(case.options, way)
     device = choose_device(run.compute.device)
     width, height = case.options["width"], case.options["height"]
-    image = frame(width, height, 0).to(device)
-    model = network(run).eval().to(device)
-    lines = to_lines if WAYS[way].plain else to_predictions
+    image = picture(width, height, 0)
+    model = on_device(network(run).eval(), run, device)
     shown = Frame(1, 1, 0, "frame.png", width, height)
+    predict = plain_lines if WAYS[way].plain else lines
 
     def work(watch: Watch) -> Sequence[float]:
-        predictor = ClipPredictor(model, run.inference, device, run.compute.precision)
-        with watched(watch, stages(predictor)):
-            found = predictor.step(image, (height, width), torch.ones(4), 0)
-        assert found is not None, "the network finds nothing in the frame"
-        with watch.stage("paste + RLE"):
-            written = list(lines(model, *found, shown, run.inference.mask_threshold))
-        areas = [float(mask.sum()) / mask.numel() for mask in found[0].masks.values()]
-        return [len(written), *found[0].scores.tolist(), *areas]
+        with watched(watch, stages(model)):
+            found = predict(watch, model, run, image, shown, device)
+        areas = [
+            float(coco_mask.area(line[mask_type])) / (width * height)
+            for line in found
+            for mask_type in MASK_TYPES
+        ]
+        return [len(found), *(line["score"] for line in found), *areas]
 
     return work
 
 
-def stages(predictor: ClipPredictor) -> list[tuple[Any, str, str]]:
+def stages(model: Detector) -> list[tuple[Any, str, str]]:
     """Which methods are which stages."""
-    model = predictor.model
     return [
         (model.backbone, "forward", "trunk"),
         (model.neck, "forward", "FPN"),
         (model, "proposals", "RPN"),
         (model.roi_head, "detect", "box head"),
-        (predictor.tracker, "update", "tracker"),
+        (QuasiDenseTracker, "update", "tracker"),
         (model.roi_head, "add_masks", "mask heads"),
     ]
+
+
+def lines(
+    watch: Watch,
+    model: Detector,
+    run: RunConfig,
+    image: npt.NDArray[np.uint8],
+    shown: Frame,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """The predictions of a frame, as `vatrack predict` makes them."""
+    item = to_input(image, shown, (shown.width, shown.height))
+    predictor = ClipPredictor(model, run.inference, device, run.compute.precision)
+    found = predictor.step(item.image, item.size, item.scale, 0)
+    assert found is not None, "the network finds nothing in the frame"
+    with watch.stage("paste + RLE"):
+        return list(to_predictions(model, *found, shown, run.inference.mask_threshold))
+
+
+@torch.inference_mode()
+def plain_lines(
+    watch: Watch,
+    model: Detector,
+    run: RunConfig,
+    image: npt.NDArray[np.uint8],
+    shown: Frame,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """The same, step by step, with masks drawn in the whole frame."""
+    size, scale = (shown.height, shown.width), torch.ones(4, device=device)
+    features = model.features(plain.network_input(image).to(device))
+    (proposals,), _ = model.proposals(features, [size])
+    found = model.roi_head.detect(features, proposals, size, scale, run.inference)
+    boxes = found.boxes[model.roi_head.layout.primary]
+    tracked = QuasiDenseTracker(run.inference.tracker).update(
+        boxes, found.scores, found.labels, found.embeddings, 0
+    )
+    kept = tracked.ids >= 0
+    found = found.select(tracked.rows[kept.to(device)])
+    found = model.roi_head.add_masks(features, found, scale)
+    with watch.stage("paste + RLE"):
+        threshold = run.inference.mask_threshold
+        return list(plain.to_lines(model, found, tracked.ids[kept], shown, threshold))
 
 
 def gflop(case: Case, folder: Path) -> dict[str, float]:

@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from vatrack.common.allocator import keep_memory
 
 ALL = "all"  # the stage that is the whole round
 SIZES = ("tiny", "small", "full")  # tiny: for tests
@@ -241,6 +242,8 @@ class _Runner:
 
 
 def _serve(connection: Connection, name: str, case: Case, folder: Path, way: str) -> None:
+    if not way.endswith("plain"):
+        keep_memory()  # as the command line does
     work = load(name).prepare(case, folder, way)
     while True:
         try:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,6 +18,7 @@ from tests.parity.golden import recipe
 from vatrack.common.device import allow_tf32
 from vatrack.config import Backbone, Config, Method, ModelConfig, ProposalConfig, RunConfig
 from vatrack.models.detector import Detector, build
+from vatrack.models.winograd import use_winograd
 
 METHOD = Method.VATRACK  # the paper's: one box head, two mask heads
 
@@ -30,10 +33,10 @@ class Way:
 
 
 WAYS = {
-    "plain": Way(plain=True),
+    "plain": Way({"winograd": False}, plain=True),
     "float32": Way(),
     "bfloat16": Way({"precision": "bfloat16"}),
-    f"{CUDA} plain": Way(plain=True),
+    f"{CUDA} plain": Way({"winograd": False}, plain=True),
     f"{CUDA} float32": Way({"channels_last": True}),
     f"{CUDA} TF32": Way({"tf32": True, "channels_last": True}),
     f"{CUDA} bfloat16": Way({"precision": "bfloat16", "channels_last": True}),
@@ -84,22 +87,33 @@ def network(run: RunConfig) -> Detector:
     return model
 
 
-def frame(width: int, height: int, number: int) -> torch.Tensor:
-    """A textured, normalised frame (1, 3, H, W)."""
-    made = recipe()
-    return torch.from_numpy(made.network_input(made.image(height, width, number)))
+def on_device(model: Detector, run: RunConfig, device: torch.device) -> Detector:
+    """The network in the form and memory layout of the config, as a training has it."""
+    model.to(device)
+    if run.compute.winograd:
+        use_winograd(model)
+    if run.compute.channels_last:
+        model.to(memory_format=torch.channels_last)
+    return model
+
+
+def picture(width: int, height: int, number: int) -> npt.NDArray[np.uint8]:
+    """A textured BGR frame (H, W, 3)."""
+    made: npt.NDArray[np.uint8] = recipe().image(height, width, number)
+    return made
 
 
 @contextmanager
 def watched(watch: Watch, methods: Sequence[tuple[Any, str, str]]) -> Iterator[None]:
-    """Counts every call of some objects' methods as a stage: (object, method, stage)."""
+    """Counts every call of some methods as a stage: (object or class, method, stage)."""
+    own = [vars(owner).get(name) for owner, name, _ in methods]
     for owner, name, title in methods:
         setattr(owner, name, _counted(watch, getattr(owner, name), title))
     try:
         yield
     finally:
-        for owner, name, _ in methods:
-            delattr(owner, name)
+        for (owner, name, _), before in zip(methods, own, strict=True):
+            delattr(owner, name) if before is None else setattr(owner, name, before)
 
 
 def _counted(watch: Watch, method: Callable[..., Any], title: str) -> Callable[..., Any]:

@@ -1,20 +1,17 @@
-"""Plain ways of what the package does faster: masks, evaluation, content change."""
+"""Plain ways of what the package does faster: frames, masks and their codes."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, pad
 
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES
@@ -69,115 +66,28 @@ def to_lines(
         yield line
 
 
-def content_scores(paths: Iterable[Path]) -> Iterator[float]:
-    """Content change between frames (spec 1.3), frame by frame with whole arrays."""
-    before: np.ndarray | None = None
-    for path in paths:
-        now = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2HSV).astype(np.int32)
-        if before is not None:
-            yield float(np.abs(now - before).mean(axis=(0, 1)).mean())
-        before = now
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of RGB (spec 2.4)
 
 
-def read_all(folder: Path) -> tuple[Any, list[Any]]:
-    """Ground truth and predictions of an evaluation, read as any script would."""
-    document = json.loads((folder / "joint.json").read_text())
-    with gzip.open(folder / "predictions.jsonl.gz") as stream:
-        return document, [json.loads(line) for line in stream]
+def network_input(image: np.ndarray) -> Tensor:
+    """A BGR frame (h, w, 3) as a network takes it: (1, 3, H, W) float32, normalised RGB, padded to
+    multiples of 32."""
+    colours = image[:, :, ::-1].astype(np.float32)
+    normalised: np.ndarray = (colours - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return _padded(np.ascontiguousarray(normalised.transpose(2, 0, 1)))[None]
 
 
-Masks = dict[int, dict[str, Any]]  # of a track, by image
+def _padded(array: np.ndarray) -> Tensor:
+    height, width = array.shape[-2:]
+    return pad(torch.from_numpy(array), (0, -width % 32, 0, -height % 32))
 
 
-def true_tracks(document: Any, mask_type: str) -> dict[tuple[int, int], list[Masks]]:
-    """The true tracks of every video and class."""
-    tracks: dict[tuple[int, int, int], Masks] = {}
-    for item in document["annotations"]:
-        if item["occlude_rate"] < 0.75:
-            key = item["video_id"], item["category_id"], item["instance_id"]
-            tracks.setdefault(key, {})[item["image_id"]] = item[f"{mask_type}_mask"]
-    return _by_class((key[:2], masks) for key, masks in tracks.items())
-
-
-def predicted_tracks(
-    document: Any, predictions: list[Any], mask_type: str
-) -> dict[tuple[int, int], list[Masks]]:
-    """The 100 best predicted tracks of every video and class."""
-    video_of = {image["id"]: image["video_id"] for image in document["images"]}
-    tracks: dict[tuple[int, int], list[Any]] = {}
-    for found in predictions:
-        tracks.setdefault((video_of[found["image_id"]], found["track_id"]), []).append(found)
-    ranked = []
-    for (video, track), members in tracks.items():
-        members.sort(key=lambda found: found["image_id"])  # in order of time in these data
-        score = sum(found["score"] for found in members) / len(members)
-        masks = {found["image_id"]: found[mask_type] for found in members}
-        ranked.append((-score, track, (video, members[0]["category_id"]), masks))
-    ranked.sort(key=lambda item: item[:2])
-    by_class = _by_class((key, masks) for *_, key, masks in ranked)
-    return {key: masks[:100] for key, masks in by_class.items()}
-
-
-def _by_class(
-    tracks: Iterable[tuple[tuple[int, int], Masks]],
-) -> dict[tuple[int, int], list[Masks]]:
-    result: dict[tuple[int, int], list[Masks]] = {}
-    for key, masks in tracks:
-        result.setdefault(key, []).append(masks)
-    return result
-
-
-def high_overlaps(detected: list[Masks], given: list[Masks]) -> list[float]:
-    """IoU of at least one half of every pair of tracks: the masks of every frame are merged twice,
-    to intersection and union."""
-    high = []
-    for first in detected:
-        for second in given:
-            common = union = 0
-            for image in first.keys() | second.keys():
-                pair = [masks[image] for masks in (first, second) if image in masks]
-                if len(pair) == 2:
-                    common += int(coco_mask.area(coco_mask.merge(pair, intersect=True)))
-                    union += int(coco_mask.area(coco_mask.merge(pair, intersect=False)))
-                else:
-                    union += int(coco_mask.area(pair[0]))
-            if common >= 0.5 * union:
-                high.append(common / union)
-    return high
-
-
-def coco_metrics(judge: Any) -> dict[str, float | None]:
-    """The nine columns of image AP by pycocotools' COCOeval.
-
-    Its four ranges of areas in one evaluation, then the three of occlusion by ignoring what is
-    outside, with the masks' overlaps of that evaluation used again (which flatters it). True
-    objects with an occlusion rate above 0.75 never count; there are none in the data.
-    """
-    judge.evaluate()
-    judge.accumulate()
-    values = judge.eval["precision"]  # [T, R, classes, areas, limits]
-    metrics = {
-        "AP": values[:, :, :, 0, 0],
-        "AP50": values[0, :, :, 0, 1],
-        "AP75": values[5, :, :, 0, 1],
-    }
-    metrics |= {
-        f"AP50_{name}": values[0, :, :, area, 1] for area, name in ((1, "S"), (2, "M"), (3, "L"))
-    }
-    whole = judge.params.areaRng[0]
-    judge.params.areaRng = judge._paramsEval.areaRng = [whole]
-    for name, (low, high) in {"P": (0.0, 0.25), "OM": (0.25, 0.5), "H": (0.25, 0.75)}.items():
-        for truths in judge._gts.values():
-            for truth in truths:
-                truth["ignore"] = not low <= truth["occlude_rate"] <= high
-        judge.evalImgs = [
-            judge.evaluateImg(image, category, whole, judge.params.maxDets[-1])
-            for category in judge.params.catIds
-            for image in judge.params.imgIds
-        ]
-        judge.accumulate()
-        metrics[f"AP50_{name}"] = judge.eval["precision"][0, :, :, 0, 1]
-    return {
-        name: 100 * part[part > -1].mean() if (part > -1).any() else None
-        for name, part in metrics.items()
-    }
+def load_frame(path: Path, items: Iterable[Mapping[str, Any]]) -> tuple[Tensor, Tensor, Tensor]:
+    """The network's input of a frame, and bitmaps of all its objects, amodal and visible (n, H, W)
+    uint8."""
+    items = list(items)
+    amodal, visible = (
+        _padded(np.stack([coco_mask.decode(item[name]) for item in items]))
+        for name in ("amodal_mask", "visible_mask")
+    )
+    return network_input(read_image(path)), amodal, visible

@@ -32,7 +32,7 @@ AS_CONFIGURED = "as configured"
 SWITCHES: dict[str, dict[str, Any]] = {
     "compute.precision: bfloat16": {"precision": "bfloat16"},
     "compute.channels_last: true": {"channels_last": True},
-    "compute.winograd: off": {"winograd": "off"},
+    "compute.winograd: false": {"winograd": False},
     "compute.tf32: true": {"tf32": True},
 }
 GPU_ONLY = ("compute.tf32: true",)

@@ -19,7 +19,7 @@ END = "<!-- end of the {} -->"
 def table(result: Mapping[str, Any]) -> list[str]:
     """The rows of one subject as Markdown."""
     stated = any(row["gflop"] for row in result["rows"])
-    columns = ["case", "way", "stage", f"ms a {result['unit']}", "times as fast", "peak MB"]
+    columns = ["case", "way", "stage", f"ms per {result['unit']}", "times as fast", "peak MB"]
     columns += ["GFLOP", "GFLOP/s"] if stated else []
     lines = [
         "| " + " | ".join(columns) + " |",
@@ -67,7 +67,7 @@ def _about(result: Mapping[str, Any]) -> list[str]:
         f"{machine['memory_gb']} GB; PyTorch {packages['torch']}, NumPy {packages['numpy']},",
         f"Python {versions['python']}. 10^9 a second of one thread: {rates}.",
     ]
-    return textwrap.wrap(" ".join(sentences), 100)
+    return textwrap.wrap(" ".join(sentences), 100, break_on_hyphens=False)
 
 
 def read_results(folder: Path = RESULTS) -> list[dict[str, Any]]:
@@ -107,7 +107,9 @@ def switch_rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def updated(page: str, folder: Path = RESULTS) -> str:
     """The page with the results of a folder in place of those between its marks."""
     switches = folder / "switches.json"
-    page = _between(page, "switches", switch_table(read_json(switches) if switches.exists() else None))
+    page = _between(
+        page, "switches", switch_table(read_json(switches) if switches.exists() else None)
+    )
     return _between(page, "results", text(read_results(folder)))
 
 

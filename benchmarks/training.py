@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.measure import ALL, Case, Subject, Watch, Work
-from benchmarks.networks import ROUNDED, FlopWatch, network, settings, watched, ways_here
+from benchmarks.networks import ROUNDED, FlopWatch, network, on_device, settings, watched, ways_here
 from tests.models.small import random_pairs
 from vatrack.common.device import choose_device
 from vatrack.training.distributed import Processes
@@ -41,9 +39,7 @@ def prepare(case: Case, _: Path, way: str) -> Work:
     """A round is one step, at a learning rate of 0: all rounds compute the same."""
     run = settings(case.options, way)
     device = choose_device(run.compute.device)
-    model = network(run).train().to(device)
-    if run.compute.channels_last:
-        model.to(memory_format=torch.channels_last)
+    model = on_device(network(run).train(), run, device)
     updater = Updater(model, run, Processes(device))
     size = case.options["height"], case.options["width"]
     batch = random_pairs(run.method, (OBJECTS,) * case.options["pairs"], size=size)
