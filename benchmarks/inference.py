@@ -29,7 +29,7 @@ from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import RunConfig
 from vatrack.data.dataset import to_input
 from vatrack.data.frames import Frame
-from vatrack.inference.predictor import ClipPredictor, to_predictions
+from vatrack.inference.predictor import Predictor
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
 
@@ -96,12 +96,10 @@ def lines(
     device: torch.device,
 ) -> list[dict[str, Any]]:
     """The predictions of a frame, as `vatrack predict` makes them."""
-    item = to_input(image, shown, (shown.width, shown.height))
-    predictor = ClipPredictor(model, run.inference, device, run.compute.precision)
-    found = predictor.step(item.image, item.size, item.scale, 0)
-    assert found is not None, "the network finds nothing in the frame"
+    inputs = [(0, to_input(image, shown, (shown.width, shown.height)))]
+    (tracked,) = Predictor(model, run.inference, device, run.compute).track(inputs)
     with watch.stage("paste + RLE"):
-        return list(to_predictions(model, *found, shown, run.inference.mask_threshold))
+        return tracked.predictions(run.inference.mask_threshold)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import plain
 from benchmarks.measure import Case, Subject, Watch, Work
-from vatrack.inference.paste import paste
+from vatrack.inference.paste import paste_codes
 
 
 def cases(size: str) -> list[Case]:
@@ -28,14 +28,21 @@ def cases(size: str) -> list[Case]:
 def prepare(case: Case, _: Path, way: str) -> Work:
     """A round is one frame."""
     width, height = case.options["width"], case.options["height"]
+    codes = plain_codes if way == "plain" else paste_codes
     masks, boxes = objects(case.options["masks"], width, height)
 
     def work(watch: Watch) -> Sequence[float]:
-        bitmaps = (plain.paste if way == "plain" else paste)(masks, boxes, (height, width), 0.5)
-        codes = [plain.encode(bitmap)["counts"].encode() for bitmap in bitmaps]
-        return [crc32(code) for code in codes]
+        return [crc32(code) for code in codes(masks, boxes, (height, width), 0.5)]
 
     return work
+
+
+def plain_codes(
+    masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int], threshold: float
+) -> list[bytes]:
+    """The codes by way of whole bitmaps."""
+    bitmaps = plain.paste(masks, boxes, size, threshold)
+    return [plain.encode(bitmap)["counts"].encode() for bitmap in bitmaps]
 
 
 def objects(count: int, width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
