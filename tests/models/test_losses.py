@@ -211,7 +211,7 @@ def test_every_batch_gives_the_same_terms_and_gradients(
         *batch, key_proposals=given_proposals, ref_proposals=given_proposals
     )
     if proposals != "own":
-        assert sampled["track"] == [(count, 0) for count in objects for _ in range(2)], (
+        assert sampled["track"].tolist() == [[count, 0] for count in objects for _ in range(2)], (
             "only the objects themselves"
         )
     assert losses.keys() == full.keys()

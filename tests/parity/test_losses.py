@@ -94,7 +94,7 @@ def measure(case: Case, model: Detector) -> list[Measure]:
         name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None
     }
     largest = max(expected["grad_l2"].values())
-    counts = {kind: [list(pair) for pair in pairs] for kind, pairs in sampled.items()}
+    counts = {kind: pairs.tolist() for kind, pairs in sampled.items()}
     return worst(
         [
             wrong("names of the terms", sorted(losses), sorted(expected["losses"])),

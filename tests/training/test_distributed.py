@@ -221,5 +221,5 @@ def test_clips_are_shared_in_order_and_evenly() -> None:
 def test_alone_everything_is_as_it_is() -> None:
     group = Processes(torch.device("cpu"))
     assert (group.divisor(0), group.divisor(7)) == (1.0, 7.0)
-    assert group.highest(1, 0) == [1, 0]
+    assert group.highest([1, 0]) == [1, 0]
     assert group.gather("x") == ["x"]
