@@ -18,7 +18,6 @@ from benchmarks.networks import (
     WAYS,
     FlopWatch,
     network,
-    on_device,
     picture,
     settings,
     watched,
@@ -32,6 +31,7 @@ from vatrack.data.frames import Frame
 from vatrack.inference.predictor import Predictor
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
+from vatrack.models.prepared import prepare as prepared
 
 
 def cases(size: str) -> list[Case]:
@@ -58,7 +58,9 @@ def prepare(case: Case, _: Path, way: str) -> Work:
     device = choose_device(run.compute.device)
     width, height = case.options["width"], case.options["height"]
     image = picture(width, height, 0)
-    model = on_device(network(run).eval(), run, device)
+    model = network(run).eval().to(device)
+    if not WAYS[way].plain:
+        model = prepared(model, run.compute, device)
     shown = Frame(1, 1, 0, "frame.png", width, height)
     predict = plain_lines if WAYS[way].plain else lines
 

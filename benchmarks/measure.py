@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+
 from vatrack.common.allocator import keep_memory
 
 ALL = "all"  # the stage that is the whole round

@@ -19,6 +19,7 @@ from vatrack.data.frames import Frame
 from vatrack.data.loading import load_in_order
 from vatrack.inference.predictor import Predictor, TrackedFrame
 from vatrack.models.detector import Detector
+from vatrack.models.prepared import prepare
 
 MOST_MASK_WORKERS = 8
 
@@ -32,7 +33,7 @@ def track_video(
     """The tracked objects of one video, frame by frame; memory does not grow with its length.
 
     Args:
-        model: in evaluation mode, on `device`.
+        model: on `device`.
         frames: BGR images (h, w, 3), as OpenCV reads them, each with its time in seconds.
 
     Returns:
@@ -52,7 +53,8 @@ def track_video(
             frame = Frame(number, 0, number, "", width, height)
             yield number, to_input(image, frame, run.input.image_scale)
 
-    for tracked in Predictor(model, run.inference, device, run.compute).track(inputs()):
+    network = prepare(model, run.compute, device)
+    for tracked in Predictor(network, run.inference, device, run.compute).track(inputs()):
         yield times.popleft(), tracked
 
 
@@ -63,21 +65,17 @@ def predict_frames(
     images: Path,
     device: torch.device,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Predictions of every frame of the clips, in order; the network is used in evaluation mode."""
+    """Predictions of every frame of the clips, in order, by a prepared copy of the network."""
     frames = [(number, frame) for clip in clips for number, frame in enumerate(clip)]
     dataset = FrameDataset([frame for _, frame in frames], images, run.input.image_scale)
     pin = pinned if device.type == "cuda" else None
     loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute, pin=pin)
     inputs = ((number, item) for (number, _), item in zip(frames, loaded, strict=True))
-    training = model.training
-    model.eval()
-    try:
-        tracked = Predictor(model, run.inference, device, run.compute).track(inputs)
-        yield from ordered_map(
-            _encode, tracked, _mask_workers(run, device), run.inference.mask_threshold
-        )
-    finally:
-        model.train(training)
+    network = prepare(model, run.compute, device)
+    tracked = Predictor(network, run.inference, device, run.compute).track(inputs)
+    yield from ordered_map(
+        _encode, tracked, _mask_workers(run, device), run.inference.mask_threshold
+    )
 
 
 def predict_clips(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from vatrack.common.allocator import keep_memory
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
@@ -130,6 +131,7 @@ class _Clips:
         self, run: RunConfig, checkpoint: Path, images: Path, device: torch.device
     ) -> None:
         allow_tf32(run.compute.tf32)
+        keep_memory()
         self.model = build(run.method, run.model, run.backbone)
         restore(self.model, load(checkpoint), run, checkpoint)
         self.model.to(device)

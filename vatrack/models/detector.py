@@ -143,6 +143,8 @@ class Detector(nn.Module):
         """
         features = self.features(images)
         proposals, _ = self.proposals(features, image_sizes)
+        # RoIAlign takes no other order in memory, and is called for each head.
+        features = [level.contiguous() for level in features]
         found = [
             self.roi_head.detect(_of_image(features, image), *given, settings)
             for image, given in enumerate(zip(proposals, image_sizes, scales, strict=True))

@@ -284,8 +284,7 @@ class RegionHeads(nn.Module):
     ) -> Detections:
         """The same detections with the mask probabilities of their label, each type in its own
         box."""
-        rows = torch.arange(len(detections.labels), device=detections.labels.device)
-        if not len(rows):
+        if not len(detections.labels):
             nothing = detections.scores.new_zeros(0, MASK_SIZE, MASK_SIZE)
             return replace(detections, masks=dict.fromkeys(self.layout.masks, nothing))
         masks, pooled = {}, {}
@@ -293,8 +292,9 @@ class RegionHeads(nn.Module):
             if box_type not in pooled:
                 regions = with_image_index([detections.boxes[box_type] * scale])
                 pooled[box_type] = region_features(features, regions, MASK_REGION_SIZE)
-            logits = self.get_submodule(name)(pooled[box_type])
-            masks[mask_type] = logits[rows, detections.labels].float().sigmoid()
+            head = self.get_submodule(name)
+            assert isinstance(head, MaskHead)
+            masks[mask_type] = head.planes(pooled[box_type], detections.labels).float().sigmoid()
         return replace(detections, masks=masks)
 
     def mask_box_type(self, mask_type: MaskType) -> MaskType:
