@@ -206,7 +206,7 @@ def test_collate_pads_and_keeps_pairs_together(tmp_path: Path) -> None:
 def test_frame_of_another_size_than_annotated_is_an_error(tmp_path: Path) -> None:
     path = _write(tmp_path, [_annotation(0, 0, 1)])
     frames = AnnotationFile(path).clips[0]
-    assert FrameDataset(frames, tmp_path, (64, 48))[0].image.shape == (1, 3, 64, 64)
+    assert FrameDataset(frames, tmp_path, (64, 48))[0].image.shape == (48, 64, 3)
     assert cv2.imwrite(str(tmp_path / frames[0].file_name), np.zeros((20, 20, 3), np.uint8))
     with pytest.raises(InputError, match=r"000000\.bmp: is 20 x 20 pixels.*64 x 48"):
         FrameDataset(frames, tmp_path, (64, 48))[0]

@@ -23,8 +23,8 @@ from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.inference import predictor
+from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
-from vatrack.inference.predictor import predict_clips
 from vatrack.inference.tracker import QuasiDenseTracker, Tracked
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import load, restore

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from pycocotools import mask as rle_tools
-from torch import Tensor
 
 from tests.parity.golden import Case, cases
 from tests.parity.measure import (
@@ -28,10 +27,10 @@ from tests.parity.measure import (
 )
 from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig, TrackerConfig
+from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
-from vatrack.data.transforms import normalise, stack_padded
 from vatrack.inference.paste import paste
-from vatrack.inference.predictor import ClipPredictor, to_predictions
+from vatrack.inference.predictor import Predictor, TrackedFrame
 from vatrack.models.detector import Detector
 from vatrack.models.roi_heads import Detections
 
@@ -77,28 +76,19 @@ class _Result:
     """Of one frame: what the detector found, and the tracks with their records."""
 
     detections: Detections
-    tracks: Detections
+    tracks: TrackedFrame
     records: list[dict[str, Any]]
-    model: Detector
-    size: tuple[int, int]
 
     def mask(self, row: int, mask_type: str, threshold: float) -> np.ndarray:
         """The mask of a track with another threshold."""
-        boxes = self.tracks.boxes[self.model.roi_head.mask_box_type(mask_type)]
+        tracks = self.tracks
+        boxes = tracks.boxes[tracks.mask_boxes[mask_type]]
         return paste(
-            self.tracks.masks[mask_type][row : row + 1], boxes[row : row + 1], self.size, threshold
+            torch.from_numpy(tracks.masks[mask_type][row : row + 1]),
+            torch.from_numpy(boxes[row : row + 1]),
+            (tracks.frame.height, tracks.frame.width),
+            threshold,
         )[0]
-
-
-class _Watched(ClipPredictor):
-    """Keeps what the detector found."""
-
-    def step(self, *arguments: Any) -> tuple[Detections, Tensor] | None:
-        detect, self.found = self.model.detect, []
-        with patch.object(
-            self.model, "detect", lambda *given: self.found.append(detect(*given)) or self.found[-1]
-        ):
-            return super().step(*arguments)
 
 
 def _predict(case: Case, model: Detector) -> Iterator[_Result]:
@@ -109,18 +99,28 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
         max_detections=test["max_per_image"],
         tracker=TrackerConfig(**case.parameters["tracker"]),
     )
-    predictor = _Watched(model, settings, device_of(model))
     height, width = case.parameters["original_size"]
     scale = torch.tensor(case.parameters.get("scale_factor", [1.0] * 4))
-    for number, picture in enumerate(archive.get("resized", archive["frames"])):
-        result = predictor.step(
-            stack_padded([normalise(picture)]), picture.shape[:2], scale, number
+    inputs = [
+        (
+            number,
+            InputFrame(
+                torch.from_numpy(picture), scale, Frame(number, 1, number, "", width, height)
+            ),
         )
-        assert result is not None
-        frame = Frame(number, 1, number, "", width, height)
-        shown = list(to_predictions(model, *result, frame, settings.mask_threshold))
-        ((detections, _),) = predictor.found
-        yield _Result(detections, result[0], shown, model, (height, width))
+        for number, picture in enumerate(archive.get("resized", archive["frames"]))
+    ]
+    detect, found = model.detect, []
+
+    def watched(*given: Any) -> Any:
+        detections, features = detect(*given)
+        found.extend(detections)
+        return detections, features
+
+    with patch.object(model, "detect", watched):
+        tracked = list(Predictor(model, settings, device_of(model)).track(inputs))
+    for detections, tracks in zip(found, tracked, strict=True):
+        yield _Result(detections, tracks, tracks.predictions(settings.mask_threshold))
 
 
 def _compare_detections(

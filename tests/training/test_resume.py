@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 import torch
@@ -300,15 +300,15 @@ def _validate_slowly(validating: Path, obeyed: Path) -> None:
         sys.exit(3)
 
     signal.signal(signal.SIGUSR2, obey)
-    original = predictor.ClipPredictor.step
+    original = predictor.Predictor._detect
 
-    def step(self: object, image: object, size: object, scale: object, frame: int) -> object:
-        if frame == 1:
+    def detect(self: predictor.Predictor, inputs: list[tuple[int, Any]]) -> Any:
+        if inputs[0][0] == 1:
             validating.touch()
             time.sleep(100)
-        return original(self, image, size, scale, frame)  # type: ignore[arg-type]
+        return original(self, inputs)
 
-    predictor.ClipPredictor.step = step  # type: ignore[assignment,method-assign]
+    predictor.Predictor._detect = detect  # type: ignore[method-assign]
 
 
 def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so(

@@ -156,12 +156,18 @@ def predict(
     ],
     images: Images,
     out: Out,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Processes, each of which predicts whole clips; 0: one for each core."
+        ),
+    ] = 1,
 ) -> None:
     """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
 
     run = load_config(config).for_run(method, backbone)
-    typer.echo(predict_files(run, checkpoint, frames, images, out))
+    typer.echo(predict_files(run, checkpoint, frames, images, out, processes))
 
 
 def evaluate(

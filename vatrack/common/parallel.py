@@ -1,14 +1,24 @@
-"""Work spread over processes."""
+"""Work spread over processes.
+
+`ordered_map` is for short work on many items, `ordered_streams` for few long ones.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+import time
+import traceback
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
+from typing import Any, Generic, NoReturn, TypeVar
+
+from vatrack.common.errors import VatrackError
+from vatrack.common.signals import NUMBERS, end_with_parent, ignore_stop_signals
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -55,3 +65,146 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+# A signal to a process group ends workers at once; this process notes it a little later.
+SAME_SIGNAL_SECONDS = 2.0
+WAITING_ITEMS = 4  # for each process: items whose results may wait for those of an earlier item
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def ordered_streams(
+    start: Callable[[S], Callable[[T], Iterable[R]]],
+    shared: S,
+    items: Sequence[T],
+    processes: int,
+    advance: Callable[[], None] = lambda: None,
+) -> Iterator[R]:
+    """All results of every item, in order, each item worked on by one of so many processes.
+
+    `start(shared)` is called once in each process, and what it returns for each item there. For
+    work that takes long: results come one by one, and the processes are killed when the iteration
+    ends, however it ends, and when this process does.
+
+    Args:
+        advance: called whenever a result arrives, in whatever order.
+
+    Raises:
+        BrokenProcessPool: a process was killed.
+        Exception: what `start`, or the work on an item, raised; a note has the traceback.
+    """
+    workers: list[_Worker[R]] = []
+    # A new process must not meet a signal before it knows what to do.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+    try:
+        try:
+            while len(workers) < min(processes, len(items)):
+                workers.append(_Worker(start, shared))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        waiting: dict[int, deque[R]] = defaultdict(deque)
+        current = given = 0
+        while current < len(items):
+            limit = min(len(items), current + WAITING_ITEMS * processes)
+            for worker in workers:
+                if worker.item is None and given < limit:
+                    worker.give(given, items[given])
+                    given += 1
+            for number, result in _receive(workers):
+                advance()
+                waiting[number].append(result)
+            busy = {worker.item for worker in workers}
+            while current < given:
+                while waiting[current]:
+                    yield waiting[current].popleft()
+                if current in busy:
+                    break
+                del waiting[current]
+                current += 1
+    finally:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+            worker.pipe.close()
+
+
+class _Worker(Generic[R]):
+    """A process of `ordered_streams`; `item`: the number of the item that it works on."""
+
+    def __init__(self, start: Callable[[Any], Any], shared: Any) -> None:
+        self.pipe, theirs = connection.Pipe()
+        self.item: int | None = None
+        with theirs:
+            self.process = get_context("spawn").Process(
+                target=_work, args=(start, shared, theirs, os.getpid())
+            )
+            self.process.start()
+
+    def give(self, number: int, item: Any) -> None:
+        self.item = number
+        try:
+            self.pipe.send(item)
+        except OSError:
+            self.fail()
+
+    def receive(self) -> tuple[str, Any]:
+        try:
+            message: tuple[str, Any] = self.pipe.recv()
+        except (EOFError, OSError):
+            self.fail()
+        return message
+
+    def fail(self) -> NoReturn:
+        """Where a signal to all processes ended this one, it ends this process here, too."""
+        self.process.join(5)
+        if self.process.exitcode == -signal.SIGTERM:
+            time.sleep(SAME_SIGNAL_SECONDS)
+        raise BrokenProcessPool(f"a worker process ended with exit code {self.process.exitcode}")
+
+
+def _receive(workers: list[_Worker[R]]) -> Iterator[tuple[int, R]]:
+    """The results that are there, one of each process, after waiting for the first."""
+    by_pipe = {worker.pipe: worker for worker in workers if worker.item is not None}
+    for pipe in connection.wait(list(by_pipe)):
+        worker = by_pipe[pipe]  # type: ignore[index]
+        what, value = worker.receive()
+        if what == "error":
+            raise value
+        if what == "end":
+            worker.item = None
+        elif worker.item is not None:
+            yield worker.item, value
+
+
+def _work(
+    start: Callable[[Any], Callable[[Any], Iterable[Any]]],
+    shared: Any,
+    pipe: connection.Connection,
+    parent: int,
+) -> None:
+    """What a process of `ordered_streams` does."""
+    ignore_stop_signals()
+    end_with_parent(parent)
+    try:
+        work = start(shared)
+        while True:
+            for result in work(pipe.recv()):
+                pipe.send(("result", result))
+            pipe.send(("end", None))
+    except (EOFError, BrokenPipeError):  # the parent is gone
+        return
+    except Exception as error:  # whatever it is, the parent shall say it
+        trace = traceback.format_exc()
+        if not isinstance(error, VatrackError):
+            error.add_note(f"in a worker process:\n{trace}")
+        try:
+            pipe.send(("error", error))
+        except Exception:  # it cannot be sent
+            pipe.send(("error", RuntimeError(trace)))

@@ -17,14 +17,24 @@ LOG_SECONDS = 60.0
 
 def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
     """A progress bar on a terminal, one line a minute in a log."""
-    if sys.stderr.isatty():
-        yield from tqdm(items, desc=title, total=total)
-        return
+    with counted_progress(title, total) as advance:
+        for item in items:
+            yield item
+            advance()
+
+
+@contextmanager
+def counted_progress(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """The same for items that are done in any order: yields a function to call after each."""
     start = reported = time.monotonic()
-    for count, item in enumerate(items, start=1):
-        yield item
+    count = 0
+
+    def advance() -> None:
+        nonlocal count, reported
+        count += 1
+        bar.update()
         now = time.monotonic()
-        if now - reported >= LOG_SECONDS:
+        if bar.disable and now - reported >= LOG_SECONDS:
             reported = now
             left = (now - start) / count * (total - count)
             print(
@@ -32,6 +42,9 @@ def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
                 file=sys.stderr,
                 flush=True,
             )
+
+    with tqdm(total=total, desc=title, disable=not sys.stderr.isatty()) as bar:
+        yield advance
 
 
 @contextmanager

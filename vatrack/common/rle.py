@@ -152,6 +152,34 @@ def _numbers(data: NDArray[np.uint8], stops: Ints, bad: Bools) -> tuple[Ints, In
     return value, bounds
 
 
+def encode_runs(runs: Sequence[Ints]) -> list[bytes]:
+    """The compressed strings of N masks, all at once.
+
+    Args:
+        runs: run lengths of each mask, the first of which is of background and may be 0.
+    """
+    if not len(runs):
+        return []
+    lengths = np.fromiter(map(len, runs), np.int64, len(runs))
+    value = np.concatenate(runs)
+    # From the fourth number on, a run is stored as its difference to the run two places before.
+    place = np.arange(len(value)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    value = np.where(place > 2, value - np.roll(value, 2), value)
+    # Characters of 5 bits each, lowest first; the last one has the sign.
+    magnitude = np.where(value < 0, ~value, value)
+    characters = np.searchsorted(1 << (5 * np.arange(1, LONGEST) - 1), magnitude, side="right") + 1
+    stops = np.cumsum(characters)
+    data = np.empty(stops[-1], np.uint8)
+    rows, start = np.arange(len(value)), stops - characters
+    for character in range(int(characters.max())):
+        rows = rows[characters[rows] > character]
+        more = (characters[rows] > character + 1) << 5
+        data[start[rows] + character] = (value[rows] >> 5 * character & 31 | more) + 48
+    text = data.tobytes()
+    bounds = np.append(0, stops)[np.append(0, np.cumsum(lengths))].tolist()
+    return [text[first:last] for first, last in pairwise(bounds)]
+
+
 def iou(detections: Sequence[bytes], truths: Sequence[bytes], size: tuple[int, int]) -> Floats:
     """Mask IoU [D, G] of sound masks of one size (height, width); two empty masks have IoU 0."""
     if not len(detections) or not len(truths):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -38,6 +38,16 @@ class ComputeConfig(Frozen):
     )
     compile: bool = Field(
         False, description="compile trunk and pyramid (minutes at the start, then faster on a GPU)"
+    )
+    batch_frames: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="frames that prediction takes through the network at a time; auto: 4 on a GPU, "
+        "1 on the CPU, where more bring nothing",
+    )
+    mask_workers: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto",
+        description="processes that draw and encode predicted masks; 0 or 1: the predicting "
+        "process does; auto: half the cores, at most 8, with a GPU, else 0",
     )
     workers: int = Field(
         4, ge=0, description="processes that load data; 0: load in the training process"

@@ -289,24 +289,34 @@ class EpochBatches(Sampler[list[int]]):
 
 @dataclass(frozen=True)
 class InputFrame:
-    """One frame ready for the network.
+    """One frame as `transforms.network_input` takes it.
 
     Attributes:
-        image: (1, 3, H, W), padded; `size`: height and width without padding.
+        image: (h, w, 3) uint8, BGR, in the network's size without padding.
         scale: (4,) network pixels per original pixel.
     """
 
     image: Tensor
-    size: tuple[int, int]
     scale: Tensor
     frame: Frame
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the network's input without padding."""
+        height, width = self.image.shape[:2]
+        return height, width
+
 
 def to_input(picture: npt.NDArray[np.uint8], frame: Frame, limits: tuple[int, int]) -> InputFrame:
-    """The test transforms of one BGR picture (spec 2.6)."""
+    """The test transforms of one BGR picture (spec 2.6), but for normalising and padding."""
     resize = fit(picture.shape[0], picture.shape[1], limits)
-    planes = normalise(resize_image(picture, resize))
-    return InputFrame(stack_padded([planes]), resize.size, torch.from_numpy(resize.scale), frame)
+    image = torch.from_numpy(np.ascontiguousarray(resize_image(picture, resize)))
+    return InputFrame(image, torch.from_numpy(resize.scale), frame)
+
+
+def pinned(item: InputFrame) -> InputFrame:
+    """The same in page-locked memory, from which a GPU copies while it computes."""
+    return replace(item, image=item.image.pin_memory(), scale=item.scale.pin_memory())
 
 
 class FrameDataset(Dataset[InputFrame]):

@@ -1,8 +1,15 @@
-"""Mask probabilities inside a box to a bitmap of the whole frame (spec 5.2)."""
+"""Mask probabilities inside a box to masks of the whole frame (spec 5.2).
+
+Every mask is sampled bilinearly at pixel centres with zeros outside, and cut at the threshold.
+Boxes of no width or height fill whole columns or rows, as published (quirk I7); what would be NaN
+there counts as 0. torchvision's paste_masks_in_image rounds boxes to integers and pads, so it gives
+other pixels.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,53 +17,112 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from vatrack.common.rle import encode_runs
+
 
 def paste(
     masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5
 ) -> npt.NDArray[np.bool_]:
     """Bitmaps (n, H, W) of n masks.
 
-    Sampled bilinearly at pixel centres with zeros outside, cut at the threshold. Boxes of no width
-    or height fill whole columns or rows, as published (quirk I7); what would be NaN there counts as
-    0. torchvision's paste_masks_in_image rounds boxes to integers and pads, so it gives other
-    pixels.
+    Args:
+        masks: (n, m, m) probabilities; `boxes`: (n, 4) in pixels of the frame; both on the CPU.
+        size: height and width of the frame.
+    """
+    result = np.zeros((len(masks), *size), bool)
+    for target, mask, box in zip(result, masks, boxes.tolist(), strict=True):
+        x, y = _axes(box, size, _reach(mask, threshold))
+        grid = np.stack(np.broadcast_arrays(x.grid, y.grid[:, None]), axis=-1)
+        if grid.size:
+            target[y.start : y.stop, x.start : x.stop] = _sample(mask, grid) >= threshold
+    return result
+
+
+def paste_codes(
+    masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5
+) -> list[bytes]:
+    """Compressed run-length codes of the bitmaps that `paste` gives.
+
+    No bitmap of a frame is made: run lengths come from the window of each box, sampled column by
+    column as the code wants it.
 
     Args:
-        masks: (n, m, m) probabilities; `boxes`: (n, 4) in pixels of the frame; `size`: height and
-            width of the frame.
+        masks: (n, m, m) probabilities; `boxes`: (n, 4) in pixels of the frame; both on the CPU.
+        size: height and width of the frame.
     """
     height, width = size
-    device = masks.device
-    result = torch.zeros((len(masks), height, width), dtype=torch.bool, device=device)
-    columns = torch.arange(width, device=device, dtype=torch.float32) + 0.5
-    rows = torch.arange(height, device=device, dtype=torch.float32) + 0.5
-    # Zeros are padded: outside its box a mask stays below one half, and half a cell further it is
-    # 0. So only a window is sampled.
-    reach = 0.0 if threshold >= 0.5 else 0.5 / masks.shape[-1]
-    for target, mask, box in zip(result, masks, boxes.tolist(), strict=True):
-        x1, y1, x2, y2 = box
-        left, right = _window(x1, x2, width, reach)
-        top, bottom = _window(y1, y2, height, reach)
-        if right <= left or bottom <= top:
+    runs = []
+    # Of the largest window, which is the frame: memory that is touched anew costs more than the
+    # computation.
+    grids = np.empty(2 * height * width, np.float32)
+    pixels = np.empty((height + 1) * width + 2, bool)
+    for mask, box in zip(masks, boxes.tolist(), strict=True):
+        x, y = _axes(box, size, _reach(mask, threshold))
+        columns, rows = len(x.grid), len(y.grid)
+        if not columns or not rows:
+            runs.append(np.array([height * width]))
             continue
-        grid_x = _relative(columns[left:right], x1, x2)
-        grid_y = _relative(rows[top:bottom], y1, y2)
-        grid = torch.stack(torch.meshgrid(grid_y, grid_x, indexing="ij")[::-1], dim=-1)
-        sampled = grid_sample(mask[None, None], grid[None], align_corners=False)[0, 0]
-        target[top:bottom, left:right] = sampled >= threshold
-    return result.cpu().numpy()
+        grid = grids[: 2 * columns * rows].reshape(2, columns, rows)
+        grid[0], grid[1] = x.grid[:, None], y.grid
+        # Background before and behind the window, and below each column that is not a whole one.
+        stride = rows + (rows < height)
+        flat = pixels[: columns * stride + 2]
+        flat[0] = flat[-1] = False
+        window = flat[1:-1].reshape(columns, stride)
+        np.greater_equal(
+            _sample(mask, grid.transpose(1, 2, 0)), np.float32(threshold), out=window[:, :rows]
+        )
+        window[:, rows:] = False
+        changes = np.flatnonzero(flat[1:] != flat[:-1])
+        # A change stands in a column of the frame as far down as in one of the window.
+        column = changes.astype(np.int32) // np.int32(stride)
+        places = changes + column * np.int64(height - stride) + (x.start * height + y.start)
+        lengths = np.diff(places, prepend=0, append=height * width)
+        runs.append(lengths if lengths[-1] else lengths[:-1])
+    return encode_runs(runs)
 
 
-def _window(start: float, stop: float, size: int, reach: float) -> tuple[int, int]:
-    """First pixel and the one after the last; `reach`: in sides of the box, beyond the box."""
-    if stop <= start:
-        return 0, size
-    margin = (stop - start) * reach
-    return max(0, int(np.floor(start - margin)) - 1), min(size, int(np.ceil(stop + margin)) + 1)
+class _Axis(NamedTuple):
+    """Rows or columns of a frame, `start` to `stop`, that a box may touch.
+
+    `grid`: where their centres lie in the box, from -1 to 1.
+    """
+
+    start: int
+    stop: int
+    grid: npt.NDArray[np.float32]
 
 
-def _relative(centres: Tensor, start: float, stop: float) -> Tensor:
-    """Positions in [-1, 1] inside the box; the infinities and NaN of an empty box become 0."""
-    return ((centres - start) / (stop - start or math.nan) * 2 - 1).nan_to_num(
-        nan=0.0, posinf=0.0, neginf=0.0
-    )
+def _reach(mask: Tensor, threshold: float) -> float:
+    """How far a mask goes beyond its box, in sides of the box.
+
+    Zeros are padded: outside its box a mask stays below one half, and half a cell further it is 0.
+    """
+    return 0.0 if threshold >= 0.5 else 0.5 / mask.shape[-1]
+
+
+def _axes(box: list[float], size: tuple[int, int], reach: float) -> tuple[_Axis, _Axis]:
+    """Columns and rows."""
+    x1, y1, x2, y2 = box
+    height, width = size
+    return _axis(x1, x2, width, reach), _axis(y1, y2, height, reach)
+
+
+def _axis(first: float, last: float, size: int, reach: float) -> _Axis:
+    start, stop = 0, size
+    if last > first:
+        margin = (last - first) * reach
+        start = max(0, math.floor(first - margin) - 1)
+        stop = max(start, min(size, math.ceil(last + margin) + 1))
+    centres = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
+    side = np.float32(last - first or math.nan)
+    grid = (centres - np.float32(first)) / side * np.float32(2) - np.float32(1)
+    # the infinities and NaN of an empty box
+    return _Axis(start, stop, np.where(np.isfinite(grid), grid, np.float32(0)))
+
+
+def _sample(mask: Tensor, grid: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The mask at positions (h, w, 2), bilinearly with zeros outside, (h, w)."""
+    sampled = grid_sample(mask[None, None], torch.from_numpy(grid)[None], align_corners=False)
+    values: npt.NDArray[np.float32] = sampled[0, 0].numpy()
+    return values

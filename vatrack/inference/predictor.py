@@ -1,36 +1,130 @@
-"""Clips to predictions: detect, track, segment (spec 5; contract 2)."""
+"""Frames to tracked objects: detect, track, segment (spec 5; contract 2).
+
+Three steps follow each other, each of them one batch of frames behind the one before where a GPU
+computes: while it detects the objects of a batch, the tracker follows those of the batch before,
+and masks are on their way. On the CPU a batch is a frame, and nothing is computed ahead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from pycocotools import mask as rle_tools
 from torch import Tensor
 
 from vatrack.common.device import autocast
-from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.progress import progress
-from vatrack.config import InferenceConfig, RunConfig
-from vatrack.data.dataset import FrameDataset, InputFrame
+from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.config import InferenceConfig
+from vatrack.config.compute import ComputeConfig
+from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
-from vatrack.data.loading import load_in_order
-from vatrack.inference.paste import paste
+from vatrack.data.transforms import network_input, padded_size
+from vatrack.inference.paste import paste_codes
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
 from vatrack.models.roi_heads import Detections
 
+T = TypeVar("T")
 
-class ClipPredictor:
-    """Runs a network and a tracker over the frames of one clip, in order.
+GPU_BATCH = 4  # frames at a time where compute.batch_frames is auto
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """The tracked objects of one frame: n rows, best score first.
+
+    Attributes:
+        boxes: mask type to (n, 4) corners in pixels of the frame, the primary one first.
+        scores: (n,); `labels`: (n,), 0 to 23; `ids`: (n,) track ids, from 0 on.
+        masks: mask type to (n, 28, 28) probabilities inside a box.
+        mask_boxes: mask type to the type of the box in which its masks lie.
+    """
+
+    frame: Frame
+    boxes: Mapping[MaskType, npt.NDArray[np.float32]]
+    scores: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int64]
+    masks: Mapping[MaskType, npt.NDArray[np.float32]]
+    mask_boxes: Mapping[MaskType, MaskType]
+
+    def codes(self, mask_type: MaskType, threshold: float) -> list[bytes]:
+        """Compressed run-length codes of the masks, drawn in the whole frame."""
+        return paste_codes(
+            torch.from_numpy(self.masks[mask_type]),
+            torch.from_numpy(self.boxes[self.mask_boxes[mask_type]]),
+            (self.frame.height, self.frame.width),
+            threshold,
+        )
+
+    def predictions(self, threshold: float) -> list[dict[str, Any]]:
+        """One prediction per row in the form of contract 2.
+
+        Args:
+            threshold: lowest probability of a mask's pixel.
+        """
+        size = [self.frame.height, self.frame.width]
+        masks = {
+            name: [{"size": size, "counts": text.decode("ascii")} for text in codes]
+            for name, codes in ((name, self.codes(name, threshold)) for name in self.masks)
+        }
+        primary, *others = [
+            np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
+            for corners in self.boxes.values()
+        ]
+        scores, labels = self.scores.tolist(), self.labels.tolist()
+        predictions = []
+        for row, track in enumerate(self.ids.tolist()):
+            prediction: dict[str, Any] = {
+                "image_id": self.frame.image_id,
+                "category_id": labels[row] + 1,
+                "score": scores[row],
+                "bbox": primary[row],
+                "track_id": track,
+            }
+            if others:
+                prediction["bbox_visible"] = others[0][row]
+            for name in MASK_TYPES:
+                prediction[name] = masks[name][row] if name in masks else None
+            predictions.append(prediction)
+        return predictions
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some frames on their way.
+
+    Attributes:
+        inputs: with their numbers in their videos; `scales`: (n, 4) on the device.
+        features: of all frames; `found`: one for each frame, on the device.
+        copy: of what the next step needs, to the host.
+        rows, ids: of each frame, what the tracker keeps; known from the second step on.
+    """
+
+    inputs: list[tuple[int, InputFrame]]
+    scales: Tensor
+    features: list[Tensor]
+    found: list[Detections]
+    copy: _Copy
+    rows: list[Detections]
+    ids: list[Tensor]
+
+
+class Predictor:
+    """Runs a network and a tracker over the frames of videos, in order.
+
+    Memory does not grow with the number of frames.
 
     Args:
         model: in evaluation mode, on `device`.
-        precision: `compute.precision`. It concerns the network alone: boxes, scores, embeddings and
-            mask probabilities leave it as float32, and tracking is computed in float32.
+        compute: its `precision` concerns the network alone: boxes, scores, embeddings and mask
+            probabilities leave it as float32, and tracking is computed in float32.
     """
 
     def __init__(
@@ -38,106 +132,144 @@ class ClipPredictor:
         model: Detector,
         settings: InferenceConfig,
         device: torch.device,
-        precision: str = "float32",
+        compute: ComputeConfig | None = None,
     ) -> None:
+        compute = compute or ComputeConfig()
         self.model, self.settings, self.device = model, settings, device
-        self.precision = precision
+        self.precision = compute.precision
+        self.batch_frames = _batch_frames(compute, device)
+        self.ahead = 1 if device.type == "cuda" else 0
         self.tracker = QuasiDenseTracker(settings.tracker)
 
-    @torch.inference_mode()
-    def step(
-        self, image: Tensor, size: tuple[int, int], scale: Tensor, frame: int
-    ) -> tuple[Detections, Tensor] | None:
-        """Tracked detections of one frame with mask probabilities, and their track ids; None where
-        nothing was found.
+    def track(self, inputs: Iterable[tuple[int, InputFrame]]) -> Iterator[TrackedFrame]:
+        """One result for each frame, in order.
 
         Args:
-            image: (1, 3, H, W); `size`: height and width without padding; `scale`: (4,) network per
-                original pixel.
-            frame: number of the frame in its clip.
+            inputs: frames, each with its number in its video: 0 begins a new one.
         """
-        scale = scale.to(self.device)
+        detected = _ahead(map(self._detect, _batches(inputs, self.batch_frames)), self.ahead)
+        segmented = _ahead(map(self._segment, detected), self.ahead)
+        for batch in segmented:
+            yield from self._finish(batch)
+
+    @torch.inference_mode()
+    def _detect(self, inputs: list[tuple[int, InputFrame]]) -> _Batch:
+        frames = [item for _, item in inputs]
+        images = network_input([item.image for item in frames], self.device)
+        scales = torch.stack([item.scale for item in frames]).to(self.device, non_blocking=True)
+        sizes = [item.size for item in frames]
         with autocast(self.precision, self.device):
-            detections, features = self.model.detect(
-                image.to(self.device), size, scale, self.settings
+            found, features = self.model.detect(images, sizes, scales, self.settings)
+        return _Batch(inputs, scales, features, found, _Copy([_packed(found)]), [], [])
+
+    @torch.inference_mode()
+    def _segment(self, batch: _Batch) -> _Batch:
+        """Follows the objects; only what the tracker keeps gets masks, which play no part in
+        that."""
+        kept, rows, ids = [], [], []
+        (packed,) = batch.copy.wait()
+        for (number, _), seen in zip(batch.inputs, _unpacked(packed, batch.found), strict=True):
+            if number == 0:
+                self.tracker = QuasiDenseTracker(self.settings.tracker)
+            boxes = seen.boxes[self.model.roi_head.layout.primary]
+            tracked = self.tracker.update(boxes, seen.scores, seen.labels, seen.embeddings, number)
+            kept.append(tracked.rows[tracked.ids >= 0])
+            rows.append(seen.select(kept[-1]))
+            ids.append(tracked.ids[tracked.ids >= 0])
+        chosen = [
+            found.select(row.to(self.device, non_blocking=True))
+            for found, row in zip(batch.found, kept, strict=True)
+        ]
+        with autocast(self.precision, self.device):
+            masked = self.model.add_masks(batch.features, chosen, batch.scales)
+        copy = _Copy([torch.cat([item.masks[name] for item in masked]) for name in self._masks])
+        return replace(batch, features=[], found=[], copy=copy, rows=rows, ids=ids)
+
+    def _finish(self, batch: _Batch) -> Iterator[TrackedFrame]:
+        bounds = [0, *accumulate(len(ids) for ids in batch.ids)]
+        masks = dict(zip(self._masks, batch.copy.wait(), strict=True))
+        mask_boxes = {name: self.model.roi_head.mask_box_type(name) for name in self._masks}
+        for (_, item), rows, ids, (first, last) in zip(
+            batch.inputs, batch.rows, batch.ids, pairwise(bounds), strict=True
+        ):
+            yield TrackedFrame(
+                item.frame,
+                {name: boxes.numpy() for name, boxes in rows.boxes.items()},
+                rows.scores.numpy(),
+                rows.labels.numpy(),
+                ids.numpy(),
+                {name: values[first:last].numpy() for name, values in masks.items()},
+                mask_boxes,
             )
-        if len(detections.scores) == 0:
-            return None
-        boxes = detections.boxes[self.model.roi_head.layout.primary]
-        tracked = self.tracker.update(
-            boxes, detections.scores, detections.labels, detections.embeddings, frame
-        )
-        rows = tracked.rows[(tracked.ids >= 0).to(tracked.rows.device)]
-        # Only what the tracker keeps is segmented; the masks play no part in tracking.
-        with autocast(self.precision, self.device):
-            segmented = self.model.add_masks(features, detections.select(rows), scale)
-        return segmented, tracked.ids[tracked.ids >= 0]
+
+    @property
+    def _masks(self) -> list[MaskType]:
+        return list(self.model.roi_head.layout.masks)
 
 
-def to_predictions(
-    model: Detector, detections: Detections, ids: Tensor, frame: Frame, threshold: float
-) -> Iterator[dict[str, Any]]:
-    """One prediction per row in the form of contract 2."""
-    bitmaps = {
-        mask_type: paste(
-            masks,
-            detections.boxes[model.roi_head.mask_box_type(mask_type)],
-            (frame.height, frame.width),
-            threshold,
-        )
-        for mask_type, masks in detections.masks.items()
-    }
-    primary, *others = [_xywh(boxes) for boxes in detections.boxes.values()]
-    scores, labels = detections.scores.tolist(), detections.labels.tolist()
-    for row, track in enumerate(ids.tolist()):
-        prediction: dict[str, Any] = {
-            "image_id": frame.image_id,
-            "category_id": labels[row] + 1,
-            "score": scores[row],
-            "bbox": primary[row],
-            "track_id": track,
-        }
-        if others:
-            prediction["bbox_visible"] = others[0][row]
-        for mask_type in MASK_TYPES:
-            prediction[mask_type] = _rle(bitmaps[mask_type][row]) if mask_type in bitmaps else None
-        yield prediction
+class _Copy:
+    """Tensors on their way from the device to the host; the device does not wait."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        self._done = torch.cuda.Event() if tensors[0].is_cuda else None
+        if self._done is not None:
+            self._done.record()
+
+    def wait(self) -> list[Tensor]:
+        """The tensors, once they are there."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self._tensors
 
 
-def _xywh(boxes: Tensor) -> list[list[float]]:
-    return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
+def _packed(found: list[Detections]) -> Tensor:
+    """All rows of some frames in one tensor (rows, values), so that one copy is enough."""
+    return torch.cat(
+        [
+            torch.cat(
+                [*one.boxes.values(), one.scores[:, None], one.labels[:, None], one.embeddings], 1
+            )
+            for one in found
+        ]
+    )
 
 
-def _rle(bitmap: np.ndarray) -> dict[str, Any]:
-    encoded = rle_tools.encode(np.asfortranarray(bitmap, dtype=np.uint8))
-    return {
-        "size": [int(side) for side in encoded["size"]],
-        "counts": encoded["counts"].decode("ascii"),
-    }
+def _unpacked(packed: Tensor, found: list[Detections]) -> Iterator[Detections]:
+    for rows, one in zip(packed.split([len(one.scores) for one in found]), found, strict=True):
+        width = 4 * len(one.boxes)
+        boxes = dict(zip(one.boxes, rows[:, :width].split(4, dim=1), strict=True))
+        yield Detections(boxes, rows[:, width], rows[:, width + 1].long(), rows[:, width + 2 :])
 
 
-def predict_clips(
-    model: Detector,
-    run: RunConfig,
-    clips: Iterable[list[Frame]],
-    images: Path,
-    device: torch.device,
-    title: str,
-) -> Iterator[dict[str, Any]]:
-    """Predictions for all frames of the clips, in order; the network is used in evaluation mode."""
-    frames = [(frame, position) for clip in clips for position, frame in enumerate(clip)]
-    dataset = FrameDataset([frame for frame, _ in frames], images, run.input.image_scale)
-    loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute)
-    training = model.training
-    model.eval()
-    predictor = ClipPredictor(model, run.inference, device, run.compute.precision)
-    try:
-        inputs: Iterable[InputFrame] = progress(loaded, title, len(frames))
-        for item, (frame, position) in zip(inputs, frames, strict=True):
-            if position == 0:
-                predictor = ClipPredictor(model, run.inference, device, run.compute.precision)
-            result = predictor.step(item.image, item.size, item.scale, position)
-            if result is not None:
-                yield from to_predictions(model, *result, frame, run.inference.mask_threshold)
-    finally:
-        model.train(training)
+def _batch_frames(compute: ComputeConfig, device: torch.device) -> int:
+    if compute.batch_frames == "auto":
+        return GPU_BATCH if device.type == "cuda" else 1
+    return compute.batch_frames
+
+
+def _batches(
+    inputs: Iterable[tuple[int, InputFrame]], limit: int
+) -> Iterator[list[tuple[int, InputFrame]]]:
+    """Neighbours of one padded size, up to `limit` of them."""
+    batch: list[tuple[int, InputFrame]] = []
+    for number, item in inputs:
+        if batch and padded_size(*item.size) != padded_size(*batch[0][1].size):
+            yield batch
+            batch = []
+        batch.append((number, item))
+        if len(batch) == limit:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _ahead(items: Iterable[T], steps: int) -> Iterator[T]:
+    """The items, each made when the one so many steps before it is handed out."""
+    waiting: deque[T] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > steps:
+            yield waiting.popleft()
+    yield from waiting

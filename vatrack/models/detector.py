@@ -128,25 +128,40 @@ class Detector(nn.Module):
 
     @torch.no_grad()
     def detect(
-        self, image: Tensor, image_size: tuple[int, int], scale: Tensor, settings: InferenceConfig
-    ) -> tuple[Detections, list[Tensor]]:
-        """Detections of one frame, without masks, and the features to add them from.
+        self,
+        images: Tensor,
+        image_sizes: Sequence[tuple[int, int]],
+        scales: Tensor,
+        settings: InferenceConfig,
+    ) -> tuple[list[Detections], list[Tensor]]:
+        """Detections of n frames, without masks, and the features to add them from.
 
         Args:
-            image: normalised, (1, 3, H, W).
-            image_size: height and width without padding.
-            scale: (4,) network pixels per original pixel; boxes are given in original pixels.
+            images: normalised, (n, 3, H, W).
+            image_sizes: height and width of each frame without padding.
+            scales: (n, 4) network pixels per original pixel; boxes are given in original pixels.
         """
-        features = self.features(image)
-        (proposals,), _ = self.proposals(features, [image_size])
-        return self.roi_head.detect(features, proposals, image_size, scale, settings), features
+        features = self.features(images)
+        proposals, _ = self.proposals(features, image_sizes)
+        found = [
+            self.roi_head.detect(_of_image(features, image), *given, settings)
+            for image, given in enumerate(zip(proposals, image_sizes, scales, strict=True))
+        ]
+        return found, features
 
     @torch.no_grad()
     def add_masks(
-        self, features: Sequence[Tensor], detections: Detections, scale: Tensor
-    ) -> Detections:
-        """See `RegionHeads.add_masks`."""
-        return self.roi_head.add_masks(features, detections, scale)
+        self, features: Sequence[Tensor], found: Sequence[Detections], scales: Tensor
+    ) -> list[Detections]:
+        """The same detections with masks, for each of n frames; see `RegionHeads.add_masks`."""
+        return [
+            self.roi_head.add_masks(_of_image(features, image), *given)
+            for image, given in enumerate(zip(found, scales, strict=True))
+        ]
+
+
+def _of_image(features: Sequence[Tensor], image: int) -> list[Tensor]:
+    return [level[image : image + 1] for level in features]
 
 
 def build_qdtrack(settings: ModelConfig, backbone: Backbone) -> Detector:

@@ -11,8 +11,8 @@ from vatrack.common.files import read_json, scratch_directory
 from vatrack.config import RunConfig
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import write_predictions
-from vatrack.inference.predictor import predict_clips
 from vatrack.models.detector import Detector
 from vatrack.training.distributed import Processes
 

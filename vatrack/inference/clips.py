@@ -1,0 +1,106 @@
+"""Clips and videos to predictions, in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vatrack.common.parallel import available_cores, ordered_map
+from vatrack.common.progress import progress
+from vatrack.config import RunConfig
+from vatrack.data.dataset import FrameDataset, InputFrame, pinned, to_input
+from vatrack.data.frames import Frame
+from vatrack.data.loading import load_in_order
+from vatrack.inference.predictor import Predictor, TrackedFrame
+from vatrack.models.detector import Detector
+
+MOST_MASK_WORKERS = 8
+
+
+def track_video(
+    model: Detector,
+    run: RunConfig,
+    frames: Iterable[tuple[npt.NDArray[np.uint8], float]],
+    device: torch.device,
+) -> Iterator[tuple[float, TrackedFrame]]:
+    """The tracked objects of one video, frame by frame; memory does not grow with its length.
+
+    Args:
+        model: in evaluation mode, on `device`.
+        frames: BGR images (h, w, 3), as OpenCV reads them, each with its time in seconds.
+
+    Returns:
+        Each frame's time and objects, in order. Their `frame` counts from 0; a GPU makes them some
+        frames later than they are given.
+
+    Example:
+        for time, objects in track_video(model, run, frames, torch.device("cpu")):
+            print(time, objects.ids, objects.predictions(run.inference.mask_threshold))
+    """
+    times: deque[float] = deque()
+
+    def inputs() -> Iterator[tuple[int, InputFrame]]:
+        for number, (image, time) in enumerate(frames):
+            times.append(time)
+            height, width = image.shape[:2]
+            frame = Frame(number, 0, number, "", width, height)
+            yield number, to_input(image, frame, run.input.image_scale)
+
+    for tracked in Predictor(model, run.inference, device, run.compute).track(inputs()):
+        yield times.popleft(), tracked
+
+
+def predict_frames(
+    model: Detector,
+    run: RunConfig,
+    clips: Iterable[list[Frame]],
+    images: Path,
+    device: torch.device,
+) -> Iterator[list[dict[str, Any]]]:
+    """Predictions of every frame of the clips, in order; the network is used in evaluation mode."""
+    frames = [(number, frame) for clip in clips for number, frame in enumerate(clip)]
+    dataset = FrameDataset([frame for _, frame in frames], images, run.input.image_scale)
+    pin = pinned if device.type == "cuda" else None
+    loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute, pin=pin)
+    inputs = ((number, item) for (number, _), item in zip(frames, loaded, strict=True))
+    training = model.training
+    model.eval()
+    try:
+        tracked = Predictor(model, run.inference, device, run.compute).track(inputs)
+        yield from ordered_map(
+            _encode, tracked, _mask_workers(run, device), run.inference.mask_threshold
+        )
+    finally:
+        model.train(training)
+
+
+def predict_clips(
+    model: Detector,
+    run: RunConfig,
+    clips: Iterable[list[Frame]],
+    images: Path,
+    device: torch.device,
+    title: str,
+) -> Iterator[dict[str, Any]]:
+    """The same prediction by prediction, with progress shown under a title."""
+    clips = list(clips)
+    frames = predict_frames(model, run, clips, images, device)
+    for predictions in progress(frames, title, sum(map(len, clips))):
+        yield from predictions
+
+
+def _encode(tracked: TrackedFrame, threshold: float) -> list[dict[str, Any]]:
+    return tracked.predictions(threshold)
+
+
+def _mask_workers(run: RunConfig, device: torch.device) -> int:
+    if run.compute.mask_workers != "auto":
+        return run.compute.mask_workers
+    # What draws masks is far slower than a GPU that makes them, but not than a CPU.
+    return min(MOST_MASK_WORKERS, available_cores() // 2) if device.type == "cuda" else 0
