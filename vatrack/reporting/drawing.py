@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 ImageArray = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
+Colour = Sequence[int] | ImageArray  # blue, green, red; 0 to 255
 
 # Twelve strong colours (RGB), neighbours far apart; further ids get them lighter, then darker.
 # fmt: off
@@ -24,6 +25,7 @@ HUES = np.array([
 # fmt: on
 TINTS = ((0.0, 0.0), (255.0, 0.45), (0.0, 0.4))  # grey level and its share
 OPACITY = 0.5  # share of the colour in a mask's pixels (spec 7.3)
+FAR = 1e5  # pixels: beyond any image
 BLACK, WHITE = (20, 20, 20), (255, 255, 255)
 
 
@@ -66,47 +68,165 @@ def draw_instances(
         [H, W, 3] uint8 BGR.
     """
     result = image.copy()
-    count = len(labels)
-    crops = [_extent(mask) for mask in masks] if masks is not None else []
-    order = np.arange(count)
+    order = np.arange(len(labels))
     if masks is not None:
         order = np.argsort(-np.count_nonzero(masks, axis=(1, 2)), kind="stable")
-        for index in order:
-            _fill(result, masks[index], crops[index], colours[index])
-        for index in order:
-            _outline(result, masks[index], crops[index], colours[index])
-    limit = np.array([image.shape[1], image.shape[0]] * 2) - 1
+        for draw in (fill_mask, outline_mask):
+            for index in order:
+                draw(result, masks[index], colours[index])
     if boxes is None:
-        pixels = np.array(
-            [(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in crops], int
-        ).reshape(-1, 4)
+        crops = [_extent(mask) for mask in masks] if masks is not None else []
+        corners = [(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in crops]
         labels = [label if x.stop else "" for label, (_, x) in zip(labels, crops, strict=True)]
-    else:
-        corners = np.asarray(boxes, float).reshape(-1, 4)
-        pixels = np.rint(np.clip(np.nan_to_num(corners), 0, limit)).astype(int)
-        for index in order:
-            x1, y1, x2, y2 = pixels[index].tolist()
-            cv2.rectangle(result, (x1, y1), (x2, y2), colours[index].tolist(), 1)
-    _draw_labels(result, pixels, labels, colours, text_size)
+        draw_labels(result, corners, labels, colours, text_size)
+        return result
+    places = np.asarray(boxes, float).reshape(-1, 4)
+    for index in order:
+        draw_box(result, places[index], colours[index])
+    draw_labels(result, places, labels, colours, text_size)
     return result
 
 
-def _fill(image: ImageArray, mask: Masks, crop: tuple[slice, slice], colour: ImageArray) -> None:
+def draw_amodal(
+    image: ImageArray, amodal: Masks, visible: Masks, colour: Colour, *, width: int = 2
+) -> None:
+    """Draws an object with what hides it: visible part filled, hidden part hatched, amodal outline.
+
+    Args:
+        image: [H, W, 3] uint8 BGR, drawn on; so with all functions below.
+        amodal, visible: [H, W] bool; either may be empty.
+        colour: [3] BGR, 0 to 255.
+        width: of the outline in pixels.
+    """
+    fill_mask(image, visible, colour)
+    hatch_mask(image, amodal & ~visible, colour)
+    outline_mask(image, amodal, colour, width)
+
+
+def fill_mask(image: ImageArray, mask: Masks, colour: Colour, opacity: float = OPACITY) -> None:
+    """Mixes a colour into the pixels of a mask [H, W] bool; `opacity` is its share."""
+    crop = _extent(mask)
     inside, region = mask[crop], image[crop]
-    region[inside] = np.rint(region[inside] * (1 - OPACITY) + colour * OPACITY).astype(np.uint8)
+    mixed = region[inside] * (1 - opacity) + np.asarray(colour, float) * opacity
+    region[inside] = np.rint(mixed).astype(np.uint8)
 
 
-def _outline(image: ImageArray, mask: Masks, crop: tuple[slice, slice], colour: ImageArray) -> None:
-    rows, columns = crop
-    if rows.start == rows.stop:
-        return
+def hatch_mask(
+    image: ImageArray, mask: Masks, colour: Colour, *, spacing: int = 8, width: int = 2
+) -> None:
+    """Fills a mask [H, W] bool with diagonal lines, `width` of every `spacing` pixels of a row.
+
+    The lines are fixed to the image, so that they neither meet at an object's edge nor flicker
+    where a mask changes from frame to frame.
+    """
+    rows, columns = crop = _extent(mask)
+    y, x = np.ogrid[rows, columns]
+    image[crop][mask[crop] & ((x + y) % spacing < width)] = colour
+
+
+def outline_mask(image: ImageArray, mask: Masks, colour: Colour, width: int = 2) -> None:
+    """Draws the contours of a mask [H, W] bool, those of its holes too, `width` pixels thick."""
+    rows, columns = crop = _extent(mask)
     contours, _ = cv2.findContours(
         np.ascontiguousarray(mask[crop]).view(np.uint8),
         cv2.RETR_LIST,
         cv2.CHAIN_APPROX_NONE,
         offset=(columns.start, rows.start),
     )
-    cv2.drawContours(image, contours, -1, colour.tolist(), 2, cv2.LINE_AA)
+    cv2.drawContours(image, contours, -1, _bgr(colour), width, cv2.LINE_AA)
+
+
+def draw_box(image: ImageArray, box: ArrayLike, colour: Colour, width: int = 1) -> None:
+    """Draws a box x1, y1, x2, y2 in pixels; what reaches beyond the image is drawn at its edge."""
+    x1, y1, x2, y2 = _inside(image, box)[0]
+    cv2.rectangle(image, (x1, y1), (x2, y2), _bgr(colour), width)
+
+
+def draw_trail(image: ImageArray, points: ArrayLike, colour: Colour, width: int = 2) -> None:
+    """Draws where an object has been: [n, 2] points x, y in pixels, oldest first, fading with age.
+
+    A point that is not finite is a gap: where the object was not seen.
+    """
+    path = np.asarray(points, float).reshape(-1, 2)
+    seen = np.isfinite(path).all(axis=1)
+    if not seen.any():
+        return
+    left, top = np.clip(path[seen].min(axis=0) - width, 0, FAR).astype(int).tolist()
+    right, bottom = np.clip(path[seen].max(axis=0) + width + 2, 0, FAR).astype(int).tolist()
+    region = image[top:bottom, left:right]
+    if not region.size:
+        return
+    shares = np.zeros(region.shape[:2], np.uint8)
+    # OpenCV takes sixteenths of a pixel here, as whole numbers of 32 bits.
+    corners = np.clip(np.nan_to_num(path) - (left, top), -FAR, FAR)
+    ends = np.rint(16 * corners).astype(int).tolist()
+    for number in np.flatnonzero(seen[1:] & seen[:-1]).tolist():
+        share = 255 * (number + 1) // (len(path) - 1)
+        cv2.line(shares, ends[number], ends[number + 1], share, width, cv2.LINE_AA, 4)
+    _blend(region, shares, colour)
+
+
+def draw_labels(
+    image: ImageArray,
+    boxes: ArrayLike,
+    labels: Sequence[str],
+    colours: ImageArray,
+    text_size: int = 13,
+) -> None:
+    """Writes labels on strips of the objects' colours; an empty one is left out.
+
+    A label stands above its box, else inside it, else below it, else in the nearest free row, and
+    covers no other one as long as there is room.
+
+    Args:
+        boxes: [n, 4] corners x1, y1, x2, y2 in pixels.
+        labels: n texts, for example "car #7  0.93".
+        colours: [n, 3] uint8 BGR.
+        text_size: size of the letters in pixels.
+    """
+    height, width = image.shape[:2]
+    placed: list[tuple[int, int, int, int]] = []
+    for (x1, y1, x2, y2), label, colour in zip(_inside(image, boxes), labels, colours, strict=True):
+        if not label:
+            continue
+        strip_height, strip_width = (side + 4 for side in text_mask(label, text_size).shape)
+        left, right = min(x1, max(width - strip_width, 0)), max(min(x2 + 1, width) - strip_width, 0)
+        above = y1 - strip_height
+        others = np.arange(above % strip_height, height - strip_height + 1, strip_height)
+        nearest = others[np.argsort(np.abs(others - above), kind="stable")].tolist()
+        places = [
+            (x, y)
+            for y in (above, y1, y2 - strip_height + 1, y2 + 1, *nearest)
+            if 0 <= y <= height - strip_height
+            for x in dict.fromkeys((left, right))
+        ]
+        free = (
+            (x, y)
+            for x, y in places
+            if not any(
+                x < right and left < x + strip_width and y < bottom and top < y + strip_height
+                for left, top, right, bottom in placed
+            )
+        )
+        x, y = next(free, places[0] if places else (left, 0))
+        placed.append((x, y, x + strip_width, y + strip_height))
+        corner = (x + strip_width - 1, y + strip_height - 1)
+        cv2.rectangle(image, (x, y), corner, _bgr(colour), cv2.FILLED)
+        # weights of the luma; bright strips get dark letters
+        bright = float(np.dot(colour, (0.114, 0.587, 0.299))) > 140
+        put_text(image, label, (x + 2, y + 2), text_size, BLACK if bright else WHITE)
+
+
+def _bgr(colour: Colour) -> tuple[int, int, int]:
+    return int(colour[0]), int(colour[1]), int(colour[2])
+
+
+def _inside(image: ImageArray, boxes: ArrayLike) -> list[list[int]]:
+    """Boxes in whole pixels of the image; a corner that is no number is at the upper left."""
+    limit = np.array([image.shape[1], image.shape[0]] * 2) - 1
+    corners = np.nan_to_num(np.asarray(boxes, float).reshape(-1, 4))
+    whole: list[list[int]] = np.rint(np.clip(corners, 0, limit)).astype(int).tolist()
+    return whole
 
 
 def _extent(mask: Masks) -> tuple[slice, slice]:
@@ -117,70 +237,12 @@ def _extent(mask: Masks) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _draw_labels(
-    image: ImageArray,
-    boxes: NDArray[np.int_],
-    labels: Sequence[str],
-    colours: ImageArray,
-    text_size: int,
-) -> None:
-    """Labels on strips of the object's colour.
-
-    A label stands above the box, else inside it, else below it, else in the nearest free row.
-    """
-    height, width = image.shape[:2]
-    placed: list[tuple[int, int, int, int]] = []
-    for (x1, y1, x2, y2), label, colour in zip(boxes.tolist(), labels, colours, strict=True):
-        if not label:
-            continue
-        strip_height, strip_width = (side + 4 for side in text_mask(label, text_size).shape)
-        left, right = min(x1, max(width - strip_width, 0)), max(min(x2 + 1, width) - strip_width, 0)
-        rows = (
-            y1 - strip_height,
-            y1,
-            y2 - strip_height + 1,
-            y2 + 1,
-            *_nearest_rows(y1 - strip_height, strip_height, height),
-        )
-        places = [
-            (x, y)
-            for y in rows
-            if 0 <= y <= height - strip_height
-            for x in dict.fromkeys((left, right))
-        ]
-        free = (
-            place
-            for place in places
-            if not any(_overlap(place, strip_width, strip_height, other) for other in placed)
-        )
-        x, y = next(free, places[0] if places else (left, 0))
-        placed.append((x, y, x + strip_width, y + strip_height))
-        cv2.rectangle(
-            image, (x, y), (x + strip_width - 1, y + strip_height - 1), colour.tolist(), cv2.FILLED
-        )
-        # weights of the luma; bright strips get dark letters
-        bright = float(np.dot(colour, (0.114, 0.587, 0.299))) > 140
-        put_text(image, label, (x + 2, y + 2), text_size, BLACK if bright else WHITE)
-
-
-def _nearest_rows(y: int, step: int, height: int) -> list[int]:
-    """All rows a strip can stand in, nearest to `y` first."""
-    return sorted(range(y % step, height - step + 1, step), key=lambda row: abs(row - y))
-
-
-def _overlap(
-    place: tuple[int, int], width: int, height: int, other: tuple[int, int, int, int]
-) -> bool:
-    x, y = place
-    return x < other[2] and other[0] < x + width and y < other[3] and other[1] < y + height
-
-
 def put_text(
     image: ImageArray,
     text: str,
     place: tuple[int, int],
     size: int,
-    ink: Sequence[int],
+    ink: Colour,
     *,
     bold: bool = False,
 ) -> None:
@@ -193,8 +255,14 @@ def put_text(
         : max(image.shape[0] - y, 0), : max(image.shape[1] - x, 0)
     ]
     region = image[y : y + letters.shape[0], x : x + letters.shape[1]]
-    share = letters[..., None] / np.float32(255)
-    region[:] = np.rint(region * (1 - share) + np.array(ink, np.float32) * share).astype(np.uint8)
+    _blend(region, letters, ink)
+
+
+def _blend(region: ImageArray, shares: ImageArray, colour: Colour) -> None:
+    """Mixes a colour into an image [h, w, 3]; `shares` [h, w] from 0 to 255."""
+    share = shares[..., None] / np.float32(255)
+    mixed = region * (1 - share) + np.array(colour, np.float32) * share
+    region[:] = np.rint(mixed).astype(np.uint8)
 
 
 @lru_cache(maxsize=4096)
