@@ -33,8 +33,8 @@ _SETTINGS: dict[Encoder, dict[str, str]] = {
     "x264": {"crf": "20", "preset": "veryfast"},
     "vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "30", "b": "0"},
 }
-BITS_PER_PIXEL = 0.12  # for OpenH264, which has no constant quality
-LEAST_BITS = 200_000  # a second
+BITS_PER_PIXEL = 0.15  # for OpenH264, which has no constant quality
+LEAST_BITS = 1_000_000  # a second
 TIME_BASE = Fraction(1, 90_000)  # seconds; all usual frame rates are whole numbers of it
 LEAST_SIDE = 16  # pixels that the encoders take
 _BT709, _LIMITED = 1, 1  # numbers of FFmpeg for the colours of HD video
