@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.sailvos.packing import pack, split, tar_entry, video
 from vatrack.common.errors import InputError
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import check, read_members, unpacked_size
+from vatrack.sailvos.archives.members import check, read_members
 from vatrack.sailvos.archives.volumes import _group, archives_with_checksums, open_archives
 
 FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.tar.zst", "x.zip"]
@@ -103,44 +103,21 @@ def test_a_compressed_tar_is_no_volume() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        *[("x.7z", "7z"), ("x.tar.7z", "7z"), ("x.7z.002", "7z")],
-        *[("x.rar", "rar"), ("x.tar.rar", "rar"), ("x.part2.RAR", "rar"), ("x.r00", "rar")],
-    ],
-)
-def test_other_archives_are_refused_by_name(tmp_path: Path, name: str, form: str) -> None:
-    with pytest.raises(
-        InputError,
-        match=rf"{name}: {form} is not supported; unpack it yourself or repack as tar or zip",
-    ):
-        read(tmp_path / name)
-
-
-@pytest.mark.parametrize(
     ("names", "missing"),
     [
-        (["x.tar.ab", "x.tar.ac"], "x.tar.aa"),
-        (["x.tar.aa", "x.tar.ac"], "x.tar.ab"),
-        (["x.tar.az", "x.tar.aa"], "x.tar.ab"),
-        (["x.tar.002", "x.tar.003"], "x.tar.001"),
-        (["x.tar.000", "x.tar.002"], "x.tar.001"),
-        (["x.tar.gz.part1", "x.tar.gz.part3"], "x.tar.gz.part2"),
-        (
-            [
-                "x.tar.part-08",
-                "x.tar.part-09",
-                "x.tar.part-11",
-                *[f"x.tar.part-0{n}" for n in range(8)],
-            ],
-            "x.tar.part-10",
-        ),
-        (["x.tar.1", "x.tar.01"], "x.tar"),
+        ("x.tar.ab x.tar.ac", "x.tar.aa"),
+        ("x.tar.aa x.tar.ac", "x.tar.ab"),
+        ("x.tar.az x.tar.aa", "x.tar.ab"),
+        ("x.tar.002 x.tar.003", "x.tar.001"),
+        ("x.tar.000 x.tar.002", "x.tar.001"),
+        ("x.tar.gz.part1 x.tar.gz.part3", "x.tar.gz.part2"),
+        (" ".join(f"x.tar.part-{n:02}" for n in (8, 9, 11, *range(8))), "x.tar.part-10"),
+        ("x.tar.1 x.tar.01", "x.tar"),
     ],
 )
-def test_a_missing_volume_is_named(names: list[str], missing: str) -> None:
+def test_a_missing_volume_is_named(names: str, missing: str) -> None:
     with pytest.raises(InputError, match=rf"volume {missing}.* is missing"):
-        _group(given_as(*names))
+        _group(given_as(*names.split()))
 
 
 def test_an_archive_given_twice(tmp_path: Path) -> None:
@@ -211,47 +188,40 @@ def test_memory_does_not_grow_with_a_tar(tmp_path: Path) -> None:
     assert peaks[1] < peaks[0] + 100_000  # 2000 entries of tarfile alone would take a megabyte
 
 
-def test_sizes_are_known_beforehand(tmp_path: Path) -> None:
-    files = {"a": b"x" * 5000, "b": b""}
-    tar, packed, zipped = (pack(tmp_path / name, files) for name in ("x.tar", "x.tar.gz", "x.zip"))
-    sizes = [
-        unpacked_size(archive, 4096) for archive in open_archives(given_as(tar, packed, zipped))
-    ]
-    assert sizes == [tar.stat().st_size, packed.stat().st_size, 8192]
-
-
 # What is not an archive, or not a whole one.
+
+
+REST = bytes(600)
+REPACK = "is not supported; unpack it yourself or repack as tar or zip"
 
 
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
         (b"", "is empty; download it again"),
-        (b"<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; log in"),
+        (b"\n<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; log in"),
         (b"no archive at all" * 100, "is neither a tar"),
         (b"short", "is neither a tar"),
-        (b"PK\x07\x08" + bytes(600), "one volume of a split zip"),
-        (b"7z\xbc\xaf\x27\x1c" + bytes(600), "7z is not supported; unpack it yourself or repack"),
-        (b"Rar!\x1a\x07\x01\0" + bytes(600), "rar is not supported; unpack it yourself or repack"),
-        (b"\x28\xb5\x2f\xfd" + bytes(600), "damaged or cut off"),
+        (b"PK\x07\x08" + REST, "is a volume of a split zip; join all with"),
+        (b"7z\xbc\xaf\x27\x1c" + REST, f"7z {REPACK}"),
+        (b"Rar!\x1a\x07\x01\0" + REST, f"rar {REPACK}"),
+        (b"LZIP" + REST, f"lzip {REPACK}"),
         (bytes(102_400), "holds no files, only zeros"),
         (bytes(20_000_000), "more than 16777216 bytes of zeros"),
-        (
-            b"PK\x03\x04" + bytes(600),
-            "damaged or cut off at its end, where the list of its members is",
-        ),
-        (b"\x1f\x8b" + bytes(600), "damaged or cut off"),
-        (b"BZh9" + bytes(600), "damaged or cut off"),
-        (b"\xfd7zXZ\x00" + bytes(600), "damaged or cut off"),
+        (b"PK\x03\x04" + REST, "damaged or cut off at its end, where the list of its members is"),
+        *[(magic + REST, "damaged or cut off") for magic in (b"\x1f\x8b", b"BZh9")],
+        *[(magic + REST, "damaged or cut off") for magic in (b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")],
     ],
     ids=lambda value: value[:12].hex() if isinstance(value, bytes) else "",
 )
 def test_what_is_no_archive(tmp_path: Path, data: bytes, complaint: str) -> None:
-    path = tmp_path / "x.tar"
-    path.write_bytes(data)
-    with pytest.raises(InputError, match=complaint) as caught:
-        read(path)
-    assert str(caught.value).startswith(f"{path}: ")
+    """Told by content, also in the first of several volumes."""
+    for name in ("x.tar", "x.tar.001"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=complaint) as caught:
+            read(path)
+        assert str(caught.value).startswith(str(tmp_path / "x.tar"))
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -272,14 +242,8 @@ def test_a_cut_off_archive_is_noticed_wherever_it_is_cut(tmp_path: Path, name: s
     # one.
     # zstandard does not miss the last four bytes, the checksum, where the tar is whole.
     end = {"x.tar": 5 * (512 + 2048), "x.tar.zst": len(data) - 5}.get(name, len(data) - 1)
-    for size in {
-        *random.Random(0).sample(range(1, end), 40),
-        512,
-        2560,
-        2560 + 300,
-        2560 + 512,
-        end,
-    }:
+    places = random.Random(0).sample(range(1, end), 40)
+    for size in {*places, 512, 2560, 2560 + 300, 2560 + 512, end}:
         path.write_bytes(data[:size])
         with pytest.raises(InputError, match=r"download it again"):
             read(path)
@@ -306,21 +270,44 @@ def test_a_first_volume_that_is_missing_shows_in_the_data(tmp_path: Path) -> Non
         read(*volumes[1:])
 
 
-def test_zip_damage_names_the_member(tmp_path: Path) -> None:
-    path = pack(tmp_path / "x.zip", {"a": b"a" * 999, "b": b"b" * 999}, method=zipfile.ZIP_STORED)
-    path.write_bytes(path.read_bytes().replace(b"b" * 999, b"b" * 998 + b"c"))
-    with pytest.raises(
-        InputError,
-        match=r"x\.zip: damaged or cut off in 'b' \(Bad CRC-32 for file 'b'\); download it again",
-    ):
+LISTED = 35  # where the list at the end of a zip begins that holds `a` with 4 bytes
+
+
+@pytest.mark.parametrize(
+    ("patches", "complaint"),
+    [
+        ([(31, b"X")], r"damaged or cut off in 'a' \(Bad CRC-32 for file 'a'\); download it again"),
+        ([(6, b"\1"), (LISTED + 8, b"\1")], r"in 'a': .* is encrypted.*; unpack it yourself and"),
+        ([(8, b"\x09"), (LISTED + 10, b"\x09")], r"in 'a': .*method is not supported.*; unpack"),
+    ],
+)
+def test_zips_that_cannot_be_read_name_the_member(
+    tmp_path: Path, patches: list[tuple[int, bytes]], complaint: str
+) -> None:
+    path = pack(tmp_path / "x.zip", {"a": b"data"}, method=zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    for place, byte in patches:
+        data[place : place + 1] = byte
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"x\.zip: {complaint}"):
         read(path)
+
+
+def test_the_checksum_of_an_empty_file_is_compared(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.zip", {"a": b""})
-    # In the list at the end: the checksum of the empty file.
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 16] = 1
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"cut off in 'a' \(Bad CRC-32"):
         read(path)
+
+
+def test_split_zips_are_refused(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", {"a": b"data"})
+    path.with_suffix(".z01").write_bytes(b"\0\1\2\3" * 100)
+    for name in ("x.zip", "x.z01"):
+        with pytest.raises(InputError, match=rf"{name}: is a volume of a split zip; join all with"):
+            read(tmp_path / name)
 
 
 def test_tar_headers_are_checked(tmp_path: Path) -> None:
@@ -404,33 +391,6 @@ def test_nested_headers_do_not_exhaust_the_stack(tmp_path: Path) -> None:
         read(path)
 
 
-def test_encrypted_and_split_zips_are_refused(tmp_path: Path) -> None:
-    path = pack(tmp_path / "x.zip", {"a": b"data"})
-    data = bytearray(path.read_bytes())
-    data[6] |= 1
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    path.write_bytes(data)
-    with pytest.raises(
-        InputError, match=r"x\.zip: in 'a': .* is encrypted.*; unpack it yourself and repack"
-    ):
-        read(path)
-    path = pack(tmp_path / "x.zip", {"a": b"data"})
-    (tmp_path / "x.z01").write_bytes(b"\0\1\2\3" * 100)
-    with pytest.raises(InputError, match=r"is split \(\.z01\); join it"):
-        read(path)
-    with pytest.raises(InputError, match="one volume of a split zip"):
-        read(tmp_path / "x.z01")
-
-
-def test_methods_that_are_not_supported(tmp_path: Path) -> None:
-    path = pack(tmp_path / "x.zip", {"a": b"data"})
-    data = bytearray(path.read_bytes())
-    data[8] = data[data.index(b"PK\x01\x02") + 10] = 9
-    path.write_bytes(data)
-    with pytest.raises(InputError, match=r"in 'a': .*method is not supported.*; unpack"):
-        read(path)
-
-
 def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(tmp_path / "x.tar.gz", video("a"))
     (archive,) = open_archives(given_as(path))
@@ -462,11 +422,8 @@ def test_checksums_are_found_by_name(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         (f"{'a' * 64}  y.tar\n", "has no checksum of x.tar"),
-        ("abc  x.tar\n", "line 1 is not"),
-        (
-            f"{'a' * 64}  x.tar\n{'b' * 64}  x.tar\n",
-            "line 2: x.tar has another checksum further up",
-        ),
+        ("abc  x.tar\n", "line 1: is not"),
+        (f"{'a' * 64}  x.tar\n{'b' * 64}  x.tar\n", "line 2: x.tar has another checksum"),
     ],
 )
 def test_bad_checksum_lists(tmp_path: Path, text: str, complaint: str) -> None:

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,6 +35,14 @@ class Handler(BaseHTTPRequestHandler):
         cls = type(self)
         cls.asked.append(self.path)
         first = cls.asked.count(self.path) == 1
+        length = len(CONTENT)
+        answers = {
+            "/cut": (CONTENT[:2_000_000], length) if first else (CONTENT, length),
+            "/cut/unannounced": (CONTENT[:2_000_000], None) if first else (CONTENT, length),
+            "/endless": (CONTENT * 20, None),
+            "/damaged": (CONTENT[:-1] + b"x", length),
+            "/other": (CONTENT + b"x", length + 1),
+        }
         if self.path.startswith("/busy") and (first or self.path == "/busy/always"):
             self.send_error(503)
         elif self.path == "/none":
@@ -42,18 +51,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/good")
             self.end_headers()
-        elif self.path == "/cut" and first:
-            self.answer(CONTENT[:2_000_000], len(CONTENT))
-        elif self.path == "/cut/unannounced" and first:
-            self.answer(CONTENT[:2_000_000], None)
-        elif self.path == "/endless":
-            self.answer(CONTENT * 20, None)
-        elif self.path == "/damaged":
-            self.answer(CONTENT[:-1] + b"x", len(CONTENT))
-        elif self.path == "/other":
-            self.answer(CONTENT + b"x", len(CONTENT) + 1)
         else:
-            self.answer(CONTENT, len(CONTENT))
+            self.answer(*answers.get(self.path, (CONTENT, length)))
 
     def answer(self, body: bytes, length: int | None) -> None:
         self.send_response(200)
@@ -71,9 +70,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@dataclass
 class Server:
-    def __init__(self, address: str, handler: type[Handler]) -> None:
-        self.address, self.handler = address, handler
+    address: str
+    handler: type[Handler]
 
     def url(self, path: str) -> str:
         return self.address + path
@@ -119,34 +119,20 @@ def test_fetched_in_the_end(
     assert server.handler.asked.count(path) == (1 if path in ("/good", "/moved") else 2)
 
 
+LENGTH = len(CONTENT)
+WRONG = "SHA256 hash of downloaded file .* does not match .*; correct"
+
+
 @pytest.mark.parametrize(
     ("path", "size", "sha256", "message", "times"),
     [
-        ("/none", len(CONTENT), SHA256, "the server answers 404 Not Found; correct address", 1),
-        (
-            "/busy/always",
-            len(CONTENT),
-            SHA256,
-            "the server answers 503 Service Unavailable, after 4 tries",
-            4,
-        ),
-        (
-            "/damaged",
-            len(CONTENT),
-            SHA256,
-            "SHA256 hash of downloaded file .* does not match .*; correct",
-            1,
-        ),
-        ("/good", len(CONTENT), "0" * 64, f"hash of downloaded file .*{SHA256}", 1),
-        ("/other", len(CONTENT), SHA256, "has more than 3500000 bytes", 1),
-        (
-            "/good",
-            len(CONTENT) + 1,
-            SHA256,
-            "ended after 3500000 of 3500001 bytes.*, after 4 tries",
-            4,
-        ),
-        ("/endless", len(CONTENT), SHA256, "has more than 3500000 bytes", 1),
+        ("/none", LENGTH, SHA256, "the server answers 404 Not Found; correct address", 1),
+        ("/busy/always", LENGTH, SHA256, "answers 503 Service Unavailable, after 4 tries", 4),
+        ("/damaged", LENGTH, SHA256, WRONG, 1),
+        ("/good", LENGTH, "0" * 64, f"hash of downloaded file .*{SHA256}", 1),
+        ("/other", LENGTH, SHA256, "has more than 3500000 bytes", 1),
+        ("/good", LENGTH + 1, SHA256, "ended after 3500000 of 3500001 bytes.*, after 4 tries", 4),
+        ("/endless", LENGTH, SHA256, "has more than 3500000 bytes", 1),
     ],
 )
 def test_refused(
@@ -173,10 +159,8 @@ def test_what_is_there_is_left_alone(server: Server, tmp_path: Path) -> None:
     before = out.stat()
     assert "nothing fetched" in get(server.url("/good"), out)
     out.with_name("other.json").write_bytes(b"my own work")
-    with pytest.raises(
-        InputError,
-        match=r"other\.json: is there already, but is another file \(sha256 .*move it away",
-    ):
+    told = r"other\.json: is there already, but is another file \(sha256 .*move it away"
+    with pytest.raises(InputError, match=told):
         get(server.url("/good"), out.with_name("other.json"))
     with pytest.raises(InputError, match="is no file"):
         get(server.url("/good"), tmp_path)
@@ -192,11 +176,8 @@ def test_from_the_disk(tmp_path: Path) -> None:
     get(source.as_uri(), out)
     assert out.read_bytes() == source.read_bytes() == CONTENT
     out.unlink()
-    for url in (
-        (tmp_path / "none.json").as_uri(),
-        source.parent.as_uri(),
-        "file://elsewhere/x.json",
-    ):
+    missing = (tmp_path / "none.json").as_uri()
+    for url in (missing, source.parent.as_uri(), "file://elsewhere/x.json"):
         with pytest.raises(InputError, match=r"correct address.* or get it by hand"):
             get(url, out)
     with pytest.raises(InputError, match="has more than 7 bytes"):
@@ -211,10 +192,8 @@ def test_nobody_answers(
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, but nobody listens
         url = f"http://127.0.0.1:{held.getsockname()[1]}/cuts.json"
-        with pytest.raises(
-            InputError,
-            match=r"cannot be reached.*refused.*, after 4 tries; try again later, or get it",
-        ):
+        told = r"cannot be reached.*refused.*, after 4 tries; try again later, or get it"
+        with pytest.raises(InputError, match=told):
             get(url, tmp_path / "cuts.json")
     assert caplog.text.count("trying again") == 3
 
@@ -249,16 +228,8 @@ def test_bad_questions(url: str, sha256: str, message: str, tmp_path: Path) -> N
 def test_the_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path, code in (("/good", 0), ("/none", 2)):
         out = tmp_path / f"{code}.json"
-        arguments = [
-            "--url",
-            server.url(path),
-            "--size",
-            str(len(CONTENT)),
-            "--sha256",
-            SHA256,
-            "--out",
-            str(out),
-        ]
+        options = {"--url": server.url(path), "--size": LENGTH, "--sha256": SHA256, "--out": out}
+        arguments = [str(word) for option in options.items() for word in option]
         monkeypatch.setattr(sys, "argv", ["vatrack", "fetch", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()

@@ -18,6 +18,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -78,21 +79,16 @@ def checked(path: Path) -> ArchiveConfig:
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("name", FORMS)
 def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -> None:
-    whole, parted, stored = (
-        video("a") | {"a/visible_objects.npy": b"ids"},
-        video("b", 40),
-        video("c"),
-    )
+    whole, stored = video("a") | {"a/visible_objects.npy": b"ids"}, video("c")
+    parted = video("b", 40)
     first = pack(tmp_path / name, whole)
     second = pack(tmp_path / f"b{name[1:]}", parted)
     parts = split(second, [f"{second.name}.part{number}" for number in range(1, 4)])
     third = pack(tmp_path / "c.zip", stored, method=zipfile.ZIP_STORED)
     out, record = tmp_path / "new" / "raw", tmp_path / "record.json"
     given = [checked(first), *[checked(part) for part in parts], third]
-    line = do(out, *given, workers=workers, record=record)
-    assert (
-        line == f"unpacked 3 archives into {out}: 49 files written; 3 video folders with 48 frames"
-    )
+    told = f"unpacked 3 archives into {out}: 49 files written; 3 video folders with 48 frames"
+    assert do(out, *given, workers=workers, record=record) == told
     assert contents(out) == whole | parted | stored
     assert {path.stat().st_mtime for path in out.rglob("*.bmp")} == {MTIME}
     written = json.loads(record.read_text())
@@ -106,12 +102,8 @@ def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -
         {"name": p.path.name, "size": p.size, "sha256": p.sha256} for p in map(checked, parts)
     ]
     assert written["archives"][2]["parts"][0]["sha256"] is None
-    assert (written["files"], written["bytes"], written["videos"], written["frames"]) == (
-        49,
-        144_003,
-        3,
-        48,
-    )
+    totals = {"files": 49, "bytes": 144_003, "videos": 3, "frames": 48}
+    assert {key: written[key] for key in totals} == totals
 
 
 def test_permissions_are_those_of_the_umask(tmp_path: Path) -> None:
@@ -151,32 +143,26 @@ def test_leading_folders_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureF
     path = pack(tmp_path / "x.tar", files)
     line = do(tmp_path / "out", path, strip=2)
     assert contents(tmp_path / "out") == video("a")
-    assert (
-        "4 files written, 1 files above the stripped folders left out; 1 video folders with 4 "
-        "frames" in line
-    )
+    assert "4 files written, 1 files above the stripped folders left out; 1 video folders" in line
     assert caplog.messages == []
     with pytest.raises(InputError, match="holds no files below its first 5 folders"):
         do(tmp_path / "other", path, strip=5)
 
 
-@pytest.mark.parametrize(("strip", "advice"), [(0, 2), (1, 2), (3, 2)])
+@pytest.mark.parametrize(
+    ("top", "strip", "advice"),
+    [*[("sailvos/frames/", strip, "--strip 2 ") for strip in (0, 1, 3)], (None, 0, None)],
+)
 def test_a_layout_without_videos_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, strip: int, advice: int
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, top: str | None, strip: int, advice: str
 ) -> None:
-    files = {f"sailvos/frames/{name}": data for name, data in video("a").items()}
+    files = {f"{top}{name}": data for name, data in video("a").items()} if top else {"x.json": b""}
     line = do(tmp_path / "out", pack(tmp_path / "x.tar", files), strip=strip)
     assert line.endswith("; 0 video folders with 0 frames")
     (error,) = caplog.messages
     assert error.startswith(f"warning: {tmp_path / 'out'}: holds no video folder")
-    assert f"with --strip {advice} " in error
-
-
-def test_a_warning_without_advice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    do(tmp_path / "out", pack(tmp_path / "x.zip", {"train.json": b"{}"}))
-    (error,) = caplog.messages
-    assert "--strip" not in error
-    assert "holds no video folder" in error
+    assert (advice or "in it)") in error
+    assert ("--strip" in error) == bool(advice)
 
 
 @pytest.mark.parametrize("form", ["x.tar", "x.zip"])
@@ -277,10 +263,12 @@ def test_a_failure_stops_the_other_archives(
     good = [pack(tmp_path / f"{number}.tar", video(f"v{number}")) for number in range(4)]
     work = unpacking._unpack_archive
 
-    def wait_for_the_failure(archive: Archive, job: Any) -> None:
-        if archive.path != bad:
-            job.stop.wait(60)
-        work(archive, job)
+    def wait_for_the_failure(archive: Archive, tree: Any, notes: Any, watch: Any) -> Any:
+        end = time.monotonic() + 60
+        while archive.path != bad and time.monotonic() < end:
+            watch(0)  # ends this archive, once the other has failed
+            time.sleep(0.01)
+        return work(archive, tree, notes, watch)
 
     monkeypatch.setattr(unpacking, "_unpack_archive", wait_for_the_failure)
     with pytest.raises(InputError, match=r"a\.tar: member '\.\./a'"):
@@ -291,23 +279,14 @@ def test_a_failure_stops_the_other_archives(
 # Nothing outside of the output folder, and nothing but files and folders.
 
 UNSAFE = {
-    "/etc/passwd": "is absolute",
-    "//host/share": "is absolute",
-    "../x": "has `..` in it",
-    "a/../../x": "has `..` in it",
-    "a/..": "has `..` in it",
-    "..\\x": "has a backslash",
-    "a\\b": "has a backslash",
-    "C:/x": "has a backslash or a colon",
-    "C:x": "has a backslash or a colon",
-    "a\nb": "not printable",
-    "a\x1b[2Jb": "not printable",
-    "a\u202eb": "not printable",
-    "a" * 256: "is too long",
-    "ä" * 128: "is too long",
-    "a/" * 2040 + "b" * 60: "is too long below",
-    RECORD: "which this program uses itself",
-    "a/.VATRACK-unpack-0.part": "which this program uses itself",
+    **dict.fromkeys(["/etc/passwd", "//host/share"], "is absolute"),
+    **dict.fromkeys(["../x", "a/../../x", "a/.."], "has `..` in it"),
+    **dict.fromkeys(["..\\x", "a\\b", "C:/x", "C:x"], "has a backslash or a colon in it"),
+    **dict.fromkeys(["a\nb", "a\x1b[2Jb", "a\u202eb"], "not printable"),
+    **dict.fromkeys(
+        ["a" * 256, "ä" * 128, "a/" * 101 + "b", ("a" * 99 + "/") * 41 + "b"], "is too long below"
+    ),
+    **dict.fromkeys([RECORD, "a/.VATRACK-unpack-0.part"], "which this program uses itself"),
 }
 
 
@@ -428,37 +407,21 @@ def test_no_name_leads_outside(
         do(out, path, strip=strip)
     except InputError as error:
         assert str(error).startswith(str(root))  # noqa: PT017
-    assert sorted(
-        str(found.relative_to(root)) for found in root.rglob("*") if not found.is_relative_to(out)
-    ) == [*["deep", "deep/outside", path.name]]
-    for found in out.rglob("*"):
-        assert (
-            found.name == "link"
-            or found.is_dir()
-            or found.name == RECORD
-            or found.read_bytes() == b"x"
-        )
+    others = {found for found in root.rglob("*") if not found.is_relative_to(out)}
+    assert others == {outside.parent, outside, path}
+    assert {*contents(out).values()} <= {b"x"}
     plain = {"/".join(part for part in name.split("/") if part not in ("", ".")) for name in packed}
     assert {"/".join(name.split("/")[strip:]) for name in plain} >= set(contents(out)) - {"link"}
 
 
-# Names that differ only by case.
+# Names that differ only by case or Unicode form.
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["a/x.bmp", "a/X.bmp"],
-        ["a/X.bmp", "a/x.bmp"],
-        ["a/X.bmp", "a/x.BMP"],
-        ["a/x", "A/y"],
-        ["Videos/x", "VIDEOS/x"],
-        ["a/b", "A"],
-        ["a", "A/b"],
-        ["ä/x", "Ä/x"],
-    ],
-    ids="-".join,
-)
+CASES = "a/x.bmp a/X.bmp|a/X.bmp a/x.bmp|a/X.bmp a/x.BMP|a/x A/y|Videos/x VIDEOS/x|a/b A|a A/b"
+CASES += "|ä/x Ä/x|\u00e4.bmp a\u0308.bmp|a\u0308/x \u00e4/y"  # also: composed and decomposed
+
+
+@pytest.mark.parametrize("names", [case.split() for case in CASES.split("|")], ids="-".join)
 @pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_names_that_differ_only_by_case(
@@ -466,10 +429,8 @@ def test_names_that_differ_only_by_case(
 ) -> None:
     """In one archive, in two, and in an archive and the folder."""
     if not separate:
-        with pytest.raises(
-            InputError,
-            match=rf"member '{names[1]}': differs only by upper and lower case .*from .*",
-        ):
+        told = rf"member '{names[1]}': differs only by upper and lower case .*from .*"
+        with pytest.raises(InputError, match=told):
             do(tmp_path / "out", pack(tmp_path / "x.tar", dict.fromkeys(names, b"x")))
         assert contents(tmp_path / "out") == {names[0]: b"x"}
         return
@@ -493,21 +454,20 @@ def test_threads_wait_for_each_others_files(tmp_path: Path) -> None:
             resume.wait(60)
             return super().read(*size)
 
-    def member(name: str, data: Callable[[], Any]) -> Member:
-        archive = Archive(Path("x.tar"), ())
-        return Member(tar_entry(name, size=1), name, data, archive)
-
     def add(name: str, data: Callable[[], Any]) -> bool:
-        return tree.add_file(tmp_path / name, member(name, data), by_size=False)
+        member = Member(Archive(Path("x.tar"), ()), tar_entry(name, size=1), data)
+        return tree.add_file(tmp_path / name, member, by_size=False)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, "a.bmp", lambda: Slow(b"x"))
         assert begun.wait(60)
         same = pool.submit(add, "a.bmp", lambda: io.BytesIO(b"x"))
-        assert wait([same], timeout=0.2).done == set()
-        with pytest.raises(InputError, match=r"A\.bmp: differs only by upper and lower case"):
-            add("A.bmp", lambda: io.BytesIO(b"x"))
-        resume.set()
+        try:
+            assert wait([same], timeout=0.2).done == set()
+            with pytest.raises(InputError, match=r"'A\.bmp': differs only by upper and lower case"):
+                add("A.bmp", lambda: io.BytesIO(b"x"))
+        finally:
+            resume.set()
         assert (first.result(), same.result()) == (True, False)
     assert contents(tmp_path) == {"a.bmp": b"x"}
 
@@ -519,14 +479,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     target = out / "a/images/000002.bmp"
     target.parent.mkdir(parents=True)
+    told = rf"member 'a/images/000002.bmp': {target} is there already with"
     for content, complaint in [
-        (
-            b"mine",
-            rf"member 'a/images/000002.bmp': {target} is there already with 4 bytes, the archive "
-            rf"has 3000; move it away",
-        ),
-        (b"", "with 0 bytes, the archive has 3000"),
-        (b"\0" * 3000, "is there already with other content of the same size; move it away"),
+        (b"mine", f"{told} 4 bytes, the archive has 3000; move it away"),
+        (b"", f"{told} 0 bytes, the archive has 3000"),
+        (b"\0" * 3000, f"{told} other content of the same size; move it away"),
     ]:
         target.write_bytes(content)
         (out / RECORD).unlink(missing_ok=True)
@@ -549,7 +506,7 @@ def test_folders_and_files_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"leads through {out / 'b'}, which is a file"):
         do(out, pack(tmp_path / "y.tar", video("b")))
     (out / "c").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"member 'c': .* through a symbolic link that is there"):
+    with pytest.raises(InputError, match=r"member 'c': .* is there already and is not a file"):
         do(out, pack(tmp_path / "z.tar", {"c": b"x"}))
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(InputError, match="is a file; give the name of a folder"):
@@ -588,15 +545,9 @@ def test_one_file_in_several_archives(tmp_path: Path) -> None:
 
 def stats(folder: Path) -> dict[str, tuple[int, int, int]]:
     """Changes whenever a file is written again, also with the same content."""
-    found = {
-        path: path.lstat()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".vatrack")
-    }
-    return {
-        str(path.relative_to(folder)): (at.st_ino, at.st_mtime_ns, at.st_ctime_ns)
-        for path, at in found.items()
-    }
+    files = (path for path in folder.rglob("[!.]*") if path.is_file())
+    found = ((str(path.relative_to(folder)), path.lstat()) for path in files)
+    return {name: (at.st_ino, at.st_mtime_ns, at.st_ctime_ns) for name, at in found}
 
 
 def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]) -> None:
@@ -607,10 +558,8 @@ def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]
     assert len(flushed) == 1  # before the archive is noted as finished
     before, noted = stats(out), record.read_bytes()
     status = path.stat()
-    path.write_bytes(
-        bytes(status.st_size - 512) + path.read_bytes()[:512]
-    )  # reading on would be noticed
-    path.write_bytes(path.read_bytes()[-512:] + path.read_bytes()[:-512])
+    # Reading on would be noticed.
+    path.write_bytes(path.read_bytes()[:512] + bytes(status.st_size - 512))
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
     line = do(out, path, record=record)
     assert "0 files written, 1 archives were finished before (noted in " in line
@@ -651,10 +600,8 @@ def test_checksums_that_are_given_later_are_compared(tmp_path: Path) -> None:
         do(out, ArchiveConfig(path=path, sha256="0" * 64))
     line = do(out, checked(path), record=tmp_path / "record.json")
     assert "0 files written, 4 were there already" in line
-    assert (
-        json.loads((tmp_path / "record.json").read_text())["archives"][0]["parts"][0]["sha256"]
-        == checked(path).sha256
-    )
+    (noted,) = json.loads((tmp_path / "record.json").read_text())["archives"]
+    assert noted["parts"][0]["sha256"] == checked(path).sha256
     assert "1 archives were finished before" in do(out, checked(path))
     assert "1 archives were finished before" in do(out, path)
 
@@ -741,12 +688,9 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
         after = stats(out)
         assert len(before) < len(after) < len(expected)
         assert before.items() <= after.items()
-        assert all(
-            (out / name).read_bytes() == expected[name] for name in after
-        )  # whole, or not there
-    (out / "a" / f"{output.RESERVED}-0123.part").write_bytes(
-        b"half"
-    )  # as a kill at the wrong moment leaves it
+        assert all((out / name).read_bytes() == expected[name] for name in after)  # whole
+    # As a kill at the wrong moment leaves it.
+    (out / "a" / f"{output.RESERVED}-0123.part").write_bytes(b"half")
     before = stats(out)
     line = do(out, *archives, workers=2)
     assert f": {len(expected) - len(before)} files written" in line
@@ -764,19 +708,15 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
 def test_too_little_space_is_known_beforehand(small_disk: Path, tmp_path: Path) -> None:
     for name in ("x.tar", "x.zip"):
         path = pack(tmp_path / name, {f"a/{number}": bytes(10_000) for number in range(150)})
-        with pytest.raises(
-            InputError,
-            match=r"the archives need \d+ bytes \(0\.0 GB\) there, \d+ \(0\.0 GB\) are free; make",
-        ):
+        told = r"the archives need \d+ bytes \(0\.0 GB\) there, \d+ \(0\.0 GB\) are free; make"
+        with pytest.raises(InputError, match=told):
             do(small_disk / "out", path)
         assert list((small_disk / "out").iterdir()) == []
 
 
 def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Path) -> None:
-    path = pack(
-        tmp_path / "x.tar",
-        {f"a/{number}": random.Random(number).randbytes(40_000) for number in range(20)},
-    )
+    files = {f"a/{number}": random.Random(number).randbytes(40_000) for number in range(20)}
+    path = pack(tmp_path / "x.tar", files)
     out, ballast = small_disk / "out", small_disk / "ballast"
     do(out, path)
     entry = json.loads((out / RECORD).read_text())
@@ -794,10 +734,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> 
     path, out = pack(tmp_path / "x.tar.gz", files), small_disk / "out"
     code, _, errors = vatrack_command("unpack", "--archive", path, "--out", out)
     assert code == 1
-    assert (
-        "No space left on device (see to that and run again: finished files stay, and it goes on "
-        "from there)" in errors
-    )
+    assert "No space left on device (see to that and run again: finished files stay" in errors
     assert f"'{out}/a/images/0000" in errors
     before = stats(out)
     assert 20 < len(before) < 50
@@ -830,18 +767,14 @@ def test_the_command(tmp_path: Path, vatrack_command: Any) -> None:
     sums = tmp_path / "sums"
     subprocess.run(["sha256sum", "a.tar", "b.tar"], cwd=tmp_path, stdout=sums.open("w"), check=True)
     out = tmp_path / "out"
-    code, shown, errors = vatrack_command(
-        "unpack", *options, "--checksums", sums, "--out", out, "--strip", 1, "--workers", 2
-    )
+    command = ("unpack", *options, "--checksums", sums, "--out", out, "--strip", 1)
+    code, shown, errors = vatrack_command(*command, "--workers", 2)
     assert (code, errors) == (0, "")
-    assert (
-        shown == f"unpacked 2 archives into {out}: 8 files written; 2 video folders with 8 frames\n"
-    )
+    told = f"unpacked 2 archives into {out}: 8 files written; 2 video folders with 8 frames\n"
+    assert shown == told
     assert contents(out) == video("a") | video("b")
     sums.write_text(f"{'0' * 64}  a.tar\n{'0' * 64}  b.tar\n")
-    code, _, errors = vatrack_command(
-        "unpack", *options, "--checksums", sums, "--out", out, "--strip", 1
-    )
+    code, _, errors = vatrack_command(*command)
     assert code == 2
     assert errors.count("\n") == 1
     assert "SHA-256" in errors
@@ -897,17 +830,11 @@ def test_progress_counts_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         totals.append(total)
         return real(title, total)
 
-    class Bar:
+    class Bar(nullcontext[Any]):
         disable = True
 
         def __init__(self, **_: object) -> None:
-            pass
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
+            super().__init__(self)
 
         def update(self, count: int) -> None:
             counts.append(count)
@@ -915,10 +842,8 @@ def test_progress_counts_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     real = progress.byte_progress
     monkeypatch.setattr(unpacking, "byte_progress", noted)
     monkeypatch.setattr(progress, "tqdm", Bar)
-    tar, packed = (
-        pack(tmp_path / "x.tar", video("a", 30)),
-        pack(tmp_path / "y.tar.gz", video("b", 30)),
-    )
+    tar = pack(tmp_path / "x.tar", video("a", 30))
+    packed = pack(tmp_path / "y.tar.gz", video("b", 30))
     do(tmp_path / "out", checked(tar), packed, workers=2)
     assert totals == [2 * tar.stat().st_size + 2 * packed.stat().st_size]
     assert sum(counts) == totals[0]

@@ -8,9 +8,9 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.errors import InputError
@@ -19,15 +19,8 @@ from vatrack.common.images import is_clutter, is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
 from vatrack.config.dataset import ArchiveConfig
-from vatrack.sailvos.archives.members import (
-    check,
-    checking_size,
-    read_members,
-    unpacked_size,
-)
-from vatrack.sailvos.archives.output import OutputTree
-from vatrack.sailvos.archives.record import NAME as RECORD
-from vatrack.sailvos.archives.record import Entry, UnpackRecord
+from vatrack.sailvos.archives.members import check, checking_size, read_members
+from vatrack.sailvos.archives.output import RECORD, Entry, OutputTree, UnpackRecord
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
 # How far below the output folder `images/` is looked for, to say what to strip.
@@ -50,43 +43,19 @@ class Unpacked:
     frames: int
 
     def __str__(self) -> str:
-        parts = [f"unpacked {self.archives} archives into {self.out}: {self.written} files written"]
-        if self.there:
-            parts.append(f"{self.there} were there already")
-        if self.finished:
-            note = f"noted in {self.out / RECORD}; remove it to go through them again"
-            parts.append(f"{self.finished} archives were finished before ({note})")
-        if self.left_out:
-            parts.append(f"{self.left_out} files above the stripped folders left out")
-        if self.clutter:
-            parts.append(f"{self.clutter} files of macOS or Windows (._*, Thumbs.db, …) skipped")
-        return f"{', '.join(parts)}; {self.videos} video folders with {self.frames} frames"
-
-
-class _Stopped(Exception):
-    """Another archive failed, so this one need not go on."""
-
-
-@dataclass
-class _Job:
-    """What all threads share."""
-
-    tree: OutputTree
-    record: UnpackRecord
-    strip: int
-    advance: Callable[[int], None] = lambda _: None
-    stop: threading.Event = field(default_factory=threading.Event)
-    counts: Counter[str] = field(default_factory=Counter)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def watch(self, count: int) -> None:
-        if self.stop.is_set():
-            raise _Stopped
-        self.advance(count)
-
-    def count(self, what: str) -> None:
-        with self.lock:
-            self.counts[what] += 1
+        begin = f"unpacked {self.archives} archives into {self.out}"
+        note = f"noted in {self.out / RECORD}; remove it to go through them again"
+        optional = {
+            f"{self.there} were there already": self.there,
+            f"{self.finished} archives were finished before ({note})": self.finished,
+            f"{self.left_out} files above the stripped folders left out": self.left_out,
+            f"{self.clutter} files of macOS or Windows (._*, Thumbs.db, …) skipped": self.clutter,
+        }
+        said = [
+            f"{self.written} files written",
+            *(text for text, count in optional.items() if count),
+        ]
+        return f"{begin}: {', '.join(said)}; {self.videos} video folders with {self.frames} frames"
 
 
 def unpack(
@@ -123,78 +92,92 @@ def unpack(
         raise InputError(f"{out}: is a file; give the name of a folder to unpack into")
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
-        job = _Job(OutputTree(out), UnpackRecord(out, strip), strip)
+        tree, notes = OutputTree(out), UnpackRecord(out, strip)
         # A run was stopped, by a kill perhaps.
-        if not all(entry.finished for entry in job.record.entries.values()):
-            job.tree.remove_leftovers()
-        todo = [archive for archive in opened if not job.record.find(archive).finished]
-        _check_space(todo, job)
-        total = sum(archive.size for archive in todo) + sum(
-            checking_size(archive) for archive in todo if not job.record.find(archive).begun
-        )
-        with byte_progress("unpacking", total) as job.advance:
-            _run(todo, job, workers)
+        if not all(entry.finished for entry in notes.entries.values()):
+            tree.remove_leftovers()
+        todo = [archive for archive in opened if not notes.find(archive).finished]
+        new = [archive for archive in todo if not notes.find(archive).begun]
+        _check_space(todo, out, notes)
+        total = sum(archive.size for archive in todo) + sum(map(checking_size, new))
+        with byte_progress("unpacking", total) as advance:
+            counts = _run(todo, tree, notes, advance, workers)
     videos, frames = _count_frames(out)
     if not videos:
         _warn_of_layout(out, strip)
     if record:
-        summary = _summary([(archive, job.record.find(archive)) for archive in opened])
-        write_json(
-            record, {"out": str(out), **summary, "videos": videos, "frames": frames}, indent=2
-        )
-    counts = {name: job.counts[name] for name in ("written", "there", "left_out", "clutter")}
-    return Unpacked(
-        out, len(opened), len(opened) - len(todo), **counts, videos=videos, frames=frames
-    )
+        found = {"videos": videos, "frames": frames}
+        entries = [(archive, notes.find(archive)) for archive in opened]
+        write_json(record, {"out": str(out), **_summary(entries), **found}, indent=2)
+    done = {name: counts[name] for name in ("written", "there", "left_out", "clutter")}
+    return Unpacked(out, len(opened), len(opened) - len(todo), **done, videos=videos, frames=frames)
 
 
-def _run(todo: Sequence[Archive], job: _Job, workers: int) -> None:
+def _run(
+    todo: Sequence[Archive],
+    tree: OutputTree,
+    notes: UnpackRecord,
+    advance: Callable[[int], None],
+    workers: int,
+) -> Counter[str]:
     """Threads do: checksums, decompression and writing leave the interpreter to others."""
+    stop, counts = threading.Event(), Counter[str]()
+
+    def watch(count: int) -> None:
+        if stop.is_set():
+            raise CancelledError
+        advance(count)
+
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        futures = [pool.submit(_unpack_archive, archive, job) for archive in todo]
+        futures = [pool.submit(_unpack_archive, archive, tree, notes, watch) for archive in todo]
         try:
             for future in as_completed(futures):
-                future.result()
+                counts.update(future.result())
         except BaseException:
-            job.stop.set()
+            stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+    return counts
 
 
-def _unpack_archive(archive: Archive, job: _Job) -> None:
-    entry = job.record.find(archive)
-    if not entry.begun:
-        check(archive, job.watch)
-    job.record.note(archive, finished=False)
-    files = size = 0
-    for member in read_members(archive, job.watch):
+def _unpack_archive(
+    archive: Archive, tree: OutputTree, notes: UnpackRecord, watch: Callable[[int], None]
+) -> Counter[str]:
+    """How many files were written, there already, left out or clutter, and their bytes."""
+    begun, counts = notes.find(archive).begun, Counter[str]()
+    if not begun:
+        check(archive, watch)
+    notes.note(archive, finished=False)
+    for member in read_members(archive, watch):
         if is_clutter(member.info.name):
-            job.count("clutter")
+            counts["clutter"] += 1
             continue
-        path = job.tree.place(member, job.strip)
+        path = tree.place(member, notes.strip)
         with _explained(archive, path):
             if member.info.isdir():
-                job.tree.add_folder(path, member.label)
-            elif path != job.tree.root:
+                tree.add_folder(path, member.label)
+            elif path != tree.root:
                 # What an interrupted run wrote of this very archive has the right content where it
                 # has the right size. Anything else must be compared: uncompressed frames all have
                 # one size, so an archive that was repaired has the sizes of the broken one.
-                written = job.tree.add_file(path, member, by_size=entry.begun)
-                job.count("written" if written else "there")
-                files, size = files + 1, size + member.info.size
-            elif job.strip:
-                job.count("left_out")
+                written = tree.add_file(path, member, by_size=begun)
+                counts["written" if written else "there"] += 1
+                counts["bytes"] += member.info.size
+            elif notes.strip:
+                counts["left_out"] += 1
             else:
                 raise InputError(
                     f"{member.label}: is a file without a name; do not trust this archive"
                 )
+    files = counts["written"] + counts["there"]
     if files == 0:
-        deep = f" below its first {job.strip} folders (--strip)" if job.strip else ""
+        deep = f" below its first {notes.strip} folders (--strip)" if notes.strip else ""
         raise InputError(
             f"{archive.path}: holds no files{deep}; give another archive, or another --strip"
         )
     os.sync()  # only what is on the disk, and not in the system's memory, is noted as finished
-    job.record.note(archive, finished=True, files=files, size=size)
+    notes.note(archive, finished=True, files=files, size=counts["bytes"])
+    return counts
 
 
 @contextmanager
@@ -212,27 +195,26 @@ def _explained(archive: Archive, target: Path) -> Iterator[None]:
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Keeps a second run out of the folder, where the file system can lock at all."""
-    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with try_locked(descriptor) as mine:
-            if not mine:
-                raise InputError(f"{out}: another run is unpacking there; wait for its end")
-            yield
-    finally:
-        os.close(descriptor)
+    with ExitStack() as stack:
+        descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, descriptor)
+        if not stack.enter_context(try_locked(descriptor)):
+            raise InputError(f"{out}: another run is unpacking there; wait for its end")
+        yield
 
 
-def _check_space(archives: Sequence[Archive], job: _Job) -> None:
-    root = job.tree.root
-    block, free = os.statvfs(root).f_frsize, shutil.disk_usage(root).free
-    needed = sum(unpacked_size(archive, block) for archive in archives)
+def _check_space(archives: Sequence[Archive], out: Path, notes: UnpackRecord) -> None:
+    free, needed = shutil.disk_usage(out).free, 0
+    for archive in archives:  # a compressed tar does not tell; it is at least its own size
+        members = read_members(archive, lambda _: None) if archive.form == "zip" else ()
+        needed += sum(member.info.size for member in members) or archive.size
     if needed > free:  # what an earlier run has already unpacked needs no space any more
-        present = sum(path.lstat().st_size for path in root.rglob("*"))
-        finished = sum(entry.bytes for entry in job.record.entries.values() if entry.finished)
+        present = sum(path.lstat().st_size for path in out.rglob("*"))
+        finished = sum(entry.bytes for entry in notes.entries.values() if entry.finished)
         needed -= max(0, present - finished)
     if needed > free:
         raise InputError(
-            f"{root}: the archives need {needed} bytes ({needed / 1e9:.1f} GB) there, {free} "
+            f"{out}: the archives need {needed} bytes ({needed / 1e9:.1f} GB) there, {free} "
             f"({free / 1e9:.1f} GB) are free; make room, or unpack onto another disk"
         )
 
@@ -245,18 +227,16 @@ def _count_frames(out: Path) -> tuple[int, int]:
 
 
 def _warn_of_layout(out: Path, strip: int) -> None:
-    message = f"warning: {out}: holds no video folder (one with images/ in it)"
+    advice = ""
     for depth in range(_DEEPEST):
         folders = out.glob("*/" * depth + "images/")
         found = next((path for path in folders if not is_clutter(str(path))), None)
         # One folder, the video's, belongs between `out` and its images.
         if found and (wanted := strip + depth - 1) >= 0:
-            message += (
-                f"; images are in {found}: unpack into a new folder with --strip {wanted} "
-                f"(dataset.archive_strip)"
-            )
+            new = f"unpack into a new folder with --strip {wanted} (dataset.archive_strip)"
+            advice = f"; images are in {found}: {new}"
             break
-    logger.warning(message)
+    logger.warning("warning: %s: holds no video folder (one with images/ in it)%s", out, advice)
 
 
 def _summary(unpacked: Sequence[tuple[Archive, Entry]]) -> dict[str, object]:
@@ -264,11 +244,10 @@ def _summary(unpacked: Sequence[tuple[Archive, Entry]]) -> dict[str, object]:
         {
             "name": archive.path.name,
             "size": archive.size,
-            "files": entry.files,
-            "bytes": entry.bytes,
+            **entry.model_dump(include={"files", "bytes"}),
             "parts": [volume.model_dump(exclude={"mtime_ns"}) for volume in entry.parts],
         }
         for archive, entry in unpacked
     ]
-    files = sum(entry.files for _, entry in unpacked)
-    return {"archives": listed, "files": files, "bytes": sum(e.bytes for _, e in unpacked)}
+    totals = {key: sum(getattr(entry, key) for _, entry in unpacked) for key in ("files", "bytes")}
+    return {"archives": listed, **totals}

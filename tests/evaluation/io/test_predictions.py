@@ -128,6 +128,11 @@ WRONG = {
         good(amodal=MASK | {"counts": "ü"}),
         "the amodal mask has counts that are no run lengths",
     ),
+    "null counts": (good(amodal=MASK | {"counts": None}), "the amodal mask has counts that are no"),
+    "null visible counts": (
+        good(visible=MASK | {"counts": None}),
+        "the visible mask has counts that are no",
+    ),
     "twice": (good(track_id=5), "track_id 5 occurs twice in image 1"),
     "number": (17, "is not a JSON object"),
     "negative width": (

@@ -115,6 +115,9 @@ def append_all(columns: Columns, batch: Sequence[tuple[int, Any]]) -> bool:
         return False
     if any(column is None or not _whole(column) for column in (*whole.values(), *edges.values())):
         return False
+    # A mask with "counts": null is not the same as no mask.
+    if any(len(present[key]) != len(counts[key]) - counts[key].count(None) for key in MASK_TYPES):
+        return False
     columns.number.extend(number for number, _ in batch)
     columns.image.extend(whole["image_id"])
     columns.category.extend(whole["category_id"])

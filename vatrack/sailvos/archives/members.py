@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, cast
 
 import zstandard
@@ -40,7 +40,7 @@ _NAME_TYPES = (*tarfile.GNU_TYPES[:2], tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError),
     # What the libraries let through where a header makes no sense.
-    *(EOFError, ValueError, OverflowError, LookupError, struct.error, RecursionError),
+    *(EOFError, ValueError, OverflowError, LookupError, struct.error, RecursionError, OSError),
 )
 
 
@@ -48,10 +48,14 @@ _DAMAGE = (
 class Member:
     """A file, folder or anything else in an archive, told as a tar does. The name is unchecked."""
 
-    info: tarfile.TarInfo
-    label: str  # how messages name it
-    opened: Callable[[], IO[bytes]]  # its data, to be read before the next member is asked for
     archive: Archive
+    info: tarfile.TarInfo
+    opened: Callable[[], IO[bytes] | None]  # its data, until the next member is asked for
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"{self.archive.path}: member {self.info.name!r}"
 
     def pieces(self) -> Iterator[bytes]:
         """The data, `info.size` bytes in all.
@@ -60,19 +64,19 @@ class Member:
             InputError: it is damaged, cut off, or packed in a way that is not supported.
         """
         left = self.info.size
-        with _damage_named(self.archive, f"in {self.info.name!r}"), self.opened() as data:
-            while piece := data.read(CHUNK):
-                left -= len(piece)
-                yield piece
+        with _damage_named(self.archive, f"in {self.info.name!r}"):
+            with cast(IO[bytes], self.opened()) as data:
+                while piece := data.read(CHUNK):
+                    left -= len(piece)
+                    yield piece
             if left:
                 raise EOFError(f"{left} bytes are missing")
 
 
 def checking_size(archive: Archive) -> int:
     """How many bytes `check` reads."""
-    hashed = [volume.size for volume in archive.volumes if volume.sha256]
-    tested = archive.form not in ("tar", "zip") and len(hashed) < len(archive.volumes)
-    return sum(hashed) + archive.size * tested
+    hashed = sum(volume.size for volume in archive.volumes if volume.sha256)
+    return hashed + archive.size * _needs_reading(archive)
 
 
 def check(archive: Archive, watch: Callable[[int], None]) -> None:
@@ -87,35 +91,22 @@ def check(archive: Archive, watch: Callable[[int], None]) -> None:
     Raises:
         InputError: a volume is damaged.
     """
-    hashed = [volume for volume in archive.volumes if volume.sha256]
-    for volume in hashed:
-        digest = hashlib.sha256()
-        with archive.file(volume).open("rb", buffering=0) as stream:
-            while piece := stream.read(CHUNK):
-                digest.update(piece)
-                watch(len(piece))
-        if digest.hexdigest() != volume.sha256:
-            raise InputError(
-                f"{archive.file(volume)}: damaged, its SHA-256 is {digest.hexdigest()} instead of "
-                f"{volume.sha256}; download it again"
-            )
-    if archive.form not in ("tar", "zip") and len(hashed) < len(archive.volumes):
+    for volume in archive.volumes:
+        if volume.sha256:
+            with Joined(replace(archive, volumes=(volume,)), watch) as stream:
+                found = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
+            if found != volume.sha256:
+                raise InputError(
+                    f"{archive.file(volume)}: damaged, its SHA-256 is {found} instead of "
+                    f"{volume.sha256}; download it again"
+                )
+    if _needs_reading(archive):
         for _ in read_members(archive, watch):
             pass
 
 
-def unpacked_size(archive: Archive, block: int) -> int:
-    """Bytes of disk that the members take.
-
-    Exact for a zip, near for a tar; a compressed tar takes at least that many.
-
-    Args:
-        block: bytes; files take whole blocks.
-    """
-    if archive.form != "zip":
-        return archive.size
-    with _opened_zip(archive) as file:
-        return sum(-(-info.file_size // block) * block for info in file.infolist())
+def _needs_reading(archive: Archive) -> bool:
+    return archive.form not in ("tar", "zip") and not all(v.sha256 for v in archive.volumes)
 
 
 def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
@@ -131,7 +122,7 @@ def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
 
 
 def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
-    place, info = "at its beginning", None
+    place = "at its beginning"
     with Joined(archive, watch) as joined:
         with _damage_named(archive, place):
             stream = _DECOMPRESSORS[archive.form](io.BufferedReader(joined, CHUNK))
@@ -143,45 +134,30 @@ def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
             if info is None:
                 break
             place = f"after {info.name!r}"
-
-            def opened(info: tarfile.TarInfo = info) -> IO[bytes]:
-                return cast(IO[bytes], tar.extractfile(info))
-
-            yield Member(info, f"{archive.path}: member {info.name!r}", opened, archive)
+            yield Member(archive, info, lambda info=info: tar.extractfile(info))  # type: ignore[misc]
     if not place.startswith("after"):
         raise InputError(f"{archive.path}: holds no files, only zeros; download it again")
 
 
 def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
+    forms = {0: tarfile.REGTYPE, stat.S_IFREG: tarfile.REGTYPE, stat.S_IFLNK: tarfile.SYMTYPE}
     with _opened_zip(archive) as file:
         for entry in file.infolist():
             # The name that ZipInfo shows ends where the archive's own has a NUL.
-            info = tarfile.TarInfo(entry.orig_filename)
-            mode = entry.external_attr >> 16
-            info.size = entry.file_size
-            if info.name.endswith("/") or stat.S_ISDIR(mode):
-                info.type, info.size = tarfile.DIRTYPE, 0
-            elif stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                info.type = tarfile.SYMTYPE if stat.S_ISLNK(mode) else tarfile.CHRTYPE
-            try:
-                info.mtime = time.mktime((*entry.date_time, 0, 0, -1))
-            except (ValueError, OverflowError):
-                info.mtime = time.time()
-
-            def opened(entry: zipfile.ZipInfo = entry) -> IO[bytes]:
-                return file.open(entry)
-
-            yield Member(info, f"{archive.path}: member {info.name!r}", opened, archive)
+            info, form = (
+                tarfile.TarInfo(entry.orig_filename),
+                stat.S_IFMT(entry.external_attr >> 16),
+            )
+            info.size, info.type = entry.file_size, forms.get(form, tarfile.CHRTYPE)
+            if info.name.endswith("/") or form == stat.S_IFDIR:
+                info.size, info.type = 0, tarfile.DIRTYPE
+            info.mtime = time.mktime((*entry.date_time, 0, 0, -1))
+            yield Member(archive, info, lambda entry=entry: file.open(entry))  # type: ignore[misc]
             watch(entry.compress_size)
 
 
 @contextmanager
 def _opened_zip(archive: Archive) -> Iterator[zipfile.ZipFile]:
-    if archive.path.with_suffix(".z01").exists():
-        raise InputError(
-            f"{archive.path}: is split (.z01); join it with `zip -s 0 {archive.path.name} --out "
-            f"whole.zip`"
-        )
     with Joined(archive) as joined:
         with _damage_named(archive, "at its end, where the list of its members is"):
             file = zipfile.ZipFile(cast(IO[bytes], io.BufferedReader(joined, CHUNK)))
@@ -194,7 +170,7 @@ def _damage_named(archive: Archive, place: str) -> Iterator[None]:
     """Turns what the libraries raise for damage into an InputError that says where."""
     try:
         yield
-    except (*_DAMAGE, OSError) as error:
+    except _DAMAGE as error:
         # gzip and bz2 tell damage by an OSError without a number; with one, it is the disk's.
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -217,19 +193,18 @@ class _StrictInfo(tarfile.TarInfo):
     def fromtarfile(cls, tar: Any) -> _StrictInfo:
         try:
             info = super().fromtarfile(tar)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            tar.zeros += tarfile.BLOCKSIZE
-            if tar.zeros > _LONGEST_END:
-                raise tarfile.ReadError(
-                    f"more than {_LONGEST_END} bytes of zeros, as an unfinished download has"
-                ) from None
-            raise
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            if tar.zeros:
-                raise
-            raise tarfile.ReadError("its end mark is missing") from None
         except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from None
+            fault = str(error)
+            if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+                tar.zeros += tarfile.BLOCKSIZE
+                fault = f"more than {_LONGEST_END} bytes of zeros, as an unfinished download has"
+                if tar.zeros <= _LONGEST_END:
+                    raise
+            elif isinstance(error, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
+                fault = "its end mark is missing"
+                if tar.zeros:
+                    raise
+            raise tarfile.ReadError(fault) from None
         tar.zeros = 0
         return info
 

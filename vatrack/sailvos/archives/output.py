@@ -1,23 +1,30 @@
-"""A folder that members of archives are written into, and never outside of it."""
+"""A folder that archives are unpacked into, never outside of it, and the record of them there."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import stat
-import tarfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
+from weakref import WeakValueDictionary
+
+from pydantic import TypeAdapter, ValidationError
 
 from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json
+from vatrack.config.base import Frozen
 from vatrack.sailvos.archives.members import Member
+from vatrack.sailvos.archives.volumes import Archive, Volume
 from vatrack.sailvos.layout import folded
 
 RESERVED = ".vatrack-unpack"  # names that this program needs for itself begin so
+RECORD = f"{RESERVED}.json"
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096  # bytes, Linux
+_DEEPEST = 100  # folders; Python's own functions for whole trees end at some hundred
 _DISTRUST = "nothing was written for it: do not trust this archive, or repack it without that"
 
 
@@ -26,8 +33,8 @@ class OutputTree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._changed = threading.Condition()
-        self._busy: set[Path] = set()  # files in work
+        self._lock = threading.Lock()
+        self._writing: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
         self._folders = {root}  # known to exist
         # How the names in a folder are spelled, by what is left of them without case. Not all
         # folders at once: memory must not grow with the number of files.
@@ -38,70 +45,62 @@ class OutputTree:
     def place(self, member: Member, strip: int) -> Path:
         """Where a member belongs, without its first `strip` folders; `root` where nothing is left.
 
+        This refuses what `tarfile.data_filter` would repair or follow: a raw download has none.
+
         Raises:
             InputError: it is no file or folder, or its name is absolute, too long or reserved, or
                 has `..`, a backslash, a colon or a control character in it.
         """
         name, info = member.info.name, member.info
         parts = [part for part in name.split("/") if part not in ("", ".")]
-        fault = None
-        if not name.isprintable():
-            fault = "has characters in it that are not printable"
-        elif name.startswith("/"):
-            fault = "is absolute"
-        elif ".." in parts:
-            fault = "has `..` in it"
-        elif set(name) & set("\\:"):
-            fault = "has a backslash or a colon in it"
-        elif RESERVED in name.casefold():
-            fault = f"has {RESERVED} in it, which this program uses itself"
-        elif any(len(part.encode()) > _LONGEST_NAME for part in parts):
-            fault = f"is too long (a name has at most {_LONGEST_NAME} bytes)"
-        elif len(name.encode()) + len(os.fsencode(self.root.absolute())) + 1 >= _LONGEST_PATH:
-            fault = f"is too long below {self.root} (a path has at most {_LONGEST_PATH} bytes)"
-        if fault:
-            raise InputError(f"{member.label}: the name {fault}; {_DISTRUST}")
-        if info.issym() or info.islnk():
-            raise InputError(
-                f"{member.label}: is a {'symbolic' if info.issym() else 'hard'} link; only files "
-                f"and folders are unpacked, and {_DISTRUST}"
-            )
-        try:
-            target = info.replace(name="/".join(parts[strip:]), deep=False)
-            tarfile.data_filter(target, str(self.root))
-        except tarfile.OutsideDestinationError as error:
-            raise InputError(
-                f"{member.label}: {error}, through a symbolic link that is there already; move it "
-                f"away, or unpack into a new folder"
-            ) from None
-        except tarfile.FilterError as error:
-            raise InputError(
-                f"{member.label}: {error}; only files and folders below {self.root} are unpacked, "
-                f"and {_DISTRUST}"
-            ) from None
-        return self.root.joinpath(*parts[strip:])
+        path = self.root.joinpath(*parts[strip:])
+        checks = {
+            "name has characters in it that are not printable": not name.isprintable(),
+            "name is absolute": name.startswith("/"),
+            "name has `..` in it": ".." in parts,
+            "name has a backslash or a colon in it": bool(set(name) & set("\\:")),
+            f"name has {RESERVED} in it, which this program uses itself": (
+                RESERVED in name.casefold()
+            ),
+            f"name is too long below {self.root}, or has too many folders": (
+                len(parts) > _DEEPEST
+                or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
+                or len(os.fsencode(path.absolute())) >= _LONGEST_PATH
+            ),
+            "member is a symbolic link, and only files and folders are unpacked": info.issym(),
+            "member is a hard link, and only files and folders are unpacked": info.islnk(),
+            "member is a special file, and only files and folders are unpacked": not (
+                info.isreg() or info.isdir()
+            ),
+        }
+        for fault, found in checks.items():
+            if found:
+                raise InputError(f"{member.label}: the {fault}; {_DISTRUST}")
+        return path
 
     def add_folder(self, folder: Path, label: str) -> None:
-        """Makes a folder, unless it exists.
+        """Makes a folder with those above it, unless they exist.
 
         Raises:
             InputError: a file or link is in the way, or a name differs from an existing one only by
-                case.
+                case or Unicode form.
         """
         if folder in self._folders:
             return
-        self.add_folder(folder.parent, label)
-        with self._changed:
-            self._spell(folder, label)
-            with suppress(FileExistsError):
-                folder.mkdir()
-            if folder.is_symlink() or not folder.is_dir():
-                form = "a symbolic link" if folder.is_symlink() else "a file"
-                raise InputError(
-                    f"{label}: leads through {folder}, which is {form}; move it away, or unpack "
-                    f"into a new folder"
-                )
-            self._folders.add(folder)
+        path = self.root
+        for name in folder.relative_to(self.root).parts:
+            path = path / name
+            with self._lock:
+                self._spell(path, label)
+                with suppress(FileExistsError):
+                    path.mkdir()
+                if path.is_symlink() or not path.is_dir():
+                    form = "a symbolic link" if path.is_symlink() else "a file"
+                    raise InputError(
+                        f"{label}: leads through {path}, which is {form}; move it away, or unpack "
+                        f"into a new folder"
+                    )
+                self._folders.add(path)
 
     def add_file(self, path: Path, member: Member, *, by_size: bool) -> bool:
         """Writes a file, whole or not at all, with the member's time and the umask's permissions.
@@ -115,11 +114,15 @@ class OutputTree:
             Whether it was written; it is not where it exists.
 
         Raises:
-            InputError: something else of that name exists, or a name that differs only by case.
+            InputError: something else of that name exists, or a name that differs only by case or
+                Unicode form.
             OSError: it could not be written.
         """
         self.add_folder(path.parent, member.label)
-        with self._claimed(path, member.label):
+        with self._lock:
+            self._spell(path, member.label)
+            mine = self._writing.setdefault(path, threading.Lock())
+        with mine:  # another thread may be writing the same file
             if os.path.lexists(path):
                 _compare(path, member, by_size)
                 return False
@@ -130,20 +133,6 @@ class OutputTree:
         """Removes the unfinished files that a killed run left."""
         for path in self.root.rglob(f"{RESERVED}-*.part"):
             path.unlink()
-
-    @contextmanager
-    def _claimed(self, path: Path, label: str) -> Iterator[None]:
-        """Keeps other threads away from a file."""
-        with self._changed:
-            self._changed.wait_for(lambda: path not in self._busy)
-            self._spell(path, label)
-            self._busy.add(path)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._busy.discard(path)
-                self._changed.notify_all()
 
     def _spell(self, path: Path, label: str) -> None:
         other = self._spelled(path.parent).setdefault(folded(path.name), path.name)
@@ -179,11 +168,70 @@ def _write(path: Path, member: Member) -> None:
     temporary = path.with_name(f"{RESERVED}-{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as stream:
-            for piece in member.pieces():
-                stream.write(piece)
+            stream.writelines(member.pieces())
         with suppress(ValueError, OverflowError):  # a time that no file can have
             os.utime(temporary, (member.info.mtime, member.info.mtime))
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class Entry(Frozen):
+    """One archive, whose contents were checked, and how far it is unpacked."""
+
+    parts: tuple[Volume, ...] = ()
+    strip: int = 0
+    begun: bool = False
+    finished: bool = False
+    files: int = 0
+    bytes: int = 0
+
+
+_ENTRIES = TypeAdapter(dict[Literal["archives"], dict[str, Entry]])
+
+
+class UnpackRecord:
+    """The record of a folder; threads may share it. Each change is written at once.
+
+    Raises:
+        InputError: the file that is there is no such record.
+    """
+
+    def __init__(self, folder: Path, strip: int) -> None:
+        self._path, self.strip, self._lock = folder / RECORD, strip, threading.Lock()
+        try:
+            found = read_json(self._path) if self._path.exists() else {"archives": {}}
+            self.entries = _ENTRIES.validate_python(found)["archives"]
+        except (ValidationError, InputError, KeyError):
+            raise InputError(
+                f"{self._path}: is damaged; remove it and run again (files that are there will be "
+                f"compared with the archives)"
+            ) from None
+
+    def find(self, archive: Archive) -> Entry:
+        """The entry of an archive; an empty one where something about it is new.
+
+        That is its files, their size, time or (given) checksum, or the number of stripped folders.
+        """
+        entry = self.entries.get(str(archive.path.absolute()), Entry())
+        given = tuple(
+            volume.model_copy(update={"sha256": volume.sha256 or noted.sha256})
+            for volume, noted in zip(archive.volumes, entry.parts, strict=False)
+        )
+        same = len(archive.volumes) == len(given) and given == entry.parts
+        return entry if same and entry.strip == self.strip else Entry()
+
+    def note(self, archive: Archive, *, finished: bool, files: int = 0, size: int = 0) -> None:
+        """Notes that an archive was checked, and whether all of it is unpacked."""
+        with self._lock:
+            self.entries[str(archive.path.absolute())] = Entry(
+                parts=self.find(archive).parts or archive.volumes,
+                strip=self.strip,
+                begun=True,
+                finished=finished,
+                files=files,
+                bytes=size,
+            )
+            record = _ENTRIES.dump_python({"archives": self.entries}, mode="json")
+            write_json(self._path, record, indent=2)

@@ -9,9 +9,10 @@ import tarfile
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.text_files import read_text
@@ -24,19 +25,25 @@ _VOLUME = re.compile(
     r"(\d+|[a-z]{2,4})",
     re.IGNORECASE,
 )
-_CHECKSUM = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
-_UNSUPPORTED = re.compile(r".+\.(7z|rar|r\d\d)(?:\.\d+)?", re.IGNORECASE)
-_MAGIC = {
+# Suffixes of compressed tars that are made of the letters that `split` counts with.
+_COMPRESSIONS = {"gz", "xz", "zst", "lz", "lzma", "lzo", "br"}
+_REPACK = "is not supported; unpack it yourself or repack as tar or zip"
+_SPLIT_ZIP = "is a volume of a split zip; join all with `zip -s 0 first.zip --out whole.zip`"
+_FORMS = ("tar", "gz", "bz2", "xz", "zst", "zip")
+# What a file begins with: its form, or why it is refused.
+_SIGNATURES = {
     b"\x1f\x8b": "gz",
     b"BZh": "bz2",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zst",
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
+    b"PK\x07\x08": _SPLIT_ZIP,
+    b"7z\xbc\xaf\x27\x1c": f"7z {_REPACK}",
+    b"Rar!\x1a\x07": f"rar {_REPACK}",
+    b"LZIP": f"lzip {_REPACK}",
+    b"<": "is a web page, not an archive; log in, accept the licence there and download it again",
 }
-_UNSUPPORTED_MAGIC = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"LZIP": "lzip"}
-# Suffixes of compressed tars that are made of the letters that `split` counts with.
-_COMPRESSIONS = {"gz", "xz", "zst", "lz", "lzma", "lzo", "br"}
 
 
 class Volume(Frozen):
@@ -68,10 +75,10 @@ class Joined(io.RawIOBase):
     """The bytes of all volumes, one after the other; `watch` is told how many were read."""
 
     def __init__(self, archive: Archive, watch: Callable[[int], None] = lambda _: None) -> None:
-        self._archive, self._watch = archive, watch
-        self._ends = list(accumulate(volume.size for volume in archive.volumes))
-        self._position = 0
-        self._open: tuple[int, IO[bytes]] | None = None  # number of the volume and its file
+        self._paths = [archive.file(volume) for volume in archive.volumes]
+        self._ends = [0, *accumulate(volume.size for volume in archive.volumes)]
+        self._watch, self._position = watch, 0
+        self._open: tuple[int, io.FileIO] | None = None  # number of the volume and its file
 
     def readable(self) -> bool:
         return True
@@ -80,31 +87,28 @@ class Joined(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        number = bisect_right(self._ends, self._position)
-        if number == len(self._ends):
+        number = bisect_right(self._ends, self._position) - 1
+        if number == len(self._paths):
             return 0
-        volume = self._archive.volumes[number]
-        left = self._ends[number] - self._position
-        path = self._archive.file(volume)
+        path, left = self._paths[number], self._ends[number + 1] - self._position
         try:
             if self._open is None or self._open[0] != number:
                 self._release()
                 self._open = number, path.open("rb", buffering=0)
-            self._open[1].seek(volume.size - left)
-            count = self._open[1].readinto(memoryview(buffer)[:left])  # type: ignore[attr-defined]
+            self._open[1].seek(self._position - self._ends[number])
+            count = self._open[1].readinto(memoryview(buffer)[:left])
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
         if not count:
             raise EOFError(f"{path} became shorter while it was read")
         self._position += count
         self._watch(count)
-        return int(count)
+        return count
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_CUR: self._position, io.SEEK_END: self._archive.size}.get(whence, 0)
-        if base + offset < 0:
+        self._position = (0, self._position, self._ends[-1])[whence] + offset
+        if self._position < 0:
             raise ValueError("before the beginning")
-        self._position = base + offset
         return self._position
 
     def close(self) -> None:
@@ -126,10 +130,55 @@ def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
         InputError: no file, a file twice or of another size than told, a volume is missing, or it
             is no tar or zip.
     """
-    archives = [
-        Archive(path, tuple(_look(file) for file in files)) for path, files in _group(given)
-    ]
+    archives = [Archive(path, tuple(map(_look, files))) for path, files in _group(given)]
     return [replace(archive, form=_find_form(archive)) for archive in archives]
+
+
+def _look(file: ArchiveConfig) -> Volume:
+    path, fault = file.path, None
+    try:
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            path.open("rb").close()
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); download it there, or correct its path"
+        ) from None
+    if not stat.S_ISREG(found.st_mode):
+        fault = "is not a file; the path of an archive is needed"
+    elif file.size not in (None, found.st_size):
+        fault = f"has {found.st_size} bytes instead of {file.size}; download it again"
+    elif found.st_size == 0:
+        fault = "is empty; download it again"
+    if fault:
+        raise InputError(f"{path}: {fault}")
+    return Volume(
+        name=path.name, size=found.st_size, mtime_ns=found.st_mtime_ns, sha256=file.sha256
+    )
+
+
+def _find_form(archive: Archive) -> str:
+    path = archive.file(archive.volumes[0])
+    with Joined(archive) as joined:
+        head = io.BufferedReader(joined).read(tarfile.BLOCKSIZE)
+    signatures = (form for magic, form in _SIGNATURES.items() if head.lstrip().startswith(magic))
+    form = next(signatures, "tar")
+    # Of a split zip, the last volume is called .zip, and only the first has a signature.
+    if re.fullmatch(r"\.z\d+", path.suffix, re.IGNORECASE) or (
+        path.suffix.lower() == ".zip" and path.with_suffix(".z01").exists()
+    ):
+        form = _SPLIT_ZIP
+    if form == "tar":
+        try:
+            tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            # Zeros are where an empty tar ends, and what an unfinished download may begin with.
+            if head.strip(b"\0") or len(head) < tarfile.BLOCKSIZE:
+                other = "the first volume of one" if path != archive.path else "a zip archive"
+                form = f"is neither a tar (plain, gz, bz2, xz, zst) nor {other}; download it again"
+    if form not in _FORMS:
+        raise InputError(f"{path}: {form}")
+    return form
 
 
 def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfig]]]:
@@ -138,118 +187,58 @@ def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfi
         raise InputError(
             "no archive is given; name one by --archive, or in the config's dataset.archives"
         )
-    paths: dict[Path, Path] = {}
-    for file in given:
-        if paths.setdefault(file.path.resolve(), file.path) is not file.path:
+    paths = [file.path.resolve() for file in given]
+    groups: dict[tuple[Path, str, bool], dict[str, ArchiveConfig]] = {}
+    for file, path in zip(given, paths, strict=True):
+        if paths.count(path) > 1:
             raise InputError(f"{file.path}: is given twice; name each archive once")
-    groups: dict[tuple[Path, str], dict[str, ArchiveConfig]] = {}
-    for file in given:
-        if other := _UNSUPPORTED.fullmatch(file.path.name):
-            raise _unsupported(file.path, "7z" if other[1].lower() == "7z" else "rar")
-        found = _VOLUME.fullmatch(file.path.name)
-        if found and (number := found[3]).lower() in _COMPRESSIONS:
+        key, number = (file.path, "", False), ""
+        if found := _VOLUME.fullmatch(file.path.name):
             # x.tar.gz is a volume only where x.tar.gy is one: the 181st that `split` makes.
-            before = found[1] + found[2] + number[:-1] + chr(ord(number[-1]) - 1)
-            found = found if file.path.with_name(before) in paths.values() else None
-        key = (file.path.with_name(found[1]), found[2]) if found else (file.path, "")
-        groups.setdefault(key, {})[found[3] if found else ""] = file
-    return [(path, _in_order(path, mark, files)) for (path, mark), files in groups.items()]
-
-
-def _find_form(archive: Archive) -> str:
-    path = archive.file(archive.volumes[0])
-    with Joined(archive) as joined:
-        head = io.BufferedReader(joined).read(tarfile.BLOCKSIZE)
-    for magic, form in _UNSUPPORTED_MAGIC.items():
-        if head.startswith(magic):
-            raise _unsupported(path, form)
-    for magic, form in _MAGIC.items():
-        if head.startswith(magic):
-            return form
-    volume_suffix = path.suffix[:2].lower() == ".z" and path.suffix[2:].isdigit()
-    if head.startswith(b"PK\x07\x08") or volume_suffix:
-        raise InputError(
-            f"{path}: is one volume of a split zip; join the volumes with `zip -s 0 first.zip "
-            f"--out whole.zip`"
-        )
-    if head.lstrip()[:1] == b"<":
-        raise InputError(
-            f"{path}: is a web page, not an archive; log in, accept the licence there and download "
-            f"it again"
-        )
-    try:
-        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        # Zeros are where an empty tar ends, and what an unfinished download may begin with.
-        if head.strip(b"\0") or len(head) < tarfile.BLOCKSIZE:
-            other = "the first volume of one" if path != archive.path else "a zip archive"
-            raise InputError(
-                f"{path}: is neither a tar (plain, gzip, bzip2, xz, zstd) nor {other}; download it "
-                f"again"
-            ) from None
-    return "tar"
-
-
-def _unsupported(path: Path, form: str) -> InputError:
-    return InputError(
-        f"{path}: {form} is not supported; unpack it yourself or repack as tar or zip"
-    )
-
-
-def _look(file: ArchiveConfig) -> Volume:
-    try:
-        found = file.path.stat()
-        file.path.open("rb").close()
-    except IsADirectoryError:
-        pass
-    except OSError as error:
-        raise InputError(
-            f"{file.path}: cannot be read ({error.strerror}); download it there, or correct its "
-            f"path"
-        ) from None
-    if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{file.path}: is not a file; the path of an archive is needed")
-    if file.size not in (None, found.st_size):
-        raise InputError(
-            f"{file.path}: has {found.st_size} bytes instead of {file.size}; download it again"
-        )
-    if found.st_size == 0:
-        raise InputError(f"{file.path}: is empty; download it again")
-    return Volume(
-        name=file.path.name, size=found.st_size, mtime_ns=found.st_mtime_ns, sha256=file.sha256
-    )
+            before = path.with_name(found[1] + found[2] + _shifted(found[3], -1))
+            if found[3].lower() not in _COMPRESSIONS or before in paths:
+                number = found[3]
+                key = (file.path.with_name(found[1]), found[2], number.isdigit())
+        groups.setdefault(key, {})[number] = file
+    return [(path, _in_order(path, mark, files)) for (path, mark, _), files in groups.items()]
 
 
 def _in_order(path: Path, mark: str, files: dict[str, ArchiveConfig]) -> list[ArchiveConfig]:
     if not mark:
         return list(files.values())
-    numbers = sorted(
-        files, key=lambda number: (int(number), "") if number.isdigit() else (len(number), number)
-    )
-    first, missing = numbers[0], None
-    if first.isdigit() and int(first) > 1:
-        missing = str(int(first) - 1).zfill(len(first))
-    elif not first.isdigit() and first.strip("aA"):
-        missing = "a" * len(first)
-    for number, following in pairwise(numbers):
+    numbers = sorted(files, key=_value)
+    first = numbers[0]
+    missing = [_shifted(first, -1)] if _value(first) > first.isdigit() else []
+    missing += [
+        _shifted(number, 1)
+        for number, following in pairwise(numbers)
         # `split` takes longer ones in the end: yz, zaaa and 89, 9000.
-        fits = following == _next(number) or len(following) > max(2, len(number) + 1)
-        missing = missing or (None if fits else _next(number))
-    if missing is not None:
+        if _value(following) != _value(number) + 1 and len(following) < len(number) + 2
+    ]
+    if missing:
         raise InputError(
             f"{files[first].path}: is taken for a volume of {path.name}, but volume "
-            f"{path.name}{mark}{missing} is missing; download it, name it with the others, or give "
-            f"the file the name of a whole archive"
+            f"{path.name}{mark}{missing[0]} is missing; download it, name it with the others, or "
+            f"give the file the name of a whole archive"
         )
     return [files[number] for number in numbers]
 
 
-def _next(number: str) -> str:
+def _value(number: str) -> int:
+    """What a volume's number, in digits or letters, counts to."""
     if number.isdigit():
-        return str(int(number) + 1).zfill(len(number))
-    kept = number.rstrip("zZ")
-    more = kept[:-1] + chr(ord(kept[-1]) + 1) if kept else ""
-    return more + ("A" if number.isupper() else "a") * (len(number) - len(more))
+        return int(number)
+    return reduce(lambda value, letter: 26 * value + ord(letter) - ord("a"), number.lower(), 0)
+
+
+def _shifted(number: str, by: int) -> str:
+    value, letters = _value(number) + by, ""
+    if number.isdigit():
+        return str(value).zfill(len(number))
+    for _ in number:
+        value, letter = divmod(value, 26)
+        letters = chr(ord("a") + letter) + letters
+    return letters.upper() if number.isupper() else letters
 
 
 def archives_with_checksums(
@@ -261,24 +250,19 @@ def archives_with_checksums(
         InputError: the list cannot be read, a line is not `checksum  name`, or it lacks an archive.
     """
     sums: dict[str, str] = {}
-    needed = "a list as `sha256sum` writes it"
-    lines = read_text(checksums, needed).splitlines() if checksums else []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if not (found := _CHECKSUM.fullmatch(line)):
-            raise InputError(
-                f"{checksums}: line {number} is not `checksum  name`; make the list with "
-                f"`sha256sum`"
-            )
-        name, value = Path(found[2]).name, found[1].lower()
-        if sums.setdefault(name, value) != value:
-            raise InputError(
-                f"{checksums}: line {number}: {name} has another checksum further up; keep the "
-                f"right one"
-            )
-    for archive in archives:
-        if checksums and archive.name not in sums:
+    lines = read_text(checksums, "a list as `sha256sum` writes it") if checksums else ""
+    for number, line in enumerate(lines.splitlines(), start=1):
+        fault = None
+        if not (found := re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)|\s*", line)):
+            fault = "is not `checksum  name`; make the list with `sha256sum`"
+        elif found[1]:
+            name, value = Path(found[2]).name, found[1].lower()
+            if sums.setdefault(name, value) != value:
+                fault = f"{name} has another checksum further up; keep the right one"
+        if fault:
+            raise InputError(f"{checksums}: line {number}: {fault}")
+    for archive in archives if checksums else ():
+        if archive.name not in sums:
             raise InputError(
                 f"{checksums}: has no checksum of {archive.name}; add it, or leave the list out"
             )
