@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack.cli import data, exchange, results, runs
+from vatrack.cli import track as videos
 from vatrack.cli.file_options import with_files
 from vatrack.cli.options import Out
 from vatrack.common import logs
@@ -72,6 +73,7 @@ cuts.command("compare")(with_files(data.cuts_compare))
 cuts.command("sheet")(with_files(data.cuts_sheet))
 
 COMMANDS: tuple[Callable[..., None], ...] = (
+    videos.track,
     data.synth,
     data.fetch,
     data.unpack,
