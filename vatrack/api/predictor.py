@@ -26,6 +26,7 @@ from vatrack.data.frames import Frame
 from vatrack.inference.predictor import Predictor as FramePredictor
 from vatrack.inference.predictor import TrackedFrame
 from vatrack.models.detector import Detector, build
+from vatrack.models.prepared import prepare
 from vatrack.video.reader import Reader, Selection, VideoFrame
 from vatrack.video.sources import find_sources
 from vatrack.weights.checkpoint import Checkpoint, restore
@@ -206,7 +207,7 @@ def load(
     allow_tf32(run.compute.tf32)
     model = build(run.method, run.model, run.backbone)
     restore(model, loaded, run, path)
-    return Predictor(model.to(chosen).eval(), run, chosen)
+    return Predictor(prepare(model.to(chosen), run.compute, chosen), run, chosen)
 
 
 def _one_of(values: type[Any], what: str, value: str | None) -> Any:
@@ -228,23 +229,31 @@ def _read(
         checkpoint = load_checkpoint(path)
     else:
         methods, trunk = found
+        for name, asked, own_value in (
+            ("method", method, methods),
+            ("backbone", backbone, (trunk,)),
+        ):
+            if asked is not None and asked not in own_value:
+                raise InputError(
+                    f"{path}: is a checkpoint of {name} {' or '.join(own_value)}, not {asked}"
+                )
         if method is None and len(methods) > 1:
             shown = " or ".join(f"--method {name}" for name in methods)
             raise InputError(
                 f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: "
                 f"{shown}"
             )
-        own = Config().for_run(method or methods[0], backbone or trunk)
+        run = Config().for_run(method or methods[0], backbone or trunk)
         with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
             out = Path(folder) / "imported.pt"
-            import_checkpoint(path, own, out, key=key)
+            import_checkpoint(path, run, out, key=key)
             checkpoint = load_checkpoint(out)
-    for name, asked, own_value in (
+    for name, asked, own in (
         ("method", method, checkpoint.method),
         ("backbone", backbone, checkpoint.backbone),
     ):
-        if asked is not None and asked != own_value:
-            raise InputError(f"{path}: is a checkpoint of {name} {own_value}, not {asked}")
+        if asked is not None and asked != own:
+            raise InputError(f"{path}: is a checkpoint of {name} {own}, not {asked}")
     return checkpoint
 
 

@@ -104,6 +104,7 @@ def track(
     """
     from vatrack.api.predictor import load
     from vatrack.api.track import TrackSettings, track_videos
+    from vatrack.common.allocator import keep_memory
     from vatrack.reporting.video import DrawSettings
     from vatrack.video.reader import Selection
 
@@ -128,6 +129,7 @@ def track(
         show=show,
         overwrite=overwrite,
     )
+    keep_memory()
     predictor = load(
         checkpoint,
         device=device,
