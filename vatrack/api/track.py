@@ -107,7 +107,7 @@ class Tracked:
 def track_videos(
     predictor: Predictor,
     sources: Sequence[str],
-    out: Path,
+    out: Path | str,
     settings: TrackSettings | None = None,
     *,
     about: dict[str, Any] | None = None,
@@ -125,7 +125,7 @@ def track_videos(
     Raises:
         InputError: a source cannot be read, a setting is wrong, or there are results already.
     """
-    settings = settings or TrackSettings()
+    settings, out = settings or TrackSettings(), Path(out)
     check_score(settings.score)
     wanted = None if settings.classes is None else predictor.class_ids(settings.classes)
     found = find_sources(sources)

@@ -50,7 +50,11 @@ class Exchanged:
 
 
 def export_predictions(
-    predictions: Path, ground_truth: Path, form: Form, out: Path, mask_type: MaskType = "amodal"
+    predictions: Path | str,
+    ground_truth: Path | str,
+    form: Form,
+    out: Path | str,
+    mask_type: MaskType = "amodal",
 ) -> Exchanged:
     """Writes predictions (contract 2) in another form.
 
@@ -68,6 +72,7 @@ def export_predictions(
             them.
     """
     form = _known(form, Form)
+    predictions, ground_truth, out = Path(predictions), Path(ground_truth), Path(out)
     module = _MODULES[form]
     for source in (predictions, ground_truth):
         refuse_same_file(source, out)
@@ -80,7 +85,11 @@ def export_predictions(
 
 
 def import_predictions(
-    source: Path, ground_truth: Path, form: SourceForm, out: Path, mask_type: MaskType = "visible"
+    source: Path | str,
+    ground_truth: Path | str,
+    form: SourceForm,
+    out: Path | str,
+    mask_type: MaskType = "visible",
 ) -> Exchanged:
     """Writes what another tracker wrote as predictions (contract 2), so that it can be evaluated.
 
@@ -92,6 +101,7 @@ def import_predictions(
         InputError: a file is wrong, or does not fit the ground truth.
     """
     form = _known(form, SourceForm)
+    source, ground_truth, out = Path(source), Path(ground_truth), Path(out)
     for path in (source, ground_truth):
         refuse_same_file(path, out)
     check_target(out)
