@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameResult:
     """The tracked objects of one frame: n rows, best score first.
 
@@ -117,12 +117,11 @@ class FrameResult:
         first = next(key for key in MASK_TYPES if key in self.rles)
         items = []
         for row in range(len(self)):
-            x1, y1, x2, y2 = self.boxes[row].tolist()
             item = {
                 "image_id": self.index,
                 "category_id": int(self.class_ids[row]),
                 "score": float(self.scores[row]),
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "bbox": _xywh(self.boxes[row]),
                 "track_id": int(self.track_ids[row]),
                 "segmentation": self.rles[first][row],
             }
@@ -185,5 +184,6 @@ class FrameResult:
 
 
 def _xywh(box: npt.NDArray[np.float32]) -> list[float]:
-    x1, y1, x2, y2 = box.tolist()
-    return [x1, y1, x2 - x1, y2 - y1]
+    # Subtracted as float32: the same numbers as those of `vatrack predict`.
+    corner, size = box[:2], box[2:] - box[:2]
+    return [*corner.tolist(), *size.tolist()]
