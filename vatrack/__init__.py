@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from vatrack.api.evaluate import evaluate, read_predictions
     from vatrack.api.predictor import Predictor, load
     from vatrack.api.results import FrameResult
-    from vatrack.api.track import Tracked, TrackSettings, track_videos
+    from vatrack.api.settings import Tracked, TrackSettings
+    from vatrack.api.track import track_videos
     from vatrack.common.errors import (
         FolderBusy,
         InputError,
@@ -73,8 +74,8 @@ _HOME = {
     "InvalidData": "common.errors",
     "Predictor": "api.predictor",
     "Selection": "video.reader",
-    "TrackSettings": "api.track",
-    "Tracked": "api.track",
+    "TrackSettings": "api.settings",
+    "Tracked": "api.settings",
     "TrainingDiverged": "common.errors",
     "VatrackError": "common.errors",
     "evaluate": "api.evaluate",

@@ -24,10 +24,10 @@ import vatrack
 from tests.api.test_tracks import seen
 from tests.video.test_reader import read
 from tests.video.videos import turn, write_video
-from vatrack.api import track as module
 from vatrack.api.predictor import Predictor
 from vatrack.api.results import FrameResult
-from vatrack.api.track import TrackSettings, track_videos
+from vatrack.api.settings import Tracked, TrackSettings
+from vatrack.api.track import track_videos
 from vatrack.common.errors import InputError
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.reader import Selection, VideoFrame
@@ -38,7 +38,7 @@ LOW = TrackSettings(score=0.02)
 
 def run(
     predictor: Predictor, sources: list[Path], out: Path, settings: TrackSettings = LOW
-) -> list[module.Tracked]:
+) -> list[Tracked]:
     return list(track_videos(predictor, [str(source) for source in sources], out, settings))
 
 
@@ -145,7 +145,7 @@ def test_a_cut_off_video_is_kept_as_far_as_it_goes(predictor: Predictor, tmp_pat
     (found,) = run(predictor, [path], tmp_path / "out")
     assert found.truncated
     assert 0 < found.frames < 60
-    assert "of 60 frames could be read" in str(found)
+    assert "of 60 frames could be read" in found.notes[-1]
     about = yaml.safe_load((tmp_path / "out/v/run.yaml").read_text())
     assert about["complete"] is False
     assert len(read(tmp_path / "out/v/overlay.mp4")[0]) == found.frames
@@ -207,7 +207,7 @@ def test_an_error_of_the_writer_is_raised_and_leaves_nothing(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vatrack.api.track.VideoWriter.write", fail)
+    monkeypatch.setattr("vatrack.api.outputs.VideoWriter.write", fail)
     with pytest.raises(OSError, match="No space left"):
         run(predictor, [video], tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

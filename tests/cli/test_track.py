@@ -45,7 +45,7 @@ def test_a_cut_off_source_has_an_exit_code_of_its_own(checkpoint: Path, tmp_path
         (["--every", "0"], "every 0-th frame"),
         (["--from", "9"], "no frame can be read between the first and the last time"),
         (["--from", "2", "--to", "1"], "is not after the first"),
-        (["--fps", "0"], "--fps is 0.0"),
+        (["--fps", "0"], "the frame rate is 0.0; 0.001 to 1000 frames a second are possible"),
         (["--draw", "outline,boxes"], "did you mean box"),
         (["--line-width", "0"], "the line width is 0 pixels"),
         (["--largest-side", "5"], "the largest side is 5 pixels"),

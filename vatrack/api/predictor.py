@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from vatrack.api.shots import ShotDetector
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
+from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.config.categories import CATEGORIES
 from vatrack.data.dataset import InputFrame, to_input
@@ -27,7 +28,7 @@ from vatrack.inference.predictor import Predictor as FramePredictor
 from vatrack.inference.predictor import TrackedFrame
 from vatrack.models.detector import Detector, build
 from vatrack.models.prepared import prepare
-from vatrack.video.reader import Reader, Selection, VideoFrame
+from vatrack.video.reader import DEFAULT_RATE, Reader, Selection, VideoFrame
 from vatrack.video.sources import find_sources
 from vatrack.weights.checkpoint import Checkpoint, restore
 from vatrack.weights.checkpoint import load as load_checkpoint
@@ -35,6 +36,20 @@ from vatrack.weights.openmmlab import import_checkpoint, recognise_method
 
 Cuts = Literal["detect", "none"]
 DEFAULT_SCORE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """A frame and its objects.
+
+    Attributes:
+        result: the objects that are wanted.
+        seen: ids of all tracks that are in the frame, wanted or not.
+    """
+
+    frame: VideoFrame
+    result: FrameResult
+    seen: npt.NDArray[np.int64]
 
 
 class Predictor:
@@ -66,8 +81,7 @@ class Predictor:
         Raises:
             InputError: there is no such class; the message has the nearest names.
         """
-        from vatrack.common.similar import unknown
-
+        names = [names] if isinstance(names, str) else names
         ids = {name.casefold(): number for number, name in self.classes.items()}
         found = set()
         for name in names:
@@ -86,7 +100,7 @@ class Predictor:
         rate: float | None = None,
         cuts: Cuts = "detect",
     ) -> Iterator[FrameResult]:
-        """Yields the objects of each frame, in order; memory does not grow with the length.
+        """The objects of each frame, in order; memory does not grow with the length.
 
         Args:
             video: a file, a folder of frames, a pattern, a list, a camera's number or an address
@@ -98,18 +112,39 @@ class Predictor:
             cuts: "detect": a hard cut ends all tracks; "none": the whole is one shot.
 
         Raises:
-            InputError: the source cannot be read, or a setting is wrong.
+            InputError: the source cannot be read, or a setting is wrong; damage further inside is
+                raised where it is met.
         """
         check_score(score)
         wanted = None if classes is None else self.class_ids(classes)
-        frames = _frames(video, selection, rate)
-        for _, result in self.follow(frames, cuts=cuts):
-            yield result.select(score, wanted)
+        frames = _frames(video, selection, exact_rate(rate))
+        followed = self.follow(frames, cuts=cuts, score=score, class_ids=wanted)
+        return (item.result for item in followed)
 
     def follow(
-        self, frames: Iterable[VideoFrame], *, cuts: Cuts = "detect"
-    ) -> Iterator[tuple[VideoFrame, FrameResult]]:
-        """The same for frames that are read already: each with its objects, of any score."""
+        self,
+        frames: Iterable[VideoFrame],
+        *,
+        cuts: Cuts = "detect",
+        score: float = 0.0,
+        class_ids: Collection[int] | None = None,
+    ) -> Iterator[Followed]:
+        """The same for frames that are read already.
+
+        Raises:
+            InputError: `cuts` is neither "detect" nor "none".
+        """
+        if cuts not in ("detect", "none"):
+            raise InputError(f"cuts is {cuts!r}; 'detect' or 'none' is needed")
+        return self._follow(frames, cuts, score, class_ids)
+
+    def _follow(
+        self,
+        frames: Iterable[VideoFrame],
+        cuts: Cuts,
+        score: float,
+        class_ids: Collection[int] | None,
+    ) -> Iterator[Followed]:
         waiting: deque[tuple[VideoFrame, int]] = deque()
         inputs = self._inputs(frames, waiting, cuts)
         tracker = FramePredictor(self.model, self.run.inference, self.device, self.run.compute)
@@ -118,10 +153,10 @@ class Predictor:
             frame, number = waiting.popleft()
             if number != shot:
                 shot, first = number, following
-            result = self._result(frame, number, tracked, first)
-            if len(result):
-                following = max(following, int(result.track_ids.max()) + 1)
-            yield frame, result
+            seen = tracked.ids + first
+            following = max([following, *(seen + 1).tolist()])
+            chosen = _select(tracked, score, class_ids)
+            yield Followed(frame, self._result(frame, number, chosen, first), seen)
 
     def _inputs(
         self, frames: Iterable[VideoFrame], waiting: deque[tuple[VideoFrame, int]], cuts: Cuts
@@ -197,8 +232,8 @@ def load(
                    key)  # fmt: skip
     run = _settings(loaded, path)
     if largest_side is not None:
-        if largest_side < 32:
-            raise InputError(f"the largest side is {largest_side} pixels; 32 or more are needed")
+        if not 32 <= largest_side <= 8192:
+            raise InputError(f"the largest side is {largest_side} pixels; 32 to 8192 are possible")
         limits = {"image_scale": (largest_side, largest_side)}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
     compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
@@ -211,8 +246,6 @@ def load(
 
 
 def _one_of(values: type[Any], what: str, value: str | None) -> Any:
-    from vatrack.common.similar import unknown
-
     if value is None:
         return None
     try:
@@ -275,6 +308,30 @@ def check_score(score: float) -> None:
         raise InputError(f"the score threshold is {score}; a number from 0 to 1 is needed")
 
 
+def exact_rate(rate: float | None) -> Fraction | None:
+    """A frame rate as a fraction; raises InputError where it is none."""
+    if rate is None:
+        return None
+    if not 0.001 <= rate <= 1000:
+        raise InputError(f"the frame rate is {rate}; 0.001 to 1000 frames a second are possible")
+    return Fraction(rate).limit_denominator(10_000)
+
+
+def _select(tracked: TrackedFrame, score: float, class_ids: Collection[int] | None) -> TrackedFrame:
+    """The objects that are wanted; masks of others are never drawn."""
+    keep = tracked.scores >= score
+    if class_ids is not None:
+        keep &= np.isin(tracked.labels + 1, list(class_ids))
+    return replace(
+        tracked,
+        boxes={name: values[keep] for name, values in tracked.boxes.items()},
+        scores=tracked.scores[keep],
+        labels=tracked.labels[keep],
+        ids=tracked.ids[keep],
+        masks={name: values[keep] for name, values in tracked.masks.items()},
+    )
+
+
 @dataclass(frozen=True)
 class _Opened:
     """Frames of a reader that is closed when they end."""
@@ -289,27 +346,36 @@ class _Opened:
 def _frames(
     video: str | Path | Iterable[npt.NDArray[np.uint8]],
     selection: Selection | None,
-    rate: float | None,
+    rate: Fraction | None,
 ) -> Iterable[VideoFrame]:
-    exact = None if rate is None else Fraction(rate).limit_denominator(10_000)
     if isinstance(video, str | Path):
         sources = find_sources([str(video)])
         if len(sources) > 1:
             raise InputError(f"{video}: names {len(sources)} videos; track them one by one")
-        return _Opened(Reader(sources[0], selection, exact))
-    return _arrays(video, selection or Selection(), exact or Fraction(25))
+        return _Opened(Reader(sources[0], selection, rate))
+    return _arrays(video, selection or Selection(), rate or DEFAULT_RATE)
 
 
 def _arrays(
     images: Iterable[npt.NDArray[np.uint8]], selection: Selection, rate: Fraction
 ) -> Iterator[VideoFrame]:
+    """Frames that the caller may overwrite when the next one is asked for."""
+    size: tuple[int, ...] = ()
     for index, image in enumerate(images):
         if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
                 and image.shape[2] == 3 and image.size):  # fmt: skip
-            found = getattr(image, "shape", type(image).__name__)
+            found = type(image).__name__
+            if isinstance(image, np.ndarray):
+                found = f"{image.dtype} {list(image.shape)}"
             raise InputError(f"frame {index}: is {found}; uint8 [H, W, 3] in BGR is needed")
+        size = size or image.shape
+        if image.shape != size:
+            raise InputError(
+                f"frame {index}: is {image.shape[1]} x {image.shape[0]} pixels, the first frame is "
+                f"{size[1]} x {size[0]}; frames of one video have one size"
+            )
         time_s = float(index / rate)
         if selection.stop_s is not None and time_s >= selection.stop_s:
             return
         if time_s >= selection.start_s and index % selection.step == 0:
-            yield VideoFrame(index, time_s, image)
+            yield VideoFrame(index, time_s, image.copy())

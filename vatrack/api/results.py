@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameResult:
     """The tracked objects of one frame: n rows, best score first.
 
@@ -184,5 +184,6 @@ class FrameResult:
 
 
 def _xywh(box: npt.NDArray[np.float32]) -> list[float]:
-    # Subtracted as float32, as everywhere: files of predictions hold exact float32 values.
-    return [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
+    # Subtracted as float32: the same numbers as those of `vatrack predict`.
+    corner, size = box[:2], box[2:] - box[:2]
+    return [*corner.tolist(), *size.tolist()]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 
 from vatrack.api.results import FrameResult
 
@@ -30,6 +31,7 @@ class _Track:
     frames: int = 0
     visibility: float = 0.0
     measured: int = 0
+    position: int = 0  # of the frame in which the tracker last saw it
 
 
 class TrackTable:
@@ -50,11 +52,15 @@ class TrackTable:
         self._memory = memory
         self._open: OrderedDict[int, _Track] = OrderedDict()  # by when they were last seen
         self._position = 0
-        self._seen: OrderedDict[int, int] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
-    def add(self, result: FrameResult) -> None:
-        """Adds the objects of the next frame."""
+    def add(self, result: FrameResult, seen: npt.NDArray[np.int64] | None = None) -> None:
+        """Adds the objects of the next frame.
+
+        Args:
+            seen: ids of all tracks in the frame; None: those of the result. A track goes on where
+                the tracker sees it, though its score is below what is shown for a while.
+        """
         self._position += 1
         visibility = result.visibility()
         for row, track in enumerate(result.track_ids.tolist()):
@@ -67,14 +73,19 @@ class TrackTable:
             if np.isfinite(visibility[row]):
                 item.visibility += float(visibility[row])
                 item.measured += 1
-            self._open.move_to_end(track)
-            self._seen[track] = self._position
-        for track in self._ended(result.shot):
+        ids = (result.track_ids if seen is None else seen).tolist()
+        for track in ids:
+            if track in self._open:
+                self._open[track].position = self._position
+                self._open.move_to_end(track)
+        # The tracker forgets nothing in a frame without detections (quirk I10).
+        for track in self._ended(result.shot, bool(ids)):
             self._write(track)
 
-    def _ended(self, shot: int) -> Iterator[int]:
+    def _ended(self, shot: int, forgets: bool) -> Iterator[int]:
         for track, item in list(self._open.items()):
-            if item.shot == shot and self._position - self._seen[track] <= self._memory:
+            forgotten = forgets and self._position - item.position >= self._memory
+            if item.shot == shot and not forgotten:
                 return
             yield track
 
@@ -85,7 +96,6 @@ class TrackTable:
 
     def _write(self, track: int) -> None:
         item = self._open.pop(track)
-        del self._seen[track]
         name = item.names.most_common(1)[0][0]
         self.counts[name] += 1
         self._writer.writerow(

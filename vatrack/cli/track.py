@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from vatrack.common.errors import InputError
-
 TRUNCATED = 3  # exit code: done, but a source was cut off or damaged
 
 
@@ -103,15 +101,14 @@ def track(
     code 3: done, but a source was cut off or damaged.
     """
     from vatrack.api.predictor import load
-    from vatrack.api.track import TrackSettings, track_videos
+    from vatrack.api.settings import TrackSettings
+    from vatrack.api.track import track_videos
     from vatrack.common.allocator import keep_memory
     from vatrack.reporting.video import DrawSettings
     from vatrack.video.reader import Selection
 
     if quiet:
         logging.getLogger("vatrack").setLevel(logging.WARNING)
-    if rate is not None and not 0 < rate <= 1000:
-        raise InputError(f"--fps is {rate}; frames a second, above 0 and up to 1000, are needed")
     settings = TrackSettings(
         score=score,
         classes=tuple(classes) if classes else None,

@@ -24,11 +24,16 @@ class _End:
 
 
 @contextmanager
-def read_ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+def read_ahead(
+    items: Iterable[T], depth: int, cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[Iterator[T]]:
     """The same items, made by another thread, up to `depth` of them ahead.
 
     An error of theirs comes where the item would have come. At the end of the block the thread has
     ended, and the items are closed.
+
+    Args:
+        cancelled: asked while an item is waited for; where it is true, the items end.
     """
     queue: Queue[Any] = Queue(depth)
     stop = threading.Event()
@@ -57,7 +62,12 @@ def read_ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
 
     def given() -> Iterator[T]:
         while True:
-            item = queue.get()
+            try:
+                item = queue.get(timeout=POLL_SECONDS)
+            except Empty:
+                if cancelled():
+                    return
+                continue
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error
@@ -76,8 +86,8 @@ def read_ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
 class WriteBehind(Generic[T]):
     """Calls `work` with each item, in order, in another thread, up to `depth` of them behind.
 
-    As a context manager it ends when all is done, or, after an error, at once. An error of `work`
-    is raised by the next `put` or at the end.
+    As a context manager it ends when all is done, or, after an error, at once; in either case its
+    thread has ended then. An error of `work` is raised by the next `put` or at the end.
     """
 
     def __init__(self, work: Callable[[T], None], depth: int) -> None:
@@ -116,10 +126,12 @@ class WriteBehind(Generic[T]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt | SystemExit):
-            self._finish()
-        self._stop.set()
-        self._thread.join()
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._stop.set()
+            self._thread.join()
         if kind is None and self._error is not None:
             raise self._error
 

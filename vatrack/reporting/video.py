@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
+from vatrack.common.similar import unknown
 from vatrack.reporting.drawing import (
     draw_box,
     draw_labels,
@@ -42,7 +44,6 @@ class Objects(Protocol):
     def track_ids(self) -> npt.NDArray[np.int64]: ...
     @property
     def rles(self) -> Mapping[MaskType, Sequence[dict[str, Any]]]: ...
-    def masks(self, mask_type: MaskType = ...) -> npt.NDArray[np.bool_]: ...
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,6 @@ class DrawSettings:
     line_width: int | None = None
 
     def __post_init__(self) -> None:
-        from vatrack.common.similar import unknown
-
         for part in self.parts:
             if part not in PARTS:
                 raise InputError(unknown("part of a drawing", part, PARTS))
@@ -106,25 +105,24 @@ def draw_frame(
     height, width = image.shape[:2]
     line = settings.line_width or max(1, round(min(height, width) / 400))
     colours = track_colours(objects.track_ids)
-    amodal, visible = (
-        objects.masks(key) if key in objects.rles else None for key in ("amodal", "visible")
-    )
-    whole = amodal if amodal is not None else visible
-    seen = visible if visible is not None else amodal
+    whole = objects.rles.get("amodal", objects.rles.get("visible"))
+    seen = objects.rles.get("visible", whole)
     if whole is None or seen is None:
         raise ValueError("objects without masks cannot be drawn")
-    # Small objects lie above large ones.
-    order = np.argsort(-np.count_nonzero(whole, axis=(1, 2)), kind="stable")
+    # Small objects lie above large ones. Masks are decoded one by one: of large frames with many
+    # objects all of them would take gigabytes.
+    order = np.argsort(-np.array([_area(code) for code in whole], np.int64), kind="stable")
+    spacing = 4 * line + 4
     for row in order:
+        visible = _decode(seen[row])
         if "fill" in parts:
-            fill_mask(image, seen[row], colours[row])
-        if "hidden" in parts and amodal is not None and visible is not None:
-            spacing = 4 * line + 4
-            hidden = amodal[row] & ~visible[row]
+            fill_mask(image, visible, colours[row])
+        if "hidden" in parts and seen is not whole:
+            hidden = _decode(whole[row]) & ~visible
             hatch_mask(image, hidden, colours[row], spacing=spacing, width=max(1, spacing // 4))
     for row in order:
         if "outline" in parts:
-            outline_mask(image, whole[row], colours[row], line)
+            outline_mask(image, _decode(whole[row]), colours[row], line)
         if "box" in parts:
             draw_box(image, objects.boxes[row], colours[row], line)
         if "trail" in parts and trails is not None:
@@ -133,6 +131,14 @@ def draw_frame(
     text_size = max(11, round(min(height, width) / 45))
     draw_labels(image, objects.boxes, _labels(objects, parts), colours, text_size)
     return image
+
+
+def _area(code: dict[str, Any]) -> int:
+    return int(coco_mask.area(code))
+
+
+def _decode(code: dict[str, Any]) -> npt.NDArray[np.bool_]:
+    return np.ascontiguousarray(coco_mask.decode(code)).astype(bool)
 
 
 def _labels(objects: Objects, parts: set[str]) -> list[str]:

@@ -60,6 +60,7 @@ class VideoWriter:
     Attributes:
         frames: written so far.
         encoder: which one is used.
+        sound_stop_s: time of the source at which the sound ends; None: with the source.
 
     Raises:
         InputError: no encoder is there, or the disk is full.
@@ -77,6 +78,7 @@ class VideoWriter:
     ) -> None:
         import_av()
         self.path, self.size, self.frames, self._start_s = path, size, 0, start_s
+        self.sound_stop_s: float | None = None
         self._stack = ExitStack()
         self._temporary = self._stack.enter_context(_unless_cancelled(path))
         try:
@@ -173,7 +175,7 @@ class VideoWriter:
                 for packet in self._stream.encode():
                     self._mux(packet)
                 if self._sound and not cancelled:
-                    self._sound.copy(until_s=None)
+                    self._sound.copy(until_s=self.sound_stop_s)
             except BaseException as late:
                 self._stack.__exit__(type(late), late, late.__traceback__)
                 raise

@@ -1,0 +1,90 @@
+"""What is wanted of tracked videos, and what was found in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from vatrack.api.predictor import DEFAULT_SCORE, Cuts, check_score, exact_rate
+from vatrack.common.errors import InputError
+from vatrack.reporting.video import DrawSettings
+from vatrack.video.reader import Selection
+from vatrack.video.writer import Encoder
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """What is wanted of videos.
+
+    Attributes:
+        score: objects below it are not written or drawn; classes: names, None: all.
+        selection: start, end and step; rate: frames a second where a source has no times.
+        cuts: "detect": a hard cut ends all tracks; "none": a video is one shot.
+        overlay: whether a video with the objects is made; draw: what it shows; encoder: how it is
+            encoded; sound: whether the sound is copied into it.
+        masks, crops: whether masks and cut-out objects are saved as PNG files.
+        show: whether frames are shown while they are made.
+        overwrite: whether results of an earlier run are replaced.
+    """
+
+    score: float = DEFAULT_SCORE
+    classes: tuple[str, ...] | None = None
+    selection: Selection = field(default_factory=Selection)
+    rate: float | None = None
+    cuts: Cuts = "detect"
+    overlay: bool = True
+    draw: DrawSettings = field(default_factory=DrawSettings)
+    encoder: Encoder = "openh264"
+    sound: bool = True
+    masks: bool = False
+    crops: bool = False
+    show: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_score(self.score)
+        exact_rate(self.rate)
+        for name, value, known in (
+            ("cuts", self.cuts, get_args(Cuts)),
+            ("encoder", self.encoder, get_args(Encoder)),
+        ):
+            if value not in known:
+                raise InputError(f"{name} is {value!r}; there are {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What was found in a video.
+
+    Attributes:
+        tracks: number of tracks by class.
+        seconds: by step: "decode", "network", "draw", "encode", "write", and "all". The steps
+            overlap, except "draw", "encode" and "write".
+        notes: what is odd about the source; they are logged as warnings, too.
+        truncated: the source ended early or was damaged; stopped: somebody stopped the work.
+    """
+
+    source: str
+    folder: Path
+    frames: int
+    tracks: Counter[str]
+    seconds: dict[str, float]
+    notes: tuple[str, ...]
+    truncated: bool
+    stopped: bool
+
+    def __str__(self) -> str:
+        whole = self.seconds["all"]
+        found = ", ".join(f"{count} {name}" for name, count in self.tracks.most_common())
+        rate = self.frames / whole if whole > 0 else 0.0
+        state = ", stopped early" if self.stopped else ""
+        return "\n".join(
+            [
+                f"{self.source}: {self.frames} frames in {whole:.1f} s ({rate:.1f} frames a "
+                f"second){state}",
+                f"  tracks: {self.tracks.total()}" + (f" ({found})" if found else ""),
+                f"  files: {self.folder}",
+            ]
+        )
