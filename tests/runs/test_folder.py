@@ -30,6 +30,7 @@ FILES = {
     "details": "details.json",
     "evaluation": "evaluation.yaml",
     "overlay": "overlay.png",
+    "overlay_video": "overlay.mp4",
     "mlflow": "mlflow.json",
     "mlflow_lock": ".mlflow.lock",
 }

@@ -157,6 +157,7 @@ def test_the_report_shows_tables_curves_and_overlays(finished: Workflow) -> None
         "losses.svg",
         "validation.svg",
         "overlay.png",
+        "overlay.mp4",
     ):
         assert name in report
     for category in ("Tables", "Curves", "Overlays", "Cuts"):

@@ -62,10 +62,21 @@ def overlay(
     out: Annotated[Path, typer.Option("--out", help="Output file, a PNG contact sheet.")],
     score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,
     clips: Annotated[int, typer.Option(help="How many clips are shown.")] = 3,
+    video: Annotated[
+        Path | None, typer.Option(help="Also write a video (MP4) of the same clips.")
+    ] = None,
+    fps: Annotated[float, typer.Option(help="Frames a second of the video.")] = 8.0,
 ) -> None:
     """Draw ground truth and predictions side by side for a few clips."""
     from vatrack.reporting.overlay import write_contact_sheet
 
-    typer.echo(
-        write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips)
-    )
+    sheet = write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips)
+    typer.echo(sheet)
+    if video:
+        from vatrack.reporting.overlay_video import write_overlay_video
+
+        typer.echo(
+            write_overlay_video(
+                ground_truth, predictions, images, video, score=score, clips=clips, rate=fps
+            )
+        )

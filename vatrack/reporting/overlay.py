@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
+from vatrack.common.mask_types import MaskType
 from vatrack.data.fields import problem
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import read_predictions
@@ -45,7 +46,7 @@ class Layer:
     """
 
     title: str
-    mask_type: str
+    mask_type: MaskType
     image: np.ndarray
     track: np.ndarray
     label: Sequence[str]
@@ -98,8 +99,8 @@ def write_contact_sheet(
         raise InputError(
             f"{ground_truth}: lists no image; a file written by `vatrack convert` is needed"
         )
-    files = _names(document, "images", "file_name", ground_truth)
-    titles = _names(document, "videos", "name", ground_truth)
+    files = names_by_id(document, "images", "file_name", ground_truth)
+    titles = names_by_id(document, "videos", "name", ground_truth)
     layers = read_layers(document, listed, ground_truth, predictions, score)
     blocks = []
     chosen = choose_clips(listed, layers, clips)
@@ -127,7 +128,7 @@ def read_layers(
         InputError: a file is not in its form.
     """
     found = read_predictions(predictions, images)
-    names = _names(document, "categories", "name", ground_truth)
+    names = names_by_id(document, "categories", "name", ground_truth)
     named = [names[number] for number in images.categories.tolist()]
     layers = []
     for mask_type in found.mask_types:
@@ -222,7 +223,7 @@ def _draw_cell(
     return cell
 
 
-def _names(document: Any, key: str, name: str, source: Path) -> dict[int, str]:
+def names_by_id(document: Any, key: str, name: str, source: Path) -> dict[int, str]:
     """{id: name} of a list whose ids are already checked."""
     for item in document[key]:
         if not isinstance(item.get(name), str):

@@ -92,19 +92,22 @@ def draw_frame(
     objects: Objects,
     settings: DrawSettings | None = None,
     trails: Trails | None = None,
+    colours: Image | None = None,
 ) -> Image:
     """A copy of a frame with its objects.
 
     Args:
         frame: uint8 [H, W, 3] BGR.
         trails: of the frames before, where trails are drawn.
+        colours: [n, 3] BGR; None: those of the tracks' numbers.
     """
     settings = settings or DrawSettings()
     parts = set(settings.parts)
     image = np.ascontiguousarray(frame).copy()
     height, width = image.shape[:2]
     line = settings.line_width or max(1, round(min(height, width) / 400))
-    colours = track_colours(objects.track_ids)
+    if colours is None:
+        colours = track_colours(objects.track_ids)
     whole = objects.rles.get("amodal", objects.rles.get("visible"))
     seen = objects.rles.get("visible", whole)
     if whole is None or seen is None:

@@ -180,6 +180,11 @@ class RunFolder:
         return self.path / "overlay.png"
 
     @property
+    def overlay_video(self) -> Path:
+        """overlay.mp4: the same clips as a video."""
+        return self.path / "overlay.mp4"
+
+    @property
     def mlflow(self) -> Path:
         """mlflow.json: which MLflow run is the copy of this folder."""
         return self.path / "mlflow.json"

@@ -261,4 +261,5 @@ class Plan:
             *(f"{tables}/{name}.{end}" for name in VIDEO_TABLES for end in ("csv", "md")),
             *(f"{figures}/{name}.svg" for name in FIGURES),
             *self.per_run(f"{self.run}/overlay.png"),
+            *self.per_run(f"{self.run}/overlay.mp4"),
         ]

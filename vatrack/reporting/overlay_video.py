@@ -1,0 +1,235 @@
+"""A video of a few clips: ground truth on the left, predictions on the right, found objects in the
+same colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+from scipy.optimize import linear_sum_assignment
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
+from vatrack.common.images import read_image
+from vatrack.common.mask_types import MaskType
+from vatrack.common.rle import boxes_of
+from vatrack.evaluation.io.ground_truth import Images, read_images
+from vatrack.reporting.drawing import ImageArray, put_text, track_colours
+from vatrack.reporting.overlay import Layer, choose_clips, names_by_id, read_layers
+from vatrack.reporting.video import DrawSettings, draw_frame
+from vatrack.video.writer import VideoWriter
+
+CELL = (400, 640)  # largest height and width of a side, pixels
+BAR = 30  # pixels of the line above
+GREY = (170, 170, 170)  # of predictions that belong to no object
+PAPER, INK = (250, 250, 250), (30, 30, 30)
+FOUND_IOU = 0.25  # mean over the frames of the longer track
+
+
+@dataclass(frozen=True)
+class OverlayVideo:
+    """What `write_overlay_video` wrote."""
+
+    file: Path
+    clips: int
+    frames: int
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.frames} frames of {self.clips} clips"
+
+
+@dataclass
+class Side:
+    """The objects of one side of a frame, as `vatrack.reporting.video` draws them; `names` are
+    their labels."""
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    names: Sequence[str]
+    track_ids: npt.NDArray[np.int64]
+    rles: Mapping[MaskType, Sequence[dict[str, Any]]] = field(default_factory=dict)
+
+
+def write_overlay_video(
+    ground_truth: Path,
+    predictions: Path,
+    images: Path,
+    out: Path,
+    *,
+    score: float,
+    clips: int,
+    rate: float = 8.0,
+) -> OverlayVideo:
+    """Draws an MP4 of the clips that the contact sheet shows, one after the other.
+
+    Args:
+        ground_truth, predictions, images, score, clips: as for `write_contact_sheet`.
+        rate: frames a second.
+
+    Raises:
+        InputError: a file is missing or not in its form.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"{out}: the video is an MP4; give --video a name that ends in .mp4")
+    if not 0 < rate <= 240:
+        raise InputError(f"--fps {rate}: frames a second, above 0 and up to 240, are needed")
+    document = read_json(ground_truth)
+    listed = read_images(document, str(ground_truth))
+    files = names_by_id(document, "images", "file_name", ground_truth)
+    titles = names_by_id(document, "videos", "name", ground_truth)
+    layers = read_layers(document, listed, ground_truth, predictions, score)
+    chosen = choose_clips(listed, layers, clips)
+    truth = [layer for layer in layers if layer.title == "Ground truth"]
+    found = [layer for layer in layers if layer.title != "Ground truth"]
+    count = 0
+    exact = Fraction(rate).limit_denominator(1000)
+    with VideoWriter(out, (CELL[0] + BAR, 2 * CELL[1]), exact) as writer:
+        for video in chosen:
+            rows = np.flatnonzero(listed.video == video)
+            rows = rows[np.argsort(listed.position[rows])]
+            owners = _owners(rows, listed, truth, found)
+            for row in rows.tolist():
+                path = Path(images) / files[int(listed.id[row])]
+                height, width = listed.size[row].tolist()
+                frame = read_image(path, (width, height))
+                title = f"{titles[video]}   frame {int(listed.position[row])}"
+                writer.write(
+                    _compose(frame, row, listed, truth, found, owners, title, score),
+                    float(count / exact),
+                )
+                count += 1
+    return OverlayVideo(out, len(chosen), count)
+
+
+def _compose(
+    frame: ImageArray,
+    row: int,
+    images: Images,
+    truth: Sequence[Layer],
+    found: Sequence[Layer],
+    owners: Mapping[int, int],
+    title: str,
+    score: float,
+) -> ImageArray:
+    canvas = np.full((CELL[0] + BAR, 2 * CELL[1], 3), PAPER, np.uint8)
+    sides = (
+        (f"Ground truth   {title}", truth, None),
+        (f"Prediction   score {score:g} or more", found, owners),
+    )
+    for number, (text, layers, tracks) in enumerate(sides):
+        put_text(canvas, text, (8 + number * CELL[1], 6), 15, INK)
+        side = _side(layers, row, images)
+        scale = min(CELL[0] / frame.shape[0], CELL[1] / frame.shape[1])
+        size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        scaled = np.asarray(cv2.resize(frame, size, interpolation=how), np.uint8)
+        if len(side.track_ids):
+            colours = None
+            if tracks is not None:
+                own = [tracks.get(track) for track in side.track_ids.tolist()]
+                colours = track_colours([track or 0 for track in own])
+                colours[[track is None for track in own]] = GREY
+            drawn = DrawSettings(("outline", "fill", "hidden", "class"))
+            scaled = draw_frame(scaled, _scaled(side, size), drawn, colours=colours)
+        top = BAR + (CELL[0] - size[1]) // 2
+        left = number * CELL[1] + (CELL[1] - size[0]) // 2
+        canvas[top : top + size[1], left : left + size[0]] = scaled
+    return canvas
+
+
+def _side(layers: Sequence[Layer], row: int, images: Images) -> Side:
+    """The objects of a frame with all their masks; those of the first type tell which they are."""
+    size = images.size[row].tolist()
+    first = layers[0]
+    chosen = np.flatnonzero(first.image == row)
+    tracks = first.track[chosen].astype(np.int64)
+    rles: dict[MaskType, list[dict[str, Any]]] = {}
+    for layer in layers:
+        at = {
+            int(layer.track[index]): index for index in np.flatnonzero(layer.image == row).tolist()
+        }
+        rles[layer.mask_type] = [
+            {
+                "size": size,
+                "counts": layer.counts[at[track]] if track in at else _empty(size),
+            }
+            for track in tracks.tolist()
+        ]
+    codes = [first.counts[index] for index in chosen.tolist()]
+    boxes = boxes_of(codes, np.array([size] * len(codes)).reshape(-1, 2)).astype(np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    labels = [first.label[index] for index in chosen.tolist()]
+    return Side(boxes, np.ones(len(chosen), np.float32), labels, tracks, rles)
+
+
+def _empty(size: Sequence[int]) -> bytes:
+    code: bytes = coco_mask.encode(np.zeros(size, np.uint8, order="F"))["counts"]
+    return code
+
+
+def _scaled(side: Side, size: tuple[int, int]) -> Side:
+    """The same objects in a frame of another width and height."""
+    width, height = size
+    old_height, old_width = next(iter(side.rles.values()))[0]["size"]
+    factors = np.array([width / old_width, height / old_height] * 2, np.float32)
+    rles = {key: [_scaled_code(code, size) for code in codes] for key, codes in side.rles.items()}
+    return Side(side.boxes * factors, side.scores, side.names, side.track_ids, rles)
+
+
+def _scaled_code(code: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    mask = coco_mask.decode(code)
+    resized = cv2.resize(mask * 255, size, interpolation=cv2.INTER_LINEAR) >= 128
+    encoded: dict[str, Any] = coco_mask.encode(np.asfortranarray(resized, np.uint8))
+    return encoded
+
+
+def _owners(
+    rows: npt.NDArray[np.int64], images: Images, truth: Sequence[Layer], found: Sequence[Layer]
+) -> dict[int, int]:
+    """Predicted track to the true one that it follows, over a clip: one to one, by the sum of their
+    IoU over the frames that either is in."""
+    mask_type = found[0].mask_type
+    own = next(layer for layer in truth if layer.mask_type == mask_type)
+    sums: dict[tuple[int, int], float] = {}
+    lengths: dict[tuple[str, int], int] = {}
+    for row in rows.tolist():
+        pairs = list(_overlaps(row, images, found[0], own))
+        for name, layer in (("found", found[0]), ("true", own)):
+            for track in layer.track[layer.image == row].tolist():
+                lengths[name, track] = lengths.get((name, track), 0) + 1
+        for predicted, true, value in pairs:
+            sums[predicted, true] = sums.get((predicted, true), 0.0) + value
+    predicted_ids = sorted({pair[0] for pair in sums})
+    true_ids = sorted({pair[1] for pair in sums})
+    score = np.zeros((len(predicted_ids), len(true_ids)))
+    for (predicted, true), value in sums.items():
+        frames = max(lengths["found", predicted], lengths["true", true])
+        score[predicted_ids.index(predicted), true_ids.index(true)] = value / frames
+    return {
+        predicted_ids[first]: true_ids[second]
+        for first, second in zip(*linear_sum_assignment(-score), strict=True)
+        if score[first, second] >= FOUND_IOU
+    }
+
+
+def _overlaps(
+    row: int, images: Images, found: Layer, true: Layer
+) -> Iterator[tuple[int, int, float]]:
+    first, second = np.flatnonzero(found.image == row), np.flatnonzero(true.image == row)
+    if not len(first) or not len(second):
+        return
+    size = images.size[row].tolist()
+    codes = [
+        [{"size": size, "counts": layer.counts[index]} for index in chosen.tolist()]
+        for layer, chosen in ((found, first), (true, second))
+    ]
+    values = coco_mask.iou(*codes, [0] * len(second))
+    for x, y in np.argwhere(values > 0).tolist():
+        yield int(found.track[first[x]]), int(true.track[second[y]]), float(values[x, y])
