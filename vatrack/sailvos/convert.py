@@ -23,6 +23,7 @@ from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.json_lists import Texts
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
+from vatrack.config.classes import FileClasses
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import flag, rate, read_masks
 from vatrack.data.store import StoreWriter, source_state, store_path
@@ -268,7 +269,8 @@ class _FormFile:
 
 @contextmanager
 def _form_file(path: Path, head: dict[str, list[Json]]) -> Iterator[_FormFile]:
-    store = StoreWriter(head["videos"], head["images"])
+    classes = FileClasses.of(head["categories"], str(path))
+    store = StoreWriter(head["videos"], head["images"], classes.ids)
     with path.open("wb") as stream:
         _write_head(stream, head)
         yield _FormFile(stream, store)
