@@ -143,7 +143,7 @@ class FileClasses:
         Raises:
             InputError: a name is empty or no text, or a name or an id occurs twice.
         """
-        ids = [item.get("id") for item in categories]
+        ids: list[Any] = [item.get("id") for item in categories]
         for number in ids:
             if type(number) is not int or not 0 <= number < 2**63:
                 raise InputError(

@@ -114,7 +114,7 @@ def convert_files(
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; choose another name for the folder of annotations")
     data = read_official(official)
-    numbers = category_numbers(data)
+    numbers = category_numbers(data, dataset.class_list)
     plan = plan_clips(data, read_structure(structure))
     rates = data.annotations.rates[plan.rows]
     kept = np.flatnonzero(rates < dataset.frame_limit)
