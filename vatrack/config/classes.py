@@ -219,10 +219,16 @@ class FileClasses:
         unknown = [
             old for old, name in zip(classes.names, names, strict=True) if name and name not in ids
         ]
-        wrong = [old for old in unknown if class_map and old in class_map]
-        if wrong or (unknown and class_map is None and set(ids) - set(names)):
+        for old, new in (class_map or {}).items():
+            if new and new not in ids:
+                raise InputError(
+                    f"--class-map {shown_name(old)[1:-1]}={shown_name(new)[1:-1]}: "
+                    f"{self.source} has no class {shown_name(new)}; its classes are "
+                    f"{self.classes}"
+                )
+        if unknown and class_map is None and set(ids) - set(names):
             raise InputError(
-                different_classes(owner, classes, self.source, self.classes, wrong or unknown)
+                different_classes(owner, classes, self.source, self.classes, unknown)
                 + "; say what they are with --class-map OLD=NEW (OLD= leaves a class out)"
             )
         return tuple(ids.get(name) for name in names)

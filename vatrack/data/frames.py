@@ -179,8 +179,7 @@ def usable_objects(
             if label is None:
                 raise InputError(
                     f"{path}: annotation {annotation['id']} has category "
-                    f"{annotation['category_id']}, which is not listed under 'categories'; "
-                    f"{_listed(labels_by_id)} are known"
+                    f"{annotation['category_id']}; {_listed(labels_by_id)} are known"
                 )
             for mask_type, (x, y, width, height) in own_boxes.items():
                 boxes[mask_type].append([x, y, x + width, y + height])
@@ -215,7 +214,7 @@ def usable_objects(
 def _listed(ids: Iterable[int]) -> str:
     """Category ids for messages: "1 to 24" where there is no gap."""
     known = sorted(ids)
-    if known == list(range(known[0], known[-1] + 1)):
+    if len(known) > 1 and known == list(range(known[0], known[-1] + 1)):
         return f"{known[0]} to {known[-1]}"
     return ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
 
@@ -240,8 +239,7 @@ def count_classes(path: Path) -> dict[str, int]:
     ids = ids or {name: number for number, name in enumerate(SAILVOS.names, 1)}
     if unknown := sorted(set(counts) - set(ids.values())):
         raise InputError(
-            f"{path}: an annotation has category {unknown[0]}, which is not listed under "
-            f"'categories'; {_listed(ids.values())} are known"
+            f"{path}: an annotation has category {unknown[0]}; {_listed(ids.values())} are known"
         )
     return {name: counts[number] for name, number in ids.items()}
 

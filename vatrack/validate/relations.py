@@ -74,8 +74,8 @@ def _check_categories(subset: Subset, findings: Findings, classes: ClassList | N
     names = [name for _, name in subset.categories]
     if classes != SAILVOS:
         try:
-            found = _file_classes(subset)
-            found.labels(classes or found.classes)
+            listed = _file_classes(subset)
+            listed.labels(classes or listed.classes)
         except InputError as error:
             findings.add("category-list", subset.path, detail=_first_line(error, subset))
     elif names != list(CATEGORIES) and (subset.whole or len(names) > len(CATEGORIES)):
