@@ -46,7 +46,7 @@ def test_lists_that_do_not_fit(tmp_path: Path) -> None:
     assert category_ids(NAMES, "gt.json", path, {"cat": ""}) == {2: None}
     with pytest.raises(InputError, match="no class 'cow'"):
         category_ids(NAMES, "gt.json", path, {"cow": "dog"})
-    with pytest.raises(InputError, match="gt.json has no class 'cow'"):
+    with pytest.raises(InputError, match=r"gt\.json has no class 'cow'"):
         category_ids(NAMES, "gt.json", path, {"cat": "cow"})
 
 

@@ -12,7 +12,7 @@ import torch
 
 from tests.conftest import TinyData, tiny_config
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, read_yaml, write_json
+from vatrack.common.files import read_json, read_yaml, write_json, write_yaml
 from vatrack.config import SAILVOS, Backbone, ClassList, Method, RunConfig, load_run_config
 from vatrack.data.frames import count_classes
 from vatrack.evaluation.evaluate import evaluate_files
@@ -227,3 +227,35 @@ def test_fine_tuning_to_other_classes(
     assert "  start fresh (1): 'renamed'" in caplog.text
     assert f"  of the file, not used (1): {ClassList(names[:1])}" in caplog.text
     assert load(out / "checkpoints" / "epoch_01.pt").classes.names == ("renamed", *names[1:])
+
+
+def test_the_commands_take_names_and_mappings(
+    own: Path, own_run: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from vatrack.cli import app
+
+    config = tmp_path / "config.yaml"
+    write_yaml(config, tiny_config(tmp_path).model_dump(mode="json"))
+    found, names = tmp_path / "predictions.jsonl", names_in(own)
+    predict = [
+        "predict", "--config", str(config), "--method", "vatrack", "--backbone", "resnet18",
+        "--checkpoint", str(own_run / "checkpoints" / "epoch_01.pt"),
+        "--frames", str(tiny_data.annotations / "valid" / "joint.json"),
+        "--images", str(tiny_data.images), "--out", str(found),
+    ]  # fmt: skip
+    refused = CliRunner().invoke(app, predict)
+    assert isinstance(refused.exception, InputError)
+    done = CliRunner().invoke(app, [*predict, "--class-map", f"{names[1]}=stick"])
+    assert done.exit_code == 0, done.output
+    truth = own / "valid" / "joint.json"
+    evaluate = [
+        "evaluate", "--ground-truth", str(truth), "--predictions", str(found),
+        "--out", str(tmp_path / "metrics.json"), "--class-map",
+    ]  # fmt: skip
+    refused = CliRunner().invoke(app, [*evaluate, "sticks=x"])
+    assert isinstance(refused.exception, InputError)
+    done = CliRunner().invoke(app, [*evaluate, f"stick={names[1]}"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "metrics.json").is_file()
