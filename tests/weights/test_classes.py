@@ -216,3 +216,17 @@ def test_rows() -> None:
     assert rows.rows("x.fc_cls.weight") == ([0, 2], [1, 2])
     assert rows.rows("x.fc_reg.bias") == ([0, 1, 2, 3], [4, 5, 6, 7])
     assert rows.rows("x.conv_logits.bias") == ([0], [1])
+
+
+@pytest.mark.parametrize("classes", [OWN, "data", "sailvos"])
+def test_weights_that_wait_for_counts_stop_no_prediction(tmp_path: Path, classes: Any) -> None:
+    saved(tmp_path / "best.pt", run_of(OWN))
+    found = load(tmp_path / "best.pt")
+    values = {"dataset": {"classes": classes}, "model": {**SMALL.model_dump()}}
+    values["model"]["class_weights"] = "balanced"
+    run = Config.model_validate(values).for_run(Method.VATRACK, Backbone.RESNET18)
+    right = found.run(run)
+    restore(network(right, 1), found, right, tmp_path / "best.pt")
+    published(tmp_path / "own.pth", 4, OWN)
+    import_checkpoint(tmp_path / "own.pth", run, tmp_path / "named.pt")
+    assert load(tmp_path / "named.pt").classes == ClassList(OWN)

@@ -101,6 +101,13 @@ class RunConfig(_Shared):
         model = self.model.model_copy(update={"class_weights": weights})
         return self.model_copy(update={"classes": classes.names, "model": model})
 
+    def to_predict(self, classes: ClassList) -> RunConfig:
+        """The same run for a network of these classes that is not trained: weights play no part."""
+        if self.classes == classes.names and not isinstance(self.model.class_weights, str):
+            return self
+        uniform = self.model.model_copy(update={"class_weights": "uniform"})
+        return self.model_copy(update={"model": uniform}).with_classes(classes)
+
     @property
     def name(self) -> str:
         """Name of the run's folder, for example vatrack__resnet50."""

@@ -54,10 +54,7 @@ class Checkpoint:
 
     def run(self, run: RunConfig) -> RunConfig:
         """A run's config with the classes of the checkpoint, whatever its own are."""
-        if run.classes == self.classes.names:
-            return run
-        uniform = run.model.model_copy(update={"class_weights": "uniform"})
-        return run.model_copy(update={"model": uniform}).with_classes(self.classes)
+        return run.to_predict(self.classes)
 
 
 def save(path: Path, model: nn.Module, run: RunConfig, epoch: int) -> None:

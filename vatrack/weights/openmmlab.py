@@ -100,8 +100,7 @@ def import_checkpoint(
     refuse_same_file(source, out)
     refuse_same_file(source, _names_file(out))
     check_target(out)
-    if run.classes is None:
-        run = run.with_classes(SAILVOS)
+    run = run.to_predict(SAILVOS if run.classes is None else run.class_list)
     own = _shapes(run)
     file = read_weights(source, own, key)
     named = _named_classes(file)
@@ -115,8 +114,7 @@ def import_checkpoint(
     if partial:
         return _import_initial(source, file, own, run, out, classes)
     if classes is not None and classes != run.class_list:
-        uniform = run.model.model_copy(update={"class_weights": "uniform"})
-        run = run.model_copy(update={"model": uniform}).with_classes(classes)
+        run = run.to_predict(classes)
         own = _shapes(run)
     transfer = compare(own, file.weights)
     if transfer.random:
