@@ -12,7 +12,7 @@ PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup demo demo-all show slurm-profile check test fuzz kill-test lowest lint schema \
-	hooks clean-results
+	bench hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -68,6 +68,9 @@ lint: setup ## style, types, imports between rooms, workflow
 schema: setup ## rebuild the config's JSON schema and docs/config.md (after a change of vatrack/config/)
 	vatrack config --schema --out workflow/schemas/config.schema.json
 	vatrack config --reference --out docs/config.md
+
+bench: setup ## measure every stage at a small size, each beside a plain way, in some minutes
+	python -m benchmarks
 
 hooks: setup ## check style and types at every commit (pre-commit)
 	pre-commit install

@@ -1,7 +1,7 @@
 """How closely this machine reproduces the published numbers: method x backbone x part, worst
 deviation, bound.
 
-    python benchmarks/parity.py [--device cpu] [--kinds forward losses] [--parts] [--out FILE.md]
+    python -m benchmarks.parity [--device cpu] [--kinds forward losses] [--parts] [--out FILE.md]
 
 Runs every golden case of the network, the tracker, the training and the evaluation
 (`VATRACK_GOLDEN`, see tests/parity/golden.py) through the same comparisons as tests/parity, and
@@ -23,8 +23,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.parity import (
     test_end_to_end,

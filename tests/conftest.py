@@ -178,6 +178,9 @@ FIRST = (
 
 # What takes more than about five seconds: whole files, or single tests of them.
 SLOW = (
+    "tests/benchmarks/test_benchmarks.py::test_a_benchmark_runs_and_its_ways_agree",
+    "tests/benchmarks/test_benchmarks.py::test_every_switch_is_one_of_the_config_and_is_measured",
+    "tests/benchmarks/test_benchmarks.py::test_the_plain_way_runs_alone",
     "tests/cli/test_full_disk.py",
     "tests/cli/test_loading.py",
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",

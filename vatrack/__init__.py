@@ -1,18 +1,23 @@
 """VATrack: end-to-end amodal video instance segmentation on SAIL-VOS.
 
-The public names are imported when they are first used, so that `import vatrack` takes no time:
-
     import vatrack
 
-    config = vatrack.load_config("config/sailvos_cut.yaml")
-    run = config.for_run(vatrack.Method.VATRACK, vatrack.Backbone.RESNET50)
-    vatrack.predict_files(run, checkpoint, frames, images, out)
+    predictor = vatrack.load("best.pt")
+    for result in predictor.track("street.mp4"):
+        print(result.time_s, result.names, result.track_ids, result.visibility())
+
+The names in `__all__` are public, the rest may change. They are imported when they are first used,
+so that `import vatrack` takes no time.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vatrack.api.evaluate import evaluate, read_predictions
+    from vatrack.api.predictor import Predictor, load
+    from vatrack.api.results import FrameResult
+    from vatrack.api.track import Tracked, TrackSettings, track_videos
     from vatrack.common.errors import (
         FolderBusy,
         InputError,
@@ -22,37 +27,64 @@ if TYPE_CHECKING:
     )
     from vatrack.config import Backbone, Config, Method, RunConfig, load_config, load_run_config
     from vatrack.evaluation.evaluate import evaluate_files
+    from vatrack.exchange import export_predictions, import_predictions
     from vatrack.inference.predict import predict_files
+    from vatrack.reporting.video import DrawSettings
     from vatrack.training.loop import train
+    from vatrack.video.reader import Selection
 
 __version__ = "0.2.0"
 
 __all__ = [
     "Backbone",
     "Config",
+    "DrawSettings",
     "FolderBusy",
+    "FrameResult",
     "InputError",
     "InvalidData",
     "Method",
+    "Predictor",
     "RunConfig",
+    "Selection",
+    "TrackSettings",
+    "Tracked",
     "TrainingDiverged",
     "VatrackError",
     "__version__",
+    "evaluate",
     "evaluate_files",
+    "export_predictions",
+    "import_predictions",
+    "load",
     "load_config",
     "load_run_config",
     "predict_files",
+    "read_predictions",
+    "track_videos",
     "train",
 ]
 
 _HOME = {
+    "DrawSettings": "reporting.video",
     "FolderBusy": "common.errors",
+    "FrameResult": "api.results",
     "InputError": "common.errors",
     "InvalidData": "common.errors",
+    "Predictor": "api.predictor",
+    "Selection": "video.reader",
+    "TrackSettings": "api.track",
+    "Tracked": "api.track",
     "TrainingDiverged": "common.errors",
     "VatrackError": "common.errors",
+    "evaluate": "api.evaluate",
     "evaluate_files": "evaluation.evaluate",
+    "export_predictions": "exchange",
+    "import_predictions": "exchange",
+    "load": "api.predictor",
     "predict_files": "inference.predict",
+    "read_predictions": "api.evaluate",
+    "track_videos": "api.track",
     "train": "training.loop",
 }
 

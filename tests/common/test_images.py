@@ -191,7 +191,7 @@ def test_forms_of_png(tmp_path: Path, picture: np.ndarray, depth: int) -> None:
     path = tmp_path / "a.png"
     samples = picture[..., ::-1].astype(np.uint16)
     if depth == 16:
-        samples = samples << 8 | 0x37
+        samples = (samples << 8 | 0x37).astype(np.uint16)
     alpha = np.full_like(samples[..., :1], 7)
     key = chunk(b"tRNS", samples[0, 0].astype(">u2").tobytes())
     forms = [

@@ -6,13 +6,13 @@ import errno
 import os
 import signal
 import time
-from multiprocessing import Process, get_context
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from vatrack.common import locks
 from vatrack.common.locks import locked, patience, try_locked
 
 
@@ -22,7 +22,7 @@ def hold(path: Path, ready: Path) -> None:
         time.sleep(600)
 
 
-def holder(folder: Path) -> Process:
+def holder(folder: Path) -> ForkProcess:
     process = get_context("fork").Process(target=hold, args=(folder / "lock", folder / "ready"))
     process.start()
     while not (folder / "ready").exists():
@@ -104,11 +104,11 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def flock(*_: object) -> NoReturn:
         raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr("vatrack.common.locks.fcntl.flock", flock)
     with (
         (tmp_path / "lock").open("a") as file,
         locked(file),
-        locked(file, time.sleep),
+        locked(file, lambda: None),
         try_locked(file) as mine,
     ):
         assert mine

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from vatrack.common import parallel
-from vatrack.common import progress as progress_module
 from vatrack.common.errors import InputError
 from vatrack.common.parallel import ordered_map, ordered_streams
 from vatrack.common.progress import progress
@@ -208,7 +207,7 @@ def test_progress_prints_a_line_a_minute_into_a_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = 1000.0
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: clock)
+    monkeypatch.setattr("vatrack.common.progress.time.monotonic", lambda: clock)
     found = []
     for item in progress("abcdefgh", "letters", 8):
         found.append(item)

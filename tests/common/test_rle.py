@@ -109,8 +109,8 @@ def test_empty_runs_inside_are_taken_out(bitmap: np.ndarray, several: list[list[
     assert set(found.areas.tolist()) == {int(bitmap.sum())}
     assert set(found.totals.tolist()) == {bitmap.size}
     size = bitmap.shape
-    runs = {"size": list(size), "counts": mask_forms.decode_runs(texts[-1])}
-    assert mask_forms.compress(runs, (size[0], size[1])) == plain
+    listed = {"size": list(size), "counts": mask_forms.decode_runs(texts[-1])}
+    assert mask_forms.compress(listed, (size[0], size[1])) == plain
 
 
 def test_strings_without_empty_runs_are_handed_on() -> None:

@@ -16,15 +16,16 @@ import pytest
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import Texts, read_lists
-from vatrack.common.text_files import parse_yaml, read_json, read_text, read_yaml
+from vatrack.common.text_files import read_text
+from vatrack.common.value_files import parse_yaml, read_json, read_yaml
 from vatrack.config import load_config
 from vatrack.data.store import open_store
 from vatrack.evaluation.io.offsets import find_truth
 from vatrack.evaluation.io.prediction_file import open_predictions
 from vatrack.runs.metrics_log import read_metrics_log
 from vatrack.sailvos.annotate.models import read_models
-from vatrack.sailvos.clips import read_structure
 from vatrack.sailvos.official import read_official
+from vatrack.sailvos.structure import read_structure
 
 
 class Reader(NamedTuple):

@@ -63,12 +63,13 @@ def test_the_schema_agrees_with_the_models(path: Path) -> None:
     values = yaml.safe_load(path.read_text())
     jsonschema.validate(values, schema)
     jsonschema.validate(load_config(path).model_dump(mode="json"), schema)
-    for bad in (
+    wrong: tuple[dict[str, Any], ...] = (
         {"training": {"epoch": 3}},
         {"methods": []},
         {"model": {"frozen_stages": 5}},
         {"dataset": {"name": "a/b"}},
-    ):
+    )
+    for bad in wrong:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema)
         with pytest.raises(InputError):

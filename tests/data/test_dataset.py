@@ -28,7 +28,7 @@ def _rle(box: list[int]) -> dict[str, Any]:
 
 def _annotation(number: int, image: int, instance: int, **changes: Any) -> dict[str, Any]:
     amodal, visible = [10, 8, 20, 16], [10, 8, 12, 16]
-    base = {
+    base: dict[str, Any] = {
         "id": number,
         "image_id": image,
         "video_id": 1,
@@ -45,7 +45,7 @@ def _annotation(number: int, image: int, instance: int, **changes: Any) -> dict[
 
 
 def _write(folder: Path, annotations: list[dict[str, Any]], frames: int = 8) -> Path:
-    images = [
+    images: list[dict[str, Any]] = [
         {
             "id": i,
             "video_id": 1,

@@ -85,7 +85,7 @@ def test_only_a_few_results_are_made_ahead() -> None:
 @pytest.mark.parametrize("delay", [0.0, 0.05])
 def test_results_are_pinned_in_order(delay: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the device replaced, as where there is no GPU."""
-    devices = []
+    devices: list[int] = []
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
     monkeypatch.setattr(torch.cuda, "set_device", devices.append)
 

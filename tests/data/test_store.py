@@ -27,7 +27,8 @@ from tests.sailvos.official import mask
 from vatrack.common import json_stream
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
-from vatrack.common.json_lists import Item
+from vatrack.common.json_lists import Item, read_lists
+from vatrack.common.mask_types import MaskType
 from vatrack.common.parallel import ordered_map
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
@@ -38,7 +39,7 @@ from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.forms import FORMS
 
 Json = dict[str, Any]
-BOTH = ("amodal", "visible")
+BOTH: tuple[MaskType, ...] = ("amodal", "visible")
 
 
 def image(number: int, video: int, frame: int) -> Json:
@@ -48,7 +49,7 @@ def image(number: int, video: int, frame: int) -> Json:
 
 
 def item(number: int, image_id: int, instance: int = 1, **changes: Any) -> Json:
-    base = {"id": number, "image_id": image_id, "category_id": 3, "instance_id": instance}
+    base: Json = {"id": number, "image_id": image_id, "category_id": 3, "instance_id": instance}
     masks = [mask(3 * number), mask(3 * number + 1)]
     shape = {"bbox": [1.0, 1.0, 5.0, 4.0], "segmentation": masks, "area_visible": 4}
     return base | {"iscrowd": 0} | shape | changes
@@ -374,7 +375,7 @@ def test_no_process_ever_sees_a_store_that_is_not_whole(
 ) -> None:
     """Another process finds no store, builds one and reads it while this one is still at it."""
     path = write(tmp_path / "a.json")
-    real_read, real_replace = store.read_lists, os.replace
+    real_read, real_replace = read_lists, os.replace
     opened: list[Store] = []
 
     def read(*arguments: Any, **options: Any) -> Iterator[Item]:
@@ -396,11 +397,12 @@ def test_no_process_ever_sees_a_store_that_is_not_whole(
     assert ids(opened[0]) == EXPECTED
 
 
-def read_all(path: Path, form: tuple[str, ...]) -> list[list[int]]:
+def read_all(path: Path, form: tuple[MaskType, ...]) -> list[list[int]]:
     file = AnnotationFile(path, form)
     return [file.objects(number).instances.tolist() for number in range(len(file))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_processes_that_build_at_the_same_time(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
@@ -412,7 +414,7 @@ def test_a_source_that_changes_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.json")
-    real = store.read_lists
+    real = read_lists
 
     def read(*arguments: Any, **options: Any) -> Iterator[Item]:
         yield from real(*arguments, **options)
@@ -431,6 +433,7 @@ def count_all(number: int, file: AnnotationFile) -> tuple[int, list[int]]:
     return os.getpid(), file.objects(number).labels.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_another_process_gets_the_place_and_not_the_content(tmp_path: Path, name: str) -> None:
     file = AnnotationFile(write(tmp_path / name), BOTH)
@@ -517,7 +520,7 @@ def test_no_file(tmp_path: Path) -> None:
     ],
 )
 def test_annotations_of_another_form(
-    tmp_path: Path, mask_types: tuple[str, ...], changes: Json
+    tmp_path: Path, mask_types: tuple[MaskType, ...], changes: Json
 ) -> None:
     file = AnnotationFile(
         write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), mask_types
@@ -628,14 +631,11 @@ def wide_mask(number: int, width: int) -> Json:
 
 
 @st.composite
-def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
+def annotation_files(draw: st.DrawFn) -> tuple[tuple[MaskType, ...], Json]:
     """A file of one of the forms, and its mask types."""
     form = draw(st.sampled_from(["single", "joint", "joint-2bbox"]))
-    videos = [
-        {"id": number, "name": f"é{number}"}
-        for number in draw(st.lists(NUMBERS, unique=True, max_size=3))
-    ]
-    known = [video["id"] for video in videos]
+    known = draw(st.lists(NUMBERS, unique=True, max_size=3))
+    videos = [{"id": number, "name": f"é{number}"} for number in known]
     images = []
     for number in draw(st.lists(NUMBERS, unique=True, max_size=8)):
         entry = image(number, draw(st.sampled_from([*known, 2**50])), draw(st.integers(-2, 9)))
@@ -666,7 +666,7 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[str, ...], Json]:
     return BOTH if form != "single" else ("visible",), dict(order)
 
 
-def plain_objects(frame: Json, data: Json, mask_types: tuple[str, ...]) -> Json:
+def plain_objects(frame: Json, data: Json, mask_types: tuple[MaskType, ...]) -> Json:
     """Spec 2.3: the usable annotations of a frame."""
     found: Json = {
         "boxes": {mask_type: [] for mask_type in mask_types},
@@ -708,7 +708,7 @@ def plain_objects(frame: Json, data: Json, mask_types: tuple[str, ...]) -> Json:
 )
 @given(drawn=annotation_files(), block=st.sampled_from([1, 13, 1 << 22]), packed=st.booleans())
 def test_objects_are_those_of_the_file(
-    tmp_path: Path, drawn: tuple[tuple[str, ...], Json], block: int, packed: bool
+    tmp_path: Path, drawn: tuple[tuple[MaskType, ...], Json], block: int, packed: bool
 ) -> None:
     mask_types, data = drawn
     path = tmp_path / ("a.json.gz" if packed else "a.json")

@@ -120,7 +120,11 @@ def test_the_advice_for_refused_checkpoints_works(
         read_file(Path("old.pth"), "file of weights")
     advice = str(refused.value).partition("take that file: ")[2]
     page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
-    block = next(code for language, code in FENCE.findall(page) if language == "python")
+    block = next(
+        code
+        for language, code in FENCE.findall(page)
+        if language == "python" and "torch.load" in code
+    )
     for code in (f"import torch; {advice}", "\n".join(line[2:] for line in block.splitlines())):
         Path("new.pth").unlink(missing_ok=True)
         exec(code, {})

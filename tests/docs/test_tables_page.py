@@ -9,7 +9,8 @@ import typer.main
 
 from vatrack.cli import app
 from vatrack.evaluation.examples import EXAMPLES
-from vatrack.reporting.tables import PAPER, TRACKING
+from vatrack.reporting.tables.paper import TITLES as PAPER
+from vatrack.reporting.tables.tracking import TITLES as TRACKING
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")

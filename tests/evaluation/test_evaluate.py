@@ -15,6 +15,7 @@ from tests.parity.golden import SHARED_DATA
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.mask_forms import decode_runs
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.precision import AP_COLUMNS
@@ -85,15 +86,12 @@ def test_perfect_predictions_are_perfect_by_default(sample: dict[str, Any]) -> N
     metrics = evaluate(sample, perfect(sample))
     for mask_type in ("amodal", "visible"):
         assert rounded(metrics, f"image/{mask_type}") == [1, 1, 1, -1, 1, 1, 1, 1, 1]
-        figures = [metrics[f"track/{mask_type}/{name}"] for name in TRACK_COLUMNS]
-        assert figures == [pytest.approx(100)] * 7 + [0, 4, 0, 0, 0]
+        values = [metrics[f"track/{mask_type}/{name}"] for name in TRACK_COLUMNS]
+        assert values == [pytest.approx(100)] * 7 + [0, 4, 0, 0, 0]
 
 
 def test_video_ground_truth_numbered_from_0_with_legacy_ids(sample: dict[str, Any]) -> None:
-    video = {
-        mask_type: video_ground_truth(sample, mask_type, 0.75)
-        for mask_type in ("amodal", "visible")
-    }
+    video = {mask_type: video_ground_truth(sample, mask_type, 0.75) for mask_type in MASK_TYPES}
     for tracks in video.values():
         for track in tracks["annotations"]:
             track["id"] -= 1
@@ -212,7 +210,7 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
 
 
 def keys(*mask_types: str) -> list[str]:
-    figures = [
+    values = [
         f"{level}/{mask_type}/{column}"
         for level in ("image", "video")
         for mask_type in mask_types
@@ -223,7 +221,7 @@ def keys(*mask_types: str) -> list[str]:
         for mask_type in TRACK_TYPES
         if mask_type.removesuffix("_box") in mask_types
     ]
-    return figures + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
+    return values + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
 
 
 def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> None:
@@ -282,7 +280,9 @@ def test_the_table_for_a_terminal_has_every_row() -> None:
 
 def test_given_video_ground_truth_is_what_counts() -> None:
     joint, predictions = random_scene(0)
-    tracks = {"amodal": video_ground_truth(joint, "amodal", 0.75) | {"annotations": []}}
+    tracks: dict[MaskType, Any] = {
+        "amodal": video_ground_truth(joint, "amodal", 0.75) | {"annotations": []}
+    }
     metrics = evaluate(joint, predictions, tracks)
     assert metrics["video/amodal/AP"] is None
     assert metrics["video/visible/AP"] is not None
@@ -307,7 +307,7 @@ def test_no_prediction_is_zero() -> None:
         == metrics["track/amodal/MOTA"]
         == 0.0
     )
-    video = {"visible": video_ground_truth(joint, "visible", 0.75)}
+    video: dict[MaskType, Any] = {"visible": video_ground_truth(joint, "visible", 0.75)}
     assert list(evaluate(joint, [], video)) == keys("visible")
 
 

@@ -3,6 +3,7 @@ input; details."""
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import pytest
 from tests.cli.test_cli import run
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
+from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import evaluate as module
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
 from vatrack.evaluation.mot.measures import track_metrics
+from vatrack.evaluation.one_video import measure_video
 
 Json = dict[str, Any]
 
@@ -59,6 +63,7 @@ def arguments(truth: Path, found: Path, out: Path) -> list[Any]:
     return ["--ground-truth", truth, "--predictions", found, "--out", out]
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_processes_or_the_order_of_lines(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     expected = evaluate(joint, predictions)
@@ -157,7 +162,6 @@ def test_joining_reads_no_more_than_one_video_at_a_time(
 ) -> None:
     joint, predictions = many_videos(0)
     seen = []
-    measure = module.measure_video
 
     def watched(video: Any, protocol: Any, check_only: bool) -> Any:
         predictions = list(video.predictions)
@@ -165,7 +169,9 @@ def test_joining_reads_no_more_than_one_video_at_a_time(
         assert {entry["image_id"] for entry in video.document["annotations"]} <= images
         assert {record["image_id"] for _, record in predictions} <= images
         seen.append(len(predictions))
-        return measure(type(video)(video.document, predictions, video.tracks), protocol, check_only)
+        return measure_video(
+            type(video)(video.document, predictions, video.tracks), protocol, check_only
+        )
 
     monkeypatch.setattr(module, "measure_video", watched)
     truth, found = write_inputs(tmp_path, joint, predictions)
@@ -196,16 +202,14 @@ def test_details(command, tmp_path: Path) -> None:
     whole = evaluate_in_detail(joint, predictions)
     for level, classes in whole.per_class.items():
         assert document["per_class"][level] == {
-            names[category]: figures for category, figures in classes.items()
+            names[category]: values for category, values in classes.items()
         }
-        assert np.mean([figures["AP"] for figures in classes.values()]) == pytest.approx(
+        assert np.mean([values["AP"] for values in classes.values()]) == pytest.approx(
             whole.metrics[f"{level}/AP"]
         )
     for mask_type, counts in whole.tracking.items():
-        for category, figures in document["per_class"][f"track/{mask_type}"].items():
-            assert figures == track_metrics(
-                row for row in counts if names[row.category] == category
-            )
+        for category, values in document["per_class"][f"track/{mask_type}"].items():
+            assert values == track_metrics(row for row in counts if names[row.category] == category)
 
     assert list(document["per_video"]) == [entry["name"] for entry in joint["videos"]]
     for entry in joint["videos"]:
@@ -224,10 +228,10 @@ def test_details(command, tmp_path: Path) -> None:
             if not own
             else None,
         )
-        for level, figures in document["per_video"][entry["name"]].items():
-            assert list(figures) == ["AP", "AP50"] or "MOTA" in figures
+        for level, values in document["per_video"][entry["name"]].items():
+            assert list(values) == ["AP", "AP50"] or "MOTA" in values
             if own or not level.startswith("video"):
-                assert figures == {column: metrics[f"{level}/{column}"] for column in figures}
+                assert values == {column: metrics[f"{level}/{column}"] for column in values}
     assert document["per_video"]["nothing in it"]["image/amodal"] == {"AP": None, "AP50": None}
 
 
@@ -380,6 +384,7 @@ def test_tracks_of_two_classes_are_counted(command, tmp_path: Path) -> None:
     assert f"{len(classes)} tracks\n" in shown
 
 
+@pytest.mark.slow
 def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> None:
     joint, predictions = many_videos(1)
     lines = predictions[::-1]  # the last video comes first
@@ -402,7 +407,11 @@ def test_of_several_errors_the_first_line_is_named(command, tmp_path: Path) -> N
     assert f"line {last // 2}: image_id is" in named(
         {last // 2: {"image_id": None}, last - 2: {"score": None}}
     )
-    several = {3: {"track_id": "x"}, last - 2: {"score": None}, last // 2: {"image_id": None}}
+    several: dict[int, Json] = {
+        3: {"track_id": "x"},
+        last - 2: {"score": None},
+        last // 2: {"image_id": None},
+    }
     assert "line 3: track_id is" in named(several)
     assert named(several, 2) == named(several)
     # A wrong ground truth is named after all wrong predictions, and the first video of several.
@@ -463,3 +472,16 @@ def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:
         assert (code, message in errors) == (2, True), errors
     assert (found.read_bytes(), truth.read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([truth.name, found.name])
+
+
+def test_whoever_calls_the_function_is_kept_from_it_too(tmp_path: Path) -> None:
+    truth, found = write_inputs(tmp_path, *random_scene(2))
+    linked = tmp_path / "linked.json"
+    os.link(found, linked)
+    for out, details, message in (
+        (linked, None, rf"linked\.json: would be written over .*{found.name}"),
+        (tmp_path / "a.json", truth, "would be written over"),
+        (tmp_path / "a.json", tmp_path / "b" / ".." / "a.json", "is --out, too"),
+    ):
+        with pytest.raises(InputError, match=message):
+            module.evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)

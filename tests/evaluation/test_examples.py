@@ -99,9 +99,9 @@ def test_pycocotools_confirms_the_image_precision(
 def test_a_plain_search_confirms_the_tracking_figures(
     name: str, mask_type: str, ground_truth, examples, shipped
 ) -> None:
-    figures = plain_tracking(ground_truth, examples[name], mask_type)
-    assert figures == pytest.approx(
-        {column: shipped[name][f"track/{mask_type}/{column}"] for column in figures}
+    metrics = plain_tracking(ground_truth, examples[name], mask_type)
+    assert metrics == pytest.approx(
+        {column: shipped[name][f"track/{mask_type}/{column}"] for column in metrics}
     )
 
 

@@ -170,7 +170,7 @@ def running(folder: Path) -> Iterator[None]:
 
 def send(folder: Path, batch: int = 1000) -> None:
     """One `sync` as a process of its own does it; small batches have more moments between them."""
-    import mlflow.tracking._tracking_service.client as client
+    from mlflow.tracking._tracking_service import client
 
-    client.MAX_METRICS_PER_BATCH = batch
+    client.MAX_METRICS_PER_BATCH = batch  # type: ignore[attr-defined]
     sync(folder)

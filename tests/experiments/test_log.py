@@ -70,6 +70,7 @@ def sent(store: Store, folder: Path) -> bool:
     return any(training_points(store, run_id) == expected(folder) for run_id in made)
 
 
+@pytest.mark.slow
 def test_curves_are_live(
     results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,6 +340,7 @@ def test_importing_the_package_does_not_import_mlflow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_a_training_is_logged_whole(tiny_data: Any, tmp_path: Path) -> None:
     from tests.conftest import tiny_config
     from vatrack.config import Backbone

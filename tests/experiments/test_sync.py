@@ -34,6 +34,7 @@ from vatrack.common.errors import InputError
 from vatrack.config import Method
 from vatrack.experiments import store as experiment_store
 from vatrack.experiments.client import absolute, sqlite_path, sqlite_uri, store_uri
+from vatrack.experiments.content import read_points
 from vatrack.experiments.identity import begin, identify, note, read_identity
 from vatrack.experiments.store import StoreError, sync
 
@@ -546,7 +547,7 @@ def test_a_training_that_begins_during_the_call(
     begin(folder, resume=False)
     old = sync(folder).run_id
     before = store.points(old)
-    read, calls = experiment_store.read_points, []
+    read, calls = read_points, []
 
     def slow(*arguments: Any) -> Any:
         calls.append(arguments)

@@ -109,7 +109,7 @@ def run_case(
         signal.signal(signal.SIGALRM, _over)
         signal.alarm(SECONDS)
         try:
-            code, _, err = call(target.command(folder, out))
+            code, _, err = call(target.words(folder, out))
         except Hang:
             return Verdict(target.name, number, "hang", how.__name__)
         finally:
@@ -192,7 +192,7 @@ def sound_result(target: Target, inputs: Path) -> dict[str, bytes]:
         folder.mkdir()
         out.mkdir()
         prepare(target, inputs, folder)
-        code, _, err = call(target.command(folder, out))
+        code, _, err = call(target.words(folder, out))
         assert code == 0, f"{target.name}: {err}"
         return tree(out)
 

@@ -7,8 +7,8 @@ import json
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -31,7 +31,9 @@ class Target:
     """A command whose input is damaged.
 
     Attributes:
-        command: the words of `vatrack` for an input folder and an output folder.
+        command: the words of `vatrack` with {a}, the input folder, {out}, the output folder, and
+            {video}, the first raw video; or a function of the two folders.
+        needs: folders of sound input (`make_inputs`) that together are the input folder.
         files: of the input folder, that are damaged, one at a time.
         damage: ways to damage them; `same`: ways that must not change the result.
         guarded: the content has a checksum, so a result must be that of the sound input.
@@ -42,7 +44,8 @@ class Target:
     """
 
     name: str
-    command: Callable[[Path, Path], Sequence[object]]
+    command: str | Callable[[Path, Path], None]
+    needs: tuple[str, ...]
     files: tuple[str, ...]
     damage: tuple[Mutation, ...] = BYTES
     same: tuple[Mutation, ...] = ()
@@ -52,7 +55,13 @@ class Target:
     compares: bool = False
     resumes: bool = False
     weight: int = 1
-    needs: tuple[str, ...] = field(default=())
+
+    def words(self, folder: Path, out: Path) -> list[object]:
+        """The words of the command, or the function and its arguments."""
+        if not isinstance(self.command, str):
+            return [self.command, folder, out]
+        video = next((path.parent.name for path in sorted(folder.glob("raw/*/images"))), "")
+        return [word.format(a=folder, out=out, video=video) for word in self.command.split()]
 
 
 def make_inputs(root: Path) -> None:
@@ -134,261 +143,6 @@ def make_inputs(root: Path) -> None:
     (metrics / "metrics.json").write_text(json.dumps(values | {"track/amodal/MOTA": -3.5}))
 
 
-def _raw(folder: Path) -> Path:
-    return folder / "raw"
-
-
-def _video(folder: Path) -> str:
-    return next(path.name for path in sorted(_raw(folder).iterdir()) if (path / "images").is_dir())
-
-
-TARGETS = (
-    Target(
-        "ground truth",
-        lambda a, out: (
-            *(
-                "evaluate",
-                "--ground-truth",
-                a / "gt.json",
-                "--predictions",
-                a / "predictions.jsonl",
-            ),
-            *("--out", out / "metrics.json", "--details", out / "details.json"),
-        ),
-        ("gt.json",),
-        (*BYTES, *(structure,) * 12),
-        SAME_JSON,
-        weight=4,
-        needs=("evaluate",),
-    ),
-    Target(
-        "predictions",
-        lambda a, out: (
-            *(
-                "evaluate",
-                "--ground-truth",
-                a / "gt.json",
-                "--predictions",
-                a / "predictions.jsonl",
-            ),
-            *("--out", out / "metrics.json"),
-        ),
-        ("predictions.jsonl",),
-        (*BYTES, *(line_structure,) * 12),
-        SAME_LINES,
-        weight=4,
-        needs=("evaluate",),
-    ),
-    Target(
-        "official, converted",
-        lambda a, out: (
-            *("convert", "--config", a / "config.yaml", "--official", a / "raw" / "train.json"),
-            *("--structure", a / "structure.json", "--out", out / "forms"),
-        ),
-        ("raw/train.json", "structure.json"),
-        (*BYTES, *(structure,) * 9),
-        SAME_JSON,
-        weight=4,
-        needs=("data", "config"),
-    ),
-    Target(
-        "official, validated",
-        lambda a, out: (
-            *("validate", "--raw", _raw(a), "--train", a / "raw/train.json"),
-            *("--valid", a / "raw/valid.json", "--out", out / "report.json"),
-        ),
-        ("raw/train.json", "raw/valid.json"),
-        (*BYTES, *(structure,) * 9),
-        SAME_JSON,
-        findings=True,
-        weight=2,
-        needs=("data",),
-    ),
-    Target(
-        "frames, validated",
-        lambda a, out: (
-            *("validate", "--raw", _raw(a), "--train", a / "raw/train.json"),
-            *("--valid", a / "raw/valid.json", "--out", out / "report.json"),
-        ),
-        ("raw/*/images/000003.bmp",),
-        findings=True,
-        needs=("data",),
-    ),
-    Target(
-        "index",
-        lambda a, out: (
-            *("cuts", "score", "--raw", _raw(a), "--index", a / "index.json"),
-            *("--video", _video(a), "--out", out / "scores.json"),
-        ),
-        ("index.json", "raw/*/images/000002.bmp"),
-        BYTES,
-        weight=2,
-        needs=("data",),
-    ),
-    Target(
-        "scores",
-        lambda a, out: (
-            *("cuts", "structure", "--config", a / "detect.yaml", "--index", a / "index.json"),
-            *("--scores", a / "scores", "--out", out / "structure.json"),
-        ),
-        ("scores/*.json", "index.json"),
-        (*BYTES, *(structure,) * 9),
-        (),
-        weight=2,
-        needs=("data",),
-    ),
-    Target(
-        "clips",
-        lambda a, out: (
-            *("clips", "--config", a / "png.yaml", "--raw", _raw(a)),
-            *("--structure", a / "structure.json", "--out", out / "clips"),
-        ),
-        ("structure.json", "raw/*/images/000004.bmp"),
-        BYTES,
-        needs=("data",),
-    ),
-    Target(
-        "raw masks",
-        lambda a, out: (
-            *("annotate", "--raw", _raw(a), "--models", a / "models.json"),
-            *("--out", out / "official.json"),
-        ),
-        ("raw/*/visible/*.npy", "raw/*/*_*/000*.png", "models.json"),
-        weight=2,
-        needs=("annotate",),
-    ),
-    Target(
-        "config",
-        lambda a, out: ("config", "--config", a / "config.yaml", "--out", out / "config.yaml"),
-        ("config.yaml",),
-        (*BYTES, *(yaml_line,) * 12),
-        (SAME_JSON[0],),
-        weight=3,
-        needs=("config",),
-    ),
-    Target(
-        "tar",
-        lambda a, out: ("unpack", "--archive", a / "a.tar", "--out", out / "raw"),
-        ("a.tar",),
-        resumes=True,
-        needs=("archives",),
-    ),
-    Target(
-        "zip",
-        lambda a, out: ("unpack", "--archive", a / "a.zip", "--out", out / "raw"),
-        ("a.zip",),
-        resumes=True,
-        needs=("archives",),
-    ),
-    Target(
-        "zstd",
-        lambda a, out: ("unpack", "--archive", a / "b.tar.zst", "--out", out / "raw"),
-        ("b.tar.zst",),
-        resumes=True,
-        needs=("archives",),
-    ),
-    Target(
-        "checkpoint",
-        lambda a, out: (
-            "export",
-            "--checkpoint",
-            a / "epoch_01.pt",
-            "--out",
-            out / "o.safetensors",
-        ),
-        ("epoch_01.pt",),
-        guarded=True,
-        weight=3,
-        needs=("weights",),
-    ),
-    Target(
-        "safetensors",
-        lambda a, out: (
-            *("export", "--checkpoint", a / "best.safetensors", "--out", out / "o.safetensors"),
-        ),
-        ("best.safetensors",),
-        guarded=True,
-        weight=3,
-        needs=("weights",),
-    ),
-    Target(
-        "foreign weights",
-        lambda a, out: (
-            *("import-checkpoint", a / "foreign.pth", "--method", "vatrack", "--partial"),
-            *("--backbone", "resnet18", "--config", a / "config.yaml", "--out", out / "o.pt"),
-        ),
-        ("foreign.pth",),
-        guarded=True,
-        weight=2,
-        needs=("weights",),
-    ),
-    Target(
-        "select",
-        lambda a, out: (
-            *("select", "--run", a, "--config", a / "detect.yaml", "--out", out / "best.json"),
-        ),
-        ("training.json", "validation/epoch_01.json", "config.yaml"),
-        (*BYTES, *(structure,) * 9),
-        needs=("run",),
-    ),
-    Target(
-        "training form",
-        lambda a, out: (read_form, a, out),
-        ("annotations/train/joint.json",),
-        (*BYTES, *(structure,) * 12),
-        SAME_JSON,
-        weight=3,
-        needs=("data",),
-    ),
-    Target(
-        "store",
-        lambda a, out: (read_form, a, out),
-        ("annotations/train/joint.json.store",),
-        guarded=True,
-        recovers=True,
-        weight=2,
-        needs=("data",),
-    ),
-    Target(
-        "metrics log",
-        lambda a, out: (read_log, a, out),
-        ("metrics.jsonl",),
-        (*BYTES, *(line_structure,) * 9),
-        (SAME_LINES[0], SAME_LINES[2]),
-        recovers=True,
-        needs=("run",),
-    ),
-    Target(
-        "two structures",
-        lambda a, out: ("cuts", "compare", a / "structure.json", a / "second.json"),
-        ("structure.json", "second.json"),
-        (*BYTES, *(structure,) * 9),
-        SAME_JSON,
-        compares=True,
-        needs=("data",),
-    ),
-    Target(
-        "tables",
-        lambda a, out: (
-            *("tables", "--run", f"vatrack/resnet18={a / 'metrics.json'}"),
-            *("--out", out / "tables"),
-        ),
-        ("metrics.json",),
-        (*BYTES, *(structure,) * 9),
-        SAME_JSON,
-        needs=("metrics",),
-    ),
-)
-
-
-def prepare(target: Target, inputs: Path, folder: Path) -> None:
-    """Copies the sound input of a target into an empty folder."""
-    for name in target.needs:
-        shutil.copytree(inputs / name, folder, dirs_exist_ok=True, symlinks=True)
-    (folder / "detect.yaml").write_text("dataset: {clips: {structure: detect}}\n")
-    (folder / "png.yaml").write_text("dataset: {clips: {mode: png}}\n")
-
-
 def read_form(folder: Path, out: Path) -> None:
     """Reads every object that a training would, and writes what it found."""
     from vatrack.data.frames import AnnotationFile
@@ -412,6 +166,185 @@ def read_log(folder: Path, out: Path) -> None:
     points = [[point.step, point.terms] for point in log.training]
     problems = len(log.problems)
     (out / "log.json").write_text(json.dumps({"points": points, "problems": problems}))
+
+
+EVALUATE = "evaluate --ground-truth {a}/gt.json --predictions {a}/predictions.jsonl"
+VALIDATE = (
+    "validate --raw {a}/raw --train {a}/raw/train.json --valid {a}/raw/valid.json "
+    "--out {out}/report.json"
+)
+UNPACK = "unpack --out {out}/raw --archive {a}/"
+EXPORT = "export --out {out}/o.safetensors --checkpoint {a}/"
+ITEMS = (*BYTES, *(structure,) * 9)
+MORE_ITEMS = (*BYTES, *(structure,) * 12)
+
+TARGETS = (
+    Target(
+        "ground truth",
+        f"{EVALUATE} --out {{out}}/metrics.json --details {{out}}/details.json",
+        ("evaluate",),
+        ("gt.json",),
+        MORE_ITEMS,
+        SAME_JSON,
+        weight=4,
+    ),
+    Target(
+        "predictions",
+        f"{EVALUATE} --out {{out}}/metrics.json",
+        ("evaluate",),
+        ("predictions.jsonl",),
+        (*BYTES, *(line_structure,) * 12),
+        SAME_LINES,
+        weight=4,
+    ),
+    Target(
+        "official, converted",
+        "convert --config {a}/config.yaml --official {a}/raw/train.json "
+        "--structure {a}/structure.json --out {out}/forms",
+        ("data", "config"),
+        ("raw/train.json", "structure.json"),
+        ITEMS,
+        SAME_JSON,
+        weight=4,
+    ),
+    Target(
+        "official, validated",
+        VALIDATE,
+        ("data",),
+        ("raw/train.json", "raw/valid.json"),
+        ITEMS,
+        SAME_JSON,
+        findings=True,
+        weight=2,
+    ),
+    Target("frames, validated", VALIDATE, ("data",), ("raw/*/images/000003.bmp",), findings=True),
+    Target(
+        "index",
+        "cuts score --raw {a}/raw --index {a}/index.json --video {video} --out {out}/scores.json",
+        ("data",),
+        ("index.json", "raw/*/images/000002.bmp"),
+        weight=2,
+    ),
+    Target(
+        "scores",
+        "cuts structure --config {a}/detect.yaml --index {a}/index.json --scores {a}/scores "
+        "--out {out}/structure.json",
+        ("data",),
+        ("scores/*.json", "index.json"),
+        ITEMS,
+        weight=2,
+    ),
+    Target(
+        "clips",
+        "clips --config {a}/png.yaml --raw {a}/raw --structure {a}/structure.json "
+        "--out {out}/clips",
+        ("data",),
+        ("structure.json", "raw/*/images/000004.bmp"),
+    ),
+    Target(
+        "raw masks",
+        "annotate --raw {a}/raw --models {a}/models.json --out {out}/official.json",
+        ("annotate",),
+        ("raw/*/visible/*.npy", "raw/*/*_*/000*.png", "models.json"),
+        weight=2,
+    ),
+    Target(
+        "config",
+        "config --config {a}/config.yaml --out {out}/config.yaml",
+        ("config",),
+        ("config.yaml",),
+        (*BYTES, *(yaml_line,) * 12),
+        (SAME_JSON[0],),
+        weight=3,
+    ),
+    Target("tar", UNPACK + "a.tar", ("archives",), ("a.tar",), resumes=True),
+    Target("zip", UNPACK + "a.zip", ("archives",), ("a.zip",), resumes=True),
+    Target("zstd", UNPACK + "b.tar.zst", ("archives",), ("b.tar.zst",), resumes=True),
+    Target(
+        "checkpoint",
+        EXPORT + "epoch_01.pt",
+        ("weights",),
+        ("epoch_01.pt",),
+        guarded=True,
+        weight=3,
+    ),
+    Target(
+        "safetensors",
+        EXPORT + "best.safetensors",
+        ("weights",),
+        ("best.safetensors",),
+        guarded=True,
+        weight=3,
+    ),
+    Target(
+        "foreign weights",
+        "import-checkpoint {a}/foreign.pth --method vatrack --partial --backbone resnet18 "
+        "--config {a}/config.yaml --out {out}/o.pt",
+        ("weights",),
+        ("foreign.pth",),
+        guarded=True,
+        weight=2,
+    ),
+    Target(
+        "select",
+        "select --run {a} --config {a}/detect.yaml --out {out}/best.json",
+        ("run",),
+        ("training.json", "validation/epoch_01.json", "config.yaml"),
+        ITEMS,
+    ),
+    Target(
+        "training form",
+        read_form,
+        ("data",),
+        ("annotations/train/joint.json",),
+        MORE_ITEMS,
+        SAME_JSON,
+        weight=3,
+    ),
+    Target(
+        "store",
+        read_form,
+        ("data",),
+        ("annotations/train/joint.json.store",),
+        guarded=True,
+        recovers=True,
+        weight=2,
+    ),
+    Target(
+        "metrics log",
+        read_log,
+        ("run",),
+        ("metrics.jsonl",),
+        (*BYTES, *(line_structure,) * 9),
+        (SAME_LINES[0], SAME_LINES[2]),
+        recovers=True,
+    ),
+    Target(
+        "two structures",
+        "cuts compare {a}/structure.json {a}/second.json",
+        ("data",),
+        ("structure.json", "second.json"),
+        ITEMS,
+        SAME_JSON,
+        compares=True,
+    ),
+    Target(
+        "tables",
+        "tables --run vatrack/resnet18={a}/metrics.json --out {out}/tables",
+        ("metrics",),
+        ("metrics.json",),
+        ITEMS,
+        SAME_JSON,
+    ),
+)
+
+
+def prepare(target: Target, inputs: Path, folder: Path) -> None:
+    """Copies the sound input of a target into an empty folder."""
+    for name in target.needs:
+        shutil.copytree(inputs / name, folder, dirs_exist_ok=True, symlinks=True)
+    (folder / "detect.yaml").write_text("dataset: {clips: {structure: detect}}\n")
+    (folder / "png.yaml").write_text("dataset: {clips: {mode: png}}\n")
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -71,7 +71,7 @@ def save_when_told(path: Path) -> str:
     def save(number: int, frame: object) -> None:
         time.sleep(0.5)
         path.with_suffix(".saved").touch()
-        before(number, frame)  # type: ignore[operator, misc, arg-type]
+        before(number, frame)  # type: ignore[operator, arg-type]
 
     signal.signal(signal.SIGTERM, save)
     path.touch()

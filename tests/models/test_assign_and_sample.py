@@ -15,7 +15,13 @@ from vatrack.models.assign import (
     assign,
     prepend_ground_truth,
 )
-from vatrack.models.sample import sample_balanced, sample_boxes, sample_random
+from vatrack.models.sample import (
+    draw_anchors,
+    draw_by_keys,
+    sample_balanced,
+    sample_boxes,
+    sample_random,
+)
 
 TRUTH = torch.tensor([[0.0, 0, 100, 100], [0, 0, 60, 100], [300, 300, 320, 320]])
 BOXES = torch.tensor(
@@ -113,9 +119,43 @@ def test_random_sampler_fills_up_with_negatives() -> None:
     assert (positive.tolist(), negative.tolist()) == ([0], [1, 2])
 
 
+@pytest.mark.parametrize(
+    ("positives", "negatives", "expected"),
+    [(300, 1000, (32, 224)), (5, 1000, (5, 251)), (0, 1000, (0, 256)), (40, 3, (32, 3))],
+)
+def test_draws_by_keys_are_as_many_as_those_of_the_exact_sampler(
+    positives: int, negatives: int, expected: tuple[int, int]
+) -> None:
+    """What a GPU does, on the CPU: tables of one size with the valid rows of the right states."""
+    state = torch.cat([torch.ones(positives), torch.zeros(negatives), torch.full((50,), -1)])
+    assignment = Assignment(state.long()[torch.randperm(len(state))], torch.zeros(len(state)))
+    settings = SamplerConfig(number=256, positive_fraction=0.125)
+    drawn = draw_by_keys(assignment, settings)
+    exact = draw_anchors(assignment, settings)
+    for own, other, wanted, number in zip(drawn, exact, (1, 0), expected, strict=True):
+        rows = own.rows[own.valid]
+        assert len(rows) == len(rows.unique()) == len(other.rows[other.valid]) == number
+        assert bool((assignment.state[rows] == wanted).all())
+    assert [len(own.rows) for own in drawn] == [32, min(256, len(state))]
+
+
+def test_draws_by_keys_are_uniform_and_follow_the_generator() -> None:
+    assignment = Assignment(torch.zeros(40).long(), torch.zeros(40))
+    settings = SamplerConfig(number=10, positive_fraction=0.5)
+
+    def negatives(seed: int) -> torch.Tensor:
+        draw = draw_by_keys(assignment, settings, torch.Generator().manual_seed(seed))[1]
+        return draw.rows[draw.valid]
+
+    assert torch.equal(negatives(1), negatives(1))
+    counts = torch.bincount(torch.cat([negatives(seed) for seed in range(2000)]), minlength=40)
+    assert int(counts.sum()) == 20_000
+    assert 400 <= int(counts.min()) <= int(counts.max()) <= 600  # 500, standard deviation 19
+
+
 def test_sample_puts_ground_truth_in_front() -> None:
-    sample = sample_boxes(
-        BOXES, TRUTH, HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25)
+    (sample,) = sample_boxes(
+        [BOXES], [TRUTH], HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25)
     )
     assert sample.matched.tolist() == [0, 1, 2, 0, 1, 1]
     torch.testing.assert_close(sample.positives[:3], TRUTH)
@@ -123,7 +163,7 @@ def test_sample_puts_ground_truth_in_front() -> None:
 
 
 def test_sample_of_nothing() -> None:
-    sample = sample_boxes(
-        BOXES[:0], TRUTH[:0], HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25)
+    (sample,) = sample_boxes(
+        [BOXES[:0]], [TRUTH[:0]], HEAD_THRESHOLDS, SamplerConfig(number=512, positive_fraction=0.25)
     )
     assert sample.count == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -76,10 +77,10 @@ def test_spread_and_biases_of_every_group(method: Method, mode: str, shadowed: l
         if head.endswith("mask_head"):
             expected[f"roi_head.{head}.convs.1.conv"] = _kaiming_normal(256, 3), False
     for name, (std, has_biases) in expected.items():
-        layer = model.get_submodule(name)
-        assert layer.weight.std().item() == pytest.approx(std, rel=0.08), name
-        if layer.bias is not None:
-            assert bool(layer.bias.any()) == has_biases, name
+        module: Any = model.get_submodule(name)
+        assert module.weight.std().item() == pytest.approx(std, rel=0.08), name
+        if module.bias is not None:
+            assert bool(module.bias.any()) == has_biases, name
 
 
 def test_last_norm_of_each_block_starts_at_zero_and_the_rest_at_one() -> None:

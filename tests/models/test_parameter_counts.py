@@ -1,4 +1,4 @@
-"""Parameters and entries of every method and backbone against the figures of spec 3.8."""
+"""Parameters and tensors of every method and backbone against the numbers of spec 3.8."""
 
 from __future__ import annotations
 

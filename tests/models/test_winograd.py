@@ -42,8 +42,8 @@ def test_outputs_and_gradients_are_those_of_the_exact_convolution(
     x = torch.randn(images, 128, height, width, requires_grad=True)
     assert layer.bias is not None
     gradient = torch.randn(images, 160, height, width)
-    exact = conv2d(x.double(), plain.weight.double(), plain.bias.double(), padding=1)  # type: ignore[union-attr]
-    wanted = torch.autograd.grad(exact, (x, plain.weight, plain.bias), gradient.double())  # type: ignore[arg-type]
+    exact = conv2d(x.double(), plain.weight.double(), plain.bias.double(), padding=1)
+    wanted = torch.autograd.grad(exact, (x, plain.weight, plain.bias), gradient.double())
     output = layer(x)
     assert output.grad_fn.name() == "_ConvolutionBackward"
     found = torch.autograd.grad(output, (x, layer.weight, layer.bias), gradient)

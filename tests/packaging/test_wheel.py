@@ -108,11 +108,12 @@ def test_predict_and_evaluate(
     truth = tiny_data.annotations / "valid" / "joint.json"
     run, folder = tiny_run
     write_json(installed.work / "config.yaml", tiny_config(folder).model_dump(mode="json"))
-    predict = ["vatrack", "predict", "--config", "config.yaml", "--method", run.method]
+    predict: list[str | Path] = ["vatrack", "predict", "--config", "config.yaml"]
+    predict += ["--method", run.method]
     predict += ["--backbone", run.backbone, "--ground-truth", truth, "--images", tiny_data.images]
     predict += ["--checkpoint", folder / "checkpoints" / "epoch_02.pt"]
     installed.run(*predict, "--out", "predictions.jsonl.gz")
-    evaluate = ["vatrack", "evaluate", "--ground-truth", truth]
+    evaluate = ("vatrack", "evaluate", "--ground-truth", truth)
     installed.run(*evaluate, "--predictions", "predictions.jsonl.gz", "--out", "metrics.json")
     metrics = read_json(installed.work / "metrics.json")
     assert {"image/amodal/AP50", "video/visible/AP", "track/amodal/HOTA"} <= metrics.keys()

@@ -14,12 +14,13 @@ import pytest
 
 from tests.parity.golden import SHARED_DATA, Case, cases
 from vatrack.common.files import read_json, write_json
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.frames import AnnotationFile
-from vatrack.sailvos.clips import source_video
 from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.forms import category_numbers, form_maker, renumber
 from vatrack.sailvos.official import AnnotationTable, Official
+from vatrack.sailvos.structure import source_video
 
 Json = dict[str, Any]
 
@@ -52,7 +53,7 @@ def test_forms(case: Case) -> None:
     data = case.json("input.json.gz")
     before = deepcopy(data)
     nothing = np.zeros(0, np.int64)
-    table = AnnotationTable(*[nothing] * 4, np.zeros(0), nothing, nothing)
+    table = AnnotationTable(nothing, nothing, nothing, nothing, np.zeros(0), nothing, nothing)
     numbers = category_numbers(Official(case.folder, data["categories"], [], [], [], table))
     images = [
         {**image, "file_name": image["file_name"].replace(".bmp", ".png")}
@@ -214,8 +215,8 @@ def test_real_counts(real: dict[str, Json], tmp_path: Path) -> None:
     per_frame = Counter(Counter(item["image_id"] for item in everything).values())
     assert per_frame == {2: 12, 3: 25, 4: 16}
     # No rate is exactly 0.75 here, so that the tracks have the same annotations as the frames.
-    for kind in ("amodal", "visible"):
-        tracks = files[f"video_{kind}"]["annotations"]
+    for mask_type in ("amodal", "visible"):
+        tracks = files[f"video_{mask_type}"]["annotations"]
         assert [sum(mask is not None for mask in track["segmentations"]) for track in tracks] == [
             53,
             53,
@@ -235,9 +236,10 @@ def test_real_masks_through_the_store(real: dict[str, Json], tmp_path: Path) -> 
     for number in range(0, 53, 13):
         objects, frame = file.objects(number), file.frame(number)
         items = by_frame[frame.image_id]
-        for kind, key in (("amodal", "area_amodal"), ("visible", "area_visible")):
-            masks = objects.masks(kind, 800, 1280)
+        for mask_type in MASK_TYPES:
+            key = f"area_{mask_type}"
+            masks = objects.masks(mask_type, 800, 1280)
             assert masks.sum(axis=(1, 2)).tolist() == [item[key] for item in items]
-            for mask, box in zip(masks, objects.boxes[kind].tolist(), strict=True):
+            for mask, box in zip(masks, objects.boxes[mask_type].tolist(), strict=True):
                 rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
                 assert box == [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]

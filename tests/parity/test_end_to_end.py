@@ -26,6 +26,7 @@ from tests.parity.measure import (
     wrong,
 )
 from tests.parity.networks import golden_network
+from vatrack.common.mask_types import MaskType
 from vatrack.config import InferenceConfig, TrackerConfig
 from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
@@ -80,7 +81,7 @@ class _Result:
     tracks: TrackedFrame
     records: list[dict[str, Any]]
 
-    def mask(self, row: int, mask_type: str, threshold: float) -> np.ndarray:
+    def mask(self, row: int, mask_type: MaskType, threshold: float) -> np.ndarray:
         """The mask of a track with another threshold."""
         tracks = self.tracks
         boxes = tracks.boxes[tracks.mask_boxes[mask_type]]
@@ -121,7 +122,7 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
 
 
 def _compare_detections(
-    ours: Detections, golden: list[dict[str, Any]], primary: str
+    ours: Detections, golden: list[dict[str, Any]], primary: MaskType
 ) -> Iterator[Measure]:
     yield wrong("detections: number", len(ours.scores), len(golden))
     boxes, labels = (

@@ -1,4 +1,4 @@
-"""Metrics, per-class figures and tracking counts against the published implementation's (golden
+"""Metrics, per-class metrics and tracking counts against the published implementation's (golden
 kind `evaluation`)."""
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pytest
 from tests.parity.golden import Case, cases
 from tests.parity.measure import Measure, demand, wrong
 from vatrack.common.files import open_text, read_json
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import Evaluation, evaluate_files, evaluate_in_detail
 from vatrack.evaluation.mot.measures import track_metrics_by_class
@@ -42,7 +43,7 @@ def test_figures(case: Case, tmp_path: Path) -> None:
 
 
 def measure(case: Case, folder: Path) -> list[Measure]:
-    """Compares every figure that the case has. `folder` takes the files that evaluation writes."""
+    """Compares every metric that the case has. `folder` takes the files that evaluation writes."""
     measures = _metrics(case, folder)
     detail = _in_detail(case)
     if case.path("per_class.json").exists():
@@ -53,14 +54,13 @@ def measure(case: Case, folder: Path) -> list[Measure]:
 
 
 def _metrics(case: Case, folder: Path) -> list[Measure]:
-    """The flat figures, with a per-video ground truth derived from the frame-level one, and as the
+    """The flat metrics, with a per-video ground truth derived from the frame-level one, and as the
     case gives it."""
     expected = case.json("metrics.json")
-    video = {
-        mask_type: case.path(f"video_ground_truth_{mask_type}.json.gz")
-        for mask_type in ("amodal", "visible")
-    }
-    given = {mask_type: path if path.exists() else None for mask_type, path in video.items()}
+    given: dict[MaskType, Path | None] = {}
+    for mask_type in MASK_TYPES:
+        path = case.path(f"video_ground_truth_{mask_type}.json.gz")
+        given[mask_type] = path if path.exists() else None
     measures: list[Measure] = []
     pairs: dict[str, list[Pair]] = {key: [] for key in expected}
     for number, files in enumerate(({}, given)):
@@ -88,13 +88,13 @@ def _metrics(case: Case, folder: Path) -> list[Measure]:
 def _classes(case: Case, detail: Evaluation) -> list[Measure]:
     measures = []
     for level, classes in case.json("per_class.json").items():
-        ours = {str(category): figures for category, figures in detail.per_class[level].items()}
+        ours = {str(category): values for category, values in detail.per_class[level].items()}
         measures.append(wrong(f"{level} by class: which", set(ours), set(classes)))
-        for name in dict.fromkeys(name for figures in classes.values() for name in figures):
+        for name in dict.fromkeys(name for values in classes.values() for name in values):
             pairs = [
-                (ours.get(label, {}).get(name), figures[name])
-                for label, figures in classes.items()
-                if name in figures
+                (ours.get(label, {}).get(name), values[name])
+                for label, values in classes.items()
+                if name in values
             ]
             measures.append(_points(f"{level}/{name} by class", pairs))
     return measures
@@ -129,7 +129,7 @@ def _tracking(case: Case, detail: Evaluation) -> list[Measure]:
                 )
             )
         by_class = {
-            str(category): figures for category, figures in track_metrics_by_class(counts).items()
+            str(category): values for category, values in track_metrics_by_class(counts).items()
         }
         measures += _tracking_by_class(mask_type, by_class, tables["per_class"])
     return measures
@@ -147,8 +147,7 @@ def _tracking_by_class(
         )
     ]
     counts = [
-        [[figures[label][name] for name in COUNTS] for label in labels]
-        for figures in (ours, theirs)
+        [[values[label][name] for name in COUNTS] for label in labels] for values in (ours, theirs)
     ]
     measures.append(wrong(f"track/{mask_type} counts by class", *counts))
     distance = {label: theirs[label]["MOTP_distance"] for label in labels}
@@ -164,7 +163,7 @@ def _tracking_by_class(
 
 
 def _points(part: str, pairs: Iterable[Pair]) -> Measure:
-    """The largest difference of figures in percent; infinite where only one of two is undefined."""
+    """The largest difference of metrics in percent; infinite where only one of two is undefined."""
     return Measure(
         part,
         "percentage points",
@@ -180,7 +179,7 @@ def _difference(ours: float | None, theirs: float | None) -> float:
 
 
 def _kind_of(key: str) -> str:
-    """The mask type; the figures of boxes are not in the goldens."""
+    """The mask type; the metrics of boxes are not in the goldens."""
     return key.split("/")[1].removesuffix("_box")
 
 

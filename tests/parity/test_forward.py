@@ -23,9 +23,9 @@ from tests.parity.measure import (
 from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig
 from vatrack.data.transforms import normalise, stack_padded
-from vatrack.models.box_head import REGION_SIZE
 from vatrack.models.detector import Detector
 from vatrack.models.mask_head import REGION_SIZE as MASK_REGION_SIZE
+from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.roi import region_features, region_levels
 
 RELATIVE = 1e-4  # of the tensor's standard deviation

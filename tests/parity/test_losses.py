@@ -17,17 +17,17 @@ EVERYTHING = SamplerConfig(number=10**7, positive_fraction=0.5)
 
 
 def _targets(inputs: dict[str, np.ndarray], prefix: str, width: int) -> Targets:
-    def masks(kind: str) -> torch.Tensor:
+    def masks(mask_type: str) -> torch.Tensor:
         return torch.from_numpy(
-            np.unpackbits(inputs[f"{prefix}_{kind}_masks"], axis=-1)[..., :width]
+            np.unpackbits(inputs[f"{prefix}_{mask_type}_masks"], axis=-1)[..., :width]
         )
 
     return Targets(
         {
-            kind: torch.from_numpy(inputs[f"{prefix}_{kind}_boxes"])
-            for kind in ("amodal", "visible")
+            mask_type: torch.from_numpy(inputs[f"{prefix}_{mask_type}_boxes"])
+            for mask_type in ("amodal", "visible")
         },
-        {kind: masks(kind) for kind in ("amodal", "visible")},
+        {mask_type: masks(mask_type) for mask_type in ("amodal", "visible")},
         torch.from_numpy(inputs[f"{prefix}_labels"]).long(),
         torch.from_numpy(inputs[f"{prefix}_match_indices"]).long(),
     )
@@ -94,7 +94,7 @@ def measure(case: Case, model: Detector) -> list[Measure]:
         name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None
     }
     largest = max(expected["grad_l2"].values())
-    counts = {kind: [list(pair) for pair in pairs] for kind, pairs in sampled.items()}
+    counts = {name: pairs.tolist() for name, pairs in sampled.items()}
     return worst(
         [
             wrong("names of the terms", sorted(losses), sorted(expected["losses"])),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tests.parity.golden import Case, cases, recipe
 from tests.parity.measure import EXACT, Measure, demand, largest_difference, worst, wrong
+from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import Targets
 from vatrack.config import Method
 from vatrack.data.dataset import collate, match_indices, prepare
@@ -67,7 +68,11 @@ def measure(case: Case, folder: Path) -> list[Measure]:
 
 
 def _compare(
-    image: Tensor, targets: Targets, resize: Resize, golden: dict[str, Any], kinds: list[str]
+    image: Tensor,
+    targets: Targets,
+    resize: Resize,
+    golden: dict[str, Any],
+    mask_types: list[MaskType],
 ) -> Iterator[Measure]:
     yield wrong("image shapes", list(image.shape), golden["image_shape"])
     yield wrong("sizes before padding", list(resize.size), golden["size_before_padding"])
@@ -90,8 +95,8 @@ def _compare(
         1e-3,
     )
     exact = golden["scale_factor"] == [1.0] * 4
-    for kind, mask in zip(kinds, golden["masks"], strict=True):
-        yield from _compare_masks(targets.masks[kind].numpy(), mask, EXACT if exact else 0.01)
+    for mask_type, mask in zip(mask_types, golden["masks"], strict=True):
+        yield from _compare_masks(targets.masks[mask_type].numpy(), mask, EXACT if exact else 0.01)
 
 
 def _compare_masks(

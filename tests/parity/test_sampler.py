@@ -51,7 +51,9 @@ def test_counts(case: Case) -> None:
     )
     torch.manual_seed(0)
     draws = [
-        sample_boxes(proposals, boxes, thresholds, settings, parameters["negatives_per_positive"])
+        sample_boxes(
+            [proposals], [boxes], thresholds, settings, parameters["negatives_per_positive"]
+        )[0]
         for _ in range(19)
     ]
     runs = case.json("counts")["runs"]

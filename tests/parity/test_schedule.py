@@ -16,7 +16,7 @@ def test_learning_rate(case: Case) -> None:
 
 
 def measure(case: Case) -> list[Measure]:
-    """Compares the recipe's figures exactly and the learning rate of every listed iteration."""
+    """Compares the recipe's numbers exactly and the learning rate of every listed iteration."""
     theirs = case.parameters
     run = Config().for_run(Method(case.info["method"]), Backbone(case.info["backbone"]))
     schedule, optimizer = run.training.schedule, run.training.optimizer

@@ -42,10 +42,10 @@ def blended(colour: np.ndarray) -> np.ndarray:
 
 
 def test_a_colour_depends_on_the_track_alone() -> None:
-    state = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    state = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
     colours = track_colours(range(36))
     np.testing.assert_array_equal(track_colours([35, 7, 7]), colours[[35, 7, 7]])
-    after = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    after = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
     assert after == state, "no shared random state is touched"
     assert len(np.unique(colours, axis=0)) == 36
     assert track_colours([]).shape == (0, 3)
@@ -72,7 +72,7 @@ def test_masks_are_half_transparent_and_nothing_else_changes() -> None:
     np.testing.assert_array_equal(drawn[40, 30], blended(colours[0]))
     np.testing.assert_array_equal(drawn[45, 100], blended(colours[1]))
     np.testing.assert_array_equal(drawn[40, 10], colours[0])  # contour
-    far = cv2.dilate(masks.any(0).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
+    far = cv2.dilate(np.asarray(masks.any(0), np.uint8), np.ones((7, 7), np.uint8)) == 0
     assert (drawn[far] == GREY).all()
     assert (picture == GREY).all(), "the input is not drawn on"
 
@@ -88,7 +88,7 @@ def test_a_small_mask_is_not_buried_under_a_large_one() -> None:
 def test_boxes_may_leave_the_picture_and_need_no_masks() -> None:
     boxes = [[-20.0, 10.2, 50.4, 500.0], [np.nan, 0, 5, 5], [20, 20, 20, 20]]
     colours = track_colours([0, 1, 2])
-    drawn = draw_instances(flat_picture(), None, boxes, ["", "", ""], colours)
+    drawn = draw_instances(flat_picture(), None, np.array(boxes), ["", "", ""], colours)
     np.testing.assert_array_equal(drawn[10, 25], colours[0])
     np.testing.assert_array_equal(drawn[60, 50], colours[0])
     np.testing.assert_array_equal(drawn[20, 20], colours[2])
@@ -205,7 +205,8 @@ def test_a_trail_fades_with_age_has_gaps_and_may_leave_the_image() -> None:
     assert GREY < reds[0] < reds[1] < reds[2] == 255
     assert (picture[:36] == GREY).all() and (picture[45:] == GREY).all()
     gap = flat_picture()
-    draw_trail(gap, [[5, 40], [45, 40], [np.nan, np.nan], [85, 40], [1e9, 40], [-1e9, -7]], RED)
+    points = [[5, 40], [45, 40], [np.nan, np.nan], [85, 40], [1e9, 40], [-1e9, -7]]
+    draw_trail(gap, np.array(points), RED)
     assert (gap[40, 55:80] == GREY).all()
     assert (gap[40, 10] != GREY).any() and (gap[40, 100] != GREY).any()
 

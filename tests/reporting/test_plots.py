@@ -193,7 +193,7 @@ def test_each_loss_has_a_panel_with_all_runs_that_have_it(tmp_path: Path) -> Non
     assert [len(axes.lines) for axes in panels.values()] == [4, 4, 2, 2]  # as logged and smoothed
     assert all(axes.get_xlabel() == "training step" for axes in panels.values())
     raw, smoothed = panels["loss_new_term"].lines
-    np.testing.assert_allclose(raw.get_ydata(), np.arange(1, 9) / 10)
+    np.testing.assert_allclose(np.asarray(raw.get_ydata()), np.arange(1, 9) / 10)
     assert raw.get_color() == smoothed.get_color() != panels["Mask"].lines[0].get_color()
     assert raw.get_alpha() < 0.5
     assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["one", "two"]
@@ -210,8 +210,8 @@ def test_learning_rate(tmp_path: Path) -> None:
     with figure_style():
         figure = draw_learning_rate(curves_of(make_run(tmp_path / "run")))
     (line,) = figure.axes[0].lines
-    np.testing.assert_allclose(line.get_xdata(), np.arange(10, 210, 10))
-    np.testing.assert_allclose(line.get_ydata(), 0.001 * np.arange(10, 210, 10))
+    np.testing.assert_allclose(np.asarray(line.get_xdata()), np.arange(10, 210, 10))
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), 0.001 * np.arange(10, 210, 10))
 
 
 def test_validation_shows_what_was_validated(tmp_path: Path) -> None:
@@ -228,7 +228,10 @@ def test_validation_shows_what_was_validated(tmp_path: Path) -> None:
     assert list(panels) == ["Video AP, visible", "Image AP, amodal", "Image AP, visible"]
     assert panels["Image AP, visible"].get_ylim() == panels["Image AP, amodal"].get_ylim()
     assert panels["Image AP, amodal"].get_ylabel() == "AP (%)"
-    assert panels["Image AP, amodal"].lines[0].get_xydata().tolist() == [[1, 40], [2, 40]]
+    assert np.asarray(panels["Image AP, amodal"].lines[0].get_xydata()).tolist() == [
+        [1, 40],
+        [2, 40],
+    ]
 
 
 def test_a_run_without_any_defined_metric_stands_beside_others(tmp_path: Path) -> None:

@@ -77,12 +77,16 @@ def test_the_highest_value_wins(tmp_path: Path) -> None:
         ({1: 0.0, 2: None}, 1),
         ({1: None, 2: None}, 2),
         ({1: None, 2: 0.0, 10: 0.0}, 10),
+        ({1: 0.0, 2: 0.5, 3: -1.0}, 2),
+        ({1: -2.5, 2: None}, 1),
     ],
     ids=[
         "a tie: the later",
         "zero before undefined",
         "all undefined: the last",
         "numbers are ordered as numbers",
+        "zero is no more than it is",
+        "negative before undefined",
     ],
 )
 def test_ties_and_undefined_values(

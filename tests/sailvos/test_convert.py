@@ -27,12 +27,13 @@ from tests.sailvos.random_subsets import plainly_regrouped, subsets
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.mask_forms import decode_runs
+from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
 from vatrack.data.store import open_store
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.sailvos import convert
+from vatrack.sailvos import convert, rewrite
 from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.forms import FORMS, form_maker
 
@@ -536,15 +537,14 @@ def test_the_folder_may_not_be_a_file(tmp_path: Path) -> None:
 
 def test_all_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, structure = write_inputs(tmp_path)
-    real = convert.video_ground_truth
 
-    def fails_at_the_last(joint: Json, mask_type: str, limit: float) -> Json:
+    def fails_at_the_last(joint: Json, mask_type: MaskType, limit: float) -> Json:
         if mask_type == "visible" and joint["videos"] == [{"id": 3}]:
             raise OSError("no space")
-        return real(joint, mask_type, limit)
+        return video_ground_truth(joint, mask_type, limit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "video_ground_truth", fails_at_the_last)
+        patch.setattr(rewrite, "video_ground_truth", fails_at_the_last)
         with pytest.raises(OSError, match="no space"):
             convert_files(train, structure, DatasetConfig(), tmp_path / "out")
     assert names(tmp_path) == ["structure.json", "train.json"]
@@ -586,10 +586,10 @@ def killed_at(owner: Any, name: str, count: int, *arguments: Any) -> bool:
 CALLS = [
     (convert, "read_structure", 1),
     (convert, "unpacked", 1),
-    (convert, "_rewrite", 1),
+    (convert, "forms_of", 1),
     (convert._FormFile, "add", 4),
     (store.StoreWriter, "write", 4),
-    (convert, "video_ground_truth", 6),
+    (rewrite, "video_ground_truth", 6),
     (os, "fsync", 14),
     (convert, "_move_files", 1),
     (Path, "unlink", 14),
@@ -668,7 +668,7 @@ def test_a_run_leaves_the_folder_of_another_that_still_works_alone(
 ) -> None:
     train, structure = write_inputs(tmp_path)
     real = convert._move_files
-    inner = []
+    inner: list[Path] = []
 
     def meanwhile(folder: Path, out: Path) -> None:
         if not inner:

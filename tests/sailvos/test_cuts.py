@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,9 +14,9 @@ from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config.dataset import ClipsConfig
-from vatrack.sailvos.clips import read_structure, usable_clips
 from vatrack.sailvos.cuts import find_cuts, score_video_file, write_structure
 from vatrack.sailvos.index import build_index
+from vatrack.sailvos.structure import read_structure, usable_clips
 
 PUBLISHED = SHARED_DATA / "sailvos_cut_structure.json"
 
@@ -47,7 +48,7 @@ def test_cuts_follow_the_rule() -> None:
 
 
 def test_video_of_one_frame_is_kept() -> None:
-    (clip,) = find_cuts("v", [])
+    (clip,) = find_cuts("v", [], 27.0, 5)
     assert (clip.name, clip.start, clip.stop) == ("v__0", 0, 1)
 
 
@@ -64,7 +65,7 @@ def test_published_names_follow_the_rule(published: dict[str, list[str]], tmp_pa
     starts: dict[str, dict[int, int]] = {}
     for clip, names in published.items():
         starts.setdefault(clip.split("__")[0], {})[int(names[0][:6]) - 3] = len(names)
-    index = {"train": [], "valid": []}
+    index: dict[str, list[Any]] = {"train": [], "valid": []}
     for video, begins in starts.items():
         frames = sum(begins.values())
         scores = [90.0 if k in begins else 3.0 for k in range(1, frames)]
@@ -169,6 +170,22 @@ def test_bad_scores(tree: Path) -> None:
     write_json(score_file, {"video": "a", "frames": 2, "scores": [1.0]})
     with pytest.raises(InputError, match="not the content scores of b"):
         detect(tree / "scores")
+    for bad in (-0.5, 255.5, "1", True, None):
+        write_json(score_file, {"video": "b", "frames": 2, "scores": [bad]})
+        with pytest.raises(InputError, match=rf"score 1 is {bad!r}, a number from 0 to 255"):
+            detect(tree / "scores")
+    write_json(score_file, {"video": "b", "frames": 2, "scores": [255]})
+    detect(tree / "scores")
+
+
+def test_a_video_has_the_size_of_its_first_frame(tree: Path) -> None:
+    index = read_json(tree / "index.json")
+    index["valid"][0]["frames"][1]["width"] += 1
+    write_json(tree / "index.json", index)
+    with pytest.raises(
+        InputError, match=r"000004\.bmp: is 13 x 8 pixels, the first frame of its video 12 x 8"
+    ):
+        score_video_file(tree / "raw", tree / "index.json", "b", tree / "b.json")
 
 
 def test_scoring_a_video(tree: Path) -> None:

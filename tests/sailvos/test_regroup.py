@@ -110,7 +110,7 @@ def test_fields_that_are_kept() -> None:
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:
-    empty = {"videos": [], "images": [], "annotations": []}
+    empty: dict[str, list[Any]] = {"videos": [], "images": [], "annotations": []}
     assert regrouped(tmp_path, {"other__3": ["000003.bmp"]}, official({})) == empty
     # A video without a clip is no fault as long as it has no annotation.
     data = official({"a": 3})

@@ -86,7 +86,7 @@ def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -
     parts = split(second, [f"{second.name}.part{number}" for number in range(1, 4)])
     third = pack(tmp_path / "c.zip", stored, method=zipfile.ZIP_STORED)
     out, record = tmp_path / "new" / "raw", tmp_path / "record.json"
-    given = [checked(first), *[checked(part) for part in parts], third]
+    given: list[Any] = [checked(first), *[checked(part) for part in parts], third]
     told = f"unpacked 3 archives into {out}: 49 files written; 3 video folders with 48 frames"
     assert do(out, *given, workers=workers, record=record) == told
     assert contents(out) == whole | parted | stored
@@ -372,7 +372,7 @@ def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 PIECES = ["", " ", "\\", "\0", "\n", "\udc80", "a" * 200]
 PIECES += ["..", ".", "a", "A", "b.bmp", "images", "~", "-x", "ß", "C:", "con"]
 NAMES = st.one_of(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.lists(st.sampled_from(PIECES), max_size=6).map("/".join),
     st.lists(st.sampled_from(PIECES), max_size=6).map("\\".join),
 )
@@ -577,7 +577,7 @@ def test_more_archives_later(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_changed_is_compared(tmp_path: Path) -> None:
-    """A mended one has the sizes of the broken one: raw frames all have the same."""
+    """A repaired one has the sizes of the broken one: raw frames all have the same."""
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     do(out, path)
     os.utime(path, (1, 1))
@@ -672,6 +672,7 @@ def kill_after(out: Path, files: int, archives: Sequence[Path]) -> None:
     assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     files = {name: video(name, 700, 2000) for name in "abc"}
     archives = [
@@ -853,7 +854,7 @@ def test_a_log_gets_a_line_a_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("vatrack.common.progress.time.monotonic", lambda: now)
     with progress.byte_progress("unpacking", 10_000_000_000) as advance:
         for _ in range(25):
             now += 10.0

@@ -96,12 +96,13 @@ def test_everything_that_can_happen(
     pipeline.config["training"]["accumulate"] = 1
 
     # A person presses Ctrl-C and wants the training to go on.
+    saved = 0
+
     def interrupt() -> bytes:
         nonlocal saved
         saved = pipeline.freeze(2)
         return b"\x03"
 
-    saved = 0
     status, shown = on_terminal(
         pipeline, {r"job \d+: running": interrupt, r"\[y/N\]": lambda: b"n\n"}
     )

@@ -26,7 +26,7 @@ from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic import render as synthetic
 from vatrack.synthetic.render import render, video_names
 from vatrack.synthetic.scene import plan_video
-from vatrack.synthetic.shapes import ORDER, SHAPES
+from vatrack.synthetic.shapes import SHAPES
 from vatrack.synthetic.sprites import draw_sprite, draw_tint
 
 SMALL = SyntheticConfig(train_videos=2, valid_videos=1, frames=25, width=96, height=64, objects=3)
@@ -231,7 +231,7 @@ def test_classes_are_balanced() -> None:
         for number in range(8)
         for item in plan_video(settings, 0, "train", number).objects
     )
-    assert sorted(CATEGORIES[label] for label in labels) == sorted(ORDER[: settings.classes])
+    assert sorted(CATEGORIES[label] for label in labels) == sorted(list(SHAPES)[: settings.classes])
     assert max(labels.values()) <= 1.5 * min(labels.values())
 
 

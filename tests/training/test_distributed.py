@@ -58,12 +58,23 @@ def start(
     words += ["--annotations", data.annotations, "--images", data.images, "--out", out]
     started = []
     for rank in range(count):
-        names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+        names: dict[str, object] = {
+            "RANK": rank,
+            "LOCAL_RANK": rank,
+            "WORLD_SIZE": count,
+            "LOCAL_WORLD_SIZE": count,
+        }
         names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
         environment = os.environ | {name: str(value) for name, value in names.items()}
         command = [sys.executable, "-m", "vatrack", *map(str, words)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        started.append(subprocess.Popen(command, env=environment, text=True, **pipes))
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        started.append(process)
     return started
 
 
@@ -221,5 +232,5 @@ def test_clips_are_shared_in_order_and_evenly() -> None:
 def test_alone_everything_is_as_it_is() -> None:
     group = Processes(torch.device("cpu"))
     assert (group.divisor(0), group.divisor(7)) == (1.0, 7.0)
-    assert group.highest(1, 0) == [1, 0]
+    assert group.highest([1, 0]) == [1, 0]
     assert group.gather("x") == ["x"]

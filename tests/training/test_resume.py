@@ -107,7 +107,7 @@ def _die_writing(number: int, share: float) -> None:
             os.ftruncate(stream.fileno(), int(stream.tell() * share))
             os.kill(os.getpid(), signal.SIGKILL)
 
-    torch.save = save
+    torch.save = save  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(("number", "share"), [(1, 0.5), (2, 0.0), (3, 0.99), (7, 0.3)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,11 +27,11 @@ SGD = {"name": "sgd", "learning_rate": 0.0025}
 START = BatchIndex(0, 0)
 
 
-def _run(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
+def _run(folder: Path, method: Method = Method.VATRACK, **training: Any) -> RunConfig:
     return tiny_config(folder, **training).for_run(method, Backbone.RESNET18)
 
 
-def _updater(folder: Path, method: Method = Method.VATRACK, **training: object) -> Updater:
+def _updater(folder: Path, method: Method = Method.VATRACK, **training: Any) -> Updater:
     return Updater(small_network(method).train(), _run(folder, method, **training), HERE)
 
 
@@ -221,7 +222,7 @@ def test_gradients_that_are_not_finite_are_named(tmp_path: Path) -> None:
 
 def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
     batch = random_pairs(Method.VATRACK, (2, 1))
-    settings = {"precision": "float16", "ema_decay": 0.9}
+    settings: dict[str, Any] = {"precision": "float16", "ema_decay": 0.9}
     first = _updater(tmp_path, **settings)
     before = _weights(first)
     while _same(_weights(first), before):

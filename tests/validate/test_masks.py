@@ -36,7 +36,9 @@ def amodal_and_visible(draw: st.DrawFn) -> Case:
 
 def row(annotation: dict[str, Any], item: str = "annotation 7") -> Row:
     codes = [annotation.get(name) for name in MASKS]
-    rles = [Rle(*code["size"], code["counts"]) if code else None for code in codes]
+    rles: list[Any] = [
+        Rle(code["size"][0], code["size"][1], code["counts"]) if code else None for code in codes
+    ]
     return Row(item, *(annotation.get(name) for name in VALUES), *rles)
 
 

@@ -18,7 +18,7 @@ from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
 from vatrack.sailvos.index import build_index
 from vatrack.sailvos.official import read_official
-from vatrack.validate import annotations, frames, validate
+from vatrack.validate import frames, validate
 from vatrack.validate.findings import KEPT_EXAMPLES
 
 
@@ -140,11 +140,12 @@ def test_everything_is_found_in_one_run(mini_set: Set, tmp_path: Path) -> None:
     assert lines[-1] == f"more examples: {tmp_path / 'report.json'}"
 
 
+@pytest.mark.slow
 def test_the_findings_do_not_depend_on_the_processes(
     mini_set: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil_much(mini_set)
-    monkeypatch.setattr(annotations, "BATCH", 5000)
+    monkeypatch.setattr("vatrack.validate.annotations.BATCH", 5000)
     monkeypatch.setattr(frames, "CHUNK", 5)
     reports = [mini_set.check(tmp_path / f"{processes}.json", processes)[1] for processes in (1, 3)]
     for report in reports:
@@ -217,6 +218,7 @@ JUNK: list[Any] = [
 SECTIONS = ["categories", "models", "videos", "images", "annotations"]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -162,7 +162,10 @@ def test_older_files_without_a_checksum_are_read(form: str, tmp_path: Path) -> N
 def test_the_checksum_goes_by_content() -> None:
     large = torch.arange(5000.0)
     content = {"model": {"a": large, "b": large[10:20], "c": torch.zeros(2, 3).T}, "epoch": 3}
-    same = {"epoch": 3, "model": {"c": torch.zeros(3, 2), "b": large[10:20].clone(), "a": large}}
+    same: dict[str, Any] = {
+        "epoch": 3,
+        "model": {"c": torch.zeros(3, 2), "b": large[10:20].clone(), "a": large},
+    }
     assert checksum(content) == checksum(same) == checksum({**same, "checksum": "x"})
     others: list[dict[str, Any]] = [
         {**same, "epoch": True},

@@ -287,8 +287,14 @@ def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:
 
 
 # Spec 3.9: what a Mask R-CNN of COCO fills, what it has in another shape, what stays random.
-LOADED = ("backbone.", "neck.", "rpn_head.", "roi_head.bbox_head.shared_fcs.")
-LOADED += ("roi_head.mask_head.convs.", "roi_head.mask_head.upsample.")
+LOADED = (
+    "backbone.",
+    "neck.",
+    "rpn_head.",
+    "roi_head.bbox_head.shared_fcs.",
+    "roi_head.mask_head.convs.",
+    "roi_head.mask_head.upsample.",
+)
 OUTPUTS = (
     "roi_head.bbox_head.fc_cls",
     "roi_head.bbox_head.fc_reg",

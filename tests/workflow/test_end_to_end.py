@@ -50,43 +50,47 @@ def test_the_tables_hold_the_metrics(finished: Workflow) -> None:
         "S": "AP50_S",
     }
     for level in ("image", "video"):
-        for kind in ("amodal", "visible"):
-            with (finished.results / f"tables/{level}_{kind}.csv").open() as file:
+        for mask_type in ("amodal", "visible"):
+            with (finished.results / f"tables/{level}_{mask_type}.csv").open() as file:
                 (row,) = [row for row in csv.DictReader(file) if row["source"] != "published"]
             assert (row["method"], row["backbone"]) == ("vatrack", "resnet18")
             for column, key in columns.items():
-                value = metrics[f"{level}/{kind}/{key}"]
-                assert row[column] == ("-" if value is None else repr(value)), (level, kind, column)
-            markdown = (finished.results / f"tables/{level}_{kind}.md").read_text()
+                value = metrics[f"{level}/{mask_type}/{key}"]
+                assert row[column] == ("-" if value is None else repr(value)), (
+                    level,
+                    mask_type,
+                    column,
+                )
+            markdown = (finished.results / f"tables/{level}_{mask_type}.md").read_text()
             assert re.search(r"\| VATrack \| ResNet-18 \|.*\| this run \|", markdown)
-            assert "\\toprule" in (finished.results / f"tables/{level}_{kind}.tex").read_text()
-    for kind in ("amodal", "visible"):
-        with (finished.results / f"tables/track_{kind}.csv").open() as file:
+            assert "\\toprule" in (finished.results / f"tables/{level}_{mask_type}.tex").read_text()
+    for mask_type in ("amodal", "visible"):
+        with (finished.results / f"tables/track_{mask_type}.csv").open() as file:
             row = next(csv.DictReader(file))
         for column in ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML"):
-            value = metrics[f"track/{kind}/{column}"]
-            assert row[column] == ("-" if value is None else repr(value)), (kind, column)
+            value = metrics[f"track/{mask_type}/{column}"]
+            assert row[column] == ("-" if value is None else repr(value)), (mask_type, column)
     assert (finished.results / "tables/tables.html").read_text().count("<table ") == 12
 
 
 def test_the_tables_by_class_and_video_hold_the_details(finished: Workflow) -> None:
     details = json.loads((finished.results / "runs/vatrack__resnet18/details.json").read_text())
     for level in ("image", "video"):
-        for kind in ("amodal", "visible"):
-            key = f"{level}/{kind}"
-            by_video = {
-                name: figures.get(key, {}) for name, figures in details["per_video"].items()
-            }
+        for mask_type in ("amodal", "visible"):
+            key = f"{level}/{mask_type}"
+            by_video = {name: values.get(key, {}) for name, values in details["per_video"].items()}
             for name, wanted in (("classes", details["per_class"][key]), ("videos", by_video)):
-                with (finished.results / f"tables/{name}_{level}_{kind}.csv").open() as file:
+                with (finished.results / f"tables/{name}_{level}_{mask_type}.csv").open() as file:
                     rows = {next(iter(row.values())): row for row in csv.DictReader(file)}
                 assert wanted
                 assert rows.keys() - {"all"} == wanted.keys()
-                for item, figures in wanted.items():
+                for item, values in wanted.items():
                     shown = rows[item]["AP50 vatrack/resnet18"]
-                    assert shown == (
-                        "-" if figures.get("AP50") is None else repr(figures["AP50"])
-                    ), (name, key, item)
+                    assert shown == ("-" if values.get("AP50") is None else repr(values["AP50"])), (
+                        name,
+                        key,
+                        item,
+                    )
 
 
 def test_predictions_are_those_of_the_contract(finished: Workflow) -> None:

@@ -16,13 +16,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack.cli import data, exchange, results, runs
+from vatrack.cli import track as videos
 from vatrack.cli.file_options import with_files
 from vatrack.cli.options import Out
 from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
-from vatrack.common.text_files import parse_json
+from vatrack.common.value_files import parse_json
 from vatrack.config import Config, json_schema, load_config, parse_config
 
 app = typer.Typer(
@@ -72,6 +73,7 @@ cuts.command("compare")(with_files(data.cuts_compare))
 cuts.command("sheet")(with_files(data.cuts_sheet))
 
 COMMANDS: tuple[Callable[..., None], ...] = (
+    videos.track,
     data.synth,
     data.fetch,
     data.unpack,

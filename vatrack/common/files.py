@@ -19,7 +19,8 @@ from typing import IO, Any
 import yaml
 
 from vatrack.common.errors import InputError
-from vatrack.common.text_files import open_text, read_json, read_yaml, unpacked
+from vatrack.common.text_files import open_text, unpacked
+from vatrack.common.value_files import read_json, read_yaml
 
 __all__ = [
     "atomic_directory",

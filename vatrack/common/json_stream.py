@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import orjson
 
-from vatrack.common.text_files import DEEPEST, TooDeep, check_keys
+from vatrack.common.value_files import DEEPEST, TooDeep, check_keys
 
 BLOCK = 1 << 22  # bytes read at once
 # Nothing in such a file is longer; without a limit one missing quotation mark would read all of it

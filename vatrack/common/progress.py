@@ -24,8 +24,11 @@ def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
 
 
 @contextmanager
-def counted_progress(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """The same for items that are done in any order: yields a function to call after each."""
+def counted_progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """The same for items that are done in any order: yields a function to call after each.
+
+    Without a total the time that is left is not known.
+    """
     start = reported = time.monotonic()
     count = 0
 
@@ -36,12 +39,11 @@ def counted_progress(title: str, total: int) -> Iterator[Callable[[], None]]:
         now = time.monotonic()
         if bar.disable and now - reported >= LOG_SECONDS:
             reported = now
-            left = (now - start) / count * (total - count)
-            print(
-                f"{title}: {count} of {total}, about {left / 60:.0f} min left",
-                file=sys.stderr,
-                flush=True,
-            )
+            text = f"{title}: {count}"
+            if total is not None:
+                left = (now - start) / count * max(0, total - count)
+                text += f" of {total}, about {left / 60:.0f} min left"
+            print(f"{text} ({count / (now - start):.1f} a second)", file=sys.stderr, flush=True)
 
     with tqdm(total=total, desc=title, disable=not sys.stderr.isatty()) as bar:
         yield advance

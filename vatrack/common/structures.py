@@ -45,9 +45,9 @@ class Targets:
         )
 
 
-def at_least_one(count: int) -> float:
-    """The divisor of a sum over so many things."""
-    return float(max(count, 1))
+def at_least_one(count: int | Tensor) -> float | Tensor:
+    """The divisor of a sum over so many things; a count that a GPU knows stays there."""
+    return count.clamp(min=1).float() if isinstance(count, Tensor) else float(max(count, 1))
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class BatchPart:
         divisor: from a number of things here to what their sum is divided by, at least one. Several
             processes give the mean over all of them, so that the mean of the processes' terms is
             the term of the whole batch.
-        generators: one for each pair, from which its random samples are drawn; empty: PyTorch's
-            global one.
+        generators: one for each pair, on the CPU, from which its random samples are drawn; empty:
+            PyTorch's global one.
     """
 
-    divisor: Callable[[int], float | Tensor] = at_least_one
+    divisor: Callable[[int | Tensor], float | Tensor] = at_least_one
     generators: Sequence[torch.Generator] = ()
 
     def generator(self, pair: int) -> torch.Generator | None:

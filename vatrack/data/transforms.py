@@ -45,7 +45,8 @@ def fit(height: int, width: int, limits: tuple[int, int]) -> Resize:
     """The size that keeps the ratio and fits into limits = (long side, short side), in either
     orientation."""
     factor = min(max(limits) / max(height, width), min(limits) / min(height, width))
-    new_width, new_height = int(width * factor + 0.5), int(height * factor + 0.5)
+    # A side of 0, of a frame that is a hair's breadth, could not be computed with.
+    new_width, new_height = (max(1, int(side * factor + 0.5)) for side in (width, height))
     ratio = (new_width / width, new_height / height)
     return Resize((new_height, new_width), np.array(ratio * 2, np.float32))
 

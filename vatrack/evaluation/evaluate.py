@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, scratch_directory, write_json
+from vatrack.common.files import (
+    check_target,
+    refuse_same_file,
+    same_file,
+    scratch_directory,
+    write_json,
+)
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -98,11 +104,12 @@ def evaluate_files(
             predictions the first is named, with its line.
     """
     given = {mask_type: Path(path) for mask_type, path in video.items() if path is not None}
-    _check_paths(
-        {"the ground truth": ground_truth, "the predictions": predictions}
-        | {str(mask_type): path for mask_type, path in given.items()},
-        {"--out": out, "--details": details},
-    )
+    targets = [check_target(path) for path in (out, details) if path is not None]
+    for source in (ground_truth, predictions, *given.values()):
+        for target in targets:
+            refuse_same_file(source, target)
+    if details is not None and same_file(*targets):
+        raise InputError(f"{details}: is --out, too; choose another name for --details")
     with scratch_directory(out) as scratch:
         head, offsets, found, files = files_by_video(
             Path(ground_truth), Path(predictions), given, scratch
@@ -276,14 +283,3 @@ def _join(
     return Evaluation(
         {key: metrics[key] for key in sorted(metrics, key=metric_order)}, per_class, tracking
     )
-
-
-def _check_paths(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
-    """Refuses to write over what is read, or twice to one path, before the work."""
-    used = {Path(path).resolve(): name for name, path in inputs.items()}
-    for name, path in outputs.items():
-        if path is None:
-            continue
-        other = used.setdefault(check_target(path).resolve(), name)
-        if other != name:
-            raise InputError(f"{name} {path}: is {other}, too; choose another name")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.text_files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.evaluation.io.checks import field_of, list_of
 from vatrack.evaluation.io.ground_truth import Images, read_images
 

@@ -12,7 +12,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MaskType
-from vatrack.common.text_files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.exchange.listing import Listing
 from vatrack.exchange.masks import as_prediction
 from vatrack.exchange.tracks import Track

@@ -19,6 +19,7 @@ from vatrack.data.frames import Frame
 from vatrack.data.loading import load_in_order
 from vatrack.inference.predictor import Predictor, TrackedFrame
 from vatrack.models.detector import Detector
+from vatrack.models.prepared import prepare
 
 MOST_MASK_WORKERS = 8
 CategoryIds = tuple[int | None, ...]
@@ -33,7 +34,7 @@ def track_video(
     """The tracked objects of one video, frame by frame; memory does not grow with its length.
 
     Args:
-        model: in evaluation mode, on `device`.
+        model: on `device`.
         frames: BGR images (h, w, 3), as OpenCV reads them, each with its time in seconds.
 
     Returns:
@@ -53,7 +54,8 @@ def track_video(
             frame = Frame(number, 0, number, "", width, height)
             yield number, to_input(image, frame, run.input.image_scale)
 
-    for tracked in Predictor(model, run.inference, device, run.compute).track(inputs()):
+    network = prepare(model, run.compute, device)
+    for tracked in Predictor(network, run.inference, device, run.compute).track(inputs()):
         yield times.popleft(), tracked
 
 
@@ -65,7 +67,7 @@ def predict_frames(
     device: torch.device,
     category_ids: CategoryIds | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Predictions of every frame of the clips, in order; the network is used in evaluation mode.
+    """Predictions of every frame of the clips, in order, by a prepared copy of the network.
 
     Args:
         category_ids: the category id of each label, from `FileClasses.category_ids`; predictions
@@ -76,16 +78,10 @@ def predict_frames(
     pin = pinned if device.type == "cuda" else None
     loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute, pin=pin)
     inputs = ((number, item) for (number, _), item in zip(frames, loaded, strict=True))
-    training = model.training
-    model.eval()
-    try:
-        tracked = Predictor(model, run.inference, device, run.compute).track(inputs)
-        found = ordered_map(
-            _encode, tracked, _mask_workers(run, device), run.inference.mask_threshold
-        )
-        yield from (with_category_ids(predictions, category_ids) for predictions in found)
-    finally:
-        model.train(training)
+    network = prepare(model, run.compute, device)
+    tracked = Predictor(network, run.inference, device, run.compute).track(inputs)
+    found = ordered_map(_encode, tracked, _mask_workers(run, device), run.inference.mask_threshold)
+    yield from (with_category_ids(predictions, category_ids) for predictions in found)
 
 
 def predict_clips(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from vatrack.common.allocator import keep_memory
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
@@ -157,6 +158,7 @@ class _Clips:
         weights: Checkpoint | None = None,
     ) -> None:
         allow_tf32(run.compute.tf32)
+        keep_memory()
         self.model = build(run.method, run.model, run.backbone)
         restore(self.model, weights or load(checkpoint), run, checkpoint)
         self.model.to(device)

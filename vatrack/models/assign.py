@@ -43,14 +43,14 @@ def assign(boxes: Tensor, ground_truth: Tensor, thresholds: Thresholds) -> Assig
     truths winning over earlier ones and over positives; torchvision's Matcher restores each box's
     own best ground truth instead.
     """
-    state = boxes.new_full((len(boxes),), IGNORED, dtype=torch.int64)
     if len(ground_truth) == 0 or len(boxes) == 0:
-        return Assignment(state.zero_(), boxes.new_zeros(len(boxes)))
+        nothing = boxes.new_zeros(len(boxes))
+        return Assignment(torch.zeros_like(nothing, dtype=torch.int64), nothing)
     iou = pairwise_iou(ground_truth, boxes)
     max_iou, best = iou.max(dim=0)
-    state[max_iou < thresholds.negative] = NEGATIVE
-    positive = max_iou >= thresholds.positive
-    state[positive] = best[positive] + 1
+    # Rows are chosen by `where`: a GPU would have to tell how many an index of them has.
+    unmatched = torch.where(max_iou < thresholds.negative, NEGATIVE, IGNORED)
+    state = torch.where(max_iou >= thresholds.positive, best + 1, unmatched)
     if thresholds.low_quality is not None:
         best_iou = iou.max(dim=1).values
         claims = (iou == best_iou[:, None]) & (best_iou >= thresholds.low_quality)[:, None]

@@ -69,7 +69,7 @@ class Detector(nn.Module):
         key_proposals: Sequence[Tensor] | None = None,
         ref_proposals: Sequence[Tensor] | None = None,
         part: BatchPart = WHOLE_BATCH,
-    ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All terms of one training step; the total is the sum of those named loss_* (spec 4.4).
 
         Args:
@@ -79,13 +79,13 @@ class Detector(nn.Module):
             part: divisors and generators of this micro-batch.
 
         Returns:
-            Terms by name (the same names for every batch), and the sampled numbers per sampler
-            call.
+            Terms by name (the same names for every batch), and per sampler the numbers of sampled
+            positives and negatives, a row (2,) per call.
         """
         count = len(key_images)
         # One pass over key and reference frames: no layer mixes images, so this equals two passes.
         features = self.features(torch.cat([key_images, ref_images]))
-        key_features, ref_features = [f[:count] for f in features], [f[count:] for f in features]
+        key_features, ref_features = zip(*(f.split(count) for f in features), strict=True)
         logits, deltas = self.rpn_head(key_features)
         anchors = self.rpn_head.anchors(logits)
         primary = self.roi_head.layout.primary
@@ -143,6 +143,8 @@ class Detector(nn.Module):
         """
         features = self.features(images)
         proposals, _ = self.proposals(features, image_sizes)
+        # RoIAlign takes no other order in memory, and is called for each head.
+        features = [level.contiguous() for level in features]
         found = [
             self.roi_head.detect(_of_image(features, image), *given, settings)
             for image, given in enumerate(zip(proposals, image_sizes, scales, strict=True))

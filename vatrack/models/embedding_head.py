@@ -86,14 +86,14 @@ def cosine_loss(cosine: Tensor, targets: Tensor) -> Tensor:
     """
     goal = targets.to(cosine)
     error = ((cosine - MARGIN * (1 - goal)).clamp(0, 1) - goal) ** 2
-    positives = int(targets.sum())
-    if positives == 0:
-        return cosine.sum() * 0
-    negatives = error[~targets]
-    limit = HARD_NEGATIVES_PER_POSITIVE * positives
-    if len(negatives) > limit:
-        negatives = negatives.topk(limit).values
-    return (error[targets].sum() + negatives.sum()) / (positives + len(negatives))
+    # No number of rows leaves the tensors: a GPU need not be waited for.
+    positives = targets.sum()
+    negatives = torch.minimum(HARD_NEGATIVES_PER_POSITIVE * positives, (~targets).sum())
+    hardest = torch.where(targets, -1.0, error).flatten().sort(descending=True).values
+    taken = torch.arange(len(hardest), device=hardest.device) < negatives
+    kept = torch.where(targets, error, 0.0).sum() + torch.where(taken, hardest, 0.0).sum()
+    # Without a positive nothing is kept: the loss is 0, with a graph.
+    return kept / (positives + negatives).clamp(min=1)
 
 
 def tracking_losses(

@@ -34,10 +34,26 @@ class MaskHead(nn.Module):
 
     def forward(self, regions: Tensor) -> Tensor:
         """Region features (k, channels, 14, 14) to logits (k, classes, 28, 28)."""
+        logits: Tensor = self.conv_logits(self._upsampled(regions))
+        return logits
+
+    def planes(self, regions: Tensor, labels: Tensor) -> Tensor:
+        """The logits of one class of each region alone, (k, 28, 28).
+
+        Args:
+            regions: (k, channels, 14, 14); `labels`: (k,).
+        """
+        x = self._upsampled(regions)
+        weights = self.conv_logits.weight[:, :, 0, 0][labels].to(x.dtype)
+        planes = torch.bmm(weights[:, None], x.flatten(2)).view(-1, MASK_SIZE, MASK_SIZE)
+        assert self.conv_logits.bias is not None
+        return planes + self.conv_logits.bias[labels][:, None, None]
+
+    def _upsampled(self, regions: Tensor) -> Tensor:
         x = regions
         for block in self.convs:
             x = block(x)
-        return self.conv_logits(relu(self.upsample(x)))
+        return relu(self.upsample(x))
 
 
 def mask_targets(

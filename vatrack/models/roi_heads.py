@@ -84,6 +84,11 @@ class FrameBatch:
     proposals: Sequence[Tensor]
     targets: Sequence[Targets]
 
+    @property
+    def boxes(self) -> list[Tensor]:
+        """The proposals without their scores."""
+        return [proposals[:, :4] for proposals in self.proposals]
+
 
 class RegionHeads(nn.Module):
     """Box, mask and embedding heads of one method. The names of the heads are those of published
@@ -114,32 +119,29 @@ class RegionHeads(nn.Module):
 
     def losses(
         self, key: FrameBatch, ref: FrameBatch, part: BatchPart = WHOLE_BATCH
-    ) -> tuple[dict[str, Tensor], dict[str, list[tuple[int, int]]]]:
-        """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives per
-        call of a sampler."""
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Loss terms of a batch of pairs, and the numbers of sampled positives and negatives, a row
+        (2,) per call of a sampler."""
+        # All samples come first: a GPU that must tell what they are has little to do yet.
         samples = {
-            mask_type: [
-                sample_boxes(
-                    proposals[:, :4],
-                    target.boxes[mask_type],
-                    HEAD_THRESHOLDS,
-                    self.settings.roi_sampler,
-                    generator=part.generator(pair),
-                )
-                for pair, (proposals, target) in enumerate(
-                    zip(key.proposals, key.targets, strict=True)
-                )
-            ]
+            mask_type: sample_boxes(
+                key.boxes,
+                [target.boxes[mask_type] for target in key.targets],
+                HEAD_THRESHOLDS,
+                self.settings.roi_sampler,
+                generators=part.generators,
+            )
             for mask_type in self.layout.boxes
         }
+        key_samples, ref_samples = (self._track_samples(frames, part) for frames in (key, ref))
         losses: dict[str, Tensor] = {}
         for mask_type, name in self.layout.boxes.items():
             losses |= self._box_losses(name, mask_type, key, samples[mask_type], part)
         losses |= self._mask_losses(key, samples, part)
-        tracking, track_samples = self._track_losses(key, ref, part)
+        losses |= self._track_losses(key, ref, key_samples, ref_samples)
         heads = [sample for of_type in samples.values() for sample in of_type]
-        sampled = {"box_and_mask_heads": _counts(heads), "track": _counts(track_samples)}
-        return losses | tracking, sampled
+        track = [sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair]
+        return losses, {"box_and_mask_heads": _counts(heads), "track": _counts(track)}
 
     def _box_losses(
         self,
@@ -200,9 +202,12 @@ class RegionHeads(nn.Module):
         return losses
 
     def _track_losses(
-        self, key: FrameBatch, ref: FrameBatch, part: BatchPart
-    ) -> tuple[dict[str, Tensor], list[Sample]]:
-        key_samples, ref_samples = self._track_samples(key, part), self._track_samples(ref, part)
+        self,
+        key: FrameBatch,
+        ref: FrameBatch,
+        key_samples: Sequence[Sample],
+        ref_samples: Sequence[Sample],
+    ) -> dict[str, Tensor]:
         key_regions = positive_regions(key_samples)
         ref_regions = with_image_index([sample.boxes for sample in ref_samples])
         matching, auxiliary = tracking_losses(
@@ -213,28 +218,20 @@ class RegionHeads(nn.Module):
             [target.match_indices for target in key.targets],
         )
         weights = self.settings.loss_weights
-        losses = {
+        return {
             "loss_track": weights.track * matching,
             "loss_track_aux": weights.track_aux * auxiliary,
         }
-        return losses, [
-            sample for pair in zip(key_samples, ref_samples, strict=True) for sample in pair
-        ]
 
     def _track_samples(self, frames: FrameBatch, part: BatchPart) -> list[Sample]:
-        return [
-            sample_boxes(
-                boxes[:, :4],
-                target.boxes[self.layout.primary],
-                TRACK_THRESHOLDS,
-                self.settings.track_sampler,
-                self.settings.track_negatives_per_positive,
-                part.generator(pair),
-            )
-            for pair, (boxes, target) in enumerate(
-                zip(frames.proposals, frames.targets, strict=True)
-            )
-        ]
+        return sample_boxes(
+            frames.boxes,
+            [target.boxes[self.layout.primary] for target in frames.targets],
+            TRACK_THRESHOLDS,
+            self.settings.track_sampler,
+            self.settings.track_negatives_per_positive,
+            part.generators,
+        )
 
     def detect(
         self,
@@ -284,8 +281,7 @@ class RegionHeads(nn.Module):
     ) -> Detections:
         """The same detections with the mask probabilities of their label, each type in its own
         box."""
-        rows = torch.arange(len(detections.labels), device=detections.labels.device)
-        if not len(rows):
+        if not len(detections.labels):
             nothing = detections.scores.new_zeros(0, MASK_SIZE, MASK_SIZE)
             return replace(detections, masks=dict.fromkeys(self.layout.masks, nothing))
         masks, pooled = {}, {}
@@ -293,8 +289,9 @@ class RegionHeads(nn.Module):
             if box_type not in pooled:
                 regions = with_image_index([detections.boxes[box_type] * scale])
                 pooled[box_type] = region_features(features, regions, MASK_REGION_SIZE)
-            logits = self.get_submodule(name)(pooled[box_type])
-            masks[mask_type] = logits[rows, detections.labels].float().sigmoid()
+            head = self.get_submodule(name)
+            assert isinstance(head, MaskHead)
+            masks[mask_type] = head.planes(pooled[box_type], detections.labels).float().sigmoid()
         return replace(detections, masks=masks)
 
     def mask_box_type(self, mask_type: MaskType) -> MaskType:
@@ -302,5 +299,8 @@ class RegionHeads(nn.Module):
         return self.layout.masks[mask_type][1]
 
 
-def _counts(samples: Sequence[Sample]) -> list[tuple[int, int]]:
-    return [(len(sample.matched), sample.count - len(sample.matched)) for sample in samples]
+def _counts(samples: Sequence[Sample]) -> Tensor:
+    """Numbers of positives and negatives, (samples, 2)."""
+    return torch.tensor(
+        [[len(sample.matched), sample.count - len(sample.matched)] for sample in samples]
+    ).view(-1, 2)

@@ -13,7 +13,7 @@ from vatrack.config import ProposalConfig, SamplerConfig
 from vatrack.models.assign import RPN_THRESHOLDS, assign
 from vatrack.models.boxes import RPN_STD, classwise_nms, decode, encode
 from vatrack.models.fpn import STRIDES
-from vatrack.models.sample import sample_random
+from vatrack.models.sample import draw_anchors
 
 RATIOS = (0.5, 1.0, 2.0)
 NMS_IOU = 0.7
@@ -117,34 +117,40 @@ def rpn_losses(
     ground_truth: Sequence[Tensor],
     sampler: SamplerConfig,
     part: BatchPart = WHOLE_BATCH,
-) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
+) -> tuple[dict[str, Tensor], Tensor]:
     """Objectness and box losses over sampled anchors of all levels and images (spec 4.4).
 
     torchvision's RegionProposalNetwork divides by the number of sampled anchors, without the "at
     least one" of each kind.
 
     Returns:
-        The terms, and the numbers of sampled positives and negatives per image.
+        The terms, and the numbers of sampled positives and negatives, (images, 2).
     """
     all_anchors = torch.cat(list(anchors))
     all_logits = torch.cat(_flatten(logits, 1), dim=1)[..., 0].float()
     all_deltas = torch.cat(_flatten(deltas, 4), dim=1).float()
     objectness, regression = zero_if_finite([all_logits]), zero_if_finite([all_deltas])
-    counts, normaliser = [], 0
+    counts = []
     for image, boxes in enumerate(ground_truth):
         assignment = assign(all_anchors, boxes, RPN_THRESHOLDS)
-        positive, negative = sample_random(assignment, sampler, part.generator(image))
-        counts.append((len(positive), len(negative)))
-        normaliser += max(len(positive), 1) + max(len(negative), 1)
-        chosen = torch.cat([positive, negative])
-        targets = (assignment.state[chosen] > 0).float()
+        positive, negative = draw_anchors(assignment, sampler, part.generator(image))
+        counts.append(torch.stack([positive.valid.sum(), negative.valid.sum()]))
+        chosen = torch.cat([positive.rows, negative.rows])
         objectness = objectness + binary_cross_entropy_with_logits(
-            all_logits[image, chosen], targets, reduction="sum"
+            all_logits[image, chosen],
+            (assignment.state[chosen] > 0).float(),
+            torch.cat([positive.valid, negative.valid]).float(),
+            reduction="sum",
         )
-        if len(positive):
-            goal = encode(all_anchors[positive], boxes[assignment.state[positive] - 1], RPN_STD)
-            regression = regression + smooth_l1_loss(
-                all_deltas[image, positive], goal, beta=1 / 9, reduction="sum"
+        if len(boxes):
+            truth = boxes[(assignment.state[positive.rows] - 1).clamp(min=0)]
+            errors = smooth_l1_loss(
+                all_deltas[image, positive.rows],
+                encode(all_anchors[positive.rows], truth, RPN_STD),
+                beta=1 / 9,
+                reduction="none",
             )
-    divisor = part.divisor(normaliser)
-    return {"loss_rpn_cls": objectness / divisor, "loss_rpn_bbox": regression / divisor}, counts
+            regression = regression + torch.where(positive.valid[:, None], errors, 0.0).sum()
+    sampled = torch.stack(counts)
+    divisor = part.divisor(sampled.clamp(min=1).sum())
+    return {"loss_rpn_cls": objectness / divisor, "loss_rpn_bbox": regression / divisor}, sampled

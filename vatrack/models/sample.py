@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +63,54 @@ def sample_random(
     return positive.sort().values, negative.sort().values
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Drawn rows (k,) of a table, and which of them count: `valid` (k,) bool."""
+
+    rows: Tensor
+    valid: Tensor
+
+
+def draw_anchors(
+    assignment: Assignment, settings: SamplerConfig, generator: torch.Generator | None = None
+) -> tuple[Draw, Draw]:
+    """The random sampler for the anchors of an image, of which there are hundreds of thousands.
+
+    On the CPU it is `sample_random`. A GPU draws by itself, without telling how many there are.
+    """
+    if assignment.state.device.type != "cpu":
+        return draw_by_keys(assignment, settings, generator)
+    positive, negative = (
+        Draw(rows, torch.ones_like(rows, dtype=torch.bool))
+        for rows in sample_random(assignment, settings, generator)
+    )
+    return positive, negative
+
+
+def draw_by_keys(
+    assignment: Assignment, settings: SamplerConfig, generator: torch.Generator | None = None
+) -> tuple[Draw, Draw]:
+    """Samples of the same distribution as `sample_random`, in tables of one size.
+
+    Every box gets a random key, and the highest keys win; rows that nothing is left for are not
+    valid.
+    """
+    state = assignment.state
+    (seed,) = torch.randint(2**63 - 1, (1,), generator=generator).tolist()
+    own = torch.Generator(state.device).manual_seed(seed)
+    keys = torch.rand(len(state), generator=own, device=state.device)
+
+    def highest(candidates: Tensor, number: int) -> Draw:
+        found = torch.where(candidates, keys, -1.0).topk(min(number, len(keys)))
+        return Draw(found.indices, found.values >= 0)
+
+    positive = highest(state > 0, int(settings.number * settings.positive_fraction))
+    negative = highest(state == 0, settings.number)
+    places = torch.arange(len(negative.rows), device=state.device)
+    left = settings.number - positive.valid.sum()
+    return positive, Draw(negative.rows, negative.valid & (places < left))
+
+
 def sample_balanced(
     assignment: Assignment,
     settings: SamplerConfig,
@@ -108,29 +157,49 @@ def _prefer_overlapping(
 
 
 def sample_boxes(
-    proposals: Tensor,
-    ground_truth: Tensor,
+    proposals: Sequence[Tensor],
+    ground_truth: Sequence[Tensor],
     thresholds: Thresholds,
     settings: SamplerConfig,
     negatives_per_positive: float | None = None,
-    generator: torch.Generator | None = None,
-) -> Sample:
-    """Assigns and samples proposals (n, 4) of one image, with the ground truth (g, 4) put in front
-    of them.
+    generators: Sequence[torch.Generator | None] = (),
+) -> list[Sample]:
+    """Assigns and samples proposals (n_i, 4) per image, with the ground truth (g_i, 4) in front.
+
+    What is drawn does not depend on the device: a thousand boxes are sampled on the CPU, and a GPU
+    is waited for once, for all images together.
 
     Args:
         negatives_per_positive: for the balanced sampler of the track head; None: the random sampler
             of the box heads.
-        generator: what is drawn from; None: PyTorch's global one.
+        generators: what is drawn from, one per image, on the CPU; empty: PyTorch's global one.
     """
-    assignment = prepend_ground_truth(
-        assign(proposals, ground_truth, thresholds), len(ground_truth)
-    )
-    boxes = torch.cat([ground_truth, proposals])
-    if negatives_per_positive is None:
-        positive, negative = sample_random(assignment, settings, generator)
-    else:
-        positive, negative = sample_balanced(
-            assignment, settings, negatives_per_positive, generator
-        )
-    return Sample(torch.cat([boxes[positive], boxes[negative]]), assignment.state[positive] - 1)
+    boxes, assignments = [], []
+    for found, truth in zip(proposals, ground_truth, strict=True):
+        assignment = assign(found, truth, thresholds)
+        assignments.append(prepend_ground_truth(assignment, len(truth)))
+        boxes.append(torch.cat([truth, found]))
+    samples = []
+    on_cpu = _on_cpu(assignments)
+    for own, assignment, generator in zip(
+        boxes, on_cpu, generators or [None] * len(on_cpu), strict=True
+    ):
+        if negatives_per_positive is None:
+            positive, negative = sample_random(assignment, settings, generator)
+        else:
+            positive, negative = sample_balanced(
+                assignment, settings, negatives_per_positive, generator
+            )
+        rows = torch.cat([positive, negative]).to(own.device, non_blocking=True)
+        matched = (assignment.state[positive] - 1).to(own.device, non_blocking=True)
+        samples.append(Sample(own[rows], matched))
+    return samples
+
+
+def _on_cpu(assignments: Sequence[Assignment]) -> list[Assignment]:
+    """The same in the CPU's memory, by one copy."""
+    if all(assignment.state.device.type == "cpu" for assignment in assignments):
+        return list(assignments)
+    columns = [torch.stack([each.state.to(each.max_iou), each.max_iou]) for each in assignments]
+    copied = torch.cat(columns, dim=1).cpu().split([len(each.state) for each in assignments], dim=1)
+    return [Assignment(state.long(), max_iou) for state, max_iou in copied]

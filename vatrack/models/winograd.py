@@ -140,17 +140,21 @@ def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
     """
     count, _, height, width = x.shape
     outputs = transformed.shape[2]
-    result = x.new_empty(count, height, width, outputs)
+    # Not a view of anything: autograd refuses to change what a function of ours returns as a view.
+    result = torch.empty(
+        (count, outputs, height, width), dtype=x.dtype, memory_format=torch.channels_last
+    )
+    rows = result.permute(0, 2, 3, 1)
     for band in _bands(count, height, width):
         products = torch.bmm(_transform_inputs(x, band), transformed)
         tiles = _both_axes(_OUTPUT) @ products.view(IN * IN, -1)
-        target = result[band.images, band.rows]
+        target = rows[band.images, band.rows]
         values = band.joined(tiles)[:, : target.shape[1], :width]
         if bias is None:
             target.copy_(values)
         else:
             torch.add(values, bias, out=target)
-    return result.permute(0, 3, 1, 2)
+    return result
 
 
 class _Convolution(torch.autograd.Function):

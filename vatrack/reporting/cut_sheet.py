@@ -16,10 +16,10 @@ from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import COLOURS, figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
-from vatrack.sailvos.clips import read_structure, source_video, usable_clips
 from vatrack.sailvos.cuts import read_scores
 from vatrack.sailvos.index import read_index
 from vatrack.sailvos.layout import list_videos, safe_name
+from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
 TILE = 160  # pixels: longer side of a frame on the sheet
 GAP = 8  # pixels between frames

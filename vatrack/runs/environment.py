@@ -8,17 +8,20 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from vatrack import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python", "pycocotools")
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Plain values for environment.json."""
+    import torch
+
     return {
         "vatrack": __version__,
         "git_revision": git_revision(),

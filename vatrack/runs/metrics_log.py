@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
-from vatrack.common.text_files import check_keys, open_text
+from vatrack.common.text_files import open_text
+from vatrack.common.value_files import check_keys
 
 LARGEST_INTEGER = 2**53  # what a float still counts exactly
 

@@ -1,6 +1,6 @@
-"""Clips: the dictionary of their frames (spec 1.4), and their tree, `<clip>/images/<file>`.
+"""The tree of clips, `<clip>/images/<file>`.
 
-The tree is built from the raw tree by linking or copying; raw frames are never changed.
+It is built from the raw tree by linking or copying; raw frames are never changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from vatrack.common.files import atomic_directory, naming_full_disk, read_json, 
 from vatrack.common.images import FORMS, SUFFIXES, check_image, is_frame, read_image, write_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
-from vatrack.sailvos.layout import CLIP_MARK, list_folder, safe_name
+from vatrack.sailvos.layout import CLIP_MARK, list_folder
+from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
 # Why a hard link may be impossible: another file system, one without links, no permission, too many
 # links to one file.
@@ -33,52 +34,6 @@ _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLI
 # Says in a half-made tree what it is made from.
 NOTE = ".made-from.json"
 KEPT = "kept from an earlier run"
-
-
-def source_video(clip: str) -> str:
-    """The video that a clip is cut from: the name before `__`, or all of it where there is none."""
-    return clip.split(CLIP_MARK, 1)[0]
-
-
-def read_structure(path: Path) -> dict[str, list[str]]:
-    """Reads a dictionary of clips.
-
-    Raises:
-        InputError: not an object of lists of file names, an unsafe name, or a file twice in a clip.
-    """
-    data = read_json(path)
-    if not isinstance(data, dict) or not all(isinstance(names, list) for names in data.values()):
-        raise InputError(f"{path}: not a dictionary of clips (clip name: list of file names)")
-    for clip, names in data.items():
-        safe_name(clip, f"{path}: clip")
-        for name in names:
-            safe_name(name, f"{path}: clip {clip}")
-        if len(set(names)) != len(names):
-            raise InputError(f"{path}: clip {clip} lists a file more than once")
-    return data
-
-
-def usable_clips(structure: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """What is a clip in a dictionary of clips, with sorted files; the rest are `left_overs`.
-
-    Clips have files, and `__` in the name (quirk D7). Where nothing has both, every video is one
-    clip under its own name.
-    """
-    filled = {clip: sorted(names) for clip, names in structure.items() if names}
-    return {clip: names for clip, names in filled.items() if CLIP_MARK in clip} or filled
-
-
-def left_overs(structure: Mapping[str, list[str]]) -> tuple[list[str], list[str]]:
-    """What is no clip in a dictionary of clips (quirk D7).
-
-    Returns:
-        The names without frames, and those without `__` beside clips that have it.
-    """
-    clips = usable_clips(structure)
-    others = [clip for clip in structure if clip not in clips]
-    return [clip for clip in others if not structure[clip]], [
-        clip for clip in others if structure[clip]
-    ]
 
 
 @dataclass(frozen=True)

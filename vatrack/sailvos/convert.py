@@ -20,51 +20,22 @@ import orjson
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import scratch_directory, unpacked
-from vatrack.common.json_lists import Texts
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.config.classes import FileClasses
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data.fields import flag, rate, read_masks
 from vatrack.data.store import StoreWriter, source_state, store_path
-from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.sailvos.clips import read_structure
-from vatrack.sailvos.forms import FORMS, category_numbers, form_maker, renumber
-from vatrack.sailvos.official import MASKS, Official, read_official
-from vatrack.sailvos.regroup import ClipPlan, plan_clips, regroup
+from vatrack.sailvos.forms import FORMS, category_numbers, renumber
+from vatrack.sailvos.official import Official, read_official
+from vatrack.sailvos.regroup import ClipPlan, plan_clips
+from vatrack.sailvos.rewrite import Piece, Settings, forms_of, tracks_of
+from vatrack.sailvos.structure import read_structure
 
 Json = dict[str, Any]
 
 PIECE = 1 << 21  # bytes of official text that are rewritten at a time
 SEPARATOR = b",\n"
-MASK_TYPES = ("amodal", "visible")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the rewriting needs to know, apart from the annotations themselves."""
-
-    official: Path  # as the user knows it
-    plain: Path  # the same, not packed
-    categories: dict[int, int]
-    joint_box: str
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Annotations to rewrite.
-
-    Attributes:
-        texts: offset and length of each in the file, in bytes.
-        numbers: new `video_id` and `instance_id` of each.
-        sizes: height and width of the image of each, pixels.
-        images: only for tracks: the frames of the clip.
-    """
-
-    texts: list[tuple[int, int]]
-    numbers: list[tuple[int, int]]
-    sizes: list[tuple[int, int]]
-    images: list[Json]
 
 
 @dataclass(frozen=True)
@@ -190,7 +161,7 @@ def _write_forms(
         writers = {
             form: stack.enter_context(_form_file(folder / f"{form}.json", head)) for form in FORMS
         }
-        results = ordered_map(_rewrite, pieces, processes, settings)
+        results = ordered_map(forms_of, pieces, processes, settings)
         for start, texts in zip(
             bounds, progress(results, "annotations, pieces", max(0, len(bounds) - 1)), strict=False
         ):
@@ -212,41 +183,6 @@ def _piece(
         sizes,
         images or [],
     )
-
-
-def _read(piece: Piece, settings: Settings) -> list[Json]:
-    """The annotations of a piece under their new numbers."""
-    texts = Texts(settings.plain)
-    items = []
-    for (offset, length), (clip, instance) in zip(piece.texts, piece.numbers, strict=True):
-        item = regroup(texts.load(offset, length), clip, instance)
-        item["category_id"] = settings.categories[item["category_id"]]
-        item["occlude_rate"] = rate(item["occlude_rate"])
-        if "iscrowd" in item:
-            item["iscrowd"] = int(flag(item, "iscrowd"))
-        items.append(item)
-    _make_masks_canonical(items, piece, settings)
-    return items
-
-
-def _make_masks_canonical(items: list[Json], piece: Piece, settings: Settings) -> None:
-    """Writes masks of any form as canonical codes; refuses those that do not fill their image."""
-    for key in MASKS:
-        names = [f"{settings.official}: annotation {item['id']}: {key}" for item in items]
-        try:
-            counts, _ = read_masks([item[key] for item in items], piece.sizes, names)
-        except InputError as error:
-            raise InputError(f"{error}; see `vatrack validate`") from None
-        for item, text, size in zip(items, counts, piece.sizes, strict=True):
-            code = {"size": list(size), "counts": text.decode()}
-            if item[key] != code:
-                item[key] = code
-
-
-def _rewrite(piece: Piece, settings: Settings) -> dict[str, list[bytes]]:
-    items = _read(piece, settings)
-    makers = {form: form_maker(form, settings.joint_box) for form in FORMS}
-    return {form: [orjson.dumps(make(item)) for item in items] for form, make in makers.items()}
 
 
 class _FormFile:
@@ -323,7 +259,7 @@ def _write_tracks(
         }
         for stream in files.values():
             _write_head(stream, {key: head[key] for key in ("categories", "videos")})
-        results = ordered_map(_tracks, pieces(), processes, settings)
+        results = ordered_map(tracks_of, pieces(), processes, settings)
         for texts in progress(results, "tracks, clips", len(plan.videos)):
             for mask_type, items in texts.items():
                 for number, item in enumerate(items, start=count + 1):
@@ -334,27 +270,3 @@ def _write_tracks(
         for stream in files.values():
             _finish(stream)
     return count
-
-
-def _tracks(piece: Piece, settings: Settings) -> dict[str, list[bytes]]:
-    """The tracks of one clip as texts without ids."""
-    joint = form_maker("joint", "amodal")
-    items = [joint(item) for item in _read(piece, settings)]
-    clip = {
-        "categories": [],
-        "videos": [{"id": piece.images[0]["video_id"]}],
-        "images": piece.images,
-        "annotations": items,
-    }
-    found = {}
-    for mask_type in MASK_TYPES:
-        # Which annotations count is decided already, so nothing is left out here.
-        try:
-            tracks = video_ground_truth(clip, mask_type, float("inf"))["annotations"]
-        except InputError as error:
-            raise InputError(f"{settings.official}: {error}; see `vatrack validate`") from None
-        found[mask_type] = [
-            orjson.dumps({key: value for key, value in track.items() if key != "id"})
-            for track in tracks
-        ]
-    return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import write_json
-from vatrack.sailvos.clips import left_overs, read_structure, source_video, usable_clips
+from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
 Structure = Mapping[str, list[str]]
 Clips = dict[str, tuple[str, ...]]  # clip to its sorted frames, without suffix

@@ -13,10 +13,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
-from vatrack.sailvos.clips import read_structure, source_video, usable_clips
 from vatrack.sailvos.content import Image, read_images, score_frames
 from vatrack.sailvos.index import read_index
 from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
+from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
 # A cut needs more than this many frames after it (spec 1.3).
 FRAMES_AFTER_CUT = 5
@@ -106,9 +106,7 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
     return Scored(video, len(frames), tuple(scores))
 
 
-def find_cuts(
-    video: str, scores: Sequence[float], threshold: float = 27.0, min_frames: int = 5
-) -> list[Clip]:
+def find_cuts(video: str, scores: Sequence[float], threshold: float, min_frames: int) -> list[Clip]:
     """Cuts a video where the content changes (spec 1.3).
 
     Interior clips are named by the index of the frame after them, the last one by its own last

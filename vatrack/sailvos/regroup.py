@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.sailvos.clips import source_video
 from vatrack.sailvos.layout import CLIP_MARK
 from vatrack.sailvos.official import Official, image_file, video_name
+from vatrack.sailvos.structure import source_video
 
 Json = dict[str, Any]
 Ints = npt.NDArray[np.int64]

@@ -7,7 +7,7 @@ MASTER_ADDR, MASTER_PORT.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,23 +53,24 @@ class Processes:
         """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
-    def divisor(self, count: int) -> float | Tensor:
+    def divisor(self, count: int | Tensor) -> float | Tensor:
         """The sum of all processes' counts, at least 1, divided by the number of processes.
 
         See `BatchPart.divisor`.
         """
         if self.count == 1:
             return at_least_one(count)
-        total = torch.tensor(float(count), device=self.device)
+        total = torch.as_tensor(count, dtype=torch.float32, device=self.device)
         dist.all_reduce(total)
         return total.clamp(min=1) / self.count
 
-    def highest(self, *values: float) -> list[float]:
-        """Of each value the highest one of all processes."""
-        if self.count == 1:
+    def highest(self, values: Sequence[float] | Tensor) -> list[float]:
+        """Of each value the highest one of all processes; a tensor of them is read once."""
+        if self.count == 1 and not isinstance(values, Tensor):
             return list(values)
-        together = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(together, dist.ReduceOp.MAX)
+        together = torch.as_tensor(values, dtype=torch.float64, device=self.device)
+        if self.count > 1:
+            dist.all_reduce(together, dist.ReduceOp.MAX)
         return together.tolist()
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

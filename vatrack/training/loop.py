@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from vatrack.common.allocator import keep_memory
 from vatrack.common.device import allow_tf32
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_yaml
@@ -118,6 +119,7 @@ def _train(
     settings, valid = run.training, annotations / "valid"
     seed_everything(run.seed, settings.deterministic)
     allow_tf32(run.compute.tf32)
+    keep_memory()
     dataset = _dataset(run, annotations, images)
     batches = _batches(run, dataset, group)
     identity = {"recipe": run.recipe(), "data": dataset.file.fingerprint()}

@@ -124,7 +124,7 @@ class Recovery:
 
     def between_steps(self) -> None:
         """Obeys a signal that came, with the state saved; otherwise saves it when it is time."""
-        number = int(self.group.highest(self.stop.requested)[0])
+        number = int(self.group.highest([self.stop.requested])[0])
         if number:
             self.save()
             self.group.wait()

@@ -83,7 +83,8 @@ class Updater:
         trained = [p for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in trained])  # type: ignore[misc]
         # Gradients are shared already, a loss is not: the processes must agree.
-        lost, overflow = self.processes.highest(not torch.isfinite(total), not torch.isfinite(norm))
+        sound = torch.isfinite(torch.stack([total, norm.to(total)]))
+        lost, overflow = self.processes.highest(~sound)
         # With a scale, infinite gradients only say that it is too high; below one it cannot be the
         # reason.
         if lost or (overflow and not self.scaler.get_scale() > 1):
@@ -117,7 +118,7 @@ class Updater:
             seeds = pair_seeds(self.run.seed, index, range(first + rows.start, first + rows.stop))
             part = BatchPart(
                 self.processes.divisor,
-                [torch.Generator(self.device).manual_seed(seed) for seed in seeds],
+                [torch.Generator().manual_seed(seed) for seed in seeds],
             )
             images = [
                 image.to(memory_format=layout) for image in batch.network_images(rows, self.device)

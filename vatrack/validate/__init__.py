@@ -12,11 +12,12 @@ from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
-from vatrack.validate.annotations import Subset, read_subset
+from vatrack.validate.annotations import read_subset
 from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 from vatrack.validate.findings import SHOWN_EXAMPLES, Findings
 from vatrack.validate.frames import check_frames
 from vatrack.validate.relations import check_relations, check_subsets, named_classes
+from vatrack.validate.subset import Subset
 from vatrack.validate.tree import check_tree
 
 __all__ = ["Report", "validate"]

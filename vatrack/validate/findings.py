@@ -101,7 +101,7 @@ class Findings:
                 "code": code,
                 "count": self.counts[code],
                 "meaning": CHECKS[code].meaning,
-                "mend": CHECKS[code].fix,
+                "fix": CHECKS[code].fix,
                 "examples": [vars(example) for example in self.examples[code]],
             }
             for code in self.codes()

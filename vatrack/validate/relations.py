@@ -12,7 +12,9 @@ from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.classes import SAILVOS, ClassList, FileClasses
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
-from vatrack.validate.annotations import (
+from vatrack.validate.findings import Findings
+from vatrack.validate.rows import changing, find, first_rows, repeated
+from vatrack.validate.subset import (
     MASKS,
     NONE,
     Image,
@@ -22,7 +24,6 @@ from vatrack.validate.annotations import (
     split_suffix,
     unpack_size,
 )
-from vatrack.validate.findings import Findings
 
 Ints = npt.NDArray[np.int64]
 
@@ -201,7 +202,7 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
         name: row for row, name in enumerate(dict.fromkeys(image.video for image in subset.images))
     }
     video_of = np.array([videos[image.video] for image in subset.images], np.int64)
-    rows = _find(images, table["image_id"])
+    rows = find(images, table["image_id"])
     listed = rows >= 0
 
     def report(code: str, found: Ints, field: str, text: str) -> None:
@@ -260,12 +261,12 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
             continue
         report(
             "object-twice",
-            kept[_repeated(rows[kept], table[field][kept])],
+            kept[repeated(rows[kept], table[field][kept])],
             field,
             field + " {} is in its image already",
         )
         changed = kept[
-            _changing(video_of[rows[kept]], table[field][kept], table["category_id"][kept])
+            changing(video_of[rows[kept]], table[field][kept], table["category_id"][kept])
         ]
         report("object-category", changed, field, field + " {} has another category before")
 
@@ -273,8 +274,8 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
     # two objects exchange their numbers, each has a further one.
     of_video = video_of[rows[kept]]
     objects, instances = table["obj_id"][kept], table["instance_id"][kept]
-    several = kept[_changing(of_video, objects, instances)]
-    shared = np.setdiff1d(kept[_changing(of_video, instances, objects)], several)
+    several = kept[changing(of_video, objects, instances)]
+    shared = np.setdiff1d(kept[changing(of_video, instances, objects)], several)
     text = "obj_id {} had another instance_id before in its video"
     report("object-instance", several, "obj_id", text)
     text = "instance_id {} was that of another obj_id before in its video"
@@ -289,7 +290,7 @@ def _check_counts(
     findings: Findings,
 ) -> None:
     """Compares `num_objs` of the videos with the objects that are annotated."""
-    counts = np.bincount(of_video[_first_rows(objects, of_video)], minlength=len(videos))
+    counts = np.bincount(of_video[first_rows(objects, of_video)], minlength=len(videos))
     for video in subset.videos:
         if video.name in videos and video.num_objs not in (None, counts[videos[video.name]]):
             detail = f"num_objs is {video.num_objs}, {counts[videos[video.name]]} are annotated"
@@ -308,37 +309,6 @@ def _check_twice(
     findings.add_all(
         code, subset.path, twice, lambda pair: (f"{what} {pair[0]}", f"{pair[1]} times")
     )
-
-
-def _find(ids: Ints, wanted: Ints) -> Ints:
-    """For each wanted id the row where it stands in `ids`, -1 where it does not."""
-    if not len(ids):
-        return np.full(len(wanted), -1, np.int64)
-    order = np.argsort(ids, kind="stable")
-    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-    return np.where(ids[rows] == wanted, rows, -1)
-
-
-def _first_rows(*keys: Ints) -> Ints:
-    """The first row of each combination of keys."""
-    order = np.lexsort(keys)  # stable, so that of equal rows the earlier comes first
-    new = np.ones(len(order), bool)
-    if len(order):
-        new[1:] = np.logical_or.reduce([np.diff(key[order]) != 0 for key in keys])
-    return order[new]
-
-
-def _repeated(*keys: Ints) -> Ints:
-    """The rows whose keys all occurred in an earlier row, ascending."""
-    repeated = np.ones(len(keys[0]), bool)
-    repeated[_first_rows(*keys)] = False
-    return np.flatnonzero(repeated)
-
-
-def _changing(videos: Ints, objects: Ints, categories: Ints) -> Ints:
-    """The first row of each further category that an object has in its video, ascending."""
-    first = np.sort(_first_rows(categories, objects, videos))
-    return first[_repeated(objects[first], videos[first])]
 
 
 def _shift(image: Image) -> int | None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vatrack.common.images import SUFFIXES, is_clutter, is_frame
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
-from vatrack.validate.annotations import Subset, file_number, split_suffix
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, Size
+from vatrack.validate.subset import Subset, file_number, split_suffix
 
 IMAGES = "images"
 

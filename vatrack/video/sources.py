@@ -21,6 +21,7 @@ LIST_SUFFIX = ".txt"
 # Images that this package does not read; elsewhere a suffix says nothing, the content decides.
 OTHER_IMAGES = (".gif", ".tif", ".tiff", ".webp", ".heic", ".jp2", ".exr", ".dng")
 LONGEST_NAME = 80
+FRAME_FOLDERS = ("images", "frames", "img", "img1")
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,10 @@ def _folder(path: Path) -> Source:
         raise InputError(
             f"{path}: holds no frames ({FORMS}), {there}; for videos name them: {path}/*.mp4"
         )
-    return _frames(frames, str(path), _name(path.resolve().name))
+    whole = path.resolve()
+    # Folders of frames are often called alike, below one with the video's name.
+    named = whole.parent if whole.name.casefold() in FRAME_FOLDERS else whole
+    return _frames(frames, str(path), _name(named.name))
 
 
 def _matches(pattern: str) -> list[Source]:

@@ -33,8 +33,8 @@ _SETTINGS: dict[Encoder, dict[str, str]] = {
     "x264": {"crf": "20", "preset": "veryfast"},
     "vp9": {"deadline": "realtime", "cpu-used": "6", "crf": "30", "b": "0"},
 }
-BITS_PER_PIXEL = 0.12  # for OpenH264, which has no constant quality
-LEAST_BITS = 200_000  # a second
+BITS_PER_PIXEL = 0.15  # for OpenH264, which has no constant quality
+LEAST_BITS = 1_000_000  # a second
 TIME_BASE = Fraction(1, 90_000)  # seconds; all usual frame rates are whole numbers of it
 LEAST_SIDE = 16  # pixels that the encoders take
 _BT709, _LIMITED = 1, 1  # numbers of FFmpeg for the colours of HD video
@@ -55,6 +55,7 @@ class VideoWriter:
         rate: frames a second, for the encoder's sake: the times of the frames count.
         encoder: see `_ENCODERS`; where OpenH264 is not there or refuses the size, VP9 is used.
         sound: a video whose sound track is copied, or None.
+        start_s: time of the source at which the file begins.
 
     Attributes:
         frames: written so far.
@@ -72,15 +73,16 @@ class VideoWriter:
         *,
         encoder: Encoder = "openh264",
         sound: Path | None = None,
+        start_s: float = 0.0,
     ) -> None:
         import_av()
-        self.path, self.size, self.frames = path, size, 0
+        self.path, self.size, self.frames, self._start_s = path, size, 0, start_s
         self._stack = ExitStack()
         self._temporary = self._stack.enter_context(_unless_cancelled(path))
         try:
             self.encoder, self._container, self._stream = self._open(rate, encoder)
             self._stack.callback(self._container.close)
-            self._sound = _Sound(self._container, sound) if sound else None
+            self._sound = _Sound(self._container, sound, start_s) if sound else None
             if self._sound:
                 self._stack.callback(self._sound.close)
         except BaseException as error:
@@ -137,7 +139,7 @@ class VideoWriter:
 
         Args:
             image: uint8 [H, W, 3] BGR.
-            time_s: when it is shown, in seconds; later than the one before.
+            time_s: when it is shown, in seconds of the source; later than the one before.
         """
         import av
 
@@ -146,7 +148,7 @@ class VideoWriter:
         padded = np.pad(image, more, mode="edge") if any(map(any, more)) else image
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="bgr24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-        frame.pts, frame.time_base = round(time_s / TIME_BASE), TIME_BASE
+        frame.pts, frame.time_base = round((time_s - self._start_s) / TIME_BASE), TIME_BASE
         for packet in self._stream.encode(frame):
             self._mux(packet)
         if self._sound:
@@ -195,7 +197,7 @@ def _unless_cancelled(path: Path) -> Iterator[Path]:
 class _Sound:
     """Copies the sound of another file packet by packet, as far as the frames have come."""
 
-    def __init__(self, target: av.container.OutputContainer, source: Path) -> None:
+    def __init__(self, target: av.container.OutputContainer, source: Path, start_s: float) -> None:
         import av
 
         self._source: av.container.InputContainer | None = None
@@ -217,8 +219,9 @@ class _Sound:
         self._packets = container.demux(found[0])
         self._next: av.packet.Packet[Any] | None = None
         video = container.streams.video
-        begin = video[0].start_time if video else None
-        self._begin_s = float(begin * video[0].time_base) if begin and video[0].time_base else 0.0
+        first = video[0].start_time if video else None
+        zero_s = float(first * video[0].time_base) if first and video[0].time_base else 0.0
+        self._start_s, self._begin_s = start_s, zero_s + start_s
 
     def copy(self, until_s: float | None) -> None:
         """Copies packets up to a time of the frames; None: all."""
@@ -234,7 +237,7 @@ class _Sound:
                 self._source = None
                 return
             time_s = float((packet.pts or packet.dts) * packet.time_base) - self._begin_s
-            if until_s is not None and time_s > until_s:
+            if until_s is not None and time_s > until_s - self._start_s:
                 self._next = packet
                 return
             self._next = None

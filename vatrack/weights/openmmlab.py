@@ -26,6 +26,7 @@ from vatrack.models.detector import build
 from vatrack.weights.checkpoint import INITIAL_FORMAT, write
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.class_rows import ClassRows
+from vatrack.weights.formats import read_file
 from vatrack.weights.tensors import BACKBONE, WeightFile, read_weights
 from vatrack.weights.transfer import (
     Transfer,
@@ -147,6 +148,32 @@ def import_checkpoint(
         )
     lines += [*file.notes, *_remarks(named, run.class_list), transfer.table()]
     return Imported(out, transfer, epoch, "\n".join([*lines, *_names(transfer, out)]))
+
+
+def recognise_method(
+    source: Path, key: str | None = None
+) -> tuple[tuple[Method, ...], Backbone] | None:
+    """The methods that a file with OpenMMLab's names may be of, and its backbone.
+
+    None: it is one of our own checkpoints, which say that themselves.
+
+    Raises:
+        InputError: it cannot be read, or holds no network of one of the methods.
+    """
+    content = read_file(source, "checkpoint")
+    if isinstance(content, Mapping) and str(content.get("format", "")).startswith("vatrack-"):
+        return None
+    weights = read_weights(source, key=key).weights
+    methods, trunk = _methods(weights), _trunk(weights, BACKBONE)
+    tracks = "roi_head.track_head.fc_embed.weight" in weights
+    if not methods or not tracks or trunk not in tuple(map(str, Backbone)):
+        lacks = "no track head" if methods and not tracks else f"{trunk}"
+        raise InputError(
+            f"{source}: holds no network of {', '.join(map(str, Method))} with "
+            f"{' or '.join(map(str, Backbone))} ({lacks}; its first tensor is "
+            f"{next(iter(weights))}); name a checkpoint of one of them"
+        )
+    return tuple(map(Method, methods)), Backbone(trunk)
 
 
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
     return result
 
 
+@pytest.mark.slow
 def test_equal_to_pycocotools() -> None:
     """On hundreds of random problems; each sort of data that matters must have been among them."""
     seen: Counter[str] = Counter()
@@ -157,9 +158,9 @@ def _compare(seen: Counter[str], problem: tuple[Json, list[Json]]) -> None:
         }
     )
 
-    # The reported figures are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
+    # The reported metrics are means of these arrays: AP, AP50, AP75, and L, M, S at IoU 0.5.
     metrics = evaluate_in_detail(joint, predictions or [], {"amodal": {"annotations": []}}).metrics
-    places = {
+    places: dict[str, Any] = {
         "AP": (0, slice(None), 0),
         "AP50": (1, 0, 0),
         "AP75": (1, 5, 0),

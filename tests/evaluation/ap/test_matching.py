@@ -3,6 +3,7 @@ against the whole."""
 
 from dataclasses import fields, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,13 +144,19 @@ def part(
     """The matches of some units."""
     d, g = np.isin(detections.scope, chosen), np.isin(units, chosen)
     rows, columns = np.nonzero(iou[d][:, g] >= 0.5)
-    some, true = (
-        replace(table, **{field.name: getattr(table, field.name)[kept] for field in fields(table)})
-        for table, kept in ((detections, d), (truths, g))
+
+    def some(table: Any, kept: np.ndarray) -> Any:
+        return replace(table, **{f.name: getattr(table, f.name)[kept] for f in fields(table)})
+
+    return match(
+        some(detections, d),
+        some(truths, g),
+        Overlaps(rows, columns, iou[d][:, g][rows, columns]),
+        100,
     )
-    return match(some, true, Overlaps(rows, columns, iou[d][:, g][rows, columns]), 100)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(problems(), st.permutations([[0], [1], [4]]), st.booleans())
 def test_parts_joined_in_any_order_equal_the_whole_to_the_last_bit(

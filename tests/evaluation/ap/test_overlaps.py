@@ -6,6 +6,7 @@ from pycocotools import mask as coco_mask
 
 from tests.evaluation.scenes import add_object, document, random_scene, rectangle
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
 from vatrack.evaluation.ap import overlaps
 from vatrack.evaluation.ap.overlaps import BoxRows, Overlaps, box_overlaps
 from vatrack.evaluation.evaluate import evaluate
@@ -100,7 +101,7 @@ def test_figures_of_boxes_equal_those_of_masks_that_fill_them(seed: int) -> None
 
 
 def test_one_box_for_both_masks_is_compared_with_both() -> None:
-    """A method with one box head: the visible figures of boxes are those of its only box."""
+    """A method with one box head: the visible metrics of boxes are those of its only box."""
     joint, predictions = random_scene(1)
     metrics = evaluate(joint, predictions)
     explicit = evaluate(joint, [p | {"bbox_visible": p["bbox"]} for p in predictions])
@@ -132,6 +133,6 @@ def test_boxes_of_every_form_of_ground_truth() -> None:
             "visible": [visible],
         }, name
     for key, wrong in (("bbox", [amodal, visible]), ("bbox_visible", [1, 2, 3, float("nan")])):
-        mask_type = "visible" if key == "bbox_visible" else "amodal"
+        mask_type: MaskType = "visible" if key == "bbox_visible" else "amodal"
         with pytest.raises(InputError, match=f"annotation 1: {key} is "):
             read_objects(joint | {"annotations": [entry | {key: wrong}]}, images, mask_type, "test")

@@ -3,6 +3,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle, rle
+from vatrack.common.mask_types import MaskType
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap import overlaps
 from vatrack.evaluation.ap.image import frame_overlaps
@@ -23,13 +24,13 @@ from vatrack.evaluation.io.predictions import Predictions, parse_predictions
 from vatrack.evaluation.io.true_tracks import TrueTracks, read_tracks
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
-KIND = "visible"
+MASK_TYPE: MaskType = "visible"
 
 
 def prepare(joint: dict, predictions: list[dict]) -> tuple[Images, Predictions, TrueTracks]:
     images = read_images(joint, "test")
     found = parse_predictions(enumerate(predictions, 1), images)
-    return images, found, read_tracks(video_ground_truth(joint, KIND, 0.75), images, "test")
+    return images, found, read_tracks(video_ground_truth(joint, MASK_TYPE, 0.75), images, "test")
 
 
 def compared(tracks: PredictedTracks, true: TrueTracks, images: Images) -> Overlaps:
@@ -48,12 +49,20 @@ def test_tracks_that_are_not_compared_would_not_have_matched(
 ) -> None:
     monkeypatch.setattr(overlaps, "BLOCK", block)
     images, found, true = prepare(*random_scene(seed))
-    tracks = predicted_tracks(found, images, KIND, 100)
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
     mine, others = possible_masks(tracks, true)
     assert 0 < mine.sum() < len(mine)
     assert 0 < others.sum() < len(others)
     some = track_overlaps(tracks, true, compare_masks(tracks, true, mine, others, images.size))
     assert as_set(some) == as_set(track_overlaps(tracks, true, compared(tracks, true, images)))
+
+
+def test_a_track_of_one_pixel_matches_itself_whole() -> None:
+    joint = document([1])
+    add_object(joint, 1, 1, 1, rectangle(10, 10, 1, 1))
+    images, found, true = prepare(joint, [detection(1, 1, 0.9, 0, None, rectangle(10, 10, 1, 1))])
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
+    assert track_overlaps(tracks, true, compared(tracks, true, images)).iou.tolist() == [1.0]
 
 
 def test_tracks_that_just_match_are_compared() -> None:
@@ -65,7 +74,7 @@ def test_tracks_that_just_match_are_compared() -> None:
         images, found, true = prepare(
             joint, [detection(1, 1, 0.9, 0, None, rectangle(10, 10, 20, 20))]
         )
-        tracks = predicted_tracks(found, images, KIND, 100)
+        tracks = predicted_tracks(found, images, MASK_TYPE, 100)
         mine, others = possible_masks(tracks, true)
         assert mine.tolist() == others.tolist() == [bool(expected)]
         assert (
@@ -85,16 +94,16 @@ def test_overlaps_known_from_the_frames_are_those_of_the_masks(seed: int) -> Non
     predictions.append(
         detection(twin["image_id"], twin["category_id"], 0.5, 900, None, rectangle(20, 20, 60, 60))
     )
-    video = video_ground_truth(joint, KIND, 0.75)
+    video = video_ground_truth(joint, MASK_TYPE, 0.75)
     strange = video["annotations"][-1]["segmentations"]
     strange[:] = [mask and rle(rectangle(10, 10, 70, 70)) for mask in strange]
     images = read_images(joint, "test")
     found = parse_predictions(enumerate(predictions, 1), images)
     true = read_tracks(video, images, "test")
-    objects = read_objects(joint, images, KIND, "test")
-    tracks = predicted_tracks(found, images, KIND, 100)
+    objects = read_objects(joint, images, MASK_TYPE, "test")
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
     known = track_mask_overlaps(
-        tracks, true, found, objects, frame_overlaps(found, objects, images, KIND), images
+        tracks, true, found, objects, frame_overlaps(found, objects, images, MASK_TYPE), images
     )
     plain = compared(tracks, true, images)
     pairs, expected = (as_set(table) for table in (known, plain))
@@ -108,7 +117,7 @@ def test_overlaps_known_from_the_frames_are_those_of_the_masks(seed: int) -> Non
     assert pairs >= {pair for pair in expected if mine[pair[0]] and others[pair[1]]}
     assert (found.category[tracks.row] != tracks.masks.category).any()
     assert [tracks.masks.counts[row] for row in range(9)] == [
-        found.counts[KIND][row] for row in tracks.row[:9]
+        found.counts[MASK_TYPE][row] for row in tracks.row[:9]
     ]
 
 
@@ -116,7 +125,7 @@ def test_overlaps_known_from_the_frames_are_those_of_the_masks(seed: int) -> Non
 def test_space_time_iou_equals_that_of_the_pixels(seed: int) -> None:
     joint, predictions = random_scene(seed)
     images, found, true = prepare(joint, predictions)
-    tracks = predicted_tracks(found, images, KIND, 100)
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
     overlaps = track_overlaps(tracks, true, compared(tracks, true, images))
     pairs = {
         (int(d), int(g)): value
@@ -153,7 +162,7 @@ def test_a_track_has_the_mean_score_and_area_and_the_class_of_its_first_frame() 
     ]
     add_object(joint, 1, 2, 1, rectangle(0, 0, 10, 20))
     images, found, _ = prepare(joint, predictions)
-    tracks = predicted_tracks(found, images, KIND, 100)
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
     assert tracks.category.tolist() == [1]  # the index of category 2
     assert tracks.score.tolist() == [0.5]
     assert tracks.area.tolist() == [150.0]  # the empty mask does not count (quirk E3)
@@ -167,7 +176,7 @@ def test_tracks_of_equal_scores_tie_whatever_their_length() -> None:
     predictions = [detection(image, 1, 0.9, 1, None, box) for image in range(1, 54)]
     predictions += [detection(image, 1, 0.9, 2, None, box) for image in range(1, 17)]
     images, found, _ = prepare(joint, predictions)
-    first, second = predicted_tracks(found, images, KIND, 100).score
+    first, second = predicted_tracks(found, images, MASK_TYPE, 100).score
     assert first == second == np.float32(0.9)
 
 
@@ -183,7 +192,7 @@ def test_only_the_best_tracks_of_a_class_and_video_count() -> None:
     ]
     predictions += [detection(1, 2, 0.0625, 90, None, box), detection(2, 1, 0.03125, 0, None, box)]
     images, found, _ = prepare(joint, predictions)
-    tracks = predicted_tracks(found, images, KIND, 2)
+    tracks = predicted_tracks(found, images, MASK_TYPE, 2)
     kept = sorted(
         zip(tracks.video.tolist(), tracks.category.tolist(), tracks.score.tolist(), strict=True)
     )
@@ -205,7 +214,7 @@ def test_a_tracker_that_goes_on_where_the_object_is_hidden_pays_for_it() -> None
     images, found, true = prepare(
         joint, [detection(image, 1, 0.9, 0, None, box) for image in (1, 2, 3, 4)]
     )
-    tracks = predicted_tracks(found, images, KIND, 100)
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
     overlaps = track_overlaps(tracks, true, compared(tracks, true, images))
     assert overlaps.iou.tolist() == [0.5]
 
@@ -238,11 +247,11 @@ def precision_of(
 def test_nothing_predicted_is_zero_and_no_object_is_undefined() -> None:
     joint, _ = random_scene(0)
     images, found, true = prepare(joint, [])
-    tracks = predicted_tracks(found, images, KIND, 100)
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
     values = precision_of(tracks, true, images)
     assert set(values) == set(true.category.tolist())
     assert max(value.max() for value in values.values()) == 0.0
     assert all(value.shape == (1, 10, len(SETTINGS), 101) for value in values.values())
     images, found, true = prepare(document([2]), [])
-    tracks = predicted_tracks(found, images, KIND, 100)
+    tracks = predicted_tracks(found, images, MASK_TYPE, 100)
     assert precision_of(tracks, true, images) == {}

@@ -7,6 +7,7 @@ import pytest
 
 from tests.evaluation.scenes import add_object, document, random_scene, rectangle
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 from vatrack.evaluation.io.true_tracks import read_tracks
@@ -37,7 +38,7 @@ def test_no_images() -> None:
 
 
 @pytest.mark.parametrize(("mask_type", "area"), [("amodal", 200.0), ("visible", 150.0)])
-def test_objects_have_the_mask_and_area_of_their_kind(mask_type: str, area: float) -> None:
+def test_objects_have_the_mask_and_area_of_their_kind(mask_type: MaskType, area: float) -> None:
     joint = scene()
     objects = read_objects(joint, read_images(joint, "gt"), mask_type, "gt")
     assert objects.area.tolist() == [area] * 3
@@ -112,8 +113,8 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "unknown image, no id": (
         lambda joint: (
-            set_in(joint, "annotations", "image_id", 77),
             joint["annotations"][0].pop("id"),
+            joint["annotations"][0].update(image_id=77),
         ),
         "(an item of 'annotations' has image_id 77|has no 'id')",
     ),

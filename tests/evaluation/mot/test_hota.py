@@ -23,7 +23,7 @@ from vatrack.evaluation.mot import hota
 from vatrack.evaluation.mot.hota import hota_metrics
 from vatrack.evaluation.mot.measures import track_metrics, track_metrics_by_class
 
-FIGURES = ("HOTA", "DetA", "AssA", "LocA")
+COLUMNS = ("HOTA", "DetA", "AssA", "LocA")
 
 
 def plain_result(frames: list[PlainFrame]) -> dict[str, np.ndarray]:
@@ -73,18 +73,18 @@ def check(tracks: Tracks) -> int:
         )
         for category in {key[0] for key in results}
     }
-    for category, figures in track_metrics_by_class(counts).items():
-        assert [figures[name] for name in FIGURES] == expected_figures(classes[category])
+    for category, metrics in track_metrics_by_class(counts).items():
+        assert [metrics[name] for name in COLUMNS] == expected_metrics(classes[category])
     if classes:
-        figures = track_metrics(counts)
-        assert [figures[name] for name in FIGURES] == expected_figures(
+        metrics = track_metrics(counts)
+        assert [metrics[name] for name in COLUMNS] == expected_metrics(
             metric.combine_classes_det_averaged(classes)
         )
     return len(results)
 
 
-def expected_figures(result: dict[str, np.ndarray]) -> list:
-    values = [pytest.approx(100 * np.mean(result[name]), abs=1e-11) for name in FIGURES]
+def expected_metrics(result: dict[str, np.ndarray]) -> list:
+    values = [pytest.approx(100 * np.mean(result[name]), abs=1e-11) for name in COLUMNS]
     return values if result["HOTA_TP"].any() else [*values[:3], None]
 
 
@@ -119,46 +119,46 @@ def one_object(tracks: list[int], iou: list[float], others: int = 0) -> Tracks:
     )
 
 
-def figures(tracks: Tracks) -> list[float | None]:
+def measured(tracks: Tracks) -> list[float | None]:
     result = track_metrics(tracks.counts())
-    return [result[name] for name in FIGURES]
+    return [result[name] for name in COLUMNS]
 
 
 def test_a_perfect_tracker() -> None:
-    assert figures(one_object([4] * 5, [1.0] * 5)) == [100, 100, 100, 100]
+    assert measured(one_object([4] * 5, [1.0] * 5)) == [100, 100, 100, 100]
 
 
 def test_an_identity_switch_halfway() -> None:
     """Every match shares 4 of the 8 frames with its object: AssA = 4 / (4 + 4 + 0); nothing is
     missed."""
     expected = [100 * np.sqrt(0.5), 100, 50, 100]
-    assert figures(one_object([1] * 4 + [2] * 4, [1.0] * 8)) == pytest.approx(expected)
+    assert measured(one_object([1] * 4 + [2] * 4, [1.0] * 8)) == pytest.approx(expected)
 
 
 def test_detections_that_are_missing_and_too_many() -> None:
     """3 of 4 frames found, 2 false alarms: DetA = 3 / (3 + 1 + 2); the false alarms have a track of
     their own: AssA = 3 / 4."""
     expected = [100 * np.sqrt(0.5 * 0.75), 50, 75, 100]
-    assert figures(one_object([1, 1, -1, 1], [1.0] * 4, others=2)) == pytest.approx(expected)
+    assert measured(one_object([1, 1, -1, 1], [1.0] * 4, others=2)) == pytest.approx(expected)
 
 
 def test_an_iou_of_0_6() -> None:
     """Found at the thresholds 0.05 to 0.60, 12 of 19, and at none above, where TrackEval defines
     LocA as 1."""
     expected = [100 * 12 / 19, 100 * 12 / 19, 100 * 12 / 19, 100 * (12 * 0.6 + 7) / 19]
-    assert figures(one_object([1, 1, 1], [0.6] * 3)) == pytest.approx(expected)
+    assert measured(one_object([1, 1, 1], [0.6] * 3)) == pytest.approx(expected)
 
 
 def test_only_objects_or_only_detections() -> None:
-    assert figures(one_object([-1] * 3, [0.0] * 3)) == [0, 0, 0, None]
+    assert measured(one_object([-1] * 3, [0.0] * 3)) == [0, 0, 0, None]
     images, none = images_of([2], (1,)), np.empty(0, np.int64)
     false_alarms = (np.arange(2), np.ones(2, np.int64), np.array([3, 3]))
     only_detections = tracks_from(
         images, (none, none, none), false_alarms, Overlaps(none, none, np.empty(0))
     )
-    assert figures(only_detections) == [0, 0, 0, None]
+    assert measured(only_detections) == [0, 0, 0, None]
     assert track_metrics(only_detections.counts())["FP"] == 2
-    assert hota_metrics([]) == dict.fromkeys(FIGURES)
+    assert hota_metrics([]) == dict.fromkeys(COLUMNS)
 
 
 def test_overall_counts_every_match_the_same() -> None:
@@ -170,7 +170,7 @@ def test_overall_counts_every_match_the_same() -> None:
     tracks = tracks_from(
         images, (image, category, category), found, Overlaps(np.arange(9), np.arange(9), np.ones(9))
     )
-    assert figures(tracks) == pytest.approx([100 * np.sqrt(0.9), 90, 100, 100])
+    assert measured(tracks) == pytest.approx([100 * np.sqrt(0.9), 90, 100, 100])
     by_class = track_metrics_by_class(tracks.counts())
     assert (by_class[1]["DetA"], by_class[2]["DetA"]) == (100, 0)
 

@@ -102,7 +102,7 @@ def random_tracks(seed: int, *, tied: bool) -> Tracks:
         order = random.permutation(len(image))
         return image[order], category[order], 10 * identity[order] + 7
 
-    objects, detections = side(random.integers(0, 8)), side(random.integers(0, 10))
+    objects, detections = side(int(random.integers(0, 8))), side(int(random.integers(0, 10)))
     same = (objects[0][:, None] == detections[0]) & (objects[1][:, None] == detections[1])
     iou = (
         random.choice([0.04, 0.05, 0.3, 0.5, 0.55, 0.8, 1.0], same.shape)

@@ -1,4 +1,4 @@
-"""Made-up figures of runs, and what the written tables hold."""
+"""Made-up metrics of runs, and what the written tables hold."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import yaml
 
 COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
 FILES = [
-    f"{level}_{kind}" for level in ("image", "video", "track") for kind in ("amodal", "visible")
+    f"{level}_{mask_type}"
+    for level in ("image", "video", "track")
+    for mask_type in ("amodal", "visible")
 ]
 
 
 def metrics(path: Path, start: float, **changes: Any) -> Path:
-    """A metrics file with different figures everywhere: the n-th is start + n / 100."""
+    """A metrics file with different metrics everywhere: the n-th is start + n / 100."""
     keys = [
-        f"{level}/{kind}/{column}"
+        f"{level}/{mask_type}/{column}"
         for level in ("image", "video")
-        for kind in ("amodal", "visible")
+        for mask_type in ("amodal", "visible")
         for column in COLUMNS
     ]
     values: dict[str, Any] = {key: start + number / 100 for number, key in enumerate(keys)}

@@ -18,7 +18,7 @@ from vatrack.reporting.tables import write_tables
 
 
 def details(path: Path, **changes: Any) -> Path:
-    """Figures of two classes and two videos that fit `metrics(…, image__amodal__AP50=50)`."""
+    """Metrics of two classes and two videos that fit `metrics(…, image__amodal__AP50=50)`."""
     document = {
         "per_class": {
             "image/amodal": {
@@ -144,7 +144,7 @@ def latex_rows(tex: str) -> list[list[list[str]]]:
 
 
 def test_columns_of_many_runs_are_parted_by_figure_for_a_page(tmp_path: Path) -> None:
-    """Whatever the number of runs, no LaTeX table is wider than a page, and none of the figures is
+    """Whatever the number of runs, no LaTeX table is wider than a page, and none of the metrics is
     lost."""
     for number in range(14):
         run = run_folder(
@@ -203,7 +203,7 @@ def test_a_real_evaluation_fits(tmp_path: Path) -> None:
     result = evaluate_in_detail(joint, predictions)
     (tmp_path / "metrics.json").write_text(json.dumps(result.metrics))
     per_class = {
-        evaluation: {CATEGORIES[category - 1]: figures for category, figures in classes.items()}
+        evaluation: {CATEGORIES[category - 1]: values for category, values in classes.items()}
         for evaluation, classes in result.per_class.items()
     }
     path = details(tmp_path / "details.json", per_class=per_class)

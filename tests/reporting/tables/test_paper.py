@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.reporting.tables.made_up import markdown_rows, metrics, read_csv, run_folder
-from vatrack.reporting.tables import PAPER, write_tables
+from vatrack.reporting.tables import write_tables
+from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.published import read_published
 
 HEADER = ["method", "backbone", "label", "dataset", "source", "AP", "AP50", "P", "H", "L", "M", "S"]
@@ -106,8 +107,8 @@ def test_the_difference_to_the_published_figures(tmp_path: Path) -> None:
         "vatrack",
     )
     theirs = PUBLISHED["video_amodal"]["vatrack"].split(" | ")
-    for column, figure in zip(HEADER[5:11], theirs, strict=False):
-        assert float(difference[column]) == float(ours[column]) - float(figure), column
+    for column, value in zip(HEADER[5:11], theirs, strict=False):
+        assert float(difference[column]) == float(ours[column]) - float(value), column
     assert (ours["S"], difference["S"]) == ("-", "-")
     _, _, shown, *_ = markdown_rows(tmp_path / "video_amodal.md")
     assert shown[2:7] == [
@@ -162,7 +163,7 @@ def test_runs_without_a_named_dataset_can_be_given_one(tmp_path: Path) -> None:
 
 
 def test_methods_appear_only_where_they_have_the_mask(tmp_path: Path) -> None:
-    # Both files have figures for both masks, as an evaluation of no predictions has.
+    # Both files have metrics for both masks, as an evaluation of no predictions has.
     runs = [
         f"{method}/resnet50={metrics(tmp_path / f'{method}.json', 5)}"
         for method in ("qdtrack", "amodaltrack", "vatrack")

@@ -11,9 +11,9 @@ from vatrack.reporting.tables import write_tables
 COLUMNS = ["MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "HOTA", "DetA", "AssA"]
 
 
-def tracking(path: Path, figures: dict[str, Any], prefix: str = "track/amodal/") -> Path:
+def tracking(path: Path, values: dict[str, Any], prefix: str = "track/amodal/") -> Path:
     return metrics(
-        path, 10, **{prefix.replace("/", "__") + name: value for name, value in figures.items()}
+        path, 10, **{prefix.replace("/", "__") + name: value for name, value in values.items()}
     )
 
 

@@ -15,7 +15,8 @@ import orjson
 from vatrack.common.errors import InputError
 from vatrack.common.json_stream import JsonFault, JsonStream, loads
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.text_files import check_depth, check_keys, open_source
+from vatrack.common.text_files import open_source
+from vatrack.common.value_files import check_depth, check_keys
 
 BLOCK = 1 << 16  # bytes read at once to find the first character
 AGAIN = "make the predictions again"

@@ -1,5 +1,5 @@
 """Made-up ground truth and predictions of any number of clips, shaped like SAIL-VOS-cut's valid
-set, for `evaluation.py`.
+set, for `benchmarks.evaluation`.
 
 A clip has about 11 objects a frame that move and partly hide each other, and 100 detections a
 frame: one for most objects (a mask of 28 x 28 stretched to the object's size, as a mask head gives
@@ -82,7 +82,7 @@ class Model:
 def write_set(folder: Path, clips: int, processes: int) -> dict[str, int]:
     """Writes `joint.json` and `predictions.jsonl.gz`; returns the numbers of frames, objects and
     detections."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     lengths = clip_lengths(clips)
     starts = (np.cumsum(lengths) - lengths).tolist()
     items = [
@@ -151,7 +151,7 @@ def _clip(item: tuple[int, int, int], _: None) -> tuple[list[str], bytes]:
     objects = [_path(random, models, length) for _ in range(max(1, random.poisson(OBJECTS * 1.25)))]
     categories = random.choice(len(CATEGORIES), len(objects), p=CLASS_SHARE) + 1
     alive = [sorted(random.integers(-length // 8, length + length // 8, 2)) for _ in objects]
-    alive = [(0, length) if random.random() < 0.7 else (start, stop) for start, stop in alive]
+    alive = [[0, length] if random.random() < 0.7 else ends for ends in alive]
     false: list[tuple[int, int, int, np.ndarray, float] | None] = [None] * DETECTIONS
     tracks = iter(range(len(objects), 1_000_000))
     ids = list(range(len(objects)))

@@ -1,0 +1,1 @@
+"""Made-up data, shaped like the real ones."""

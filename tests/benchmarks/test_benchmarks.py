@@ -1,0 +1,95 @@
+"""Every benchmark runs at a tiny size: its ways agree, and its result has all fields."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import machine
+from benchmarks.__main__ import SUBJECTS, run
+from benchmarks.measure import Case, check, load
+from benchmarks.switches import AS_CONFIGURED, GPU_ONLY, METRICS, SWITCHES, measured, moves
+from benchmarks.table import PAGE, RESULTS, read_results, table, updated
+from tests.conftest import TinyData
+from vatrack.config import ComputeConfig, RunConfig
+
+FIELDS = {"case", "way", "stage", "seconds", "ratio", "peak_mb", "gflop"}
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_benchmark_runs_and_its_ways_agree(name: str) -> None:
+    result = run(name, "tiny", 1, machine.describe(rates=False), plain=False)
+    assert json.loads(json.dumps(result)) == result
+    ways: dict[str, set[str]] = {}
+    for row in result["rows"]:
+        assert set(row) == FIELDS
+        assert row["seconds"] >= 0 and row["peak_mb"] > 10
+        ways.setdefault(row["case"], set()).add(row["way"])
+    cases = load(name).cases("tiny")
+    assert ways == {case.name: set(case.ways) for case in cases}
+    compared = [row for row in result["rows"] if row["stage"] == "all" and row["ratio"]]
+    assert len(compared) == sum(len(case.ways) - 1 for case in cases)
+    assert len(table(result)) == 2 + len(result["rows"])
+
+
+def test_the_plain_way_runs_alone() -> None:
+    result = run("masks", "tiny", 1, {}, plain=True)
+    assert {row["way"] for row in result["rows"]} == {"plain"}
+
+
+def test_ways_that_do_not_agree_are_noticed() -> None:
+    case = Case("a case", 1, ("plain", "fast", "rounded"), unchecked=("rounded",))
+    check(case, {"plain": [1.0, 2.0], "fast": [1.0, 2.0], "rounded": [7.0]}, 0.0)
+    with pytest.raises(AssertionError, match="a case: fast gives"):
+        check(case, {"plain": [1.0, 2.0], "fast": [1.0, 2.1]}, 1e-3)
+    with pytest.raises(AssertionError, match="a case: fast gives"):
+        check(case, {"plain": [1.0, 2.0], "fast": [1.0]}, 1e-3)
+
+
+def test_every_subject_has_a_result_that_says_where_it_comes_from() -> None:
+    results = read_results()
+    assert [result["name"] for result in results] == list(SUBJECTS)
+    assert sorted(path.stem for path in RESULTS.glob("*.json")) >= sorted(SUBJECTS)
+    for result in results:
+        about: dict[str, Any] = result["machine"]
+        assert about["date"] and about["processor"] and about["versions"]["packages"]["torch"]
+        assert "convolution float32" in about["gflop_per_s"]
+
+
+def test_the_page_shows_the_results() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert updated(page) == page, "run `python -m benchmarks --page`"
+
+
+def test_moves_are_means_over_the_checkpoints_and_leave_out_what_is_undefined() -> None:
+    found = [
+        {AS_CONFIGURED: {"AP": 40.0, "AP_H": None}, "off": {"AP": 41.0, "AP_H": 3.0}},
+        {AS_CONFIGURED: {"AP": 42.0, "AP_H": 1.0}, "off": {"AP": 40.0, "AP_H": 2.0}},
+    ]
+    assert moves(found) == [
+        {
+            "switch": "off",
+            "metric": metric,
+            "as_configured": before,
+            "mean_move": mean,
+            "largest_move": most,
+        }
+        for metric, before, mean, most in [("AP", 41.0, -0.5, -2.0), ("AP_H", 1.0, 1.0, 1.0)]
+    ]
+
+
+def test_every_switch_is_one_of_the_config_and_is_measured(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
+) -> None:
+    run, folder = tiny_run
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    checkpoint = max((folder / "checkpoints").glob("*.pt"))
+    switches = {name: change for name, change in SWITCHES.items() if name not in GPU_ONLY}
+    found = dict(measured(run, switches, checkpoint, truth, tiny_data.images))
+    assert list(found) == [AS_CONFIGURED, *switches]
+    assert all(list(metrics) == METRICS for metrics in found.values())
+    for change in SWITCHES.values():
+        ComputeConfig.model_validate(change)

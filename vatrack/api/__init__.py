@@ -1,0 +1,1 @@
+"""Own videos: `load` a checkpoint, `Predictor.track` a video, `track_videos` to files."""

@@ -1,0 +1,56 @@
+"""Evaluation and predictions for Python users."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vatrack.config import EvaluationConfig
+from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.io.prediction_file import open_predictions
+
+
+def evaluate(
+    ground_truth: str | Path,
+    predictions: str | Path,
+    *,
+    settings: EvaluationConfig | None = None,
+    processes: int = 1,
+) -> dict[str, float | None]:
+    """The flat metrics of predictions, in percent (contract 4).
+
+    Args:
+        ground_truth: a joint JSON (contract 3), may be gzipped.
+        predictions: JSON Lines or a JSON array (contract 2), may be gzipped.
+        settings: protocol switches; None: those of the paper's tables.
+        processes: processes that work side by side.
+
+    Raises:
+        InputError: a file is missing, damaged, or does not belong to the other.
+    """
+    with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
+        out = Path(folder) / "metrics.json"
+        evaluate_files(
+            Path(ground_truth),
+            Path(predictions),
+            {},
+            settings or EvaluationConfig(),
+            out,
+            processes=processes,
+        )
+        metrics: dict[str, float | None] = json.loads(out.read_text(encoding="utf-8"))
+        return metrics
+
+
+def read_predictions(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The predictions of a file (contract 2), one by one.
+
+    Raises:
+        InputError: the file is missing, or a line is not JSON.
+    """
+    with open_predictions(Path(path)) as items:
+        for item in items:
+            yield item.value

@@ -1,0 +1,314 @@
+"""A checkpoint that is ready to find objects in videos."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vatrack.api.results import FrameResult
+from vatrack.api.shots import ShotDetector
+from vatrack.common.device import allow_tf32, choose_device
+from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MaskType
+from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.data.dataset import InputFrame, to_input
+from vatrack.data.frames import Frame
+from vatrack.inference.predictor import Predictor as FramePredictor
+from vatrack.inference.predictor import TrackedFrame
+from vatrack.models.detector import Detector, build
+from vatrack.models.prepared import prepare
+from vatrack.video.reader import Reader, Selection, VideoFrame
+from vatrack.video.sources import find_sources
+from vatrack.weights.checkpoint import Checkpoint, restore
+from vatrack.weights.checkpoint import load as load_checkpoint
+from vatrack.weights.openmmlab import import_checkpoint, recognise_method
+
+Cuts = Literal["detect", "none"]
+DEFAULT_SCORE = 0.5
+
+
+class Predictor:
+    """Finds, segments and tracks the objects of videos. Made by `load`.
+
+    Attributes:
+        run: the settings of the network, of tracking and of the computation.
+        classes: names by class id.
+        device: where it computes.
+    """
+
+    def __init__(self, model: Detector, run: RunConfig, device: torch.device) -> None:
+        self.model, self.run, self.device = model, run, device
+        self.classes: dict[int, str] = dict(enumerate(run.class_list.names, 1))
+
+    @property
+    def method(self) -> str:
+        """The name of the method, "vatrack" for example."""
+        return str(self.run.method)
+
+    @property
+    def mask_types(self) -> tuple[MaskType, ...]:
+        """Which masks it predicts: amodal, visible, or both."""
+        return tuple(self.model.roi_head.layout.masks)
+
+    def class_ids(self, names: Iterable[str]) -> set[int]:
+        """The ids of classes by name.
+
+        Raises:
+            InputError: there is no such class; the message has the nearest names.
+        """
+        from vatrack.common.similar import unknown
+
+        ids = {name.casefold(): number for number, name in self.classes.items()}
+        found = set()
+        for name in names:
+            if name.casefold() not in ids:
+                raise InputError(unknown("class", name, self.classes.values()))
+            found.add(ids[name.casefold()])
+        return found
+
+    def track(
+        self,
+        video: str | Path | Iterable[npt.NDArray[np.uint8]],
+        *,
+        score: float = DEFAULT_SCORE,
+        classes: Collection[str] | None = None,
+        selection: Selection | None = None,
+        rate: float | None = None,
+        cuts: Cuts = "detect",
+    ) -> Iterator[FrameResult]:
+        """Yields the objects of each frame, in order; memory does not grow with the length.
+
+        Args:
+            video: a file, a folder of frames, a pattern, a list, a camera's number or an address
+                (`vatrack.video.sources`), or frames uint8 [H, W, 3] BGR as OpenCV reads them.
+            score: objects below it are left out; tracking itself sees them.
+            classes: names of the classes that are wanted; None: all.
+            selection: start, end and step, in seconds and frames.
+            rate: frames a second where the source has no times: images, arrays.
+            cuts: "detect": a hard cut ends all tracks; "none": the whole is one shot.
+
+        Raises:
+            InputError: the source cannot be read, or a setting is wrong.
+        """
+        check_score(score)
+        wanted = None if classes is None else self.class_ids(classes)
+        frames = _frames(video, selection, rate)
+        for _, result in self.follow(frames, cuts=cuts):
+            yield result.select(score, wanted)
+
+    def follow(
+        self, frames: Iterable[VideoFrame], *, cuts: Cuts = "detect"
+    ) -> Iterator[tuple[VideoFrame, FrameResult]]:
+        """The same for frames that are read already: each with its objects, of any score."""
+        waiting: deque[tuple[VideoFrame, int]] = deque()
+        inputs = self._inputs(frames, waiting, cuts)
+        tracker = FramePredictor(self.model, self.run.inference, self.device, self.run.compute)
+        shot, first, following = 0, 0, 0
+        for tracked in tracker.track(inputs):
+            frame, number = waiting.popleft()
+            if number != shot:
+                shot, first = number, following
+            result = self._result(frame, number, tracked, first)
+            if len(result):
+                following = max(following, int(result.track_ids.max()) + 1)
+            yield frame, result
+
+    def _inputs(
+        self, frames: Iterable[VideoFrame], waiting: deque[tuple[VideoFrame, int]], cuts: Cuts
+    ) -> Iterator[tuple[int, InputFrame]]:
+        shots = ShotDetector() if cuts == "detect" else None
+        shot, position = 0, -1
+        for frame in frames:
+            found = shots.shot(frame.image) if shots else 0
+            position = 0 if found != shot else position + 1
+            shot = found
+            waiting.append((frame, shot))
+            height, width = frame.image.shape[:2]
+            listed = Frame(frame.index, 0, frame.index, "", width, height)
+            yield position, to_input(frame.image, listed, self.run.input.image_scale)
+
+    def _result(
+        self, frame: VideoFrame, shot: int, tracked: TrackedFrame, first: int
+    ) -> FrameResult:
+        height, width = frame.image.shape[:2]
+        primary, *others = tracked.boxes.values()
+        threshold = self.run.inference.mask_threshold
+        return FrameResult(
+            frame.index,
+            frame.time_s,
+            shot,
+            height,
+            width,
+            primary,
+            tracked.scores,
+            tracked.labels + 1,
+            tuple(self.classes[label + 1] for label in tracked.labels.tolist()),
+            tracked.ids + first,
+            {
+                key: [
+                    {"size": [height, width], "counts": code.decode("ascii")}
+                    for code in tracked.codes(key, threshold)
+                ]
+                for key in tracked.masks
+            },
+            others[0] if others else None,
+        )
+
+
+def load(
+    checkpoint: str | Path,
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    method: str | None = None,
+    backbone: str | None = None,
+    key: str | None = None,
+    largest_side: int | None = None,
+    half: bool = False,
+) -> Predictor:
+    """A predictor with the weights of a file.
+
+    Args:
+        checkpoint: best.pt of a run, an exported safetensors file, or a published file with
+            OpenMMLab's names, whose method and backbone are recognised.
+        device: "auto" is the first GPU where there is one, else the CPU.
+        method: needed where nothing in a published file tells it (`qdtrack` or `amodaltrack`);
+            otherwise it must be that of the file.
+        backbone: it must be that of the file.
+        key: where weights lie in a foreign file that has several.
+        largest_side: longer side of the network's input in pixels; None: as in training.
+        half: compute in bfloat16 (float16 on GPUs without it): faster, slightly other results.
+
+    Raises:
+        InputError: the file is no checkpoint, or of another method or backbone than named, or a
+            setting is wrong.
+    """
+    path = Path(checkpoint)
+    loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
+                   key)  # fmt: skip
+    run = loaded.run(_settings(loaded, path))
+    if largest_side is not None:
+        if largest_side < 32:
+            raise InputError(f"the largest side is {largest_side} pixels; 32 or more are needed")
+        limits = {"image_scale": (largest_side, largest_side)}
+        run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
+    compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
+    run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
+    chosen = choose_device(device)
+    allow_tf32(run.compute.tf32)
+    model = build(run.method, run.model, run.backbone)
+    restore(model, loaded, run, path)
+    return Predictor(prepare(model.to(chosen), run.compute, chosen), run, chosen)
+
+
+def _one_of(values: type[Any], what: str, value: str | None) -> Any:
+    from vatrack.common.similar import unknown
+
+    if value is None:
+        return None
+    try:
+        return values(value)
+    except ValueError:
+        raise InputError(unknown(what, value, [str(item) for item in values])) from None
+
+
+def _read(
+    path: Path, method: Method | None, backbone: Backbone | None, key: str | None
+) -> Checkpoint:
+    found = recognise_method(path, key)
+    if found is None:
+        checkpoint = load_checkpoint(path)
+    else:
+        methods, trunk = found
+        for name, asked, own_value in (
+            ("method", method, methods),
+            ("backbone", backbone, (trunk,)),
+        ):
+            if asked is not None and asked not in own_value:
+                raise InputError(
+                    f"{path}: is a checkpoint of {name} {' or '.join(own_value)}, not {asked}"
+                )
+        if method is None and len(methods) > 1:
+            shown = " or ".join(f"--method {name}" for name in methods)
+            raise InputError(
+                f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: "
+                f"{shown}"
+            )
+        run = Config().for_run(method or methods[0], backbone or trunk)
+        with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
+            out = Path(folder) / "imported.pt"
+            import_checkpoint(path, run, out, key=key)
+            checkpoint = load_checkpoint(out)
+    for name, asked, own in (
+        ("method", method, checkpoint.method),
+        ("backbone", backbone, checkpoint.backbone),
+    ):
+        if asked is not None and asked != own:
+            raise InputError(f"{path}: is a checkpoint of {name} {own}, not {asked}")
+    return checkpoint
+
+
+def _settings(checkpoint: Checkpoint, path: Path) -> RunConfig:
+    """The settings of the run that a checkpoint comes from; imported ones have those of the
+    network alone."""
+    names = {"method": str(checkpoint.method), "backbone": str(checkpoint.backbone)}
+    if "training" in checkpoint.config:
+        values = checkpoint.config | names
+    else:
+        default = Config().for_run(checkpoint.method, checkpoint.backbone)
+        values = default.model_dump(mode="json") | {"model": checkpoint.config.get("model", {})}
+    return parse_config(values, f"{path}: its config", RunConfig)
+
+
+def check_score(score: float) -> None:
+    """Raises InputError where a score threshold is not between 0 and 1."""
+    if not 0 <= score <= 1:
+        raise InputError(f"the score threshold is {score}; a number from 0 to 1 is needed")
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Frames of a reader that is closed when they end."""
+
+    reader: Reader
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        with self.reader as frames:
+            yield from frames
+
+
+def _frames(
+    video: str | Path | Iterable[npt.NDArray[np.uint8]],
+    selection: Selection | None,
+    rate: float | None,
+) -> Iterable[VideoFrame]:
+    exact = None if rate is None else Fraction(rate).limit_denominator(10_000)
+    if isinstance(video, str | Path):
+        sources = find_sources([str(video)])
+        if len(sources) > 1:
+            raise InputError(f"{video}: names {len(sources)} videos; track them one by one")
+        return _Opened(Reader(sources[0], selection, exact))
+    return _arrays(video, selection or Selection(), exact or Fraction(25))
+
+
+def _arrays(
+    images: Iterable[npt.NDArray[np.uint8]], selection: Selection, rate: Fraction
+) -> Iterator[VideoFrame]:
+    for index, image in enumerate(images):
+        if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+                and image.shape[2] == 3 and image.size):  # fmt: skip
+            found = getattr(image, "shape", type(image).__name__)
+            raise InputError(f"frame {index}: is {found}; uint8 [H, W, 3] in BGR is needed")
+        time_s = float(index / rate)
+        if selection.stop_s is not None and time_s >= selection.stop_s:
+            return
+        if time_s >= selection.start_s and index % selection.step == 0:
+            yield VideoFrame(index, time_s, image)

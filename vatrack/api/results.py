@@ -1,0 +1,188 @@
+"""What is seen in one frame of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES, MaskType
+
+if TYPE_CHECKING:
+    import supervision
+
+    from vatrack.reporting.video import DrawSettings
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """The tracked objects of one frame: n rows, best score first.
+
+    Attributes:
+        index: number of the frame, from 0; `time_s`: seconds since the beginning of the video.
+        shot: number of the shot, from 0; tracks end where a shot ends.
+        height, width: of the frame in pixels.
+        boxes: [n, 4] float32 corners x1, y1, x2, y2 in pixels, of the whole object where the method
+            predicts that, else of its visible part.
+        scores: [n] float32, 0 to 1.
+        class_ids: [n] int64, from 1 on, as in the dataset; `names`: n names of these classes.
+        track_ids: [n] int64, from 0 on, unique in the video.
+        rles: mask type ("amodal", "visible") to n run-length codes of COCO; a method has one of
+            them or both.
+        visible_boxes: [n, 4] of the visible parts, where the method has a second box head.
+    """
+
+    index: int
+    time_s: float
+    shot: int
+    height: int
+    width: int
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    track_ids: npt.NDArray[np.int64]
+    rles: Mapping[MaskType, Sequence[dict[str, Any]]]
+    visible_boxes: npt.NDArray[np.float32] | None = field(default=None)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def masks(self, mask_type: MaskType = "amodal") -> npt.NDArray[np.bool_]:
+        """Bitmaps [n, height, width], decoded when they are asked for.
+
+        Raises:
+            InputError: the method does not predict this type.
+        """
+        codes = self._codes(mask_type)
+        if not codes:
+            return np.zeros((0, self.height, self.width), bool)
+        return np.ascontiguousarray(coco_mask.decode(list(codes)).transpose(2, 0, 1)).astype(bool)
+
+    def areas(self, mask_type: MaskType = "amodal") -> npt.NDArray[np.int64]:
+        """Pixels [n] of the masks; see `masks`."""
+        codes = self._codes(mask_type)
+        return np.asarray(coco_mask.area(list(codes)) if codes else [], np.int64)
+
+    def visibility(self) -> npt.NDArray[np.float64]:
+        """Visible area over amodal area [n]; NaN where one of them is not predicted or is empty."""
+        if len(self.rles) < len(MASK_TYPES):
+            return np.full(len(self), np.nan)
+        amodal = self.areas("amodal").astype(float)
+        amodal[amodal == 0] = np.nan
+        return np.minimum(self.areas("visible") / amodal, 1.0)
+
+    def select(self, score: float = 0.0, class_ids: Collection[int] | None = None) -> FrameResult:
+        """The objects of at least this score and of these classes (None: all)."""
+        keep = self.scores >= score
+        if class_ids is not None:
+            keep &= np.isin(self.class_ids, list(class_ids))
+        rows = np.flatnonzero(keep)
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            scores=self.scores[rows],
+            class_ids=self.class_ids[rows],
+            names=tuple(self.names[row] for row in rows),
+            track_ids=self.track_ids[rows],
+            rles={key: [codes[row] for row in rows.tolist()] for key, codes in self.rles.items()},
+            visible_boxes=None if self.visible_boxes is None else self.visible_boxes[rows],
+        )
+
+    def plot(self, frame: Image, settings: DrawSettings | None = None) -> Image:
+        """The frame with its objects drawn: visible part filled, hidden part hatched, outline of
+        the whole, id and score.
+
+        Args:
+            frame: uint8 [height, width, 3] BGR, as OpenCV reads it; it is not changed.
+            settings: what is drawn (`vatrack.reporting.video.DrawSettings`).
+        """
+        from vatrack.reporting.video import draw_frame
+
+        return draw_frame(frame, self, settings)
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """One dict an object, as a COCO results list has it; `image_id` is the frame's number.
+
+        `segmentation` is the amodal mask where there is one, else the visible one, which otherwise
+        stands under `visible`.
+        """
+        first = next(key for key in MASK_TYPES if key in self.rles)
+        items = []
+        for row in range(len(self)):
+            item = {
+                "image_id": self.index,
+                "category_id": int(self.class_ids[row]),
+                "score": float(self.scores[row]),
+                "bbox": _xywh(self.boxes[row]),
+                "track_id": int(self.track_ids[row]),
+                "segmentation": self.rles[first][row],
+            }
+            if len(self.rles) > 1:
+                item["visible"] = self.rles["visible"][row]
+            items.append(item)
+        return items
+
+    def to_predictions(self) -> list[dict[str, Any]]:
+        """One dict an object in the form of contract 2, with `frame` and `time_s` beside."""
+        items = []
+        for row in range(len(self)):
+            item: dict[str, Any] = {
+                "image_id": self.index,
+                "category_id": int(self.class_ids[row]),
+                "score": float(self.scores[row]),
+                "bbox": _xywh(self.boxes[row]),
+                "track_id": int(self.track_ids[row]),
+                "frame": self.index,
+                "time_s": round(self.time_s, 6),
+            }
+            if self.visible_boxes is not None:
+                item["bbox_visible"] = _xywh(self.visible_boxes[row])
+            for key in MASK_TYPES:
+                item[key] = self.rles[key][row] if key in self.rles else None
+            items.append(item)
+        return items
+
+    def to_supervision(self, mask_type: MaskType | None = None) -> supervision.Detections:
+        """As the library supervision has it, for its annotators and tools.
+
+        Args:
+            mask_type: which masks; None: amodal ones where there are some.
+
+        Raises:
+            InputError: supervision is not installed.
+        """
+        try:
+            import supervision
+        except ImportError:
+            raise InputError(
+                "to_supervision needs the library supervision: pip install supervision"
+            ) from None
+        first: MaskType = "amodal" if "amodal" in self.rles else "visible"
+        chosen = mask_type or first
+        return supervision.Detections(
+            xyxy=self.boxes.astype(np.float32).reshape(-1, 4),
+            mask=self.masks(chosen),
+            confidence=self.scores,
+            class_id=self.class_ids.astype(int),
+            tracker_id=self.track_ids.astype(int),
+            data={"class_name": np.array(self.names, dtype=object).astype(str)},
+        )
+
+    def _codes(self, mask_type: MaskType) -> Sequence[dict[str, Any]]:
+        if mask_type not in self.rles:
+            have = " and ".join(self.rles)
+            raise InputError(f"this method has no {mask_type} masks; it predicts {have} ones")
+        return self.rles[mask_type]
+
+
+def _xywh(box: npt.NDArray[np.float32]) -> list[float]:
+    # Subtracted as float32, as everywhere: files of predictions hold exact float32 values.
+    return [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]

@@ -1,0 +1,39 @@
+"""Which rows of a table of numbers stand where, occur again, or change."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+def find(ids: Ints, wanted: Ints) -> Ints:
+    """For each wanted id the row where it stands in `ids`, -1 where it does not."""
+    if not len(ids):
+        return np.full(len(wanted), -1, np.int64)
+    order = np.argsort(ids, kind="stable")
+    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    return np.where(ids[rows] == wanted, rows, -1)
+
+
+def first_rows(*keys: Ints) -> Ints:
+    """The first row of each combination of keys."""
+    order = np.lexsort(keys)  # stable, so that of equal rows the earlier comes first
+    new = np.ones(len(order), bool)
+    if len(order):
+        new[1:] = np.logical_or.reduce([np.diff(key[order]) != 0 for key in keys])
+    return order[new]
+
+
+def repeated(*keys: Ints) -> Ints:
+    """The rows whose keys all occurred in an earlier row, ascending."""
+    again = np.ones(len(keys[0]), bool)
+    again[first_rows(*keys)] = False
+    return np.flatnonzero(again)
+
+
+def changing(videos: Ints, objects: Ints, categories: Ints) -> Ints:
+    """The first row of each further category that an object has in its video, ascending."""
+    first = np.sort(first_rows(categories, objects, videos))
+    return first[repeated(objects[first], videos[first])]
