@@ -198,6 +198,7 @@ SLOW = (
     "tests/training/test_distributed.py",
     "tests/training/test_kills.py",
     "tests/training/test_loop.py",
+    "tests/training/test_own_classes.py",
     "tests/training/test_resume.py",
     "tests/training/test_step.py::test_a_compiled_trunk_computes_the_same_and_keeps_its_names",
     "tests/training/test_step.py::test_a_continued_updater_makes_the_same_steps",

@@ -209,7 +209,7 @@ def damaged_stores(whole: bytes) -> Iterator[bytes]:
     yield whole + b"\n"
     yield whole[8:]
     yield (2**62).to_bytes(8, "little") + whole[8:]
-    yield whole.replace(b"vatrack-store-2", b"vatrack-store-3")
+    yield whole.replace(b"vatrack-store-3", b"vatrack-store-4")
     for about in ({}, {"store": "5"}, {"store": "{}"}, {"store": "[]"}, {"store": "\0"}, None):
         yield save({"bounds": np.zeros(1, np.int64)}, about)
     yield b"vatrack-store-1\n{}" + (2).to_bytes(8, "little")  # the form before safetensors

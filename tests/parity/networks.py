@@ -30,5 +30,5 @@ def golden_network(case: Case, settings: ModelConfig | None = None) -> Detector:
     model.load_state_dict(
         {k: v.clone() for k, v in _weights(case.info["backbone"], names).items()}, assign=True
     )
-    model.roi_head.class_weights = torch.tensor(settings.class_weights)
+    model.roi_head.class_weights = torch.tensor(settings.weights)
     return model.eval()

@@ -12,6 +12,7 @@ from tests.sailvos.official import annotation, mask, official
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.config.categories import CATEGORIES
+from vatrack.config.classes import ClassList
 from vatrack.sailvos.forms import FORMS, category_numbers, form_maker, renumber
 from vatrack.sailvos.official import Official, read_official
 
@@ -88,6 +89,23 @@ def test_categories_are_numbered_in_list_order(tmp_path: Path) -> None:
     assert [category["id"] for category in data.categories] == [
         10 * place for place in range(1, 25)
     ]
+
+
+def test_other_classes_are_numbered_in_the_order_of_their_list(tmp_path: Path) -> None:
+    listed = [{"id": 70, "name": "tram"}, {"id": 4, "name": "bus"}]
+    data = read(tmp_path, **{**official({"a": 2}), "categories": listed, "annotations": []})
+    assert category_numbers(data, None) == {70: 1, 4: 2}, "of the file"
+    known = ClassList(("car", "bus", "tram"))
+    assert category_numbers(data, known) == {70: 3, 4: 2}, "by name"
+    with pytest.raises(InputError, match="'tram'") as caught:
+        category_numbers(data, ClassList(("car", "bus")))
+    assert "  the config: 'car', 'bus'" in str(caught.value)
+    with pytest.raises(InputError, match=r"dataset\.classes"):
+        category_numbers(data)
+    listed[1]["name"] = "tram"
+    twice = read(tmp_path, **{**official({"a": 2}), "categories": listed, "annotations": []})
+    with pytest.raises(InputError, match="'tram' is listed twice"):
+        category_numbers(twice, None)
 
 
 def test_models_of_other_categories_are_left_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.parity.golden import Case, cases
 from tests.validate.conftest import VIDEO, Set
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
+from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
 from vatrack.sailvos.index import build_index
 from vatrack.sailvos.official import read_official
@@ -249,3 +250,49 @@ def test_video_names_are_compared_by_case_across_files(mini_set: Set, tmp_path: 
     found = {finding["code"]: finding for finding in report["findings"]}
     assert found.keys() == {"video-name-case", "video-empty", "folder-case"}
     assert found["video-name-case"]["examples"][0]["detail"] == f"and {VIDEO}"
+
+
+def with_classes(mini_set: Set, *, reverse: bool = False) -> tuple[str, ...]:
+    """The set with classes of its own; in the valid file perhaps in another order."""
+    for content in (mini_set.train, mini_set.valid):
+        for number, item in enumerate(content["categories"]):
+            item["name"] = f"class {number}"
+    if reverse:
+        mini_set.valid["categories"].reverse()
+    mini_set.save()
+    return tuple(item["name"] for item in mini_set.train["categories"])
+
+
+def codes_of(mini_set: Set, out: Path, classes: ClassList | None) -> dict[str, str]:
+    """The findings by code, each with its first example."""
+    try:
+        validate(mini_set.raw, mini_set.paths(), ValidationConfig(), out, classes=classes)
+    except InputError:
+        assert not read_json(out)["ok"]
+    return {item["code"]: str(item) for item in read_json(out)["findings"]}
+
+
+def test_classes_of_the_data_or_of_a_list_are_clean(mini_set: Set, tmp_path: Path) -> None:
+    names = with_classes(mini_set, reverse=True)
+    out = tmp_path / "report.json"
+    assert codes_of(mini_set, out, None) == {}
+    assert codes_of(mini_set, out, ClassList((*names[::-1], "one more"))) == {}
+    assert codes_of(mini_set, out, SAILVOS).keys() == {"category-list"}
+
+
+def test_bad_lists_of_classes_are_found(mini_set: Set, tmp_path: Path) -> None:
+    names = with_classes(mini_set)
+    out = tmp_path / "report.json"
+    found = codes_of(mini_set, out, ClassList(names[1:]))
+    assert "'class 0'" in found["category-list"]
+    mini_set.valid["categories"][3]["name"] = "unknown"
+    mini_set.save()
+    found = codes_of(mini_set, out, None)
+    assert "'unknown'" in found["category-list"], "not in the training file"
+    assert str(mini_set.paths()["valid"]) in found["category-list"]
+    mini_set.train["categories"][3]["name"] = "class 5"
+    mini_set.save()
+    assert "'class 5' is listed twice" in codes_of(mini_set, out, None)["category-list"]
+    mini_set.train["categories"][3]["name"] = " "
+    mini_set.save()
+    assert "class 4 has an empty name" in codes_of(mini_set, out, None)["category-list"]

@@ -66,9 +66,13 @@ def test_the_command_imports_every_pair(
             value.dtype,
             value.flatten()[0],
         ), name
-    assert checkpoint.config.keys() == {"method", "backbone", "model", "imported_from"}, (
-        "nothing is known of their training"
-    )
+    assert checkpoint.config.keys() == {
+        "method",
+        "backbone",
+        "model",
+        "classes",
+        "imported_from",
+    }, "nothing is known of their training"
     assert checkpoint.config["model"] == paper(method, backbone).model.model_dump(mode="json")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     assert checkpoint.config["imported_from"] == {"file": "published.pth", "sha256": digest}

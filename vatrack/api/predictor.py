@@ -21,7 +21,6 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
-from vatrack.config.categories import CATEGORIES
 from vatrack.data.dataset import InputFrame, to_input
 from vatrack.data.frames import Frame
 from vatrack.inference.predictor import Predictor as FramePredictor
@@ -63,7 +62,7 @@ class Predictor:
 
     def __init__(self, model: Detector, run: RunConfig, device: torch.device) -> None:
         self.model, self.run, self.device = model, run, device
-        self.classes: dict[int, str] = dict(enumerate(CATEGORIES, 1))
+        self.classes: dict[int, str] = dict(enumerate(run.class_list.names, 1))
 
     @property
     def method(self) -> str:
@@ -230,7 +229,7 @@ def load(
     path = Path(checkpoint)
     loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
                    key)  # fmt: skip
-    run = _settings(loaded, path)
+    run = loaded.run(_settings(loaded, path))
     if largest_side is not None:
         if not 32 <= largest_side <= 8192:
             raise InputError(f"the largest side is {largest_side} pixels; 32 to 8192 are possible")

@@ -160,7 +160,8 @@ def validate(
         key: value for key, value in given.items() if value is not None
     }
     settings = parse_config(values, "vatrack validate", ValidationConfig)
-    typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes))
+    files = {"train": train, "valid": valid}
+    typer.echo(check(raw, files, settings, out, processes, chosen.dataset.class_list))
 
 
 def fetch(

@@ -24,4 +24,12 @@ RunOut = Annotated[Path, typer.Option("--out", help="The run's folder.")]
 Annotations = Annotated[
     Path, typer.Option(help="Folder with train/ and valid/ from `vatrack convert`.")
 ]
+ClassMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class-map",
+        help="OLD=NEW: class OLD of the weights or predictions is NEW in the annotations; OLD= "
+        "leaves it out (repeatable).",
+    ),
+]
 Images = Annotated[Path, typer.Option(help="Clip tree from `vatrack clips`.")]

@@ -12,6 +12,7 @@ import typer
 from vatrack.cli.options import (
     Annotations,
     BackboneName,
+    ClassMap,
     ConfigFile,
     Images,
     MethodName,
@@ -23,6 +24,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.config import Config, load_config, load_run_config
+from vatrack.config.classes import ClassList, parse_class_map
 from vatrack.runs.folder import RunFolder
 
 
@@ -119,12 +121,22 @@ def import_checkpoint(
             help="Where the weights lie in the file, or a prefix of their names: ema_state_dict."
         ),
     ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            help="Name of a class of the file, all of them in its order (repeatable); without: "
+            "those of the config, or the file's own where their number differs.",
+        ),
+    ] = None,
 ) -> None:
     """Import a published checkpoint or initial weights and report how each tensor was mapped."""
     from vatrack.weights.openmmlab import import_checkpoint as take
 
     chosen = load_config(config) if config else Config()
-    typer.echo(take(source, chosen.for_run(method, backbone), out, partial=partial, key=key))
+    names = ClassList(tuple(classes)) if classes else None
+    run = chosen.for_run(method, backbone)
+    typer.echo(take(source, run, out, partial=partial, key=key, classes=names))
 
 
 def export(
@@ -164,12 +176,14 @@ def predict(
             "one process, all threads.",
         ),
     ] = None,
+    class_map: ClassMap = None,
 ) -> None:
     """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
 
     run = load_config(config).for_run(method, backbone)
-    typer.echo(predict_files(run, checkpoint, frames, images, out, processes))
+    mapping = parse_class_map(class_map) if class_map else None
+    typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping))
 
 
 def evaluate(
@@ -199,6 +213,7 @@ def evaluate(
         typer.Option(help="JSON file to write: metrics of every class and every video."),
     ] = None,
     processes: Processes = 1,
+    class_map: ClassMap = None,
 ) -> None:
     """Compute image, video and tracking metrics."""
     from vatrack.evaluation.evaluate import evaluate_files
@@ -220,8 +235,11 @@ def evaluate(
         masks = load_run_config(RunFolder(run).config).method.masks
         video = {mask: path for mask, path in video.items() if mask in masks}
     limit = chosen.dataset.video_limit
+    mapping = parse_class_map(class_map) if class_map else None
     typer.echo(
-        evaluate_files(ground_truth, predictions, video, switches, out, limit, processes, details)
+        evaluate_files(
+            ground_truth, predictions, video, switches, out, limit, processes, details, mapping
+        )
     )
     if run:
         from vatrack.experiments.log import log_evaluation

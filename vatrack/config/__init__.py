@@ -6,10 +6,11 @@ method or backbone may be given once or as a mapping; `Config.for_run` picks the
 returns the `RunConfig` that the run's folder keeps.
 """
 
+from vatrack.config.classes import PAPER_CLASS_WEIGHTS, SAILVOS, ClassList, FileClasses
 from vatrack.config.compute import ComputeConfig, InputConfig
 from vatrack.config.inference import EvaluationConfig, InferenceConfig, TrackerConfig
 from vatrack.config.methods import Backbone, Method
-from vatrack.config.model import PAPER_CLASS_WEIGHTS, ModelConfig, ProposalConfig, SamplerConfig
+from vatrack.config.model import ModelConfig, ProposalConfig, SamplerConfig
 from vatrack.config.models import START_FILES, TECHNICAL_KEYS, Config, RunConfig
 from vatrack.config.reading import json_schema, load_config, load_run_config, parse_config
 from vatrack.config.training import (
@@ -24,12 +25,15 @@ from vatrack.config.training import (
 
 __all__ = [
     "PAPER_CLASS_WEIGHTS",
+    "SAILVOS",
     "START_FILES",
     "TECHNICAL_KEYS",
     "Backbone",
+    "ClassList",
     "ComputeConfig",
     "Config",
     "EvaluationConfig",
+    "FileClasses",
     "InferenceConfig",
     "InputConfig",
     "LauncherConfig",

@@ -1,5 +1,4 @@
-"""The 24 classes of the method, in label order (spec 0): label = position, category id = label +
-1."""
+"""SAIL-VOS's 24 classes in label order (spec 0): label = position, category id = label + 1."""
 
 from __future__ import annotations
 
@@ -29,4 +28,3 @@ CATEGORIES: tuple[str, ...] = (
     "road barrier",
     "stick",
 )
-NUM_CLASSES = len(CATEGORIES)

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vatrack.config.base import Fraction, Frozen
-from vatrack.config.categories import NUM_CLASSES
+from vatrack.config.classes import SAILVOS, ClassList, names_problem
 
 
 class SyntheticConfig(Frozen):
@@ -25,7 +25,9 @@ class SyntheticConfig(Frozen):
     width: int = Field(320, ge=64, le=1280, description="pixels")
     height: int = Field(200, ge=40, le=800, description="pixels")
     objects: int = Field(5, ge=1, le=40, description="objects per shot, on average")
-    classes: int = Field(6, ge=1, le=NUM_CLASSES, description="how many of the 24 classes occur")
+    classes: int = Field(
+        6, ge=1, le=len(SAILVOS), description="how many of SAIL-VOS's classes occur"
+    )
     shots: int = Field(
         2, ge=1, description="shots per video, joined by hard cuts (one join may be a slow fade)"
     )
@@ -108,6 +110,11 @@ class DatasetConfig(Frozen):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="mini, sailvos, sailvos-cut or your own",
     )
+    classes: Literal["sailvos", "data"] | tuple[str, ...] = Field(
+        "sailvos",
+        description="sailvos: the paper's 24; data: the categories of the training file in its "
+        "order; or a list of names. Files may number them otherwise: names decide",
+    )
     raw: Path | None = Field(
         None, description="folder of the raw download; null: render the miniature set"
     )
@@ -147,6 +154,13 @@ class DatasetConfig(Frozen):
     )
 
     @property
+    def class_list(self) -> ClassList | None:
+        """The classes; None: those of the training file."""
+        if self.classes == "data":
+            return None
+        return SAILVOS if isinstance(self.classes, str) else ClassList(self.classes)
+
+    @property
     def frame_limit(self) -> float:
         """Annotations count while their occlusion rate is below this."""
         return _limit(self.max_occlusion, self.max_occlusion_inclusive)
@@ -155,6 +169,13 @@ class DatasetConfig(Frozen):
     def video_limit(self) -> float:
         """The same for the ground truth of the video metrics."""
         return _limit(self.video_max_occlusion, self.video_max_occlusion_inclusive)
+
+    @field_validator("classes")
+    @classmethod
+    def _sound_names(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not isinstance(value, str) and (problem := names_problem(value)):
+            raise ValueError(problem)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetConfig:

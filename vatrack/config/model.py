@@ -7,11 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from vatrack.config.base import Fraction, Frozen
-
-PAPER_CLASS_WEIGHTS = (
-    0.1, 0.8, 12.5, 7.0, 15.5, 16.0, 9.5, 20.8, 0.9, 0.9, 3.5, 0.8, 1.5, 17.8,
-    1.9, 3.4, 104.0, 4.4, 1.8, 1.4, 0.35, 0.8, 1.3, 3.3, 1.0,
-)  # fmt: skip
+from vatrack.config.classes import PAPER_CLASS_WEIGHTS, WeightPreset
 
 
 class ProposalConfig(Frozen):
@@ -95,11 +91,12 @@ class ModelConfig(Frozen):
     track_negatives_per_positive: float = Field(
         3.0, ge=0, description="upper limit of the embedding head's negatives"
     )
-    class_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(
-        PAPER_CLASS_WEIGHTS,
-        description="24 classes, then background (spec 4.4)",
-        min_length=25,
-        max_length=25,
+    class_weights: WeightPreset | tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        "auto",
+        description="of the classification loss (spec 4.4). sailvos: the paper's, by name; "
+        "uniform: 1; balanced: from the counts of the training file (docs/training.md); auto: "
+        "sailvos for its classes, else uniform; or a list: the classes in their order, then the "
+        "background",
     )
     loss_weights: LossWeights = Field(default_factory=LossWeights)
     initialisation: Literal["reference", "intended"] = Field(
@@ -107,6 +104,24 @@ class ModelConfig(Frozen):
         description="reference: as the published code really starts (spec 3.9, quirk M1); "
         "intended: as meant",
     )
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """A weight for each class and the background: as resolved for a run, or SAIL-VOS's.
+
+        Raises:
+            ValueError: they depend on the classes, and `RunConfig.with_classes` was not called.
+        """
+        if not isinstance(self.class_weights, str):
+            return self.class_weights
+        if self.class_weights in ("auto", "sailvos"):
+            return PAPER_CLASS_WEIGHTS
+        raise ValueError(f"model.class_weights = {self.class_weights} is not resolved")
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, without the background."""
+        return len(self.weights) - 1
 
     @model_validator(mode="after")
     def _groups_divide(self) -> ModelConfig:

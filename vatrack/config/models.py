@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from vatrack.common.errors import InputError
 from vatrack.config.base import Frozen
+from vatrack.config.classes import SAILVOS, ClassList, names_problem, resolve_weights
 from vatrack.config.compute import ComputeConfig, InputConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.config.inference import EvaluationConfig, InferenceConfig
@@ -60,6 +62,51 @@ class RunConfig(_Shared):
     training: RunTrainingConfig
     method: Method
     backbone: Backbone
+    classes: tuple[str, ...] | None = Field(
+        SAILVOS.names,
+        description="names in label order; null: those of the training file, not known yet. Runs "
+        "of older versions have SAIL-VOS's",
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _sound_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and (problem := names_problem(value)):
+            raise ValueError(problem)
+        return value
+
+    @property
+    def class_list(self) -> ClassList:
+        """The classes of the network.
+
+        Raises:
+            InputError: they come from the training file, which was not looked at.
+        """
+        if self.classes is None:
+            raise InputError(
+                "config: dataset.classes is data, and no training file or checkpoint says which "
+                "classes these are; list their names there"
+            )
+        return ClassList(self.classes)
+
+    def with_classes(
+        self, classes: ClassList, counts: Mapping[str, int] | None = None
+    ) -> RunConfig:
+        """The same run with these classes and their weights (`resolve_weights`).
+
+        Raises:
+            InputError: the config's weights are not for these classes.
+        """
+        weights = resolve_weights(self.model.class_weights, classes, counts)
+        model = self.model.model_copy(update={"class_weights": weights})
+        return self.model_copy(update={"classes": classes.names, "model": model})
+
+    def to_predict(self, classes: ClassList) -> RunConfig:
+        """The same run for a network of these classes that is not trained: weights play no part."""
+        if self.classes == classes.names and not isinstance(self.model.class_weights, str):
+            return self
+        uniform = self.model.model_copy(update={"class_weights": "uniform"})
+        return self.model_copy(update={"model": uniform}).with_classes(classes)
 
     @property
     def name(self) -> str:
@@ -76,6 +123,9 @@ class RunConfig(_Shared):
         )
         for key in TECHNICAL_KEYS:
             del values["training"][key]
+        # Not where it is SAIL-VOS's, so that trainings of older versions are still the same.
+        if self.classes != SAILVOS.names:
+            values["classes"] = self.classes
         return values
 
 
@@ -106,7 +156,18 @@ class Config(_Shared):
             for part in sections:
                 section = section[part]
             section[key] = _pick(section[key], run[by], name)
-        return RunConfig.model_validate(values | run)
+        known = self.dataset.class_list
+        resolved = RunConfig.model_validate(values | run | {"classes": known and known.names})
+        return resolved.with_classes(known) if known else resolved
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Config:
+        if known := self.dataset.class_list:
+            try:
+                resolve_weights(self.model.class_weights, known)
+            except InputError as error:
+                raise ValueError(str(error).removeprefix("config: ")) from None
+        return self
 
 
 def _pick(value: Any, key: str, name: str) -> Any:

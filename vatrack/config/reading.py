@@ -44,7 +44,9 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
     except ValidationError as error:
         lines = [f"{source}: the configuration is not valid:"]
         for item in error.errors():
-            name = ".".join(str(part) for part in item["loc"])
+            if _is_other_choice(item["loc"], item["input"]):
+                continue
+            name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
             message = (
                 "unknown key; remove it or see docs/config.md"
                 if item["type"] == "extra_forbidden"
@@ -52,6 +54,19 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
             )
             lines.append(f"  {name or '(top)'}: {message}")
         raise InputError("\n".join(lines)) from None
+
+
+def _is_choice(part: str | int) -> bool:
+    """Whether a part of a name only says which of several forms of a value is meant."""
+    return isinstance(part, str) and part.startswith(("literal[", "tuple["))
+
+
+def _is_other_choice(name: tuple[str | int, ...], value: Any) -> bool:
+    """Whether a word is missed where a list was given, or a list where a word was."""
+    last = str(name[-1]) if name else ""
+    return (last.startswith("literal[") and isinstance(value, list | tuple)) or (
+        last.startswith("tuple[") and isinstance(value, str)
+    )
 
 
 def load_config(path: Path | str) -> Config:

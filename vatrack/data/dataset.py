@@ -16,6 +16,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import Targets
+from vatrack.config.classes import ClassList
 from vatrack.data.frames import AnnotationFile, Frame, Objects
 from vatrack.data.loading_process import reading
 from vatrack.data.transforms import (
@@ -167,6 +168,7 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         limits: largest long and short side of the network's input; `flip`: probability of mirroring
             a pair.
         reach: largest distance of the reference frame, in frames.
+        classes: whose labels the objects get; None: the file's own.
     """
 
     def __init__(
@@ -179,8 +181,9 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         flip: float,
         reach: int,
         seed: int,
+        classes: ClassList | None = None,
     ) -> None:
-        self.file = AnnotationFile(annotations, mask_types)
+        self.file = AnnotationFile(annotations, mask_types, classes)
         self.images, self.limits, self.flip, self.reach, self.seed = (
             images,
             limits,

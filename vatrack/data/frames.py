@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from vatrack.common.bitmaps import draw
 from vatrack.common.errors import InputError
+from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MaskType
-from vatrack.config.categories import NUM_CLASSES
-from vatrack.data.fields import annotation_problem, masks_of, read_masks, shown
+from vatrack.config.classes import SAILVOS, ClassList, FileClasses
+from vatrack.data.fields import annotation_problem, is_whole, masks_of, read_masks, shown
 from vatrack.data.store import open_store
 
 
@@ -40,7 +41,7 @@ class Objects:
     Attributes:
         boxes: mask type ("amodal", "visible") to (n, 4) float32 corners in original pixels.
         rles: mask type to n run-length encodings.
-        labels: (n,) int64, 0..23; `instances`: (n,) int64.
+        labels: (n,) int64, from 0 on; `instances`: (n,) int64.
     """
 
     boxes: dict[MaskType, npt.NDArray[np.float32]]
@@ -63,28 +64,39 @@ class AnnotationFile:
 
     Args:
         mask_types: the mask types that the form holds (`Method.masks`), amodal first.
+        classes: whose labels the objects get; None: the file's own, or SAIL-VOS's where it lists
+            none.
 
     Attributes:
+        categories: what the file calls the classes; `classes`: as given, or its own.
         clip_names: ids of the clips to their names, in file order.
         bounds: (clips + 1,) first frame of every clip.
         sizes: (frames, 2) width and height; `counts`: (frames,) annotations, usable or not.
 
     Raises:
-        InputError: the file is missing, damaged, or of another form.
+        InputError: the file is missing, damaged, or of another form, or it has a class that
+            `classes` lacks.
     """
 
     def __init__(
-        self, path: Path, mask_types: tuple[MaskType, ...] = ("amodal", "visible")
+        self,
+        path: Path,
+        mask_types: tuple[MaskType, ...] = ("amodal", "visible"),
+        classes: ClassList | None = None,
     ) -> None:
         self.path, self.mask_types = Path(path), mask_types
         self._store = open_store(path)
+        self.categories = FileClasses(str(path), self._store.categories)
+        own = self.categories.classes if self.categories.ids else SAILVOS
+        self.classes = classes or own
+        self._labels = self.categories.labels(self.classes)
         self._frames = self._store.frames
         self.clip_names = dict(self._store.clips)
         self.bounds = self._store.bounds
 
-    def __reduce__(self) -> tuple[type[AnnotationFile], tuple[Path, tuple[MaskType, ...]]]:
+    def __reduce__(self) -> tuple[type[AnnotationFile], tuple[Any, ...]]:
         # Another process maps the store itself instead of getting a copy of it.
-        return AnnotationFile, (self.path, self.mask_types)
+        return AnnotationFile, (self.path, self.mask_types, self.classes)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -96,6 +108,8 @@ class AnnotationFile:
     def fingerprint(self) -> str:
         """A digest of all frames and of where their annotations are; it identifies the dataset."""
         digest = hashlib.sha256(repr(self.clip_names).encode())
+        if self._labels != dict(zip(range(1, len(SAILVOS) + 1), range(len(SAILVOS)), strict=True)):
+            digest.update(repr(sorted(self._labels.items())).encode())
         for table in (self.bounds, self._frames, self._store.spans):
             digest.update(np.ascontiguousarray(table).tobytes())
         return digest.hexdigest()
@@ -129,7 +143,8 @@ class AnnotationFile:
         """The usable objects of a frame. Dropped: ignored and crowd ones, empty or degenerate
         boxes, empty areas."""
         annotations = self._store.annotations(number)
-        return usable_objects(annotations, self.frame(number), self.mask_types, self.path)
+        frame = self.frame(number)
+        return usable_objects(annotations, frame, self.mask_types, self.path, self._labels)
 
 
 def usable_objects(
@@ -137,12 +152,16 @@ def usable_objects(
     frame: Frame,
     mask_types: tuple[MaskType, ...],
     path: Path,
+    labels_by_id: Mapping[int, int],
 ) -> Objects:
     """Parses the annotations of one frame (spec 2.3).
 
+    Args:
+        labels_by_id: category ids of the file to labels.
+
     Raises:
-        InputError: a category is not one of the 24, a field is missing or wrong, a mask does not
-            fill the frame, or the annotations are of another form.
+        InputError: a category is not one of the file's, a field is missing or wrong, a mask does
+            not fill the frame, or the annotations are of another form.
     """
     boxes: dict[MaskType, list[list[float]]] = defaultdict(list)
     rles: dict[MaskType, list[Any]] = defaultdict(list)
@@ -156,11 +175,11 @@ def usable_objects(
             skip = annotation.get("ignore") or annotation.get("iscrowd") or area <= 0
             if skip or not all(_usable(box, frame) for box in own_boxes.values()):
                 continue
-            label = annotation["category_id"] - 1
-            if not 0 <= label < NUM_CLASSES:
+            label = labels_by_id.get(annotation["category_id"])
+            if label is None:
                 raise InputError(
-                    f"{path}: annotation {annotation['id']} has category {label + 1}; 1 to 24 are "
-                    f"known"
+                    f"{path}: annotation {annotation['id']} has category "
+                    f"{annotation['category_id']}; {_listed(labels_by_id)} are known"
                 )
             for mask_type, (x, y, width, height) in own_boxes.items():
                 boxes[mask_type].append([x, y, x + width, y + height])
@@ -190,6 +209,39 @@ def usable_objects(
         raise InputError(
             f"{path}: frame {frame.image_id}: not annotations of this form ({error})"
         ) from None
+
+
+def _listed(ids: Iterable[int]) -> str:
+    """Category ids for messages: "1 to 24" where there is no gap."""
+    known = sorted(ids)
+    if len(known) > 1 and known == list(range(known[0], known[-1] + 1)):
+        return f"{known[0]} to {known[-1]}"
+    return ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
+
+
+def count_classes(path: Path) -> dict[str, int]:
+    """How many annotations of each class a file has, by name; crowds and ignored ones not.
+
+    Raises:
+        InputError: the file is missing or damaged, or an annotation's category is not listed.
+    """
+    counts: Counter[int] = Counter()
+    categories: list[dict[str, Any]] = []
+    for item in read_lists(path, required=("annotations",)):
+        if item.section == "categories":
+            categories.append(item.value)
+        elif item.section == "annotations" and not (
+            item.value.get("ignore") or item.value.get("iscrowd")
+        ):
+            number: Any = item.value.get("category_id")
+            counts[number if is_whole(number) else -1] += 1
+    ids = FileClasses.of(categories, str(path)).ids
+    ids = ids or {name: number for number, name in enumerate(SAILVOS.names, 1)}
+    if unknown := sorted(set(counts) - set(ids.values())):
+        raise InputError(
+            f"{path}: an annotation has category {unknown[0]}; {_listed(ids.values())} are known"
+        )
+    return {name: counts[number] for name, number in ids.items()}
 
 
 def _sound(masks: list[Any], frame: Frame, names: list[str]) -> list[dict[str, Any]]:

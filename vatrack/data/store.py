@@ -6,8 +6,9 @@ processes share its pages. `vatrack convert` writes it; it is rebuilt where it i
 damaged, or its source has changed.
 
 The file is a safetensors file of three arrays (see `Store`). Its metadata holds, as JSON, the size
-and time of its source, the clips, and a checksum of everything, so that a changed bit anywhere is
-noticed. Texts of a packed source are kept in a file of their own, each with a checksum.
+and time of its source, the clips, the categories, and a checksum of everything, so that a changed
+bit anywhere is noticed. Texts of a packed source are kept in a file of their own, each with a
+checksum.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import is_packed
+from vatrack.config.classes import FileClasses
 from vatrack.data.checks import AnnotationChecks
 
-FORMAT = "vatrack-store-2"
+FORMAT = "vatrack-store-3"
 COLUMNS = ("image_id", "video_id", "frame_id", "width", "height", "first", "count")
 Ints = npt.NDArray[np.int64]
 
@@ -54,17 +56,24 @@ class StoreWriter:
 
     Args:
         videos, images: the lists of the annotation file.
+        categories: name to category id, in the order of the file.
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: a field is missing in the lists, or a number
             in them is none.
     """
 
-    def __init__(self, videos: list[dict[str, Any]], images: list[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        videos: list[dict[str, Any]],
+        images: list[dict[str, Any]],
+        categories: Mapping[str, int] | None = None,
+    ) -> None:
         by_video: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for image in images:
             by_video[image["video_id"]].append(image)
         self.clips = [(video["id"], video["name"]) for video in videos]
+        self.categories = list((categories or {}).items())
         ordered = [
             sorted(by_video[video], key=lambda image: image["frame_id"]) for video, _ in self.clips
         ]
@@ -112,6 +121,7 @@ class StoreWriter:
             "spans": np.stack([column[order] for column in columns], axis=1),
         }
         about: dict[str, Any] = {"format": FORMAT, "source": state, "clips": self.clips}
+        about["categories"] = self.categories
         about["checksum"] = _checksum(about, arrays)
         # One key: the library writes several in an order that changes from process to process.
         content = save(arrays, {"store": orjson.dumps(about).decode()})
@@ -127,6 +137,7 @@ class Store:
 
     Attributes:
         clips: (id, name) of every clip in file order; `bounds`: [clips + 1] their first frames.
+        categories: name to category id, in the order of the file.
         frames: structured [F], clip by clip: `COLUMNS` and file_name; the annotations of a frame
             are first .. first + count.
         spans: [A, 2] offset and length of the annotations in `texts`, in bytes.
@@ -143,6 +154,7 @@ class Store:
         if about["source"] != state or not self.texts.is_file():
             raise _Damaged("its source has changed")
         self.clips: list[tuple[int, str]] = [(number, name) for number, name in about["clips"]]
+        self.categories: dict[str, int] = dict(about["categories"])
         self.bounds = arrays["bounds"]
         rows = arrays["frames"]
         self.frames = rows.reshape(-1).view(_row_type(rows.shape[1] - 8 * len(COLUMNS)))
@@ -198,6 +210,7 @@ def open_store(source: Path) -> Store:
 def _build(source: Path, target: Path) -> None:
     state = source_state(source)
     lists: dict[str, list[dict[str, Any]]] = {"videos": [], "images": []}
+    categories: list[dict[str, Any]] = []
     columns = [array("q") for _ in range(4)]
     packed = is_packed(source)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -214,6 +227,8 @@ def _build(source: Path, target: Path) -> None:
                 if item.section in lists:
                     lists[item.section].append(item.value)
                     check.small(item.section, item.value)
+                elif item.section == "categories":
+                    categories.append(item.value)
                 elif item.section == "annotations":
                     check.annotation(item.value)
                     offset, length, checksum = item.offset, item.length, 0
@@ -225,7 +240,8 @@ def _build(source: Path, target: Path) -> None:
                     for column, value in zip(columns, row, strict=True):
                         column.append(value)
             check.finish()
-            writer = StoreWriter(lists["videos"], lists["images"])
+            classes = FileClasses.of(categories, str(source))
+            writer = StoreWriter(lists["videos"], lists["images"], classes.ids)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         found = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(

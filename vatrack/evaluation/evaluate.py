@@ -41,6 +41,7 @@ from vatrack.evaluation.io.by_video import (
     objects_by_video,
     read_head,
 )
+from vatrack.evaluation.io.classes import category_ids
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import PredictionError
 from vatrack.evaluation.mot.measures import TrackCounts, track_metrics
@@ -77,6 +78,7 @@ def evaluate_files(
     video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
     processes: int = 1,
     details: Path | None = None,
+    class_map: Mapping[str, str] | None = None,
 ) -> Evaluated:
     """Evaluates a file of predictions and writes the flat metrics (contract 4).
 
@@ -94,9 +96,11 @@ def evaluate_files(
         processes: processes that work side by side; the results are the same for any number.
         details: a JSON file for the metrics of every class and every video (see
             `details.detail_document`).
+        class_map: classes of the predictions to classes of the ground truth (`io.classes`).
 
     Raises:
-        InputError: a file is missing, damaged or does not belong to the others. Of several wrong
+        InputError: the classes of the predictions are not those of the ground truth; a file is
+            missing, damaged or does not belong to the others. Of several wrong
             predictions the first is named, with its line.
     """
     given = {mask_type: Path(path) for mask_type, path in video.items() if path is not None}
@@ -124,6 +128,9 @@ def evaluate_files(
             found.label,
             names,
             details=details is not None,
+            category_ids=category_ids(
+                head.category_names, str(ground_truth), Path(predictions), class_map
+            ),
         )
         results = _measure_all(offsets, _measure_offsets, (files, protocol), processes, found.wrong)
     evaluation = _join(results, mask_types, switches)

@@ -50,7 +50,7 @@ class Protocol:
     `mask_types`; `switches`; `video_max_occlusion`: exclusive limit of a derived per-video
     ground truth (spec 1.6); `truth`, `label`, `tracks`: what messages call the ground truth, a
     prediction, and the given per-video ground truths; `details`: whether metrics of each video are
-    wanted.
+    wanted; `category_ids`: those of predictions to those of the ground truth, where they differ.
     """
 
     mask_types: Sequence[MaskType]
@@ -60,6 +60,7 @@ class Protocol:
     label: str
     tracks: Mapping[MaskType, str]
     details: bool = False
+    category_ids: Mapping[int, int | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ def measure_video(
 
 def _measure(video: Video, protocol: Protocol, check_only: bool) -> VideoResult:
     images = read_images(video.document, protocol.truth)
-    predictions = parse_predictions(video.predictions, images, protocol.label)
+    predictions = parse_predictions(
+        video.predictions, images, protocol.label, protocol.category_ids
+    )
     matches: dict[str, Matches] = {}
     tracking: dict[str, list[TrackCounts]] = {}
     for mask_type in () if check_only else protocol.mask_types:

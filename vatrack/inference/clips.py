@@ -22,6 +22,7 @@ from vatrack.models.detector import Detector
 from vatrack.models.prepared import prepare
 
 MOST_MASK_WORKERS = 8
+CategoryIds = tuple[int | None, ...]
 
 
 def track_video(
@@ -64,8 +65,14 @@ def predict_frames(
     clips: Iterable[list[Frame]],
     images: Path,
     device: torch.device,
+    category_ids: CategoryIds | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Predictions of every frame of the clips, in order, by a prepared copy of the network."""
+    """Predictions of every frame of the clips, in order, by a prepared copy of the network.
+
+    Args:
+        category_ids: the category id of each label, from `FileClasses.category_ids`; predictions
+            of a label without one are left out. None: label + 1.
+    """
     frames = [(number, frame) for clip in clips for number, frame in enumerate(clip)]
     dataset = FrameDataset([frame for _, frame in frames], images, run.input.image_scale)
     pin = pinned if device.type == "cuda" else None
@@ -73,9 +80,8 @@ def predict_frames(
     inputs = ((number, item) for (number, _), item in zip(frames, loaded, strict=True))
     network = prepare(model, run.compute, device)
     tracked = Predictor(network, run.inference, device, run.compute).track(inputs)
-    yield from ordered_map(
-        _encode, tracked, _mask_workers(run, device), run.inference.mask_threshold
-    )
+    found = ordered_map(_encode, tracked, _mask_workers(run, device), run.inference.mask_threshold)
+    yield from (with_category_ids(predictions, category_ids) for predictions in found)
 
 
 def predict_clips(
@@ -85,12 +91,26 @@ def predict_clips(
     images: Path,
     device: torch.device,
     title: str,
+    category_ids: CategoryIds | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The same prediction by prediction, with progress shown under a title."""
     clips = list(clips)
-    frames = predict_frames(model, run, clips, images, device)
+    frames = predict_frames(model, run, clips, images, device, category_ids)
     for predictions in progress(frames, title, sum(map(len, clips))):
         yield from predictions
+
+
+def with_category_ids(
+    predictions: list[dict[str, Any]], category_ids: CategoryIds | None
+) -> list[dict[str, Any]]:
+    """Predictions whose `category_id` is label + 1, with the ids of a file instead."""
+    if category_ids is None or category_ids == tuple(range(1, len(category_ids) + 1)):
+        return predictions
+    return [
+        {**prediction, "category_id": number}
+        for prediction in predictions
+        if (number := category_ids[prediction["category_id"] - 1]) is not None
+    ]
 
 
 def _encode(tracked: TrackedFrame, threshold: float) -> list[dict[str, Any]]:

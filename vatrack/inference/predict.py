@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -27,9 +28,11 @@ from vatrack.common.progress import counted_progress
 from vatrack.config import RunConfig
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
-from vatrack.inference.clips import predict_frames
+from vatrack.inference.clips import CategoryIds, predict_frames
 from vatrack.models.detector import build
-from vatrack.weights.checkpoint import load, restore
+from vatrack.weights.checkpoint import Checkpoint, load, restore
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -75,21 +78,28 @@ def predict_files(
     images: Path,
     out: Path,
     processes: int | None = None,
+    class_map: Mapping[str, str] | None = None,
 ) -> Predicted:
     """Predicts all clips of an annotation file with a checkpoint of this run's method.
 
     The settings that predictions depend on are left beside them, in inference.yaml (`inference`,
     `input`, and `precision`, `tf32` and `winograd` of `compute`, as in a config file): they may be
-    newer than those of the training.
+    newer than those of the training. `categories` there are the names and ids of the classes.
+
+    The classes are those of the checkpoint, whatever the config says. Predictions carry the
+    category ids that the annotation file has for classes of the same name.
 
     Args:
+        class_map: classes of the checkpoint to classes of the file; an empty name leaves a class
+            out.
         processes: each predicts whole clips with one thread (PyTorch rounds otherwise with another
             number of threads), so that any number of them writes the same bytes. 0: one for each
             core; with a GPU one. None: this process alone, with PyTorch's number of threads.
 
     Raises:
         InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` or
-            inference.yaml cannot be written, or is read.
+            inference.yaml cannot be written, or is read; or the classes of the checkpoint are not
+            those of the file.
         BrokenProcessPool: one of several processes was killed.
     """
     settings = out.with_name(SETTINGS_FILE)
@@ -103,23 +113,34 @@ def predict_files(
             f"{images}: no such folder; the clips of {ground_truth} are needed there (`vatrack "
             f"clips`)"
         )
-    clips = AnnotationFile(ground_truth).clips
+    file = AnnotationFile(ground_truth)
+    clips = file.clips
+    weights = load(checkpoint)
+    run = weights.run(run)
+    ids = file.categories.category_ids(run.class_list, str(checkpoint), class_map)
+    if note := file.categories.note(run.class_list):
+        logger.info(note)
     if processes == 0:
         processes = 1 if device.type == "cuda" else available_cores()
     frames = sum(map(len, clips))
     with counted_progress("predict", frames) as advance:
         if processes is not None and min(processes, len(clips)) > 1:
-            share = _Share(run, checkpoint, images, min(processes, len(clips)))
+            del weights  # each process reads its own
+            share = _Share(run, checkpoint, images, min(processes, len(clips)), ids)
             units = [[clip] for clip in clips]
             lines = ordered_streams(_start, share, units, share.processes, advance)
         else:
-            lines = _counted(_Clips(run, checkpoint, images, device)(clips), advance)
+            lines = _counted(_Clips(run, checkpoint, images, device, ids, weights)(clips), advance)
         with _threads(None if processes is None else 1):
             count = _write_lines(chain.from_iterable(lines), out)
     used = run.model_dump(
         mode="json",
         include={"inference": True, "input": True, "compute": {"precision", "tf32", "winograd"}},
     )
+    # By the names of the file, where it has some.
+    names = {number: name for name, number in file.categories.ids.items()}
+    names = names or dict(enumerate(run.class_list.names, 1))
+    used["categories"] = [{"id": number, "name": name} for number, name in names.items()]
     write_yaml(settings, used)
     return Predicted(out, count, frames, len(clips))
 
@@ -128,18 +149,27 @@ class _Clips:
     """Predicts clips with the model of a checkpoint."""
 
     def __init__(
-        self, run: RunConfig, checkpoint: Path, images: Path, device: torch.device
+        self,
+        run: RunConfig,
+        checkpoint: Path,
+        images: Path,
+        device: torch.device,
+        category_ids: CategoryIds,
+        weights: Checkpoint | None = None,
     ) -> None:
         allow_tf32(run.compute.tf32)
         keep_memory()
         self.model = build(run.method, run.model, run.backbone)
-        restore(self.model, load(checkpoint), run, checkpoint)
+        restore(self.model, weights or load(checkpoint), run, checkpoint)
         self.model.to(device)
         self.run, self.images, self.device = run, images, device
+        self.category_ids = category_ids
 
     def __call__(self, clips: list[list[Frame]]) -> Iterator[list[str]]:
         """The lines of each frame."""
-        frames = predict_frames(self.model, self.run, clips, self.images, self.device)
+        frames = predict_frames(
+            self.model, self.run, clips, self.images, self.device, self.category_ids
+        )
         return (list(map(_line, predictions)) for predictions in frames)
 
 
@@ -151,6 +181,7 @@ class _Share:
     checkpoint: Path
     images: Path
     processes: int
+    category_ids: CategoryIds
 
 
 def _start(share: _Share) -> _Clips:
@@ -161,7 +192,8 @@ def _start(share: _Share) -> _Clips:
     if compute.mask_workers == "auto":
         parts["mask_workers"] = 0
     run = share.run.model_copy(update={"compute": compute.model_copy(update=parts)})
-    return _Clips(run, share.checkpoint, share.images, choose_device(compute.device))
+    device = choose_device(compute.device)
+    return _Clips(run, share.checkpoint, share.images, device, share.category_ids)
 
 
 @contextmanager

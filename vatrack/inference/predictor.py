@@ -41,7 +41,7 @@ class TrackedFrame:
 
     Attributes:
         boxes: mask type to (n, 4) corners in pixels of the frame, the primary one first.
-        scores: (n,); `labels`: (n,), 0 to 23; `ids`: (n,) track ids, from 0 on.
+        scores: (n,); `labels`: (n,), from 0 on; `ids`: (n,) track ids, from 0 on.
         masks: mask type to (n, 28, 28) probabilities inside a box.
         mask_boxes: mask type to the type of the box in which its masks lie.
     """

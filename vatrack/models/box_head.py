@@ -9,27 +9,24 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu, smooth_l1_loss
 
 from vatrack.common.structures import WHOLE_BATCH, BatchPart
-from vatrack.config.categories import NUM_CLASSES
 from vatrack.models.boxes import HEAD_STD, classwise_nms, decode, encode
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
 from vatrack.models.sample import Sample
 
-BACKGROUND = NUM_CLASSES
-
 
 class BoxHead(nn.Module):
-    """Two fully connected layers, then 24 + 1 class logits (background last) and 24 x 4 deltas."""
+    """Two fully connected layers, then c + 1 class logits (background last) and c x 4 deltas."""
 
-    def __init__(self, inputs: int = 256, channels: int = 1024) -> None:
+    def __init__(self, classes: int, inputs: int = 256, channels: int = 1024) -> None:
         super().__init__()
-        self.fc_cls = nn.Linear(channels, NUM_CLASSES + 1)
-        self.fc_reg = nn.Linear(channels, 4 * NUM_CLASSES)
+        self.fc_cls = nn.Linear(channels, classes + 1)
+        self.fc_reg = nn.Linear(channels, 4 * classes)
         self.shared_fcs = nn.ModuleList(
             [nn.Linear(inputs * REGION_SIZE * REGION_SIZE, channels), nn.Linear(channels, channels)]
         )
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Region features (k, channels, 7, 7) to logits (k, 25) and deltas (k, 96)."""
+        """Region features (k, channels, 7, 7) to logits (k, c + 1) and deltas (k, 4 c)."""
         x = regions.flatten(1)
         for layer in self.shared_fcs:
             x = relu(layer(x))
@@ -52,12 +49,14 @@ def box_losses(
     PyTorch's own weighted mean divides by the sum of the weights.
 
     Args:
-        logits: (k, 25); `deltas`: (k, 96); k = sum of the samples' counts, image by image.
+        logits: (k, c + 1) for c classes; `deltas`: (k, 4 c); k = sum of the samples' counts, image
+            by image.
         boxes: ground truth (g_i, 4) per image; `labels`: (g_i,).
-        class_weights: (25,).
+        class_weights: (c + 1,).
     """
     logits, deltas = logits.float(), deltas.float()
-    targets = logits.new_full((len(logits),), BACKGROUND, dtype=torch.int64)
+    background = logits.shape[1] - 1
+    targets = logits.new_full((len(logits),), background, dtype=torch.int64)
     rows, goals, start = [], [], 0
     for sample, truth, label in zip(samples, boxes, labels, strict=True):
         count = len(sample.matched)
@@ -70,7 +69,7 @@ def box_losses(
         cross_entropy(logits, targets, weight=class_weights, reduction="none").sum() / divisor
     )
     positive = torch.cat(rows)
-    predicted = deltas.view(len(deltas), NUM_CLASSES, 4)[positive, targets[positive]]
+    predicted = deltas.view(len(deltas), background, 4)[positive, targets[positive]]
     # The sum of an empty selection is zero and keeps the graph, so every parameter has a gradient
     # on every rank.
     regression = smooth_l1_loss(predicted, torch.cat(goals), beta=1.0, reduction="sum") / divisor
@@ -99,11 +98,9 @@ def detect(
         proposals: (k, 4) in network pixels.
         scale: (4,) network pixels per original pixel.
     """
-    scores = logits.float().softmax(dim=1)[:, :BACKGROUND]
-    boxes = (
-        decode(proposals, deltas.float().view(len(deltas), NUM_CLASSES, 4), HEAD_STD, image_size)
-        / scale
-    )
+    scores = logits.float().softmax(dim=1)[:, :-1]
+    by_class = deltas.float().unflatten(1, (-1, 4))
+    boxes = decode(proposals, by_class, HEAD_STD, image_size) / scale
     rows, labels = (scores > score_threshold).nonzero(as_tuple=True)
     candidate_boxes, candidate_scores = boxes[rows, labels], scores[rows, labels]
     kept = classwise_nms(candidate_boxes, candidate_scores, labels, nms_iou)[:limit]
@@ -127,9 +124,8 @@ def best_class_boxes(
         boxes: first boxes (m, 4) in original pixels; `logits`, `deltas`: the second head's outputs
             on them.
     """
-    score, label = logits.float().softmax(dim=1)[:, :BACKGROUND].max(dim=1)
-    chosen = deltas.float().view(len(deltas), NUM_CLASSES, 4)[
-        torch.arange(len(deltas), device=deltas.device), label
-    ]
+    score, label = logits.float().softmax(dim=1)[:, :-1].max(dim=1)
+    rows = torch.arange(len(deltas), device=deltas.device)
+    chosen = deltas.float().unflatten(1, (-1, 4))[rows, label]
     decoded = decode(boxes * scale, chosen, HEAD_STD, image_size) / scale
     return torch.where((score > score_threshold)[:, None], decoded, boxes)

@@ -10,7 +10,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits, relu
 from torchvision.ops import roi_align
 
 from vatrack.common.structures import WHOLE_BATCH, BatchPart
-from vatrack.config.categories import NUM_CLASSES
 from vatrack.models.boxes import clip
 from vatrack.models.layers import conv_block
 from vatrack.models.roi import with_image_index
@@ -23,16 +22,18 @@ MASK_SIZE = 2 * REGION_SIZE
 class MaskHead(nn.Module):
     """3x3 convolutions, a transposed convolution to 28 x 28, one logit plane per class."""
 
-    def __init__(self, inputs: int = 256, channels: int = 256, depth: int = 4) -> None:
+    def __init__(
+        self, classes: int, inputs: int = 256, channels: int = 256, depth: int = 4
+    ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
             conv_block(inputs if i == 0 else channels, channels, 3, relu=True) for i in range(depth)
         )
         self.upsample = nn.ConvTranspose2d(channels, channels, 2, stride=2)
-        self.conv_logits = nn.Conv2d(channels, NUM_CLASSES, 1)
+        self.conv_logits = nn.Conv2d(channels, classes, 1)
 
     def forward(self, regions: Tensor) -> Tensor:
-        """Region features (k, channels, 14, 14) to logits (k, 24, 28, 28)."""
+        """Region features (k, channels, 14, 14) to logits (k, classes, 28, 28)."""
         logits: Tensor = self.conv_logits(self._upsampled(regions))
         return logits
 
@@ -87,7 +88,7 @@ def mask_loss(
     no region.
 
     Args:
-        logits: (p, 24, 28, 28); `labels`: (p,); `targets`: (p, 28, 28).
+        logits: (p, classes, 28, 28); `labels`: (p,); `targets`: (p, 28, 28).
     """
     divisor = part.divisor(len(logits))  # also where there is no region: processes count together
     if len(logits) == 0:

@@ -98,16 +98,15 @@ class RegionHeads(nn.Module):
 
     def __init__(self, settings: ModelConfig, layout: Layout) -> None:
         super().__init__()
-        channels = settings.fpn_channels
+        channels, classes = settings.fpn_channels, settings.classes
         self.settings, self.layout = settings, layout
         names = {*layout.boxes.values(), *(name for name, _ in layout.masks.values())}
         for name in (name for name in PUBLISHED_ORDER if name in names):
             if name.endswith("bbox_head"):
-                self.add_module(name, BoxHead(channels, settings.box_head_channels))
+                self.add_module(name, BoxHead(classes, channels, settings.box_head_channels))
             else:
-                self.add_module(
-                    name, MaskHead(channels, settings.mask_head_channels, settings.mask_head_convs)
-                )
+                width, depth = settings.mask_head_channels, settings.mask_head_convs
+                self.add_module(name, MaskHead(classes, channels, width, depth))
         self.track_head = EmbeddingHead(
             channels,
             settings.track_head_channels,
@@ -116,9 +115,7 @@ class RegionHeads(nn.Module):
             settings.embedding_channels,
             settings.norm_groups,
         )
-        self.register_buffer(
-            "class_weights", torch.tensor(settings.class_weights), persistent=False
-        )
+        self.register_buffer("class_weights", torch.tensor(settings.weights), persistent=False)
 
     def losses(
         self, key: FrameBatch, ref: FrameBatch, part: BatchPart = WHOLE_BATCH

@@ -23,6 +23,7 @@ from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
+from vatrack.config.classes import FileClasses
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.store import StoreWriter, source_state, store_path
 from vatrack.sailvos.forms import FORMS, category_numbers, renumber
@@ -84,7 +85,7 @@ def convert_files(
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; choose another name for the folder of annotations")
     data = read_official(official)
-    numbers = category_numbers(data)
+    numbers = category_numbers(data, dataset.class_list)
     plan = plan_clips(data, read_structure(structure))
     rates = data.annotations.rates[plan.rows]
     kept = np.flatnonzero(rates < dataset.frame_limit)
@@ -204,7 +205,8 @@ class _FormFile:
 
 @contextmanager
 def _form_file(path: Path, head: dict[str, list[Json]]) -> Iterator[_FormFile]:
-    store = StoreWriter(head["videos"], head["images"])
+    classes = FileClasses.of(head["categories"], str(path))
+    store = StoreWriter(head["videos"], head["images"], classes.ids)
     with path.open("wb") as stream:
         _write_head(stream, head)
         yield _FormFile(stream, store)

@@ -8,26 +8,36 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
+from vatrack.config.classes import SAILVOS, ClassList, FileClasses
 from vatrack.data.fields import is_whole
 from vatrack.sailvos.official import Official
 
 Json = dict[str, Any]
 
 
-def category_numbers(official: Official) -> dict[int, int]:
-    """Official category ids to 1..24, in list order (spec 1.5).
+def category_numbers(official: Official, classes: ClassList | None = SAILVOS) -> dict[int, int]:
+    """Official category ids to 1, 2, ... in the order of the classes (spec 1.5).
+
+    Args:
+        classes: those of the method; None: those of the file, in its order.
 
     Raises:
-        InputError: the categories are not the 24 of the method.
+        InputError: SAIL-VOS's categories are not those of the method in their order; or another
+            file has a class that is not in the list, or names that cannot be those of classes.
     """
     names = [category["name"] for category in official.categories]
+    if classes != SAILVOS:
+        found = FileClasses.of(official.categories, str(official.path))
+        labels = found.labels(classes or found.classes)
+        return {number: label + 1 for number, label in labels.items()}
     if names != list(CATEGORIES):
         pairs = zip_longest(names, CATEGORIES, fillvalue=...)
         differs = next(n for n, (found, known) in enumerate(pairs) if found != known)
         raise InputError(
             f"{official.path}: its {len(names)} categories are not the {len(CATEGORIES)} of the "
             f"method in their order "
-            f"(first difference at category {differs + 1}): {', '.join(CATEGORIES)}"
+            f"(first difference at category {differs + 1}): {', '.join(CATEGORIES)}; name other "
+            f"classes in dataset.classes (data: those of the file)"
         )
     return {category["id"]: number for number, category in enumerate(official.categories, start=1)}
 

@@ -31,7 +31,7 @@ from vatrack.training.faults import NotFinite
 from vatrack.training.recovery import Recovery
 from vatrack.training.run_log import RunLog, StartCopy
 from vatrack.training.schedule import learning_rate
-from vatrack.training.start import alone_in, load_start, seed_everything
+from vatrack.training.start import alone_in, load_start, seed_everything, with_data_classes
 from vatrack.training.step import Updater, base_rate
 from vatrack.training.validation import validate
 from vatrack.weights.checkpoint import save
@@ -115,6 +115,7 @@ def _train(
     group: Processes,
     stop: StopSignals,
 ) -> TrainingResult:
+    run = with_data_classes(run, annotations, report=group.first)
     settings, valid = run.training, annotations / "valid"
     seed_everything(run.seed, settings.deterministic)
     allow_tf32(run.compute.tf32)
@@ -197,6 +198,7 @@ def _dataset(run: RunConfig, annotations: Path, images: Path) -> PairDataset:
         flip=run.training.flip,
         reach=run.training.reference_range,
         seed=run.seed,
+        classes=run.class_list,
     )
 
 

@@ -18,6 +18,7 @@ from vatrack.common.errors import FolderBusy
 from vatrack.common.files import check_target
 from vatrack.common.locks import locked
 from vatrack.config import RunConfig
+from vatrack.data.frames import AnnotationFile, count_classes
 from vatrack.models.detector import Detector
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.transfer import copy_visible_to_amodal, load_backbone, load_initial
@@ -26,6 +27,31 @@ logger = logging.getLogger(__name__)
 
 # An interrupted training may still be saving; a lost machine's lock ends after 90 s (NFS 4)
 LOCK_PATIENCE_SECONDS = 180.0
+
+
+def with_data_classes(run: RunConfig, annotations: Path, *, report: bool = True) -> RunConfig:
+    """The run with the classes and weights that the training file decides, where the config says
+    so; notes go to the log.
+
+    Args:
+        annotations: folder with train/ and valid/.
+        report: whether this process tells the notes.
+
+    Raises:
+        InputError: a file's classes are not those of the run.
+    """
+    path = annotations / "train" / f"{run.method.form}.json"
+    train = AnnotationFile(path, run.method.masks).categories
+    classes = train.classes if run.classes is None else run.class_list
+    counts = count_classes(path) if run.model.class_weights == "balanced" else None
+    run = run.with_classes(classes, counts)
+    train.labels(classes)
+    valid = AnnotationFile(annotations / "valid" / "joint.json").categories
+    valid.category_ids(classes, "the training")
+    for note in (train.note(classes), valid.note(classes)):
+        if note and report:
+            logger.info(note)
+    return run
 
 
 def load_start(model: Detector, run: RunConfig) -> None:
@@ -38,10 +64,10 @@ def load_start(model: Detector, run: RunConfig) -> None:
         path = run.training.backbone_weights
         logger.info("%s: %s", path, load_backbone(model.backbone, path))
     if run.training.initial_checkpoint:
-        transfer = load_initial(model, run.training.initial_checkpoint)
+        transfer = load_initial(model, run.training.initial_checkpoint, run.class_list)
         logger.info("%s: %s", run.training.initial_checkpoint, transfer)
         if run.training.copy_visible_to_amodal:
-            filled = copy_visible_to_amodal(model, transfer.copied)
+            filled = copy_visible_to_amodal(model, (*transfer.copied, *transfer.by_class))
             logger.info("%d tensors of amodal heads start like the visible ones", len(filled))
 
 

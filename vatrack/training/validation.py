@@ -31,7 +31,8 @@ def validate(
         folder: the converted valid set.
     """
     path = folder / "joint.json"
-    clips = AnnotationFile(path).clips
+    file = AnnotationFile(path)
+    clips = file.clips
     own = predict_clips(
         model,
         run,
@@ -39,6 +40,7 @@ def validate(
         images,
         processes.device,
         "validate",
+        file.categories.category_ids(run.class_list, "the training"),
     )
     if not processes.first:
         (scratch,) = {name for name in processes.gather("") if name}

@@ -10,12 +10,13 @@ from typing import Any
 
 from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
+from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
 from vatrack.validate.annotations import read_subset
 from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 from vatrack.validate.findings import SHOWN_EXAMPLES, Findings
 from vatrack.validate.frames import check_frames
-from vatrack.validate.relations import check_relations, check_subsets
+from vatrack.validate.relations import check_relations, check_subsets, named_classes
 from vatrack.validate.subset import Subset
 from vatrack.validate.tree import check_tree
 
@@ -69,6 +70,7 @@ def validate(
     settings: ValidationConfig,
     out: Path | None = None,
     processes: int = 1,
+    classes: ClassList | None = SAILVOS,
 ) -> Report:
     """Looks at everything, whatever is wrong, and writes down all findings.
 
@@ -78,6 +80,7 @@ def validate(
         out: JSON report: `ok`, `counts` by severity, what was `looked_at`, `findings`.
         processes: processes that look into masks and frames; the findings are the same for any
             number.
+        classes: `dataset.classes`; None: those of the first file, in its order.
 
     Returns:
         The findings, if none of them is an error.
@@ -101,7 +104,9 @@ def validate(
         for name, path in official.items()
     ]
     for subset in subsets:
-        check_relations(subset, findings)
+        check_relations(subset, findings, classes)
+        if classes is None:
+            classes = named_classes(subset)
     check_subsets(subsets, findings)
     videos, frames = check_tree(raw, subsets, findings)
     check_frames(frames, settings.frames, processes, findings)

@@ -49,8 +49,8 @@ CHECKS: dict[str, Check] = {
     "id-twice": Check("error", "ids occur more than once", _MAKE),
     "category-list": Check(
         "error",
-        "files do not list the 24 categories of the method in their order",
-        "correct the list",
+        "files do not list the classes of the config (SAIL-VOS's in their order), or not soundly",
+        "correct the list, or dataset.classes",
     ),
     "category-unknown": Check(
         "error",

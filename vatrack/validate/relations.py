@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
+from vatrack.config.classes import SAILVOS, ClassList, FileClasses
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
 from vatrack.validate.findings import Findings
 from vatrack.validate.rows import changing, find, first_rows, repeated
@@ -26,12 +28,17 @@ from vatrack.validate.subset import (
 Ints = npt.NDArray[np.int64]
 
 
-def check_relations(subset: Subset, findings: Findings) -> None:
+def check_relations(
+    subset: Subset, findings: Findings, classes: ClassList | None = SAILVOS
+) -> None:
     """Checks the items of one file with each other.
 
     What is missing is told only where the file could be read as a whole.
+
+    Args:
+        classes: what the categories must be; None: anything.
     """
-    _check_categories(subset, findings)
+    _check_categories(subset, findings, classes)
     _check_videos(subset, findings)
     _check_images(subset, findings)
     _check_annotations(subset, findings)
@@ -51,9 +58,28 @@ def check_subsets(subsets: Sequence[Subset], findings: Findings) -> None:
                 findings.add("video-name-case", subset.path, f"video {name}", f"and {twin}")
 
 
-def _check_categories(subset: Subset, findings: Findings) -> None:
+def named_classes(subset: Subset) -> ClassList | None:
+    """The classes of a file in its order; None where they are not sound."""
+    try:
+        return _file_classes(subset).classes
+    except InputError:
+        return None
+
+
+def _file_classes(subset: Subset) -> FileClasses:
+    listed = [{"id": number, "name": name} for number, name in subset.categories]
+    return FileClasses.of(listed, str(subset.path))
+
+
+def _check_categories(subset: Subset, findings: Findings, classes: ClassList | None) -> None:
     names = [name for _, name in subset.categories]
-    if names != list(CATEGORIES) and (subset.whole or len(names) > len(CATEGORIES)):
+    if classes != SAILVOS:
+        try:
+            listed = _file_classes(subset)
+            listed.labels(classes or listed.classes)
+        except InputError as error:
+            findings.add("category-list", subset.path, detail=_first_line(error, subset))
+    elif names != list(CATEGORIES) and (subset.whole or len(names) > len(CATEGORIES)):
         position = next(
             (
                 n
@@ -77,6 +103,10 @@ def _check_categories(subset: Subset, findings: Findings) -> None:
         findings,
     )
     _check_twice("model-twice", "model", subset.models, subset, findings)
+
+
+def _first_line(error: InputError, subset: Subset) -> str:
+    return str(error).splitlines()[0].removeprefix(f"{subset.path}: ")
 
 
 def _check_videos(subset: Subset, findings: Findings) -> None:

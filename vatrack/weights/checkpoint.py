@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, refuse_same_file
-from vatrack.config import START_FILES, Backbone, Method, RunConfig
+from vatrack.config import SAILVOS, START_FILES, Backbone, ClassList, Method, RunConfig
 from vatrack.weights.checksum import KEY, checksum, refuse_broken_values
 from vatrack.weights.formats import full_disk, read_file, write_file
 from vatrack.weights.tensors import check_tensors
@@ -45,6 +45,16 @@ class Checkpoint:
     epoch: int
     config: dict[str, Any]
     weights: dict[str, Tensor]
+
+    @property
+    def classes(self) -> ClassList:
+        """The classes in label order; files of older versions do not name them: SAIL-VOS's."""
+        names = self.config.get("classes")
+        return SAILVOS if names is None else ClassList(tuple(names))
+
+    def run(self, run: RunConfig) -> RunConfig:
+        """A run's config with the classes of the checkpoint, whatever its own are."""
+        return run.to_predict(self.classes)
 
 
 def save(path: Path, model: nn.Module, run: RunConfig, epoch: int) -> None:
@@ -102,6 +112,9 @@ def load(path: Path) -> Checkpoint:
             dict(json.loads(config) if isinstance(config, str) else config),
             dict(content["model"].items()),
         )
+        checkpoint.classes  # noqa: B018 - checks their names
+    except InputError as error:
+        raise InputError(f"{path}: a damaged checkpoint ({error}); make it again") from None
     except (
         KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError
     ) as error:  # fmt: skip
@@ -196,7 +209,8 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
     """Copies the weights into a network of the same method, backbone and widths.
 
     Raises:
-        InputError: the checkpoint belongs to another method, backbone or model configuration.
+        InputError: the checkpoint belongs to another method, backbone or model configuration, or
+            to other classes.
     """
     for name, own, wanted in (
         ("method", checkpoint.method, run.method),
@@ -207,6 +221,14 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
                 f"{source}: a checkpoint of {name} {own}, but {wanted} was asked for; choose "
                 f"--{name} {own}"
             )
+    if run.classes is not None and checkpoint.classes != run.class_list:
+        raise InputError(
+            f"{source}: a checkpoint of other classes\n"
+            f"  {source}: {checkpoint.classes}\n"
+            f"  the config: {run.class_list}\n"
+            f"  the order counts; use the config of its run, or name it as "
+            f"training.initial_checkpoint to train on these classes"
+        )
     expected = {name: value.shape for name, value in model.state_dict().items()}
     found = {name: value.shape for name, value in checkpoint.weights.items()}
     if expected != found:

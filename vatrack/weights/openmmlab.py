@@ -20,11 +20,12 @@ from torch import Tensor
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, refuse_same_file, write_text
-from vatrack.config import Backbone, Method, RunConfig
-from vatrack.config.categories import CATEGORIES
+from vatrack.config import Backbone, ClassList, Method, RunConfig
+from vatrack.config.classes import SAILVOS, names_problem, shown_name
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import INITIAL_FORMAT, write
 from vatrack.weights.checksum import refuse_broken_values
+from vatrack.weights.class_rows import ClassRows
 from vatrack.weights.formats import read_file
 from vatrack.weights.tensors import BACKBONE, WeightFile, read_weights
 from vatrack.weights.transfer import (
@@ -35,6 +36,7 @@ from vatrack.weights.transfer import (
     describe_shape,
     is_bare_backbone,
     is_counter,
+    with_classes,
 )
 
 SHOWN = 5  # names of a group; all of them go into a file
@@ -66,7 +68,13 @@ class Imported:
 
 
 def import_checkpoint(
-    source: Path, run: RunConfig, out: Path, *, partial: bool = False, key: str | None = None
+    source: Path,
+    run: RunConfig,
+    out: Path,
+    *,
+    partial: bool = False,
+    key: str | None = None,
+    classes: ClassList | None = None,
 ) -> Imported:
     """Writes a foreign checkpoint as one of ours (`vatrack.weights.checkpoint`).
 
@@ -77,6 +85,10 @@ def import_checkpoint(
         partial: take what fits, for `training.initial_checkpoint`; otherwise every tensor of the
             network must be there.
         key: where the weights lie in the file, or the prefix of their names, if there are several.
+        classes: of the file, in its order; None: those of the run, or those that the file names
+            itself (OpenMMLab's CLASSES) where it has another number of them. With `partial` the
+            output layers are kept where they are given, and a training takes the rows of its
+            classes from them.
 
     Returns:
         What went where: a table, and the first names of each group. Where a group is longer, all
@@ -89,11 +101,22 @@ def import_checkpoint(
     refuse_same_file(source, out)
     refuse_same_file(source, _names_file(out))
     check_target(out)
-    with torch.device("meta"):
-        own = build(run.method, run.model, run.backbone).state_dict()
+    run = run.to_predict(SAILVOS if run.classes is None else run.class_list)
+    own = _shapes(run)
     file = read_weights(source, own, key)
+    named = _named_classes(file)
+    rows = {
+        value.shape[:1].numel()
+        for name, value in file.weights.items()
+        if name.endswith(".fc_cls.weight")
+    }
+    if classes is None and not partial and named and rows == {len(named) + 1}:
+        classes = named if len(named) != len(run.class_list) else None
     if partial:
-        return _import_initial(source, file, own, run, out)
+        return _import_initial(source, file, own, run, out, classes)
+    if classes is not None and classes != run.class_list:
+        run = run.to_predict(classes)
+        own = _shapes(run)
     transfer = compare(own, file.weights)
     if transfer.random:
         raise InputError(_refusal(source, file, transfer, run, out))
@@ -123,7 +146,7 @@ def import_checkpoint(
             f"warning: the file has more heads than {run.method}; it looks like {shown}: use "
             f"--method {methods[0]}"
         )
-    lines += [*file.notes, *_remarks(file.meta), transfer.table()]
+    lines += [*file.notes, *_remarks(named, run.class_list), transfer.table()]
     return Imported(out, transfer, epoch, "\n".join([*lines, *_names(transfer, out)]))
 
 
@@ -156,14 +179,35 @@ def recognise_method(
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
     """What is known of foreign weights: the network they fit and the file they came from, but no
     data set and no recipe."""
-    config = run.model_dump(mode="json", include={"method", "backbone", "model"})
+    config = run.model_dump(mode="json", include={"method", "backbone", "model", "classes"})
     with source.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return config | {"imported_from": {"file": source.name, "sha256": digest}}
 
 
+def _shapes(run: RunConfig) -> dict[str, Tensor]:
+    """The tensors of the network without any memory."""
+    with torch.device("meta"):
+        return build(run.method, run.model, run.backbone).state_dict()
+
+
+def _named_classes(file: WeightFile) -> ClassList | None:
+    """The classes that OpenMMLab's file names, if they are sound."""
+    names = file.meta.get("CLASSES")
+    if isinstance(about := file.meta.get("dataset_meta"), Mapping):
+        names = names or about.get("classes") or about.get("CLASSES")
+    if isinstance(names, list | tuple) and not names_problem(names):
+        return ClassList(tuple(names))
+    return None
+
+
 def _import_initial(
-    source: Path, file: WeightFile, own: Mapping[str, Tensor], run: RunConfig, out: Path
+    source: Path,
+    file: WeightFile,
+    own: Mapping[str, Tensor],
+    run: RunConfig,
+    out: Path,
+    classes: ClassList | None,
 ) -> Imported:
     weights: Mapping[str, Tensor] = file.weights
     if is_bare_backbone(weights):
@@ -180,8 +224,12 @@ def _import_initial(
     else:
         kind = "a detector"
     transfer = check_initial(own, weights, source)
-    refuse_broken_values({name: weights[name] for name in transfer.copied}, source)
-    chosen = {name: _own_memory(weights[name], own[name]) for name in transfer.copied}
+    if classes is not None and classes != run.class_list:
+        transfer = with_classes(transfer, weights, ClassRows(run.class_list, classes))
+        run = run.model_copy(update={"classes": classes.names})
+    taken = (*transfer.copied, *transfer.by_class)
+    refuse_broken_values({name: weights[name] for name in taken}, source)
+    chosen = {name: _own_memory(weights[name], own[name]) for name in taken}
     write(out, chosen, run, 0, format_=INITIAL_FORMAT, config=_origin(source, run))
     lines = [
         f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its "
@@ -219,22 +267,24 @@ def _own_memory(value: Tensor, wanted: Tensor) -> Tensor:
     )
 
 
-def _remarks(meta: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(classes: ClassList | None, own: ClassList) -> Iterator[str]:
     """What a reader should look at, though it stops nothing."""
-    classes = meta.get("CLASSES")
-    if isinstance(classes, tuple | list) and len(classes) == len(CATEGORIES):
-        names = [re.sub(r"[\W_]+", " ", str(name)).strip().lower() for name in classes]
-        different = [
-            i for i, (name, ours) in enumerate(zip(names, CATEGORIES, strict=True)) if name != ours
-        ]
+    if classes is not None and len(classes) == len(own):
+        pairs = zip(map(_plain, classes.names), map(_plain, own.names), strict=True)
+        different = [place for place, (name, ours) in enumerate(pairs) if name != ours]
         if different:
             first = different[0]
             yield (
                 f"warning: the file names {len(different)} classes otherwise, the first is number "
                 f"{first + 1}, "
-                f"{classes[first]!r} instead of {CATEGORIES[first]!r}; check that their order is "
-                f"ours"
+                f"{shown_name(classes.names[first])} instead of {shown_name(own.names[first])}; "
+                f"check that their order is ours, or name them with --class"
             )
+
+
+def _plain(name: str) -> str:
+    """A name without the differences of spelling that files have for the same one."""
+    return re.sub(r"[\W_]+", " ", name).strip().lower()
 
 
 def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig, out: Path) -> str:
@@ -259,10 +309,11 @@ def _remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
         return f"it has no names of an OpenMMLab detector (its first is {next(iter(weights))})"
     trunk = _trunk(weights, BACKBONE)
     classes = weights.get("roi_head.bbox_head.fc_cls.weight")
-    if classes is not None and len(classes) != len(CATEGORIES) + 1:
+    if classes is not None and len(classes) != len(run.class_list) + 1:
         return (
             f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
-            f"takes what fits as initial weights"
+            f"takes what fits as initial weights, and --class NAME for each of its classes takes "
+            f"it as it is"
         )
     if "roi_head.track_head.fc_embed.weight" not in weights:
         return (

@@ -90,7 +90,8 @@ def read_weights(path: Path, wanted: Collection[str] = (), key: str | None = Non
         )
     weights, more = _plain_names(found, wanted, prefix, path)
     about = content.get("meta")
-    about = about if isinstance(about, Mapping) else {}
+    about = dict(about) if isinstance(about, Mapping) else {}
+    about |= {key: content[key] for key in ("format", "config") if key in content}
     return WeightFile(weights, about, (*notes, *more))
 
 

@@ -12,14 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
+from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.models.backbone import ResidualTrunk
 from vatrack.weights.checksum import refuse_broken_values
+from vatrack.weights.class_rows import (
+    OUTPUT_LAYERS,
+    ClassRows,
+    classes_of,
+    layer_of,
+    tensors_by_class,
+)
 from vatrack.weights.tensors import BACKBONE, read_weights
 
 CLASSIFIER = ("fc.weight", "fc.bias")
 LEFT_OVERS = tuple(f"mu{i}" for i in range(5))  # unused buffers of published checkpoints (quirk M2)
-# The layers whose shape goes with the number of classes.
-OUTPUT_LAYERS = ("fc_cls", "fc_reg", "conv_logits")
 # The amodal heads and the visible ones that they may start from (quirk M4).
 TWINS = {
     "roi_head.amodal_bbox_head.": "roi_head.bbox_head.",
@@ -39,6 +45,8 @@ class Transfer:
         unused: tensors of the file that the network does not have.
         ignored: of these, known left-overs that no network uses (quirk M2).
         notes: how the tensors were found in the file (`WeightFile`).
+        by_class: of `mismatched`, those of which rows go with classes, and some rows were copied.
+        classes: what became of the classes, where the file has others.
     """
 
     copied: tuple[str, ...]
@@ -47,17 +55,20 @@ class Transfer:
     unused: tuple[str, ...]
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    by_class: tuple[str, ...] = ()
+    classes: ClassRows | None = None
 
     @property
     def random(self) -> tuple[str, ...]:
         """Tensors of the network that keep their random start, without the counters of batch norm,
         which nothing reads."""
-        return tuple(name for name in (*self.mismatched, *self.absent) if not is_counter(name))
+        return tuple(name for name in (*self.left, *self.absent) if not is_counter(name))
 
     def __str__(self) -> str:
         lines = [f"{len(self.copied)} tensors copied"]
         groups = (
-            ("of another shape, left as they were", tuple(self.mismatched)),
+            ("taken by class", self.by_class),
+            ("of another shape, left as they were", tuple(self.left)),
             ("missing in the file", tuple(name for name in self.absent if not is_counter(name))),
             ("not used", (*self.unused, *self.ignored)),
         )
@@ -65,17 +76,20 @@ class Transfer:
             if names:
                 shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
                 lines.append(f"{len(names)} {title}: {shown}")
-        return "; ".join([*lines, *self.notes])
+        text = "; ".join([*lines, *self.notes])
+        return f"{text}\n{self.classes}" if self.classes else text
 
     def table(self, *, initial: bool = False) -> str:
         """Numbers of tensors for each part of the network; with `initial` also of those that start
         at random."""
         columns: dict[str, tuple[str, ...]] = {
             "copied": self.copied,
-            "other shape": tuple(self.mismatched),
+            "other shape": tuple(self.left),
             "missing": self.absent,
             "unused": (*self.unused, *self.ignored),
         }
+        if self.by_class:
+            columns = {"copied": self.copied, "by class": self.by_class, **columns}
         counts = {title: Counter(map(part_of, names)) for title, names in columns.items()}
         parts = sorted(set().union(*counts.values()), key=_place)
         if initial:
@@ -89,7 +103,13 @@ class Transfer:
             ]
             for part in parts
         ]
-        return "\n".join([head, *map("  ".join, rows)])
+        lines = [head, *map("  ".join, rows)]
+        return "\n".join([*lines, str(self.classes)] if self.classes else lines)
+
+    @property
+    def left(self) -> dict[str, str]:
+        """`mismatched` without those of which rows were copied."""
+        return {k: v for k, v in self.mismatched.items() if k not in self.by_class}
 
     def names(self, shown: int | None = None) -> str:
         """Every name but those of copied tensors, or the first few of each group."""
@@ -106,9 +126,7 @@ class Transfer:
 
     def _groups(self) -> dict[str, list[str]]:
         return {
-            "other shape": [
-                f"{name} ({difference})" for name, difference in self.mismatched.items()
-            ],
+            "other shape": [f"{name} ({difference})" for name, difference in self.left.items()],
             "missing": list(self.absent),
             "unused": list(self.unused),
             "ignored, left-overs that no network uses": list(self.ignored),
@@ -235,7 +253,7 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
     wrong = [
         f"{name}: {text}"
         for name, text in transfer.mismatched.items()
-        if name.split(".")[-2] not in OUTPUT_LAYERS
+        if layer_of(name) not in OUTPUT_LAYERS
     ]
     if any(part_of(name) == "backbone" for name in transfer.copied):
         lost = [name for name in transfer.absent if not is_counter(name)]
@@ -254,8 +272,15 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
     return transfer
 
 
-def load_initial(model: nn.Module, path: Path) -> Transfer:
+def load_initial(model: nn.Module, path: Path, classes: ClassList = SAILVOS) -> Transfer:
     """Copies every tensor whose name and shape fit, as the published non-strict loading does.
+
+    Where it is a checkpoint of ours of other classes, the rows of the layers that go with a class
+    (`OUTPUT_LAYERS`) are copied for classes of the same name and for the background; the rows of
+    other classes keep their random start.
+
+    Args:
+        classes: of the network.
 
     Raises:
         InputError: see `check_initial`.
@@ -264,9 +289,22 @@ def load_initial(model: nn.Module, path: Path) -> Transfer:
     file = read_weights(path, own)
     weights = file.weights
     transfer = replace(check_initial(own, weights, path), notes=file.notes)
-    refuse_broken_values({name: weights[name] for name in transfer.copied}, path)
+    source = classes_of(file.meta)
+    if source is not None and source != classes:
+        transfer = with_classes(transfer, weights, ClassRows(classes, source))
+    used = {name: weights[name] for name in (*transfer.copied, *transfer.by_class)}
+    refuse_broken_values(used, path)
     _copy(own, {name: weights[name] for name in transfer.copied})
+    if transfer.classes:
+        transfer.classes.copy(own, {name: weights[name] for name in transfer.by_class})
     return transfer
+
+
+def with_classes(transfer: Transfer, weights: Mapping[str, Tensor], rows: ClassRows) -> Transfer:
+    """The same transfer, with the output layers that are copied class by class."""
+    fitting = tensors_by_class(weights, (*transfer.copied, *transfer.mismatched), rows.source)
+    copied = tuple(name for name in transfer.copied if name not in fitting)
+    return replace(transfer, copied=copied, by_class=fitting, classes=rows if fitting else None)
 
 
 def copy_visible_to_amodal(model: nn.Module, loaded: Iterable[str]) -> tuple[str, ...]:

@@ -211,6 +211,14 @@ class Plan:
             key: reduce(lambda value, part: value[part], key.split("."), self.plain) for key in keys
         }
 
+    @property
+    def own_classes(self) -> tuple[str, ...]:
+        """The key of the classes where they are not SAIL-VOS's.
+
+        Results of older versions, which knew no other classes, so stay as they are.
+        """
+        return () if self.dataset.classes == "sailvos" else ("dataset.classes",)
+
     def cut_settings(self) -> dict[str, Any]:
         """`settings` that decide about the cuts."""
         detection = ("dataset.clips.threshold", "dataset.clips.min_frames") if self.detect else ()

@@ -287,6 +287,7 @@ rule convert:
             "dataset.max_occlusion_inclusive",
             "dataset.video_max_occlusion",
             "dataset.video_max_occlusion_inclusive",
+            *plan.own_classes,
         ),
     message:
         "converting the annotations of {wildcards.subset}"

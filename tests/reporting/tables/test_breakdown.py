@@ -266,3 +266,39 @@ def test_bad_details_are_refused(
     with pytest.raises(InputError, match=re.escape(message)):
         write_tables(["vatrack/resnet18=metrics.json"], tmp_path / "tables", details=[option])
     assert not (tmp_path / "tables").exists()
+
+
+def test_classes_of_any_name_have_a_row_in_the_order_of_the_list(tmp_path: Path) -> None:
+    names = ["zebra", 'say "a, b"', "Straße 信号", "two\nlines", "a | b & c_d", "never"]
+    values = {name: {"AP": 1.0, "AP50": 50.0} for name in reversed(names[:-1])}
+    run = run_folder(tmp_path / "run", "vatrack", "resnet18", "mini", 3, image__amodal__AP50=50.0)
+    details(run / "details.json", per_class={"image/amodal": values}, classes=names)
+    write_tables([str(run)], tmp_path / "tables")
+    name = tmp_path / "tables" / "classes_image_amodal"
+    shown = ["zebra", 'say "a, b"', "Straße 信号", "two lines", "a | b & c_d", "all"]
+    assert [row["class"] for row in read_csv(name.with_suffix(".csv"))] == shown
+    markdown = name.with_suffix(".md").read_text()
+    for text in ["zebra", 'say "a, b"', "Straße 信号", "two lines", r"a \| b & c_d"]:
+        assert (
+            f"\n| {text} | 1.0 | **50.0** |" in markdown or f"\n| {text} | 1.0 | 50.0 |" in markdown
+        )
+    tex = name.with_suffix(".tex").read_text()
+    rows = [
+        "zebra &",
+        "say ''a, b'' &",
+        "Straße 信号 &",
+        "two lines &",
+        r"a \textbar{} b \& c\_d &",
+    ]
+    assert [tex.index(f"\n{row}") for row in rows] == sorted(tex.index(f"\n{row}") for row in rows)
+    page = (tmp_path / "tables" / "tables.html").read_text()
+    for text in ("say &quot;a, b&quot;", "Straße 信号", "two lines", "a | b &amp; c_d"):
+        assert f">{text}</td>" in page
+
+
+@pytest.mark.parametrize("classes", ["dog", [3], ["dog", "dog"], [""]])
+def test_bad_lists_of_classes_are_refused(tmp_path: Path, classes: Any) -> None:
+    run = run_folder(tmp_path / "run", "vatrack", "resnet18", "mini", 3, image__amodal__AP50=50.0)
+    details(run / "details.json", classes=classes)
+    with pytest.raises(InputError, match=r"details\.json: 'classes' must be a list of names"):
+        write_tables([str(run)], tmp_path / "tables")

@@ -94,7 +94,7 @@ def read_images(document: Any, source: str) -> Images:
     images = list_of(document, "images", source)
     categories = np.sort(_unique(list_of(document, "categories", source), source, "categories"))
     if (categories < 0).any():
-        raise InputError(f"{source}: category id {categories[0]} is negative; ids are 1 to 24")
+        raise InputError(f"{source}: category id {categories[0]} is negative; ids count from 0")
     videos = set(_unique(list_of(document, "videos", source), source, "videos").tolist())
     _unique(images, source, "images")
     columns = [integers(images, key, source, "images") for key in IMAGE_FIELDS]

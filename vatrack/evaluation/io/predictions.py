@@ -56,6 +56,21 @@ class Predictions:
         with np.errstate(over="ignore"):
             return self.box[mask_type][:, 2] * self.box[mask_type][:, 3]
 
+    def select(self, rows: Ints) -> Predictions:
+        """The detections of these rows."""
+        return Predictions(
+            self.image[rows],
+            self.category[rows],
+            self.score[rows],
+            self.track[rows],
+            {mask_type: values[rows] for mask_type, values in self.box.items()},
+            {
+                mask_type: [texts[row] for row in rows.tolist()]
+                for mask_type, texts in self.counts.items()
+            },
+            {mask_type: values[rows] for mask_type, values in self.area.items()},
+        )
+
     @property
     def mask_types(self) -> tuple[MaskType, ...]:
         """Mask types that at least one detection has; both where there is no detection at
@@ -85,7 +100,10 @@ def read_predictions(path: Path | str, images: Images) -> Predictions:
 
 
 def parse_predictions(
-    predictions: Iterable[tuple[int, Any]], images: Images, label: str = "prediction"
+    predictions: Iterable[tuple[int, Any]],
+    images: Images,
+    label: str = "prediction",
+    category_ids: Mapping[int, int | None] | None = None,
 ) -> Predictions:
     """Turns numbered predictions of contract 2 into columns.
 
@@ -93,6 +111,8 @@ def parse_predictions(
         predictions: pairs of a number, for messages, and a parsed object; or lines.
         images: the images of the ground truth.
         label: what the number counts.
+        category_ids: the predictions' category ids to those of the ground truth; None: leave the
+            prediction out. Ids that are not listed stay. Without it all stay.
 
     Raises:
         PredictionError: a prediction is wrong; of several the first one is named.
@@ -134,10 +154,17 @@ def parse_predictions(
     image = images.index(ids)
     unknown = image < 0
     refuse(unknown, unknown_image(_first(ids, unknown)))
+    kept = np.ones(len(category), bool)
+    if category_ids:
+        own, place = np.unique(category, return_inverse=True)
+        others = [category_ids.get(number, number) for number in own.tolist()]
+        kept = np.array([number is not None for number in others], bool)[place]
+        category = np.array([-1 if n is None else n for n in others], np.int64)[place]
     index = images.category_index(category)
+    strange = (index < 0) & kept
     refuse(
-        index < 0,
-        f"unknown category_id {_first(category, index < 0)}; ids are those of the ground truth, "
+        strange,
+        f"unknown category_id {_first(category, strange)}; ids are those of the ground truth, "
         f"from 1",
     )
     large = np.abs(np.array(columns.score, np.float64)) > LARGEST_SCORE
@@ -187,7 +214,8 @@ def parse_predictions(
     if wrong_form:
         raise wrong_form
     score = np.array(columns.score, np.float64)
-    return Predictions(image, index, score, track, box, texts, area)
+    found_all = Predictions(image, index, score, track, box, texts, area)
+    return found_all if kept.all() else found_all.select(np.flatnonzero(kept))
 
 
 def _first(values: Ints, wrong: np.ndarray) -> int | None:

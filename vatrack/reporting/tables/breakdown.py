@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from vatrack.config.categories import CATEGORIES
 from vatrack.reporting.tables.checks import Metrics
 from vatrack.reporting.tables.names import dataset_name, short_names
 from vatrack.reporting.tables.paper import TITLES as PAPER_TITLES
@@ -24,7 +23,8 @@ def class_table(name: str, runs: Sequence[Run]) -> Table:
     """The table `classes_<name>`: a row for each class that some run has metrics for."""
     details = [run.details.per_class if run.details else {} for run in runs]
     note = "A dash: no object of the class that counts, or not measured."
-    order = {label: number for number, label in enumerate(CATEGORIES)}
+    names = chain.from_iterable(run.details.classes for run in runs if run.details)
+    order = {label: number for number, label in enumerate(dict.fromkeys(names))}
     return _table("class", "classes", name, runs, details, note, order)
 
 

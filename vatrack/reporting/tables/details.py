@@ -10,6 +10,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.config.classes import SAILVOS, names_problem
 from vatrack.reporting.tables.checks import TOLERANCE, Metrics, check_metrics
 
 FIX = "make it with `vatrack evaluate --details`"
@@ -17,10 +18,13 @@ FIX = "make it with `vatrack evaluate --details`"
 
 @dataclass(frozen=True)
 class Details:
-    """Metrics by evaluation ("image/amodal", ..., "track/visible"), class or video, and metric."""
+    """Metrics by evaluation ("image/amodal", ..., "track/visible"), class or video, and metric;
+    the names of all classes in their order.
+    """
 
     per_class: Mapping[str, Mapping[str, Metrics]]
     per_video: Mapping[str, Mapping[str, Metrics]]
+    classes: tuple[str, ...] = SAILVOS.names
 
 
 def read_details(path: Path, metrics: Metrics, source: Path) -> Details:
@@ -28,7 +32,7 @@ def read_details(path: Path, metrics: Metrics, source: Path) -> Details:
 
     Args:
         path: {"per_class": {evaluation: {class: {metric: value}}}, "per_video": {video:
-            {evaluation: {metric: value}}}}.
+            {evaluation: {metric: value}}}}, and perhaps "classes".
         metrics: the flat metrics of the same run, and `source`, their file.
 
     Raises:
@@ -55,7 +59,10 @@ def read_details(path: Path, metrics: Metrics, source: Path) -> Details:
                 f"{path}: belongs to another evaluation than {source} ({evaluation}/AP50 differs); "
                 f"{FIX}"
             )
-    return Details(per_class, per_video)
+    classes = document.get("classes", list(SAILVOS.names))  # older ones do not name them
+    if not isinstance(classes, list) or names_problem(classes):
+        raise InputError(f"{path}: 'classes' must be a list of names; {FIX}")
+    return Details(per_class, per_video, tuple(classes))
 
 
 def _nested(values: dict[str, Any], key: str, path: Path) -> dict[str, dict[str, Metrics]]:

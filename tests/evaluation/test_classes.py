@@ -1,0 +1,89 @@
+"""The classes of predictions against those of the ground truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evaluation.scenes import random_scene
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, write_json, write_yaml
+from vatrack.config import EvaluationConfig
+from vatrack.evaluation.evaluate import evaluate, evaluate_files
+from vatrack.evaluation.io.classes import category_ids
+
+NAMES = {1: "car", 2: "bus", 7: "dog"}
+
+
+def beside(folder: Path, *categories: tuple[int, str]) -> Path:
+    """The path of predictions, with what is said of their classes."""
+    listed = [{"id": number, "name": name} for number, name in categories]
+    write_yaml(folder / "inference.yaml", {"inference": {}, "categories": listed})
+    return folder / "predictions.jsonl"
+
+
+def test_ids_are_mapped_by_name(tmp_path: Path) -> None:
+    same = beside(tmp_path, (1, "car"), (2, "bus"), (7, "dog"))
+    assert category_ids(NAMES, "gt.json", same) is None
+    other = beside(tmp_path, (1, "dog"), (2, "bus"), (3, "car"))
+    assert category_ids(NAMES, "gt.json", other) == {1: 7, 3: 1}
+    fewer = beside(tmp_path, (4, "dog"))
+    assert category_ids(NAMES, "gt.json", fewer) == {4: 7}
+    more = beside(tmp_path, (1, "car"), (2, "bus"), (7, "dog"), (9, "cat"))
+    assert category_ids(NAMES, "gt.json", more) == {9: None}, "no object of it can count"
+
+
+def test_lists_that_do_not_fit(tmp_path: Path) -> None:
+    path = beside(tmp_path, (1, "car"), (2, "cat"))
+    with pytest.raises(InputError) as caught:
+        category_ids(NAMES, "gt.json", path)
+    assert "inference.yaml: 'car', 'cat'\n" in str(caught.value)
+    assert "gt.json: 'car', 'bus', 'dog'\n" in str(caught.value)
+    assert category_ids(NAMES, "gt.json", path, {"cat": "dog"}) == {2: 7}
+    assert category_ids(NAMES, "gt.json", path, {"cat": ""}) == {2: None}
+    with pytest.raises(InputError, match="no class 'cow'"):
+        category_ids(NAMES, "gt.json", path, {"cow": "dog"})
+    with pytest.raises(InputError, match=r"gt\.json has no class 'cow'"):
+        category_ids(NAMES, "gt.json", path, {"cat": "cow"})
+
+
+def test_predictions_of_other_programs_are_mapped_by_id(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    assert category_ids(NAMES, "gt.json", path) is None
+    assert category_ids(NAMES, "gt.json", path, {"5": "dog", "6": ""}) == {5: 7, 6: None}
+    with pytest.raises(InputError, match="give the category id"):
+        category_ids(NAMES, "gt.json", path, {"hound": "dog"})
+    with pytest.raises(InputError, match="no class 'cow'"):
+        category_ids(NAMES, "gt.json", path, {"5": "cow"})
+
+
+@pytest.mark.parametrize("categories", ["car", [3], [{"id": "x", "name": "car"}], [{"name": "a"}]])
+def test_damaged_settings_are_refused(tmp_path: Path, categories: Any) -> None:
+    write_yaml(tmp_path / "inference.yaml", {"categories": categories})
+    with pytest.raises(InputError, match=r"inference\.yaml"):
+        category_ids(NAMES, "gt.json", tmp_path / "predictions.jsonl")
+
+
+def test_numbers_are_those_of_the_right_ids(tmp_path: Path) -> None:
+    """Also where ids change places, and where predictions are left out."""
+    truth, predictions = random_scene(3)
+    wanted = evaluate(truth, predictions)
+    count = len(truth["categories"])
+    moved = {n: 1 + (n + 4) % count for n in range(1, count + 1)}
+    lines = [{**line, "category_id": moved[line["category_id"]]} for line in predictions]
+    extra = [
+        {**line, "category_id": 99, "track_id": line["track_id"] + 10**6, "score": 1.0}
+        for line in predictions
+    ]
+    path = beside(
+        tmp_path,
+        *((moved[item["id"]], item["name"]) for item in truth["categories"]),
+        (99, "something else"),
+    )
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*extra, *lines]))
+    write_json(tmp_path / "gt.json", truth)
+    evaluate_files(tmp_path / "gt.json", path, {}, EvaluationConfig(), tmp_path / "m.json")
+    assert read_json(tmp_path / "m.json") == wanted

@@ -1,0 +1,91 @@
+"""The classes of predictions against those of the ground truth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_yaml
+from vatrack.config.classes import FileClasses, shown_name
+from vatrack.config.inference import SETTINGS_FILE
+
+logger = logging.getLogger(__name__)
+
+
+def category_ids(
+    names: Mapping[int, Any],
+    truth: str,
+    predictions: Path,
+    class_map: Mapping[str, str] | None = None,
+) -> dict[int, int | None] | None:
+    """Category ids of predictions to those of the ground truth, where they differ; None: nowhere.
+
+    Predictions have ids alone. What these mean stands in inference.yaml beside them, where
+    `vatrack predict` made them; other predictions have the ids of the ground truth.
+
+    Args:
+        names: names by category id in the ground truth; `truth`: that file, for messages.
+        class_map: classes of the predictions, by name or, where there are no names, by id, to
+            classes of the ground truth; an empty name leaves a class out.
+
+    Raises:
+        InputError: each of the lists has a class that the other lacks, and no mapping is given; or
+            a mapping names a class that is not there.
+    """
+    beside = predictions.with_name(SETTINGS_FILE)
+    listed = _categories(beside)
+    if not listed and not class_map:
+        return None
+    own = FileClasses.of([{"id": number, "name": name} for number, name in names.items()], truth)
+    if not listed:
+        return {
+            _number(old, str(predictions)): _id(new, own) for old, new in (class_map or {}).items()
+        }
+    given = FileClasses.of(listed, str(beside))
+    found = own.category_ids(given.classes, str(beside), class_map)
+    changed = {
+        number: other
+        for number, other in zip(given.ids.values(), found, strict=True)
+        if number != other
+    }
+    if changed:
+        logger.info(
+            "%s: %d classes have other ids than in %s; they are told by their names",
+            beside,
+            len(changed),
+            truth,
+        )
+    return changed or None
+
+
+def _categories(path: Path) -> list[dict[str, Any]]:
+    """The categories that are listed beside predictions; none in files of older versions."""
+    if not path.is_file():
+        return []
+    values = read_yaml(path)
+    found = values.get("categories") if isinstance(values, Mapping) else None
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise InputError(f"{path}: categories is no list of ids and names; predict again")
+    return [dict(item) for item in found]
+
+
+def _number(text: str, predictions: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(
+            f"--class-map {text}=...: no {SETTINGS_FILE} beside {predictions} says which id "
+            f"{shown_name(text)} has; give the category id: --class-map 1=NAME"
+        ) from None
+
+
+def _id(name: str, own: FileClasses) -> int | None:
+    if not name:
+        return None
+    own.classes.index(name)  # refuses an unknown one
+    return own.ids[name]
