@@ -106,8 +106,8 @@ def test_a_new_clip_tree_trains_nothing_again(tiny: Workflow) -> None:
     tiny.run(*forms, "results/tiny/clips")
     run = "results/tiny/runs/vatrack__resnet18"
     # As after a training and a prediction; their content does not matter to the plan.
-    made = ("training.json", "best.json", "best.pt", "predictions.jsonl.gz")
-    made += ("overlay.png", "overlay.mp4")
+    made: tuple[str, ...] = ("training.json", "best.json", "best.pt", "predictions.jsonl.gz")
+    made = (*made, "overlay.png", "overlay.mp4")
     for name in made:
         path = tiny.folder / run / name
         path.parent.mkdir(parents=True, exist_ok=True)
