@@ -66,7 +66,7 @@ def test_a_network_of_full_width_takes_winograds_form() -> None:
 @torch.inference_mode()
 def test_masks_are_the_planes_of_their_labels() -> None:
     torch.manual_seed(3)
-    head = MaskHead(8, 16, 2, 24)
+    head = MaskHead(24, 8, 16, 2)
     regions = torch.randn(7, 8, 14, 14)
     labels = torch.tensor([0, 5, 23, 5, 1, 2, 3])
     whole = head(regions)[torch.arange(7), labels]
