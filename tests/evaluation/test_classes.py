@@ -87,3 +87,27 @@ def test_numbers_are_those_of_the_right_ids(tmp_path: Path) -> None:
     write_json(tmp_path / "gt.json", truth)
     evaluate_files(tmp_path / "gt.json", path, {}, EvaluationConfig(), tmp_path / "m.json")
     assert read_json(tmp_path / "m.json") == wanted
+
+
+def test_a_thousand_classes_and_one(tmp_path: Path) -> None:
+    """Classes that do not occur change nothing, wherever their ids lie."""
+    truth, predictions = random_scene(5)
+    wanted = evaluate(truth, predictions)
+    spread = {number: 1 + 7919 * number % 1000 for number in range(1, 25)}
+    many = {
+        **truth,
+        "categories": [{"id": number, "name": f"class {number}"} for number in range(1, 1001)],
+        "annotations": [
+            {**item, "category_id": spread[item["category_id"]]} for item in truth["annotations"]
+        ],
+    }
+    lines = [{**line, "category_id": spread[line["category_id"]]} for line in predictions]
+    assert evaluate(many, lines) == pytest.approx(wanted, nan_ok=True)
+
+    one = {
+        **truth,
+        "categories": [{"id": 5, "name": "thing"}],
+        "annotations": [{**item, "category_id": 5} for item in truth["annotations"]],
+    }
+    found = evaluate(one, [{**line, "category_id": 5} for line in predictions])
+    assert found["image/amodal/AP50"] is not None

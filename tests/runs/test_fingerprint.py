@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.config import SAILVOS, Backbone, Config, Method, RunConfig, parse_config
 from vatrack.runs.fingerprint import comparison, config_hash
 
 
@@ -74,3 +74,12 @@ def test_a_config_that_was_written_has_the_same_fingerprint(tmp_path: Path) -> N
 
     write_yaml(tmp_path / "config.yaml", config().model_dump(mode="json"))
     assert config_hash(load_run_config(tmp_path / "config.yaml")) == config_hash(config())
+
+
+def test_classes_count_by_their_names() -> None:
+    same = [config(dataset={"classes": classes}) for classes in ("sailvos", list(SAILVOS.names))]
+    assert config_hash(same[0]) == config_hash(same[1])
+    first, second = (config(dataset={"classes": names}) for names in (["a", "b"], ["b", "a"]))
+    assert len({config_hash(run) for run in (*same, first, second)}) == 3
+    data = config(dataset={"classes": "data"})
+    assert config_hash(data.with_classes(first.class_list)) == config_hash(first)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import vatrack
 from tests.conftest import TinyData, tiny_config
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml, write_json, write_yaml
@@ -127,6 +128,8 @@ def test_classes_and_weights_come_from_the_data(own: Path, own_run: Path) -> Non
     checkpoint = load(own_run / "checkpoints" / "epoch_01.pt")
     assert checkpoint.classes == ClassList(names)
     assert len(checkpoint.weights["roi_head.bbox_head.fc_cls.bias"]) == len(names) + 1
+    predictor = vatrack.load(own_run / "checkpoints" / "epoch_01.pt", device="cpu")
+    assert predictor.classes == dict(enumerate(names, 1))
 
 
 @pytest.mark.parametrize("processes", [None, 2])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from vatrack.config import START_FILES, TECHNICAL_KEYS, RunConfig
+from vatrack.config import SAILVOS, START_FILES, TECHNICAL_KEYS, RunConfig
 
 LENGTH = 10  # hexadecimal digits
 # How and where the work is done; none of it is meant to change what a run reaches.
@@ -65,6 +65,11 @@ def _science(run: RunConfig) -> dict[str, Any]:
             settings["training"][name] = PurePath(settings["training"][name]).name
     for key in ("fetch", "download", "mode", "curves"):
         del settings["dataset"]["clips"][key]
+    # The classes themselves count, not how the config names them; runs of older versions name none.
+    if run.classes is not None:
+        del settings["dataset"]["classes"]
+    if run.classes == SAILVOS.names:
+        del settings["classes"]
     structure = settings["dataset"]["clips"]["structure"]
     settings["dataset"]["clips"]["structure"] = PurePath(structure).name
     return settings
