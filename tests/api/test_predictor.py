@@ -1,0 +1,245 @@
+"""Loading checkpoints of every form, and tracking frames from wherever they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import vatrack
+from tests.api.stub import settings
+from tests.conftest import TinyData
+from tests.models.small import small_network
+from tests.video.videos import write_video
+from tests.weights.published import tensors, write_published
+from vatrack.api.predictor import Predictor, load
+from vatrack.api.results import FrameResult
+from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Method, RunConfig
+from vatrack.data.frames import AnnotationFile
+from vatrack.inference.predict import predict_files
+from vatrack.video.reader import Reader, Selection
+from vatrack.video.sources import find_sources
+from vatrack.weights.checkpoint import export, save, write
+
+
+def frames(count: int = 6, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
+    chance = np.random.default_rng(3)
+    scene = cv2.resize(chance.integers(0, 256, (6, 8, 3), np.uint8), size[::-1])
+    return [np.roll(scene, 2 * step, axis=1) for step in range(count)]
+
+
+def same(first: FrameResult, second: FrameResult) -> bool:
+    return all(
+        np.array_equal(getattr(first, item.name), getattr(second, item.name))
+        for item in fields(first)
+    )
+
+
+def test_it_tracks_as_vatrack_predict_does(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path
+) -> None:
+    run, folder = tiny_run
+    checkpoint, out = folder / "checkpoints" / "epoch_02.pt", tmp_path / "predictions.jsonl"
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    predict_files(run, checkpoint, truth, tiny_data.images, out)
+    expected = [json.loads(line) for line in out.read_text().splitlines()]
+    found = []
+    predictor = load(checkpoint, device="cpu")
+    for number, clip in enumerate(AnnotationFile(truth).clips):
+        listed = tmp_path / f"clip{number}.txt"
+        listed.write_text("".join(f"{tiny_data.images / item.file_name}\n" for item in clip))
+        ids = [item.image_id for item in clip]
+        for result in predictor.track(listed, score=0, cuts="none"):
+            for line in result.to_predictions():
+                assert line.pop("frame") == result.index
+                assert line.pop("time_s") == pytest.approx(result.index / 25)
+                found.append(line | {"image_id": ids[result.index]})
+    assert len(found) > 20
+    assert [json.dumps(line) for line in found] == [json.dumps(line) for line in expected]
+
+
+def test_wherever_frames_come_from_the_objects_are_the_same(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    predictor = vatrack.load(checkpoint, device="cpu")
+    video = write_video(tmp_path / "v.mp4", 6)
+    with Reader(find_sources([str(video)])[0]) as reader:
+        images = [frame.image for frame in reader]
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    first = list(predictor.track(video, score=0))
+    assert len(first) == 6 and sum(map(len, first)) > 6
+    for other in (images, iter(images), folder, str(folder), f"{folder}/*.png"):
+        again = list(predictor.track(other, score=0))
+        assert all(map(same, first, again)) and len(again) == 6
+
+
+def test_an_array_may_be_overwritten_by_its_maker(checkpoint: Path) -> None:
+    predictor = load(checkpoint, device="cpu")
+    images = frames()
+
+    def one_buffer() -> Iterator[np.ndarray]:
+        buffer = np.empty_like(images[0])
+        for image in images:
+            buffer[:] = image
+            yield buffer
+
+    again = predictor.track(one_buffer(), score=0)
+    assert all(map(same, predictor.track(images, score=0), again))
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_every_method_is_loaded_from_a_checkpoint_and_safetensors(
+    method: Method, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "best.pt", tmp_path / "exported.safetensors"
+    save(path, small_network(method), settings(method), 3)
+    export(path, out)
+    results = [list(load(file, device="cpu").track(frames(3), score=0)) for file in (path, out)]
+    assert all(map(same, *results)) and sum(map(len, results[0]))
+    predictor = load(out, device="cpu", method=str(method), backbone="resnet18")
+    assert predictor.method == str(method) and set(predictor.mask_types) == set(method.masks)
+    for result in results[0]:
+        assert set(result.rles) == set(method.masks)
+        assert result.plot(frames(1)[0]).shape == (48, 64, 3)
+        assert (result.visible_boxes is not None) == (method is Method.VATRACK_2BBOX)
+
+
+@pytest.mark.parametrize("method", [Method.VATRACK, Method.QDTRACK])
+def test_a_published_file_is_recognised(method: Method, tmp_path: Path) -> None:
+    path = write_published(tmp_path / "epoch_12.pth", tensors(method, Backbone.RESNET18), "wrapped")
+    if method is Method.QDTRACK:
+        with pytest.raises(InputError, match="--method qdtrack or --method amodaltrack"):
+            load(path)
+    predictor = load(path, device="cpu", method="qdtrack" if method is Method.QDTRACK else None)
+    assert (predictor.method, str(predictor.run.backbone)) == (str(method), "resnet18")
+    with pytest.raises(InputError, match=r"epoch_12\.pth"):
+        load(path, method="vatrack-2bbox")
+
+
+def foreign(path: Path) -> dict[str, Any]:
+    """A checkpoint of another list of classes."""
+    weights = small_network(Method.VATRACK).state_dict()
+    name = "roi_head.bbox_head.fc_cls.weight"
+    (name,) = [key for key in weights if key.endswith("bbox_head.fc_cls.weight")][:1]
+    weights[name] = weights[name][:5]
+    write(path, weights, settings(), 1)
+    return {}
+
+
+def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.pt", tmp_path / "other.pt"
+    text.write_text("no weights")
+    foreign(other)
+    torch.save({"state_dict": {"layer.weight": torch.ones(2)}}, tmp_path / "linear.pth")
+    for path, given, message in (
+        (tmp_path / "none.pt", {}, r"none\.pt"),
+        (text, {}, r"notes\.pt"),
+        (other, {}, r"other\.pt.*fc_cls"),
+        (tmp_path / "linear.pth", {}, r"linear\.pth: holds no network of"),
+        (tmp_path, {}, str(tmp_path)),
+        (checkpoint, {"method": "qdtrack"}, "is a checkpoint of method vatrack, not qdtrack"),
+        (checkpoint, {"backbone": "resnet50"}, "resnet50"),
+        (checkpoint, {"method": "vatrac"}, "did you mean vatrack"),
+        (checkpoint, {"largest_side": 8}, "32 to 8192"),
+    ):
+        with pytest.raises(InputError, match=f"(?s){message}"):
+            load(path, device="cpu", **given)  # type: ignore[arg-type]
+
+
+def test_largest_side_and_half_precision(checkpoint: Path) -> None:
+    small = load(checkpoint, device="cpu", largest_side=48)
+    assert tuple(small.run.input.image_scale) == (48, 48)
+    half = load(checkpoint, device="cpu", half=True)
+    assert half.run.compute.precision == "mixed"
+    exact = load(checkpoint, device="cpu")
+    first, second, third = (next(item.track(frames(1), score=0)) for item in (small, half, exact))
+    assert not np.array_equal(first.boxes, third.boxes)
+    assert not np.array_equal(second.scores, third.scores)
+
+
+def test_choices(squares: Predictor) -> None:
+    images = frames(8)
+    both = list(squares.track(images, score=0))
+    assert [result.track_ids.tolist() for result in both[:4]] == [[0, 1], [0, 1], [0, 1], [2, 3]]
+    assert [len(result) for result in squares.track(images)] == [1] * 8
+    chairs = list(squares.track(images, score=0, classes=[squares.classes[2].upper()]))
+    assert {name for result in chairs for name in result.names} == {squares.classes[2]}
+    chosen = list(squares.track(images, selection=Selection(0.1, 0.5, 2), rate=10))
+    assert [result.index for result in chosen] == [2, 4]
+    assert [result.time_s for result in chosen] == [0.2, 0.4]
+
+
+def test_ids_are_unique_over_shots(squares: Predictor) -> None:
+    black, white = (np.full((48, 64, 3), value, np.uint8) for value in (0, 255))
+    images = [black] * 7 + [white] * 7 + [black] * 7
+    results = list(squares.track(images, score=0))
+    assert [result.shot for result in results] == [0] * 7 + [1] * 7 + [2] * 7
+    by_shot = [set[int](), set[int](), set[int]()]
+    for result in results:
+        by_shot[result.shot] |= set(result.track_ids.tolist())
+    assert sorted(number for ids in by_shot for number in ids) == list(range(18))
+    # A track that is never shown counts too.
+    shown = [result.track_ids.tolist() for result in squares.track(images)]
+    assert shown == [result.track_ids.tolist()[:1] for result in results]
+    whole = list(squares.track(images, cuts="none"))
+    assert {result.shot for result in whole} == {0}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"score": 1.1}, "from 0 to 1"),
+        ({"score": float("nan")}, "from 0 to 1"),
+        ({"classes": ["persn"]}, "did you mean person"),
+        ({"classes": "persn"}, "no class is called 'persn'"),
+        ({"rate": 0.0}, "frame rate is 0.0"),
+        ({"rate": float("nan")}, "frame rate is nan"),
+        ({"cuts": "some"}, "'detect' or 'none'"),
+    ],
+)
+def test_bad_settings_are_said_at_once(squares: Predictor, given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        squares.track(frames(), **given)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([np.zeros((4, 4), np.uint8)], r"frame 0: is uint8 \[4, 4\]"),
+        ([np.zeros((4, 4, 3), np.float32)], r"frame 0: is float32 \[4, 4, 3\]"),
+        ([np.zeros((0, 4, 3), np.uint8)], r"\[0, 4, 3\]"),
+        (["a.png"], "frame 0: is str"),
+        ([np.zeros((4, 6, 3), np.uint8), np.zeros((4, 8, 3), np.uint8)], "frame 1: is 8 x 4"),
+    ],
+)
+def test_bad_frames(squares: Predictor, images: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list(squares.track(images))
+
+
+def test_a_source_that_is_not_there_or_is_several(squares: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        squares.track(tmp_path / "none.mp4")
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mp4", 2)
+    with pytest.raises(InputError, match="names 2 videos"):
+        squares.track(f"{tmp_path}/*.mp4")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 2)])
+def test_the_smallest_frames(checkpoint: Path, size: tuple[int, int]) -> None:
+    images = [np.full((*size, 3), 7, np.uint8)] * 2
+    for result in load(checkpoint, device="cpu").track(images, score=0):
+        assert result.masks().shape == (len(result), *size)
+        assert result.plot(images[0]).shape == (*size, 3)

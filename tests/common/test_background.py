@@ -1,0 +1,119 @@
+"""Threads that read ahead and write behind: order, limits, errors, and that they end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from vatrack.common.background import WriteBehind, read_ahead
+
+
+def threads() -> set[str]:
+    return {item.name for item in threading.enumerate()} & {"read ahead", "write behind"}
+
+
+def counted(number: int, made: list[int]) -> Iterator[int]:
+    try:
+        for item in range(number):
+            made.append(item)
+            yield item
+    finally:
+        made.append(-1)
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_items_come_in_order_and_not_too_far_ahead() -> None:
+    made: list[int] = []
+    with read_ahead(counted(100, made), 3) as items:
+        assert next(items) == 0
+        wait_until(lambda: len(made) >= 5)
+        time.sleep(0.05)
+        assert len(made) == 5, "three wait, one is in hand, one was taken"
+        assert list(items) == list(range(1, 100))
+    assert made[-1] == -1 and not threads()
+
+
+def test_an_error_of_the_items_comes_where_it_happened() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise OSError("disk")
+
+    seen = []
+    with pytest.raises(OSError, match="disk"), read_ahead(broken(), 3) as items:
+        seen.extend(iter([next(items)]))
+        next(items)
+    assert seen == [1] and not threads()
+
+
+def test_items_that_are_not_wanted_any_more_are_closed() -> None:
+    made: list[int] = []
+    with pytest.raises(ValueError, match="mine"), read_ahead(counted(10**9, made), 2) as items:
+        next(items)
+        raise ValueError("mine")
+    assert made[-1] == -1 and not threads()
+
+
+def test_waiting_ends_when_it_is_cancelled() -> None:
+    release, cancelled = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[int]:
+        yield 1
+        release.wait(10)
+
+    with read_ahead(slow(), 2, cancelled.is_set) as items:
+        assert next(items) == 1
+        cancelled.set()
+        assert list(items) == []
+        release.set()
+    assert not threads()
+
+
+def test_all_is_written_in_order() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        time.sleep(0.001)
+        done.append(item)
+
+    with WriteBehind(work, 2) as writer:
+        for item in range(50):
+            writer.put(item)
+            assert item - len(done) <= 4
+    assert done == list(range(50)) and not threads()
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_an_error_of_the_work_is_raised(last: bool) -> None:
+    def work(item: int) -> None:
+        if item == 3:
+            raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"), WriteBehind(work, 2) as writer:
+        for item in range(4 if last else 1000):
+            writer.put(item)
+    assert not threads()
+
+
+def test_after_an_error_outside_no_more_is_written() -> None:
+    done: list[int] = []
+    go = threading.Event()
+
+    def work(item: int) -> None:
+        go.wait(10)
+        done.append(item)
+
+    with pytest.raises(ValueError, match="mine"), WriteBehind(work, 5) as writer:
+        for item in range(5):
+            writer.put(item)
+        threading.Timer(0.05, go.set).start()
+        raise ValueError("mine")
+    assert len(done) <= 1 and not threads()
