@@ -10,7 +10,7 @@ import pytest
 from tests.api.test_results import AMODAL, SIZE, VISIBLE, make
 from vatrack.common.errors import InputError
 from vatrack.reporting.drawing import track_colours
-from vatrack.reporting.video import DrawSettings, MOST_TRAILS, TRAIL_FRAMES, Trails, draw_frame
+from vatrack.reporting.video import MOST_TRAILS, TRAIL_FRAMES, DrawSettings, Trails, draw_frame
 
 GREY = np.full((*SIZE, 3), 100, np.uint8)
 
