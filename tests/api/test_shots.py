@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -29,9 +31,7 @@ def test_it_agrees_with_the_cuts_of_files(seed: int) -> None:
     detector = ShotDetector()
     numbers = [detector.shot(image) for image in images]
     cuts = [k for k in range(1, 60) if numbers[k] != numbers[k - 1]]
-    assert numbers[0] == 0 and all(
-        0 <= b - a <= 1 for a, b in zip(numbers, numbers[1:], strict=False)
-    )
+    assert numbers[0] == 0 and all(0 <= b - a <= 1 for a, b in pairwise(numbers))
     scores = list(content_scores(images))
     last = len(scores)
     expected = [clip.start for clip in find_cuts("v", scores)][1:]
