@@ -1,219 +1,245 @@
-"""A predictor from any checkpoint, for any source."""
+"""Loading checkpoints of every form, and tracking frames from wherever they come."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import vatrack
+from tests.api.stub import settings
 from tests.conftest import TinyData
+from tests.models.small import small_network
+from tests.video.videos import write_video
 from tests.weights.published import tensors, write_published
 from vatrack.api.predictor import Predictor, load
 from vatrack.api.results import FrameResult
 from vatrack.common.errors import InputError
-from vatrack.common.images import read_image
 from vatrack.config import Backbone, Method, RunConfig
-from vatrack.data.frames import Frame
+from vatrack.data.frames import AnnotationFile
 from vatrack.inference.predict import predict_files
-from vatrack.video.reader import Selection
-from vatrack.weights.checkpoint import export
+from vatrack.video.reader import Reader, Selection
+from vatrack.video.sources import find_sources
+from vatrack.weights.checkpoint import export, save, write
 
 
-def lines(results: Iterator[FrameResult]) -> list[str]:
-    return [json.dumps(item) for result in results for item in result.to_predictions()]
+def frames(count: int = 6, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
+    chance = np.random.default_rng(3)
+    scene = cv2.resize(chance.integers(0, 256, (6, 8, 3), np.uint8), size[::-1])
+    return [np.roll(scene, 2 * step, axis=1) for step in range(count)]
 
 
-def test_objects_are_those_of_predict(
-    predictor: Predictor,
-    checkpoint: Path,
-    clip: list[Frame],
-    folder: Path,
-    tiny_run: tuple[RunConfig, Path],
-    tiny_data: TinyData,
-    tmp_path: Path,
-) -> None:
-    out = tmp_path / "p.jsonl"
-    truth = tiny_data.annotations / "valid" / "joint.json"
-    predict_files(tiny_run[0], checkpoint, truth, tiny_data.images, out)
-    ids = {frame.image_id: number for number, frame in enumerate(clip)}
-    wanted = []
-    for line in out.read_text().splitlines():
-        item = json.loads(line)
-        if item["image_id"] in ids:
-            wanted.append(item | {"image_id": ids[item["image_id"]]})
-    found = [
-        {key: value for key, value in item.items() if key not in ("frame", "time_s")}
-        for result in predictor.track(folder, score=0.0, cuts="none")
-        for item in result.to_predictions()
-    ]
-    assert len(wanted) > 20
-    assert found == wanted
-
-
-def test_folder_pattern_and_arrays_are_the_same(
-    predictor: Predictor, folder: Path, clip: list[Frame], tiny_data: TinyData
-) -> None:
-    images = [read_image(tiny_data.images / frame.file_name) for frame in clip]
-    by_folder = lines(predictor.track(folder, score=0.0))
-    assert by_folder
-    assert lines(predictor.track(str(folder / "*"), score=0.0)) == by_folder
-    assert lines(predictor.track(images, score=0.0)) == by_folder
-    assert lines(predictor.track(iter(images), score=0.0)) == by_folder
-
-
-def test_a_video_gives_times_and_as_many_frames(
-    predictor: Predictor, video: Path, clip: list[Frame]
-) -> None:
-    results = list(predictor.track(video))
-    assert len(results) == len(clip)
-    assert [result.time_s for result in results] == pytest.approx(
-        [n / 25 for n in range(len(clip))]
+def same(first: FrameResult, second: FrameResult) -> bool:
+    return all(
+        np.array_equal(getattr(first, item.name), getattr(second, item.name))
+        for item in fields(first)
     )
-    chosen = list(predictor.track(video, selection=Selection(0.12, 0.3, 2)))
-    assert [round(result.time_s, 3) for result in chosen] == [0.12, 0.2, 0.28]
 
 
-def test_scores_and_classes_choose_objects(predictor: Predictor, folder: Path) -> None:
-    every = [item for result in predictor.track(folder, score=0.0) for item in result.names]
-    name = max(set(every), key=every.count)
-    chosen = list(predictor.track(folder, score=0.05, classes=[name.upper()]))
-    assert {item for result in chosen for item in result.names} <= {name}
-    assert all((result.scores >= 0.05).all() for result in chosen)
-    with pytest.raises(InputError, match="no class is called 'persn'; did you mean person"):
-        next(predictor.track(folder, classes=["persn"]))
-    for score in (-0.1, 1.1, float("nan")):
-        with pytest.raises(InputError, match="score threshold"):
-            next(predictor.track(folder, score=score))
+def test_it_tracks_as_vatrack_predict_does(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path
+) -> None:
+    run, folder = tiny_run
+    checkpoint, out = folder / "checkpoints" / "epoch_02.pt", tmp_path / "predictions.jsonl"
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    predict_files(run, checkpoint, truth, tiny_data.images, out)
+    expected = [json.loads(line) for line in out.read_text().splitlines()]
+    found = []
+    predictor = load(checkpoint, device="cpu")
+    for number, clip in enumerate(AnnotationFile(truth).clips):
+        listed = tmp_path / f"clip{number}.txt"
+        listed.write_text("".join(f"{tiny_data.images / item.file_name}\n" for item in clip))
+        ids = [item.image_id for item in clip]
+        for result in predictor.track(listed, score=0, cuts="none"):
+            for line in result.to_predictions():
+                assert line.pop("frame") == result.index
+                assert line.pop("time_s") == pytest.approx(result.index / 25)
+                found.append(line | {"image_id": ids[result.index]})
+    assert len(found) > 20
+    assert [json.dumps(line) for line in found] == [json.dumps(line) for line in expected]
 
 
-def test_a_cut_starts_new_tracks_with_new_ids(predictor: Predictor, folder: Path) -> None:
-    files = sorted(folder.iterdir())
-    images = [read_image(file) for file in files[:7]]
-    dark = [255 - image for image in images]
-    results = list(predictor.track([*images, *dark], score=0.0))
-    assert {result.shot for result in results[:7]} == {0}
-    assert {result.shot for result in results[7:]} == {1}
-    first = {int(i) for result in results[:7] for i in result.track_ids}
-    second = {int(i) for result in results[7:] for i in result.track_ids}
-    assert first
-    assert second
-    assert max(first) < min(second)
-    whole = list(predictor.track([*images, *dark], score=0.0, cuts="none"))
+def test_wherever_frames_come_from_the_objects_are_the_same(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    predictor = vatrack.load(checkpoint, device="cpu")
+    video = write_video(tmp_path / "v.mp4", 6)
+    with Reader(find_sources([str(video)])[0]) as reader:
+        images = [frame.image for frame in reader]
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    first = list(predictor.track(video, score=0))
+    assert len(first) == 6 and sum(map(len, first)) > 6
+    for other in (images, iter(images), folder, str(folder), f"{folder}/*.png"):
+        again = list(predictor.track(other, score=0))
+        assert all(map(same, first, again)) and len(again) == 6
+
+
+def test_an_array_may_be_overwritten_by_its_maker(checkpoint: Path) -> None:
+    predictor = load(checkpoint, device="cpu")
+    images = frames()
+
+    def one_buffer() -> Iterator[np.ndarray]:
+        buffer = np.empty_like(images[0])
+        for image in images:
+            buffer[:] = image
+            yield buffer
+
+    again = predictor.track(one_buffer(), score=0)
+    assert all(map(same, predictor.track(images, score=0), again))
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_every_method_is_loaded_from_a_checkpoint_and_safetensors(
+    method: Method, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "best.pt", tmp_path / "exported.safetensors"
+    save(path, small_network(method), settings(method), 3)
+    export(path, out)
+    results = [list(load(file, device="cpu").track(frames(3), score=0)) for file in (path, out)]
+    assert all(map(same, *results)) and any(len(result) for result in results[0])
+    predictor = load(out, device="cpu", method=str(method), backbone="resnet18")
+    assert predictor.method == str(method) and set(predictor.mask_types) == set(method.masks)
+    for result in results[0]:
+        assert set(result.rles) == set(method.masks)
+        assert result.plot(frames(1)[0]).shape == (48, 64, 3)
+        assert (result.visible_boxes is not None) == (method is Method.VATRACK_2BBOX)
+
+
+@pytest.mark.parametrize("method", [Method.VATRACK, Method.QDTRACK])
+def test_a_published_file_is_recognised(method: Method, tmp_path: Path) -> None:
+    path = write_published(tmp_path / "epoch_12.pth", tensors(method, Backbone.RESNET18), "wrapped")
+    if method is Method.QDTRACK:
+        with pytest.raises(InputError, match="--method qdtrack or --method amodaltrack"):
+            load(path)
+    predictor = load(path, device="cpu", method="qdtrack" if method is Method.QDTRACK else None)
+    assert (predictor.method, str(predictor.run.backbone)) == (str(method), "resnet18")
+    with pytest.raises(InputError, match=r"epoch_12\.pth"):
+        load(path, method="vatrack-2bbox")
+
+
+def foreign(path: Path) -> dict[str, Any]:
+    """A checkpoint of another list of classes."""
+    weights = small_network(Method.VATRACK).state_dict()
+    name = "roi_head.bbox_head.fc_cls.weight"
+    (name,) = [key for key in weights if key.endswith("bbox_head.fc_cls.weight")][:1]
+    weights[name] = weights[name][:5]
+    write(path, weights, settings(), 1)
+    return {}
+
+
+def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.pt", tmp_path / "other.pt"
+    text.write_text("no weights")
+    foreign(other)
+    torch.save({"state_dict": {"layer.weight": torch.ones(2)}}, tmp_path / "linear.pth")
+    for path, given, message in (
+        (tmp_path / "none.pt", {}, r"none\.pt"),
+        (text, {}, r"notes\.pt"),
+        (other, {}, r"other\.pt.*fc_cls"),
+        (tmp_path / "linear.pth", {}, r"linear\.pth: holds no network of"),
+        (tmp_path, {}, str(tmp_path)),
+        (checkpoint, {"method": "qdtrack"}, "is a checkpoint of method vatrack, not qdtrack"),
+        (checkpoint, {"backbone": "resnet50"}, "resnet50"),
+        (checkpoint, {"method": "vatrac"}, "did you mean vatrack"),
+        (checkpoint, {"largest_side": 8}, "32 to 8192"),
+    ):
+        with pytest.raises(InputError, match=f"(?s){message}"):
+            load(path, device="cpu", **given)
+
+
+def test_largest_side_and_half_precision(checkpoint: Path) -> None:
+    small = load(checkpoint, device="cpu", largest_side=48)
+    assert tuple(small.run.input.image_scale) == (48, 48)
+    half = load(checkpoint, device="cpu", half=True)
+    assert half.run.compute.precision == "mixed"
+    exact = load(checkpoint, device="cpu")
+    first, second, third = (next(item.track(frames(1), score=0)) for item in (small, half, exact))
+    assert not np.array_equal(first.boxes, third.boxes)
+    assert not np.array_equal(second.scores, third.scores)
+
+
+def test_choices(squares: Predictor) -> None:
+    images = frames(8)
+    both = list(squares.track(images, score=0))
+    assert [result.track_ids.tolist() for result in both[:4]] == [[0, 1], [0, 1], [0, 1], [2, 3]]
+    assert [len(result) for result in squares.track(images)] == [1] * 8
+    chairs = list(squares.track(images, score=0, classes=[squares.classes[2].upper()]))
+    assert {name for result in chairs for name in result.names} == {squares.classes[2]}
+    chosen = list(squares.track(images, selection=Selection(0.1, 0.5, 2), rate=10))
+    assert [result.index for result in chosen] == [2, 4]
+    assert [result.time_s for result in chosen] == [0.2, 0.4]
+
+
+def test_ids_are_unique_over_shots(squares: Predictor) -> None:
+    black, white = (np.full((48, 64, 3), value, np.uint8) for value in (0, 255))
+    images = [black] * 7 + [white] * 7 + [black] * 7
+    results = list(squares.track(images, score=0))
+    assert [result.shot for result in results] == [0] * 7 + [1] * 7 + [2] * 7
+    by_shot = [set[int](), set[int](), set[int]()]
+    for result in results:
+        by_shot[result.shot] |= set(result.track_ids.tolist())
+    assert sorted(number for ids in by_shot for number in ids) == list(range(18))
+    # A track that is never shown counts too.
+    shown = [result.track_ids.tolist() for result in squares.track(images)]
+    assert shown == [result.track_ids.tolist()[:1] for result in results]
+    whole = list(squares.track(images, cuts="none"))
     assert {result.shot for result in whole} == {0}
 
 
 @pytest.mark.parametrize(
-    "frames",
-    [[np.zeros((9, 9), np.uint8)], [np.zeros((9, 9, 3))], ["x"], [np.zeros((0, 9, 3), np.uint8)]],
+    ("given", "message"),
+    [
+        ({"score": 1.1}, "from 0 to 1"),
+        ({"score": float("nan")}, "from 0 to 1"),
+        ({"classes": ["persn"]}, "did you mean person"),
+        ({"classes": "persn"}, "no class is called 'persn'"),
+        ({"rate": 0.0}, "frame rate is 0.0"),
+        ({"rate": float("nan")}, "frame rate is nan"),
+        ({"cuts": "some"}, "'detect' or 'none'"),
+    ],
 )
-def test_arrays_that_are_no_frames(predictor: Predictor, frames: list[np.ndarray]) -> None:
-    with pytest.raises(InputError, match=r"frame 0: is .*; uint8 \[H, W, 3\] in BGR is needed"):
-        list(predictor.track(frames))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2)])
-def test_tiny_frames(predictor: Predictor, size: tuple[int, int]) -> None:
-    (found,) = predictor.track([np.zeros((*size, 3), np.uint8)], score=0.0)
-    assert (found.height, found.width) == size
-    assert found.masks().shape == (len(found), *size)
-
-
-def test_safetensors_are_the_same(
-    predictor: Predictor, checkpoint: Path, folder: Path, tmp_path: Path
-) -> None:
-    export(checkpoint, tmp_path / "shared.safetensors")
-    other = vatrack.load(tmp_path / "shared.safetensors", device="cpu")
-    assert lines(other.track(folder, score=0.2)) == lines(predictor.track(folder, score=0.2))
-
-
-def test_the_largest_side_and_half_precision(checkpoint: Path, folder: Path) -> None:
-    small = load(checkpoint, device="cpu", largest_side=64, half=True)
-    assert small.run.input.image_scale == (64, 64)
-    assert small.run.compute.precision == "mixed"
-    assert sum(1 for _ in small.track(folder)) == len(list(folder.iterdir()))
-    with pytest.raises(InputError, match="the largest side is 8 pixels"):
-        load(checkpoint, largest_side=8)
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> dict[Method, Path]:
-    folder = tmp_path_factory.mktemp("published")
-    return {
-        method: write_published(
-            folder / f"{method}.pth", tensors(method, Backbone.RESNET50), "wrapped"
-        )
-        for method in (Method.QDTRACK, Method.VATRACK)
-    }
-
-
-@pytest.mark.slow
-def test_a_published_file_as_it_is(published: dict[Method, Path]) -> None:
-    found = load(published[Method.VATRACK], device="cpu")
-    assert (found.method, str(found.run.backbone)) == ("vatrack", "resnet50")
-    assert found.mask_types == ("amodal", "visible")
-    with pytest.raises(InputError, match="--method qdtrack or --method amodaltrack"):
-        load(published[Method.QDTRACK])
-    found = load(published[Method.QDTRACK], device="cpu", method="amodaltrack")
-    assert found.mask_types == ("amodal",)
-    with pytest.raises(InputError, match="is a checkpoint of method vatrack, not vatrack-2bbox"):
-        load(published[Method.VATRACK], method="vatrack-2bbox")
+def test_bad_settings_are_said_at_once(squares: Predictor, given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        squares.track(frames(), **given)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("images", "message"),
     [
-        ({"method": "vatrack"}, "is a checkpoint of method vatrack-2bbox, not vatrack"),
-        ({"backbone": "resnet50"}, "is a checkpoint of backbone resnet18, not resnet50"),
-        ({"method": "vatrak"}, "no method is called 'vatrak'; did you mean vatrack"),
-        ({"backbone": "resnet51"}, "no backbone is called 'resnet51'; did you mean"),
-        ({"device": "cuda"}, "PyTorch finds no GPU here"),
+        ([np.zeros((4, 4), np.uint8)], r"frame 0: is uint8 \[4, 4\]"),
+        ([np.zeros((4, 4, 3), np.float32)], r"frame 0: is float32 \[4, 4, 3\]"),
+        ([np.zeros((0, 4, 3), np.uint8)], r"\[0, 4, 3\]"),
+        (["a.png"], "frame 0: is str"),
+        ([np.zeros((4, 6, 3), np.uint8), np.zeros((4, 8, 3), np.uint8)], "frame 1: is 8 x 4"),
     ],
 )
-def test_what_does_not_fit_the_file(checkpoint: Path, options: dict, message: str) -> None:
-    if options.get("device") == "cuda" and torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
+def test_bad_frames(squares: Predictor, images: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load(checkpoint, **options)
+        list(squares.track(images))
 
 
-def test_what_is_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such"):
-        load(tmp_path / "none.pt")
-    (tmp_path / "a.pt").write_text("hello")
-    with pytest.raises(InputError, match="a text file"):
-        load(tmp_path / "a.pt")
-    torch.save({"state_dict": {"fc.weight": torch.ones(2, 2)}}, tmp_path / "b.pt")
-    with pytest.raises(InputError, match="holds no network of qdtrack, amodaltrack"):
-        load(tmp_path / "b.pt")
+def test_a_source_that_is_not_there_or_is_several(squares: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        squares.track(tmp_path / "none.mp4")
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mp4", 2)
+    with pytest.raises(InputError, match="names 2 videos"):
+        squares.track(f"{tmp_path}/*.mp4")
 
 
-def test_several_videos_are_not_one(predictor: Predictor, tmp_path: Path) -> None:
-    for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(InputError, match="names 2 videos; track them one by one"):
-        next(predictor.track(f"{tmp_path}/*.mp4"))
-
-
-def test_metrics_of_python_are_those_of_the_command(
-    checkpoint: Path, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData, tmp_path: Path
-) -> None:
-    truth = tiny_data.annotations / "valid" / "joint.json"
-    out = tmp_path / "p.jsonl.gz"
-    predict_files(tiny_run[0], checkpoint, truth, tiny_data.images, out)
-    found = vatrack.evaluate(truth, out)
-    vatrack.evaluate_files(truth, out, {}, tiny_run[0].evaluation, tmp_path / "m.json")
-    assert found == json.loads((tmp_path / "m.json").read_text())
-    first = next(vatrack.read_predictions(out))
-    assert {"image_id", "score", "track_id"} <= first.keys()
-
-
-def test_a_plot_is_a_frame(predictor: Predictor, folder: Path, tmp_path: Path) -> None:
-    file = sorted(folder.iterdir())[0]
-    result = next(iter(predictor.track(folder, score=0.0)))
-    image = result.plot(read_image(file))
-    assert image.shape == (result.height, result.width, 3)
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 2)])
+def test_the_smallest_frames(checkpoint: Path, size: tuple[int, int]) -> None:
+    images = [np.full((*size, 3), 7, np.uint8)] * 2
+    for result in load(checkpoint, device="cpu").track(images, score=0):
+        assert result.masks().shape == (len(result), *size)
+        assert result.plot(images[0]).shape == (*size, 3)

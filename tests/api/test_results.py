@@ -1,122 +1,127 @@
-"""What is seen in one frame."""
+"""Results of a frame: masks, areas, choice, drawing, and other libraries' forms."""
 
 from __future__ import annotations
 
-import dataclasses
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from vatrack.api.results import FrameResult
 from vatrack.common.errors import InputError
 
-
-def code(mask: np.ndarray) -> dict[str, Any]:
-    found = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": list(found["size"]), "counts": found["counts"].decode()}
-
-
-def square(left: int, top: int, right: int, bottom: int) -> np.ndarray:
-    mask = np.zeros((40, 60), bool)
-    mask[top:bottom, left:right] = True
-    return mask
+SIZE = (20, 30)
+AMODAL = [(slice(2, 12), slice(3, 13)), (slice(0, 20), slice(20, 30))]
+VISIBLE = [(slice(2, 7), slice(3, 13)), (slice(0, 0), slice(0, 0))]
 
 
-AMODAL = [square(2, 2, 22, 22), square(30, 5, 50, 35), square(0, 0, 0, 0)]
-VISIBLE = [square(2, 2, 22, 22), square(30, 5, 40, 35), square(0, 0, 0, 0)]
+def codes(areas: list[tuple[slice, slice]]) -> list[dict[str, Any]]:
+    found = []
+    for area in areas:
+        bitmap = np.zeros(SIZE, np.uint8, order="F")
+        bitmap[area] = 1
+        code = coco_mask.encode(bitmap)
+        found.append({"size": code["size"], "counts": code["counts"].decode("ascii")})
+    return found
 
 
-def result(**changes: Any) -> FrameResult:
-    value = FrameResult(
-        index=3,
-        time_s=0.12,
-        shot=0,
-        height=40,
-        width=60,
-        boxes=np.array([[2, 2, 22, 22], [30, 5, 50, 35], [0, 0, 0, 0]], np.float32),
-        scores=np.array([0.9, 0.6, 0.2], np.float32),
-        class_ids=np.array([1, 5, 1]),
-        names=("person", "car", "person"),
-        track_ids=np.array([4, 0, 7]),
-        rles={"amodal": [code(m) for m in AMODAL], "visible": [code(m) for m in VISIBLE]},
+def make(rows: int = 2, types: tuple[str, ...] = ("amodal", "visible")) -> FrameResult:
+    rles = {"amodal": codes(AMODAL)[:rows], "visible": codes(VISIBLE)[:rows]}
+    return FrameResult(
+        7,
+        0.28,
+        1,
+        *SIZE,
+        np.array([[3, 2, 13, 12], [20.1, 0.7, 29.9, 20]], np.float32)[:rows],
+        np.array([0.9, 0.4], np.float32)[:rows],
+        np.array([1, 3])[:rows],
+        ("person", "chair")[:rows],
+        np.array([5, 2])[:rows],
+        {key: value for key, value in rles.items() if key in types},  # type: ignore[misc]
     )
-    return dataclasses.replace(value, **changes)
 
 
-def test_masks_areas_and_visibility() -> None:
-    assert np.array_equal(result().masks(), np.stack(AMODAL))
-    assert np.array_equal(result().masks("visible"), np.stack(VISIBLE))
-    assert result().areas("visible").tolist() == [400, 300, 0]
-    assert result().visibility()[:2].tolist() == [1.0, 0.5]
-    assert np.isnan(result().visibility()[2])  # an object without pixels
+def test_masks_are_decoded_in_the_order_of_the_rows() -> None:
+    result = make()
+    for mask_type, areas in (("amodal", AMODAL), ("visible", VISIBLE)):
+        masks = result.masks(mask_type)  # type: ignore[arg-type]
+        assert masks.shape == (2, *SIZE) and masks.dtype == bool
+        for mask, area in zip(masks, areas, strict=True):
+            expected = np.zeros(SIZE, bool)
+            expected[area] = True
+            assert np.array_equal(mask, expected)
+    assert result.areas().tolist() == [100, 200]
+    assert result.areas("visible").tolist() == [50, 0]
+    assert result.visibility().tolist() == [0.5, 0.0]
 
 
-def test_a_method_without_a_mask_type_says_so() -> None:
-    only = result(rles={"visible": result().rles["visible"]})
-    with pytest.raises(InputError, match="no amodal masks; it predicts visible ones"):
-        only.masks()
-    assert np.isnan(only.visibility()).all()
-    assert only.to_coco()[1]["segmentation"] == only.rles["visible"][1]
-    assert only.to_predictions()[0]["amodal"] is None
+@pytest.mark.parametrize("types", [("amodal",), ("visible",)])
+def test_a_method_with_one_type_of_mask(types: tuple[str, ...]) -> None:
+    result = make(types=types)
+    assert np.isnan(result.visibility()).all()
+    (other,) = {"amodal", "visible"} - set(types)
+    with pytest.raises(InputError, match=f"no {other} masks; it predicts {types[0]} ones"):
+        result.masks(other)  # type: ignore[arg-type]
+    assert result.to_coco()[0]["segmentation"] == result.rles[types[0]][0]  # type: ignore[index]
+    assert "visible" not in result.to_coco()[0]
+    assert result.to_predictions()[0][other] is None
+    assert result.plot(np.zeros((*SIZE, 3), np.uint8)).any()
 
 
-def test_objects_are_chosen_by_score_and_class() -> None:
-    chosen = result().select(0.5)
-    assert chosen.track_ids.tolist() == [4, 0]
-    assert chosen.names == ("person", "car")
-    assert np.array_equal(chosen.masks("visible"), np.stack(VISIBLE[:2]))
-    assert result().select(0.0, {1}).track_ids.tolist() == [4, 7]
-    nothing = result().select(0.95)
-    assert len(nothing) == 0
-    assert nothing.masks().shape == (0, 40, 60)
-    assert nothing.areas().shape == (0,)
-    assert nothing.to_coco() == nothing.to_predictions() == []
-    assert nothing.plot(np.zeros((40, 60, 3), np.uint8)).any() == False  # noqa: E712
+def test_an_empty_frame() -> None:
+    result = make(0)
+    assert len(result) == 0 and result.masks().shape == (0, *SIZE)
+    assert result.areas().shape == result.visibility().shape == (0,)
+    assert result.to_coco() == result.to_predictions() == []
+    frame = np.full((*SIZE, 3), 9, np.uint8)
+    assert np.array_equal(result.plot(frame), frame)
+    assert len(result.select(0.5)) == 0
 
 
-def test_coco_reads_what_to_coco_gives() -> None:
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": 3, "height": 40, "width": 60}],
-        "categories": [{"id": 1}, {"id": 5}],
-        "annotations": [],
-    }
-    coco.createIndex()
-    items = result().to_coco()
-    assert items[1]["bbox"] == [30, 5, 20, 30]
-    assert items[1]["visible"] == code(VISIBLE[1])
-    found = coco.loadRes([{**item} for item in items]).anns
-    assert [item["category_id"] for item in found.values()] == [1, 5, 1]
+def test_select() -> None:
+    result = make()
+    assert result.select(0.5).names == ("person",)
+    assert result.select(0.0, {3}).track_ids.tolist() == [2]
+    assert result.select(0.5, {3}).masks().shape == (0, *SIZE)
+    chosen = result.select(class_ids=[3])
+    assert (chosen.masks()[0] == result.masks()[1]).all()
+    assert len(result) == 2, "the result itself stays"
 
 
-def test_predictions_are_those_of_contract_2_with_times() -> None:
-    first, second, _ = result(visible_boxes=np.ones((3, 4), np.float32)).to_predictions()
-    assert first["image_id"] == first["frame"] == 3
-    assert (first["time_s"], first["track_id"], first["category_id"]) == (0.12, 4, 1)
-    assert first["bbox"] == [2, 2, 20, 20]
-    assert second["bbox_visible"] == [1, 1, 0, 0]
-    assert second["amodal"] == code(AMODAL[1])
+def test_the_plot_leaves_the_frame_as_it_is() -> None:
+    frame = np.full((*SIZE, 3), 9, np.uint8)
+    drawn = make().plot(frame)
+    assert (frame == 9).all() and drawn.shape == frame.shape and (drawn != 9).any()
 
 
-def test_supervision_gets_the_same_objects() -> None:
-    found = result().to_supervision()
-    assert found.xyxy.tolist() == result().boxes.tolist()
-    assert found.tracker_id.tolist() == [4, 0, 7]
-    assert np.array_equal(found.mask, np.stack(AMODAL))
-    assert list(found.data["class_name"]) == ["person", "car", "person"]
-    assert np.array_equal(result().to_supervision("visible").mask, np.stack(VISIBLE))
-    assert len(result().select(2.0).to_supervision()) == 0
+def test_forms_of_coco_and_of_our_files() -> None:
+    result = make()
+    first, second = result.to_coco()
+    assert first["bbox"] == [3.0, 2.0, 10.0, 10.0]
+    assert (first["image_id"], first["category_id"], first["track_id"]) == (7, 1, 5)
+    assert np.float32(second["bbox"]).tolist() == second["bbox"], "exact float32 values"
+    assert second["segmentation"] == result.rles["amodal"][1]
+    assert second["visible"] == result.rles["visible"][1]
+    ours = result.to_predictions()[1]
+    assert (ours["frame"], ours["time_s"], ours["bbox"]) == (7, 0.28, second["bbox"])
+    assert (ours["amodal"], ours["visible"]) == (second["segmentation"], second["visible"])
 
 
-def test_a_plot_fills_what_is_seen_and_hatches_what_is_hidden() -> None:
-    frame = np.full((40, 60, 3), 100, np.uint8)
-    drawn = result().select(0.5).plot(frame)
-    assert (frame == 100).all()
-    changed = (drawn != 100).any(2)
-    inside = changed[8:32, 32:38]
-    assert inside.all()  # visible: filled
-    hidden = changed[8:32, 42:48]
-    assert 0.1 < hidden.mean() < 0.9  # hidden: hatched
+def test_supervision_takes_it() -> None:
+    supervision = pytest.importorskip("supervision")
+    result = make()
+    found = result.to_supervision()
+    assert isinstance(found, supervision.Detections) and len(found) == 2
+    assert found.tracker_id.tolist() == [5, 2] and found.class_id.tolist() == [1, 3]
+    assert found.data["class_name"].tolist() == ["person", "chair"]
+    assert found.mask.sum() == 300
+    assert result.to_supervision("visible").mask.sum() == 50
+    assert len(make(0).to_supervision()) == 0
+
+
+def test_supervision_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(InputError, match="pip install supervision"):
+        make().to_supervision()

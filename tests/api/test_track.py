@@ -1,300 +1,351 @@
-"""Files of a video: whole or not at all, whatever happens."""
+"""Videos to files: whole or not, whatever stops the work, and in constant memory."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
+import logging
 import os
-import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 import yaml
 
-import vatrack
-from tests.api.test_tracks import seen
-from tests.video.test_reader import read
-from tests.video.videos import turn, write_video
+from tests.video.videos import picture, write_video
+from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
-from vatrack.api.results import FrameResult
 from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.track import track_videos
 from vatrack.common.errors import InputError
-from vatrack.reporting.video import DrawSettings
-from vatrack.video.reader import Selection, VideoFrame
+from vatrack.evaluation.io.prediction_file import open_predictions
+from vatrack.video.reader import Reader, Selection
+from vatrack.video.sources import find_sources
 
-FILES = {"overlay.mp4", "predictions.jsonl", "frames.json", "tracks.csv", "run.yaml"}
-LOW = TrackSettings(score=0.02)
-
-
-def run(
-    predictor: Predictor, sources: list[Path], out: Path, settings: TrackSettings = LOW
-) -> list[Tracked]:
-    return list(track_videos(predictor, [str(source) for source in sources], out, settings))
+ROOT = Path(__file__).parents[2]
+FILES = ["frames.json", "overlay.mp4", "predictions.jsonl", "run.yaml", "tracks.csv"]
 
 
-def test_the_files_of_a_video(predictor: Predictor, video: Path, tmp_path: Path) -> None:
-    (found,) = run(predictor, [video], tmp_path / "out")
-    folder = tmp_path / "out/clip"
-    assert found.folder == folder
-    assert {file.name for file in folder.iterdir()} == FILES
-    frames, _ = read(folder / "overlay.mp4")
-    source, _ = read(video)
-    assert [frame.time_s for frame in frames] == pytest.approx([frame.time_s for frame in source])
-    lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
-    expected = [
-        item for result in predictor.track(video, score=0.02) for item in result.to_predictions()
-    ]
-    assert lines == expected
-    assert lines
-    rows = list(csv.DictReader((folder / "tracks.csv").open()))
-    assert {int(row["track_id"]) for row in rows} == {item["track_id"] for item in lines}
-    assert sum(int(row["frames"]) for row in rows) == len(lines)
-    assert found.tracks.total() == len(rows)
-    about = yaml.safe_load((folder / "run.yaml").read_text())
-    assert about["frames"] == found.frames == len(source)
-    assert about["complete"] is True
-    assert about["source"]["codec"] == "h264"
-    assert about["settings"]["score"] == 0.02
-    assert about["network"]["method"] == "vatrack-2bbox"
-    assert str(found).startswith(f"{video}: {len(source)} frames in ")
+def run(predictor: Predictor, source: Path | str, out: Path, **given: Any) -> Tracked:
+    (tracked,) = track_videos(predictor, [source], out, TrackSettings(**given))
+    return tracked
 
 
-def test_results_are_exported_with_their_list_of_frames(
-    predictor: Predictor, video: Path, tmp_path: Path
-) -> None:
-    run(predictor, [video], tmp_path)
-    folder = tmp_path / "clip"
-    out = tmp_path / "r.json"
-    found = vatrack.export_predictions(
-        folder / "predictions.jsonl", folder / "frames.json", "ytvis", out
-    )
-    assert found.detections == len((folder / "predictions.jsonl").read_text().splitlines())
+def times(path: Path) -> list[float]:
+    with Reader(find_sources([str(path)])[0]) as reader:
+        return [round(frame.time_s, 3) for frame in reader]
+
+
+def sound_seconds(path: Path) -> float:
+    with av.open(str(path)) as file:
+        if not file.streams.audio:
+            return 0.0
+        packets = list(file.demux(file.streams.audio[0]))
+        return max(float(item.pts * item.time_base) for item in packets if item.pts is not None)
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir()) if folder.exists() else []
+
+
+def no_threads() -> bool:
+    return not {item.name for item in threading.enumerate()} & {"read ahead", "write behind"}
+
+
+def test_the_files_of_a_video(squares: Predictor, tmp_path: Path) -> None:
+    shown = [0.0, 0.04, 0.1, 0.5, 0.52, 0.6, 0.9]
+    source, out = write_video(tmp_path / "v.mp4", shown, sound=True), tmp_path / "out"
+    tracked = run(squares, source, out, score=0.0)
+    folder = out / "v"
+    assert left(folder) == FILES and left(out) == ["v"]
+    assert times(folder / "overlay.mp4") == shown
+    assert sound_seconds(folder / "overlay.mp4") == pytest.approx(0.8, abs=0.2)
+    with open_predictions(folder / "predictions.jsonl") as items:
+        lines = [item.value for item in items]
+    assert [line["frame"] for line in lines] == sorted([*range(7), *range(7)])
+    assert sorted({line["time_s"] for line in lines}) == pytest.approx(shown)
     listed = json.loads((folder / "frames.json").read_text())
-    assert [image["time_s"] for image in listed["images"]][:3] == [0.0, 0.04, 0.08]
+    assert [image["id"] for image in listed["images"]] == list(range(7))
+    assert listed["videos"][0]["num_frames"] == 7 and len(listed["categories"]) == 24
+    with (folder / "tracks.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert {row["track_id"] for row in table} == {str(line["track_id"]) for line in lines}
+    assert {row["mean_visibility"] for row in table} == {"0.5000"}
+    about = yaml.safe_load((folder / "run.yaml").read_text())
+    assert (about["frames"], about["complete"]) == (7, True)
+    assert about["source"]["codec"] == "h264" and about["network"]["method"] == "vatrack"
+    assert (tracked.frames, tracked.truncated, tracked.stopped) == (7, False, False)
+    assert tracked.tracks.total() == len(table) == sum(about["tracks"].values())
+    assert {"decode", "network", "draw", "encode", "write", "all"} <= tracked.seconds.keys()
+    assert "7 frames" in str(tracked) and str(folder) in str(tracked)
+    assert no_threads()
 
 
-def test_masks_crops_and_no_overlay(predictor: Predictor, video: Path, tmp_path: Path) -> None:
-    settings = dataclasses.replace(LOW, masks=True, crops=True, overlay=False)
-    run(predictor, [video], tmp_path, settings)
-    folder = tmp_path / "clip"
-    assert {file.name for file in folder.iterdir()} == FILES - {"overlay.mp4"} | {"masks", "crops"}
-    result = next(iter(predictor.track(video, score=0.02)))
-    for key in ("amodal", "visible"):
-        masks = result.masks(key)
-        for track, mask in zip(result.track_ids.tolist(), masks, strict=True):
-            stored = cv2.imread(str(folder / f"masks/000000_{track:05d}_{key}.png"), -1)
-            assert stored is not None
-            assert np.array_equal(stored > 0, mask)
-    assert any(folder.glob("crops/*/000000.png"))
+def test_a_part_of_a_video_has_the_sound_of_that_part(squares: Predictor, tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", 100, sound=True)
+    run(squares, source, tmp_path / "out", selection=Selection(1.0, 2.0, 5))
+    overlay = tmp_path / "out/v/overlay.mp4"
+    assert times(overlay) == [0.0, 0.2, 0.4, 0.6, 0.8]
+    assert 0.5 < sound_seconds(overlay) <= 1.1
+    run(squares, source, tmp_path / "silent", sound=False)
+    assert sound_seconds(tmp_path / "silent/v/overlay.mp4") == 0
 
 
-def test_several_videos_each_get_a_folder(
-    predictor: Predictor, video: Path, folder: Path, tmp_path: Path
-) -> None:
-    found = run(predictor, [video, folder], tmp_path)
-    assert [item.folder.name for item in found] == ["clip", folder.parent.name]
-    assert all((item.folder / "overlay.mp4").is_file() for item in found)
+def test_masks_crops_and_no_overlay(squares: Predictor, tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", 2)
+    run(squares, source, tmp_path / "out", overlay=False, masks=True, crops=True)
+    folder = tmp_path / "out/v"
+    assert left(folder) == sorted([*FILES[:1], *FILES[2:], "crops", "masks"])
+    assert left(folder / "masks") == [
+        f"00000{frame}_00000_{name}.png" for frame in (0, 1) for name in ("amodal", "visible")
+    ]
+    whole, seen = (
+        cv2.imread(str(folder / "masks" / f"000000_00000_{name}.png"), cv2.IMREAD_UNCHANGED)
+        for name in ("amodal", "visible")
+    )
+    assert whole.shape == (48, 64) and set(np.unique(whole)) == {0, 255}
+    assert np.count_nonzero(whole) == 24 * 32 and np.count_nonzero(seen) == 24 * 16
+    crop = cv2.imread(str(folder / "crops/00000/000001.png"))
+    assert crop.shape == (24, 32, 3)
 
 
-def test_results_are_kept_unless_they_are_to_be_replaced(
-    predictor: Predictor, video: Path, tmp_path: Path
-) -> None:
-    run(predictor, [video], tmp_path)
-    before = (tmp_path / "clip/run.yaml").read_text()
-    with pytest.raises(InputError, match=r"clip: has results already; --overwrite replaces them"):
-        run(predictor, [video], tmp_path)
-    assert (tmp_path / "clip/run.yaml").read_text() == before
-    run(predictor, [video], tmp_path, dataclasses.replace(LOW, overwrite=True))
-    assert (tmp_path / "clip/run.yaml").read_text() != before
-    (tmp_path / "clip/mine.txt").write_text("x")
-    with pytest.raises(InputError, match=r"holds mine\.txt, which is no result of `vatrack track`"):
-        run(predictor, [video], tmp_path, dataclasses.replace(LOW, overwrite=True))
+def test_results_are_kept_unless_they_may_be_replaced(squares: Predictor, tmp_path: Path) -> None:
+    source, out = write_video(tmp_path / "v.mp4", 2), tmp_path / "out"
+    run(squares, source, out)
+    before = (out / "v/run.yaml").read_bytes()
+    with pytest.raises(InputError, match="has results already; --overwrite"):
+        run(squares, source, out)
+    assert (out / "v/run.yaml").read_bytes() == before
+    run(squares, source, out, overwrite=True, overlay=False)
+    assert left(out / "v") == [name for name in FILES if name != "overlay.mp4"]
+    (out / "v/thesis.tex").touch()
+    with pytest.raises(InputError, match=r"thesis\.tex, which is no result"):
+        run(squares, source, out, overwrite=True)
+    assert (out / "v/thesis.tex").exists()
 
 
-def test_a_file_where_the_folder_should_be(
-    predictor: Predictor, video: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "out").write_text("x")
-    with pytest.raises(InputError, match=r"is a file, not a folder|part of this path is a file"):
-        run(predictor, [video], tmp_path / "out")
+def test_a_source_is_never_replaced(squares: Predictor, tmp_path: Path) -> None:
+    folder = tmp_path / "out/overlay"
+    folder.mkdir(parents=True)
+    source = write_video(folder / "overlay.mp4", 2)
+    with pytest.raises(InputError, match="would be replaced; move it"):
+        run(squares, source, tmp_path / "out", overwrite=True)
+    assert source.exists()
 
 
-def test_a_source_that_fails_leaves_nothing(predictor: Predictor, tmp_path: Path) -> None:
-    for number in range(3):
-        size = (40, 60) if number < 2 else (40, 62)
-        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((*size, 3), np.uint8))
-    with pytest.raises(InputError, match=r"2\.png: is 62 x 40 pixels"):
-        run(predictor, [tmp_path], tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+def test_an_output_folder_that_is_a_file(squares: Predictor, tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", 2)
+    out = tmp_path / "out"
+    out.write_text("mine")
+    with pytest.raises(InputError, match="out: is a file, not a folder"):
+        run(squares, source, out)
+    assert out.read_text() == "mine"
+    with pytest.raises(InputError, match="is a file"):
+        run(squares, source, out / "below")
 
 
-def test_a_cut_off_video_is_kept_as_far_as_it_goes(predictor: Predictor, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.mp4", 60, front=True)
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 3 // 4])
-    (found,) = run(predictor, [path], tmp_path / "out")
-    assert found.truncated
-    assert 0 < found.frames < 60
-    assert "of 60 frames could be read" in found.notes[-1]
-    about = yaml.safe_load((tmp_path / "out/v/run.yaml").read_text())
-    assert about["complete"] is False
-    assert len(read(tmp_path / "out/v/overlay.mp4")[0]) == found.frames
+def test_one_bad_video_does_not_keep_the_others(squares: Predictor, tmp_path: Path) -> None:
+    first, last = (write_video(tmp_path / f"{name}.mp4", 3) for name in "ac")
+    bad = tmp_path / "b.mp4"
+    bad.write_bytes(b"no video")
+    videos = track_videos(squares, [first, bad, last], tmp_path / "out")
+    done = [next(videos).folder.name for _ in range(2)]
+    with pytest.raises(InputError, match=r"b\.mp4"):
+        next(videos)
+    assert done == ["a", "c"] == left(tmp_path / "out")
 
 
-def test_rotation_times_and_sound_of_a_phone(predictor: Predictor, tmp_path: Path) -> None:
-    times = [0.0, 0.05, 0.3, 0.31, 0.9]
-    path = write_video(tmp_path / "v.mp4", times, sound=True)
-    turn(path, 90)
-    run(predictor, [path], tmp_path / "out")
-    frames, known = read(tmp_path / "out/v/overlay.mp4")
-    assert [round(frame.time_s, 3) for frame in frames] == times
-    assert (known.width, known.height) == (48, 64)
-    assert known.audio
-    cut = dataclasses.replace(LOW, selection=Selection(0.3, 0.8))
-    run(predictor, [path], tmp_path / "part", cut)
-    frames, known = read(tmp_path / "part/v/overlay.mp4")
-    assert [round(frame.time_s, 3) for frame in frames] == [0.0, 0.01]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"score": 1.5}, "the score threshold is 1.5"),
-        ({"classes": ("persn",)}, "no class is called 'persn'; did you mean person"),
-        ({"show": True}, "there is no display here"),
-    ],
-)
-def test_settings_that_are_wrong(
-    predictor: Predictor,
-    video: Path,
-    tmp_path: Path,
+def test_a_source_that_ends_early(
+    squares: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-    changes: dict[str, Any],
-    message: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
+    source = write_video(tmp_path / "v.mp4", 60, front=True)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
+    tracked = run(squares, source, tmp_path / "out")
+    assert tracked.truncated and 0 < tracked.frames < 60
+    assert len(times(tmp_path / "out/v/overlay.mp4")) == tracked.frames
+    assert not yaml.safe_load((tmp_path / "out/v/run.yaml").read_text())["complete"]
+    assert "is cut off or damaged" in caplog.text
+
+
+def test_a_bad_frame_leaves_nothing(squares: Predictor, tmp_path: Path) -> None:
+    frames = tmp_path / "v"
+    frames.mkdir()
+    for number in range(30):
+        cv2.imwrite(str(frames / f"{number}.png"), picture(number))
+    for damage in (picture(0, (48, 66)), None):
+        path = frames / "25.png"
+        if damage is None:
+            path.write_bytes(path.read_bytes()[:60])
+        else:
+            cv2.imwrite(str(path), damage)
+        with pytest.raises(InputError, match=r"25\.png"):
+            run(squares, frames, tmp_path / "out")
+        assert left(tmp_path / "out") == [] and no_threads()
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_full_disk_leaves_nothing(
+    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(InputError, match=message):
-        run(predictor, [video], tmp_path / "out", TrackSettings(**changes))
-    assert not (tmp_path / "out/clip").exists()
+    write, calls = Outputs.write, []
 
+    def failing(self: Outputs, item: Any) -> None:
+        calls.append(1)
+        if len(calls) > after:
+            raise OSError(28, "No space left on device")
+        write(self, item)
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"parts": ("outlin",)}, "no part of a drawing is called 'outlin'; did you mean outline"),
-        ({"line_width": 0}, "the line width is 0 pixels"),
-    ],
-)
-def test_drawings_that_are_wrong(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        DrawSettings(**changes)
-
-
-def test_an_error_of_the_writer_is_raised_and_leaves_nothing(
-    predictor: Predictor, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("vatrack.api.outputs.VideoWriter.write", fail)
+    monkeypatch.setattr(Outputs, "write", failing)
     with pytest.raises(OSError, match="No space left"):
-        run(predictor, [video], tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-PROGRAM = """
-import sys, time
-from pathlib import Path
-from vatrack.api.predictor import load
-from vatrack.api import track
-from vatrack.cli import main
-
-follow, flag = track.Predictor.follow, Path(sys.argv[1])
-def slowly(self, *arguments, **named):
-    for number, item in enumerate(follow(self, *arguments, **named)):
-        if number == 4:
-            flag.touch()
-        if number >= 4:
-            time.sleep(0.3)
-        yield item
-track.Predictor.follow = slowly
-sys.argv[1:] = sys.argv[2:]
-main()
-"""
+        run(squares, write_video(tmp_path / "v.mp4", 30), tmp_path / "out")
+    assert left(tmp_path / "out") == [] and no_threads()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_after_a_stop_the_files_hold_what_was_done(
-    checkpoint: Path, video: Path, tmp_path: Path, number: signal.Signals
+def test_a_stop_in_the_middle_leaves_whole_files(
+    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    flag = tmp_path / "running"
-    words = ["track", video, "--checkpoint", checkpoint, "--out", tmp_path / "out", "--score", 0.0]
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, flag, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A test that runs in the background may have inherited that SIGINT is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    """Here at a certain frame; below from outside, at any moment."""
+    write, before = Outputs.write, signal.getsignal(number)
+
+    def stopping(self: Outputs, item: Any) -> None:
+        write(self, item)
+        if item.frame.index == 10:
+            signal.raise_signal(number)
+            time.sleep(0.05)
+
+    ended: list[int] = []
+    monkeypatch.setattr(Outputs, "write", stopping)
+    handler = signal.signal(number, lambda *_: ended.append(1))
+    monkeypatch.setattr("vatrack.api.track.StopSignals.obey", lambda *_: ended.append(2))
+    try:
+        source = write_video(tmp_path / "v.mp4", 500, sound=True)
+        tracked = run(squares, source, tmp_path / "out")
+    finally:
+        signal.signal(number, handler)
+    assert ended == [2] and signal.getsignal(number) is before
+    assert tracked.stopped and 10 < tracked.frames < 100
+    overlay = tmp_path / "out/v/overlay.mp4"
+    assert len(times(overlay)) == tracked.frames
+    assert sound_seconds(overlay) <= tracked.frames / 25 + 0.2
+    assert len((tmp_path / "out/v/predictions.jsonl").read_text().splitlines()) == tracked.frames
+    assert left(tmp_path / "out") == ["v"] and no_threads()
+
+
+def started(arguments: list[object]) -> subprocess.Popen[str]:
+    # A shell in the background hands SIGINT down as ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from vatrack.cli import main; main()"
     )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_command_can_be_stopped(
+    checkpoint: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    source, out = write_video(tmp_path / "v.mp4", 3000), tmp_path / "out"
+    process = started(["track", source, "--checkpoint", checkpoint, "--out", out, "--score", 0])
     deadline = time.monotonic() + 120
-    while not flag.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
+    while not any(path.stat().st_size for path in out.glob(".v.*/predictions.jsonl")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode in (130, 128 + number, -number), output
-    assert "stopped; what was done until then is whole" in output
-    assert "Traceback" not in output
-    folder = tmp_path / "out/clip"
-    about = yaml.safe_load((folder / "run.yaml").read_text())
-    frames, _ = read(folder / "overlay.mp4")
-    assert len(frames) == about["frames"] >= 4
-    assert about["complete"] is False
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip"]
+    shown, errors = process.communicate(timeout=60)
+    assert process.returncode == code, shown + errors
+    assert "stopped; what was done until then is whole" in errors and "Traceback" not in errors
+    assert left(out) == ["v"] and left(out / "v") == FILES
+    about = yaml.safe_load((out / "v/run.yaml").read_text())
+    assert not about["complete"] and 0 < about["frames"] < 3000
+    assert len(times(out / "v/overlay.mp4")) == about["frames"]
 
 
-class _Stub:
-    """A predictor that finds a new object in each frame."""
-
-    def __init__(self, predictor: Predictor) -> None:
-        self.run, self.device, self.classes = predictor.run, predictor.device, predictor.classes
-
-    def follow(
-        self, frames: Iterable[VideoFrame], **_: object
-    ) -> Iterator[tuple[VideoFrame, FrameResult]]:
-        for frame in frames:
-            yield frame, seen(frame.index, [frame.index], score=0.9)
+def peak_bytes(source: Path, out: Path) -> int:
+    shown = subprocess.run(
+        [sys.executable, "-m", "tests.api.stub", str(source), str(out)],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return int(shown.stdout.split()[-1]) * 1024
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_length(predictor: Predictor, tmp_path: Path) -> None:
-    """Peak memory of a fresh process with 200 and with 20,000 frames."""
+def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
+    """20,000 frames with 13,334 tracks against 200 frames."""
     peaks = []
     for count in (200, 20_000):
-        path = write_video(tmp_path / f"v{count}.mp4", count, size=(40, 60))
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            stub: Any = _Stub(predictor)
-            (found,) = track_videos(stub, [str(path)], tmp_path / "out", TrackSettings())
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            os.write(writing, f"{found.frames} {peak}".encode())
-            os._exit(0)
-        os.waitpid(child, 0)
-        frames, peak = map(int, os.read(reading, 100).split())
-        os.close(reading)
-        os.close(writing)
-        assert frames == count
-        peaks.append(peak)
-    assert peaks[1] < peaks[0] + 60_000  # kilobytes
+        source = write_video(tmp_path / f"v{count}.mp4", count)
+        peaks.append(peak_bytes(source, tmp_path / "out"))
+    assert len((tmp_path / "out/v20000/tracks.csv").read_text().splitlines()) > 6_000
+    assert peaks[1] - peaks[0] < 24e6, peaks
+
+
+def test_frames_are_shown_while_they_are_made(
+    squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[np.ndarray] = []
+    keys = iter([0] * 5 + [ord("q")])
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: next(keys))
+    monkeypatch.setattr(cv2, "destroyWindow", lambda _: shown.append(None))
+    tracked = run(squares, write_video(tmp_path / "v.mp4", 50), tmp_path / "out", show=True)
+    assert tracked.stopped and tracked.frames == 6 and shown[6:] == [None]
+    with Reader(find_sources([str(tmp_path / "v.mp4")])[0]) as reader:
+        assert (shown[0] != next(iter(reader)).image).any(), "with its objects"
+
+
+def test_no_display(squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_video(tmp_path / "v.mp4", 3)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="leave --show out"):
+        run(squares, source, tmp_path / "out", show=True)
+    monkeypatch.setenv("DISPLAY", ":0")
+
+    def broken(*_: object) -> None:
+        raise cv2.error("built without windows")
+
+    monkeypatch.setattr(cv2, "imshow", broken)
+    with pytest.raises(InputError, match="leave --show out"):
+        run(squares, source, tmp_path / "out", show=True)
+    assert left(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"score": -0.1}, "from 0 to 1"),
+        ({"rate": 1001.0}, "frame rate"),
+        ({"cuts": "never"}, "cuts is 'never'"),
+        ({"encoder": "av1"}, "encoder is 'av1'"),
+    ],
+)
+def test_bad_settings(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrackSettings(**given)
+
+
+def test_nothing_is_found(squares: Predictor, tmp_path: Path) -> None:
+    tracked = run(squares, write_video(tmp_path / "v.mp4", 3), tmp_path / "out", score=1.0)
+    assert tracked.tracks.total() == 0
+    assert (tmp_path / "out/v/predictions.jsonl").read_text() == ""
+    assert len((tmp_path / "out/v/tracks.csv").read_text().splitlines()) == 1
+    assert len(times(tmp_path / "out/v/overlay.mp4")) == 3

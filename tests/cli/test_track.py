@@ -1,73 +1,186 @@
-"""`vatrack track` as people call it."""
+"""`vatrack track`: what it takes, and one message with exit code 2 for each bad input."""
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from typer.testing import CliRunner
+import yaml
 
-from tests.api.conftest import *  # noqa: F403
-from tests.video.videos import write_video
-from vatrack.cli import app
-from vatrack.common.errors import InputError
-
-
-def call(*words: object) -> tuple[int, str, BaseException | None]:
-    result = CliRunner().invoke(app, ["track", *map(str, words)])
-    return result.exit_code, result.output, result.exception
+from tests.api.conftest import checkpoint  # noqa: F401
+from tests.cli.test_cli import run
+from tests.video.videos import picture, write_sound, write_video
 
 
-def test_a_summary_at_the_end(checkpoint: Path, video: Path, tmp_path: Path) -> None:
-    code, output, _ = call(video, "--checkpoint", checkpoint, "--out", tmp_path, "--score", 0.05)
-    assert code == 0, output
-    assert "frames a second" in output
-    assert f"files: {tmp_path / 'clip'}" in output
-    code, output, _ = call(
-        video, "--checkpoint", checkpoint, "--out", tmp_path, "--overwrite", "--quiet"
-    )
-    assert (code, output) == (0, "")
+@pytest.fixture
+def track(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoint: Path,  # noqa: F811
+    tmp_path: Path,
+) -> Callable[..., tuple[int, str, str]]:
+    logger = logging.getLogger("vatrack")
+    monkeypatch.setattr(logger, "level", logger.level)  # --quiet changes it
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        given = list(arguments)
+        if "--checkpoint" not in given:
+            given += ["--checkpoint", checkpoint]
+        if "--out" not in given:
+            given += ["--out", tmp_path / "out"]
+        return run(capsys, monkeypatch, "track", *given)
+
+    return call
 
 
-def test_a_cut_off_source_has_an_exit_code_of_its_own(checkpoint: Path, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.mp4", 40, front=True)
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 3 // 4])
-    code, output, _ = call(path, "--checkpoint", checkpoint, "--out", tmp_path / "out")
-    assert code == 3, output
+def results(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_a_video_and_a_folder_of_frames(track: Callable, tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", 3)
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), picture(number))
+    options = ["--score", 0, "--save-masks", "--save-crops", "--every", 2, "--line-width", 3]
+    code, shown, errors = track("v.mp4", "frames", *options, "--draw", "box, trail")
+    assert (code, errors) == (0, "")
+    assert re.search(r"v\.mp4: 2 frames in .* frames a second", shown)
+    assert "tracks: " in shown and f"files: {tmp_path / 'out/v'}" in shown
+    about = yaml.safe_load((tmp_path / "out/v/run.yaml").read_text())
+    assert about["settings"]["draw"] == {"parts": ["box", "trail"], "line_width": 3}
+    assert about["checkpoint"].endswith("best.pt") and about["frames"] == 2
+    assert len(results(tmp_path / "out")) == 2
+    assert {"masks", "crops", "overlay.mp4"} <= set(results(tmp_path / "out/v"))
+
+
+def test_quiet_says_nothing_but_what_is_odd(track: Callable, tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", 3)
+    assert track("v.mp4", "--quiet") == (0, "", "")
+    write_video(tmp_path / "deep.mp4", 3, form="yuv420p10le")
+    code, shown, errors = track("deep.mp4", "--quiet")
+    assert (code, shown) == (0, "") and errors.count("upper 8 bits") == 1
+
+
+def test_a_video_that_is_cut_off_is_kept_and_said(track: Callable, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 60, front=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    code, shown, errors = track("v.mp4")
+    assert code == 3 and "is cut off or damaged" in errors and "frames in" in shown
+    assert "overlay.mp4" in results(tmp_path / "out/v")
+
+
+def prepare(folder: Path) -> None:
+    """Files for the inputs below."""
+    write_video(folder / "v.mp4", 3)
+    write_sound(folder / "song.m4a")
+    (folder / "empty").mkdir()
+    (folder / "empty.mp4").touch()
+    (folder / "notes.mp4").write_text("no video at all\n" * 100)
+    (folder / "list.txt").write_text("gone.png\n")
+    (folder / "file").touch()
+    whole = write_video(folder / "headless.mp4", 30)
+    whole.write_bytes(whole.read_bytes()[:2000])
+    for name, sizes in (("sizes", [(48, 64), (48, 66)]), ("one", [(1, 1)])):
+        (folder / name).mkdir()
+        for number, size in enumerate(sizes):
+            cv2.imwrite(str(folder / name / f"{number}.png"), np.zeros((*size, 3), np.uint8))
+
+
+BAD = [
+    (["none.mp4"], "none.mp4: there is no such file or folder"),
+    (["*.avi"], r"\*.avi: no file matches this pattern"),
+    (["empty"], "empty: holds no frames"),
+    (["empty.mp4"], "empty.mp4: is empty; copy it again"),
+    (["notes.mp4"], "notes.mp4: is "),
+    (["song.m4a"], "song.m4a: holds no video, only sound"),
+    (["headless.mp4"], "headless.mp4: "),
+    (["list.txt"], "list.txt: line 1: gone.png: there is no such file"),
+    (["sizes"], "1.png: is 66 x 48 pixels, the first frame is 64 x 48"),
+    (["97"], "camera 97: there is no /dev/video97"),
+    (["v.mp4", "--checkpoint", "none.pt"], "none.pt"),
+    (["v.mp4", "--checkpoint", "notes.mp4"], "notes.mp4"),
+    (["v.mp4", "--method", "qdtrack"], "is a checkpoint of method vatrack, not qdtrack"),
+    (["v.mp4", "--method", "vatrak"], "did you mean vatrack"),
+    (["v.mp4", "--backbone", "resnet50"], "resnet50"),
+    (["v.mp4", "--class", "persn"], "no class is called 'persn'; did you mean person"),
+    (["v.mp4", "--score", "1.5"], "the score threshold is 1.5"),
+    (["v.mp4", "--score", "nan"], "the score threshold is nan"),
+    (["v.mp4", "--every", "0"], "every 0-th frame"),
+    (["v.mp4", "--from", "-1"], "the first time is -1.0 s"),
+    (["v.mp4", "--from", "2", "--to", "1"], "the last time, 1.0 s, is not after the first"),
+    (["v.mp4", "--from", "60"], "no frame can be read between .* it lasts 0.12 s"),
+    (["v.mp4", "--fps", "0"], "the frame rate is 0.0"),
+    (["v.mp4", "--line-width", "0"], "the line width is 0 pixels"),
+    (["v.mp4", "--draw", "outlin"], "did you mean outline"),
+    (["v.mp4", "--largest-side", "8"], "the largest side is 8 pixels"),
+    (["v.mp4", "--out", "file"], "file: is a file, not a folder"),
+    (["v.mp4", "--device", "cuda"], "finds no GPU"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(case[0]) for case in BAD])
+def test_bad_input(
+    track: Callable, tmp_path: Path, arguments: list[str], message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    prepare(tmp_path)
+    code, shown, errors = track(*arguments)
+    assert (code, shown) == (2, ""), errors
+    assert errors.startswith("vatrack: error: ") and errors.count("\n") == 1
+    assert re.search(message, errors)
+    assert results(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "name"),
     [
-        (["--score", "2"], "the score threshold is 2.0; a number from 0 to 1 is needed"),
-        (["--class", "zebra"], "no class is called 'zebra'"),
-        (["--every", "0"], "every 0-th frame"),
-        (["--from", "9"], "no frame can be read between the first and the last time"),
-        (["--from", "2", "--to", "1"], "is not after the first"),
-        (["--fps", "0"], "the frame rate is 0.0; 0.001 to 1000 frames a second are possible"),
-        (["--draw", "outline,boxes"], "did you mean box"),
-        (["--line-width", "0"], "the line width is 0 pixels"),
-        (["--largest-side", "5"], "the largest side is 5 pixels"),
-        (["--method", "vatrack"], "is a checkpoint of method vatrack-2bbox, not vatrack"),
+        ([], "SOURCE"),
+        (["v.mp4", "--encoder", "av1"], "--encoder"),
+        (["v.mp4", "--cuts", "some"], "--cuts"),
+        (["v.mp4", "--every", "two"], "--every"),
+        (["v.mp4", "--unknown"], "--unknown"),
     ],
 )
-def test_wrong_options(
-    checkpoint: Path, video: Path, tmp_path: Path, words: list[str], message: str
-) -> None:
-    _, _, error = call(video, "--checkpoint", checkpoint, "--out", tmp_path / "out", *words)
-    assert isinstance(error, InputError)
-    assert message in str(error)
-    assert not list(tmp_path.rglob("run.yaml"))
+def test_usage_errors(track: Callable, arguments: list[str], name: str) -> None:
+    code, shown, errors = track(*arguments)
+    assert (code, shown) == (2, "") and name in errors
 
 
-def test_wrong_sources(checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    for source, message in (
-        (tmp_path / "none.mp4", "there is no such file or folder"),
-        (tmp_path / "empty", "holds no frames"),
-        (checkpoint, "is no video that can be read|a zip archive"),
-    ):
-        _, _, error = call(source, "--checkpoint", checkpoint, "--out", tmp_path / "out")
-        assert isinstance(error, InputError)
-        assert any(part in str(error) for part in message.split("|")), str(error)
+def test_results_are_kept(track: Callable, tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", 2)
+    assert track("v.mp4")[0] == 0
+    before = (tmp_path / "out/v/run.yaml").read_bytes()
+    code, _, errors = track("v.mp4")
+    assert code == 2 and "has results already; --overwrite replaces them" in errors
+    assert (tmp_path / "out/v/run.yaml").read_bytes() == before
+    assert track("v.mp4", "--overwrite", "--no-overlay")[0] == 0
+    assert "overlay.mp4" not in results(tmp_path / "out/v")
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({"size": (47, 63), "form": "yuv444p", "codec": "libx264"}, (48, 64)),
+        ({"form": "gray"}, (48, 64)),
+        ({"form": "yuv420p10le"}, (48, 64)),
+    ],
+)
+def test_odd_videos(track: Callable, tmp_path: Path, settings: dict, size: tuple) -> None:
+    write_video(tmp_path / "v.mkv", 3, **settings)
+    assert track("v.mkv")[0] == 0
+    video = cv2.VideoCapture(str(tmp_path / "out/v/overlay.mp4"))
+    assert video.read()[1].shape[:2] == size
+
+
+def test_a_frame_of_one_pixel(track: Callable, tmp_path: Path) -> None:
+    prepare(tmp_path)
+    assert track("one", "--score", 0)[0] == 0
+    assert "overlay.mp4" in results(tmp_path / "out/one")

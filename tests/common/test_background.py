@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind."""
+"""Threads that read ahead and write behind: order, limits, errors, and that they end."""
 
 from __future__ import annotations
 
@@ -11,101 +11,116 @@ import pytest
 from vatrack.common.background import WriteBehind, read_ahead
 
 
-def test_items_come_in_order_and_only_a_few_ahead() -> None:
+def threads() -> set[str]:
+    return {item.name for item in threading.enumerate()} & {"read ahead", "write behind"}
+
+
+def counted(number: int, made: list[int]) -> Iterator[int]:
+    try:
+        for item in range(number):
+            made.append(item)
+            yield item
+    finally:
+        made.append(-1)
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_items_come_in_order_and_not_too_far_ahead() -> None:
     made: list[int] = []
-
-    def items() -> Iterator[int]:
-        for number in range(50):
-            made.append(number)
-            yield number
-
-    with read_ahead(items(), 3) as given:
-        found = []
-        for number in given:
-            time.sleep(0.001)
-            found.append(number)
-            assert len(made) <= number + 6
-    assert found == list(range(50))
+    with read_ahead(counted(100, made), 3) as items:
+        assert next(items) == 0
+        wait_until(lambda: len(made) >= 5)
+        time.sleep(0.05)
+        assert len(made) == 5, "three wait, one is in hand, one was taken"
+        assert list(items) == list(range(1, 100))
+    assert made[-1] == -1 and not threads()
 
 
-def test_an_error_comes_where_its_item_would_have_come() -> None:
-    def items() -> Iterator[int]:
+def test_an_error_of_the_items_comes_where_it_happened() -> None:
+    def broken() -> Iterator[int]:
         yield 1
-        raise ValueError("broken")
+        raise OSError("disk")
 
-    with read_ahead(items(), 3) as given:
-        assert next(given) == 1
-        with pytest.raises(ValueError, match="broken"):
-            next(given)
-
-
-def test_leaving_early_ends_the_thread_and_closes_the_items() -> None:
-    closed = threading.Event()
-
-    def items() -> Iterator[int]:
-        try:
-            number = 0
-            while True:
-                yield (number := number + 1)
-        finally:
-            closed.set()
-
-    before = threading.active_count()
-    with read_ahead(items(), 2) as given:
-        assert next(given) == 1
-    assert closed.is_set()
-    assert threading.active_count() == before
+    with read_ahead(broken(), 3) as items:
+        assert next(items) == 1
+        with pytest.raises(OSError, match="disk"):
+            next(items)
+    assert not threads()
 
 
-def test_all_is_written_in_order_before_the_end() -> None:
+def test_items_that_are_not_wanted_any_more_are_closed() -> None:
+    made: list[int] = []
+    with read_ahead(counted(10**9, made), 2) as items:
+        next(items)
+    assert made[-1] == -1 and not threads()
+
+
+def test_waiting_ends_when_it_is_cancelled() -> None:
+    release, cancelled = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[int]:
+        yield 1
+        release.wait(10)
+
+    with read_ahead(slow(), 2, cancelled.is_set) as items:
+        assert next(items) == 1
+        cancelled.set()
+        assert list(items) == []
+        release.set()
+    assert not threads()
+
+
+def test_all_is_written_in_order() -> None:
     done: list[int] = []
 
-    def work(number: int) -> None:
+    def work(item: int) -> None:
         time.sleep(0.001)
-        done.append(number)
+        done.append(item)
 
     with WriteBehind(work, 2) as writer:
-        for number in range(30):
-            writer.put(number)
-    assert done == list(range(30))
+        for item in range(50):
+            writer.put(item)
+            assert item - len(done) <= 4
+    assert done == list(range(50)) and not threads()
 
 
-def test_an_error_of_the_work_is_raised() -> None:
-    def work(number: int) -> None:
-        raise OSError("full")
+@pytest.mark.parametrize("last", [False, True])
+def test_an_error_of_the_work_is_raised(last: bool) -> None:
+    def work(item: int) -> None:
+        if item == 3:
+            raise OSError("disk")
 
     def write() -> None:
         with WriteBehind(work, 2) as writer:
-            for number in range(1000):
-                writer.put(number)
+            for item in range(4 if last else 1000):
+                writer.put(item)
 
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(OSError, match="disk"):
         write()
-
-    def write_one() -> None:
-        with WriteBehind(work, 2) as writer:
-            writer.put(1)
-
-    with pytest.raises(OSError, match="full"):
-        write_one()
+    assert not threads()
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_after_an_error_waiting_items_are_left(error: type[BaseException]) -> None:
+def test_after_an_error_outside_no_more_is_written() -> None:
     done: list[int] = []
-    release = threading.Event()
+    go = threading.Event()
 
-    def work(number: int) -> None:
-        release.wait()
-        done.append(number)
+    def work(item: int) -> None:
+        go.wait(10)
+        done.append(item)
 
     def write() -> None:
         with WriteBehind(work, 5) as writer:
-            for number in range(4):
-                writer.put(number)
-            threading.Timer(0.3, release.set).start()
-            raise error
+            for item in range(5):
+                writer.put(item)
+            threading.Timer(0.05, go.set).start()
+            raise ValueError("mine")
 
-    with pytest.raises(error):
+    with pytest.raises(ValueError, match="mine"):
         write()
-    assert done == [0]
+    assert len(done) <= 1 and not threads()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections import defaultdict
@@ -19,11 +20,15 @@ USED_WITHOUT_IMPORT = {
     "jinja2": "pandas needs it for its Styler",
     "psutil": "MLflow measures the machine with it",
 }
-# Used where they are installed, and named where they are missing.
-OPTIONAL = {"supervision": "results in its form"}
+USED_WHERE_IT_IS = {
+    "supervision": "`FrameResult.to_supervision` gives its form to those who have it"
+}
 EXTRAS = ("workflow", "cluster", "mlflow", "report", "video")
 # The rooms behind `vatrack predict` and `vatrack evaluate`.
-PLAIN = {"common", "config", "data", "models", "weights", "inference", "evaluation", "cli"}
+PLAIN = {"common", "config", "data", "models", "weights", "inference", "evaluation", "cli"} | {
+    "api",  # frames as arrays: only their decoding and drawing needs extras
+    "exchange",
+}
 
 
 def names(extra: str | None) -> set[str]:
@@ -54,7 +59,7 @@ def imported() -> dict[str, set[str]]:
 
 def test_what_is_imported_is_declared() -> None:
     extras = set().union(*(names(extra) for extra in EXTRAS))
-    assert imported().keys() - names(None) - extras - OPTIONAL.keys() == set()
+    assert imported().keys() - names(None) - extras - USED_WHERE_IT_IS.keys() == set()
 
 
 def test_the_plain_package_predicts_and_evaluates() -> None:
@@ -62,7 +67,7 @@ def test_the_plain_package_predicts_and_evaluates() -> None:
     wanting = {
         name: rooms & PLAIN
         for name, rooms in imported().items()
-        if name not in names(None) and rooms & PLAIN
+        if name not in names(None) and rooms & PLAIN and name not in USED_WHERE_IT_IS
     }
     assert wanting == {}
 
@@ -88,3 +93,15 @@ def test_the_lock_has_hashes_and_names_no_host() -> None:
     assert "://" not in text and "--index" not in text
     declared = set().union(*(names(extra) for extra in (None, *PROJECT["optional-dependencies"])))
     assert declared <= {name for name, *_ in pinned}
+
+
+def test_arrays_are_tracked_without_any_extra() -> None:
+    """`load`, `track` and results import neither PyAV, Matplotlib, pandas nor supervision."""
+    extras = ("av", "matplotlib", "pandas", "supervision", "snakemake", "mlflow", "submitit")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({extras!r})); import vatrack; "
+        "vatrack.load, vatrack.Predictor, vatrack.FrameResult, vatrack.evaluate, "
+        "vatrack.read_predictions, vatrack.Selection, vatrack.export_predictions"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
