@@ -178,6 +178,7 @@ FIRST = (
 
 # What takes more than about five seconds: whole files, or single tests of them.
 SLOW = (
+    "tests/api/test_track.py::test_the_command_can_be_stopped",
     "tests/cli/test_full_disk.py",
     "tests/cli/test_loading.py",
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
