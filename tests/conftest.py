@@ -181,6 +181,7 @@ SLOW = (
     "tests/benchmarks/test_benchmarks.py::test_a_benchmark_runs_and_its_ways_agree",
     "tests/benchmarks/test_benchmarks.py::test_every_switch_is_one_of_the_config_and_is_measured",
     "tests/benchmarks/test_benchmarks.py::test_the_plain_way_runs_alone",
+    "tests/api/test_track.py::test_the_command_can_be_stopped",
     "tests/cli/test_full_disk.py",
     "tests/cli/test_loading.py",
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",

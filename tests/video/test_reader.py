@@ -234,3 +234,10 @@ def test_without_pyav_the_extra_is_named(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
     )
     assert 'pip install "vatrack[video]"' in result.stderr
+
+
+def test_a_codec_that_nobody_knows(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 3)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(InputError, match="the form of its frames is unknown"):
+        read(path)

@@ -236,6 +236,12 @@ class _Decoder:
             sound = ", only sound" if self.container.streams.audio else ""
             raise InputError(f"{source.address}: holds no video{sound}")
         stream = streams[0]
+        context: object = stream.codec_context  # None where the codec is unknown: PyAV would crash
+        if context is None:
+            raise InputError(
+                f"{source.address}: the form of its frames is unknown (it is damaged, or of a "
+                f"codec that FFmpeg lacks); convert it to H.264"
+            )
         stream.thread_type = "AUTO"
         return stream
 

@@ -206,9 +206,10 @@ class _Sound:
         self._target = target
         container = av.open(f"file:{source.absolute()}", options=FILE_OPTIONS)
         found = container.streams.audio
-        if not found or found[0].codec_context.name not in SOUND:
+        context: Any = found[0].codec_context if found else None  # None: unknown
+        if context is None or context.name not in SOUND:
             if found:
-                name = found[0].codec_context.name
+                name = context.name if context else "of an unknown form"
                 logger.info("%s: its sound (%s) cannot stand in an MP4 file", source, name)
             container.close()
             return
