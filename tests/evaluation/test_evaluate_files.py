@@ -190,7 +190,8 @@ def test_details(command, tmp_path: Path) -> None:
     assert not details.exists()
     assert command(*arguments(truth, found, out), "--details", details)[0] == 0
     document = read_json(details)
-    assert list(document) == ["per_class", "per_video"]
+    assert list(document) == ["per_class", "per_video", "classes"]
+    assert document["classes"] == [entry["name"] for entry in joint["categories"]]
     mask_types = ("amodal", "visible", "amodal_box", "visible_box")
     levels = [
         f"{level}/{mask_type}"

@@ -30,9 +30,9 @@ def detail_document(
 
     Returns:
         {"per_class": {"image/amodal": {category name: {AP, AP50, ...}}, ..., "track/amodal":
-        {category name: {MOTA, ...}}}, "classes": [names in the order of the ground truth],
-        "per_video": {video name: {"image/amodal": {AP, AP50}, ...,
-        "track/amodal": {MOTA, ...}}}}; in percent, None where undefined.
+        {category name: {MOTA, ...}}}, "per_video": {video name: {"image/amodal": {AP, AP50},
+        ..., "track/amodal": {MOTA, ...}}}, "classes": [names in the order of the ground truth]};
+        in percent, None where undefined.
     """
     by_class = {
         **per_class,
@@ -48,11 +48,11 @@ def detail_document(
             }
             for level, classes in by_class.items()
         },
-        "classes": list(categories.values()),
         "per_video": {
             videos[video]: {level: dict(values) for level, values in levels.items()}
             for video, levels in per_video.items()
         },
+        "classes": list(categories.values()),
     }
 
 
