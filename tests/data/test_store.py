@@ -36,7 +36,7 @@ from vatrack.data.fields import is_safe_path
 from vatrack.data.frames import AnnotationFile
 from vatrack.data.store import Store, open_store, store_path
 from vatrack.sailvos.convert import convert_files
-from vatrack.sailvos.forms import FORMS
+from vatrack.data.forms import FORMS
 
 Json = dict[str, Any]
 BOTH: tuple[MaskType, ...] = ("amodal", "visible")

@@ -82,6 +82,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     data.index,
     data.clips,
     data.convert,
+    data.prepare,
     runs.train,
     runs.launch,
     runs.select,

@@ -279,3 +279,22 @@ def convert(
     from vatrack.sailvos.convert import convert_files
 
     typer.echo(convert_files(official, structure, load_config(config).dataset, out, processes))
+
+
+def prepare(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder for what the methods read.")],
+    subset: Annotated[str, typer.Option(help="train or valid.")],
+) -> None:
+    """Complete own annotations (dataset.format: joint) and write what the methods read."""
+    from vatrack.data.joint import prepare_joint
+
+    settings = load_config(config)
+    dataset = settings.dataset
+    files = {"train": dataset.train_json, "valid": dataset.valid_json}
+    if subset not in files:
+        raise InputError(f"--subset {subset}: give train or valid")
+    source, images = files[subset], dataset.images
+    if dataset.format != "joint" or source is None or images is None:
+        raise InputError(f"{config}: is not for own annotations; set dataset.format: joint")
+    typer.echo(prepare_joint(source, images, dataset, out, settings.methods))
