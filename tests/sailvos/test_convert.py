@@ -31,11 +31,11 @@ from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import form_files, store
+from vatrack.data.forms import FORMS, form_maker
 from vatrack.data.store import open_store
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.sailvos import convert, rewrite
 from vatrack.sailvos.convert import convert_files
-from vatrack.data.forms import FORMS, form_maker
 
 Json = dict[str, Any]
 Change = Callable[[Json], object]
@@ -667,7 +667,7 @@ def test_a_run_leaves_the_folder_of_another_that_still_works_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, structure = write_inputs(tmp_path)
-    real = convert.move_files
+    real = form_files.move_files
     inner: list[Path] = []
 
     def meanwhile(folder: Path, out: Path) -> None:

@@ -139,12 +139,10 @@ class DatasetConfig(Frozen):
     train_json: Path | None = Field(
         None,
         description="annotations of the format; null: <raw>/train.json of SAIL-VOS",
-    
     )
     valid_json: Path | None = Field(
         None,
         description="annotations of the format; null: <raw>/valid.json of SAIL-VOS",
-    
     )
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,15 @@ def read_joint(path: Path) -> JointFile:
                 strict=True,
             ):
                 column.append(number)
-            videos.append(value.get("video_id") if is_whole(value.get("video_id")) else -1)
+            video: Any = value.get("video_id")
+            videos.append(video if is_whole(video) else -1)
     _complete_lists(data)
     image_ids, categories, data.offsets, data.lengths = (
         np.array(column, np.int64) for column in columns
     )
-    names = {number: name for name, number in FileClasses.of(data.categories, str(path)).ids.items()}
+    names = {
+        number: name for name, number in FileClasses.of(data.categories, str(path)).ids.items()
+    }
     if not names:
         raise InputError(f"{path}: lists no categories; name the classes there")
     rows = {image["id"]: row for row, image in enumerate(data.images)}
@@ -187,9 +191,8 @@ def read_joint(path: Path) -> JointFile:
 
 def _id_at(data: JointFile, row: int) -> Any:
     """The id of an annotation, for messages."""
-    with scratch_directory(Path("/tmp") / f"{data.path.name}.id") as scratch:
-        texts = Texts(unpacked(data.path, scratch))
-        return texts.load(int(data.offsets[row]), int(data.lengths[row])).get("id")
+    items = (item for item in read_lists(data.path) if item.section == "annotations")
+    return next(islice(items, row, None)).value["id"]
 
 
 def _need(item: Mapping[str, Any], names: Sequence[str], where: str) -> None:
@@ -250,7 +253,7 @@ def _complete_lists(data: JointFile) -> None:
                 f"remove it from the list"
             )
         frames.sort(key=lambda image: image["frame_id"])
-        for before, after in zip(frames, frames[1:], strict=False):
+        for before, after in pairwise(frames):
             if before["frame_id"] == after["frame_id"]:
                 raise InputError(
                     f"{path}: images {before['id']} and {after['id']} of video {video['id']} have "
@@ -293,9 +296,9 @@ def complete(items: Sequence[Json], sizes: Sequence[tuple[int, int]], path: Path
             [sizes[row] for row in rows],
             [f"{path}: annotation {items[row]['id']}: {key}" for row in rows],
         )
-        for row, text, area in zip(rows, counts, areas.tolist(), strict=True):
-            done[row][key] = {"size": list(sizes[row]), "counts": text.decode()}
-            done[row][f"bbox_{name}"] = box_of(text, sizes[row])
+        for row, code, area in zip(rows, counts, areas.tolist(), strict=True):
+            done[row][key] = {"size": list(sizes[row]), "counts": code.decode()}
+            done[row][f"bbox_{name}"] = box_of(code, sizes[row])
             done[row][f"area_{name}"] = area
     for own in done:
         whole = own.get("area_amodal")
