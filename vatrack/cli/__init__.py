@@ -83,6 +83,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     data.clips,
     data.convert,
     data.prepare,
+    data.init_config,
     runs.train,
     runs.launch,
     runs.select,

@@ -323,3 +323,23 @@ def prepare(
     if dataset.format != "joint" or source is None or images is None:
         raise InputError(f"{config}: is not for own annotations; set dataset.format: joint")
     typer.echo(prepare_joint(source, images, dataset, out, settings.methods))
+
+
+def init_config(
+    train: Annotated[Path, typer.Option(help="Own annotations to train on.")],
+    valid: Annotated[Path, typer.Option(help="Own annotations to validate on.")],
+    images: Annotated[Path, typer.Option(help="Folder that file names begin in.")],
+    out: Out,
+    memory: Annotated[
+        float | None, typer.Option(min=0, help="GPU memory in GB; default: of this machine's GPU.")
+    ] = None,
+) -> None:
+    """Write a commented config for own annotations, and say what to run next."""
+    from vatrack.validate.first_config import init_config as write
+
+    if memory is None:
+        import torch
+
+        cuda = torch.cuda.is_available()
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30 if cuda else 0.0
+    typer.echo(write(train, valid, images, out, round(memory, 1)))

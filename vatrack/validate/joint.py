@@ -127,7 +127,7 @@ class _Checker:
             places.add((video, frame))
         for video in self.items["videos"]:
             if video["id"] not in filled:
-                self.add("video-empty", f"video {video['id']}", "it has no images")
+                self.add("video-frameless", f"video {video['id']}")
 
     def classes(self, wanted: ClassList | None) -> ClassList | None:
         """The classes to hold the next file to."""
@@ -148,8 +148,8 @@ class _Checker:
         images = {image["id"]: image for image in self.items["images"]}
         known = {category["id"] for category in self.items["categories"]}
         ids: set[int] = set()
-        objects: set[tuple[int, int]] = set()
-        category_of: dict[tuple[int, int], int] = {}
+        objects: set[tuple[Any, Any]] = set()
+        category_of: dict[tuple[Any, Any], int] = {}
         for item in read_lists(self.path):
             if item.section != "annotations" or not self._sound("annotations", item.value):
                 continue
