@@ -102,7 +102,7 @@ input:
 
 model:
   class_weights: uniform  # balanced: rare classes count more
-{"" if memory else "  norm: group  # learns without pretrained weights" + chr(10) + "  frozen_stages: 0" + chr(10)}
+{"" if memory else small}
 training:
   epochs: {epochs}
   batch_size: {batch}  # pairs of frames; by the GPU's memory ({memory:g} GB)
