@@ -68,6 +68,7 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
     classes = yaml.safe_dump(
         list(data.counts), allow_unicode=True, default_flow_style=True, width=1e9
     )
+    small = "  norm: group  # learns without pretrained weights\n  frozen_stages: 0\n"
     counts = ", ".join(f"{name!r} {count}" for name, count in list(data.counts.items())[:30])
     found = (
         f"{len(data.counts)} classes; annotations: {counts}",
