@@ -82,6 +82,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     data.index,
     data.clips,
     data.convert,
+    data.prepare,
+    data.init_config,
     runs.train,
     runs.launch,
     runs.select,

@@ -166,6 +166,9 @@ CHECKS: dict[str, Check] = {
         "videos have another number of images than their num_frames",
         "is something missing?",
     ),
+    "video-frameless": Check(
+        "error", "videos have no images", "add their frames, or remove them from the list"
+    ),
     "video-empty": Check(
         "warning", "videos have no image", "is something missing? else remove them"
     ),

@@ -71,7 +71,7 @@ rule overlay:
     input:
         predictions=rules.predict.output,
         ground_truth=f"{R}/annotations/valid/joint.json",
-        images=ancient(rules.clips.output),
+        images=FRAMES,
     output:
         report(
             f"{RUN}/overlay.png",
