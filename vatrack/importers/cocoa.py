@@ -1,4 +1,4 @@
-"""COCOA: one annotation an image, with regions in free words (deepest first by `order`)."""
+"""COCOA: one annotation an image, with regions that have names in free words."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ def read(settings: Settings) -> Dataset:
     `isStuff`; the name stays in `region_name`. Of several authors of an image the first is taken.
     """
     lists = read_all(settings, _classes)
-    dataset = Dataset(
+    return Dataset(
         lists.categories,
         lists.frames.videos,
         lists.frames.images,
-        iter(()),
+        _objects(lists),
         whole_if_absent=True,
-        lacks="tracks and classes: each image is a video of one frame, classes are object and stuff",
+        lacks="tracks and classes: each image is a video of one frame, classes are object and "
+        "stuff",
         notes=lists.notes,
     )
-    dataset.objects = _objects(lists)
-    return dataset
 
 
 def _classes() -> list[Json]:

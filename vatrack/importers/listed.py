@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from vatrack.common.errors import InputError
@@ -117,12 +118,12 @@ def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dic
         if belongs not in videos:
             raise InputError(f"{where}: video_id {belongs} is not in the list of videos; {FIX}")
         position = item.get("frame_id", item.get("frame_index"))
-        if not is_whole(position):
+        if not isinstance(position, int) or not is_whole(position):
             raise InputError(f"{where}: has no whole number `frame_id` or `frame_index`; {FIX}")
         rows[belongs].append((position, item))
     for number, item in videos.items():
         ordered = sorted(rows[number], key=lambda row: row[0])
-        for (first, _), (second, image) in zip(ordered, ordered[1:], strict=False):
+        for (first, _), (second, image) in pairwise(ordered):
             if first == second:
                 raise InputError(
                     f"{path}: image {image['id']}: frame {first} of video {number} comes twice; "

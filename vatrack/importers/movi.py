@@ -1,4 +1,4 @@
-"""MOViD-A and the MOVi sets of EoRaS: a folder a video with id maps, amodal ones for each object."""
+"""MOViD-A and the MOVi sets of EoRaS: a folder a video with id maps, and one of each object."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def read(settings: Settings) -> Dataset:
     `rgba_full_<frame>.png`, in the same folders below the folder of the images.
     """
     frames, labels = Frames(), []
-    numbers: dict[str, int] = {}
-    kinds: dict[Path, list[str]] = {}
+    names_of: dict[Path, list[str]] = {}
     folders = sorted(
         {
             path.parent
@@ -43,15 +42,15 @@ def read(settings: Settings) -> Dataset:
     if not folders:
         raise InputError(f"{settings.sources[0]}: holds no segmentation_full_<frame>.png")
     for folder in folders:
-        kinds[folder] = _classes(folder)
-    names = sorted({name for found in kinds.values() for name in found} | _unnamed(kinds))
+        names_of[folder] = _classes(folder)
+    names = sorted({name for found in names_of.values() for name in found} | _unnamed(names_of))
     numbers = {name: number for number, name in enumerate(names, 1)}
     for folder in folders:
         objects: dict[int, list[int]] = {}
         for path in folder.iterdir():
             if match := _NAME.fullmatch(path.name):
                 objects.setdefault(int(match["frame"]), []).append(int(match["object"]))
-        classes = {n: numbers[name] for n, name in enumerate(kinds[folder])}
+        classes = {n: numbers[name] for n, name in enumerate(names_of[folder])}
         video = frames.video(folder.name)
         for position, path in enumerate(sorted(folder.glob("segmentation_full_*.png"))):
             digits = path.stem.removeprefix("segmentation_full_")
@@ -75,8 +74,8 @@ def read(settings: Settings) -> Dataset:
     )
 
 
-def _unnamed(kinds: dict[Path, list[str]]) -> set[str]:
-    return {"object"} if any(not found for found in kinds.values()) else set()
+def _unnamed(names_of: dict[Path, list[str]]) -> set[str]:
+    return {"object"} if any(not found for found in names_of.values()) else set()
 
 
 def _classes(folder: Path) -> list[str]:

@@ -78,7 +78,7 @@ class _Writer:
         self._categories = {item["id"] for item in dataset.categories}
         self._instances: dict[Any, int] = {}
         self._next: dict[int, int] = {}
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[int] = set()
 
     def annotation(self, item: Object) -> Json | None:
         """The annotation of an object; None where no pixel of it is in the image."""
@@ -160,12 +160,13 @@ class _Writer:
             self.counts.tracks += 1
         if item.track is not None:
             self._instances[video, item.track] = number
-            if (image, number) in self._seen:
+            pair = image << 40 | number  # one number takes less memory than two
+            if pair in self._seen:
                 raise InputError(
                     f"{item.where}: track {item.track} is in image {item.image['file_name']} "
                     f"twice; {FIX}"
                 )
-            self._seen.add((image, number))
+            self._seen.add(pair)
         return number
 
 
