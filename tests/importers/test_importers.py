@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 from vatrack.importers import Imported, import_dataset
+from vatrack.importers.records import read_id_map
 
 # rows 000000/001100/001100/000000; with one hidden column on the left; that column
 VISIBLE = {"size": [4, 6], "counts": "92207"}
@@ -202,6 +205,17 @@ def test_images_of_videos_are_ordered_by_frame(case: Case) -> None:
     assert [item["instance_id"] for item in case.document["annotations"]] == [1, 1]
 
 
+def test_a_track_that_is_no_number_is_named(case: Case) -> None:
+    document = coco(case, {"segmentation": AMODAL, "track_id": [1]})
+    document["videos"] = [{"id": 5, "name": "v"}]
+    document["images"] = [
+        {**document["images"][0], "id": n, "file_name": case.image(f"{n}.png")} for n in (3, 4)
+    ]
+    for position, image in enumerate(document["images"]):
+        image |= {"video_id": 5, "frame_id": position}
+    assert "track_id is [1]" in case.refused("coco-amodal", case.write(document))
+
+
 WRONG = [
     ({"segmentation": {"size": [6, 4], "counts": "h0"}}, "annotation 7: its amodal mask has size"),
     ({"segmentation": {"size": [4, 6], "counts": "9"}}, "annotation 7: its amodal mask is damaged"),
@@ -226,6 +240,7 @@ def test_wrong_annotations_are_named(case: Case, keys: dict[str, Any], message: 
     [
         ("categories", [], "`categories` is empty"),
         ("categories", CAR * 2, "comes twice"),
+        ("categories", [{"id": 0, "name": "a"}, {"id": 0, "name": "b"}], "id 0 comes twice"),
         ("categories", [{"id": 4, "name": " "}], "category 4 has no name"),
         ("images", [], "lists no image"),
         ("images", [{"id": 3, "file_name": "../a.png", "width": 6, "height": 4}], "file_name is"),
@@ -474,6 +489,43 @@ def test_movi_pixels_are_the_object_plus_one(case: Case) -> None:
     assert (item["amodal_mask"], item["visible_mask"]) == (AMODAL, VISIBLE)
     assert (item["obj_id"], item["category_id"]) == (2, 1)
     assert [entry["name"] for entry in case.document["categories"]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("depth", [4, 8])
+def test_an_id_map_with_a_palette_gives_its_indices(tmp_path: Path, depth: int) -> None:
+    rows = {8: b"\0\0\3\2\0\1\5\0", 4: b"\0\x03\x20\0\x15\0"}[depth]
+    chunks = [
+        (b"IHDR", struct.pack(">iiBBBBB", 3, 2, depth, 3, 0, 0, 0)),
+        (b"PLTE", bytes(range(18))),
+        (b"tRNS", b"\0\xff"),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    path = tmp_path / "ids.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+            for name, content in chunks
+        )
+    )
+    assert read_id_map(path).tolist() == [[0, 3, 2], [1, 5, 0]]
+
+
+def test_an_id_map_that_is_cut_off_or_no_png_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ids.png"
+    save_ids(path, np.eye(40, dtype=np.uint16))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="cut off"):
+        read_id_map(path)
+    save_ids(tmp_path / "ids.jpg", np.zeros((4, 6), np.uint8))
+    with pytest.raises(InputError, match="no PNG file"):
+        read_id_map(tmp_path / "ids.jpg")
+    with pytest.raises(InputError, match=r"none\.png"):
+        read_id_map(tmp_path / "none.png")
 
 
 def test_the_command_says_what_the_source_lacks(case: Case) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.images import check_image
 from vatrack.common.text_files import read_json
 from vatrack.data.fields import is_whole, shown
 from vatrack.importers.records import (
@@ -68,9 +69,9 @@ def read(settings: Settings) -> Dataset:
     for (sequence, camera), paths in sorted(videos.items()):
         video = frames.video(f"{sequence}_{camera}")
         for position, (number, path) in enumerate(sorted(paths.items())):
-            size = read_id_map(path.with_suffix(".png")).shape
+            width, height = check_image(path.with_suffix(".png"))
             name = _image_name(settings.images, sequence, camera, path)
-            image = frames.image(video, position, name, (size[0], size[1]), str(path))
+            image = frames.image(video, position, name, (height, width), str(path))
             labels.append((path, sequence, camera, number, image))
     notes: list[str] = []
     return Dataset(

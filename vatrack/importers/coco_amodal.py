@@ -53,13 +53,18 @@ def _objects(lists: Lists, single: bool) -> Iterator[Object]:
                 where,
                 source.image_of(item, where),
                 required(item, "category_id", where),
-                track=None if single else _first(item, TRACK),
+                track=None if single else _track(item, where),
                 amodal=_first(item, AMODAL),
                 visible=_first(item, VISIBLE),
                 hidden=_first(item, HIDDEN),
                 crowd=item.get("iscrowd", 0),
                 fields={"source_id": item["id"]} if "id" in item else {},
             )
+
+
+def _track(item: Json, where: str) -> Any:
+    key = next((key for key in TRACK if item.get(key) is not None), None)
+    return None if key is None else required(item, key, where)
 
 
 def _first(item: Json, keys: tuple[str, ...]) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.images import check_image
 from vatrack.common.text_files import read_json
 from vatrack.importers.records import (
     FIX,
@@ -55,12 +56,12 @@ def read(settings: Settings) -> Dataset:
         for position, path in enumerate(sorted(folder.glob("segmentation_full_*.png"))):
             digits = path.stem.removeprefix("segmentation_full_")
             image_path = settings.images / folder.name / f"rgba_full_{digits}.png"
-            size = read_id_map(path).shape
+            width, height = check_image(path)
             image = frames.image(
                 video,
                 position,
                 image_path.relative_to(settings.images).as_posix(),
-                (size[0], size[1]),
+                (height, width),
                 str(path),
             )
             labels.append((path, int(digits), image, sorted(objects.get(int(digits), [])), classes))

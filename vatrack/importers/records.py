@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
+from vatrack.common.image_headers import PNG, read_header
 from vatrack.common.images import SUFFIXES, decode, existing_image, read_bytes
 from vatrack.data.fields import problem, shown
 
 Json = dict[str, Any]
 FIX = "correct the file, or download it again"
+PALETTE = 3  # colour type of PNG files
 
 
 @dataclass(frozen=True)
@@ -164,26 +167,30 @@ def class_list(items: Iterable[Json], path: Path) -> list[Json]:
         found.append({"id": number, "name": name})
     for key in ("id", "name"):
         values = [item[key] for item in found]
-        if twice := next((value for value in values if values.count(value) > 1), None):
-            raise InputError(f"{path}: category {key} {twice!r} comes twice; {FIX}")
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise InputError(f"{path}: category {key} {twice[0]!r} comes twice; {FIX}")
     if not found:
         raise InputError(f"{path}: its list `categories` is empty or missing; {FIX}")
     return found
 
 
 def read_id_map(path: Path) -> npt.NDArray[Any]:
-    """The one channel of a PNG whose pixels are ids, with all its bits, read unchanged.
+    """The one channel of a PNG whose pixels are ids: with all its bits; of a palette the indices.
 
     Raises:
-        InputError: it is missing, unreadable, or an image in colour.
+        InputError: it is missing, unreadable, no PNG, or an image in colour.
     """
-    try:
-        data = read_bytes(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such id map; download it again") from None
-    image = decode(data, cv2.IMREAD_UNCHANGED)
+    read_header(path)  # OpenCV fills what is missing of a file and says nothing
+    data = read_bytes(path)
+    if not data.startswith(PNG):
+        raise InputError(f"{path}: is no PNG file; the pixels of another one are no exact ids")
+    depth, colour = data[24], data[25]
+    image = decode(_as_grey(data) if colour == PALETTE else data, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f"{path}: cannot be decoded as an image; download it again")
+    if colour == PALETTE and depth < 8:
+        image = image // (255 // (2**depth - 1))  # grey values are stretched to 8 bits
     if image.ndim == 3 and image.shape[2] <= 3 and (image == image[..., :1]).all():
         image = image[..., 0]  # grey values that were saved three times
     if image.ndim != 2:
@@ -192,6 +199,25 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
             f"take the file with ids, not its coloured drawing"
         )
     return image
+
+
+def _as_grey(data: bytes) -> bytes:
+    """A PNG file with a palette as one whose grey values are the indices, for OpenCV, which reads
+    the colours alone."""
+    found, position = [data[:8]], 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        name, content = (
+            data[position + 4 : position + 8],
+            data[position + 8 : position + 8 + length],
+        )
+        if name == b"IHDR":
+            content = content[:9] + b"\0" + content[10:]
+        if name in (b"IHDR", b"IDAT", b"IEND"):
+            check = zlib.crc32(name + content).to_bytes(4, "big")
+            found.append(len(content).to_bytes(4, "big") + name + content + check)
+        position += 12 + length
+    return b"".join(found)
 
 
 def encode_region(region: npt.NDArray[np.bool_]) -> Json:
