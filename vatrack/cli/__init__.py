@@ -94,6 +94,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     data.examples,
     exchange.export_predictions,
     exchange.import_predictions,
+    exchange.import_dataset,
     results.tables,
     results.figures,
     results.overlay,
