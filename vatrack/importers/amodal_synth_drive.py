@@ -10,7 +10,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import check_image
-from vatrack.common.text_files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.data.fields import is_whole, shown
 from vatrack.importers.records import (
     FIX,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import check_image
-from vatrack.common.text_files import read_json
+from vatrack.common.value_files import read_json
 from vatrack.importers.records import (
     FIX,
     Dataset,
