@@ -634,6 +634,7 @@ JOB = """
 import os, signal, sys
 from pathlib import Path
 from vatrack.config.dataset import DatasetConfig
+from vatrack.data import form_files
 from vatrack.sailvos import convert
 
 def killed(*_):
