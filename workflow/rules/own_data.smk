@@ -34,9 +34,7 @@ rule prepare:
         validated=rules.validate.output,
         images=FRAMES,
     output:
-        ensure(
-            expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=plan.forms), non_empty=True
-        ),
+        ensure(expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=plan.forms), non_empty=True),
     log:
         f"{R}/logs/prepare/{{subset}}.log",
     benchmark:
