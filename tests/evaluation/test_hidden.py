@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,26 +144,29 @@ def test_every_sort_of_row_is_in_the_scenes() -> None:
     assert all(seen.values()), seen
 
 
-def counts(joint: Json, predictions: list[Json], rate: float | None = None) -> Any:
+def counts(joint: Json, predictions: list[Json]) -> Any:
     images = read_images(joint, "test")
     amodal, visible = (read_objects(joint, images, name, "test") for name in ("amodal", "visible"))
-    if rate is not None:
-        amodal = replace(amodal, rate=np.full(len(amodal.id), rate))
     found = parse_predictions(enumerate(predictions, 1), images)
     overlaps = frame_overlaps(found, visible, images, "visible")
     return hidden_counts(found, amodal, visible, overlaps, images)
 
 
 def test_unknown_rates_are_those_of_the_masks() -> None:
-    joint, predictions = spoilt_scene(3)
+    joint, predictions = spoilt_scene(5)
     for item in joint["annotations"]:
         item["occlude_rate"] = 0.1
-    assert counts(joint, predictions).metrics()["IoU_OM"] is None
-    found = counts(joint, predictions, np.nan).metrics()
-    for item in joint["annotations"]:
-        item["occlude_rate"] = None
-    assert found == pytest.approx(plain_metrics(plain_rows(joint, predictions)), abs=1e-10)
-    assert found["IoU_OM"] is not None
+    assert evaluate(joint, predictions)["image/hidden/IoU_OM"] is None
+    for number, item in enumerate(joint["annotations"]):
+        item["occlude_rate"] = 0.1 if number % 4 == 0 else None
+    metrics = evaluate(joint, predictions)
+    expected = plain_metrics(plain_rows(joint, predictions))
+    assert expected["IoU_OM"] is not None
+    assert {name: metrics[f"image/hidden/{name}"] for name in HIDDEN_COLUMNS} == (
+        pytest.approx(expected, abs=1e-10)
+    )
+    assert metrics["image/amodal_box/AP50_H"] is None
+    assert metrics["image/amodal_box/AP50_P"] is not None
 
 
 def scene(hidden_width: int, seen: np.ndarray | None, whole: np.ndarray | None) -> Any:
