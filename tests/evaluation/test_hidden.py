@@ -153,7 +153,7 @@ def counts(joint: Json, predictions: list[Json]) -> Any:
 
 
 def test_unknown_rates_are_those_of_the_masks() -> None:
-    joint, predictions = spoilt_scene(5)
+    joint, predictions = spoilt_scene(4)
     for item in joint["annotations"]:
         item["occlude_rate"] = 0.1
     assert evaluate(joint, predictions)["image/hidden/IoU_OM"] is None
