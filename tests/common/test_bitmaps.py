@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from vatrack.common.bitmaps import draw
+from vatrack.common.bitmaps import draw, encode_bitmap
 
 
 def _codes(bitmaps: np.ndarray) -> list[bytes]:
@@ -30,3 +30,10 @@ def test_empty_and_full_masks() -> None:
     bitmaps = np.stack([np.zeros((5, 4), np.uint8), np.ones((5, 4), np.uint8)])
     np.testing.assert_array_equal(draw(_codes(bitmaps), (5, 4)), bitmaps)
     assert draw([], (5, 4)).shape == (0, 5, 4)
+
+
+def test_the_code_of_a_bitmap_draws_it_again() -> None:
+    bitmap = np.random.default_rng(3).random((7, 11)) < 0.4
+    code = encode_bitmap(bitmap)
+    assert code["size"] == [7, 11]
+    assert np.array_equal(draw([code["counts"].encode()], (7, 11))[0], bitmap)

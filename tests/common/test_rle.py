@@ -27,6 +27,20 @@ def test_measure_agrees_with_the_bitmaps(bitmaps: list[np.ndarray]) -> None:
     assert totals.tolist() == [bitmap.size for bitmap in bitmaps]
 
 
+@given(
+    st.tuples(*[st.floats(-30, 30)] * 2, *[st.floats(0, 50)] * 2),
+    st.tuples(st.integers(1, 15), st.integers(1, 20)),
+)
+def test_a_rectangle_is_the_box_cut_off_at_the_border(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> None:
+    x, y, width, height = box
+    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
+    inside = (rows >= round(y)) & (rows < round(y + height))
+    bitmap = inside & (columns >= round(x)) & (columns < round(x + width))
+    assert mask_forms.rectangle(box, size) == (encode(bitmap) if bitmap.any() else None)
+
+
 def test_measure_reads_long_runs_and_many_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rle, "CHUNK", 700)
     random = np.random.default_rng(0)

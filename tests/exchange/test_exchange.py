@@ -249,6 +249,7 @@ def test_trackeval_reads_its_folder(
         ("motchallenge", "1,1,5", "line 1: is not `frame, id, left"),
         ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: says no class"),
         ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
+        ("motchallenge", "1,1,5,5,9,9,1,inf,-1,-1", "line 1: is not `frame, id, left"),
     ],
 )
 def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> None:
@@ -263,6 +264,15 @@ def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> N
     with pytest.raises(InputError, match=message):
         import_predictions(source, truth, form, tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_box_outside_of_its_image_has_an_empty_mask(tmp_path: Path) -> None:
+    truth, _ = overlapping(tmp_path)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/clip__1.txt").write_text("1,1,10,-30,20,10,1,1\n2,1,300,5,9,9,1,1\n")
+    import_predictions(tmp_path / "source", truth, "motchallenge", tmp_path / "out.jsonl")
+    areas = [int(coco_mask.area(item["visible"])) for item in load(tmp_path / "out.jsonl")]
+    assert areas == [0, 0]
 
 
 def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
-"""Bitmaps of run-length masks, drawn only where there is something."""
+"""Bitmaps of run-length masks, drawn only where there is something, and codes of bitmaps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from vatrack.common.rle import Ints, runs_of
 
@@ -34,6 +36,12 @@ def draw(
             target = bitmap[:, ::-1] if mirrored else bitmap
             _draw(target, edges[0::2][: len(stops)], stops)
     return bitmaps
+
+
+def encode_bitmap(bitmap: NDArray[np.bool_]) -> dict[str, Any]:
+    """The run-length code of a bitmap [H, W], as JSON holds it."""
+    code = coco_mask.encode(np.asfortranarray(bitmap, np.uint8))
+    return {"size": list(bitmap.shape), "counts": code["counts"].decode("ascii")}
 
 
 def _draw(bitmap: NDArray[np.uint8], starts: Ints, stops: Ints) -> None:

@@ -101,6 +101,25 @@ def encode(runs: Sequence[int]) -> bytes:
     return bytes(text)
 
 
+def rectangle(box: Sequence[float], size: Sequence[int]) -> bytes | None:
+    """The canonical compressed string of the pixels of a box, its edges rounded; None where it has
+    none in the image.
+
+    Args:
+        box: x, y, width, height in pixels, which may reach beyond the image.
+        size: height and width of the image.
+    """
+    height, width = size
+    left, right = (min(max(round(x), 0), width) for x in (box[0], box[0] + box[2]))
+    top, bottom = (min(max(round(y), 0), height) for y in (box[1], box[1] + box[3]))
+    if left >= right or top >= bottom:
+        return None
+    runs = [left * height + top]
+    for _ in range(right - left - 1):
+        runs += [bottom - top, height - (bottom - top)]
+    return encode([*runs, bottom - top, (width - right + 1) * height - bottom])
+
+
 def decode_runs(counts: bytes) -> list[int]:
     """The run lengths of a compressed string that `measure` found sound."""
     runs: list[int] = []

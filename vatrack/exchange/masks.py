@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_forms import encode, rectangle
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import box_of
 from vatrack.data.fields import is_box, problem, read_masks
@@ -52,7 +52,7 @@ def as_prediction(
     if mask is None:
         if box is None:
             raise InputError(f"{where}: has neither a mask nor a box")
-        counts = box_mask(box, size)
+        counts = rectangle(box, size) or encode([size[0] * size[1]])
     else:
         counts = read_masks([mask], [size], [f"{where}: its mask"])[0][0]
     own = {"size": size, "counts": counts.decode("ascii")}
@@ -61,14 +61,3 @@ def as_prediction(
         "bbox": list(box) if box is not None else box_of(counts, size),
         **{key: own if key == mask_type else None for key in MASK_TYPES},
     }
-
-
-def box_mask(box: list[float], size: list[int]) -> bytes:
-    """A filled box as a mask, cut off at the border of the image of height and width `size`."""
-    height, width = size
-    x, y, wide, high = box
-    left, top = max(0, round(x)), max(0, round(y))
-    right, bottom = min(width, round(x + wide)), min(height, round(y + high))
-    bitmap = np.zeros((height, width), np.uint8, order="F")
-    bitmap[top:bottom, left:right] = 1
-    return coco_mask.encode(bitmap)["counts"]

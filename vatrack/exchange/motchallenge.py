@@ -5,29 +5,30 @@ A line is `frame, id, left, top, width, height, confidence, class, -1, -1`.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, create_text
 from vatrack.common.mask_types import MaskType
 from vatrack.common.text_files import read_text
-from vatrack.exchange.listing import Listing, file_stem
+from vatrack.exchange.listing import Listing
 from vatrack.exchange.masks import as_prediction
-from vatrack.exchange.mots import image_at, text_files
 from vatrack.exchange.tracks import Track, by_frame
+from vatrack.exchange.video_files import image_at, video_files, write_files
 
 FOLDER = True
 
 
 def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: Path) -> list[str]:
     """Writes a text file a video into the folder `out`; ids are the places of the tracks."""
-    lines: dict[int, list[str]] = {video.id: [] for video in listing.videos}
+    lines: defaultdict[int, list[str]] = defaultdict(list)
+    counts: Counter[int] = Counter()
     numbers: dict[tuple[int, int], int] = {}
     for track in tracks:
-        known = sum(video == track.video_id for video, _ in numbers)
-        numbers[track.video_id, track.track_id] = known + 1
+        counts[track.video_id] += 1
+        numbers[track.video_id, track.track_id] = counts[track.video_id]
     for video, frame, items in by_frame(list(tracks)):
         for track, detection in items:
             x, y, width, height = detection.box
@@ -44,11 +45,7 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
                     ]
                 )
             )
-    with atomic_directory(out) as folder:
-        for video_id, texts in lines.items():
-            name = file_stem(listing.video_of[video_id])
-            with create_text(folder / f"{name}.txt") as stream:
-                stream.writelines(f"{text}\n" for text in texts)
+    write_files(out, listing, lines)
     return [f"boxes alone are written, those of the {mask_type} masks"]
 
 
@@ -59,8 +56,7 @@ def read(
     that is missing or -1 is the dataset's, if it has one alone."""
     predictions = []
     only = next(iter(listing.categories)) if len(listing.categories) == 1 else None
-    for path in text_files(source):
-        video = listing.by_name(path.stem, path)
+    for path, video in video_files(source, listing):
         for number, line in enumerate(read_text(path, "a MOTChallenge file").splitlines(), 1):
             where = f"{path}: line {number}"
             if not line.strip():
@@ -69,11 +65,11 @@ def read(
                 values = [float(text) for text in line.replace(",", " ").split()]
                 frame, track = int(values[0]), int(values[1])
                 x, y, width, height, score = values[2:7]
+                category = int(values[7]) if len(values) > 7 and values[7] > 0 else only
             except (ValueError, IndexError, OverflowError):
                 raise InputError(
                     f"{where}: is not `frame, id, left, top, width, height, confidence, class`"
                 ) from None
-            category = int(values[7]) if len(values) > 7 and values[7] > 0 else only
             if category is None:
                 raise InputError(
                     f"{where}: says no class, and {listing.path} has {len(listing.categories)}; "

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco_mask
-
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, write_json
+from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MaskType
 from vatrack.evaluation.io.ground_truth import read_objects
 from vatrack.exchange.listing import Listing
@@ -77,17 +75,11 @@ def _true_tracks(listing: Listing, mask_type: MaskType) -> list[dict[str, Any]]:
             },
         )
         frame = int(images.position[image])
-        code = {"size": images.size[image].tolist(), "counts": objects.masks.counts[row]}
         track["iscrowd"] |= int(objects.crowd[row])
-        track["segmentations"][frame] = {"size": code["size"], "counts": _runs(code)}
+        track["segmentations"][frame] = {
+            "size": images.size[image].tolist(),
+            "counts": decode_runs(objects.masks.counts[row]),
+        }
         track["bboxes"][frame] = objects.box[row].tolist()
         track["areas"][frame] = float(objects.area[row])
     return list(tracks.values())
-
-
-def _runs(code: dict[str, Any]) -> list[int]:
-    """A compressed code as a list of runs, the first one of zeros."""
-    flat = coco_mask.decode(code).ravel(order="F")
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    runs = np.diff([0, *edges.tolist(), len(flat)]).tolist()
-    return [0, *runs] if flat[0] else runs

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
 from vatrack.common.images import check_image
 from vatrack.common.value_files import read_json
@@ -19,7 +20,6 @@ from vatrack.importers.records import (
     Json,
     Object,
     Settings,
-    encode_region,
     read_id_map,
     required,
 )
@@ -119,7 +119,7 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
             masks: dict[str, Any] = {"amodal": item.get("amodal_mask")}
             masks["hidden"] = item.get("occlusion_mask")
             if not occluded or is_absent(masks["amodal"]):
-                region = encode_region(ids == int(key))
+                region = encode_bitmap(ids == int(key))
                 # Without an amodal mask, what is hidden of an occluded object is unknown.
                 masks = {"visible": region, "amodal": None if occluded else region}
             track = required(item, "track_id", where)

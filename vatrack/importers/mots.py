@@ -11,23 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
+from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
 from vatrack.common.images import check_image
-from vatrack.common.text_files import open_text
+from vatrack.common.mots import IDS, IGNORED, read_lines
 from vatrack.importers.records import (
     Dataset,
     Frames,
     Json,
     Object,
     Settings,
-    encode_region,
     frame_files,
     read_id_map,
 )
 
 CLASSES = {1: "car", 2: "pedestrian"}
-IGNORE = 10
-MOST = 1000
 Sequence = tuple[Path, dict[int, Json]]  # text file or folder of PNG files, images by frame
 
 
@@ -93,7 +91,7 @@ def _objects(sequences: list[Sequence], notes: list[str]) -> Iterator[Object]:
     for path, images in sequences:
         found = _from_maps(path, images) if path.is_dir() else _from_text(path, images)
         for item in found:
-            if item.category_id == IGNORE:
+            if item.category_id == IGNORED:
                 ignored += 1
             else:
                 yield item
@@ -102,26 +100,9 @@ def _objects(sequences: list[Sequence], notes: list[str]) -> Iterator[Object]:
 
 
 def _from_text(path: Path, images: dict[int, Json]) -> Iterator[Object]:
-    with open_text(path) as stream:
-        for number, line in enumerate(stream, 1):
-            where = f"{path}: line {number}"
-            parts = line.split()
-            if not parts:
-                continue
-            try:
-                frame, track, category, height, width = map(int, parts[:5])
-                (counts,) = parts[5:]
-            except ValueError:
-                raise InputError(
-                    f"{where}: is not `frame id class height width mask`, parted by spaces"
-                ) from None
-            yield _object(
-                where,
-                _image(images, frame, where),
-                track,
-                category,
-                {"size": [height, width], "counts": counts},
-            )
+    for line in read_lines(path):
+        image = _image(images, line.frame, line.where)
+        yield _object(line.where, image, line.track, line.category, line.mask)
 
 
 def _from_maps(folder: Path, images: dict[int, Json]) -> Iterator[Object]:
@@ -137,7 +118,7 @@ def _from_maps(folder: Path, images: dict[int, Json]) -> Iterator[Object]:
             )
         for track in np.unique(ids[ids > 0]).tolist():
             where = f"{path}: id {track}"
-            yield _object(where, image, track, track // MOST, encode_region(ids == track))
+            yield _object(where, image, track, track // IDS, encode_bitmap(ids == track))
 
 
 def _image(images: dict[int, Json], frame: int, where: str) -> Json:
@@ -150,7 +131,7 @@ def _image(images: dict[int, Json], frame: int, where: str) -> Json:
 
 
 def _object(where: str, image: Json, track: int, category: int, mask: Json) -> Object:
-    if category not in (*CLASSES, IGNORE) or track // MOST != category:
+    if category not in (*CLASSES, IGNORED) or track // IDS != category:
         raise InputError(
             f"{where}: class {category} of id {track} is not 1 (car), 2 (pedestrian) or 10 "
             f"(ignore), which begins the id"

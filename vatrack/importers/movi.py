@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
 from vatrack.common.images import check_image
 from vatrack.common.value_files import read_json
@@ -16,7 +17,6 @@ from vatrack.importers.records import (
     Json,
     Object,
     Settings,
-    encode_region,
     read_id_map,
 )
 
@@ -109,7 +109,7 @@ def _objects(labels: list[_Labels], numbers: dict[str, int]) -> Iterator[Object]
                 image,
                 classes[number] if classes else numbers["object"],
                 track=number,
-                amodal=encode_region(read_id_map(own) == number + 1),
-                visible=encode_region(visible == number + 1),
+                amodal=encode_bitmap(read_id_map(own) == number + 1),
+                visible=encode_bitmap(visible == number + 1),
                 fields={"obj_id": number},
             )

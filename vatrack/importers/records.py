@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import PNG, read_header
@@ -218,12 +216,6 @@ def _as_grey(data: bytes) -> bytes:
             found.append(len(content).to_bytes(4, "big") + name + content + check)
         position += 12 + length
     return b"".join(found)
-
-
-def encode_region(region: npt.NDArray[np.bool_]) -> Json:
-    """The compressed run-length code of a bitmap [H, W]."""
-    code = coco_mask.encode(np.asfortranarray(region, np.uint8))
-    return {"size": list(region.shape), "counts": code["counts"].decode()}
 
 
 def frame_files(folder: Path) -> dict[int, Path]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_forms import rectangle
 from vatrack.data.fields import is_box, is_rate, rate, shown
 from vatrack.importers.listed import Lists, read_all
-from vatrack.importers.records import FIX, Dataset, Json, Object, Settings, required
+from vatrack.importers.records import FIX, Dataset, Object, Settings, required
 
 EXTRA = ("visibility", "out_of_frame", "amodal_is_uncertain")
 
@@ -52,12 +53,14 @@ def _objects(lists: Lists) -> Iterator[Object]:
                 fields["occlude_rate"] = 1 - rate(visibility)
             if item.get("bbox") is not None:
                 fields["bbox_visible"] = item["bbox"]
+            size = [image["height"], image["width"]]
+            counts = rectangle(box, size)
             yield Object(
                 where,
                 image,
                 required(item, "category_id", where),
                 track=required(item, "track_id", where),
-                amodal=_rectangle(box, image),
+                amodal=None if counts is None else {"size": size, "counts": counts.decode()},
                 crowd=item.get("iscrowd", 0),
                 fields={
                     "source_id": required(item, "id", where),
@@ -69,17 +72,3 @@ def _objects(lists: Lists) -> Iterator[Object]:
             )
     if without:
         lists.notes.append(f"{without} annotations without amodal_bbox are left out")
-
-
-def _rectangle(box: list[float], image: Json) -> Json | None:
-    """The pixels of a box that are in the image, edges rounded; None where there is none."""
-    height, width = image["height"], image["width"]
-    left, right = (min(max(round(x), 0), width) for x in (box[0], box[0] + box[2]))
-    top, bottom = (min(max(round(y), 0), height) for y in (box[1], box[1] + box[3]))
-    if left >= right or top >= bottom:
-        return None
-    runs = [left * height + top]
-    for _ in range(right - left - 1):
-        runs += [bottom - top, height - (bottom - top)]
-    runs += [bottom - top, (width - right + 1) * height - bottom]
-    return {"size": [height, width], "counts": runs}

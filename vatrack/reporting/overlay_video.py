@@ -15,9 +15,11 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
+from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
+from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
 from vatrack.evaluation.io.ground_truth import Images, read_images
@@ -170,8 +172,7 @@ def _side(layers: Sequence[Layer], row: int, images: Images) -> Side:
 
 
 def _empty(size: Sequence[int]) -> bytes:
-    code: bytes = coco_mask.encode(np.zeros(size, np.uint8, order="F"))["counts"]
-    return code
+    return encode([size[0] * size[1]])
 
 
 def _scaled(side: Side, size: tuple[int, int]) -> Side:
@@ -186,8 +187,7 @@ def _scaled(side: Side, size: tuple[int, int]) -> Side:
 def _scaled_code(code: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     mask = coco_mask.decode(code)
     resized = cv2.resize(mask * 255, size, interpolation=cv2.INTER_LINEAR) >= 128
-    encoded: dict[str, Any] = coco_mask.encode(np.asfortranarray(resized, np.uint8))
-    return encoded
+    return encode_bitmap(resized)
 
 
 def _owners(
