@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import fields
@@ -22,12 +23,16 @@ from tests.weights.published import tensors, write_published
 from vatrack.api.predictor import Predictor, load
 from vatrack.api.results import FrameResult
 from vatrack.common.errors import InputError
+from vatrack.common.images import read_image
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.data.frames import AnnotationFile
+from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
-from vatrack.video.reader import Reader, Selection
+from vatrack.models.detector import build
+from vatrack.video.reader import Reader, Selection, VideoFrame
 from vatrack.video.sources import find_sources
-from vatrack.weights.checkpoint import export, save, write
+from vatrack.weights.checkpoint import export, restore, save, write
+from vatrack.weights.checkpoint import load as load_checkpoint
 
 
 def frames(count: int = 6, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
@@ -243,3 +248,57 @@ def test_the_smallest_frames(checkpoint: Path, size: tuple[int, int]) -> None:
     for result in load(checkpoint, device="cpu").track(images, score=0):
         assert result.masks().shape == (len(result), *size)
         assert result.plot(images[0]).shape == (*size, 3)
+
+
+@pytest.mark.parametrize("batch_frames", [1, 3])
+def test_frames_that_show_nothing_are_results_too(
+    batch_frames: int, tiny_run: tuple[RunConfig, Path]
+) -> None:
+    run, _ = tiny_run
+    run = run.model_copy(
+        update={
+            "inference": run.inference.model_copy(update={"score_threshold": 1.0}),
+            "compute": run.compute.model_copy(update={"batch_frames": batch_frames}),
+        }
+    )
+    model = build(run.method, run.model, run.backbone).eval()
+    # One of another shape is no part of a batch.
+    images = [np.zeros((64, 96, 3), np.uint8)] * 4 + [np.zeros((96, 64, 3), np.uint8)]
+    frames = [VideoFrame(number, number / 2, image) for number, image in enumerate(images)]
+    followed = Predictor(model, run, torch.device("cpu")).follow(frames, cuts="none")
+    found = [item.result for item in followed]
+    assert [result.time_s for result in found] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert [result.height for result in found] == [64] * 4 + [96]
+    for result in found:
+        assert len(result.track_ids) == 0 and set(result.rles) == {"amodal", "visible"}
+        assert result.to_predictions() == []
+
+
+def test_a_video_without_end_is_tracked_frame_by_frame(
+    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
+) -> None:
+    run, folder = tiny_run
+    predictor = load(folder / "checkpoints" / "epoch_02.pt", device="cpu")
+    (clip,) = AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clips
+    taken = 0
+
+    def frames() -> Iterator[VideoFrame]:
+        nonlocal taken
+        for number in itertools.count():
+            taken += 1
+            image = read_image(tiny_data.images / clip[number % len(clip)].file_name)
+            yield VideoFrame(number, number / 8, image)
+
+    video = predictor.follow(frames(), cuts="none")
+    found: list[dict[str, Any]] = []
+    for number, frame in enumerate(clip):
+        result = next(video).result
+        assert (result.time_s, taken) == (number / 8, number + 1), "nothing is read ahead"
+        for line in result.to_predictions():
+            assert line.pop("frame") == line["image_id"] == number
+            assert line.pop("time_s") == number / 8
+            found.append(line | {"image_id": frame.image_id})
+    device = torch.device("cpu")
+    model = build(run.method, run.model, run.backbone)
+    restore(model, load_checkpoint(folder / "checkpoints" / "epoch_02.pt"), run, folder)
+    assert found == list(predict_clips(model, run, [clip], tiny_data.images, device, "test"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 import shutil
 from collections import defaultdict
@@ -21,14 +20,13 @@ from pycocotools import mask as rle_tools
 from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
-from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
 from vatrack.config.compute import InputConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.inference import clips, predictor
-from vatrack.inference.clips import predict_clips, track_video
+from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
 from vatrack.inference.tracker import QuasiDenseTracker, Tracked
 from vatrack.models.detector import build
@@ -281,57 +279,6 @@ def test_a_bad_frame_ends_all_processes(
         predicted(tiny_run, data, tmp_path / "out" / "p.jsonl", 2)
     assert list((tmp_path / "out").iterdir()) == []
     assert active_children() == []
-
-
-@pytest.mark.parametrize("batch_frames", [1, 3])
-def test_frames_that_show_nothing_are_results_too(
-    batch_frames: int, tiny_run: tuple[RunConfig, Path]
-) -> None:
-    run, _ = tiny_run
-    run = run.model_copy(
-        update={
-            "inference": run.inference.model_copy(update={"score_threshold": 1.0}),
-            "compute": run.compute.model_copy(update={"batch_frames": batch_frames}),
-        }
-    )
-    model = build(run.method, run.model, run.backbone).eval()
-    # One of another shape is no part of a batch.
-    frames = [(np.zeros((64, 96, 3), np.uint8), 0.5)] * 4 + [(np.zeros((96, 64, 3), np.uint8), 1.0)]
-    found = list(track_video(model, run, frames, torch.device("cpu")))
-    assert [seconds for seconds, _ in found] == [0.5] * 4 + [1.0]
-    assert [objects.frame.height for _, objects in found] == [64] * 4 + [96]
-    for _, objects in found:
-        assert len(objects.ids) == 0 and set(objects.masks) == {"amodal", "visible"}
-        assert objects.predictions(0.5) == []
-
-
-def test_a_video_without_end_is_tracked_frame_by_frame(
-    tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
-) -> None:
-    run, folder = tiny_run
-    checkpoint = folder / "checkpoints" / "epoch_02.pt"
-    model = build(run.method, run.model, run.backbone)
-    restore(model, load(checkpoint), run, checkpoint)
-    model.eval()
-    (clip,) = AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clips
-    taken = 0
-
-    def frames() -> Iterator[tuple[np.ndarray, float]]:
-        nonlocal taken
-        for number in itertools.count():
-            taken += 1
-            yield read_image(tiny_data.images / clip[number % len(clip)].file_name), number / 8
-
-    video = track_video(model, run, frames(), torch.device("cpu"))
-    found: list[dict[str, Any]] = []
-    for number, frame in enumerate(clip):
-        seconds, objects = next(video)
-        assert (seconds, taken) == (number / 8, number + 1), "nothing is read ahead"
-        for line in objects.predictions(run.inference.mask_threshold):
-            assert line["image_id"] == number
-            found.append(line | {"image_id": frame.image_id})
-    device = torch.device("cpu")
-    assert found == list(predict_clips(model, run, [clip], tiny_data.images, device, "test"))
 
 
 def close(line: dict[str, Any], other: dict[str, Any]) -> bool:

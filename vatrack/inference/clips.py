@@ -1,20 +1,17 @@
-"""Clips and videos to predictions, in this process."""
+"""Clips to predictions, in this process."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from vatrack.common.parallel import available_cores, ordered_map
 from vatrack.common.progress import progress
 from vatrack.config import RunConfig
-from vatrack.data.dataset import FrameDataset, InputFrame, pinned, to_input
+from vatrack.data.dataset import FrameDataset, pinned
 from vatrack.data.frames import Frame
 from vatrack.data.loading import load_in_order
 from vatrack.inference.predictor import Predictor, TrackedFrame
@@ -25,40 +22,6 @@ MOST_MASK_WORKERS = 8
 CategoryIds = tuple[int | None, ...]
 
 
-def track_video(
-    model: Detector,
-    run: RunConfig,
-    frames: Iterable[tuple[npt.NDArray[np.uint8], float]],
-    device: torch.device,
-) -> Iterator[tuple[float, TrackedFrame]]:
-    """The tracked objects of one video, frame by frame; memory does not grow with its length.
-
-    Args:
-        model: on `device`.
-        frames: BGR images (h, w, 3), as OpenCV reads them, each with its time in seconds.
-
-    Returns:
-        Each frame's time and objects, in order. Their `frame` counts from 0; a GPU makes them some
-        frames later than they are given.
-
-    Example:
-        for time, objects in track_video(model, run, frames, torch.device("cpu")):
-            print(time, objects.ids, objects.predictions(run.inference.mask_threshold))
-    """
-    times: deque[float] = deque()
-
-    def inputs() -> Iterator[tuple[int, InputFrame]]:
-        for number, (image, time) in enumerate(frames):
-            times.append(time)
-            height, width = image.shape[:2]
-            frame = Frame(number, 0, number, "", width, height)
-            yield number, to_input(image, frame, run.input.image_scale)
-
-    network = prepare(model, run.compute, device)
-    for tracked in Predictor(network, run.inference, device, run.compute).track(inputs()):
-        yield times.popleft(), tracked
-
-
 def predict_frames(
     model: Detector,
     run: RunConfig,
@@ -67,9 +30,10 @@ def predict_frames(
     device: torch.device,
     category_ids: CategoryIds | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Predictions of every frame of the clips, in order, by a prepared copy of the network.
+    """Predictions of every frame of the clips, in order.
 
     Args:
+        model: in evaluation mode, on `device`; a copy from `prepare` is the fastest.
         category_ids: the category id of each label, from `FileClasses.category_ids`; predictions
             of a label without one are left out. None: label + 1.
     """
@@ -78,8 +42,7 @@ def predict_frames(
     pin = pinned if device.type == "cuda" else None
     loaded = load_in_order(dataset.__getitem__, range(len(frames)), run.compute, pin=pin)
     inputs = ((number, item) for (number, _), item in zip(frames, loaded, strict=True))
-    network = prepare(model, run.compute, device)
-    tracked = Predictor(network, run.inference, device, run.compute).track(inputs)
+    tracked = Predictor(model, run.inference, device, run.compute).track(inputs)
     found = ordered_map(_encode, tracked, _mask_workers(run, device), run.inference.mask_threshold)
     yield from (with_category_ids(predictions, category_ids) for predictions in found)
 
@@ -93,9 +56,11 @@ def predict_clips(
     title: str,
     category_ids: CategoryIds | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The same prediction by prediction, with progress shown under a title."""
+    """The same prediction by prediction, by a prepared copy of the network, with progress shown
+    under a title."""
     clips = list(clips)
-    frames = predict_frames(model, run, clips, images, device, category_ids)
+    network = prepare(model, run.compute, device)
+    frames = predict_frames(network, run, clips, images, device, category_ids)
     for predictions in progress(frames, title, sum(map(len, clips))):
         yield from predictions
 

@@ -30,6 +30,7 @@ from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.inference.clips import CategoryIds, predict_frames
 from vatrack.models.detector import build
+from vatrack.models.prepared import prepare
 from vatrack.weights.checkpoint import Checkpoint, load, restore
 
 logger = logging.getLogger(__name__)
@@ -159,9 +160,9 @@ class _Clips:
     ) -> None:
         allow_tf32(run.compute.tf32)
         keep_memory()
-        self.model = build(run.method, run.model, run.backbone)
-        restore(self.model, weights or load(checkpoint), run, checkpoint)
-        self.model.to(device)
+        model = build(run.method, run.model, run.backbone)
+        restore(model, weights or load(checkpoint), run, checkpoint)
+        self.model = prepare(model.to(device), run.compute, device)
         self.run, self.images, self.device = run, images, device
         self.category_ids = category_ids
 
