@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import torch
 from pycocotools import mask as coco_mask
 
 from benchmarks import plain
-from benchmarks.measure import ALL, Case, Subject, Watch, Work
+from benchmarks.measure import Case, Subject, Watch, Work
 from benchmarks.networks import (
+    BACKBONES,
     ROUNDED,
     WAYS,
-    FlopWatch,
+    count_gflop,
     network,
     picture,
     settings,
@@ -41,14 +43,9 @@ def cases(size: str) -> list[Case]:
         "small": {"width": 640, "height": 384, "proposals": 300, "detections": 30},
         "full": {"width": 1280, "height": 800},
     }[size]
-    backbones = {
-        "tiny": ["resnet18"],
-        "small": ["resnet50"],
-        "full": ["resnet50", "resnext101_64x4d"],
-    }[size]
     return [
         Case(name, 1, ways_here(), ROUNDED, options=options | {"backbone": name})
-        for name in backbones
+        for name in BACKBONES[size]
     ]
 
 
@@ -130,14 +127,6 @@ def plain_lines(
         return list(plain.to_lines(model, found, tracked.ids[kept], shown, threshold))
 
 
-def gflop(case: Case, folder: Path) -> dict[str, float]:
-    """The arithmetic of one frame."""
-    watch = FlopWatch()
-    with watch.stage(ALL):
-        prepare(case, folder, "plain")(watch)
-    return watch.seconds
-
-
 SUBJECT = Subject(
     about="One frame by stage, from the normalised frame to lines of predictions.",
     unit="frame",
@@ -145,6 +134,6 @@ SUBJECT = Subject(
     cases=cases,
     prepare=prepare,
     tolerance=1e-3,
-    gflop=gflop,
+    gflop=partial(count_gflop, prepare),
     gpu=True,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import CUDA, Watch
+from benchmarks.measure import ALL, CUDA, Case, Watch, Work
 from tests.models.small import SMALL
 from tests.parity.golden import recipe
 from vatrack.common.device import allow_tf32
@@ -122,6 +123,23 @@ def _counted(watch: Watch, method: Callable[..., Any], title: str) -> Callable[.
             return method(*arguments, **named)
 
     return call
+
+
+BACKBONES = {
+    "tiny": ["resnet18"],
+    "small": ["resnet50"],
+    "full": ["resnet50", "resnext101_64x4d"],
+}
+
+
+def count_gflop(
+    prepare: Callable[[Case, Path, str], Work], case: Case, folder: Path
+) -> dict[str, float]:
+    """The arithmetic of one round of the plain way, by stage, 10^9 operations."""
+    watch = FlopWatch()
+    with watch.stage(ALL):
+        prepare(case, folder, "plain")(watch)
+    return watch.seconds
 
 
 class FlopWatch(Watch):

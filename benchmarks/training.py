@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ALL, Case, Subject, Watch, Work
-from benchmarks.networks import ROUNDED, FlopWatch, network, on_device, settings, watched, ways_here
+from benchmarks.measure import Case, Subject, Watch, Work
+from benchmarks.networks import (
+    BACKBONES,
+    ROUNDED,
+    count_gflop,
+    network,
+    on_device,
+    settings,
+    watched,
+    ways_here,
+)
 from tests.models.small import random_pairs
 from vatrack.common.device import choose_device
 from vatrack.training.distributed import Processes
@@ -24,14 +34,9 @@ def cases(size: str) -> list[Case]:
         "small": {"width": 640, "height": 384, "proposals": 300},
         "full": {"width": 1280, "height": 800},
     }[size]
-    backbones = {
-        "tiny": ["resnet18"],
-        "small": ["resnet50"],
-        "full": ["resnet50", "resnext101_64x4d"],
-    }[size]
     return [
         Case(name, 1, ways_here(), ROUNDED, options=options | {"backbone": name, "pairs": 1})
-        for name in backbones
+        for name in BACKBONES[size]
     ]
 
 
@@ -52,14 +57,6 @@ def prepare(case: Case, _: Path, way: str) -> Work:
     return work
 
 
-def gflop(case: Case, folder: Path) -> dict[str, float]:
-    """The arithmetic of one step."""
-    watch = FlopWatch()
-    with watch.stage(ALL):
-        prepare(case, folder, "plain")(watch)
-    return watch.seconds
-
-
 SUBJECT = Subject(
     about="One step of a training: losses of a pair, gradients, update.",
     unit="pair",
@@ -67,6 +64,6 @@ SUBJECT = Subject(
     cases=cases,
     prepare=prepare,
     tolerance=1e-4,
-    gflop=gflop,
+    gflop=partial(count_gflop, prepare),
     gpu=True,
 )
