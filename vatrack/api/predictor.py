@@ -29,8 +29,9 @@ from vatrack.models.detector import Detector, build
 from vatrack.models.prepared import prepare
 from vatrack.video.reader import DEFAULT_RATE, Reader, Selection, VideoFrame
 from vatrack.video.sources import find_sources
-from vatrack.weights.checkpoint import Checkpoint, restore
+from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restore
 from vatrack.weights.checkpoint import load as load_checkpoint
+from vatrack.weights.formats import read_file
 from vatrack.weights.openmmlab import import_checkpoint, recognise_method
 
 Cuts = Literal["detect", "none"]
@@ -256,11 +257,12 @@ def _one_of(values: type[Any], what: str, value: str | None) -> Any:
 def _read(
     path: Path, method: Method | None, backbone: Backbone | None, key: str | None
 ) -> Checkpoint:
-    found = recognise_method(path, key)
-    if found is None:
-        checkpoint = load_checkpoint(path)
+    content = read_file(path, "checkpoint")
+    if is_ours(content):
+        checkpoint = parse(content, path)
     else:
-        methods, trunk = found
+        methods, trunk = recognise_method(content, path, key)
+        del content  # the import reads the file for itself
         for name, asked, own_value in (
             ("method", method, methods),
             ("backbone", backbone, (trunk,)),

@@ -90,7 +90,16 @@ def load(path: Path) -> Checkpoint:
         InputError: the file is missing, damaged, not one of ours, or holds values that are not
             finite.
     """
-    content = read_file(path, "checkpoint")
+    return parse(read_file(path, "checkpoint"), path)
+
+
+def is_ours(content: Any) -> bool:
+    """Whether what `read_file` has read is a checkpoint, or initial weights, of this package."""
+    return isinstance(content, dict) and content.get("format") in (FORMAT, INITIAL_FORMAT)
+
+
+def parse(content: Any, path: Path) -> Checkpoint:
+    """The checkpoint in what `read_file` has read from `path`; raises as `load` does."""
     found = content.get("format") if isinstance(content, dict) else None
     if found == INITIAL_FORMAT:
         raise InputError(

@@ -26,8 +26,7 @@ from vatrack.models.detector import build
 from vatrack.weights.checkpoint import INITIAL_FORMAT, write
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.class_rows import ClassRows
-from vatrack.weights.formats import read_file
-from vatrack.weights.tensors import BACKBONE, WeightFile, read_weights
+from vatrack.weights.tensors import BACKBONE, WeightFile, read_weights, weights_in
 from vatrack.weights.transfer import (
     Transfer,
     check_backbone,
@@ -151,19 +150,17 @@ def import_checkpoint(
 
 
 def recognise_method(
-    source: Path, key: str | None = None
-) -> tuple[tuple[Method, ...], Backbone] | None:
+    content: Any, source: Path, key: str | None = None
+) -> tuple[tuple[Method, ...], Backbone]:
     """The methods that a file with OpenMMLab's names may be of, and its backbone.
 
-    None: it is one of our own checkpoints, which say that themselves.
+    Args:
+        content: what `read_file` has read from `source`.
 
     Raises:
-        InputError: it cannot be read, or holds no network of one of the methods.
+        InputError: it holds no network of one of the methods.
     """
-    content = read_file(source, "checkpoint")
-    if isinstance(content, Mapping) and str(content.get("format", "")).startswith("vatrack-"):
-        return None
-    weights = read_weights(source, key=key).weights
+    weights = weights_in(content, source, key=key).weights
     methods, trunk = _methods(weights), _trunk(weights, BACKBONE)
     tracks = "roi_head.track_head.fc_embed.weight" in weights
     if not methods or not tracks or trunk not in tuple(map(str, Backbone)):

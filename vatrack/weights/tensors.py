@@ -64,7 +64,13 @@ def read_weights(path: Path, wanted: Collection[str] = (), key: str | None = Non
     Raises:
         InputError: the file is missing, damaged, or holds something else.
     """
-    content = read_file(path, WHAT)
+    return weights_in(read_file(path, WHAT), path, wanted, key)
+
+
+def weights_in(
+    content: Any, path: Path, wanted: Collection[str] = (), key: str | None = None
+) -> WeightFile:
+    """The same for what `read_file` has read from `path`."""
     groups = dict(_groups(content))
     if not groups:
         raise InputError(f"{path}: {_nothing(content)}")
