@@ -81,7 +81,7 @@ def _is_other_choice(name: tuple[str | int, ...], value: Any) -> bool:
     )
 
 
-def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: Path | str | None, overrides: Sequence[str] | None = None) -> Config:
     """Reads a config file, and the files that it extends.
 
     The config.yaml of a run's folder is taken, too: it stands for a set of that one run.
@@ -105,7 +105,7 @@ def load_run(
     path: Path | str,
     method: Method | None = None,
     backbone: Backbone | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[str] | None = None,
 ) -> RunConfig:
     """The config of one run, from a config file or from the config.yaml of a run's folder.
 
@@ -155,7 +155,7 @@ def load_run_config(path: Path | str) -> RunConfig:
     return parse_config(read_yaml(path), str(path), RunConfig)
 
 
-def _values(path: Path | str | None, overrides: Sequence[str]) -> tuple[Any, str]:
+def _values(path: Path | str | None, overrides: Sequence[str] | None) -> tuple[Any, str]:
     """The plain values of a file with overrides, and what they are called in messages."""
     values = {} if path is None else read_layers(path)
     source = "the configuration" if path is None else str(path)
