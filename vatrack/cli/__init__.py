@@ -104,6 +104,9 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         data.index,
         data.clips,
         data.convert,
+        exchange.import_dataset,
+        data.init_config,
+        data.prepare,
     ),
     "Training": (
         runs.train,

@@ -134,7 +134,10 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         ),
         ("bare_config", "config.yaml: not the config of a run"),
         ("folder", "folder/config.yaml: no method is called 'mask-rcnn'"),
-        ("vatrack/resnet18=folder/metrics.json", "folder/config.yaml: no method is called 'mask-rcnn'"),
+        (
+            "vatrack/resnet18=folder/metrics.json",
+            "folder/config.yaml: no method is called 'mask-rcnn'",
+        ),
         (
             "qdtrack/resnet18=other/metrics.json",
             "other/config.yaml says vatrack/resnet18; give the metrics of qdtrack/resnet18",
