@@ -163,7 +163,7 @@ def main() -> None:
     show_warnings_plainly()
     logs.configure()
     try:
-        app(standalone_mode=True)
+        app(prog_name="vatrack", standalone_mode=True)
     except InputError as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
         sys.exit(2)
