@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import resource
@@ -150,7 +151,7 @@ def test_the_least_python_is_that_of_the_package() -> None:
 def test_a_package_that_cannot_be_imported(
     monkeypatch: pytest.MonkeyPatch, module: str, error: Exception, fix: str
 ) -> None:
-    real = software.import_module
+    real = importlib.import_module
 
     def broken(name: str) -> Any:
         if name == module:
