@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+import vatrack as package
 from tests.cli.test_cli import run as call
 from tests.conftest import TinyData
-from vatrack.config import Backbone, Method, RunConfig
+from tests.models.small import SMALL
+from vatrack.config import Backbone, Config, Method, RunConfig
+from vatrack.models.detector import build
 from vatrack.runs.folder import RunFolder
-from vatrack.weights.checkpoint import load, save
+from vatrack.weights.checkpoint import export, load, save
 
 
 @pytest.fixture
@@ -169,8 +172,6 @@ def test_settings_of_a_checkpoint_leave_its_machine_behind(
     values["dataset"]["raw"] = "/somewhere/else"
     moved = RunConfig.model_validate(values)
     path = tmp_path / "moved.pt"
-    from vatrack.models.detector import build
-
     model = build(run.method, run.model, run.backbone)
     model.load_state_dict(loaded.weights)
     save(path, model, moved, 2)
@@ -179,6 +180,22 @@ def test_settings_of_a_checkpoint_leave_its_machine_behind(
     assert settings.dataset.raw is None
     assert (settings.dataset.name, settings.inference) == (run.dataset.name, run.inference)
     assert settings.class_list == run.class_list
+
+
+def test_own_annotations_are_not_looked_for(tmp_path: Path) -> None:
+    """An exported checkpoint names no file of the data that it was trained on."""
+    for name in ("train.json", "valid.json"):
+        (tmp_path / name).write_text("{}")
+    dataset = {"format": "joint", "images": str(tmp_path), "classes": ["cat", "dog"]}
+    dataset |= {f"{name}_json": str(tmp_path / f"{name}.json") for name in ("train", "valid")}
+    values = {"dataset": dataset, "model": SMALL.model_dump() | {"class_weights": "auto"}}
+    run = Config.model_validate(values).for_run(Method.VATRACK, Backbone.RESNET18)
+    save(tmp_path / "best.pt", build(run.method, run.model, run.backbone), run, 1)
+    export(tmp_path / "best.pt", tmp_path / "shared.safetensors")
+    assert str(tmp_path) not in json.dumps(load(tmp_path / "shared.safetensors").config)
+    for name in ("best.pt", "shared.safetensors"):
+        assert load(tmp_path / name).settings(tmp_path / name).classes == ("cat", "dog")
+        assert package.load(tmp_path / name).classes == {1: "cat", 2: "dog"}
 
 
 def test_settings_of_an_imported_checkpoint_are_defaults(

@@ -38,7 +38,7 @@ FORMAT = "vatrack-checkpoint-1"
 # What a config says about the machine of its run, and no one else.
 PRIVATE = {
     "": ("results", "launcher", "mlflow"),
-    "dataset": ("raw", "train_json", "valid_json", "archives", "clips"),
+    "dataset": ("raw", "format", "images", "train_json", "valid_json", "archives", "clips"),
 }
 # Settings of the network that its weights depend on though no shape shows them.
 SHAPELESS = ("anchor_scale", "norm_groups")
