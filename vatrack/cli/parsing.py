@@ -46,8 +46,13 @@ class _Helpful:
         return [
             param
             for param in ctx.command.get_params(ctx)
-            if param.required and param.value_is_missing(values.get(param.name))
+            if param.required and not _is_given(values.get(param.name))
         ]
+
+
+def _is_given(value: Any) -> bool:
+    """Whether the command line has a value: versions of click stand for none in several ways."""
+    return isinstance(value, str) or (isinstance(value, list | tuple) and len(value) > 0)
 
 
 def _shown(param: Any) -> str:
