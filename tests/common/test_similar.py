@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vatrack.common.similar import unknown
+from vatrack.common.similar import nearest, not_a_choice, unknown
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,23 @@ def test_the_nearest_names_or_all(name: str, end: str) -> None:
 
 def test_a_long_list_is_cut() -> None:
     assert unknown("key", "?", map(str, range(100))).endswith(" 28, 29")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("vatrak", ["vatrack"]),  # vatrack-2bbox is far behind
+        ("resnet", ["resnet18", "resnet50"]),
+        ("2bbox", ["vatrack-2bbox"]),
+        ("gpu", []),  # no guess at a word of three letters
+    ],
+)
+def test_what_is_far_behind_the_nearest_is_not_said(name: str, near: list[str]) -> None:
+    known = ["vatrack", "vatrack-2bbox", "qdtrack", "resnet18", "resnet50", "cpu"]
+    assert nearest(name, known) == near
+
+
+def test_the_choices_of_a_message() -> None:
+    message = "'vatrak' is not one of 'qdtrack', 'vatrack'."
+    assert not_a_choice(message, "vatrak") == message[:-1] + "; did you mean vatrack?"
+    assert not_a_choice("Input should be 'a' or 'b'", 7) == "Input should be 'a' or 'b'"

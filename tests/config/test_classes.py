@@ -205,3 +205,15 @@ def test_class_maps() -> None:
     ):
         with pytest.raises(InputError, match=message):
             parse_class_map(pairs)
+
+
+def test_the_nearest_class_is_named() -> None:
+    classes = ClassList(("person", "potted plant", "car"))
+    for wrong, meant in (("persn", "person"), ("Potted Plants", "potted plant")):
+        with pytest.raises(InputError, match=f"no class '{wrong}'; did you mean {meant}\\?$"):
+            classes.index(wrong)
+    with pytest.raises(InputError, match="no class 'zebra'; the classes are 'person', "):
+        classes.index("zebra")
+    file = FileClasses.of([{"id": 4, "name": "pedestrian"}, {"id": 9, "name": "car"}], "gt.json")
+    with pytest.raises(InputError, match=r"no class 'pedestrain'; did you mean pedestrian\?$"):
+        file.category_ids(classes, class_map={"person": "pedestrain", "potted plant": ""})

@@ -114,6 +114,6 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
     code, _, errors = command("--accept", "area-rong")
     assert (code, errors) == (
         2,
-        "vatrack: error: dataset.validation.accept: there is no finding 'area-rong'; docs/data.md "
-        "lists them\n",
+        "vatrack: error: dataset.validation.accept: there is no finding 'area-rong'; did you mean "
+        "area-wrong? (docs/data.md lists them)\n",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,25 @@ def test_a_section_on_the_command_line_needs_a_mapping(key: str) -> None:
         with pytest.raises(InputError, match=rf"give a mapping: --config '{key}={{name: value}}'"):
             layered_config([], {key: value})
     assert layered_config([], {key: {"a": 6}}) == {key: {"a": 6}}
+
+
+@pytest.mark.parametrize(
+    ("given", "form"),
+    [
+        ({"epochs": 6}, "--config 'training={epochs: 6}'"),
+        ({"training": {"optimizer.momentum": 0.5}}, "'training={optimizer: {momentum: 0.5}}'"),
+        ({"training": {"momentum": 1, "a.momentum": 2}}, None),  # of two sections: no guess
+        ({"nonsense": 1, "training": {"epoch": 6}}, None),  # the check of the whole names them
+    ],
+)
+def test_a_key_without_its_section_gets_the_right_form(
+    given: dict[str, Any], form: str | None
+) -> None:
+    if form is None:
+        assert layered_config([], given) == given
+        return
+    with pytest.raises(InputError, match=re.escape(form)):
+        layered_config([], given)
 
 
 def test_slurm_is_looked_for_only_where_it_is_needed(

@@ -20,7 +20,7 @@ from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
-from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.data.dataset import InputFrame, to_input
 from vatrack.data.frames import Frame
 from vatrack.inference.predictor import Predictor as FramePredictor
@@ -230,7 +230,7 @@ def load(
     path = Path(checkpoint)
     loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
                    key)  # fmt: skip
-    run = loaded.run(_settings(loaded, path))
+    run = loaded.run(loaded.settings(path))
     if largest_side is not None:
         if not 32 <= largest_side <= 8192:
             raise InputError(f"the largest side is {largest_side} pixels; 32 to 8192 are possible")
@@ -289,18 +289,6 @@ def _read(
         if asked is not None and asked != own:
             raise InputError(f"{path}: is a checkpoint of {name} {own}, not {asked}")
     return checkpoint
-
-
-def _settings(checkpoint: Checkpoint, path: Path) -> RunConfig:
-    """The settings of the run that a checkpoint comes from; imported ones have those of the
-    network alone."""
-    names = {"method": str(checkpoint.method), "backbone": str(checkpoint.backbone)}
-    if "training" in checkpoint.config:
-        values = checkpoint.config | names
-    else:
-        default = Config().for_run(checkpoint.method, checkpoint.backbone)
-        values = default.model_dump(mode="json") | {"model": checkpoint.config.get("model", {})}
-    return parse_config(values, f"{path}: its config", RunConfig)
 
 
 def check_score(score: float) -> None:

@@ -10,37 +10,61 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from vatrack import __version__
 from vatrack.cli import data, exchange, results, runs
 from vatrack.cli import track as videos
+from vatrack.cli.doctor import doctor
+from vatrack.cli.examples import epilog
 from vatrack.cli.file_options import with_files
-from vatrack.cli.options import Out
+from vatrack.cli.options import AnyConfig, Out, Overrides
+from vatrack.cli.parsing import Command, Group
 from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.common.value_files import parse_json
 from vatrack.config import Config, json_schema, load_config, parse_config
+from vatrack.config.keys import overridden
 
 app = typer.Typer(
     name="vatrack",
-    help="Amodal video instance segmentation on SAIL-VOS, stage by stage.",
+    help="Amodal video instance segmentation, from the raw frames of SAIL-VOS or your own videos "
+    "to tables.",
+    epilog="`vatrack COMMAND -h` shows a command's options and an example.",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.command()
-@with_files
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vatrack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
+
+
 def config(
     out: Out,
-    source: Annotated[Path | None, typer.Option("--config", help="YAML config file.")] = None,
+    source: AnyConfig = None,
     values: Annotated[str | None, typer.Option("--json", help="The config as JSON text.")] = None,
+    overrides: Overrides = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Write the JSON schema instead.")
     ] = False,
@@ -57,52 +81,73 @@ def config(
         write_text(out, config_reference())
     else:
         if source:
-            checked = load_config(source)
+            checked = load_config(source, overrides)
         else:
-            checked = parse_config(parse_json(values or "{}", "--json"), "--json", Config)
+            given = parse_json(values or "{}", "--json")
+            if overrides and isinstance(given, dict):
+                given = overridden(given, overrides)
+            checked = parse_config(given, "--json", Config)
         write_yaml(out, checked.model_dump(mode="json"))
     typer.echo(f"wrote {out}")
 
 
-cuts = typer.Typer(
-    help="Detect, compare and draw the cuts that split videos into clips.", no_args_is_help=True
-)
-cuts.command("score")(with_files(data.cuts_score))
-cuts.command("structure")(with_files(data.cuts_structure))
-cuts.command("compare")(with_files(data.cuts_compare))
-cuts.command("sheet")(with_files(data.cuts_sheet))
+# In the help, by stage.
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Own videos": (videos.track,),
+    "Set-up": (doctor, config),
+    "Data": (
+        data.synth,
+        data.fetch,
+        data.unpack,
+        data.annotate,
+        data.validate,
+        data.index,
+        data.clips,
+        data.convert,
+        exchange.import_dataset,
+        data.init_config,
+        data.prepare,
+    ),
+    "Training": (
+        runs.train,
+        runs.launch,
+        runs.select,
+        runs.import_checkpoint,
+        runs.export,
+    ),
+    "Results": (
+        runs.predict,
+        runs.evaluate,
+        results.tables,
+        results.figures,
+        results.overlay,
+        runs.mlflow_sync,
+        exchange.export_predictions,
+        exchange.import_predictions,
+        data.examples,
+    ),
+}
+CUTS: dict[str, Callable[..., None]] = {
+    "score": data.cuts_score,
+    "structure": data.cuts_structure,
+    "compare": data.cuts_compare,
+    "sheet": data.cuts_sheet,
+}
 
-COMMANDS: tuple[Callable[..., None], ...] = (
-    videos.track,
-    data.synth,
-    data.fetch,
-    data.unpack,
-    data.annotate,
-    data.validate,
-    data.index,
-    data.clips,
-    data.convert,
-    data.prepare,
-    data.init_config,
-    runs.train,
-    runs.launch,
-    runs.select,
-    runs.import_checkpoint,
-    runs.export,
-    runs.predict,
-    runs.evaluate,
-    data.examples,
-    exchange.export_predictions,
-    exchange.import_predictions,
-    exchange.import_dataset,
-    results.tables,
-    results.figures,
-    results.overlay,
-    runs.mlflow_sync,
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        name = command.__name__.replace("_", "-")
+        app.command(name, cls=Command, rich_help_panel=panel, epilog=epilog(name))(
+            with_files(command)
+        )
+cuts = typer.Typer(
+    help="Detect, compare and draw the cuts that split videos into clips.",
+    cls=Group,
+    no_args_is_help=True,
 )
-for command in COMMANDS:
-    app.command()(with_files(command))
-app.add_typer(cuts, name="cuts")
+for name in CUTS:
+    cuts.command(name, cls=Command, epilog=epilog(f"cuts {name}"))(with_files(CUTS[name]))
+app.add_typer(cuts, name="cuts", rich_help_panel="Data")
 
 
 def _stop(number: int, _: object) -> NoReturn:
@@ -118,7 +163,7 @@ def main() -> None:
     show_warnings_plainly()
     logs.configure()
     try:
-        app(standalone_mode=True)
+        app(prog_name="vatrack", standalone_mode=True)
     except InputError as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
         sys.exit(2)

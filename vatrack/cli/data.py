@@ -7,17 +7,26 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import ConfigFile, Index, Out, Processes, Raw, Structure, Video
+from vatrack.cli.options import (
+    AnyConfig,
+    ConfigFile,
+    Index,
+    Out,
+    Overrides,
+    Processes,
+    Raw,
+    Structure,
+    Video,
+)
 from vatrack.common.errors import InputError
-from vatrack.config import Config, load_config, parse_config
+from vatrack.config import load_config, parse_config
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
 
 
 def synth(
     out: Out,
-    source: Annotated[
-        Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")
-    ] = None,
+    source: AnyConfig = None,
+    overrides: Overrides = None,
     train_videos: Annotated[int | None, typer.Option(help="Videos in train.json.")] = None,
     valid_videos: Annotated[int | None, typer.Option(help="Videos in valid.json.")] = None,
     frames: Annotated[int | None, typer.Option(help="Raw frames per video.")] = None,
@@ -30,7 +39,7 @@ def synth(
     """Render the miniature set in SAIL-VOS's raw layout. Options override the config."""
     from vatrack.synthetic.render import render
 
-    chosen = load_config(source) if source else Config()
+    chosen = load_config(source, overrides)
     given = {"train_videos": train_videos, "valid_videos": valid_videos, "frames": frames}
     given |= {"width": width, "height": height, "objects": objects}
     values = chosen.dataset.synthetic.model_dump() | {
@@ -62,12 +71,8 @@ def unpack(
         list[Path] | None,
         typer.Option(help="Archive to unpack (repeatable)."),
     ] = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", help="YAML config file: dataset.archives, .archive_strip and .raw."
-        ),
-    ] = None,
+    source: AnyConfig = None,
+    overrides: Overrides = None,
     checksums: Annotated[
         Path | None, typer.Option(help="Checksums of the archives, as `sha256sum` writes them.")
     ] = None,
@@ -84,7 +89,7 @@ def unpack(
     from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 
-    dataset = (load_config(source) if source else Config()).dataset
+    dataset = load_config(source, overrides).dataset
     if checksums and not archive:
         raise InputError(
             "--checksums goes with --archive; in a config, each of dataset.archives has its own "
@@ -140,9 +145,8 @@ def validate(
         Path | None, typer.Option(help="With --joint: folder that file names begin in.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
-    source: Annotated[
-        Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")
-    ] = None,
+    source: AnyConfig = None,
+    overrides: Overrides = None,
     frames: Annotated[
         str | None,
         typer.Option(help="decode, header (only head and length) or exist (only names)."),
@@ -158,10 +162,12 @@ def validate(
     processes: Processes = 1,
 ) -> None:
     """Check raw frames and annotations and report every problem. Exits with 2 if there are errors.
-    Options override the config."""
+
+    Options override the config.
+    """
     from vatrack.validate import validate as check
 
-    chosen = load_config(source) if source else Config()
+    chosen = load_config(source, overrides)
     given = {"frames": frames, "masks": masks, "accept": accept}
     values = chosen.dataset.validation.model_dump() | {
         key: value for key, value in given.items() if value is not None
@@ -234,11 +240,12 @@ def cuts_structure(
         Path | None,
         typer.Option(help="Folder of score files; needed for clips.structure = detect."),
     ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Write the dictionary of clips (clip name: file names)."""
     from vatrack.sailvos.cuts import write_structure
 
-    typer.echo(write_structure(load_config(config).dataset.clips, index, scores, out))
+    typer.echo(write_structure(load_config(config, overrides).dataset.clips, index, scores, out))
 
 
 def cuts_compare(
@@ -282,13 +289,13 @@ def clips(
     structure: Structure,
     out: Out,
     processes: Processes = 1,
+    overrides: Overrides = None,
 ) -> None:
     """Build the clip tree; the raw frames are linked or copied, never changed."""
     from vatrack.sailvos.clips import build_clip_tree
 
-    typer.echo(
-        build_clip_tree(raw, structure, out, load_config(config).dataset.clips.mode, processes)
-    )
+    mode = load_config(config, overrides).dataset.clips.mode
+    typer.echo(build_clip_tree(raw, structure, out, mode, processes))
 
 
 def convert(
@@ -299,22 +306,25 @@ def convert(
         Path, typer.Option("--out", help="Folder for the four forms and the video ground truth.")
     ],
     processes: Processes = 1,
+    overrides: Overrides = None,
 ) -> None:
     """Convert official annotations into the four training forms and the per-video ground truth."""
     from vatrack.sailvos.convert import convert_files
 
-    typer.echo(convert_files(official, structure, load_config(config).dataset, out, processes))
+    dataset = load_config(config, overrides).dataset
+    typer.echo(convert_files(official, structure, dataset, out, processes))
 
 
 def prepare(
     config: ConfigFile,
     out: Annotated[Path, typer.Option("--out", help="Folder for what the methods read.")],
     subset: Annotated[str, typer.Option(help="train or valid.")],
+    overrides: Overrides = None,
 ) -> None:
     """Complete own annotations (dataset.format: joint) and write what the methods read."""
     from vatrack.data.joint import prepare_joint
 
-    settings = load_config(config)
+    settings = load_config(config, overrides)
     dataset = settings.dataset
     files = {"train": dataset.train_json, "valid": dataset.valid_json}
     if subset not in files:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import Images
+from vatrack.cli.options import Images, Predictions
 
 
 def tables(
@@ -57,7 +57,7 @@ def figures(
 
 def overlay(
     ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON in the joint form.")],
-    predictions: Annotated[Path, typer.Option(help="JSON Lines or a JSON array.")],
+    predictions: Predictions,
     images: Images,
     out: Annotated[Path, typer.Option("--out", help="Output file, a PNG contact sheet.")],
     score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,

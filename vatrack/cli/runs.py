@@ -11,36 +11,51 @@ import typer
 
 from vatrack.cli.options import (
     Annotations,
+    AnyConfig,
     BackboneName,
+    CheckpointBackbone,
+    CheckpointConfig,
+    CheckpointFile,
+    CheckpointMethod,
     ClassMap,
     ConfigFile,
     Images,
     MethodName,
+    OneBackbone,
+    OneMethod,
     Out,
+    Overrides,
+    Predictions,
     Processes,
     RunOut,
+    RunsConfig,
+    in_run,
 )
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
-from vatrack.config import Config, load_config, load_run_config
+from vatrack.config import Backbone, Method, RunConfig, load_config, load_run, load_run_config
 from vatrack.config.classes import ClassList, parse_class_map
 from vatrack.runs.folder import RunFolder
+
+# Options with long names, in the help in a table of their own.
+TRUE_TRACKS = "Ground truth of the video metrics"
 
 
 def train(
     config: ConfigFile,
-    method: MethodName,
-    backbone: BackboneName,
     annotations: Annotations,
     images: Images,
     out: RunOut,
+    method: OneMethod = None,
+    backbone: OneBackbone = None,
+    overrides: Overrides = None,
 ) -> None:
     """Train one method (in this process or under torchrun). Resumes an interrupted training."""
     from vatrack.experiments.log import ExperimentLog
     from vatrack.training.loop import train as run
 
-    resolved = load_config(config).for_run(method, backbone)
+    resolved = load_run(config, method, backbone, overrides)
     summary = run(resolved, annotations, images, out, ExperimentLog.start)
     if os.environ.get("RANK", "0") == "0":
         typer.echo(summary)
@@ -48,11 +63,12 @@ def train(
 
 def launch(
     config: ConfigFile,
-    method: MethodName,
-    backbone: BackboneName,
     annotations: Annotations,
     images: Images,
     out: RunOut,
+    method: OneMethod = None,
+    backbone: OneBackbone = None,
+    overrides: Overrides = None,
     partition: Annotated[
         str | None, typer.Option(help="SLURM partition, if launcher.partition is null.")
     ] = None,
@@ -74,7 +90,7 @@ def launch(
     from vatrack.cli.train_job import launch as submit
     from vatrack.jobs.launch import JobFailed
 
-    run = load_config(config).for_run(method, backbone)
+    run = load_run(config, method, backbone, overrides)
     given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
     missing = {
         key: value for key, value in given.items() if value and getattr(run.launcher, key) is None
@@ -88,12 +104,16 @@ def launch(
 
 
 def select(
-    run: Annotated[Path, typer.Option(help="The run's folder.")], config: ConfigFile, out: Out
+    run: Annotated[Path, typer.Option(help="The run's folder.")],
+    out: Out,
+    config: RunsConfig = None,
+    overrides: Overrides = None,
 ) -> None:
     """Choose the best checkpoint of a run by its validation metrics."""
     from vatrack.runs.select import select_best
 
-    typer.echo(select_best(run, load_config(config).selection, out))
+    chosen = load_config(config or RunFolder(run).config, overrides)
+    typer.echo(select_best(run, chosen.selection, out))
 
 
 def import_checkpoint(
@@ -111,10 +131,8 @@ def import_checkpoint(
             help="Take what fits, for training.initial_checkpoint; also of a backbone alone.",
         ),
     ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", help="YAML config file; its default is the paper's model."),
-    ] = None,
+    config: AnyConfig = None,
+    overrides: Overrides = None,
     key: Annotated[
         str | None,
         typer.Option(
@@ -133,15 +151,13 @@ def import_checkpoint(
     """Import a published checkpoint or initial weights and report how each tensor was mapped."""
     from vatrack.weights.openmmlab import import_checkpoint as take
 
-    chosen = load_config(config) if config else Config()
+    chosen = load_config(config, overrides)
     names = ClassList(tuple(classes)) if classes else None
     run = chosen.for_run(method, backbone)
     typer.echo(take(source, run, out, partial=partial, key=key, classes=names))
 
 
-def export(
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint of a run.")], out: Out
-) -> None:
+def export(checkpoint: CheckpointFile, out: Out) -> None:
     """Export a checkpoint as safetensors, including its config, for sharing."""
     from vatrack.weights.checkpoint import export as write
 
@@ -149,15 +165,7 @@ def export(
 
 
 def predict(
-    config: ConfigFile,
-    checkpoint: Annotated[
-        Path,
-        typer.Option(
-            help="Checkpoint: best.pt of a run, an imported .pt, or an exported .safetensors."
-        ),
-    ],
-    method: MethodName,
-    backbone: BackboneName,
+    checkpoint: CheckpointFile,
     frames: Annotated[
         Path,
         typer.Option(
@@ -168,10 +176,15 @@ def predict(
     ],
     images: Images,
     out: Out,
+    config: CheckpointConfig = None,
+    overrides: Overrides = None,
+    method: CheckpointMethod = None,
+    backbone: CheckpointBackbone = None,
     processes: Annotated[
         int | None,
         typer.Option(
             min=0,
+            metavar="N",
             help="Processes of one thread, each for whole clips; 0: one for each core. Without it: "
             "one process, all threads.",
         ),
@@ -181,26 +194,53 @@ def predict(
     """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
 
-    run = load_config(config).for_run(method, backbone)
+    run = _run_of(checkpoint, config, overrides, method, backbone)
     mapping = parse_class_map(class_map) if class_map else None
     typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping))
 
 
+def _run_of(
+    checkpoint: Path,
+    config: Path | None,
+    overrides: list[str] | None,
+    method: Method | None,
+    backbone: Backbone | None,
+) -> RunConfig:
+    """The settings that a checkpoint predicts with: its own, or those of a config."""
+    from vatrack.weights.checkpoint import load
+
+    loaded = load(checkpoint)
+    loaded.check_names(checkpoint, method, backbone)
+    if config is None:
+        return loaded.settings(checkpoint, overrides)
+    return load_run(config, loaded.method, loaded.backbone, overrides)
+
+
 def evaluate(
     ground_truth: Annotated[Path, typer.Option(help="Joint-form JSON (may be gzipped).")],
-    predictions: Annotated[Path, typer.Option(help="JSON Lines or a JSON array (may be gzipped).")],
+    predictions: Predictions,
     out: Out,
     video_ground_truth_amodal: Annotated[
         Path | None,
-        typer.Option(help="Amodal tracks of `vatrack convert`; without it they are derived."),
+        typer.Option(
+            help="Amodal tracks of `vatrack convert`; without it they are derived.",
+            rich_help_panel=TRUE_TRACKS,
+        ),
     ] = None,
     video_ground_truth_visible: Annotated[
-        Path | None, typer.Option(help="The same for visible tracks.")
+        Path | None,
+        typer.Option(help="The same for visible tracks.", rich_help_panel=TRUE_TRACKS),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="For the protocol switches and the occlusion limit."),
+        typer.Option(
+            "--config",
+            help="For the protocol switches and the occlusion limit: YAML config file, or a run's "
+            "folder; without: that of --run, or the defaults.",
+            callback=in_run("config"),
+        ),
     ] = None,
+    overrides: Overrides = None,
     run: Annotated[
         Path | None,
         typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets the metrics."),
@@ -218,7 +258,12 @@ def evaluate(
     """Compute image, video and tracking metrics."""
     from vatrack.evaluation.evaluate import evaluate_files
 
-    chosen = load_config(config) if config else Config()
+    if run and not run.is_dir():
+        raise InputError(
+            f"--run {run}: no such folder; give the folder of the run that the predictions are of"
+        )
+    kept = RunFolder(run).config if run and RunFolder(run).config.is_file() else None
+    chosen = load_config(config or kept, overrides)
     switches = chosen.evaluation
     if legacy:
         switches = switches.model_copy(update={"legacy_gt_id0": True})
@@ -226,13 +271,9 @@ def evaluate(
         "amodal": video_ground_truth_amodal,
         "visible": video_ground_truth_visible,
     }
-    if run and not run.is_dir():
-        raise InputError(
-            f"--run {run}: no such folder; give the folder of the run that the predictions are of"
-        )
     # Predictions of nothing do not tell what masks the method has.
-    if run and RunFolder(run).config.is_file():
-        masks = load_run_config(RunFolder(run).config).method.masks
+    if kept:
+        masks = load_run_config(kept).method.masks
         video = {mask: path for mask, path in video.items() if mask in masks}
     limit = chosen.dataset.video_limit
     mapping = parse_class_map(class_map) if class_map else None

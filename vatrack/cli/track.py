@@ -69,7 +69,8 @@ def track(
         str,
         typer.Option(
             help="What the overlay shows, parted by commas: outline (of the whole object), fill "
-            "(visible part), hidden (hatched), box, id, class, score, trail."
+            "(visible part), hidden (hatched), box, id, class, score, trail.",
+            show_default="outline, fill, hidden, id, class, score",
         ),
     ] = "outline,fill,hidden,id,class,score",
     line_width: Annotated[

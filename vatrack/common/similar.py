@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+LEAST = 0.7  # of difflib's ratio: what is less alike was not meant
+CLOSE = 0.1  # below the best ratio: what is further away is not said beside it
+SHORTEST = 4  # letters of a name that counts as the part of another
+_QUOTED = re.compile(r"'([^']*)'")
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The names that are most like this one, or that contain it, best first; capitals do not count.
+
+    Example: `nearest("EPOCH", ["epochs", "seed"]) == ["epochs"]`
+    """
+    folded = name.casefold()
+    ratios: dict[str, float] = {}
+    for item in known:
+        other = item.casefold()
+        ratio = difflib.SequenceMatcher(None, folded, other).ratio()
+        if len(folded) >= SHORTEST and folded in other:
+            ratio = max(ratio, LEAST)
+        if ratio >= LEAST:
+            ratios[item] = ratio
+    best = sorted(ratios, key=lambda item: -ratios[item])
+    return [item for item in best if ratios[item] >= ratios[best[0]] - CLOSE][:most]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean a or b?" with the nearest names; empty where nothing is near."""
+    near = nearest(name, known)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence that a name is not known, with the nearest names, else with all of them."""
     names = list(known)
-    by_fold = {item.casefold(): item for item in names}
-    near = difflib.get_close_matches(name.casefold(), by_fold, n=3, cutoff=0.6)
-    if near:
-        return f"no {what} is called {name!r}; did you mean {' or '.join(map(by_fold.get, near))}?"  # type: ignore[arg-type]
-    shown = ", ".join(names[:30])
-    return f"no {what} is called {name!r}; there are {shown}"
+    return f"no {what} is called {name!r}" + (
+        did_you_mean(name, names) or f"; there are {', '.join(names[:30])}"
+    )
+
+
+def not_a_choice(message: str, value: object) -> str:
+    """A library's message that lists quoted choices, with the nearest one at its end.
+
+    Example: `not_a_choice("Input should be 'a1' or 'b'", "a2")` ends in "; did you mean a1?"
+    """
+    choices = [choice for choice in _QUOTED.findall(message) if choice != value]
+    return message.rstrip(".") + did_you_mean(str(value), choices)

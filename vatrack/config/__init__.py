@@ -12,7 +12,13 @@ from vatrack.config.inference import EvaluationConfig, InferenceConfig, TrackerC
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import ModelConfig, ProposalConfig, SamplerConfig
 from vatrack.config.models import START_FILES, TECHNICAL_KEYS, Config, RunConfig
-from vatrack.config.reading import json_schema, load_config, load_run_config, parse_config
+from vatrack.config.reading import (
+    json_schema,
+    load_config,
+    load_run,
+    load_run_config,
+    parse_config,
+)
 from vatrack.config.training import (
     LauncherConfig,
     MlflowConfig,
@@ -51,6 +57,7 @@ __all__ = [
     "TrainingConfig",
     "json_schema",
     "load_config",
+    "load_run",
     "load_run_config",
     "parse_config",
 ]

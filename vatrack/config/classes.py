@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vatrack.common.errors import InputError
+from vatrack.common.similar import did_you_mean
 from vatrack.config.categories import CATEGORIES
 
 SHOWN = 30  # names of a list in a message
@@ -75,7 +76,8 @@ class ClassList:
         try:
             return self.names.index(name)
         except ValueError:
-            raise InputError(f"no class {shown_name(name)}; the classes are {self}") from None
+            hint = did_you_mean(name, self.names) or f"; the classes are {self}"
+            raise InputError(f"no class {shown_name(name)}{hint}") from None
 
     def __str__(self) -> str:
         names = ", ".join(map(shown_name, self.names[:SHOWN]))
@@ -221,10 +223,10 @@ class FileClasses:
         ]
         for old, new in (class_map or {}).items():
             if new and new not in ids:
+                hint = did_you_mean(new, ids) or f"; its classes are {self.classes}"
                 raise InputError(
                     f"--class-map {shown_name(old)[1:-1]}={shown_name(new)[1:-1]}: "
-                    f"{self.source} has no class {shown_name(new)}; its classes are "
-                    f"{self.classes}"
+                    f"{self.source} has no class {shown_name(new)}{hint}"
                 )
         if unknown and class_map is None and set(ids) - set(names):
             raise InputError(

@@ -108,6 +108,16 @@ class RunConfig(_Shared):
         uniform = self.model.model_copy(update={"class_weights": "uniform"})
         return self.model_copy(update={"model": uniform}).with_classes(classes)
 
+    def as_config(self) -> Config:
+        """The config of a set of this one run."""
+        values = self.model_dump(exclude={"method", "backbone", "classes"})
+        known = self.dataset.class_list
+        if self.classes is not None and (known is None or known.names != self.classes):
+            values["dataset"]["classes"] = self.classes
+        return Config.model_validate(
+            values | {"methods": (self.method,), "backbones": (self.backbone,)}
+        )
+
     @property
     def name(self) -> str:
         """Name of the run's folder, for example vatrack__resnet50."""

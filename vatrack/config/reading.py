@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,8 +10,11 @@ from pydantic import ValidationError
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
+from vatrack.common.similar import not_a_choice
 from vatrack.config.base import Frozen
+from vatrack.config.keys import overridden, unknown_key
 from vatrack.config.layers import read_layers
+from vatrack.config.methods import Backbone, Method
 from vatrack.config.models import Config, RunConfig
 from vatrack.config.renamed import with_new_names
 
@@ -47,37 +51,99 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
             if _is_other_choice(item["loc"], item["input"]):
                 continue
             name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
-            message = (
-                "unknown key; remove it or see docs/config.md"
-                if item["type"] == "extra_forbidden"
-                else item["msg"]
-            )
+            message = item["msg"]
+            if item["type"] == "extra_forbidden":
+                full = ".".join(part for part in item["loc"] if isinstance(part, str))
+                message = unknown_key(full, model, item["input"])
+            elif item["type"] in ("enum", "literal_error"):
+                message = not_a_choice(message, item["input"])
             lines.append(f"  {name or '(top)'}: {message}")
         raise InputError("\n".join(lines)) from None
 
 
+_FORMS = ("literal[", "tuple[", "dict[", "constrained-")
+
+
 def _is_choice(part: str | int) -> bool:
     """Whether a part of a name only says which of several forms of a value is meant."""
-    return isinstance(part, str) and part.startswith(("literal[", "tuple["))
+    return isinstance(part, str) and (part.startswith(_FORMS) or part == "[key]")
 
 
 def _is_other_choice(name: tuple[str | int, ...], value: Any) -> bool:
-    """Whether a word is missed where a list was given, or a list where a word was."""
+    """Whether a form is missed that a value does not even resemble: a word where a list or a
+    mapping was given, for example."""
     last = str(name[-1]) if name else ""
-    return (last.startswith("literal[") and isinstance(value, list | tuple)) or (
-        last.startswith("tuple[") and isinstance(value, str)
+    return (
+        (last.startswith("literal[") and isinstance(value, list | tuple))
+        or (last.startswith("tuple[") and isinstance(value, str))
+        or (last.startswith("dict[") and not isinstance(value, dict))
+        or (last.startswith("constrained-") and isinstance(value, dict))
     )
 
 
-def load_config(path: Path | str) -> Config:
+def load_config(path: Path | str | None, overrides: Sequence[str] | None = None) -> Config:
     """Reads a config file, and the files that it extends.
+
+    The config.yaml of a run's folder is taken, too: it stands for a set of that one run.
+
+    Args:
+        path: None: all defaults.
+        overrides: `KEY=VALUE` each, on top of the file (`vatrack.config.keys.overridden`).
 
     Example: `load_config("config/sailvos_cut.yaml").dataset.name == "sailvos-cut"`
 
     Raises:
         InputError: a file is missing, is not valid YAML, or holds an unknown key or a bad value.
     """
-    return parse_config(read_layers(path), str(path), Config)
+    values, source = _values(path, overrides)
+    if _is_run(values):
+        return parse_config(values, source, RunConfig).as_config()
+    return parse_config(values, source, Config)
+
+
+def load_run(
+    path: Path | str,
+    method: Method | None = None,
+    backbone: Backbone | None = None,
+    overrides: Sequence[str] | None = None,
+) -> RunConfig:
+    """The config of one run, from a config file or from the config.yaml of a run's folder.
+
+    Args:
+        method, backbone: which run of those that the file describes; None: its only one.
+        overrides: see `load_config`.
+
+    Raises:
+        InputError: as `load_config`; the file is that of another run, or describes several runs and
+            does not say which.
+    """
+    values, source = _values(path, overrides)
+    if _is_run(values):
+        run = parse_config(values, source, RunConfig)
+        for name, asked, own in (
+            ("method", method, run.method),
+            ("backbone", backbone, run.backbone),
+        ):
+            if asked not in (None, own):
+                raise InputError(
+                    f"{path}: the config of a run with {name} {own}, but {asked} is wanted; leave "
+                    f"--{name} out, or give the config file that the run was made with"
+                )
+        return run
+    config = parse_config(values, source, Config)
+    several = {
+        name: listed
+        for name, asked, listed in (
+            ("method", method, config.methods),
+            ("backbone", backbone, config.backbones),
+        )
+        if asked is None and len(listed) > 1
+    }
+    if several:
+        lists = "; ".join(f"{name}s: {', '.join(listed)}" for name, listed in several.items())
+        options = " and ".join(f"--{name}" for name in several)
+        raise InputError(f"{path}: describes several runs ({lists}); choose one with {options}")
+    return config.for_run(method or config.methods[0], backbone or config.backbones[0])
 
 
 def load_run_config(path: Path | str) -> RunConfig:
@@ -87,6 +153,22 @@ def load_run_config(path: Path | str) -> RunConfig:
         InputError: the file is missing, is not valid YAML, or holds an unknown key or a bad value.
     """
     return parse_config(read_yaml(path), str(path), RunConfig)
+
+
+def _values(path: Path | str | None, overrides: Sequence[str] | None) -> tuple[Any, str]:
+    """The plain values of a file with overrides, and what they are called in messages."""
+    values = {} if path is None else read_layers(path)
+    source = "the configuration" if path is None else str(path)
+    if not overrides or not isinstance(values, dict | None):
+        return values, source
+    named = with_new_names(values or {}, source)
+    return overridden(named, overrides), f"{source} with --set {' '.join(overrides)}"
+
+
+def _is_run(values: Any) -> bool:
+    """Whether these are the values of a run's config.yaml."""
+    own = RunConfig.model_fields.keys() - Config.model_fields.keys()
+    return isinstance(values, dict) and {"method", "backbone"} <= own & values.keys()
 
 
 def json_schema() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
+from vatrack.common.similar import did_you_mean
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
 from vatrack.validate.annotations import read_subset
@@ -155,8 +156,8 @@ def _findings(settings: ValidationConfig) -> Findings:
     unknown = sorted(set(settings.accept) - CHECKS.keys())
     if unknown:
         raise InputError(
-            f"dataset.validation.accept: there is no finding {unknown[0]!r}; docs/data.md lists "
-            f"them"
+            f"dataset.validation.accept: there is no finding {unknown[0]!r}"
+            f"{did_you_mean(unknown[0], CHECKS)} (docs/data.md lists them)"
         )
     return Findings(frozenset(settings.accept))
 

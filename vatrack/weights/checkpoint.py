@@ -7,7 +7,7 @@ content. Both are read alike, whatever their names.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,18 @@ from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, refuse_same_file
-from vatrack.config import SAILVOS, START_FILES, Backbone, ClassList, Method, RunConfig
+from vatrack.config import (
+    SAILVOS,
+    START_FILES,
+    Backbone,
+    ClassList,
+    Config,
+    Method,
+    RunConfig,
+    parse_config,
+)
+from vatrack.config.keys import overridden
+from vatrack.config.renamed import with_new_names
 from vatrack.weights.checksum import KEY, checksum, refuse_broken_values
 from vatrack.weights.formats import full_disk, read_file, write_file
 from vatrack.weights.tensors import check_tensors
@@ -27,7 +38,7 @@ FORMAT = "vatrack-checkpoint-1"
 # What a config says about the machine of its run, and no one else.
 PRIVATE = {
     "": ("results", "launcher", "mlflow"),
-    "dataset": ("raw", "train_json", "valid_json", "archives", "clips"),
+    "dataset": ("raw", "format", "images", "train_json", "valid_json", "archives", "clips"),
 }
 # Settings of the network that its weights depend on though no shape shows them.
 SHAPELESS = ("anchor_scale", "norm_groups")
@@ -55,6 +66,50 @@ class Checkpoint:
     def run(self, run: RunConfig) -> RunConfig:
         """A run's config with the classes of the checkpoint, whatever its own are."""
         return run.to_predict(self.classes)
+
+    def settings(self, source: Path, overrides: Sequence[str] | None = None) -> RunConfig:
+        """The settings of the run that it comes from; an imported one has those of the network
+        alone, and defaults.
+
+        What belongs to the machine of that run is left out: it computes where it can, and its
+        files may lie elsewhere.
+
+        Args:
+            source: the file, for messages.
+            overrides: `KEY=VALUE` each (`vatrack.config.keys.overridden`).
+
+        Raises:
+            InputError: the config in it, or an override, is not valid.
+        """
+        overrides = overrides or ()
+        about = f"{source}: its config" + (f" with --set {' '.join(overrides)}" * bool(overrides))
+        values = with_new_names(public_config(self.config), about)
+        if "training" not in values:
+            default = Config().for_run(self.method, self.backbone).model_dump(mode="json")
+            values = default | {key: values[key] for key in ("model", "classes") if key in values}
+        values |= {"method": str(self.method), "backbone": str(self.backbone)}
+        dataset, compute = values.get("dataset"), values.get("compute")
+        if isinstance(dataset, Mapping):
+            values["dataset"] = {"name": dataset["name"]} if "name" in dataset else {}
+        if isinstance(compute, Mapping):
+            values["compute"] = {**compute, "device": "auto"}
+        return parse_config(overridden(values, overrides), about, RunConfig)
+
+    def check_names(self, source: Path, method: Method | None, backbone: Backbone | None) -> None:
+        """Refuses another method or backbone than its own; None: whatever it is.
+
+        Raises:
+            InputError: it is another one.
+        """
+        for name, own, wanted in (
+            ("method", self.method, method),
+            ("backbone", self.backbone, backbone),
+        ):
+            if wanted not in (None, own):
+                raise InputError(
+                    f"{source}: a checkpoint of {name} {own}, but {wanted} was asked for; choose "
+                    f"--{name} {own}"
+                )
 
 
 def save(path: Path, model: nn.Module, run: RunConfig, epoch: int) -> None:
@@ -221,15 +276,7 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
         InputError: the checkpoint belongs to another method, backbone or model configuration, or
             to other classes.
     """
-    for name, own, wanted in (
-        ("method", checkpoint.method, run.method),
-        ("backbone", checkpoint.backbone, run.backbone),
-    ):
-        if own != wanted:
-            raise InputError(
-                f"{source}: a checkpoint of {name} {own}, but {wanted} was asked for; choose "
-                f"--{name} {own}"
-            )
+    checkpoint.check_names(source, run.method, run.backbone)
     if run.classes is not None and checkpoint.classes != run.class_list:
         raise InputError(
             f"{source}: a checkpoint of other classes\n"

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
 from vatrack.jobs.slurm import require_slurm
 from vatrack.sailvos.layout import list_videos
@@ -55,7 +56,8 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
         overrides: what `--config` gives, on top of all files.
 
     Raises:
-        InputError: a file cannot be read, or a single value is given for a list or a section.
+        InputError: a file cannot be read, a single value is given for a list or a section, or a
+            key without its section.
     """
     for key in LISTS:
         if isinstance(value := overrides.get(key), str):
@@ -67,6 +69,8 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
                 f"--config {key}={value}: {key} is a section; give a mapping: "
                 f"--config '{key}={{name: value}}'"
             )
+    for key, value in overrides.items():
+        _check_name(key, value)
     layers = []
     for file in files:
         values = read_layers(file)
@@ -74,6 +78,21 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
             raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
         layers.append(values or {})
     return reduce(merged, [*layers, overrides], {})
+
+
+def _check_name(key: str, value: Any) -> None:
+    """Refuses the key of another section, and a dotted key, with the form that Snakemake takes."""
+    given = {key: value}
+    if isinstance(value, Mapping):
+        given = {f"{key}.{name}": inner for name, inner in value.items() if "." in str(name)}
+    known = known_keys(Config)
+    for name, inner in given.items():
+        last = name.rpartition(".")[2]
+        full = [name] if name in known else [key for key in known if key.split(".")[-1] == last]
+        if name in Config.model_fields or len(full) != 1:
+            continue
+        section, _, text = nested(full[0], inner).partition(": ")
+        raise InputError(f"--config {name}={inner}: give it as --config '{section}={text}'")
 
 
 def check_cluster(executor: str, trains_on_slurm: bool) -> None:

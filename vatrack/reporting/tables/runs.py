@@ -10,6 +10,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
+from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Method
 from vatrack.reporting.tables.checks import Metrics, check_metrics
 from vatrack.reporting.tables.details import Details, read_details
@@ -205,16 +206,13 @@ def _agree(text: str, source: _Source, method: Method, backbone: Backbone) -> No
 
 def _key(left: str, where: str, form: str) -> tuple[Method, Backbone, str]:
     """METHOD/BACKBONE[:LABEL]; `where` and `form` are for messages."""
-    name, colon, label = left.partition(":")
-    method, slash, backbone = name.partition("/")
+    run, colon, label = left.partition(":")
+    method, slash, backbone = run.partition("/")
     if not slash:
         raise InputError(f"{where}: must be {form}")
-    if method not in list(Method):
-        raise InputError(f"{where}: unknown method '{method}'; it is one of {', '.join(Method)}")
-    if backbone not in list(Backbone):
-        raise InputError(
-            f"{where}: unknown backbone '{backbone}'; it is one of {', '.join(Backbone)}"
-        )
+    for what, name, names in (("method", method, Method), ("backbone", backbone, Backbone)):
+        if name not in list(names):
+            raise InputError(f"{where}: {unknown(what, name, names)}")
     return Method(method), Backbone(backbone), _label(label, where) if colon else ""
 
 

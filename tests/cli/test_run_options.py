@@ -1,0 +1,213 @@
+"""What is read from a checkpoint or a run's folder where no option says it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+import vatrack as package
+from tests.cli.test_cli import run as call
+from tests.conftest import TinyData
+from tests.models.small import SMALL
+from vatrack.config import Backbone, Config, Method, RunConfig
+from vatrack.models.detector import build
+from vatrack.runs.folder import RunFolder
+from vatrack.weights.checkpoint import export, load, save
+
+
+@pytest.fixture
+def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    return lambda *arguments: call(capsys, monkeypatch, *arguments)
+
+
+@pytest.fixture
+def folder(tiny_run: tuple[RunConfig, Path], tmp_path: Path) -> RunFolder:
+    """A run with its best checkpoint, and no predictions yet."""
+    _, trained = tiny_run
+    chosen = RunFolder(tmp_path / "run")
+    chosen.path.mkdir()
+    shutil.copy(RunFolder(trained).config, chosen.config)
+    shutil.copy(RunFolder(trained).checkpoint(2), chosen.best_checkpoint)
+    return chosen
+
+
+@pytest.fixture
+def data(tiny_data: TinyData) -> tuple[object, ...]:
+    truth = tiny_data.annotations / "valid" / "joint.json"
+    return ("--frames", truth, "--images", tiny_data.images)
+
+
+def test_a_checkpoint_says_how_it_predicts(
+    vatrack, folder: RunFolder, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    run = yaml.safe_load(folder.config.read_text())
+    names = ("--method", run["method"], "--backbone", run["backbone"])
+    ways = {
+        "whole": ("--config", folder.config, *names, "--checkpoint", folder.best_checkpoint),
+        "bare": ("--checkpoint", folder.best_checkpoint),
+        "folder": ("--checkpoint", folder.path),
+        "config": ("--config", folder.path, "--checkpoint", folder.path, *names),
+    }
+    found = {}
+    for name, options in ways.items():
+        out = tmp_path / name / "predictions.jsonl"
+        assert vatrack("predict", *options, *data, "--out", out)[0] == 0
+        found[name] = (out.read_bytes(), out.with_name("inference.yaml").read_bytes())
+    assert len(found["whole"][0]) > 1000
+    assert set(found.values()) == {found["whole"]}
+
+
+def test_settings_on_top_of_those_of_a_checkpoint(
+    vatrack, folder: RunFolder, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "predictions.jsonl"
+    options = ("--checkpoint", folder.path, *data, "--out", out)
+    assert vatrack("predict", *options, "--set", "inference.max_detections=1")[0] == 0
+    images = [json.loads(line)["image_id"] for line in out.read_text().splitlines()]
+    assert images and len(images) == len(set(images))
+    code, _, errors = vatrack("predict", *options, "--set", "inference.max_detection=1")
+    assert code == 2
+    assert f"{folder.best_checkpoint}: its config with --set inference.max_detection=1" in errors
+    assert "did you mean inference.max_detections?" in errors
+
+
+def test_what_is_given_must_agree_with_the_checkpoint(
+    vatrack, folder: RunFolder, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    own = load(folder.best_checkpoint)
+    other = next(method for method in Method if method != own.method)
+    options = ("--checkpoint", folder.path, *data, "--out", tmp_path / "predictions.jsonl")
+    code, _, errors = vatrack("predict", *options, "--method", other)
+    assert code == 2
+    assert f"a checkpoint of method {own.method}, but {other} was asked for" in errors
+    code, _, errors = vatrack("predict", *options, "--backbone", "resnet50")
+    assert code == 2
+    assert f"a checkpoint of backbone {own.backbone}, but resnet50 was asked for" in errors
+    values = yaml.safe_load(folder.config.read_text()) | {"method": str(other)}
+    config = tmp_path / "other.yaml"
+    config.write_text(yaml.safe_dump(values))
+    code, _, errors = vatrack("predict", *options, "--config", config)
+    assert code == 2
+    assert (
+        f"{config}: the config of a run with method {other}, but {own.method} is wanted" in errors
+    )
+    assert not (tmp_path / "predictions.jsonl").exists()
+
+
+def test_a_folder_without_the_file_is_named(
+    vatrack, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    code, _, errors = vatrack(
+        "predict", "--checkpoint", tmp_path, *data, "--out", tmp_path / "predictions.jsonl"
+    )
+    assert code == 2
+    assert f"{tmp_path}: a folder without best.pt; name a file, or a run's folder" in errors
+
+
+def test_metrics_overlay_choice_and_export_of_a_run(
+    vatrack, folder: RunFolder, tiny_data: TinyData, data: tuple[object, ...], tmp_path: Path
+) -> None:
+    assert (
+        vatrack("predict", "--checkpoint", folder.path, *data, "--out", folder.predictions)[0] == 0
+    )
+    truth = ("--ground-truth", tiny_data.annotations / "valid" / "joint.json")
+    values = yaml.safe_load(folder.config.read_text())
+    values["evaluation"]["max_tracks"] = 7
+    folder.config.write_text(yaml.safe_dump(values))
+    options = ("evaluate", "--predictions", folder.path, *truth, "--out", folder.metrics)
+    assert vatrack(*options, "--run", folder.path)[0] == 0
+    assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 7
+    assert vatrack(*options, "--run", folder.path, "--set", "evaluation.max_tracks=9")[0] == 0
+    assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 9
+
+    drawn = tmp_path / "overlay.png"
+    drawing = ("overlay", "--predictions", folder.path, *truth, "--images", tiny_data.images)
+    assert vatrack(*drawing, "--score", 0, "--out", drawn)[0] == 0
+    assert drawn.stat().st_size > 1000
+
+    exported = tmp_path / "shared.safetensors"
+    assert vatrack("export", "--checkpoint", folder.path, "--out", exported)[0] == 0
+    again = tmp_path / "again.jsonl.gz"
+    assert vatrack("predict", "--checkpoint", exported, *data, "--out", again)[0] == 0
+    assert again.read_bytes() == folder.predictions.read_bytes()
+
+
+def test_the_best_checkpoint_by_the_runs_own_config(
+    vatrack, tiny_run: tuple[RunConfig, Path], tmp_path: Path
+) -> None:
+    trained = tmp_path / "run"
+    shutil.copytree(tiny_run[1], trained)
+    out = trained / "best.json"
+    assert vatrack("select", "--run", trained, "--out", out)[0] == 0
+    assert json.loads(out.read_text())["epoch"] == 2
+    code, _, errors = vatrack(
+        "select", "--run", trained, "--out", out, "--set", "selection.metrics=x"
+    )
+    assert code == 2
+    assert "selection.metrics: unknown key; did you mean selection.metric?" in errors
+
+
+def test_a_training_says_what_it_lacks(vatrack, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("methods: [vatrack, qdtrack]\nbackbones: [resnet18, resnet50]\n")
+    places = ("--annotations", tmp_path, "--images", tmp_path, "--out", tmp_path / "run")
+    for command in ("train", "launch"):
+        code, _, errors = vatrack(command, "--config", config, *places)
+        assert code == 2
+        assert "choose one with --method and --backbone" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_a_checkpoint_leave_its_machine_behind(
+    tiny_run: tuple[RunConfig, Path], tmp_path: Path
+) -> None:
+    run, trained = tiny_run
+    loaded = load(RunFolder(trained).checkpoint(2))
+    values = run.model_dump(mode="json")
+    values["compute"]["device"] = "cuda"
+    values["dataset"]["raw"] = "/somewhere/else"
+    moved = RunConfig.model_validate(values)
+    path = tmp_path / "moved.pt"
+    model = build(run.method, run.model, run.backbone)
+    model.load_state_dict(loaded.weights)
+    save(path, model, moved, 2)
+    settings = load(path).settings(path)
+    assert settings.compute.device == "auto"
+    assert settings.dataset.raw is None
+    assert (settings.dataset.name, settings.inference) == (run.dataset.name, run.inference)
+    assert settings.class_list == run.class_list
+
+
+def test_own_annotations_are_not_looked_for(tmp_path: Path) -> None:
+    """An exported checkpoint names no file of the data that it was trained on."""
+    for name in ("train.json", "valid.json"):
+        (tmp_path / name).write_text("{}")
+    dataset = {"format": "joint", "images": str(tmp_path), "classes": ["cat", "dog"]}
+    dataset |= {f"{name}_json": str(tmp_path / f"{name}.json") for name in ("train", "valid")}
+    values = {"dataset": dataset, "model": SMALL.model_dump() | {"class_weights": "auto"}}
+    run = Config.model_validate(values).for_run(Method.VATRACK, Backbone.RESNET18)
+    save(tmp_path / "best.pt", build(run.method, run.model, run.backbone), run, 1)
+    export(tmp_path / "best.pt", tmp_path / "shared.safetensors")
+    assert str(tmp_path) not in json.dumps(load(tmp_path / "shared.safetensors").config)
+    for name in ("best.pt", "shared.safetensors"):
+        assert load(tmp_path / name).settings(tmp_path / name).classes == ("cat", "dog")
+        assert package.load(tmp_path / name).classes == {1: "cat", 2: "dog"}
+
+
+def test_settings_of_an_imported_checkpoint_are_defaults(
+    tiny_run: tuple[RunConfig, Path],
+) -> None:
+    run, trained = tiny_run
+    path = RunFolder(trained).checkpoint(2)
+    loaded = load(path)
+    for key in set(loaded.config) - {"model", "classes"}:
+        del loaded.config[key]
+    settings = loaded.settings(path, ["seed=5"])
+    assert (settings.method, settings.backbone) == (run.method, Backbone(run.backbone))
+    assert settings.model == run.model
+    assert settings.training.epochs == 12
+    assert settings.seed == 5

@@ -1,0 +1,20 @@
+"""The subcommand that looks whether everything here works."""
+
+from __future__ import annotations
+
+import typer
+
+from vatrack.cli.options import AnyConfig, Overrides
+
+
+def doctor(source: AnyConfig = None, overrides: Overrides = None) -> None:
+    """Check software, GPU, codecs, SLURM, MLflow and folders, and say how to fix what fails.
+
+    With --config, the files that it names are checked, too. Exits with 1 if something fails.
+    """
+    from vatrack.doctor import examine
+
+    report = examine(source, overrides)
+    typer.echo(report)
+    if report.fails:
+        raise typer.Exit(1)

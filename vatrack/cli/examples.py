@@ -1,0 +1,52 @@
+"""An example of every command, for the end of its help."""
+
+from __future__ import annotations
+
+RUN = "results/mini/runs/vatrack__resnet18"
+DATA = "results/mini/annotations"
+VALID = f"{DATA}/valid/joint.json"
+CLIPS = "results/mini/clips"
+OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
+
+EXAMPLES = {
+    "annotate": "--raw raw --models models.csv --out annotations",
+    "clips": "--config mine.yaml --raw raw --structure clips.json --out clips",
+    "config": "--config mine.yaml --set training.epochs=6 --out full.yaml",
+    "convert": "--config mine.yaml --official raw/valid.json --structure clips.json --out valid",
+    "cuts compare": "ours.json theirs.json",
+    "cuts score": "--raw raw --index index.json --video ah_1_ext --out scores/ah_1_ext.json",
+    "cuts sheet": "--raw raw --index index.json --structure clips.json --video ah_1_ext "
+    "--out sheet.jpg",
+    "cuts structure": "--config mine.yaml --index index.json --scores scores --out clips.json",
+    "doctor": "--config config/sailvos_cut.yaml",
+    "evaluate": f"--run {RUN} --ground-truth {VALID} --predictions {RUN} --out metrics.json",
+    "examples": "--out examples",
+    "export": f"--checkpoint {RUN} --out vatrack.safetensors",
+    "export-predictions": f"{RUN}/predictions.jsonl.gz --ground-truth {VALID} --to coco "
+    "--out coco.json",
+    "fetch": "--url https://example.org/cuts.json --size 123456 --sha256 0123...cdef "
+    "--out cuts.json",
+    "figures": f"--run {RUN} --out figures",
+    "import-checkpoint": "epoch_12.pth --method vatrack --backbone resnet50 --out vatrack.pt",
+    "import-dataset": "instances_train.json --from coco-amodal --images images --out train.json",
+    "import-predictions": f"results.json --from coco --ground-truth {VALID} --out theirs.jsonl",
+    "index": f"{OFFICIAL} --out index.json",
+    "init-config": "--train train.json --valid valid.json --images images --out mine.yaml",
+    "launch": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
+    "mlflow-sync": f"{RUN}",
+    "overlay": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} --out overlay.png",
+    "predict": f"--checkpoint {RUN} --frames {VALID} --images {CLIPS} --out predictions.jsonl.gz",
+    "prepare": "--config mine.yaml --subset valid --out annotations/valid",
+    "select": f"--run {RUN} --out {RUN}/best.json",
+    "synth": "--train-videos 4 --valid-videos 2 --seed 1 --out raw",
+    "tables": "--run results/mini --out tables",
+    "track": f"street.mp4 --checkpoint {RUN}/best.pt --out tracked",
+    "train": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
+    "unpack": "--archive images_1.tar.zst --archive images_2.tar.zst --out raw",
+    "validate": f"{OFFICIAL} --out report.json",
+}
+
+
+def epilog(name: str) -> str | None:
+    """The last lines of the help of a command, by its full name: `cuts score`, for example."""
+    return f"Example:\n\nvatrack {name} {EXAMPLES[name]}" if name in EXAMPLES else None

@@ -1,0 +1,106 @@
+"""Names of the config's keys: which there are, which was meant, and values for them as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel
+
+from vatrack.common.errors import InputError
+from vatrack.common.similar import nearest
+from vatrack.config.layers import merged
+from vatrack.config.renamed import with_new_names
+
+REFERENCE = "docs/config.md lists all keys"
+
+
+def known_keys(model: type[BaseModel]) -> list[str]:
+    """The full names of all keys, sections too.
+
+    Example: `"training.optimizer.learning_rate" in known_keys(Config)`
+    """
+    return list(_keys(model))
+
+
+def _keys(model: type[BaseModel], section: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{section}{name}"
+        for inner in _models(field.annotation):
+            yield from _keys(inner, f"{section}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for choice in get_args(annotation):
+        yield from _models(choice)
+
+
+def unknown_key(name: str, model: type[BaseModel], value: Any = None) -> str:
+    """What is said of a key that does not exist: how it is meant to be written, or nearest keys.
+
+    Args:
+        name: the full name, `training.epoch` for example.
+        value: what was given for it.
+    """
+    known = known_keys(model)
+    if name in known:  # one key with dots in it, not sections
+        return f"unknown key; write it in sections: {nested(name, value)}"
+    section, _, last = name.rpartition(".")
+    siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == section}
+    near = [siblings[found] for found in nearest(last, siblings)]
+    # A key of another section, or in a section that was misspelled.
+    near = near or [key for key in known if key.rpartition(".")[2] == last]
+    near = near or nearest(name, known)
+    if not near:
+        return f"unknown key; remove it ({REFERENCE})"
+    return f"unknown key; did you mean {' or '.join(near[:3])}? ({REFERENCE})"
+
+
+def nested(name: str, value: Any) -> str:
+    """A dotted key as YAML on one line.
+
+    Example: `nested("training.epochs", 6) == "training: {epochs: 6}"`
+    """
+    first, *inner = name.split(".")
+    shown = yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()
+    text = shown.removesuffix("\n...").strip()
+    for part in reversed(inner):
+        text = f"{{{part}: {text}}}"
+    return f"{first}: {text}"
+
+
+def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Plain values of a config with some of them replaced.
+
+    Args:
+        overrides: `KEY=VALUE` each, as `--set` takes them: a key with its sections, and a value in
+            YAML. A mapping changes only the keys that it has.
+
+    Raises:
+        InputError: one has another form.
+
+    Example: `overridden({"seed": 1}, ["training.epochs=6"])` is
+        `{"seed": 1, "training": {"epochs": 6}}`.
+    """
+    layers = [dict(values)]
+    for text in overrides:
+        name, equals, given = text.partition("=")
+        if not equals or not re.fullmatch(r"\w+(\.[\w-]+)*", name):
+            raise InputError(f"--set {text}: write KEY=VALUE, for example --set training.epochs=6")
+        try:
+            value = yaml.safe_load(given)
+        except yaml.YAMLError:
+            raise InputError(
+                f"--set {text}: {given!r} is not a value in YAML; lists are written [a, b], texts "
+                f"with signs in quotation marks"
+            ) from None
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        # Under their new names, so that they replace what a file has under those.
+        layers.append(with_new_names(value, f"--set {text}"))
+    return reduce(merged, layers)

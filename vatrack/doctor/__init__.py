@@ -1,0 +1,77 @@
+"""Whether this machine can do what the package does: `vatrack doctor`.
+
+Nothing is changed: what is written to see whether it can be written is removed at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vatrack.common.errors import InputError
+from vatrack.config import Config, load_config
+from vatrack.doctor.check import Check, Look, looked
+from vatrack.doctor.machine import look_at_cores, look_at_files, look_at_gpus, look_at_shared_memory
+from vatrack.doctor.places import look_at_data, look_at_folders, look_at_weights
+from vatrack.doctor.services import look_at_mlflow, look_at_slurm
+from vatrack.doctor.software import look_at_codecs, look_at_extras, look_at_packages, look_at_python
+
+LOOKS: dict[str, Look] = {
+    "Python": look_at_python,
+    "packages": look_at_packages,
+    "extras": look_at_extras,
+    "GPU": look_at_gpus,
+    "cores": look_at_cores,
+    "codecs": look_at_codecs,
+    "SLURM": look_at_slurm,
+    "MLflow": look_at_mlflow,
+    "folders": look_at_folders,
+    "/dev/shm": look_at_shared_memory,
+    "open files": look_at_files,
+}
+# What only a config names.
+LOOKS_AT_CONFIG: dict[str, Look] = {"data": look_at_data, "weights": look_at_weights}
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def fails(self) -> bool:
+        """Whether something does not work at all."""
+        return any(check.state == "fails" for check in self.checks)
+
+    def __str__(self) -> str:
+        count = Counter[str](check.state for check in self.checks)
+        end = ", ".join(
+            f"{count[state]} {word}{'s' * (state != 'ok' and count[state] != 1)}"
+            for state, word in (("ok", "ok"), ("warning", "warning"), ("fails", "failure"))
+        )
+        return "\n".join([*map(str, self.checks), end])
+
+
+def examine(path: Path | None = None, overrides: Sequence[str] | None = None) -> Report:
+    """Looks at software, machine, services and folders.
+
+    Args:
+        path: a config file, whose files and folders are looked at, too; None: the defaults.
+        overrides: `KEY=VALUE` each, on top of it (`vatrack.config.load_config`).
+    """
+    found: list[Check] = []
+    try:
+        config = load_config(path, overrides)
+        if path:
+            found.append(Check("config", "ok", str(path)))
+    except InputError as error:
+        found.append(
+            Check("config", "fails", str(error), "every command with this --config", "correct it")
+        )
+        config, path = Config(), None
+    for name, look in (LOOKS | (LOOKS_AT_CONFIG if path else {})).items():
+        found += looked(name, look, config)
+    return Report(tuple(found))

@@ -1,0 +1,68 @@
+"""What one look at the machine found."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from vatrack.config import Config
+
+State = Literal["ok", "warning", "fails"]
+WIDTH = 80  # columns
+INDENT = " " * 9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    Attributes:
+        name: what was looked at; found: what is there.
+        lost: what does not work, or badly; fix: what to do about it. Both are empty where all is
+            well.
+    """
+
+    name: str
+    state: State
+    found: str
+    lost: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        lines = _wrapped(f"{self.state:9}{self.name}: {self.found}")
+        for title, text in (("affects", self.lost), ("fix", self.fix)):
+            if text:
+                lines += _wrapped(f"{INDENT}{title}: {text}")
+        return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        subsequent_indent=f"{INDENT}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+
+
+Look = Callable[[Config], Iterable[Check]]
+
+
+def looked(name: str, look: Look, config: Config) -> list[Check]:
+    """What a look finds; whatever goes wrong in it is a finding, too: the next looks follow."""
+    try:
+        return list(look(config))
+    except Exception as error:  # machines are odd in ways that nobody foresees
+        return [
+            Check(
+                name,
+                "fails",
+                f"cannot be looked at ({type(error).__name__}: {error})",
+                "whatever needs it",
+                "repair what the message names",
+            )
+        ]

@@ -1,0 +1,122 @@
+"""Folders that are written, and files that a config names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from vatrack.config import START_FILES, Config
+from vatrack.doctor.check import Check, State
+
+GIB = 1 << 30
+LEAST_FREE = GIB // 10  # bytes; with less nothing useful can be written
+LEAST_FILES = 1000  # that a file system can still hold
+RESULTS_FREE = 5 * GIB  # the miniature set takes 1 GiB, a run of the paper some 5
+
+
+def look_at_folders(config: Config) -> Iterator[Check]:
+    """Whether results, temporary files and caches can be written."""
+    results = Path(config.results)
+    yield folder(
+        "results", results, "every stage of the workflow", "set `results` in the config", "fails",
+        RESULTS_FREE,
+    )  # fmt: skip
+    yield folder(
+        "current folder", Path.cwd(), "Snakemake, which keeps its state in .snakemake",
+        "change to a folder of yours", "warning",
+    )  # fmt: skip
+    yield folder(
+        "temporary files", Path(tempfile.gettempdir()), "input from pipes, published checkpoints",
+        "set TMPDIR", "fails",
+    )  # fmt: skip
+    home = Path(os.environ.get("HOME") or "/")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    for name, path in (("home", home), ("cache", cache)):
+        variable = "HOME" if name == "home" else "XDG_CACHE_HOME"
+        yield folder(
+            name, path, "Matplotlib, Snakemake and PyTorch keep files there",
+            f"set {variable}", "warning",
+        )  # fmt: skip
+
+
+def folder(
+    name: str, path: Path, lost: str, fix: str, worst: State, wanted: int = LEAST_FREE
+) -> Check:
+    """Whether a folder can be written, and has room; one that does not exist yet: its parent.
+
+    Args:
+        lost: what does not work without it.
+        worst: the state where it cannot be used.
+        wanted: bytes below which there is a warning.
+    """
+    path = path.absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    shown = str(path) if there == path else f"{path} (to be made)"
+    if not there.is_dir():
+        return Check(name, worst, f"{shown}: {there} is a file", lost, f"move it away, or {fix}")
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return Check(name, worst, f"{shown}: cannot be written ({reason})", lost, fix)
+    free, entries = shutil.disk_usage(there).free, os.statvfs(there)
+    found = f"{shown}, {free / GIB:.1f} GiB free"
+    if entries.f_files and entries.f_favail < LEAST_FILES:
+        found = f"{shown}: room for {entries.f_favail} more files (inodes)"
+        return Check(name, worst, found, lost, f"remove files, or {fix}")
+    if free < LEAST_FREE:
+        return Check(name, worst, found, lost, f"make room, or {fix}")
+    if free < wanted:
+        return Check(name, "warning", found, f"{lost}, when it is full", f"make room, or {fix}")
+    return Check(name, "ok", found)
+
+
+def look_at_data(config: Config) -> Iterator[Check]:
+    """The files and folders that `dataset` names."""
+    dataset = config.dataset
+    keys = ("raw", "images", "train_json", "valid_json")
+    named = {key: path for key in keys if (path := getattr(dataset, key, None)) is not None}
+    unpacked = bool(dataset.archives)
+    for number, archive in enumerate(dataset.archives):
+        named[f"archives.{number}"] = archive.path
+    structure = dataset.clips.structure
+    if isinstance(structure, Path) and not dataset.clips.fetch:
+        named["clips.structure"] = structure
+    if not named:
+        yield Check("data", "ok", "the miniature set, which is rendered")
+    for key, path in named.items():
+        if unpacked and key != "clips.structure" and not key.startswith("archives"):
+            continue  # they come with the archives
+        yield _named(f"dataset.{key}", path, key in ("raw", "images"))
+
+
+def look_at_weights(config: Config) -> Iterator[Check]:
+    """The files of weights that trainings start from."""
+    for key in START_FILES:
+        if path := getattr(config.training, key):
+            yield _named(f"training.{key}", path, False)
+
+
+def _named(key: str, path: Path, is_folder: bool) -> Check:
+    """Whether a file or a folder that a config names is there and can be read."""
+    what = "folder" if is_folder else "file"
+    lost, fix = "what reads it", f"correct {key} in the config, or put the {what} there"
+    if not (path.is_dir() if is_folder else path.is_file()):
+        return Check(key, "fails", f"{path}: no such {what}", lost, fix)
+    try:
+        if is_folder:
+            empty = next(iter(os.scandir(path)), None) is None
+        else:
+            with path.open("rb") as file:
+                empty = not file.read(1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return Check(key, "fails", f"{path}: cannot be read ({reason})", lost, f"chmod +r {path}")
+    if empty:
+        return Check(key, "fails", f"{path}: is empty", lost, fix)
+    return Check(key, "ok", str(path))
