@@ -104,9 +104,13 @@ class Detector(nn.Module):
         if ref_proposals is None:
             ref_proposals, check = self.proposals(ref_features, image_sizes)
             losses["loss_rpn_cls"] = losses["loss_rpn_cls"] + check
+        # RoIAlign takes no other order in memory, and is called for each head.
+        key_maps, ref_maps = (
+            [level.contiguous() for level in frames] for frames in (key_features, ref_features)
+        )
         terms, sampled = self.roi_head.losses(
-            FrameBatch(key_features, key_proposals, key_targets),
-            FrameBatch(ref_features, ref_proposals, ref_targets),
+            FrameBatch(key_maps, key_proposals, key_targets),
+            FrameBatch(ref_maps, ref_proposals, ref_targets),
             part,
         )
         return losses | terms, {"rpn": rpn_counts} | sampled

@@ -38,8 +38,11 @@ def region_features(features: Sequence[Tensor], regions: Tensor, size: int) -> T
     """
     levels = region_levels(regions)
     output = features[0].new_zeros(len(regions), features[0].shape[1], size, size)
-    for level in range(LEVELS):
-        chosen = (levels == level).nonzero()[:, 0]
+    # A GPU tells the numbers of all levels at once.
+    every = torch.arange(LEVELS, device=levels.device)
+    counts = (levels[:, None] == every).sum(dim=0).tolist()
+    rows = levels.argsort(stable=True).split(counts)
+    for level, chosen in enumerate(rows):
         if len(chosen):
             aligned = roi_align(
                 features[level].float(),
