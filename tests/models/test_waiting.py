@@ -100,7 +100,13 @@ def test_a_gpu_is_waited_for_a_few_times_in_the_losses(objects: tuple[int, int])
 
     def losses() -> None:
         model.losses(
-            *images, *targets, sizes, key_proposals=proposals, ref_proposals=proposals, part=part
+            *images,
+            targets[0],
+            targets[1],
+            sizes,
+            key_proposals=proposals,
+            ref_proposals=proposals,
+            part=part,
         )
 
     losses()  # what is done once is done
