@@ -33,10 +33,10 @@ from vatrack.common.parallel import ordered_map
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data import store
 from vatrack.data.fields import is_safe_path
+from vatrack.data.forms import FORMS
 from vatrack.data.frames import AnnotationFile
 from vatrack.data.store import Store, open_store, store_path
 from vatrack.sailvos.convert import convert_files
-from vatrack.sailvos.forms import FORMS
 
 Json = dict[str, Any]
 BOTH: tuple[MaskType, ...] = ("amodal", "visible")

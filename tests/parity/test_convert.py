@@ -16,9 +16,10 @@ from tests.parity.golden import SHARED_DATA, Case, cases
 from vatrack.common.files import read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.dataset import DatasetConfig
+from vatrack.data.forms import form_maker
 from vatrack.data.frames import AnnotationFile
 from vatrack.sailvos.convert import convert_files
-from vatrack.sailvos.forms import category_numbers, form_maker, renumber
+from vatrack.sailvos.forms import category_numbers, renumber
 from vatrack.sailvos.official import AnnotationTable, Official
 from vatrack.sailvos.structure import source_video
 

@@ -30,12 +30,12 @@ from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data import store
+from vatrack.data import form_files, store
+from vatrack.data.forms import FORMS, form_maker
 from vatrack.data.store import open_store
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.sailvos import convert, rewrite
 from vatrack.sailvos.convert import convert_files
-from vatrack.sailvos.forms import FORMS, form_maker
 
 Json = dict[str, Any]
 Change = Callable[[Json], object]
@@ -587,11 +587,11 @@ CALLS = [
     (convert, "read_structure", 1),
     (convert, "unpacked", 1),
     (convert, "forms_of", 1),
-    (convert._FormFile, "add", 4),
+    (form_files.FormFile, "add", 4),
     (store.StoreWriter, "write", 4),
     (rewrite, "video_ground_truth", 6),
     (os, "fsync", 14),
-    (convert, "_move_files", 1),
+    (convert, "move_files", 1),
     (Path, "unlink", 14),
     (os, "replace", 14),
 ]
@@ -634,13 +634,14 @@ JOB = """
 import os, signal, sys
 from pathlib import Path
 from vatrack.config.dataset import DatasetConfig
+from vatrack.data import form_files
 from vatrack.sailvos import convert
 
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    convert._FormFile.add = killed
+    form_files.FormFile.add = killed
     convert.convert_files(*map(Path, sys.argv[1:3]), DatasetConfig(), Path(sys.argv[3]), 2)
 """
 
@@ -667,7 +668,7 @@ def test_a_run_leaves_the_folder_of_another_that_still_works_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, structure = write_inputs(tmp_path)
-    real = convert._move_files
+    real = form_files.move_files
     inner: list[Path] = []
 
     def meanwhile(folder: Path, out: Path) -> None:
@@ -676,7 +677,7 @@ def test_a_run_leaves_the_folder_of_another_that_still_works_alone(
             convert_files(train, structure, DatasetConfig(), tmp_path / "out")
         real(folder, out)
 
-    monkeypatch.setattr(convert, "_move_files", meanwhile)
+    monkeypatch.setattr(convert, "move_files", meanwhile)
     convert_files(train, structure, DatasetConfig(), tmp_path / "out")
     assert inner and names(tmp_path / "out") == FILES
     assert names(tmp_path) == ["out", "structure.json", "train.json"]

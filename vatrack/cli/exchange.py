@@ -1,4 +1,4 @@
-"""Subcommands that exchange predictions with other tools."""
+"""Subcommands that exchange predictions with other tools, and take over their datasets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from vatrack.cli.options import Out
 from vatrack.common.mask_types import MaskType
 from vatrack.exchange import Form, SourceForm
+from vatrack.importers import SourceFormat
 
 GroundTruth = Annotated[
     Path,
@@ -41,3 +42,15 @@ def import_predictions(
     from vatrack.exchange import import_predictions as take
 
     typer.echo(take(source, ground_truth, origin, out, mask_type))
+
+
+def import_dataset(
+    sources: Annotated[list[Path], typer.Argument(help="Files or folders of annotations.")],
+    origin: Annotated[SourceFormat, typer.Option("--from", help="Format of the sources.")],
+    images: Annotated[Path, typer.Option(help="Folder that the names of images begin in.")],
+    out: Out,
+) -> None:
+    """Turn the annotations of another dataset into a joint JSON, with its classes and tracks."""
+    from vatrack.importers import import_dataset as take
+
+    typer.echo(take(origin, sources, images, out))

@@ -115,6 +115,16 @@ class DatasetConfig(Frozen):
         description="sailvos: the paper's 24; data: the categories of the training file in its "
         "order; or a list of names. Files may number them otherwise: names decide",
     )
+    format: Literal["sailvos", "joint"] = Field(
+        "sailvos",
+        description="sailvos: the raw download; joint: own annotations (docs/own-data.md), given "
+        "by `images`, `train_json` and `valid_json`",
+    )
+    images: Path | None = Field(
+        None,
+        description="only for the format joint: folder that the file names of the annotations "
+        "begin in",
+    )
     raw: Path | None = Field(
         None, description="folder of the raw download; null: render the miniature set"
     )
@@ -127,10 +137,12 @@ class DatasetConfig(Frozen):
         0, ge=0, description="leading folders of the names inside the archives to leave out"
     )
     train_json: Path | None = Field(
-        None, description="official annotations; null: <raw>/train.json"
+        None,
+        description="annotations of the format; null: <raw>/train.json of SAIL-VOS",
     )
     valid_json: Path | None = Field(
-        None, description="official annotations; null: <raw>/valid.json"
+        None,
+        description="annotations of the format; null: <raw>/valid.json of SAIL-VOS",
     )
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
@@ -179,6 +191,23 @@ class DatasetConfig(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetConfig:
+        if self.format == "joint":
+            if missing := [
+                name
+                for name in ("images", "train_json", "valid_json")
+                if getattr(self, name) is None
+            ]:
+                raise ValueError(
+                    f"format joint needs images, train_json and valid_json; {missing[0]} is "
+                    f"missing (docs/own-data.md)"
+                )
+            if self.raw or self.archives:
+                raise ValueError(
+                    "format joint begins at the annotations; leave raw and archives out, or set "
+                    "format: sailvos"
+                )
+        elif self.images:
+            raise ValueError("images is for own annotations only; set format: joint as well")
         if self.archives and not self.raw:
             raise ValueError("archives need a folder to be unpacked into; name it as raw")
         if self.clips.fetch and not (

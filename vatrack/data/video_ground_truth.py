@@ -17,7 +17,7 @@ def video_ground_truth(
         joint: videos, images, annotations and categories in the joint form (spec 1.5).
         mask_type: "amodal" or "visible", the mask and area that the tracks carry.
         max_occlusion: annotations count while their `occlude_rate` is below it (exclusive; spec
-            1.5, quirk D12).
+            1.5, quirk D12), or unknown.
 
     Returns:
         `videos` and `categories` as they are, and `annotations`, one per track in the order of
@@ -60,7 +60,8 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
                 f"annotation {annotation['id']}: its image {annotation['image_id']} is not in the "
                 f"list of images"
             )
-        if annotation["occlude_rate"] >= max_occlusion:
+        rate = annotation.get("occlude_rate")
+        if rate is not None and rate >= max_occlusion:
             continue
         video_id, instance = annotation["video_id"], annotation["instance_id"]
         track = tracks.setdefault((video_id, instance), _new_track(annotation, frames[video_id]))
@@ -72,7 +73,7 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
             )
         track["segmentations"][place] = _mask(annotation, mask_type)
         track["areas"][place] = annotation[f"area_{mask_type}"]
-        track["occlude_rate"][place] = annotation["occlude_rate"]
+        track["occlude_rate"][place] = rate
     numbered = [{"id": number, **tracks[key]} for number, key in enumerate(sorted(tracks), start=1)]
     return {"categories": joint["categories"], "videos": joint["videos"], "annotations": numbered}
 

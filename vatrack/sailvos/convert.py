@@ -7,26 +7,24 @@ pieces of text.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
-from vatrack.config.classes import FileClasses
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data.store import StoreWriter, source_state, store_path
-from vatrack.sailvos.forms import FORMS, category_numbers, renumber
+from vatrack.data.form_files import SEPARATOR, finish, form_file, move_files, write_head
+from vatrack.data.forms import FORMS
+from vatrack.sailvos.forms import category_numbers, renumber
 from vatrack.sailvos.official import Official, read_official
 from vatrack.sailvos.regroup import ClipPlan, plan_clips
 from vatrack.sailvos.rewrite import Piece, Settings, forms_of, tracks_of
@@ -35,7 +33,6 @@ from vatrack.sailvos.structure import read_structure
 Json = dict[str, Any]
 
 PIECE = 1 << 21  # bytes of official text that are rewritten at a time
-SEPARATOR = b",\n"
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def convert_files(
         folder.mkdir()
         _write_forms(folder, head, plan, kept, data, settings, processes)
         tracks = _write_tracks(folder, head, plan, tracked, data, settings, processes)
-        _move_files(folder, out)
+        move_files(folder, out)
     return Converted(
         out,
         clips=len(plan.videos),
@@ -107,19 +104,6 @@ def convert_files(
         max_occlusion=dataset.max_occlusion,
         tracks=tracks,
     )
-
-
-def _move_files(folder: Path, out: Path) -> None:
-    """Moves finished files into `out`.
-
-    Whoever is killed here leaves some missing, but never old ones beside new ones.
-    """
-    out.mkdir(exist_ok=True)
-    files = sorted(folder.iterdir())
-    for file in files:
-        (out / file.name).unlink(missing_ok=True)
-    for file in files:
-        os.replace(file, out / file.name)
 
 
 def _head(
@@ -159,7 +143,7 @@ def _write_forms(
     pieces = (_piece(kept[start:stop], plan, data) for start, stop in pairwise(bounds.tolist()))
     with ExitStack() as stack:
         writers = {
-            form: stack.enter_context(_form_file(folder / f"{form}.json", head)) for form in FORMS
+            form: stack.enter_context(form_file(folder / f"{form}.json", head)) for form in FORMS
         }
         results = ordered_map(forms_of, pieces, processes, settings)
         for start, texts in zip(
@@ -183,51 +167,6 @@ def _piece(
         sizes,
         images or [],
     )
-
-
-class _FormFile:
-    """A file of one form while it is written, with its store."""
-
-    def __init__(self, stream: Any, store: StoreWriter) -> None:
-        self.stream, self.store, self.empty = stream, store, True
-
-    def add(self, items: list[bytes], image_ids: np.ndarray) -> None:
-        lengths = np.array([len(item) for item in items], np.int64)
-        begin = self.stream.tell() + (0 if self.empty else len(SEPARATOR))
-        self.stream.write((b"" if self.empty else SEPARATOR) + SEPARATOR.join(items))
-        self.store.add(
-            image_ids,
-            begin + np.cumsum(lengths + len(SEPARATOR)) - lengths - len(SEPARATOR),
-            lengths,
-        )
-        self.empty = False
-
-
-@contextmanager
-def _form_file(path: Path, head: dict[str, list[Json]]) -> Iterator[_FormFile]:
-    classes = FileClasses.of(head["categories"], str(path))
-    store = StoreWriter(head["videos"], head["images"], classes.ids)
-    with path.open("wb") as stream:
-        _write_head(stream, head)
-        yield _FormFile(stream, store)
-        _finish(stream)
-    store.write(source_state(path), store_path(path))
-
-
-def _write_head(stream: Any, head: dict[str, list[Json]]) -> None:
-    stream.write(b"{")
-    for key, items in head.items():
-        stream.write(orjson.dumps(key) + b": [\n")
-        for number, item in enumerate(items):
-            stream.write((SEPARATOR if number else b"") + orjson.dumps(item))
-        stream.write(b"],\n")
-    stream.write(b'"annotations": [\n')
-
-
-def _finish(stream: Any) -> None:
-    stream.write(b"]}\n")
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def _write_tracks(
@@ -258,7 +197,7 @@ def _write_tracks(
             for mask_type in MASK_TYPES
         }
         for stream in files.values():
-            _write_head(stream, {key: head[key] for key in ("categories", "videos")})
+            write_head(stream, {key: head[key] for key in ("categories", "videos")})
         results = ordered_map(tracks_of, pieces(), processes, settings)
         for texts in progress(results, "tracks, clips", len(plan.videos)):
             for mask_type, items in texts.items():
@@ -268,5 +207,5 @@ def _write_tracks(
                     )
             count += len(texts[MASK_TYPES[0]])
         for stream in files.values():
-            _finish(stream)
+            finish(stream)
     return count

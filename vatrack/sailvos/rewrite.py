@@ -15,8 +15,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.json_lists import Texts
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.fields import flag, rate, read_masks
+from vatrack.data.forms import FORMS, form_maker
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.sailvos.forms import FORMS, form_maker
 from vatrack.sailvos.official import MASKS
 from vatrack.sailvos.regroup import regroup
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from vatrack.config.dataset import ValidationConfig
 from vatrack.validate.annotations import read_subset
 from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 from vatrack.validate.findings import SHOWN_EXAMPLES, Findings
-from vatrack.validate.frames import check_frames
+from vatrack.validate.frames import Frame, check_frames
+from vatrack.validate.joint import check_joint
 from vatrack.validate.relations import check_relations, check_subsets, named_classes
 from vatrack.validate.subset import Subset
 from vatrack.validate.tree import check_tree
 
-__all__ = ["Report", "validate"]
+__all__ = ["Report", "validate", "validate_joint"]
 
 FRAMES = {"decode": "decoded", "header": "checked by header and length", "exist": "checked by name"}
 
@@ -92,13 +93,7 @@ def validate(
     """
     started = time.monotonic()
     raw = Path(raw)
-    unknown = sorted(set(settings.accept) - CHECKS.keys())
-    if unknown:
-        raise InputError(
-            f"dataset.validation.accept: there is no finding {unknown[0]!r}; docs/data.md lists "
-            f"them"
-        )
-    findings = Findings(frozenset(settings.accept))
+    findings = _findings(settings)
     subsets = [
         read_subset(name, Path(path), settings.masks, processes, findings)
         for name, path in official.items()
@@ -111,6 +106,76 @@ def validate(
     videos, frames = check_tree(raw, subsets, findings)
     check_frames(frames, settings.frames, processes, findings)
 
+    files = [_describe(subset) for subset in subsets]
+    return _report(raw, videos, frames, files, settings, findings, started, out)
+
+
+def validate_joint(
+    images: Path,
+    files: Mapping[str, Path],
+    settings: ValidationConfig,
+    out: Path | None = None,
+    processes: int = 1,
+    classes: ClassList | None = None,
+) -> Report:
+    """The same for own annotations (docs/own-data.md).
+
+    Args:
+        images: folder that the file names of the annotations begin in.
+        files: annotation files by subset, train first.
+        classes: `dataset.classes`; None: those of the first file, in its order.
+
+    Raises:
+        InvalidData, InputError: as `validate`.
+    """
+    started = time.monotonic()
+    findings = _findings(settings)
+    described, frames = [], list[Frame]()
+    videos = 0
+    for name, path in files.items():
+        total, found, classes = check_joint(path, images, classes, settings.masks, findings)
+        frames += found
+        videos += total["videos"]
+        described.append(
+            {
+                "subset": name,
+                "path": str(path),
+                "bytes": path.stat().st_size if path.is_file() else None,
+                "read_to_the_end": not findings.counts["json-broken"],
+                "videos": total["videos"],
+                "frames": total["images"],
+                "annotations": total["annotations"],
+            }
+        )
+    check_frames(frames, settings.frames, processes, findings)
+    return _report(Path(images), videos, frames, described, settings, findings, started, out)
+
+
+def _findings(settings: ValidationConfig) -> Findings:
+    unknown = sorted(set(settings.accept) - CHECKS.keys())
+    if unknown:
+        raise InputError(
+            f"dataset.validation.accept: there is no finding {unknown[0]!r}; docs/data.md lists "
+            f"them"
+        )
+    return Findings(frozenset(settings.accept))
+
+
+def _report(
+    raw: Path,
+    videos: int,
+    frames: Sequence[Frame],
+    files: list[dict[str, Any]],
+    settings: ValidationConfig,
+    findings: Findings,
+    started: float,
+    out: Path | None,
+) -> Report:
+    """The report, written where that is wanted.
+
+    Raises:
+        InvalidData: there is an error.
+    """
     looked_at = {
         "raw": {
             "path": str(raw),
@@ -118,7 +183,7 @@ def validate(
             "frames": len(frames),
             "frames_checked": settings.frames,
         },
-        "files": [_describe(subset) for subset in subsets],
+        "files": files,
         "masks_compared": settings.masks,
         "seconds": round(time.monotonic() - started, 1),
     }

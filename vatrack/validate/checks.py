@@ -130,7 +130,7 @@ CHECKS: dict[str, Check] = {
     ),
     "frame-empty": Check("error", "frames are empty files", _UNPACK),
     "frame-cut-off": Check("error", "frames are cut off", _UNPACK),
-    "frame-format": Check("error", "frames are neither BMP nor PNG images", _UNPACK),
+    "frame-format": Check("error", "frames are no BMP, PNG or JPEG images", _UNPACK),
     "frame-undecodable": Check("error", "frames cannot be decoded", _UNPACK),
     "frame-size": Check(
         "error", "frames have another size than the annotations say", "use both of one release"
@@ -165,6 +165,9 @@ CHECKS: dict[str, Check] = {
         "warning",
         "videos have another number of images than their num_frames",
         "is something missing?",
+    ),
+    "video-frameless": Check(
+        "error", "videos have no images", "add their frames, or remove them from the list"
     ),
     "video-empty": Check(
         "warning", "videos have no image", "is something missing? else remove them"

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.config.layers import merged, read_layers
 from vatrack.jobs.slurm import require_slurm
@@ -119,12 +120,28 @@ class Plan:
 
     def _find_data(self) -> None:
         dataset = self.dataset
-        self.raw_folder = str(dataset.raw or f"{self.root}/raw")
+        self.joint = dataset.format == "joint"
+        types = {name for method in self.config.methods for name in method.masks}
+        self.mask_types = [name for name in MASK_TYPES if name in types or not self.joint]
+        self.track_files = [f"video_{name}.json" for name in self.mask_types]
+        self.track_options = " ".join(
+            f"--video-ground-truth-{name} "
+            + shlex.quote(f"{self.root}/annotations/valid/video_{name}.json")
+            for name in self.mask_types
+        )
+        own = dict.fromkeys(["joint.json", *(f"{m.form}.json" for m in self.config.methods)])
+        self.forms = [*own, *self.track_files] if self.joint else list(FORMS)
+        self.raw_folder = str(dataset.images or dataset.raw or f"{self.root}/raw")
         self.archives = [str(archive.path) for archive in dataset.archives]
         self.unpacked = f"{self.root}/unpacked.json"
         self.train_json = str(dataset.train_json or f"{self.raw_folder}/train.json")
         self.valid_json = str(dataset.valid_json or f"{self.raw_folder}/valid.json")
-        structure = dataset.clips.structure
+        if self.joint:
+            self._check_own(
+                {"images": self.raw_folder, "train_json": self.train_json}
+                | {"valid_json": self.valid_json}
+            )
+        structure = "whole" if self.joint else dataset.clips.structure
         self.cuts = [] if structure in ("detect", "whole") else [str(structure)]
         # Content changes are measured where they decide about the cuts, or where the sheets are to
         # show them.
@@ -143,6 +160,13 @@ class Plan:
                 f"dataset.raw: {self.raw_folder}: no such folder; name the unpacked download, or "
                 f"its archives in dataset.archives"
             )
+
+    def _check_own(self, named: Mapping[str, str]) -> None:
+        """Own files and folders that are missing are reported before anything runs."""
+        for key, path in named.items():
+            if not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
+                what = "folder" if key == "images" else "file"
+                raise InputError(f"dataset.{key}: {path}: no such {what}; correct the path")
 
     def _set_training(self) -> None:
         training, launcher = self.config.training, self.config.launcher
@@ -188,13 +212,13 @@ class Plan:
     @property
     def shows_cuts(self) -> bool:
         """Whether there are contact sheets: not where every video is one clip."""
-        return self.dataset.clips.structure != "whole"
+        return not self.joint and self.dataset.clips.structure != "whole"
 
     @property
     def official(self) -> list[str]:
         """Both annotation files; those of the miniature set come with its frames."""
         files = [self.train_json, self.valid_json]
-        if self.dataset.raw:
+        if self.dataset.raw or self.joint:
             return files
         return [file for file in files if not file.startswith(f"{self.raw_folder}/")]
 

@@ -294,3 +294,7 @@ rule convert:
     shell:
         "vatrack convert --config {params.config:q} --official {params.official:q} --structure {input.structure:q}"
         " --out {params.out:q} --processes {threads} > {log:q} 2>&1"
+
+
+FRAMES = ancient(rules.clips.output)
+ANNOTATIONS = rules.convert.output

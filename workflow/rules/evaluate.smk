@@ -5,7 +5,7 @@ rule predict:
     input:
         checkpoint=rules.select.output.checkpoint,
         ground_truth=f"{R}/annotations/valid/joint.json",
-        images=ancient(rules.clips.output),
+        images=FRAMES,
     output:
         ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
     log:
@@ -38,8 +38,7 @@ rule evaluate:
     input:
         predictions=rules.predict.output,
         ground_truth=f"{R}/annotations/valid/joint.json",
-        amodal=f"{R}/annotations/valid/video_amodal.json",
-        visible=f"{R}/annotations/valid/video_visible.json",
+        tracks=[f"{R}/annotations/valid/{name}" for name in plan.track_files],
     output:
         metrics=ensure(f"{RUN}/metrics.json", non_empty=True),
         details=ensure(f"{RUN}/details.json", non_empty=True),
@@ -56,11 +55,12 @@ rule evaluate:
     params:
         config=plan.config_file,
         run=subpath(output[0], parent=True),
+        tracks=plan.track_options,
         settings=plan.settings("evaluation"),
     message:
         "evaluating {wildcards.method} with {wildcards.backbone}"
     shell:
         "vatrack evaluate --config {params.config:q} --ground-truth {input.ground_truth:q}"
-        " --predictions {input.predictions:q} --video-ground-truth-amodal {input.amodal:q}"
-        " --video-ground-truth-visible {input.visible:q} --run {params.run:q} --out {output.metrics:q}"
+        " --predictions {input.predictions:q} {params.tracks}"
+        " --run {params.run:q} --out {output.metrics:q}"
         " --details {output.details:q} --processes {threads} > {log:q} 2>&1"

@@ -71,15 +71,15 @@ rule overlay:
     input:
         predictions=rules.predict.output,
         ground_truth=f"{R}/annotations/valid/joint.json",
-        images=ancient(rules.clips.output),
+        images=FRAMES,
     output:
-        report(
+        sheet=report(
             f"{RUN}/overlay.png",
             caption="../report/overlay.rst",
             category="Overlays",
             labels={"method": "{method}", "backbone": "{backbone}", "form": "sheet"},
         ),
-        report(
+        video=report(
             f"{RUN}/overlay.mp4",
             caption="../report/overlay.rst",
             category="Overlays",
@@ -99,7 +99,7 @@ rule overlay:
         "drawing predictions of {wildcards.method} with {wildcards.backbone} beside the ground truth"
     shell:
         "vatrack overlay --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
-        " --images {input.images:q} --out {output[0]:q} --video {output[1]:q} > {log:q} 2>&1"
+        " --images {input.images:q} --out {output.sheet:q} --video {output.video:q} > {log:q} 2>&1"
 
 
 # Snakemake's own report: a second, read-only Snakemake collects what the rules above made (target `results`).

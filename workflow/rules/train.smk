@@ -11,9 +11,9 @@ rule train:
         annotations=expand(
             f"{R}/annotations/{{subset}}/{{form}}",
             subset=["train", "valid"],
-            form=FORMS,
+            form=plan.forms,
         ),
-        images=ancient(rules.clips.output),
+        images=FRAMES,
         weights=plan.weights,
     output:
         ensure(f"{RUN}/training.json", non_empty=True),

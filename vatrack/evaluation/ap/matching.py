@@ -66,7 +66,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Truths:
-    """True objects: `category`, `area` [G]; occlusion `rate` [G].
+    """True objects: `category`, `area` [G]; occlusion `rate` [G], NaN where it is unknown.
 
     `crowd` [G]: never counts, and takes any number of detections.
     `matchable` [G] is False for an object that takes a detection and still counts as missed (quirk
@@ -209,6 +209,9 @@ def ignored_truths(area: Floats, rate: Floats, crowd: Bools) -> Bools:
     """Which true objects do not count in a setting [G, S]; arguments as in `Truths`."""
     outside = _outside(area, [setting.area for setting in SETTINGS])
     outside |= _outside(rate, [setting.rate for setting in SETTINGS])
+    # Objects of unknown rate count, but in no range of occlusion.
+    ranged = np.array([setting.rate != Setting.rate for setting in SETTINGS])
+    outside |= np.isnan(rate)[:, None] & ranged
     return outside | crowd[:, None]
 
 

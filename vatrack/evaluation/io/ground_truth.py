@@ -185,10 +185,19 @@ def read_objects(document: Any, images: Images, mask_type: MaskType, source: str
         id=columns["id"],
         instance=columns["instance_id"],
         area=numbers(annotations, f"area_{mask_type}", source, "annotations"),
-        rate=numbers(annotations, "occlude_rate", source, "annotations").clip(0, 1),
+        rate=_rates(annotations, source),
         crowd=flags(annotations, "iscrowd", source, "annotations"),
         box=_boxes(annotations, mask_type, counts, images.size[image].tolist(), source),
     )
+
+
+def _rates(annotations: list[Any], source: str) -> Floats:
+    """The occlusion rates [G]; NaN where there is none."""
+    rates = np.full(len(annotations), np.nan)
+    known = [row for row, item in enumerate(annotations) if item.get("occlude_rate") is not None]
+    given = [annotations[row] for row in known]
+    rates[known] = numbers(given, "occlude_rate", source, "annotations").clip(0, 1)
+    return rates
 
 
 def _boxes(

@@ -69,7 +69,8 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         filled = [value for value in areas if value]
         area[number] = np.mean(filled) if filled else 0.0
         given = np.sort([value for value in rates if value is not None])[::-1]
-        rates_of[number] = given[: -(-len(given) // 2)].mean() if len(given) else 0.0
+        unknown = np.nan if filled else 0.0
+        rates_of[number] = given[: -(-len(given) // 2)].mean() if len(given) else unknown
         for position, mask in enumerate(segmentations):
             if mask is not None:
                 image.append(by_position[annotation["video_id"], position])

@@ -1,0 +1,179 @@
+"""Own annotations are completed from their masks, and refused with a clear message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Mini
+from tests.own_data.own import write_own
+from vatrack.common.errors import InputError, InvalidData
+from vatrack.common.files import read_json
+from vatrack.config import Config, parse_config
+from vatrack.config.dataset import DatasetConfig, ValidationConfig
+from vatrack.config.methods import Method
+from vatrack.data.forms import FORMS
+from vatrack.data.frames import AnnotationFile
+from vatrack.data.joint import COMPUTED, prepare_joint
+from vatrack.sailvos.clips import build_clip_tree
+from vatrack.sailvos.convert import convert_files
+from vatrack.validate import validate_joint
+
+Json = dict[str, Any]
+DATA = DatasetConfig(classes="data")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return write_own(tmp_path / "own")
+
+
+def _prepare(own: Path, out: Path, *methods: Method) -> Any:
+    return prepare_joint(own / "train.json", own / "frames", DATA, out, methods)
+
+
+def _change(own: Path, change: Callable[[Json], object]) -> None:
+    document = read_json(own / "train.json")
+    change(document)
+    (own / "train.json").write_text(json.dumps(document))
+
+
+def test_stripped_sailvos_gives_the_same_forms(mini: Mini, tmp_path: Path) -> None:
+    dataset = DatasetConfig(max_occlusion=1)
+    converted, images = tmp_path / "converted", tmp_path / "clips"
+    build_clip_tree(mini.raw, mini.structure, images, "symlink", 1)
+    convert_files(mini.official("valid"), mini.structure, dataset, converted)
+    document = read_json(converted / "joint.json")
+    for item in document["annotations"]:
+        for key in COMPUTED - {"amodal_mask", "visible_mask"}:
+            item.pop(key, None)
+    (tmp_path / "joint.json").write_text(json.dumps(document))
+    prepare_joint(tmp_path / "joint.json", images, dataset, tmp_path / "out")
+    for name in (*FORMS, "video_amodal", "video_visible"):
+        made = read_json(tmp_path / "out" / f"{name}.json")
+        wanted = read_json(converted / f"{name}.json")
+        assert made.keys() >= wanted.keys() - {"models"}
+        for section in ("categories", "videos", "images"):
+            assert made.get(section) == wanted.get(section)
+        assert len(made["annotations"]) == len(wanted["annotations"]) > 0
+        for mine, theirs in zip(made["annotations"], wanted["annotations"], strict=True):
+            theirs.pop("invisible_mask", None)
+            assert mine.pop("occlude_rate") == pytest.approx(theirs.pop("occlude_rate"))
+            assert mine == theirs
+
+
+def test_minimal_file(own: Path, tmp_path: Path) -> None:
+    result = _prepare(own, tmp_path / "out")
+    assert (result.videos, result.frames, result.kept, result.tracks) == (3, 12, 24, 6)
+    read = AnnotationFile(tmp_path / "out" / "joint.json")
+    assert {tuple(size) for size in read.sizes.tolist()} == {(128, 96), (100, 80), (96, 64)}
+    objects = read.objects(3)
+    assert objects.labels.tolist() == [0, 1]
+    assert objects.boxes["amodal"][1].tolist() == [20, 20, 50, 50]
+    item = read_json(tmp_path / "out" / "joint.json")["annotations"][7]
+    assert (item["area_amodal"], item["area_visible"]) == (900, 600)
+    assert item["occlude_rate"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("mask", "method", "other"),
+    [
+        ("visible", Method.QDTRACK, Method.VATRACK),
+        ("amodal", Method.AMODALTRACK, Method.QDTRACK),
+    ],
+)
+def test_one_mask_type(tmp_path: Path, mask: str, method: Method, other: Method) -> None:
+    own = write_own(tmp_path / "own", masks=(mask,))
+    result = _prepare(own, tmp_path / "out", method)
+    assert f"only {mask} masks: {method.value} alone" in str(result)
+    names = {path.name for path in (tmp_path / "out").glob("*.json")}
+    assert names == {"joint.json", f"{method.form}.json", f"video_{mask}.json"}
+    item = read_json(tmp_path / "out" / f"{method.form}.json")["annotations"][0]
+    assert "occlude_rate" not in item
+    with pytest.raises(InputError, match=rf"only {mask} masks.*set methods: \[{method.value}\]"):
+        _prepare(own, tmp_path / "other", other)
+    assert not (tmp_path / "other").exists()
+
+
+def test_images_without_videos(own: Path, tmp_path: Path) -> None:
+    def change(document: Json) -> None:
+        del document["videos"]
+        for item in (*document["images"], *document["annotations"]):
+            for key in ("video_id", "frame_id", "instance_id"):
+                item.pop(key, None)
+
+    _change(own, change)
+    result = _prepare(own, tmp_path / "out")
+    assert (result.videos, result.frames, result.tracks) == (12, 12, 24)
+    assert "a frame with itself" in str(result)
+
+
+def _set(section: str, key: str, value: Any) -> Callable[[Json], object]:
+    return lambda document: document[section][0].update({key: value})
+
+
+BAD = [
+    (_set("annotations", "category_id", 99), "category 99 is not in the list", "category-unknown"),
+    (_set("annotations", "image_id", 99), "image 99 is not in the list", "image-unknown"),
+    (_set("images", "video_id", 99), "video 99 is not in the list", "video-unknown"),
+    (
+        _set("annotations", "amodal_mask", {"size": [5, 5], "counts": [25]}),
+        "annotation 1001: amodal_mask",
+        "rle-size",
+    ),
+    (
+        lambda document: document["videos"].append({"id": 9, "name": "x"}),
+        r"video 9 \(x\) has no images",
+        "video-frameless",
+    ),
+    (_set("images", "file_name", "no.jpg"), "no such frame", "frame-missing"),
+    (_set("categories", "name", "box"), "listed twice", "category-list"),
+    (
+        lambda document: document["annotations"][0].update(amodal_mask=None, visible_mask=None),
+        "neither amodal_mask nor visible_mask",
+        "field-missing",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message", "code"), BAD)
+def test_bad_input(
+    own: Path, tmp_path: Path, change: Callable[[Json], object], message: str, code: str
+) -> None:
+    _change(own, change)
+    with pytest.raises(InputError, match=message):
+        _prepare(own, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InvalidData, match=code):
+        validate_joint(own / "frames", {"train": own / "train.json"}, ValidationConfig())
+
+
+def test_validate(own: Path) -> None:
+    files = {"train": own / "train.json", "valid": own / "valid.json"}
+    report = validate_joint(own / "frames", files, ValidationConfig())
+    assert report.ok
+    assert report.looked_at["raw"]["frames"] == 24
+    _change(own, _set("images", "width", 129))
+    _change(own, lambda document: document["annotations"].clear())
+    with pytest.raises(InvalidData, match="frame-size"):
+        validate_joint(own / "frames", files, ValidationConfig())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ({"format": "joint", "images": "x"}, "train_json is missing"),
+        (
+            {"format": "joint", "images": "x", "train_json": "a", "valid_json": "b", "raw": "c"},
+            "leave raw and archives out",
+        ),
+        ({"images": "x"}, "set format: joint"),
+    ],
+)
+def test_config(dataset: Json, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_config({"dataset": dataset}, "config", Config)

@@ -1,0 +1,96 @@
+"""Datasets of other people as joint JSON (contract 3): `import_dataset`.
+
+Each format is a module with `read(settings) -> Dataset`; one writer streams what it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import check_target, refuse_same_file
+from vatrack.importers import amodal_synth_drive, coco_amodal, cocoa, mots, movi, tao_amodal, ytvis
+from vatrack.importers.records import Dataset, Settings, check_images
+from vatrack.importers.writing import Counts, write_joint
+
+SourceFormat = Literal[
+    "coco-amodal", "cocoa", "ytvis", "amodal-synth-drive", "mots", "tao-amodal", "movi"
+]
+
+_READERS: dict[str, Callable[[Settings], Dataset]] = {
+    "coco-amodal": coco_amodal.read,
+    "cocoa": cocoa.read,
+    "ytvis": ytvis.read,
+    "amodal-synth-drive": amodal_synth_drive.read,
+    "mots": mots.read,
+    "tao-amodal": tao_amodal.read,
+    "movi": movi.read,
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written.
+
+    Attributes:
+        videos, images, classes: their numbers; `counts`: of annotations.
+        notes: what the source lacks, and what was left out or changed, in sentences.
+    """
+
+    out: Path
+    videos: int
+    images: int
+    classes: int
+    counts: Counts
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        first = (
+            f"{self.out}: {self.videos} videos, {self.images} images, {self.counts.annotations} "
+            f"annotations of {self.counts.tracks} objects, {self.classes} classes"
+        )
+        return "\n".join([first, *self.notes])
+
+
+def import_dataset(
+    source_format: SourceFormat, sources: Sequence[Path], images: Path, out: Path
+) -> Imported:
+    """Writes a dataset in another format as joint JSON, with what can be computed from its masks.
+
+    Args:
+        sources: files or folders of annotations, as docs/import-datasets.md says for each format.
+        images: the folder that the file names of images begin in.
+
+    Raises:
+        InputError: a source is missing or wrong, or no image is found.
+    """
+    out = check_target(out)
+    for path in sources:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder; name the annotations")
+        refuse_same_file(path, out)
+    dataset = _READERS[source_format](Settings(tuple(sources), images))
+    if not dataset.images:
+        raise InputError(f"{sources[0]}: lists no image; name the file or folder that does")
+    missing = check_images(dataset.images, images)
+    counts = write_joint(dataset, out)
+    notes = [f"the source lacks {dataset.lacks}"] if dataset.lacks else []
+    notes += [missing] if missing else []
+    notes += dataset.notes
+    for number, text in (
+        (counts.united, "visible masks were not inside their amodal masks, which now hold both"),
+        (counts.hidden, "objects are wholly hidden: their visible masks are empty"),
+        (counts.empty, "objects without a pixel in the image are left out"),
+    ):
+        notes += [f"{number} {text}"] if number else []
+    return Imported(
+        out,
+        len(dataset.videos),
+        len(dataset.images),
+        len(dataset.categories),
+        counts,
+        tuple(notes),
+    )

@@ -1,0 +1,72 @@
+"""COCO-style amodal annotations: KINS (both generations), COCOA-cls, D2SA, AIStron, AISFormer,
+UOAIS and files in VATrack's own keys.
+
+The same thing has many names; the first of each tuple that an annotation has is taken. The file's
+boxes and areas are not used, because sources disagree whether they are amodal: all are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vatrack.importers.listed import Lists, read_all
+from vatrack.importers.records import Dataset, Json, Object, Settings, required
+from vatrack.importers.writing import is_absent
+
+AMODAL = ("a_segm", "amodal_seg", "amodal_mask", "segmentation")
+VISIBLE = (
+    "i_segm",
+    "inmodal_seg",
+    "visible_mask",
+    "visible_seg",
+    "i_segmentation",
+    "segm_visible",
+)
+HIDDEN = ("invisible_mask", "occluded_mask", "occlusion_mask")
+TRACK = ("instance_id", "track_id")
+
+
+def read(settings: Settings) -> Dataset:
+    """Reads files of one class list.
+
+    Images without a list `videos` become videos of one frame. Image ids may be equal in several
+    files: each file's annotations belong to its own images.
+    """
+    lists = read_all(settings)
+    single = len(lists.frames.videos) == len(lists.frames.images)
+    return Dataset(
+        lists.categories,
+        lists.frames.videos,
+        lists.frames.images,
+        _objects(lists, single),
+        whole_if_absent=True,
+        lacks="tracks: each image is a video of one frame" if single else "",
+        notes=lists.notes,
+    )
+
+
+def _objects(lists: Lists, single: bool) -> Iterator[Object]:
+    for source in lists.sources:
+        for where, item in source.annotations():
+            yield Object(
+                where,
+                source.image_of(item, where),
+                required(item, "category_id", where),
+                track=None if single else _track(item, where),
+                amodal=_first(item, AMODAL),
+                visible=_first(item, VISIBLE),
+                hidden=_first(item, HIDDEN),
+                crowd=item.get("iscrowd", 0),
+                fields={"source_id": item["id"]} if "id" in item else {},
+            )
+
+
+def _track(item: Json, where: str) -> Any:
+    key = next((key for key in TRACK if item.get(key) is not None), None)
+    return None if key is None else required(item, key, where)
+
+
+def _first(item: Json, keys: tuple[str, ...]) -> Any:
+    """The value under the first of the keys that has one."""
+    return next((item[key] for key in keys if not is_absent(item.get(key))), None)

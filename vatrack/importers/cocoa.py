@@ -1,0 +1,69 @@
+"""COCOA: one annotation an image, with regions that have names in free words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vatrack.common.errors import InputError
+from vatrack.data.fields import is_flag, shown
+from vatrack.importers.listed import Lists, read_all
+from vatrack.importers.records import FIX, Dataset, Json, Object, Settings
+
+
+def read(settings: Settings) -> Dataset:
+    """Reads files with `regions`.
+
+    They have no class ids, and some 2,000 different names: the classes are `object` and `stuff`, by
+    `isStuff`; the name stays in `region_name`. Of several authors of an image the first is taken.
+    """
+    lists = read_all(settings, _classes)
+    return Dataset(
+        lists.categories,
+        lists.frames.videos,
+        lists.frames.images,
+        _objects(lists),
+        whole_if_absent=True,
+        lacks="tracks and classes: each image is a video of one frame, classes are object and "
+        "stuff",
+        notes=lists.notes,
+    )
+
+
+def _classes() -> list[Json]:
+    return [{"id": 1, "name": "object"}, {"id": 2, "name": "stuff"}]
+
+
+def _objects(lists: Lists) -> Iterator[Object]:
+    again = 0
+    for source in lists.sources:
+        seen: set[int] = set()
+        for where, item in source.annotations():
+            image = source.image_of(item, where)
+            regions = item.get("regions")
+            if not isinstance(regions, list):
+                raise InputError(
+                    f"{where}: has no list `regions`; files with one object an annotation are "
+                    f"read by --from coco-amodal"
+                )
+            if image["id"] in seen:
+                again += 1
+                continue
+            seen.add(image["id"])
+            for number, region in enumerate(regions, 1):
+                name = f"{where}: region {number}"
+                if not isinstance(region, dict):
+                    raise InputError(f"{name} is {shown(region)}, no object; {FIX}")
+                stuff = region.get("isStuff", 0)
+                if not is_flag(stuff):
+                    raise InputError(f"{name}: isStuff is {shown(stuff)}; 0 or 1 is needed")
+                yield Object(
+                    name,
+                    image,
+                    2 if stuff else 1,
+                    amodal=region.get("segmentation"),
+                    visible=region.get("visible_mask"),
+                    hidden=region.get("invisible_mask"),
+                    fields={"region_name": region.get("name"), "order": region.get("order")},
+                )
+    if again:
+        lists.notes.append(f"{again} annotations of images by further authors are left out")

@@ -1,0 +1,142 @@
+"""JSON files with the lists of COCO: categories, videos, images; annotations are streamed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from vatrack.common.errors import InputError
+from vatrack.common.json_lists import read_lists
+from vatrack.data.fields import is_whole
+from vatrack.importers.records import FIX, Frames, Json, Settings, class_list, required
+
+# Names that a published file spells wrongly.
+SPELLING = {"trcuk": "truck"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file: its images by their ids, which are unique in this file alone."""
+
+    path: Path
+    images: dict[int, Json]
+
+    def annotations(self) -> Iterator[tuple[str, Json]]:
+        """What messages call an annotation, and the annotation, one by one."""
+        for item in read_lists(self.path, ("annotations",)):
+            if item.section == "annotations":
+                name = item.value.get("id", f"at byte {item.offset}")
+                yield f"{self.path}: annotation {name}", item.value
+
+    def image_of(self, annotation: Json, where: str) -> Json:
+        """The image that an annotation belongs to.
+
+        Raises:
+            InputError: there is none.
+        """
+        number = required(annotation, "image_id", where)
+        if number not in self.images:
+            raise InputError(f"{where}: image_id {number} is not in the list of images; {FIX}")
+        return self.images[number]
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The lists of all sources, and sentences on what was corrected."""
+
+    sources: list[Source]
+    categories: list[Json]
+    frames: Frames
+    notes: list[str]
+
+
+def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | None = None) -> Lists:
+    """Reads everything but the annotations.
+
+    Args:
+        default_classes: the classes of a format whose files list none.
+
+    Raises:
+        InputError: a list is missing or wrong, or two files have different classes.
+    """
+    frames, sources, notes = Frames(), [], []
+    categories: list[Json] = []
+    for path in settings.sources:
+        lists: dict[str, list[Json]] = defaultdict(list)
+        for item in read_lists(path, ("images", "annotations")):
+            if item.section in ("categories", "images", "videos"):
+                lists[item.section].append(item.value)
+        if default_classes:
+            found = default_classes()
+        else:
+            found = class_list(lists["categories"], path)
+            for category in found:
+                name = category["name"]
+                if name in SPELLING and SPELLING[name] not in {item["name"] for item in found}:
+                    category["name"] = SPELLING[name]
+                    notes.append(f"{path}: class {name!r} is now called {SPELLING[name]!r}")
+        if categories and found != categories:
+            raise InputError(
+                f"{path}: its classes ({_shown(found)}) are not those of {settings.sources[0]} "
+                f"({_shown(categories)}); import each file alone"
+            )
+        categories = found
+        sources.append(Source(path, _add_images(frames, lists, path)))
+    return Lists(sources, categories, frames, notes)
+
+
+def _shown(categories: list[Json]) -> str:
+    return ", ".join(f"{item['id']} {item['name']}" for item in categories[:10])
+
+
+def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dict[int, Json]:
+    """Adds the images of a file, in the order of their videos; each is its own where there are
+    none."""
+    found: dict[int, Json] = {}
+    rows: dict[int, list[tuple[int, Json]]] = defaultdict(list)
+    videos: dict[int, Json] = {}
+    for item in lists["videos"]:
+        number = required(item, "id", f"{path}: an item of `videos`")
+        if number in videos:
+            raise InputError(f"{path}: video {number} is listed twice; {FIX}")
+        videos[number] = item
+    for item in lists["images"]:
+        number = required(item, "id", f"{path}: an item of `images`")
+        where = f"{path}: image {number}"
+        if number in found:
+            raise InputError(f"{where} is listed twice; {FIX}")
+        found[number] = {}
+        if not videos:
+            name = str(required(item, "file_name", where))
+            video = frames.video(str(PurePosixPath(name).with_suffix("")))
+            found[number] = _add(frames, video, 0, item, where)
+            continue
+        belongs = required(item, "video_id", where)
+        if belongs not in videos:
+            raise InputError(f"{where}: video_id {belongs} is not in the list of videos; {FIX}")
+        position = item.get("frame_id", item.get("frame_index"))
+        if not isinstance(position, int) or not is_whole(position):
+            raise InputError(f"{where}: has no whole number `frame_id` or `frame_index`; {FIX}")
+        rows[belongs].append((position, item))
+    for number, item in videos.items():
+        ordered = sorted(rows[number], key=lambda row: row[0])
+        for (first, _), (second, image) in pairwise(ordered):
+            if first == second:
+                raise InputError(
+                    f"{path}: image {image['id']}: frame {first} of video {number} comes twice; "
+                    f"{FIX}"
+                )
+        video = frames.video(str(item.get("name", number)), source_id=number)
+        for place, (_, image) in enumerate(ordered):
+            where = f"{path}: image {image['id']}"
+            found[image["id"]] = _add(frames, video, place, image, where)
+    return found
+
+
+def _add(frames: Frames, video: Json, position: int, item: Json, where: str) -> Json:
+    size = (required(item, "height", where), required(item, "width", where))
+    name = required(item, "file_name", where)
+    return frames.image(video, position, name, size, where, source_id=item["id"])

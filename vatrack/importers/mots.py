@@ -1,0 +1,158 @@
+"""KITTI MOTS and MOTSChallenge: text files or 16-bit PNG id maps; visible masks of cars and people.
+
+An id is class * 1000 + number. Frames are matched to images by the numbers in their names, so it
+does not matter that KITTI counts from 0 and the challenge from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vatrack.common.errors import InputError
+from vatrack.common.images import check_image
+from vatrack.common.text_files import open_text
+from vatrack.importers.records import (
+    Dataset,
+    Frames,
+    Json,
+    Object,
+    Settings,
+    encode_region,
+    frame_files,
+    read_id_map,
+)
+
+CLASSES = {1: "car", 2: "pedestrian"}
+IGNORE = 10
+MOST = 1000
+Sequence = tuple[Path, dict[int, Json]]  # text file or folder of PNG files, images by frame
+
+
+def read(settings: Settings) -> Dataset:
+    """Reads text files `<sequence>.txt` or `<sequence>/gt/gt.txt`, or folders `<sequence>/*.png`.
+
+    The images of a sequence are in `<images>/<sequence>/` or `<images>/<sequence>/img1/`. Images
+    without an object are frames too.
+    """
+    frames, sequences = Frames(), []
+    for path, name in _labels(settings.sources):
+        folder = settings.images / name
+        folder = folder / "img1" if (folder / "img1").is_dir() else folder
+        video, images = frames.video(name), {}
+        for position, (number, file) in enumerate(frame_files(folder).items()):
+            width, height = check_image(file)
+            shown = file.relative_to(settings.images).as_posix()
+            images[number] = frames.image(video, position, shown, (height, width), str(file))
+        sequences.append((path, images))
+    notes: list[str] = []
+    return Dataset(
+        [{"id": number, "name": name} for number, name in CLASSES.items()],
+        frames.videos,
+        frames.images,
+        _objects(sequences, notes),
+        whole_if_absent=False,
+        lacks="amodal masks and occlusion rates",
+        notes=notes,
+    )
+
+
+def _labels(sources: tuple[Path, ...]) -> list[tuple[Path, str]]:
+    """Text files and folders of id maps, with the names of their sequences."""
+    found: list[tuple[Path, str]] = []
+    for source in sources:
+        if source.is_file():
+            found.append((source, _sequence(source)))
+            continue
+        texts = sorted(source.glob("*.txt")) + sorted(source.glob("*/gt/gt.txt"))
+        maps = sorted({path.parent for path in source.glob("*/*.png")})
+        if not texts and not maps and any(source.glob("*.png")):
+            maps = [source]
+        if not texts and not maps:
+            raise InputError(
+                f"{source}: holds no <sequence>.txt, <sequence>/gt/gt.txt or <sequence>/*.png; "
+                f"name the folder instances_txt or instances"
+            )
+        found += [(path, _sequence(path)) for path in texts]
+        found += [] if texts else [(path, path.name) for path in maps]
+    names = [name for _, name in found]
+    for path, name in found:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: sequence {name} is there twice; name one source of it")
+    return found
+
+
+def _sequence(path: Path) -> str:
+    return path.parent.parent.name if path.name == "gt.txt" else path.stem
+
+
+def _objects(sequences: list[Sequence], notes: list[str]) -> Iterator[Object]:
+    ignored = 0
+    for path, images in sequences:
+        found = _from_maps(path, images) if path.is_dir() else _from_text(path, images)
+        for item in found:
+            if item.category_id == IGNORE:
+                ignored += 1
+            else:
+                yield item
+    if ignored:
+        notes.append(f"{ignored} regions to be ignored are left out")
+
+
+def _from_text(path: Path, images: dict[int, Json]) -> Iterator[Object]:
+    with open_text(path) as stream:
+        for number, line in enumerate(stream, 1):
+            where = f"{path}: line {number}"
+            parts = line.split()
+            if not parts:
+                continue
+            try:
+                frame, track, category, height, width = map(int, parts[:5])
+                (counts,) = parts[5:]
+            except ValueError:
+                raise InputError(
+                    f"{where}: is not `frame id class height width mask`, parted by spaces"
+                ) from None
+            yield _object(
+                where,
+                _image(images, frame, where),
+                track,
+                category,
+                {"size": [height, width], "counts": counts},
+            )
+
+
+def _from_maps(folder: Path, images: dict[int, Json]) -> Iterator[Object]:
+    for frame, path in frame_files(folder).items():
+        image = _image(images, frame, str(path))
+        ids = read_id_map(path)
+        if ids.dtype != np.uint16:
+            raise InputError(f"{path}: has {ids.dtype.itemsize * 8} bits; id maps of MOTS have 16")
+        if ids.shape != (image["height"], image["width"]):
+            raise InputError(
+                f"{path}: is {ids.shape[1]} x {ids.shape[0]} pixels, its image "
+                f"{image['file_name']} {image['width']} x {image['height']}; use those of one set"
+            )
+        for track in np.unique(ids[ids > 0]).tolist():
+            where = f"{path}: id {track}"
+            yield _object(where, image, track, track // MOST, encode_region(ids == track))
+
+
+def _image(images: dict[int, Json], frame: int, where: str) -> Json:
+    if frame not in images:
+        numbers = f"{min(images)} to {max(images)}"
+        raise InputError(
+            f"{where}: no image has the number {frame}; there are {numbers}; see --images"
+        )
+    return images[frame]
+
+
+def _object(where: str, image: Json, track: int, category: int, mask: Json) -> Object:
+    if category not in (*CLASSES, IGNORE) or track // MOST != category:
+        raise InputError(
+            f"{where}: class {category} of id {track} is not 1 (car), 2 (pedestrian) or 10 "
+            f"(ignore), which begins the id"
+        )
+    return Object(where, image, category, track=track, visible=mask, fields={"track_id": track})

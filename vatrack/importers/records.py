@@ -1,0 +1,275 @@
+"""What a reader of a foreign dataset hands to the writer, and the checks that readers share."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from vatrack.common.errors import InputError
+from vatrack.common.image_headers import PNG, read_header
+from vatrack.common.images import SUFFIXES, decode, existing_image, read_bytes
+from vatrack.data.fields import problem, shown
+
+Json = dict[str, Any]
+FIX = "correct the file, or download it again"
+PALETTE = 3  # colour type of PNG files
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is read: the files or folders of annotations, and the folder of the images."""
+
+    sources: tuple[Path, ...]
+    images: Path
+
+    def only_source(self) -> Path:
+        """The one source of formats that have one.
+
+        Raises:
+            InputError: several are given.
+        """
+        if len(self.sources) > 1:
+            raise InputError(f"{self.sources[1]}: this format has one source; import each alone")
+        return self.sources[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One object in one image, as its source has it.
+
+    Attributes:
+        where: what messages call it: file and item.
+        image: its item of `Dataset.images`.
+        track: its identity within the video; None where the source has none.
+        amodal, visible, hidden: masks of any form; None, empty lists and empty text are absent.
+        crowd: the source's `iscrowd`, unchecked.
+        fields: further fields of its annotation, which stand above computed ones.
+    """
+
+    where: str
+    image: Json
+    category_id: int
+    track: Hashable | None = None
+    amodal: Any = None
+    visible: Any = None
+    hidden: Any = None
+    crowd: Any = 0
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Dataset:
+    """A foreign dataset in the lists of contract 3; its objects are read while they are written.
+
+    Attributes:
+        whole_if_absent: an absent visible mask means that nothing is hidden.
+        lacks: what the source cannot give.
+        notes: sentences on what was left out or corrected; complete when `objects` is exhausted.
+    """
+
+    categories: list[Json]
+    videos: list[Json]
+    images: list[Json]
+    objects: Iterator[Object]
+    whole_if_absent: bool
+    lacks: str
+    notes: list[str] = field(default_factory=list)
+
+
+class Frames:
+    """The videos and images of a dataset while they are listed, numbered as contract 3 has them."""
+
+    def __init__(self) -> None:
+        self.videos: list[Json] = []
+        self.images: list[Json] = []
+        self._names: dict[str, str] = {}
+
+    def video(self, name: str, **further: Any) -> Json:
+        """Adds a video; ids count from 1."""
+        self.videos.append({"id": len(self.videos) + 1, "name": name, **further})
+        return self.videos[-1]
+
+    def image(
+        self, video: Json, position: int, name: Any, size: tuple[Any, Any], where: str, **more: Any
+    ) -> Json:
+        """Adds the image at a position of a video; ids count from 0. `size`: height and width.
+
+        Raises:
+            InputError: its name or size is wrong, or an image of that name is there already.
+        """
+        item = {
+            "id": len(self.images),
+            "video_id": video["id"],
+            "frame_id": position,
+            "file_name": name,
+            "width": size[1],
+            "height": size[0],
+            **more,
+        }
+        for key in ("file_name", "width", "height"):
+            if text := problem(key, item[key]):
+                raise InputError(f"{where}: {text}; {FIX}")
+        if name in self._names:
+            raise InputError(
+                f"{where}: {name} is listed already by {self._names[name]}; import files with "
+                f"images of equal names one by one, each with its own --images"
+            )
+        self._names[name] = where
+        self.images.append(item)
+        return item
+
+
+def required(item: Mapping[str, Any], key: str, where: str) -> Any:
+    """The checked value of a field that must be there.
+
+    Raises:
+        InputError: it is missing or wrong.
+    """
+    if key not in item:
+        raise InputError(f"{where}: has no `{key}`; {FIX}")
+    if text := problem(key, item[key]):
+        raise InputError(f"{where}: {text}; {FIX}")
+    return item[key]
+
+
+def listed(value: Any, length: int, what: str, where: str) -> list[Any]:
+    """A list that must have a length.
+
+    Raises:
+        InputError: it is none, or has another length.
+    """
+    if not isinstance(value, list) or len(value) != length:
+        found = f"{len(value)} items" if isinstance(value, list) else shown(value)
+        raise InputError(f"{where}: `{what}` is {found}; a list of {length} is needed; {FIX}")
+    return value
+
+
+def class_list(items: Iterable[Json], path: Path) -> list[Json]:
+    """The classes of a file as `{id, name}`, in its order.
+
+    Raises:
+        InputError: there is none, an id or name comes twice, or a name is empty.
+    """
+    found: list[Json] = []
+    for item in items:
+        number = required(item, "id", f"{path}: an item of `categories`")
+        name = item.get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{path}: category {number} has no name; give it one")
+        found.append({"id": number, "name": name})
+    for key in ("id", "name"):
+        values = [item[key] for item in found]
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise InputError(f"{path}: category {key} {twice[0]!r} comes twice; {FIX}")
+    if not found:
+        raise InputError(f"{path}: its list `categories` is empty or missing; {FIX}")
+    return found
+
+
+def read_id_map(path: Path) -> npt.NDArray[Any]:
+    """The one channel of a PNG whose pixels are ids: with all its bits; of a palette the indices.
+
+    Raises:
+        InputError: it is missing, unreadable, no PNG, or an image in colour.
+    """
+    read_header(path)  # OpenCV fills what is missing of a file and says nothing
+    data = read_bytes(path)
+    if not data.startswith(PNG):
+        raise InputError(f"{path}: is no PNG file; the pixels of another one are no exact ids")
+    depth, colour = data[24], data[25]
+    image = decode(_as_grey(data) if colour == PALETTE else data, cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InputError(f"{path}: cannot be decoded as an image; download it again")
+    if colour == PALETTE and depth < 8:
+        image = image // (255 // (2**depth - 1))  # grey values are stretched to 8 bits
+    if image.ndim == 3 and image.shape[2] <= 3 and (image == image[..., :1]).all():
+        image = image[..., 0]  # grey values that were saved three times
+    if image.ndim != 2:
+        raise InputError(
+            f"{path}: has {image.shape[2]} channels, but the pixels of an id map are one number; "
+            f"take the file with ids, not its coloured drawing"
+        )
+    return image
+
+
+def _as_grey(data: bytes) -> bytes:
+    """A PNG file with a palette as one whose grey values are the indices, for OpenCV, which reads
+    the colours alone."""
+    found, position = [data[:8]], 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        name, content = (
+            data[position + 4 : position + 8],
+            data[position + 8 : position + 8 + length],
+        )
+        if name == b"IHDR":
+            content = content[:9] + b"\0" + content[10:]
+        if name in (b"IHDR", b"IDAT", b"IEND"):
+            check = zlib.crc32(name + content).to_bytes(4, "big")
+            found.append(len(content).to_bytes(4, "big") + name + content + check)
+        position += 12 + length
+    return b"".join(found)
+
+
+def encode_region(region: npt.NDArray[np.bool_]) -> Json:
+    """The compressed run-length code of a bitmap [H, W]."""
+    code = coco_mask.encode(np.asfortranarray(region, np.uint8))
+    return {"size": list(region.shape), "counts": code["counts"].decode()}
+
+
+def frame_files(folder: Path) -> dict[int, Path]:
+    """The images of a folder by the number that ends their names.
+
+    Raises:
+        InputError: there is no such folder, no image in it, or a number twice.
+    """
+    found: dict[int, Path] = {}
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of images; see --images")
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        digits = path.stem[len(path.stem.rstrip("0123456789")) :]
+        if not digits:
+            raise InputError(f"{path}: its name ends with no frame number; rename or remove it")
+        if int(digits) in found:
+            raise InputError(f"{path}: frame {int(digits)} is there twice; remove one")
+        found[int(digits)] = path
+    if not found:
+        raise InputError(f"{folder}: holds no image; see --images")
+    return dict(sorted(found.items()))
+
+
+def check_images(images: list[Json], folder: Path) -> str | None:
+    """A note on images that are not in their folder.
+
+    Raises:
+        InputError: none of them is.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; --images names that of the images")
+    missing = [item["file_name"] for item in images if not _exists(folder / item["file_name"])]
+    if not missing:
+        return None
+    if len(missing) == len(images):
+        raise InputError(
+            f"{folder}: holds none of the {len(images)} images, such as {missing[0]}; --images "
+            f"names the folder that these names begin in"
+        )
+    return f"{len(missing)} of {len(images)} images are not in {folder}, such as {missing[0]}"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return existing_image(path).is_file()
+    except InputError:
+        return False

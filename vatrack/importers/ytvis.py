@@ -1,0 +1,98 @@
+"""YouTube-VIS 2019, 2021 and 2022, and OVIS: visible tracks, one annotation each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vatrack.common.errors import InputError
+from vatrack.common.json_lists import read_lists
+from vatrack.importers.records import (
+    FIX,
+    Dataset,
+    Frames,
+    Json,
+    Object,
+    Settings,
+    class_list,
+    listed,
+    required,
+)
+from vatrack.importers.writing import is_absent
+
+
+def read(settings: Settings) -> Dataset:
+    """Reads one file. Frames are in the order of `file_names`; the annotation id is the track.
+
+    OVIS's level of occlusion stays in `occlusion`.
+    """
+    path = settings.only_source()
+    frames, categories = Frames(), []
+    images: dict[int, list[Json]] = {}
+    labelled = False
+    for item in read_lists(path, ("videos", "categories")):
+        if item.section == "categories":
+            categories.append(item.value)
+        labelled |= item.section == "annotations"
+        if item.section != "videos":
+            continue
+        number = required(item.value, "id", f"{path}: an item of `videos`")
+        where = f"{path}: video {number}"
+        if number in images:
+            raise InputError(f"{where} is listed twice; {FIX}")
+        names = item.value.get("file_names")
+        if not isinstance(names, list) or not names:
+            raise InputError(f"{where}: has no list `file_names`; a video needs a frame; {FIX}")
+        if "length" in item.value:
+            listed(names, item.value["length"], "file_names", where)
+        size = (required(item.value, "height", where), required(item.value, "width", where))
+        folder = str(names[0]).rpartition("/")[0]
+        video = frames.video(str(item.value.get("name", folder or number)), source_id=number)
+        images[number] = [
+            frames.image(video, position, name, size, where) for position, name in enumerate(names)
+        ]
+    if not labelled:
+        raise InputError(
+            f"{path}: has videos, but no annotations, as the published valid and test files do; "
+            f"import the train file"
+        )
+    return Dataset(
+        class_list(categories, path),
+        frames.videos,
+        frames.images,
+        _objects(settings, images),
+        whole_if_absent=False,
+        lacks="amodal masks and occlusion rates",
+    )
+
+
+def _objects(settings: Settings, images: dict[int, list[Json]]) -> Iterator[Object]:
+    path = settings.only_source()
+    for entry in read_lists(path):
+        if entry.section != "annotations":
+            continue
+        item = entry.value
+        track = required(item, "id", f"{path}: an item of `annotations`")
+        where = f"{path}: annotation {track}"
+        video = required(item, "video_id", where)
+        if video not in images:
+            raise InputError(f"{where}: video_id {video} is not in the list of videos; {FIX}")
+        frames = images[video]
+        masks = listed(item.get("segmentations"), len(frames), "segmentations", where)
+        levels = item.get("occlusion")
+        if levels is not None:
+            levels = listed(levels, len(frames), "occlusion", where)
+        for position, (image, mask) in enumerate(zip(frames, masks, strict=True)):
+            if is_absent(mask):
+                continue
+            fields = {"source_id": track}
+            if levels and levels[position] is not None:
+                fields["occlusion"] = levels[position]
+            yield Object(
+                f"{where}, frame {position}",
+                image,
+                required(item, "category_id", where),
+                track=track,
+                visible=mask,
+                crowd=item.get("iscrowd", 0),
+                fields=fields,
+            )

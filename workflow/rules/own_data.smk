@@ -1,0 +1,66 @@
+# Own annotations (dataset.format: joint) -> what the methods read. Frames are used where they are.
+
+FRAMES = ancient(plan.raw_folder)
+
+
+rule validate:
+    input:
+        images=FRAMES,
+        official=plan.official,
+    output:
+        ensure(f"{R}/validation.json", non_empty=True),
+    log:
+        f"{R}/logs/validate.log",
+    benchmark:
+        f"{R}/benchmarks/validate.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        config=plan.config_file,
+        settings=plan.settings("dataset.validation", "dataset.classes"),
+    message:
+        "checking frames and annotations"
+    shell:
+        "vatrack validate --config {params.config:q} --processes {threads} --out {output:q} > {log:q} 2>&1"
+
+
+rule prepare:
+    input:
+        official=official_json,
+        validated=rules.validate.output,
+        images=FRAMES,
+    output:
+        ensure(expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=plan.forms), non_empty=True),
+    log:
+        f"{R}/logs/prepare/{{subset}}.log",
+    benchmark:
+        f"{R}/benchmarks/prepare/{{subset}}.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        config=plan.config_file,
+        out=subpath(output[0], parent=True),
+        settings=plan.settings(
+            "methods",
+            "dataset.joint_box",
+            "dataset.max_occlusion",
+            "dataset.max_occlusion_inclusive",
+            "dataset.video_max_occlusion",
+            "dataset.video_max_occlusion_inclusive",
+            "dataset.classes",
+        ),
+    message:
+        "completing the annotations of {wildcards.subset}"
+    shell:
+        "vatrack prepare --config {params.config:q} --subset {wildcards.subset} --out {params.out:q} > {log:q} 2>&1"
+
+
+ANNOTATIONS = rules.prepare.output
