@@ -9,6 +9,7 @@ import typer.main
 
 from vatrack.cli import app
 from vatrack.evaluation.examples import EXAMPLES
+from vatrack.reporting.tables.extended import TITLES as EXTENDED
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.tracking import TITLES as TRACKING
 
@@ -30,7 +31,8 @@ def test_the_commands_parse() -> None:
 def test_examples_tables_and_files_exist() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| [a-z]", PAGE, flags=re.MULTILINE)
     assert rows == list(EXAMPLES)
-    assert set(re.findall(r"`((?:image|video|track)_[a-z]+)`", PAGE)) == {*PAPER, *TRACKING}
+    tables = set(re.findall(r"`((?:image|video|track|extended)_[a-z]+)`", PAGE))
+    assert tables == {*PAPER, *TRACKING, *EXTENDED}
     files = re.findall(r"`((?:vatrack|tests)/[\w/]+\.\w+)`", PAGE)
     assert len(files) == 3
     for name in files:

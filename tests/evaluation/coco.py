@@ -17,6 +17,7 @@ def coco_judge(
     predictions: Iterable[Mapping[str, Any]],
     mask_type: str,
     limits: Sequence[int],
+    iou_type: str = "segm",
 ) -> COCOeval:
     """pycocotools' evaluation of one mask type, with the areas that ours uses (that of a
     detection is its box's, quirk E2).
@@ -26,6 +27,7 @@ def coco_judge(
         predictions: objects of contract 2, all with a mask of type `mask_type`.
         mask_type: amodal or visible.
         limits: how many of the best detections of an image and class count.
+        iou_type: "segm", or "bbox" for the boxes `bbox` (of amodal masks).
     """
     truth, found = COCO(), COCO()
     truth.dataset = {
@@ -44,6 +46,7 @@ def coco_judge(
                 "category_id": p["category_id"],
                 "score": p["score"],
                 "segmentation": p[mask_type],
+                "bbox": p["bbox"],
                 "area": p["bbox"][2] * p["bbox"][3],
                 "iscrowd": 0,
             }
@@ -53,6 +56,6 @@ def coco_judge(
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         found.createIndex()
-    judge = COCOeval(truth, found, "segm")
+    judge = COCOeval(truth, found, iou_type)
     judge.params.maxDets = list(limits)
     return judge

@@ -18,12 +18,13 @@ from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ap.precision import AP_COLUMNS
+from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS
 from vatrack.evaluation.evaluate import (
     evaluate,
     evaluate_files,
     evaluate_in_detail,
 )
+from vatrack.evaluation.hidden import HIDDEN_COLUMNS
 from vatrack.evaluation.summary import TRACK_COLUMNS, TRACK_TYPES, format_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
@@ -195,6 +196,7 @@ def test_perturbed_predictions(sample: dict[str, Any]) -> None:
     by_class = {
         level: {c: round(v["AP"] / 100, 4) for c, v in values.items()}
         for level, values in detail.per_class.items()
+        if level != "image/hidden"
     }
     assert {c: round(v, 3) for c, v in by_class["image/visible"].items()} == {1: 0.334, 24: 0.019}
     assert {c: round(v, 3) for c, v in by_class["image/amodal"].items()} == {1: 0.359, 24: 0.038}
@@ -210,18 +212,14 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
 
 
 def keys(*mask_types: str) -> list[str]:
-    values = [
-        f"{level}/{mask_type}/{column}"
-        for level in ("image", "video")
-        for mask_type in mask_types
-        for column in AP_COLUMNS
+    both, boxes = list(mask_types), [f"{mask_type}_box" for mask_type in mask_types]
+    levels = [
+        *((f"image/{name}", AP_COLUMNS + AR_COLUMNS) for name in both + boxes),
+        *(("image/hidden", HIDDEN_COLUMNS) for _ in mask_types[1:]),
+        *((f"video/{name}", AP_COLUMNS + AR_COLUMNS) for name in both),
+        *((f"track/{name}", TRACK_COLUMNS) for name in both + boxes),
     ]
-    rows = [
-        f"track/{mask_type}"
-        for mask_type in TRACK_TYPES
-        if mask_type.removesuffix("_box") in mask_types
-    ]
-    return values + [f"{row}/{column}" for row in rows for column in TRACK_COLUMNS]
+    return [f"{level}/{column}" for level, columns in levels for column in columns]
 
 
 def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> None:
@@ -248,6 +246,8 @@ def test_the_page_defines_every_metric() -> None:
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     for section, columns in (
         ("Average precision", AP_COLUMNS),
+        ("Average recall", AR_COLUMNS),
+        ("Hidden parts", HIDDEN_COLUMNS),
         ("Tracking metrics", TRACK_COLUMNS),
     ):
         text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
@@ -274,7 +274,15 @@ def test_the_table_for_a_terminal_has_every_row() -> None:
     without = {key: value for key, value in metrics.items() if "box" not in key} | {
         "track/visible/LocA": None
     }
-    assert "track/visible_box" not in format_metrics(without)
+    assert [row for row in rows if row.startswith("image/")] == [
+        *(f"image/{name}" for name in TRACK_TYPES),
+        "image/hidden",
+    ]
+    recall = [metrics["video/visible/AR100"], metrics["image/hidden/Recall"]]
+    assert [rows["video/visible"][11], rows["image/hidden"][4]] == [f"{v:.1f}" for v in recall]
+    assert "visible_box" not in format_metrics(without)
+    old = {key: value for key, value in metrics.items() if "AR" not in key and "IoU" not in key}
+    assert not re.search("AR1|IoU|hidden", format_metrics(old))
     assert format_metrics(without).splitlines()[-1].split()[4] == "-"
 
 

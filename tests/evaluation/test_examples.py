@@ -20,11 +20,13 @@ from pycocotools.cocoeval import COCOeval
 from tests.evaluation.example_metrics import FILE, digest
 from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
+from tests.evaluation.test_hidden import plain_metrics, plain_rows
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.evaluation.evaluate import evaluate
-from vatrack.evaluation.examples import EXAMPLES, perfect_metrics, predictions, write_examples
+from vatrack.evaluation.examples import EXAMPLES, predictions, write_examples
+from vatrack.evaluation.perfect import perfect_metrics
 from vatrack.synthetic.ground_truth import make_ground_truth
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
@@ -87,11 +89,21 @@ def test_pycocotools_confirms_the_image_precision(
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
-    names = ("AP", "AP50", "AP75")
-    theirs = [100 * value for value in judge.stats[:3]]
+    names = ("AP", "AP50", "AP75", "AR1", "AR10", "AR100")
+    theirs = [100 * judge.stats[number] for number in (0, 1, 2, 6, 7, 8)]
     assert [shipped[name][f"image/{mask_type}/{column}"] for column in names] == pytest.approx(
         theirs, abs=1e-9
     )
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_count_of_pixels_confirms_the_hidden_parts(
+    name: str, ground_truth, examples, shipped
+) -> None:
+    expected = plain_metrics(plain_rows(ground_truth, examples[name]))
+    assert {
+        column: shipped[name][f"image/hidden/{column}"] for column in expected
+    } == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("mask_type", MASK_TYPES)
@@ -222,6 +234,10 @@ def test_what_perfect_predictions_reach_is_known_without_evaluating(
     for document in (scene, scene | {"annotations": seen}, ground_truth):
         expected = perfect_metrics(document, "test")
         assert {"image/amodal/AP50_P", "track/amodal/MT"} <= expected.keys()
+        assert {"image/amodal/AR1", "image/amodal_box/AP"} <= expected.keys()
+        # A perfect prediction of an object that cannot be seen finds nothing.
+        seen_all = all(annotation["area_visible"] for annotation in document["annotations"])
+        assert ("image/hidden/IoU" in expected) == seen_all
         metrics = evaluate(document, list(predictions(document, EXAMPLES["perfect"])))
         assert {key: metrics[key] for key in expected} == pytest.approx(expected)
     assert perfect_metrics(scene | {"annotations": seen}, "test")["video/visible/AP50_H"] is None

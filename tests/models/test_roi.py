@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torchvision.ops import roi_align
 
+from vatrack.models.fpn import STRIDES
 from vatrack.models.roi import region_features, region_levels, with_image_index
 
 
@@ -58,3 +61,37 @@ def test_regions_keep_their_place_with_mixed_precision() -> None:
 def test_no_region_gives_an_empty_tensor() -> None:
     features = [torch.zeros(1, 3, 8, 8)] * 4
     assert region_features(features, torch.zeros(0, 5), 7).shape == (0, 3, 7, 7)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("gradient", [False, True])
+def test_the_same_bits_as_region_by_region(
+    images: int, channels_last: bool, gradient: bool
+) -> None:
+    torch.manual_seed(0)
+    features = [torch.randn(images, 20, 64 >> i, 80 >> i) for i in range(4)]
+    if channels_last:
+        features = [x.contiguous(memory_format=torch.channels_last) for x in features]
+    for level in features:
+        level.requires_grad_(gradient)
+    corners = torch.rand(90, 2) * torch.tensor([250.0, 180])
+    boxes = torch.cat([corners, corners + torch.rand(90, 2) * 900], dim=1)
+    regions = torch.cat([torch.randint(images, (90, 1)).float(), boxes], dim=1)
+    pooled = region_features(features, regions, 7)
+    levels = region_levels(regions).tolist()
+    assert set(levels) == {0, 1, 2, 3}
+    for row, level in enumerate(levels):
+        alone = roi_align(
+            features[level], regions[row : row + 1], 7, 1 / STRIDES[level], 0, aligned=True
+        )
+        assert torch.equal(pooled[row], alone[0])
+    if gradient:
+        pooled.sum().backward()
+        assert all(level.grad is not None and level.grad.any() for level in features)
+
+
+def test_a_region_that_is_not_a_number_has_no_features() -> None:
+    features = [torch.ones(1, 3, 64 >> i, 64 >> i) for i in range(4)]
+    regions = torch.tensor([[0, 10.0, 10, 60, 60], [0, float("nan"), 10, 60, 60], [0, 0, 0, 9, 9]])
+    assert region_features(features, regions, 7).amax((1, 2, 3)).tolist() == [1, 0, 1]

@@ -63,3 +63,6 @@ class EvaluationConfig(Frozen):
     max_tracks: int = Field(
         100, ge=1, description="tracks per class and video that count (spec E9)"
     )
+    extended: bool = Field(
+        True, description="also average recall, AP of boxes, and the quality of hidden parts"
+    )

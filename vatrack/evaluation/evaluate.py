@@ -31,11 +31,14 @@ from vatrack.evaluation.ap.image import LIMITS
 from vatrack.evaluation.ap.matching import join
 from vatrack.evaluation.ap.precision import (
     Metrics,
+    average_recall,
     class_metrics,
     precision_by_class,
+    recall_by_class,
     summarise,
 )
 from vatrack.evaluation.details import detail_document, unique_names
+from vatrack.evaluation.hidden import join_hidden
 from vatrack.evaluation.io.box_fit import BoxFit
 from vatrack.evaluation.io.by_video import (
     objects_by_video,
@@ -59,9 +62,10 @@ class Evaluation:
     """Everything that an evaluation measured.
 
     `metrics`: the flat metrics of contract 4, in percent, None where undefined; `per_class`: the
-    nine AP metrics (with up to 1000 detections per image and class) of every class with true
-    objects that count, by "image/amodal" and so on, then category id; `tracking`: counts by class
-    and video, by one of `TRACK_TYPES`.
+    nine AP metrics (with up to 1000 detections per image and class) and average recall of every
+    class with true objects that count, by "image/amodal" and so on, then category id, and the
+    metrics of hidden parts by "image/hidden"; `tracking`: counts by class and video, by one of
+    `TRACK_TYPES`.
     """
 
     metrics: Metrics
@@ -258,21 +262,30 @@ def _join(
     metrics: Metrics = {}
     per_class: dict[str, dict[int, Metrics]] = {}
     tracking: dict[str, list[TrackCounts]] = {}
-    for mask_type in mask_types:
-        for level, limits in (
-            (f"image/{mask_type}", LIMITS),
-            (f"video/{mask_type}", (switches.max_tracks,)),
-        ):
-            found = [result.matches[level] for result in results]
-            by_class = precision_by_class(join(found), limits) if found else {}
-            metrics |= {
-                f"{level}/{column}": value
-                for column, value in summarise(list(by_class.values())).items()
-            }
-            of_class = {category: class_metrics(values) for category, values in by_class.items()}
-            per_class[level] = {
-                category: value for category, value in of_class.items() if value["AP"] is not None
-            }
+    image = [f"image/{mask_type}" for mask_type in mask_types]
+    if switches.extended:
+        image += [f"{level}_box" for level in image]
+    video = [f"video/{mask_type}" for mask_type in mask_types]
+    for level in image + video:
+        limits = LIMITS if level in image else (switches.max_tracks,)
+        matches = join([result.matches[level] for result in results]) if results else None
+        precision = precision_by_class(matches, limits) if matches else {}
+        of_level = summarise(list(precision.values()))
+        of_class = {category: class_metrics(values) for category, values in precision.items()}
+        if switches.extended:
+            recall = recall_by_class(matches) if matches else {}
+            of_level |= average_recall(list(recall.values()))
+            for category, values in recall.items():
+                of_class[category] |= average_recall([values])
+        metrics |= {f"{level}/{column}": value for column, value in of_level.items()}
+        per_class[level] = {
+            category: value for category, value in of_class.items() if value["AP"] is not None
+        }
+    hidden = [result.hidden for result in results if result.hidden is not None]
+    if switches.extended and set(mask_types) == set(MASK_TYPES):
+        joined = join_hidden(hidden)
+        per_class["image/hidden"] = joined.by_class()
+        metrics |= {f"image/hidden/{name}": value for name, value in joined.metrics().items()}
     for track_type in (name for name in TRACK_TYPES if name.removesuffix("_box") in mask_types):
         counts = [row for result in results for row in result.tracking[track_type]]
         tracking[track_type] = sorted(counts, key=lambda row: (row.category, row.video))

@@ -15,19 +15,11 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, create_text, read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ap.matching import SETTINGS, ignored_truths
-from vatrack.evaluation.ap.precision import AP_COLUMNS, Metrics
-from vatrack.evaluation.evaluate import VIDEO_MAX_OCCLUSION
-from vatrack.evaluation.io.ground_truth import read_images, read_objects
-from vatrack.evaluation.io.true_tracks import read_tracks
-from vatrack.evaluation.summary import TRACK_COLUMNS
+from vatrack.evaluation.perfect import perfect_metrics
 
 Json = dict[str, Any]
 
@@ -162,60 +154,6 @@ def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) ->
             number = categories[int(category * len(categories))]
             yield _prediction(image["id"], number, score, free, {"amodal": mask, "visible": mask})
             free += 1
-
-
-def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
-    """What perfect predictions must reach: 100 where an object counts, None where there is none.
-
-    Nothing is matched here; only objects are counted. Left out are a mask type that is empty
-    somewhere, which nothing can find, and the video metrics where a mask is hidden so much that the
-    tracks of the ground truth lack it. (Where three objects of a class almost cover each other, P,
-    H, L, M, S may be less.)
-
-    Raises:
-        InputError: the ground truth is damaged or has no object.
-    """
-    images = read_images(document, source)
-    metrics: Metrics = {}
-    for mask_type in MASK_TYPES:
-        objects = read_objects(document, images, mask_type, source)
-        if not len(objects.id):
-            raise InputError(f"{source}: no annotations; examples need a ground truth with objects")
-        if not objects.area.all():
-            continue
-        metrics |= _precision(
-            f"image/{mask_type}", ignored_truths(objects.area, objects.rate, objects.crowd)
-        )
-        tracks = read_tracks(
-            video_ground_truth(dict(document), mask_type, VIDEO_MAX_OCCLUSION), images, source
-        )
-        if len(tracks.track) == len(objects.id):
-            metrics |= _precision(
-                f"video/{mask_type}", ignored_truths(tracks.area, tracks.rate, tracks.crowd)
-            )
-        video = images.video[objects.masks.image]
-        number = len(
-            np.unique(np.stack((video, objects.instance, objects.masks.category)), axis=1).T
-        )
-        known = {"IDs": 0, "ML": 0, "FP": 0, "FN": 0, "MT": number}
-        for name in (mask_type, f"{mask_type}_box"):
-            metrics |= {
-                f"track/{name}/{column}": known.get(column, 100.0) for column in TRACK_COLUMNS
-            }
-    return {
-        key: metrics[key]
-        for level in ("image", "video", "track")
-        for key in metrics
-        if key.startswith(level)
-    }
-
-
-def _precision(prefix: str, ignored: NDArray[np.bool_]) -> Metrics:
-    metrics: Metrics = {}
-    for setting, counted in zip(SETTINGS, np.atleast_1d((~ignored).any(0)), strict=True):
-        names = ("AP", "AP50", "AP75") if setting is SETTINGS[0] else (f"AP50_{setting.name}",)
-        metrics |= dict.fromkeys(names, 100.0 if counted else None)
-    return {f"{prefix}/{column}": metrics[column] for column in AP_COLUMNS}
 
 
 def _identities(document: Mapping[str, Any]) -> dict[int, int]:

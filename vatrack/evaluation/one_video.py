@@ -10,11 +10,18 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.mask_types import MaskType
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ap.image import LIMITS, frame_box_overlaps, frame_overlaps, image_matches
+from vatrack.evaluation.ap.image import (
+    LIMITS,
+    frame_box_overlaps,
+    frame_overlaps,
+    image_box_matches,
+    image_matches,
+)
 from vatrack.evaluation.ap.matching import Matches
+from vatrack.evaluation.ap.overlaps import Overlaps
 from vatrack.evaluation.ap.precision import Metrics, precision_by_class, summarise
 from vatrack.evaluation.ap.video import (
     predicted_tracks,
@@ -22,8 +29,9 @@ from vatrack.evaluation.ap.video import (
     track_overlaps,
     video_matches,
 )
+from vatrack.evaluation.hidden import HiddenCounts, hidden_counts
 from vatrack.evaluation.io.box_fit import BoxFit, box_fit
-from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
+from vatrack.evaluation.io.ground_truth import Images, TrueObjects, read_images, read_objects
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
 from vatrack.evaluation.io.true_tracks import read_tracks
 from vatrack.evaluation.mot.measures import TrackCounts, track_counts, track_metrics
@@ -68,16 +76,18 @@ class VideoResult:
     """What one video contributes.
 
     `images`: their number, `seen`: of those with a detection; `matches`: by "image/amodal",
-    "video/amodal" and so on; `tracking`: counts by mask type; `detections`: their number; `tracks`:
-    number of predicted tracks, `mixed`: of those with detections of more than one class; `metrics`:
-    by "image/amodal", "video/amodal", "track/amodal" and so on, where details are wanted;
-    `boxes`: whether the boxes can be what they should be.
+    "video/amodal", with the extended metrics also "image/amodal_box", and so on; `tracking`: counts
+    by mask type; `hidden`: where they are measured, those of the hidden parts; `detections`: their
+    number; `tracks`: number of predicted tracks, `mixed`: of those with detections of more than one
+    class; `metrics`: by "image/amodal", "video/amodal", "track/amodal" and so on, where details are
+    wanted; `boxes`: whether the boxes can be what they should be.
     """
 
     images: int
     seen: int
     matches: Mapping[str, Matches]
     tracking: Mapping[str, list[TrackCounts]]
+    hidden: HiddenCounts | None
     detections: int
     tracks: int
     mixed: int
@@ -113,23 +123,33 @@ def _measure(video: Video, protocol: Protocol, check_only: bool) -> VideoResult:
     )
     matches: dict[str, Matches] = {}
     tracking: dict[str, list[TrackCounts]] = {}
+    found: dict[MaskType, tuple[TrueObjects, Overlaps]] = {}
     for mask_type in () if check_only else protocol.mask_types:
-        _measure_mask_type(video, predictions, images, mask_type, protocol, matches, tracking)
+        found[mask_type] = _measure_mask_type(
+            video, predictions, images, mask_type, protocol, matches, tracking
+        )
+    hidden = None
+    if protocol.switches.extended and len(found) == len(MASK_TYPES):
+        visible, overlaps = found["visible"]
+        hidden = hidden_counts(predictions, found["amodal"][0], visible, overlaps, images)
     tracks, mixed = _tracks(predictions)
     metrics: dict[str, Metrics] = {}
     if protocol.details:
-        for level, found in matches.items():
+        for level, matched in matches.items():
             limits = LIMITS if level.startswith("image/") else (protocol.switches.max_tracks,)
-            summary = summarise(list(precision_by_class(found, limits).values()))
+            summary = summarise(list(precision_by_class(matched, limits).values()))
             metrics[level] = {"AP": summary["AP"], "AP50": summary["AP50"]}
         metrics |= {
             f"track/{mask_type}": track_metrics(counts) for mask_type, counts in tracking.items()
         }
+        if hidden is not None:
+            metrics["image/hidden"] = hidden.metrics()
     return VideoResult(
         len(images.id),
         len(np.unique(predictions.image)),
         matches,
         tracking,
+        hidden,
         len(predictions.image),
         tracks,
         mixed,
@@ -146,8 +166,8 @@ def _measure_mask_type(
     protocol: Protocol,
     matches: dict[str, Matches],
     tracking: dict[str, list[TrackCounts]],
-) -> None:
-    """Adds the results of one mask type."""
+) -> tuple[TrueObjects, Overlaps]:
+    """Adds the results of one mask type; returns its objects and the overlaps of their masks."""
     legacy, limit = protocol.switches.legacy_gt_id0, protocol.switches.max_tracks
     objects = read_objects(video.document, images, mask_type, protocol.truth)
     overlaps = frame_overlaps(predictions, objects, images, mask_type)
@@ -156,6 +176,11 @@ def _measure_mask_type(
     ).with_categories(images.categories)
     tracking[mask_type] = track_counts(predictions, objects, overlaps, images, mask_type)
     boxes = frame_box_overlaps(predictions, objects, mask_type)
+    if protocol.switches.extended:
+        box_matches = image_box_matches(
+            predictions, objects, boxes, images, mask_type, protocol.switches
+        )
+        matches[f"image/{mask_type}_box"] = box_matches.sharing(matches[f"image/{mask_type}"])
     tracking[f"{mask_type}_box"] = track_counts(predictions, objects, boxes, images, mask_type)
     tracks = video.tracks.get(mask_type)
     if tracks is None:
@@ -167,6 +192,7 @@ def _measure_mask_type(
     matches[f"video/{mask_type}"] = video_matches(
         predicted, true, pairs, limit, legacy_gt_id0=legacy
     ).with_categories(images.categories)
+    return objects, overlaps
 
 
 def _tracks(predictions: Predictions) -> tuple[int, int]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.evaluation.ap.precision import AP_COLUMNS, Metrics
+from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, Metrics
+from vatrack.evaluation.hidden import HIDDEN_COLUMNS
 from vatrack.evaluation.one_video import VideoResult
 
 TRACK_COLUMNS = (
@@ -79,10 +80,10 @@ class Evaluated:
 def metric_order(key: str) -> tuple[int, ...]:
     """Sorts names of flat metrics: images, videos, tracks; mask types; columns."""
     level, mask_type, column = key.split("/")
-    columns = AP_COLUMNS + TRACK_COLUMNS
+    columns = AP_COLUMNS + AR_COLUMNS + HIDDEN_COLUMNS + TRACK_COLUMNS
     return (
         ("image", "video", "track").index(level),
-        TRACK_TYPES.index(mask_type),
+        (*TRACK_TYPES, "hidden").index(mask_type),
         columns.index(column),
     )
 
@@ -90,18 +91,19 @@ def metric_order(key: str) -> tuple[int, ...]:
 def format_metrics(metrics: Metrics) -> str:
     """A plain table of the flat metrics for a terminal; a dash where a metric is undefined."""
     lines = []
-    for columns, levels in ((AP_COLUMNS, ("image", "video")), (TRACK_COLUMNS, ("track",))):
-        rows = [
-            f"{level}/{mask_type}"
-            for level in levels
-            for mask_type in TRACK_TYPES
-            if f"{level}/{mask_type}/{columns[0]}" in metrics
-        ]
-        lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in columns))
-        lines += [
-            f"{row:17}" + "".join(f"{_shown(metrics[f'{row}/{column}']):>9}" for column in columns)
-            for row in rows
-        ]
+    for columns, levels, names in (
+        (AP_COLUMNS + AR_COLUMNS, ("image", "video"), TRACK_TYPES),
+        (HIDDEN_COLUMNS, ("image",), ("hidden",)),
+        (TRACK_COLUMNS, ("track",), TRACK_TYPES),
+    ):
+        found = [f"{level}/{name}" for level in levels for name in names]
+        rows = [row for row in found if f"{row}/{columns[0]}" in metrics]
+        shown = [column for column in columns if any(f"{row}/{column}" in metrics for row in rows)]
+        if rows:
+            lines.append(f"{'':17}" + "".join(f"{column:>9}" for column in shown))
+        for row in rows:
+            values = [_shown(metrics.get(f"{row}/{column}")) for column in shown]
+            lines.append(f"{row:17}" + "".join(f"{value:>9}" for value in values))
     return "\n".join(lines)
 
 

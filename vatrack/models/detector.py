@@ -85,8 +85,7 @@ class Detector(nn.Module):
         count = len(key_images)
         # One pass over key and reference frames: no layer mixes images, so this equals two passes.
         features = self.features(torch.cat([key_images, ref_images]))
-        key_features, ref_features = zip(*(f.split(count) for f in features), strict=True)
-        logits, deltas = self.rpn_head(key_features)
+        logits, deltas = self.rpn_head([f[:count] for f in features])
         anchors = self.rpn_head.anchors(logits)
         primary = self.roi_head.layout.primary
         losses, rpn_counts = rpn_losses(
@@ -102,15 +101,14 @@ class Detector(nn.Module):
                 logits, deltas, anchors, image_sizes, self.settings.train_proposals
             )
         if ref_proposals is None:
-            ref_proposals, check = self.proposals(ref_features, image_sizes)
+            ref_proposals, check = self.proposals([f[count:] for f in features], image_sizes)
             losses["loss_rpn_cls"] = losses["loss_rpn_cls"] + check
-        # RoIAlign takes no other order in memory, and is called for each head.
-        key_maps, ref_maps = (
-            [level.contiguous() for level in frames] for frames in (key_features, ref_features)
+        key_features, ref_features = zip(
+            *(f.split(count) for f in _for_regions(features)), strict=True
         )
         terms, sampled = self.roi_head.losses(
-            FrameBatch(key_maps, key_proposals, key_targets),
-            FrameBatch(ref_maps, ref_proposals, ref_targets),
+            FrameBatch(key_features, key_proposals, key_targets),
+            FrameBatch(ref_features, ref_proposals, ref_targets),
             part,
         )
         return losses | terms, {"rpn": rpn_counts} | sampled
@@ -147,8 +145,7 @@ class Detector(nn.Module):
         """
         features = self.features(images)
         proposals, _ = self.proposals(features, image_sizes)
-        # RoIAlign takes no other order in memory, and is called for each head.
-        features = [level.contiguous() for level in features]
+        features = _for_regions(features)
         found = [
             self.roi_head.detect(_of_image(features, image), *given, settings)
             for image, given in enumerate(zip(proposals, image_sizes, scales, strict=True))
@@ -164,6 +161,11 @@ class Detector(nn.Module):
             self.roi_head.add_masks(_of_image(features, image), *given)
             for image, given in enumerate(zip(found, scales, strict=True))
         ]
+
+
+def _for_regions(features: Sequence[Tensor]) -> list[Tensor]:
+    """The same maps; RoIAlign takes no other order in memory, and is called for each head."""
+    return [level.contiguous() for level in features]
 
 
 def _of_image(features: Sequence[Tensor], image: int) -> list[Tensor]:

@@ -36,21 +36,17 @@ def region_features(features: Sequence[Tensor], regions: Tensor, size: int) -> T
     Positions stay in float32 with mixed precision, too: bfloat16 knows only every fourth pixel at
     the right border of a frame.
     """
+    # One order by level, and one number of regions a level, for which alone a GPU is waited.
     levels = region_levels(regions)
+    order = levels.argsort(stable=True)
+    counts = (levels[:, None] == torch.arange(LEVELS, device=levels.device)).sum(0).tolist()
+    # What is not a number has no level, and zeros as features: it comes first.
+    order = order[len(order) - sum(counts) :]
+    sorted_regions = regions[order].float().split(counts)
+    aligned = [
+        roi_align(features[level].float(), of_level, size, 1 / STRIDES[level], 0, aligned=True)
+        for level, of_level in enumerate(sorted_regions)
+        if len(of_level)
+    ]
     output = features[0].new_zeros(len(regions), features[0].shape[1], size, size)
-    # A GPU tells the numbers of all levels at once.
-    every = torch.arange(LEVELS, device=levels.device)
-    counts = (levels[:, None] == every).sum(dim=0).tolist()
-    rows = levels.argsort(stable=True).split(counts)
-    for level, chosen in enumerate(rows):
-        if len(chosen):
-            aligned = roi_align(
-                features[level].float(),
-                regions[chosen].float(),
-                size,
-                1 / STRIDES[level],
-                0,
-                aligned=True,
-            )
-            output.index_copy_(0, chosen, aligned.to(output.dtype))
-    return output
+    return output.index_copy_(0, order, torch.cat(aligned).to(output)) if aligned else output

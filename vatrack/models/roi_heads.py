@@ -248,8 +248,9 @@ class RegionHeads(nn.Module):
             image_size: height and width of the network input without padding.
             scale: (4,) network pixels per original pixel.
         """
-        mask_types = list(self.layout.boxes)
-        logits, deltas = self._box_head(mask_types[0], features, proposals)
+        (first, name), *others = self.layout.boxes.items()
+        regions = with_image_index([proposals])
+        logits, deltas = self.get_submodule(name)(region_features(features, regions, REGION_SIZE))
         boxes, scores, labels = detect(
             logits,
             deltas,
@@ -260,21 +261,14 @@ class RegionHeads(nn.Module):
             nms_iou=settings.nms_iou,
             limit=settings.max_detections,
         )
-        found = {mask_types[0]: boxes}
-        for mask_type in mask_types[1:]:
-            logits, deltas = self._box_head(mask_type, features, boxes * scale)
+        found = {first: boxes}
+        pooled = region_features(features, with_image_index([boxes * scale]), REGION_SIZE)
+        for mask_type, name in others:
+            logits, deltas = self.get_submodule(name)(pooled)
             found[mask_type] = best_class_boxes(
                 logits, deltas, boxes, image_size, scale, settings.score_threshold
             )
-        pooled = region_features(features, with_image_index([boxes * scale]), REGION_SIZE)
         return Detections(found, scores, labels, self.track_head(pooled).float())
-
-    def _box_head(
-        self, mask_type: MaskType, features: Sequence[Tensor], boxes: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        return self.get_submodule(self.layout.boxes[mask_type])(
-            region_features(features, with_image_index([boxes]), REGION_SIZE)
-        )
 
     def add_masks(
         self, features: Sequence[Tensor], detections: Detections, scale: Tensor

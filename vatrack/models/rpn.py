@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,14 @@ def grid_anchors(
     return anchors
 
 
+@lru_cache(maxsize=4)
+def _kept_anchors(
+    sizes: tuple[tuple[int, int], ...], scale: float, device: torch.device
+) -> list[Tensor]:
+    with torch.inference_mode(False):  # a training may use what an inference made
+        return grid_anchors(sizes, scale, device)
+
+
 class ProposalNetwork(nn.Module):
     """3x3 convolution, then objectness and box deltas for three anchors per place."""
 
@@ -60,8 +69,8 @@ class ProposalNetwork(nn.Module):
 
     def anchors(self, logits: Sequence[Tensor]) -> list[Tensor]:
         """The anchors that belong to raw logits, per level."""
-        sizes = [(int(x.shape[-2]), int(x.shape[-1])) for x in logits]
-        return grid_anchors(sizes, self.anchor_scale, logits[0].device)
+        sizes = tuple((int(x.shape[-2]), int(x.shape[-1])) for x in logits)
+        return _kept_anchors(sizes, self.anchor_scale, logits[0].device)
 
 
 def _flatten(maps: Sequence[Tensor], width: int) -> list[Tensor]:
@@ -91,23 +100,43 @@ def propose(
     Args:
         image_sizes: height and width of each image without padding.
     """
-    scores_by_level = [x[..., 0].float().sigmoid() for x in _flatten(logits, 1)]
-    deltas_by_level = [x.float() for x in _flatten(deltas, 4)]
+    best = [
+        _best(level_logits, level_deltas, level_anchors, settings.pre_nms)
+        for level_logits, level_deltas, level_anchors in zip(
+            _flatten(logits, 1), _flatten(deltas, 4), anchors, strict=True
+        )
+    ]
+    all_scores, all_deltas, all_anchors = (torch.cat(x, dim=1) for x in zip(*best, strict=True))
+    levels = torch.cat([torch.full_like(x[0][0], i) for i, x in enumerate(best)])
     results = []
-    for image, size in enumerate(image_sizes):
-        boxes, scores, levels = [], [], []
-        for level, level_anchors in enumerate(anchors):
-            score, order = scores_by_level[level][image].sort(descending=True)
-            score, order = score[: settings.pre_nms], order[: settings.pre_nms]
-            box = decode(level_anchors[order], deltas_by_level[level][image][order], RPN_STD, size)
-            large = ((box[:, 2] - box[:, 0]) >= MIN_SIZE) & ((box[:, 3] - box[:, 1]) >= MIN_SIZE)
-            boxes.append(box[large])
-            scores.append(score[large])
-            levels.append(torch.full((len(boxes[-1]),), level, device=box.device))
-        box, score = torch.cat(boxes), torch.cat(scores)
-        kept = classwise_nms(box, score, torch.cat(levels), NMS_IOU)[: settings.post_nms]
-        results.append(torch.cat([box[kept], score[kept, None]], dim=1))
+    for image, image_size in enumerate(image_sizes):
+        boxes = decode(all_anchors[image], all_deltas[image], RPN_STD, image_size)
+        size = boxes[:, 2:] - boxes[:, :2]
+        large = (size >= MIN_SIZE).all(dim=1).nonzero()[:, 0]
+        boxes, scores = boxes[large], all_scores[image, large]
+        kept = classwise_nms(boxes, scores, levels[large], NMS_IOU)[: settings.post_nms]
+        results.append(torch.cat([boxes[kept], scores[kept, None]], dim=1))
     return results
+
+
+def _best(
+    logits: Tensor, deltas: Tensor, anchors: Tensor, limit: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores (n, k), deltas (n, k, 4) and anchors (n, k, 4) of the best anchors of one level, best
+    first; equal ones in the order of the anchors.
+
+    Args:
+        logits: (n, a, 1); `deltas`: (n, a, 4); `anchors`: (a, 4).
+    """
+    scores = logits[..., 0].float().sigmoid()
+    count = scores.shape[1]
+    # The bits of numbers from 0 on are in their order. With the index below them all keys differ,
+    # so topk, which promises no order of equal values, has only one answer.
+    index = torch.arange(count - 1, -1, -1, device=scores.device)
+    keys = scores.view(torch.int32).long() << 32 | index
+    order = count - 1 - (keys.topk(min(limit, count)).values & 0xFFFFFFFF)
+    chosen = deltas.gather(1, order[..., None].expand(-1, -1, 4)).float()
+    return scores.gather(1, order), chosen, anchors[order]
 
 
 def rpn_losses(

@@ -24,6 +24,7 @@ from vatrack.evaluation.ap.overlaps import (
     box_overlaps,
     intersections,
     mask_overlaps,
+    shares_in,
 )
 from vatrack.evaluation.io.ground_truth import Images, TrueObjects
 from vatrack.evaluation.io.predictions import Predictions
@@ -100,13 +101,42 @@ def image_matches(
         if switches.detection_area == "box"
         else predictions.area[mask_type].astype(np.float64)
     )
-    matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
-    return match(
-        Detections(images.id[masks.image], masks.category, predictions.score[rows], area[rows]),
-        Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable),
-        pairs.at_least(LOWEST_IOU),
-        max(LIMITS),
+    detections = Detections(
+        images.id[masks.image], masks.category, predictions.score[rows], area[rows]
     )
+    return match(detections, _truths(objects, switches), pairs.at_least(LOWEST_IOU), max(LIMITS))
+
+
+def image_box_matches(
+    predictions: Predictions,
+    objects: TrueObjects,
+    overlaps: Overlaps,
+    images: Images,
+    mask_type: MaskType,
+    switches: EvaluationConfig,
+) -> Matches:
+    """Like `image_matches`, of the boxes of the same detections and objects.
+
+    As in COCO, the area of an object is that of its mask, and of a detection that of its box.
+
+    Args:
+        overlaps: from `frame_box_overlaps`; the others as in `image_matches`.
+    """
+    rows, masks = with_mask(predictions, mask_type)
+    box = predictions.box[mask_type]
+    pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
+    crowd = objects.crowd[overlaps.truth]
+    if crowd.any():
+        share = shares_in(box[overlaps.detection], objects.box[overlaps.truth])
+        pairs = Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))
+    area = predictions.box_area(mask_type)[rows]
+    detections = Detections(images.id[masks.image], masks.category, predictions.score[rows], area)
+    return match(detections, _truths(objects, switches), pairs.at_least(LOWEST_IOU), max(LIMITS))
+
+
+def _truths(objects: TrueObjects, switches: EvaluationConfig) -> Truths:
+    matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
+    return Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable)
 
 
 def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Overlaps:

@@ -106,6 +106,12 @@ class Matches:
         """The same with ids [C] in place of category indices; the ids ascend."""
         return replace(self, category=ids[self.category], truth_category=ids[self.truth_category])
 
+    def sharing(self, other: Matches) -> Matches:
+        """The same with the columns of other matches of the same detections and objects, which are
+        kept, and sent to another process, only once."""
+        names = ("scope", "category", "score", "rank", "truth_category", "counted")
+        return replace(self, **{name: getattr(other, name) for name in names})
+
 
 def match(detections: Detections, truths: Truths, overlaps: Overlaps, limit: int) -> Matches:
     """Matches the detections of whole scopes.
@@ -186,6 +192,12 @@ def unpack_outcome(packed: Bytes) -> Bools:
     """`hit` or `ignored` of matches as [H, T, S]."""
     bits = np.unpackbits(packed, axis=1, count=CELLS)
     return bits.reshape(-1, len(THRESHOLDS), len(SETTINGS)).astype(bool)
+
+
+def unpack_setting(packed: Bytes, setting: int) -> Bools:
+    """`hit` or `ignored` of matches as [H, T], in one setting alone."""
+    cells = np.arange(len(THRESHOLDS)) * len(SETTINGS) + setting
+    return (packed[:, cells // 8] >> (7 - cells % 8) & 1).astype(bool)
 
 
 def rank_in_group(*keys: Ints) -> Ints:

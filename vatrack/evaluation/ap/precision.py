@@ -1,5 +1,5 @@
-"""Average precision from matches (spec 6.2): ranking over all scopes, precision at 101 recall
-points, the reported means.
+"""Average precision and average recall from matches (spec 6.2): ranking over all scopes, precision
+at 101 recall points, the reported means.
 
 Letters in shapes: N detections, T = 10 IoU thresholds, S = 7 settings, R = 101 recall points.
 """
@@ -18,10 +18,13 @@ from vatrack.evaluation.ap.matching import (
     Matches,
     unpack_outcome,
     unpack_outside,
+    unpack_setting,
 )
 
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
+AR_LIMITS = (1, 10, 100)  # detections of a scope and class that count
+AR_COLUMNS = tuple(f"AR{limit}" for limit in AR_LIMITS)
 NAMES = [setting.name for setting in SETTINGS]
 
 Metrics = dict[str, float | None]
@@ -133,6 +136,33 @@ def summarise(by_class: Sequence[Floats]) -> Metrics:
     for column in AP_COLUMNS[len(metrics) :]:
         metrics[column] = _average(stacked[:, -1, 0, NAMES.index(column.removeprefix("AP50_"))])
     return metrics
+
+
+def recall_by_class(matches: Matches) -> dict[int, Floats]:
+    """Share of the objects that count which are found, of every class that has a true object.
+
+    Returns:
+        {category id: [len(AR_LIMITS), T]}; -1 where no object counts.
+    """
+    hit = unpack_setting(matches.hit, 0) & ~unpack_setting(matches.ignored, 0)
+    rank = matches.rank[matches.found]
+    row = np.searchsorted(matches.truth_category, matches.category[matches.found])
+    found = np.zeros((len(AR_LIMITS), len(matches.truth_category), len(THRESHOLDS)), np.int64)
+    for number, limit in enumerate(AR_LIMITS):
+        within = rank < limit
+        np.add.at(found[number], row[within], hit[within])
+    counted = matches.counted[:, 0]
+    recall = np.where(counted[:, None] > 0, found / np.maximum(counted, 1)[:, None], -1.0)
+    return dict(zip(matches.truth_category.tolist(), recall.swapaxes(0, 1), strict=True))
+
+
+def average_recall(by_class: Sequence[Floats]) -> Metrics:
+    """AR1, AR10 and AR100 in percent from the recall of classes: means over classes and
+    thresholds."""
+    if not by_class:
+        return dict.fromkeys(AR_COLUMNS)
+    stacked = np.stack(by_class)
+    return {column: _average(stacked[:, number]) for number, column in enumerate(AR_COLUMNS)}
 
 
 def class_metrics(values: Floats) -> Metrics:

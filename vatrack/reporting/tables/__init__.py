@@ -1,4 +1,5 @@
-"""The tables of any number of runs: the paper's four, tracking, by class, by video."""
+"""The tables of any number of runs: the paper's four, tracking, further metrics, by class, by
+video."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from vatrack.common.files import write_text
 from vatrack.reporting.tables.breakdown import class_table, video_table
+from vatrack.reporting.tables.extended import extended_tables
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table
 from vatrack.reporting.tables.published import read_published
@@ -26,7 +28,7 @@ class WrittenTables:
 
     Attributes:
         out: folder of the files.
-        tables: the paper's and the tracking tables.
+        tables: the paper's and the tracking tables, and those of `extended.extended_tables`.
         classes: tables by class, `videos` by video; empty where no run has details.
         unfinished: folders of runs that have no metrics yet.
     """
@@ -50,10 +52,10 @@ def write_tables(
 ) -> WrittenTables:
     """Writes the tables of a set of runs.
 
-    `{image,video}_{amodal,visible}` and `track_{amodal,visible}`; where at least one run has
-    details, also `classes_*` and `videos_*` of each of these six. All are written as .csv and .md,
-    all but `videos_*` as .tex and into one page. A method appears in the tables of the masks that
-    it predicts.
+    `{image,video}_{amodal,visible}` and `track_{amodal,visible}`; where at least one run has such
+    metrics, `extended_{amodal,visible,hidden}`; where at least one run has details, also
+    `classes_*` and `videos_*` of the first six. All are written as .csv and .md, all but `videos_*`
+    as .tex and into one page. A method appears in the tables of the masks that it predicts.
 
     Args:
         runs: for each METHOD/BACKBONE[:LABEL]=metrics.json, a run's folder, or a folder of results,
@@ -69,7 +71,8 @@ def write_tables(
     found, unfinished = read_runs(runs, details, dataset)
     published = read_published()
     paper = tuple(paper_table(name, found, published) for name in PAPER)
-    tables = paper + tuple(tracking_table(name, found) for name in TRACKING)
+    tracking = tuple(tracking_table(name, found) for name in TRACKING)
+    tables = paper + tracking + extended_tables(found)
     classes: tuple[Table, ...] = ()
     videos: tuple[Table, ...] = ()
     if any(run.details for run in found):

@@ -12,7 +12,8 @@ from vatrack.common.errors import InputError
 Metrics = Mapping[str, float | None]
 
 COUNTS = ("IDs", "MT", "ML", "FP", "FN")
-PERCENTAGES = ("HOTA", "DetA", "AssA", "LocA", "MOTP", "IDF1")  # and all that begin with AP
+PERCENTAGES = ("HOTA", "DetA", "AssA", "LocA", "MOTP", "IDF1", "Recall")
+BEGINNINGS = ("AP", "AR", "IoU")  # of further percentages
 LARGEST = 2**53  # what a float still counts exactly; MOTA has no other lower bound
 TOLERANCE = 1e-6  # percentage points
 
@@ -47,7 +48,7 @@ def _check(key: str, value: Any, where: str, fix: str) -> float | None:
         lowest, must = 0, f"a whole number from 0 to {LARGEST}"
     elif metric == "MOTA":
         highest, must = 100, "a percentage of at most 100"
-    elif metric in PERCENTAGES or metric.startswith("AP"):
+    elif metric in PERCENTAGES or metric.startswith(BEGINNINGS):
         lowest, highest, must = 0, 100, "a percentage from 0 to 100"
     if value == -1 and lowest == 0:
         return math.nan
