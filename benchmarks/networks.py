@@ -19,7 +19,6 @@ from tests.parity.golden import recipe
 from vatrack.common.device import allow_tf32
 from vatrack.config import Backbone, Config, Method, ModelConfig, ProposalConfig, RunConfig
 from vatrack.models.detector import Detector, build
-from vatrack.models.winograd import use_winograd
 
 METHOD = Method.VATRACK  # the paper's: one box head, two mask heads
 
@@ -85,16 +84,6 @@ def network(run: RunConfig) -> Detector:
     weights = recipe().weights(shapes, str(run.backbone))
     model.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()}, assign=True)
     model.roi_head.class_weights = torch.tensor(run.model.class_weights)
-    return model
-
-
-def on_device(model: Detector, run: RunConfig, device: torch.device) -> Detector:
-    """The network in the form and memory layout of the config, as a training has it."""
-    model.to(device)
-    if run.compute.winograd:
-        use_winograd(model)
-    if run.compute.channels_last:
-        model.to(memory_format=torch.channels_last)
     return model
 
 

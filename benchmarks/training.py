@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ from benchmarks.networks import (
     ROUNDED,
     count_gflop,
     network,
-    on_device,
     settings,
     watched,
     ways_here,
 )
 from tests.models.small import random_pairs
-from vatrack.common.device import choose_device
+from vatrack.common.device import choose_device, without_denormals
 from vatrack.training.distributed import Processes
+from vatrack.training.start import placed
 from vatrack.training.state import BatchIndex
 from vatrack.training.step import Updater
 
@@ -44,13 +45,14 @@ def prepare(case: Case, _: Path, way: str) -> Work:
     """A round is one step, at a learning rate of 0: all rounds compute the same."""
     run = settings(case.options, way)
     device = choose_device(run.compute.device)
-    model = on_device(network(run).train(), run, device)
+    model = placed(network(run).train(), run.compute, device)
     updater = Updater(model, run, Processes(device))
     size = case.options["height"], case.options["width"]
     batch = random_pairs(run.method, (OBJECTS,) * case.options["pairs"], size=size)
 
     def work(watch: Watch) -> Sequence[float]:
-        with watched(watch, [(updater.network, "forward", "forward")]):
+        flushed = nullcontext() if way.endswith("plain") else without_denormals()
+        with flushed, watched(watch, [(updater.network, "forward", "forward")]):
             terms = updater.step(batch, 0.0, BatchIndex(0, 0))
         return [float(terms["loss"])]
 

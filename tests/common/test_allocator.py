@@ -12,7 +12,8 @@ import pytest
 
 from vatrack.common import allocator
 
-FAULTS = """
+ROUNDS = 40
+FAULTS = f"""
 import resource
 import torch
 from vatrack.common.allocator import keep_memory
@@ -20,7 +21,7 @@ print(keep_memory())
 for _ in range(10):  # the heap grows to its size
     torch.ones(10_000_000).sum()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range({ROUNDS}):
     torch.ones(10_000_000).sum()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -44,7 +45,7 @@ def _run(**environment: str) -> tuple[str, int]:
 def test_freed_memory_is_used_again() -> None:
     done, faults = _run()
     assert done == "True"
-    assert faults < PAGES
+    assert faults < ROUNDS * PAGES / 4  # what another thread takes may make the heap grow
 
 
 @only_glibc

@@ -44,7 +44,7 @@ def spoilt(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         made += 1
         return batch
 
-    monkeypatch.setattr("vatrack.training.loop.collate", spoil)
+    monkeypatch.setattr("vatrack.training.epochs.collate", spoil)
     return wanted
 
 

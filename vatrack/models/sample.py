@@ -63,6 +63,13 @@ def sample_random(
     return positive.sort().values, negative.sort().values
 
 
+def _random_keys(rows: Tensor, generator: torch.Generator | None) -> Tensor:
+    """A number in [0, 1) for each row, drawn on the device of the rows."""
+    (seed,) = torch.randint(2**63 - 1, (1,), generator=generator).tolist()
+    own = torch.Generator(rows.device).manual_seed(seed)
+    return torch.rand(len(rows), generator=own, device=rows.device)
+
+
 @dataclass(frozen=True)
 class Draw:
     """Drawn rows (k,) of a table, and which of them count: `valid` (k,) bool."""
@@ -96,9 +103,7 @@ def draw_by_keys(
     valid.
     """
     state = assignment.state
-    (seed,) = torch.randint(2**63 - 1, (1,), generator=generator).tolist()
-    own = torch.Generator(state.device).manual_seed(seed)
-    keys = torch.rand(len(state), generator=own, device=state.device)
+    keys = _random_keys(state, generator)
 
     def highest(candidates: Tensor, number: int) -> Draw:
         found = torch.where(candidates, keys, -1.0).topk(min(number, len(keys)))

@@ -5,7 +5,7 @@ It can be interrupted anywhere, see `vatrack.training.recovery`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,27 +14,27 @@ from typing import Any
 import torch
 
 from vatrack.common.allocator import keep_memory
-from vatrack.common.device import allow_tf32
+from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_yaml
 from vatrack.common.signals import StopSignals
 from vatrack.config import RunConfig
-from vatrack.data.dataset import EpochBatches, PairBatch, PairDataset, collate
-from vatrack.data.loading import load_in_order
-from vatrack.models.detector import Detector, build
-from vatrack.models.winograd import use_winograd
+from vatrack.data.dataset import EpochBatches, PairDataset
+from vatrack.models.detector import build
 from vatrack.runs.environment import describe_environment
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.select import best_epoch, selection_metric, validation_values
 from vatrack.training.distributed import Processes, processes
-from vatrack.training.faults import NotFinite
+from vatrack.training.epochs import Epochs
 from vatrack.training.recovery import Recovery
 from vatrack.training.run_log import RunLog, StartCopy
-from vatrack.training.schedule import learning_rate
-from vatrack.training.start import alone_in, load_start, seed_everything, with_data_classes
-from vatrack.training.step import Updater, base_rate
-from vatrack.training.validation import validate
-from vatrack.weights.checkpoint import save
+from vatrack.training.start import (
+    alone_in,
+    load_start,
+    placed,
+    seed_everything,
+    with_data_classes,
+)
+from vatrack.training.step import Updater
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def train(
         processes(run.compute.device) as group,
         alone_in(out) if group.first else nullcontext(),
         StopSignals() as stop,
+        without_denormals(),
     ):
         return _train(run, annotations, images, RunFolder(out), start_copy, group, stop)
 
@@ -116,71 +117,37 @@ def _train(
     stop: StopSignals,
 ) -> TrainingResult:
     run = with_data_classes(run, annotations, report=group.first)
-    settings, valid = run.training, annotations / "valid"
-    seed_everything(run.seed, settings.deterministic)
+    seed_everything(run.seed, run.training.deterministic)
     allow_tf32(run.compute.tf32)
     keep_memory()
     dataset = _dataset(run, annotations, images)
     batches = _batches(run, dataset, group)
     identity = {"recipe": run.recipe(), "data": dataset.file.fingerprint()}
-    recovery = Recovery(folder, identity, settings, group, stop)
+    recovery = Recovery(folder, identity, run.training, group, stop)
     if (complete := recovery.complete()) is not None:
         return _result(folder, complete, group, repeated=True)
     model = build(run.method, run.model, run.backbone)
     state = recovery.find_state()
     if state is None:
         load_start(model, run)
-    updater = Updater(_on_device(model, run, group.device), run, group)
+    updater = Updater(placed(model, run.compute, group.device), run, group)
     if group.first:
         _describe(run, folder, group, fresh=state is None)
-
     with RunLog(run, folder, group, None if state is None else state["log"], start_copy) as log:
         recovery.begin(updater, log, len(batches), state)
         state = None  # it is as large as the network and its optimizer
-        progress = recovery.progress
-        while progress.epoch < settings.epochs:
-            updater.model.train()
-            for batch in _loaded(run, dataset, batches, recovery):
-                index = progress.index
-                if not progress.leaves_out(index):
-                    iteration = index.epoch * len(batches) + index.batch
-                    rate = _rate(run, iteration, len(batches))
-                    try:
-                        terms = updater.step(batch, rate, index)
-                    except NotFinite as problem:
-                        recovery.after_fault(problem.fault, index, iteration, rate)
-                        if settings.faults.policy == "rollback":
-                            recovery.go_back(index)
-                            break
-                    else:
-                        last = index.batch + 1 == len(batches)
-                        log.step(iteration + 1, index.epoch + 1, rate, terms, last=last)
-                progress.batch += 1
-                recovery.between_steps()
-            else:
-                epoch, done = progress.epoch + 1, (progress.epoch + 1) * len(batches)
-                # Something is left where the last batch was left out.
-                log.flush(done, epoch, _rate(run, done - 1, len(batches)))
-                if epoch >= settings.validate_from:
-                    recovery.save()  # from here on the validation can be repeated
-                    best, metrics_file = updater.best_weights, folder.validation(epoch)
-                    if group.first:
-                        save(folder.checkpoint(epoch), best, run, epoch)
-                    with stop.at_once():
-                        metrics = validate(best, run, valid, images, group, metrics_file)
-                    if metrics is not None:
-                        progress.validations = _keep_checkpoints(run, folder)
-                        log.validation(done, epoch, metrics)
-                progress.epoch, progress.batch = epoch, 0
-                recovery.save()
+        epochs = Epochs(run, annotations / "valid", images, dataset, batches, recovery)
+        while recovery.progress.epoch < run.training.epochs:
+            if epochs.train():
+                epochs.end()
     content = {
-        "epochs": settings.epochs,
-        "iterations": settings.epochs * len(batches),
-        "seconds": round(progress.seconds, 1),
+        "epochs": run.training.epochs,
+        "iterations": run.training.epochs * len(batches),
+        "seconds": round(recovery.progress.seconds, 1),
         "pairs": len(dataset),
         "processes": group.count,
-        "starts": progress.starts,
-        "skipped": progress.skipped,
+        "starts": recovery.progress.starts,
+        "skipped": recovery.progress.skipped,
         "identity": identity,
     }
     if group.first:
@@ -219,16 +186,6 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
     return EpochBatches(dataset, settings.batch_size, run.seed, share)
 
 
-def _on_device(model: Detector, run: RunConfig, device: torch.device) -> Detector:
-    """The network on its device, in the form and memory layout of the config."""
-    model.to(device)
-    if run.compute.winograd:
-        use_winograd(model)
-    if run.compute.channels_last:
-        model.to(memory_format=torch.channels_last)
-    return model
-
-
 def _describe(run: RunConfig, folder: RunFolder, group: Processes, *, fresh: bool) -> None:
     """Writes what the run is; `fresh`: it begins, so what an earlier one left goes first."""
     if fresh:
@@ -236,45 +193,6 @@ def _describe(run: RunConfig, folder: RunFolder, group: Processes, *, fresh: boo
     folder.remove_half_written()
     write_yaml(folder.config, run.model_dump(mode="json"))
     write_json(folder.environment, describe_environment(group.device), indent=2)
-
-
-def _loaded(
-    run: RunConfig, dataset: PairDataset, batches: EpochBatches, recovery: Recovery
-) -> Iterator[PairBatch]:
-    """What is left of an epoch from the next batch on.
-
-    Made anew for every epoch: loading processes copy the dataset when they start, and with it the
-    epoch's number.
-    """
-    start, stop = recovery.progress.index, recovery.stop
-    dataset.epoch = batches.epoch = start.epoch
-    batches.start = start.batch
-    return load_in_order(
-        lambda indices: collate(dataset[index] for index in indices),
-        list(batches),
-        run.compute,
-        pin=PairBatch.pin_memory if recovery.group.device.type == "cuda" else None,
-        stop=lambda: bool(stop.requested),
-        obey=recovery.while_waiting,
-    )
-
-
-def _rate(run: RunConfig, iteration: int, iterations_per_epoch: int) -> float:
-    settings = run.training
-    return learning_rate(
-        base_rate(run), settings.schedule, iteration, iterations_per_epoch, settings.epochs
-    )
-
-
-def _keep_checkpoints(run: RunConfig, folder: RunFolder) -> dict[int, float | None]:
-    """The values of the validated epochs by the metric of the selection.
-
-    Where the config says so, only the checkpoints of the last and the best epoch stay.
-    """
-    values = validation_values(folder, selection_metric(run))
-    if run.training.keep_checkpoints == "best":
-        folder.keep_checkpoints({max(values), best_epoch(values)})
-    return values
 
 
 def _result(

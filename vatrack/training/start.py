@@ -17,9 +17,10 @@ import torch
 from vatrack.common.errors import FolderBusy
 from vatrack.common.files import check_target
 from vatrack.common.locks import locked
-from vatrack.config import RunConfig
+from vatrack.config import ComputeConfig, RunConfig
 from vatrack.data.frames import AnnotationFile, count_classes
 from vatrack.models.detector import Detector
+from vatrack.models.winograd import use_winograd
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.transfer import copy_visible_to_amodal, load_backbone, load_initial
 
@@ -102,6 +103,21 @@ def alone_in(out: Path) -> Iterator[None]:
             )
             lock.flush()
             yield
+
+
+def placed(model: Detector, compute: ComputeConfig, device: torch.device) -> Detector:
+    """The network on its device, in the form and memory layout that a training computes with.
+
+    Winograd's convolutions leave channels last in memory; then the others save a fifth where they
+    find them so.
+    """
+    model.to(device)
+    winograd = compute.winograd and device.type == "cpu"
+    if winograd:
+        use_winograd(model)
+    if compute.channels_last or winograd:
+        model.to(memory_format=torch.channels_last)
+    return model
 
 
 def seed_everything(seed: int, deterministic: bool) -> None:
