@@ -112,6 +112,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "data: the miniature set" in shown
     code, shown = ending("--config", str(mine), "--set", f"dataset.raw={tmp_path}/nowhere")
     assert code == 1
+    shown = " ".join(shown.split())
     assert "dataset.raw: " in shown and "no such folder" in shown
     code, shown = ending("--config", str(mine), "--set", "training.epoch=3")
     assert code == 1
