@@ -44,7 +44,22 @@ def test_other_names_are_no_runs(name: str) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    ["a__b", "a/b", "../a", "_a", "a_", "a b", "é", "a.", "a\n", "a--b", "{x}", "x" * 61, ".", "%s"],
+    [
+        "a__b",
+        "a/b",
+        "../a",
+        "_a",
+        "a_",
+        "a b",
+        "é",
+        "a.",
+        "a\n",
+        "a--b",
+        "{x}",
+        "x" * 61,
+        ".",
+        "%s",
+    ],
 )
 def test_a_label_that_no_folder_can_have_is_refused(label: str) -> None:
     with pytest.raises(InputError, match=r"run_label: Value error, .*use "):
