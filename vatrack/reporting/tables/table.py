@@ -109,7 +109,7 @@ def make_table(
     text = pd.DataFrame(
         [
             [
-                as_text(v, max(c.decimals, len(row.spread) > 0), row.signed)
+                as_text(v, max(c.decimals, int(bool(row.spread))), row.signed)
                 for v, c in zip(row.values, columns, strict=True)
             ]
             for row in rows
