@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import PNG, read_header
 from vatrack.common.images import SUFFIXES, decode, existing_image, read_bytes
-from vatrack.data.fields import problem, shown
+from vatrack.data.fields import problem, safe_name, shown
 
 Json = dict[str, Any]
 FIX = "correct the file, or download it again"
@@ -89,10 +89,15 @@ class Frames:
         self.videos: list[Json] = []
         self.images: list[Json] = []
         self._names: dict[str, str] = {}
+        self._video_names: set[str] = set()
 
     def video(self, name: str, **further: Any) -> Json:
-        """Adds a video; ids count from 1."""
-        self.videos.append({"id": len(self.videos) + 1, "name": name, **further})
+        """Adds a video; ids count from 1. Its name becomes one that a folder can have."""
+        number, name = len(self.videos) + 1, safe_name(name)
+        if name in self._video_names:
+            name = f"{name}_{number}"
+        self._video_names.add(name)
+        self.videos.append({"id": number, "name": name, **further})
         return self.videos[-1]
 
     def image(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,7 @@ class _Checker:
         ids: set[int] = set()
         objects: set[tuple[Any, Any]] = set()
         category_of: dict[tuple[Any, Any], int] = {}
+        nameless, tracked = list[str](), False  # without an instance id; whether some have one
         for item in read_lists(self.path):
             if item.section != "annotations" or not self._sound("annotations", item.value):
                 continue
@@ -168,7 +170,8 @@ class _Checker:
                 if value.get("video_id") not in (None, video):
                     self.add("video-unknown", name, "its video is not that of its image")
                 if instance is None:
-                    self.add("field-missing", name, "instance_id")
+                    nameless.append(name)
+                tracked = tracked or instance is not None
             if is_whole(instance) and self.items["videos"]:
                 if (image["id"], instance) in objects:
                     self.add("object-twice", name, f"instance {instance} in image {image['id']}")
@@ -177,6 +180,17 @@ class _Checker:
                 if category_of.setdefault(key, value["category_id"]) != value["category_id"]:
                     self.add("object-category", name, f"instance {instance}")
             self._masks(value, name, (image["height"], image["width"]), compare)
+        if tracked:
+            self.findings.add_all(
+                "field-missing", self.path, nameless, lambda name: (name, "instance_id")
+            )
+        frames = Counter(image.get("video_id") for image in images.values())
+        if (
+            not self.items["videos"]
+            or (nameless and not tracked)
+            or max(frames.values(), default=1) == 1
+        ):
+            self.add("tracks-unknown")
 
     def _masks(self, value: Json, name: str, size: tuple[int, int], compare: bool) -> None:
         found, areas = {}, {}

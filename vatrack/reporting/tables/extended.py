@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.names import run_row, with_reason
 from vatrack.reporting.tables.paper import MEASURED, TEXTS
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
@@ -54,4 +54,6 @@ def _table(name: str, runs: Sequence[Run]) -> Table:
         if own and any(key in run.metrics for key in keys):
             values = [run.metrics.get(key) for key in keys]
             rows.append(run_row(run, MEASURED, values, "measured"))
+    if masks != "hidden":
+        note = with_reason(note, [run for run in runs if masks in run.method.masks])
     return make_table(name, TITLES[name], note, TEXTS, columns, rows)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.names import BACKBONE_NAMES, METHOD_NAMES, dataset_name, run_row
+from vatrack.reporting.tables.names import (
+    BACKBONE_NAMES,
+    METHOD_NAMES,
+    dataset_name,
+    run_row,
+    with_reason,
+)
 from vatrack.reporting.tables.published import Published
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
@@ -65,6 +71,8 @@ def paper_table(name: str, runs: Sequence[Run], published: Published) -> Table:
         for key in COLUMNS
     ]
     note = _note(columns[0].name, shown, published)
+    if level == "video":
+        note = with_reason(note, shown)
     return make_table(name, TITLES[name], note, TEXTS, columns, rows)
 
 

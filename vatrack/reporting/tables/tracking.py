@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.names import run_row, with_reason
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
@@ -44,7 +44,8 @@ def tracking_table(name: str, runs: Sequence[Run]) -> Table:
                 values = [run.metrics.get(prefix + key) for key in COLUMNS]
                 rows.append(run_row(run, matched_by, values, matched_by))
     columns = [track_column(key, key, key) for key in COLUMNS]
-    return make_table(name, TITLES[name], NOTE, TEXTS, columns, rows)
+    shown = [run for run in runs if mask_type in run.method.masks]
+    return make_table(name, TITLES[name], with_reason(NOTE, shown), TEXTS, columns, rows)
 
 
 def track_column(metric: str, key: str, name: str, group: str = "") -> Column:
