@@ -65,9 +65,9 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
             training.json or a file of metrics is damaged.
     """
     folder, out = RunFolder(run), Path(out)
-    metric = selection.metric or default_metric(folder, load_run_config(folder.config).method)
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
     epochs = folder.read_training()["epochs"]
+    metric = selection.metric or default_metric(folder, load_run_config(folder.config).method)
     values = {
         epoch: value
         for epoch, value in validation_values(folder, metric).items()
