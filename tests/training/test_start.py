@@ -40,7 +40,7 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
     for switch in (False, True):
         model = small_network(Method.VATRACK, seed=1)
         before = model.state_dict()["roi_head.amodal_mask_head.convs.0.conv.weight"].clone()
-        load_start(model, _run(tmp_path, initial_checkpoint=start, copy_visible_to_amodal=switch))
+        load_start(model, _run(tmp_path, weights=start, copy_visible_to_amodal=switch))
         state = model.state_dict()
         assert torch.equal(state["roi_head.mask_head.convs.0.conv.weight"], visible)
         amodal = state["roi_head.amodal_mask_head.convs.0.conv.weight"]

@@ -109,6 +109,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         data.prepare,
     ),
     "Training": (
+        runs.fetch_weights,
         runs.train,
         runs.launch,
         runs.select,

@@ -25,9 +25,11 @@ class FirstConfig:
 
     out: Path
     found: tuple[str, ...]
+    first: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         steps = (
+            *self.first,
             f"vatrack validate --config {self.out}",
             f"snakemake --cores 2 --configfile {self.out} -n    # what would run",
             f"snakemake --cores 2 --configfile {self.out}",
@@ -69,6 +71,7 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
         list(data.counts), allow_unicode=True, default_flow_style=True, width=1e9
     )
     small = "  norm: group  # learns without pretrained weights\n  frozen_stages: 0\n"
+    start = "\n  weights: {resnet50: data/weights/resnet50-0676ba61.pth}  # trained on ImageNet"
     counts = ", ".join(f"{name!r} {count}" for name, count in list(data.counts.items())[:30])
     found = (
         f"{len(data.counts)} classes; annotations: {counts}",
@@ -104,7 +107,7 @@ input:
 model:
   class_weights: uniform  # balanced: rare classes count more
 {"" if memory else small}
-training:
+training:{start if memory else ""}
   epochs: {epochs}
   batch_size: {batch}  # pairs of frames; by the GPU's memory ({memory:g} GB)
   optimizer:
@@ -118,4 +121,4 @@ launcher:
   cluster: local  # slurm: one job for each training
 """,
     )
-    return FirstConfig(out, found)
+    return FirstConfig(out, found, (f"vatrack fetch-weights --config {out}",) * bool(memory))
