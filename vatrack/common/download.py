@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO
 from urllib.error import URLError
@@ -70,18 +69,11 @@ def fetch(
         raise InputError(f"{sha256}: is no sha256 checksum (64 hexadecimal digits)")
     if out.exists():
         return _check_existing(out, size, sha256)
-    pooch.get_logger().setLevel("WARNING")  # it would tell of the temporary file
     by_hand = f"get it by hand and put it at {out}"
     for left in reversed(range(tries)):
         try:
             with atomic_path(out) as temporary, byte_progress(out.name, size) as advance:
-                pooch.retrieve(
-                    url,
-                    None,
-                    temporary.name,
-                    path=temporary.parent,
-                    downloader=partial(_download, size, advance),
-                )
+                _download(url, temporary, size, advance)
                 found = sha256_of(temporary)
                 if not found.startswith(sha256):
                     raise ValueError(
@@ -115,10 +107,8 @@ def _check_existing(out: Path, size: int | None, sha256: str) -> Fetched:
     return Fetched(out, out.stat().st_size, None)
 
 
-def _download(
-    size: int | None, advance: Callable[[int], None], url: str, target: str, _: object
-) -> None:
-    with Path(target).open("wb") as file:
+def _download(url: str, target: Path, size: int | None, advance: Callable[[int], None]) -> None:
+    with target.open("wb") as file:
         stream = _Limited(file, size or LARGEST, advance)
         if not url.lower().startswith("file:"):
             pooch.HTTPDownloader(timeout=TIMEOUT, headers=HEADERS)(url, stream, None)
@@ -159,4 +149,4 @@ def _explain(error: Exception) -> tuple[str, bool]:
         return f"cannot be reached, or broke off ({cause})", True
     if isinstance(error, URLError):
         return f"cannot be read ({error.reason})", False
-    return str(error), False  # no address, too many bytes, or (from pooch) another checksum
+    return str(error), False  # no address, too many bytes, or another checksum
