@@ -133,6 +133,8 @@ def test_a_training_starts_from_the_weights_that_the_config_names(
     )
     train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
     assert f"start.pth: {len(start)} tensors copied" in capsys.readouterr().out
+    kept = (tmp_path / "run" / "weights.txt").read_text()
+    assert f"start.pth: {len(start)} tensors copied" in kept
     weights = load(tmp_path / "run" / "checkpoints" / "epoch_01.pt").weights
     for name, value in start.items():
         torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -357,3 +358,21 @@ def test_every_rule_says_what_it_needs() -> None:
             assert rule.benchmark, rule.name
             assert rule.message, rule.name
             assert {"_cores", "mem_mb", "runtime"} <= set(rule.resources), rule.name
+
+
+def test_weights_are_downloaded_only_when_asked_for(tmp_path: Path) -> None:
+    content = b"weights"
+    name = f"r18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    server = tmp_path / "server" / name
+    server.parent.mkdir()
+    server.write_bytes(content)
+    training = {"weights": {"resnet18": f"data/{name}"}, "weights_urls": [server.as_uri()]}
+    workflow = Workflow(tmp_path / "work", {"training": training})
+    told = rf"^error: config: training\.weights: data/{name}: no such file; download it \(`vatrack"
+    with pytest.raises(SystemExit, match=told):
+        workflow.plan()
+    assert "fetch_weights" not in workflow.plan("annotations"), "the data need no weights"
+    assert workflow.run("fetch_weights") == {"fetch_weights": 1}
+    assert (tmp_path / "work" / "data" / name).read_bytes() == content
+    plan = workflow.plan()
+    assert plan["train"] == 1 and "fetch_weights" not in plan
