@@ -202,7 +202,7 @@ def fetch(
     out: Out,
 ) -> None:
     """Download a file and verify its checksum. Existing files are never overwritten."""
-    from vatrack.sailvos.fetch import fetch as fetch_file
+    from vatrack.common.download import fetch as fetch_file
 
     typer.echo(fetch_file(url, size, sha256, out))
 
