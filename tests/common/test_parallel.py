@@ -227,4 +227,5 @@ def test_progress_shows_a_bar_on_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(progress(range(5), "numbers", 5)) == list(range(5))
-    assert "numbers: 100%" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "numbers:   0%" in shown and shown.endswith("\r")  # taken away at the end
