@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from logging import WARNING, Handler, LogRecord
+from pathlib import Path
 from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -25,8 +26,12 @@ NOISE = ("Building DAG of jobs...", "Assuming unrestricted shared filesystem usa
 NOTHING_TO_DO = "Nothing to be done"
 INTERRUPTED = "Terminating processes on user request"
 LOG_FILES = "Complete log(s): "
-# Said after a job has failed, and long since clear.
-AFTER_FAILURE = ("Exiting because a job execution failed", "WorkflowError:\nAt least one job")
+# What is said of a failed job besides; its log says more.
+OF_FAILURE = (
+    "RuleException:\nCalledProcessError",
+    "Exiting because a job execution failed",
+    "WorkflowError:\nAt least one job",
+)
 
 
 class LogHandler(LogHandlerBase):
@@ -131,13 +136,12 @@ class LogHandler(LogHandlerBase):
 
     def _problem(self, record: LogRecord) -> None:
         text = self.format(record)
-        failed = self._stages.failed or self._interrupted
-        if not (failed and text.startswith(AFTER_FAILURE)):
+        if not text.startswith(OF_FAILURE):
             self._write([text], sys.stderr)
 
     def _remark(self, text: str) -> None:
         if text.startswith(LOG_FILES):
-            self._log = text.removeprefix(LOG_FILES)
+            self._log = _near(text.removeprefix(LOG_FILES))
         elif text.startswith(NOTHING_TO_DO):
             self._nothing = True
         elif text.startswith(INTERRUPTED):
@@ -189,3 +193,10 @@ class LogHandler(LogHandlerBase):
 
     def _results(self) -> list[str]:
         return [] if self._closing is None else ["", str(self._closing()), ""]
+
+
+def _near(path: str) -> str:
+    """Relative to the working folder where it lies below it."""
+    return (
+        str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
+    )

@@ -157,7 +157,9 @@ class Stages:
         if found is None:
             return []
         stage, job = found
-        lines = [f"{'':8}{line}" for line in job.follow()[:-1]]  # the last one sums up: it has ended
+        lines = [
+            f"{'':8}{line}" for line in job.follow()[:-1]
+        ]  # the last one sums up: it has ended
         job.done, stage.ended = True, now
         known = sum(len(other.jobs) for other in self.stages.values() if other.rule == stage.rule)
         if stage.running or (stage.loose and known != self.planned.get(stage.rule)):

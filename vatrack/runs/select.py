@@ -70,7 +70,9 @@ class Selection:
         if self.margin is None:
             return f"the only one whose {self.metric} is defined"
         if not self.margin:
-            return f"the highest {self.metric}, and later than epoch {self.ranking[1]} with the same"
+            return (
+                f"the highest {self.metric}, and later than epoch {self.ranking[1]} with the same"
+            )
         return f"the highest {self.metric}, {self.margin:.2f} above epoch {self.ranking[1]}"
 
     def __str__(self) -> str:

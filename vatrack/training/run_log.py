@@ -198,7 +198,9 @@ def validation_text(metrics: Mapping[str, Any]) -> str:
             if (value := metrics.get(f"{level}/{mask_type}/{column}")) is not None
         ]
         if values:
-            parts.append(f"{level if column != 'HOTA' else ''} {column} {', '.join(values)}".strip())
+            parts.append(
+                f"{level if column != 'HOTA' else ''} {column} {', '.join(values)}".strip()
+            )
     return "; ".join(parts) or "no metric is defined"
 
 
