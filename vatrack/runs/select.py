@@ -17,7 +17,6 @@ from vatrack.common.files import naming_full_disk, write_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
-
 SHOWN = 5  # candidates
 
 
