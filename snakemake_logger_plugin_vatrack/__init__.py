@@ -197,6 +197,5 @@ class LogHandler(LogHandlerBase):
 
 def _near(path: str) -> str:
     """Relative to the working folder where it lies below it."""
-    return (
-        str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
-    )
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

@@ -84,6 +84,7 @@ class Job:
                     done, total = (int(number) for number in count.groups() if number)
                     self.fraction = min(1.0, done / max(1, total))
             elif self.rule == "train" and line.strip() and not _LOCAL_JOB.match(line):
+                self.news = ""  # it is out of date
                 worth.append(line.rstrip())
         return worth
 
@@ -147,9 +148,9 @@ class Stages:
             (rule, *own), Stage(rule, message, tuple(loose), tuple(loose.values()))
         )
         self.failed.pop(number, None)  # it is tried again
-        stage.jobs[number] = Job(rule, logs[0] if logs else None, now)
-        if stage.jobs[number].log:  # what an earlier run left there is not news
-            stage.jobs[number].offset = _size(stage.jobs[number].log)
+        log = logs[0] if logs else None
+        # What an earlier run left there is not news.
+        stage.jobs[number] = Job(rule, log, now, offset=_size(log) if log else 0)
 
     def finished(self, number: int, now: float) -> list[str]:
         """A job ended well; the line of its stage, where that is complete."""
@@ -157,9 +158,8 @@ class Stages:
         if found is None:
             return []
         stage, job = found
-        lines = [
-            f"{'':8}{line}" for line in job.follow()[:-1]
-        ]  # the last one sums up: it has ended
+        # The last line of a training's log sums up, as the stage's own line does.
+        lines = [f"{'':8}{line}" for line in job.follow() if "iterations in " not in line]
         job.done, stage.ended = True, now
         known = sum(len(other.jobs) for other in self.stages.values() if other.rule == stage.rule)
         if stage.running or (stage.loose and known != self.planned.get(stage.rule)):
@@ -194,7 +194,7 @@ class Stages:
         lines = []
         for stage in self.stages.values():
             for job in stage.running:
-                lines += [f"{'':8}{line}" for line in job.follow()]
+                lines += [f"{'':8}{line}" for line in job.follow() if "iterations in " not in line]
                 if job.news and not in_place and now - stage.said >= stage.pause:
                     stage.said = now
                     stage.pause = max(FIRST_PAUSE, (now - job.started) / 20)

@@ -173,7 +173,7 @@ class Speed:
     """How long the steps that are left will take, by those that were done in this process."""
 
     def __init__(self) -> None:
-        self._steps, self._seconds = 0, 0.0
+        self._steps, self._seconds = 0.0, 0.0
 
     def add(self, steps: int, seconds: float) -> None:
         """Counts steps that were done; the first ones weigh less and less."""

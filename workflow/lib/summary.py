@@ -1,4 +1,4 @@
-"""The end of a run of the workflow, for the terminal: the metrics of each run, where the rest is."""
+"""The end of a run of the workflow, for the terminal: the metrics of each run and their places."""
 
 from __future__ import annotations
 
