@@ -32,7 +32,8 @@ FIRST_PAUSE = 30.0  # between lines of progress where they cannot replace each o
 
 _LEFT = re.compile(r"(about [\d.]+ (min|h|days) left|less than a minute left)")
 _COUNT = re.compile(r"iteration (\d+)/(\d+)|: (\d+) of (\d+)\b")
-_LOCAL_JOB = re.compile(r"job \S+ \(local\)")
+# Of a training: where its job runs, if that is here, and what the stage's own line says.
+_SAID_OTHERWISE = re.compile(r"job \S+ \(local\)|.*: \d+ epochs, \d+ iterations in ")
 
 
 def duration(seconds: float) -> str:
@@ -83,7 +84,7 @@ class Job:
                 if count := _COUNT.search(line):
                     done, total = (int(number) for number in count.groups() if number)
                     self.fraction = min(1.0, done / max(1, total))
-            elif self.rule == "train" and line.strip() and not _LOCAL_JOB.match(line):
+            elif self.rule == "train" and line.strip() and not _SAID_OTHERWISE.match(line):
                 self.news = ""  # it is out of date
                 worth.append(line.rstrip())
         return worth
@@ -158,8 +159,7 @@ class Stages:
         if found is None:
             return []
         stage, job = found
-        # The last line of a training's log sums up, as the stage's own line does.
-        lines = [f"{'':8}{line}" for line in job.follow() if "iterations in " not in line]
+        lines = [f"{'':8}{line}" for line in job.follow()]
         job.done, stage.ended = True, now
         known = sum(len(other.jobs) for other in self.stages.values() if other.rule == stage.rule)
         if stage.running or (stage.loose and known != self.planned.get(stage.rule)):
@@ -194,7 +194,7 @@ class Stages:
         lines = []
         for stage in self.stages.values():
             for job in stage.running:
-                lines += [f"{'':8}{line}" for line in job.follow() if "iterations in " not in line]
+                lines += [f"{'':8}{line}" for line in job.follow()]
                 if job.news and not in_place and now - stage.said >= stage.pause:
                     stage.said = now
                     stage.pause = max(FIRST_PAUSE, (now - job.started) / 20)
