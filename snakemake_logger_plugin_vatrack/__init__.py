@@ -146,7 +146,8 @@ class LogHandler(LogHandlerBase):
             self._nothing = True
         elif text.startswith(INTERRUPTED):
             self._interrupted = True
-            self._write(["stopping; a training saves its state first"])
+            self._status = ""  # nothing is cleared or written in place: a training may be asking
+            self._write(["", "stopping; a training saves its state first"])
         elif not self._runs and text not in NOISE:
             self._before.append(text)
 
@@ -162,7 +163,8 @@ class LogHandler(LogHandlerBase):
             print(CLEAR_LINE, end="", flush=True)
         for line in lines:
             print(line, file=stream or sys.stdout, flush=True)
-        self._status = self._stages.status if self._in_place and not self._closed else ""
+        shows = self._in_place and not (self._closed or self._interrupted)
+        self._status = self._stages.status if shows else ""
         if self._status:
             width = shutil.get_terminal_size().columns - 1
             print(self._status[:width], end="", flush=True)
