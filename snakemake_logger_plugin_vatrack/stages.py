@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
-OF_A_RUN = ("method", "backbone", "label")
+OF_A_RUN = ("method", "backbone", "variant")
 # Seconds of the demo's jobs on two cores, for the overall progress.
 WEIGHTS = {
     "synth": 4.0,
@@ -25,7 +25,7 @@ WEIGHTS = {
     "convert": 2.0,
     "validate": 2.0,
 }
-WIDTH = 78
+TITLE_WIDTH = 66
 LAST_LINES = 15  # of a failed job's log
 IDLE_SECONDS = 3.0
 FIRST_PAUSE = 30.0  # between lines of progress where they cannot replace each other
@@ -249,7 +249,7 @@ class Stages:
         stage.shown = len(done)
         seconds = stage.ended - min(job.started for job in new)
         title = f"{self._percent()} {stage.title(len(new))}"
-        return [f"{title:{WIDTH - 14}} {duration(seconds):>13}"]
+        return [f"{title:{TITLE_WIDTH}} {duration(seconds):>12}"]
 
     def _percent(self) -> str:
         total = sum(WEIGHTS.get(rule, 1.0) * count for rule, count in self.planned.items())

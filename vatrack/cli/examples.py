@@ -11,6 +11,7 @@ OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
 EXAMPLES = {
     "annotate": "--raw raw --models models.csv --out annotations",
     "clips": "--config mine.yaml --raw raw --structure clips.json --out clips",
+    "compare": f"{RUN} {RUN}__e6 --out compare",
     "config": "--config mine.yaml --set training.epochs=6 --out full.yaml",
     "convert": "--config mine.yaml --official raw/valid.json --structure clips.json --out valid",
     "cuts compare": "ours.json theirs.json",
@@ -31,7 +32,7 @@ EXAMPLES = {
     "import-dataset": "instances_train.json --from coco-amodal --images images --out train.json",
     "import-predictions": f"results.json --from coco --ground-truth {VALID} --out theirs.jsonl",
     "index": f"{OFFICIAL} --out index.json",
-    "init-config": "--train train.json --valid valid.json --images images --out mine.yaml",
+    "init-config": "data/mine --out mine.yaml",
     "launch": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
     "mlflow-sync": f"{RUN}",
     "overlay": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} --out overlay.png",

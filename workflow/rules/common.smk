@@ -1,5 +1,6 @@
 # The plan (lib/plan.py: the checked config, paths, lists), and what of it needs Snakemake.
 import os
+import re
 import shlex
 import sys
 
@@ -10,6 +11,7 @@ from lib.plan import (
     CLASS_TABLES,
     FIGURES,
     FORMS,
+    RUN as RUN_NAME,
     TABLES,
     VIDEO_TABLES,
     Plan,
@@ -87,7 +89,7 @@ def official_json(wildcards):
 
 
 def training_settings(wildcards):
-    return plan.training_settings(wildcards.method, wildcards.backbone)
+    return plan.training_settings(wildcards.method, wildcards.backbone, wildcards.variant)
 
 
 def begin():
@@ -101,16 +103,22 @@ def begin():
 
 
 def closing():
-    return closing_summary(plan.per_run(RUN), f"{R}/report.html", f"{R}/tables")
+    return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables")
 
 
 # The logger (snakemake_logger_plugin_vatrack) shows it at the end; a hook of Snakemake would not run where nothing is to do.
 logger.info("", extra={"vatrack_closing": closing})
 
 
-def slurm_options(wildcards, resources):
-    # Snakemake does not run a rule again for a value that was made from its resources.
-    return plan.slurm_options(resources)
+# Snakemake does not run a rule again for a value that was made from its resources.
+def launch_options(wildcards, resources):
+    seed = plan.seed_option(wildcards.method, wildcards.backbone, wildcards.variant)
+    return f"{plan.slurm_options(resources)} {seed}".strip()
+
+
+def all_runs(*options):
+    """The runs of this config, and those of others that lie beside them: shown, but never a reason to run again."""
+    return lambda wildcards, resources: plan.options(*options)
 
 
 # The commands must be those of the Python that runs Snakemake, also on a cluster's nodes, except inside a conda environment.
