@@ -144,7 +144,9 @@ def _train(
         _describe(run, folder, group, fresh=state is None)
         if taken:
             write_text(folder.start_weights, taken)
-    with RunLog(run, folder, group, None if state is None else state["log"], start_copy) as log:
+    iterations = run.training.epochs * len(batches)
+    log_state = None if state is None else state["log"]
+    with RunLog(run, folder, iterations, group, log_state, start_copy) as log:
         recovery.begin(updater, log, len(batches), state)
         state = None  # it is as large as the network and its optimizer
         epochs = Epochs(run, annotations / "valid", images, dataset, batches, recovery)
@@ -153,7 +155,7 @@ def _train(
                 epochs.end()
     content = {
         "epochs": run.training.epochs,
-        "iterations": run.training.epochs * len(batches),
+        "iterations": iterations,
         "seconds": round(recovery.progress.seconds, 1),
         "pairs": len(dataset),
         "processes": group.count,

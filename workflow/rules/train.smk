@@ -61,7 +61,7 @@ rule train:
     shell:
         "vatrack launch --config {params.config:q} --method {wildcards.method} --backbone {wildcards.backbone}"
         " --annotations {params.annotations:q} --images {input.images:q} --out {params.run:q} {params.slurm}"
-        " 2>&1 | tee -i {log:q}"
+        " > {log:q} 2>&1"
 
 
 rule select:
