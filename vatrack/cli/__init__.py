@@ -121,6 +121,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         results.tables,
         results.figures,
         results.overlay,
+        results.views,
+        results.report,
         runs.mlflow_sync,
         exchange.export_predictions,
         exchange.import_predictions,

@@ -96,7 +96,7 @@ def write_overlay_video(
         for video in chosen:
             rows = np.flatnonzero(listed.video == video)
             rows = rows[np.argsort(listed.position[rows])]
-            owners = _owners(rows, listed, truth, found)
+            owners = owners_of(rows, listed, truth, found)
             for row in rows.tolist():
                 path = Path(images) / files[int(listed.id[row])]
                 height, width = listed.size[row].tolist()
@@ -127,7 +127,7 @@ def _compose(
     )
     for number, (text, layers, tracks) in enumerate(sides):
         put_text(canvas, text, (8 + number * CELL[1], 6), 15, INK)
-        side = _side(layers, row, images)
+        side = side_of(layers, row, images)
         scale = min(CELL[0] / frame.shape[0], CELL[1] / frame.shape[1])
         size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -139,14 +139,14 @@ def _compose(
                 colours = track_colours([track or 0 for track in own])
                 colours[[track is None for track in own]] = GREY
             drawn = DrawSettings(("outline", "fill", "hidden", "class"))
-            scaled = draw_frame(scaled, _scaled(side, size), drawn, colours=colours)
+            scaled = draw_frame(scaled, scaled_side(side, size), drawn, colours=colours)
         top = BAR + (CELL[0] - size[1]) // 2
         left = number * CELL[1] + (CELL[1] - size[0]) // 2
         canvas[top : top + size[1], left : left + size[0]] = scaled
     return canvas
 
 
-def _side(layers: Sequence[Layer], row: int, images: Images) -> Side:
+def side_of(layers: Sequence[Layer], row: int, images: Images) -> Side:
     """The objects of a frame with all their masks; those of the first type tell which they are."""
     size = images.size[row].tolist()
     first = layers[0]
@@ -175,7 +175,7 @@ def _empty(size: Sequence[int]) -> bytes:
     return encode([size[0] * size[1]])
 
 
-def _scaled(side: Side, size: tuple[int, int]) -> Side:
+def scaled_side(side: Side, size: tuple[int, int]) -> Side:
     """The same objects in a frame of another width and height."""
     width, height = size
     old_height, old_width = next(iter(side.rles.values()))[0]["size"]
@@ -190,7 +190,7 @@ def _scaled_code(code: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return encode_bitmap(resized)
 
 
-def _owners(
+def owners_of(
     rows: npt.NDArray[np.int64], images: Images, truth: Sequence[Layer], found: Sequence[Layer]
 ) -> dict[int, int]:
     """Predicted track to the true one that it follows, over a clip: one to one, by the sum of their
