@@ -98,7 +98,7 @@ def views(
     fps: Annotated[float, typer.Option(help="Frames a second of the videos.")] = 8.0,
 ) -> None:
     """Draw clips for the report: input, ground truth and prediction, amodal and visible."""
-    from vatrack.reporting.views import write_views
+    from vatrack.reporting.views_video import write_views
 
     drawn = write_views(
         ground_truth,

@@ -1,38 +1,16 @@
-"""The clips that the report shows: each as a video whose tiles are the views of one frame.
-
-A tile each for the input, the ground truth and the prediction by mask type. All views of a clip
-are in one video, so that a page can switch and compare them without losing step.
-"""
+"""Which clips the report shows, and what `vatrack views` leaves for it in a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
-import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, read_json, write_json
-from vatrack.common.images import read_image
-from vatrack.evaluation.io.ground_truth import Images, read_images
-from vatrack.reporting.drawing import ImageArray, track_colours
-from vatrack.reporting.overlay import Layer, names_by_id, read_layers
-from vatrack.reporting.overlay_video import GREY, owners_of, scaled_side, side_of
-from vatrack.reporting.sheet import evenly, save_image
-from vatrack.reporting.video import DrawSettings, draw_frame
-from vatrack.video.writer import VideoWriter
+from vatrack.common.files import read_json
+from vatrack.reporting.sheet import evenly
 
 FILE = "views.json"
-TILE = (300, 480)  # largest height and width of a view, pixels
-COLUMNS = 3  # tiles beside each other
-MOST_FRAMES = 60  # of a clip that are shown
-EACH = 3  # clips: the worst, the best, and evenly chosen ones
-PAPER = (24, 24, 24)
 
 
 @dataclass(frozen=True)
@@ -41,7 +19,8 @@ class ClipView:
 
     Attributes:
         name: of the clip; `video` and `picture`: names of its files.
-        frames: how many are shown, the first of `of_frames`.
+        frames: how many are shown, the first of `of_frames`; the picture is the one at `fullest`
+            (from 0), in the middle of those with the most objects.
         value: the clip's video AP50 in percent; None where undefined or not known.
         why: some of "worst", "best", "evenly chosen".
     """
@@ -51,6 +30,7 @@ class ClipView:
     picture: str
     frames: int
     of_frames: int
+    fullest: int
     value: float | None
     why: tuple[str, ...]
 
@@ -78,83 +58,9 @@ class Views:
 
     def __str__(self) -> str:
         frames = sum(clip.frames for clip in self.clips)
-        return f"{len(self.clips)} of {self.of_clips} clips, {frames} frames, {len(self.views)} views"
-
-
-def write_views(
-    ground_truth: Path,
-    predictions: Path,
-    images: Path,
-    out: Path,
-    *,
-    details: Path | None = None,
-    score: float = 0.5,
-    each: int = EACH,
-    rate: float = 8.0,
-) -> Views:
-    """Draws the worst and the best clips by video AP50, and evenly chosen ones.
-
-    Args:
-        ground_truth, predictions, images, score: as for `overlay.write_contact_sheet`.
-        out: a folder: a video and a picture of each clip, and views.json (see `Views`).
-        details: details.json of these predictions; None: no clip is worst or best.
-        each: how many clips of each sort.
-        rate: frames a second.
-
-    Raises:
-        InputError: a file is missing or not in its form, or a number is out of range.
-    """
-    if each < 1:
-        raise InputError(f"--clips {each}: at least one clip is needed")
-    if not 0 < rate <= 240:
-        raise InputError(f"--fps {rate}: frames a second, above 0 and up to 240, are needed")
-    document = read_json(ground_truth)
-    listed = read_images(document, str(ground_truth))
-    if not len(listed.id):
-        raise InputError(f"{ground_truth}: lists no image; nothing can be drawn")
-    files = names_by_id(document, "images", "file_name", ground_truth)
-    titles = names_by_id(document, "videos", "name", ground_truth)
-    layers = read_layers(document, listed, ground_truth, predictions, score)
-    drawing = _Drawing(listed, layers, _tile(listed), Path(images), files)
-    metric = f"video/{layers[0].mask_type}/AP50"
-    values = _values(details, metric) if details else {}
-    chosen = choose(
-        [int(video) for video in dict.fromkeys(listed.video.tolist())],
-        {video: values.get(title) for video, title in titles.items()},
-        {int(video) for layer in layers[::2] for video in listed.video[layer.image]},
-        each,
-    )
-    clips = []
-    with atomic_directory(out) as folder:
-        for number, (video, why) in enumerate(chosen, 1):
-            rows = np.flatnonzero(listed.video == video)
-            rows = rows[np.argsort(listed.position[rows])]
-            name = f"{number:02d}"
-            drawing.clip(rows[:MOST_FRAMES], folder / name, rate)
-            clips.append(
-                ClipView(
-                    titles[video],
-                    f"{name}.mp4",
-                    f"{name}.jpg",
-                    min(len(rows), MOST_FRAMES),
-                    len(rows),
-                    values.get(titles[video]),
-                    why,
-                )
-            )
-        height, width = drawing.tile
-        views = Views(
-            metric,
-            drawing.views,
-            (width, height),
-            COLUMNS,
-            rate,
-            score,
-            len(listed.frames),
-            tuple(clips),
+        return (
+            f"{len(self.clips)} of {self.of_clips} clips, {frames} frames, {len(self.views)} views"
         )
-        write_json(folder / FILE, asdict(views), indent=1)
-    return views
 
 
 def read_views(folder: Path) -> Views | None:
@@ -172,9 +78,13 @@ def read_views(folder: Path) -> Views | None:
             ClipView(**{**clip, "why": tuple(clip["why"])}) for clip in content.pop("clips")
         )
         width, height = content.pop("tile")
-        return Views(**{**content, "views": tuple(content["views"])}, tile=(width, height), clips=clips)
+        return Views(
+            **{**content, "views": tuple(content["views"])}, tile=(width, height), clips=clips
+        )
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise InputError(f"{path}: not what `vatrack views` writes; delete it, write it again") from None
+        raise InputError(
+            f"{path}: not what `vatrack views` writes; delete it, write it again"
+        ) from None
 
 
 def choose(
@@ -196,113 +106,15 @@ def choose(
         key=lambda video: (values[video], videos.index(video)),
     )
     some = [video for video in videos if video in filled] or list(videos)
-    # Where there are few, none is both worst and best.
+    # None is both; where there are few, the best go first. One as good as the best is not worst.
+    best = known[-each:] if len(known) > each else known[len(known) // 2 :]
+    lower = [video for video in known if values[video] != values[known[-1]]]
+    worst = [video for video in lower if video not in best][:each]
     sorts = {
-        "worst": known[: min(each, (len(known) + 1) // 2)],
-        "best": known[len(known) - min(each, len(known) // 2) :],
+        "worst": worst,
+        "best": best,
         "evenly chosen": [some[place] for place in evenly(len(some), each)],
     }
     order = known + [video for video in videos if values.get(video) is None]
     why = {video: tuple(sort for sort in sorts if video in sorts[sort]) for video in order}
     return [(video, reasons) for video, reasons in why.items() if reasons]
-
-
-def _values(details: Path, metric: str) -> dict[str, float | None]:
-    """AP50 of the clips by name."""
-    content = read_json(details)
-    by_video = content.get("per_video") if isinstance(content, dict) else None
-    if not isinstance(by_video, dict):
-        raise InputError(f"{details}: has no 'per_video'; make it with `vatrack evaluate --details`")
-    level, column = metric.rsplit("/", 1)
-    return {name: (own.get(level) or {}).get(column) for name, own in by_video.items()}
-
-
-def _tile(images: Images) -> tuple[int, int]:
-    """Height and width of the tiles, by the shape of the first frame; even numbers."""
-    height, width = (int(side) for side in images.size[0])
-    scale = min(TILE[0] / height, TILE[1] / width)
-    return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
-
-
-class _Drawing:
-    """Draws clips of one set of predictions."""
-
-    def __init__(
-        self,
-        images: Images,
-        layers: Sequence[Layer],
-        tile: tuple[int, int],
-        folder: Path,
-        files: Mapping[int, str],
-    ) -> None:
-        self.images, self.tile, self._folder, self._files = images, tile, folder, files
-        self._truth, self._found = layers[::2], layers[1::2]
-        self._types = [layer.mask_type for layer in self._truth]
-        self.views = (
-            "input",
-            *(f"truth/{name}" for name in self._types),
-            *(f"prediction/{name}" for name in self._types),
-        )
-
-    def clip(self, rows: npt.NDArray[np.int64], path: Path, rate: float) -> None:
-        """Writes path.mp4, and path.jpg: ground truth and prediction of the fullest frame."""
-        owners = owners_of(rows, self.images, self._truth, self._found)
-        counts = [int(np.count_nonzero(self._truth[0].image == row)) for row in rows.tolist()]
-        # The middle of the frames with the most objects.
-        fullest = np.flatnonzero(np.array(counts) == max(counts))
-        shown = int(fullest[len(fullest) // 2])
-        exact = Fraction(rate).limit_denominator(1000)
-        height, width = self.tile
-        down = -(-len(self.views) // COLUMNS)
-        with VideoWriter(
-            path.with_suffix(".mp4"), (down * height, COLUMNS * width), exact
-        ) as writer:
-            for number, row in enumerate(rows.tolist()):
-                tiles = self._tiles(row, owners)
-                blank = [np.full_like(tiles[0], PAPER)] * (down * COLUMNS - len(tiles))
-                cells = [*tiles, *blank]
-                lines = [np.hstack(cells[n : n + COLUMNS]) for n in range(0, len(cells), COLUMNS)]
-                writer.write(np.vstack(lines), float(number / exact))
-                if number == shown:
-                    pair = [tiles[1], tiles[1 + len(self._types)]]
-                    save_image(np.hstack(pair), path.with_suffix(".jpg"))
-
-    def _tiles(self, row: int, owners: Mapping[int, int]) -> list[ImageArray]:
-        height, width = self.images.size[row].tolist()
-        path = self._folder / self._files[int(self.images.id[row])]
-        frame = self._fit(read_image(path, (width, height)))
-        tiles = [self._centred(frame)]
-        for layers, tracks in ((self._truth, None), (self._found, owners)):
-            for mask_type in self._types:
-                # The amodal view hatches what the visible mask does not have.
-                own = [x for x in layers if mask_type in (x.mask_type, "amodal")]
-                tiles.append(self._centred(self._draw(frame, row, own, tracks)))
-        return tiles
-
-    def _draw(
-        self, frame: ImageArray, row: int, layers: Sequence[Layer], tracks: Mapping[int, int] | None
-    ) -> ImageArray:
-        side = side_of(layers, row, self.images)
-        if not len(side.track_ids):
-            return frame
-        if tracks is None:
-            colours = track_colours(side.track_ids)
-        else:
-            owned = [tracks.get(track) for track in side.track_ids.tolist()]
-            colours = track_colours([track or 0 for track in owned])
-            colours[[track is None for track in owned]] = GREY
-        drawn: Any = scaled_side(side, (frame.shape[1], frame.shape[0]))
-        return draw_frame(frame, drawn, DrawSettings(("outline", "fill", "hidden", "class")), colours=colours)
-
-    def _fit(self, frame: ImageArray) -> ImageArray:
-        scale = min(self.tile[0] / frame.shape[0], self.tile[1] / frame.shape[1])
-        size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(frame, size, interpolation=how), np.uint8)
-
-    def _centred(self, frame: ImageArray) -> ImageArray:
-        canvas = np.full((*self.tile, 3), PAPER, np.uint8)
-        top = (self.tile[0] - frame.shape[0]) // 2
-        left = (self.tile[1] - frame.shape[1]) // 2
-        canvas[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
-        return canvas

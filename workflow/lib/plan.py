@@ -300,7 +300,7 @@ class Plan:
 
     @property
     def results(self) -> list[str]:
-        """What the report shows, besides the contact sheets."""
+        """What the reports show, besides the contact sheets."""
         tables, figures = f"{self.root}/tables", f"{self.root}/figures"
         return [
             f"{tables}/tables.html",
@@ -313,4 +313,5 @@ class Plan:
             *(f"{figures}/{name}.svg" for name in FIGURES),
             *self.per_run(f"{self.run}/overlay.png"),
             *self.per_run(f"{self.run}/overlay.mp4"),
+            *self.per_run(f"{self.run}/views"),
         ]

@@ -110,11 +110,12 @@ def write_report(
         sheets=sheets,
         times=run_times(results) if results else [],
         results=str(results) if results else None,
+        provenance=_link(results, media) if results else None,
         curves=curve_charts(shown),
         precision=precision_charts(shown),
         bars=bar_charts(shown),
-        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704
-        script=Markup(  # noqa: S704
+        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
+        script=Markup(
             "\n".join(
                 (HERE / name).read_text(encoding="utf-8")
                 for name in ("charts.js", "viewer.js", "tables.js")
@@ -130,6 +131,12 @@ def write_report(
         media.beside,
         tuple(unfinished),
     )
+
+
+def _link(results: Path, media: Media) -> str | None:
+    """Where Snakemake's own report is, if there is one."""
+    path = Path(results) / "provenance.html"
+    return media.link(path) if path.is_file() else None
 
 
 def _date(runs: Sequence[RunResults]) -> str:

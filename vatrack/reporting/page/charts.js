@@ -14,7 +14,7 @@
     const size = Math.abs(value);
     if (size >= 1e6) return +(value / 1e6).toPrecision(3) + "M";
     if (size >= 1e4) return +(value / 1e3).toPrecision(3) + "k";
-    if (size > 0 && size < 0.001) return value.toExponential(0).replace("e-", "e\u2212");
+    if (size > 0 && size < 0.0001) return value.toExponential(0).replace("e-", "e\u2212");
     return String(+value.toPrecision(3));
   };
   const exact = value => {
@@ -25,7 +25,7 @@
   };
   const ticks = (low, high, count, whole) => {
     const raw = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(raw));
-    let step = [1, 2, 5, 10].map(n => n * power).find(n => n >= raw * 0.999);
+    let step = [1, 2, 2.5, 5, 10].map(n => n * power).find(n => n >= raw * 0.999);
     if (whole) step = Math.max(1, Math.round(step));
     const found = [];
     for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n++) found.push(n * step);
@@ -60,13 +60,13 @@
     const svg = make("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": chart.title});
     svg.addEventListener("pointerleave", hide);
     box.replaceChildren(svg);
-    return {svg, width, height, left, right: width - 10, top: 12, bottom: height - bottom};
+    return {svg, width, height, left, right: width - 10, top: 18, bottom: height - bottom};
   };
   const place = (svg, event, width) => (event.clientX - svg.getBoundingClientRect().left) * width / svg.getBoundingClientRect().width;
   const rise = (svg, event, height) => (event.clientY - svg.getBoundingClientRect().top) * height / svg.getBoundingClientRect().height;
 
   function lines(box, chart, shown) {
-    const area = frame(box, chart, box.closest(".wide") ? 270 : 200, 44, 34), {svg} = area;
+    const area = frame(box, chart, box.closest(".wide") ? 270 : 200, 50, 34), {svg} = area;
     const all = shown.flatMap(series => series.points);
     if (!all.length) return;
     const xs = all.map(point => point[0]);
@@ -80,7 +80,7 @@
     else { const margin = (y1 - y0) * 0.08 || Math.abs(y1) * 0.1 || 1; y1 += margin; if (chart.floor !== 0) y0 = Math.max(y0 >= 0 ? 0 : -Infinity, y0 - margin); }
     const x = value => area.left + (value - x0) / (x1 - x0) * (area.right - area.left);
     const y = value => Math.max(area.top - 2, area.bottom - (value - y0) / (y1 - y0) * (area.bottom - area.top));
-    for (const value of ticks(y0, y1, 4)) {
+    for (const value of ticks(y0, y1, 5)) {
       svg.append(make("line", {class: "grid", x1: area.left, x2: area.right, y1: y(value), y2: y(value)}),
         make("text", {x: area.left - 6, y: y(value) + 4, "text-anchor": "end"}, short(value)));
     }

@@ -28,7 +28,8 @@ MOST_BARS = 4  # runs; the values of more are drawn as points
 def curve_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
     """Losses, learning rate and validation metrics: a chart each, a line for each run."""
     with_log = [run for run in runs if run.curves is not None]
-    found = dict.fromkeys(name for run in with_log for name in run.curves.terms if run.curves)
+    logs = [run.curves for run in runs if run.curves is not None]
+    found = dict.fromkeys(name for log in logs for name in log.terms)
     losses = [name for name in LOSS_NAMES if name in found]
     losses += sorted(name for name in found if name not in LOSS_NAMES and name != "lr")
     charts = [_steps(with_log, name, LOSS_NAMES.get(name, name)) for name in losses]
@@ -106,9 +107,7 @@ def bar_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
     return {"groups": groups, "classes": classes}
 
 
-def _steps(
-    runs: Sequence[RunResults], name: str, title: str, *, smoothed: bool = True
-) -> Chart:
+def _steps(runs: Sequence[RunResults], name: str, title: str, *, smoothed: bool = True) -> Chart:
     """A chart over the training steps; losses are smoothed, and faint as they were logged."""
     series = []
     for run in runs:

@@ -69,6 +69,7 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
                         "picture": media.source(folder / clip.picture),
                         "frames": clip.frames,
                         "of_frames": clip.of_frames,
+                        "fullest": clip.fullest,
                         "value": clip.value,
                         "why": list(clip.why),
                     }

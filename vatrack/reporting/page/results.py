@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,7 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         selection = _object(folder.selection)
         details = _object(folder.details)
     epoch, why = _choice(selection, training)
+    precision = details.get("curves")
     has_log = folder is not None and folder.metrics_log.is_file()
     return RunResults(
         number,
@@ -103,7 +104,7 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         read_views(folder.path / "views") if folder else None,
         folder.config.read_text(encoding="utf-8") if folder and folder.config.is_file() else "",
         _environment(_object(folder.environment)) if folder else {},
-        details.get("curves") if isinstance(details.get("curves"), dict) else {},
+        precision if isinstance(precision, dict) else {},
         _commands(run.folder) if run.folder else [],
         folder.metrics.stat().st_mtime if folder and folder.metrics.is_file() else None,
     )
@@ -140,8 +141,6 @@ def _figures(run: Run, training: dict[str, Any], epoch: int | None) -> list[Figu
 
 def _with_best(runs: list[RunResults]) -> list[RunResults]:
     """Marks the highest values where several runs on one dataset have the figure."""
-    from dataclasses import replace
-
     highest: dict[tuple[str, str], list[float]] = {}
     for run in runs:
         for figure in run.figures:
@@ -190,7 +189,7 @@ def duration(seconds: float) -> str:
     """A time in words: its two largest units."""
     whole = round(seconds)
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts = []
+    parts: list[str] = []
     for name, size in units:
         if whole >= size or parts:
             parts.append(f"{whole // size} {name}")

@@ -9,8 +9,10 @@
   const find = selector => root.querySelector(selector);
   const [first, second] = root.querySelectorAll("canvas");
   const stage = find(".stage"), wipe = find(".wipe"), time = find(".time"), play = find(".play");
-  const state = {clip: runs[0].clips[0].name, masks: null, beside: false, playing: false,
-    sides: [{run: 0, view: "truth"}, {run: 0, view: "prediction"}]};
+  // At first a run with the most views: one that has both masks, if there is any.
+  const start = runs.reduce((best, run, place) => run.views.length > runs[best].views.length ? place : best, 0);
+  const state = {clip: runs[start].clips[0].name, masks: null, beside: false, playing: false,
+    sides: [{run: start, view: "truth"}, {run: start, view: "prediction"}]};
   const videos = new Map();
   const clipOf = run => runs[run].clips.find(clip => clip.name === state.clip);
   const typesOf = run => runs[run].views.filter(view => view.startsWith("truth/")).map(view => view.slice(6));
@@ -147,7 +149,7 @@
         button.setAttribute("aria-current", String(current));
       });
     }
-    if (restart) seek(0);
+    if (restart) seek(clip.fullest);
     else { const at = used()[0].currentTime; for (const video of used()) if (Math.abs(video.currentTime - at) > 0.01) video.currentTime = at; }
     draw();
     if (state.playing) setPlaying(true);
