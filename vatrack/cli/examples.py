@@ -11,6 +11,7 @@ OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
 EXAMPLES = {
     "annotate": "--raw raw --models models.csv --out annotations",
     "clips": "--config mine.yaml --raw raw --structure clips.json --out clips",
+    "compare": f"{RUN} {RUN}__e6 --out compare",
     "config": "--config mine.yaml --set training.epochs=6 --out full.yaml",
     "convert": "--config mine.yaml --official raw/valid.json --structure clips.json --out valid",
     "cuts compare": "ours.json theirs.json",

@@ -30,6 +30,13 @@ def tables(
         str | None,
         typer.Option(help="Dataset of all runs (default: what their config.yaml says)."),
     ] = None,
+    means: Annotated[
+        bool,
+        typer.Option(
+            help="Add mean and standard deviation of runs whose labels differ only in the seed at "
+            "their end (seed0, e6-seed1)."
+        ),
+    ] = True,
     log_run: Annotated[
         list[Path] | None,
         typer.Option(help="A run's folder; its MLflow run gets the tables (repeatable)."),
@@ -38,7 +45,7 @@ def tables(
     """Tabulate runs: the paper's four tables, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
-    typer.echo(write_tables(run, out, details=details or (), dataset=dataset))
+    typer.echo(write_tables(run, out, details=details or (), dataset=dataset, means=means))
     if log_run:
         from vatrack.experiments.log import log_tables
 

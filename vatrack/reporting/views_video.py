@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,11 +19,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, read_json, write_json
 from vatrack.common.images import read_image
 from vatrack.evaluation.io.ground_truth import Images, read_images
-from vatrack.reporting.drawing import ImageArray, track_colours
+from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.overlay import Layer, names_by_id, read_layers
-from vatrack.reporting.overlay_video import GREY, owners_of, scaled_side, side_of
+from vatrack.reporting.overlay_video import draw_side, find_owners
 from vatrack.reporting.sheet import save_image
-from vatrack.reporting.video import DrawSettings, draw_frame
 from vatrack.reporting.views import FILE, ClipView, Views, choose
 from vatrack.video.writer import VideoWriter
 
@@ -154,7 +152,7 @@ class _Drawing:
     def clip(self, rows: npt.NDArray[np.int64], path: Path, rate: float) -> int:
         """Writes path.mp4, and path.jpg: ground truth and prediction of the fullest frame, whose
         number is returned."""
-        owners = owners_of(rows, self.images, self._truth, self._found)
+        owners = find_owners(rows, self.images, self._truth, self._found)
         counts = [int(np.count_nonzero(self._truth[0].image == row)) for row in rows.tolist()]
         # The middle of the frames with the most objects.
         fullest = np.flatnonzero(np.array(counts) == max(counts))
@@ -179,31 +177,15 @@ class _Drawing:
     def _tiles(self, row: int, owners: Mapping[int, int]) -> list[ImageArray]:
         height, width = self.images.size[row].tolist()
         path = self._folder / self._files[int(self.images.id[row])]
-        frame = self._fit(read_image(path, (width, height)))
-        tiles = [self._centred(frame)]
+        frame = read_image(path, (width, height))
+        tiles = [self._centred(self._fit(frame))]
         for layers, tracks in ((self._truth, None), (self._found, owners)):
             for mask_type in self._types:
                 # The amodal view hatches what the visible mask does not have.
                 own = [x for x in layers if mask_type in (x.mask_type, "amodal")]
-                tiles.append(self._centred(self._draw(frame, row, own, tracks)))
+                drawn = draw_side(frame, row, self.images, own, tracks, self.tile)
+                tiles.append(self._centred(drawn))
         return tiles
-
-    def _draw(
-        self, frame: ImageArray, row: int, layers: Sequence[Layer], tracks: Mapping[int, int] | None
-    ) -> ImageArray:
-        side = side_of(layers, row, self.images)
-        if not len(side.track_ids):
-            return frame
-        if tracks is None:
-            colours = track_colours(side.track_ids)
-        else:
-            owned = [tracks.get(track) for track in side.track_ids.tolist()]
-            colours = track_colours([track or 0 for track in owned])
-            colours[[track is None for track in owned]] = GREY
-        drawn: Any = scaled_side(side, (frame.shape[1], frame.shape[0]))
-        return draw_frame(
-            frame, drawn, DrawSettings(("outline", "fill", "hidden", "class")), colours=colours
-        )
 
     def _fit(self, frame: ImageArray) -> ImageArray:
         scale = min(self.tile[0] / frame.shape[0], self.tile[1] / frame.shape[1])

@@ -13,7 +13,7 @@ from vatrack.config import SAILVOS, START_FILES, TECHNICAL_KEYS, RunConfig
 LENGTH = 10  # hexadecimal digits
 # How and where the work is done; none of it is meant to change what a run reaches.
 MACHINE = {
-    "": ("results", "launcher", "mlflow"),
+    "": ("results", "run_label", "launcher", "mlflow"),
     "dataset": ("raw", "archives", "archive_strip", "train_json", "valid_json", "validation"),
     "compute": ("device", "workers", "loader_timeout_seconds", "compile"),
     "training": TECHNICAL_KEYS,

@@ -12,6 +12,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config.inference import SETTINGS_FILE
+from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,12 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+
+    @property
+    def name(self) -> RunName | None:
+        """Method, backbone and label, as the folder is called; None where it has a name of
+        another form."""
+        return RunName.parse(self.path.name)
 
     # What a training writes.
 
@@ -173,6 +180,11 @@ class RunFolder:
     def evaluation(self) -> Path:
         """evaluation.yaml: the protocol's switches that the metrics were computed with."""
         return self.path / "evaluation.yaml"
+
+    @property
+    def measured(self) -> bool:
+        """Whether this is a run with final metrics."""
+        return self.config.is_file() and self.metrics.is_file()
 
     @property
     def overlay(self) -> Path:
@@ -285,3 +297,16 @@ class RunFolder:
         for epoch, _ in self.validated():
             if epoch not in epochs:
                 self.checkpoint(epoch).unlink(missing_ok=True)
+
+
+def named_runs(folder: Path) -> list[RunFolder]:
+    """The runs in a folder that are named as such; seed10 comes after seed9."""
+    found = [RunFolder(path) for path in folder.glob("*") if path.is_dir()]
+    return sorted((run for run in found if run.name), key=lambda run: natural(run.path.name))
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A key that sorts texts by the numbers in them."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]

@@ -1,5 +1,6 @@
 # The plan (lib/plan.py: the checked config, paths, lists), and what of it needs Snakemake.
 import os
+import re
 import shlex
 import sys
 
@@ -9,6 +10,7 @@ from lib.plan import (
     CLASS_TABLES,
     FIGURES,
     FORMS,
+    RUN as RUN_NAME,
     TABLES,
     VIDEO_TABLES,
     Plan,
@@ -85,7 +87,7 @@ def official_json(wildcards):
 
 
 def training_settings(wildcards):
-    return plan.training_settings(wildcards.method, wildcards.backbone)
+    return plan.training_settings(wildcards.method, wildcards.backbone, wildcards.variant)
 
 
 def begin():
@@ -98,9 +100,15 @@ def begin():
     write_yaml(plan.config_file, plan.plain)
 
 
-def slurm_options(wildcards, resources):
-    # Snakemake does not run a rule again for a value that was made from its resources.
-    return plan.slurm_options(resources)
+# Snakemake does not run a rule again for a value that was made from its resources.
+def launch_options(wildcards, resources):
+    seed = plan.seed_option(wildcards.method, wildcards.backbone, wildcards.variant)
+    return f"{plan.slurm_options(resources)} {seed}".strip()
+
+
+def all_runs(*options):
+    """The runs of this config, and those of others that lie beside them: shown, but never a reason to run again."""
+    return lambda wildcards, resources: plan.options(*options)
 
 
 # The commands must be those of the Python that runs Snakemake, also on a cluster's nodes, except inside a conda environment.

@@ -41,12 +41,13 @@ rule tables:
         mem_mb=1000,
         runtime=30,
     params:
-        rows=plan.options("run", "log-run"),
+        rows=all_runs("run", "log-run"),
+        means=plan.mean_option,
         out=subpath(output[0], parent=True),
     message:
         "writing the tables"
     shell:
-        "vatrack tables {params.rows} --out {params.out:q} > {log:q} 2>&1"
+        "vatrack tables {params.rows} {params.means} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule figures:
@@ -73,7 +74,7 @@ rule figures:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=plan.options("run"),
+        runs=all_runs("run"),
         out=subpath(output[0], parent=True),
     message:
         "drawing the curves of the trainings"
@@ -91,18 +92,26 @@ rule overlay:
             f"{RUN}/overlay.png",
             caption="../report/overlay.rst",
             category="Overlays",
-            labels={"method": "{method}", "backbone": "{backbone}", "form": "sheet"},
+            labels={
+                "method": "{method}",
+                "backbone": "{backbone}{variant}",
+                "form": "sheet",
+            },
         ),
         video=report(
             f"{RUN}/overlay.mp4",
             caption="../report/overlay.rst",
             category="Overlays",
-            labels={"method": "{method}", "backbone": "{backbone}", "form": "video"},
+            labels={
+                "method": "{method}",
+                "backbone": "{backbone}{variant}",
+                "form": "video",
+            },
         ),
     log:
-        f"{R}/logs/overlay/{{method}}__{{backbone}}.log",
+        f"{R}/logs/overlay/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/overlay/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/overlay/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -110,7 +119,7 @@ rule overlay:
         mem_mb=2000,
         runtime=60,
     message:
-        "drawing predictions of {wildcards.method} with {wildcards.backbone} beside the ground truth"
+        "drawing predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant} beside the ground truth"
     shell:
         "vatrack overlay --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
         " --images {input.images:q} --out {output.sheet:q} --video {output.video:q} > {log:q} 2>&1"
@@ -125,9 +134,9 @@ rule views:
     output:
         directory(f"{RUN}/views"),
     log:
-        f"{R}/logs/views/{{method}}__{{backbone}}.log",
+        f"{R}/logs/views/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/views/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/views/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -135,7 +144,7 @@ rule views:
         mem_mb=2000,
         runtime=60,
     message:
-        "drawing clips of {wildcards.method} with {wildcards.backbone} for the report"
+        "drawing clips of {wildcards.method} with {wildcards.backbone}{wildcards.variant} for the report"
     shell:
         "vatrack views --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
         " --details {input.details:q} --images {input.images:q} --out {output:q} > {log:q} 2>&1"
@@ -159,7 +168,7 @@ rule report:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=plan.options("run"),
+        runs=all_runs("run"),
         results=R,
     message:
         "writing the report"

@@ -18,9 +18,9 @@ rule train:
     output:
         ensure(f"{RUN}/training.json", non_empty=True),
     log:
-        f"{R}/logs/train/{{method}}__{{backbone}}.log",
+        f"{R}/logs/train/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/train/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/train/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: plan.train_threads
@@ -33,9 +33,9 @@ rule train:
         annotations=subpath(input[0], ancestor=2),
         run=subpath(output[0], parent=True),
         settings=training_settings,
-        slurm=slurm_options,
+        slurm=launch_options,  # and the seed, where the config has several
     message:
-        "training {wildcards.method} with {wildcards.backbone}"
+        "training {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack launch --config {params.config:q} --method {wildcards.method} --backbone {wildcards.backbone}"
         " --annotations {params.annotations:q} --images {input.images:q} --out {params.run:q} {params.slurm}"
@@ -50,9 +50,9 @@ rule select:
         # Not protected(): Snakemake would refuse to choose again after a change of the config.
         checkpoint=ensure(f"{RUN}/best.pt", non_empty=True),
     log:
-        f"{R}/logs/select/{{method}}__{{backbone}}.log",
+        f"{R}/logs/select/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/select/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/select/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -64,6 +64,6 @@ rule select:
         run=subpath(input[0], parent=True),
         settings=plan.settings("selection"),
     message:
-        "choosing the best checkpoint of {wildcards.method} with {wildcards.backbone}"
+        "choosing the best checkpoint of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack select --run {params.run:q} --config {params.config:q} --out {output.best:q} > {log:q} 2>&1"
