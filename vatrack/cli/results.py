@@ -144,8 +144,14 @@ def report(
             "ones lie beside it.",
         ),
     ] = 6.0,
+    means: Annotated[
+        bool,
+        typer.Option(
+            help="Add mean and standard deviation of runs whose labels differ only in the seed."
+        ),
+    ] = True,
 ) -> None:
     """Write a page about the results: key figures, tables, clips, curves, settings."""
     from vatrack.reporting.page import write_report
 
-    typer.echo(write_report(run, out, results=results, title=title, embed_mb=embed))
+    typer.echo(write_report(run, out, results=results, title=title, embed_mb=embed, means=means))

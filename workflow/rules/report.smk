@@ -169,11 +169,12 @@ rule report:
         runtime=30,
     params:
         runs=all_runs("run"),
+        means=plan.mean_option,
         results=R,
     message:
         "writing the report"
     shell:
-        "vatrack report {params.runs} --results {params.results:q} --out {output:q} > {log:q} 2>&1"
+        "vatrack report {params.runs} {params.means} --results {params.results:q} --out {output:q} > {log:q} 2>&1"
 
 
 # Snakemake's own report, which tells how each file was made: a second, read-only Snakemake collects

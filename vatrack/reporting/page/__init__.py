@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from vatrack import __version__
 from vatrack.common.errors import InputError
@@ -22,6 +21,7 @@ from vatrack.reporting.tables.names import dataset_name
 from vatrack.reporting.tables.runs import read_runs
 
 HERE = Path(__file__).parent
+SCRIPTS = ("charts.js", "viewer.js", "tables.js")
 MEGABYTE = 1_000_000
 
 
@@ -60,6 +60,7 @@ def write_report(
     results: Path | None = None,
     title: str | None = None,
     embed_mb: float = 6.0,
+    means: bool = True,
 ) -> WrittenReport:
     """Writes the page.
 
@@ -73,6 +74,7 @@ def write_report(
         title: heading of the page; None: the names of the datasets.
         embed_mb: size of the videos and pictures that stand in the page itself; to further ones it
             has links.
+        means: whether runs that differ only in their seed also have rows of their means.
 
     Raises:
         InputError: a run is missing or damaged, or `out` has another suffix; nothing is written.
@@ -96,7 +98,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    paper, further = table_sections(found)
+    paper, further = table_sections(found, means=means)
     text = environment.get_template("page.html.j2").render(
         title=title or ", ".join(datasets),
         datasets=datasets,
@@ -114,13 +116,8 @@ def write_report(
         curves=curve_charts(shown),
         precision=precision_charts(shown),
         bars=bar_charts(shown),
-        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
-        script=Markup(
-            "\n".join(
-                (HERE / name).read_text(encoding="utf-8")
-                for name in ("charts.js", "viewer.js", "tables.js")
-            )
-        ),
+        style=(HERE / "style.css").read_text(encoding="utf-8"),
+        script="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
     write_text(out, text)
     return WrittenReport(

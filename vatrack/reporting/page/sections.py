@@ -55,12 +55,15 @@ class Section:
     left_out: int
 
 
-def table_sections(runs: Sequence[Run]) -> tuple[list[Section], list[Section]]:
+def table_sections(
+    runs: Sequence[Run], *, means: bool = True
+) -> tuple[list[Section], list[Section]]:
     """The paper's four tables, and all others that have rows: by video level first."""
     published = read_published()
     order = sorted(PAPER, key=lambda name: not name.startswith("video"))
-    paper = [section(paper_table(name, runs, published)) for name in order]
-    further = [*(tracking_table(name, runs) for name in TRACKING), *extended_tables(runs)]
+    paper = [section(paper_table(name, runs, published, means=means)) for name in order]
+    further = [tracking_table(name, runs, means=means) for name in TRACKING]
+    further += extended_tables(runs, means=means)
     if any(run.details for run in runs):
         further += [class_table(name, runs) for name in (*order, *TRACKING)]
         further += [video_table(name, runs) for name in (*order, *TRACKING)]
