@@ -1,4 +1,4 @@
-"""Chromium for tests of pages; without it they are skipped, and fail where the variable CI is set."""
+"""Chromium for tests of pages; without it they are skipped, or fail where CI is set."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from vatrack.common.files import read_json
 from vatrack.reporting.sheet import evenly
 
 FILE = "views.json"
+SAME = 0.05  # percent: what looks the same
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,13 @@ def choose(
         filled: the clips with true objects.
         each: how many of each sort.
     """
-    known = sorted(
-        (video for video in videos if values.get(video) is not None),
-        key=lambda video: (values[video], videos.index(video)),
-    )
+    ranked = {video: value for video in videos if (value := values.get(video)) is not None}
+    known = sorted(ranked, key=lambda video: (ranked[video], videos.index(video)))
     some = [video for video in videos if video in filled] or list(videos)
     # None is both; where there are few, the best go first. One as good as the best is not worst.
     best = known[-each:] if len(known) > each else known[len(known) // 2 :]
-    lower = [video for video in known if values[video] != values[known[-1]]]
+    highest = ranked[known[-1]] if known else 0.0
+    lower = [video for video in known if ranked[video] < highest - SAME]
     worst = [video for video in lower if video not in best][:each]
     sorts = {
         "worst": worst,

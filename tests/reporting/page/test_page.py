@@ -1,4 +1,4 @@
-"""The report in a browser: everything is seen, nothing overflows, nothing is loaded from outside."""
+"""The report in a browser: all is seen, nothing overflows, nothing is loaded from outside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ PAINTED = """() => {
   const canvas = document.querySelector("#viewer canvas");
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   const colours = new Set();
-  for (let at = 0; at < data.length; at += 4) colours.add(data[at] << 16 | data[at + 1] << 8 | data[at + 2]);
+  for (let at = 0; at < data.length; at += 4) {
+    colours.add(data[at] << 16 | data[at + 1] << 8 | data[at + 2]);
+  }
   return colours.size;
 }"""
 
