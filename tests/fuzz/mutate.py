@@ -181,6 +181,21 @@ def line_structure(data: bytes, chance: Random) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
+def word_of_line(data: bytes, chance: Random) -> bytes:
+    """One word of one line of a text is replaced or removed, or a line occurs twice."""
+    lines = [line.split(b" ") for line in data.splitlines()]
+    line = chance.choice(lines)
+    place = chance.randrange(len(line))
+    action = chance.choice(("replace", "replace", "remove", "line"))
+    if action == "replace":
+        line[place] = str(chance.choice(VALUES[:36])).encode()
+    elif action == "remove":
+        del line[place]
+    else:
+        lines.insert(chance.randrange(len(lines) + 1), line)
+    return b"\n".join(b" ".join(line) for line in lines) + b"\n"
+
+
 def yaml_line(data: bytes, chance: Random) -> bytes:
     """One line of a YAML text gets another value, another depth, or occurs twice."""
     lines = data.decode().splitlines()

@@ -136,7 +136,7 @@ def test_every_name_of_the_masks_gives_the_same(case: Case, keys: dict[str, Any]
     assert item["iscrowd"] == 0
     assert item["category_id"] == 4
     assert case.document["categories"] == CAR
-    assert case.document["videos"] == [{"id": 1, "name": "a"}]
+    assert case.document["videos"] == [{"id": 1, "name": "a", "tracks": False}]
     assert "lacks tracks" in str(result)
     assert "not inside" not in str(result)
 

@@ -108,6 +108,12 @@ def test_the_metric_follows_the_method_or_the_config(tmp_path: Path) -> None:
     assert chosen(run, "image/visible/AP")["epoch"] == 1
 
 
+def test_without_tracks_image_ap_decides(tmp_path: Path) -> None:
+    values = [{"video/amodal/AP": None, "image/amodal/AP": value} for value in (5.0, 9.0, 7.0)]
+    run = make_run(tmp_path, dict(enumerate(values, 1)))
+    assert (chosen(run)["epoch"], chosen(run)["metric"]) == (2, "image/amodal/AP")
+
+
 def test_epochs_of_an_earlier_longer_training_do_not_count(tmp_path: Path) -> None:
     run = make_run(
         tmp_path, {epoch: {"video/amodal/AP": float(epoch)} for epoch in (1, 2, 3)}, trained=2

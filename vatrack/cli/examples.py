@@ -32,7 +32,7 @@ EXAMPLES = {
     "import-dataset": "instances_train.json --from coco-amodal --images images --out train.json",
     "import-predictions": f"results.json --from coco --ground-truth {VALID} --out theirs.jsonl",
     "index": f"{OFFICIAL} --out index.json",
-    "init-config": "--train train.json --valid valid.json --images images --out mine.yaml",
+    "init-config": "data/mine --out mine.yaml",
     "launch": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
     "mlflow-sync": f"{RUN}",
     "overlay": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} --out overlay.png",

@@ -29,7 +29,7 @@ class RunName(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The name for readers: `vatrack + resnet18 (e6)`."""
+        """The name for readers, with a plus between and the label in brackets."""
         return f"{self.method} + {self.backbone}" + (f" ({self.label})" if self.label else "")
 
     @classmethod

@@ -164,8 +164,8 @@ class SelectionConfig(Frozen):
 
     metric: str | None = Field(
         None,
-        description="key of the metrics, higher is better; null: video AP, amodal where the method "
-        "has it",
+        description="key of the metrics, higher is better; null: video AP (image AP where "
+        "there are no tracks), amodal where the method has it",
     )
 
 

@@ -37,8 +37,7 @@ def read(settings: Settings) -> Dataset:
     single = len(lists.frames.videos) == len(lists.frames.images)
     return Dataset(
         lists.categories,
-        lists.frames.videos,
-        lists.frames.images,
+        lists.frames,
         _objects(lists, single),
         whole_if_absent=True,
         lacks="tracks: each image is a video of one frame" if single else "",

@@ -111,7 +111,7 @@ def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dic
         found[number] = {}
         if not videos:
             name = str(required(item, "file_name", where))
-            video = frames.video(str(PurePosixPath(name).with_suffix("")))
+            video = frames.video(str(PurePosixPath(name).with_suffix("")), tracks=False)
             found[number] = _add(frames, video, 0, item, where)
             continue
         belongs = required(item, "video_id", where)

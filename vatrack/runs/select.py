@@ -65,9 +65,9 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
             training.json or a file of metrics is damaged.
     """
     folder, out = RunFolder(run), Path(out)
-    metric = selection.metric or default_metric(load_run_config(folder.config).method)
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
     epochs = folder.read_training()["epochs"]
+    metric = selection.metric or default_metric(folder, load_run_config(folder.config).method)
     values = {
         epoch: value
         for epoch, value in validation_values(folder, metric).items()
@@ -111,14 +111,17 @@ def best_epoch(values: Mapping[int, float | None]) -> int:
     return max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch))
 
 
-def selection_metric(run: RunConfig) -> str:
+def selection_metric(folder: RunFolder, run: RunConfig) -> str:
     """The metric that chooses the best checkpoint of a run."""
-    return run.selection.metric or default_metric(run.method)
+    return run.selection.metric or default_metric(folder, run.method)
 
 
-def default_metric(method: Method) -> str:
-    """Video AP: of amodal masks where the method has them."""
-    return f"video/{method.masks[0]}/AP"
+def default_metric(folder: RunFolder, method: Method) -> str:
+    """Video AP, or where no epoch has one, image AP: of amodal masks where the method has them."""
+    video, image = f"video/{method.masks[0]}/AP", f"image/{method.masks[0]}/AP"
+    found = [folder.read_validation(epoch) for epoch, _ in folder.validated()]
+    alone = found and all(each.get(video, 0) is None and image in each for each in found)
+    return image if alone else video
 
 
 def _value(run: RunFolder, epoch: int, metric: str) -> float | None:

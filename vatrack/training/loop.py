@@ -5,6 +5,7 @@ It can be interrupted anywhere, see `vatrack.training.recovery`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from vatrack.training.start import (
     with_data_classes,
 )
 from vatrack.training.step import Updater
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,11 @@ def _train(
     allow_tf32(run.compute.tf32)
     keep_memory()
     dataset = _dataset(run, annotations, images)
+    if dataset.alone and group.first:
+        logger.info(
+            f"{dataset.file.path}: no video has two frames: a pair is a frame with itself, and the "
+            f"tracking losses are 0"
+        )
     batches = _batches(run, dataset, group)
     identity = {"recipe": run.recipe(), "data": dataset.file.fingerprint()}
     recovery = Recovery(folder, identity, run.training, group, stop)

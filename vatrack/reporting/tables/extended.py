@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vatrack.reporting.tables.means import NOTE as MEANS
 from vatrack.reporting.tables.means import Measured, mean_rows
-from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.names import run_row, with_reason
 from vatrack.reporting.tables.paper import MEASURED, TEXTS
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
@@ -62,4 +62,6 @@ def _table(name: str, runs: Sequence[Run], means: bool) -> Table:
     if means and (summed := mean_rows(measured, "", "means")):
         rows += summed
         note = f"{note} {MEANS}"
+    if masks != "hidden":
+        note = with_reason(note, [run for run in runs if masks in run.method.masks])
     return make_table(name, TITLES[name], note, TEXTS, columns, rows)

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from vatrack.reporting.tables.means import NOTE as MEANS
 from vatrack.reporting.tables.means import Measured, mean_rows
-from vatrack.reporting.tables.names import BACKBONE_NAMES, METHOD_NAMES, dataset_name, run_row
+from vatrack.reporting.tables.names import (
+    BACKBONE_NAMES,
+    METHOD_NAMES,
+    dataset_name,
+    run_row,
+    with_reason,
+)
 from vatrack.reporting.tables.published import Published
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
@@ -74,6 +80,8 @@ def paper_table(
         for key in COLUMNS
     ]
     note = _note(columns[0].name, shown, published) + (f" {MEANS}" if summed else "")
+    if level == "video":
+        note = with_reason(note, shown)
     return make_table(name, TITLES[name], note, TEXTS, columns, rows)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vatrack.reporting.tables.means import NOTE as MEANS
 from vatrack.reporting.tables.means import Measured, mean_rows
-from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.names import run_row, with_reason
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
@@ -52,7 +52,8 @@ def tracking_table(name: str, runs: Sequence[Run], *, means: bool = False) -> Ta
             rows += mean_rows(found, matched_by, f"means by {matched_by}")
     columns = [track_column(key, key, key) for key in COLUMNS]
     note = f"{NOTE} {MEANS}" if any(row.spread for row in rows) else NOTE
-    return make_table(name, TITLES[name], note, TEXTS, columns, rows)
+    shown = [run for run in runs if mask_type in run.method.masks]
+    return make_table(name, TITLES[name], with_reason(note, shown), TEXTS, columns, rows)
 
 
 def track_column(metric: str, key: str, name: str, group: str = "") -> Column:
