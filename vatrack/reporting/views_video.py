@@ -70,6 +70,9 @@ def write_views(
     drawing = _Drawing(listed, layers, _tile(listed), Path(images), files)
     metric = f"video/{layers[0].mask_type}/AP50"
     values = _values(details, metric) if details else {}
+    if details and all(value is None for value in values.values()):
+        metric = f"image/{layers[0].mask_type}/AP50"  # images that stand alone have no tracks
+        values = _values(details, metric)
     chosen = choose(
         [int(video) for video in dict.fromkeys(listed.video.tolist())],
         {video: values.get(title) for video, title in titles.items()},

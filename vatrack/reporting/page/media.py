@@ -61,6 +61,7 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
                 "rate": views.rate,
                 "score": views.score,
                 "metric": views.metric,
+                "short": "vAP50" if views.metric.startswith("video/") else "AP50",
                 "of_clips": views.of_clips,
                 "clips": [
                     {

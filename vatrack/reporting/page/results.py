@@ -117,9 +117,13 @@ def _object(path: Path) -> dict[str, Any]:
 
 def _figures(run: Run, training: dict[str, Any], epoch: int | None) -> list[Figure]:
     """The key figures; a metric of masks that the method does not predict is left out."""
+    # Images that stand alone have no tracks.
+    level, letter = (
+        ("video", "v") if any(k.startswith("video/") for k in run.metrics) else ("image", "")
+    )
     wanted = [
-        ("vAP50, amodal", "video/amodal/AP50"),
-        ("vAP50, visible", "video/visible/AP50"),
+        (f"{letter}AP50, amodal", f"{level}/amodal/AP50"),
+        (f"{letter}AP50, visible", f"{level}/visible/AP50"),
         (f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"),
         ("Hidden part, IoU", "image/hidden/IoU"),
     ]

@@ -139,7 +139,8 @@
     const clip = clipOf(state.sides[0].run);
     time.max = clip.frames - 1;
     const broken = used().some(video => video.broken);
-    const value = clip.value === null ? "vAP50 not defined" : `vAP50 ${clip.value.toFixed(1)}`;
+    const short = runs[state.sides[0].run].short;
+    const value = clip.value === null ? `${short} not defined` : `${short} ${clip.value.toFixed(1)}`;
     find(".caption").textContent = `${clip.name}: ${value}` + (clip.frames < clip.of_frames ? `, the first ${clip.frames} of ${clip.of_frames} frames` : `, ${clip.frames} frames`)
       + (broken ? ". The video cannot be played here: it was moved, or this browser has no decoder for it." : "");
     for (const gallery of document.querySelectorAll(".gallery")) {
