@@ -112,7 +112,7 @@ def test_it_answers(page: Any) -> None:
     tags = page.locator("#viewer .tag").all_inner_texts()
     assert "Input" in tags and any("Ground truth, amodal" in tag for tag in tags)
     page.locator(".clip").nth(1).click()
-    assert page.locator("#viewer .caption").inner_text().startswith("v")
+    assert page.locator("#viewer .caption").inner_text().startswith("clip__2: ")
     assert page.problems == []
 
 

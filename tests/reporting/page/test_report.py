@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def test_key_figures_tables_and_reasons(tmp_path: Path) -> None:
     page = Reader(text)
     assert "Highest video/amodal/AP 20.0 of 2 validated epochs; next is epoch 1 with 10.0." in text
     assert "1 d 2 h" in text  # the training's time
-    assert re.search(r"<dt>vAP50, visible</dt><dd>20\.28<|<dt>vAP50, visible</dt><dd>20\.3<", text)
+    assert "<dt>vAP50, visible</dt><dd>20.3<" in text
     assert "2 h 1 min" in page.cells and "1.5 GB" in page.cells  # the training's job
     assert text.count("<section ") == 7  # all but the clips
     assert "evaluated" in text and "vatrack predict" in text and "torch" in text
@@ -114,7 +113,7 @@ def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
     file = metrics(tmp_path / "metrics.json", 30.0)
     write_report([f"vatrack/resnet50={file}"], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
-    assert "30.28" not in text and "30.2" in text
+    assert "<dt>vAP50, visible</dt><dd>30.3<" in text
     assert 'id="clips"' not in text and 'id="training"' not in text and 'id="tables"' in text
 
 
