@@ -123,6 +123,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         results.tables,
         results.figures,
         results.overlay,
+        results.views,
+        results.report,
         compare,
         runs.mlflow_sync,
         exchange.export_predictions,

@@ -352,7 +352,7 @@ class Plan:
 
     @property
     def results(self) -> list[str]:
-        """What the report shows, besides the contact sheets."""
+        """What the reports show, besides the contact sheets."""
         tables, figures = f"{self.root}/tables", f"{self.root}/figures"
         return [
             f"{tables}/tables.html",
@@ -365,4 +365,5 @@ class Plan:
             *(f"{figures}/{name}.svg" for name in FIGURES),
             *self.per_run(f"{self.run}/overlay.png"),
             *self.per_run(f"{self.run}/overlay.mp4"),
+            *self.per_run(f"{self.run}/views"),
         ]
