@@ -14,16 +14,16 @@ def tables(
     run: Annotated[
         list[str],
         typer.Option(
-            help="METHOD/BACKBONE[:LABEL]=metrics.json, a run's folder, or a folder of results "
-            "(also LABEL=FOLDER) (repeatable)."
+            help="A folder of results, a run's folder (also LABEL=FOLDER), or "
+            "METHOD/BACKBONE[:LABEL]=FILE of metrics (repeatable)."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Output folder for the tables.")],
     details: Annotated[
         list[str] | None,
         typer.Option(
-            help="METHOD/BACKBONE[:LABEL]=details.json of a --run of that name; folders contain "
-            "their own (repeatable)."
+            help="Details of a --run of that name, as METHOD/BACKBONE[:LABEL]=FILE; folders "
+            "contain their own (repeatable)."
         ),
     ] = None,
     dataset: Annotated[

@@ -170,7 +170,7 @@ rule report:
     params:
         runs=all_runs("run"),
         means=plan.mean_option,
-        results=R,
+        results=subpath(output[0], parent=True),
     message:
         "writing the report"
     shell:
