@@ -95,7 +95,7 @@ def test_the_page_without_frames_says_so(pair: list[Path], tmp_path: Path) -> No
     assert "the page has no pictures: not found were" in page
     assert any("the frames (--images)" in note for note in found.notes)
     assert "http" not in page and "<script" not in page
-    assert (tmp_path / "out" / "compare.txt").read_text().count("clip_") == 4  # AP and nothing cut
+    assert (tmp_path / "out" / "compare.txt").read_text().count("clip_") == 2
 
 
 def test_names_from_files_are_escaped(tmp_path: Path) -> None:
