@@ -10,13 +10,14 @@ from pathlib import Path
 
 from tests.workflow.snake import Workflow
 
-RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "tables", "figures", "report"]
+RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "views"]
+SHOWING = ["tables", "figures", "provenance", "report"]
 
 
 def test_a_label_plans_a_run_of_its_own(finished: Workflow) -> None:
-    assert finished.changed(run_label="e6").plan() == dict.fromkeys(RUN_STAGES, 1)
+    assert finished.changed(run_label="e6").plan() == dict.fromkeys(RUN_STAGES + SHOWING, 1)
     seeds = finished.changed(run_label="e6", seeds=[0, 1]).plan()
-    assert seeds == dict.fromkeys(RUN_STAGES, 2) | {"tables": 1, "figures": 1, "report": 1}
+    assert seeds == dict.fromkeys(RUN_STAGES, 2) | dict.fromkeys(SHOWING, 1)
 
 
 def test_seeds_stand_beside_the_earlier_run(finished: Workflow, tmp_path: Path) -> None:
