@@ -78,6 +78,8 @@ def test_the_papers_runs_are_planned_from_empty_files(name: str, tmp_path: Path)
         "overlay": 8,
         "tables": 1,
         "figures": 1,
+        "views": 8,
+        "provenance": 1,
         "report": 1,
         "provenance": 1,
         "views": 8,
