@@ -29,6 +29,7 @@ DATA_FILES = {
     *(f"vatrack/reporting/page/{name}.js" for name in ("charts", "tables", "viewer")),
     "vatrack/reporting/tables/published.json",
 }
+PLUGIN = "snakemake_logger_plugin_vatrack"  # Snakemake looks for this name
 EXTRAS = ("mlflow", "snakemake", "submitit")  # TrackEval brings those of reports
 
 
@@ -82,15 +83,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     return found
 
 
-def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_and_the_logger(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert wheel.name.startswith(f"vatrack-{vatrack.__version__}-")
     assert names >= DATA_FILES
-    package = ROOT / "vatrack"
-    modules = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py")}
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("vatrack", PLUGIN)
+        for path in (ROOT / package).rglob("*.py")
+    }
     assert {name for name in names if name.endswith(".py")} == modules
     assert {name.split("/")[0] for name in names} == {
         "vatrack",
+        PLUGIN,
         f"vatrack-{vatrack.__version__}.dist-info",
     }
 

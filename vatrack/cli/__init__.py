@@ -110,6 +110,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         data.prepare,
     ),
     "Training": (
+        runs.fetch_weights,
         runs.train,
         runs.launch,
         runs.select,

@@ -27,6 +27,7 @@ EXAMPLES = {
     "--out coco.json",
     "fetch": "--url https://example.org/cuts.json --size 123456 --sha256 0123...cdef "
     "--out cuts.json",
+    "fetch-weights": "--config config/sailvos_cut.yaml",
     "figures": f"--run {RUN} --out figures",
     "import-checkpoint": "epoch_12.pth --method vatrack --backbone resnet50 --out vatrack.pt",
     "import-dataset": "instances_train.json --from coco-amodal --images images --out train.json",

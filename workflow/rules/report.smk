@@ -119,7 +119,7 @@ rule overlay:
         mem_mb=2000,
         runtime=60,
     message:
-        "drawing predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant} beside the ground truth"
+        "drawing predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack overlay --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
         " --images {input.images:q} --out {output.sheet:q} --video {output.video:q} > {log:q} 2>&1"
