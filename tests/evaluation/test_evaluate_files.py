@@ -190,7 +190,13 @@ def test_details(command, tmp_path: Path) -> None:
     assert not details.exists()
     assert command(*arguments(truth, found, out), "--details", details)[0] == 0
     document = read_json(details)
-    assert list(document) == ["per_class", "per_video", "classes"]
+    assert list(document) == ["per_class", "per_video", "classes", "curves"]
+    metrics = read_json(out)
+    for level, curves in document["curves"].items():
+        for name, column in (("IoU50", "AP50"), ("IoU75", "AP75")):
+            assert len(curves[name]) == 101
+            mean = 100 * float(np.mean(curves[name]))
+            assert mean == pytest.approx(metrics[f"{level}/{column}"], abs=0.01)
     assert document["classes"] == [entry["name"] for entry in joint["categories"]]
     mask_types = ("amodal", "visible", "amodal_box", "visible_box")
     levels = [

@@ -94,6 +94,10 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     for given, match in cases:
         with pytest.raises(InputError, match=match):
             write_views(**files, out=tmp_path / "views", **given)
+    write_views(**files, out=tmp_path / "lost")
+    (tmp_path / "lost" / "01.mp4").unlink()
+    with pytest.raises(InputError, match=r"01\.mp4: no such file"):
+        read_views(tmp_path / "lost")
     (tmp_path / "details.json").write_text("{}")
     with pytest.raises(InputError, match="per_video"):
         write_views(**files, out=tmp_path / "views", details=tmp_path / "details.json")

@@ -68,7 +68,7 @@ def read_views(folder: Path) -> Views | None:
     """What `write_views` wrote into a folder; None where there is no views.json.
 
     Raises:
-        InputError: the file holds something else.
+        InputError: the file holds something else, or a file that it names is missing.
     """
     path = Path(folder) / FILE
     if not path.is_file():
@@ -79,13 +79,18 @@ def read_views(folder: Path) -> Views | None:
             ClipView(**{**clip, "why": tuple(clip["why"])}) for clip in content.pop("clips")
         )
         width, height = content.pop("tile")
-        return Views(
+        views = Views(
             **{**content, "views": tuple(content["views"])}, tile=(width, height), clips=clips
         )
+        files = [path.parent / name for clip in clips for name in (clip.video, clip.picture)]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
             f"{path}: not what `vatrack views` writes; delete it, write it again"
         ) from None
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: no such file, but {path} names it; write the views again")
+    return views
 
 
 def choose(

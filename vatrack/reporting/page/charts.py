@@ -58,7 +58,9 @@ def precision_charts(runs: Sequence[RunResults]) -> list[Chart]:
             curves = run.precision.get(level)
             for name, threshold in (("IoU50", "0.5"), ("IoU75", "0.75")):
                 values = curves.get(name) if isinstance(curves, dict) else None
-                if not isinstance(values, list) or len(values) != 101 or None in values:
+                if not isinstance(values, list) or len(values) != len(recalls):
+                    continue
+                if not all(isinstance(value, int | float) for value in values):
                     continue
                 line = _line(run, recalls, np.array(values, float), digits=3)
                 line |= {"name": f"{run.name}, IoU {threshold}", "dashed": threshold == "0.75"}

@@ -176,6 +176,7 @@ def _choice(selection: dict[str, Any], training: dict[str, Any]) -> tuple[int | 
         item["epoch"]: item["value"]
         for item in selection.get("candidates", [])
         if isinstance(item, dict) and {"epoch", "value"} <= item.keys()
+        if isinstance(item["value"], int | float | None)
     }
     value = values.get(epoch)
     text = f"{metric} {value:.1f}" if isinstance(value, int | float) else f"{metric} undefined"
