@@ -102,7 +102,8 @@ class Stage:
     ended: float = 0.0
     shown: int = 0  # jobs that lines on the screen speak of
     pause: float = FIRST_PAUSE
-    said: float = float("-inf")
+    said: float = float("-inf")  # when
+    told: str = ""  # what
 
     @property
     def running(self) -> list[Job]:
@@ -195,8 +196,9 @@ class Stages:
         for stage in self.stages.values():
             for job in stage.running:
                 lines += [f"{'':8}{line}" for line in job.follow()]
-                if job.news and not in_place and now - stage.said >= stage.pause:
-                    stage.said = now
+                due = not in_place and now - stage.said >= stage.pause
+                if due and job.news not in ("", stage.told):
+                    stage.said, stage.told = now, job.news
                     stage.pause = max(FIRST_PAUSE, (now - job.started) / 20)
                     lines.append(f"{self._percent()} {stage.message}: {job.news}")
             if not stage.running and stage.ended and now - stage.ended > IDLE_SECONDS:

@@ -93,7 +93,12 @@ def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
         assert stages.tick(2.0, in_place=False) == [line]
         assert stages.status == line
         assert stages.tick(3.0, in_place=False) == []  # not again and again
-        assert stages.tick(33.0, in_place=False) == [line]
+        assert stages.tick(33.0, in_place=False) == []
+        print("epoch 1/3, iteration 50/100, about 5 min left; loss 3.1", file=file, flush=True)
+        (line,) = stages.tick(34.0, in_place=False)
+        assert line == "[ 50 %] training: epoch 1/3, iteration 50/100, about 5 min left"
+        print("epoch 1/3, iteration 75/100, about 2 min left; loss 2.9", file=file, flush=True)
+        assert stages.tick(35.0, in_place=False) == []  # not all the time
         print("epoch 1/3, validation: image AP50 1", end="", file=file, flush=True)
         assert stages.tick(70.0, in_place=True) == []  # a line that is not complete
         print("2.0 amodal", file=file, flush=True)
