@@ -56,10 +56,11 @@ def test_lines_of_progress(
 ) -> None:
     run = tiny_config(tmp_path, log_every=2).for_run(Method.VATRACK, Backbone.RESNET18)
     monkeypatch.setattr(logging.getLogger("vatrack"), "propagate", True)
-    with caplog.at_level(logging.INFO, "vatrack.training.run_log"):
-        with RunLog(run, RunFolder(tmp_path), 40, Processes(torch.device("cpu"))) as log:
-            for iteration in (1, 2):
-                log.step(iteration, 1, 1e-3, {"loss": torch.tensor(4.0)}, last=False)
-    (message,) = caplog.messages
+    alone = Processes(torch.device("cpu"))
+    caplog.set_level(logging.INFO, "vatrack.training.run_log")
+    with RunLog(run, RunFolder(tmp_path), 40, alone) as log:
+        for iteration in (1, 2):
+            log.step(iteration, 1, 1e-3, {"loss": torch.tensor(4.0)}, last=False)
+    (message,) = set(caplog.messages)
     epochs = run.training.epochs
     assert message.startswith(f"epoch 1/{epochs}, iteration 2/40, less than a minute left; loss 4.")
