@@ -21,7 +21,14 @@ from vatrack.config import RunConfig
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-DATA_FILES = {"vatrack/py.typed", "vatrack/reporting/tables/published.json"}
+DATA_FILES = {
+    "vatrack/py.typed",
+    "vatrack/reporting/compare/page.html",
+    "vatrack/reporting/page/page.html.j2",
+    "vatrack/reporting/page/style.css",
+    *(f"vatrack/reporting/page/{name}.js" for name in ("charts", "tables", "viewer")),
+    "vatrack/reporting/tables/published.json",
+}
 PLUGIN = "snakemake_logger_plugin_vatrack"  # Snakemake looks for this name
 EXTRAS = ("mlflow", "snakemake", "submitit")  # TrackEval brings those of reports
 

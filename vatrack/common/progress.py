@@ -65,7 +65,7 @@ def counted_progress(title: str, total: int | None) -> Iterator[Callable[[], Non
 
 
 @contextmanager
-def byte_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def byte_progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """The same for work that is counted in bytes: yields a function to call, from any thread, with
     each further number."""
     lock = threading.Lock()
@@ -80,8 +80,10 @@ def byte_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
             now = time.monotonic()
             if bar.disable and now - reported >= LOG_SECONDS:
                 reported = now
-                left = (now - start) / max(1, done) * max(0, total - done)
-                shown = f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, {time_left(left)}"
+                shown = f"{done / 1e9:.1f} GB"
+                if total is not None:
+                    left = (now - start) / max(1, done) * max(0, total - done)
+                    shown = f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, {time_left(left)}"
                 print(f"{title}: {shown}", file=sys.stderr, flush=True)
 
     disable = not sys.stderr.isatty()

@@ -88,6 +88,10 @@ def official_json(wildcards):
     return plan.official_json(wildcards.subset)
 
 
+def start_weights(wildcards):
+    return stopping(plan.start_weights, wildcards.method, wildcards.backbone, wildcards.variant)
+
+
 def training_settings(wildcards):
     return plan.training_settings(wildcards.method, wildcards.backbone, wildcards.variant)
 
