@@ -9,18 +9,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from snakemake_logger_plugin_vatrack import LogHandler
 from snakemake_logger_plugin_vatrack.stages import Stages, duration
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 
 # Older versions of the interface have no tests of their own.
-interface = pytest.importorskip("snakemake_interface_logger_plugins.tests")
+Interface: Any = pytest.importorskip("snakemake_interface_logger_plugins.tests").TestLogHandlerBase
 RUN = {"method": "vatrack", "backbone": "resnet18"}
 
 
-class TestInterface(interface.TestLogHandlerBase):
+class TestInterface(Interface):
     """What Snakemake demands of every plugin."""
 
     __test__ = True
