@@ -188,7 +188,7 @@ class LogHandler(LogHandlerBase):
         if not self._runs:
             nothing = ["nothing to do: everything is up to date"] if self._nothing else []
             return self._before + nothing + (self._results() if self._nothing else [])
-        lines = stages.rest()
+        lines = stages.tick(now, in_place=True) + stages.rest()
         complete = sum(job.done for stage in stages.stages.values() for job in stage.jobs.values())
         if stages.failed or self._interrupted or complete < sum(stages.planned.values()):
             return lines + stages.stopped(now, self._log, interrupted=self._interrupted)

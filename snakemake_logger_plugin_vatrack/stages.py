@@ -53,6 +53,7 @@ class Job:
     rule: str
     log: str | None
     started: float
+    before: int = 0  # when its log was changed last, by an earlier run: that is no news
     done: bool = False
     offset: int = 0
     rest: str = ""
@@ -64,6 +65,8 @@ class Job:
         if self.log is None:
             return []
         try:
+            if _changed(self.log) == self.before:
+                return []
             with Path(self.log).open("rb") as file:
                 if file.seek(0, 2) < self.offset:  # it was begun anew
                     self.offset, self.rest = 0, ""
@@ -151,8 +154,7 @@ class Stages:
         )
         self.failed.pop(number, None)  # it is tried again
         log = logs[0] if logs else None
-        # What an earlier run left there is not news.
-        stage.jobs[number] = Job(rule, log, now, offset=_size(log) if log else 0)
+        stage.jobs[number] = Job(rule, log, now, before=_changed(log) if log else 0)
 
     def finished(self, number: int, now: float) -> list[str]:
         """A job ended well; the line of its stage, where that is complete."""
@@ -270,9 +272,9 @@ class Stages:
         return None
 
 
-def _size(path: str) -> int:
+def _changed(path: str) -> int:
     try:
-        return Path(path).stat().st_size
+        return Path(path).stat().st_mtime_ns
     except OSError:
         return 0
 

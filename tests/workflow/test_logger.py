@@ -211,7 +211,7 @@ def test_a_small_run_that_fails(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
     call = subprocess.Popen(
-        small(tmp_path, "sleep 60"),
+        small(tmp_path, "trap 'echo job 5 keeps running; exit 1' INT; sleep 60 & wait"),
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -227,6 +227,7 @@ def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
     shown, _ = call.communicate(timeout=60)
     assert call.returncode != 0
     assert "interrupted after " in shown and "2 of 4 jobs are done" in shown
+    assert shown.count("job 5 keeps running") == 1
     assert "FAILED" not in shown and "Traceback" not in shown
     assert shown.endswith("the same command resumes: what is complete is kept\n")
 
