@@ -159,15 +159,18 @@ class LogHandler(LogHandlerBase):
 
     def _write(self, lines: list[str], stream: Any = None) -> None:
         """Lines, and below them on a terminal what runs now."""
-        if self._status and (lines or self._in_place):
+        shows = self._in_place and not (self._closed or self._interrupted)
+        status = self._stages.status if shows else ""
+        if not lines and status == self._status:
+            return
+        if self._status:
             print(CLEAR_LINE, end="", flush=True)
         for line in lines:
             print(line, file=stream or sys.stdout, flush=True)
-        shows = self._in_place and not (self._closed or self._interrupted)
-        self._status = self._stages.status if shows else ""
-        if self._status:
+        self._status = status
+        if status:
             width = shutil.get_terminal_size().columns - 1
-            print(self._status[:width], end="", flush=True)
+            print(status[:width], end="", flush=True)
 
     def close(self) -> None:
         """The end: the stages that are complete, and what came out or why it did not."""
@@ -185,7 +188,7 @@ class LogHandler(LogHandlerBase):
         if not self._runs:
             nothing = ["nothing to do: everything is up to date"] if self._nothing else []
             return self._before + nothing + (self._results() if self._nothing else [])
-        lines = stages.rest()
+        lines = stages.tick(now, in_place=True) + stages.rest()
         complete = sum(job.done for stage in stages.stages.values() for job in stage.jobs.values())
         if stages.failed or self._interrupted or complete < sum(stages.planned.values()):
             return lines + stages.stopped(now, self._log, interrupted=self._interrupted)

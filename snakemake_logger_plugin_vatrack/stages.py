@@ -53,6 +53,7 @@ class Job:
     rule: str
     log: str | None
     started: float
+    before: int = 0  # when its log was changed last, by an earlier run: that is no news
     done: bool = False
     offset: int = 0
     rest: str = ""
@@ -64,6 +65,8 @@ class Job:
         if self.log is None:
             return []
         try:
+            if _changed(self.log) == self.before:
+                return []
             with Path(self.log).open("rb") as file:
                 if file.seek(0, 2) < self.offset:  # it was begun anew
                     self.offset, self.rest = 0, ""
@@ -102,7 +105,8 @@ class Stage:
     ended: float = 0.0
     shown: int = 0  # jobs that lines on the screen speak of
     pause: float = FIRST_PAUSE
-    said: float = float("-inf")
+    said: float = float("-inf")  # when
+    told: str = ""  # what
 
     @property
     def running(self) -> list[Job]:
@@ -150,8 +154,7 @@ class Stages:
         )
         self.failed.pop(number, None)  # it is tried again
         log = logs[0] if logs else None
-        # What an earlier run left there is not news.
-        stage.jobs[number] = Job(rule, log, now, offset=_size(log) if log else 0)
+        stage.jobs[number] = Job(rule, log, now, before=_changed(log) if log else 0)
 
     def finished(self, number: int, now: float) -> list[str]:
         """A job ended well; the line of its stage, where that is complete."""
@@ -195,8 +198,9 @@ class Stages:
         for stage in self.stages.values():
             for job in stage.running:
                 lines += [f"{'':8}{line}" for line in job.follow()]
-                if job.news and not in_place and now - stage.said >= stage.pause:
-                    stage.said = now
+                due = not in_place and now - stage.said >= stage.pause
+                if due and job.news not in ("", stage.told):
+                    stage.said, stage.told = now, job.news
                     stage.pause = max(FIRST_PAUSE, (now - job.started) / 20)
                     lines.append(f"{self._percent()} {stage.message}: {job.news}")
             if not stage.running and stage.ended and now - stage.ended > IDLE_SECONDS:
@@ -268,9 +272,9 @@ class Stages:
         return None
 
 
-def _size(path: str) -> int:
+def _changed(path: str) -> int:
     try:
-        return Path(path).stat().st_size
+        return Path(path).stat().st_mtime_ns
     except OSError:
         return 0
 

@@ -51,3 +51,24 @@ def test_a_stream_that_takes_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "stdout", Full())
     with pytest.raises(OSError, match="No space left"):
         logger.info("epoch 3")
+
+
+def test_progress_is_replaced_on_a_terminal_and_listed_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train() -> str:
+        logger.info("iteration 25 of 100", extra=logs.IN_PLACE)
+        logger.info("iteration 50", extra=logs.IN_PLACE)
+        logger.info("validation")
+        logger.info("iteration 75", extra=logs.IN_PLACE)
+        logs.clear_line()
+        logs.clear_line()  # nothing is left to take away
+        return capsys.readouterr().out
+
+    logs.configure()
+    assert train() == "iteration 25 of 100\niteration 50\nvalidation\niteration 75\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    clear = logs.CLEAR_LINE
+    assert train() == (
+        f"iteration 25 of 100{clear}iteration 50{clear}validation\niteration 75{clear}"
+    )

@@ -9,18 +9,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from snakemake_interface_logger_plugins.tests import TestLogHandlerBase
 
 from snakemake_logger_plugin_vatrack import LogHandler
 from snakemake_logger_plugin_vatrack.stages import Stages, duration
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 
+# Older versions of the interface have no tests of their own.
+Interface: Any = pytest.importorskip("snakemake_interface_logger_plugins.tests").TestLogHandlerBase
 RUN = {"method": "vatrack", "backbone": "resnet18"}
 
 
-class TestInterface(TestLogHandlerBase):
+class TestInterface(Interface):
     """What Snakemake demands of every plugin."""
 
     __test__ = True
@@ -93,7 +95,12 @@ def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
         assert stages.tick(2.0, in_place=False) == [line]
         assert stages.status == line
         assert stages.tick(3.0, in_place=False) == []  # not again and again
-        assert stages.tick(33.0, in_place=False) == [line]
+        assert stages.tick(33.0, in_place=False) == []
+        print("epoch 1/3, iteration 50/100, about 5 min left; loss 3.1", file=file, flush=True)
+        (line,) = stages.tick(34.0, in_place=False)
+        assert line == "[ 50 %] training: epoch 1/3, iteration 50/100, about 5 min left"
+        print("epoch 1/3, iteration 75/100, about 2 min left; loss 2.9", file=file, flush=True)
+        assert stages.tick(35.0, in_place=False) == []  # not all the time
         print("epoch 1/3, validation: image AP50 1", end="", file=file, flush=True)
         assert stages.tick(70.0, in_place=True) == []  # a line that is not complete
         print("2.0 amodal", file=file, flush=True)
@@ -204,7 +211,7 @@ def test_a_small_run_that_fails(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
     call = subprocess.Popen(
-        small(tmp_path, "sleep 60"),
+        small(tmp_path, "trap 'echo job 5 keeps running; exit 1' INT; sleep 60 & wait"),
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -220,6 +227,7 @@ def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
     shown, _ = call.communicate(timeout=60)
     assert call.returncode != 0
     assert "interrupted after " in shown and "2 of 4 jobs are done" in shown
+    assert shown.count("job 5 keeps running") == 1
     assert "FAILED" not in shown and "Traceback" not in shown
     assert shown.endswith("the same command resumes: what is complete is kept\n")
 
