@@ -53,6 +53,12 @@ SMALL_TRAINING = """\
   schedule:
     name: onecycle
   log_every: 25
+
+inference:
+  # After so short a training an object has doubles, which would split its track.
+  score_threshold: 0.3
+  nms_iou: 0.4
+  tracker: {nms_class_iou: 0.4, match_score: 0.3}
 """
 
 
