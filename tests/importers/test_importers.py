@@ -543,3 +543,17 @@ def test_the_command_says_what_the_source_lacks(case: Case) -> None:
 
 def test_a_missing_source_is_named(case: Case) -> None:
     assert "no such file or folder" in case.refused("cocoa", case.folder / "none.json")
+
+
+def test_videos_whose_objects_have_no_track_become_single_images(case: Case) -> None:
+    document = coco(case, {"segmentation": AMODAL})
+    document["videos"] = [{"id": 5, "name": "v"}]
+    document["images"] = [
+        {**document["images"][0], "id": n, "file_name": case.image(f"{name}.png")}
+        | {"video_id": 5, "frame_id": n}
+        for n, name in ((3, "d/a"), (4, "d_a"))
+    ]
+    result = case.take("coco-amodal", case.write(document))
+    videos = [(item["name"], item["tracks"]) for item in case.document["videos"]]
+    assert videos == [("d_a", False), ("d_a_2", False)]
+    assert "no annotation has a track, so every image stands alone" in str(result)

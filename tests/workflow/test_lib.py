@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import InputError
-from workflow.lib.plan import Plan, check_cluster, layered_config
+from workflow.lib import plan as lib
+from workflow.lib.plan import check_cluster, layered_config
 
 
 def files(folder: Path, **texts: str) -> list[Path]:
@@ -17,6 +18,12 @@ def files(folder: Path, **texts: str) -> list[Path]:
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text)
     return paths
+
+
+def Plan(values: dict[str, Any]) -> lib.Plan:
+    """A plan of trainings that may start at random."""
+    training = {"random_start": True} | values.get("training", {})
+    return lib.Plan({**values, "training": training})
 
 
 def raw_tree(folder: Path, *videos: str) -> str:
@@ -100,7 +107,7 @@ def test_every_run_has_its_paths() -> None:
     assert plan.options("run", "log-run") == " ".join(
         f"--{option}={folder}" for option in ("run", "log-run") for folder in folders
     )
-    assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 2 * 2
+    assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 3 * 2
     assert plan.training_settings("qdtrack", "resnet18")["method"] == "qdtrack"
 
 

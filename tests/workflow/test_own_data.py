@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
     moved.parent.mkdir(parents=True)
     (own / "valid.json").rename(moved)
     assert find_data(own).valid == moved
+    (own / "frames").rename(tmp_path / "elsewhere")
+    (own / "linked").symlink_to(tmp_path / "elsewhere")
+    (own / "again").symlink_to(own)
+    assert find_data(own).images == own / "linked"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,7 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
             "no folder in it has the images of both files, such as train/a/000.jpg; give --images",
         ),
         (
-            lambda own: (own / "copy").symlink_to(own / "frames"),
+            lambda own: shutil.copytree(own / "frames", own / "copy"),
             "copy.*frames all have the images",
         ),
     ],

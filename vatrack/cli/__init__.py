@@ -110,6 +110,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         data.prepare,
     ),
     "Training": (
+        runs.fetch_weights,
         runs.train,
         runs.launch,
         runs.select,
@@ -122,6 +123,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         results.tables,
         results.figures,
         results.overlay,
+        results.views,
+        results.report,
         compare,
         runs.mlflow_sync,
         exchange.export_predictions,

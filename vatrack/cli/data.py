@@ -202,7 +202,7 @@ def fetch(
     out: Out,
 ) -> None:
     """Download a file and verify its checksum. Existing files are never overwritten."""
-    from vatrack.sailvos.fetch import fetch as fetch_file
+    from vatrack.common.download import fetch as fetch_file
 
     typer.echo(fetch_file(url, size, sha256, out))
 
@@ -344,7 +344,7 @@ def init_config(
     valid: Annotated[Path | None, typer.Option(help="Own annotations to validate on.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder that file names begin in.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The config; default: a new config.yaml here.")
+        Path | None, typer.Option("--out", help="The config; default: a new own.yaml here.")
     ] = None,
     memory: Annotated[
         float | None, typer.Option(min=0, help="GPU memory in GB; default: of this machine's GPU.")
@@ -354,7 +354,7 @@ def init_config(
     from vatrack.validate.find_data import FoundData, find_data
     from vatrack.validate.first_config import init_config as write
 
-    target = out or Path("config.yaml")
+    target = out or Path("own.yaml")
     if out is None and target.exists():
         raise InputError(f"{target}: is there already; name another file by --out")
     if train and valid and images:

@@ -27,6 +27,7 @@ EXAMPLES = {
     "--out coco.json",
     "fetch": "--url https://example.org/cuts.json --size 123456 --sha256 0123...cdef "
     "--out cuts.json",
+    "fetch-weights": "--config config/sailvos_cut.yaml",
     "figures": f"--run {RUN} --out figures",
     "import-checkpoint": "epoch_12.pth --method vatrack --backbone resnet50 --out vatrack.pt",
     "import-dataset": "instances_train.json --from coco-amodal --images images --out train.json",
@@ -38,6 +39,7 @@ EXAMPLES = {
     "overlay": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} --out overlay.png",
     "predict": f"--checkpoint {RUN} --frames {VALID} --images {CLIPS} --out predictions.jsonl.gz",
     "prepare": "--config mine.yaml --subset valid --out annotations/valid",
+    "report": "--run results/mini --results results/mini --out report.html",
     "select": f"--run {RUN} --out {RUN}/best.json",
     "synth": "--train-videos 4 --valid-videos 2 --seed 1 --out raw",
     "tables": "--run results/mini --out tables",
@@ -45,6 +47,8 @@ EXAMPLES = {
     "train": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
     "unpack": "--archive images_1.tar.zst --archive images_2.tar.zst --out raw",
     "validate": f"{OFFICIAL} --out report.json",
+    "views": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} "
+    f"--details {RUN}/details.json --out {RUN}/views",
 }
 
 

@@ -106,6 +106,16 @@ def launch(
         raise typer.Exit(1) from None
 
 
+def fetch_weights(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Download the weights that trainings of a config start from, and verify their checksums.
+
+    Existing files are checked and never overwritten.
+    """
+    from vatrack.weights.fetch import fetch_weights as fetch
+
+    typer.echo(fetch(load_config(config, overrides)))
+
+
 def select(
     run: Annotated[Path, typer.Option(help="The run's folder.")],
     out: Out,
@@ -131,7 +141,7 @@ def import_checkpoint(
         bool,
         typer.Option(
             "--partial",
-            help="Take what fits, for training.initial_checkpoint; also of a backbone alone.",
+            help="Take what fits, for training.weights; also of a backbone alone.",
         ),
     ] = False,
     config: AnyConfig = None,

@@ -26,9 +26,9 @@ from vatrack.config.training import (
 )
 
 # Of `training`: they decide how the work is done, kept or logged.
-TECHNICAL_KEYS = ("faults", "save_minutes", "keep_checkpoints", "log_every")
-# Of `training`: files of weights that it starts from.
-START_FILES = ("initial_checkpoint", "backbone_weights")
+TECHNICAL_KEYS = (
+    "faults", "save_minutes", "keep_checkpoints", "log_every", "random_start", "weights_urls",
+)  # fmt: skip
 # Values that may be given once or as a mapping, and what their mapping goes by.
 BY_RUN = {
     "training.batch_size": "backbone",
@@ -130,6 +130,39 @@ class RunConfig(_Shared):
         )
 
     @property
+    def needs_pretrained(self) -> str:
+        """The settings that make no sense for a backbone that starts at random; empty: none.
+
+        Frozen stages would stay random for ever; statistics of batch norm are fixed, so that those
+        of a random network are no statistics at all.
+        """
+        frozen, norm = self.model.frozen_stages, self.model.norm
+        wants = (f"frozen_stages {frozen}" * (frozen > 0), "norm batch" * (norm == "batch"))
+        return " and ".join(filter(None, wants))
+
+    def check_start(self) -> None:
+        """Refuses a training of a backbone that needs pretrained weights and has none.
+
+        Raises:
+            InputError: as described; the message says what to set.
+        """
+        if self.needs_pretrained and not self.training.weights and not self.training.random_start:
+            several = " and " in self.needs_pretrained
+            raise InputError(
+                f"config: {self.needs_pretrained} need{'s' * (not several)} pretrained weights, "
+                f"and there are none for {self.backbone}: set {self.start_choices}"
+            )
+
+    @property
+    def start_choices(self) -> str:
+        """What can be set where pretrained weights are missing, for messages."""
+        return (
+            f"training.weights: {{{self.backbone}: FILE}} (docs/training.md says which files and "
+            f"how to download them), or model: {{norm: group, frozen_stages: 0}} to learn from "
+            f"scratch, or training.random_start: true if this is meant"
+        )
+
+    @property
     def name(self) -> str:
         """Name of the run's folder, for example vatrack__resnet50 or vatrack__resnet50__e6."""
         return str(RunName(self.method, self.backbone, self.run_label))
@@ -144,6 +177,7 @@ class RunConfig(_Shared):
         )
         for key in TECHNICAL_KEYS:
             del values["training"][key]
+        values["training"] |= start_names(values["training"].pop("weights"))
         # Not where it is SAIL-VOS's, so that trainings of older versions are still the same.
         if self.classes != SAILVOS.names:
             values["classes"] = self.classes
@@ -205,9 +239,21 @@ class Config(_Shared):
             for part in sections:
                 section = section[part]
             section[key] = _pick(section[key], run[by], name)
+        training = values["training"]
+        training["weights"] = self.start_file(backbone)
+        if training["copy_visible_to_amodal"] and not training["weights"]:
+            raise InputError(
+                f"config: training.copy_visible_to_amodal needs weights to copy, and "
+                f"training.weights has none for {backbone}; add them"
+            )
         known = self.dataset.class_list
         resolved = RunConfig.model_validate(values | run | {"classes": known and known.names})
         return resolved.with_classes(known) if known else resolved
+
+    def start_file(self, backbone: Backbone) -> Path | None:
+        """The file of weights that trainings with a backbone start from; None: at random."""
+        weights = self.training.weights
+        return weights.get(backbone) if isinstance(weights, dict) else weights
 
     @field_validator("seeds")
     @classmethod
@@ -224,6 +270,14 @@ class Config(_Shared):
             except InputError as error:
                 raise ValueError(str(error).removeprefix("config: ")) from None
         return self
+
+
+def start_names(weights: str | None) -> dict[str, str | None]:
+    """The file that a training starts from under the names that older versions gave it.
+
+    Recipes and fingerprints keep them, so that trainings of older versions are still the same.
+    """
+    return {"initial_checkpoint": weights, "backbone_weights": None}
 
 
 def _pick(value: Any, key: str, name: str) -> Any:

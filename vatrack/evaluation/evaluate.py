@@ -34,6 +34,7 @@ from vatrack.evaluation.ap.precision import (
     average_recall,
     class_metrics,
     precision_by_class,
+    precision_curves,
     recall_by_class,
     summarise,
 )
@@ -65,12 +66,14 @@ class Evaluation:
     nine AP metrics (with up to 1000 detections per image and class) and average recall of every
     class with true objects that count, by "image/amodal" and so on, then category id, and the
     metrics of hidden parts by "image/hidden"; `tracking`: counts by class and video, by one of
-    `TRACK_TYPES`.
+    `TRACK_TYPES`; `curves`: precision at 101 recalls by "image/amodal" and so on
+    (`precision_curves`).
     """
 
     metrics: Metrics
     per_class: Mapping[str, Mapping[int, Metrics]]
     tracking: Mapping[str, Sequence[TrackCounts]]
+    curves: Mapping[str, Mapping[str, list[float | None]]]
 
 
 def evaluate_files(
@@ -142,7 +145,12 @@ def evaluate_files(
     if details is not None:
         by_video = dict(zip(head.heads, (result.metrics for result in results), strict=True))
         document = detail_document(
-            evaluation.per_class, evaluation.tracking, by_video, categories, videos
+            evaluation.per_class,
+            evaluation.tracking,
+            by_video,
+            categories,
+            videos,
+            evaluation.curves,
         )
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
@@ -264,6 +272,7 @@ def _join(results: Sequence[VideoResult], protocol: Protocol) -> Evaluation:
     metrics: Metrics = {}
     per_class: dict[str, dict[int, Metrics]] = {}
     tracking: dict[str, list[TrackCounts]] = {}
+    curves: dict[str, Mapping[str, list[float | None]]] = {}
     image = [f"image/{mask_type}" for mask_type in mask_types]
     if switches.extended:
         image += [f"{level}_box" for level in image]
@@ -274,6 +283,7 @@ def _join(results: Sequence[VideoResult], protocol: Protocol) -> Evaluation:
         matches = join(found) if found else None
         precision = precision_by_class(matches, limits) if matches else {}
         of_level = summarise(list(precision.values()))
+        curves[level] = precision_curves(list(precision.values()))
         of_class = {category: class_metrics(values) for category, values in precision.items()}
         if switches.extended:
             recall = recall_by_class(matches) if matches else {}
@@ -297,5 +307,8 @@ def _join(results: Sequence[VideoResult], protocol: Protocol) -> Evaluation:
             for column, value in track_metrics(tracking[track_type]).items()
         }
     return Evaluation(
-        {key: metrics[key] for key in sorted(metrics, key=metric_order)}, per_class, tracking
+        {key: metrics[key] for key in sorted(metrics, key=metric_order)},
+        per_class,
+        tracking,
+        curves,
     )

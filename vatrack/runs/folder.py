@@ -86,6 +86,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def start_weights(self) -> Path:
+        """weights.txt: what was taken from the file of weights that the training started from."""
+        return self.path / "weights.txt"
+
+    @property
     def metrics_log(self) -> Path:
         """metrics.jsonl: the training's numbers, see `vatrack.runs.metrics_log`."""
         return self.path / "metrics.jsonl"
@@ -215,6 +220,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Removes what an earlier training left: it must not be chosen as this one's best."""
+        self.start_weights.unlink(missing_ok=True)
         for leftover in self._made:
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -284,7 +290,8 @@ class RunFolder:
             number += 1
         kept.mkdir()
         # What says that it is complete goes first: without the rest it must not be found.
-        for path in (self.training, *self._made, self.config, self.metrics_log):
+        texts = (self.config, self.start_weights, self.metrics_log)
+        for path in (self.training, *self._made, *texts):
             if path.exists():
                 path.rename(kept / path.name)
         logger.info(

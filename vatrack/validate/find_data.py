@@ -65,9 +65,14 @@ def find_data(
 
 
 def _folders(top: Path) -> Iterator[Path]:
-    """The folder and those below it, in order; not hidden ones, nor what is deep in them."""
-    for path, below, _ in os.walk(top):
+    """The folder and those below it, in order, each once; not hidden ones, nor what is deep."""
+    seen: set[Path] = set()
+    for path, below, _ in os.walk(top, followlinks=True):
         here = Path(path)
+        if (whole := here.resolve()) in seen:
+            below.clear()
+            continue
+        seen.add(whole)
         yield here
         deep = len(here.relative_to(top).parts) >= DEPTH
         below[:] = [] if deep else sorted(name for name in below if not name.startswith("."))

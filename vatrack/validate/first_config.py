@@ -62,10 +62,12 @@ class FirstConfig:
 
     out: Path
     found: tuple[str, ...]
+    first: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         run = f"snakemake{_snakefile()} --cores 2 --configfile {self.out}"
         steps = (
+            *self.first,
             f"vatrack validate --config {self.out}",
             f"{run} -n    # what would run",
             run,
@@ -138,7 +140,7 @@ launcher:
   cluster: local  # slurm: one job for each training
 """,
     )
-    return FirstConfig(out, found)
+    return FirstConfig(out, found, (f"vatrack fetch-weights --config {out}",) * bool(memory))
 
 
 def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
@@ -174,6 +176,7 @@ def _training(data: JointFile, memory: float) -> str:
     steps = sorted({int(epochs * 2 / 3), int(epochs * 11 / 12)} - {0, epochs})
     return f"""\
 training:
+  weights: {{resnet50: data/weights/resnet50-0676ba61.pth}}  # trained on ImageNet
   epochs: {epochs}
   batch_size: {batch}  # pairs of frames; by the GPU's memory ({memory:g} GB)
   optimizer:

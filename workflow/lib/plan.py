@@ -23,6 +23,7 @@ from vatrack.jobs.slurm import require_slurm
 from vatrack.runs.folder import RunFolder, named_runs, natural
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
+from vatrack.weights.fetch import require_weights
 
 FORMS = (
     "visible.json",
@@ -200,9 +201,9 @@ class Plan:
                 raise InputError(f"dataset.{key}: {path}: no such {what}; correct the path")
 
     def _set_training(self) -> None:
-        training, launcher = self.config.training, self.config.launcher
-        files = (training.initial_checkpoint, training.backbone_weights)
-        self.weights = [str(file) for file in files if file]
+        launcher = self.config.launcher
+        for run in self.runs.values():
+            run.check_start()
         # A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a
         # core here, to wait for it.
         self.trains_here = launcher.cluster != "slurm"
@@ -279,6 +280,16 @@ class Plan:
         detection = ("dataset.clips.threshold", "dataset.clips.min_frames") if self.detect else ()
         return self.settings("dataset.clips.structure", *detection)
 
+    def start_weights(self, method: str, backbone: str, variant: str = "") -> list[str]:
+        """The file of weights that a training starts from, if any.
+
+        Raises:
+            InputError: it is missing.
+        """
+        run = self.runs[Method(method), Backbone(backbone), variant]
+        require_weights(run)
+        return [str(run.training.weights)] if run.training.weights else []
+
     def training_settings(self, method: str, backbone: str, variant: str = "") -> dict[str, Any]:
         """`settings` of one training.
 
@@ -341,7 +352,7 @@ class Plan:
 
     @property
     def results(self) -> list[str]:
-        """What the report shows, besides the contact sheets."""
+        """What the reports show, besides the contact sheets."""
         tables, figures = f"{self.root}/tables", f"{self.root}/figures"
         return [
             f"{tables}/tables.html",
@@ -354,4 +365,5 @@ class Plan:
             *(f"{figures}/{name}.svg" for name in FIGURES),
             *self.per_run(f"{self.run}/overlay.png"),
             *self.per_run(f"{self.run}/overlay.mp4"),
+            *self.per_run(f"{self.run}/views"),
         ]

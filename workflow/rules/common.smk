@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 
+from snakemake.logging import logger
 from snakemake.utils import validate
 
 from lib.plan import (
@@ -17,6 +18,7 @@ from lib.plan import (
     check_cluster,
     layered_config,
 )
+from lib.summary import closing_summary
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.common.user import user_name
@@ -86,6 +88,10 @@ def official_json(wildcards):
     return plan.official_json(wildcards.subset)
 
 
+def start_weights(wildcards):
+    return stopping(plan.start_weights, wildcards.method, wildcards.backbone, wildcards.variant)
+
+
 def training_settings(wildcards):
     return plan.training_settings(wildcards.method, wildcards.backbone, wildcards.variant)
 
@@ -98,6 +104,14 @@ def begin():
     trains = any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
     stopping(check_cluster, workflow.executor_plugin.name, trains and not plan.trains_here)
     write_yaml(plan.config_file, plan.plain)
+
+
+def closing():
+    return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables")
+
+
+# The logger (snakemake_logger_plugin_vatrack) shows it at the end; a hook of Snakemake would not run where nothing is to do.
+logger.info("", extra={"vatrack_closing": closing})
 
 
 # Snakemake does not run a rule again for a value that was made from its resources.

@@ -1,9 +1,31 @@
 # Annotations -> checkpoints -> the best checkpoint.
 
 
-# Runs on the machine of Snakemake, because it only starts the job (with submitit), waits for it and shows its log.
+# Both run on the machine of Snakemake: the nodes of a cluster often reach no network; and training only starts the job (with
+# submitit), waits for it and shows its log.
 localrules:
+    fetch_weights,
     train,
+
+
+# Runs only when it is asked for: it has no output, so that no other rule needs it.
+rule fetch_weights:
+    log:
+        f"{R}/logs/fetch_weights.log",
+    benchmark:
+        f"{R}/benchmarks/fetch_weights.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=120,
+    params:
+        config=plan.config_file,
+    message:
+        "downloading the weights that trainings start from"
+    shell:
+        "vatrack fetch-weights --config {params.config:q} 2>&1 | tee -i {log:q}"
 
 
 rule train:
@@ -14,7 +36,7 @@ rule train:
             form=plan.forms,
         ),
         images=FRAMES,
-        weights=plan.weights,
+        weights=start_weights,
     output:
         ensure(f"{RUN}/training.json", non_empty=True),
     log:
@@ -39,7 +61,7 @@ rule train:
     shell:
         "vatrack launch --config {params.config:q} --method {wildcards.method} --backbone {wildcards.backbone}"
         " --annotations {params.annotations:q} --images {input.images:q} --out {params.run:q} {params.slurm}"
-        " 2>&1 | tee -i {log:q}"
+        " > {log:q} 2>&1"
 
 
 rule select:

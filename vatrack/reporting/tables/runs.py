@@ -28,7 +28,8 @@ class Run:
     """One run: what it is, and what was measured.
 
     `label` tells it from others of the same method and backbone, else it is empty; `dataset` is
-    None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`).
+    None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`);
+    `folder` is the run's, where it was found by it.
     """
 
     method: Method
@@ -37,6 +38,7 @@ class Run:
     dataset: str | None
     metrics: Metrics
     details: Details | None
+    folder: Path | None = None
 
     @property
     def key(self) -> str:
@@ -284,7 +286,15 @@ def _with_details(sources: list[_Source], text: str) -> list[_Source]:
 def _read(source: _Source) -> Run:
     metrics = _read_metrics(source.metrics)
     details = read_details(source.details, metrics, source.metrics) if source.details else None
-    return Run(source.method, source.backbone, source.label, source.dataset, metrics, details)
+    return Run(
+        source.method,
+        source.backbone,
+        source.label,
+        source.dataset,
+        metrics,
+        details,
+        source.folder,
+    )
 
 
 def _read_metrics(path: Path) -> Metrics:
