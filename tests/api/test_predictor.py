@@ -224,6 +224,7 @@ def test_bad_settings_are_said_at_once(squares: Predictor, given: Any, message: 
         ([np.zeros((4, 4), np.uint8)], r"frame 0: is uint8 \[4, 4\]"),
         ([np.zeros((4, 4, 3), np.float32)], r"frame 0: is float32 \[4, 4, 3\]"),
         ([np.zeros((0, 4, 3), np.uint8)], r"\[0, 4, 3\]"),
+        (np.zeros((4, 5, 3), np.uint8), r"an array \[4, 5, 3\] is one frame; give a list"),
         (["a.png"], "frame 0: is str"),
         ([np.zeros((4, 6, 3), np.uint8), np.zeros((4, 8, 3), np.uint8)], "frame 1: is 8 x 4"),
     ],

@@ -157,3 +157,10 @@ def test_which_run_of_a_config_file(tmp_path: Path) -> None:
         f"resnet50); choose one with --method and --backbone"
     )
     assert load_run(path, Method.VATRACK, Backbone.RESNET18).name == "vatrack__resnet18"
+
+
+def test_a_wrong_item_is_the_only_problem_of_its_list() -> None:
+    with pytest.raises(InputError, match=r"not valid:\n  methods\.0: .*; did you mean vatrack\?$"):
+        parse_config({"methods": ["vatrak"]}, "c.yaml", Config)
+    with pytest.raises(InputError, match=r"methods: .* at least 1 item"):
+        parse_config({"methods": []}, "c.yaml", Config)

@@ -342,6 +342,8 @@ def _frames(
         if len(sources) > 1:
             raise InputError(f"{video}: names {len(sources)} videos; track them one by one")
         return _Opened(Reader(sources[0], selection, rate))
+    if isinstance(video, np.ndarray) and video.ndim == 3:
+        raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")
     return _arrays(video, selection or Selection(), rate or DEFAULT_RATE)
 
 

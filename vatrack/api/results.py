@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.similar import unknown
 from vatrack.inference.lines import prediction_lines
 
 if TYPE_CHECKING:
@@ -166,6 +167,8 @@ class FrameResult:
         )
 
     def _codes(self, mask_type: MaskType) -> Sequence[dict[str, Any]]:
+        if mask_type not in MASK_TYPES:
+            raise InputError(unknown("mask type", mask_type, MASK_TYPES))
         if mask_type not in self.rles:
             have = " and ".join(self.rles)
             raise InputError(f"this method has no {mask_type} masks; it predicts {have} ones")

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.similar import unknown
 
 if TYPE_CHECKING:
     import torch
@@ -16,13 +17,18 @@ def choose_device(name: str) -> torch.device:
     """ "auto" is the first GPU where there is one, else the CPU.
 
     Raises:
-        InputError: a GPU is asked for and there is none.
+        InputError: a GPU is asked for and there is none, or the name is that of no device.
     """
     import torch
 
-    if name == "cuda" and not torch.cuda.is_available():
+    try:
+        type_name = "auto" if name == "auto" else torch.device(name).type
+    except RuntimeError:
+        raise InputError(unknown("device", name, ("auto", "cpu", "cuda"))) from None
+    if type_name == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "config: compute.device is cuda, but PyTorch finds no GPU here; set it to auto or cpu"
+            f"the device (compute.device) is {name}, but PyTorch finds no GPU here; choose auto or "
+            f"cpu"
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

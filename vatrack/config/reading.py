@@ -47,8 +47,9 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
         return model.model_validate(values)
     except ValidationError as error:
         lines = [f"{source}: the configuration is not valid:"]
-        for item in error.errors():
-            if _is_other_choice(item["loc"], item["input"]):
+        found = error.errors()
+        for item in found:
+            if _is_other_choice(item["loc"], item["input"]) or _follows(item, found):
                 continue
             name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
             message = item["msg"]
@@ -67,6 +68,14 @@ _FORMS = ("literal[", "tuple[", "dict[", "constrained-")
 def _is_choice(part: str | int) -> bool:
     """Whether a part of a name only says which of several forms of a value is meant."""
     return isinstance(part, str) and (part.startswith(_FORMS) or part == "[key]")
+
+
+def _follows(item: Any, found: Sequence[Any]) -> bool:
+    """Whether a list is too short only because items of it are wrong."""
+    name = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > len(name) and other["loc"][: len(name)] == name for other in found
+    )
 
 
 def _is_other_choice(name: tuple[str | int, ...], value: Any) -> bool:

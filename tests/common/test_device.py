@@ -1,0 +1,30 @@
+"""Names of devices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vatrack.common.device import choose_device
+from vatrack.common.errors import InputError
+
+
+def test_the_device_that_is_there() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gpu", "no device is called 'gpu'; did you mean cpu|no device is called 'gpu'; there are"),
+        ("cuda", "is cuda, but PyTorch finds no GPU here; choose auto or cpu"),
+        ("cuda:1", "is cuda:1, but PyTorch finds no GPU here"),
+    ],
+)
+def test_a_device_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=message):
+        choose_device(name)
