@@ -13,6 +13,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.user import user_name
 from vatrack.config import RunConfig
+from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, curves, training_name
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
@@ -27,8 +28,8 @@ class Point:
 
     Attributes:
         time: milliseconds since 1970.
-        values: by MLflow's names. The last one, "epoch" or "validated_epoch", is in every line of
-            its type: a store that has it at a step has the whole line.
+        values: by MLflow's names. The last one, EPOCH or VALIDATED_EPOCH, is in every line of its
+            type: a store that has it at a step has the whole line.
     """
 
     step: int
@@ -41,22 +42,31 @@ class Point:
         return next(reversed(self.values))
 
 
-def read_points(path: Path, started: int) -> tuple[list[Point], list[Problem]]:
+def read_points(
+    path: Path, started: int, selected: str | None = None
+) -> tuple[list[Point], list[Problem]]:
     """The points of a metrics.jsonl (none where it is missing), and what is wrong with the file.
 
     Args:
         started: when the training started, milliseconds since 1970. A line without a time gets one
             that follows from its step: a point that is sent twice must be the same point.
+        selected: the metric that the best checkpoint is chosen by, where it is not the default.
     """
     if not path.exists():
         return [], []
     log = read_metrics_log(path)
     lines: list[tuple[TrainingPoint | ValidationPoint, dict[str, float | None]]] = [
-        (line, line.terms | {"epoch": line.epoch}) for line in log.training
+        (
+            line,
+            {training_name(name): value for name, value in line.terms.items()}
+            | {EPOCH: line.epoch},
+        )
+        for line in log.training
     ]
-    for line in log.validation:
-        values = {f"validation/{name}": value for name, value in line.metrics.items()}
-        lines.append((line, values | {"validated_epoch": line.epoch}))
+    lines += [
+        (line, curves(line.metrics, selected) | {VALIDATED_EPOCH: line.epoch})
+        for line in log.validation
+    ]
     points = [
         Point(
             line.step,
@@ -87,6 +97,14 @@ def params(run: RunConfig) -> dict[str, str]:
     """The settings of a run by their full names, without those of the machine."""
     flat = flatten(run.model_dump(mode="json", exclude={"mlflow", "launcher", "results"}))
     return {name: str(value)[:PARAM_LENGTH] for name, value in flat.items()}
+
+
+def run_name(folder: Path, run: RunConfig) -> str:
+    """What the MLflow run is called: method, backbone, label (where it has one) and seed."""
+    label = folder.name.removeprefix(run.name).removeprefix("__")
+    parts = [run.method.value, run.backbone.value]
+    parts += [label] * (folder.name.startswith(f"{run.name}__") and bool(label))
+    return " ".join([*parts, f"seed {run.seed}"])
 
 
 def tags(folder: Path, run: RunConfig) -> dict[str, str]:
