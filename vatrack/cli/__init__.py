@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack import __version__
-from vatrack.cli import data, exchange, results, runs
+from vatrack.cli import data, exchange, mlflow, results, runs
 from vatrack.cli import track as videos
 from vatrack.cli.doctor import doctor
 from vatrack.cli.examples import epilog
@@ -121,7 +121,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         results.tables,
         results.figures,
         results.overlay,
-        runs.mlflow_sync,
+        mlflow.mlflow_sync,
+        mlflow.mlflow_ui,
         exchange.export_predictions,
         exchange.import_predictions,
         data.examples,

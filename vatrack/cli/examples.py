@@ -34,6 +34,7 @@ EXAMPLES = {
     "init-config": "--train train.json --valid valid.json --images images --out mine.yaml",
     "launch": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
     "mlflow-sync": f"{RUN}",
+    "mlflow-ui": "--results results",
     "overlay": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} --out overlay.png",
     "predict": f"--checkpoint {RUN} --frames {VALID} --images {CLIPS} --out predictions.jsonl.gz",
     "prepare": "--config mine.yaml --subset valid --out annotations/valid",

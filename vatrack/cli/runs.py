@@ -287,26 +287,3 @@ def evaluate(
 
         write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
         log_evaluation(run, out)
-
-
-def mlflow_sync(
-    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(help="Another store than the run's own: http://HOST:PORT or sqlite:///FILE."),
-    ] = None,
-) -> None:
-    """Upload whatever is missing in MLflow for these runs. Safe to repeat."""
-    from vatrack.experiments.store import StoreError, run_config, sync
-
-    for folder in run:
-        run_config(folder)
-    try:
-        for folder in run:
-            typer.echo(sync(folder, tracking_uri))
-    except StoreError as error:
-        print(
-            f"vatrack: error: MLflow: {error}; the same command sends the rest later",
-            file=sys.stderr,
-        )
-        raise typer.Exit(1) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,21 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.user import user_name
-from vatrack.config import RunConfig
-from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, curves, training_name
+from vatrack.config import Method, RunConfig
+from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, curves, training_values
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
 
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
+# Blue, vermilion, green, purple: they differ for eyes that see few colours, too.
+COLOURS = (
+    ("#0072b2", "#56b4e9", "#004a75"),
+    ("#d55e00", "#f5a35c", "#8f3f00"),
+    ("#009e73", "#5cc9a9", "#00664a"),
+    ("#cc79a7", "#e8b4d0", "#8f4470"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,7 @@ def read_points(
     lines: list[tuple[TrainingPoint | ValidationPoint, dict[str, float | None]]] = [
         (
             line,
-            {training_name(name): value for name, value in line.terms.items()}
-            | {EPOCH: line.epoch},
+            training_values(line.terms) | {EPOCH: line.epoch},
         )
         for line in log.training
     ]
@@ -101,10 +108,21 @@ def params(run: RunConfig) -> dict[str, str]:
 
 def run_name(folder: Path, run: RunConfig) -> str:
     """What the MLflow run is called: method, backbone, label (where it has one) and seed."""
-    label = folder.name.removeprefix(run.name).removeprefix("__")
-    parts = [run.method.value, run.backbone.value]
-    parts += [label] * (folder.name.startswith(f"{run.name}__") and bool(label))
+    label = _label(folder, run)
+    parts = [run.method.value, run.backbone.value, *([label] if label else [])]
     return " ".join([*parts, f"seed {run.seed}"])
+
+
+def _label(folder: Path, run: RunConfig) -> str:
+    """What the folder's name says beyond method and backbone: e6 of vatrack__resnet50__e6."""
+    prefix = f"{run.name}__"
+    return folder.name.removeprefix(prefix) if folder.name.startswith(prefix) else ""
+
+
+def _colour(folder: Path, run: RunConfig) -> str:
+    """One hue for each method; its labels and seeds differ in lightness."""
+    shades = COLOURS[list(Method).index(run.method) % len(COLOURS)]
+    return shades[(run.seed + zlib.crc32(_label(folder, run).encode())) % len(shades)]
 
 
 def tags(folder: Path, run: RunConfig) -> dict[str, str]:
@@ -117,6 +135,7 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "seed": str(run.seed),
         "config_hash": config_hash(run),
         "comparison": comparison(run),
+        "mlflow.runColor": _colour(folder, run),
         "mlflow.source.name": "vatrack",
         "mlflow.user": user_name(),
     }

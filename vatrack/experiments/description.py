@@ -1,4 +1,7 @@
-"""The description of an MLflow run: its key metrics as Markdown, on top of the run's page."""
+"""The description of an MLflow run: its main metrics as Markdown, on top of the run's page.
+
+MLflow shows the first five lines or so, and the rest after a click.
+"""
 
 from __future__ import annotations
 
@@ -22,31 +25,28 @@ def description(folder: Path, run: RunConfig, metrics: Mapping[str, Any]) -> str
     Args:
         metrics: the final ones by their names in metrics.json; empty before the evaluation.
     """
-    name = f"**{run.method} with {run.backbone}**"
-    masks = " and ".join(run.method.masks)
-    blocks = [f"{name}, dataset {run.dataset.name}, {masks} masks, seed {run.seed}."]
-    blocks += _table(metrics, run.method.masks)
-    blocks += _training(folder, run) + _choice(folder)
-    blocks.append(
-        f"Runs to compare with: `tags.comparison = '{comparison(run)}'`. Folder: "
-        f"`{folder.resolve()}`."
+    on = f"{run.method} with {run.backbone}, seed {run.seed}, on {run.dataset.name}"
+    parts = [
+        f"- **{mask}**: {found}" for mask in run.method.masks if (found := _main(metrics, mask))
+    ]
+    if (hidden := _percent(metrics.get(MAIN["hidden IoU"]))) != UNKNOWN:
+        parts.append(f"- **hidden parts**: IoU {hidden}")
+    parts += [f"- {text}" for text in (*_choice(folder), *_training(folder, run))]
+    last = (
+        f"Metrics in percent. Runs to compare with: `tags.comparison = '{comparison(run)}'`. "
+        f"Folder: `{folder.resolve()}`."
     )
-    return "\n\n".join(blocks)
+    return "\n\n".join([on, *(["\n".join(parts)] if parts else []), last])
 
 
-def _table(metrics: Mapping[str, Any], masks: tuple[str, ...]) -> list[str]:
-    """The main metrics, a column for each mask type."""
-    rows = []
-    for short in dict.fromkeys(name.rpartition(" ")[0] for name in MAIN if name.endswith(masks)):
-        values = [_percent(metrics.get(MAIN[f"{short} {mask}"])) for mask in masks]
-        if set(values) != {UNKNOWN}:
-            rows.append(f"| {short} | {' | '.join(values)} |")
-    if not rows:
-        return []
-    head = f"| % | {' | '.join(masks)} |\n|---|{'---:|' * len(masks)}"
-    hidden = _percent(metrics.get(MAIN["hidden IoU"]))
-    told = [f"Hidden parts: IoU {hidden} %."] if hidden != UNKNOWN else []
-    return ["\n".join([head, *rows]), *told]
+def _main(metrics: Mapping[str, Any], mask: str) -> str:
+    """The main metrics of a mask type, those that there are."""
+    values = {
+        name.removesuffix(f" {mask}"): _percent(metrics.get(metric))
+        for name, metric in MAIN.items()
+        if name.endswith(f" {mask}")
+    }
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value != UNKNOWN)
 
 
 def _training(folder: Path, run: RunConfig) -> list[str]:
@@ -59,8 +59,8 @@ def _training(folder: Path, run: RunConfig) -> list[str]:
         return []
     on = f" on {device}" if device else ""
     return [
-        f"Trained for {_duration(done['seconds'])}{on}: {done['epochs']} epochs, "
-        f"{done['iterations']} iterations of {run.training.batch_size} pairs."
+        f"trained for {_duration(done['seconds'])}{on}: {done['epochs']} epochs, "
+        f"{done['iterations']} iterations of {run.training.batch_size} pairs"
     ]
 
 
@@ -73,7 +73,7 @@ def _choice(folder: Path) -> list[str]:
         epochs = sorted(item["epoch"] for item in best["candidates"])
         among = f" of {', '.join(map(str, epochs))}" if len(epochs) > 1 else ""
         value = _percent(best["value"])
-        return [f"Chosen: epoch {best['epoch']}{among}, by {best['metric']} = {value}."]
+        return [f"chosen: epoch {best['epoch']}{among}, by {best['metric']} = {value}"]
     except (InputError, KeyError, TypeError):
         return []
 

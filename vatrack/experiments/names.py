@@ -31,13 +31,19 @@ MAIN = {
 } | {"hidden IoU": "image/hidden/IoU"}
 
 
-def training_name(term: str) -> str:
-    """The name of a number that each training line has: `loss_mask` becomes `loss/mask`."""
-    if term == "loss":
-        return f"{LOSSES}/total"
-    if term.startswith("loss_"):
-        return f"{LOSSES}/{term.removeprefix('loss_')}"
-    return term if "/" in term else f"{TRAINING}/{term}"
+def training_values(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a training line, losses first: `loss_mask` becomes `loss/mask`."""
+    losses = {name: value for name, value in terms.items() if name.startswith("loss")}
+    total = {f"{LOSSES}/total": losses.pop("loss")} if "loss" in losses else {}
+    return (
+        total
+        | {f"{LOSSES}/{name.removeprefix('loss_')}": value for name, value in losses.items()}
+        | {
+            name if "/" in name else f"{TRAINING}/{name}": value
+            for name, value in terms.items()
+            if not name.startswith("loss")
+        }
+    )
 
 
 def result_name(metric: str) -> str:
@@ -56,8 +62,6 @@ def curves(metrics: Mapping[str, Any], selected: str | None = None) -> dict[str,
 
 def results(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """All final metrics in their groups; and the main ones, with the decimals of a table."""
-    shown = {result_name(metric): value for metric, value in metrics.items()}
-    for name, metric in MAIN.items():
-        if (value := metrics.get(metric)) is not None:
-            shown[name] = round(value, 2)
-    return shown
+    known = {name: metrics.get(metric) for name, metric in MAIN.items()}
+    main = {name: round(value, 2) for name, value in known.items() if value is not None}
+    return main | {result_name(metric): value for metric, value in metrics.items()}

@@ -61,7 +61,7 @@ def links(uri: str, server: str) -> list[Link]:
     """
     try:
         client = connect(uri)
-        found = []
+        found: list[Link] = []
         for experiment in client.search_experiments():
             runs = client.search_runs([experiment.experiment_id], max_results=RUNS)
             runs = [run for run in runs if "comparison" in run.data.tags]
@@ -74,7 +74,7 @@ def links(uri: str, server: str) -> list[Link]:
                     client.set_experiment_tag(number, tag, view)
             found += _links_of(experiment.name, number, runs, server)
         return found
-    except (StoreError, InputError):
+    except (StoreError, InputError, ImportError):
         raise
     except Exception as error:  # requests, SQLAlchemy, alembic, MLflow, the disk
         raise StoreError(f"{uri}: {first_line(error)}") from error
@@ -110,11 +110,10 @@ def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[
 
 
 @contextmanager
-def served(uri: str, port: int, log: Path) -> Iterator[str]:
+def served(uri: str, port: int) -> Iterator[str]:
     """Runs MLflow's server for a SQLite store inside; gives the address of its pages.
 
-    Args:
-        log: file for what the server says.
+    What the server says goes to mlflow_ui.log beside the store.
 
     Raises:
         InputError: there is no such store, or the port is in use.
@@ -137,6 +136,7 @@ def served(uri: str, port: int, log: Path) -> Iterator[str]:
     server = f"http://{HOST}:{port}"
     words = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", HOST]
     words += ["--port", str(port), "--backend-store-uri", uri]
+    log = path.with_name("mlflow_ui.log")
     with log.open("w") as told:
         process = subprocess.Popen(words, stdout=told, stderr=told, env=os.environ | QUIET)
     try:

@@ -35,8 +35,7 @@ FOLDED = (
     TRAINING,
     "System metrics",
 )
-WIDE = 12  # characters of a name from which on its column is wider
-WIDTHS = {True: 130, False: 110}
+LETTER, AROUND = 7.5, 20  # pixels, of the width of a column
 
 
 def views(comparison: str) -> dict[str, str]:
@@ -89,7 +88,10 @@ def _view(name: str, wanted: str) -> str:
         "orderByAsc": False,
         "selectedColumns": columns,
         "columnOrder": columns,
-        "columnWidths": {f"metrics.`{name}`": WIDTHS[len(name) > WIDE] for name in MAIN},
+        "columnWidths": {
+            column: round(LETTER * len(name) + AROUND)
+            for name, column in zip(MAIN, columns, strict=True)
+        },
         "compareRunCharts": [],  # MLflow adds those of the metrics that there are
         "compareRunSections": [
             {"uuid": f"vatrack {number}", "name": name, "display": shown}
