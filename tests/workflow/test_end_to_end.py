@@ -142,7 +142,13 @@ def test_mlflow_has_the_run(finished: Workflow) -> None:
         found = store.execute("SELECT DISTINCT key FROM metrics WHERE run_uuid = ?", [run_id])
         names = {name for (name,) in found}
     assert status == "FINISHED"
-    assert {"loss", "lr", "track/amodal/MOTA", "validation/track/amodal/MOTA"} <= names
+    assert {
+        "loss/total",
+        "training/lr",
+        "HOTA amodal",
+        "results track amodal/MOTA",
+        "per-epoch validation/HOTA amodal",
+    } <= names
     artifacts = {
         path.name for path in (finished.folder / "results/mlartifacts").rglob("*") if path.is_file()
     }

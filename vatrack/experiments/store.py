@@ -263,7 +263,7 @@ def _files(run: RunFolder, identity: Identity) -> dict[str, Path]:
     made = {path.name: path for path in (run.metrics, run.overlay, run.overlay_video)}
     around = run.path.resolve().parent
     if around.name == "runs" and run.training.exists():  # results/DATASET/runs/NAME
-        made |= {name: around.parent / name for name in ("figures", "report.html")}
+        made |= {name: around.parent / name for name in ("tables", "figures", "report.html")}
     # An older file is of an earlier training in this folder.
     files |= {
         name: path
