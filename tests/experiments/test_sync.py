@@ -95,7 +95,8 @@ def test_a_run_becomes_an_mlflow_run(results: Path, store: Store, folder: Path) 
     assert len(params) > 100
     assert store.artifacts(run_id) == {"config.yaml", "environment.json"}
     times = store.ask(
-        "SELECT step, timestamp FROM metrics WHERE run_uuid = ? AND key = 'loss/total' ORDER BY step",
+        "SELECT step, timestamp FROM metrics"
+        " WHERE run_uuid = ? AND key = 'loss/total' ORDER BY step",
         run_id,
     )
     assert times == [(step, 1_700_000_000_000 + 250 * step) for step in range(2, 26, 2)]

@@ -117,6 +117,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     ),
     "Results": (
         runs.predict,
+        runs.merge_predictions,
         runs.evaluate,
         results.tables,
         results.figures,

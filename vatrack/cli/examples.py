@@ -33,6 +33,7 @@ EXAMPLES = {
     "index": f"{OFFICIAL} --out index.json",
     "init-config": "--train train.json --valid valid.json --images images --out mine.yaml",
     "launch": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
+    "merge-predictions": "shards/*.jsonl.gz --out predictions.jsonl.gz",
     "mlflow-sync": f"{RUN}",
     "mlflow-ui": "--results results",
     "overlay": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} --out overlay.png",

@@ -190,13 +190,34 @@ def predict(
         ),
     ] = None,
     class_map: ClassMap = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER/COUNT",
+            help="Only a share of the clips, for `vatrack merge-predictions`: 1/4 to 4/4.",
+        ),
+    ] = None,
 ) -> None:
     """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
+    from vatrack.inference.shards import parse_shard
 
     run = _run_of(checkpoint, config, overrides, method, backbone)
     mapping = parse_class_map(class_map) if class_map else None
-    typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping))
+    only = parse_shard(shard) if shard else None
+    typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping, only))
+
+
+def merge_predictions(
+    shards: Annotated[
+        list[Path], typer.Argument(metavar="SHARD...", help="Files of `vatrack predict --shard`.")
+    ],
+    out: Out,
+) -> None:
+    """Put the predictions of all shards of a set together: the bytes of one prediction of it."""
+    from vatrack.inference.shards import merge_shards
+
+    typer.echo(merge_shards(shards, out))
 
 
 def _run_of(
