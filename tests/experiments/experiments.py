@@ -57,7 +57,7 @@ def add_lines(folder: Path, first: int, count: int, **changes: Any) -> None:
 
 NAMES = {
     "lr": "training/lr",
-    "loss": "loss/total",
+    "loss": "loss/all",
     "loss_box": "loss/box",
     "seconds_per_iteration": "training/seconds_per_iteration",
     "video/amodal/AP": "per-epoch validation/vAP amodal",

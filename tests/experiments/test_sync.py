@@ -95,8 +95,7 @@ def test_a_run_becomes_an_mlflow_run(results: Path, store: Store, folder: Path) 
     assert len(params) > 100
     assert store.artifacts(run_id) == {"config.yaml", "environment.json"}
     times = store.ask(
-        "SELECT step, timestamp FROM metrics"
-        " WHERE run_uuid = ? AND key = 'loss/total' ORDER BY step",
+        "SELECT step, timestamp FROM metrics WHERE run_uuid = ? AND key = 'loss/all' ORDER BY step",
         run_id,
     )
     assert times == [(step, 1_700_000_000_000 + 250 * step) for step in range(2, 26, 2)]
@@ -142,8 +141,8 @@ def test_a_resumed_training_that_logs_the_same_steps_again(
     assert sync(folder).lines == 4  # three training lines, one validation
     points = store.points(store.run(folder))
     assert set(sent) <= set(points)
-    assert [point for point in points if point[0] == "loss/total"] == [
-        point for point in expected(folder) if point[0] == "loss/total"
+    assert [point for point in points if point[0] == "loss/all"] == [
+        point for point in expected(folder) if point[0] == "loss/all"
     ]
     assert len({(name, step) for name, step, _ in points}) == len(points) == len(expected(folder))
 
@@ -260,7 +259,7 @@ def test_any_path_can_be_a_stores(tmp_path: Path, name: str) -> None:
     (database,) = tmp_path.rglob("*.db")
     assert database == tmp_path / name / "mlflow.db"
     with closing(sqlite3.connect(database)) as store:
-        ((count,),) = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss/total'")
+        ((count,),) = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss/all'")
     assert count == 2
     assert {path.name for path in (tmp_path / name / "mlartifacts").rglob("*.*")} == {
         "config.yaml",
@@ -388,7 +387,7 @@ def test_a_bad_line_is_named_and_the_rest_is_sent(
     problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is sent"
     with pytest.warns(UserWarning, match=problem):
         assert sync(folder).lines == 4
-    losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss/total"]
+    losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss/all"]
     assert losses == [2, 4, 6, 14]
 
 

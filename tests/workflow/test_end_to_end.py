@@ -143,7 +143,7 @@ def test_mlflow_has_the_run(finished: Workflow) -> None:
         names = {name for (name,) in found}
     assert status == "FINISHED"
     assert {
-        "loss/total",
+        "loss/all",
         "training/lr",
         "HOTA amodal",
         "results track amodal/MOTA",

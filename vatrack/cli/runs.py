@@ -204,7 +204,7 @@ def predict(
 
     run = _run_of(checkpoint, config, overrides, method, backbone)
     mapping = parse_class_map(class_map) if class_map else None
-    only = parse_shard(shard) if shard else None
+    only = None if shard is None else parse_shard(shard)
     typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping, only))
 
 

@@ -25,7 +25,6 @@ def description(folder: Path, run: RunConfig, metrics: Mapping[str, Any]) -> str
     Args:
         metrics: the final ones by their names in metrics.json; empty before the evaluation.
     """
-    on = f"{run.method} with {run.backbone}, seed {run.seed}, on {run.dataset.name}"
     parts = [
         f"- **{mask}**: {found}" for mask in run.method.masks if (found := _main(metrics, mask))
     ]
@@ -33,10 +32,11 @@ def description(folder: Path, run: RunConfig, metrics: Mapping[str, Any]) -> str
         parts.append(f"- **hidden parts**: IoU {hidden}")
     parts += [f"- {text}" for text in (*_choice(folder), *_training(folder, run))]
     last = (
-        f"Metrics in percent. Runs to compare with: `tags.comparison = '{comparison(run)}'`. "
+        f"{run.method} with {run.backbone}, seed {run.seed}, on {run.dataset.name}; metrics in "
+        f"percent. Runs to compare with: `tags.comparison = '{comparison(run)}'`. "
         f"Folder: `{folder.resolve()}`."
     )
-    return "\n\n".join([on, *(["\n".join(parts)] if parts else []), last])
+    return "\n\n".join([*(["\n".join(parts)] if parts else []), last])
 
 
 def _main(metrics: Mapping[str, Any], mask: str) -> str:
@@ -70,10 +70,9 @@ def _choice(folder: Path) -> list[str]:
         return []
     try:
         best = read_json(path)
-        epochs = sorted(item["epoch"] for item in best["candidates"])
-        among = f" of {', '.join(map(str, epochs))}" if len(epochs) > 1 else ""
+        among = ", ".join(str(item["epoch"]) for item in best["candidates"])
         value = _percent(best["value"])
-        return [f"chosen: epoch {best['epoch']}{among}, by {best['metric']} = {value}"]
+        return [f"chosen: epoch {best['epoch']}, by {best['metric']} = {value} (among {among})"]
     except (InputError, KeyError, TypeError):
         return []
 

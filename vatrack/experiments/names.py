@@ -34,7 +34,8 @@ MAIN = {
 def training_values(terms: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of a training line, losses first: `loss_mask` becomes `loss/mask`."""
     losses = {name: value for name, value in terms.items() if name.startswith("loss")}
-    total = {f"{LOSSES}/total": losses.pop("loss")} if "loss" in losses else {}
+    # "all" is the first one by the alphabet, too.
+    total = {f"{LOSSES}/all": losses.pop("loss")} if "loss" in losses else {}
     return (
         total
         | {f"{LOSSES}/{name.removeprefix('loss_')}": value for name, value in losses.items()}
