@@ -21,6 +21,7 @@ from tests.experiments.experiments import Store, add_lines, config, expected, ma
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.config import Method
+from vatrack.config.run_name import with_seed
 from vatrack.experiments import content, names
 from vatrack.experiments import store as experiment_store
 from vatrack.experiments.content import run_name
@@ -80,11 +81,17 @@ def test_groups_of_charts_and_the_main_metrics() -> None:
     assert groups == sorted(groups), "MLflow shows them by the alphabet, losses first"
 
 
-def test_a_name_tells_method_backbone_label_and_seed(tmp_path: Path) -> None:
-    run = config(tmp_path, Method.VATRACK_2BBOX, seed=3)
-    assert run_name(tmp_path / run.name, run) == "vatrack-2bbox resnet18 seed 3"
-    assert run_name(tmp_path / f"{run.name}__e6", run) == "vatrack-2bbox resnet18 e6 seed 3"
-    assert run_name(tmp_path / "elsewhere", run) == "vatrack-2bbox resnet18 seed 3"
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("", "vatrack-2bbox resnet18 seed 3"),
+        ("e6", "vatrack-2bbox resnet18 e6 seed 3"),
+        (with_seed("", 3), "vatrack-2bbox resnet18 seed 3"),
+        (with_seed("e6", 3), "vatrack-2bbox resnet18 e6 seed 3"),
+    ],
+)
+def test_a_name_tells_method_backbone_label_and_seed(tmp_path: Path, label: str, name: str) -> None:
+    assert run_name(config(tmp_path, Method.VATRACK_2BBOX, seed=3, run_label=label)) == name
 
 
 def test_every_run_of_a_comparison_has_a_colour_of_its_own(tmp_path: Path) -> None:
@@ -168,7 +175,7 @@ def test_a_store_of_an_older_version_gets_the_new_names_beside_the_old_ones(
             patch.setattr(content, name, value)
         for name in ("EPOCH", "VALIDATED_EPOCH"):
             patch.setattr(experiment_store, name, old[name])
-        patch.setattr(experiment_store, "run_name", lambda _, run: run.name)
+        patch.setattr(experiment_store, "run_name", lambda run: run.name)
         patch.setattr(experiment_store, "results", dict)
         patch.setattr(experiment_store, "VERSION", "1")
         patch.setattr(experiment_store, "_describe", lambda *_: None)

@@ -28,6 +28,7 @@ COLOURS = (
     ("#009e73", "#5cc9a9", "#00664a"),
     ("#cc79a7", "#e8b4d0", "#8f4470"),
 )
+NOT_PARAMS = {"mlflow", "launcher", "results", "run_label"}  # the label is a tag
 
 
 @dataclass(frozen=True)
@@ -102,27 +103,21 @@ def metric_name(name: str) -> str:
 
 def params(run: RunConfig) -> dict[str, str]:
     """The settings of a run by their full names, without those of the machine."""
-    flat = flatten(run.model_dump(mode="json", exclude={"mlflow", "launcher", "results"}))
+    flat = flatten(run.model_dump(mode="json", exclude=NOT_PARAMS))
     return {name: str(value)[:PARAM_LENGTH] for name, value in flat.items()}
 
 
-def run_name(folder: Path, run: RunConfig) -> str:
+def run_name(run: RunConfig) -> str:
     """What the MLflow run is called: method, backbone, label (where it has one) and seed."""
-    label = _label(folder, run)
+    label = run.run_label.removesuffix(f"seed{run.seed}").rstrip("_-.")  # a seed is said once
     parts = [run.method.value, run.backbone.value, *([label] if label else [])]
     return " ".join([*parts, f"seed {run.seed}"])
 
 
-def _label(folder: Path, run: RunConfig) -> str:
-    """What the folder's name says beyond method and backbone: e6 of vatrack__resnet50__e6."""
-    prefix = f"{run.name}__"
-    return folder.name.removeprefix(prefix) if folder.name.startswith(prefix) else ""
-
-
-def _colour(folder: Path, run: RunConfig) -> str:
+def _colour(run: RunConfig) -> str:
     """One hue for each method; its labels and seeds differ in lightness."""
     shades = COLOURS[list(Method).index(run.method) % len(COLOURS)]
-    return shades[(run.seed + zlib.crc32(_label(folder, run).encode())) % len(shades)]
+    return shades[(run.seed + zlib.crc32(run.run_label.encode())) % len(shades)]
 
 
 def tags(folder: Path, run: RunConfig) -> dict[str, str]:
@@ -135,10 +130,12 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "seed": str(run.seed),
         "config_hash": config_hash(run),
         "comparison": comparison(run),
-        "mlflow.runColor": _colour(folder, run),
+        "mlflow.runColor": _colour(run),
         "mlflow.source.name": "vatrack",
         "mlflow.user": user_name(),
     }
+    if run.run_label:
+        found["run_label"] = run.run_label
     try:
         revision = read_json(RunFolder(folder).environment).get("git_revision")
     except (InputError, AttributeError):

@@ -132,7 +132,7 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
         warnings.warn(f"MLflow: {problems[0]}{more}; the rest is sent", stacklevel=2)
     described = tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
     known = next(_search(client, experiment, UUID, identity.uuid), None)
-    name = run_name(folder, run)
+    name = run_name(run)
     copy = known or client.create_run(experiment, identity.started, described, name)
     run_id, now, ended = copy.info.run_id, *status(folder, identity)
     if copy.info.lifecycle_stage != "active":

@@ -14,9 +14,9 @@ if plan.shards == 1:
         output:
             ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
         log:
-            f"{R}/logs/predict/{{method}}__{{backbone}}.log",
+            f"{R}/logs/predict/{RUN_NAME}.log",
         benchmark:
-            f"{R}/benchmarks/predict/{{method}}__{{backbone}}.tsv"
+            f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
         conda:
             "../../envs/vatrack.yaml"
         threads: 8
@@ -32,7 +32,7 @@ if plan.shards == 1:
                 "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
             ),
         message:
-            "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
+            "finding and tracking objects: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
             "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
             " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
@@ -51,9 +51,9 @@ else:
             temp(f"{SHARDS}/{{shard}}.jsonl.gz"),
             temp(f"{SHARDS}/{{shard}}.jsonl.gz.shard.json"),
         log:
-            f"{R}/logs/predict/{{method}}__{{backbone}}.{{shard}}.log",
+            f"{R}/logs/predict/{RUN_NAME}.{{shard}}.log",
         benchmark:
-            f"{R}/benchmarks/predict/{{method}}__{{backbone}}.{{shard}}.tsv"
+            f"{R}/benchmarks/predict/{RUN_NAME}.{{shard}}.tsv"
         conda:
             "../../envs/vatrack.yaml"
         threads: 8
@@ -70,7 +70,7 @@ else:
                 "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
             ),
         message:
-            f"finding and tracking objects: {{wildcards.method}} with {{wildcards.backbone}}, shard {{wildcards.shard}} of {plan.shards}"
+            f"finding and tracking objects: {{wildcards.method}} with {{wildcards.backbone}}{{wildcards.variant}}, shard {{wildcards.shard}} of {plan.shards}"
         shell:
             "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
             " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
@@ -83,9 +83,9 @@ else:
         output:
             ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
         log:
-            f"{R}/logs/predict/{{method}}__{{backbone}}.log",
+            f"{R}/logs/predict/{RUN_NAME}.log",
         benchmark:
-            f"{R}/benchmarks/predict/{{method}}__{{backbone}}.tsv"
+            f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
         conda:
             "../../envs/vatrack.yaml"
         threads: 1
@@ -95,7 +95,7 @@ else:
         params:
             shards=lambda wildcards, input: input[: plan.shards],
         message:
-            "merging the predictions of {wildcards.method} with {wildcards.backbone}"
+            "merging the predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
             "vatrack merge-predictions {params.shards:q} --out {output:q} > {log:q} 2>&1"
 
@@ -109,9 +109,9 @@ rule evaluate:
         metrics=ensure(f"{RUN}/metrics.json", non_empty=True),
         details=ensure(f"{RUN}/details.json", non_empty=True),
     log:
-        f"{R}/logs/evaluate/{{method}}__{{backbone}}.log",
+        f"{R}/logs/evaluate/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/evaluate/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/evaluate/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 8
@@ -124,7 +124,7 @@ rule evaluate:
         tracks=plan.track_options,
         settings=plan.settings("evaluation"),
     message:
-        "evaluating {wildcards.method} with {wildcards.backbone}"
+        "evaluating {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack evaluate --config {params.config:q} --ground-truth {input.ground_truth:q}"
         " --predictions {input.predictions:q} {params.tracks}"
