@@ -121,6 +121,10 @@ def send():
             )
 
 
+onsuccess:
+    send()
+
+
 def closing():
     return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables")
 

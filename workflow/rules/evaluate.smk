@@ -54,6 +54,8 @@ else:
             f"{R}/logs/predict/{RUN_NAME}.{{shard}}.log",
         benchmark:
             f"{R}/benchmarks/predict/{RUN_NAME}.{{shard}}.tsv"
+        wildcard_constraints:
+            shard="[0-9]+",
         conda:
             "../../envs/vatrack.yaml"
         threads: 8
