@@ -115,7 +115,7 @@ def test_the_description_has_the_main_metrics(results: Path, store: Store, folde
         "- **visible**: vAP50 81.2",
         "- **hidden parts**: IoU 41.2",
         "- chosen: epoch 3, by video/amodal/AP = 34.2 (among 2, 3)",
-        "- trained for 7 min 21 s on cpu, 2 threads: 3 epochs, 609 iterations of 2 pairs",
+        "- trained for 7 min 21 s on cpu, 2 threads: 3 epochs, 609 iterations of 8 pairs",
     ]
     assert "vatrack with resnet18, seed 0, on mini" in last
     assert f"tags.comparison = '{store.tags(run_id)['comparison']}'" in last
