@@ -11,7 +11,7 @@ ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-all show slurm-profile check test fuzz kill-test lowest lint schema \
+.PHONY: help setup demo demo-all show ui slurm-profile check test fuzz kill-test lowest lint schema \
 	bench hooks clean-results
 
 help: ## list the targets
@@ -30,6 +30,9 @@ demo-all: setup ## the same with all four methods
 
 show: ## the tables of the miniature set
 	@cat results/mini/tables/{image,video,track}_{amodal,visible}.md
+
+ui: setup ## the runs in MLflow's pages, without telemetry (PORT=5000)
+	vatrack mlflow-ui --results results --port $(or $(PORT),5000)
 
 slurm-profile: ## make `snakemake --profile slurm` mean profiles/slurm
 	@target="$(CURDIR)/profiles/slurm"; link="$(PROFILES)/slurm"; \

@@ -55,19 +55,28 @@ def add_lines(folder: Path, first: int, count: int, **changes: Any) -> None:
                 stream.write(json.dumps(at | {"validation": metrics}) + "\n")
 
 
+NAMES = {
+    "lr": "training/lr",
+    "loss": "loss/all",
+    "loss_box": "loss/box",
+    "seconds_per_iteration": "training/seconds_per_iteration",
+    "video/amodal/AP": "per-epoch validation/vAP amodal",
+}
+
+
 def expected(folder: Path) -> list[tuple[str, int, float]]:
-    """Every value of metrics.jsonl as (name, step, value), sorted."""
+    """Every value of metrics.jsonl as (MLflow's name, step, value), sorted."""
     points = []
     for text in (folder / "metrics.jsonl").read_text().splitlines():
         line = json.loads(text)
         step, epoch = line.pop("step"), line.pop("epoch")
         line.pop("time", None)
-        values = line | {"epoch": epoch}
-        if "validation" in line:
-            values = {f"validation/{name}": value for name, value in line["validation"].items()}
-            values["validated_epoch"] = epoch
+        marker = "per-epoch validation/epoch" if "validation" in line else "training/epoch"
+        points.append((marker, step, float(epoch)))
         points += [
-            (name, step, float(value)) for name, value in values.items() if value is not None
+            (NAMES[name], step, float(value))
+            for name, value in line.get("validation", line).items()
+            if value is not None
         ]
     return sorted(points)
 

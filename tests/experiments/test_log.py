@@ -30,6 +30,7 @@ from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
+AP50 = [("AP50 visible", 0, 61.5), ("results image visible/AP50", 0, 61.5)]
 SLURM: dict[str, Any] = {"launcher": {"cluster": "slurm"}}
 
 
@@ -193,7 +194,7 @@ def test_a_server_that_is_away_from_the_start(
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     sync(folder, f"sqlite:///{store.path}")
     run_id = store.run(folder)
-    assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
+    assert store.points(run_id) == sorted(expected(folder) + AP50)
     assert store.status(run_id) == "FINISHED"
 
 
@@ -242,7 +243,7 @@ def test_final_metrics_and_tables_are_added(results: Path, store: Store, folder:
     log_evaluation(folder, metrics)
     log_tables([folder], tables)
     run_id = store.run(folder)
-    assert store.points(run_id) == [("image/visible/AP50", 0, 61.5)]
+    assert store.points(run_id) == AP50
     assert {metrics.name, "tables/image_visible.csv"} < store.artifacts(run_id)
     identity = identify(folder)
     assert (identity.metrics, identity.tables) == (f"../../{metrics.name}", f"../../{tables.name}")
@@ -272,7 +273,7 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
     log_evaluation(folder, folder / "metrics.json")
     assert store.points(run_id) == expected(folder)
     log_tables([folder], tmp_path)
-    assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
+    assert store.points(run_id) == sorted(expected(folder) + AP50)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ from vatrack.experiments.content import read_points
 from vatrack.experiments.identity import begin, identify, note, read_identity
 from vatrack.experiments.store import StoreError, sync
 
+AP50 = [("AP50 visible", 0, 61.5), ("results image visible/AP50", 0, 61.5)]
+
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
 
@@ -81,7 +83,7 @@ def test_a_run_becomes_an_mlflow_run(results: Path, store: Store, folder: Path) 
         "seed": "0",
         "git_revision": "0123456789abcdef+changes",
         "mlflow.source.git.commit": "0123456789abcdef",
-        "mlflow.runName": "vatrack__resnet18",
+        "mlflow.runName": "vatrack resnet18 seed 0",
         "vatrack.run_uuid": identity.uuid,
     }
     assert wanted.items() <= tags.items()
@@ -93,7 +95,7 @@ def test_a_run_becomes_an_mlflow_run(results: Path, store: Store, folder: Path) 
     assert len(params) > 100
     assert store.artifacts(run_id) == {"config.yaml", "environment.json"}
     times = store.ask(
-        "SELECT step, timestamp FROM metrics WHERE run_uuid = ? AND key = 'loss' ORDER BY step",
+        "SELECT step, timestamp FROM metrics WHERE run_uuid = ? AND key = 'loss/all' ORDER BY step",
         run_id,
     )
     assert times == [(step, 1_700_000_000_000 + 250 * step) for step in range(2, 26, 2)]
@@ -121,6 +123,7 @@ def test_a_second_call_sends_nothing(
         "create_run",
         "set_terminated",
         "update_run",
+        "set_experiment_tag",
     ):
         monkeypatch.setattr(MlflowClient, name, lambda *_, **__: pytest.fail("something was sent"))
     summary = sync(folder)
@@ -144,8 +147,8 @@ def test_a_resumed_training_that_logs_the_same_steps_again(
     assert sync(folder).lines == 4  # three training lines, one validation
     points = store.points(store.run(folder))
     assert set(sent) <= set(points)
-    assert [point for point in points if point[0] == "loss"] == [
-        point for point in expected(folder) if point[0] == "loss"
+    assert [point for point in points if point[0] == "loss/all"] == [
+        point for point in expected(folder) if point[0] == "loss/all"
     ]
     assert len({(name, step) for name, step, _ in points}) == len(points) == len(expected(folder))
 
@@ -238,7 +241,7 @@ def test_results_that_were_moved_keep_their_store(tmp_path: Path, processes: Any
     assert not old.exists()
     assert list(tmp_path.rglob("*.db")) == [new / "mlflow.db"]
     store = Store(new / "mlflow.db")
-    assert store.points(run_id) == sorted([*expected(folder), ("image/visible/AP50", 0, 61.5)])
+    assert store.points(run_id) == sorted(expected(folder) + AP50)
     assert store.artifacts(run_id) == {"config.yaml", "environment.json", "metrics.json"}
     assert store.run(folder) == run_id, "the tag follows"
 
@@ -262,7 +265,7 @@ def test_any_path_can_be_a_stores(tmp_path: Path, name: str) -> None:
     (database,) = tmp_path.rglob("*.db")
     assert database == tmp_path / name / "mlflow.db"
     with closing(sqlite3.connect(database)) as store:
-        ((count,),) = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss'")
+        ((count,),) = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss/all'")
     assert count == 2
     assert {path.name for path in (tmp_path / name / "mlartifacts").rglob("*.*")} == {
         "config.yaml",
@@ -393,7 +396,7 @@ def test_a_bad_line_is_named_and_the_rest_is_sent(
     problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is sent"
     with pytest.warns(UserWarning, match=problem):
         assert sync(folder).lines == 4
-    losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss"]
+    losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss/all"]
     assert losses == [2, 4, 6, 14]
 
 
@@ -446,7 +449,7 @@ def test_final_metrics_and_tables(
     tables.mkdir()
     (tables / "image_visible.csv").write_text("method,AP\n")
     note(folder, tables=f"../../{tables.name}", status="FINISHED", ended=1_900_000_000_000)
-    final = [("image/visible/AP50", 0, 61.5), ("track/IDF1 _all_", 0, 3.0)]
+    final = [*AP50, ("results track/IDF1 _all_", 0, 3.0)]
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -468,11 +471,11 @@ def test_final_metrics_and_tables(
     (tables / "image_amodal.csv").write_text("method,AP\n")
     assert sync(folder).files == ("tables",)
     (folder / "metrics.json").write_text(
-        json.dumps({"image/visible/AP50": 70.0, "track/IDF1 (all)": 3.0})
+        json.dumps({"image/visible/AP50": 70.123, "track/IDF1 (all)": 3.0})
     )
     assert sync(folder).files == ("metrics.json",)
-    new = ("image/visible/AP50", 0, 70.0)
-    assert store.points(run_id) == sorted([*expected(folder), *final, new])
+    new = [("AP50 visible", 0, 70.12), ("results image visible/AP50", 0, 70.123)]
+    assert store.points(run_id) == sorted([*expected(folder), *final, *new])
 
 
 @pytest.mark.parametrize("content", ["[]", '{"image/visible/AP50": "high"}'])
@@ -511,7 +514,7 @@ def test_killed_at_any_moment(results: Path, store: Store, folder: Path, process
         process.join()
     assert killed > 10
     send_together(processes, (folder, 8))
-    final = [(f"m{number}", 0, number / 3) for number in range(40)]
+    final = [(f"results/m{number}", 0, number / 3) for number in range(40)]
     assert store.points(store.run(folder)) == sorted(expected(folder) + final)
 
 

@@ -143,11 +143,18 @@ def test_mlflow_has_the_run(finished: Workflow) -> None:
         found = store.execute("SELECT DISTINCT key FROM metrics WHERE run_uuid = ?", [run_id])
         names = {name for (name,) in found}
     assert status == "FINISHED"
-    assert {"loss", "lr", "track/amodal/MOTA", "validation/track/amodal/MOTA"} <= names
+    assert {
+        "loss/all",
+        "training/lr",
+        "HOTA amodal",
+        "results track amodal/MOTA",
+        "per-epoch validation/HOTA amodal",
+    } <= names
     artifacts = {
         path.name for path in (finished.folder / "results/mlartifacts").rglob("*") if path.is_file()
     }
     assert {"config.yaml", "metrics.json", "video_amodal.csv", "tables.html"} <= artifacts
+    assert {"overlay.png", "overlay.mp4", "losses.svg", "report.html"} <= artifacts
 
 
 def test_the_report_shows_the_results(finished: Workflow) -> None:
@@ -178,8 +185,9 @@ def test_the_provenance_shows_tables_curves_and_overlays(finished: Workflow) -> 
 
 def test_logs_and_benchmarks(finished: Workflow) -> None:
     stages = set(DATA_STAGES + RUN_STAGES)
-    for folder in ("logs", "benchmarks"):
-        assert {path.name.split(".")[0] for path in (finished.results / folder).iterdir()} == stages
+    for folder, more in (("logs", {"mlflow"}), ("benchmarks", set())):
+        made = {path.name.split(".")[0] for path in (finished.results / folder).iterdir()}
+        assert made == stages | more
     assert "epoch 1/1" in (finished.results / "logs/train/vatrack__resnet18.log").read_text()
 
 

@@ -118,6 +118,13 @@ def test_the_default_renders_its_own_raw_set(tmp_path: Path) -> None:
     assert plan["train"] == 1
 
 
+def test_a_prediction_in_shards(tmp_path: Path) -> None:
+    config = {"launcher": {"prediction_shards": 3}, "methods": ["vatrack", "qdtrack"]}
+    plan = Workflow(tmp_path, config).plan()
+    assert (plan["predict_shard"], plan["predict"], plan["evaluate"]) == (6, 2, 2)
+    assert "predict_shard" not in Workflow(tmp_path, {"methods": ["vatrack"]}).plan()
+
+
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack import __version__
-from vatrack.cli import data, exchange, results, runs
+from vatrack.cli import data, exchange, mlflow, results, runs
 from vatrack.cli import track as videos
 from vatrack.cli.compare import compare
 from vatrack.cli.doctor import doctor
@@ -119,6 +119,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     ),
     "Results": (
         runs.predict,
+        runs.merge_predictions,
         runs.evaluate,
         results.tables,
         results.figures,
@@ -126,7 +127,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         results.views,
         results.report,
         compare,
-        runs.mlflow_sync,
+        mlflow.mlflow_sync,
+        mlflow.mlflow_ui,
         exchange.export_predictions,
         exchange.import_predictions,
         data.examples,

@@ -17,6 +17,7 @@ from vatrack.runs.folder import RunFolder
 WRITTEN = {"evaluate": ("out", "details"), "unpack": ("out", "record")}
 # What is written beside --out.
 BESIDE: dict[str, Callable[[Path], Path]] = {
+    "merge_predictions": lambda out: RunFolder(out.parent).inference,
     "predict": lambda out: RunFolder(out.parent).inference,
     "select": lambda out: RunFolder(out.parent).best_checkpoint,
     "import_checkpoint": lambda out: out.with_name(f"{out.name}.names.txt"),

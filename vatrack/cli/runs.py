@@ -203,13 +203,34 @@ def predict(
         ),
     ] = None,
     class_map: ClassMap = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER/COUNT",
+            help="Only a share of the clips, for `vatrack merge-predictions`: 1/4 to 4/4.",
+        ),
+    ] = None,
 ) -> None:
     """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
+    from vatrack.inference.shards import parse_shard
 
     run = _run_of(checkpoint, config, overrides, method, backbone)
     mapping = parse_class_map(class_map) if class_map else None
-    typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping))
+    only = None if shard is None else parse_shard(shard)
+    typer.echo(predict_files(run, checkpoint, frames, images, out, processes, mapping, only))
+
+
+def merge_predictions(
+    shards: Annotated[
+        list[Path], typer.Argument(metavar="SHARD...", help="Files of `vatrack predict --shard`.")
+    ],
+    out: Out,
+) -> None:
+    """Put the predictions of all shards of a set together: the bytes of one prediction of it."""
+    from vatrack.inference.shards import merge_shards
+
+    typer.echo(merge_shards(shards, out))
 
 
 def _run_of(
@@ -300,26 +321,3 @@ def evaluate(
 
         write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
         log_evaluation(run, out)
-
-
-def mlflow_sync(
-    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(help="Another store than the run's own: http://HOST:PORT or sqlite:///FILE."),
-    ] = None,
-) -> None:
-    """Upload whatever is missing in MLflow for these runs. Safe to repeat."""
-    from vatrack.experiments.store import StoreError, run_config, sync
-
-    for folder in run:
-        run_config(folder)
-    try:
-        for folder in run:
-            typer.echo(sync(folder, tracking_uri))
-    except StoreError as error:
-        print(
-            f"vatrack: error: MLflow: {error}; the same command sends the rest later",
-            file=sys.stderr,
-        )
-        raise typer.Exit(1) from None

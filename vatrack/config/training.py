@@ -202,7 +202,7 @@ class SelectionConfig(Frozen):
 
 
 class LauncherConfig(Frozen):
-    """How submitit starts a training job."""
+    """How a training job is started by submitit, and what predictions are split into."""
 
     cluster: Literal["local", "slurm", "debug"] = Field(
         "local",
@@ -222,6 +222,11 @@ class LauncherConfig(Frozen):
         60,
         ge=1,
         description="on SLURM: time limit; one that needs longer saves its state and queues again",
+    )
+    prediction_shards: Count = Field(
+        1,
+        description="jobs that the prediction of the validation set is split into, by clips; the "
+        "merged predictions are the same bytes",
     )
     partition: str | None = Field(None, description="of SLURM; null: its default")
     account: str | None = Field(None, description="of SLURM; null: its default")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,21 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.user import user_name
-from vatrack.config import RunConfig
+from vatrack.config import Method, RunConfig
+from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, curves, training_values
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
 
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
+# Blue, vermilion, green, purple: they differ for eyes that see few colours, too.
+COLOURS = (
+    ("#0072b2", "#56b4e9", "#004a75"),
+    ("#d55e00", "#f5a35c", "#8f3f00"),
+    ("#009e73", "#5cc9a9", "#00664a"),
+    ("#cc79a7", "#e8b4d0", "#8f4470"),
+)
 NOT_PARAMS = {"mlflow", "launcher", "results", "run_label"}  # the label is a tag
 
 
@@ -28,8 +37,8 @@ class Point:
 
     Attributes:
         time: milliseconds since 1970.
-        values: by MLflow's names. The last one, "epoch" or "validated_epoch", is in every line of
-            its type: a store that has it at a step has the whole line.
+        values: by MLflow's names. The last one, EPOCH or VALIDATED_EPOCH, is in every line of its
+            type: a store that has it at a step has the whole line.
     """
 
     step: int
@@ -42,22 +51,30 @@ class Point:
         return next(reversed(self.values))
 
 
-def read_points(path: Path, started: int) -> tuple[list[Point], list[Problem]]:
+def read_points(
+    path: Path, started: int, selected: str | None = None
+) -> tuple[list[Point], list[Problem]]:
     """The points of a metrics.jsonl (none where it is missing), and what is wrong with the file.
 
     Args:
         started: when the training started, milliseconds since 1970. A line without a time gets one
             that follows from its step: a point that is sent twice must be the same point.
+        selected: the metric that the best checkpoint is chosen by, where it is not the default.
     """
     if not path.exists():
         return [], []
     log = read_metrics_log(path)
     lines: list[tuple[TrainingPoint | ValidationPoint, dict[str, float | None]]] = [
-        (line, line.terms | {"epoch": line.epoch}) for line in log.training
+        (
+            line,
+            training_values(line.terms) | {EPOCH: line.epoch},
+        )
+        for line in log.training
     ]
-    for line in log.validation:
-        values = {f"validation/{name}": value for name, value in line.metrics.items()}
-        lines.append((line, values | {"validated_epoch": line.epoch}))
+    lines += [
+        (line, curves(line.metrics, selected) | {VALIDATED_EPOCH: line.epoch})
+        for line in log.validation
+    ]
     points = [
         Point(
             line.step,
@@ -90,6 +107,19 @@ def params(run: RunConfig) -> dict[str, str]:
     return {name: str(value)[:PARAM_LENGTH] for name, value in flat.items()}
 
 
+def run_name(run: RunConfig) -> str:
+    """What the MLflow run is called: method, backbone, label (where it has one) and seed."""
+    label = run.run_label.removesuffix(f"seed{run.seed}").rstrip("_-.")  # a seed is said once
+    parts = [run.method.value, run.backbone.value, *([label] if label else [])]
+    return " ".join([*parts, f"seed {run.seed}"])
+
+
+def _colour(run: RunConfig) -> str:
+    """One hue for each method; its labels and seeds differ in lightness."""
+    shades = COLOURS[list(Method).index(run.method) % len(COLOURS)]
+    return shades[(run.seed + zlib.crc32(run.run_label.encode())) % len(shades)]
+
+
 def tags(folder: Path, run: RunConfig) -> dict[str, str]:
     """What runs are looked up by (docs/mlflow.md)."""
     found = {
@@ -100,6 +130,7 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "seed": str(run.seed),
         "config_hash": config_hash(run),
         "comparison": comparison(run),
+        "mlflow.runColor": _colour(run),
         "mlflow.source.name": "vatrack",
         "mlflow.user": user_name(),
     }

@@ -10,7 +10,7 @@ import hashlib
 import json
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,18 @@ from typing import Any
 from vatrack.common.errors import InputError, VatrackError
 from vatrack.config import RunConfig, load_run_config
 from vatrack.experiments.client import absolute, alone_at, connect, experiment_id, store_uri
-from vatrack.experiments.content import finite, params, read_points, tags
+from vatrack.experiments.content import finite, params, read_points, run_name, tags
+from vatrack.experiments.description import description
 from vatrack.experiments.identity import Identity, identify, status
+from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, VERSION, results
+from vatrack.experiments.views import missing, views
 from vatrack.runs.fingerprint import comparison
 from vatrack.runs.folder import RunFolder, read_metrics
 
 UUID = "vatrack.run_uuid"  # tag: which training it is
 FOLDER = "vatrack.folder"  # tag: where its folder is
 SENT = "vatrack.sent"  # tag: which files have arrived, as JSON {name: digest}
+NOTE = "mlflow.note.content"  # tag: the description
 
 
 class StoreError(VatrackError):
@@ -116,7 +120,9 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
     experiment = experiment_id(client, run.mlflow.experiment or run.dataset.name, uri)
     while True:
         identity = identify(folder)
-        points, problems = read_points(RunFolder(folder).metrics_log, identity.started)
+        points, problems = read_points(
+            RunFolder(folder).metrics_log, identity.started, run.selection.metric
+        )
         # A new training removes the old lines, then writes its identity, then its first line. So
         # the lines are its own if the uuid is the same before and after reading.
         if identify(folder).uuid == identity.uuid:
@@ -126,7 +132,8 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
         warnings.warn(f"MLflow: {problems[0]}{more}; the rest is sent", stacklevel=2)
     described = tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
     known = next(_search(client, experiment, UUID, identity.uuid), None)
-    copy = known or client.create_run(experiment, identity.started, described, run.name)
+    name = run_name(run)
+    copy = known or client.create_run(experiment, identity.started, described, name)
     run_id, now, ended = copy.info.run_id, *status(folder, identity)
     if copy.info.lifecycle_stage != "active":
         raise StoreError(
@@ -137,16 +144,16 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
         _end_replaced(client, experiment, run_id, identity.folder)
     there = {
         (marker, metric.step)
-        for marker in ("epoch", "validated_epoch")
+        for marker in (EPOCH, VALIDATED_EPOCH)
         for metric in client.get_metric_history(run_id, marker)
     }
-    missing = [point for point in points if (point.marker, point.step) not in there]
+    unsent = [point for point in points if (point.marker, point.step) not in there]
     here = copy.data.tags
     changed = {
         k: v for k, v in described.items() if k not in here or (k == FOLDER and here[k] != v)
     }
     new: tuple[list[Any], list[Any], list[Any]] = (
-        [Metric(name, v, p.time, p.step) for p in missing for name, v in p.values.items()],
+        [Metric(name, v, p.time, p.step) for p in unsent for name, v in p.values.items()],
         [Param(name, v) for name, v in params(run).items() if name not in copy.data.params],
         [RunTag(name, v) for name, v in changed.items()],
     )
@@ -154,13 +161,18 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
     # line whose last value did not arrive comes again; to the store its values are the same ones.
     if any(new):
         client.log_batch(run_id, *new)
-    files = _send_files(client, copy, folder, identity)
+    if copy.info.run_name == run.name:  # what versions before this one called it
+        client.update_run(run_id, name=name)
+    files = _send_files(client, copy, folder, run, identity)
+    wanted = views(comparison(run))
+    for tag, view in missing(wanted, client.get_experiment(experiment).tags).items():
+        client.set_experiment_tag(experiment, tag, view)
     if copy.info.status != now:
         if now == "RUNNING":
             client.update_run(run_id, now)
         else:
             client.set_terminated(run_id, now, ended)
-    created, sent = known is None, len(missing)
+    created, sent = known is None, len(unsent)
     return Summary(folder, uri, run_id, comparison(run), created, sent, tuple(files), now)
 
 
@@ -183,27 +195,27 @@ def _end_replaced(client: Any, experiment: str, run_id: str, folder: str) -> Non
             client.set_terminated(other.info.run_id, "KILLED")
 
 
-def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> list[str]:
-    """Sends the files that have changed since they were last sent; returns their names."""
-    from mlflow.entities import Metric
-
-    try:
-        arrived = dict(json.loads(copy.data.tags.get(SENT, "{}")))
-    except (ValueError, TypeError):  # somebody has edited the tag
-        arrived = {}
-    sent, run_id, run = [], copy.info.run_id, RunFolder(folder)
-    for name, path in _files(run, identity).items():
+def _send_files(
+    client: Any, copy: Any, folder: Path, run: RunConfig, identity: Identity
+) -> list[str]:
+    """Sends the files that have changed since they were last sent, and the description; returns
+    the names of the files."""
+    arrived = _arrived(copy.data.tags)
+    sent, run_id, place, final = [], copy.info.run_id, RunFolder(folder), {}
+    for name, path in _files(place, identity).items():
         # While a new training begins in the folder, its config is there before its identity: it
         # must not replace the old one's.
-        once = path in (run.config, run.environment)
+        once = path in (place.config, place.environment)
         digest = arrived[name] if once and name in arrived else _digest(path)
-        if digest in (None, arrived.get(name)):
+        if digest is None:
             continue
-        if name == run.metrics.name:
-            # With the file's time, what a killed call has sent is the same point to the store.
-            at, there = int(path.stat().st_mtime * 1000), copy.data.metrics
-            values = finite(read_metrics(path, "evaluate the run again")).items()
-            client.log_batch(run_id, [Metric(k, v, at, 0) for k, v in values if there.get(k) != v])
+        if name == place.metrics.name:
+            final = read_metrics(path, "evaluate the run again")
+            digest = f"{digest}-{VERSION}"
+        if digest == arrived.get(name):
+            continue
+        if final and name == place.metrics.name:
+            _send_results(client, copy, final, path)
         if path.is_dir():
             client.log_artifacts(run_id, str(path), name)
         else:
@@ -211,19 +223,60 @@ def _send_files(client: Any, copy: Any, folder: Path, identity: Identity) -> lis
         arrived[name] = digest
         client.set_tag(run_id, SENT, json.dumps(arrived))
         sent.append(name)
+    _describe(client, copy, description(folder, run, final), arrived)
     return sent
+
+
+def _arrived(tags: Mapping[str, str]) -> dict[str, str]:
+    """Which files the store has, by name; none where somebody has edited the tag."""
+    try:
+        return dict(json.loads(tags.get(SENT, "{}")))
+    except (ValueError, TypeError):
+        return {}
+
+
+def _send_results(client: Any, copy: Any, final: Mapping[str, Any], path: Path) -> None:
+    """With the file's time, what a killed call has sent is the same point to the store."""
+    from mlflow.entities import Metric
+
+    at, there = int(path.stat().st_mtime * 1000), copy.data.metrics
+    values = finite(results(final)).items()
+    points = [Metric(name, value, at, 0) for name, value in values if there.get(name) != value]
+    client.log_batch(copy.info.run_id, points)
+
+
+def _describe(client: Any, copy: Any, text: str, arrived: dict[str, str]) -> None:
+    """Writes the description, unless somebody has written another one in MLflow."""
+    from mlflow.entities import RunTag
+
+    there, ours = copy.data.tags.get(NOTE, ""), arrived.get(NOTE)
+    if there == text or (there and ours != _text_digest(there)):
+        return
+    arrived[NOTE] = _text_digest(text)
+    notes = [RunTag(NOTE, text), RunTag(SENT, json.dumps(arrived))]
+    client.log_batch(copy.info.run_id, [], [], notes)
 
 
 def _files(run: RunFolder, identity: Identity) -> dict[str, Path]:
     """What is sent besides curves, by the name that it has in the store."""
     files = {path.name: path for path in (run.config, run.environment)}
-    metrics = run.path / identity.metrics if identity.metrics else run.metrics
-    # Without a note, an older file is of an earlier training in this folder.
-    if metrics.exists() and (
-        identity.metrics or metrics.stat().st_mtime * 1000 >= identity.started
-    ):
+    made = {path.name: path for path in (run.metrics, run.overlay, run.overlay_video)}
+    around = run.path.resolve().parent
+    if around.name == "runs" and run.training.exists():  # results/DATASET/runs/NAME
+        made |= {name: around.parent / name for name in ("tables", "figures", "report.html")}
+    # An older file is of an earlier training in this folder.
+    files |= {
+        name: path
+        for name, path in made.items()
+        if path.exists() and path.stat().st_mtime * 1000 >= identity.started
+    }
+    if identity.metrics and (metrics := run.path / identity.metrics).exists():
         files[run.metrics.name] = metrics
     return files | ({"tables": run.path / identity.tables} if identity.tables else {})
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _digest(path: Path) -> str | None:

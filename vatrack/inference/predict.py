@@ -29,6 +29,7 @@ from vatrack.config import RunConfig
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.inference.clips import CategoryIds, predict_frames
+from vatrack.inference.shards import Shard, record_path, write_record
 from vatrack.models.detector import build
 from vatrack.models.prepared import prepare
 from vatrack.weights.checkpoint import Checkpoint, load, restore
@@ -80,6 +81,7 @@ def predict_files(
     out: Path,
     processes: int | None = None,
     class_map: Mapping[str, str] | None = None,
+    shard: Shard | None = None,
 ) -> Predicted:
     """Predicts all clips of an annotation file with a checkpoint of this run's method.
 
@@ -96,6 +98,8 @@ def predict_files(
         processes: each predicts whole clips with one thread (PyTorch rounds otherwise with another
             number of threads), so that any number of them writes the same bytes. 0: one for each
             core; with a GPU one. None: this process alone, with PyTorch's number of threads.
+        shard: only its clips are predicted, on a GPU of its own where there are several; instead of
+            inference.yaml, its record lies beside `out`, for `merge_shards`.
 
     Raises:
         InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` or
@@ -108,6 +112,8 @@ def predict_files(
         for target in (out, settings):
             refuse_same_file(source, target)
     device = choose_device(run.compute.device)
+    if shard and device.type == "cuda":
+        device = torch.device("cuda", (shard.number - 1) % torch.cuda.device_count())
     check_target(out)
     if not images.is_dir():
         raise InputError(
@@ -115,7 +121,10 @@ def predict_files(
             f"clips`)"
         )
     file = AnnotationFile(ground_truth)
-    clips = file.clips
+    everything = file.clips
+    clips = shard.of(everything) if shard else everything
+    if shard:
+        record_path(out).unlink(missing_ok=True)  # it says that the shard is complete
     weights = load(checkpoint)
     run = weights.run(run)
     ids = file.categories.category_ids(run.class_list, str(checkpoint), class_map)
@@ -127,7 +136,7 @@ def predict_files(
     with counted_progress("predict", frames) as advance:
         if processes is not None and min(processes, len(clips)) > 1:
             del weights  # each process reads its own
-            share = _Share(run, checkpoint, images, min(processes, len(clips)), ids)
+            share = _Share(run, checkpoint, images, min(processes, len(clips)), ids, device)
             units = [[clip] for clip in clips]
             lines = ordered_streams(_start, share, units, share.processes, advance)
         else:
@@ -142,7 +151,11 @@ def predict_files(
     names = {number: name for name, number in file.categories.ids.items()}
     names = names or dict(enumerate(run.class_list.names, 1))
     used["categories"] = [{"id": number, "name": name} for number, name in names.items()]
-    write_yaml(settings, used)
+    if shard:
+        videos, all_videos = ([clip[0].video_id for clip in some] for some in (clips, everything))
+        write_record(out, shard, checkpoint, videos, all_videos, count, used)
+    else:
+        write_yaml(settings, used)
     return Predicted(out, count, frames, len(clips))
 
 
@@ -160,6 +173,8 @@ class _Clips:
     ) -> None:
         allow_tf32(run.compute.tf32)
         keep_memory()
+        if device.index is not None:
+            torch.cuda.set_device(device)
         model = build(run.method, run.model, run.backbone)
         restore(model, weights or load(checkpoint), run, checkpoint)
         self.model = prepare(model.to(device), run.compute, device)
@@ -183,6 +198,7 @@ class _Share:
     images: Path
     processes: int
     category_ids: CategoryIds
+    device: torch.device
 
 
 def _start(share: _Share) -> _Clips:
@@ -193,8 +209,7 @@ def _start(share: _Share) -> _Clips:
     if compute.mask_workers == "auto":
         parts["mask_workers"] = 0
     run = share.run.model_copy(update={"compute": compute.model_copy(update=parts)})
-    device = choose_device(compute.device)
-    return _Clips(run, share.checkpoint, share.images, device, share.category_ids)
+    return _Clips(run, share.checkpoint, share.images, share.device, share.category_ids)
 
 
 @contextmanager

@@ -244,10 +244,13 @@ def _batch_frames(compute: ComputeConfig, device: torch.device) -> int:
 def _batches(
     inputs: Iterable[tuple[int, InputFrame]], limit: int
 ) -> Iterator[list[tuple[int, InputFrame]]]:
-    """Neighbours of one padded size, up to `limit` of them."""
+    """Neighbours of one padded size and one video, up to `limit` of them.
+
+    (A GPU may round otherwise in another batch, and no video may depend on the one before it.)
+    """
     batch: list[tuple[int, InputFrame]] = []
     for number, item in inputs:
-        if batch and item.image.shape != batch[0][1].image.shape:
+        if batch and (number == 0 or item.image.shape != batch[0][1].image.shape):
             yield batch
             batch = []
         batch.append((number, item))

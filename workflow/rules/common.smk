@@ -2,7 +2,9 @@
 import os
 import re
 import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 from snakemake.logging import logger
 from snakemake.utils import validate
@@ -104,6 +106,23 @@ def begin():
     trains = any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
     stopping(check_cluster, workflow.executor_plugin.name, trains and not plan.trains_here)
     write_yaml(plan.config_file, plan.plain)
+
+
+def send():
+    """After the last job: overlay, figures and report are newer than what the stages have sent to MLflow.
+
+    A store that is away fails nothing; the log says how to send the rest later.
+    """
+    runs = [run for run in plan.per_run(RUN) if Path(run, "config.yaml").is_file()]
+    if plan.config.mlflow.enabled and runs:
+        with open(f"{R}/logs/mlflow.log", "w") as log:
+            subprocess.run(
+                [sys.executable, "-m", "vatrack", "mlflow-sync", *runs], stdout=log, stderr=log
+            )
+
+
+onsuccess:
+    send()
 
 
 def closing():

@@ -1,37 +1,105 @@
 # The best checkpoint -> predictions -> metrics.
 
 
-rule predict:
-    input:
-        checkpoint=rules.select.output.checkpoint,
-        ground_truth=f"{R}/annotations/valid/joint.json",
-        images=FRAMES,
-    output:
-        ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
-    log:
-        f"{R}/logs/predict/{RUN_NAME}.log",
-    benchmark:
-        f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
-    conda:
-        "../../envs/vatrack.yaml"
-    threads: 8
-    resources:
-        mem_mb=lambda wildcards, threads: 2000 + 2500 * threads,
-        gpu=plan.predict_gpus,
-        runtime=240,
-    params:
-        config=plan.config_file,
-        # 0: as many as suit the device
-        processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
-        settings=plan.settings(
-            "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
-        ),
-    message:
-        "finding and tracking objects: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
-    shell:
-        "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
-        " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
-        " --out {output:q} --processes {params.processes} > {log:q} 2>&1"
+# How many shards there are changes no byte, so the files of different numbers must not be mixed.
+SHARDS = f"{RUN}/shards_of_{plan.shards}"
+
+if plan.shards == 1:
+
+    rule predict:
+        input:
+            checkpoint=rules.select.output.checkpoint,
+            ground_truth=f"{R}/annotations/valid/joint.json",
+            images=FRAMES,
+        output:
+            ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
+        log:
+            f"{R}/logs/predict/{RUN_NAME}.log",
+        benchmark:
+            f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 8
+        resources:
+            mem_mb=lambda wildcards, threads: 2000 + 2500 * threads,
+            gpu=plan.predict_gpus,
+            runtime=240,
+        params:
+            config=plan.config_file,
+            # 0: as many as suit the device
+            processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
+            settings=plan.settings(
+                "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
+            ),
+        message:
+            "finding and tracking objects: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+        shell:
+            "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
+            " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
+            " --out {output:q} --processes {params.processes} > {log:q} 2>&1"
+
+else:
+
+    # On one machine, shards take its GPUs in turn (shard 1 the first); SLURM gives each job its own.
+    rule predict_shard:
+        input:
+            checkpoint=rules.select.output.checkpoint,
+            ground_truth=f"{R}/annotations/valid/joint.json",
+            images=FRAMES,
+        output:
+            # Until they are merged: what failed is predicted again, and nothing else.
+            temp(f"{SHARDS}/{{shard}}.jsonl.gz"),
+            temp(f"{SHARDS}/{{shard}}.jsonl.gz.shard.json"),
+        log:
+            f"{R}/logs/predict/{RUN_NAME}.{{shard}}.log",
+        benchmark:
+            f"{R}/benchmarks/predict/{RUN_NAME}.{{shard}}.tsv"
+        wildcard_constraints:
+            shard="[0-9]+",
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 8
+        resources:
+            mem_mb=lambda wildcards, threads: 2000 + 2500 * threads,
+            gpu=plan.predict_gpus,
+            runtime=240,
+        params:
+            config=plan.config_file,
+            shards=plan.shards,
+            # 0: as many as suit the device
+            processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
+            settings=plan.settings(
+                "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
+            ),
+        message:
+            f"finding and tracking objects: {{wildcards.method}} with {{wildcards.backbone}}{{wildcards.variant}}, shard {{wildcards.shard}} of {plan.shards}"
+        shell:
+            "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
+            " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
+            " --out {output[0]:q} --processes {params.processes} --shard {wildcards.shard}/{params.shards} > {log:q} 2>&1"
+
+    rule predict:
+        input:
+            [f"{SHARDS}/{number}.jsonl.gz" for number in range(1, plan.shards + 1)],
+            [f"{SHARDS}/{number}.jsonl.gz.shard.json" for number in range(1, plan.shards + 1)],
+        output:
+            ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
+        log:
+            f"{R}/logs/predict/{RUN_NAME}.log",
+        benchmark:
+            f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=60,
+        params:
+            shards=lambda wildcards, input: input[: plan.shards],
+        message:
+            "merging the predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+        shell:
+            "vatrack merge-predictions {params.shards:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule evaluate:

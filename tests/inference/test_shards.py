@@ -1,0 +1,184 @@
+"""Predictions in shards: merged, they are the bytes of one prediction, or nothing is merged."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import TinyData, make_tiny_data
+from vatrack.common.errors import InputError
+from vatrack.config import RunConfig
+from vatrack.inference.predict import predict_files
+from vatrack.inference.shards import Shard, merge_shards, parse_shard, record_path
+
+
+@pytest.fixture(scope="module")
+def five_clips(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
+    return make_tiny_data(tmp_path_factory.mktemp("five"), valid_videos=5)
+
+
+def predict(
+    tiny_run: tuple[RunConfig, Path],
+    data: TinyData,
+    out: Path,
+    shard: Shard | None = None,
+    processes: int = 1,
+    **compute: Any,
+) -> Path:
+    run, folder = tiny_run
+    run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
+    truth = data.annotations / "valid" / "joint.json"
+    checkpoint = folder / "checkpoints" / "epoch_02.pt"
+    predict_files(run, checkpoint, truth, data.images, out, processes, shard=shard)
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tiny_run: tuple[RunConfig, Path],
+    five_clips: TinyData,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    return predict(tiny_run, five_clips, tmp_path_factory.mktemp("whole") / "p.jsonl.gz")
+
+
+@pytest.fixture(scope="module")
+def two_once(
+    tiny_run: tuple[RunConfig, Path],
+    five_clips: TinyData,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    for number in (1, 2):
+        predict(tiny_run, five_clips, folder / f"{number}.jsonl.gz", Shard(number, 2))
+    return folder
+
+
+@pytest.fixture
+def two(two_once: Path, tmp_path: Path) -> list[Path]:
+    shutil.copytree(two_once, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / f"{number}.jsonl.gz" for number in (1, 2)]
+
+
+def change_record(predictions: Path, **changes: Any) -> None:
+    path = record_path(predictions)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("count", "processes"), [(3, 2), (7, 1)], ids=["3 shards", "more shards than clips"]
+)
+def test_merged_they_are_the_bytes_of_one_prediction(
+    tiny_run: tuple[RunConfig, Path],
+    five_clips: TinyData,
+    whole: Path,
+    tmp_path: Path,
+    count: int,
+    processes: int,
+) -> None:
+    shards = [
+        predict(tiny_run, five_clips, tmp_path / f"{number}.gz", Shard(number, count), processes)
+        for number in range(count, 0, -1)
+    ]
+    merged = merge_shards(shards, tmp_path / "run" / "p.jsonl.gz")
+    assert merged.out.read_bytes() == whole.read_bytes()
+    assert (merged.clips, merged.shards) == (5, count)
+    settings = (tmp_path / "run" / "inference.yaml").read_text()
+    assert settings == whole.with_name("inference.yaml").read_text()
+    assert gzip.decompress(whole.read_bytes()).count(b"\n") == merged.predictions > 0
+
+
+def test_no_clip_depends_on_the_batches_before_it(
+    tiny_run: tuple[RunConfig, Path], five_clips: TinyData, tmp_path: Path
+) -> None:
+    """As on a GPU, where several frames are one batch."""
+    batches: dict[str, Any] = {"batch_frames": 3}
+    alone = predict(tiny_run, five_clips, tmp_path / "p.jsonl", **batches)
+    shards = [
+        predict(tiny_run, five_clips, tmp_path / f"{number}", Shard(number, 3), **batches)
+        for number in (1, 2, 3)
+    ]
+    merged = merge_shards(shards, tmp_path / "merged.jsonl")
+    assert merged.out.read_bytes() == alone.read_bytes()
+
+
+def test_a_shard_that_is_missing_is_named(
+    tiny_run: tuple[RunConfig, Path],
+    five_clips: TinyData,
+    whole: Path,
+    two: list[Path],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "run" / "p.jsonl.gz"
+    with pytest.raises(InputError, match=r"p\.jsonl\.gz: without shard 2/2; predict it"):
+        merge_shards(two[:1], out)
+    with pytest.raises(InputError, match="shard 1/2 is given twice"):
+        merge_shards([*two, two[0]], out)
+    record_path(two[1]).unlink()
+    with pytest.raises(InputError, match=r"2\.jsonl\.gz\.shard\.json: .* not complete"):
+        merge_shards(two, out)
+    two[1].unlink()
+    with pytest.raises(InputError, match=r"2\.jsonl\.gz: no such file; the shard is not complete"):
+        merge_shards(two, out)
+    assert not out.exists()
+    predict(tiny_run, five_clips, two[1], Shard(2, 2))
+    assert merge_shards(two, out).out.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"of": 3}, "another number of shards than"),
+        ({"set": "x"}, "of other clips than"),
+        ({"checkpoint": "x"}, "of another checkpoint than"),
+        ({"settings": {}}, "with other settings than"),
+        ({"predictions": 100000}, "100000 in its record; predict the shard again"),
+        ({"shard": 5}, "not the record of a shard"),
+        ({"clips": None}, "not the record of a shard"),
+    ],
+)
+def test_what_does_not_belong_together(
+    two: list[Path], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    change_record(two[1], **changes)
+    out = tmp_path / "run" / "p.jsonl.gz"
+    with pytest.raises(InputError, match=rf"2\.jsonl\.gz.*{message}"):
+        merge_shards(two, out)
+    assert not out.exists()
+
+
+def test_a_damaged_shard(two: list[Path], tmp_path: Path) -> None:
+    two[0].write_bytes(two[0].read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"1\.jsonl\.gz"):
+        merge_shards(two, tmp_path / "run" / "p.jsonl.gz")
+
+
+def test_a_prediction_that_fails_leaves_no_complete_shard(
+    tiny_run: tuple[RunConfig, Path], five_clips: TinyData, two: list[Path], tmp_path: Path
+) -> None:
+    nowhere = TinyData(five_clips.annotations, tmp_path / "empty")
+    nowhere.images.mkdir()
+    with pytest.raises(InputError):
+        predict(tiny_run, nowhere, two[0], Shard(1, 2))
+    with pytest.raises(InputError, match="the shard is not complete"):
+        merge_shards(two, tmp_path / "run" / "p.jsonl.gz")
+
+
+def test_clips_are_dealt_by_their_frames() -> None:
+    clips = ["a" * length for length in (90, 1, 1, 1, 60, 30, 2, 2, 80, 100)]
+    for count in (1, 2, 3, 4, 10, 40):
+        shards = [Shard(number, count).of(clips) for number in range(1, count + 1)]
+        assert [clip for shard in shards for clip in shard] == clips
+        assert max(sum(map(len, shard)) for shard in shards) <= 367 / count + 100
+    assert Shard(1, 3).of([]) == []
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "1/0", "a/b", "1/2/3", "-1/2", ""])
+def test_what_is_no_shard(text: str) -> None:
+    with pytest.raises(InputError, match="give NUMBER/COUNT"):
+        parse_shard(text)

@@ -1,0 +1,193 @@
+"""Shards of a prediction: neighbouring clips of a set, predicted by a job of their own.
+
+Beside the predictions of a shard lies a record of it, written last. Merged in order, the shards
+are the same bytes as the prediction of the whole set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import (
+    atomic_path,
+    create_text,
+    open_text,
+    read_json,
+    refuse_same_file,
+    write_json,
+    write_yaml,
+)
+from vatrack.config.inference import SETTINGS_FILE
+
+T = TypeVar("T", bound=Sized)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Shard `number` (1-based) of `count`."""
+
+    number: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def of(self, clips: Sequence[T]) -> list[T]:
+        """Its clips: all shards get about the same number of frames, each clip is in one of them.
+
+        Example:
+            >>> [Shard(number, 2).of(["ab", "cd", "efgh"]) for number in (1, 2)]
+            [['ab', 'cd'], ['efgh']]
+        """
+        ends = list(accumulate(map(len, clips)))
+        total = ends[-1] if ends else 0
+        # A clip belongs to where its middle lies, in half frames to stay with whole numbers.
+        return [
+            clip
+            for clip, end in zip(clips, ends, strict=True)
+            if (2 * end - len(clip)) * self.count // (2 * total) + 1 == self.number
+        ]
+
+
+def parse_shard(text: str) -> Shard:
+    """The shard that `2/4` names.
+
+    Raises:
+        InputError: it names none.
+    """
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise InputError(f"--shard {text}: give NUMBER/COUNT, 1/4 to 4/4 for four shards")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def record_path(predictions: Path) -> Path:
+    """Where the record of a shard lies."""
+    return predictions.with_name(f"{predictions.name}.shard.json")
+
+
+def write_record(
+    predictions: Path,
+    shard: Shard,
+    checkpoint: Path,
+    videos: Sequence[int],
+    all_videos: Sequence[int],
+    count: int,
+    settings: dict[str, Any],
+) -> None:
+    """Says that a shard is complete, and what it is of.
+
+    Args:
+        videos: ids of its clips; `all_videos`: those of the whole set.
+        count: of its predictions.
+        settings: the content of inference.yaml.
+    """
+    with checkpoint.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    whole = hashlib.sha256(repr(list(all_videos)).encode()).hexdigest()
+    content = {"shard": shard.number, "of": shard.count, "checkpoint": digest, "set": whole}
+    content |= {"clips": list(videos), "predictions": count, "settings": settings}
+    write_json(record_path(predictions), content, indent=1)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What `merge_shards` wrote."""
+
+    out: Path
+    predictions: int
+    clips: int
+    shards: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.out}: {self.predictions} predictions for {self.clips} clips, of "
+            f"{self.shards} shards"
+        )
+
+
+def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
+    """Writes the predictions of a whole set from those of its shards, and inference.yaml beside.
+
+    Args:
+        shards: the files that `predict_files` wrote for a shard, in any order.
+
+    Raises:
+        InputError: a shard is missing, incomplete or there twice, or they are of different
+            checkpoints, settings or sets.
+    """
+    settings = out.with_name(SETTINGS_FILE)
+    for path in shards:
+        refuse_same_file(path, out)
+    known = sorted(
+        ((path, _read_record(path)) for path in shards), key=lambda item: item[1]["shard"]
+    )
+    (first, record), *others = known
+    for name in ("of", "set", "checkpoint", "settings"):
+        for path, other in others:
+            if other[name] != record[name]:
+                raise InputError(f"{path}: {DIFFERS[name]} than {first}; predict it again")
+    numbers = [other["shard"] for _, other in known]
+    wanted = range(1, record["of"] + 1)
+    if lost := [number for number in wanted if number not in numbers]:
+        names = ", ".join(f"{number}/{record['of']}" for number in lost)
+        raise InputError(f"{out}: without shard {names}; predict it (`--shard`), and give all")
+    if len(numbers) > len(wanted):
+        twice = next(number for number in wanted if numbers.count(number) > 1)
+        raise InputError(f"{out}: shard {twice}/{record['of']} is given twice; give it once")
+    count = 0
+    with atomic_path(out) as temporary, create_text(temporary) as stream:
+        for path, other in known:
+            count += _copy(path, other["predictions"], stream)
+    write_yaml(settings, record["settings"])
+    return Merged(out, count, sum(len(other["clips"]) for _, other in known), len(known))
+
+
+DIFFERS = {
+    "of": "another number of shards",
+    "set": "of other clips",
+    "checkpoint": "of another checkpoint",
+    "settings": "with other settings",
+}
+
+
+def _read_record(predictions: Path) -> dict[str, Any]:
+    path = record_path(predictions)
+    if not predictions.is_file() or not path.is_file():
+        missing = path if predictions.is_file() else predictions
+        raise InputError(f"{missing}: no such file; the shard is not complete, predict it again")
+    record = read_json(path)
+    types = {"shard": int, "of": int, "predictions": int, "clips": list, "settings": dict}
+    if (
+        not isinstance(record, dict)
+        or any(type(record.get(name)) is not wanted for name, wanted in types.items())
+        or not {"set", "checkpoint"} <= record.keys()
+        or not 1 <= record["shard"] <= record["of"]
+    ):
+        raise InputError(f"{path}: not the record of a shard; predict the shard again")
+    return record
+
+
+def _copy(path: Path, expected: int, stream: Any) -> int:
+    """Copies the lines of a shard; their number must be what its record says."""
+    count = 0
+    for line in _lines(path):
+        stream.write(line)
+        count += 1
+    if count != expected:
+        raise InputError(
+            f"{path}: {count} predictions, {expected} in its record; predict the shard again"
+        )
+    return count
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with open_text(path) as stream:
+        yield from stream
