@@ -81,8 +81,6 @@ def test_the_papers_runs_are_planned_from_empty_files(name: str, tmp_path: Path)
         "views": 8,
         "provenance": 1,
         "report": 1,
-        "provenance": 1,
-        "views": 8,
     }
     assert not (tmp_path / "work" / "results").exists()  # a dry run leaves nothing behind
 
