@@ -18,10 +18,8 @@ import vatrack
 from vatrack.cli import app
 
 ROOT = Path(__file__).parents[2]
-FORMULA = re.compile(
-    r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.DOTALL
-)
-TYPES = {Path: "path", int: "integer", float: "number", list[Path]: "path"}
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.DOTALL)
+TYPES: dict[Any, str] = {Path: "path", int: "integer", float: "number", list[Path]: "path"}
 # Names of the public Python API, by heading.
 API = {
     "Prediction": ("load", "Predictor", "FrameResult", "Selection"),
@@ -99,9 +97,7 @@ def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _command(name: str, command: Any) -> list[str]:
     arguments = [param for param in command.params if _is_argument(param)]
-    usage = " ".join(
-        ["vatrack", name, *(_metavar(param) for param in arguments)]
-    )
+    usage = " ".join(["vatrack", name, *(_metavar(param) for param in arguments)])
     lines = ["", f"### vatrack {name}", "", (command.help or "").strip(), ""]
     lines += ["```text", f"{usage} [OPTIONS]", "```", ""]
     rows = [_option(param, command) for param in command.params if not getattr(param, "hidden", 0)]
@@ -125,18 +121,22 @@ def _option(param: Any, command: Any) -> str:
     names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
     if _is_argument(param):
         names = f"`{_metavar(param)}`"
-    kind = getattr(param, "type_descriptor", None) or getattr(param, "type", None)
+    kind: Any = getattr(param, "type_descriptor", None) or getattr(param, "type", None)
     choices = getattr(kind, "choices", None)
     if getattr(param, "is_flag", False) or _is_argument(param):
         value = ""
     elif choices:
         value = ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices)
     else:
-        annotation = getattr(kind, "annotation", None)
-        value = param.metavar or TYPES.get(annotation, getattr(kind, "name", "text"))
+        annotation: Any = getattr(kind, "annotation", None)
+        value = param.metavar or TYPES.get(annotation, str(getattr(kind, "name", "text")))
     default = param.default() if callable(param.default) else param.default
     shown = "required" if param.required else ""
-    if not param.required and isinstance(default, str | int | float | Path) and default is not False:
+    if (
+        not param.required
+        and isinstance(default, str | int | float | Path)
+        and default is not False
+    ):
         shown = f"`{getattr(default, 'value', default)}`"
     meaning = (getattr(param, "help", "") or "").replace("|", "\\|").replace("<", "&lt;")
     return f"| {names} | {value} | {shown} | {meaning} |"

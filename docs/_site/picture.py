@@ -17,7 +17,9 @@ LIMIT = 2_000_000  # bytes
 def main(video: Path, first: int, last: int, out: Path) -> None:
     """Writes the frames from `first` to `last` (inclusive, from 0) as an animated image."""
     with av.open(str(video)) as container:
-        frames = [frame.to_image() for frame in container.decode(video=0)]
+        frames = [
+            Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
+        ]
     chosen = [
         frame.resize((WIDTH, round(frame.height * WIDTH / frame.width)), Image.Resampling.LANCZOS)
         for frame in frames[first : last + 1]
