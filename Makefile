@@ -23,16 +23,13 @@ $(INSTALLED): requirements.lock pyproject.toml envs/setup
 	envs/setup $(VENV)
 
 demo: setup ## the miniature set: from raw frames to the four tables and the report
-	snakemake --cores $(CORES)
-	@$(MAKE) --no-print-directory show
+	@snakemake --cores $(CORES)
 
 demo-all: setup ## the same with all four methods
-	snakemake --cores $(CORES) --config 'methods=$(ALL_METHODS)'
-	@$(MAKE) --no-print-directory show
+	@snakemake --cores $(CORES) --config 'methods=$(ALL_METHODS)'
 
-show:
+show: ## the tables of the miniature set
 	@cat results/mini/tables/{image,video,track}_{amodal,visible}.md
-	@echo "report: results/mini/report.html"
 
 slurm-profile: ## make `snakemake --profile slurm` mean profiles/slurm
 	@target="$(CURDIR)/profiles/slurm"; link="$(PROFILES)/slurm"; \

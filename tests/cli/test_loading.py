@@ -150,8 +150,12 @@ def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
     restore = damage(frame)
     out = tmp_path / "predictions.jsonl"
     options = (
-        *("--checkpoint", undisturbed / "checkpoints/epoch_01.pt", "--out", out),
-        *("--frames", tiny_data.annotations / "valid/joint.json"),
+        "--checkpoint",
+        undisturbed / "checkpoints/epoch_01.pt",
+        "--out",
+        out,
+        "--frames",
+        tiny_data.annotations / "valid/joint.json",
     )
     line = command.end(command.start(*options), 2)
     assert line.startswith(f"vatrack: error: {frame}: cut off, 1000 of ")

@@ -11,7 +11,7 @@ import yaml
 
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, load_config, load_run_config, parse_config
-from vatrack.config.renamed import RENAMED, with_new_names
+from vatrack.config.renamed import RENAMED, STARTS, with_new_names
 
 OLD = {
     "image_scale": [640, 400],
@@ -28,6 +28,9 @@ def old_form(values: dict[str, Any]) -> dict[str, Any]:
     """The config of a run as older versions wrote it: no `input`, no `compute`."""
     moved = values.pop("input") | values.pop("compute")
     values["training"] |= {key: value for key, value in moved.items() if key in OLD}
+    for key in ("weights", "weights_urls", "random_start"):
+        del values["training"][key]
+    values["training"] |= {"initial_checkpoint": None, "backbone_weights": None}
     return values
 
 
@@ -42,7 +45,7 @@ def test_the_folder_of_an_older_run_is_read(tmp_path: Path) -> None:
     (note,) = notes
     assert str(note.message).startswith(f"{path}: keys were renamed; ")
     for old, new_name in RENAMED.items():
-        assert f"{old} -> {new_name}" in str(note.message)
+        assert old in STARTS or f"{old} -> {new_name}" in str(note.message)
 
 
 def test_a_users_old_config_is_read(tmp_path: Path) -> None:
@@ -51,6 +54,25 @@ def test_a_users_old_config_is_read(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"names: training\.workers -> compute\.workers$"):
         config = load_config(path)
     assert (config.compute.workers, config.compute.tf32, config.training.epochs) == (3, True, 2)
+
+
+@pytest.mark.parametrize("old", STARTS)
+def test_weights_to_start_from_have_one_key(old: str) -> None:
+    key = old.removeprefix("training.")
+    other = next(name for name in STARTS if name != old).removeprefix("training.")
+    with pytest.warns(UserWarning, match=rf"names: {old} -> training\.weights$"):
+        config = parse_config({"training": {key: "x.pth", other: None}}, "mine", Config)
+    assert config.training.weights == Path("x.pth")
+    with pytest.raises(InputError, match=rf"{old} is now called training\.weights, and both are"):
+        parse_config({"training": {key: "x.pth", "weights": "y.pth"}}, "mine", Config)
+
+
+def test_a_run_that_named_both_files_is_read() -> None:
+    """A checkpoint fills the whole backbone, or nothing of it: then the training is refused."""
+    values = {"training": {"backbone_weights": "r50.pth", "initial_checkpoint": "coco.pth"}}
+    with pytest.warns(UserWarning, match=r"backbone_weights -> nothing, .*checkpoint is taken"):
+        config = parse_config(values, "mine", Config)
+    assert config.training.weights == Path("coco.pth")
 
 
 def test_every_new_name_is_a_key() -> None:

@@ -39,6 +39,7 @@ from vatrack.doctor import (
 from vatrack.doctor.check import Check, State, looked
 
 GIB = 1 << 30
+RANDOM = {"random_start": True}
 ROOT = Path(__file__).parents[2]
 
 
@@ -104,7 +105,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("vatrack.doctor.LOOKS", {"cores": machine.look_at_cores})
     mine = tmp_path / "mine.yaml"
-    mine.write_text("training: {epochs: 3}\n")
+    mine.write_text("training: {epochs: 3, random_start: true}\n")
     assert ending()[0] == 0
     code, shown = ending("--config", str(mine))
     assert code == 0
@@ -128,14 +129,16 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
     python, own = LOOKS["Python"](Config())
     expect(python, "ok")
     expect(own, "ok", "0.")
-    monkeypatch.setattr("sys.version_info", (3, 11, 3, "final", 0))
-    expect(next(iter(LOOKS["Python"](Config()))), "fails", fix="3.11.4")
+    monkeypatch.setattr("sys.version_info", (3, 10, 13, "final", 0))
+    expect(next(iter(LOOKS["Python"](Config()))), "fails", fix="3.11 or newer")
 
 
 def test_the_least_python_is_that_of_the_package() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     least = ".".join(map(str, software.LEAST_PYTHON))
     assert f'requires-python = ">={least}"' in text
+    setup = (ROOT / "envs/setup").read_text()
+    assert f"sys.version_info < {software.LEAST_PYTHON}" in setup, "set-up takes no older one"
     for extra in software.EXTRAS:
         assert re.search(rf"^{extra} = \[", text, re.MULTILINE), extra
 
@@ -424,9 +427,14 @@ def test_the_files_of_a_config(tmp_path: Path) -> None:
 
 def test_weights(tmp_path: Path) -> None:
     weights = tmp_path / "resnet.pth"
-    training = {"backbone_weights": str(weights)}
-    assert list(LOOKS_AT_CONFIG["weights"](Config())) == []
-    expect(only("weights", training=training), "fails", "no such file", "training.backbone_weights")
+    training = {"weights": {"resnet18": str(weights)}}
+    for values in ({"model": {"norm": "group", "frozen_stages": 0}}, {"training": RANDOM}):
+        assert list(LOOKS_AT_CONFIG["weights"](config(**values))) == []
+    expect(
+        only("weights"), "fails", "none, but frozen_stages 1 and norm batch", "training.weights: {"
+    )
+    missing = only("weights", training=training)
+    expect(missing, "fails", "no such file", "training.weights.resnet18")
     weights.write_bytes(b"x")
     expect(only("weights", training=training), "ok", str(weights))
 
@@ -438,7 +446,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     weights = tmp_path / "resnet.pth"
     weights.write_bytes(b"x")
     monkeypatch.setattr(Path, "open", refuse)
-    check = only("weights", training={"backbone_weights": str(weights)})
+    check = only("weights", training={"weights": str(weights)})
     expect(check, "fails", "cannot be read (permission denied)", "chmod +r")
 
 

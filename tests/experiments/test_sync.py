@@ -114,8 +114,13 @@ def test_a_second_call_sends_nothing(
     from mlflow.tracking import MlflowClient
 
     for name in (
-        *("log_batch", "log_artifact", "log_artifacts", "set_tag"),
-        *("create_run", "set_terminated", "update_run"),
+        "log_batch",
+        "log_artifact",
+        "log_artifacts",
+        "set_tag",
+        "create_run",
+        "set_terminated",
+        "update_run",
     ):
         monkeypatch.setattr(MlflowClient, name, lambda *_, **__: pytest.fail("something was sent"))
     summary = sync(folder)
@@ -277,7 +282,10 @@ def test_a_disk_that_fills_while_the_store_is_made(small_disk: Path, free: int) 
     with pytest.raises(StoreError, match=r"^sqlite:///\S+/mlflow\.db: .*full$"):
         sync(folder)
     assert {path.name for path in small_disk.iterdir()} <= {
-        *("ballast", "runs", ".mlflow.lock", "mlartifacts")
+        "ballast",
+        "runs",
+        ".mlflow.lock",
+        "mlartifacts",
     }
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)

@@ -13,41 +13,47 @@ Mutation = Callable[[bytes, Random], bytes]
 
 # What stands where a value should be; texts in RAW are written as they are, without quotes.
 VALUES: list[Any] = [
-    *(
-        None,
-        True,
-        False,
-        -1,
-        0,
-        1,
-        2,
-        0.5,
-        -0.5,
-        1.0,
-        1e-17,
-        -1e-16,
-        1e300,
-        "",
-        "x",
-        "0",
-        "1",
-        "a/b",
-    ),
-    *(
-        2**31,
-        2**53,
-        2**62,
-        2**63,
-        2**64,
-        -(2**63),
-        10**30,
-        "../x",
-        "/etc/passwd",
-        "\0",
-        "\u202e",
-        "ü",
-    ),
-    *([], {}, [[]], [None], [1, 2], {"a": 1}, [1] * 300, "x" * 5000, " ", "{}", "nan"),
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    2,
+    0.5,
+    -0.5,
+    1.0,
+    1e-17,
+    -1e-16,
+    1e300,
+    "",
+    "x",
+    "0",
+    "1",
+    "a/b",
+    2**31,
+    2**53,
+    2**62,
+    2**63,
+    2**64,
+    -(2**63),
+    10**30,
+    "../x",
+    "/etc/passwd",
+    "\0",
+    "\u202e",
+    "ü",
+    [],
+    {},
+    [[]],
+    [None],
+    [1, 2],
+    {"a": 1},
+    [1] * 300,
+    "x" * 5000,
+    " ",
+    "{}",
+    "nan",
 ]
 RAW = ("NaN", "-Infinity", "1e400", "9" * 5001, "[" * 600 + "]" * 600, "01", "1.", "tru", "'x'")
 MARK = "@raw@"
@@ -175,14 +181,45 @@ def line_structure(data: bytes, chance: Random) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
+def word_of_line(data: bytes, chance: Random) -> bytes:
+    """One word of one line of a text is replaced or removed, or a line occurs twice."""
+    lines = [line.split(b" ") for line in data.splitlines()]
+    line = chance.choice(lines)
+    place = chance.randrange(len(line))
+    action = chance.choice(("replace", "replace", "remove", "line"))
+    if action == "replace":
+        line[place] = str(chance.choice(VALUES[:36])).encode()
+    elif action == "remove":
+        del line[place]
+    else:
+        lines.insert(chance.randrange(len(lines) + 1), line)
+    return b"\n".join(b" ".join(line) for line in lines) + b"\n"
+
+
 def yaml_line(data: bytes, chance: Random) -> bytes:
     """One line of a YAML text gets another value, another depth, or occurs twice."""
     lines = data.decode().splitlines()
     number = chance.randrange(len(lines))
     key = lines[number].partition(":")[0]
     values = (
-        *("0b_", "2026-01-01", "!!python/object:os.system x", "&a [*a]", "*b", "{", "[1, 2", "~"),
-        *("0x_", ".nan", "-.inf", "1e999", "9" * 5001, "'", '"\\x"', "!!binary x", "? ", "<<: x"),
+        "0b_",
+        "2026-01-01",
+        "!!python/object:os.system x",
+        "&a [*a]",
+        "*b",
+        "{",
+        "[1, 2",
+        "~",
+        "0x_",
+        ".nan",
+        "-.inf",
+        "1e999",
+        "9" * 5001,
+        "'",
+        '"\\x"',
+        "!!binary x",
+        "? ",
+        "<<: x",
         *map(str, VALUES[:24]),
     )
     action = chance.choice(("value", "value", "value", "indent", "double", "tab", "whole"))

@@ -22,8 +22,10 @@ from tests.fuzz.mutate import (
     Mutation,
     line_structure,
     structure,
+    word_of_line,
     yaml_line,
 )
+from tests.fuzz.outside import read_sources, write_outside
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ def make_inputs(root: Path) -> None:
     config.mkdir()
     shutil.copy(Path(__file__).parents[2] / "config" / "config.yaml", config / "config.yaml")
 
+    write_outside(root)
+
     metrics = root / "metrics"
     metrics.mkdir()
     values = {"image/amodal/AP": 40.5, "image/amodal/AP50": None, "video/amodal/AP": 12.25}
@@ -175,6 +179,14 @@ VALIDATE = (
 )
 UNPACK = "unpack --out {out}/raw --archive {a}/"
 EXPORT = "export --out {out}/o.safetensors --checkpoint {a}/"
+PREPARE = (
+    "prepare --config {a}/own.yaml --subset train --out {out}/forms "
+    "--set dataset.images={a}/frames --set dataset.train_json={a}/train.json "
+    "--set dataset.valid_json={a}/valid.json"
+)
+OWN_VALIDATE = "validate --joint {a}/train.json --images {a}/frames --out {out}/report.json"
+IMPORT = "import-dataset --out {out}/joint.json --images {a}/"
+LINES = (*BYTES, *(word_of_line,) * 9)
 ITEMS = (*BYTES, *(structure,) * 9)
 MORE_ITEMS = (*BYTES, *(structure,) * 12)
 
@@ -256,6 +268,51 @@ TARGETS = (
         (*BYTES, *(yaml_line,) * 12),
         (SAME_JSON[0],),
         weight=3,
+    ),
+    Target("own annotations", PREPARE, ("own",), ("train.json",), MORE_ITEMS, SAME_JSON, weight=4),
+    Target(
+        "own annotations, validated",
+        OWN_VALIDATE,
+        ("own",),
+        ("train.json",),
+        MORE_ITEMS,
+        SAME_JSON,
+        findings=True,
+        weight=2,
+    ),
+    *(
+        Target(
+            f"import, {name}",
+            f"{IMPORT}{images} --from {name} {{a}}/{source}",
+            ("foreign",),
+            files,
+            damage,
+            same,
+            weight=2,
+        )
+        for name, images, source, files, damage, same in (
+            ("coco-amodal", "image_2", "kins.json", ("kins.json",), MORE_ITEMS, SAME_JSON),
+            ("cocoa", "image_2", "cocoa.json", ("cocoa.json",), MORE_ITEMS, SAME_JSON),
+            ("ytvis", "frames", "ytvis.json", ("ytvis.json",), MORE_ITEMS, SAME_JSON),
+            ("tao-amodal", "frames", "tao.json", ("tao.json",), MORE_ITEMS, SAME_JSON),
+            ("mots", "frames", "mots", ("mots/0001.txt",), LINES, ()),
+            (
+                "amodal-synth-drive",
+                "drive/images",
+                "drive/amodal_instance_seg",
+                ("drive/amodal_instance_seg/*/*/*.json", "drive/amodal_instance_seg/*/*/*.png"),
+                BYTES,
+                (),
+            ),
+        )
+    ),
+    Target(
+        "track sources",
+        read_sources,
+        ("video",),
+        ("frames.txt", "clip.mp4", "2.png"),
+        recovers=True,
+        weight=2,
     ),
     Target("tar", UNPACK + "a.tar", ("archives",), ("a.tar",), resumes=True),
     Target("zip", UNPACK + "a.zip", ("archives",), ("a.zip",), resumes=True),

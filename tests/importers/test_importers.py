@@ -136,7 +136,7 @@ def test_every_name_of_the_masks_gives_the_same(case: Case, keys: dict[str, Any]
     assert item["iscrowd"] == 0
     assert item["category_id"] == 4
     assert case.document["categories"] == CAR
-    assert case.document["videos"] == [{"id": 1, "name": "a"}]
+    assert case.document["videos"] == [{"id": 1, "name": "a", "tracks": False}]
     assert "lacks tracks" in str(result)
     assert "not inside" not in str(result)
 
@@ -543,3 +543,17 @@ def test_the_command_says_what_the_source_lacks(case: Case) -> None:
 
 def test_a_missing_source_is_named(case: Case) -> None:
     assert "no such file or folder" in case.refused("cocoa", case.folder / "none.json")
+
+
+def test_videos_whose_objects_have_no_track_become_single_images(case: Case) -> None:
+    document = coco(case, {"segmentation": AMODAL})
+    document["videos"] = [{"id": 5, "name": "v"}]
+    document["images"] = [
+        {**document["images"][0], "id": n, "file_name": case.image(f"{name}.png")}
+        | {"video_id": 5, "frame_id": n}
+        for n, name in ((3, "d/a"), (4, "d_a"))
+    ]
+    result = case.take("coco-amodal", case.write(document))
+    videos = [(item["name"], item["tracks"]) for item in case.document["videos"]]
+    assert videos == [("d_a", False), ("d_a_2", False)]
+    assert "no annotation has a track, so every image stands alone" in str(result)

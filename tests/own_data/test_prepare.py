@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.conftest import Mini
@@ -132,6 +134,7 @@ BAD = [
     ),
     (_set("images", "file_name", "no.jpg"), "no such frame", "frame-missing"),
     (_set("categories", "name", "box"), "listed twice", "category-list"),
+    (_set("categories", "name", ""), "empty name", "category-list"),
     (
         lambda document: document["annotations"][0].update(amodal_mask=None, visible_mask=None),
         "neither amodal_mask nor visible_mask",
@@ -177,3 +180,20 @@ def test_validate(own: Path) -> None:
 def test_config(dataset: Json, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_config({"dataset": dataset}, "config", Config)
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text()
+    document = json.loads(text.split("```json\n")[1].split("```")[0])
+    (image,) = document["images"]
+    path = tmp_path / "frames" / image["file_name"]
+    path.parent.mkdir(parents=True)
+    cv2.imwrite(str(path), np.zeros((image["height"], image["width"], 3), np.uint8))
+    for subset in ("train", "valid"):
+        (tmp_path / f"{subset}.json").write_text(json.dumps(document))
+    files = {"train": tmp_path / "train.json", "valid": tmp_path / "valid.json"}
+    assert validate_joint(tmp_path / "frames", files, ValidationConfig()).ok
+    result = prepare_joint(files["train"], tmp_path / "frames", DATA, tmp_path / "out")
+    assert (result.kept, result.mask_types) == (1, ("amodal", "visible"))
+    (item,) = read_json(tmp_path / "out" / "joint.json")["annotations"]
+    assert item["occlude_rate"] == pytest.approx(8 / 30)

@@ -17,7 +17,6 @@ DISTRIBUTIONS = {"cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}
 USED_WITHOUT_IMPORT = {
     "snakemake": "runs the workflow",
     "snakemake-executor-plugin-slurm": "Snakemake loads it by its name",
-    "jinja2": "pandas needs it for its Styler",
     "psutil": "MLflow measures the machine with it",
 }
 USED_WHERE_IT_IS = {

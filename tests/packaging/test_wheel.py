@@ -21,7 +21,15 @@ from vatrack.config import RunConfig
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-DATA_FILES = {"vatrack/py.typed", "vatrack/reporting/tables/published.json"}
+DATA_FILES = {
+    "vatrack/py.typed",
+    "vatrack/reporting/compare/page.html",
+    "vatrack/reporting/page/page.html.j2",
+    "vatrack/reporting/page/style.css",
+    *(f"vatrack/reporting/page/{name}.js" for name in ("charts", "tables", "viewer")),
+    "vatrack/reporting/tables/published.json",
+}
+PLUGIN = "snakemake_logger_plugin_vatrack"  # Snakemake looks for this name
 EXTRAS = ("mlflow", "snakemake", "submitit")  # TrackEval brings those of reports
 
 
@@ -75,15 +83,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     return found
 
 
-def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_and_the_logger(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert wheel.name.startswith(f"vatrack-{vatrack.__version__}-")
     assert names >= DATA_FILES
-    package = ROOT / "vatrack"
-    modules = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py")}
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("vatrack", PLUGIN)
+        for path in (ROOT / package).rglob("*.py")
+    }
     assert {name for name in names if name.endswith(".py")} == modules
     assert {name.split("/")[0] for name in names} == {
         "vatrack",
+        PLUGIN,
         f"vatrack-{vatrack.__version__}.dist-info",
     }
 

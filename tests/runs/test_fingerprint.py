@@ -26,7 +26,7 @@ def test_the_four_methods_share_one_comparison() -> None:
     "values",
     [
         {"training": {"epochs": 3}},
-        {"training": {"initial_checkpoint": "/a/other.pth"}},
+        {"training": {"weights": "/a/other.pth"}},
         {"inference": {"max_detections": 7}},
         {"dataset": {"name": "other"}},
         {"dataset": {"max_occlusion": 0.5}},
@@ -46,7 +46,7 @@ def test_machines_do_not() -> None:
             "clips": {"structure": "/data/cuts.json", "mode": "symlink"},
         },
         compute={"workers": 0, "device": "cpu"},
-        training={"initial_checkpoint": "/data/start.pth"},
+        training={"weights": "/data/start.pth"},
         launcher={"cluster": "slurm", "gpus": 4},
     )
     there = config(
@@ -57,7 +57,7 @@ def test_machines_do_not() -> None:
             "clips": {"structure": "/scratch/cuts.json"},
         },
         compute={"workers": 9},
-        training={"log_every": 1, "initial_checkpoint": "/scratch/start.pth"},
+        training={"log_every": 1, "weights": {"resnet18": "/scratch/start.pth"}},
         mlflow={"tracking_uri": "http://me:secret@host"},
     )
     assert config_hash(here) == config_hash(there)

@@ -22,6 +22,7 @@ FILES = {
     "training": "training.json",
     "lock": ".lock",
     "job": "submitit",
+    "start_weights": "weights.txt",
     "selection": "best.json",
     "best_checkpoint": "best.pt",
     "predictions": "predictions.jsonl.gz",

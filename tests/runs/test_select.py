@@ -36,11 +36,7 @@ def chosen(run: Path, metric: str | None = None) -> dict[str, Any]:
     summary = select_best(run, SelectionConfig(metric=metric), run / "best.json")
     best = json.loads((run / "best.json").read_text())
     assert (run / "best.pt").read_text() == f"weights of {best['epoch']}"
-    value = "undefined" if best["value"] is None else f"{best['value']:.2f}"
-    assert str(summary) == (
-        f"{run}/best.json: epoch {best['epoch']} of {len(best['candidates'])} candidates, "
-        f"{best['metric']} = {value}"
-    )
+    assert str(summary).startswith(f"{run}/best.json: epoch {best['epoch']}, {summary.reason}\n\n")
     assert (summary.epoch, summary.value) == (best["epoch"], best["value"])
     assert summary.checkpoint == run / best["checkpoint"]
     return best
@@ -98,6 +94,40 @@ def test_ties_and_undefined_values(
     assert chosen(run)["epoch"] == best
 
 
+@pytest.mark.parametrize(
+    ("values", "reason", "margin"),
+    [
+        ({3: 1.0}, "the only validated epoch", None),
+        ({2: 10.0, 3: 30.5, 4: 20.0}, "the highest video/amodal/AP, 10.50 above epoch 4", 10.5),
+        ({1: 5.0, 2: 5.0}, "the highest video/amodal/AP, and later than epoch 1 with the same", 0),
+        ({1: 0.0, 2: None}, "the only one whose video/amodal/AP is defined", None),
+        ({1: None, 2: None}, "the last one; video/amodal/AP is undefined in all 2 epochs", None),
+    ],
+    ids=["one", "a winner", "a tie", "one is defined", "none is defined"],
+)
+def test_the_reason_is_said(
+    tmp_path: Path, values: dict[int, float | None], reason: str, margin: float | None
+) -> None:
+    run = make_run(tmp_path, {key: {"video/amodal/AP": value} for key, value in values.items()})
+    selection = select_best(run, SelectionConfig(), run / "best.json")
+    assert (selection.reason, selection.margin) == (reason, margin)
+
+
+def test_the_best_candidates_are_listed(tmp_path: Path) -> None:
+    values = {epoch: 10.0 + epoch % 4 for epoch in range(1, 8)}
+    run = make_run(tmp_path, {key: {"video/amodal/AP": value} for key, value in values.items()})
+    text = str(select_best(run, SelectionConfig(), run / "best.json"))
+    assert text.splitlines()[2:] == [
+        "epoch  video/amodal/AP",
+        "    7            13.00  chosen",
+        "    3            13.00",
+        "    6            12.00",
+        "    2            12.00",
+        "    5            11.00",
+        "  ...  2 more with lower values",
+    ]
+
+
 def test_the_metric_follows_the_method_or_the_config(tmp_path: Path) -> None:
     epochs = {
         1: {"video/visible/AP": 2.0, "image/visible/AP": 9.0},
@@ -106,6 +136,12 @@ def test_the_metric_follows_the_method_or_the_config(tmp_path: Path) -> None:
     run = make_run(tmp_path, epochs, Method.QDTRACK)
     assert chosen(run)["epoch"] == 2
     assert chosen(run, "image/visible/AP")["epoch"] == 1
+
+
+def test_without_tracks_image_ap_decides(tmp_path: Path) -> None:
+    values = [{"video/amodal/AP": None, "image/amodal/AP": value} for value in (5.0, 9.0, 7.0)]
+    run = make_run(tmp_path, dict(enumerate(values, 1)))
+    assert (chosen(run)["epoch"], chosen(run)["metric"]) == (2, "image/amodal/AP")
 
 
 def test_epochs_of_an_earlier_longer_training_do_not_count(tmp_path: Path) -> None:

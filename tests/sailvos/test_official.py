@@ -246,25 +246,21 @@ def test_pictures_have_a_size(tmp_path: Path, field: str, value: int) -> None:
 @pytest.mark.parametrize(
     "box",
     [
-        *(
-            [1, 1, -5, 4],
-            [1, 1, 5, -4],
-            [1, 1, 5, -0.5],
-            [1, 1, 5],
-            [1, 1, 5, 4, 3],
-            [],
-            None,
-            "1,1,5,4",
-            3,
-        ),
-        *(
-            [1, 1, "5", 4],
-            [1, None, 5, 4],
-            [True, 1, 5, 4],
-            [[1], 1, 5, 4],
-            [1e19, 1, 5, 4],
-            [1, -1e300, 5, 4],
-        ),
+        [1, 1, -5, 4],
+        [1, 1, 5, -4],
+        [1, 1, 5, -0.5],
+        [1, 1, 5],
+        [1, 1, 5, 4, 3],
+        [],
+        None,
+        "1,1,5,4",
+        3,
+        [1, 1, "5", 4],
+        [1, None, 5, 4],
+        [True, 1, 5, 4],
+        [[1], 1, 5, 4],
+        [1e19, 1, 5, 4],
+        [1, -1e300, 5, 4],
         {"x": 1, "y": 1, "w": 5, "h": 4},
     ],
 )
@@ -297,8 +293,16 @@ def test_areas_and_rates_are_numbers(tmp_path: Path, field: str, value: Any) -> 
 @pytest.mark.parametrize(
     "mask",
     [
-        *(None, 3, "text", [], [[1, 1, 5, 1]], {}, {"size": [8, 12]}, {"counts": "0"}),
-        *({"size": [8, 12], "counts": [95]}, {"size": [8, 12], "counts": None}),
+        None,
+        3,
+        "text",
+        [],
+        [[1, 1, 5, 1]],
+        {},
+        {"size": [8, 12]},
+        {"counts": "0"},
+        {"size": [8, 12], "counts": [95]},
+        {"size": [8, 12], "counts": None},
         *(
             {"size": size, "counts": "P3"}
             for size in ([8], [8, 12, 3], [8, "12"], [8, -12], [0, 12], [8.0, 12], None, 96)

@@ -128,11 +128,13 @@ def test_a_training_starts_from_the_weights_that_the_config_names(
         tmp_path,
         epochs=1,
         validate_from=1,
-        initial_checkpoint=tmp_path / "start.pth",
+        weights=tmp_path / "start.pth",
         optimizer=frozen,
     )
     train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
     assert f"start.pth: {len(start)} tensors copied" in capsys.readouterr().out
+    kept = (tmp_path / "run" / "weights.txt").read_text()
+    assert f"start.pth: {len(start)} tensors copied" in kept
     weights = load(tmp_path / "run" / "checkpoints" / "epoch_01.pt").weights
     for name, value in start.items():
         torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-6)
@@ -142,7 +144,7 @@ def test_backbone_weights_of_another_kind_end_the_training_at_once(
     tiny_data: TinyData, tmp_path: Path
 ) -> None:
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
-    run = _run(tmp_path, backbone_weights=tmp_path / "other.pth")
-    with pytest.raises(InputError, match=r"other\.pth: not the weights of this backbone"):
+    run = _run(tmp_path, weights=tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"other\.pth: no tensor fits this network"):
         train(run, tiny_data.annotations, tiny_data.images, tmp_path / "run")
     assert not (tmp_path / "run" / "config.yaml").exists()

@@ -226,7 +226,7 @@ def test_fine_tuning_to_other_classes(
     )
     out = tmp_path / "run"
     with caplog.at_level(logging.INFO):
-        train(run_of(out, "data", initial_checkpoint=start), other, tiny_data.images, out)
+        train(run_of(out, "data", weights=start), other, tiny_data.images, out)
     assert "  start fresh (1): 'renamed'" in caplog.text
     assert f"  of the file, not used (1): {ClassList(names[:1])}" in caplog.text
     assert load(out / "checkpoints" / "epoch_01.pt").classes.names == ("renamed", *names[1:])

@@ -3,19 +3,24 @@ repeat."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models import resnet18
 
 from tests.conftest import tiny_config
 from tests.models.small import random_pairs, small_network
 from tests.weights.published import plain_mask_rcnn, write_published
+from vatrack.cli.train_job import launch
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.models.detector import build
 from vatrack.training.distributed import Processes
-from vatrack.training.start import load_start, seed_everything
+from vatrack.training.loop import train
+from vatrack.training.start import check_start_file, load_start, seed_everything
 from vatrack.training.state import BatchIndex
 from vatrack.training.step import Updater
 from vatrack.weights.openmmlab import import_checkpoint
@@ -40,7 +45,7 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
     for switch in (False, True):
         model = small_network(Method.VATRACK, seed=1)
         before = model.state_dict()["roi_head.amodal_mask_head.convs.0.conv.weight"].clone()
-        load_start(model, _run(tmp_path, initial_checkpoint=start, copy_visible_to_amodal=switch))
+        load_start(model, _run(tmp_path, weights=start, copy_visible_to_amodal=switch))
         state = model.state_dict()
         assert torch.equal(state["roi_head.mask_head.convs.0.conv.weight"], visible)
         amodal = state["roi_head.amodal_mask_head.convs.0.conv.weight"]
@@ -89,3 +94,61 @@ def test_deterministic_steps_repeat_bit_by_bit(device: str, method: Method, tmp_
     assert all(torch.equal(value, results[1][name]) for name, value in results[0].items())
     seed_everything(5, False)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+FROZEN = {"norm": "batch", "frozen_stages": 1}
+
+
+def _frozen(folder: Path, **training: object) -> RunConfig:
+    config = tiny_config(folder, **training)
+    config = config.model_copy(update={"model": config.model.model_copy(update=FROZEN)})
+    return config.for_run(Method.VATRACK, Backbone.RESNET18)
+
+
+def test_a_training_that_needs_weights_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="frozen_stages 1 and norm batch need pretrained weights"):
+        train(_frozen(tmp_path), tmp_path, tmp_path, out)
+    assert not out.exists()
+
+
+def test_a_file_without_a_backbone_does_not_do(tmp_path: Path) -> None:
+    run = _frozen(tmp_path, weights=tmp_path / "heads.pth")
+    model = build(run.method, run.model, run.backbone)
+    weights = model.state_dict()
+    torch.save({k: v for k, v in weights.items() if "backbone" not in k}, tmp_path / "heads.pth")
+    for check in (lambda: load_start(model, run), lambda: check_start_file(run)):
+        with pytest.raises(InputError, match=r"heads\.pth: holds no weights of the backbone, and "):
+            check()
+    allowed = _frozen(tmp_path, weights=tmp_path / "heads.pth", random_start=True)
+    check_start_file(allowed)
+    load_start(model, allowed)
+
+
+def test_the_report_says_what_was_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "resnet18.pth"
+    torch.save(resnet18(weights=None).state_dict(), file)
+    run = _frozen(tmp_path, weights=file)
+    check_start_file(run)
+    report = load_start(build(run.method, run.model, run.backbone), run)
+    assert report is not None
+    shown = capsys.readouterr().out
+    for line in ("120 tensors copied", "left random"):
+        assert line in report and line in shown
+    assert f"sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}\n" in report
+    assert "unused (2):\n  fc.weight\n  fc.bias\n" in report
+    assert "roi_head.track_head.fc_embed.weight" in report, "every name, not the first few"
+
+
+@pytest.mark.parametrize("detector", [False, True], ids=["a backbone alone", "a detector"])
+def test_weights_of_another_backbone_are_refused_before_a_job_is_queued(
+    detector: bool, tmp_path: Path
+) -> None:
+    run = _frozen(tmp_path, weights=tmp_path / "other.pth")
+    other = build(run.method, run.model, Backbone.RESNET50)
+    weights = (other if detector else other.backbone).state_dict()
+    torch.save(weights, tmp_path / "other.pth")
+    told = "network of another shape" if detector else "not the weights of this backbone"
+    with pytest.raises(InputError, match=rf"other\.pth: .*{told}.*; ch(eck|oose) the backbone"):
+        launch(run, tmp_path, tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -89,7 +89,7 @@ def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -
     batch = random_pairs(Method.VATRACK, (2, 1))
     terms = updater.step(batch, 1e-3, START)
     assert not torch.isfinite(terms["gradient_norm"])
-    log = RunLog(_run(tmp_path, log_every=1), RunFolder(tmp_path), HERE)
+    log = RunLog(_run(tmp_path, log_every=1), RunFolder(tmp_path), 9, HERE)
     log.step(1, 1, 1e-3, terms, last=False)
     (line,) = lines(tmp_path)
     assert line["gradient_norm"] is None and line["loss"] > 0

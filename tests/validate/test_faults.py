@@ -659,7 +659,7 @@ def test_what_is_spoiled_is_found(
     assert report["ok"] == all(CHECKS[code].severity != "error" for code in codes)
 
 
-OF_JOINT_SETS = {"video-frameless"}  # tests/own_data/test_prepare.py
+OF_JOINT_SETS = {"video-frameless", "tracks-unknown"}  # tests/own_data
 UNREADABLE = {"folder-unreadable", "frame-unreadable"}
 
 

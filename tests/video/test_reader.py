@@ -7,13 +7,16 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from tests.video.videos import number_of, picture, turn, write_sound, write_video
 from vatrack.common.errors import InputError
+from vatrack.video.ebml import lacks_bytes
 from vatrack.video.reader import Properties, Reader, Selection, VideoFrame
 from vatrack.video.sources import find_sources
 
@@ -61,6 +64,7 @@ def test_the_rotation_flag_is_obeyed(tmp_path: Path, degrees: int) -> None:
         ("v.avi", {"codec": "mjpeg", "form": "yuvj420p", "container": "avi"}, None),
         ("v.ts", {"container": "mpegts"}, None),
         ("v.webm", {"codec": "libvpx-vp9"}, None),
+        ("v.webm", {"codec": "libvpx-vp9", "form": "yuva420p"}, "alpha channel is left out"),
     ],
 )
 def test_forms_of_video(tmp_path: Path, name: str, settings: dict, note: str | None) -> None:
@@ -133,6 +137,52 @@ def test_a_file_that_ends_early(tmp_path: Path, front: bool) -> None:
     assert numbers(frames)[:20] == list(range(20))
     assert found.truncated
     assert f"{len(frames)} of 80 frames could be read" in found.notes[-1]
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.webm"])
+def test_a_file_without_a_count_that_ends_early(tmp_path: Path, name: str) -> None:
+    """Matroska says no number of frames, but its length in bytes."""
+    settings = {"codec": "libvpx-vp9"} if name == "v.webm" else {"sound": True}
+    path = write_video(tmp_path / name, 80, **settings)
+    assert not read(path)[1].truncated
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    frames, found = read(path)
+    assert 20 < len(frames) < 78
+    assert found.truncated
+    assert f"{len(frames)} frames could be read" in found.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("data", "lacks"),
+    [
+        (b"", False),
+        (b"\x00\x00\x00\x18ftypmp42", False),
+        (b"\x1a\x45\xdf\xa3", False),
+        (b"\x1a\x45\xdf\xa3\x80", False),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x82ab", False),
+        (b"\x1a\x45\xdf\xa3\x81x\x18\x53\x80\x67\x40\x02a", True),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7, False),  # unknown
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x00", False),
+    ],
+)
+def test_the_length_that_matroska_says(tmp_path: Path, data: bytes, lacks: bool) -> None:
+    path = tmp_path / "v.mkv"
+    path.write_bytes(data)
+    assert lacks_bytes(path) is lacks
+
+
+def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "v.gif"
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("gif", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "gray"
+        for number in range(5):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="bgr24")))
+        out.mux(stream.encode())
+    frames, found = read(path)
+    assert numbers(frames) == list(range(5))
+    assert not found.truncated
 
 
 def test_damage_in_the_middle(tmp_path: Path) -> None:

@@ -32,6 +32,16 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert by_pattern.name == "f"
 
 
+@pytest.mark.parametrize("word", ["street/frames", "street/frames/*.png"])
+def test_frames_are_named_after_their_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    frames(tmp_path / "street/frames", "1.png", "2.png")
+    monkeypatch.chdir(tmp_path)
+    (source,) = find_sources([word])
+    assert source.name == "street"
+
+
 def test_a_list_keeps_its_order_and_is_relative_to_itself(tmp_path: Path) -> None:
     frames(tmp_path / "x", "a.png", "b.jpg")
     listed = tmp_path / "order.txt"
@@ -77,8 +87,8 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
     [
         ("nothing.mp4", "nothing.mp4: there is no such file or folder"),
         ("*.avi", r"\*\.avi: no file matches"),
-        ("empty", r"empty: holds no frames \(.bmp, .* no files; for videos name them: empty/\*"),
-        ("films", "films: holds no frames .* only .mp4 files"),
+        ("empty", r"empty: holds no frames \(.bmp, .png, .jpg or .jpeg\)$"),
+        ("films", r"films: holds .* only .mp4 files; .* name them: 'films/\*\.mp4'"),
         ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
         ("mixed/*", r"mixed/\*: images and other files are mixed"),
         ("pic.tiff", r"pic\.tiff: images of this form are not read"),

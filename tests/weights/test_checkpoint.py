@@ -161,7 +161,11 @@ def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> No
                 "raw": "/data/secret/raw",
                 "train_json": "/data/secret/train.json",
             },
-            "training": {"initial_checkpoint": "/data/secret/coco.pth", "epochs": 3},
+            "training": {
+                "weights": "/data/secret/coco.pth",
+                "weights_urls": ["https://secret/coco-01234567.pth"],
+                "epochs": 3,
+            },
             "launcher": {"account": "secret", "partition": "secret"},
             "mlflow": {"tracking_uri": "https://me:secret@host"},
         },
@@ -172,7 +176,7 @@ def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> No
     export(tmp_path / "x.pt", tmp_path / "x.safetensors")
     assert b"secret" not in (tmp_path / "x.safetensors").read_bytes()
     config = load(tmp_path / "x.safetensors").config
-    assert (config["training"]["initial_checkpoint"], config["training"]["epochs"]) == (
+    assert (config["training"]["weights"], config["training"]["epochs"]) == (
         "coco.pth",
         3,
     )

@@ -123,7 +123,7 @@ def test_older_checkpoints_have_the_classes_of_sailvos(tmp_path: Path) -> None:
 
 def test_amodal_heads_may_start_like_visible_ones_by_class(tmp_path: Path) -> None:
     source = saved(tmp_path / "best.pt", run_of(method=Method.QDTRACK))
-    run = run_of(OWN, initial_checkpoint=tmp_path / "best.pt", copy_visible_to_amodal=True)
+    run = run_of(OWN, weights=tmp_path / "best.pt", copy_visible_to_amodal=True)
     model = network(run, 6)
     load_start(model, run)
     name = "conv_logits.weight"

@@ -29,7 +29,7 @@ from vatrack.weights.checksum import checksum
 from vatrack.weights.formats import read_file
 from vatrack.weights.openmmlab import import_checkpoint
 from vatrack.weights.tensors import read_weights
-from vatrack.weights.transfer import load_backbone, load_initial
+from vatrack.weights.transfer import load_initial
 
 RUN = Config(model=SMALL).for_run(Method.VATRACK, Backbone.RESNET18)
 WEIGHTS = {
@@ -210,7 +210,7 @@ def test_every_reader_refuses_values_that_are_not_finite(
     }
     torch.save(trunk, path)
     with pytest.raises(InputError, match=words):
-        load_backbone(build(RUN.method, RUN.model, RUN.backbone).backbone, path)
+        load_initial(build(RUN.method, RUN.model, RUN.backbone), path)
     state_file = save_state(tmp_path / "state", {"model": weights})
     with pytest.raises(InputError, match="not finite"):
         read_state(state_file)

@@ -334,9 +334,7 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
     assert rows["roi_head.mask_head"] == ["10", "2", "0", "0", "2"]
     assert rows["roi_head.track_head"] == ["0", "0", "16", "0", "16"]
     assert "fc_reg.weight (320x1024 in the file, 96x1024 wanted)" in text
-    with pytest.raises(
-        InputError, match=r"initial weights of some parts only.*training\.initial_checkpoint"
-    ):
+    with pytest.raises(InputError, match=r"initial weights of some parts only.*training\.weights"):
         load(tmp_path / "init.pt")
 
 

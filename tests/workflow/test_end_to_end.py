@@ -25,11 +25,12 @@ DATA_STAGES = [
     "clips",
     "convert",
 ]
-RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "tables", "figures", "report"]
+SHOWN = ["overlay", "views", "tables", "figures", "provenance", "report"]
+RUN_STAGES = ["train", "select", "predict", "evaluate", *SHOWN]
 EVERY_VIDEO = {"cut_scores": 3, "cut_sheet": 3}
 AFTER_TRAINING = dict.fromkeys(RUN_STAGES, 1)
-AFTER_PREDICTION = {"predict": 1, "evaluate": 1, "overlay": 1, "tables": 1, "report": 1}
-AFTER_EVALUATION = {"evaluate": 1, "tables": 1, "report": 1}
+AFTER_EVALUATION = dict.fromkeys(["evaluate", "views", "tables", "provenance", "report"], 1)
+AFTER_PREDICTION = AFTER_EVALUATION | {"predict": 1, "overlay": 1}
 
 
 def test_every_stage_ran_once(finished: Workflow) -> None:
@@ -149,8 +150,17 @@ def test_mlflow_has_the_run(finished: Workflow) -> None:
     assert {"config.yaml", "metrics.json", "video_amodal.csv", "tables.html"} <= artifacts
 
 
-def test_the_report_shows_tables_curves_and_overlays(finished: Workflow) -> None:
+def test_the_report_shows_the_results(finished: Workflow) -> None:
     report = (finished.results / "report.html").read_text()
+    for section in ("key-figures", "clips", "tables", "precision", "classes", "training", "cuts"):
+        assert f'<section id="{section}">' in report
+    views = json.loads((finished.results / "runs/vatrack__resnet18/views/views.json").read_text())
+    assert views["views"][0] == "input" and len(views["views"]) == 5
+    assert report.count("data:video/mp4;base64,") == len(views["clips"]) > 0
+
+
+def test_the_provenance_shows_tables_curves_and_overlays(finished: Workflow) -> None:
+    report = (finished.results / "provenance.html").read_text()
     for name in (
         "tables.html",
         "image_amodal.csv",
@@ -248,7 +258,7 @@ def test_a_lost_file_is_made_again(finished: Workflow) -> None:
     overlay = finished.results / "runs/vatrack__resnet18/overlay.png"
     hidden = overlay.rename(overlay.with_suffix(".hidden"))
     try:
-        assert finished.plan() == {"overlay": 1, "report": 1}
+        assert finished.plan() == {"overlay": 1, "provenance": 1, "report": 1}
     finally:
         hidden.rename(overlay)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import InputError
-from workflow.lib.plan import Plan, check_cluster, layered_config
+from workflow.lib import plan as lib
+from workflow.lib.plan import check_cluster, layered_config
 
 
 def files(folder: Path, **texts: str) -> list[Path]:
@@ -17,6 +18,12 @@ def files(folder: Path, **texts: str) -> list[Path]:
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text)
     return paths
+
+
+def Plan(values: dict[str, Any]) -> lib.Plan:
+    """A plan of trainings that may start at random."""
+    training = {"random_start": True} | values.get("training", {})
+    return lib.Plan({**values, "training": training})
 
 
 def raw_tree(folder: Path, *videos: str) -> str:
@@ -38,7 +45,7 @@ def test_files_and_overrides_are_layers(tmp_path: Path) -> None:
     assert overridden == {"seed": 5, "training": {"epochs": 9, "flip": 0.25}}
 
 
-@pytest.mark.parametrize("key", ["methods", "backbones"])
+@pytest.mark.parametrize("key", ["methods", "backbones", "seeds"])
 def test_a_list_on_the_command_line_needs_brackets(key: str) -> None:
     with pytest.raises(InputError, match=rf"give a list: --config '{key}=\[x\]'"):
         layered_config([], {key: "x"})
@@ -100,8 +107,48 @@ def test_every_run_has_its_paths() -> None:
     assert plan.options("run", "log-run") == " ".join(
         f"--{option}={folder}" for option in ("run", "log-run") for folder in folders
     )
-    assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 2 * 2
+    assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 3 * 2
     assert plan.training_settings("qdtrack", "resnet18")["method"] == "qdtrack"
+
+
+def test_labels_and_seeds_are_variants_of_a_run() -> None:
+    values = {"run_label": "e6", "seeds": [0, 12], "results": "out", "dataset": {"name": "x"}}
+    plan = Plan(values)
+    assert plan.variants == ["__e6-seed0", "__e6-seed12"]
+    names = ["vatrack__resnet18__e6-seed0", "vatrack__resnet18__e6-seed12"]
+    assert plan.per_run(plan.run) == [f"out/x/runs/{name}" for name in names]
+    assert plan.training_settings("vatrack", "resnet18", "__e6-seed12")["seed"] == 12
+    assert plan.seed_option("vatrack", "resnet18", "__e6-seed12") == "--seed 12"
+    bare = Plan({})
+    assert bare.variants == [""]
+    assert bare.seed_option("vatrack", "resnet18", "") == ""
+    labelled = Plan({"run_label": "e6"})
+    assert labelled.training_settings("vatrack", "resnet18", "__e6") == bare.training_settings(
+        "vatrack", "resnet18"
+    )
+
+
+def test_runs_of_other_configs_are_shown_beside_those_of_this_one(tmp_path: Path) -> None:
+    runs = tmp_path / "x" / "runs"
+    for name in (
+        "vatrack__resnet18__seed10",
+        "vatrack__resnet18__seed9",
+        "qdtrack__resnet18",
+        "vatrack__resnet18__unfinished",
+        "a copy",
+    ):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "config.yaml").touch()
+        if name != "vatrack__resnet18__unfinished":
+            (runs / name / "metrics.json").touch()
+    plan = Plan({"run_label": "new", "results": str(tmp_path), "dataset": {"name": "x"}})
+    assert [Path(folder).name for folder in plan.shown()] == [
+        "vatrack__resnet18__new",
+        "vatrack__resnet18__seed9",
+        "vatrack__resnet18__seed10",
+        "qdtrack__resnet18",
+    ]
+    assert plan.per_run(plan.run) == [str(runs / "vatrack__resnet18__new")]
 
 
 def test_settings_are_values_by_full_name() -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from snakemake.exceptions import WorkflowError
 
+from tests.own_data.foreign import write_kins, write_synth_drive
 from tests.own_data.own import write_own
-from tests.workflow.snake import Workflow
+from tests.workflow.conftest import TINY
+from tests.workflow.snake import REPOSITORY, Workflow
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json, read_yaml
+from vatrack.config import load_config
+from vatrack.importers import SourceFormat, import_dataset
+from vatrack.validate.find_data import find_data
 from vatrack.validate.first_config import batch_size, init_config
 
 
@@ -32,6 +42,77 @@ def test_batch_follows_memory(memory: float, expected: int) -> None:
     assert batch_size(memory, 1280 * 800) == expected
 
 
+def test_findings_stay_when_the_data_are_bad(tmp_path: Path) -> None:
+    workflow = _workflow(tmp_path)
+    (tmp_path / "own" / "frames" / "train" / "a" / "000.jpg").unlink()
+    with pytest.raises(WorkflowError):
+        workflow.run("annotations")
+    report = read_json(workflow.results / "validation.json")
+    assert [finding["code"] for finding in report["findings"]] == ["frame-missing"]
+    assert not (workflow.results / "annotations").exists()
+
+
+def test_what_a_folder_holds(tmp_path: Path) -> None:
+    own = write_own(tmp_path / "own")
+    found = find_data(own)
+    assert (found.train, found.valid) == (own / "train.json", own / "valid.json")
+    assert found.images == own / "frames"
+    moved = own / "annotations" / "validation" / "labels.json"
+    moved.parent.mkdir(parents=True)
+    (own / "valid.json").rename(moved)
+    assert find_data(own).valid == moved
+    (own / "frames").rename(tmp_path / "elsewhere")
+    (own / "linked").symlink_to(tmp_path / "elsewhere")
+    (own / "again").symlink_to(own)
+    assert find_data(own).images == own / "linked"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda own: (own / "valid.json").unlink(), "named val or valid.*train.json; give --valid"),
+        (
+            lambda own: (own / "my_train.json").write_text("{}"),
+            "my_train.json.*train.json may all be for train; give --train",
+        ),
+        (lambda own: (own / "frames").rename(own / "x"), None),
+        (
+            lambda own: (own / "frames" / "train").rename(own / "train"),
+            "no folder in it has the images of both files, such as train/a/000.jpg; give --images",
+        ),
+        (
+            lambda own: shutil.copytree(own / "frames", own / "copy"),
+            "copy.*frames all have the images",
+        ),
+    ],
+)
+def test_what_is_unclear_in_a_folder_is_named(tmp_path: Path, change: Any, message: str) -> None:
+    own = write_own(tmp_path / "own")
+    change(own)
+    if message is None:
+        assert find_data(own).images == own / "x"
+        return
+    with pytest.raises(InputError, match=message):
+        find_data(own)
+
+
+def test_masks_that_fit_no_method_together(tmp_path: Path) -> None:
+    own = write_own(tmp_path / "own", masks=("visible",))
+    other = write_own(tmp_path / "other", masks=("amodal",))
+    with pytest.raises(InputError, match=r"only amodal masks.*only visible ones"):
+        init_config(own / "train.json", other / "valid.json", own / "frames", tmp_path / "c", 0)
+
+
+@pytest.mark.parametrize("memory", [0, 24])
+def test_the_first_config_is_one(tmp_path: Path, memory: float) -> None:
+    own, out = write_own(tmp_path / "own"), tmp_path / "config.yaml"
+    text = str(init_config(own / "train.json", own / "valid.json", own / "frames", out, memory))
+    assert f"--configfile {out}" in text
+    config = load_config(out)
+    assert config.input.image_scale == (128, 96)
+    assert config.model.fpn_channels == (256 if memory else 64)
+
+
 @pytest.mark.slow
 def test_to_the_tables(tmp_path: Path) -> None:
     workflow = _workflow(tmp_path).changed(
@@ -39,3 +120,41 @@ def test_to_the_tables(tmp_path: Path) -> None:
     )
     workflow.run("results")
     assert (workflow.results / "tables" / "tables.html").is_file()
+
+
+FOREIGN: list[tuple[str, SourceFormat]] = [
+    ("kins", "coco-amodal"),
+    ("amodal_synth_drive", "amodal-synth-drive"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "source_format"), FOREIGN)
+def test_other_datasets_to_the_tables(
+    tmp_path: Path, name: str, source_format: SourceFormat
+) -> None:
+    """The example config of the dataset, with a small network, on files of its form."""
+    if name == "kins":
+        write_kins(tmp_path)
+        source, images = tmp_path / "update_train_2020.json", tmp_path / "image_2"
+    else:
+        write_synth_drive(tmp_path)
+        source, images = tmp_path / "amodal_instance_seg", tmp_path / "images"
+    joint = tmp_path / "joint.json"
+    import_dataset(source_format, [source], images, joint)
+    config = read_yaml(REPOSITORY / "config" / f"{name}.yaml")
+    own = {key: value for key, value in TINY.items() if key != "dataset"}
+    files = {"images": str(images), "train_json": str(joint), "valid_json": str(joint)}
+    workflow = Workflow(tmp_path / "work", {**config, **own, "backbones": ["resnet18"]}).changed(
+        dataset=files, model={"class_weights": "uniform"}, input={"image_scale": [96, 64]}
+    )
+    workflow.run("results")
+    folder = tmp_path / "work" / config["results"] / config["dataset"]["name"]
+    metrics = read_json(folder / "runs" / "vatrack__resnet18" / "metrics.json")
+    assert metrics["image/amodal/AP"] is not None
+    alone = name == "kins"
+    assert (metrics["video/amodal/AP"] is None) == (metrics["track/visible/FN"] is None) == alone
+    note = (folder / "tables" / "track_amodal.md").read_text()
+    assert ("every image stands alone" in note) == alone
+    log = next((folder / "logs" / "train").iterdir()).read_text()
+    assert log.count("tracking losses are 0") == alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -39,7 +41,19 @@ def raw_tree(folder: Path) -> Path:
 def paper(name: str, raw: Path) -> dict[str, Any]:
     config = read_layers(REPOSITORY / "config" / name)
     config["dataset"]["raw"] = str(raw)
+    config["training"]["weights"] = start_weights(raw.parent)
     return config
+
+
+def start_weights(folder: Path) -> dict[str, str]:
+    """An empty file for each of the paper's backbones."""
+    found = {name: folder / f"{name}.pth" for name in ("resnet50", "resnext101_64x4d")}
+    for file in found.values():
+        file.touch()
+    return {name: str(file) for name, file in found.items()}
+
+
+RANDOM = {"training": {"random_start": True}}  # of the defaults' frozen backbone
 
 
 @pytest.mark.parametrize("name", ["sailvos.yaml", "sailvos_cut.yaml"])
@@ -112,7 +126,8 @@ def test_the_default_renders_its_own_raw_set(tmp_path: Path) -> None:
             "batch_size has no value for resnet50",
         ),
         ({"dataset": {"raw": "nowhere"}}, "dataset.raw: nowhere: no such folder"),
-        ({"dataset": {"raw": "."}}, "dataset.raw: .: no video folder"),
+        ({"dataset": {"raw": "."}, **RANDOM}, "dataset.raw: .: no video folder"),
+        ({}, "frozen_stages 1 and norm batch need pretrained weights"),
     ],
 )
 def test_a_bad_config_is_one_message(
@@ -151,7 +166,8 @@ def test_a_config_file_replaces_the_default_one(tmp_path: Path) -> None:
     default.write_text("no_such_key: 1\n")
     assert (
         Workflow(
-            tmp_path, {"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}}
+            tmp_path,
+            {"dataset": {"synthetic": {"train_videos": 1, "valid_videos": 1}}, **RANDOM},
         ).plan()["cut_scores"]
         == 2
     )
@@ -161,7 +177,9 @@ def test_a_config_may_extend_another_one(tmp_path: Path) -> None:
     """As config/sailvos_cut.yaml does; the base lies beside the file, not in the working folder."""
     bases = tmp_path / "bases"
     bases.mkdir()
-    (bases / "base.yaml").write_text("dataset: {synthetic: {train_videos: 1, valid_videos: 1}}\n")
+    (bases / "base.yaml").write_text(
+        "dataset: {synthetic: {train_videos: 1, valid_videos: 1}}\ntraining: {random_start: true}\n"
+    )
     changed = {"extends": "bases/base.yaml", "dataset": {"synthetic": {"valid_videos": 3}}}
     assert Workflow(tmp_path, changed).plan()["cut_scores"] == 1 + 3
     with pytest.raises(SystemExit, match=r"^error: .*extends: .*nothing\.yaml: no such file"):
@@ -214,12 +232,14 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
         subprocess.run(make, cwd=REPOSITORY, env=environment, check=True)
         assert link.resolve() == REPOSITORY / "profiles/slurm"
     overrides = f'dataset={{"raw": "{raw_tree(tmp_path / "raw")}"}}'
+    weights = json.dumps({"weights": start_weights(tmp_path)})
     command = [sys.executable, "-m", "snakemake", "-n", "--profile", profile, "--nolock"]
     command += [
         "--configfile",
         "config/sailvos.yaml",
         "--config",
         overrides,
+        f"training={weights}",
         f"results={tmp_path / 'results'}",
     ]
     ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
@@ -232,7 +252,7 @@ def test_the_slurm_profile_is_accepted(profile: str, tmp_path: Path) -> None:
 
 def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dry run is no reason to refuse."""
-    workflow = Workflow(tmp_path / "work", {"launcher": {"cluster": "slurm"}})
+    workflow = Workflow(tmp_path / "work", {"launcher": {"cluster": "slurm"}, **RANDOM})
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert workflow.plan()["train"] == 1
@@ -338,3 +358,21 @@ def test_every_rule_says_what_it_needs() -> None:
             assert rule.benchmark, rule.name
             assert rule.message, rule.name
             assert {"_cores", "mem_mb", "runtime"} <= set(rule.resources), rule.name
+
+
+def test_weights_are_downloaded_only_when_asked_for(tmp_path: Path) -> None:
+    content = b"weights"
+    name = f"r18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    server = tmp_path / "server" / name
+    server.parent.mkdir()
+    server.write_bytes(content)
+    training = {"weights": {"resnet18": f"data/{name}"}, "weights_urls": [server.as_uri()]}
+    workflow = Workflow(tmp_path / "work", {"training": training})
+    told = rf"^error: config: training\.weights: data/{name}: no such file; download it \(`vatrack"
+    with pytest.raises(SystemExit, match=told):
+        workflow.plan()
+    assert "fetch_weights" not in workflow.plan("annotations"), "the data need no weights"
+    assert workflow.run("fetch_weights") == {"fetch_weights": 1}
+    assert (tmp_path / "work" / "data" / name).read_bytes() == content
+    plan = workflow.plan()
+    assert plan["train"] == 1 and "fetch_weights" not in plan

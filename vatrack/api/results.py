@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.inference.lines import prediction_lines
 
 if TYPE_CHECKING:
     import supervision
@@ -115,40 +116,28 @@ class FrameResult:
         stands under `visible`.
         """
         first = next(key for key in MASK_TYPES if key in self.rles)
+        kept = ("image_id", "category_id", "score", "bbox", "track_id")
         items = []
-        for row in range(len(self)):
-            item = {
-                "image_id": self.index,
-                "category_id": int(self.class_ids[row]),
-                "score": float(self.scores[row]),
-                "bbox": _xywh(self.boxes[row]),
-                "track_id": int(self.track_ids[row]),
-                "segmentation": self.rles[first][row],
-            }
+        for line in self.to_predictions():
+            item = {key: line[key] for key in kept} | {"segmentation": line[first]}
             if len(self.rles) > 1:
-                item["visible"] = self.rles["visible"][row]
+                item["visible"] = line["visible"]
             items.append(item)
         return items
 
     def to_predictions(self) -> list[dict[str, Any]]:
         """One dict an object in the form of contract 2, with `frame` and `time_s` beside."""
-        items = []
-        for row in range(len(self)):
-            item: dict[str, Any] = {
-                "image_id": self.index,
-                "category_id": int(self.class_ids[row]),
-                "score": float(self.scores[row]),
-                "bbox": _xywh(self.boxes[row]),
-                "track_id": int(self.track_ids[row]),
-                "frame": self.index,
-                "time_s": round(self.time_s, 6),
-            }
-            if self.visible_boxes is not None:
-                item["bbox_visible"] = _xywh(self.visible_boxes[row])
-            for key in MASK_TYPES:
-                item[key] = self.rles[key][row] if key in self.rles else None
-            items.append(item)
-        return items
+        return prediction_lines(
+            self.index,
+            self.class_ids,
+            self.scores,
+            self.track_ids,
+            self.boxes,
+            self.visible_boxes,
+            self.rles,
+            frame=self.index,
+            time_s=round(self.time_s, 6),
+        )
 
     def to_supervision(self, mask_type: MaskType | None = None) -> supervision.Detections:
         """As the library supervision has it, for its annotators and tools.
@@ -181,9 +170,3 @@ class FrameResult:
             have = " and ".join(self.rles)
             raise InputError(f"this method has no {mask_type} masks; it predicts {have} ones")
         return self.rles[mask_type]
-
-
-def _xywh(box: npt.NDArray[np.float32]) -> list[float]:
-    # Subtracted as float32: the same numbers as those of `vatrack predict`.
-    corner, size = box[:2], box[2:] - box[:2]
-    return [*corner.tolist(), *size.tolist()]

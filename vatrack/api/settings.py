@@ -82,8 +82,8 @@ class Tracked:
         state = ", stopped early" if self.stopped else ""
         return "\n".join(
             [
-                f"{self.source}: {self.frames} frames in {whole:.1f} s ({rate:.1f} frames a "
-                f"second){state}",
+                f"{self.source}: {self.frames} frame{'' if self.frames == 1 else 's'} in "
+                f"{whole:.1f} s ({rate:.1f} frames a second){state}",
                 f"  tracks: {self.tracks.total()}" + (f" ({found})" if found else ""),
                 f"  files: {self.folder}",
             ]

@@ -17,6 +17,7 @@ import typer
 from vatrack import __version__
 from vatrack.cli import data, exchange, results, runs
 from vatrack.cli import track as videos
+from vatrack.cli.compare import compare
 from vatrack.cli.doctor import doctor
 from vatrack.cli.examples import epilog
 from vatrack.cli.file_options import with_files
@@ -109,6 +110,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         data.prepare,
     ),
     "Training": (
+        runs.fetch_weights,
         runs.train,
         runs.launch,
         runs.select,
@@ -121,6 +123,9 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         results.tables,
         results.figures,
         results.overlay,
+        results.views,
+        results.report,
+        compare,
         runs.mlflow_sync,
         exchange.export_predictions,
         exchange.import_predictions,

@@ -202,7 +202,7 @@ def fetch(
     out: Out,
 ) -> None:
     """Download a file and verify its checksum. Existing files are never overwritten."""
-    from vatrack.sailvos.fetch import fetch as fetch_file
+    from vatrack.common.download import fetch as fetch_file
 
     typer.echo(fetch_file(url, size, sha256, out))
 
@@ -336,20 +336,37 @@ def prepare(
 
 
 def init_config(
-    train: Annotated[Path, typer.Option(help="Own annotations to train on.")],
-    valid: Annotated[Path, typer.Option(help="Own annotations to validate on.")],
-    images: Annotated[Path, typer.Option(help="Folder that file names begin in.")],
-    out: Out,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder with annotations and images; the options say what is not."),
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="Own annotations to train on.")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Own annotations to validate on.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder that file names begin in.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The config; default: a new own.yaml here.")
+    ] = None,
     memory: Annotated[
         float | None, typer.Option(min=0, help="GPU memory in GB; default: of this machine's GPU.")
     ] = None,
 ) -> None:
     """Write a commented config for own annotations, and say what to run next."""
+    from vatrack.validate.find_data import FoundData, find_data
     from vatrack.validate.first_config import init_config as write
 
+    target = out or Path("own.yaml")
+    if out is None and target.exists():
+        raise InputError(f"{target}: is there already; name another file by --out")
+    if train and valid and images:
+        data = FoundData(train, valid, images)
+    elif folder is None:
+        raise InputError("name a folder, or all of --train, --valid and --images")
+    else:
+        data = find_data(folder, train, valid, images)
+        typer.echo(data)
     if memory is None:
         import torch
 
         cuda = torch.cuda.is_available()
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30 if cuda else 0.0
-    typer.echo(write(train, valid, images, out, round(memory, 1)))
+    typer.echo(write(data.train, data.valid, data.images, target, round(memory, 1)))

@@ -11,6 +11,7 @@ OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
 EXAMPLES = {
     "annotate": "--raw raw --models models.csv --out annotations",
     "clips": "--config mine.yaml --raw raw --structure clips.json --out clips",
+    "compare": f"{RUN} {RUN}__e6 --out compare",
     "config": "--config mine.yaml --set training.epochs=6 --out full.yaml",
     "convert": "--config mine.yaml --official raw/valid.json --structure clips.json --out valid",
     "cuts compare": "ours.json theirs.json",
@@ -26,17 +27,19 @@ EXAMPLES = {
     "--out coco.json",
     "fetch": "--url https://example.org/cuts.json --size 123456 --sha256 0123...cdef "
     "--out cuts.json",
+    "fetch-weights": "--config config/sailvos_cut.yaml",
     "figures": f"--run {RUN} --out figures",
     "import-checkpoint": "epoch_12.pth --method vatrack --backbone resnet50 --out vatrack.pt",
     "import-dataset": "instances_train.json --from coco-amodal --images images --out train.json",
     "import-predictions": f"results.json --from coco --ground-truth {VALID} --out theirs.jsonl",
     "index": f"{OFFICIAL} --out index.json",
-    "init-config": "--train train.json --valid valid.json --images images --out mine.yaml",
+    "init-config": "data/mine --out mine.yaml",
     "launch": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
     "mlflow-sync": f"{RUN}",
     "overlay": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} --out overlay.png",
     "predict": f"--checkpoint {RUN} --frames {VALID} --images {CLIPS} --out predictions.jsonl.gz",
     "prepare": "--config mine.yaml --subset valid --out annotations/valid",
+    "report": "--run results/mini --results results/mini --out report.html",
     "select": f"--run {RUN} --out {RUN}/best.json",
     "synth": "--train-videos 4 --valid-videos 2 --seed 1 --out raw",
     "tables": "--run results/mini --out tables",
@@ -44,6 +47,8 @@ EXAMPLES = {
     "train": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
     "unpack": "--archive images_1.tar.zst --archive images_2.tar.zst --out raw",
     "validate": f"{OFFICIAL} --out report.json",
+    "views": f"--ground-truth {VALID} --predictions {RUN} --images {CLIPS} "
+    f"--details {RUN}/details.json --out {RUN}/views",
 }
 
 

@@ -81,6 +81,10 @@ OneMethod = Annotated[Method | None, _name("method", Method, "; without: the con
 OneBackbone = Annotated[
     Backbone | None, _name("backbone", Backbone, "; without: the config's only one")
 ]
+OneSeed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Which of the config's seeds; without: its only one."),
+]
 CheckpointMethod = Annotated[
     Method | None, _name("method", Method, "; only to make sure: that of the checkpoint")
 ]

@@ -30,6 +30,13 @@ def tables(
         str | None,
         typer.Option(help="Dataset of all runs (default: what their config.yaml says)."),
     ] = None,
+    means: Annotated[
+        bool,
+        typer.Option(
+            help="Add mean and standard deviation of runs whose labels differ only in the seed at "
+            "their end (seed0, e6-seed1)."
+        ),
+    ] = True,
     log_run: Annotated[
         list[Path] | None,
         typer.Option(help="A run's folder; its MLflow run gets the tables (repeatable)."),
@@ -38,7 +45,7 @@ def tables(
     """Tabulate runs: the paper's four tables, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
-    typer.echo(write_tables(run, out, details=details or (), dataset=dataset))
+    typer.echo(write_tables(run, out, details=details or (), dataset=dataset, means=means))
     if log_run:
         from vatrack.experiments.log import log_tables
 
@@ -80,3 +87,71 @@ def overlay(
                 ground_truth, predictions, images, video, score=score, clips=clips, rate=fps
             )
         )
+
+
+def views(
+    ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON in the joint form.")],
+    predictions: Predictions,
+    images: Images,
+    out: Annotated[Path, typer.Option("--out", help="Output folder: RUN/views for the report.")],
+    details: Annotated[
+        Path | None,
+        typer.Option(help="details.json of these predictions: which clips are worst and best."),
+    ] = None,
+    score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,
+    clips: Annotated[
+        int, typer.Option(help="How many of the worst, of the best and of the other clips.")
+    ] = 3,
+    fps: Annotated[float, typer.Option(help="Frames a second of the videos.")] = 8.0,
+) -> None:
+    """Draw clips for the report: input, ground truth and prediction, amodal and visible."""
+    from vatrack.reporting.views_video import write_views
+
+    drawn = write_views(
+        ground_truth,
+        predictions,
+        images,
+        out,
+        details=details,
+        score=score,
+        each=clips,
+        rate=fps,
+    )
+    typer.echo(f"{out}: {drawn}")
+
+
+def report(
+    run: Annotated[
+        list[str],
+        typer.Option(
+            help="A run's folder, or a folder of results; also LABEL=FOLDER (repeatable)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Output file, an HTML page.")],
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder of results: its cut sheets and run times are shown, too."),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Heading of the page (default: the dataset's name).")
+    ] = None,
+    embed: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="MB",
+            help="Videos and pictures up to this size in all stand in the page itself; further "
+            "ones lie beside it.",
+        ),
+    ] = 6.0,
+    means: Annotated[
+        bool,
+        typer.Option(
+            help="Add mean and standard deviation of runs whose labels differ only in the seed."
+        ),
+    ] = True,
+) -> None:
+    """Write a page about the results: key figures, tables, clips, curves, settings."""
+    from vatrack.reporting.page import write_report
+
+    typer.echo(write_report(run, out, results=results, title=title, embed_mb=embed, means=means))

@@ -23,6 +23,7 @@ from vatrack.cli.options import (
     MethodName,
     OneBackbone,
     OneMethod,
+    OneSeed,
     Out,
     Overrides,
     Predictions,
@@ -49,13 +50,14 @@ def train(
     out: RunOut,
     method: OneMethod = None,
     backbone: OneBackbone = None,
+    seed: OneSeed = None,
     overrides: Overrides = None,
 ) -> None:
     """Train one method (in this process or under torchrun). Resumes an interrupted training."""
     from vatrack.experiments.log import ExperimentLog
     from vatrack.training.loop import train as run
 
-    resolved = load_run(config, method, backbone, overrides)
+    resolved = load_run(config, method, backbone, overrides, seed)
     summary = run(resolved, annotations, images, out, ExperimentLog.start)
     if os.environ.get("RANK", "0") == "0":
         typer.echo(summary)
@@ -68,6 +70,7 @@ def launch(
     out: RunOut,
     method: OneMethod = None,
     backbone: OneBackbone = None,
+    seed: OneSeed = None,
     overrides: Overrides = None,
     partition: Annotated[
         str | None, typer.Option(help="SLURM partition, if launcher.partition is null.")
@@ -90,7 +93,7 @@ def launch(
     from vatrack.cli.train_job import launch as submit
     from vatrack.jobs.launch import JobFailed
 
-    run = load_run(config, method, backbone, overrides)
+    run = load_run(config, method, backbone, overrides, seed)
     given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
     missing = {
         key: value for key, value in given.items() if value and getattr(run.launcher, key) is None
@@ -101,6 +104,16 @@ def launch(
     except JobFailed as error:
         print(f"vatrack: error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def fetch_weights(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Download the weights that trainings of a config start from, and verify their checksums.
+
+    Existing files are checked and never overwritten.
+    """
+    from vatrack.weights.fetch import fetch_weights as fetch
+
+    typer.echo(fetch(load_config(config, overrides)))
 
 
 def select(
@@ -128,7 +141,7 @@ def import_checkpoint(
         bool,
         typer.Option(
             "--partial",
-            help="Take what fits, for training.initial_checkpoint; also of a backbone alone.",
+            help="Take what fits, for training.weights; also of a backbone alone.",
         ),
     ] = False,
     config: AnyConfig = None,
@@ -213,7 +226,7 @@ def _run_of(
     loaded.check_names(checkpoint, method, backbone)
     if config is None:
         return loaded.settings(checkpoint, overrides)
-    return load_run(config, loaded.method, loaded.backbone, overrides)
+    return load_run(config, loaded.method, loaded.backbone, overrides, any_seed=True)
 
 
 def evaluate(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.logs import configure
-from vatrack.config import START_FILES, RunConfig
+from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, watch
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
 from vatrack.runs.folder import RunFolder
+from vatrack.weights.fetch import require_weights
 
 
 def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -35,10 +36,12 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
             "config: compute.device is cuda but launcher.gpus is 0; ask for a GPU or set "
             "compute.device to auto"
         )
-    for name in START_FILES:  # before a job is queued for them
-        path = getattr(run.training, name)
-        if path and not Path(path).is_file():
-            raise InputError(f"config: training.{name}: {path}: no such file")
+    run.check_start()
+    if run.training.weights:  # before a job is queued for it
+        require_weights(run)
+        from vatrack.training.start import check_start_file
+
+        check_start_file(run)
     folder = RunFolder(out)
     with watch(run, out):
         return run_in_job(

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import glob
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -214,6 +215,12 @@ def write_json(path: Path | str, value: Any, *, indent: int | None = None) -> No
     with atomic_path(path) as temporary, create_text(temporary) as stream:
         json.dump(value, stream, indent=indent, allow_nan=False)
         stream.write("\n")
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -5,6 +5,9 @@ Each module logs to its own logger, `logging.getLogger(__name__)`, so all of the
 
     logging.getLogger("vatrack").setLevel(logging.WARNING)
 
+A record with the attribute `in_place` (`extra=IN_PLACE`) is shown, on a terminal, in one line that
+the next record replaces.
+
 Nothing is shown unless somebody asks for it: `configure` is what the command line and the jobs
 call.
 """
@@ -12,11 +15,14 @@ call.
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 ROOT = logging.getLogger("vatrack")
+IN_PLACE = {"in_place": True}
+CLEAR_LINE = "\r\x1b[K"
 
 
 class ConsoleHandler(logging.Handler):
@@ -25,10 +31,24 @@ class ConsoleHandler(logging.Handler):
     A stream that is closed or full is an OSError, as with `print`.
     """
 
+    _open = False  # a line on the terminal waits to be replaced
+
     def emit(self, record: logging.LogRecord) -> None:
         """Writes the message at once, where the standard streams lead now."""
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
-        print(self.format(record), file=stream, flush=True)
+        self.clear()
+        if getattr(record, "in_place", False) and stream.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            print(self.format(record)[:width], end="", file=stream, flush=True)
+            self._open = True
+        else:
+            print(self.format(record), file=stream, flush=True)
+
+    def clear(self) -> None:
+        """Takes the line away that waits to be replaced, where there is one."""
+        if self._open:
+            self._open = False
+            print(CLEAR_LINE, end="", file=sys.stdout, flush=True)
 
 
 def configure() -> None:
@@ -40,6 +60,13 @@ def configure() -> None:
     ROOT.propagate = False
     if ROOT.level == logging.NOTSET:
         ROOT.setLevel(logging.INFO)
+
+
+def clear_line() -> None:
+    """Takes a line `in_place` away, before something else writes to the terminal."""
+    for handler in ROOT.handlers:
+        if isinstance(handler, ConsoleHandler):
+            handler.clear()
 
 
 @contextmanager

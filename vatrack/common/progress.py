@@ -15,6 +15,21 @@ T = TypeVar("T")
 LOG_SECONDS = 60.0
 
 
+def time_left(seconds: float) -> str:
+    """A remaining time in words, in a unit that suits it.
+
+    >>> time_left(380)
+    'about 6 min left'
+    """
+    if seconds < 60:
+        return "less than a minute left"
+    if seconds < 90 * 60:
+        return f"about {seconds / 60:.0f} min left"
+    if seconds < 48 * 3600:
+        return f"about {seconds / 3600:.1f} h left"
+    return f"about {seconds / 86400:.1f} days left"
+
+
 def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
     """A progress bar on a terminal, one line a minute in a log."""
     with counted_progress(title, total) as advance:
@@ -42,15 +57,15 @@ def counted_progress(title: str, total: int | None) -> Iterator[Callable[[], Non
             text = f"{title}: {count}"
             if total is not None:
                 left = (now - start) / count * max(0, total - count)
-                text += f" of {total}, about {left / 60:.0f} min left"
+                text += f" of {total}, {time_left(left)}"
             print(f"{text} ({count / (now - start):.1f} a second)", file=sys.stderr, flush=True)
 
-    with tqdm(total=total, desc=title, disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=total, desc=title, disable=not sys.stderr.isatty(), leave=False) as bar:
         yield advance
 
 
 @contextmanager
-def byte_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def byte_progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """The same for work that is counted in bytes: yields a function to call, from any thread, with
     each further number."""
     lock = threading.Lock()
@@ -65,11 +80,14 @@ def byte_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
             now = time.monotonic()
             if bar.disable and now - reported >= LOG_SECONDS:
                 reported = now
-                left = (now - start) / max(1, done) * max(0, total - done)
-                shown = f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, about {left / 60:.0f} min left"
+                shown = f"{done / 1e9:.1f} GB"
+                if total is not None:
+                    left = (now - start) / max(1, done) * max(0, total - done)
+                    shown = f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, {time_left(left)}"
                 print(f"{title}: {shown}", file=sys.stderr, flush=True)
 
+    disable = not sys.stderr.isatty()
     with tqdm(
-        total=total, desc=title, unit="B", unit_scale=True, disable=not sys.stderr.isatty()
+        total=total, desc=title, unit="B", unit_scale=True, disable=disable, leave=False
     ) as bar:
         yield advance

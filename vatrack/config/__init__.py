@@ -11,7 +11,7 @@ from vatrack.config.compute import ComputeConfig, InputConfig
 from vatrack.config.inference import EvaluationConfig, InferenceConfig, TrackerConfig
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import ModelConfig, ProposalConfig, SamplerConfig
-from vatrack.config.models import START_FILES, TECHNICAL_KEYS, Config, RunConfig
+from vatrack.config.models import TECHNICAL_KEYS, Config, RunConfig, start_names
 from vatrack.config.reading import (
     json_schema,
     load_config,
@@ -32,7 +32,6 @@ from vatrack.config.training import (
 __all__ = [
     "PAPER_CLASS_WEIGHTS",
     "SAILVOS",
-    "START_FILES",
     "TECHNICAL_KEYS",
     "Backbone",
     "ClassList",
@@ -60,4 +59,5 @@ __all__ = [
     "load_run",
     "load_run_config",
     "parse_config",
+    "start_names",
 ]

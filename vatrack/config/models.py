@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.config.inference import EvaluationConfig, InferenceConfig
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import ModelConfig
+from vatrack.config.run_name import RunName, checked_label, with_seed
 from vatrack.config.training import (
     LauncherConfig,
     MlflowConfig,
@@ -25,9 +26,9 @@ from vatrack.config.training import (
 )
 
 # Of `training`: they decide how the work is done, kept or logged.
-TECHNICAL_KEYS = ("faults", "save_minutes", "keep_checkpoints", "log_every")
-# Of `training`: files of weights that it starts from.
-START_FILES = ("initial_checkpoint", "backbone_weights")
+TECHNICAL_KEYS = (
+    "faults", "save_minutes", "keep_checkpoints", "log_every", "random_start", "weights_urls",
+)  # fmt: skip
 # Values that may be given once or as a mapping, and what their mapping goes by.
 BY_RUN = {
     "training.batch_size": "backbone",
@@ -40,6 +41,11 @@ class _Shared(Frozen):
     """The sections that a set of runs and a single run have in common."""
 
     results: Path = Field(Path("results"), description="folder for everything that is made")
+    run_label: str = Field(
+        "",
+        description="tells a variant from other runs of its method and backbone: its folder is "
+        "runs/<method>__<backbone>__<run_label>",
+    )
     seed: int = Field(0, ge=0, description="the one seed of all randomness")
     dataset: DatasetConfig = Field(default_factory=DatasetConfig)
     input: InputConfig = Field(default_factory=InputConfig)
@@ -51,6 +57,11 @@ class _Shared(Frozen):
     selection: SelectionConfig = Field(default_factory=SelectionConfig)
     launcher: LauncherConfig = Field(default_factory=LauncherConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
+
+    @field_validator("run_label", mode="before")
+    @classmethod
+    def _sound_label(cls, value: Any) -> Any:
+        return checked_label(value)
 
 
 class RunConfig(_Shared):
@@ -119,9 +130,42 @@ class RunConfig(_Shared):
         )
 
     @property
+    def needs_pretrained(self) -> str:
+        """The settings that make no sense for a backbone that starts at random; empty: none.
+
+        Frozen stages would stay random for ever; statistics of batch norm are fixed, so that those
+        of a random network are no statistics at all.
+        """
+        frozen, norm = self.model.frozen_stages, self.model.norm
+        wants = (f"frozen_stages {frozen}" * (frozen > 0), "norm batch" * (norm == "batch"))
+        return " and ".join(filter(None, wants))
+
+    def check_start(self) -> None:
+        """Refuses a training of a backbone that needs pretrained weights and has none.
+
+        Raises:
+            InputError: as described; the message says what to set.
+        """
+        if self.needs_pretrained and not self.training.weights and not self.training.random_start:
+            several = " and " in self.needs_pretrained
+            raise InputError(
+                f"config: {self.needs_pretrained} need{'s' * (not several)} pretrained weights, "
+                f"and there are none for {self.backbone}: set {self.start_choices}"
+            )
+
+    @property
+    def start_choices(self) -> str:
+        """What can be set where pretrained weights are missing, for messages."""
+        return (
+            f"training.weights: {{{self.backbone}: FILE}} (docs/training.md says which files and "
+            f"how to download them), or model: {{norm: group, frozen_stages: 0}} to learn from "
+            f"scratch, or training.random_start: true if this is meant"
+        )
+
+    @property
     def name(self) -> str:
-        """Name of the run's folder, for example vatrack__resnet50."""
-        return f"{self.method}__{self.backbone}"
+        """Name of the run's folder, for example vatrack__resnet50 or vatrack__resnet50__e6."""
+        return str(RunName(self.method, self.backbone, self.run_label))
 
     def recipe(self) -> dict[str, Any]:
         """What the trained weights depend on, as plain values.
@@ -133,6 +177,7 @@ class RunConfig(_Shared):
         )
         for key in TECHNICAL_KEYS:
             del values["training"][key]
+        values["training"] |= start_names(values["training"].pop("weights"))
         # Not where it is SAIL-VOS's, so that trainings of older versions are still the same.
         if self.classes != SAILVOS.names:
             values["classes"] = self.classes
@@ -151,24 +196,71 @@ class Config(_Shared):
     backbones: tuple[Backbone, ...] = Field(
         (Backbone.RESNET18,), min_length=1, description="each method with each of these"
     )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="each of these runs with each of these seeds, labelled seed0, seed1, ... "
+        "(after run_label); null: with seed alone",
+    )
+    mean_rows: bool = Field(
+        True,
+        description="whether the tables have mean and standard deviation of runs that differ only "
+        "in the seed",
+    )
 
-    def for_run(self, method: Method, backbone: Backbone) -> RunConfig:
+    def runs(self) -> Iterator[RunConfig]:
+        """The configurations of all runs, method by method.
+
+        Raises:
+            InputError: a mapping by method or backbone has no value for one of them.
+        """
+        for method in self.methods:
+            for backbone in self.backbones:
+                for seed in self.seeds or (None,):
+                    yield self.for_run(method, backbone, seed)
+
+    def for_run(self, method: Method, backbone: Backbone, seed: int | None = None) -> RunConfig:
         """The configuration of one run.
+
+        Args:
+            seed: one of `seeds`, which becomes a part of the label; None: the config's own seed and
+                label.
 
         Raises:
             InputError: a mapping by method or backbone has no value for this run.
         """
-        run = {"method": method, "backbone": backbone}
-        values = self.model_dump(exclude={"methods", "backbones"})
+        run: dict[str, Any] = {"method": method, "backbone": backbone}
+        if seed is not None:
+            run |= {"seed": seed, "run_label": with_seed(self.run_label, seed)}
+        values = self.model_dump(exclude={"methods", "backbones", "seeds", "mean_rows"})
         for name, by in BY_RUN.items():
             *sections, key = name.split(".")
             section = values
             for part in sections:
                 section = section[part]
             section[key] = _pick(section[key], run[by], name)
+        training = values["training"]
+        training["weights"] = self.start_file(backbone)
+        if training["copy_visible_to_amodal"] and not training["weights"]:
+            raise InputError(
+                f"config: training.copy_visible_to_amodal needs weights to copy, and "
+                f"training.weights has none for {backbone}; add them"
+            )
         known = self.dataset.class_list
         resolved = RunConfig.model_validate(values | run | {"classes": known and known.names})
         return resolved.with_classes(known) if known else resolved
+
+    def start_file(self, backbone: Backbone) -> Path | None:
+        """The file of weights that trainings with a backbone start from; None: at random."""
+        weights = self.training.weights
+        return weights.get(backbone) if isinstance(weights, dict) else weights
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value and len(set(value)) < len(value):
+            raise ValueError("the same seed twice gives the same run twice; name each once")
+        return value
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Config:
@@ -178,6 +270,14 @@ class Config(_Shared):
             except InputError as error:
                 raise ValueError(str(error).removeprefix("config: ")) from None
         return self
+
+
+def start_names(weights: str | None) -> dict[str, str | None]:
+    """The file that a training starts from under the names that older versions gave it.
+
+    Recipes and fingerprints keep them, so that trainings of older versions are still the same.
+    """
+    return {"initial_checkpoint": weights, "backbone_weights": None}
 
 
 def _pick(value: Any, key: str, name: str) -> Any:

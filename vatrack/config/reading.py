@@ -106,12 +106,17 @@ def load_run(
     method: Method | None = None,
     backbone: Backbone | None = None,
     overrides: Sequence[str] | None = None,
+    seed: int | None = None,
+    *,
+    any_seed: bool = False,
 ) -> RunConfig:
     """The config of one run, from a config file or from the config.yaml of a run's folder.
 
     Args:
         method, backbone: which run of those that the file describes; None: its only one.
         overrides: see `load_config`.
+        seed: likewise, which of the file's `seeds`.
+        any_seed: whether the seed makes no difference, as for a prediction.
 
     Raises:
         InputError: as `load_config`; the file is that of another run, or describes several runs and
@@ -123,6 +128,7 @@ def load_run(
         for name, asked, own in (
             ("method", method, run.method),
             ("backbone", backbone, run.backbone),
+            ("seed", seed, run.seed),
         ):
             if asked not in (None, own):
                 raise InputError(
@@ -136,14 +142,25 @@ def load_run(
         for name, asked, listed in (
             ("method", method, config.methods),
             ("backbone", backbone, config.backbones),
+            ("seed", seed, () if any_seed else config.seeds or ()),
         )
         if asked is None and len(listed) > 1
     }
     if several:
-        lists = "; ".join(f"{name}s: {', '.join(listed)}" for name, listed in several.items())
+        lists = "; ".join(
+            f"{name}s: {', '.join(map(str, listed))}" for name, listed in several.items()
+        )
         options = " and ".join(f"--{name}" for name in several)
         raise InputError(f"{path}: describes several runs ({lists}); choose one with {options}")
-    return config.for_run(method or config.methods[0], backbone or config.backbones[0])
+    if seed is not None and seed not in (config.seeds or ()):
+        listed = ", ".join(map(str, config.seeds or ())) or "none"
+        raise InputError(
+            f"{path}: --seed {seed} is not in seeds ({listed}); choose one of them, or change the "
+            f"config's seed: --set seed={seed}"
+        )
+    if seed is None and config.seeds and not any_seed:
+        seed = config.seeds[0]
+    return config.for_run(method or config.methods[0], backbone or config.backbones[0], seed)
 
 
 def load_run_config(path: Path | str) -> RunConfig:

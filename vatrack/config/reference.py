@@ -26,7 +26,8 @@ launcher:
 
 Keys of older versions are read under their new names, with a warning: `training.image_scale` is now
 `input.image_scale`; `device`, `precision`, `tf32`, `channels_last`, `compile` and `workers` are in
-`compute` instead of `training`.
+`compute` instead of `training`; `training.initial_checkpoint` and `training.backbone_weights` are
+one key, `training.weights`.
 """
 
 

@@ -9,8 +9,12 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 
+# Keys that named files to start from; null, as older versions wrote it, says nothing. Where both
+# are given the first one's file was taken last, and it filled the backbone or nothing of it.
+STARTS = ("training.initial_checkpoint", "training.backbone_weights")
 # Old name: new name.
 RENAMED = {
+    **dict.fromkeys(STARTS, "training.weights"),
     "training.image_scale": "input.image_scale",
     **{
         f"training.{key}": f"compute.{key}"
@@ -37,8 +41,15 @@ def with_new_names(values: Mapping[str, Any], source: str) -> dict[str, Any]:
             continue
         new_section, new_key = new.split(".")
         # Beside a section that is no mapping the old key stays, and the check names both.
+        if old in STARTS and found[section][key] is None:
+            del found[section][key]
+            continue
         target = found.setdefault(new_section, {})
         if not isinstance(target, dict):
+            continue
+        if old == STARTS[1] and f"{STARTS[0]} -> {new}" in moved:
+            del found[section][key]
+            moved.append(f"{old} -> nothing, {STARTS[0]} is taken")
             continue
         if new_key in target:
             raise InputError(

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vatrack.config.base import Count, Fraction, Frozen, Positive, Steps
 from vatrack.config.methods import Backbone, Method
+
+# A backbone of torchvision trained on ImageNet, and a Mask R-CNN of OpenMMLab trained on COCO, from
+# which the published code starts (spec 3.9).
+PUBLISHED_WEIGHTS = (
+    "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_x101_64x4d_fpn_1x_coco/"
+    "mask_rcnn_x101_64x4d_fpn_1x_coco_20200201-9352eb0d.pth",
+)
+# The end of an address: a name with the first digits of the file's sha256, as torch.hub has it.
+HASHED_NAME = re.compile(r"[^/?#]*-([0-9a-f]{8,64})\.\w+")
 
 
 class OptimizerConfig(Frozen):
@@ -103,16 +114,25 @@ class TrainingConfig(Frozen):
     validate_from: int = Field(
         1, ge=1, description="first epoch (1-based) after which the valid set is evaluated"
     )
-    initial_checkpoint: Path | None = Field(
-        None, description="weights to start from; what fits is taken, the rest reported"
+    weights: Path | dict[Backbone, Path] | None = Field(
+        None,
+        description="file of weights to start from, or one per backbone: a detector, of which what "
+        "fits is taken and the rest reported, or a backbone alone in torchvision's format",
     )
-    backbone_weights: Path | None = Field(
-        None, description="ImageNet weights of the backbone in torchvision's format"
+    weights_urls: tuple[str, ...] = Field(
+        PUBLISHED_WEIGHTS,
+        description="where `snakemake fetch_weights` downloads files of `weights`, each from the "
+        "address that ends in its name; names end in the first digits of the sha256",
+    )
+    random_start: bool = Field(
+        False,
+        description="train although the backbone has frozen stages or fixed norm statistics and "
+        "no pretrained weights",
     )
     copy_visible_to_amodal: bool = Field(
         False,
-        description="start the amodal heads like the visible ones of initial_checkpoint (quirk M4: "
-        "they start at random)",
+        description="start the amodal heads like the visible ones of `weights` (quirk M4: they "
+        "start at random)",
     )
     deterministic: bool = Field(
         False,
@@ -130,11 +150,22 @@ class TrainingConfig(Frozen):
             )
         return self
 
+    @field_validator("weights_urls")
+    @classmethod
+    def _hashed_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not HASHED_NAME.fullmatch(url.rpartition("/")[2]):
+                raise ValueError(
+                    f"{url}: ends in no checksum to compare the file with; its name must end in "
+                    f"the first eight or more digits of its sha256, like resnet50-0676ba61.pth"
+                )
+        return value
+
     @model_validator(mode="after")
     def _something_is_copied(self) -> TrainingConfig:
-        if self.copy_visible_to_amodal and not self.initial_checkpoint:
+        if self.copy_visible_to_amodal and not self.weights:
             raise ValueError(
-                "copy_visible_to_amodal needs weights to copy; name them as initial_checkpoint"
+                "copy_visible_to_amodal needs weights to copy; name them as training.weights"
             )
         return self
 
@@ -155,6 +186,7 @@ class RunTrainingConfig(TrainingConfig):
     """`TrainingConfig` of one run."""
 
     batch_size: Count
+    weights: Path | None = None
     optimizer: RunOptimizerConfig
     schedule: RunScheduleConfig
 
@@ -164,8 +196,8 @@ class SelectionConfig(Frozen):
 
     metric: str | None = Field(
         None,
-        description="key of the metrics, higher is better; null: video AP, amodal where the method "
-        "has it",
+        description="key of the metrics, higher is better; null: video AP (image AP where "
+        "there are no tracks), amodal where the method has it",
     )
 
 

@@ -160,6 +160,9 @@ def prepare(
 class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
     """Pairs of a key frame and a near reference frame that share at least one object (spec 2.2).
 
+    Where no clip has two frames, a pair is a frame with itself, each mirrored or not by a draw of
+    its own, and no object matches: the tracking losses are 0.
+
     A sample depends on the seed, the epoch and its index only, so the number of workers does not
     change the data (the published loader repeats its random numbers in every worker, quirk L1).
 
@@ -192,6 +195,7 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             seed,
         )
         self.epoch = 0
+        self.alone = bool((np.diff(self.file.bounds) <= 1).all())
         # Frame numbers of the key frames.
         self.places = np.flatnonzero(
             (self.file.counts > 0) & (self.file.sizes.min(axis=1, initial=MIN_SIDE) >= MIN_SIDE)
@@ -220,12 +224,15 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             # An unusable pair is replaced from the whole set, as published (quirk L2).
             index = int(generator.integers(len(self.places)))
         raise InputError(
-            f"{self.file.path}: {DRAWS} drawn pairs of frames share no object; check instance_id"
+            f"{self.file.path}: {DRAWS} drawn pairs of frames "
+            + ("have no usable object" if self.alone else "share no object; check instance_id")
         )
 
     def _pair(
         self, key: int, generator: np.random.Generator
     ) -> tuple[FrameSample, FrameSample] | None:
+        if self.alone:
+            return self._with_itself(key, generator)
         first, stop = self.file.clip_around(key)
         first, last = max(first, key - self.reach), min(key + self.reach, stop - 1)
         candidates = [other for other in range(first, last + 1) if other != key]
@@ -243,6 +250,20 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             self._sample(key, key_objects, key_matches, flip, with_masks=True),
             self._sample(ref, ref_objects, ref_matches, flip, with_masks=False),
         )
+
+    def _with_itself(
+        self, key: int, generator: np.random.Generator
+    ) -> tuple[FrameSample, FrameSample] | None:
+        objects = self.file.objects(key)
+        if not len(objects.labels):
+            return None
+        unmatched = np.full(len(objects.labels), -1, np.int64)
+        flips = (generator.random(2) < self.flip).tolist()
+        key_sample, ref_sample = (
+            self._sample(key, objects, unmatched, flip, with_masks=with_masks)
+            for flip, with_masks in zip(flips, (True, False), strict=True)
+        )
+        return key_sample, ref_sample
 
     def _sample(
         self,

@@ -104,6 +104,20 @@ def is_safe_name(value: object) -> bool:
     )
 
 
+def safe_name(text: str) -> str:
+    """A text as the name of one file or folder: what that cannot hold becomes an underscore."""
+    name = "".join("_" if c in "/\\:" or not c.isprintable() else c for c in text)
+    return name if is_safe_name(name) else f"_{name}"
+
+
+def lacks_tracks(videos: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every video of a list says that its instance ids tell nothing about tracks.
+
+    Those of single images do, by `"tracks": false`.
+    """
+    return bool(videos) and all(video.get("tracks") is False for video in videos)
+
+
 def is_safe_path(value: object) -> bool:
     """Whether it is a path that stays inside the folder that it is relative to."""
     return isinstance(value, str) and all(map(is_safe_name, value.split("/")))

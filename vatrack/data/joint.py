@@ -36,6 +36,7 @@ from vatrack.data.fields import (
     problem,
     rate,
     read_masks,
+    safe_name,
     shown,
 )
 from vatrack.data.form_files import SEPARATOR, finish, form_file, move_files, write_head
@@ -61,7 +62,9 @@ class JointFile:
         video, image: for each annotation the index of its video and of its image.
         offsets, lengths: where the text of each is, in bytes of the unpacked file.
         masks: how many annotations have each combination of mask types.
-        single: there is no list of videos; every image is a video of one frame.
+        single: there is no list of videos, or no annotation has an instance id; every image is a
+            video of one frame.
+        trackless: why nothing is known about tracks; empty where something is.
     """
 
     path: Path
@@ -76,6 +79,7 @@ class JointFile:
     masks: dict[tuple[MaskType, ...], int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     single: bool = False
+    trackless: str = ""
 
     @property
     def mask_types(self) -> tuple[MaskType, ...]:
@@ -134,6 +138,7 @@ def read_joint(path: Path) -> JointFile:
     data = JointFile(Path(path))
     columns = [array("q") for _ in range(4)]  # id of the image, of the category, offset, length
     videos: array[int] = array("q")  # as annotations say; -1: they do not
+    known = False  # whether some annotation says which object it is
     found = {"categories": data.categories, "videos": data.videos, "images": data.images}
     for item in read_lists(data.path, required=("categories", "images", "annotations")):
         if item.section in found:
@@ -153,6 +158,12 @@ def read_joint(path: Path) -> JointFile:
                 column.append(number)
             video: Any = value.get("video_id")
             videos.append(video if is_whole(video) else -1)
+            known = known or value.get("instance_id") is not None
+    if not data.videos:
+        data.trackless = "there is no list of videos"
+    elif videos and not known:
+        data.trackless = "no annotation has an instance_id"
+    data.single = bool(data.trackless)
     _complete_lists(data)
     image_ids, categories, data.offsets, data.lengths = (
         np.array(column, np.int64) for column in columns
@@ -206,7 +217,6 @@ def _need(item: Mapping[str, Any], names: Sequence[str], where: str) -> None:
 def _complete_lists(data: JointFile) -> None:
     """Checks videos and images, and fills in what follows from them."""
     path = data.path
-    data.single = not data.videos
     for image in data.images:
         where = f"{path}: image {shown(image.get('id'))}"
         _need(image, ("id", "file_name", "width", "height"), where)
@@ -214,10 +224,7 @@ def _complete_lists(data: JointFile) -> None:
             image.update(video_id=image["id"], frame_id=0)
         _need(image, ("video_id", "frame_id"), where)
     if data.single:
-        data.videos = [
-            {"id": image["id"], "name": image["file_name"].replace("/", "_")}
-            for image in data.images
-        ]
+        data.videos = single_videos(data.images)
     for video in data.videos:
         where = f"{path}: video {shown(video.get('id'))}"
         _need(video, ("id",), where)
@@ -259,6 +266,22 @@ def _complete_lists(data: JointFile) -> None:
                     f"{path}: images {before['id']} and {after['id']} of video {video['id']} have "
                     f"the same frame_id {after['frame_id']}; number the frames 0, 1, 2, ..."
                 )
+
+    if not data.trackless and all(len(frames) == 1 for frames in data.images_of.values()):
+        data.trackless = "no video has two frames"
+    for video in data.videos:
+        video.pop("tracks", None)
+        if data.trackless:
+            video["tracks"] = False
+
+
+def single_videos(images: Sequence[Json]) -> list[Json]:
+    """A video for each image, with its id and a name of its own."""
+    names: dict[str, Any] = {}
+    for image in images:
+        name = safe_name(image["file_name"])
+        names[f"{name}_{image['id']}" if name in names else name] = image["id"]
+    return [{"id": number, "name": name} for name, number in names.items()]
 
 
 def complete(items: Sequence[Json], sizes: Sequence[tuple[int, int]], path: Path) -> list[Json]:
@@ -480,9 +503,9 @@ def _notes(data: JointFile, incomplete: int) -> tuple[str, ...]:
             f"{incomplete} annotations lack a mask that others have, and are left out; give them "
             f"both masks, or leave that mask out everywhere"
         )
-    if all(len(frames) == 1 for frames in data.images_of.values()):
+    if data.trackless:
         notes.append(
-            "no video has more than one frame: image metrics are what counts here; a pair is a "
-            "frame with itself, and nothing is learnt about tracks"
+            f"{data.trackless}: every image stands alone; a pair is a frame with itself, nothing "
+            f"is learnt about tracks, and only image metrics are defined"
         )
     return tuple(notes)

@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from vatrack.config import START_FILES, Config
+from vatrack.common.errors import InputError
+from vatrack.config import Config
 from vatrack.doctor.check import Check, State
 
 GIB = 1 << 30
@@ -96,10 +97,18 @@ def look_at_data(config: Config) -> Iterator[Check]:
 
 
 def look_at_weights(config: Config) -> Iterator[Check]:
-    """The files of weights that trainings start from."""
-    for key in START_FILES:
-        if path := getattr(config.training, key):
-            yield _named(f"training.{key}", path, False)
+    """The files of weights that trainings start from, and whether one is needed."""
+    for backbone in config.backbones:
+        run = config.for_run(config.methods[0], backbone)
+        key = f"training.weights.{backbone}"
+        if run.training.weights:
+            yield _named(key, run.training.weights, False)
+            continue
+        try:
+            run.check_start()
+        except InputError:
+            found = f"none, but {run.needs_pretrained} need pretrained ones"
+            yield Check(key, "fails", found, "trainings", f"set {run.start_choices}")
 
 
 def _named(key: str, path: Path, is_folder: bool) -> Check:

@@ -13,7 +13,7 @@ from vatrack.config import Config
 from vatrack.doctor.check import Check
 from vatrack.runs.environment import git_revision
 
-LEAST_PYTHON = (3, 11, 4)  # as pyproject.toml says
+LEAST_PYTHON = (3, 11)  # as pyproject.toml says
 # Module: (package, what it is for).
 PACKAGES = {
     "numpy": ("numpy", "everything"),
@@ -42,7 +42,7 @@ DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 def look_at_python(_: Config) -> Iterator[Check]:
     """The interpreter and the package itself."""
     found, least = platform.python_version(), ".".join(map(str, LEAST_PYTHON))
-    if sys.version_info[:3] < LEAST_PYTHON:
+    if sys.version_info[:2] < LEAST_PYTHON:
         fix = f"install Python {least} or newer, and the package for it"
         yield Check("Python", "fails", found, "everything", fix)
     else:

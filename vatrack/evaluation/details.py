@@ -16,6 +16,7 @@ def detail_document(
     per_video: Mapping[int, Mapping[str, Metrics]],
     categories: Mapping[int, str],
     videos: Mapping[int, str],
+    curves: Mapping[str, Mapping[str, Sequence[float | None]]],
 ) -> dict[str, Any]:
     """The metrics by name.
 
@@ -27,12 +28,14 @@ def detail_document(
             "track/amodal" and so on. A video's AP is the mean over the classes that have true
             objects in it, with its own detections alone.
         categories, videos: names by id, from `unique_names`.
+        curves: by "image/amodal" and so on, from `ap.precision.precision_curves`.
 
     Returns:
         {"per_class": {"image/amodal": {category name: {AP, AP50, ...}}, ..., "track/amodal":
         {category name: {MOTA, ...}}}, "per_video": {video name: {"image/amodal": {AP, AP50},
-        ..., "track/amodal": {MOTA, ...}}}, "classes": [names in the order of the ground truth]};
-        in percent, None where undefined.
+        ..., "track/amodal": {MOTA, ...}}}, "classes": [names in the order of the ground truth],
+        "curves": {"image/amodal": {"IoU50": [...], "IoU75": [...]}, ...}}; metrics in percent,
+        None where undefined.
     """
     by_class = {
         **per_class,
@@ -53,6 +56,7 @@ def detail_document(
             for video, levels in per_video.items()
         },
         "classes": list(categories.values()),
+        "curves": {level: dict(values) for level, values in curves.items()},
     }
 
 

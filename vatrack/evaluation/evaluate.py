@@ -34,6 +34,7 @@ from vatrack.evaluation.ap.precision import (
     average_recall,
     class_metrics,
     precision_by_class,
+    precision_curves,
     recall_by_class,
     summarise,
 )
@@ -65,12 +66,14 @@ class Evaluation:
     nine AP metrics (with up to 1000 detections per image and class) and average recall of every
     class with true objects that count, by "image/amodal" and so on, then category id, and the
     metrics of hidden parts by "image/hidden"; `tracking`: counts by class and video, by one of
-    `TRACK_TYPES`.
+    `TRACK_TYPES`; `curves`: precision at 101 recalls by "image/amodal" and so on
+    (`precision_curves`).
     """
 
     metrics: Metrics
     per_class: Mapping[str, Mapping[int, Metrics]]
     tracking: Mapping[str, Sequence[TrackCounts]]
+    curves: Mapping[str, Mapping[str, list[float | None]]]
 
 
 def evaluate_files(
@@ -135,13 +138,19 @@ def evaluate_files(
             category_ids=category_ids(
                 head.category_names, str(ground_truth), Path(predictions), class_map
             ),
+            with_tracks=head.tracks,
         )
         results = _measure_all(offsets, _measure_offsets, (files, protocol), processes, found.wrong)
-    evaluation = _join(results, mask_types, switches)
+    evaluation = _join(results, protocol)
     if details is not None:
         by_video = dict(zip(head.heads, (result.metrics for result in results), strict=True))
         document = detail_document(
-            evaluation.per_class, evaluation.tracking, by_video, categories, videos
+            evaluation.per_class,
+            evaluation.tracking,
+            by_video,
+            categories,
+            videos,
+            evaluation.curves,
         )
         write_json(details, document, indent=1)
     write_json(out, evaluation.metrics, indent=1)
@@ -190,8 +199,10 @@ def evaluate_in_detail(
     names = {mask_type: name for mask_type, (name, _) in given.items()}
     mask_types = found or tuple(names) or MASK_TYPES
     chosen = switches or EvaluationConfig()
-    protocol = Protocol(mask_types, chosen, VIDEO_MAX_OCCLUSION, source, label, names)
-    return _join(_measure_all(videos, _measure_objects, protocol, 1, wrong), mask_types, chosen)
+    protocol = Protocol(
+        mask_types, chosen, VIDEO_MAX_OCCLUSION, source, label, names, with_tracks=head.tracks
+    )
+    return _join(_measure_all(videos, _measure_objects, protocol, 1, wrong), protocol)
 
 
 def _measure_objects(task: tuple[Video, bool], protocol: Protocol) -> VideoResult | InputError:
@@ -256,21 +267,23 @@ def _before(error: InputError, worst: InputError | None) -> bool:
     return not isinstance(worst, PredictionError) or error.number < worst.number
 
 
-def _join(
-    results: Sequence[VideoResult], mask_types: Sequence[MaskType], switches: EvaluationConfig
-) -> Evaluation:
+def _join(results: Sequence[VideoResult], protocol: Protocol) -> Evaluation:
+    mask_types, switches = protocol.mask_types, protocol.switches
     metrics: Metrics = {}
     per_class: dict[str, dict[int, Metrics]] = {}
     tracking: dict[str, list[TrackCounts]] = {}
+    curves: dict[str, Mapping[str, list[float | None]]] = {}
     image = [f"image/{mask_type}" for mask_type in mask_types]
     if switches.extended:
         image += [f"{level}_box" for level in image]
     video = [f"video/{mask_type}" for mask_type in mask_types]
     for level in image + video:
         limits = LIMITS if level in image else (switches.max_tracks,)
-        matches = join([result.matches[level] for result in results]) if results else None
+        found = [result.matches[level] for result in results if level in result.matches]
+        matches = join(found) if found else None
         precision = precision_by_class(matches, limits) if matches else {}
         of_level = summarise(list(precision.values()))
+        curves[level] = precision_curves(list(precision.values()))
         of_class = {category: class_metrics(values) for category, values in precision.items()}
         if switches.extended:
             recall = recall_by_class(matches) if matches else {}
@@ -287,12 +300,15 @@ def _join(
         per_class["image/hidden"] = joined.by_class()
         metrics |= {f"image/hidden/{name}": value for name, value in joined.metrics().items()}
     for track_type in (name for name in TRACK_TYPES if name.removesuffix("_box") in mask_types):
-        counts = [row for result in results for row in result.tracking[track_type]]
+        counts = [row for result in results for row in result.tracking.get(track_type, ())]
         tracking[track_type] = sorted(counts, key=lambda row: (row.category, row.video))
         metrics |= {
-            f"track/{track_type}/{column}": value
+            f"track/{track_type}/{column}": value if protocol.with_tracks else None
             for column, value in track_metrics(tracking[track_type]).items()
         }
     return Evaluation(
-        {key: metrics[key] for key in sorted(metrics, key=metric_order)}, per_class, tracking
+        {key: metrics[key] for key in sorted(metrics, key=metric_order)},
+        per_class,
+        tracking,
+        curves,
     )

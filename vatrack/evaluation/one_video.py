@@ -58,7 +58,8 @@ class Protocol:
     `mask_types`; `switches`; `video_max_occlusion`: exclusive limit of a derived per-video
     ground truth (spec 1.6); `truth`, `label`, `tracks`: what messages call the ground truth, a
     prediction, and the given per-video ground truths; `details`: whether metrics of each video are
-    wanted; `category_ids`: those of predictions to those of the ground truth, where they differ.
+    wanted; `category_ids`: those of predictions to those of the ground truth, where they differ;
+    `with_tracks`: whether tracks are known, and measured.
     """
 
     mask_types: Sequence[MaskType]
@@ -69,6 +70,7 @@ class Protocol:
     tracks: Mapping[MaskType, str]
     details: bool = False
     category_ids: Mapping[int, int | None] | None = None
+    with_tracks: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,13 +176,15 @@ def _measure_mask_type(
     matches[f"image/{mask_type}"] = image_matches(
         predictions, objects, overlaps, images, mask_type, protocol.switches
     ).with_categories(images.categories)
-    tracking[mask_type] = track_counts(predictions, objects, overlaps, images, mask_type)
     boxes = frame_box_overlaps(predictions, objects, mask_type)
     if protocol.switches.extended:
         box_matches = image_box_matches(
             predictions, objects, boxes, images, mask_type, protocol.switches
         )
         matches[f"image/{mask_type}_box"] = box_matches.sharing(matches[f"image/{mask_type}"])
+    if not protocol.with_tracks:
+        return objects, overlaps
+    tracking[mask_type] = track_counts(predictions, objects, overlaps, images, mask_type)
     tracking[f"{mask_type}_box"] = track_counts(predictions, objects, boxes, images, mask_type)
     tracks = video.tracks.get(mask_type)
     if tracks is None:

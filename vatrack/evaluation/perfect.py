@@ -10,6 +10,7 @@ import numpy as np
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Bools, Ints, measure
+from vatrack.data.fields import lacks_tracks
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.matching import SETTINGS, count_earlier, ignored_truths
 from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, Metrics
@@ -68,6 +69,10 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
             }
     if len(whole) == len(MASK_TYPES):
         metrics |= _hidden(whole)
+    if lacks_tracks(document["videos"]):
+        metrics = {
+            key: value if key.startswith("image/") else None for key, value in metrics.items()
+        }
     return {key: metrics[key] for key in sorted(metrics, key=metric_order)}
 
 

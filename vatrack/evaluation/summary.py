@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,10 @@ TRACK_COLUMNS = (
 TRACK_TYPES: tuple[str, ...] = (  # overlaps are those of masks or of boxes
     *MASK_TYPES,
     *(f"{mask_type}_box" for mask_type in MASK_TYPES),
+)
+NO_TRACKS = (
+    "Video and track metrics are undefined: in the ground truth every image stands alone, without "
+    "tracks."
 )
 
 
@@ -74,7 +78,15 @@ class Evaluated:
             )
             if self.mixed:
                 counted += f", {self.mixed} of them with detections of more than one class"
+        if without_tracks(self.metrics):
+            counted += f"\n{NO_TRACKS}"
         return f"wrote {self.out}: {counted}\n\n{format_metrics(self.metrics)}"
+
+
+def without_tracks(metrics: Mapping[str, float | None]) -> bool:
+    """Whether metrics are of images that stand alone: the counts of tracks are undefined there."""
+    counts = [key for key in metrics if key.startswith("track/") and key.endswith("/FN")]
+    return bool(counts) and all(metrics[key] is None for key in counts)
 
 
 def metric_order(key: str) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, re
 
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
+NOT_PARAMS = {"mlflow", "launcher", "results", "run_label"}  # the label is a tag
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def metric_name(name: str) -> str:
 
 def params(run: RunConfig) -> dict[str, str]:
     """The settings of a run by their full names, without those of the machine."""
-    flat = flatten(run.model_dump(mode="json", exclude={"mlflow", "launcher", "results"}))
+    flat = flatten(run.model_dump(mode="json", exclude=NOT_PARAMS))
     return {name: str(value)[:PARAM_LENGTH] for name, value in flat.items()}
 
 
@@ -102,6 +103,8 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "mlflow.source.name": "vatrack",
         "mlflow.user": user_name(),
     }
+    if run.run_label:
+        found["run_label"] = run.run_label
     try:
         revision = read_json(RunFolder(folder).environment).get("git_revision")
     except (InputError, AttributeError):

@@ -20,6 +20,7 @@ from vatrack.importers.records import (
     Json,
     Object,
     Settings,
+    categories,
     read_id_map,
     required,
 )
@@ -75,9 +76,8 @@ def read(settings: Settings) -> Dataset:
             labels.append((path, sequence, camera, number, image))
     notes: list[str] = []
     return Dataset(
-        [{"id": number, "name": name} for number, name in CLASSES.items()],
-        frames.videos,
-        frames.images,
+        categories(CLASSES),
+        frames,
         _objects(labels, notes),
         whole_if_absent=True,
         lacks="",

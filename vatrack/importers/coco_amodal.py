@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vatrack.importers.listed import Lists, read_all
+from vatrack.importers.listed import TRACK, Lists, read_all
 from vatrack.importers.records import Dataset, Json, Object, Settings, required
 from vatrack.importers.writing import is_absent
 
@@ -24,7 +24,6 @@ VISIBLE = (
     "segm_visible",
 )
 HIDDEN = ("invisible_mask", "occluded_mask", "occlusion_mask")
-TRACK = ("instance_id", "track_id")
 
 
 def read(settings: Settings) -> Dataset:
@@ -37,8 +36,7 @@ def read(settings: Settings) -> Dataset:
     single = len(lists.frames.videos) == len(lists.frames.images)
     return Dataset(
         lists.categories,
-        lists.frames.videos,
-        lists.frames.images,
+        lists.frames,
         _objects(lists, single),
         whole_if_absent=True,
         lacks="tracks: each image is a video of one frame" if single else "",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vatrack.common.errors import InputError
 from vatrack.data.fields import is_flag, shown
 from vatrack.importers.listed import Lists, read_all
-from vatrack.importers.records import FIX, Dataset, Json, Object, Settings
+from vatrack.importers.records import FIX, Dataset, Json, Object, Settings, categories
 
 
 def read(settings: Settings) -> Dataset:
@@ -19,8 +19,7 @@ def read(settings: Settings) -> Dataset:
     lists = read_all(settings, _classes)
     return Dataset(
         lists.categories,
-        lists.frames.videos,
-        lists.frames.images,
+        lists.frames,
         _objects(lists),
         whole_if_absent=True,
         lacks="tracks and classes: each image is a video of one frame, classes are object and "
@@ -30,7 +29,7 @@ def read(settings: Settings) -> Dataset:
 
 
 def _classes() -> list[Json]:
-    return [{"id": 1, "name": "object"}, {"id": 2, "name": "stuff"}]
+    return categories({1: "object", 2: "stuff"})
 
 
 def _objects(lists: Lists) -> Iterator[Object]:

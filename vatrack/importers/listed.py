@@ -15,6 +15,7 @@ from vatrack.importers.records import FIX, Frames, Json, Settings, class_list, r
 
 # Names that a published file spells wrongly.
 SPELLING = {"trcuk": "truck"}
+TRACK = ("instance_id", "track_id")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,16 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
     categories: list[Json] = []
     for path in settings.sources:
         lists: dict[str, list[Json]] = defaultdict(list)
+        labelled = tracked = False
         for item in read_lists(path, ("images", "annotations")):
             if item.section in ("categories", "images", "videos"):
                 lists[item.section].append(item.value)
+            elif item.section == "annotations":
+                labelled = True
+                tracked = tracked or any(item.value.get(key) is not None for key in TRACK)
+        if lists["videos"] and labelled and not tracked:
+            lists["videos"].clear()
+            notes.append(f"{path}: no annotation has a track, so every image stands alone")
         if default_classes:
             found = default_classes()
         else:
@@ -111,7 +119,7 @@ def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dic
         found[number] = {}
         if not videos:
             name = str(required(item, "file_name", where))
-            video = frames.video(str(PurePosixPath(name).with_suffix("")))
+            video = frames.video(str(PurePosixPath(name).with_suffix("")), tracks=False)
             found[number] = _add(frames, video, 0, item, where)
             continue
         belongs = required(item, "video_id", where)

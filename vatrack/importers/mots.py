@@ -21,6 +21,7 @@ from vatrack.importers.records import (
     Json,
     Object,
     Settings,
+    categories,
     frame_files,
     read_id_map,
 )
@@ -47,9 +48,8 @@ def read(settings: Settings) -> Dataset:
         sequences.append((path, images))
     notes: list[str] = []
     return Dataset(
-        [{"id": number, "name": name} for number, name in CLASSES.items()],
-        frames.videos,
-        frames.images,
+        categories(CLASSES),
+        frames,
         _objects(sequences, notes),
         whole_if_absent=False,
         lacks="amodal masks and occlusion rates",

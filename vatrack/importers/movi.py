@@ -17,6 +17,7 @@ from vatrack.importers.records import (
     Json,
     Object,
     Settings,
+    categories,
     read_id_map,
 )
 
@@ -66,9 +67,8 @@ def read(settings: Settings) -> Dataset:
             )
             labels.append((path, int(digits), image, sorted(objects.get(int(digits), [])), classes))
     return Dataset(
-        [{"id": number, "name": name} for name, number in numbers.items()],
-        frames.videos,
-        frames.images,
+        categories({number: name for name, number in numbers.items()}),
+        frames,
         _objects(labels, numbers),
         whole_if_absent=False,
         lacks="",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import PNG, read_header
 from vatrack.common.images import SUFFIXES, decode, existing_image, read_bytes
-from vatrack.data.fields import problem, shown
+from vatrack.data.fields import problem, safe_name, shown
 
 Json = dict[str, Any]
 FIX = "correct the file, or download it again"
@@ -63,25 +63,6 @@ class Object:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass
-class Dataset:
-    """A foreign dataset in the lists of contract 3; its objects are read while they are written.
-
-    Attributes:
-        whole_if_absent: an absent visible mask means that nothing is hidden.
-        lacks: what the source cannot give.
-        notes: sentences on what was left out or corrected; complete when `objects` is exhausted.
-    """
-
-    categories: list[Json]
-    videos: list[Json]
-    images: list[Json]
-    objects: Iterator[Object]
-    whole_if_absent: bool
-    lacks: str
-    notes: list[str] = field(default_factory=list)
-
-
 class Frames:
     """The videos and images of a dataset while they are listed, numbered as contract 3 has them."""
 
@@ -89,10 +70,15 @@ class Frames:
         self.videos: list[Json] = []
         self.images: list[Json] = []
         self._names: dict[str, str] = {}
+        self._video_names: set[str] = set()
 
     def video(self, name: str, **further: Any) -> Json:
-        """Adds a video; ids count from 1."""
-        self.videos.append({"id": len(self.videos) + 1, "name": name, **further})
+        """Adds a video; ids count from 1. Its name becomes one that a folder can have."""
+        number, name = len(self.videos) + 1, safe_name(name)
+        if name in self._video_names:
+            name = f"{name}_{number}"
+        self._video_names.add(name)
+        self.videos.append({"id": number, "name": name, **further})
         return self.videos[-1]
 
     def image(
@@ -123,6 +109,38 @@ class Frames:
         self._names[name] = where
         self.images.append(item)
         return item
+
+
+@dataclass
+class Dataset:
+    """A foreign dataset in the lists of contract 3; its objects are read while they are written.
+
+    Attributes:
+        frames: its videos and images.
+        whole_if_absent: an absent visible mask means that nothing is hidden.
+        lacks: what the source cannot give.
+        notes: sentences on what was left out or corrected; complete when `objects` is exhausted.
+    """
+
+    categories: list[Json]
+    frames: Frames
+    objects: Iterator[Object]
+    whole_if_absent: bool
+    lacks: str
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def videos(self) -> list[Json]:
+        return self.frames.videos
+
+    @property
+    def images(self) -> list[Json]:
+        return self.frames.images
+
+
+def categories(names: Mapping[int, str]) -> list[Json]:
+    """The classes of a format that has a fixed list, by their ids."""
+    return [{"id": number, "name": name} for number, name in names.items()]
 
 
 def required(item: Mapping[str, Any], key: str, where: str) -> Any:

@@ -18,8 +18,7 @@ def read(settings: Settings) -> Dataset:
     lists = read_all(settings)
     return Dataset(
         lists.categories,
-        lists.frames.videos,
-        lists.frames.images,
+        lists.frames,
         _objects(lists),
         whole_if_absent=False,
         lacks="all masks: amodal masks are the amodal boxes, cut off at the border (evaluate boxes "

@@ -57,8 +57,7 @@ def read(settings: Settings) -> Dataset:
         )
     return Dataset(
         class_list(categories, path),
-        frames.videos,
-        frames.images,
+        frames,
         _objects(settings, images),
         whole_if_absent=False,
         lacks="amodal masks and occlusion rates",

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from vatrack.common.device import autocast
-from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.mask_types import MaskType
 from vatrack.config import InferenceConfig
 from vatrack.config.compute import ComputeConfig
 from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
 from vatrack.data.transforms import network_input
+from vatrack.inference.lines import prediction_lines
 from vatrack.inference.paste import paste_codes
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector
@@ -70,30 +71,22 @@ class TrackedFrame:
             threshold: lowest probability of a mask's pixel.
         """
         size = [self.frame.height, self.frame.width]
-        masks = {
-            name: [{"size": size, "counts": text.decode("ascii")} for text in codes]
-            for name, codes in ((name, self.codes(name, threshold)) for name in self.masks)
-        }
-        primary, *others = [
-            np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
-            for corners in self.boxes.values()
-        ]
-        scores, labels = self.scores.tolist(), self.labels.tolist()
-        predictions = []
-        for row, track in enumerate(self.ids.tolist()):
-            prediction: dict[str, Any] = {
-                "image_id": self.frame.image_id,
-                "category_id": labels[row] + 1,
-                "score": scores[row],
-                "bbox": primary[row],
-                "track_id": track,
-            }
-            if others:
-                prediction["bbox_visible"] = others[0][row]
-            for name in MASK_TYPES:
-                prediction[name] = masks[name][row] if name in masks else None
-            predictions.append(prediction)
-        return predictions
+        primary, *others = self.boxes.values()
+        return prediction_lines(
+            self.frame.image_id,
+            self.labels + 1,
+            self.scores,
+            self.ids,
+            primary,
+            others[0] if others else None,
+            {
+                name: [
+                    {"size": size, "counts": text.decode("ascii")}
+                    for text in self.codes(name, threshold)
+                ]
+                for name in self.masks
+            },
+        )
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,16 @@ from vatrack.jobs.interrupt import never, pause
 # States after which SLURM does nothing more with a job. A job that is queued again (dead node,
 # pre-emption) is PENDING.
 FINAL = {
-    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
-    *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "REVOKED",
+    "TIMEOUT",
 }
 GONE = "no longer known"
 ENDING = "COMPLETING"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vatrack.common.errors import InputError
+from vatrack.config.run_name import RunName
 from vatrack.runs.metrics_log import read_metrics_log
 
 LARGEST_LINE = 300  # points of one drawn line; a panel of a few hundred pixels cannot show more
@@ -39,7 +40,12 @@ def run_labels(runs: Sequence[Path]) -> list[str]:
         tails = [own[-length:] for own in parts]
         if len(set(tails)) == len(tails):
             break
-    return ["/".join(tail).replace("__", " + ") for tail in tails]
+    return ["/".join([*above, _shown(name)]) for *above, name in tails]
+
+
+def _shown(name: str) -> str:
+    run = RunName.parse(name)
+    return run.shown if run else name
 
 
 def read_curves(path: Path) -> Curves:

@@ -96,7 +96,7 @@ def write_overlay_video(
         for video in chosen:
             rows = np.flatnonzero(listed.video == video)
             rows = rows[np.argsort(listed.position[rows])]
-            owners = _owners(rows, listed, truth, found)
+            owners = find_owners(rows, listed, truth, found)
             for row in rows.tolist():
                 path = Path(images) / files[int(listed.id[row])]
                 height, width = listed.size[row].tolist()
@@ -127,23 +127,45 @@ def _compose(
     )
     for number, (text, layers, tracks) in enumerate(sides):
         put_text(canvas, text, (8 + number * CELL[1], 6), 15, INK)
-        side = _side(layers, row, images)
-        scale = min(CELL[0] / frame.shape[0], CELL[1] / frame.shape[1])
-        size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        scaled = np.asarray(cv2.resize(frame, size, interpolation=how), np.uint8)
-        if len(side.track_ids):
-            colours = None
-            if tracks is not None:
-                own = [tracks.get(track) for track in side.track_ids.tolist()]
-                colours = track_colours([track or 0 for track in own])
-                colours[[track is None for track in own]] = GREY
-            drawn = DrawSettings(("outline", "fill", "hidden", "class"))
-            scaled = draw_frame(scaled, _scaled(side, size), drawn, colours=colours)
-        top = BAR + (CELL[0] - size[1]) // 2
-        left = number * CELL[1] + (CELL[1] - size[0]) // 2
-        canvas[top : top + size[1], left : left + size[0]] = scaled
+        scaled = draw_side(frame, row, images, layers, tracks, CELL)
+        height, width = scaled.shape[:2]
+        top = BAR + (CELL[0] - height) // 2
+        left = number * CELL[1] + (CELL[1] - width) // 2
+        canvas[top : top + height, left : left + width] = scaled
     return canvas
+
+
+def draw_side(
+    frame: ImageArray,
+    row: int,
+    images: Images,
+    layers: Sequence[Layer],
+    owners: Mapping[int, int] | None,
+    largest: tuple[int, int],
+) -> ImageArray:
+    """A frame with its true or predicted objects.
+
+    Args:
+        row: of the frame in `images`.
+        layers: the objects, a layer for each mask type.
+        owners: of predictions: see `find_owners`. They get the colour of the true object, the
+            others are grey. None: colours go with the track's number.
+        largest: height and width, pixels.
+    """
+    side = _side(layers, row, images)
+    scale = min(largest[0] / frame.shape[0], largest[1] / frame.shape[1])
+    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = np.asarray(cv2.resize(frame, size, interpolation=how), np.uint8)
+    if not len(side.track_ids):
+        return scaled
+    colours = None
+    if owners is not None:
+        own = [owners.get(track) for track in side.track_ids.tolist()]
+        colours = track_colours([track or 0 for track in own])
+        colours[[track is None for track in own]] = GREY
+    drawn = DrawSettings(("outline", "fill", "hidden", "class"))
+    return draw_frame(scaled, _scaled(side, size), drawn, colours=colours)
 
 
 def _side(layers: Sequence[Layer], row: int, images: Images) -> Side:
@@ -190,7 +212,7 @@ def _scaled_code(code: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return encode_bitmap(resized)
 
 
-def _owners(
+def find_owners(
     rows: npt.NDArray[np.int64], images: Images, truth: Sequence[Layer], found: Sequence[Layer]
 ) -> dict[int, int]:
     """Predicted track to the true one that it follows, over a clip: one to one, by the sum of their

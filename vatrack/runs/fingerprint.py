@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from vatrack.config import SAILVOS, START_FILES, TECHNICAL_KEYS, RunConfig
+from vatrack.config import SAILVOS, TECHNICAL_KEYS, RunConfig, start_names
+from vatrack.config.renamed import RENAMED
 
 LENGTH = 10  # hexadecimal digits
 # How and where the work is done; none of it is meant to change what a run reaches.
 MACHINE = {
-    "": ("results", "launcher", "mlflow"),
+    "": ("results", "run_label", "launcher", "mlflow"),
     "dataset": ("raw", "archives", "archive_strip", "train_json", "valid_json", "validation"),
     "compute": ("device", "workers", "loader_timeout_seconds", "compile"),
     "training": TECHNICAL_KEYS,
@@ -41,7 +42,8 @@ def comparison(run: RunConfig) -> str:
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Full names of the settings that differ."""
     old, new = flatten(before), flatten(now)
-    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    return sorted({RENAMED.get(name, name) for name in names})
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -61,9 +63,8 @@ def _science(run: RunConfig) -> dict[str, Any]:
         for key in keys:
             del (settings[section] if section else settings)[key]
     # Folders differ from machine to machine, the files in them should not.
-    for name in START_FILES:
-        if settings["training"][name]:
-            settings["training"][name] = PurePath(settings["training"][name]).name
+    weights = settings["training"].pop("weights")
+    settings["training"] |= start_names(weights and PurePath(weights).name)
     for key in ("fetch", "download", "mode", "curves"):
         del settings["dataset"]["clips"][key]
     # The classes themselves count, not how the config names them; runs of older versions name none.

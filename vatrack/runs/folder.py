@@ -12,6 +12,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config.inference import SETTINGS_FILE
+from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,12 @@ class RunFolder:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
 
+    @property
+    def name(self) -> RunName | None:
+        """Method, backbone and label, as the folder is called; None where it has a name of
+        another form."""
+        return RunName.parse(self.path.name)
+
     # What a training writes.
 
     @property
@@ -77,6 +84,11 @@ class RunFolder:
     def environment(self) -> Path:
         """environment.json: versions, device and revision of the code."""
         return self.path / "environment.json"
+
+    @property
+    def start_weights(self) -> Path:
+        """weights.txt: what was taken from the file of weights that the training started from."""
+        return self.path / "weights.txt"
 
     @property
     def metrics_log(self) -> Path:
@@ -175,6 +187,11 @@ class RunFolder:
         return self.path / "evaluation.yaml"
 
     @property
+    def measured(self) -> bool:
+        """Whether this is a run with final metrics."""
+        return self.config.is_file() and self.metrics.is_file()
+
+    @property
     def overlay(self) -> Path:
         """overlay.png: predictions drawn over frames."""
         return self.path / "overlay.png"
@@ -203,6 +220,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Removes what an earlier training left: it must not be chosen as this one's best."""
+        self.start_weights.unlink(missing_ok=True)
         for leftover in self._made:
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -272,7 +290,8 @@ class RunFolder:
             number += 1
         kept.mkdir()
         # What says that it is complete goes first: without the rest it must not be found.
-        for path in (self.training, *self._made, self.config, self.metrics_log):
+        texts = (self.config, self.start_weights, self.metrics_log)
+        for path in (self.training, *self._made, *texts):
             if path.exists():
                 path.rename(kept / path.name)
         logger.info(
@@ -285,3 +304,16 @@ class RunFolder:
         for epoch, _ in self.validated():
             if epoch not in epochs:
                 self.checkpoint(epoch).unlink(missing_ok=True)
+
+
+def named_runs(folder: Path) -> list[RunFolder]:
+    """The runs in a folder that are named as such; seed10 comes after seed9."""
+    found = [RunFolder(path) for path in folder.glob("*") if path.is_dir()]
+    return sorted((run for run in found if run.name), key=lambda run: natural(run.path.name))
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A key that sorts texts by the numbers in them."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]

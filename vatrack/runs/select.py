@@ -17,6 +17,8 @@ from vatrack.common.files import naming_full_disk, write_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
+SHOWN = 5  # candidates
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -41,12 +43,48 @@ class Selection:
         """Of the best epoch."""
         return self.candidates[self.epoch]
 
+    @property
+    def ranking(self) -> list[int]:
+        """The epochs from the best one on."""
+        return ranked(self.candidates)
+
+    @property
+    def margin(self) -> float | None:
+        """By how much the best epoch is better than the next one, in points of percent.
+
+        None where there is no next one, or a value is undefined.
+        """
+        if len(self.ranking) < 2 or self.value is None:
+            return None
+        second = self.candidates[self.ranking[1]]
+        return None if second is None else self.value - second
+
+    @property
+    def reason(self) -> str:
+        """Why this epoch, in a few words."""
+        if len(self.candidates) == 1:
+            return "the only validated epoch"
+        if self.value is None:
+            return f"the last one; {self.metric} is undefined in all {len(self.candidates)} epochs"
+        if self.margin is None:
+            return f"the only one whose {self.metric} is defined"
+        if not self.margin:
+            return (
+                f"the highest {self.metric}, and later than epoch {self.ranking[1]} with the same"
+            )
+        return f"the highest {self.metric}, {self.margin:.2f} above epoch {self.ranking[1]}"
+
     def __str__(self) -> str:
-        value = "undefined" if self.value is None else f"{self.value:.2f}"
-        return (
-            f"{self.out}: epoch {self.epoch} of {len(self.candidates)} candidates, "
-            f"{self.metric} = {value}"
-        )
+        width = len(self.metric)
+        lines = [f"{self.out}: epoch {self.epoch}, {self.reason}", "", f"epoch  {self.metric}"]
+        for epoch in self.ranking[:SHOWN]:
+            value = self.candidates[epoch]
+            shown = "undefined" if value is None else f"{value:.2f}"
+            chosen = "  chosen" if epoch == self.epoch else ""
+            lines.append(f"{epoch:>5}  {shown:>{width}}{chosen}")
+        if len(self.candidates) > SHOWN:
+            lines.append(f"{'...':>5}  {len(self.candidates) - SHOWN} more with lower values")
+        return "\n".join(lines)
 
 
 def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
@@ -65,9 +103,9 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
             training.json or a file of metrics is damaged.
     """
     folder, out = RunFolder(run), Path(out)
-    metric = selection.metric or default_metric(load_run_config(folder.config).method)
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
     epochs = folder.read_training()["epochs"]
+    metric = selection.metric or default_metric(folder, load_run_config(folder.config).method)
     values = {
         epoch: value
         for epoch, value in validation_values(folder, metric).items()
@@ -108,17 +146,29 @@ def validation_values(run: RunFolder, metric: str) -> dict[int, float | None]:
 
 def best_epoch(values: Mapping[int, float | None]) -> int:
     """The epoch with the highest value, the later one among equals; None loses against a number."""
-    return max(values, key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch))
+    return ranked(values)[0]
 
 
-def selection_metric(run: RunConfig) -> str:
+def ranked(values: Mapping[int, float | None]) -> list[int]:
+    """The epochs from the one with the highest value on, in the order of `best_epoch`."""
+    return sorted(
+        values,
+        key=lambda epoch: (values[epoch] is not None, values[epoch] or 0.0, epoch),
+        reverse=True,
+    )
+
+
+def selection_metric(folder: RunFolder, run: RunConfig) -> str:
     """The metric that chooses the best checkpoint of a run."""
-    return run.selection.metric or default_metric(run.method)
+    return run.selection.metric or default_metric(folder, run.method)
 
 
-def default_metric(method: Method) -> str:
-    """Video AP: of amodal masks where the method has them."""
-    return f"video/{method.masks[0]}/AP"
+def default_metric(folder: RunFolder, method: Method) -> str:
+    """Video AP, or where no epoch has one, image AP: of amodal masks where the method has them."""
+    video, image = f"video/{method.masks[0]}/AP", f"image/{method.masks[0]}/AP"
+    found = [folder.read_validation(epoch) for epoch, _ in folder.validated()]
+    alone = found and all(each.get(video, 0) is None and image in each for each in found)
+    return image if alone else video
 
 
 def _value(run: RunFolder, epoch: int, metric: str) -> float | None:

@@ -120,7 +120,7 @@ def _keep_checkpoints(run: RunConfig, folder: RunFolder) -> dict[int, float | No
 
     Where the config says so, only the checkpoints of the last and the best epoch stay.
     """
-    values = validation_values(folder, selection_metric(run))
+    values = validation_values(folder, selection_metric(folder, run))
     if run.training.keep_checkpoints == "best":
         folder.keep_checkpoints({max(values), best_epoch(values)})
     return values

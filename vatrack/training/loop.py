@@ -5,6 +5,7 @@ It can be interrupted anywhere, see `vatrack.training.recovery`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 from vatrack.common.allocator import keep_memory
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import InputError
-from vatrack.common.files import write_json, write_yaml
+from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.common.signals import StopSignals
 from vatrack.config import RunConfig
 from vatrack.data.dataset import EpochBatches, PairDataset
@@ -35,6 +36,8 @@ from vatrack.training.start import (
     with_data_classes,
 )
 from vatrack.training.step import Updater
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,12 @@ def train(
 ) -> TrainingResult:
     """Trains one method and leaves everything about the run in its folder.
 
-    Written: config.yaml, environment.json, metrics.jsonl, checkpoints/epoch_NN.pt and
-    validation/epoch_NN.json for the epochs from `training.validate_from` on, and at the very end
-    training.json. Until then state/ holds what an interrupted training needs: called again with the
-    same recipe and data, it is resumed as if nothing had happened. A complete training is not
-    repeated; what another recipe or other data made is put aside.
+    Written: config.yaml, environment.json, weights.txt (what was taken of `training.weights`),
+    metrics.jsonl, checkpoints/epoch_NN.pt and validation/epoch_NN.json for the epochs from
+    `training.validate_from` on, and at the very end training.json. Until then state/ holds what an
+    interrupted training needs: called again with the same recipe and data, it is resumed as if
+    nothing had happened. A complete training is not repeated; what another recipe or other data
+    made is put aside.
 
     Several processes that the environment names (`torchrun`, submitit) train together.
 
@@ -93,11 +97,12 @@ def train(
         start_copy: begins to copy the run elsewhere, from what is in its folder (MLflow).
 
     Raises:
-        InputError: bad data.
+        InputError: bad data; or a backbone that needs pretrained weights and has none.
         FolderBusy: another training is at work in `out`.
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
     """
+    run.check_start()
     with (
         processes(run.compute.device) as group,
         alone_in(out) if group.first else nullcontext(),
@@ -121,6 +126,11 @@ def _train(
     allow_tf32(run.compute.tf32)
     keep_memory()
     dataset = _dataset(run, annotations, images)
+    if dataset.alone and group.first:
+        logger.info(
+            f"{dataset.file.path}: no video has two frames: a pair is a frame with itself, and the "
+            f"tracking losses are 0"
+        )
     batches = _batches(run, dataset, group)
     identity = {"recipe": run.recipe(), "data": dataset.file.fingerprint()}
     recovery = Recovery(folder, identity, run.training, group, stop)
@@ -128,12 +138,15 @@ def _train(
         return _result(folder, complete, group, repeated=True)
     model = build(run.method, run.model, run.backbone)
     state = recovery.find_state()
-    if state is None:
-        load_start(model, run)
+    taken = load_start(model, run) if state is None else None
     updater = Updater(placed(model, run.compute, group.device), run, group)
     if group.first:
         _describe(run, folder, group, fresh=state is None)
-    with RunLog(run, folder, group, None if state is None else state["log"], start_copy) as log:
+        if taken:
+            write_text(folder.start_weights, taken)
+    iterations = run.training.epochs * len(batches)
+    log_state = None if state is None else state["log"]
+    with RunLog(run, folder, iterations, group, log_state, start_copy) as log:
         recovery.begin(updater, log, len(batches), state)
         state = None  # it is as large as the network and its optimizer
         epochs = Epochs(run, annotations / "valid", images, dataset, batches, recovery)
@@ -142,7 +155,7 @@ def _train(
                 epochs.end()
     content = {
         "epochs": run.training.epochs,
-        "iterations": run.training.epochs * len(batches),
+        "iterations": iterations,
         "seconds": round(recovery.progress.seconds, 1),
         "pairs": len(dataset),
         "processes": group.count,

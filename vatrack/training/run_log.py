@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from vatrack.common.errors import InputError
+from vatrack.common.logs import IN_PLACE, clear_line
+from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.progress import time_left
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import TrainingPoint, ValidationPoint, append
@@ -42,6 +45,7 @@ class RunLog:
 
     Args:
         folder: the run's, with config.yaml and environment.json.
+        iterations: of the whole training.
         processes: the first one writes, the others only count.
         state: of an interrupted training, from `state`; None: the log begins anew.
         start_copy: begins to copy the run elsewhere.
@@ -54,16 +58,19 @@ class RunLog:
         self,
         run: RunConfig,
         folder: RunFolder,
+        iterations: int,
         processes: Processes,
         state: Mapping[str, Any] | None = None,
         start_copy: StartCopy | None = None,
     ) -> None:
         self.every, self.total_epochs = run.training.log_every, run.training.epochs
+        self.iterations = iterations
         self.path, self.device = folder.metrics_log, processes.device
         self.writes = processes.first
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._since = time.monotonic()
+        self._speed = Speed()
         if state is not None:
             self.load_state(state)
         elif self.writes:
@@ -76,6 +83,7 @@ class RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        clear_line()
         # What only interrupts a training (a signal, a full queue of the cluster) is no failure.
         failed = kind is not None and issubclass(kind, Exception)
         if self._copy:
@@ -104,23 +112,21 @@ class RunLog:
         means = {name: _number(float(value) / self._count) for name, value in self._sums.items()}
         now = time.monotonic()
         means["seconds_per_iteration"] = seconds = round((now - self._since) / self._count, 4)
+        self._speed.add(self._count, now - self._since)
         self._sums, self._count, self._since = {}, 0, now
         terms = {"lr": rate, **means}
         self._write(TrainingPoint(iteration, epoch, round(time.time(), 3), terms))
         logger.info(
-            f"epoch {epoch}/{self.total_epochs} iteration {iteration} loss {means['loss']:.3f} "
-            f"lr {rate:.2e} {seconds:.2f} s/it"
+            f"epoch {epoch}/{self.total_epochs}, iteration {iteration}/{self.iterations}, "
+            f"{time_left(self._speed.seconds(self.iterations - iteration))}; "
+            f"loss {means['loss']:.3f}, lr {rate:.2e}, {seconds:.2f} s/it",
+            extra=IN_PLACE,
         )
 
     def validation(self, iteration: int, epoch: int, metrics: dict[str, Any]) -> None:
         """Writes the metrics of the valid set."""
         self._write(ValidationPoint(epoch, iteration, round(time.time(), 3), metrics))
-        shown = ", ".join(
-            f"{name} {value:.1f}"
-            for name, value in metrics.items()
-            if name.endswith("/AP50") and value is not None
-        )
-        logger.info(f"epoch {epoch}/{self.total_epochs} validation {shown}")
+        logger.info(f"epoch {epoch}/{self.total_epochs}, validation: {validation_text(metrics)}")
         self._since = time.monotonic()
 
     def state(self) -> dict[str, Any]:
@@ -161,6 +167,41 @@ class RunLog:
     def _write(self, point: TrainingPoint | ValidationPoint) -> None:
         if self.writes:
             append(self.path, point)
+
+
+class Speed:
+    """How long the steps that are left will take, by those that were done in this process."""
+
+    def __init__(self) -> None:
+        self._steps, self._seconds = 0.0, 0.0
+
+    def add(self, steps: int, seconds: float) -> None:
+        """Counts steps that were done; the first ones weigh less and less."""
+        self._steps, self._seconds = 0.8 * self._steps + steps, 0.8 * self._seconds + seconds
+
+    def seconds(self, steps: int) -> float:
+        """For so many steps."""
+        return self._seconds / self._steps * steps
+
+
+def validation_text(metrics: Mapping[str, Any]) -> str:
+    """The main metrics of a validation in one short line, by level: AP50 and HOTA.
+
+    >>> validation_text({"image/amodal/AP50": 80.26, "image/visible/AP50": 82.4})
+    'image AP50 80.3 amodal, 82.4 visible'
+    """
+    parts = []
+    for level, column in (("image", "AP50"), ("video", "AP50"), ("track", "HOTA")):
+        values = [
+            f"{value:.1f} {mask_type}"
+            for mask_type in MASK_TYPES
+            if (value := metrics.get(f"{level}/{mask_type}/{column}")) is not None
+        ]
+        if values:
+            parts.append(
+                f"{level if column != 'HOTA' else ''} {column} {', '.join(values)}".strip()
+            )
+    return "; ".join(parts) or "no metric is defined"
 
 
 def _number(value: float) -> float | None:

@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vatrack.common.errors import FolderBusy
-from vatrack.common.files import check_target
+from vatrack.common.errors import FolderBusy, InputError
+from vatrack.common.files import check_target, sha256_of
 from vatrack.common.locks import locked
-from vatrack.config import ComputeConfig, RunConfig
+from vatrack.config import SAILVOS, ComputeConfig, RunConfig
 from vatrack.data.frames import AnnotationFile, count_classes
-from vatrack.models.detector import Detector
+from vatrack.models.detector import Detector, build
 from vatrack.models.winograd import use_winograd
 from vatrack.runs.folder import RunFolder
-from vatrack.weights.transfer import copy_visible_to_amodal, load_backbone, load_initial
+from vatrack.weights.tensors import read_weights
+from vatrack.weights.transfer import Transfer, copy_visible_to_amodal, fitted, load_initial
 
 logger = logging.getLogger(__name__)
 
@@ -55,21 +56,51 @@ def with_data_classes(run: RunConfig, annotations: Path, *, report: bool = True)
     return run
 
 
-def load_start(model: Detector, run: RunConfig) -> None:
-    """Takes initial weights from the files that the config names, and logs what went where.
+def load_start(model: Detector, run: RunConfig) -> str | None:
+    """Takes initial weights from the file that the config names, and logs what went where.
+
+    Returns:
+        A report with the file's sha256 and every tensor that was not taken; None without a file.
 
     Raises:
-        InputError: a file is missing or holds other weights.
+        InputError: the file is missing, holds other weights, or lacks a backbone that is needed.
     """
-    if run.training.backbone_weights:
-        path = run.training.backbone_weights
-        logger.info("%s: %s", path, load_backbone(model.backbone, path))
-    if run.training.initial_checkpoint:
-        transfer = load_initial(model, run.training.initial_checkpoint, run.class_list)
-        logger.info("%s: %s", run.training.initial_checkpoint, transfer)
-        if run.training.copy_visible_to_amodal:
-            filled = copy_visible_to_amodal(model, (*transfer.copied, *transfer.by_class))
-            logger.info("%d tensors of amodal heads start like the visible ones", len(filled))
+    path = run.training.weights
+    if not path:
+        return None
+    transfer = load_initial(model, path, run.class_list)
+    _check_backbone(transfer, run, path)
+    logger.info("%s: %s", path, transfer)
+    logger.info(transfer.table(initial=True))
+    lines = [f"{path}: {transfer}", f"sha256 {sha256_of(path)}", transfer.table(initial=True)]
+    if run.training.copy_visible_to_amodal:
+        filled = copy_visible_to_amodal(model, (*transfer.copied, *transfer.by_class))
+        lines.append(f"{len(filled)} tensors of amodal heads start like the visible ones")
+        logger.info(lines[-1])
+    return "\n".join(filter(None, [*lines, transfer.names()])) + "\n"
+
+
+def check_start_file(run: RunConfig) -> None:
+    """Looks whether the weights that a training shall start from fit, without a network in memory.
+
+    Raises:
+        InputError: as `load_start`.
+    """
+    if path := run.training.weights:
+        known = run.to_predict(SAILVOS if run.classes is None else run.class_list)
+        with torch.device("meta"):
+            own = build(run.method, known.model, run.backbone).state_dict()
+        _, transfer = fitted(own, read_weights(path, own).weights, path)
+        _check_backbone(transfer, run, path)
+
+
+def _check_backbone(transfer: Transfer, run: RunConfig, path: Path) -> None:
+    if transfer.fills_backbone or run.training.random_start or not run.needs_pretrained:
+        return
+    raise InputError(
+        f"{path}: holds no weights of the backbone, and {run.needs_pretrained} must not start from "
+        f"random ones: set {run.start_choices}"
+    )
 
 
 @contextmanager

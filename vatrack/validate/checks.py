@@ -198,6 +198,11 @@ CHECKS: dict[str, Check] = {
     "file-both": Check(
         "warning", "frames exist as .bmp and as .png; the one that is listed is read", "remove one"
     ),
+    "tracks-unknown": Check(
+        "note",
+        "files say nothing about tracks; every image stands alone, and only image metrics count",
+        "nothing to do, or give videos and instance ids",
+    ),
     "image-empty": Check("note", "images have no annotation", "nothing to do"),
     "num-objs": Check(
         "note",

@@ -8,15 +8,52 @@ from pathlib import Path
 
 import yaml
 
+import vatrack
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
 from vatrack.config.methods import Method
-from vatrack.data.joint import read_joint
+from vatrack.data.joint import JointFile, read_joint
 
 PAPER_BATCH, PAPER_RATE = 8, 0.005  # of ResNet-50, one card with 40 GB
-PAPER_PIXELS, PAPER_MEMORY = 1280 * 800, 40.0
-ITERATIONS = 90_000
+PAPER_SCALE, PAPER_MEMORY = (1280, 800), 40.0
+PAIRS = 90_000
 BEST_FIRST = (Method.VATRACK, Method.AMODALTRACK, Method.QDTRACK)
+# Without a GPU: what config/config.yaml has for its miniature set.
+SMALL_SCALE, SMALL_PAIRS = (256, 160), 3000
+SMALL_MODEL = """\
+  # No GPU here: a narrow network from random weights, to try things out.
+  norm: group
+  norm_groups: 16
+  frozen_stages: 0
+  fpn_channels: 64
+  box_head_channels: 256
+  mask_head_channels: 64
+  mask_head_convs: 2
+  track_head_channels: 64
+  track_head_convs: 2
+  track_head_fc: 256
+  embedding_channels: 64
+  anchor_scale: 6  # finer than the paper's 8, because the images are small
+  train_proposals: {pre_nms: 400, post_nms: 200}
+  test_proposals: {pre_nms: 400, post_nms: 200}
+  rpn_sampler: {number: 128, positive_fraction: 0.5}
+  roi_sampler: {number: 64, positive_fraction: 0.25}
+  track_sampler: {number: 32, positive_fraction: 0.5}
+  initialisation: intended
+
+compute:
+  workers: 0
+"""
+SMALL_TRAINING = """\
+  batch_size: 2  # pairs of frames
+  optimizer:
+    name: adamw
+    learning_rate: 0.0015
+    clip_norm: 5
+  schedule:
+    name: onecycle
+  log_every: 25
+"""
 
 
 @dataclass(frozen=True)
@@ -25,20 +62,31 @@ class FirstConfig:
 
     out: Path
     found: tuple[str, ...]
+    first: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        run = f"snakemake{_snakefile()} --cores 2 --configfile {self.out}"
         steps = (
+            *self.first,
             f"vatrack validate --config {self.out}",
-            f"snakemake --cores 2 --configfile {self.out} -n    # what would run",
-            f"snakemake --cores 2 --configfile {self.out}",
+            f"{run} -n    # what would run",
+            run,
         )
         return "\n".join([f"wrote {self.out}", *self.found, "next:", *(f"  {s}" for s in steps)])
 
 
+def _snakefile() -> str:
+    """The option that Snakemake needs outside a checkout."""
+    if Path("workflow/Snakefile").is_file():
+        return ""
+    own = Path(vatrack.__file__).parents[1] / "workflow" / "Snakefile"
+    return f" --snakefile {own if own.is_file() else 'CHECKOUT/workflow/Snakefile'}"
+
+
 def batch_size(memory: float, pixels: int) -> int:
     """Pairs of frames that fit: the paper's 8, by memory in GB and pixels of the input; 1 to 16."""
-    fitting = PAPER_BATCH * memory / PAPER_MEMORY * PAPER_PIXELS / pixels
-    return max(1, min(16, int(fitting)))
+    paper = PAPER_SCALE[0] * PAPER_SCALE[1]
+    return max(1, min(16, int(PAPER_BATCH * memory / PAPER_MEMORY * paper / pixels)))
 
 
 def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float) -> FirstConfig:
@@ -48,40 +96,23 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
         memory: of the GPU, GB; 0: there is none.
 
     Raises:
-        InputError: see `read_joint`; or there is no image.
+        InputError: see `read_joint`; there is no image; or the masks of both files fit no method.
     """
     out = check_target(out)
     data, other = read_joint(train), read_joint(valid)
     if not data.images:
         raise InputError(f"{train}: lists no image; name the training file")
-    sizes = Counter((image["width"], image["height"]) for image in data.images)
-    width, height = max(w for w, _ in sizes), max(h for _, h in sizes)
-    shrink = min(1.0, 1280 / max(width, height), 800 / min(width, height))
-    scale = [max(1, round(max(width, height) * shrink)), max(1, round(min(width, height) * shrink))]
-    batch = batch_size(memory, scale[0] * scale[1]) if memory else 2
-    rate = PAPER_RATE * batch / PAPER_BATCH
-    epochs = max(1, min(100, round(ITERATIONS * batch / len(data.images) / PAPER_BATCH)))
-    epochs = min(epochs, 12) if len(data.images) > 1000 else epochs
-    method = next(each for each in BEST_FIRST if each in data.methods and each in other.methods)
-    steps = sorted({int(epochs * 2 / 3), int(epochs * 11 / 12)} - {0, epochs})
+    method = next((m for m in BEST_FIRST if m in data.methods and m in other.methods), None)
+    if method is None:
+        raise InputError(
+            f"{valid}: has only {other.mask_types[0]} masks, and {train} only "
+            f"{data.mask_types[0]} ones; give both files masks of one type"
+        )
     allowed = ", ".join(each.value for each in data.methods)
-    classes = yaml.safe_dump(
-        list(data.counts), allow_unicode=True, default_flow_style=True, width=1e9
-    )
-    small = "  norm: group  # learns without pretrained weights\n  frozen_stages: 0\n"
-    counts = ", ".join(f"{name!r} {count}" for name, count in list(data.counts.items())[:30])
-    found = (
-        f"{len(data.counts)} classes; annotations: {counts}",
-        f"train: {len(data.videos)} videos, {len(data.images)} images; "
-        f"valid: {len(other.videos)}, {len(other.images)}",
-        "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in sizes.most_common(5)),
-        f"masks: {' and '.join(data.mask_types)}; methods: {allowed}",
-    )
-
-    def quoted(path: Path) -> str:
-        return yaml.safe_dump(str(path), width=1e9, allow_unicode=True).splitlines()[0]
-
+    found = _found(data, other, allowed)
     comments = "\n".join(f"# {line}" for line in found)
+    names = list(data.counts)
+    classes = yaml.safe_dump(names, allow_unicode=True, default_flow_style=True, width=1e9)
     write_text(
         out,
         f"""# Own annotations, see docs/own-data.md. Every key: docs/config.md.
@@ -93,29 +124,69 @@ backbones: [{"resnet50" if memory else "resnet18"}]
 dataset:
   name: own  # results go to results/own
   format: joint
-  images: {quoted(images)}
-  train_json: {quoted(train)}
-  valid_json: {quoted(valid)}
+  images: {_quoted(images)}
+  train_json: {_quoted(train)}
+  valid_json: {_quoted(valid)}
   classes: {classes.strip()}
 
 input:
-  image_scale: {scale}  # largest long and short side of the network's input
+  image_scale: {list(_scale(data, memory))}  # largest long and short side of the network's input
 
 model:
   class_weights: uniform  # balanced: rare classes count more
-{"" if memory else small}
-training:
-  epochs: {epochs}
-  batch_size: {batch}  # pairs of frames; by the GPU's memory ({memory:g} GB)
-  optimizer:
-    learning_rate: {rate:g}  # the paper's 0.005 for a batch of 8, scaled linearly
-    clip_norm: 5
-  schedule:
-    steps: {steps}
-    warmup_iterations: {min(2000, max(1, len(data.images) * epochs // batch // 10))}
-
+{"" if memory else SMALL_MODEL}
+{_training(data, memory)}
 launcher:
   cluster: local  # slurm: one job for each training
 """,
     )
-    return FirstConfig(out, found)
+    return FirstConfig(out, found, (f"vatrack fetch-weights --config {out}",) * bool(memory))
+
+
+def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
+    counts = [f"{name!r} {count}" for name, count in data.counts.items()]
+    more = f" and {len(counts) - 30} more" if len(counts) > 30 else ""
+    sizes = Counter((image["width"], image["height"]) for image in data.images)
+    shown = [f"{width} x {height} ({n})" for (width, height), n in sizes.most_common(5)]
+    tracks = f"; {data.trackless}, so nothing is tracked" if data.trackless else ""
+    return (
+        f"{len(counts)} classes; annotations: {', '.join(counts[:30])}{more}",
+        f"train: {len(data.videos)} videos, {len(data.images)} images; "
+        f"valid: {len(other.videos)}, {len(other.images)}{tracks}",
+        f"sizes: {', '.join(shown)}" + (", ..." if len(sizes) > len(shown) else ""),
+        f"masks: {' and '.join(data.mask_types)}; methods: {allowed}",
+    )
+
+
+def _scale(data: JointFile, memory: float) -> tuple[int, int]:
+    """The largest long and short side of all images, shrunk to what the machine can do."""
+    sizes = [(image["width"], image["height"]) for image in data.images]
+    long, short = max(map(max, sizes)), max(map(min, sizes))
+    limits = PAPER_SCALE if memory else SMALL_SCALE
+    shrink = min(1.0, limits[0] / long, limits[1] / short)
+    return max(1, round(long * shrink)), max(1, round(short * shrink))
+
+
+def _training(data: JointFile, memory: float) -> str:
+    epochs = max(1, min(100, round((PAIRS if memory else SMALL_PAIRS) / len(data.images))))
+    if not memory:
+        return f"training:\n  epochs: {epochs}\n{SMALL_TRAINING}"
+    long, short = _scale(data, memory)
+    batch = batch_size(memory, long * short)
+    steps = sorted({int(epochs * 2 / 3), int(epochs * 11 / 12)} - {0, epochs})
+    return f"""\
+training:
+  weights: {{resnet50: data/weights/resnet50-0676ba61.pth}}  # trained on ImageNet
+  epochs: {epochs}
+  batch_size: {batch}  # pairs of frames; by the GPU's memory ({memory:g} GB)
+  optimizer:
+    learning_rate: {PAPER_RATE * batch / PAPER_BATCH:g}  # the paper's 0.005 for 8, in proportion
+    clip_norm: 5
+  schedule:
+    steps: {steps}
+    warmup_iterations: {min(2000, max(1, len(data.images) * epochs // batch // 10))}
+"""
+
+
+def _quoted(path: Path) -> str:
+    return yaml.safe_dump(str(path), width=1e9, allow_unicode=True).splitlines()[0]

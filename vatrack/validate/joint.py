@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
-from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.rle import runs_of
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config.classes import ClassList, FileClasses
 from vatrack.data.fields import first_problem, is_safe_name, is_side, is_whole, read_masks
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame
+from vatrack.validate.masks import is_inside
 
 Json = dict[str, Any]
 
@@ -150,6 +151,7 @@ class _Checker:
         ids: set[int] = set()
         objects: set[tuple[Any, Any]] = set()
         category_of: dict[tuple[Any, Any], int] = {}
+        nameless, tracked = list[str](), False  # without an instance id; whether some have one
         for item in read_lists(self.path):
             if item.section != "annotations" or not self._sound("annotations", item.value):
                 continue
@@ -168,7 +170,8 @@ class _Checker:
                 if value.get("video_id") not in (None, video):
                     self.add("video-unknown", name, "its video is not that of its image")
                 if instance is None:
-                    self.add("field-missing", name, "instance_id")
+                    nameless.append(name)
+                tracked = tracked or instance is not None
             if is_whole(instance) and self.items["videos"]:
                 if (image["id"], instance) in objects:
                     self.add("object-twice", name, f"instance {instance} in image {image['id']}")
@@ -177,9 +180,20 @@ class _Checker:
                 if category_of.setdefault(key, value["category_id"]) != value["category_id"]:
                     self.add("object-category", name, f"instance {instance}")
             self._masks(value, name, (image["height"], image["width"]), compare)
+        if tracked:
+            self.findings.add_all(
+                "field-missing", self.path, nameless, lambda name: (name, "instance_id")
+            )
+        frames = Counter(image.get("video_id") for image in images.values())
+        if (
+            not self.items["videos"]
+            or (nameless and not tracked)
+            or max(frames.values(), default=1) == 1
+        ):
+            self.add("tracks-unknown")
 
     def _masks(self, value: Json, name: str, size: tuple[int, int], compare: bool) -> None:
-        found, areas = {}, {}
+        found, areas = dict[MaskType, bytes](), dict[MaskType, int]()
         for mask_type in MASK_TYPES:
             mask = value.get(f"{mask_type}_mask")
             if mask is None:
@@ -198,7 +212,10 @@ class _Checker:
             self.add("mask-empty", name)
         if not compare or len(found) < 2 or not areas["amodal"]:
             return
-        if _outside(found["visible"], found["amodal"]):
+        visible, amodal = (
+            {"size": size, "counts": found[mask_type]} for mask_type in reversed(MASK_TYPES)
+        )
+        if not is_inside(visible, amodal, areas["amodal"]):
             self.add("visible-outside", name)
         rate = value.get("occlude_rate")
         real = 1 - areas["visible"] / areas["amodal"]
@@ -214,14 +231,3 @@ class _Checker:
                 self.findings.add("frame-missing", folder / image["file_name"])
                 continue
             yield Frame(str(path), (image["height"], image["width"]), listed=True)
-
-
-def _outside(visible: bytes, amodal: bytes) -> bool:
-    """Whether a mask has a pixel that another of the same size has not."""
-    from pycocotools import mask as codes
-
-    size = [1, int(sum(runs_of([amodal])[0]))]
-    both = codes.merge(
-        [{"size": size, "counts": visible}, {"size": size, "counts": amodal}], intersect=True
-    )
-    return int(codes.area(both)) < int(codes.area({"size": size, "counts": visible}))

@@ -223,8 +223,13 @@ def _inside(inner: Masks, outer: Masks, known: Bools) -> Bools:
     """
     good = np.ones(len(known), bool)
     for row in np.flatnonzero(_comparable(inner, outer) & (inner.areas > 0) & ~known).tolist():
-        good[row] = coco_mask.area(_union(inner, outer, row=row)) == outer.areas[row]
+        good[row] = is_inside(inner.codes[row], outer.codes[row], outer.areas[row])
     return good
+
+
+def is_inside(inner: Code, outer: Code, outer_area: int) -> bool:
+    """Whether a mask lies in another of its size: their union is no larger."""
+    return int(coco_mask.area(coco_mask.merge([inner, outer]))) == outer_area
 
 
 def _is_rest(rest: Masks, whole: Masks, part: Masks, known: Bools) -> Bools:

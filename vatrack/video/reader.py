@@ -21,6 +21,7 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import HEADER_BYTES, name_format
 from vatrack.common.images import read_image
+from vatrack.video.ebml import lacks_bytes
 from vatrack.video.sources import Source
 
 if TYPE_CHECKING:
@@ -285,7 +286,8 @@ class _Decoder:
             )
         elif any(part.bits > 8 for part in first.format.components):
             found.notes.append(f"{address}: of its colours the upper 8 bits are used")
-        if _has_alpha(first):
+        # VP8 and VP9 keep alpha beside the frames, where FFmpeg's own decoders do not look.
+        if _has_alpha(first) or stream.metadata.get("alpha_mode") == "1":
             found.notes.append(f"{address}: its alpha channel is left out")
         return found
 
@@ -361,8 +363,12 @@ class _Decoder:
             and self._last is not None
             and self._last + 3 / float(known.rate) < known.duration_s
         )
-        # A wrong count alone, or a last frame that is shown for long, is no damage.
-        missing = known.count_read < (known.count_header or 0)
+        # A wrong count alone, or a last frame that is shown for long, is no damage. Matroska and
+        # WebM have no count, but say how many bytes there are.
+        if known.count_header:
+            missing = known.count_read < known.count_header
+        else:
+            missing = lacks_bytes(Path(known.source))
         known.truncated = known.damaged > 0 or (short and missing)
         if known.truncated:
             claimed = f" of {known.count_header}" if known.count_header else ""

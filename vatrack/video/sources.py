@@ -19,7 +19,7 @@ Form = Literal["file", "frames", "camera", "stream"]
 
 LIST_SUFFIX = ".txt"
 # Images that this package does not read; elsewhere a suffix says nothing, the content decides.
-OTHER_IMAGES = (".gif", ".tif", ".tiff", ".webp", ".heic", ".jp2", ".exr", ".dng")
+OTHER_IMAGES = (".tif", ".tiff", ".webp", ".heic", ".jp2", ".exr", ".dng")
 LONGEST_NAME = 80
 FRAME_FOLDERS = ("images", "frames", "img", "img1")
 
@@ -101,14 +101,19 @@ def _folder(path: Path) -> Source:
     frames = [file for file in files if is_frame(file.name) and file.is_file()]
     if not frames:
         others = sorted({file.suffix for file in files if file.is_file() and file.suffix})
-        there = f"only {', '.join(others[:5])} files" if others else "no files"
+        if not others:
+            raise InputError(f"{path}: holds no frames ({FORMS})")
         raise InputError(
-            f"{path}: holds no frames ({FORMS}), {there}; for videos name them: {path}/*.mp4"
+            f"{path}: holds no frames ({FORMS}), only {', '.join(others[:5])} files; for videos "
+            f"name them: '{path}/*{others[0]}'"
         )
+    return _frames(frames, str(path), _folder_name(path))
+
+
+def _folder_name(path: Path) -> str:
+    """Folders of frames are often called alike, below one with the video's name."""
     whole = path.resolve()
-    # Folders of frames are often called alike, below one with the video's name.
-    named = whole.parent if whole.name.casefold() in FRAME_FOLDERS else whole
-    return _frames(frames, str(path), _name(named.name))
+    return _name((whole.parent if whole.name.casefold() in FRAME_FOLDERS else whole).name)
 
 
 def _matches(pattern: str) -> list[Source]:
@@ -117,7 +122,7 @@ def _matches(pattern: str) -> list[Source]:
     if not files:
         raise InputError(f"{pattern}: no file matches this pattern")
     folder = Path(pattern.split("*")[0].split("?")[0].split("[")[0] + "x").parent
-    return _files(sorted(files, key=natural_order), pattern, _name(folder.resolve().name))
+    return _files(sorted(files, key=natural_order), pattern, _folder_name(folder))
 
 
 def _list(path: Path) -> list[Source]:

@@ -20,7 +20,6 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, refuse_same_file
 from vatrack.config import (
     SAILVOS,
-    START_FILES,
     Backbone,
     ClassList,
     Config,
@@ -29,7 +28,7 @@ from vatrack.config import (
     parse_config,
 )
 from vatrack.config.keys import overridden
-from vatrack.config.renamed import with_new_names
+from vatrack.config.renamed import STARTS, with_new_names
 from vatrack.weights.checksum import KEY, checksum, refuse_broken_values
 from vatrack.weights.formats import full_disk, read_file, write_file
 from vatrack.weights.tensors import check_tensors
@@ -159,8 +158,7 @@ def parse(content: Any, path: Path) -> Checkpoint:
     if found == INITIAL_FORMAT:
         raise InputError(
             f"{path}: holds initial weights of some parts only, from `vatrack import-checkpoint "
-            f"--partial`; "
-            "name it as training.initial_checkpoint and train"
+            f"--partial`; name it as training.weights and train"
         )
     if found != FORMAT:
         raise InputError(
@@ -252,8 +250,11 @@ def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
             key: value for key, value in dataset.items() if key not in PRIVATE["dataset"]
         }
     if isinstance(training := public.get("training"), Mapping):
-        names = {key: Path(training[key]).name for key in START_FILES if training.get(key)}
+        files = (*STARTS, "training.weights")
+        keys = (name.removeprefix("training.") for name in files)
+        names = {key: Path(training[key]).name for key in keys if training.get(key)}
         public["training"] = {**training, **names}
+        public["training"].pop("weights_urls", None)
     return public
 
 
@@ -282,8 +283,8 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             f"{source}: a checkpoint of other classes\n"
             f"  {source}: {checkpoint.classes}\n"
             f"  the config: {run.class_list}\n"
-            f"  the order counts; use the config of its run, or name it as "
-            f"training.initial_checkpoint to train on these classes"
+            f"  the order counts; use the config of its run, or name it as training.weights to "
+            f"train on these classes"
         )
     expected = {name: value.shape for name, value in model.state_dict().items()}
     found = {name: value.shape for name, value in checkpoint.weights.items()}

@@ -7,7 +7,6 @@ writes the tensors in our own form. With `partial` only what fits is written, as
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, refuse_same_file, write_text
+from vatrack.common.files import check_target, refuse_same_file, sha256_of, write_text
 from vatrack.config import Backbone, ClassList, Method, RunConfig
 from vatrack.config.classes import SAILVOS, names_problem, shown_name
 from vatrack.models.detector import build
@@ -29,10 +28,9 @@ from vatrack.weights.class_rows import ClassRows
 from vatrack.weights.tensors import BACKBONE, WeightFile, read_weights, weights_in
 from vatrack.weights.transfer import (
     Transfer,
-    check_backbone,
-    check_initial,
     compare,
     describe_shape,
+    fitted,
     is_bare_backbone,
     is_counter,
     with_classes,
@@ -81,7 +79,7 @@ def import_checkpoint(
         source: PyTorch or safetensors file with OpenMMLab's names (`read_weights` says where they
             may lie in it); with `partial` also a backbone alone in torchvision's format.
         run: method, backbone and widths of the network that shall take it.
-        partial: take what fits, for `training.initial_checkpoint`; otherwise every tensor of the
+        partial: take what fits, for `training.weights`; otherwise every tensor of the
             network must be there.
         key: where the weights lie in the file, or the prefix of their names, if there are several.
         classes: of the file, in its order; None: those of the run, or those that the file names
@@ -177,9 +175,7 @@ def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
     """What is known of foreign weights: the network they fit and the file they came from, but no
     data set and no recipe."""
     config = run.model_dump(mode="json", include={"method", "backbone", "model", "classes"})
-    with source.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return config | {"imported_from": {"file": source.name, "sha256": digest}}
+    return config | {"imported_from": {"file": source.name, "sha256": sha256_of(source)}}
 
 
 def _shapes(run: RunConfig) -> dict[str, Tensor]:
@@ -206,21 +202,8 @@ def _import_initial(
     out: Path,
     classes: ClassList | None,
 ) -> Imported:
-    weights: Mapping[str, Tensor] = file.weights
-    if is_bare_backbone(weights):
-        trunk = {
-            name.removeprefix(BACKBONE): value
-            for name, value in own.items()
-            if name.startswith(BACKBONE)
-        }
-        check_backbone(trunk, weights, source)
-        weights = {
-            f"{BACKBONE}{name}" if name in trunk else name: value for name, value in weights.items()
-        }
-        kind = "a backbone alone"
-    else:
-        kind = "a detector"
-    transfer = check_initial(own, weights, source)
+    kind = "a backbone alone" if is_bare_backbone(file.weights) else "a detector"
+    weights, transfer = fitted(own, file.weights, source)
     if classes is not None and classes != run.class_list:
         transfer = with_classes(transfer, weights, ClassRows(run.class_list, classes))
         run = run.model_copy(update={"classes": classes.names})

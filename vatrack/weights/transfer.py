@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
 from vatrack.config.classes import SAILVOS, ClassList
-from vatrack.models.backbone import ResidualTrunk
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.class_rows import (
     OUTPUT_LAYERS,
@@ -78,6 +77,11 @@ class Transfer:
                 lines.append(f"{len(names)} {title}: {shown}")
         text = "; ".join([*lines, *self.notes])
         return f"{text}\n{self.classes}" if self.classes else text
+
+    @property
+    def fills_backbone(self) -> bool:
+        """Whether the file has a backbone; one that has a part of it is refused."""
+        return any(part_of(name) == "backbone" for name in self.copied)
 
     def table(self, *, initial: bool = False) -> str:
         """Numbers of tensors for each part of the network; with `initial` also of those that start
@@ -219,19 +223,30 @@ def check_backbone(
     return transfer
 
 
-def load_backbone(trunk: ResidualTrunk, path: Path) -> Transfer:
-    """Copies ImageNet weights into a trunk (the published code matches no tensor, quirk M3).
+def fitted(
+    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path
+) -> tuple[Mapping[str, Tensor], Transfer]:
+    """The tensors of a file by the names of a detector, and what of them fits where.
+
+    A backbone alone goes into the detector's (the published code matches no tensor, quirk M3).
+
+    Args:
+        own: of the detector that shall start from the file.
 
     Raises:
-        InputError: see `check_backbone`.
+        InputError: see `check_backbone` and `check_initial`.
     """
-    own = trunk.state_dict()
-    file = read_weights(path, [f"{BACKBONE}{name}" for name in own])
-    weights = file.weights
-    transfer = replace(check_backbone(own, weights, path), notes=file.notes)
-    refuse_broken_values({name: weights[name] for name in transfer.copied}, path)
-    _copy(own, {name: weights[name] for name in transfer.copied})
-    return transfer
+    if is_bare_backbone(weights):
+        trunk = {
+            name.removeprefix(BACKBONE): value
+            for name, value in own.items()
+            if name.startswith(BACKBONE)
+        }
+        check_backbone(trunk, weights, path)
+        weights = {
+            f"{BACKBONE}{name}" if name in trunk else name: value for name, value in weights.items()
+        }
+    return weights, check_initial(own, weights, path)
 
 
 def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> Transfer:
@@ -246,16 +261,16 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
     """
     transfer = compare(own, weights)
     if not transfer.copied:
-        hint = "is it a checkpoint of a detector with a feature pyramid?"
-        if is_bare_backbone(weights):
-            hint = "it holds a backbone alone, so name it as training.backbone_weights"
-        raise InputError(f"{path}: no tensor fits this network; {hint}")
+        raise InputError(
+            f"{path}: no tensor fits this network; is it a checkpoint of a detector with a feature "
+            f"pyramid, or a backbone?"
+        )
     wrong = [
         f"{name}: {text}"
         for name, text in transfer.mismatched.items()
         if layer_of(name) not in OUTPUT_LAYERS
     ]
-    if any(part_of(name) == "backbone" for name in transfer.copied):
+    if transfer.fills_backbone:
         lost = [name for name in transfer.absent if not is_counter(name)]
         wrong += [f"{name}: not in the file" for name in lost if part_of(name) == "backbone"]
         wrong += [
@@ -275,20 +290,20 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
 def load_initial(model: nn.Module, path: Path, classes: ClassList = SAILVOS) -> Transfer:
     """Copies every tensor whose name and shape fit, as the published non-strict loading does.
 
-    Where it is a checkpoint of ours of other classes, the rows of the layers that go with a class
-    (`OUTPUT_LAYERS`) are copied for classes of the same name and for the background; the rows of
-    other classes keep their random start.
+    A backbone alone fills the backbone. Where it is a checkpoint of ours of other classes, the rows
+    of the layers that go with a class (`OUTPUT_LAYERS`) are copied for classes of the same name and
+    for the background; the rows of other classes keep their random start.
 
     Args:
         classes: of the network.
 
     Raises:
-        InputError: see `check_initial`.
+        InputError: see `fitted`.
     """
     own = model.state_dict()
     file = read_weights(path, own)
-    weights = file.weights
-    transfer = replace(check_initial(own, weights, path), notes=file.notes)
+    weights, transfer = fitted(own, file.weights, path)
+    transfer = replace(transfer, notes=file.notes)
     source = classes_of(file.meta)
     if source is not None and source != classes:
         transfer = with_classes(transfer, weights, ClassRows(classes, source))

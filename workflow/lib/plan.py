@@ -20,8 +20,10 @@ from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
 from vatrack.jobs.slurm import require_slurm
+from vatrack.runs.folder import RunFolder, named_runs, natural
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
+from vatrack.weights.fetch import require_weights
 
 FORMS = (
     "visible.json",
@@ -39,7 +41,9 @@ TABLES = tuple(
 )
 CLASS_TABLES = tuple(f"classes_{table}" for table in TABLES)
 VIDEO_TABLES = tuple(f"videos_{table}" for table in TABLES)
-LISTS = ("methods", "backbones")
+LISTS = ("methods", "backbones", "seeds")
+# What the folder and the logs of a run are called. The variant is empty, or a label with its mark.
+RUN = "{method}__{backbone}{variant}"
 # Given for one section or several, as `--config 'training={epochs: 6}'`.
 SECTIONS = tuple(
     name
@@ -60,7 +64,8 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
             key without its section.
     """
     for key in LISTS:
-        if isinstance(value := overrides.get(key), str):
+        value = overrides.get(key)
+        if isinstance(value, str | int | float):
             raise InputError(f"--config {key}={value}: give a list: --config '{key}=[{value}]'")
     for key in SECTIONS:
         value = overrides.get(key)
@@ -114,6 +119,16 @@ def check_cluster(executor: str, trains_on_slurm: bool) -> None:
         )
 
 
+def variant(run: RunConfig) -> str:
+    """What follows method and backbone in the run's name."""
+    return run.name.removeprefix(RUN.format(method=run.method, backbone=run.backbone, variant=""))
+
+
+def _trunk(folder: str) -> tuple[str, ...]:
+    """Method and backbone of a run's folder."""
+    return tuple(RunFolder(folder).name or ())[:2]
+
+
 class Plan:
     """The paths and lists of one config."""
 
@@ -125,14 +140,12 @@ class Plan:
         """
         self.config = parse_config(values, "config", Config)
         self.plain: dict[str, Any] = self.config.model_dump(mode="json")
-        self.runs: dict[tuple[Method, Backbone], RunConfig] = {
-            (method, backbone): self.config.for_run(method, backbone)
-            for method in self.config.methods
-            for backbone in self.config.backbones
+        self.runs: dict[tuple[Method, Backbone, str], RunConfig] = {
+            (run.method, run.backbone, variant(run)): run for run in self.config.runs()
         }
         self.dataset = self.config.dataset
         self.root = f"{self.config.results}/{self.dataset.name}"
-        self.run = f"{self.root}/runs/{{method}}__{{backbone}}"
+        self.run = f"{self.root}/runs/{RUN}"
         self.config_file = f"{self.root}/config.yaml"
         self._find_data()
         self._set_training()
@@ -188,9 +201,9 @@ class Plan:
                 raise InputError(f"dataset.{key}: {path}: no such {what}; correct the path")
 
     def _set_training(self) -> None:
-        training, launcher = self.config.training, self.config.launcher
-        files = (training.initial_checkpoint, training.backbone_weights)
-        self.weights = [str(file) for file in files if file]
+        launcher = self.config.launcher
+        for run in self.runs.values():
+            run.check_start()
         # A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a
         # core here, to wait for it.
         self.trains_here = launcher.cluster != "slurm"
@@ -267,12 +280,28 @@ class Plan:
         detection = ("dataset.clips.threshold", "dataset.clips.min_frames") if self.detect else ()
         return self.settings("dataset.clips.structure", *detection)
 
-    def training_settings(self, method: str, backbone: str) -> dict[str, Any]:
+    def start_weights(self, method: str, backbone: str, variant: str = "") -> list[str]:
+        """The file of weights that a training starts from, if any.
+
+        Raises:
+            InputError: it is missing.
+        """
+        run = self.runs[Method(method), Backbone(backbone), variant]
+        require_weights(run)
+        return [str(run.training.weights)] if run.training.weights else []
+
+    def training_settings(self, method: str, backbone: str, variant: str = "") -> dict[str, Any]:
         """`settings` of one training.
 
         A value for another method or backbone does not touch it, nor how the work is done.
         """
-        return self.runs[Method(method), Backbone(backbone)].recipe()
+        return self.runs[Method(method), Backbone(backbone), variant].recipe()
+
+    def seed_option(self, method: str, backbone: str, variant: str) -> str:
+        """Which of the config's seeds a training has, as an option of `vatrack launch`."""
+        if self.config.seeds is None:
+            return ""
+        return f"--seed {self.runs[Method(method), Backbone(backbone), variant].seed}"
 
     def slurm_options(self, resources: Mapping[str, Any]) -> str:
         """What the profile says about the training rule's place on the cluster, as options of
@@ -290,17 +319,40 @@ class Plan:
 
     def per_run(self, pattern: str) -> list[str]:
         """The pattern for every run of the config, method by method."""
-        return [pattern.format(method=method, backbone=backbone) for method, backbone in self.runs]
+        return [
+            pattern.format(method=method, backbone=backbone, variant=variant)
+            for method, backbone, variant in self.runs
+        ]
+
+    @property
+    def variants(self) -> list[str]:
+        """How the names of the config's runs end."""
+        return list(dict.fromkeys(variant for _, _, variant in self.runs))
+
+    def shown(self) -> list[str]:
+        """The folders of the runs that tables and plots show: those of the config, and what earlier
+        ones have brought to an end beside them, with other labels for example."""
+        own = self.per_run(self.run)
+        beside = [run for run in named_runs(Path(self.root) / "runs") if run.measured]
+        found = dict.fromkeys([*own, *(str(run.path) for run in beside)])
+        # Variants of one method next to each other, whichever the config has now.
+        order = {name: number for number, name in enumerate(dict.fromkeys(map(_trunk, found)))}
+        return sorted(found, key=lambda folder: (order[_trunk(folder)], natural(folder)))
 
     def options(self, *names: str) -> str:
-        """Options that name the folders of all runs on one command line."""
+        """Options that name the folders of all these runs on one command line."""
         return " ".join(
-            shlex.quote(option) for name in names for option in self.per_run(f"--{name}={self.run}")
+            shlex.quote(f"--{name}={folder}") for name in names for folder in self.shown()
         )
 
     @property
+    def mean_option(self) -> str:
+        """Whether the tables have means over seeds, as an option of `vatrack tables`."""
+        return "" if self.config.mean_rows else "--no-means"
+
+    @property
     def results(self) -> list[str]:
-        """What the report shows, besides the contact sheets."""
+        """What the reports show, besides the contact sheets."""
         tables, figures = f"{self.root}/tables", f"{self.root}/figures"
         return [
             f"{tables}/tables.html",
@@ -313,4 +365,5 @@ class Plan:
             *(f"{figures}/{name}.svg" for name in FIGURES),
             *self.per_run(f"{self.run}/overlay.png"),
             *self.per_run(f"{self.run}/overlay.mp4"),
+            *self.per_run(f"{self.run}/views"),
         ]

@@ -1,20 +1,24 @@
 # The plan (lib/plan.py: the checked config, paths, lists), and what of it needs Snakemake.
 import os
+import re
 import shlex
 import sys
 
+from snakemake.logging import logger
 from snakemake.utils import validate
 
 from lib.plan import (
     CLASS_TABLES,
     FIGURES,
     FORMS,
+    RUN as RUN_NAME,
     TABLES,
     VIDEO_TABLES,
     Plan,
     check_cluster,
     layered_config,
 )
+from lib.summary import closing_summary
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.common.user import user_name
@@ -84,8 +88,12 @@ def official_json(wildcards):
     return plan.official_json(wildcards.subset)
 
 
+def start_weights(wildcards):
+    return stopping(plan.start_weights, wildcards.method, wildcards.backbone, wildcards.variant)
+
+
 def training_settings(wildcards):
-    return plan.training_settings(wildcards.method, wildcards.backbone)
+    return plan.training_settings(wildcards.method, wildcards.backbone, wildcards.variant)
 
 
 def begin():
@@ -98,9 +106,23 @@ def begin():
     write_yaml(plan.config_file, plan.plain)
 
 
-def slurm_options(wildcards, resources):
-    # Snakemake does not run a rule again for a value that was made from its resources.
-    return plan.slurm_options(resources)
+def closing():
+    return closing_summary(plan.shown(), f"{R}/report.html", f"{R}/tables")
+
+
+# The logger (snakemake_logger_plugin_vatrack) shows it at the end; a hook of Snakemake would not run where nothing is to do.
+logger.info("", extra={"vatrack_closing": closing})
+
+
+# Snakemake does not run a rule again for a value that was made from its resources.
+def launch_options(wildcards, resources):
+    seed = plan.seed_option(wildcards.method, wildcards.backbone, wildcards.variant)
+    return f"{plan.slurm_options(resources)} {seed}".strip()
+
+
+def all_runs(*options):
+    """The runs of this config, and those of others that lie beside them: shown, but never a reason to run again."""
+    return lambda wildcards, resources: plan.options(*options)
 
 
 # The commands must be those of the Python that runs Snakemake, also on a cluster's nodes, except inside a conda environment.

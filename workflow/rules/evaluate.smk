@@ -9,9 +9,9 @@ rule predict:
     output:
         ensure(f"{RUN}/predictions.jsonl.gz", non_empty=True),
     log:
-        f"{R}/logs/predict/{{method}}__{{backbone}}.log",
+        f"{R}/logs/predict/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/predict/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 8
@@ -27,7 +27,7 @@ rule predict:
             "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
         ),
     message:
-        "finding and tracking objects: {wildcards.method} with {wildcards.backbone}"
+        "finding and tracking objects: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
         " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
@@ -43,9 +43,9 @@ rule evaluate:
         metrics=ensure(f"{RUN}/metrics.json", non_empty=True),
         details=ensure(f"{RUN}/details.json", non_empty=True),
     log:
-        f"{R}/logs/evaluate/{{method}}__{{backbone}}.log",
+        f"{R}/logs/evaluate/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/evaluate/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/evaluate/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 8
@@ -58,7 +58,7 @@ rule evaluate:
         tracks=plan.track_options,
         settings=plan.settings("evaluation"),
     message:
-        "evaluating {wildcards.method} with {wildcards.backbone}"
+        "evaluating {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack evaluate --config {params.config:q} --ground-truth {input.ground_truth:q}"
         " --predictions {input.predictions:q} {params.tracks}"

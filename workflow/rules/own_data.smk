@@ -3,12 +3,13 @@
 FRAMES = ancient(plan.raw_folder)
 
 
+# As in data.smk: data that have passed need not pass again, so the settings are no params.
 rule validate:
     input:
         images=FRAMES,
         official=plan.official,
     output:
-        ensure(f"{R}/validation.json", non_empty=True),
+        touch(f"{R}/validated"),
     log:
         f"{R}/logs/validate.log",
     benchmark:
@@ -21,11 +22,12 @@ rule validate:
         runtime=240,
     params:
         config=plan.config_file,
-        settings=plan.settings("dataset.validation", "dataset.classes"),
+        # Not an output: Snakemake would remove it when data are bad, just when it is wanted.
+        report=f"{R}/validation.json",
     message:
         "checking frames and annotations"
     shell:
-        "vatrack validate --config {params.config:q} --processes {threads} --out {output:q} > {log:q} 2>&1"
+        "vatrack validate --config {params.config:q} --processes {threads} --out {params.report:q} > {log:q} 2>&1"
 
 
 rule prepare:

@@ -1,8 +1,9 @@
-# Metrics of all runs -> tables, curves, overlays -> one HTML report.
+# Metrics of all runs -> tables, curves, overlays, clips -> a page about the results.
 
 
 localrules:
     report,
+    provenance,
 
 
 rule tables:
@@ -10,12 +11,21 @@ rule tables:
         metrics=plan.per_run(f"{RUN}/metrics.json"),
         details=plan.per_run(f"{RUN}/details.json"),
     output:
-        report(f"{R}/tables/tables.html", caption="../report/tables.rst", category="Tables"),
         report(
-            expand(f"{R}/tables/{{table}}.csv", table=TABLES + CLASS_TABLES + VIDEO_TABLES),
+            f"{R}/tables/tables.html",
             caption="../report/tables.rst",
             category="Tables",
+            labels={"table": "all tables", "form": "page"},
         ),
+        [
+            report(
+                f"{R}/tables/{table}.csv",
+                caption="../report/tables.rst",
+                category="Tables",
+                labels={"table": table.replace("_", " "), "form": "CSV"},
+            )
+            for table in TABLES + CLASS_TABLES + VIDEO_TABLES
+        ],
         expand(
             f"{R}/tables/{{table}}.{{suffix}}", table=TABLES + CLASS_TABLES, suffix=["md", "tex"]
         ),
@@ -31,23 +41,28 @@ rule tables:
         mem_mb=1000,
         runtime=30,
     params:
-        rows=plan.options("run", "log-run"),
+        rows=all_runs("run", "log-run"),
+        means=plan.mean_option,
         out=subpath(output[0], parent=True),
     message:
         "writing the tables"
     shell:
-        "vatrack tables {params.rows} --out {params.out:q} > {log:q} 2>&1"
+        "vatrack tables {params.rows} {params.means} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule figures:
     input:
         plan.per_run(f"{RUN}/training.json"),
     output:
-        report(
-            expand(f"{R}/figures/{{figure}}.svg", figure=FIGURES),
-            caption="../report/figures.rst",
-            category="Curves",
-        ),
+        [
+            report(
+                f"{R}/figures/{figure}.svg",
+                caption="../report/figures.rst",
+                category="Curves",
+                labels={"curves": figure.replace("_", " ")},
+            )
+            for figure in FIGURES
+        ],
     log:
         f"{R}/logs/figures.log",
     benchmark:
@@ -59,7 +74,7 @@ rule figures:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=plan.options("run"),
+        runs=all_runs("run"),
         out=subpath(output[0], parent=True),
     message:
         "drawing the curves of the trainings"
@@ -77,18 +92,26 @@ rule overlay:
             f"{RUN}/overlay.png",
             caption="../report/overlay.rst",
             category="Overlays",
-            labels={"method": "{method}", "backbone": "{backbone}", "form": "sheet"},
+            labels={
+                "method": "{method}",
+                "backbone": "{backbone}{variant}",
+                "form": "sheet",
+            },
         ),
         video=report(
             f"{RUN}/overlay.mp4",
             caption="../report/overlay.rst",
             category="Overlays",
-            labels={"method": "{method}", "backbone": "{backbone}", "form": "video"},
+            labels={
+                "method": "{method}",
+                "backbone": "{backbone}{variant}",
+                "form": "video",
+            },
         ),
     log:
-        f"{R}/logs/overlay/{{method}}__{{backbone}}.log",
+        f"{R}/logs/overlay/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/overlay/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/overlay/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -96,17 +119,42 @@ rule overlay:
         mem_mb=2000,
         runtime=60,
     message:
-        "drawing predictions of {wildcards.method} with {wildcards.backbone} beside the ground truth"
+        "drawing predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack overlay --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
         " --images {input.images:q} --out {output.sheet:q} --video {output.video:q} > {log:q} 2>&1"
 
 
-# Snakemake's own report: a second, read-only Snakemake collects what the rules above made (target `results`).
+rule views:
+    input:
+        predictions=rules.predict.output,
+        details=f"{RUN}/details.json",
+        ground_truth=f"{R}/annotations/valid/joint.json",
+        images=FRAMES,
+    output:
+        directory(f"{RUN}/views"),
+    log:
+        f"{R}/logs/views/{RUN_NAME}.log",
+    benchmark:
+        f"{R}/benchmarks/views/{RUN_NAME}.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    message:
+        "drawing clips of {wildcards.method} with {wildcards.backbone}{wildcards.variant} for the report"
+    shell:
+        "vatrack views --ground-truth {input.ground_truth:q} --predictions {input.predictions:q}"
+        " --details {input.details:q} --images {input.images:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule report:
     input:
         plan.results,
         cut_sheets,
+        provenance=f"{R}/provenance.html",
     output:
         f"{R}/report.html",
     log:
@@ -120,10 +168,38 @@ rule report:
         mem_mb=1000,
         runtime=30,
     params:
+        runs=all_runs("run"),
+        means=plan.mean_option,
+        results=R,
+    message:
+        "writing the report"
+    shell:
+        "vatrack report {params.runs} {params.means} --results {params.results:q} --out {output:q} > {log:q} 2>&1"
+
+
+# Snakemake's own report, which tells how each file was made: a second, read-only Snakemake collects
+# what the rules above made (target `results`).
+rule provenance:
+    input:
+        plan.results,
+        cut_sheets,
+    output:
+        f"{R}/provenance.html",
+    log:
+        f"{R}/logs/provenance.log",
+    benchmark:
+        f"{R}/benchmarks/provenance.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
         config=plan.config_file,
         snakefile=workflow.main_snakefile,
     message:
-        "writing the report"
+        "collecting how the results were made"
     shell:
         "env -u SNAKEMAKE_PROFILE snakemake results --snakefile {params.snakefile:q} --configfile {params.config:q} --workflow-profile none"
         " --report {output:q} > {log:q} 2>&1"

@@ -1,9 +1,31 @@
 # Annotations -> checkpoints -> the best checkpoint.
 
 
-# Runs on the machine of Snakemake, because it only starts the job (with submitit), waits for it and shows its log.
+# Both run on the machine of Snakemake: the nodes of a cluster often reach no network; and training only starts the job (with
+# submitit), waits for it and shows its log.
 localrules:
+    fetch_weights,
     train,
+
+
+# Runs only when it is asked for: it has no output, so that no other rule needs it.
+rule fetch_weights:
+    log:
+        f"{R}/logs/fetch_weights.log",
+    benchmark:
+        f"{R}/benchmarks/fetch_weights.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=120,
+    params:
+        config=plan.config_file,
+    message:
+        "downloading the weights that trainings start from"
+    shell:
+        "vatrack fetch-weights --config {params.config:q} 2>&1 | tee -i {log:q}"
 
 
 rule train:
@@ -14,13 +36,13 @@ rule train:
             form=plan.forms,
         ),
         images=FRAMES,
-        weights=plan.weights,
+        weights=start_weights,
     output:
         ensure(f"{RUN}/training.json", non_empty=True),
     log:
-        f"{R}/logs/train/{{method}}__{{backbone}}.log",
+        f"{R}/logs/train/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/train/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/train/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: plan.train_threads
@@ -33,13 +55,13 @@ rule train:
         annotations=subpath(input[0], ancestor=2),
         run=subpath(output[0], parent=True),
         settings=training_settings,
-        slurm=slurm_options,
+        slurm=launch_options,  # and the seed, where the config has several
     message:
-        "training {wildcards.method} with {wildcards.backbone}"
+        "training {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack launch --config {params.config:q} --method {wildcards.method} --backbone {wildcards.backbone}"
         " --annotations {params.annotations:q} --images {input.images:q} --out {params.run:q} {params.slurm}"
-        " 2>&1 | tee -i {log:q}"
+        " > {log:q} 2>&1"
 
 
 rule select:
@@ -50,9 +72,9 @@ rule select:
         # Not protected(): Snakemake would refuse to choose again after a change of the config.
         checkpoint=ensure(f"{RUN}/best.pt", non_empty=True),
     log:
-        f"{R}/logs/select/{{method}}__{{backbone}}.log",
+        f"{R}/logs/select/{RUN_NAME}.log",
     benchmark:
-        f"{R}/benchmarks/select/{{method}}__{{backbone}}.tsv"
+        f"{R}/benchmarks/select/{RUN_NAME}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -64,6 +86,6 @@ rule select:
         run=subpath(input[0], parent=True),
         settings=plan.settings("selection"),
     message:
-        "choosing the best checkpoint of {wildcards.method} with {wildcards.backbone}"
+        "choosing the best checkpoint of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack select --run {params.run:q} --config {params.config:q} --out {output.best:q} > {log:q} 2>&1"

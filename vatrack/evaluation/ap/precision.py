@@ -165,6 +165,27 @@ def average_recall(by_class: Sequence[Floats]) -> Metrics:
     return {column: _average(stacked[:, number]) for number, column in enumerate(AR_COLUMNS)}
 
 
+def precision_curves(by_class: Sequence[Floats]) -> dict[str, list[float | None]]:
+    """Precision at the 101 recall points, for plots: the mean over the classes, all objects.
+
+    The curves are those whose means are AP50 and AP75.
+
+    Args:
+        by_class: from `precision_by_class`; the last limit is read.
+
+    Returns:
+        {"IoU50": 101 values, "IoU75": 101 values} from 0 to 1, rounded to four decimals; None where
+        undefined.
+    """
+    curves: dict[str, list[float | None]] = {}
+    for name, threshold in (("IoU50", 0), ("IoU75", 5)):
+        values = np.stack(by_class)[:, -1, threshold, 0] if by_class else np.empty((0, 101))
+        defined = values[values[:, 0] > -1]
+        mean = defined.mean(axis=0).round(4).tolist() if len(defined) else [None] * len(RECALLS)
+        curves[name] = mean
+    return curves
+
+
 def class_metrics(values: Floats) -> Metrics:
     """The nine metrics of one class in percent, all with the last limit."""
     return summarise([values[-1:]])

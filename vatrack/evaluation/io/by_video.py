@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.data.fields import lacks_tracks
 from vatrack.evaluation.ap.overlaps import group_rows
 from vatrack.evaluation.io.checks import all_known, integers, list_of
 from vatrack.evaluation.io.ground_truth import IMAGE_FIELDS, Images, read_images
@@ -25,12 +26,13 @@ NEVER = 2**63  # a number behind that of any prediction
 @dataclass(frozen=True)
 class TruthHead:
     """The small lists of a joint ground truth: names by id (where given), images as columns, and
-    the head of every video."""
+    the head of every video; `tracks`: whether instance ids say which objects are the same."""
 
     images: Images
     heads: Mapping[int, Mapping[str, Any]]
     category_names: Mapping[int, Any]
     video_names: Mapping[int, Any]
+    tracks: bool = True
 
 
 def read_head(document: Mapping[str, Any], source: str) -> TruthHead:
@@ -52,7 +54,8 @@ def read_head(document: Mapping[str, Any], source: str) -> TruthHead:
         {item["id"]: item.get("name", item["id"]) for item in document[key]}
         for key in ("categories", "videos")
     )
-    return TruthHead(images, heads, category_names, video_names)
+    tracks = not lacks_tracks(document["videos"])
+    return TruthHead(images, heads, category_names, video_names, tracks)
 
 
 def objects_by_video(

@@ -48,7 +48,12 @@ class WrittenTables:
 
 
 def write_tables(
-    runs: Sequence[str], out: Path, *, details: Sequence[str] = (), dataset: str | None = None
+    runs: Sequence[str],
+    out: Path,
+    *,
+    details: Sequence[str] = (),
+    dataset: str | None = None,
+    means: bool = True,
 ) -> WrittenTables:
     """Writes the tables of a set of runs.
 
@@ -64,15 +69,17 @@ def write_tables(
         details: METHOD/BACKBONE[:LABEL]=details.json for runs given by their metrics; folders have
             theirs in them.
         dataset: the dataset of all runs, where it is not to be taken from their configs.
+        means: whether runs that differ only in the seed at the end of their labels have a row of
+            mean and standard deviation, too.
 
     Raises:
         InputError: see `runs.read_runs`; nothing is written then.
     """
     found, unfinished = read_runs(runs, details, dataset)
     published = read_published()
-    paper = tuple(paper_table(name, found, published) for name in PAPER)
-    tracking = tuple(tracking_table(name, found) for name in TRACKING)
-    tables = paper + tracking + extended_tables(found)
+    paper = tuple(paper_table(name, found, published, means=means) for name in PAPER)
+    tracking = tuple(tracking_table(name, found, means=means) for name in TRACKING)
+    tables = paper + tracking + extended_tables(found, means=means)
     classes: tuple[Table, ...] = ()
     videos: tuple[Table, ...] = ()
     if any(run.details for run in found):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from vatrack.reporting.tables.checks import Metrics
-from vatrack.reporting.tables.names import dataset_name, short_names
+from vatrack.reporting.tables.names import dataset_name, short_names, with_reason
 from vatrack.reporting.tables.paper import TITLES as PAPER_TITLES
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
@@ -47,7 +47,7 @@ def _table(
     order: Mapping[str, int],
 ) -> Table:
     """Leaves out the runs without any metric; adds the row of all together, from the metrics."""
-    evaluation = name.replace("_", "/")
+    evaluation, every = name.replace("_", "/"), runs
     measured = [
         (run, own[evaluation])
         for run, own in zip(runs, details, strict=True)
@@ -83,6 +83,8 @@ def _table(
         title = f"{title}: {short_names(runs)[0]}"
     if not runs:
         note = f"No run has metrics by {what} for these masks."
+        if not name.startswith("image"):
+            note = with_reason(note, every)
     unit = "MOTA, IDF1, HOTA in %, IDs: identity switches." if tracking else "Mask AP in %."
     texts = {what: what.capitalize()}
     return make_table(f"{files}_{name}", title, f"{unit} {note}", texts, columns, rows, across)

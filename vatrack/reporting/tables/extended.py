@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.means import NOTE as MEANS
+from vatrack.reporting.tables.means import Measured, mean_rows
+from vatrack.reporting.tables.names import run_row, with_reason
 from vatrack.reporting.tables.paper import MEASURED, TEXTS
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
@@ -33,12 +35,15 @@ HIDDEN_NOTE = (
 )
 
 
-def extended_tables(runs: Sequence[Run]) -> tuple[Table, ...]:
-    """Those of `TITLES` for which some run has metrics: a row for each run that has the masks."""
-    return tuple(table for name in TITLES if (table := _table(name, runs)).rows)
+def extended_tables(runs: Sequence[Run], *, means: bool = False) -> tuple[Table, ...]:
+    """Those of `TITLES` for which some run has metrics: a row for each run that has the masks.
+
+    `means`: whether seeds are summed up (`means.mean_rows`).
+    """
+    return tuple(table for name in TITLES if (table := _table(name, runs, means)).rows)
 
 
-def _table(name: str, runs: Sequence[Run]) -> Table:
+def _table(name: str, runs: Sequence[Run], means: bool) -> Table:
     masks = name.split("_")[1]
     if masks == "hidden":
         keys = [f"image/hidden/{key}" for key in HIDDEN.values()]
@@ -48,10 +53,15 @@ def _table(name: str, runs: Sequence[Run]) -> Table:
         for group, (prefix, metrics) in GROUPS.items():
             keys += [prefix.format(masks) + metric for metric in metrics]
             columns += [Column(f"{group.lower()} {metric}", metric, group) for metric in metrics]
-    rows: list[Row] = []
+    measured: list[Measured] = []
     for run in runs:
         own = len(run.method.masks) == 2 if masks == "hidden" else masks in run.method.masks
         if own and any(key in run.metrics for key in keys):
-            values = [run.metrics.get(key) for key in keys]
-            rows.append(run_row(run, MEASURED, values, "measured"))
+            measured.append((run, [run.metrics.get(key) for key in keys]))
+    rows: list[Row] = [run_row(run, MEASURED, values, "measured") for run, values in measured]
+    if means and (summed := mean_rows(measured, "", "means")):
+        rows += summed
+        note = f"{note} {MEANS}"
+    if masks != "hidden":
+        note = with_reason(note, [run for run in runs if masks in run.method.masks])
     return make_table(name, TITLES[name], note, TEXTS, columns, rows)

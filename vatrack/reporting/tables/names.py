@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vatrack.config import Backbone, Method
+from vatrack.evaluation.summary import NO_TRACKS, without_tracks
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Row
 
@@ -39,6 +40,14 @@ def short_names(runs: Sequence[Run]) -> list[str]:
         more = ", ".join(filter(None, parts))
         names.append(METHOD_NAMES[run.method] + (f" ({more})" if more else ""))
     return names
+
+
+def with_reason(note: str, runs: Sequence[Run]) -> str:
+    """The note of a table of tracks, with why some runs have dashes there."""
+    alone = any(without_tracks(run.metrics) for run in runs)
+    return (
+        f"{note} Runs with dashes alone: {NO_TRACKS[:1].lower()}{NO_TRACKS[1:]}" if alone else note
+    )
 
 
 def run_row(

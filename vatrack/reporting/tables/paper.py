@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.names import BACKBONE_NAMES, METHOD_NAMES, dataset_name, run_row
+from vatrack.reporting.tables.means import NOTE as MEANS
+from vatrack.reporting.tables.means import Measured, mean_rows
+from vatrack.reporting.tables.names import (
+    BACKBONE_NAMES,
+    METHOD_NAMES,
+    dataset_name,
+    run_row,
+    with_reason,
+)
 from vatrack.reporting.tables.published import Published
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
@@ -36,16 +44,20 @@ TEXTS = {
 MEASURED, DIFFERENCE, PUBLISHED = "this run", "difference", "published"
 
 
-def paper_table(name: str, runs: Sequence[Run], published: Published) -> Table:
+def paper_table(
+    name: str, runs: Sequence[Run], published: Published, *, means: bool = False
+) -> Table:
     """One of `TITLES`: a row for each run whose method predicts these masks.
 
     Below a run stands how far it is from the published metrics, only where dataset, backbone and
-    method are the same. The best are marked among the runs on one dataset.
+    method are the same. The best are marked among the runs on one dataset. `means`: whether seeds
+    are summed up (`means.mean_rows`).
     """
     level, mask_type = name.split("_")
     theirs = published.tables[name]
     shown = [run for run in runs if mask_type in run.method.masks]
     rows: list[Row] = []
+    measured: list[Measured] = []
     for run in shown:
         values = [run.metrics.get(f"{level}/{mask_type}/{key}") for key in COLUMNS.values()]
         rows.append(run_row(run, MEASURED, values, "measured"))
@@ -53,6 +65,9 @@ def paper_table(name: str, runs: Sequence[Run], published: Published) -> Table:
             pairs = zip(values, (theirs[run.method][column] for column in COLUMNS), strict=True)
             differences = [None if ours is None else ours - other for ours, other in pairs]
             rows.append(run_row(run, DIFFERENCE, differences, "measured", signed=True))
+        measured.append((run, values))
+    summed = mean_rows(measured, "", "means") if means else []
+    rows += summed
     for method, metrics in theirs.items():
         key = method.value, published.backbone.value, "", published.dataset, PUBLISHED
         backbone, dataset = BACKBONE_NAMES[published.backbone], dataset_name(published.dataset)
@@ -64,7 +79,9 @@ def paper_table(name: str, runs: Sequence[Run], published: Published) -> Table:
         Column(key, f"v{key}" if level == "video" and key.startswith("AP") else key)
         for key in COLUMNS
     ]
-    note = _note(columns[0].name, shown, published)
+    note = _note(columns[0].name, shown, published) + (f" {MEANS}" if summed else "")
+    if level == "video":
+        note = with_reason(note, shown)
     return make_table(name, TITLES[name], note, TEXTS, columns, rows)
 
 

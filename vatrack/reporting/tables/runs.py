@@ -28,7 +28,8 @@ class Run:
     """One run: what it is, and what was measured.
 
     `label` tells it from others of the same method and backbone, else it is empty; `dataset` is
-    None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`).
+    None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`);
+    `folder` is the run's, where it was found by it.
     """
 
     method: Method
@@ -37,6 +38,7 @@ class Run:
     dataset: str | None
     metrics: Metrics
     details: Details | None
+    folder: Path | None = None
 
     @property
     def key(self) -> str:
@@ -56,6 +58,7 @@ class _Source:
     metrics: Path
     folder: Path | None = None
     details: Path | None = None
+    named: bool = False  # by who calls, so that the label must tell it from all others
 
     @property
     def key(self) -> tuple[Method, Backbone, str]:
@@ -69,8 +72,9 @@ def read_runs(
 
     `METHOD/BACKBONE[:LABEL]=FILE` names the metrics alone; the dataset is that of a config.yaml
     beside them, if there is one. A run's folder holds `config.yaml`, `metrics.json` and perhaps
-    `details.json`. A folder of results holds such folders as `runs/*` or `*/runs/*`. Runs in
-    folders that are alike but for their place get the parts of the paths that differ as labels.
+    `details.json`. A folder of results holds such folders as `runs/*` or `*/runs/*`. A run has the
+    label in its folder's name (`run_label`); runs in folders that are alike but for their place
+    also get the parts of the paths that differ.
 
     Args:
         given: what the runs are, in these forms.
@@ -158,15 +162,20 @@ def _in_folder(text: str, folder: Path, label: str) -> tuple[list[_Source], list
             f"{folder}/*/runs/*)"
         )
         raise InputError(f"--run {text}: {where}; evaluate the runs first")
-    return [_source_of(text, run, label) for run in finished], [
-        run for run in runs if run not in finished
-    ]
+    sources = [_source_of(text, run, "") for run in finished]
+    if label:
+        sources = [
+            replace(source, label=", ".join(filter(None, [label, source.label])), named=True)
+            for source in sources
+        ]
+    return sources, [run for run in runs if run not in finished]
 
 
 def _source_of(text: str, folder: Path, label: str) -> _Source:
-    """The run in a folder.
+    """The run in a folder, with this label; where it is empty, with that in the folder's name, or
+    in the config where that name has another form.
 
-    Only three keys of its config are read: it may be of another version of this program.
+    Only four keys of its config are read: it may be of another version of this program.
     """
     config = RunFolder(folder).config
     if not config.is_file():
@@ -185,15 +194,21 @@ def _source_of(text: str, folder: Path, label: str) -> _Source:
     method, backbone, _ = _key(f"{values.get('method')}/{values.get('backbone')}", str(config), "")
     details = RunFolder(folder).details
     name = values["dataset"].get("name")
+    called = RunFolder(folder.resolve()).name
+    if called and (called.method, called.backbone) == (method, backbone):
+        own = called.label
+    else:
+        own = str(values.get("run_label") or "")
     return _Source(
         text,
         method,
         backbone,
-        label,
+        label or own,
         name if isinstance(name, str) else None,
         RunFolder(folder).metrics,
         folder,
         details if details.is_file() else None,
+        bool(label),
     )
 
 
@@ -225,26 +240,28 @@ def _label(label: str, where: str) -> str:
 
 
 def _labelled(sources: list[_Source]) -> list[_Source]:
-    """Gives labels to runs that only their folders tell apart."""
+    """Completes the labels of runs that only their folders tell apart."""
 
     def group(source: _Source) -> tuple[str, ...]:
-        return source.method, source.backbone, source.dataset or ""
+        return source.method, source.backbone, source.dataset or "", source.label
 
-    bare = [source for source in sources if source.folder and not source.label]
+    bare = [source for source in sources if source.folder and not source.named]
     labels: dict[int, str] = {}
     for _, members in groupby(sorted(bare, key=group), key=group):
         alike = list(members)
+        if len(alike) == 1:
+            continue
         parts = [source.folder.resolve().parts for source in alike if source.folder]
         if len({len(folders) for folders in parts}) == 1:
             differ = [
                 place for place, names in enumerate(zip(*parts, strict=True)) if len(set(names)) > 1
             ]
             labels |= {
-                id(s): "/".join(names[place] for place in differ)
+                id(s): ", ".join(filter(None, [s.label, "/".join(names[n] for n in differ)]))
                 for s, names in zip(alike, parts, strict=True)
             }
         else:
-            labels |= {id(source): str(source.folder) for source in alike}
+            labels |= {id(s): ", ".join(filter(None, [s.label, str(s.folder)])) for s in alike}
     return [replace(source, label=labels.get(id(source), source.label)) for source in sources]
 
 
@@ -269,7 +286,15 @@ def _with_details(sources: list[_Source], text: str) -> list[_Source]:
 def _read(source: _Source) -> Run:
     metrics = _read_metrics(source.metrics)
     details = read_details(source.details, metrics, source.metrics) if source.details else None
-    return Run(source.method, source.backbone, source.label, source.dataset, metrics, details)
+    return Run(
+        source.method,
+        source.backbone,
+        source.label,
+        source.dataset,
+        metrics,
+        details,
+        source.folder,
+    )
 
 
 def _read_metrics(path: Path) -> Metrics:

@@ -31,7 +31,9 @@ class Row(NamedTuple):
 
     A value has full precision; it is None where undefined or not measured, and NaN where the file
     says -1 for that. A rule is drawn where `block` changes. The values of a `signed` row are
-    differences; those of a `quoted` row were not measured here.
+    differences; those of a `quoted` row were not measured here. The values of a row with a `spread`
+    are means, and it has their standard deviations, which are a row of their own in the CSV, with
+    the texts `spread_key`.
     """
 
     key: Sequence[str]
@@ -40,6 +42,8 @@ class Row(NamedTuple):
     block: str = ""
     signed: bool = False
     quoted: bool = False
+    spread: Sequence[float | None] = ()
+    spread_key: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,13 @@ class Table:
         shown, style = (
             frame[kept].set_axis(range(len(kept)), axis=1) for frame in (self.shown, self.style)
         )
-        rows = [row._replace(values=[row.values[number] for number in chosen]) for row in self.rows]
+        rows = [
+            row._replace(
+                values=[row.values[number] for number in chosen],
+                spread=[row.spread[number] for number in chosen] if row.spread else (),
+            )
+            for row in self.rows
+        ]
         return replace(self, columns=columns, rows=rows, shown=shown, style=style)
 
 
@@ -98,7 +108,10 @@ def make_table(
     """
     text = pd.DataFrame(
         [
-            [as_text(v, c.decimals, row.signed) for v, c in zip(row.values, columns, strict=True)]
+            [
+                as_text(v, max(c.decimals, int(bool(row.spread))), row.signed)
+                for v, c in zip(row.values, columns, strict=True)
+            ]
             for row in rows
         ],
         range(len(rows)),
@@ -114,13 +127,24 @@ def make_table(
         best = _highest(numbers.loc[measured], [rows[number].block for number in measured])
     headings = [heading for heading in texts.values() if heading]
     names = pd.DataFrame([row.names for row in rows], text.index, range(len(headings)))
-    shown = pd.concat([names, text], axis=1, ignore_index=True)
+    spread = pd.DataFrame(
+        [_spread(row, columns) for row in rows], text.index, text.columns, dtype=object
+    )
+    shown = pd.concat([names, text + spread], axis=1, ignore_index=True)
     best = best.rename(columns=lambda number: number + len(headings)).reindex_like(shown).eq(True)
     style = pd.DataFrame("", shown.index, shown.columns).mask(best, "best")
     style.loc[[row.quoted for row in rows], len(headings) - 1] = "quoted"
     if any(value != value for row in rows for value in row.values):
         note = f"{note} {MINUS_ONE}"
     return Table(name, title, note, texts, columns, rows, shown, style)
+
+
+def _spread(row: Row, columns: Sequence[Column]) -> list[str]:
+    """What stands after the values of a row: the standard deviations of means, else nothing."""
+    return [
+        "" if value is None else f" ± {as_text(value, max(column.decimals, 1))}"
+        for value, column in zip(row.spread or [None] * len(columns), columns, strict=True)
+    ]
 
 
 def as_text(value: float | None, decimals: int = 1, signed: bool = False) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.means import NOTE as MEANS
+from vatrack.reporting.tables.means import Measured, mean_rows
+from vatrack.reporting.tables.names import run_row, with_reason
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
@@ -29,22 +31,29 @@ NOTE = (
 )
 
 
-def tracking_table(name: str, runs: Sequence[Run]) -> Table:
+def tracking_table(name: str, runs: Sequence[Run], *, means: bool = False) -> Table:
     """One of `TITLES`: a row for each run whose method predicts these masks.
 
-    A run has a second row for its boxes, where they were evaluated.
+    A run has a second row for its boxes, where they were evaluated. `means`: whether seeds are
+    summed up (`means.mean_rows`).
     """
     mask_type = name.split("_")[1]
     rows: list[Row] = []
     for matched_by, ending in MATCHING.items():
         prefix = f"track/{mask_type}{ending}/"
+        found: list[Measured] = []
         for run in runs:
             measured = not ending or any(key.startswith(prefix) for key in run.metrics)
             if mask_type in run.method.masks and measured:
                 values = [run.metrics.get(prefix + key) for key in COLUMNS]
                 rows.append(run_row(run, matched_by, values, matched_by))
+                found.append((run, values))
+        if means:
+            rows += mean_rows(found, matched_by, f"means by {matched_by}")
     columns = [track_column(key, key, key) for key in COLUMNS]
-    return make_table(name, TITLES[name], NOTE, TEXTS, columns, rows)
+    note = f"{NOTE} {MEANS}" if any(row.spread for row in rows) else NOTE
+    shown = [run for run in runs if mask_type in run.method.masks]
+    return make_table(name, TITLES[name], with_reason(note, shown), TEXTS, columns, rows)
 
 
 def track_column(metric: str, key: str, name: str, group: str = "") -> Column:

@@ -49,7 +49,11 @@ def to_csv(table: Table) -> str:
     A missing value is a dash (read with `na_values="-"`).
     """
     heads = [*table.texts, *(column.key for column in table.columns)]
-    rows = [[*map(_line, row.key), *row.values] for row in table.rows]
+    rows = []
+    for row in table.rows:
+        rows.append([*map(_line, row.key), *row.values])
+        if row.spread:
+            rows.append([*map(_line, row.spread_key), *row.spread])
     frame = pd.DataFrame(rows, columns=[_line(head) for head in heads], dtype=object)
     return frame.to_csv(index=False, na_rep=MISSING, lineterminator="\n")
 
@@ -176,7 +180,9 @@ def _latex(text: str) -> str:
 
 def _latex_value(text: str) -> str:
     """A value, or an en dash; a hyphen is no minus."""
-    return "--" if text == MISSING else re.sub("[+-]", r"$\g<0>$", text)
+    if text == MISSING:
+        return "--"
+    return re.sub("[+-]", r"$\g<0>$", text).replace("±", r"$\pm$")
 
 
 def _html(text: str) -> str:

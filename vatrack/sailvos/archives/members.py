@@ -38,9 +38,19 @@ _LONGEST_END = 1 << 24
 _LONGEST_HEADER = 1 << 26
 _NAME_TYPES = (*tarfile.GNU_TYPES[:2], tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _DAMAGE = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError),
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    zstandard.ZstdError,
     # What the libraries let through where a header makes no sense.
-    *(EOFError, ValueError, OverflowError, LookupError, struct.error, RecursionError, OSError),
+    EOFError,
+    ValueError,
+    OverflowError,
+    LookupError,
+    struct.error,
+    RecursionError,
+    OSError,
 )
 
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from vatrack import cli
+from vatrack.common import download as module
+from vatrack.common.download import fetch
 from vatrack.common.errors import InputError
-from vatrack.sailvos import fetch as module
-from vatrack.sailvos.fetch import fetch
 
 CONTENT = np.random.default_rng(3).bytes(3_500_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

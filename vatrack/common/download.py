@@ -1,4 +1,4 @@
-"""Downloading one file that the config names with size and checksum; only when asked for."""
+"""Downloading one file that the config names with a checksum; only when asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO
 from urllib.error import URLError
@@ -19,13 +18,14 @@ import pooch
 import requests
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path
+from vatrack.common.files import atomic_path, sha256_of
 from vatrack.common.progress import byte_progress
 
 SCHEMES = ("https://", "http://", "file://")
 TIMEOUT = 60.0  # seconds without a byte until a connection counts as broken
 # Answers of a server that may be another one a little later.
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+LARGEST = 8 << 30  # bytes, where the size is not known
 HEADERS = {"User-Agent": "vatrack", "Accept-Encoding": "identity"}
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,14 @@ class Fetched:
 
 
 def fetch(
-    url: str, size: int, sha256: str, out: Path, *, tries: int = 4, wait: float = 2.0
+    url: str, size: int | None, sha256: str, out: Path, *, tries: int = 4, wait: float = 2.0
 ) -> Fetched:
     """Downloads a file, whole and checked, or nothing. A file at `out` is never replaced.
 
     Args:
         url: https://, http:// or file:// address.
-        size: bytes; reading ends as soon as there are more.
-        sha256: checksum of the content, 64 hexadecimal digits.
+        size: bytes; reading ends as soon as there are more. None: not known.
+        sha256: checksum of the content, 64 hexadecimal digits, or the first eight or more of them.
         tries: how often a broken connection or an overloaded server is asked.
         wait: seconds before the second try; doubled before every further one.
 
@@ -65,23 +65,21 @@ def fetch(
         raise InputError(
             f"{url}: cannot be fetched; the address must begin with {', '.join(SCHEMES)}"
         )
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
+    if not re.fullmatch("[0-9a-f]{8,64}", sha256):
         raise InputError(f"{sha256}: is no sha256 checksum (64 hexadecimal digits)")
     if out.exists():
         return _check_existing(out, size, sha256)
-    pooch.get_logger().setLevel("WARNING")  # it would tell of the temporary file
     by_hand = f"get it by hand and put it at {out}"
     for left in reversed(range(tries)):
         try:
             with atomic_path(out) as temporary, byte_progress(out.name, size) as advance:
-                pooch.retrieve(
-                    url,
-                    f"sha256:{sha256}",
-                    temporary.name,
-                    path=temporary.parent,
-                    downloader=partial(_download, size, advance),
-                )
-            return Fetched(out, size, url)
+                _download(url, temporary, size, advance)
+                found = sha256_of(temporary)
+                if not found.startswith(sha256):
+                    raise ValueError(
+                        f"SHA256 hash of downloaded file ({found}) does not match {sha256}"
+                    )
+            return Fetched(out, out.stat().st_size, url)
         except (requests.RequestException, URLError, ValueError) as error:
             failure, transient = _explain(error)
         if not transient:
@@ -96,21 +94,22 @@ def fetch(
     raise ValueError("tries must be at least 1")
 
 
-def _check_existing(out: Path, size: int, sha256: str) -> Fetched:
+def _check_existing(out: Path, size: int | None, sha256: str) -> Fetched:
     if not out.is_file():
         raise InputError(f"{out}: is no file; choose another name for what is fetched")
-    found = pooch.file_hash(str(out), alg="sha256")
-    if found != sha256:
+    found = sha256_of(out)
+    if not found.startswith(sha256):
+        wanted = f"sha256 {sha256}" if size is None else f"{size} bytes with sha256 {sha256}"
         raise InputError(
-            f"{out}: is there already, but is another file (sha256 {found}; wanted: {size} bytes "
-            f"with sha256 {sha256}); move it away"
+            f"{out}: is there already, but is another file (sha256 {found}; wanted: {wanted}); "
+            f"move it away"
         )
-    return Fetched(out, size, None)
+    return Fetched(out, out.stat().st_size, None)
 
 
-def _download(size: int, advance: Callable[[int], None], url: str, target: str, _: object) -> None:
-    with Path(target).open("wb") as file:
-        stream = _Limited(file, size, advance)
+def _download(url: str, target: Path, size: int | None, advance: Callable[[int], None]) -> None:
+    with target.open("wb") as file:
+        stream = _Limited(file, size or LARGEST, advance)
         if not url.lower().startswith("file:"):
             pooch.HTTPDownloader(timeout=TIMEOUT, headers=HEADERS)(url, stream, None)
         elif urlsplit(url).netloc not in ("", "localhost"):
@@ -118,7 +117,7 @@ def _download(size: int, advance: Callable[[int], None], url: str, target: str, 
         else:
             with urlopen(url) as source:
                 shutil.copyfileobj(source, stream)
-    if stream.count < size:
+    if size and stream.count < size:
         raise requests.ConnectionError(f"ended after {stream.count} of {size} bytes")
 
 
@@ -150,4 +149,4 @@ def _explain(error: Exception) -> tuple[str, bool]:
         return f"cannot be reached, or broke off ({cause})", True
     if isinstance(error, URLError):
         return f"cannot be read ({error.reason})", False
-    return str(error), False  # no address, too many bytes, or (from pooch) another checksum
+    return str(error), False  # no address, too many bytes, or another checksum

@@ -1,0 +1,285 @@
+"""What a run of the workflow shows: a line for each stage, progress, failures, an end.
+
+Knows nothing of Snakemake and prints nothing: `Stages` is told what happens and returns lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
+OF_A_RUN = ("method", "backbone", "variant")
+# Seconds of the demo's jobs on two cores, for the overall progress.
+WEIGHTS = {
+    "synth": 4.0,
+    "train": 270.0,
+    "predict": 9.0,
+    "evaluate": 4.0,
+    "overlay": 3.0,
+    "report": 3.0,
+    "tables": 2.0,
+    "figures": 2.0,
+    "convert": 2.0,
+    "validate": 2.0,
+}
+TITLE_WIDTH = 66
+LAST_LINES = 15  # of a failed job's log
+IDLE_SECONDS = 3.0
+FIRST_PAUSE = 30.0  # between lines of progress where they cannot replace each other
+
+_LEFT = re.compile(r"(about [\d.]+ (min|h|days) left|less than a minute left)")
+_COUNT = re.compile(r"iteration (\d+)/(\d+)|: (\d+) of (\d+)\b")
+# Of a training: where its job runs, if that is here, and what the stage's own line says.
+_SAID_OTHERWISE = re.compile(r"job \S+ \(local\)|.*: \d+ epochs, \d+ iterations in ")
+
+
+def duration(seconds: float) -> str:
+    """As short as it can be: 8 s, 4 min 20 s, 3 h 12 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@dataclass
+class Job:
+    """A job of a stage, and its log as far as it has been read."""
+
+    rule: str
+    log: str | None
+    started: float
+    done: bool = False
+    offset: int = 0
+    rest: str = ""
+    news: str = ""  # the last line of progress in its log
+    fraction: float = 0.0
+
+    def read(self) -> list[str]:
+        """The complete lines that came to its log since the last call."""
+        if self.log is None:
+            return []
+        try:
+            with Path(self.log).open("rb") as file:
+                if file.seek(0, 2) < self.offset:  # it was begun anew
+                    self.offset, self.rest = 0, ""
+                file.seek(self.offset)
+                new = file.read()
+        except OSError:
+            return []
+        self.offset += len(new)
+        *lines, self.rest = (self.rest + new.decode("utf-8", "replace")).split("\n")
+        return lines
+
+    def follow(self) -> list[str]:
+        """Reads on in its log; returns the lines of a training that are worth a line of ours."""
+        worth = []
+        for line in self.read():
+            if _LEFT.search(line):
+                self.news = line.split(";")[0].split(" (")[0]
+                if count := _COUNT.search(line):
+                    done, total = (int(number) for number in count.groups() if number)
+                    self.fraction = min(1.0, done / max(1, total))
+            elif self.rule == "train" and line.strip() and not _SAID_OTHERWISE.match(line):
+                self.news = ""  # it is out of date
+                worth.append(line.rstrip())
+        return worth
+
+
+@dataclass
+class Stage:
+    """The jobs that share a line."""
+
+    rule: str
+    message: str
+    loose: tuple[str, ...]  # wildcards in which its jobs differ
+    values: tuple[str, ...]
+    jobs: dict[int, Job] = field(default_factory=dict)
+    ended: float = 0.0
+    shown: int = 0  # jobs that lines on the screen speak of
+    pause: float = FIRST_PAUSE
+    said: float = float("-inf")
+
+    @property
+    def running(self) -> list[Job]:
+        """Its jobs that have not ended."""
+        return [job for job in self.jobs.values() if not job.done]
+
+    def title(self, count: int | None = None) -> str:
+        """What it does, for so many of its jobs: "drawing the clips of 19 videos"."""
+        count = len(self.jobs) if count is None else count
+        if count < 2:
+            return self.message
+        text = self.message
+        for name, value in zip(self.loose, self.values, strict=True):
+            text = text.replace(value, f"{count} {name}s", 1)
+        return text
+
+
+class Stages:
+    """What has happened so far. `now`, everywhere, is in seconds, of any clock that only rises."""
+
+    def __init__(self, now: float) -> None:
+        self.begun = now
+        self.planned: dict[str, int] = {}
+        self.stages: dict[tuple[str, ...], Stage] = {}
+        self.failed: dict[int, tuple[str, str | None]] = {}  # title and log by job
+
+    def plan(self, counts: Mapping[str, int]) -> None:
+        """How many jobs of each rule are to be done."""
+        self.planned = {rule: count for rule, count in counts.items() if rule != "total"}
+
+    def job(
+        self,
+        number: int,
+        rule: str,
+        message: str,
+        wildcards: Mapping[str, str],
+        logs: Sequence[str],
+        now: float,
+    ) -> None:
+        """A job was started, or handed to a cluster."""
+        own = tuple(wildcards[name] for name in OF_A_RUN if name in wildcards)
+        loose = {name: str(wildcards[name]) for name in wildcards if name not in OF_A_RUN}
+        stage = self.stages.setdefault(
+            (rule, *own), Stage(rule, message, tuple(loose), tuple(loose.values()))
+        )
+        self.failed.pop(number, None)  # it is tried again
+        log = logs[0] if logs else None
+        # What an earlier run left there is not news.
+        stage.jobs[number] = Job(rule, log, now, offset=_size(log) if log else 0)
+
+    def finished(self, number: int, now: float) -> list[str]:
+        """A job ended well; the line of its stage, where that is complete."""
+        found = self._find(number)
+        if found is None:
+            return []
+        stage, job = found
+        lines = [f"{'':8}{line}" for line in job.follow()]
+        job.done, stage.ended = True, now
+        known = sum(len(other.jobs) for other in self.stages.values() if other.rule == stage.rule)
+        if stage.running or (stage.loose and known != self.planned.get(stage.rule)):
+            return lines
+        return [*lines, *self._line(stage)]
+
+    def failure(self, number: int, rule: str, logs: Sequence[str]) -> list[str]:
+        """A job failed: which one, how its log ends, where the log is."""
+        if number in self.failed:
+            return []
+        found = self._find(number)
+        log = logs[0] if logs else None
+        title = rule
+        if found is not None:
+            stage, job = found
+            job.done, log = True, job.log or log
+            title = stage.message if len(stage.jobs) < 2 else f"{stage.title()}, one of them"
+        self.failed[number] = (title, log)
+        lines = ["", f"FAILED: {title} (rule {rule})"]
+        if log is None:
+            return lines
+        last = _last_lines(log)
+        lines += [f"  | {line}" for line in last] if last else ["  (its log is empty)"]
+        return [*lines, f"  the whole log: {log}", ""]
+
+    def tick(self, now: float, *, in_place: bool) -> list[str]:
+        """Lines that are due now: what trainings say, progress, stages whose size is not known.
+
+        Args:
+            in_place: the screen shows `status`, so that progress needs no lines.
+        """
+        lines = []
+        for stage in self.stages.values():
+            for job in stage.running:
+                lines += [f"{'':8}{line}" for line in job.follow()]
+                if job.news and not in_place and now - stage.said >= stage.pause:
+                    stage.said = now
+                    stage.pause = max(FIRST_PAUSE, (now - job.started) / 20)
+                    lines.append(f"{self._percent()} {stage.message}: {job.news}")
+            if not stage.running and stage.ended and now - stage.ended > IDLE_SECONDS:
+                lines += self._line(stage)
+        return lines
+
+    @property
+    def status(self) -> str:
+        """What runs now, in one line; empty where nothing does."""
+        running = [stage for stage in self.stages.values() if stage.running]
+        if not running:
+            return ""
+        # One that says how far it is, else the one that began last.
+        told = [stage for stage in running if any(job.news for job in stage.running)]
+        stage = (told or running)[-1]
+        total = self.planned.get(stage.rule, 0)
+        text = stage.message
+        if stage.loose and total > 1:
+            done = sum(job.done for job in stage.jobs.values())
+            text = f"{stage.title(total)}: {done} done"
+        elif told:
+            text += f": {next(job.news for job in stage.running if job.news)}"
+        if len(running) > 1:
+            text += f" (+ {len(running) - 1} more)"
+        return f"{self._percent()} {text}"
+
+    def rest(self) -> list[str]:
+        """Lines of stages that are complete and were not shown yet, at the end of the run."""
+        return [line for stage in self.stages.values() for line in self._line(stage)]
+
+    def stopped(self, now: float, log: str | None, *, interrupted: bool) -> list[str]:
+        """The end of a run that did not do everything."""
+        done = sum(job.done for stage in self.stages.values() for job in stage.jobs.values())
+        done -= len(self.failed)
+        of = f"{done} of {max(done, sum(self.planned.values()))} jobs are done"
+        why = "interrupted" if interrupted else "stopped by a failure"
+        lines = ["", f"{why} after {duration(now - self.begun)}; {of}"]
+        if not interrupted:
+            for title, place in self.failed.values():
+                lines.append(f"  failed: {title}" + (f" ({place})" if place else ""))
+        lines += [f"  everything in detail: {log}"] if log else []
+        return [*lines, "  the same command resumes: what is complete is kept"]
+
+    def _line(self, stage: Stage) -> list[str]:
+        """The line of a stage for its jobs that no line speaks of yet."""
+        done = [job for number, job in stage.jobs.items() if job.done and number not in self.failed]
+        new = done[stage.shown :]
+        if not new or stage.running:
+            return []
+        stage.shown = len(done)
+        seconds = stage.ended - min(job.started for job in new)
+        title = f"{self._percent()} {stage.title(len(new))}"
+        return [f"{title:{TITLE_WIDTH}} {duration(seconds):>12}"]
+
+    def _percent(self) -> str:
+        total = sum(WEIGHTS.get(rule, 1.0) * count for rule, count in self.planned.items())
+        done = sum(
+            WEIGHTS.get(job.rule, 1.0) * (1.0 if job.done else job.fraction)
+            for stage in self.stages.values()
+            for number, job in stage.jobs.items()
+            if number not in self.failed
+        )
+        return f"[{min(100.0, 100 * done / total) if total else 0:3.0f} %]"
+
+    def _find(self, number: int) -> tuple[Stage, Job] | None:
+        for stage in self.stages.values():
+            if number in stage.jobs:
+                return stage, stage.jobs[number]
+        return None
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _last_lines(path: str) -> list[str]:
+    """The end of a log; of a bar that was drawn over itself only what was left to see."""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.rstrip().split("\n")]
+    return [line for line in lines if line][-LAST_LINES:]

@@ -1,0 +1,142 @@
+"""What the report holds."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.reporting.page.results import EVIL, QUOTED, add_views, results_folder
+from tests.reporting.tables.made_up import metrics
+from vatrack.common.errors import InputError
+from vatrack.reporting.page import write_report
+from vatrack.reporting.page.results import duration
+from vatrack.reporting.page.sections import MOST_ROWS
+
+
+class Reader(HTMLParser):
+    """Collects tags, sources, and the texts of the cells and code of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.cells: list[str] = []
+        self._inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
+        self._inside = tag == "td"
+        if self._inside:
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.cells[-1] += data
+
+
+def test_key_figures_tables_and_reasons(tmp_path: Path) -> None:
+    root = results_folder(
+        tmp_path / "mini", methods=["qdtrack", "vatrack"], backbones=["resnet18"], videos=3
+    )
+    written = write_report([str(root)], root / "report.html", results=root)
+    assert (written.runs, written.clips, written.size) == (
+        2,
+        0,
+        (root / "report.html").stat().st_size,
+    )
+    text = (root / "report.html").read_text()
+    page = Reader(text)
+    assert "Highest video/amodal/AP 20.0 of 2 validated epochs; next is epoch 1 with 10.0." in text
+    assert "1 d 2 h" in text  # the training's time
+    assert "<dt>vAP50, visible</dt><dd>20.3<" in text
+    assert "2 h 1 min" in page.cells and "1.5 GB" in page.cells  # the training's job
+    assert text.count("<section ") == 7  # all but the clips
+    assert "evaluated" in text and "vatrack predict" in text and "torch" in text
+
+
+def test_names_with_quotes_and_tags_are_only_text(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=3)
+    write_report([str(root)], root / "report.html", title=QUOTED)
+    text = (root / "report.html").read_text()
+    page = Reader(text)
+    assert QUOTED in page.cells and f"{EVIL} 0" in page.cells
+    assert "<script>alert" not in text and "<i>d</i>" not in text
+    assert text.count("</script>") == page.tags.count("script")
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=3)
+    add_views(root, tmp_path, ["vatrack__resnet18"])
+    written = write_report([str(root)], root / "report.html", results=root)
+    assert (written.clips, written.beside) == (2, 0)
+    page = Reader((root / "report.html").read_text())
+    outside = [own for own in page.sources if not own.startswith(("#", "data:"))]
+    assert outside == ["cuts/sheets/video_8.jpg", "cuts/sheets/video_9.jpg"]  # links
+    assert page.tags.count("script") > 5 and "link" in page.tags
+
+
+def test_what_is_too_large_lies_beside_the_page(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=3)
+    add_views(root, tmp_path, ["vatrack__resnet18"])
+    written = write_report([str(root)], tmp_path / "here" / "report.html", embed_mb=0)
+    assert written.beside == 4  # a video and an image of each clip
+    text = (tmp_path / "here" / "report.html").read_text()
+    assert "../mini/runs/vatrack__resnet18/views/01.mp4" in text
+    assert "data:video" not in text and "data:image" not in text
+    assert "4 files beside it" in str(written)
+
+
+def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
+    root = results_folder(
+        tmp_path / "mini",
+        methods=["qdtrack", "amodaltrack", "vatrack", "vatrack-2bbox"],
+        backbones=["resnet18", "resnet50", "resnext101_64x4d"],
+        videos=MOST_ROWS + 100,
+    )
+    written = write_report([str(root)], root / "report.html", results=root)
+    text = (root / "report.html").read_text()
+    assert written.runs == 12 and written.size < 6_000_000
+    assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows are shown" in text
+    assert '<div class="cards">' not in text  # more than eight runs are rows of a table
+    assert '"form": "points"' in text  # so many bars would be too thin
+
+
+def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
+    file = metrics(tmp_path / "metrics.json", 30.0)
+    write_report([f"vatrack/resnet50={file}"], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "<dt>vAP50, visible</dt><dd>30.3<" in text
+    assert 'id="clips"' not in text and 'id="training"' not in text and 'id="tables"' in text
+
+
+def test_bad_input_is_named(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=1)
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"out": tmp_path / "report.pdf"}, r"report\.pdf: .*ends in \.html"),
+        ({"out": tmp_path / "r.html", "results": tmp_path / "gone"}, "gone: no such folder"),
+    ]
+    for given, match in cases:
+        with pytest.raises(InputError, match=match):
+            write_report([str(root)], **given)
+    views = root / "runs" / "vatrack__resnet18" / "views"
+    views.mkdir()
+    (views / "views.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"views\.json: not what `vatrack views` writes"):
+        write_report([str(root)], tmp_path / "r.html")
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0 s"), (0.3, "0.3 s"), (59.6, "1 min 0 s"), (441, "7 min 21 s"), (93784, "1 d 2 h")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

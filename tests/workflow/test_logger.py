@@ -1,0 +1,276 @@
+"""`snakemake --logger vatrack`: what a run shows, on a terminal, in a file, when it fails."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from snakemake_interface_logger_plugins.tests import TestLogHandlerBase
+
+from snakemake_logger_plugin_vatrack import LogHandler
+from snakemake_logger_plugin_vatrack.stages import Stages, duration
+from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
+
+RUN = {"method": "vatrack", "backbone": "resnet18"}
+
+
+class TestInterface(TestLogHandlerBase):
+    """What Snakemake demands of every plugin."""
+
+    __test__ = True
+
+    def get_log_handler_cls(self) -> type[LogHandler]:
+        return LogHandler
+
+    def get_log_handler_settings(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59, "59 s"), (260, "4 min 20 s"), (3599.7, "1 h 0 min"), (11520, "3 h 12 min")],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def squeezed(lines: list[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines]
+
+
+def test_jobs_of_a_stage_share_a_line() -> None:
+    stages = Stages(0.0)
+    stages.plan({"cut": 3, "index": 1, "total": 4})
+    for number in (1, 2, 3):
+        wildcards = {"video": f"a{number}"}
+        stages.job(number, "cut", f"drawing the clips of a{number}", wildcards, [], float(number))
+    assert stages.finished(2, 4.0) == []
+    assert stages.status == "[ 25 %] drawing the clips of 3 videos: 1 done"
+    assert stages.finished(1, 5.0) == []
+    assert squeezed(stages.finished(3, 8.0)) == ["[ 75 %] drawing the clips of 3 videos 7 s"]
+    stages.job(4, "index", "listing", {}, [], 8.0)
+    assert squeezed(stages.finished(4, 8.2)) == ["[100 %] listing 0 s"]
+    assert stages.rest() == []
+
+
+def test_every_run_has_a_line_of_its_own() -> None:
+    stages = Stages(0.0)
+    stages.plan({"select": 2})
+    for number, method in enumerate(("qdtrack", "vatrack")):
+        stages.job(number, "select", f"choosing: {method}", RUN | {"method": method}, [], 0.0)
+    assert squeezed(stages.finished(0, 1.0)) == ["[ 50 %] choosing: qdtrack 1 s"]
+    assert squeezed(stages.finished(1, 2.0)) == ["[100 %] choosing: vatrack 2 s"]
+
+
+def test_jobs_that_nobody_counted_get_their_line() -> None:
+    """Those after a checkpoint: how many there are is known to nobody before."""
+    stages = Stages(0.0)
+    stages.plan({"unpack": 1})
+    stages.job(1, "cut", "measuring a1", {"video": "a1"}, [], 0.0)
+    assert stages.finished(1, 1.0) == []
+    assert stages.tick(2.0, in_place=False) == []
+    assert squeezed(stages.tick(5.0, in_place=False)) == ["[100 %] measuring a1 1 s"]
+    assert stages.rest() == []
+
+
+def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("of an earlier run\n" * 9)
+    stages = Stages(0.0)
+    stages.plan({"train": 1})
+    stages.job(1, "train", "training", RUN, [str(log)], 0.0)
+    log.write_text("job 12 (local); logs in there\n")
+    assert stages.tick(1.0, in_place=False) == []
+    with log.open("a") as file:
+        print("epoch 1/3, iteration 25/100, about 6 min left; loss 4.9", file=file, flush=True)
+        line = "[ 25 %] training: epoch 1/3, iteration 25/100, about 6 min left"
+        assert stages.tick(2.0, in_place=False) == [line]
+        assert stages.status == line
+        assert stages.tick(3.0, in_place=False) == []  # not again and again
+        assert stages.tick(33.0, in_place=False) == [line]
+        print("epoch 1/3, validation: image AP50 1", end="", file=file, flush=True)
+        assert stages.tick(70.0, in_place=True) == []  # a line that is not complete
+        print("2.0 amodal", file=file, flush=True)
+        said = "        epoch 1/3, validation: image AP50 12.0 amodal"
+        assert stages.tick(71.0, in_place=True) == [said]
+        print("epoch 3/3, validation: HOTA 54.2 amodal", file=file)
+        print("runs/x: 3 epochs, 100 iterations in 7.3 min on cpu", file=file)
+    lines = squeezed(stages.finished(1, 260.0))
+    assert lines == ["epoch 3/3, validation: HOTA 54.2 amodal", "[100 %] training 4 min 20 s"]
+
+
+def test_a_failure_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "predict.log"
+    log.write_text("".join(f"line {number}\n" for number in range(40)) + "50%\r100%\nerror: no\n")
+    stages = Stages(0.0)
+    stages.plan({"predict": 2})
+    stages.job(1, "predict", "finding objects", RUN, [str(log)], 0.0)
+    lines = stages.failure(1, "predict", [str(log)])
+    assert lines[1] == "FAILED: finding objects (rule predict)"
+    assert [line for line in lines if line.startswith("  |")][-2:] == ["  | 100%", "  | error: no"]
+    assert len(lines) < 22
+    assert f"  the whole log: {log}" in lines
+    assert stages.failure(1, "predict", [str(log)]) == []  # Snakemake says it twice
+    assert stages.rest() == []
+    end = stages.stopped(9.0, "all.log", interrupted=False)
+    assert end[1:4] == [
+        "stopped by a failure after 9 s; 0 of 2 jobs are done",
+        f"  failed: finding objects ({log})",
+        "  everything in detail: all.log",
+    ]
+
+
+SMALL = """
+rule all:
+    input: "end.txt"
+
+rule cut:
+    output: "cut/{video}.txt"
+    message: "measuring {wildcards.video}"
+    shell: "touch {output}"
+
+rule train:
+    input: expand("cut/{video}.txt", video=["a1", "a2"])
+    output: "{method}.txt"
+    log: "logs/{method}.log"
+    message: "training {wildcards.method}"
+    shell: "(echo 'epoch 1/2, iteration 3/8, about 3 min left; loss 1'; {config[work]})"
+           " > {log} 2>&1; touch {output}"
+
+rule end:
+    input: "vatrack.txt"
+    output: "end.txt"
+    shell: "touch {output}"
+"""
+
+
+def small(folder: Path, work: str, *options: str) -> list[str]:
+    """A command that runs a small workflow, with what its training does."""
+    (folder / "Snakefile").write_text(SMALL)
+    command = [sys.executable, "-m", "snakemake", "--logger", "vatrack", "-c2"]
+    return [*command, *options, "--config", f"work={work}"]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
+
+
+def run(folder: Path, work: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        small(folder, work, *options),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.slow
+def test_a_small_run_in_a_file(tmp_path: Path) -> None:
+    ended = run(tmp_path, "sleep 2")
+    assert ended.returncode == 0 and ended.stderr == ""
+    assert "\r" not in ended.stdout and "\x1b" not in ended.stdout
+    lines = squeezed(ended.stdout.splitlines())
+    assert lines[0] == "4 jobs to do"
+    assert any("measuring 2 videos" in line for line in lines)
+    assert any("training vatrack: epoch 1/2, iteration 3/8, about 3 min left" in x for x in lines)
+    assert lines[-2].startswith("[100 %] end ")
+    assert lines[-1].startswith("4 jobs in ")
+    log = tmp_path / lines[-1].split("everything in detail: ")[1]
+    assert "training vatrack" in log.read_text()
+    again = run(tmp_path, "sleep 2")
+    assert again.stdout == "nothing to do: everything is up to date\n"
+
+
+@pytest.mark.slow
+def test_a_small_run_that_fails(tmp_path: Path) -> None:
+    ended = run(tmp_path, "echo there is nothing; exit 2")
+    assert ended.returncode == 1
+    assert "FAILED: training vatrack (rule train)\n" in ended.stderr
+    assert "  | there is nothing\n  the whole log: logs/vatrack.log\n" in ended.stderr
+    assert "CalledProcessError" not in ended.stderr
+    assert "stopped by a failure after " in ended.stdout
+    assert "2 of 4 jobs are done\n  failed: training vatrack (logs/vatrack.log)" in ended.stdout
+
+
+@pytest.mark.slow
+def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
+    call = subprocess.Popen(
+        small(tmp_path, "sleep 60"),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert call.stdout is not None
+    for line in call.stdout:
+        if "iteration 3/8" in line:
+            break
+    os.killpg(call.pid, signal.SIGINT)
+    shown, _ = call.communicate(timeout=60)
+    assert call.returncode != 0
+    assert "interrupted after " in shown and "2 of 4 jobs are done" in shown
+    assert "FAILED" not in shown and "Traceback" not in shown
+    assert shown.endswith("the same command resumes: what is complete is kept\n")
+
+
+@pytest.mark.slow
+def test_a_small_run_on_a_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = small(tmp_path, "sleep 2")
+    call = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=theirs, stderr=theirs, close_fds=True
+    )
+    os.close(theirs)
+    shown, end = b"", time.monotonic() + 100
+    while time.monotonic() < end:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # its other end is closed
+            break
+    os.close(ours)
+    assert call.wait() == 0
+    text = shown.decode()
+    assert text.count("about 3 min left\r\x1b[K") >= 1  # in place
+    left = [line.rsplit("\r\x1b[K", 1)[-1].strip() for line in text.split("\r\n")]
+    assert not any("min left" in line for line in left)
+    assert sum("training vatrack" in line for line in left) == 1
+
+
+@pytest.mark.slow
+def test_what_asks_for_snakemakes_own_output_gets_it(tmp_path: Path) -> None:
+    dry = run(tmp_path, "true", "-n")
+    assert "This was a dry-run" in dry.stdout and "training vatrack" in dry.stdout
+    ended = run(tmp_path, "true", "-p")
+    assert ended.returncode == 0
+    assert "4 of 5 steps" in ended.stderr or "5 of 5 steps" in ended.stderr
+    assert "touch cut/a1.txt" in ended.stderr
+
+
+@pytest.mark.slow
+def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "-d", str(finished.folder)]
+    ended = subprocess.run(
+        [*command, "-c1", "--configfile", str(finished.folder / "test_config.yaml")],
+        cwd=finished.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[0] == "nothing to do: everything is up to date"
+    assert any(line.startswith("vatrack__resnet18 ") for line in lines)
+    assert "report: results/tiny/report.html" in lines

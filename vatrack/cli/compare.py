@@ -1,0 +1,58 @@
+"""The subcommand that shows runs beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PICTURES = "Pictures of the page"
+
+
+def compare(
+    run: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN_A RUN_B...", help="Folders of runs, each with its metrics."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for compare.html, with pictures, and compare.txt."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC",
+            help="What the clips are sorted by, as track/amodal/HOTA; without: AP of frames.",
+        ),
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips the text shows.")] = 10,
+    pictures: Annotated[
+        int,
+        typer.Option(min=0, help="Of how many clips, the worst ones.", rich_help_panel=PICTURES),
+    ] = 5,
+    score: Annotated[
+        float,
+        typer.Option(help="Predictions below this score are not drawn.", rich_help_panel=PICTURES),
+    ] = 0.5,
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Joint-form JSON; without: that of the results the runs lie in.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the frames; without: that of the results the runs lie in.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+) -> None:
+    """Compare runs with the first one: by metric, class and clip, the worst clips first."""
+    from vatrack.reporting.compare import compare_runs
+    from vatrack.reporting.compare.pictures import Pictures
+
+    wanted = Pictures(pictures, score=score, ground_truth=ground_truth, images=images)
+    typer.echo(compare_runs(run, out, by=by, clips=clips, pictures=wanted))

@@ -1,0 +1,122 @@
+"""The images of a comparison: the same frames of a clip, as they are and as each run sees them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
+from vatrack.common.images import read_image
+from vatrack.evaluation.io.ground_truth import read_images
+from vatrack.reporting.compare.read import Side
+from vatrack.reporting.drawing import ImageArray
+from vatrack.reporting.overlay import Layer, names_by_id, read_layers
+from vatrack.reporting.overlay_video import draw_side, find_owners
+from vatrack.reporting.sheet import evenly
+
+QUALITY = 85  # of a JPEG
+LARGEST = (400, 480)  # height and width of an image, pixels
+TRUTH = "Ground truth"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Which images a page has.
+
+    Attributes:
+        clips: of so many clips; 0: none. `frames`: so many of each, evenly chosen.
+        score: predictions below it are not drawn.
+        ground_truth, images: file and folder where those beside the first run are not meant.
+    """
+
+    clips: int = 5
+    frames: int = 3
+    score: float = 0.5
+    ground_truth: Path | None = None
+    images: Path | None = None
+
+
+class Frame(NamedTuple):
+    """A frame: its title, and an image for the ground truth and for each run, as data URLs."""
+
+    title: str
+    images: tuple[str, ...]
+
+
+class Clip(NamedTuple):
+    """The frames of a clip."""
+
+    name: str
+    frames: tuple[Frame, ...]
+
+
+def draw_clips(
+    sides: Sequence[Side], worst: Sequence[str], wanted: Pictures
+) -> tuple[list[Clip], list[str]]:
+    """The first clips of these, and what is missing for that.
+
+    Raises:
+        InputError: a file that was named is missing, or one is not in its form.
+    """
+    truth = wanted.ground_truth or next((s.ground_truth for s in sides if s.ground_truth), None)
+    images = wanted.images or next((side.images for side in sides if side.images), None)
+    if wanted.clips < 1:
+        return [], []
+    lacking = [f"{side.letter}'s predictions" for side in sides if not _has_predictions(side)]
+    lacking += ["the ground truth (--ground-truth)"] * (truth is None)
+    lacking += ["the frames (--images)"] * (images is None)
+    if lacking or truth is None or images is None:
+        return [], [f"the page has no pictures: not found were {', '.join(lacking)}"]
+    document = read_json(truth)
+    listed = read_images(document, str(truth))
+    files = names_by_id(document, "images", "file_name", truth)
+    titles = names_by_id(document, "videos", "name", truth)
+    numbers = {name: number for number, name in titles.items()}
+    chosen = [(name, numbers[name]) for name in worst[: wanted.clips] if name in numbers]
+    layers = [
+        read_layers(document, listed, truth, side.folder.predictions, wanted.score)
+        for side in sides
+    ]
+    common = set.intersection(*({layer.mask_type for layer in own} for own in layers))
+    true = [layer for layer in layers[0] if layer.title == TRUTH and layer.mask_type in common]
+    found = [
+        [layer for layer in own if layer.title != TRUTH and layer.mask_type in common]
+        for own in layers
+    ]
+    clips = []
+    for name, video in chosen:
+        rows = np.flatnonzero(listed.video == video)
+        rows = rows[np.argsort(listed.position[rows])]
+        owners = [find_owners(rows, listed, true, own) for own in found]
+        frames = []
+        for row in rows[evenly(len(rows), wanted.frames)].tolist():
+            path = images / files[int(listed.id[row])]
+            if not path.is_file():
+                return [], [f"the page has no pictures: {path} is missing"]
+            height, width = listed.size[row].tolist()
+            frame = read_image(path, (width, height))
+            columns: list[tuple[Sequence[Layer], dict[int, int] | None]] = [(true, None)]
+            columns += zip(found, owners, strict=True)
+            shown = [draw_side(frame, row, listed, own, who, LARGEST) for own, who in columns]
+            title = f"frame {int(listed.position[row])} ({path.name})"
+            frames.append(Frame(title, tuple(map(_as_url, shown))))
+        clips.append(Clip(name, tuple(frames)))
+    return clips, []
+
+
+def _has_predictions(side: Side) -> bool:
+    return side.folder.predictions.is_file()
+
+
+def _as_url(image: ImageArray) -> str:
+    done, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    if not done:
+        raise InputError("an image cannot be written as JPEG; is it too large?")
+    return f"data:image/jpeg;base64,{b64encode(code.tobytes()).decode()}"

@@ -1,0 +1,173 @@
+"""The runs that are compared: read, and refused where their numbers do not belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from itertools import zip_longest
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_yaml
+from vatrack.reporting.curves import run_labels
+from vatrack.reporting.tables.runs import Run, read_runs
+from vatrack.runs.folder import RunFolder
+
+LISTED = 5  # names of classes or clips in a message
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the compared runs.
+
+    Attributes:
+        letter: A, B, ... in the order given; `name`: for readers.
+        ground_truth: file of the true objects that lies beside the run; None where there is none.
+        images: folder of the frames; likewise.
+    """
+
+    letter: str
+    name: str
+    folder: RunFolder
+    run: Run
+    switches: dict[str, Any]
+    ground_truth: Path | None
+    images: Path | None
+
+
+def read_sides(folders: Sequence[Path]) -> list[Side]:
+    """Reads the runs.
+
+    Raises:
+        InputError: fewer than two, one twice, no run's folder, a run without metrics; or classes,
+            clips, ground truth or protocol of the evaluations differ.
+    """
+    if not 2 <= len(folders) <= len(ascii_uppercase):
+        raise InputError(
+            f"{len(folders)} runs are given; name from 2 to {len(ascii_uppercase)} folders of runs"
+        )
+    for folder in folders:
+        _check(folder)
+    names = run_labels(folders)
+    sides = [
+        _read(letter, name, folder)
+        for letter, name, folder in zip(ascii_uppercase, names, folders, strict=False)
+    ]
+    for side in sides[1:]:
+        _check_same(sides[0], side)
+    return sides
+
+
+def _check(folder: Path) -> None:
+    run = RunFolder(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name the folders of runs")
+    if not run.config.is_file():
+        raise InputError(
+            f"{folder}: not a run's folder, it has no {run.config.name}; name the folders of runs, "
+            f"as results/mini/runs/vatrack__resnet18"
+        )
+    if not run.metrics.is_file():
+        raise InputError(
+            f"{folder}: has no {run.metrics.name}; evaluate the run first: vatrack evaluate --run "
+            f"{folder} ..."
+        )
+
+
+def _read(letter: str, name: str, path: Path) -> Side:
+    folder = RunFolder(path)
+    (run,), _ = read_runs([str(path)])
+    switches = read_yaml(folder.evaluation) if folder.evaluation.is_file() else {}
+    # Changes no other metric, and metrics that one run does not have are left out.
+    kept = {key: value for key, value in dict(switches or {}).items() if key != "extended"}
+    dataset = read_yaml(folder.config).get("dataset", {})
+    root = path.resolve().parent.parent
+    ground_truth = root / "annotations" / "valid" / "joint.json"
+    own = dataset.get("images") if dataset.get("format") == "joint" else None
+    images = Path(own) if own else root / "clips"
+    return Side(
+        letter,
+        name,
+        folder,
+        run,
+        kept,
+        ground_truth if ground_truth.is_file() else None,
+        images if images.is_dir() else None,
+    )
+
+
+def _check_same(first: Side, other: Side) -> None:
+    """Whether the metrics of two runs are of one set of objects, by one protocol."""
+    _same(first, other, "datasets", lambda side: [side.run.dataset or "not named"])
+    if first.run.details and other.run.details:
+        _same(first, other, "classes", lambda side: side.run.details.classes)  # type: ignore[union-attr]
+        _same(first, other, "clips", _clips)
+        shared = _evaluations(first) & _evaluations(other)
+        for evaluation in sorted(shared):
+            _same(
+                first,
+                other,
+                f"classes with true objects ({evaluation})",
+                lambda side, name=evaluation: sorted(side.run.details.per_class[name]),  # type: ignore
+            )
+    if first.switches and other.switches:
+        _same(
+            first,
+            other,
+            "switches of the evaluation",
+            lambda side: [f"{key}: {value}" for key, value in sorted(side.switches.items())],
+        )
+    files = first.ground_truth, other.ground_truth
+    if files[0] and files[1] and not files[0].samefile(files[1]):
+        digests = [_digest(file) for file in files if file]
+        if digests[0] != digests[1]:
+            shown = "\n".join(
+                f"  {side.letter} {side.folder.path}: {side.ground_truth} (sha256 {digest[:10]})"
+                for side, digest in zip((first, other), digests, strict=True)
+            )
+            raise InputError(
+                f"these runs have different ground truth, so their metrics cannot be compared:\n"
+                f"{shown}\nevaluate both with the same file"
+            )
+
+
+def _clips(side: Side) -> list[str]:
+    assert side.run.details
+    return sorted({name for own in side.run.details.per_video.values() for name in own})
+
+
+def _evaluations(side: Side) -> set[str]:
+    return set(side.run.details.per_class) if side.run.details else set()
+
+
+def _same(first: Side, other: Side, what: str, values: Callable[[Side], Iterable[str]]) -> None:
+    mine, theirs = list(values(first)), list(values(other))
+    if mine == theirs:
+        return
+    shown = "\n".join(
+        f"  {side.letter} {side.folder.path}: {_listed(own, foreign)}"
+        for side, own, foreign in ((first, mine, theirs), (other, theirs, mine))
+    )
+    raise InputError(
+        f"these runs have different {what}, so their metrics cannot be compared:\n{shown}\n"
+        f"evaluate both with the same ground truth and config"
+    )
+
+
+def _listed(own: Sequence[str], foreign: Sequence[str]) -> str:
+    """The names, or where they are many, those that differ."""
+    if len(own) == 1:
+        return own[0]
+    differ = [name for name in own if name not in foreign]
+    if not differ:  # the order differs, or the other has more
+        differ = [one for one, two in zip_longest(own, foreign) if one and one != two]
+    shown = ", ".join(differ[:LISTED]) + ", ..." * (len(differ) > LISTED)
+    return f"{len(own)}, of which differ: {shown}" if shown else f"{len(own)}, all in the other"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()

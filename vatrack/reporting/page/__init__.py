@@ -1,0 +1,145 @@
+"""The report: one HTML page about the results of any number of runs, which needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from vatrack import __version__
+from vatrack.common.errors import InputError
+from vatrack.common.files import check_target, write_text
+from vatrack.reporting.page.appendix import run_times
+from vatrack.reporting.page.charts import bar_charts, curve_charts, precision_charts
+from vatrack.reporting.page.media import Media, cut_sheets, for_script, viewer_data
+from vatrack.reporting.page.results import RunResults, collect
+from vatrack.reporting.page.sections import table_sections
+from vatrack.reporting.tables.names import dataset_name
+from vatrack.reporting.tables.runs import read_runs
+
+HERE = Path(__file__).parent
+SCRIPTS = ("charts.js", "viewer.js", "tables.js")
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """What `write_report` wrote.
+
+    Attributes:
+        out: the page, `size` bytes long.
+        runs: how many it shows.
+        clips: clips of all runs that can be played; `beside`: files that the page refers to.
+        unfinished: folders of runs that have no metrics yet.
+    """
+
+    out: Path
+    size: int
+    runs: int
+    clips: int
+    beside: int
+    unfinished: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.out}: {self.runs} run{'s' * (self.runs != 1)}, {self.clips} clips, "
+            f"{self.size / MEGABYTE:.1f} MB"
+        )
+        if self.beside:
+            text += f"; {self.beside} files beside it (--embed takes more of them in)"
+        return "\n".join([text, *(f"left out, without metrics: {run}" for run in self.unfinished)])
+
+
+def write_report(
+    runs: Sequence[str],
+    out: Path,
+    *,
+    results: Path | None = None,
+    title: str | None = None,
+    embed_mb: float = 6.0,
+    means: bool = True,
+) -> WrittenReport:
+    """Writes the page.
+
+    What a run does not have is left out, or the page says so: curves need metrics.jsonl, bars of
+    classes details.json, clips the folder `views` that `vatrack views` writes.
+
+    Args:
+        runs: run folders or folders of results (see `tables.runs.read_runs`).
+        out: the page, whose name ends in .html.
+        results: folder of results, for the cut sheets and the run times.
+        title: heading of the page; None: the names of the datasets.
+        embed_mb: size of the videos and pictures that stand in the page itself; to further ones it
+            has links.
+        means: whether runs that differ only in their seed also have rows of their means.
+
+    Raises:
+        InputError: a run is missing or damaged, or `out` has another suffix; nothing is written.
+    """
+    out = check_target(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out}: the report is a page; give --out a name that ends in .html")
+    if results is not None and not Path(results).is_dir():
+        raise InputError(f"--results {results}: no such folder")
+    found, unfinished = read_runs(runs)
+    shown = collect(found)
+    media = Media(out, round(embed_mb * MEGABYTE))
+    # Pictures are small and come first; then the videos, one of every run in turn.
+    viewer = viewer_data(shown, media)
+    sheets = cut_sheets(results, media) if results else None
+    datasets = list(dict.fromkeys(dataset_name(run.dataset) for run in found))
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    paper, further = table_sections(found, means=means)
+    text = environment.get_template("page.html.j2").render(
+        title=title or ", ".join(datasets),
+        datasets=datasets,
+        runs=shown,
+        date=_date(shown),
+        version=__version__,
+        paper=paper,
+        further=further,
+        viewer=viewer,
+        viewer_data=for_script(viewer),
+        sheets=sheets,
+        times=run_times(results) if results else [],
+        results=str(results) if results else None,
+        provenance=_link(results, media) if results else None,
+        curves=curve_charts(shown),
+        precision=precision_charts(shown),
+        bars=bar_charts(shown),
+        style=(HERE / "style.css").read_text(encoding="utf-8"),
+        script="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    )
+    write_text(out, text)
+    return WrittenReport(
+        out,
+        out.stat().st_size,
+        len(shown),
+        sum(len(run["clips"]) for run in viewer["runs"]),
+        media.beside,
+        tuple(unfinished),
+    )
+
+
+def _link(results: Path, media: Media) -> str | None:
+    """Where Snakemake's own report is, if there is one."""
+    path = Path(results) / "provenance.html"
+    return media.link(path) if path.is_file() else None
+
+
+def _date(runs: Sequence[RunResults]) -> str:
+    """The day on which the last run was evaluated: the same results make the same page."""
+    times = [run.measured for run in runs if run.measured]
+    if not times:
+        return ""
+    day = datetime.fromtimestamp(max(times), UTC)
+    return f"{day.day} {day:%B %Y}"

@@ -1,0 +1,145 @@
+"""The plots of the page as plain data, which its script draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vatrack.reporting.curves import smooth, thin
+from vatrack.reporting.page.results import LEVELS, RunResults
+from vatrack.reporting.plots import LOSS_NAMES
+
+Chart = dict[str, Any]
+BARS = {
+    "all": "AP50",
+    "partial": "AP50_P",
+    "medium": "AP50_OM",
+    "heavy": "AP50_H",
+    "large": "AP50_L",
+    "mid-size": "AP50_M",
+    "small": "AP50_S",
+}
+SPLITS = {1: "occlusion", 4: "size"}  # what begins at which bar
+MOST_BARS = 4  # runs; the values of more are drawn as points
+
+
+def curve_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
+    """Losses, learning rate and validation metrics: a chart each, a line for each run."""
+    with_log = [run for run in runs if run.curves is not None]
+    logs = [run.curves for run in runs if run.curves is not None]
+    found = dict.fromkeys(name for log in logs for name in log.terms)
+    losses = [name for name in LOSS_NAMES if name in found]
+    losses += sorted(name for name in found if name not in LOSS_NAMES and name != "lr")
+    charts = [_steps(with_log, name, LOSS_NAMES.get(name, name)) for name in losses]
+    rate = [_steps(with_log, "lr", "Learning rate", smoothed=False)] if "lr" in found else []
+    validation = []
+    for level, title in LEVELS.items():
+        series = []
+        for run in with_log:
+            assert run.curves
+            values = run.curves.metrics.get(f"{level}/AP")
+            if values is not None and np.isfinite(values).any():
+                line = _line(run, run.curves.epochs, values)
+                series.append({**line, "marked": run.epoch, "markers": True})
+        if series:
+            validation.append(_chart("line", title, series, x="epoch", y="AP in %", whole=True))
+    return {"validation": validation, "losses": charts, "rate": rate}
+
+
+def precision_charts(runs: Sequence[RunResults]) -> list[Chart]:
+    """Precision over recall: a chart for each level, lines at IoU 0.5 and 0.75 for each run."""
+    charts = []
+    recalls = np.linspace(0, 1, 101)
+    for level, title in LEVELS.items():
+        series = []
+        for run in runs:
+            curves = run.precision.get(level)
+            for name, threshold in (("IoU50", "0.5"), ("IoU75", "0.75")):
+                values = curves.get(name) if isinstance(curves, dict) else None
+                if not isinstance(values, list) or len(values) != 101 or None in values:
+                    continue
+                line = _line(run, recalls, np.array(values, float), digits=3)
+                line |= {"name": f"{run.name}, IoU {threshold}", "dashed": threshold == "0.75"}
+                series.append(line)
+        if series:
+            charts.append(
+                _chart("line", title, series, x="recall", y="precision", range=[0, 1], end=1)
+            )
+    return charts
+
+
+def bar_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
+    """AP50 by occlusion and size, and by class: a chart for each level."""
+    groups, classes = [], []
+    for level, title in LEVELS.items():
+        series = [
+            _bars(run, [run.run.metrics.get(f"{level}/{key}") for key in BARS.values()])
+            for run in runs
+            if f"{level}/AP50" in run.run.metrics
+        ]
+        if series:
+            groups.append(
+                _chart("bars", title, series, groups=list(BARS), splits=SPLITS, y="AP50 in %")
+            )
+        names = dict.fromkeys(
+            name
+            for run in runs
+            if run.run.details
+            for name in run.run.details.classes
+            if name in run.run.details.per_class.get(level, {})
+        )
+        by_class = [
+            _bars(
+                run,
+                [
+                    run.run.details.per_class.get(level, {}).get(name, {}).get("AP50")
+                    for name in names
+                ],
+            )
+            for run in runs
+            if run.run.details and run.run.details.per_class.get(level)
+        ]
+        if by_class:
+            form = "rows" if len(by_class) <= MOST_BARS else "points"
+            classes.append(_chart(form, title, by_class, groups=list(names), x="AP50 in %"))
+    return {"groups": groups, "classes": classes}
+
+
+def _steps(runs: Sequence[RunResults], name: str, title: str, *, smoothed: bool = True) -> Chart:
+    """A chart over the training steps; losses are smoothed, and faint as they were logged."""
+    series = []
+    for run in runs:
+        assert run.curves
+        values = run.curves.terms.get(name)
+        if values is None or not np.isfinite(values).any():
+            continue
+        if smoothed:
+            series.append({**_line(run, *thin(run.curves.steps, values)), "faint": True})
+            values = smooth(values)
+        series.append(_line(run, *thin(run.curves.steps, values)))
+    return _chart("line", title, series, x="training step", y="", floor=0)
+
+
+def _line(run: RunResults, x: np.ndarray, y: np.ndarray, *, digits: int = 5) -> dict[str, Any]:
+    points = [
+        [_rounded(first, 6), _rounded(second, digits)]
+        for first, second in zip(x.tolist(), y.tolist(), strict=True)
+        if np.isfinite(second)
+    ]
+    return {"run": run.number, "name": run.name, "points": points}
+
+
+def _bars(run: RunResults, values: Sequence[float | None]) -> dict[str, Any]:
+    shown = [None if v is None or v != v else round(v, 2) for v in values]
+    return {"run": run.number, "name": run.name, "values": shown}
+
+
+def _rounded(value: float, digits: int) -> float:
+    """So many significant digits: the page need not hold more than a plot can show."""
+    return float(f"{value:.{digits}g}")
+
+
+def _chart(form: str, title: str, series: list[dict[str, Any]], **more: Any) -> Chart:
+    return {"form": form, "title": title, "series": series, **more}

@@ -1,0 +1,233 @@
+"""What the page says about each run, read from its folder."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.files import read_json, read_yaml
+from vatrack.reporting.curves import Curves, read_curves
+from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
+from vatrack.reporting.tables.runs import Run
+from vatrack.reporting.views import Views, read_views
+from vatrack.runs.folder import RunFolder
+
+LEVELS = {
+    "video/amodal": "Video level, amodal masks",
+    "video/visible": "Video level, visible masks",
+    "image/amodal": "Frame level, amodal masks",
+    "image/visible": "Frame level, visible masks",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A key figure: its name, its value as readers see it, and the number for comparisons."""
+
+    name: str
+    text: str
+    value: float | None
+    unit: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """One run as the page shows it.
+
+    Attributes:
+        number: from 0, which decides the colour.
+        figures: the key figures; `why`: the chosen epoch and the reason.
+        curves: None without metrics.jsonl; `precision`: of details.json by level, then "IoU50".
+        views: the clips, None where none were drawn; `folder`: None for metrics given alone.
+        measured: when its metrics were written, seconds since 1970.
+    """
+
+    number: int
+    name: str
+    run: Run
+    backbone: str
+    dataset: str
+    figures: list[Figure]
+    why: str
+    epoch: int | None
+    folder: Path | None
+    curves: Curves | None
+    views: Views | None
+    config: str
+    environment: dict[str, str]
+    precision: dict[str, Any]
+    commands: list[str] = field(default_factory=list)
+    measured: float | None = None
+
+    @property
+    def figure(self) -> dict[str, Figure]:
+        """The key figures by name."""
+        return {figure.name: figure for figure in self.figures}
+
+
+def collect(runs: Sequence[Run]) -> list[RunResults]:
+    """Reads what the folders of runs hold.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    names = short_names(runs)
+    found = [_results(number, run, names[number]) for number, run in enumerate(runs)]
+    return _with_best(found)
+
+
+def _results(number: int, run: Run, name: str) -> RunResults:
+    folder = RunFolder(run.folder) if run.folder else None
+    training, selection, details = {}, {}, {}
+    if folder:
+        training = folder.read_training() if folder.training.is_file() else {}
+        selection = _object(folder.selection)
+        details = _object(folder.details)
+    epoch, why = _choice(selection, training)
+    precision = details.get("curves")
+    has_log = folder is not None and folder.metrics_log.is_file()
+    return RunResults(
+        number,
+        name,
+        run,
+        BACKBONE_NAMES[run.backbone],
+        dataset_name(run.dataset),
+        _figures(run, training, epoch),
+        why,
+        epoch,
+        run.folder,
+        read_curves(folder.metrics_log) if folder and has_log else None,
+        read_views(folder.path / "views") if folder else None,
+        folder.config.read_text(encoding="utf-8") if folder and folder.config.is_file() else "",
+        _environment(_object(folder.environment)) if folder else {},
+        precision if isinstance(precision, dict) else {},
+        _commands(run.folder) if run.folder else [],
+        folder.metrics.stat().st_mtime if folder and folder.metrics.is_file() else None,
+    )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    content = read_json(path) if path.is_file() else None
+    return content if isinstance(content, dict) else {}
+
+
+def _figures(run: Run, training: dict[str, Any], epoch: int | None) -> list[Figure]:
+    """The key figures; a metric of masks that the method does not predict is left out."""
+    # Images that stand alone have no tracks.
+    level, letter = (
+        ("video", "v") if any(k.startswith("video/") for k in run.metrics) else ("image", "")
+    )
+    wanted = [
+        (f"{letter}AP50, amodal", f"{level}/amodal/AP50"),
+        (f"{letter}AP50, visible", f"{level}/visible/AP50"),
+        (f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"),
+        ("Hidden part, IoU", "image/hidden/IoU"),
+    ]
+    figures = []
+    for name, key in wanted:
+        if key in run.metrics:
+            value = run.metrics[key]
+            known = value is not None and value == value
+            figures.append(
+                Figure(name, f"{value:.1f}" if known else "–", value if known else None, "%")
+            )
+    if training:
+        figures.append(Figure("Training time", duration(training["seconds"]), None))
+    if epoch is not None:
+        of = f" of {training['epochs']}" if training else ""
+        figures.append(Figure("Chosen epoch", f"{epoch}{of}", None))
+    return figures
+
+
+def _with_best(runs: list[RunResults]) -> list[RunResults]:
+    """Marks the highest values where several runs on one dataset have the figure."""
+    highest: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        for figure in run.figures:
+            if figure.value is not None:
+                highest.setdefault((run.dataset, figure.name), []).append(figure.value)
+    return [
+        replace(
+            run,
+            figures=[
+                replace(
+                    figure,
+                    best=figure.value is not None
+                    and len(highest[run.dataset, figure.name]) > 1
+                    and figure.value == max(highest[run.dataset, figure.name]),
+                )
+                for figure in run.figures
+            ],
+        )
+        for run in runs
+    ]
+
+
+def _choice(selection: dict[str, Any], training: dict[str, Any]) -> tuple[int | None, str]:
+    """The chosen epoch, and why it was chosen, in words."""
+    epoch, metric = selection.get("epoch"), selection.get("metric")
+    if not isinstance(epoch, int) or not isinstance(metric, str):
+        return None, ""
+    values = {
+        item["epoch"]: item["value"]
+        for item in selection.get("candidates", [])
+        if isinstance(item, dict) and {"epoch", "value"} <= item.keys()
+    }
+    value = values.get(epoch)
+    text = f"{metric} {value:.1f}" if isinstance(value, int | float) else f"{metric} undefined"
+    others = {key: own for key, own in values.items() if key != epoch and own is not None}
+    if len(values) < 2:
+        return epoch, f"The only validated epoch ({text})."
+    reason = f"Highest {text} of {len(values)} validated epochs"
+    if others:
+        second = max(others, key=lambda key: (others[key], key))
+        reason += f"; next is epoch {second} with {others[second]:.1f}"
+    return epoch, f"{reason}."
+
+
+def duration(seconds: float) -> str:
+    """A time in words: its two largest units."""
+    whole = round(seconds)
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    parts: list[str] = []
+    for name, size in units:
+        if whole >= size or parts:
+            parts.append(f"{whole // size} {name}")
+            whole %= size
+    return " ".join(parts[:2]) or ("0 s" if seconds < 0.05 else f"{seconds:.1f} s")
+
+
+def _environment(content: dict[str, Any]) -> dict[str, str]:
+    """Name and version of everything, flat."""
+    flat: dict[str, str] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat |= {str(key): str(own) for key, own in value.items()}
+        else:
+            flat[name.replace("_", " ")] = str(value)
+    return flat
+
+
+def _commands(folder: Path) -> list[str]:
+    """The commands that make the run's files by hand."""
+    results = folder.parent.parent
+    config = read_yaml(RunFolder(folder).config)
+    images: Any = results / "clips"
+    if isinstance(config, dict) and isinstance(config.get("dataset"), dict):
+        images = config["dataset"].get("images") or images
+    valid = results / "annotations" / "valid" / "joint.json"
+    run, pictures, truth = (shlex.quote(str(path)) for path in (folder, images, valid))
+    data = shlex.quote(str(results / "annotations"))
+    files = RunFolder(run)
+    return [
+        f"vatrack train --config {run} --annotations {data} --images {pictures} --out {run}",
+        f"vatrack select --run {run} --out {files.selection}",
+        f"vatrack predict --checkpoint {run} --frames {truth} --images {pictures} "
+        f"--out {files.predictions}",
+        f"vatrack evaluate --run {run} --ground-truth {truth} --predictions {run} "
+        f"--out {files.metrics} --details {files.details}",
+    ]

@@ -1,0 +1,54 @@
+"""Rows of mean and standard deviation over runs that differ only in their seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isnan
+from statistics import fmean, stdev
+
+from vatrack.config.run_name import without_seed
+from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.runs import Run
+from vatrack.reporting.tables.table import Row
+
+NOTE = (
+    "After a mean, behind ±: the sample standard deviation (n - 1) over the seeds of one label, "
+    "where every one of them has a value."
+)
+
+Measured = tuple[Run, Sequence[float | None]]
+
+
+def mean_rows(measured: Sequence[Measured], source: str, block: str) -> list[Row]:
+    """A row for each group of two runs or more that differ only in the seed at their labels' end.
+
+    Args:
+        measured: runs with their values, as in the table.
+        source: what the values are, where a run has several rows; else empty.
+        block: of the rows; means compete with each other for the best value.
+    """
+    groups: dict[tuple[str, ...], list[Measured]] = {}
+    for run, values in measured:
+        label = without_seed(run.label)
+        if label is not None:
+            key = (run.method, run.backbone, label, run.dataset or "")
+            groups.setdefault(key, []).append((run, values))
+    rows = []
+    for (_, _, label, _), members in groups.items():
+        number = len(members)
+        if number < 2:
+            continue
+        pairs = [_statistics(column) for column in zip(*(v for _, v in members), strict=True)]
+        run = replace(members[0][0], label=label)
+        what = f"{source}, " if source else ""
+        row = run_row(run, f"{what}mean of {number} seeds", [mean for mean, _ in pairs], block)
+        spread = run_row(run, f"{what}standard deviation of {number} seeds", (), block).key
+        rows.append(row._replace(spread=[value for _, value in pairs], spread_key=spread))
+    return rows
+
+
+def _statistics(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation; None where one of the values is undefined."""
+    known = [value for value in values if value is not None and not isnan(value)]
+    return (fmean(known), stdev(known)) if len(known) == len(values) else (None, None)

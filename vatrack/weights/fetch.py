@@ -1,0 +1,92 @@
+"""The files of weights that a config names for the start of its trainings: there, or downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from vatrack.common.download import Fetched, fetch
+from vatrack.common.errors import InputError
+from vatrack.config import Config, RunConfig
+from vatrack.config.training import HASHED_NAME, TrainingConfig
+
+
+@dataclass(frozen=True)
+class FetchedWeights:
+    """What `fetch_weights` did with each file."""
+
+    files: tuple[Fetched, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.files))
+
+
+def require_weights(run: RunConfig) -> None:
+    """Sees that the file of weights that a training starts from is there.
+
+    Raises:
+        InputError: it is not; the message says how to download it where it is a published one.
+    """
+    path = run.training.weights
+    if path is None or path.is_file():
+        return
+    fix = "put it there, or correct the path"
+    if _address(path, run.training):
+        fix = (
+            "download it (`vatrack fetch-weights --config FILE`, or `snakemake fetch_weights`), or "
+            "correct the path"
+        )
+    raise InputError(f"config: training.weights: {path}: no such file; {fix}")
+
+
+def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> FetchedWeights:
+    """Downloads the files of `training.weights`, each whole and checked, or not at all.
+
+    A file comes from the address of `training.weights_urls` that ends in its name, and its sha256
+    must begin with the digits at the end of that name, as torch.hub has it. One that is there is
+    checked and kept.
+
+    Args:
+        tries, wait: see `vatrack.common.download.fetch`.
+
+    Raises:
+        InputError: the config names no file, or one that is missing and has no address; or the
+            download failed.
+    """
+    training = config.training
+    named = {path: None for each in config.backbones if (path := config.start_file(each))}
+    if not named:
+        raise InputError(
+            f"config: training.weights names no file for {', '.join(config.backbones)}; set "
+            f"training.weights: {{BACKBONE: FILE}}"
+        )
+    addresses = {path: _address(path, training) for path in named}
+    for path, url in addresses.items():
+        if url is None and not path.is_file():
+            raise InputError(
+                f"config: training.weights: {path}: no such file, and no address of "
+                f"training.weights_urls ends in {path.name}; put it there, or correct the name"
+            )
+    return FetchedWeights(
+        tuple(
+            fetch(url, None, checksum(path.name), path, tries=tries, wait=wait)
+            for path, url in addresses.items()
+            if url is not None
+        )
+    )
+
+
+def checksum(name: str) -> str:
+    """The first digits of a file's sha256, from the end of its name.
+
+    Example: `checksum("resnet50-0676ba61.pth") == "0676ba61"`
+    """
+    match = HASHED_NAME.fullmatch(name)
+    assert match, "the config refuses addresses without"
+    return match[1]
+
+
+def _address(path: Path, training: TrainingConfig) -> str | None:
+    names = (unquote(url.rpartition("/")[2]) for url in training.weights_urls)
+    return dict(zip(names, training.weights_urls, strict=True)).get(path.name)

@@ -1,0 +1,53 @@
+"""The end of a run of the workflow, for the terminal: the metrics of each run and their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_json
+from vatrack.runs.folder import RunFolder, read_metrics
+
+COLUMNS = (
+    ("image AP50", "amodal", "image/amodal/AP50"),
+    ("", "visible", "image/visible/AP50"),
+    ("video AP50", "amodal", "video/amodal/AP50"),
+    ("", "visible", "video/visible/AP50"),
+    ("HOTA", "amodal", "track/amodal/HOTA"),
+    ("", "visible", "track/visible/HOTA"),
+)
+
+
+def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
+    """What a run of the workflow made, in a few lines.
+
+    Args:
+        runs: folders of runs; one without metrics has no line.
+        report, tables: where these are.
+    """
+    folders = [RunFolder(run) for run in runs]
+    rows = [(folder.path.name, *_row(folder)) for folder in folders if folder.metrics.is_file()]
+    lines = []
+    if rows:
+        width = max(len("run"), *(len(name) for name, *_ in rows))
+        pairs = "".join(f"  {head:16}" for head, _, _ in COLUMNS if head)
+        heads = "".join(f"{head:>9}" for _, head, _ in COLUMNS)
+        lines += [f"{'':{width}}{pairs}".rstrip(), f"{'run':{width}}{heads}   epoch"]
+        for name, values, epoch in rows:
+            lines.append(f"{name:{width}}" + "".join(f"{value:>9}" for value in values) + epoch)
+        lines.append("")
+    lines += [f"{what}: {place}" for what, place in (("tables", tables), ("report", report))]
+    return "\n".join(lines)
+
+
+def _row(folder: RunFolder) -> tuple[list[str], str]:
+    """The metrics as text, and which epoch was chosen why."""
+    try:
+        metrics: Mapping[str, float | None] = read_metrics(folder.metrics, "evaluate again")
+        best: dict[str, Any] = read_json(folder.selection)
+    except (InputError, OSError):  # an end must not fail on what a stage has reported already
+        return ["-"] * len(COLUMNS), ""
+    values = [metrics.get(key) for _, _, key in COLUMNS]
+    shown = ["-" if value is None else f"{value:.1f}" for value in values]
+    return shown, f"   {best['epoch']}, best {best['metric']}"
