@@ -12,7 +12,7 @@ PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup demo demo-all show ui slurm-profile check test fuzz kill-test lowest lint schema \
-	bench hooks clean-results
+	bench docs picture hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -71,6 +71,16 @@ schema: setup ## rebuild the config's JSON schema and docs/config.md (after a ch
 
 bench: setup ## measure every stage at a small size, each beside a plain way, in some minutes
 	python -m benchmarks
+
+docs: setup ## build the documentation as a site: site/index.html
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	@echo "documentation: site/index.html"
+
+picture: setup ## remake docs/images/tracked.webp from the results of `make demo`
+	vatrack overlay --ground-truth results/mini/annotations/valid/joint.json \
+		--predictions results/mini/runs/vatrack__resnet18 --images results/mini/clips --clips 7 \
+		--out results/mini/picture.png --video results/mini/picture.mp4
+	python docs/_site/picture.py results/mini/picture.mp4 81 101 docs/images/tracked.webp
 
 hooks: setup ## check style and types at every commit (pre-commit)
 	pre-commit install

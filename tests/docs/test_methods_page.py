@@ -1,5 +1,5 @@
-"""docs/methods.md: all quirks of the register, keys that exist, commands that parse, numbers that
-are right."""
+"""docs/methods.md, quirks.md, published-weights.md: all quirks of the register, keys that exist,
+commands that parse, numbers that are right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from tests.models.test_parameter_counts import COUNTS
 from vatrack.cli import app
 from vatrack.config import Config
 
-PAGE = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = "\n".join(
+    (DOCS / name).read_text(encoding="utf-8")
+    for name in ("methods.md", "published-weights.md", "quirks.md")
+)
 REGISTER = {"D": 17, "L": 7, "M": 7, "T": 16, "I": 12, "E": 17, "V": 6}
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]

@@ -115,5 +115,5 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
     assert (code, errors) == (
         2,
         "vatrack: error: dataset.validation.accept: there is no finding 'area-rong'; did you mean "
-        "area-wrong? (docs/data.md lists them)\n",
+        "area-wrong? (docs/findings.md lists them)\n",
     )

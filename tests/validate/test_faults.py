@@ -713,7 +713,7 @@ def test_frames_that_may_not_be_read(
 
 
 def test_the_documents_list_every_code() -> None:
-    text = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/findings.md").read_text()
     rows = [
         f"| `{code}` | {check.severity} | {check.meaning} | {check.fix} |"
         for code, check in CHECKS.items()

@@ -69,7 +69,7 @@ class ValidationConfig(Frozen):
     )
     accept: tuple[str, ...] = Field(
         (),
-        description="codes of errors that are known and shall only warn (docs/data.md lists them)",
+        description="codes of known errors that become warnings (docs/findings.md lists them)",
     )
 
 

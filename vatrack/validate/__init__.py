@@ -157,7 +157,7 @@ def _findings(settings: ValidationConfig) -> Findings:
     if unknown:
         raise InputError(
             f"dataset.validation.accept: there is no finding {unknown[0]!r}"
-            f"{did_you_mean(unknown[0], CHECKS)} (docs/data.md lists them)"
+            f"{did_you_mean(unknown[0], CHECKS)} (docs/findings.md lists them)"
         )
     return Findings(frozenset(settings.accept))
 

@@ -1,0 +1,179 @@
+"""What mkdocs cannot do by itself: pages made from the code, and formulas as MathML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import typer
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+import vatrack
+from vatrack.cli import app
+
+ROOT = Path(__file__).parents[2]
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.DOTALL)
+TYPES: dict[Any, str] = {Path: "path", int: "integer", float: "number", list[Path]: "path"}
+# Names of the public Python API, by heading.
+API = {
+    "Prediction": ("load", "Predictor", "FrameResult", "Selection"),
+    "Whole videos": ("track_videos", "TrackSettings", "DrawSettings", "Tracked"),
+    "Evaluation and other tools": (
+        "evaluate",
+        "read_predictions",
+        "export_predictions",
+        "import_predictions",
+    ),
+    "Training and files": ("train", "predict_files", "evaluate_files"),
+    "Config": ("load_config", "load_run_config", "Config", "RunConfig", "Method", "Backbone"),
+    "Errors": ("VatrackError", "InputError", "InvalidData", "TrainingDiverged", "FolderBusy"),
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that are made from the code or lie outside docs/."""
+    made = {
+        "cli.md": cli_page(),
+        "python.md": python_page(),
+        "tutorial.md": notebook_page(ROOT / "docs" / "tutorial.ipynb"),
+        "contributing.md": _outside("CONTRIBUTING.md"),
+        "changelog.md": _outside("CHANGELOG.md"),
+    }
+    for name, content in made.items():
+        files.append(File.generated(config, name, content=content))
+    return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Formulas become MathML, which browsers show without a library."""
+    return FORMULA.sub(_mathml, html)
+
+
+def _mathml(match: re.Match[str]) -> str:
+    display = "block" if match[2] == "[" else "inline"
+    formula = convert(unescape(match[3]).strip(), display=display)
+    return f'<div class="formula">{formula}</div>' if display == "block" else formula
+
+
+def _outside(name: str) -> str:
+    """A page of the repository's root, with links as seen from docs/."""
+    return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+
+
+def cli_page() -> str:
+    """Every command with its options, defaults and an example."""
+    group: Any = typer.main.get_command(app)
+    lines = [
+        "# All commands",
+        "",
+        "Made from the code; `vatrack COMMAND -h` shows the same. How options, configs and run "
+        "folders work together: [the command line](command-line.md).",
+    ]
+    panels: dict[str, list[tuple[str, Any]]] = {}
+    for name, command in group.commands.items():
+        panels.setdefault(str(getattr(command, "rich_help_panel", "") or "Other"), []).extend(
+            _leaves(name, command)
+        )
+    for panel, commands in panels.items():
+        lines += ["", f"## {panel}"]
+        for name, command in commands:
+            lines += _command(name, command)
+    return "\n".join([*lines, ""])
+
+
+def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if hasattr(command, "commands"):
+        for inner, found in command.commands.items():
+            yield from _leaves(f"{name} {inner}", found)
+    else:
+        yield name, command
+
+
+def _command(name: str, command: Any) -> list[str]:
+    arguments = [param for param in command.params if _is_argument(param)]
+    usage = " ".join(["vatrack", name, *(_metavar(param) for param in arguments)])
+    lines = ["", f"### vatrack {name}", "", (command.help or "").strip(), ""]
+    lines += ["```text", f"{usage} [OPTIONS]", "```", ""]
+    rows = [_option(param, command) for param in command.params if not getattr(param, "hidden", 0)]
+    if rows:
+        lines += ["| option | value | default | meaning |", "|---|---|---|---|", *rows]
+    example = (command.epilog or "").partition("Example:")[2].strip()
+    if example:
+        lines += ["", "```sh", example, "```"]
+    return lines
+
+
+def _is_argument(param: Any) -> bool:
+    return not param.opts[0].startswith("-")
+
+
+def _metavar(argument: Any) -> str:
+    return argument.metavar or str(argument.name).upper()
+
+
+def _option(param: Any, command: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
+    if _is_argument(param):
+        names = f"`{_metavar(param)}`"
+    kind: Any = getattr(param, "type_descriptor", None) or getattr(param, "type", None)
+    choices = getattr(kind, "choices", None)
+    if getattr(param, "is_flag", False) or _is_argument(param):
+        value = ""
+    elif choices:
+        value = ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices)
+    else:
+        annotation: Any = getattr(kind, "annotation", None)
+        value = param.metavar or TYPES.get(annotation, str(getattr(kind, "name", "text")))
+    default = param.default() if callable(param.default) else param.default
+    shown = "required" if param.required else ""
+    if (
+        not param.required
+        and isinstance(default, str | int | float | Path)
+        and default is not False
+    ):
+        shown = f"`{getattr(default, 'value', default)}`"
+    meaning = (getattr(param, "help", "") or "").replace("|", "\\|").replace("<", "&lt;")
+    return f"| {names} | {value} | {shown} | {meaning} |"
+
+
+def python_page() -> str:
+    """The names of `vatrack.__all__`, with their docstrings."""
+    listed = {name for names in API.values() for name in names}
+    missing = set(vatrack.__all__) - listed - {"__version__"}
+    if missing:
+        raise ValueError(f"docs/_site/hooks.py lists no heading for: {', '.join(sorted(missing))}")
+    lines = [
+        "# Python",
+        "",
+        "`import vatrack`; these names are public, everything else may change. "
+        "[Your own video](own-video.md#python) has examples that you can copy.",
+    ]
+    for heading, names in API.items():
+        lines += ["", f"## {heading}"]
+        for name in names:
+            lines += ["", f"::: {_home(name)}"]
+    return "\n".join([*lines, ""])
+
+
+def _home(name: str) -> str:
+    """Where a public name is defined."""
+    value = getattr(vatrack, name)
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def notebook_page(path: Path) -> str:
+    """A notebook without its outputs."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = [
+        f"```python\n{''.join(cell['source'])}\n```"
+        if cell["cell_type"] == "code"
+        else "".join(cell["source"])
+        for cell in cells
+    ]
+    return "\n\n".join([*parts, ""])

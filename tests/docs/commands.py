@@ -1,0 +1,140 @@
+"""Every command of README, CONTRIBUTING and docs/, and how it is tested.
+
+python -m tests.docs.commands prints the list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+PROGRAMS = "vatrack|snakemake|make|mlflow|python|pip|torchrun|source|uv|export"
+COMMAND = re.compile(rf"(?:\.venv/bin/)?(?:{PROGRAMS}|tests/\S+) .+")
+
+
+RUN = "run"
+DRY_RUN = "dry run"  # `snakemake -n`, `make -n`
+PARSED = "options checked"
+# Run in this order by test_commands.py, in one folder.
+RUNS = (
+    "vatrack -h",
+    "vatrack predict -h",
+    "vatrack --version",
+    "vatrack doctor",
+    "vatrack predict --checkpoint best.pt --frames joint.json --images clips "
+    "--out predictions.jsonl.gz",
+    "vatrack predict --checkpoint best.pt --set compute.device=cpu --frames joint.json "
+    "--images clips --out predictions.jsonl.gz",
+    "vatrack predict --checkpoint results/mini/runs/vatrack__resnet18 "
+    "--frames results/mini/annotations/valid/joint.json --images results/mini/clips "
+    "--out again.jsonl.gz",
+    "vatrack evaluate --ground-truth results/mini/annotations/valid/joint.json "
+    "--predictions again.jsonl.gz --out again.json",
+    "vatrack evaluate --ground-truth joint.json --predictions theirs.jsonl --out metrics.json",
+    "vatrack export-predictions predictions.jsonl --ground-truth valid.json --to ytvis "
+    "--out results.json",
+    "vatrack import-predictions results.json --ground-truth valid.json --from ytvis "
+    "--out other.jsonl",
+    "vatrack evaluate --ground-truth valid.json --predictions other.jsonl --out metrics.json",
+    "vatrack tables --run results/mini --out tables",
+    "vatrack export --checkpoint results/mini/runs/vatrack__resnet18 --out vatrack.safetensors",
+    "vatrack track street.mp4 --checkpoint best.pt",
+    ".venv/bin/vatrack track results/mini/clips/mini_valid_003__26/images "
+    "--checkpoint results/mini/runs/vatrack__resnet18/best.pt",
+    "vatrack init-config --train train.json --valid valid.json --images frames --out mine.yaml",
+    "vatrack config --config mine.yaml --set training.epochs=6 --set 'methods=[qdtrack]' "
+    "--out full.yaml",
+    "vatrack train --config results/mini/runs/vatrack__resnet18 "
+    "--annotations results/mini/annotations --images results/mini/clips --out my_run",
+)
+# Why a command is not run; the first that fits. All are regular expressions.
+REASONS = (
+    (r"[a-z]+ \S+$|vatrack cuts \w+$|vatrack \S+ --\w+$", "names a command without its options"),
+    (r".*(\.\.\.|…|\b[A-Z]{3,}\b|\bSRC\b| A B$)", "has placeholders"),
+    (r".*(profiles/slurm|--profile slurm|tests/slurm)", "needs SLURM; tests/slurm runs the same"),
+    (r".*(sailvos|kins|update_train|COCO_|MOVi|mots|tao|annotations_train|\.pth)",
+     "needs data or weights that are not ours to hand out; tests use miniatures of them"),
+    (r"vatrack (examples|evaluate --ground-truth examples)", "tests/cli/test_cli.py runs it"),
+    (r"vatrack tables", "tests/reporting runs it on other folders"),
+    (r"vatrack mlflow-sync|mlflow", "tests/experiments runs it with a store of its own"),
+    (r"vatrack annotate|vatrack validate", "tests/sailvos and tests/validate run it"),
+    (r"pip |uv |source |export |tests/|torchrun|python ", "changes this machine, or takes long"),
+    (r"vatrack --(install|show)-completion", "changes this machine; tests/cli runs it"),
+    (r"snakemake", "tests/workflow runs the workflow"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A command of a page; `in_block`: it stands in a block of code, else between backticks."""
+
+    page: str
+    command: str
+    in_block: bool
+
+
+def commands_of(text: str) -> Iterator[tuple[str, bool]]:
+    """The commands of a page, in one line each, without comments."""
+    for language, code in FENCE.findall(text):
+        if language in ("", "sh"):
+            for line in code.replace("\\\n", " ").splitlines():
+                words = " ".join(re.split(r"\s#", line)[0].split())
+                if COMMAND.fullmatch(words):
+                    yield words, True
+    for quoted in re.findall(r"`([^`]+)`", FENCE.sub("", text)):
+        words = " ".join(quoted.split())
+        if COMMAND.fullmatch(words):
+            yield words, False
+
+
+def documented() -> list[Documented]:
+    """All of them, in the order of the pages."""
+    return [
+        Documented(page.relative_to(ROOT).as_posix(), command, in_block)
+        for page in PAGES
+        for command, in_block in commands_of(page.read_text(encoding="utf-8"))
+    ]
+
+
+def is_dry(command: str) -> bool:
+    """Whether it is shown its plan: every target of make, and Snakemake on the miniature set."""
+    if command.startswith("make "):
+        return True
+    plain = re.fullmatch(r"snakemake( -n| --cores \d+| --config '[^']+'| --forcerun \w+)+", command)
+    return bool(plain) and "launcher" not in command
+
+
+def how_tested(command: str) -> tuple[str, str]:
+    """`RUN`, `DRY_RUN` or `PARSED`, and why it is not run."""
+    if command in RUNS:
+        return RUN, ""
+    if is_dry(command):
+        return DRY_RUN, "takes minutes to hours"
+    for pattern, reason in REASONS:
+        if re.match(pattern, command):
+            return PARSED, reason
+    return PARSED, "not part of the miniature folder"
+
+
+def main() -> None:
+    """Prints all commands by page, and how many are tested how."""
+    counts: Counter[str] = Counter()
+    seen: set[str] = set()
+    for item in documented():
+        if item.command in seen:
+            continue
+        seen.add(item.command)
+        how, reason = how_tested(item.command)
+        counts[how] += 1
+        print(f"{how:16}{item.page}: {item.command}" + (f"   [{reason}]" if reason else ""))
+    print(", ".join(f"{how}: {count}" for how, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The documented commands do what they say: they are run on a miniature set, or show their plan."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import TinyData
+from tests.docs.commands import RUN, RUNS, documented, how_tested, is_dry
+from tests.video.videos import write_video
+from vatrack.cli import app
+from vatrack.common.files import open_text
+from vatrack.config import RunConfig
+from vatrack.runs.folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted({item.command for item in documented()})
+TARGETS = sorted(
+    {
+        target
+        for command in COMMANDS
+        if command.startswith("make ")
+        for target in command.split()[1:]
+    }
+)
+PLANS = [command for command in COMMANDS if is_dry(command) and command.startswith("snakemake")]
+
+
+def test_what_is_run_is_documented() -> None:
+    assert [command for command in RUNS if command not in COMMANDS] == []
+    assert len(COMMANDS) > 100 and len(PLANS) > 3 and len(TARGETS) > 8
+    assert sum(how_tested(command)[0] == RUN for command in COMMANDS) == len(RUNS)
+
+
+@pytest.mark.parametrize("target", [name for name in TARGETS if "=" not in name])
+def test_a_target_of_make_exists(target: str) -> None:
+    found = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert target in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", PLANS)
+def test_snakemake_shows_its_plan(command: str, tmp_path: Path) -> None:
+    pytest.importorskip("snakemake")
+    words = [sys.executable, "-m", *shlex.split(command), "-n", "--quiet"]
+    words += ["--snakefile", str(ROOT / "workflow/Snakefile"), "--directory", str(tmp_path)]
+    ran = subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    # In an empty folder there is nothing whose rule could be forced.
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.slow
+def test_commands_run_one_after_the_other(
+    tiny_run: tuple[RunConfig, Path],
+    tiny_data: TinyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path, tiny_run[1], tiny_data)
+    runner = CliRunner()
+    for command in RUNS:
+        words = shlex.split(command)[1:]
+        ran = runner.invoke(app, words)
+        # A machine may lack something that `doctor` looks for.
+        assert ran.exit_code == 0 or words == ["doctor"], f"{command}\n{ran.output}"
+        for option, value in pairwise(words):
+            if option == "--out":
+                assert Path(value).exists(), command
+        if "predictions.jsonl.gz" in command and not Path("predictions.jsonl").exists():
+            with open_text(Path("predictions.jsonl.gz")) as lines:
+                Path("predictions.jsonl").write_text(lines.read(), encoding="utf-8")
+            shutil.copy("predictions.jsonl", "theirs.jsonl")
+    assert len(list(Path("tracked").glob("*/overlay.mp4"))) == 2
+    assert Path("my_run/training.json").exists()
+
+
+def prepare(folder: Path, run: Path, data: TinyData) -> None:
+    """The files that the commands name, in a folder."""
+    mini = folder / "results/mini"
+    (mini / "clips").mkdir(parents=True)
+    (mini / "annotations").symlink_to(data.annotations)
+    for clip in data.images.iterdir():
+        (mini / "clips" / clip.name).symlink_to(clip)
+    valid = json.loads((data.annotations / "valid/joint.json").read_text(encoding="utf-8"))
+    clip = valid["videos"][0]["name"]
+    (mini / "clips/mini_valid_003__26").symlink_to(data.images / clip)
+    own = mini / "runs/vatrack__resnet18"
+    shutil.copytree(run, own)
+    shutil.copy(RunFolder(own).checkpoint(2), own / "best.pt")
+    shutil.copy(own / "best.pt", folder / "best.pt")
+    example = {"image/amodal/AP": 1.0, "image/amodal/AP50": 2.0}
+    (own / "metrics.json").write_text(json.dumps(example), encoding="utf-8")
+    for name, source in {
+        "joint.json": data.annotations / "valid/joint.json",
+        "valid.json": data.annotations / "valid/joint.json",
+        "train.json": data.annotations / "train/joint.json",
+        "clips": data.images,
+        "frames": data.images,
+    }.items():
+        (folder / name).symlink_to(source)
+    write_video(folder / "street.mp4", 8)

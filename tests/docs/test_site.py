@@ -1,0 +1,118 @@
+"""The site of `make docs`: built strictly, complete, and without a request that leaves it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.video.test_browser import browser  # noqa: F401
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+MADE = {"cli.md", "python.md", "tutorial.md", "contributing.md", "changelog.md"}
+WIDTHS = (1400, 390)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads mkdocs.yml without the Python objects in it."""
+
+
+_Loader.add_multi_constructor("tag:yaml.org,2002:python", lambda *_: None)
+
+
+def pages(items: Any) -> Iterator[str]:
+    """The files of a navigation."""
+    for item in items:
+        (value,) = item.values()
+        if isinstance(value, str):
+            yield value
+        else:
+            yield from pages(value)
+
+
+def config() -> dict[str, Any]:
+    return yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), _Loader)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    listed = list(pages(config()["nav"]))
+    assert sorted(listed) == sorted({path.name for path in DOCS.glob("*.md")} | MADE)
+
+
+def test_nothing_but_the_strict_build_counts() -> None:
+    read = config()
+    assert read["strict"] and read["theme"]["font"] is False
+    assert {"search", "offline"} <= {name for name in read["plugins"] if isinstance(name, str)}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site, and no word of a warning."""
+    pytest.importorskip("mkdocs")
+    out = tmp_path_factory.mktemp("docs") / "site"
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert (built.returncode, built.stdout, built.stderr) == (0, "", "")
+    return out
+
+
+@pytest.mark.slow
+def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
+    loads = re.compile(r"<(?:script|img|iframe|source|video|link)\b[^>]*(?:https?:)?//[^>]*>")
+    files = [*site.glob("*.html"), *site.rglob("*.css")]
+    assert len(files) > 30
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert loads.findall(text) == [], file.name
+        assert not re.search(r"url\(['\"]?(?:https?:)?//", text), file.name
+        assert "fonts.googleapis" not in text, file.name
+
+
+@pytest.mark.slow
+def test_generated_pages_have_their_content(site: Path) -> None:
+    text = {name: (site / f"{name}.html").read_text(encoding="utf-8") for name in (
+        "cli", "python", "metrics", "tutorial",
+    )}  # fmt: skip
+    assert "--checkpoint" in text["cli"] and 'id="vatrack-cuts-score"' in text["cli"]
+    assert 'id="vatrack.api.predictor.load"' in text["python"] and "Raises" in text["python"]
+    assert text["metrics"].count("<math") > 8 and "\\frac" not in text["metrics"]
+    assert "vatrack.load(CHECKPOINT)" in re.sub(r"<[^>]+>", "", text["tutorial"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pages_fit_and_ask_nobody(site: Path, browser: Any, width: int) -> None:  # noqa: F811
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    left: list[str] = []
+    page.on("request", lambda request: left.append(request.url))
+    page.on("pageerror", lambda error: left.append(str(error)))
+    for file in sorted(site.glob("*.html")):
+        page.goto(file.as_uri())
+        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0, file.name
+    assert [url for url in left if not url.startswith(("file:", "data:", "blob:"))] == []
+    page.close()
+
+
+@pytest.mark.slow
+def test_the_search_works_from_the_disk(site: Path, browser: Any) -> None:  # noqa: F811
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto((site / "index.html").as_uri())
+    page.click(".md-search__input")
+    page.keyboard.type("hidden part")
+    page.wait_for_selector(".md-search-result__link")
+    assert page.locator(".md-search-result__link").count() > 3
+    page.close()
