@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.video.test_browser import browser  # noqa: F401
-
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MADE = {"cli.md", "python.md", "tutorial.md", "contributing.md", "changelog.md"}
@@ -94,7 +92,7 @@ def test_generated_pages_have_their_content(site: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
-def test_pages_fit_and_ask_nobody(site: Path, browser: Any, width: int) -> None:  # noqa: F811
+def test_pages_fit_and_ask_nobody(site: Path, browser: Any, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     left: list[str] = []
     page.on("request", lambda request: left.append(request.url))
@@ -108,7 +106,7 @@ def test_pages_fit_and_ask_nobody(site: Path, browser: Any, width: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_search_works_from_the_disk(site: Path, browser: Any) -> None:  # noqa: F811
+def test_the_search_works_from_the_disk(site: Path, browser: Any) -> None:
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto((site / "index.html").as_uri())
     page.click(".md-search__input")
