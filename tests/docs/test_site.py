@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,19 @@ def test_the_search_works_from_the_disk(site: Path, browser: Any) -> None:
     page.wait_for_selector(".md-search-result__link")
     assert page.locator(".md-search-result__link").count() > 3
     page.close()
+
+
+def test_the_badges_say_what_is_true() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (torch,) = (name for name in project["dependencies"] if name.startswith("torch>="))
+    assert f"badge/python-%E2%89%A5%20{project['requires-python'].removeprefix('>=')}-" in text
+    assert f"badge/PyTorch-%E2%89%A5%20{torch.removeprefix('torch>=')}-" in text
+    assert f"badge/license-{project['license']}-" in text
+    assert text.count("img.shields.io") == 4
+
+
+def test_the_moving_image_is_small() -> None:
+    image = DOCS / "images/tracked.webp"
+    assert b"ANIM" in image.read_bytes()[:200]
+    assert image.stat().st_size < 2_000_000
