@@ -72,7 +72,7 @@ else:
                 "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
             ),
         message:
-            f"finding and tracking objects: {{wildcards.method}} with {{wildcards.backbone}}{{wildcards.variant}}, shard {{wildcards.shard}} of {plan.shards}"
+            "finding and tracking objects: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
             "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
             " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
