@@ -120,7 +120,8 @@ class Stage:
             return self.message
         text = self.message
         for name, value in zip(self.loose, self.values, strict=True):
-            text = text.replace(value, f"{count} {name}s", 1)
+            many = f"{count} {name}s"
+            text = re.sub(rf"(?<![\w.]){re.escape(value)}(?![\w.])", many, text, count=1)
         return text
 
 

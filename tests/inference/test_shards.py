@@ -65,8 +65,8 @@ def two(two_once: Path, tmp_path: Path) -> list[Path]:
     return [tmp_path / f"{number}.jsonl.gz" for number in (1, 2)]
 
 
-def change_record(predictions: Path, **changes: Any) -> None:
-    path = record_path(predictions)
+def change_record(shard: Path, changes: dict[str, Any]) -> None:
+    path = record_path(shard)
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -145,7 +145,7 @@ def test_a_shard_that_is_missing_is_named(
 def test_what_does_not_belong_together(
     two: list[Path], tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    change_record(two[1], **changes)
+    change_record(two[1], changes)
     out = tmp_path / "run" / "p.jsonl.gz"
     with pytest.raises(InputError, match=rf"2\.jsonl\.gz.*{message}"):
         merge_shards(two, out)

@@ -61,6 +61,15 @@ def test_jobs_of_a_stage_share_a_line() -> None:
     assert stages.rest() == []
 
 
+def test_only_the_wildcards_own_words_are_replaced() -> None:
+    stages = Stages(0.0)
+    stages.plan({"predict": 2})
+    for number in (0, 1):
+        wildcards = RUN | {"shard": str(number)}
+        stages.job(number, "predict", f"finding with resnet10, shard {number}", wildcards, [], 0.0)
+    assert stages.status.endswith("finding with resnet10, shard 2 shards: 0 done")
+
+
 def test_every_run_has_a_line_of_its_own() -> None:
     stages = Stages(0.0)
     stages.plan({"select": 2})

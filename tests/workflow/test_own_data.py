@@ -111,6 +111,9 @@ def test_the_first_config_is_one(tmp_path: Path, memory: float) -> None:
     config = load_config(out)
     assert config.input.image_scale == (128, 96)
     assert config.model.fpn_channels == (256 if memory else 64)
+    run = next(config.runs())
+    run.check_start()
+    assert bool(run.training.weights) == ("vatrack fetch-weights" in text) == bool(memory)
 
 
 @pytest.mark.slow
