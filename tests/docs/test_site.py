@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MADE = {"cli.md", "python.md", "tutorial.md", "contributing.md", "changelog.md"}
