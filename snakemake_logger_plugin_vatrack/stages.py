@@ -17,6 +17,7 @@ WEIGHTS = {
     "synth": 4.0,
     "train": 270.0,
     "predict": 9.0,
+    "predict_shard": 9.0,
     "evaluate": 4.0,
     "overlay": 3.0,
     "report": 3.0,
@@ -121,7 +122,8 @@ class Stage:
         text = self.message
         for name, value in zip(self.loose, self.values, strict=True):
             many = f"{count} {name}s"
-            text = re.sub(rf"(?<![\w.]){re.escape(value)}(?![\w.])", many, text, count=1)
+            one = rf"(?<![\w.])({name} )?{re.escape(value)}( of \d+)?(?![\w.])"
+            text = re.sub(one, many, text, count=1)
         return text
 
 

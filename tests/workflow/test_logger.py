@@ -66,8 +66,10 @@ def test_only_the_wildcards_own_words_are_replaced() -> None:
     stages.plan({"predict": 2})
     for number in (0, 1):
         wildcards = RUN | {"shard": str(number)}
-        stages.job(number, "predict", f"finding with resnet10, shard {number}", wildcards, [], 0.0)
-    assert stages.status.endswith("finding with resnet10, shard 2 shards: 0 done")
+        stages.job(
+            number, "predict", f"finding with resnet10, shard {number} of 2", wildcards, [], 0.0
+        )
+    assert stages.status.endswith("finding with resnet10, 2 shards: 0 done")
 
 
 def test_every_run_has_a_line_of_its_own() -> None:
