@@ -153,6 +153,12 @@ def test_a_bad_config_is_one_message(
     ]
 
 
+def test_the_data_alone_need_no_weights(tmp_path: Path) -> None:
+    workflow = Workflow(tmp_path, {})
+    plan = workflow.plan("annotations")
+    assert plan["convert"] == 2 and "train" not in plan
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     config = paper("sailvos_cut.yaml", raw_tree(tmp_path / "raw"))
     cuts = tmp_path / "cuts.json"

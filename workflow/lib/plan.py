@@ -202,8 +202,6 @@ class Plan:
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
-        for run in self.runs.values():
-            run.check_start()
         # A training runs in a job of its own. One that SLURM runs elsewhere takes no more than a
         # core here, to wait for it.
         self.trains_here = launcher.cluster != "slurm"
@@ -284,10 +282,13 @@ class Plan:
     def start_weights(self, method: str, backbone: str, variant: str = "") -> list[str]:
         """The file of weights that a training starts from, if any.
 
+        Asked for where a training is planned, so that the data alone need no weights.
+
         Raises:
-            InputError: it is missing.
+            InputError: it is missing, or the config needs one and names none.
         """
         run = self.runs[Method(method), Backbone(backbone), variant]
+        run.check_start()
         require_weights(run)
         return [str(run.training.weights)] if run.training.weights else []
 
