@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,17 @@ def store(results: Path) -> Store:
 def folder(results: Path, tmp_path: Path) -> Path:
     """The place of a run's folder, whose store is the one in the results folder."""
     return results / "runs" / tmp_path.name
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_outlives_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Waits for the threads that copy before patches are undone: one would send amid later
+    tests."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "mlflow":
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -202,7 +202,7 @@ def test_a_server_that_is_away_from_the_start(
     ("instead", "message"),
     [
         (
-            lambda folder: time.sleep(30),
+            lambda folder: time.sleep(1),
             r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
         ),
         (lambda folder: 1 // 0, "division or modulo by zero"),

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -531,6 +532,34 @@ def test_runs_that_start_together_share_a_new_store(tmp_path: Path, processes: A
     store = Store(tmp_path / "mlflow.db")
     assert len(store.ask("SELECT DISTINCT experiment_id FROM runs")) == 1
     for folder in folders:
+        assert store.points(store.run(folder)) == expected(folder)
+
+
+@pytest.mark.slow
+def test_two_new_stores_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is begun amid the first one's migration, and would end before it goes on."""
+    from alembic.runtime.migration import MigrationContext
+
+    folders = [make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2) for name in "ab"]
+    migrate, begun = MigrationContext.run_migrations, threading.Event()
+    second: list[Future[Any]] = []
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        if second:
+            begun.set()
+        else:
+            second.append(pool.submit(sync, folders[1]))
+            if begun.wait(2):
+                wait(second)
+        migrate(*arguments, **options)
+
+    monkeypatch.setattr(MigrationContext, "run_migrations", interrupted)
+    with ThreadPoolExecutor(1) as pool:
+        assert sync(folders[0]).created
+        assert second[0].result().created
+    assert begun.is_set()
+    for folder in folders:
+        store = Store(folder.parents[1] / "mlflow.db")
         assert store.points(store.run(folder)) == expected(folder)
 
 

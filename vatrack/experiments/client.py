@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +21,10 @@ TYPE = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, no
 DATABASE = "mlflow.db"
 PATIENCE = 120.0  # seconds to wait for another process that sends
 ARTIFACTS = "mlartifacts"  # folder beside a SQLite file
+# alembic keeps the migration that runs in variables of its modules, so that two at once in one
+# process change each other's tables, whatever their files are. MLflow's own lock is not around
+# a store that is made here.
+_OPENING = threading.Lock()
 
 
 def store_uri(folder: Path, run: RunConfig) -> str:
@@ -124,19 +129,21 @@ def connect(uri: str) -> Any:
     """A client of the store; a SQLite file that does not exist is made, whole or not at all.
 
     MLflow makes its tables in some fifty steps and cannot go on after one that failed (full disk).
+    Threads of one process that connect at the same time wait for each other.
     """
     import_client(uri)
     from mlflow.tracking import MlflowClient
 
     path = sqlite_path(uri)
-    if path and not path.exists():
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    with _OPENING:
+        if path and not path.exists():
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        with atomic_path(path) as temporary:
-            address = library_uri(sqlite_uri(temporary))
-            store = SqlAlchemyStore(address, _artifacts(path))  # type: ignore[no-untyped-call]
-            store.engine.dispose()
-    return MlflowClient(tracking_uri=library_uri(uri))
+            with atomic_path(path) as temporary:
+                address = library_uri(sqlite_uri(temporary))
+                store = SqlAlchemyStore(address, _artifacts(path))  # type: ignore[no-untyped-call]
+                store.engine.dispose()
+        return MlflowClient(tracking_uri=library_uri(uri))
 
 
 def library_uri(uri: str) -> str:
