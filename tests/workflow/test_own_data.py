@@ -116,6 +116,17 @@ def test_the_first_config_is_one(tmp_path: Path, memory: float) -> None:
     assert bool(run.training.weights) == ("vatrack fetch-weights" in text) == bool(memory)
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("street.yaml", "street"), ("2024.yaml", "2024"), ("null.yml", "null"), ("_ä b!.yaml", "b_"),
+     ("ü.yaml", "own")],
+)  # fmt: skip
+def test_two_datasets_have_folders_of_their_own(tmp_path: Path, file: str, name: str) -> None:
+    own = write_own(tmp_path / "own")
+    init_config(own / "train.json", own / "valid.json", own / "frames", tmp_path / file, 0)
+    assert load_config(tmp_path / file).dataset.name == name
+
+
 @pytest.mark.slow
 def test_to_the_tables(tmp_path: Path) -> None:
     workflow = _workflow(tmp_path).changed(

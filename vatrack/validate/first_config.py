@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,7 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
     found = _found(data, other, allowed)
     comments = "\n".join(f"# {line}" for line in found)
     names = list(data.counts)
+    name = re.sub(r"[^A-Za-z0-9._-]+|^[._-]+", "_", out.stem).lstrip("_") or "own"
     classes = yaml.safe_dump(names, allow_unicode=True, default_flow_style=True, width=1e9)
     write_text(
         out,
@@ -128,7 +130,7 @@ methods: [{method.value}]  # allowed by the masks: {allowed}
 backbones: [{"resnet50" if memory else "resnet18"}]
 
 dataset:
-  name: own  # results go to results/own
+  name: "{name}"  # results go to results/{name}
   format: joint
   images: {_quoted(images)}
   train_json: {_quoted(train)}
