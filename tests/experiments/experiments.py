@@ -55,13 +55,23 @@ def add_lines(folder: Path, first: int, count: int, **changes: Any) -> None:
                 stream.write(json.dumps(at | {"validation": metrics}) + "\n")
 
 
-NAMES = {
-    "lr": "training/lr",
-    "loss": "loss/all",
-    "loss_box": "loss/box",
-    "seconds_per_iteration": "training/seconds_per_iteration",
-    "video/amodal/AP": "per-epoch validation/vAP amodal",
-}
+# Of a validation; its other metrics are not sent.
+CURVES = {
+    f"{level}/{mask}/{metric}": f"per-epoch validation/{short} {mask}"
+    for short, level, metric in (
+        ("vAP50", "video", "AP50"),
+        ("vAP", "video", "AP"),
+        ("AP50", "image", "AP50"),
+        ("HOTA", "track", "HOTA"),
+    )
+    for mask in ("amodal", "visible")
+} | {"image/hidden/IoU": "per-epoch validation/hidden IoU"}
+
+
+def _training_name(name: str) -> str:
+    if name == "loss":
+        return "loss/all"
+    return name.replace("loss_", "loss/", 1) if name.startswith("loss_") else f"training/{name}"
 
 
 def expected(folder: Path) -> list[tuple[str, int, float]]:
@@ -73,11 +83,14 @@ def expected(folder: Path) -> list[tuple[str, int, float]]:
         line.pop("time", None)
         marker = "per-epoch validation/epoch" if "validation" in line else "training/epoch"
         points.append((marker, step, float(epoch)))
-        points += [
-            (NAMES[name], step, float(value))
-            for name, value in line.get("validation", line).items()
-            if value is not None
-        ]
+        if "validation" in line:
+            named = {
+                CURVES[name]: line["validation"][name]
+                for name in CURVES.keys() & line["validation"]
+            }
+        else:
+            named = {_training_name(name): value for name, value in line.items()}
+        points += [(name, step, float(value)) for name, value in named.items() if value is not None]
     return sorted(points)
 
 
