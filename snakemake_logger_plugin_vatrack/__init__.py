@@ -197,7 +197,14 @@ class LogHandler(LogHandlerBase):
         return [*lines, f"{took}; everything in detail: {self._log}" if self._log else took]
 
     def _results(self) -> list[str]:
-        return [] if self._closing is None else ["", str(self._closing()), ""]
+        if self._closing is None:
+            return []
+        try:
+            text = str(self._closing())
+        except Exception as error:  # Snakemake would swallow it, and with it all last lines
+            reason = str(error) or type(error).__name__
+            text = f"summary not available: {reason}"
+        return ["", text, ""]
 
 
 def _near(path: str) -> str:

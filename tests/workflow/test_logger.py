@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,6 +145,33 @@ def test_a_failure_shows_the_end_of_its_log(tmp_path: Path) -> None:
         f"  failed: finding objects ({log})",
         "  everything in detail: all.log",
     ]
+
+
+def end_of(closing: Callable[[], str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What is shown of a call with nothing to do, when its end has this summary."""
+    settings = SimpleNamespace(
+        **dict.fromkeys(("quiet", "dryrun", "verbose", "printshellcmds", "debug_dag"))
+    )
+    handler = LogHandler(common_settings=settings, settings=None)  # type: ignore[arg-type]
+    for values in ({"vatrack_closing": closing}, {"msg": "Nothing to be done."}):
+        handler.emit(logging.makeLogRecord(values | {"levelno": logging.INFO}))
+    handler.close()
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_summary_that_fails_does_not_take_the_end_with_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken() -> str:
+        raise KeyError("epoch")
+
+    def silent() -> str:
+        raise TypeError
+
+    said = "nothing to do: everything is up to date"
+    assert end_of(lambda: "run 1", capsys) == [said, "", "run 1", ""]
+    assert end_of(broken, capsys) == [said, "", "summary not available: 'epoch'", ""]
+    assert end_of(silent, capsys) == [said, "", "summary not available: TypeError", ""]
 
 
 SMALL = """
