@@ -154,6 +154,8 @@ class LogHandler(LogHandlerBase):
     def _tick(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
             with self.lock:  # type: ignore[union-attr]
+                if self._stop.is_set():  # it was waited for in vain
+                    return
                 lines = self._stages.tick(time.monotonic(), in_place=self._in_place)
                 self._write(lines)
 
@@ -177,7 +179,8 @@ class LogHandler(LogHandlerBase):
         if not self._closed:
             self._stop.set()
             if self._ticker.is_alive():
-                self._ticker.join()
+                # It waits for the handler's lock, which may be held here.
+                self._ticker.join(timeout=2 * POLL_SECONDS)
             self._closed = True
             if not self._plain:
                 self._write(self._last_lines())
@@ -197,7 +200,14 @@ class LogHandler(LogHandlerBase):
         return [*lines, f"{took}; everything in detail: {self._log}" if self._log else took]
 
     def _results(self) -> list[str]:
-        return [] if self._closing is None else ["", str(self._closing()), ""]
+        if self._closing is None:
+            return []
+        try:
+            text = str(self._closing())
+        except Exception as error:  # Snakemake would swallow it, and with it all last lines
+            reason = str(error) or type(error).__name__
+            text = f"summary not available: {reason}"
+        return ["", text, ""]
 
 
 def _near(path: str) -> str:

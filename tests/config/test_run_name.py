@@ -129,8 +129,11 @@ def test_one_of_several_seeds_is_chosen(tmp_path: Path) -> None:
     path.write_text("seeds: [5]\n")
     assert load_run(path).seed == 5
     path.write_text("{}")
-    with pytest.raises(InputError, match=r"--seed 1 is not in seeds \(none\).*--set seed=1"):
+    with pytest.raises(InputError, match=r"--seed 1: the config has no seeds; .*--set seed=1$"):
         load_run(path, seed=1)
+    path.write_text("seed: 3\n")
+    assert load_run(path, seed=3) == load_run(path)
+    assert load_run(path, seed=3).name == "vatrack__resnet18"
     assert load_run(path, overrides=["run_label=e6"]).name == "vatrack__resnet18__e6"
 
 

@@ -430,9 +430,12 @@ def test_weights(tmp_path: Path) -> None:
     training = {"weights": {"resnet18": str(weights)}}
     for values in ({"model": {"norm": "group", "frozen_stages": 0}}, {"training": RANDOM}):
         assert list(LOOKS_AT_CONFIG["weights"](config(**values))) == []
-    expect(
-        only("weights"), "fails", "none, but frozen_stages 1 and norm batch", "training.weights: {"
-    )
+    for model, needs in (
+        ({}, "frozen_stages 1 and norm batch need pretrained weights, and there are none for "),
+        ({"norm": "group"}, "frozen_stages 1 needs pretrained weights, and there are none for "),
+    ):
+        check = only("weights", model=model)
+        expect(check, "fails", f"{needs}resnet18", "set training.weights: {")
     missing = only("weights", training=training)
     expect(missing, "fails", "no such file", "training.weights.resnet18")
     weights.write_bytes(b"x")

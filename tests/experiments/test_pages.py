@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -254,6 +255,68 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
             served(uri, port).__enter__()
     with pytest.raises(StoreError):
         links("http://127.0.0.1:9", "http://127.0.0.1:9")
+
+
+FAKE = """
+import signal, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+server = HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Healthy)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`vatrack mlflow-ui` with a server that only answers; and the server's process."""
+    sync(make_run(tmp_path / "runs/vatrack__resnet18", config(tmp_path), lines=1))
+    (tmp_path / "fake.py").write_text(FAKE)
+    fake = tmp_path / "python"
+    fake.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path}/fake.py "$@"\n')
+    fake.chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = ["vatrack", "mlflow-ui", "--results", str(tmp_path), "--port", port]
+    script = (
+        f"import sys; sys.executable = {str(fake)!r}; sys.argv = {words}; "
+        f"from vatrack.cli import main; main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert any("Ctrl-C" in line for line in process.stdout)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            yield process, int(children)
+        finally:
+            process.kill()
+
+
+def test_a_server_that_dies_ends_the_command(
+    shown: tuple[subprocess.Popen[str], int], tmp_path: Path
+) -> None:
+    process, server = shown
+    os.kill(server, signal.SIGKILL)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.startswith("vatrack: error: MLflow: MLflow's server ended: ")
+    assert said.endswith(f"(all of it: {tmp_path / 'mlflow_ui.log'})\n")
+
+
+def test_a_closed_terminal_ends_the_server(shown: tuple[subprocess.Popen[str], int]) -> None:
+    process, server = shown
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGHUP
+    assert not Path(f"/proc/{server}").exists()
 
 
 def test_the_server_runs_without_telemetry_and_ends_with_the_command(tmp_path: Path) -> None:

@@ -109,6 +109,9 @@ def test_a_training_that_needs_weights_is_refused_before_anything_is_made(tmp_pa
     out = tmp_path / "run"
     with pytest.raises(InputError, match="frozen_stages 1 and norm batch need pretrained weights"):
         train(_frozen(tmp_path), tmp_path, tmp_path, out)
+    published = Config().training.weights_urls[0].rpartition("/")[2]
+    with pytest.raises(InputError, match=r"no such file; download it \(`vatrack fetch-weights"):
+        train(_frozen(tmp_path, weights=tmp_path / published), tmp_path, tmp_path, out)
     assert not out.exists()
 
 

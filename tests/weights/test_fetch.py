@@ -13,7 +13,7 @@ from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, parse_config
 from vatrack.weights import fetch as module
-from vatrack.weights.fetch import fetch_weights, require_weights
+from vatrack.weights.fetch import fetch_weights, require_start
 
 CONTENT = {"resnet18": b"weights of one" * 99, "resnet50": b"weights of the other"}
 
@@ -100,9 +100,12 @@ def test_a_training_says_how_to_get_its_file(tmp_path: Path) -> None:
         place = tmp_path / name
         run = config_of(urls, place).for_run(Method.VATRACK, Backbone.RESNET18)
         with pytest.raises(InputError, match=rf"training\.weights: .*{name}: no such file; {fix}"):
-            require_weights(run)
+            require_start(run)
         place.touch()
-        require_weights(run)
+        require_start(run)
+    none = Config().for_run(Method.VATRACK, Backbone.RESNET18)
+    with pytest.raises(InputError, match="need pretrained weights, and there are none for resn"):
+        require_start(none)
 
 
 def test_the_names_of_published_files_have_their_checksum() -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from snakemake_logger_plugin_vatrack import LogHandler
+from snakemake_logger_plugin_vatrack import POLL_SECONDS, LogHandler
 from snakemake_logger_plugin_vatrack.stages import Stages, duration
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 
+LogEvent = pytest.importorskip("snakemake_interface_logger_plugins.common").LogEvent
 # Older versions of the interface have no tests of their own.
 Interface: Any = pytest.importorskip("snakemake_interface_logger_plugins.tests").TestLogHandlerBase
 RUN = {"method": "vatrack", "backbone": "resnet18"}
@@ -142,6 +147,57 @@ def test_a_failure_shows_the_end_of_its_log(tmp_path: Path) -> None:
         f"  failed: finding objects ({log})",
         "  everything in detail: all.log",
     ]
+
+
+def quiet_handler() -> LogHandler:
+    """The handler of a call without options."""
+    settings = SimpleNamespace(
+        **dict.fromkeys(("quiet", "dryrun", "verbose", "printshellcmds", "debug_dag"))
+    )
+    return LogHandler(common_settings=settings, settings=None)  # type: ignore[arg-type]
+
+
+def end_of(closing: Callable[[], str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What is shown of a call with nothing to do, when its end has this summary."""
+    handler = quiet_handler()
+    for values in ({"vatrack_closing": closing}, {"msg": "Nothing to be done."}):
+        handler.emit(logging.makeLogRecord(values | {"levelno": logging.INFO}))
+    handler.close()
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_summary_that_fails_does_not_take_the_end_with_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken() -> str:
+        raise KeyError("epoch")
+
+    def silent() -> str:
+        raise TypeError
+
+    said = "nothing to do: everything is up to date"
+    assert end_of(lambda: "run 1", capsys) == [said, "", "run 1", ""]
+    assert end_of(broken, capsys) == [said, "", "summary not available: 'epoch'", ""]
+    assert end_of(silent, capsys) == [said, "", "summary not available: TypeError", ""]
+
+
+def test_the_end_does_not_wait_for_ever_for_its_own_lock() -> None:
+    """`logging.shutdown` and Snakemake close a handler with its lock held; the ticker wants it."""
+    handler = quiet_handler()
+    handler.emit(logging.makeLogRecord({"event": LogEvent.RUN_INFO, "stats": {"cut": 1}}))
+
+    def end() -> None:
+        handler.acquire()
+        try:
+            time.sleep(2 * POLL_SECONDS)  # the ticker is at the lock now
+            handler.close()
+        finally:
+            handler.release()
+
+    ending = threading.Thread(target=end, daemon=True)
+    ending.start()
+    ending.join(20)
+    assert not ending.is_alive()
 
 
 SMALL = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -69,10 +68,10 @@ def mlflow_ui(
             return
         typer.echo("MLflow starts, in up to half a minute ...")
         with served(uri, port) as server:
-            show(server)
+            show(server.address)
             typer.echo("Ctrl-C ends it.")
             with contextlib.suppress(KeyboardInterrupt):
-                signal.pause()
+                server.wait()
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

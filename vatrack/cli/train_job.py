@@ -11,7 +11,7 @@ from vatrack.experiments.log import ExperimentLog, watch
 from vatrack.jobs.job_file import digest
 from vatrack.jobs.launch import run_in_job
 from vatrack.runs.folder import RunFolder
-from vatrack.weights.fetch import require_weights
+from vatrack.weights.fetch import require_start
 
 
 def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
@@ -36,9 +36,8 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
             "config: compute.device is cuda but launcher.gpus is 0; ask for a GPU or set "
             "compute.device to auto"
         )
-    run.check_start()
+    require_start(run)
     if run.training.weights:  # before a job is queued for it
-        require_weights(run)
         from vatrack.training.start import check_start_file
 
         check_start_file(run)

@@ -146,12 +146,17 @@ class RunConfig(_Shared):
         Raises:
             InputError: as described; the message says what to set.
         """
-        if self.needs_pretrained and not self.training.weights and not self.training.random_start:
-            several = " and " in self.needs_pretrained
-            raise InputError(
-                f"config: {self.needs_pretrained} need{'s' * (not several)} pretrained weights, "
-                f"and there are none for {self.backbone}: set {self.start_choices}"
-            )
+        if lack := self.lacks_pretrained:
+            raise InputError(f"config: {lack}: set {self.start_choices}")
+
+    @property
+    def lacks_pretrained(self) -> str:
+        """Which pretrained weights are needed and missing, for messages; empty: none."""
+        wants = self.needs_pretrained
+        if not wants or self.training.weights or self.training.random_start:
+            return ""
+        verb = "need" if " and " in wants else "needs"
+        return f"{wants} {verb} pretrained weights, and there are none for {self.backbone}"
 
     @property
     def start_choices(self) -> str:

@@ -161,12 +161,19 @@ def load_run(
         )
         options = " and ".join(f"--{name}" for name in several)
         raise InputError(f"{path}: describes several runs ({lists}); choose one with {options}")
-    if seed is not None and seed not in (config.seeds or ()):
-        listed = ", ".join(map(str, config.seeds or ())) or "none"
+    if seed is not None and seed not in (config.seeds or (config.seed,)):
+        if not config.seeds:
+            raise InputError(
+                f"{path}: --seed {seed}: the config has no seeds; set the seed with "
+                f"--set seed={seed}"
+            )
+        listed = ", ".join(map(str, config.seeds))
         raise InputError(
             f"{path}: --seed {seed} is not in seeds ({listed}); choose one of them, or change the "
             f"config's seed: --set seed={seed}"
         )
+    if not config.seeds:
+        seed = None  # the config's own, which is no part of the run's name
     if seed is None and config.seeds and not any_seed:
         seed = config.seeds[0]
     return config.for_run(method or config.methods[0], backbone or config.backbones[0], seed)

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from vatrack.common.errors import InputError
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
 
@@ -104,11 +103,8 @@ def look_at_weights(config: Config) -> Iterator[Check]:
         if run.training.weights:
             yield _named(key, run.training.weights, False)
             continue
-        try:
-            run.check_start()
-        except InputError:
-            found = f"none, but {run.needs_pretrained} need pretrained ones"
-            yield Check(key, "fails", found, "trainings", f"set {run.start_choices}")
+        if lack := run.lacks_pretrained:
+            yield Check(key, "fails", lack, "trainings", f"set {run.start_choices}")
 
 
 def _named(key: str, path: Path, is_folder: bool) -> Check:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 from vatrack.common.errors import InputError
@@ -109,15 +111,40 @@ def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[
         )
 
 
-@contextmanager
-def served(uri: str, port: int) -> Iterator[str]:
-    """Runs MLflow's server for a SQLite store inside; gives the address of its pages.
+@dataclass(frozen=True)
+class Server:
+    """MLflow's server for a store on this machine.
 
-    What the server says goes to mlflow_ui.log beside the store.
+    Attributes:
+        address: of its pages.
+        log: what it says.
+    """
+
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait(self) -> NoReturn:
+        """Waits as long as the server runs.
+
+        Raises:
+            StoreError: it has ended by itself.
+        """
+        self.process.wait()
+        raise StoreError(f"MLflow's server ended: {_last_line(self.log)}")
+
+
+@contextmanager
+def served(uri: str, port: int) -> Iterator[Server]:
+    """Runs MLflow's server for a SQLite store inside.
+
+    What the server says goes to mlflow_ui.log beside the store. A terminal that is closed (SIGHUP)
+    ends it, too.
 
     Raises:
         InputError: there is no such store, or the port is in use.
         StoreError: the server did not start.
+        SystemExit: the terminal was closed.
     """
     path = sqlite_path(uri)
     if path is None or not path.exists():
@@ -137,18 +164,39 @@ def served(uri: str, port: int) -> Iterator[str]:
     words = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", HOST]
     words += ["--port", str(port), "--backend-store-uri", uri]
     log = path.with_name("mlflow_ui.log")
-    with log.open("w") as told:
-        process = subprocess.Popen(words, stdout=told, stderr=told, env=os.environ | QUIET)
-    try:
-        _wait(process, server, log)
-        yield server
-    finally:
-        process.terminate()
+    with _ended_by_a_closed_terminal():
+        with log.open("w") as told:
+            process = subprocess.Popen(words, stdout=told, stderr=told, env=os.environ | QUIET)
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _wait(process, server, log)
+            yield Server(server, process, log)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def _ended_by_a_closed_terminal() -> Iterator[None]:
+    """Inside, SIGHUP is an exception, so that the server is ended; `nohup` stays."""
+
+    def end(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not stop the cleaning
+        sys.exit(128 + number)
+
+    before = signal.getsignal(signal.SIGHUP)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _wait(process: subprocess.Popen[bytes], server: str, log: Path) -> None:
@@ -159,8 +207,10 @@ def _wait(process: subprocess.Popen[bytes], server: str, log: Path) -> None:
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > end:
-                lines = log.read_text(errors="replace").strip().splitlines() or ["no message"]
-                raise StoreError(
-                    f"MLflow's server did not start: {lines[-1]} (all of it: {log})"
-                ) from None
+                raise StoreError(f"MLflow's server did not start: {_last_line(log)}") from None
         time.sleep(0.3)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() or ["no message"]
+    return f"{lines[-1]} (all of it: {log})"

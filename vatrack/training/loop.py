@@ -36,6 +36,7 @@ from vatrack.training.start import (
     with_data_classes,
 )
 from vatrack.training.step import Updater
+from vatrack.weights.fetch import require_start
 
 logger = logging.getLogger(__name__)
 
@@ -97,12 +98,13 @@ def train(
         start_copy: begins to copy the run elsewhere, from what is in its folder (MLflow).
 
     Raises:
-        InputError: bad data; or a backbone that needs pretrained weights and has none.
+        InputError: bad data; or a backbone that needs pretrained weights and has none, or whose
+            file is missing.
         FolderBusy: another training is at work in `out`.
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
     """
-    run.check_start()
+    require_start(run)
     with (
         processes(run.compute.device) as group,
         alone_in(out) if group.first else nullcontext(),

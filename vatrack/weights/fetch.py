@@ -22,12 +22,14 @@ class FetchedWeights:
         return "\n".join(map(str, self.files))
 
 
-def require_weights(run: RunConfig) -> None:
-    """Sees that the file of weights that a training starts from is there.
+def require_start(run: RunConfig) -> None:
+    """Sees that a training can start: it has the weights that it needs, and their file is there.
 
     Raises:
-        InputError: it is not; the message says how to download it where it is a published one.
+        InputError: the backbone needs pretrained weights and the config names none; or their file
+            is missing (the message says how to download it where it is a published one).
     """
+    run.check_start()
     path = run.training.weights
     if path is None or path.is_file():
         return

@@ -23,7 +23,7 @@ from vatrack.jobs.slurm import require_slurm
 from vatrack.runs.folder import RunFolder, named_runs, natural
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
-from vatrack.weights.fetch import require_weights
+from vatrack.weights.fetch import require_start
 
 FORMS = (
     "visible.json",
@@ -288,8 +288,7 @@ class Plan:
             InputError: it is missing, or the config needs one and names none.
         """
         run = self.runs[Method(method), Backbone(backbone), variant]
-        run.check_start()
-        require_weights(run)
+        require_start(run)
         return [str(run.training.weights)] if run.training.weights else []
 
     def training_settings(self, method: str, backbone: str, variant: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from vatrack.common.errors import InputError
@@ -42,12 +43,18 @@ def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
 
 
 def _row(folder: RunFolder) -> tuple[list[str], str]:
-    """The metrics as text, and which epoch was chosen why."""
-    try:
-        metrics: Mapping[str, float | None] = read_metrics(folder.metrics, "evaluate again")
-        best: dict[str, Any] = read_json(folder.selection)
-    except (InputError, OSError):  # an end must not fail on what a stage has reported already
-        return ["-"] * len(COLUMNS), ""
+    """The metrics as text, and which epoch was chosen why; a dash for what cannot be read.
+
+    The end must not fail on a file: a stage has reported a bad one already.
+    """
+    metrics: Mapping[str, float | None] = {}
+    with suppress(InputError, OSError):
+        metrics = read_metrics(folder.metrics, "evaluate again")
+    best: Any = None
+    with suppress(InputError, OSError):
+        best = read_json(folder.selection)
     values = [metrics.get(key) for _, _, key in COLUMNS]
     shown = ["-" if value is None else f"{value:.1f}" for value in values]
-    return shown, f"   {best['epoch']}, best {best['metric']}"
+    if isinstance(best, dict) and {"epoch", "metric"} <= best.keys():
+        return shown, f"   {best['epoch']}, best {best['metric']}"
+    return shown, "   -"

@@ -2,7 +2,6 @@
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from lib.plan import (
     check_cluster,
     layered_config,
 )
+from lib.sending import send_runs
 from lib.summary import closing_summary
 from vatrack.common.errors import InputError, show_warnings_plainly
 from vatrack.common.files import write_yaml
@@ -111,14 +111,12 @@ def begin():
 def send():
     """After the last job: overlay, figures and report are newer than what the stages have sent to MLflow.
 
-    A store that is away fails nothing; the log says how to send the rest later.
+    A store that is away fails nothing; a warning says how to send the rest later.
     """
     runs = [run for run in plan.per_run(RUN) if Path(run, "config.yaml").is_file()]
     if plan.config.mlflow.enabled and runs:
-        with open(f"{R}/logs/mlflow.log", "w") as log:
-            subprocess.run(
-                [sys.executable, "-m", "vatrack", "mlflow-sync", *runs], stdout=log, stderr=log
-            )
+        if failure := send_runs(runs, Path(R, "logs", "mlflow.log")):
+            logger.warning(failure)
 
 
 onsuccess:
