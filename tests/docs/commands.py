@@ -56,7 +56,7 @@ RUNS = (
 # Why a command is not run; the first that fits. All are regular expressions.
 REASONS = (
     (r"[a-z]+ \S+$|vatrack cuts \w+$|vatrack \S+ --\w+$", "names a command without its options"),
-    (r".*(\.\.\.|…|\b[A-Z]{3,}\b|\bSRC\b| A B$)", "has placeholders"),
+    (r".*(\.\.\.|…|\b[A-Z_]{3,}\b|\bSRC\b| A B$)", "has placeholders"),
     (r".*(profiles/slurm|--profile slurm|tests/slurm)", "needs SLURM; tests/slurm runs the same"),
     (r".*(sailvos|kins|update_train|COCO_|MOVi|mots|tao|annotations_train|\.pth)",
      "needs data or weights that are not ours to hand out; tests use miniatures of them"),
@@ -107,7 +107,8 @@ def is_dry(command: str) -> bool:
     """Whether it is shown its plan: every target of make, and Snakemake on the miniature set."""
     if command.startswith("make "):
         return True
-    plain = re.fullmatch(r"snakemake( -n| --cores \d+| --config '[^']+'| --forcerun \w+)+", command)
+    options = r" -n| --cores \d+| --config(?: '[^']+'| \w+=\w+)+| --forcerun \w+"
+    plain = re.fullmatch(rf"snakemake({options})+", command)
     return bool(plain) and "launcher" not in command
 
 
