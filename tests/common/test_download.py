@@ -103,7 +103,7 @@ def get(url: str, out: Path, size: int = len(CONTENT), sha256: str = SHA256) -> 
 
 
 @pytest.mark.parametrize("path", ["/good", "/moved", "/busy", "/cut", "/cut/unannounced"])
-def test_fetched_in_the_end(
+def test_downloaded_in_the_end(
     server: Server, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
@@ -111,7 +111,7 @@ def test_fetched_in_the_end(
     for name in ("HOME", "XDG_CACHE_HOME", "POOCH_DATA_DIR", "TMPDIR"):
         monkeypatch.setenv(name, str(home))
     out = tmp_path / "folder" / "cuts.json"
-    assert get(server.url(path), out) == f"fetched {out} (3500000 bytes) from {server.url(path)}"
+    assert get(server.url(path), out) == f"downloaded {out} (3500000 bytes) from {server.url(path)}"
     assert out.read_bytes() == CONTENT
     assert [item.name for item in out.parent.iterdir()] == ["cuts.json"]
     assert out.stat().st_mode & 0o777 == 0o666 & ~umask()
@@ -157,9 +157,9 @@ def test_what_is_there_is_left_alone(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "cuts.json"
     out.write_bytes(CONTENT)
     before = out.stat()
-    assert "nothing fetched" in get(server.url("/good"), out)
+    assert "already exists and its checksum is right" in get(server.url("/good"), out)
     out.with_name("other.json").write_bytes(b"my own work")
-    told = r"other\.json: is there already, but is another file \(sha256 .*move it away"
+    told = r"other\.json: already exists, but is another file \(sha256 .*move it away"
     with pytest.raises(InputError, match=told):
         get(server.url("/good"), out.with_name("other.json"))
     with pytest.raises(InputError, match="is no file"):

@@ -21,6 +21,8 @@ COMMAND = re.compile(rf"(?:\.venv/bin/)?(?:{PROGRAMS}|tests/\S+) .+")
 RUN = "run"
 DRY_RUN = "dry run"  # `snakemake -n`, `make -n`
 PARSED = "options checked"
+UNTESTED = "neither run nor explained"  # a failure of test_commands.py
+FRAGMENT = "names a command without its options"
 # Run in this order by test_commands.py, in one folder.
 RUNS = (
     "vatrack -h",
@@ -43,6 +45,13 @@ RUNS = (
     "--out other.jsonl",
     "vatrack evaluate --ground-truth valid.json --predictions other.jsonl --out metrics.json",
     "vatrack tables --run results/mini --out tables",
+    "vatrack compare results/mini/runs/vatrack__resnet18 "
+    "results/mini/runs/vatrack__resnet18__e6 --out compare",
+    "vatrack views --ground-truth results/mini/annotations/valid/joint.json "
+    "--predictions results/mini/runs/vatrack__resnet18 --images results/mini/clips "
+    "--details results/mini/runs/vatrack__resnet18/details.json "
+    "--out results/mini/runs/vatrack__resnet18/views",
+    "vatrack report --run results/mini --results results/mini --out report.html",
     "vatrack export --checkpoint results/mini/runs/vatrack__resnet18 --out vatrack.safetensors",
     "vatrack track street.mp4 --checkpoint best.pt",
     "vatrack track results/mini/clips/mini_valid_003__26/images "
@@ -50,24 +59,33 @@ RUNS = (
     "vatrack init-config --train train.json --valid valid.json --images frames --out mine.yaml",
     "vatrack config --config mine.yaml --set training.epochs=6 --set 'methods=[qdtrack]' "
     "--out full.yaml",
+    "vatrack init-config data/mine --out mine.yaml",
+    "vatrack validate --config mine.yaml",
     "vatrack train --config results/mini/runs/vatrack__resnet18 "
     "--annotations results/mini/annotations --images results/mini/clips --out my_run",
 )
 # Why a command is not run; the first that fits. All are regular expressions.
 REASONS = (
-    (r"[a-z]+ \S+$|vatrack cuts \w+$|vatrack \S+ --\w+$", "names a command without its options"),
-    (r".*(\.\.\.|…|\b[A-Z]{3,}\b|\bSRC\b| A B$)", "has placeholders"),
-    (r".*(profiles/slurm|--profile slurm|tests/slurm)", "needs SLURM; tests/slurm runs the same"),
-    (r".*(sailvos|kins|update_train|COCO_|MOVi|mots|tao|annotations_train|\.pth)",
+    (r"pip |uv |source |export |tests/|torchrun|python ", "changes this machine, or takes long"),
+    (r"[a-z]+ \S+$|vatrack cuts \w+$|vatrack \S+ --\w+$", FRAGMENT),
+    (r"vatrack predict --processes N$|vatrack tables --no-means$", FRAGMENT),
+    (r"vatrack evaluate --out metrics.json --details details.json$", FRAGMENT),
+    (r".*(\.\.\.|…|\b[A-Z_]{3,}\b|\bSRC\b| A B$)", "has placeholders"),
+    (r".*(profiles/slurm|--profile slurm)", "needs SLURM; tests/slurm runs the same"),
+    (r".*(sailvos|kins|update_train|COCO_|MOVi|mots|tao|amodal-synth-drive|annotations_train|\.pth)",
      "needs data or weights that are not ours to hand out; tests use miniatures of them"),
     (r"vatrack (examples|evaluate --ground-truth examples)", "tests/cli/test_cli.py runs it"),
-    (r"vatrack tables", "tests/reporting runs it on other folders"),
-    (r"vatrack mlflow-(sync|ui)|mlflow", "tests/experiments runs it with a store of its own"),
+    (r"vatrack tables --run \S+ --run \S+ --out tables$",
+     "tests/reporting runs it on other folders"),
+    (r"vatrack mlflow-(sync|ui)", "tests/experiments runs it with a store of its own"),
     (r"vatrack merge-predictions", "tests/inference/test_shards.py runs it on three shards"),
-    (r"vatrack annotate|vatrack validate", "tests/sailvos and tests/validate run it"),
-    (r"pip |uv |source |export |tests/|torchrun|python ", "changes this machine, or takes long"),
-    (r"vatrack --(install|show)-completion", "changes this machine; tests/cli runs it"),
-    (r"snakemake", "tests/workflow runs the workflow"),
+    (r"vatrack fetch-weights --config mine\.yaml$",
+     "downloads; tests/weights/test_fetch.py runs it on a folder"),
+    (r"snakemake (annotations )?--cores 2 --configfile mine\.yaml( -n)?$",
+     "tests/workflow/test_own_data.py runs the workflow on own data"),
+    (r"snakemake --cores 64 --set-threads predict=64$", "needs 64 cores"),
+    (r"snakemake --resources gpu=4 ", "needs GPUs; tests/workflow/test_plan.py plans the shards"),
+    (r"snakemake --cores 2 --unlock$", "needs a lock that a killed Snakemake left"),
 )  # fmt: skip
 
 
@@ -107,12 +125,13 @@ def is_dry(command: str) -> bool:
     """Whether it is shown its plan: every target of make, and Snakemake on the miniature set."""
     if command.startswith("make "):
         return True
-    plain = re.fullmatch(r"snakemake( -n| --cores \d+| --config '[^']+'| --forcerun \w+)+", command)
+    options = r" -n| -p| --cores \d+| --config(?: '[^']+'| \w+=\w+)+| --forcerun \w+"
+    plain = re.fullmatch(rf"snakemake({options})+", command)
     return bool(plain) and "launcher" not in command
 
 
 def how_tested(command: str) -> tuple[str, str]:
-    """`RUN`, `DRY_RUN` or `PARSED`, and why it is not run."""
+    """`RUN`, `DRY_RUN`, `PARSED` or `UNTESTED`, and why it is not run."""
     if command in RUNS:
         return RUN, ""
     if is_dry(command):
@@ -120,7 +139,7 @@ def how_tested(command: str) -> tuple[str, str]:
     for pattern, reason in REASONS:
         if re.match(pattern, command):
             return PARSED, reason
-    return PARSED, "not part of the miniature folder"
+    return UNTESTED, "run it in RUNS, or add a reason"
 
 
 def main() -> None:

@@ -15,12 +15,23 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import vatrack
 from tests.conftest import TinyData
-from tests.docs.commands import RUN, RUNS, documented, how_tested, is_dry
+from tests.docs.commands import (
+    FRAGMENT,
+    REASONS,
+    RUN,
+    RUNS,
+    UNTESTED,
+    documented,
+    how_tested,
+    is_dry,
+)
 from tests.video.videos import write_video
 from vatrack.cli import app
 from vatrack.common.files import open_text
 from vatrack.config import RunConfig
+from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +51,17 @@ def test_what_is_run_is_documented() -> None:
     assert [command for command in RUNS if command not in COMMANDS] == []
     assert len(COMMANDS) > 100 and len(PLANS) > 3 and len(TARGETS) > 8
     assert sum(how_tested(command)[0] == RUN for command in COMMANDS) == len(RUNS)
+
+
+def test_every_command_is_run_or_has_a_reason() -> None:
+    ways = {item: how_tested(item.command) for item in documented()}
+    assert [item for item, (how, _) in ways.items() if how == UNTESTED] == []
+    # In a block of code stands what is meant to be typed, whole.
+    assert [i for i, (_, reason) in ways.items() if i.in_block and reason == FRAGMENT] == []
+    for pattern, reason in REASONS:
+        assert any(re.match(pattern, item.command) for item in ways), reason
+        for named in re.findall(r"tests/[\w/.]+", reason):
+            assert (ROOT / named).exists(), named
 
 
 @pytest.mark.parametrize("target", [name for name in TARGETS if "=" not in name])
@@ -85,6 +107,7 @@ def test_commands_run_one_after_the_other(
             shutil.copy("predictions.jsonl", "theirs.jsonl")
     assert len(list(Path("tracked").glob("*/overlay.mp4"))) == 2
     assert Path("my_run/training.json").exists()
+    assert Path("compare/compare.html").exists()
 
 
 def prepare(folder: Path, run: Path, data: TinyData) -> None:
@@ -101,8 +124,6 @@ def prepare(folder: Path, run: Path, data: TinyData) -> None:
     shutil.copytree(run, own)
     shutil.copy(RunFolder(own).checkpoint(2), own / "best.pt")
     shutil.copy(own / "best.pt", folder / "best.pt")
-    example = {"image/amodal/AP": 1.0, "image/amodal/AP50": 2.0}
-    (own / "metrics.json").write_text(json.dumps(example), encoding="utf-8")
     for name, source in {
         "joint.json": data.annotations / "valid/joint.json",
         "valid.json": data.annotations / "valid/joint.json",
@@ -112,3 +133,14 @@ def prepare(folder: Path, run: Path, data: TinyData) -> None:
     }.items():
         (folder / name).symlink_to(source)
     write_video(folder / "street.mp4", 8)
+    mine = folder / "data/mine"
+    mine.mkdir(parents=True)
+    for name in ("train.json", "valid.json", "frames"):
+        (mine / name).symlink_to((folder / name).resolve())
+    truth = data.annotations / "valid/joint.json"
+    found = RunFolder(own)
+    load_run = vatrack.load_run_config(found.config)
+    vatrack.predict_files(load_run, found.best_checkpoint, truth, data.images, found.predictions)
+    evaluation = load_run.evaluation
+    evaluate_files(truth, found.predictions, {}, evaluation, found.metrics, details=found.details)
+    shutil.copytree(own, mini / "runs/vatrack__resnet18__e6")

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
+import pytest
+import torch
 import typer.main
 
 from tests.models.test_parameter_counts import COUNTS
@@ -77,3 +80,14 @@ def test_the_numbers_of_parameters_are_those_of_the_tests() -> None:
             if f"`{method}`" in line and f"| `{backbone}` |" in line
         ]
         assert row.endswith(f"| {trainable:,} | {total:,} | {entries} |")
+
+
+def test_the_python_makes_a_file_of_weights_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = {"conv.weight": torch.ones(2)}
+    torch.save({"state_dict": weights, "meta": Path("a value that is no tensor")}, "old.pth")
+    (example,) = re.findall(r"^ *```python\n(.*?)^ *```", PAGE, re.MULTILINE | re.DOTALL)
+    exec(compile(dedent(example), "methods.md", "exec"), {})
+    assert torch.equal(torch.load("new.pth", weights_only=True)["conv.weight"], torch.ones(2))

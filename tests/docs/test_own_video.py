@@ -42,6 +42,13 @@ def test_the_python_runs(page: Path, folder: Path, capsys: pytest.CaptureFixture
         assert (folder / "tracked/street/overlay.mp4").exists()
 
 
+def test_no_other_page_has_python() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    found = {page.name for page in pages if "```python" in page.read_text(encoding="utf-8")}
+    # test_methods_page.py runs that of methods.md.
+    assert found == {"README.md", "own-video.md", "methods.md"}
+
+
 def test_every_option_is_in_the_table() -> None:
     text = PAGE.read_text(encoding="utf-8")
     command = typer.main.get_command(app).commands["track"]  # type: ignore[attr-defined]

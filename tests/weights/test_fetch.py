@@ -39,12 +39,13 @@ def test_missing_files_are_downloaded_and_others_kept(tmp_path: Path) -> None:
     urls = published(tmp_path / "server", **CONTENT)
     places = {name: tmp_path / "data" / url.rpartition("/")[2] for name, url in urls.items()}
     config = config_of(urls, places)
-    assert str(fetch_weights(config)).count("fetched ") == 2
+    assert str(fetch_weights(config)).count("downloaded ") == 2
     assert {name: place.read_bytes() for name, place in places.items()} == CONTENT
     assert len(list((tmp_path / "data").iterdir())) == 2
     places["resnet18"].unlink()
     again = str(fetch_weights(config)).splitlines()
-    assert again[0].startswith("fetched ") and "nothing fetched" in again[1]
+    assert again[0].startswith("downloaded ")
+    assert "already exists and its checksum is right" in again[1]
     one = config_of(urls, places["resnet18"])
     assert len(fetch_weights(one).files) == 1, "one file for both backbones"
 
@@ -59,7 +60,7 @@ def test_a_wrong_content_is_not_kept(tmp_path: Path) -> None:
     kept = [path.name for path in (tmp_path / "data").iterdir()]
     assert kept == [names["resnet18"]], "whole, or not at all"
     places["resnet50"].write_bytes(b"cut off")
-    with pytest.raises(InputError, match=r"is there already, but is another file.*move it away"):
+    with pytest.raises(InputError, match=r"already exists, but is another file.*move it away"):
         fetch_weights(config_of(urls, places))
     assert places["resnet50"].read_bytes() == b"cut off"
 
@@ -121,4 +122,4 @@ def test_the_command(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["fetch-weights", "--config", str(file)])
     assert ended.exit_code == 0, ended.output
     assert place.read_bytes() == CONTENT["resnet18"]
-    assert "fetched" in ended.output
+    assert "downloaded" in ended.output

@@ -1,4 +1,4 @@
-"""The subcommand that shows runs beside each other."""
+"""The subcommand that compares runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-PICTURES = "Pictures of the page"
+PICTURES = "Images of the page"
 
 
 def compare(
@@ -17,19 +17,21 @@ def compare(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for compare.html, with pictures, and compare.txt."),
+        typer.Option("--out", help="Folder for compare.html, with images, and compare.txt."),
     ] = None,
     by: Annotated[
         str | None,
         typer.Option(
             metavar="METRIC",
-            help="What the clips are sorted by, as track/amodal/HOTA; without: AP of frames.",
+            help="Metric to sort clips by, e.g. track/amodal/HOTA (default: image AP).",
         ),
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="How many clips the text shows.")] = 10,
     pictures: Annotated[
         int,
-        typer.Option(min=0, help="Of how many clips, the worst ones.", rich_help_panel=PICTURES),
+        typer.Option(
+            min=0, help="Number of worst clips to show with images.", rich_help_panel=PICTURES
+        ),
     ] = 5,
     score: Annotated[
         float,
@@ -38,14 +40,14 @@ def compare(
     ground_truth: Annotated[
         Path | None,
         typer.Option(
-            help="Joint-form JSON; without: that of the results the runs lie in.",
+            help="Joint-form JSON (default: that of the results the runs lie in).",
             rich_help_panel=PICTURES,
         ),
     ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the frames; without: that of the results the runs lie in.",
+            help="Folder of the frames (default: that of the results the runs lie in).",
             rich_help_panel=PICTURES,
         ),
     ] = None,

@@ -41,8 +41,8 @@ def mlflow_ui(
     tracking_uri: Annotated[
         str | None,
         typer.Option(
-            help="Another store: sqlite:///FILE, or a server that runs, for its addresses; "
-            "without: $MLFLOW_TRACKING_URI, or that of the results."
+            help="Another store: sqlite:///FILE, or a server that runs, for its addresses "
+            "(default: $MLFLOW_TRACKING_URI, or that of the results)."
         ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the pages are shown.")] = 5000,

@@ -35,15 +35,15 @@ def in_run(name: str) -> Callable[[Path | None], Path | None]:
     return file_of
 
 
-def _config(without: str = "") -> Any:
-    text = f"YAML config file, or a run's folder{without}."
+def _config(default: str = "") -> Any:
+    text = f"YAML config file, or a run's folder{default}."
     return typer.Option("--config", help=text, callback=in_run("config"))
 
 
 ConfigFile = Annotated[Path, _config()]
-AnyConfig = Annotated[Path | None, _config("; without: the defaults")]
-RunsConfig = Annotated[Path | None, _config("; without: that of --run")]
-CheckpointConfig = Annotated[Path | None, _config("; without: the checkpoint's settings")]
+AnyConfig = Annotated[Path | None, _config(" (default: the built-in values)")]
+RunsConfig = Annotated[Path | None, _config(" (default: that of --run)")]
+CheckpointConfig = Annotated[Path | None, _config(" (default: the checkpoint's settings)")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -69,21 +69,21 @@ CheckpointFile = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="Output file or folder.")]
 
 
-def _name(option: str, names: type[StrEnum], without: str = "") -> Any:
+def _name(option: str, names: type[StrEnum], default: str = "") -> Any:
     *first, last = names
-    text = f"{', '.join(first)} or {last}{without}."
+    text = f"{', '.join(first)} or {last}{default}."
     return typer.Option(f"--{option}", metavar=option.upper(), help=text)
 
 
 MethodName = Annotated[Method, _name("method", Method)]
 BackboneName = Annotated[Backbone, _name("backbone", Backbone)]
-OneMethod = Annotated[Method | None, _name("method", Method, "; without: the config's only one")]
+OneMethod = Annotated[Method | None, _name("method", Method, " (default: the config's only one)")]
 OneBackbone = Annotated[
-    Backbone | None, _name("backbone", Backbone, "; without: the config's only one")
+    Backbone | None, _name("backbone", Backbone, " (default: the config's only one)")
 ]
 OneSeed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Which of the config's seeds; without: its only one."),
+    typer.Option("--seed", min=0, help="Which of the config's seeds (default: its only one)."),
 ]
 CheckpointMethod = Annotated[
     Method | None, _name("method", Method, "; only to make sure: that of the checkpoint")

@@ -140,8 +140,7 @@ def report(
         typer.Option(
             min=0,
             metavar="MB",
-            help="Videos and pictures up to this size in all stand in the page itself; further "
-            "ones lie beside it.",
+            help="Embed videos and images up to this total size in MB; link to the rest.",
         ),
     ] = 6.0,
     means: Annotated[

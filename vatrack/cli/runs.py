@@ -156,8 +156,8 @@ def import_checkpoint(
         list[str] | None,
         typer.Option(
             "--class",
-            help="Name of a class of the file, all of them in its order (repeatable); without: "
-            "those of the config, or the file's own where their number differs.",
+            help="Name of a class of the file, all of them in its order (repeatable; default: "
+            "those of the config, or the file's own where their number differs).",
         ),
     ] = None,
 ) -> None:
@@ -227,7 +227,7 @@ def merge_predictions(
     ],
     out: Out,
 ) -> None:
-    """Put the predictions of all shards of a set together: the bytes of one prediction of it."""
+    """Merge the predictions of all shards; the file is identical to an unsharded prediction's."""
     from vatrack.inference.shards import merge_shards
 
     typer.echo(merge_shards(shards, out))
@@ -270,7 +270,7 @@ def evaluate(
         typer.Option(
             "--config",
             help="For the protocol switches and the occlusion limit: YAML config file, or a run's "
-            "folder; without: that of --run, or the defaults.",
+            "folder (default: that of --run, or the built-in values).",
             callback=in_run("config"),
         ),
     ] = None,

@@ -36,12 +36,12 @@ class Fetched:
 
     out: Path
     size: int  # bytes
-    url: str | None  # None: the file was there already
+    url: str | None  # None: the file existed already
 
     def __str__(self) -> str:
         if self.url is None:
-            return f"{self.out} is there already, with the right checksum; nothing fetched"
-        return f"fetched {self.out} ({self.size} bytes) from {self.url}"
+            return f"{self.out} already exists and its checksum is right"
+        return f"downloaded {self.out} ({self.size} bytes) from {self.url}"
 
 
 def fetch(
@@ -63,7 +63,7 @@ def fetch(
     out, sha256 = Path(out), sha256.lower()
     if not url.lower().startswith(SCHEMES):
         raise InputError(
-            f"{url}: cannot be fetched; the address must begin with {', '.join(SCHEMES)}"
+            f"{url}: cannot be downloaded; the address must begin with {', '.join(SCHEMES)}"
         )
     if not re.fullmatch("[0-9a-f]{8,64}", sha256):
         raise InputError(f"{sha256}: is no sha256 checksum (64 hexadecimal digits)")
@@ -96,12 +96,12 @@ def fetch(
 
 def _check_existing(out: Path, size: int | None, sha256: str) -> Fetched:
     if not out.is_file():
-        raise InputError(f"{out}: is no file; choose another name for what is fetched")
+        raise InputError(f"{out}: is no file; choose another name for the download")
     found = sha256_of(out)
     if not found.startswith(sha256):
         wanted = f"sha256 {sha256}" if size is None else f"{size} bytes with sha256 {sha256}"
         raise InputError(
-            f"{out}: is there already, but is another file (sha256 {found}; wanted: {wanted}); "
+            f"{out}: already exists, but is another file (sha256 {found}; wanted: {wanted}); "
             f"move it away"
         )
     return Fetched(out, out.stat().st_size, None)

@@ -162,7 +162,7 @@ if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
             size=plan.dataset.clips.download.size,
             sha256=plan.dataset.clips.download.sha256,
         message:
-            "fetching the dictionary of cuts from {params.url}"
+            "downloading the dictionary of cuts from {params.url}"
         shell:
             "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256} --out {output:q} > {log:q} 2>&1"
 

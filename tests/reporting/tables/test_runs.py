@@ -100,7 +100,7 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
     (waiting / "metrics.json").unlink()
     written = write_tables([str(tmp_path)], tmp_path / "tables")
     assert written.unfinished == (waiting,)
-    assert f"left out, without metrics: {waiting}" in str(written)
+    assert f"skipped (no metrics yet): {waiting}" in str(written)
 
 
 @pytest.mark.parametrize(

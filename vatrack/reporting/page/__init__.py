@@ -50,7 +50,8 @@ class WrittenReport:
         )
         if self.beside:
             text += f"; {self.beside} files beside it (--embed takes more of them in)"
-        return "\n".join([text, *(f"left out, without metrics: {run}" for run in self.unfinished)])
+        skipped = (f"skipped (no metrics yet): {run}" for run in self.unfinished)
+        return "\n".join([text, *skipped])
 
 
 def write_report(

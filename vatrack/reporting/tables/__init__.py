@@ -41,7 +41,7 @@ class WrittenTables:
 
     def __str__(self) -> str:
         shown = [to_markdown(table) for table in self.tables]
-        shown += [f"left out, without metrics: {folder}\n" for folder in self.unfinished]
+        shown += [f"skipped (no metrics yet): {folder}\n" for folder in self.unfinished]
         if self.classes:
             shown.append(f"by class and by video: {self.out}/classes_*.md, {self.out}/videos_*.md")
         return "\n".join(shown).rstrip()
