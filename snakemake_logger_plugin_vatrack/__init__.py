@@ -17,6 +17,7 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from snakemake_logger_plugin_vatrack.command_line import explained
 from snakemake_logger_plugin_vatrack.stages import Stages, duration
 
 POLL_SECONDS = 0.5
@@ -83,6 +84,10 @@ class LogHandler(LogHandlerBase):
         try:
             if (closing := getattr(record, "vatrack_closing", None)) is not None:
                 self._closing = closing
+            elif record.levelno >= WARNING and (
+                mistake := explained(record.getMessage(), sys.argv[1:])
+            ):
+                self._write([mistake], sys.stderr)
             elif self._plain:
                 self._snakemakes_own().handle(record)
             else:

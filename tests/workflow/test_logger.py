@@ -349,3 +349,39 @@ def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
     assert lines[0] == "nothing to do: everything is up to date"
     assert any(line.startswith("vatrack__resnet18 ") for line in lines)
     assert "report: results/tiny/report.html" in lines
+
+
+@pytest.mark.parametrize("more", [[], ["-n"]])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--config", "training.epochs=6"],
+            "error: --config training.epochs=6: sections need braces; "
+            "write --config 'training={epochs: 6}'",
+        ),
+        (
+            ["--config", "dataset.clips.fetch=true"],
+            "error: --config dataset.clips.fetch=true: sections need braces; "
+            "write --config 'dataset={clips: {fetch: true}}'",
+        ),
+        (
+            ["--config", "methods"],
+            "error: --config: give NAME=VALUE, for example --config 'methods=[qdtrack]'",
+        ),
+        (
+            ["--configfile", "no such.yaml"],
+            "error: --configfile no such.yaml: no such file; correct the path",
+        ),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence(
+    tmp_path: Path, words: list[str], message: str, more: list[str]
+) -> None:
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "1"]
+    ended = subprocess.run([*command, *more, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 1
+    lines = ended.stderr.splitlines()
+    assert message in lines
+    assert "Traceback" not in ended.stderr
+    assert len(lines) <= 3
