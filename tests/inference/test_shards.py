@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
+from vatrack.common.gpus import claimed
 from vatrack.config import RunConfig
-from vatrack.inference.predict import predict_files
+from vatrack.inference.predict import _own_gpu, predict_files
 from vatrack.inference.shards import Shard, merge_shards, parse_shard, record_path
 
 
@@ -182,3 +185,29 @@ def test_clips_are_dealt_by_their_frames() -> None:
 def test_what_is_no_shard(text: str) -> None:
     with pytest.raises(InputError, match="give NUMBER/COUNT"):
         parse_shard(text)
+
+
+def test_each_prediction_on_gpus_takes_a_free_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    gpu = torch.device("cuda")
+    with claimed(1), _own_gpu(gpu, None) as second, _own_gpu(gpu, Shard(1, 4)) as third:
+        assert (second.index, third.index) == (1, 2)
+        for number in (1, 2, 3, 4):  # all are taken
+            with _own_gpu(gpu, Shard(number, 4)) as shared:
+                assert shared.index == (number - 1) % 3
+    for chosen in (torch.device("cpu"), torch.device("cuda", 1)):
+        with _own_gpu(chosen, Shard(1, 2)) as same:
+            assert same == chosen
+
+
+def test_a_prediction_where_there_are_no_gpus_leaves_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _own_gpu(torch.device("cpu"), Shard(1, 2)):
+        assert not list(tmp_path.iterdir())

@@ -87,6 +87,14 @@ def describe_rank() -> str:
     return text
 
 
+def describe_gpus() -> str:
+    """What CUDA_VISIBLE_DEVICES says, and the lock files that this process holds open."""
+    links = Path("/proc/self/fd").iterdir()
+    names = [link.readlink().name for link in links if link.is_symlink()]
+    locks = sorted(name for name in names if name.endswith(".lock"))
+    return f"sees {os.environ['CUDA_VISIBLE_DEVICES']}, holds {' '.join(locks)}"
+
+
 def import_queue() -> str:
     """Where a module of the standard library comes from, and whether PyTorch can be imported."""
     import queue

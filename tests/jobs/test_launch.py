@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 import submitit
+import torch
 
 from tests.jobs import jobs
 from vatrack.common.errors import InputError
+from vatrack.common.gpus import claimed
 from vatrack.common.locks import held, locked
 from vatrack.config import Config, LauncherConfig, parse_config
 from vatrack.jobs import wait
@@ -331,6 +333,30 @@ def test_files_in_the_working_folder_are_not_imported(
     assert str(tmp_path) not in summary
     assert summary.endswith("queue.py torch")
     assert "PYTHONSAFEPATH" not in os.environ
+
+
+def test_a_job_here_sees_only_gpus_of_the_users_that_nobody_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
+    with claimed(1):
+        summary, _ = run(jobs.describe_gpus, (), tmp_path / "one", gpus=1)
+        assert summary == "sees 5, holds 5.lock", "it holds its GPU even without its launcher"
+        summary, _ = run(jobs.describe_gpus, (), tmp_path / "two", gpus=2)
+        assert summary == "sees 5,7, holds 5.lock 7.lock"
+    summary, _ = run(jobs.describe_gpus, (), tmp_path / "after", gpus=1)
+    assert summary == "sees 3, holds 3.lock"
+
+
+def test_gpus_that_the_user_hides_stay_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    summary, _ = run(jobs.describe_gpus, (), tmp_path, gpus=1)
+    assert summary == "sees , holds "
 
 
 def test_a_job_that_runs_again_after_its_work_is_done_does_not_repeat_it(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from vatrack.common.files import (
     refuse_same_file,
     write_yaml,
 )
+from vatrack.common.gpus import claimed
 from vatrack.common.parallel import available_cores, ordered_streams
 from vatrack.common.progress import counted_progress
 from vatrack.config import RunConfig
@@ -98,8 +99,8 @@ def predict_files(
         processes: each predicts whole clips with one thread (PyTorch rounds otherwise with another
             number of threads), so that any number of them writes the same bytes. 0: one for each
             core; with a GPU one. None: this process alone, with PyTorch's number of threads.
-        shard: only its clips are predicted, on a GPU of its own where there are several; instead of
-            inference.yaml, its record lies beside `out`, for `merge_shards`.
+        shard: only its clips are predicted; instead of inference.yaml, its record lies beside
+            `out`, for `merge_shards`.
 
     Raises:
         InputError: `images` is no folder, a frame or the checkpoint is bad, or `out` or
@@ -112,8 +113,6 @@ def predict_files(
         for target in (out, settings):
             refuse_same_file(source, target)
     device = choose_device(run.compute.device)
-    if shard and device.type == "cuda":
-        device = torch.device("cuda", (shard.number - 1) % torch.cuda.device_count())
     check_target(out)
     if not images.is_dir():
         raise InputError(
@@ -133,7 +132,7 @@ def predict_files(
     if processes == 0:
         processes = 1 if device.type == "cuda" else available_cores()
     frames = sum(map(len, clips))
-    with counted_progress("predict", frames) as advance:
+    with _own_gpu(device, shard) as device, counted_progress("predict", frames) as advance:
         if processes is not None and min(processes, len(clips)) > 1:
             del weights  # each process reads its own
             share = _Share(run, checkpoint, images, min(processes, len(clips)), ids, device)
@@ -157,6 +156,19 @@ def predict_files(
     else:
         write_yaml(settings, used)
     return Predicted(out, count, frames, len(clips))
+
+
+@contextmanager
+def _own_gpu(device: torch.device, shard: Shard | None) -> Iterator[torch.device]:
+    """A GPU that no other job of the user has; where all are taken, the one of the shard's number.
+
+    The CPU, and a GPU that was named by its index, stay what they are.
+    """
+    if device.type != "cuda" or device.index is not None:
+        yield device
+        return
+    with claimed(1, shard.number - 1 if shard else 0) as gpus:
+        yield torch.device("cuda", gpus[0].index) if gpus else device
 
 
 class _Clips:

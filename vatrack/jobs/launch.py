@@ -12,12 +12,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
+from vatrack.common.gpus import claimed
 from vatrack.config import LauncherConfig
 from vatrack.jobs.interrupt import Interrupted, Signals, keeps_job, noted_signals
 from vatrack.jobs.job_file import JobFile, SubmittedJob
@@ -69,11 +70,11 @@ def run_in_job(
     if launcher.cluster == "debug":
         return _text(call(), None)
     waiters = parents()
-    with noted_signals() as signals:
+    with noted_signals() as signals, ExitStack() as holds:
         job_file = JobFile(folder, signals.came)
         try:
             with job_file.lock():
-                known, job = _find_or_submit(call, job_file, launcher, name, key, shown)
+                known, job = _find_or_submit(call, job_file, launcher, name, key, shown, holds)
         except Interrupted as waiting:
             show(shown, f"{waiting}; nothing was submitted")
             sys.exit(128 + int(signals.number or signal.SIGINT))
@@ -108,6 +109,7 @@ def _find_or_submit(
     name: str,
     key: str,
     shown: TextIO,
+    holds: ExitStack,
 ) -> tuple[SubmittedJob, SlurmJob | LocalJob | None]:
     """The job to wait for; None where it has ended well and nobody has taken its result."""
     known, alive = job_file.known(call.processes, slurm=launcher.cluster == "slurm")
@@ -132,6 +134,9 @@ def _find_or_submit(
         results = Files(job_file.folder.resolve(), known.id, known.tasks).results()
         if None not in results and not any(map(failed, results)):
             return known, None
+    if launcher.cluster == "local" and launcher.gpus:
+        # Held here until the job, which holds them too, is over or this process no longer waits.
+        call.use(holds.enter_context(claimed(launcher.gpus)))
     job_id, process = submit(call, launcher, job_file.folder, name, job_file.comment(key))
     started = start_time(int(job_id)) if launcher.cluster == "local" else None
     known = SubmittedJob(

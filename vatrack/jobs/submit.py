@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.gpus import VISIBLE, Gpu, hold
 from vatrack.common.locks import try_locked
 from vatrack.config import LauncherConfig
 from vatrack.jobs.slurm import require_slurm
@@ -66,13 +67,23 @@ class JobCall:
         self.processes = processes
         self.product = product
         self._product_before = _age(product)
+        self._gpus: list[Gpu] = []
+        self._visible: str | None = None
+
+    def use(self, gpus: list[Gpu]) -> None:
+        """The job on this machine holds these GPUs and sees no others.
+
+        submitit shows each job the first GPUs of the machine, whatever the user has chosen.
+        """
+        self._gpus = gpus
+        self._visible = ",".join(gpu.name for gpu in gpus) if gpus else os.environ.get(VISIBLE)
 
     def __call__(self) -> JobResult:
         """Bad input is a result, not a failure: its message must arrive without a traceback."""
         if "SUBMITIT_EXECUTOR" not in os.environ:
             return self._call()
         folder = self._prepare()
-        with (folder / ALIVE).open("a") as file, try_locked(file):
+        with (folder / ALIVE).open("a") as file, try_locked(file), hold(self._gpus):
             return self._call()
 
     def _call(self) -> JobResult:
@@ -108,6 +119,8 @@ class JobCall:
             # submitit ignores this signal. On SLURM that is right: what sends it kills or queues
             # the job again by itself.
             signal.signal(signal.SIGTERM, _end)
+        if self._visible is not None:
+            os.environ[VISIBLE] = self._visible
         if self.processes > 1:
             submitit.helpers.TorchDistributedEnvironment().export(
                 set_cuda_visible_devices=False, overwrite=True
