@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from tests.reporting.page.results import EVIL, QUOTED, add_views, results_folder
 from tests.reporting.tables.made_up import metrics
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.reporting.page import write_report
-from vatrack.reporting.page.results import duration
+from vatrack.reporting.page.charts import bar_charts
+from vatrack.reporting.page.results import collect, duration
 from vatrack.reporting.page.sections import MOST_ROWS
+from vatrack.reporting.tables.runs import read_runs
 
 
 class Reader(HTMLParser):
@@ -107,6 +111,36 @@ def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
     assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows are shown" in text
     assert '<div class="cards">' not in text  # more than eight runs are rows of a table
     assert '"form": "points"' in text  # so many bars would be too thin
+
+
+def test_images_that_stand_alone_have_metrics_of_images_only(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    run = root / "runs" / "vatrack__resnet18"
+    values = json.loads((run / "metrics.json").read_text())
+    tracks = {f"track/{mask}/{name}": None for mask in MASK_TYPES for name in ("HOTA", "FN")}
+    values = {k: None if k.startswith("video/") else v for k, v in values.items()} | tracks
+    (run / "metrics.json").write_text(json.dumps(values))
+    details = json.loads((run / "details.json").read_text())
+    for level, per_class in details["per_class"].items():
+        if level.startswith("video/"):
+            details["per_class"][level] = {name: dict.fromkeys(m) for name, m in per_class.items()}
+    (run / "details.json").write_text(json.dumps(details))
+
+    (found,) = collect(read_runs([str(run)])[0])
+    names = [each.name for each in found.figures]
+    assert names[:2] == ["AP50, amodal", "AP50, visible"]
+    assert [each.value for each in found.figures[:2]] == [
+        values["image/amodal/AP50"],
+        values["image/visible/AP50"],
+    ]
+    assert not any("HOTA" in name for name in names)
+    for charts in bar_charts([found]).values():
+        assert [chart["title"] for chart in charts] == [
+            "Frame level, amodal masks",
+            "Frame level, visible masks",
+        ]
+    write_report([str(root)], root / "report.html")
+    assert "<dt>HOTA" not in (root / "report.html").read_text()
 
 
 def test_metrics_alone_make_a_page(tmp_path: Path) -> None:

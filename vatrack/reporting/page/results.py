@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import read_json, read_yaml
+from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
@@ -117,16 +118,16 @@ def _object(path: Path) -> dict[str, Any]:
 
 def _figures(run: Run, training: dict[str, Any], epoch: int | None) -> list[Figure]:
     """The key figures; a metric of masks that the method does not predict is left out."""
-    # Images that stand alone have no tracks.
-    level, letter = (
-        ("video", "v") if any(k.startswith("video/") for k in run.metrics) else ("image", "")
-    )
+    # Of images that stand alone the metrics of tracks are there, and undefined.
+    alone = without_tracks(run.metrics) or not any(k.startswith("video/") for k in run.metrics)
+    level, letter = ("image", "") if alone else ("video", "v")
     wanted = [
         (f"{letter}AP50, amodal", f"{level}/amodal/AP50"),
         (f"{letter}AP50, visible", f"{level}/visible/AP50"),
-        (f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"),
-        ("Hidden part, IoU", "image/hidden/IoU"),
     ]
+    if not alone:
+        wanted.append((f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"))
+    wanted.append(("Hidden part, IoU", "image/hidden/IoU"))
     figures = []
     for name, key in wanted:
         if key in run.metrics:
