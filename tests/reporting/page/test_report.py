@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.reporting.page.results import EVIL, QUOTED, add_views, results_folder
 from tests.reporting.tables.made_up import metrics
@@ -141,6 +142,35 @@ def test_images_that_stand_alone_have_metrics_of_images_only(tmp_path: Path) -> 
         ]
     write_report([str(root)], root / "report.html")
     assert "<dt>HOTA" not in (root / "report.html").read_text()
+
+
+@pytest.mark.parametrize("given", [".", "../../runs/vatrack__resnet18", "linked"])
+def test_commands_name_the_data_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    run = root / "runs" / "vatrack__resnet18"
+    (run / "linked").symlink_to(run)
+    monkeypatch.chdir(run)
+    (found,) = collect(read_runs([given])[0])
+    data = f"--annotations {root}/annotations --images {root}/clips"
+    assert found.commands[0].startswith(f"vatrack train --config {given} {data} ")
+    assert f" --frames {root}/annotations/valid/joint.json " in found.commands[2]
+
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["dataset"] |= {"format": "joint", "images": "/my images"}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (found,) = collect(read_runs([given])[0])
+    assert " --images '/my images' " in found.commands[2]
+
+
+def test_commands_are_short_below_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    monkeypatch.chdir(tmp_path)
+    (found,) = collect(read_runs(["mini"])[0])
+    assert "--annotations mini/annotations --images mini/clips" in found.commands[0]
 
 
 def test_metrics_alone_make_a_page(tmp_path: Path) -> None:

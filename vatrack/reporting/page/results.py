@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.files import read_json, read_yaml
+from vatrack.common.files import read_json
 from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
-from vatrack.runs.folder import RunFolder
+from vatrack.runs.folder import RunFolder, run_data
 
 LEVELS = {
     "video/amodal": "Video level, amodal masks",
@@ -214,21 +214,23 @@ def _environment(content: dict[str, Any]) -> dict[str, str]:
     return flat
 
 
+def _from_here(path: Path) -> Path:
+    """The path as seen from the current folder, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def _commands(folder: Path) -> list[str]:
     """The commands that make the run's files by hand."""
-    results = folder.parent.parent
-    config = read_yaml(RunFolder(folder).config)
-    images: Any = results / "clips"
-    if isinstance(config, dict) and isinstance(config.get("dataset"), dict):
-        images = config["dataset"].get("images") or images
-    valid = results / "annotations" / "valid" / "joint.json"
-    run, pictures, truth = (shlex.quote(str(path)) for path in (folder, images, valid))
-    data = shlex.quote(str(results / "annotations"))
+    valid, images = run_data(folder)
+    run, frames, truth, data = (
+        shlex.quote(str(_from_here(path))) for path in (folder, images, valid, valid.parent.parent)
+    )
     files = RunFolder(run)
     return [
-        f"vatrack train --config {run} --annotations {data} --images {pictures} --out {run}",
+        f"vatrack train --config {run} --annotations {data} --images {frames} --out {run}",
         f"vatrack select --run {run} --out {files.selection}",
-        f"vatrack predict --checkpoint {run} --frames {truth} --images {pictures} "
+        f"vatrack predict --checkpoint {run} --frames {truth} --images {frames} "
         f"--out {files.predictions}",
         f"vatrack evaluate --run {run} --ground-truth {truth} --predictions {run} "
         f"--out {files.metrics} --details {files.details}",
