@@ -59,7 +59,7 @@ def test_key_figures_tables_and_reasons(tmp_path: Path) -> None:
     )
     text = (root / "report.html").read_text()
     page = Reader(text)
-    assert "Highest video/amodal/AP 20.0 of 2 validated epochs; next is epoch 1 with 10.0." in text
+    assert "Chosen: the highest video/amodal/AP, 9.96 above epoch 1." in text
     assert "1 d 2 h" in text  # the training's time
     assert "<dt>vAP50, visible</dt><dd>20.3<" in text
     assert "2 h 1 min" in page.cells and "1.5 GB" in page.cells  # the training's job

@@ -15,6 +15,7 @@ from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_n
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
 from vatrack.runs.folder import RunFolder, run_data
+from vatrack.runs.select import read_selection
 
 LEVELS = {
     "video/amodal": "Video level, amodal masks",
@@ -83,12 +84,12 @@ def collect(runs: Sequence[Run]) -> list[RunResults]:
 
 def _results(number: int, run: Run, name: str) -> RunResults:
     folder = RunFolder(run.folder) if run.folder else None
-    training, selection, details = {}, {}, {}
+    training, details = {}, {}
     if folder:
         training = folder.read_training() if folder.training.is_file() else {}
-        selection = _object(folder.selection)
         details = _object(folder.details)
-    epoch, why = _choice(selection, training)
+    choice = read_selection(folder.path) if folder else None
+    epoch = choice.epoch if choice else None
     precision = details.get("curves")
     has_log = folder is not None and folder.metrics_log.is_file()
     return RunResults(
@@ -98,7 +99,7 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         BACKBONE_NAMES[run.backbone],
         dataset_name(run.dataset),
         _figures(run, training, epoch),
-        why,
+        f"Chosen: {choice.reason}." if choice else "",
         epoch,
         run.folder,
         read_curves(folder.metrics_log) if folder and has_log else None,
@@ -166,29 +167,6 @@ def _with_best(runs: list[RunResults]) -> list[RunResults]:
         )
         for run in runs
     ]
-
-
-def _choice(selection: dict[str, Any], training: dict[str, Any]) -> tuple[int | None, str]:
-    """The chosen epoch, and why it was chosen, in words."""
-    epoch, metric = selection.get("epoch"), selection.get("metric")
-    if not isinstance(epoch, int) or not isinstance(metric, str):
-        return None, ""
-    values = {
-        item["epoch"]: item["value"]
-        for item in selection.get("candidates", [])
-        if isinstance(item, dict) and {"epoch", "value"} <= item.keys()
-        if isinstance(item["value"], int | float | None)
-    }
-    value = values.get(epoch)
-    text = f"{metric} {value:.1f}" if isinstance(value, int | float) else f"{metric} undefined"
-    others = {key: own for key, own in values.items() if key != epoch and own is not None}
-    if len(values) < 2:
-        return epoch, f"The only validated epoch ({text})."
-    reason = f"Highest {text} of {len(values)} validated epochs"
-    if others:
-        second = max(others, key=lambda key: (others[key], key))
-        reason += f"; next is epoch {second} with {others[second]:.1f}"
-    return epoch, f"{reason}."
 
 
 def duration(seconds: float) -> str:
