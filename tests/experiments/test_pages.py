@@ -49,7 +49,8 @@ def finish(folder: Path, **metrics: float | None) -> None:
     """What the stages after a training leave."""
     write_json(folder / "training.json", {"epochs": 3, "iterations": 609, "seconds": 440.7})
     candidates = [{"epoch": 2, "value": 25.8}, {"epoch": 3, "value": 34.2}]
-    best = {"epoch": 3, "metric": "video/amodal/AP", "value": 34.2, "candidates": candidates}
+    best = {"epoch": 3, "checkpoint": "checkpoints/epoch_03.pt", "metric": "video/amodal/AP"}
+    best |= {"value": 34.2, "candidates": candidates}
     write_json(folder / "best.json", best)
     write_json(folder / "environment.json", {"device": "cpu, 2 threads"})
     write_json(folder / "metrics.json", FINAL | metrics)
@@ -115,7 +116,7 @@ def test_the_description_has_the_main_metrics(results: Path, store: Store, folde
         "- **amodal**: vAP50 78.7, vAP 34.2, AP50 80.3",
         "- **visible**: vAP50 81.2",
         "- **hidden parts**: IoU 41.2",
-        "- chosen: epoch 3, by video/amodal/AP = 34.2 (among 2, 3)",
+        "- chosen: epoch 3, the highest video/amodal/AP, 8.40 above epoch 2",
         "- trained for 7 min 21 s on cpu, 2 threads: 3 epochs, 609 iterations of 8 pairs",
     ]
     assert "vatrack with resnet18, seed 0, on mini" in last

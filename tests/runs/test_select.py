@@ -9,7 +9,7 @@ import yaml
 
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, SelectionConfig
-from vatrack.runs.select import select_best
+from vatrack.runs.select import read_selection, select_best
 
 
 def make_run(
@@ -39,6 +39,7 @@ def chosen(run: Path, metric: str | None = None) -> dict[str, Any]:
     assert str(summary).startswith(f"{run}/best.json: epoch {best['epoch']}, {summary.reason}\n\n")
     assert (summary.epoch, summary.value) == (best["epoch"], best["value"])
     assert summary.checkpoint == run / best["checkpoint"]
+    assert read_selection(run) == summary
     return best
 
 
@@ -194,3 +195,35 @@ def test_copies_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("os.link", refuse)
     assert chosen(run)["epoch"] == 1
     assert not (run / "best.pt").samefile(run / "checkpoints/epoch_01.pt")
+
+
+def test_a_run_without_a_choice_has_none(tmp_path: Path) -> None:
+    assert read_selection(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {"epoch": 3},
+        {"metric": 5},
+        {"checkpoint": 5},
+        {"candidates": 5},
+        {"candidates": [{"epoch": 2, "value": "high"}]},
+        {"candidates": [{"epoch": "2", "value": 1.0}]},
+    ],
+)
+def test_a_damaged_choice_is_named(tmp_path: Path, content: Any) -> None:
+    whole = {
+        "epoch": 2,
+        "checkpoint": "checkpoints/epoch_02.pt",
+        "metric": "video/amodal/AP",
+        "value": 1.0,
+        "candidates": [{"epoch": 2, "value": 1.0}],
+    }
+    (tmp_path / "best.json").write_text(json.dumps(whole))
+    assert read_selection(tmp_path) is not None
+    (tmp_path / "best.json").write_text(json.dumps(whole | content if content else content))
+    with pytest.raises(InputError, match=r"best\.json: not what `vatrack select` writes"):
+        read_selection(tmp_path)

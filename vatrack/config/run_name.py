@@ -85,3 +85,9 @@ def without_seed(label: str) -> str | None:
     """
     found = SEED.fullmatch(label)
     return (found["rest"] or "") if found else None
+
+
+def seed_of(label: str) -> int | None:
+    """The seed at a label's end; None where the label does not end in one."""
+    found = SEED.fullmatch(label)
+    return int(found["seed"]) if found else None

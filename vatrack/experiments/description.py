@@ -15,6 +15,7 @@ from vatrack.config import RunConfig
 from vatrack.experiments.names import MAIN
 from vatrack.runs.fingerprint import comparison
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.select import read_selection
 
 UNKNOWN = "-"
 
@@ -65,16 +66,11 @@ def _training(folder: Path, run: RunConfig) -> list[str]:
 
 
 def _choice(folder: Path) -> list[str]:
-    path = RunFolder(folder).selection
-    if not path.exists():
-        return []
     try:
-        best = read_json(path)
-        among = ", ".join(str(item["epoch"]) for item in best["candidates"])
-        value = _percent(best["value"])
-        return [f"chosen: epoch {best['epoch']}, by {best['metric']} = {value} (among {among})"]
-    except (InputError, KeyError, TypeError):
+        best = read_selection(folder)
+    except InputError:
         return []
+    return [f"chosen: epoch {best.epoch}, {best.reason}"] if best else []
 
 
 def _percent(value: Any) -> str:

@@ -27,6 +27,13 @@ def config_hash(run: RunConfig) -> str:
     return _digest(_science(run))
 
 
+def without_seed_hash(run: RunConfig) -> str:
+    """Fingerprint of the settings of runs that differ in nothing but the seed."""
+    settings = _science(run)
+    del settings["seed"]
+    return _digest(settings)
+
+
 def comparison(run: RunConfig) -> str:
     """What runs share that differ in nothing but the method and the seed.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import read_json, read_yaml, write_json
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
@@ -304,6 +304,25 @@ class RunFolder:
         for epoch, _ in self.validated():
             if epoch not in epochs:
                 self.checkpoint(epoch).unlink(missing_ok=True)
+
+
+def run_data(folder: Path) -> tuple[Path, Path]:
+    """Where the valid set of a run is, as the workflow lays out its results.
+
+    Returns:
+        The joint annotations of the valid set, and the folder of the frames, which the config
+        names for own annotations. Whether they exist is not checked.
+
+    Raises:
+        InputError: config.yaml is no valid YAML.
+    """
+    results = Path(folder).resolve().parent.parent
+    file = RunFolder(folder).config
+    config = read_yaml(file) if file.is_file() else None
+    dataset = config.get("dataset") if isinstance(config, dict) else None
+    own = dataset.get("images") if isinstance(dataset, dict) else None
+    images = Path(own) if isinstance(own, str) and own else results / "clips"
+    return results / "annotations" / "valid" / "joint.json", images
 
 
 def named_runs(folder: Path) -> list[RunFolder]:

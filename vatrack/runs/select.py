@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, write_json
+from vatrack.common.files import naming_full_disk, read_json, write_json
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
@@ -133,6 +133,33 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     }
     write_json(out, description, indent=2)
     return Selection(out, checkpoint, best, metric, values)
+
+
+def read_selection(run: Path) -> Selection | None:
+    """The choice that `select_best` described in best.json of a run's folder; None without one.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    folder = RunFolder(run)
+    path = folder.selection
+    if not path.is_file():
+        return None
+    best = read_json(path)
+    try:
+        epoch, metric = best["epoch"], best["metric"]
+        values = {item["epoch"]: item["value"] for item in best["candidates"]}
+        checkpoint = folder.path / best["checkpoint"]
+    except (KeyError, TypeError):
+        values, epoch, metric, checkpoint = {}, None, None, folder.path
+    whole = all(type(key) is int for key in values) and epoch in values
+    numbers = all(type(value) in (int, float, type(None)) for value in values.values())
+    if not (whole and numbers and isinstance(metric, str)):
+        raise InputError(
+            f"{path}: not what `vatrack select` writes; choose again: vatrack select --run {run} "
+            f"--out {path}"
+        )
+    return Selection(path, checkpoint, epoch, metric, values)
 
 
 def validation_values(run: RunFolder, metric: str) -> dict[int, float | None]:

@@ -68,7 +68,13 @@ def _complete(run: Path, videos: int, number: int) -> None:
         json.dumps({"epochs": 2, "iterations": 600, "seconds": 93784.0, "processes": 1})
     )
     candidates = [{"epoch": 1, "value": 10.04}, {"epoch": 2, "value": 20.0}]
-    choice = {"epoch": 2, "metric": "video/amodal/AP", "value": 20.0, "candidates": candidates}
+    choice = {
+        "epoch": 2,
+        "checkpoint": "checkpoints/epoch_02.pt",
+        "metric": "video/amodal/AP",
+        "value": 20.0,
+        "candidates": candidates,
+    }
     (run / "best.json").write_text(json.dumps(choice))
     versions = {"vatrack": "1.2.3", "packages": {"torch": "2.15.0"}}
     (run / "environment.json").write_text(json.dumps(versions))

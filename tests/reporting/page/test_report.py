@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.reporting.page.results import EVIL, QUOTED, add_views, results_folder
 from tests.reporting.tables.made_up import metrics
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.reporting.page import write_report
-from vatrack.reporting.page.results import duration
+from vatrack.reporting.page.charts import bar_charts
+from vatrack.reporting.page.results import collect, duration
 from vatrack.reporting.page.sections import MOST_ROWS
+from vatrack.reporting.tables.runs import read_runs
 
 
 class Reader(HTMLParser):
@@ -54,7 +59,7 @@ def test_key_figures_tables_and_reasons(tmp_path: Path) -> None:
     )
     text = (root / "report.html").read_text()
     page = Reader(text)
-    assert "Highest video/amodal/AP 20.0 of 2 validated epochs; next is epoch 1 with 10.0." in text
+    assert "Chosen: the highest video/amodal/AP, 9.96 above epoch 1." in text
     assert "1 d 2 h" in text  # the training's time
     assert "<dt>vAP50, visible</dt><dd>20.3<" in text
     assert "2 h 1 min" in page.cells and "1.5 GB" in page.cells  # the training's job
@@ -107,6 +112,65 @@ def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
     assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows are shown" in text
     assert '<div class="cards">' not in text  # more than eight runs are rows of a table
     assert '"form": "points"' in text  # so many bars would be too thin
+
+
+def test_images_that_stand_alone_have_metrics_of_images_only(tmp_path: Path) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    run = root / "runs" / "vatrack__resnet18"
+    values = json.loads((run / "metrics.json").read_text())
+    tracks = {f"track/{mask}/{name}": None for mask in MASK_TYPES for name in ("HOTA", "FN")}
+    values = {k: None if k.startswith("video/") else v for k, v in values.items()} | tracks
+    (run / "metrics.json").write_text(json.dumps(values))
+    details = json.loads((run / "details.json").read_text())
+    for level, per_class in details["per_class"].items():
+        if level.startswith("video/"):
+            details["per_class"][level] = {name: dict.fromkeys(m) for name, m in per_class.items()}
+    (run / "details.json").write_text(json.dumps(details))
+
+    (found,) = collect(read_runs([str(run)])[0])
+    names = [each.name for each in found.figures]
+    assert names[:2] == ["AP50, amodal", "AP50, visible"]
+    assert [each.value for each in found.figures[:2]] == [
+        values["image/amodal/AP50"],
+        values["image/visible/AP50"],
+    ]
+    assert not any("HOTA" in name for name in names)
+    for charts in bar_charts([found]).values():
+        assert [chart["title"] for chart in charts] == [
+            "Frame level, amodal masks",
+            "Frame level, visible masks",
+        ]
+    write_report([str(root)], root / "report.html")
+    assert "<dt>HOTA" not in (root / "report.html").read_text()
+
+
+@pytest.mark.parametrize("given", [".", "../../runs/vatrack__resnet18", "linked"])
+def test_commands_name_the_data_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    run = root / "runs" / "vatrack__resnet18"
+    (run / "linked").symlink_to(run)
+    monkeypatch.chdir(run)
+    (found,) = collect(read_runs([given])[0])
+    data = f"--annotations {root}/annotations --images {root}/clips"
+    assert found.commands[0].startswith(f"vatrack train --config {given} {data} ")
+    assert f" --frames {root}/annotations/valid/joint.json " in found.commands[2]
+
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["dataset"] |= {"format": "joint", "images": "/my images"}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (found,) = collect(read_runs([given])[0])
+    assert " --images '/my images' " in found.commands[2]
+
+
+def test_commands_are_short_below_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    monkeypatch.chdir(tmp_path)
+    (found,) = collect(read_runs(["mini"])[0])
+    assert "--annotations mini/annotations --images mini/clips" in found.commands[0]
 
 
 def test_metrics_alone_make_a_page(tmp_path: Path) -> None:

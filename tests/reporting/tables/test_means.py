@@ -6,8 +6,10 @@ import math
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.reporting.tables.made_up import markdown_rows, read_csv, run_folder
+from vatrack.config import Backbone, Config, Method
 from vatrack.reporting.tables import write_tables
 from vatrack.reporting.tables.runs import read_runs
 
@@ -82,6 +84,44 @@ def test_groups_have_one_label_method_and_dataset(tmp_path: Path) -> None:
     means = [row for row in rows if row["source"].startswith("mean")]
     assert [(row["method"], row["label"]) for row in means] == [("vatrack", "e6")]
     assert "mean of 2 seeds: e6" in (tmp_path / "image_visible.md").read_text()
+
+
+def configured(results: Path, label: str, start: float, seed: int, epochs: int) -> None:
+    """A run's folder with a config that this version reads."""
+    run = results / f"runs/vatrack__resnet18__{label}"
+    run_folder(run, "vatrack", "resnet18", "mini", start)
+    training = {"epochs": epochs}
+    values = {"dataset": {"name": "mini"}, "seed": seed, "training": training}
+    config = Config.model_validate(values).for_run(Method.VATRACK, Backbone.RESNET18)
+    (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+
+
+def means_of(results: Path, out: Path) -> list[tuple[str, str, float]]:
+    write_tables([str(results)], out)
+    rows = read_csv(out / "image_amodal.csv")
+    means = [row for row in rows if row["source"].startswith("mean")]
+    return [(row["label"], row["source"], float(row["AP"])) for row in means]
+
+
+def test_runs_with_other_settings_are_another_group(tmp_path: Path) -> None:
+    results = tmp_path / "a"
+    for seed, start, epochs in ((0, 10, 6), (1, 12, 6), (2, 90, 12)):
+        configured(results, f"seed{seed}", start, seed, epochs)
+    assert means_of(results, tmp_path) == [("seeds 0, 1", "mean of 2 seeds", 11)]
+    configured(results, "seed3", 94, 3, 12)
+    assert means_of(results, tmp_path) == [
+        ("seeds 0, 1", "mean of 2 seeds", 11),
+        ("seeds 2, 3", "mean of 2 seeds", 92),
+    ]
+
+
+def test_a_seed_counts_once_in_a_group(tmp_path: Path) -> None:
+    results = tmp_path / "a"
+    configured(results, "seed0", 10, 0, 6)
+    configured(results, "seed1", 50, 0, 6)  # its label is wrong
+    assert means_of(results, tmp_path) == []
+    configured(results, "seed2", 14, 2, 6)
+    assert means_of(results, tmp_path) == [("", "mean of 2 seeds", 12)]
 
 
 def test_a_metric_that_one_seed_lacks_has_no_mean(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.reporting.curves import run_labels
 from vatrack.reporting.tables.runs import Run, read_runs
-from vatrack.runs.folder import RunFolder
+from vatrack.runs.folder import RunFolder, run_data
 
 LISTED = 5  # names of classes or clips in a message
 
@@ -83,11 +83,7 @@ def _read(letter: str, name: str, path: Path) -> Side:
     switches = read_yaml(folder.evaluation) if folder.evaluation.is_file() else {}
     # Changes no other metric, and metrics that one run does not have are left out.
     kept = {key: value for key, value in dict(switches or {}).items() if key != "extended"}
-    dataset = read_yaml(folder.config).get("dataset", {})
-    root = path.resolve().parent.parent
-    ground_truth = root / "annotations" / "valid" / "joint.json"
-    own = dataset.get("images") if dataset.get("format") == "joint" else None
-    images = Path(own) if own else root / "clips"
+    ground_truth, images = run_data(path)
     return Side(
         letter,
         name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,11 +76,10 @@ def bar_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
     """AP50 by occlusion and size, and by class: a chart for each level."""
     groups, classes = [], []
     for level, title in LEVELS.items():
-        series = [
+        series = _known(
             _bars(run, [run.run.metrics.get(f"{level}/{key}") for key in BARS.values()])
             for run in runs
-            if f"{level}/AP50" in run.run.metrics
-        ]
+        )
         if series:
             groups.append(
                 _chart("bars", title, series, groups=list(BARS), splits=SPLITS, y="AP50 in %")
@@ -92,7 +91,7 @@ def bar_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
             for name in run.run.details.classes
             if name in run.run.details.per_class.get(level, {})
         )
-        by_class = [
+        by_class = _known(
             _bars(
                 run,
                 [
@@ -102,7 +101,7 @@ def bar_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
             )
             for run in runs
             if run.run.details and run.run.details.per_class.get(level)
-        ]
+        )
         if by_class:
             form = "rows" if len(by_class) <= MOST_BARS else "points"
             classes.append(_chart(form, title, by_class, groups=list(names), x="AP50 in %"))
@@ -136,6 +135,11 @@ def _line(run: RunResults, x: np.ndarray, y: np.ndarray, *, digits: int = 5) -> 
 def _bars(run: RunResults, values: Sequence[float | None]) -> dict[str, Any]:
     shown = [None if v is None or v != v else round(v, 2) for v in values]
     return {"run": run.number, "name": run.name, "values": shown}
+
+
+def _known(series: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those in which a value is defined: of images that stand alone none of the videos' is."""
+    return [own for own in series if any(value is not None for value in own["values"])]
 
 
 def _rounded(value: float, digits: int) -> float:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.files import read_json, read_yaml
+from vatrack.common.files import read_json
+from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
-from vatrack.runs.folder import RunFolder
+from vatrack.runs.folder import RunFolder, run_data
+from vatrack.runs.select import read_selection
 
 LEVELS = {
     "video/amodal": "Video level, amodal masks",
@@ -82,12 +84,12 @@ def collect(runs: Sequence[Run]) -> list[RunResults]:
 
 def _results(number: int, run: Run, name: str) -> RunResults:
     folder = RunFolder(run.folder) if run.folder else None
-    training, selection, details = {}, {}, {}
+    training, details = {}, {}
     if folder:
         training = folder.read_training() if folder.training.is_file() else {}
-        selection = _object(folder.selection)
         details = _object(folder.details)
-    epoch, why = _choice(selection, training)
+    choice = read_selection(folder.path) if folder else None
+    epoch = choice.epoch if choice else None
     precision = details.get("curves")
     has_log = folder is not None and folder.metrics_log.is_file()
     return RunResults(
@@ -97,7 +99,7 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         BACKBONE_NAMES[run.backbone],
         dataset_name(run.dataset),
         _figures(run, training, epoch),
-        why,
+        f"Chosen: {choice.reason}." if choice else "",
         epoch,
         run.folder,
         read_curves(folder.metrics_log) if folder and has_log else None,
@@ -117,16 +119,16 @@ def _object(path: Path) -> dict[str, Any]:
 
 def _figures(run: Run, training: dict[str, Any], epoch: int | None) -> list[Figure]:
     """The key figures; a metric of masks that the method does not predict is left out."""
-    # Images that stand alone have no tracks.
-    level, letter = (
-        ("video", "v") if any(k.startswith("video/") for k in run.metrics) else ("image", "")
-    )
+    # Of images that stand alone the metrics of tracks are there, and undefined.
+    alone = without_tracks(run.metrics) or not any(k.startswith("video/") for k in run.metrics)
+    level, letter = ("image", "") if alone else ("video", "v")
     wanted = [
         (f"{letter}AP50, amodal", f"{level}/amodal/AP50"),
         (f"{letter}AP50, visible", f"{level}/visible/AP50"),
-        (f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"),
-        ("Hidden part, IoU", "image/hidden/IoU"),
     ]
+    if not alone:
+        wanted.append((f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"))
+    wanted.append(("Hidden part, IoU", "image/hidden/IoU"))
     figures = []
     for name, key in wanted:
         if key in run.metrics:
@@ -167,29 +169,6 @@ def _with_best(runs: list[RunResults]) -> list[RunResults]:
     ]
 
 
-def _choice(selection: dict[str, Any], training: dict[str, Any]) -> tuple[int | None, str]:
-    """The chosen epoch, and why it was chosen, in words."""
-    epoch, metric = selection.get("epoch"), selection.get("metric")
-    if not isinstance(epoch, int) or not isinstance(metric, str):
-        return None, ""
-    values = {
-        item["epoch"]: item["value"]
-        for item in selection.get("candidates", [])
-        if isinstance(item, dict) and {"epoch", "value"} <= item.keys()
-        if isinstance(item["value"], int | float | None)
-    }
-    value = values.get(epoch)
-    text = f"{metric} {value:.1f}" if isinstance(value, int | float) else f"{metric} undefined"
-    others = {key: own for key, own in values.items() if key != epoch and own is not None}
-    if len(values) < 2:
-        return epoch, f"The only validated epoch ({text})."
-    reason = f"Highest {text} of {len(values)} validated epochs"
-    if others:
-        second = max(others, key=lambda key: (others[key], key))
-        reason += f"; next is epoch {second} with {others[second]:.1f}"
-    return epoch, f"{reason}."
-
-
 def duration(seconds: float) -> str:
     """A time in words: its two largest units."""
     whole = round(seconds)
@@ -213,21 +192,23 @@ def _environment(content: dict[str, Any]) -> dict[str, str]:
     return flat
 
 
+def _from_here(path: Path) -> Path:
+    """The path as seen from the current folder, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def _commands(folder: Path) -> list[str]:
     """The commands that make the run's files by hand."""
-    results = folder.parent.parent
-    config = read_yaml(RunFolder(folder).config)
-    images: Any = results / "clips"
-    if isinstance(config, dict) and isinstance(config.get("dataset"), dict):
-        images = config["dataset"].get("images") or images
-    valid = results / "annotations" / "valid" / "joint.json"
-    run, pictures, truth = (shlex.quote(str(path)) for path in (folder, images, valid))
-    data = shlex.quote(str(results / "annotations"))
+    valid, images = run_data(folder)
+    run, frames, truth, data = (
+        shlex.quote(str(_from_here(path))) for path in (folder, images, valid, valid.parent.parent)
+    )
     files = RunFolder(run)
     return [
-        f"vatrack train --config {run} --annotations {data} --images {pictures} --out {run}",
+        f"vatrack train --config {run} --annotations {data} --images {frames} --out {run}",
         f"vatrack select --run {run} --out {files.selection}",
-        f"vatrack predict --checkpoint {run} --frames {truth} --images {pictures} "
+        f"vatrack predict --checkpoint {run} --frames {truth} --images {frames} "
         f"--out {files.predictions}",
         f"vatrack evaluate --run {run} --ground-truth {truth} --predictions {run} "
         f"--out {files.metrics} --details {files.details}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import isnan
 from statistics import fmean, stdev
 
-from vatrack.config.run_name import without_seed
+from vatrack.config.run_name import seed_of, without_seed
 from vatrack.reporting.tables.names import run_row
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Row
@@ -23,24 +24,34 @@ Measured = tuple[Run, Sequence[float | None]]
 def mean_rows(measured: Sequence[Measured], source: str, block: str) -> list[Row]:
     """A row for each group of two runs or more that differ only in the seed at their labels' end.
 
+    Runs with other settings are a group of their own, whose label names the seeds. Of a seed that
+    is in a group twice, the first run counts.
+
     Args:
         measured: runs with their values, as in the table.
         source: what the values are, where a run has several rows; else empty.
         block: of the rows; means compete with each other for the best value.
     """
-    groups: dict[tuple[str, ...], list[Measured]] = {}
+    groups: dict[tuple[tuple[str, ...], str], dict[int | None, Measured]] = {}
     for run, values in measured:
         label = without_seed(run.label)
         if label is not None:
-            key = (run.method, run.backbone, label, run.dataset or "")
-            groups.setdefault(key, []).append((run, values))
+            alike: tuple[str, ...] = (run.method, run.backbone, label, run.dataset or "")
+            seed = seed_of(run.label) if run.seed is None else run.seed
+            groups.setdefault((alike, run.settings), {}).setdefault(seed, (run, values))
+    settings = Counter(alike for alike, _ in groups)
     rows = []
-    for (_, _, label, _), members in groups.items():
+    for (same, _), members in groups.items():
         number = len(members)
         if number < 2:
             continue
-        pairs = [_statistics(column) for column in zip(*(v for _, v in members), strict=True)]
-        run = replace(members[0][0], label=label)
+        own = [values for _, values in members.values()]
+        pairs = [_statistics(column) for column in zip(*own, strict=True)]
+        label = same[2]
+        if settings[same] > 1:
+            seeds = "seeds " + ", ".join(str(seed) for seed in members)
+            label = f"{label}, {seeds}" if label else seeds
+        run = replace(next(iter(members.values()))[0], label=label)
         what = f"{source}, " if source else ""
         row = run_row(run, f"{what}mean of {number} seeds", [mean for mean, _ in pairs], block)
         spread = run_row(run, f"{what}standard deviation of {number} seeds", (), block).key

@@ -11,9 +11,10 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
 from vatrack.common.similar import unknown
-from vatrack.config import Backbone, Method
+from vatrack.config import Backbone, Method, load_run_config
 from vatrack.reporting.tables.checks import Metrics, check_metrics
 from vatrack.reporting.tables.details import Details, read_details
+from vatrack.runs.fingerprint import without_seed_hash
 from vatrack.runs.folder import RunFolder
 
 FORMS = (
@@ -29,7 +30,9 @@ class Run:
 
     `label` tells it from others of the same method and backbone, else it is empty; `dataset` is
     None where nothing says it; `metrics` are those of contract 4, checked (see `check_metrics`);
-    `folder` is the run's, where it was found by it.
+    `folder` is the run's, where it was found by it. Where its config can be read, `settings` is
+    their fingerprint without the seed (`without_seed_hash`), and `seed` the seed; else they are
+    empty and None.
     """
 
     method: Method
@@ -39,6 +42,8 @@ class Run:
     metrics: Metrics
     details: Details | None
     folder: Path | None = None
+    settings: str = ""
+    seed: int | None = None
 
     @property
     def key(self) -> str:
@@ -286,6 +291,7 @@ def _with_details(sources: list[_Source], text: str) -> list[_Source]:
 def _read(source: _Source) -> Run:
     metrics = _read_metrics(source.metrics)
     details = read_details(source.details, metrics, source.metrics) if source.details else None
+    settings, seed = _settings(source.folder) if source.folder else ("", None)
     return Run(
         source.method,
         source.backbone,
@@ -294,7 +300,18 @@ def _read(source: _Source) -> Run:
         metrics,
         details,
         source.folder,
+        settings,
+        seed,
     )
+
+
+def _settings(folder: Path) -> tuple[str, int | None]:
+    """Fingerprint without the seed, and the seed; nothing where the config cannot be read."""
+    try:
+        config = load_run_config(RunFolder(folder).config)
+    except InputError:
+        return "", None
+    return without_seed_hash(config), config.seed
 
 
 def _read_metrics(path: Path) -> Metrics:
