@@ -16,7 +16,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.reporting.page import write_report
 from vatrack.reporting.page.charts import bar_charts
-from vatrack.reporting.page.results import collect, duration
+from vatrack.reporting.page.results import collect
 from vatrack.reporting.page.sections import MOST_ROWS
 from vatrack.reporting.tables.runs import read_runs
 
@@ -196,11 +196,3 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"views\.json: not what `vatrack views` writes"):
         write_report([str(root)], tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0 s"), (0.3, "0.3 s"), (59.6, "1 min 0 s"), (441, "7 min 21 s"), (93784, "1 d 2 h")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

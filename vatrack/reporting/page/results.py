@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import read_json
+from vatrack.common.progress import duration
 from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
@@ -167,18 +168,6 @@ def _with_best(runs: list[RunResults]) -> list[RunResults]:
         )
         for run in runs
     ]
-
-
-def duration(seconds: float) -> str:
-    """A time in words: its two largest units."""
-    whole = round(seconds)
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
-    for name, size in units:
-        if whole >= size or parts:
-            parts.append(f"{whole // size} {name}")
-            whole %= size
-    return " ".join(parts[:2]) or ("0 s" if seconds < 0.05 else f"{seconds:.1f} s")
 
 
 def _environment(content: dict[str, Any]) -> dict[str, str]:
