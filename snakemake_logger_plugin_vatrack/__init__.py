@@ -18,7 +18,8 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_vatrack.command_line import explained
-from snakemake_logger_plugin_vatrack.stages import Stages, duration
+from snakemake_logger_plugin_vatrack.stages import Stages
+from vatrack.common.progress import duration
 
 POLL_SECONDS = 0.5
 CLEAR_LINE = "\r\x1b[K"

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vatrack.common.progress import duration
+
 # A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
 OF_A_RUN = ("method", "backbone", "variant")
 # Seconds of the demo's jobs on two cores, for the overall progress.
@@ -35,16 +37,6 @@ _LEFT = re.compile(r"(about [\d.]+ (min|h|days) left|less than a minute left)")
 _COUNT = re.compile(r"iteration (\d+)/(\d+)|: (\d+) of (\d+)\b")
 # Of a training: where its job runs, if that is here, and what the stage's own line says.
 _SAID_OTHERWISE = re.compile(r"job \S+ \(local\)|.*: \d+ epochs, \d+ iterations in ")
-
-
-def duration(seconds: float) -> str:
-    """As short as it can be: 8 s, 4 min 20 s, 3 h 12 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 @dataclass

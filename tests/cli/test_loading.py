@@ -227,7 +227,9 @@ def test_processes_that_predict_end_together(
         os.kill(process.pid if whom == "command" else found[0], number)
     output, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == status, output + errors
-    assert "Traceback" not in output + errors
+    # Python's own, of a process whose parent was killed before it had sent it its work.
+    orphaned = number == signal.SIGKILL == -status and "EOFError" in errors
+    assert orphaned or "Traceback" not in output + errors
     assert message in errors
     deadline = time.monotonic() + 10
     while command.processes():

@@ -179,6 +179,19 @@ def test_no_prediction_at_all(tmp_path: Path) -> None:
     assert (pictures[1, 0, :30, :40] != GREY).any(), "a note says that there is nothing"
 
 
+def test_no_prediction_where_the_truth_has_one_mask_type(tmp_path: Path) -> None:
+    files = write_set(tmp_path)
+    files["predictions"] = tmp_path / "none.jsonl"
+    files["predictions"].write_text("")
+    document = json.loads(files["ground_truth"].read_text())
+    for annotation in document["annotations"]:
+        for key in ("amodal_mask", "area_amodal", "bbox_visible"):
+            del annotation[key]
+    files["ground_truth"].write_text(json.dumps(document))
+    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
+    assert len(cells(cv2.imread(str(tmp_path / "sheet.png")))) == 2
+
+
 def test_frames_may_be_bmp_where_the_annotations_say_png(tmp_path: Path) -> None:
     files = write_set(tmp_path, suffix=".bmp")
     text = files["ground_truth"].read_text()

@@ -54,12 +54,12 @@ def renumbered() -> list[dict[str, Any]]:
     ]
 
 
-def run_of(folder: Path, classes: Any, weights: Any = "auto", **training: Any) -> RunConfig:
+def run_of(folder: Path, classes: Any, class_weights: Any = "auto", **training: Any) -> RunConfig:
     config = tiny_config(folder, epochs=1, validate_from=1, **training)
     return config.model_copy(
         update={
             "dataset": config.dataset.model_copy(update={"classes": classes}),
-            "model": config.model.model_copy(update={"class_weights": weights}),
+            "model": config.model.model_copy(update={"class_weights": class_weights}),
         }
     ).for_run(Method.VATRACK, Backbone.RESNET18)
 

@@ -159,7 +159,7 @@ def test_mlflow_has_the_run(finished: Workflow) -> None:
 
 def test_the_report_shows_the_results(finished: Workflow) -> None:
     report = (finished.results / "report.html").read_text()
-    for section in ("key-figures", "clips", "tables", "precision", "classes", "training", "cuts"):
+    for section in ("key-metrics", "clips", "tables", "precision", "classes", "training", "cuts"):
         assert f'<section id="{section}">' in report
     views = json.loads((finished.results / "runs/vatrack__resnet18/views/views.json").read_text())
     assert views["views"][0] == "input" and len(views["views"]) == 5

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from snakemake_logger_plugin_vatrack import POLL_SECONDS, LogHandler
-from snakemake_logger_plugin_vatrack.stages import Stages, duration
+from snakemake_logger_plugin_vatrack.stages import Stages
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 
 LogEvent = pytest.importorskip("snakemake_interface_logger_plugins.common").LogEvent
@@ -39,14 +39,6 @@ class TestInterface(Interface):
         return None
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "0 s"), (59, "59 s"), (260, "4 min 20 s"), (3599.7, "1 h 0 min"), (11520, "3 h 12 min")],
-)
-def test_durations_are_short(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 def squeezed(lines: list[str]) -> list[str]:
     return [" ".join(line.split()) for line in lines]
 
@@ -62,7 +54,7 @@ def test_jobs_of_a_stage_share_a_line() -> None:
     assert stages.finished(1, 5.0) == []
     assert squeezed(stages.finished(3, 8.0)) == ["[ 75 %] drawing the clips of 3 videos 7 s"]
     stages.job(4, "index", "listing", {}, [], 8.0)
-    assert squeezed(stages.finished(4, 8.2)) == ["[100 %] listing 0 s"]
+    assert squeezed(stages.finished(4, 8.2)) == ["[100 %] listing 0.2 s"]
     assert stages.rest() == []
 
 

@@ -150,7 +150,7 @@ def report(
         ),
     ] = True,
 ) -> None:
-    """Write a page about the results: key figures, tables, clips, curves, settings."""
+    """Write a page about the results: key metrics, tables, clips, curves, settings."""
     from vatrack.reporting.page import write_report
 
     typer.echo(write_report(run, out, results=results, title=title, embed_mb=embed, means=means))

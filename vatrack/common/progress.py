@@ -30,6 +30,22 @@ def time_left(seconds: float) -> str:
     return f"about {seconds / 86400:.1f} days left"
 
 
+def duration(seconds: float) -> str:
+    """A time in words: its two largest units.
+
+    >>> duration(93784)
+    '1 d 2 h'
+    """
+    whole = round(seconds)
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    parts: list[str] = []
+    for name, size in units:
+        if whole >= size or parts:
+            parts.append(f"{whole // size} {name}")
+            whole %= size
+    return " ".join(parts[:2]) or ("0 s" if seconds < 0.05 else f"{seconds:.1f} s")
+
+
 def progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
     """A progress bar on a terminal, one line a minute in a log."""
     with counted_progress(title, total) as advance:

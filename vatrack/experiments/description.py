@@ -11,6 +11,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.common.progress import duration
 from vatrack.config import RunConfig
 from vatrack.experiments.names import MAIN
 from vatrack.runs.fingerprint import comparison
@@ -60,7 +61,7 @@ def _training(folder: Path, run: RunConfig) -> list[str]:
         return []
     on = f" on {device}" if device else ""
     return [
-        f"trained for {_duration(done['seconds'])}{on}: {done['epochs']} epochs, "
+        f"trained for {duration(done['seconds'])}{on}: {done['epochs']} epochs, "
         f"{done['iterations']} iterations of {run.training.batch_size} pairs"
     ]
 
@@ -75,11 +76,3 @@ def _choice(folder: Path) -> list[str]:
 
 def _percent(value: Any) -> str:
     return f"{value:.1f}" if isinstance(value, int | float) else UNKNOWN
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

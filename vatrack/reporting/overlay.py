@@ -13,10 +13,10 @@ from pycocotools import mask as coco_mask
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
-from vatrack.common.mask_types import MaskType
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.fields import problem
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
-from vatrack.evaluation.io.predictions import read_predictions
+from vatrack.evaluation.io.predictions import Predictions, read_predictions
 from vatrack.reporting.drawing import (
     ImageArray,
     draw_instances,
@@ -131,7 +131,7 @@ def read_layers(
     names = names_by_id(document, "categories", "name", ground_truth)
     named = [names[number] for number in images.categories.tolist()]
     layers = []
-    for mask_type in found.mask_types:
+    for mask_type in _drawn_types(found, document):
         true = read_objects(document, images, mask_type, str(ground_truth))
         masks, tracks = true.masks, true.instance
         pairs = zip(masks.category.tolist(), tracks, strict=True)
@@ -148,6 +148,17 @@ def read_layers(
         image, track = found.image[rows], found.track[rows]
         layers.append(Layer("Prediction", mask_type, image, track, labels, texts))
     return layers
+
+
+def _drawn_types(found: Predictions, document: Any) -> tuple[MaskType, ...]:
+    """Those of the predictions; where nothing was found, those of the ground truth."""
+    if not len(found.image):
+        there = {
+            name for name in MASK_TYPES for a in document["annotations"] if f"{name}_mask" in a
+        }
+        if there:
+            return tuple(name for name in MASK_TYPES if name in there)
+    return found.mask_types
 
 
 def choose_clips(images: Images, layers: Sequence[Layer], number: int) -> list[int]:

@@ -18,6 +18,7 @@ from vatrack.common.allocator import keep_memory
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_text, write_yaml
+from vatrack.common.progress import duration
 from vatrack.common.signals import StopSignals
 from vatrack.config import RunConfig
 from vatrack.data.dataset import EpochBatches, PairDataset
@@ -70,7 +71,7 @@ class TrainingResult:
         where = self.device if alone else f"{self.processes} processes on {self.device.type}"
         return (
             f"{self.folder}: {self.epochs} epochs, {self.iterations} iterations in "
-            f"{self.seconds / 60:.1f} min on {where}"
+            f"{duration(self.seconds)} on {where}"
         )
 
 

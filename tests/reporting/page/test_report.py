@@ -16,7 +16,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.reporting.page import write_report
 from vatrack.reporting.page.charts import bar_charts
-from vatrack.reporting.page.results import collect, duration
+from vatrack.reporting.page.results import collect
 from vatrack.reporting.page.sections import MOST_ROWS
 from vatrack.reporting.tables.runs import read_runs
 
@@ -47,7 +47,7 @@ class Reader(HTMLParser):
             self.cells[-1] += data
 
 
-def test_key_figures_tables_and_reasons(tmp_path: Path) -> None:
+def test_key_metrics_tables_and_reasons(tmp_path: Path) -> None:
     root = results_folder(
         tmp_path / "mini", methods=["qdtrack", "vatrack"], backbones=["resnet18"], videos=3
     )
@@ -60,6 +60,7 @@ def test_key_figures_tables_and_reasons(tmp_path: Path) -> None:
     text = (root / "report.html").read_text()
     page = Reader(text)
     assert "Chosen: the highest video/amodal/AP, 9.96 above epoch 1." in text
+    assert '<a href="#key-metrics">Key metrics</a>' in text and "ey figures" not in text
     assert "1 d 2 h" in text  # the training's time
     assert "<dt>vAP50, visible</dt><dd>20.3<" in text
     assert "2 h 1 min" in page.cells and "1.5 GB" in page.cells  # the training's job
@@ -128,9 +129,9 @@ def test_images_that_stand_alone_have_metrics_of_images_only(tmp_path: Path) -> 
     (run / "details.json").write_text(json.dumps(details))
 
     (found,) = collect(read_runs([str(run)])[0])
-    names = [each.name for each in found.figures]
+    names = [each.name for each in found.key_metrics]
     assert names[:2] == ["AP50, amodal", "AP50, visible"]
-    assert [each.value for each in found.figures[:2]] == [
+    assert [each.value for each in found.key_metrics[:2]] == [
         values["image/amodal/AP50"],
         values["image/visible/AP50"],
     ]
@@ -196,11 +197,3 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"views\.json: not what `vatrack views` writes"):
         write_report([str(root)], tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0 s"), (0.3, "0.3 s"), (59.6, "1 min 0 s"), (441, "7 min 21 s"), (93784, "1 d 2 h")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vatrack.reporting.page.results import duration
+from vatrack.common.progress import duration
 
 
 @dataclass(frozen=True)

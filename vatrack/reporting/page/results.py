@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.files import read_json
+from vatrack.common.progress import duration
 from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
@@ -26,8 +27,8 @@ LEVELS = {
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A key figure: its name, its value as readers see it, and the number for comparisons."""
+class KeyMetric:
+    """A key metric: its name, its value as readers see it, and the number for comparisons."""
 
     name: str
     text: str
@@ -42,7 +43,7 @@ class RunResults:
 
     Attributes:
         number: from 0, which decides the colour.
-        figures: the key figures; `why`: the chosen epoch and the reason.
+        key_metrics: the main ones; `why`: the chosen epoch and the reason.
         curves: None without metrics.jsonl; `precision`: of details.json by level, then "IoU50".
         views: the clips, None where none were drawn; `folder`: None for metrics given alone.
         measured: when its metrics were written, seconds since 1970.
@@ -53,7 +54,7 @@ class RunResults:
     run: Run
     backbone: str
     dataset: str
-    figures: list[Figure]
+    key_metrics: list[KeyMetric]
     why: str
     epoch: int | None
     folder: Path | None
@@ -66,9 +67,9 @@ class RunResults:
     measured: float | None = None
 
     @property
-    def figure(self) -> dict[str, Figure]:
-        """The key figures by name."""
-        return {figure.name: figure for figure in self.figures}
+    def by_name(self) -> dict[str, KeyMetric]:
+        """The key metrics by their names."""
+        return {metric.name: metric for metric in self.key_metrics}
 
 
 def collect(runs: Sequence[Run]) -> list[RunResults]:
@@ -98,7 +99,7 @@ def _results(number: int, run: Run, name: str) -> RunResults:
         run,
         BACKBONE_NAMES[run.backbone],
         dataset_name(run.dataset),
-        _figures(run, training, epoch),
+        _key_metrics(run, training, epoch),
         f"Chosen: {choice.reason}." if choice else "",
         epoch,
         run.folder,
@@ -117,8 +118,8 @@ def _object(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _figures(run: Run, training: dict[str, Any], epoch: int | None) -> list[Figure]:
-    """The key figures; a metric of masks that the method does not predict is left out."""
+def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[KeyMetric]:
+    """The key metrics; a metric of masks that the method does not predict is left out."""
     # Of images that stand alone the metrics of tracks are there, and undefined.
     alone = without_tracks(run.metrics) or not any(k.startswith("video/") for k in run.metrics)
     level, letter = ("image", "") if alone else ("video", "v")
@@ -129,56 +130,44 @@ def _figures(run: Run, training: dict[str, Any], epoch: int | None) -> list[Figu
     if not alone:
         wanted.append((f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"))
     wanted.append(("Hidden part, IoU", "image/hidden/IoU"))
-    figures = []
+    found = []
     for name, key in wanted:
         if key in run.metrics:
             value = run.metrics[key]
             known = value is not None and value == value
-            figures.append(
-                Figure(name, f"{value:.1f}" if known else "–", value if known else None, "%")
+            found.append(
+                KeyMetric(name, f"{value:.1f}" if known else "–", value if known else None, "%")
             )
     if training:
-        figures.append(Figure("Training time", duration(training["seconds"]), None))
+        found.append(KeyMetric("Training time", duration(training["seconds"]), None))
     if epoch is not None:
         of = f" of {training['epochs']}" if training else ""
-        figures.append(Figure("Chosen epoch", f"{epoch}{of}", None))
-    return figures
+        found.append(KeyMetric("Chosen epoch", f"{epoch}{of}", None))
+    return found
 
 
 def _with_best(runs: list[RunResults]) -> list[RunResults]:
-    """Marks the highest values where several runs on one dataset have the figure."""
+    """Marks the highest values where several runs on one dataset have the metric."""
     highest: dict[tuple[str, str], list[float]] = {}
     for run in runs:
-        for figure in run.figures:
-            if figure.value is not None:
-                highest.setdefault((run.dataset, figure.name), []).append(figure.value)
+        for metric in run.key_metrics:
+            if metric.value is not None:
+                highest.setdefault((run.dataset, metric.name), []).append(metric.value)
     return [
         replace(
             run,
-            figures=[
+            key_metrics=[
                 replace(
-                    figure,
-                    best=figure.value is not None
-                    and len(highest[run.dataset, figure.name]) > 1
-                    and figure.value == max(highest[run.dataset, figure.name]),
+                    metric,
+                    best=metric.value is not None
+                    and len(highest[run.dataset, metric.name]) > 1
+                    and metric.value == max(highest[run.dataset, metric.name]),
                 )
-                for figure in run.figures
+                for metric in run.key_metrics
             ],
         )
         for run in runs
     ]
-
-
-def duration(seconds: float) -> str:
-    """A time in words: its two largest units."""
-    whole = round(seconds)
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
-    for name, size in units:
-        if whole >= size or parts:
-            parts.append(f"{whole // size} {name}")
-            whole %= size
-    return " ".join(parts[:2]) or ("0 s" if seconds < 0.05 else f"{seconds:.1f} s")
 
 
 def _environment(content: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,33 @@
+"""Times in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vatrack.common.progress import duration
+from vatrack.training.loop import TrainingResult
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0 s"),
+        (0.3, "0.3 s"),
+        (59, "59 s"),
+        (59.6, "1 min 0 s"),
+        (260, "4 min 20 s"),
+        (3599.7, "1 h 0 min"),
+        (11520, "3 h 12 min"),
+        (93784, "1 d 2 h"),
+    ],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_training_of_weeks_is_told_in_days() -> None:
+    result = TrainingResult(Path("runs/x"), 12, 100, 20 * 86400.0, 1, torch.device("cpu"))
+    assert str(result) == "runs/x: 12 epochs, 100 iterations in 20 d 0 h on cpu"
