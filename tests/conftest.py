@@ -170,6 +170,8 @@ CLUSTER = "tests/slurm/"
 FIRST = (
     CLUSTER,
     "tests/workflow/test_end_to_end.py",
+    "tests/workflow/test_own_data.py",
+    "tests/workflow/test_variants.py",
     "tests/training/test_resume.py",
     "tests/training/test_distributed.py",
     "tests/parity/test_losses.py",

@@ -109,6 +109,9 @@ def test_everything_that_can_happen(
     job = pipeline.job()
     assert status != 0
     assert shown.count("[y/N]") == 1
+    # The terminal may lose it where Snakemake itself ends first; the log never does.
+    log = pipeline.folder / "results" / "tiny" / "logs" / "train" / f"{METHOD}__resnet18.log"
+    shown += log.read_text()
     assert f"job {job} keeps running; run the same command again to wait for it" in shown
 
     # Started again, Snakemake waits for the job that is there; also after it was killed.
