@@ -45,8 +45,8 @@ def config(folder: Path, method: Method = Method.VATRACK, **training: object) ->
     return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
 
 
-def kill_with_two_states(data: TinyData, out: Path) -> None:
-    process = start(config(out), data, out)
+def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
+    process = start(config(out, **training), data, out)
     wait_for(lambda: len(list(out.glob("state/state_*.pt"))) == 2, process)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -213,6 +213,20 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     assert read_json(out / "training.json")["starts"] == 1
     assert {path.name for path in (out / "interrupted_1").iterdir()} >= {"state", "config.yaml"}
     assert "training.json" not in {path.name for path in (out / "interrupted_1").iterdir()}
+
+
+def test_a_training_that_has_begun_needs_no_start_weights(
+    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    weights, out = tmp_path / "start.pt", tmp_path / "run"
+    shutil.copy(undisturbed / "checkpoints" / "epoch_01.pt", weights)
+    kill_with_two_states(tiny_data, out, weights=weights)
+    weights.unlink()
+    run = config(out, weights=weights)
+    finish(run, tiny_data, out)
+    assert train(run, tiny_data.annotations, tiny_data.images, out).repeated
+    with pytest.raises(InputError, match=r"start\.pt: no such file; put it there"):
+        train(config(out, weights=weights, epochs=2), tiny_data.annotations, tiny_data.images, out)
 
 
 def test_a_complete_training_is_not_repeated_and_never_lost(

@@ -73,6 +73,11 @@ class RunFolder:
         another form."""
         return RunName.parse(self.path.name)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a training has left its end, or a state to resume from."""
+        return self.training.exists() or self.state.exists()
+
     # What a training writes.
 
     @property

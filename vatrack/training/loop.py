@@ -105,14 +105,16 @@ def train(
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
     """
-    require_start(run)
+    folder = RunFolder(out)
+    if not folder.begun:  # one that is resumed has its weights in its state
+        require_start(run)
     with (
         processes(run.compute.device) as group,
         alone_in(out) if group.first else nullcontext(),
         StopSignals() as stop,
         without_denormals(),
     ):
-        return _train(run, annotations, images, RunFolder(out), start_copy, group, stop)
+        return _train(run, annotations, images, folder, start_copy, group, stop)
 
 
 def _train(
@@ -139,8 +141,10 @@ def _train(
     recovery = Recovery(folder, identity, run.training, group, stop)
     if (complete := recovery.complete()) is not None:
         return _result(folder, complete, group, repeated=True)
-    model = build(run.method, run.model, run.backbone)
     state = recovery.find_state()
+    if state is None:  # what the folder holds may be another training's
+        require_start(run)
+    model = build(run.method, run.model, run.backbone)
     taken = load_start(model, run) if state is None else None
     updater = Updater(placed(model, run.compute, group.device), run, group)
     if group.first:
