@@ -11,7 +11,13 @@ from vatrack.runs.folder import RunFolder
 from workflow.lib.summary import COLUMNS, closing_summary
 
 METRICS = {key: 12.34 + number for number, (_, _, key) in enumerate(COLUMNS)}
-BEST = {"epoch": 7, "metric": "image/amodal/AP50", "value": 12.34}
+BEST = {
+    "epoch": 7,
+    "checkpoint": "checkpoints/epoch_07.pt",
+    "metric": "image/amodal/AP50",
+    "value": 12.34,
+    "candidates": [{"epoch": 7, "value": 12.34}],
+}
 SHOWN = ["12.3", "13.3", "14.3", "15.3", "16.3", "17.3"]
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
 from vatrack.runs.folder import RunFolder, read_metrics
+from vatrack.runs.select import read_selection
 
 COLUMNS = (
     ("image AP50", "amodal", "image/amodal/AP50"),
@@ -50,11 +49,10 @@ def _row(folder: RunFolder) -> tuple[list[str], str]:
     metrics: Mapping[str, float | None] = {}
     with suppress(InputError, OSError):
         metrics = read_metrics(folder.metrics, "evaluate again")
-    best: Any = None
+    chosen = "-"
     with suppress(InputError, OSError):
-        best = read_json(folder.selection)
+        if best := read_selection(folder.path):
+            chosen = f"{best.epoch}, best {best.metric}"
     values = [metrics.get(key) for _, _, key in COLUMNS]
     shown = ["-" if value is None else f"{value:.1f}" for value in values]
-    if isinstance(best, dict) and {"epoch", "metric"} <= best.keys():
-        return shown, f"   {best['epoch']}, best {best['metric']}"
-    return shown, "   -"
+    return shown, f"   {chosen}"

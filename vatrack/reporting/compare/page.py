@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vatrack.reporting.compare.text import cells, heads
+from vatrack.reporting.html import load_template
 
 if TYPE_CHECKING:
     from vatrack.reporting.compare import Comparison, Line, Section
@@ -16,14 +17,8 @@ NOTHING = 0.05  # a change that is shown as 0.0
 
 def to_page(found: Comparison) -> str:
     """The page; everything that comes from files is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     letters = [side.letter for side in found.sides]
-    return template.render(
+    return load_template(TEMPLATE).render(
         found=found,
         heads=heads(letters),
         rows=_rows,

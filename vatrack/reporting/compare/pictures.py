@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from vatrack.common.images import read_image
 from vatrack.evaluation.io.ground_truth import read_images
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.drawing import ImageArray
+from vatrack.reporting.html import data_url
 from vatrack.reporting.overlay import Layer, names_by_id, read_layers
 from vatrack.reporting.overlay_video import draw_side, find_owners
 from vatrack.reporting.sheet import evenly
@@ -119,4 +119,4 @@ def _as_url(image: ImageArray) -> str:
     done, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
         raise InputError("an image cannot be written as JPEG; is it too large?")
-    return f"data:image/jpeg;base64,{b64encode(code.tobytes()).decode()}"
+    return data_url(code.tobytes(), "image/jpeg")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from vatrack import __version__
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
+from vatrack.reporting.html import load_template
 from vatrack.reporting.page.appendix import run_times
 from vatrack.reporting.page.charts import bar_charts, curve_charts, precision_charts
 from vatrack.reporting.page.media import Media, cut_sheets, for_script, viewer_data
@@ -92,15 +91,8 @@ def write_report(
     viewer = viewer_data(shown, media)
     sheets = cut_sheets(results, media) if results else None
     datasets = list(dict.fromkeys(dataset_name(run.dataset) for run in found))
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     paper, further = table_sections(found, means=means)
-    text = environment.get_template("page.html.j2").render(
+    text = load_template(HERE / "page.html.j2").render(
         title=title or ", ".join(datasets),
         datasets=datasets,
         runs=shown,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vatrack.reporting.html import data_url
 from vatrack.reporting.page.results import RunResults
 
 TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4"}
@@ -33,8 +33,7 @@ class Media:
             self.beside += 1
             return self.link(path)
         self._room -= size
-        content = base64.b64encode(path.read_bytes()).decode()
-        return f"data:{TYPES[path.suffix.lower()]};base64,{content}"
+        return data_url(path.read_bytes(), TYPES[path.suffix.lower()])
 
     def link(self, path: Path) -> str:
         """The place of a file, as seen from the page."""
