@@ -4,6 +4,7 @@ takes many."""
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -41,6 +42,16 @@ class Workflow:
             / self.config.get("dataset", {}).get("name", "mini")
         )
 
+    @property
+    def config_file(self) -> Path:
+        """The config as a file, of its own for each config: workflows that share a folder leave
+        each other's alone."""
+        text = yaml.safe_dump(self.config)
+        file = self.folder / f"test_config_{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
     def changed(self, **sections: Any) -> Workflow:
         """The same folder with some keys changed: `changed(training={"epochs": 2})` keeps the
         section's other keys."""
@@ -67,16 +78,13 @@ class Workflow:
     def _execute(
         self, executor: str | None, targets: tuple[str, ...], force: tuple[str, ...]
     ) -> Counter[str]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "test_config.yaml"
-        file.write_text(yaml.safe_dump(self.config))
         with (
             _kept_working_directory(),
             SnakemakeApi(OutputSettings(dryrun=executor == "dryrun", show_failed_logs=True)) as api,
         ):
             workflow = api.workflow(
                 ResourceSettings(cores=2),
-                config_settings=ConfigSettings(configfiles=[file]),
+                config_settings=ConfigSettings(configfiles=[self.config_file]),
                 snakefile=SNAKEFILE,
                 workdir=self.folder,
             )

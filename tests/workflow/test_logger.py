@@ -328,7 +328,7 @@ def test_what_asks_for_snakemakes_own_output_gets_it(tmp_path: Path) -> None:
 def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
     command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "-d", str(finished.folder)]
     ended = subprocess.run(
-        [*command, "-c1", "--configfile", str(finished.folder / "test_config.yaml")],
+        [*command, "-c1", "--configfile", str(finished.config_file)],
         cwd=finished.folder,
         env=environment(),
         capture_output=True,

@@ -142,14 +142,15 @@ def test_a_prediction_in_shards(tmp_path: Path) -> None:
 def test_a_bad_config_is_one_message(
     config: dict[str, Any], complaint: str, tmp_path: Path
 ) -> None:
+    workflow = Workflow(tmp_path, config)
     with pytest.raises(SystemExit) as caught:
-        Workflow(tmp_path, config).plan()
+        workflow.plan()
     shown = str(caught.value)
     assert shown.startswith("error: ")
     assert complaint in shown
     assert len(shown.splitlines()) <= 3
-    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [
-        "test_config.yaml"
+    assert [path for path in tmp_path.iterdir() if not path.name.startswith(".")] == [
+        workflow.config_file
     ]
 
 
