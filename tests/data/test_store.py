@@ -35,7 +35,8 @@ from vatrack.data import store
 from vatrack.data.fields import is_safe_path
 from vatrack.data.forms import FORMS
 from vatrack.data.frames import AnnotationFile
-from vatrack.data.store import Store, open_store, store_path
+from vatrack.data.store import Store, open_store
+from vatrack.data.store_writer import store_path
 from vatrack.sailvos.convert import convert_files
 
 Json = dict[str, Any]

@@ -30,7 +30,7 @@ from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data import form_files, store
+from vatrack.data import form_files, store, store_writer
 from vatrack.data.forms import FORMS, form_maker
 from vatrack.data.store import open_store
 from vatrack.data.video_ground_truth import video_ground_truth
@@ -588,7 +588,7 @@ CALLS = [
     (convert, "unpacked", 1),
     (convert, "forms_of", 1),
     (form_files.FormFile, "add", 4),
-    (store.StoreWriter, "write", 4),
+    (store_writer.StoreWriter, "write", 4),
     (rewrite, "video_ground_truth", 6),
     (os, "fsync", 14),
     (convert, "move_files", 1),

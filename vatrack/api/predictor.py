@@ -21,8 +21,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Config, Method, RunConfig
-from vatrack.data.dataset import InputFrame, to_input
 from vatrack.data.frames import Frame
+from vatrack.data.input_frames import InputFrame, to_input
 from vatrack.inference.predictor import Predictor as FramePredictor
 from vatrack.inference.predictor import TrackedFrame
 from vatrack.models.detector import Detector, build
