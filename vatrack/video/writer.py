@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
-from vatrack.video.reader import FILE_OPTIONS, import_av
+from vatrack.video.opening import FILE_OPTIONS, import_av
 
 if TYPE_CHECKING:
     import av.audio.stream
@@ -91,7 +91,7 @@ class VideoWriter:
             self.__exit__(type(error), error, error.__traceback__)
             raise
 
-    def _open(
+    def open_container(
         self, rate: Fraction, wanted: Encoder
     ) -> tuple[Encoder, av.container.OutputContainer, av.video.stream.VideoStream]:
         import av
