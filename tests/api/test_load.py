@@ -15,7 +15,8 @@ from tests.weights.published import tensors, write_published
 from vatrack.api.load import load
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
-from vatrack.weights.checkpoint import export, save
+from vatrack.weights.checkpoint import save
+from vatrack.weights.export import export
 
 
 @pytest.mark.parametrize("method", list(Method))

@@ -20,7 +20,8 @@ from vatrack.config import (
     load_run_config,
     parse_config,
 )
-from vatrack.config.classes import PAPER_CLASS_WEIGHTS, parse_class_map, resolve_weights
+from vatrack.config.class_weights import PAPER_CLASS_WEIGHTS, resolve_weights
+from vatrack.config.file_classes import parse_class_map
 
 STRANGE = ("a, b", 'the "c"', "Straßen-Ampel 信号", "two\nlines", "=", "x" * 500)
 

@@ -76,7 +76,8 @@ def make_inputs(root: Path) -> None:
     from vatrack.runs.metrics_log import TrainingPoint, append
     from vatrack.sailvos.cuts import score_video_file
     from vatrack.sailvos.layout import list_videos
-    from vatrack.weights.checkpoint import export, save
+    from vatrack.weights.checkpoint import save
+    from vatrack.weights.export import export
 
     data = root / "data"
     make_tiny_data(data)

@@ -15,7 +15,8 @@ from tests.models.small import SMALL
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.models.detector import build
-from vatrack.weights.checkpoint import export, load, public_config, restore, save, write
+from vatrack.weights.checkpoint import load, public_config, restore, save, write
+from vatrack.weights.export import export
 
 
 def _run(method: Method, **changes: object) -> RunConfig:

@@ -16,10 +16,11 @@ from vatrack.common.errors import InputError
 from vatrack.config import SAILVOS, Backbone, ClassList, Config, Method, RunConfig
 from vatrack.models.detector import Detector, build
 from vatrack.training.start import load_start
-from vatrack.weights.checkpoint import export, load, restore, save
+from vatrack.weights.checkpoint import load, restore, save
 from vatrack.weights.class_rows import ClassRows
+from vatrack.weights.export import export
+from vatrack.weights.initial import load_initial
 from vatrack.weights.openmmlab import import_checkpoint
-from vatrack.weights.transfer import load_initial
 
 OWN = ("robot", "person", "dog, small", "car")
 BOX, MASK = "roi_head.bbox_head.", "roi_head.mask_head."

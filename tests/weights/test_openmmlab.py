@@ -19,9 +19,9 @@ from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.config.categories import CATEGORIES
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import load
+from vatrack.weights.initial import load_initial
 from vatrack.weights.openmmlab import import_checkpoint
 from vatrack.weights.tensors import read_weights
-from vatrack.weights.transfer import load_initial
 
 PAIRS = [
     (method, backbone) for method in Method for backbone in (Backbone.RESNET50, Backbone.RESNEXT101)

@@ -16,7 +16,8 @@ from vatrack.models.prepared import prepare
 from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restore
 from vatrack.weights.checkpoint import load as load_checkpoint
 from vatrack.weights.formats import read_file
-from vatrack.weights.openmmlab import import_checkpoint, recognise_method
+from vatrack.weights.networks import recognise_method
+from vatrack.weights.openmmlab import import_checkpoint
 
 
 def load(

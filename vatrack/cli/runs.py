@@ -36,7 +36,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.config import Backbone, Method, RunConfig, load_config, load_run, load_run_config
-from vatrack.config.classes import ClassList, parse_class_map
+from vatrack.config.classes import ClassList
+from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder
 
 # Options with long names, in the help in a table of their own.
@@ -172,7 +173,7 @@ def import_checkpoint(
 
 def export(checkpoint: CheckpointFile, out: Out) -> None:
     """Export a checkpoint as safetensors, including its config, for sharing."""
-    from vatrack.weights.checkpoint import export as write
+    from vatrack.weights.export import export as write
 
     typer.echo(write(checkpoint, out))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from vatrack.config.classes import FileClasses
+from vatrack.config.file_classes import FileClasses
 from vatrack.data.forms import Json
 from vatrack.data.store_writer import StoreWriter, source_state, store_path
 

@@ -18,7 +18,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MaskType
-from vatrack.config.classes import SAILVOS, ClassList, FileClasses
+from vatrack.config.classes import SAILVOS, ClassList
+from vatrack.config.file_classes import FileClasses
 from vatrack.data.fields import annotation_problem, is_whole, masks_of, read_masks, shown
 from vatrack.data.loading_process import reading
 from vatrack.data.store import open_store

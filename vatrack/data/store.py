@@ -31,7 +31,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import is_packed
-from vatrack.config.classes import FileClasses
+from vatrack.config.file_classes import FileClasses
 from vatrack.data.checks import AnnotationChecks
 from vatrack.data.store_writer import (
     COLUMNS,

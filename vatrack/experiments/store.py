@@ -24,7 +24,8 @@ from vatrack.experiments.identity import Identity, identify, status
 from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, VERSION, results
 from vatrack.experiments.views import missing, views
 from vatrack.runs.fingerprint import comparison
-from vatrack.runs.folder import RunFolder, read_metrics
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.metrics_file import read_metrics
 
 UUID = "vatrack.run_uuid"  # tag: which training it is
 FOLDER = "vatrack.folder"  # tag: where its folder is

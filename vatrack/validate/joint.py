@@ -11,7 +11,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.config.classes import ClassList, FileClasses
+from vatrack.config.classes import ClassList
+from vatrack.config.file_classes import FileClasses
 from vatrack.data.fields import first_problem, is_safe_name, is_side, is_whole, read_masks
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame

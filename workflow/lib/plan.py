@@ -20,7 +20,8 @@ from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
 from vatrack.jobs.slurm import require_slurm
-from vatrack.runs.folder import RunFolder, named_runs, natural
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import named_runs, natural
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from vatrack.common.errors import InputError
-from vatrack.runs.folder import RunFolder, read_metrics
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.select import read_selection
 
 COLUMNS = (

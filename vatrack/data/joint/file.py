@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.config.classes import FileClasses
+from vatrack.config.file_classes import FileClasses
 from vatrack.config.methods import Method
 from vatrack.data.fields import is_safe_name, is_whole, problem, safe_name, shown
 from vatrack.data.forms import Json

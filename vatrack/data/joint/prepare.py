@@ -20,8 +20,8 @@ from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import Texts
 from vatrack.common.mask_types import MaskType
-from vatrack.config.classes import FileClasses
 from vatrack.config.dataset import DatasetConfig
+from vatrack.config.file_classes import FileClasses
 from vatrack.config.methods import Method
 from vatrack.data.fields import shown
 from vatrack.data.form_files import SEPARATOR, finish, form_file, move_files, write_head

@@ -15,7 +15,8 @@ from vatrack.reporting.curves import Curves, read_curves
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
-from vatrack.runs.folder import RunFolder, run_data
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import run_data
 from vatrack.runs.select import read_selection
 
 LEVELS = {
