@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.logging import logger
 from snakemake.utils import validate
 
+from lib.call import check_cluster, layered_config
 from lib.plan import (
     CLASS_TABLES,
     FIGURES,
@@ -16,8 +17,6 @@ from lib.plan import (
     TABLES,
     VIDEO_TABLES,
     Plan,
-    check_cluster,
-    layered_config,
 )
 from lib.sending import send_runs
 from lib.summary import closing_summary
