@@ -82,10 +82,6 @@ class ClassList:
         known = set(other.names)
         return tuple(name for name in self.names if name not in known)
 
-    def same_names(self, other: ClassList) -> bool:
-        """Whether another list has the same names, in whatever order."""
-        return set(self.names) == set(other.names)
-
     def renamed(self, class_map: Mapping[str, str]) -> tuple[str, ...]:
         """The names with some replaced; several may get the same one.
 

@@ -82,13 +82,10 @@ class FileClasses:
             raise InputError(f"{self.source}: lists no categories; name the classes there")
         return ClassList(tuple(self.ids))
 
-    def labels(self, classes: ClassList, owner: str = "the config") -> dict[int, int]:
-        """Category ids of the file to labels of a class list.
+    def labels(self, classes: ClassList) -> dict[int, int]:
+        """Category ids of the file to labels of the config's class list.
 
         A file without categories numbers those of the class list from 1.
-
-        Args:
-            owner: whose classes they are, for messages.
 
         Raises:
             InputError: the file has a class that the list lacks.
@@ -97,7 +94,7 @@ class FileClasses:
             return {label + 1: label for label in range(len(classes))}
         if unknown := self.classes.missing_in(classes):
             raise InputError(
-                different_classes(self.source, self.classes, owner, classes, unknown)
+                different_classes(self.source, self.classes, "the config", classes, unknown)
                 + "; correct dataset.classes (data: the classes of the training file), or the names"
             )
         places = {name: label for label, name in enumerate(classes.names)}

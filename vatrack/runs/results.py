@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from vatrack.common.files import read_yaml
+from vatrack.common.natural import natural
 from vatrack.runs.folder import RunFolder
 
 
@@ -32,10 +32,3 @@ def named_runs(folder: Path) -> list[RunFolder]:
     """The runs in a folder that are named as such; seed10 comes after seed9."""
     found = [RunFolder(path) for path in folder.glob("*") if path.is_dir()]
     return sorted((run for run in found if run.name), key=lambda run: natural(run.path.name))
-
-
-def natural(text: str) -> list[tuple[int, str]]:
-    """A key that sorts texts by the numbers in them."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
-    ]

@@ -14,9 +14,10 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.natural import natural
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.results import named_runs, natural
+from vatrack.runs.results import named_runs
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
