@@ -37,9 +37,7 @@ def is_bare_backbone(weights: Mapping[str, Tensor]) -> bool:
     return "layer1.0.conv1.weight" in weights
 
 
-def check_backbone(
-    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path
-) -> Transfer:
+def check_backbone(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
     """Compares a file with a trunk; every tensor of the trunk must be there, and nothing of another
     trunk.
 
@@ -59,7 +57,6 @@ def check_backbone(
             f"{wrong[0]}; "
             "check the backbone and model.norm"
         )
-    return transfer
 
 
 def fitted(
