@@ -221,30 +221,23 @@ def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
     first = Launcher(tmp_path / "run" / "job", "wait_for", go, count, key="a")
     _until(count.exists, 60)
     first.kill()
-    number = json.loads((tmp_path / "run" / "job" / "job.json").read_text())["id"]
+    folder = tmp_path / "run" / "job"
+    number = json.loads((folder / "job.json").read_text())["id"]
+
+    def again() -> Any:
+        return run_in_job(
+            jobs.wait_for, (go, count), LauncherConfig(), folder, stream=io.StringIO(), key="b"
+        )
+
     with pytest.raises(
         InputError,
         match=rf"job {number} \(local\) still runs here with other settings.* kill {number}$",
     ):
-        run_in_job(
-            jobs.wait_for,
-            (go, count),
-            LauncherConfig(),
-            tmp_path / "run" / "job",
-            stream=io.StringIO(),
-            key="b",
-        )
+        again()
     go.touch()
     _until(lambda: not _alive(int(number)), 30)
     # It is over, and its result is of other settings: a new job.
-    assert run_in_job(
-        jobs.wait_for,
-        (go, count),
-        LauncherConfig(),
-        tmp_path / "run" / "job",
-        stream=io.StringIO(),
-        key="b",
-    )
+    assert again()
     assert len(count.read_text().split()) == 2
 
 

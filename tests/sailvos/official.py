@@ -13,6 +13,13 @@ from vatrack.common.files import write_json
 from vatrack.config.categories import CATEGORIES
 
 WIDTH, HEIGHT = 12, 8
+# Clips of two videos, `a` with three frames and `b` with two, and of one that is not there.
+STRUCTURE = {
+    "b__1": ["000003.bmp", "000004.bmp"],
+    "a__5": ["000003.bmp", "000004.bmp"],
+    "a__3": ["000005.bmp"],
+    "other__7": ["000003.bmp"],
+}
 
 
 def mask(number: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle_tools
 
 from tests.conftest import Mini
-from tests.sailvos.official import HEIGHT, WIDTH, mask, official
+from tests.sailvos.official import HEIGHT, STRUCTURE, WIDTH, mask, official
 from tests.sailvos.random_subsets import plainly_regrouped, subsets
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
@@ -45,12 +45,6 @@ STORES = [f"{form}.json.store" for form in FORMS]
 FILES = sorted(
     [*(f"{form}.json" for form in FORMS), *STORES, "video_amodal.json", "video_visible.json"]
 )
-STRUCTURE = {
-    "b__1": ["000003.bmp", "000004.bmp"],
-    "a__5": ["000003.bmp", "000004.bmp"],
-    "a__3": ["000005.bmp"],
-    "other__7": ["000003.bmp"],
-}
 
 
 def write_inputs(folder: Path, change: Change = lambda data: None) -> tuple[Path, Path]:

@@ -91,7 +91,7 @@ class VideoWriter:
             self.__exit__(type(error), error, error.__traceback__)
             raise
 
-    def open_container(
+    def _open(
         self, rate: Fraction, wanted: Encoder
     ) -> tuple[Encoder, av.container.OutputContainer, av.video.stream.VideoStream]:
         import av
