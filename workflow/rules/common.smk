@@ -1,4 +1,4 @@
-# The plan (lib/plan.py: the checked config, paths, lists), and what of it needs Snakemake.
+# The config of this call (lib/call.py), the plan (lib/plan.py: paths, lists), and what of them needs Snakemake.
 import os
 import re
 import shlex
