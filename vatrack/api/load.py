@@ -78,34 +78,21 @@ def _read(
     path: Path, method: Method | None, backbone: Backbone | None, key: str | None
 ) -> Checkpoint:
     content = read_file(path, "checkpoint")
-    if is_ours(content):
-        checkpoint = parse(content, path)
-    else:
-        methods, trunk = recognise_method(content, path, key)
-        del content  # the import reads the file for itself
-        for name, asked, own_value in (
-            ("method", method, methods),
-            ("backbone", backbone, (trunk,)),
-        ):
-            if asked is not None and asked not in own_value:
-                raise InputError(
-                    f"{path}: is a checkpoint of {name} {' or '.join(own_value)}, not {asked}"
-                )
-        if method is None and len(methods) > 1:
-            shown = " or ".join(f"--method {name}" for name in methods)
-            raise InputError(
-                f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: "
-                f"{shown}"
-            )
-        run = Config().for_run(method or methods[0], backbone or trunk)
-        with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
-            out = Path(folder) / "imported.pt"
-            import_checkpoint(path, run, out, key=key)
-            checkpoint = load_checkpoint(out)
-    for name, asked, own in (
-        ("method", method, checkpoint.method),
-        ("backbone", backbone, checkpoint.backbone),
-    ):
-        if asked is not None and asked != own:
-            raise InputError(f"{path}: is a checkpoint of {name} {own}, not {asked}")
-    return checkpoint
+    own = parse(content, path) if is_ours(content) else None
+    methods, trunk = ((own.method,), own.backbone) if own else recognise_method(content, path, key)
+    for name, asked, found in (("method", method, methods), ("backbone", backbone, (trunk,))):
+        if asked is not None and asked not in found:
+            raise InputError(f"{path}: is a checkpoint of {name} {' or '.join(found)}, not {asked}")
+    if own:
+        return own
+    del content  # the import reads the file for itself
+    if method is None and len(methods) > 1:
+        shown = " or ".join(f"--method {name}" for name in methods)
+        raise InputError(
+            f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: {shown}"
+        )
+    run = Config().for_run(method or methods[0], backbone or trunk)
+    with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
+        out = Path(folder) / "imported.pt"
+        import_checkpoint(path, run, out, key=key)
+        return load_checkpoint(out)

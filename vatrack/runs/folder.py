@@ -11,6 +11,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
+from vatrack.common.numbers_in_names import numbered
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
@@ -98,10 +99,7 @@ class RunFolder:
 
     def validated(self) -> list[tuple[int, Path]]:
         """The epochs that were validated and their files, in the order of the epochs."""
-        if not self.validations.is_dir():
-            return []
-        found = ((EPOCH_FILE.fullmatch(path.name), path) for path in self.validations.iterdir())
-        return sorted((int(match[1]), path) for match, path in found if match)
+        return numbered(self.validations, EPOCH_FILE)
 
     @property
     def faults(self) -> Path:

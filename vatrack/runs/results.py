@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vatrack.common.files import read_yaml
-from vatrack.common.natural import natural
+from vatrack.common.numbers_in_names import natural
 from vatrack.runs.folder import RunFolder
 
 

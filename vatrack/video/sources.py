@@ -13,7 +13,7 @@ from typing import Literal
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import FORMS, SUFFIXES, is_clutter, is_frame
-from vatrack.common.natural import natural
+from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import read_text
 
 Form = Literal["file", "frames", "camera", "stream"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.natural import natural
+from vatrack.common.numbers_in_names import natural
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import named_runs
