@@ -22,12 +22,12 @@ STRUCTURE = {
 }
 
 
-def mask(number: int) -> dict[str, Any]:
+def mask(number: int, width: int = WIDTH) -> dict[str, Any]:
     """The bits of the number as pixels, so every number gives another mask. Areas and boxes do not
     match it."""
-    bits = np.array([number >> place & 1 for place in range(WIDTH * HEIGHT)], np.uint8)
-    encoded = rle_tools.encode(np.asfortranarray(bits.reshape(HEIGHT, WIDTH)))
-    return {"size": [HEIGHT, WIDTH], "counts": encoded["counts"].decode()}
+    bits = np.array([number >> place & 1 for place in range(width * HEIGHT)], np.uint8)
+    encoded = rle_tools.encode(np.asfortranarray(bits.reshape(HEIGHT, width)))
+    return {"size": [HEIGHT, width], "counts": encoded["counts"].decode()}
 
 
 def official(videos: dict[str, int]) -> dict[str, Any]:
