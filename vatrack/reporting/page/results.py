@@ -20,6 +20,7 @@ from vatrack.evaluation.key_metrics import (
 )
 from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
+from vatrack.reporting.html import run_colour
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
@@ -48,13 +49,18 @@ LABELS = [*(label(metric, masks) for metric in KEY_METRICS for masks in metric.m
 
 @dataclass(frozen=True)
 class Shown:
-    """A key metric of a run: its label, its value as readers see it, and the number itself."""
+    """A key metric of a run: its label and its text.
+
+    `value` is what it is compared by, None where there is nothing to compare or it is undefined;
+    `order` what it is sorted by, where that is not the text.
+    """
 
     name: str
     text: str
     value: float | None
     unit: str = ""
     best: bool = False
+    order: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,11 @@ class RunResults:
     precision: dict[str, Any]
     commands: list[str] = field(default_factory=list)
     measured: float | None = None
+
+    @property
+    def colour(self) -> str:
+        """The class that gives its colour."""
+        return run_colour(self.number)
 
     @property
     def by_name(self) -> dict[str, Shown]:
@@ -156,7 +167,8 @@ def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[
             text, number = (f"{value:.1f}", value) if known else ("–", None)
             found.append(Shown(label(metric, masks), text, number, "%"))
     if training:
-        found.append(Shown(TIME, duration(training["seconds"]), None))
+        seconds = training["seconds"]
+        found.append(Shown(TIME, duration(seconds), None, order=seconds))
     if epoch is not None:
         of = f" of {training['epochs']}" if training else ""
         found.append(Shown(EPOCH, f"{epoch}{of}", None))
