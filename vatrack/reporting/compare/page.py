@@ -36,7 +36,7 @@ def to_page(found: Comparison) -> str:
 
 
 def _heads(letters: list[str]) -> list[str]:
-    return [head.replace("-", "\u2212") for head in heads(letters)]
+    return [head.replace(" - ", "\u00a0\u2212\u00a0") for head in heads(letters)]
 
 
 def _texts(line: Line) -> list[str]:

@@ -32,12 +32,12 @@ def render(template: Path, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
+    shared = {
         "version": __version__,
         "colours": colour_rules(),
         "file": lambda name: loader.get_source(environment, name)[0],
     }
-    return environment.get_template(template.name).render(values)
+    return environment.get_template(template.name).render(shared | values)
 
 
 def run_colour(number: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from vatrack.reporting.html.section import (
     Cell,
@@ -36,6 +38,11 @@ def table_sections(
     published = read_published()
     order = sorted(PAPER, key=lambda name: not name.startswith("video"))
     paper = [section(paper_table(name, runs, published, means=means)) for name in order]
+    # What is said of several tables stands below the last of them.
+    paper = [
+        replace(own, note=()) if own.note == following.note else own
+        for own, following in pairwise(paper)
+    ] + paper[-1:]
     further = [tracking_table(name, runs, means=means) for name in TRACKING]
     further += extended_tables(runs, means=means)
     if any(run.details for run in runs):
@@ -56,7 +63,8 @@ def key_table(runs: Sequence[RunResults]) -> Section | None:
         cells = [Cell(name, text_style(place)) for place, name in enumerate(names)]
         cells += [_key_cell(run.by_name.get(name)) for name in labels]
         cells.append(Cell(run.why, "text wrap"))
-        lines.append(Line(cells, ", ".join(names[1:]), colour=run.colour))
+        more = [name for name in names[1:] if name not in run.name]
+        lines.append(Line(cells, ", ".join(more), colour=run.colour))
     return Section("Key metrics", [*heads, Cell("Why this epoch", "text")], lines, 3)
 
 
