@@ -33,6 +33,7 @@ from vatrack.data.fields import (
     flag,
     is_safe_name,
     is_whole,
+    mask_types_of,
     problem,
     rate,
     read_masks,
@@ -146,7 +147,7 @@ def read_joint(path: Path) -> JointFile:
         elif item.section == "annotations":
             value, where = item.value, f"{path}: annotation {shown(item.value.get('id'))}"
             _need(value, ("id", "image_id", "category_id"), where)
-            types = tuple(name for name in MASK_TYPES if value.get(f"{name}_mask") is not None)
+            types = mask_types_of([value])
             if not types:
                 raise InputError(f"{where}: has neither amodal_mask nor visible_mask; give one")
             data.masks[types] = data.masks.get(types, 0) + 1
