@@ -163,7 +163,6 @@ def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
         "mask_types": list(protocol.mask_types),
         "with_tracks": protocol.with_tracks,
         "truth": protocol.truth,
-        "label": protocol.label,
         "category_names": list(head.category_names.items()),
         "video_names": list(head.video_names.items()),
     }
@@ -177,7 +176,7 @@ def _protocol(record: Mapping[str, Any]) -> Protocol:
         EvaluationConfig(**settings["evaluation"]),
         settings["video_max_occlusion"],
         record["truth"],
-        record["label"],
+        "",
         {},
         details=True,
         with_tracks=record["with_tracks"],
