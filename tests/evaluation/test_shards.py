@@ -8,7 +8,6 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,11 +195,10 @@ def test_packed_files_and_plain_ones_are_the_same(tmp_path: Path) -> None:
     inputs = write(tmp_path, *ten_videos())
     plain = tmp_path / "plain"
     plain.mkdir()
-    copies = []
-    for path in (inputs.truth, inputs.predictions):
-        copies.append(plain / path.stem)
-        copies[-1].write_bytes(gzip.decompress(path.read_bytes()))
-    shards = [inputs.shard(1, 2, tmp_path), Inputs(*copies).shard(2, 2, plain)]
+    copies = Inputs(plain / inputs.truth.stem, plain / inputs.predictions.stem)
+    copies.truth.write_bytes(gzip.decompress(inputs.truth.read_bytes()))
+    copies.predictions.write_bytes(gzip.decompress(inputs.predictions.read_bytes()))
+    shards = [inputs.shard(1, 2, tmp_path), copies.shard(2, 2, plain)]
     assert merged(shards, tmp_path) == inputs.whole(tmp_path)
 
 
@@ -233,17 +231,17 @@ def test_boxes_are_warned_of_once_for_all(tmp_path: Path) -> None:
     assert [str(one.message) for one in after] == [str(one.message) for one in whole]
 
 
-def refusal(work: Callable[[], Any]) -> str | None:
+def refusal(work: Callable[..., Any], *arguments: Any) -> str | None:
     """What is said, where something is refused."""
     try:
-        work()
+        work(*arguments)
     except InputError as error:
         return str(error)
     return None
 
 
-def message(work: Callable[[], Any]) -> str:
-    said = refusal(work)
+def message(work: Callable[..., Any], *arguments: Any) -> str:
+    said = refusal(work, *arguments)
     assert said is not None
     return said
 
@@ -261,13 +259,13 @@ def test_each_shard_names_the_first_wrong_prediction_of_all(tmp_path: Path) -> N
     for wrong in cases:
         records = [record | wrong.get(number, {}) for number, record in enumerate(lines, 1)]
         inputs = write(tmp_path, joint, records)
-        expected = message(lambda inputs=inputs: inputs.whole(tmp_path))
+        expected = message(inputs.whole, tmp_path)
         assert f": line {min(wrong)}: " in expected
         said = []
         for number in (1, 2, 3, 4):
             shard = tmp_path / f"{number}.npz"
             shard.write_bytes(b"of an earlier evaluation")
-            said.append(refusal(partial(inputs.shard, number, 4, tmp_path)))
+            said.append(refusal(inputs.shard, number, 4, tmp_path))
             assert shard.exists() == (said[-1] is None)
         everywhere = any("image_id" in change for change in wrong.values())
         assert set(said) == ({expected} if everywhere else {expected, None})
@@ -280,16 +278,16 @@ def test_a_wrong_ground_truth_is_named_after_all_wrong_predictions(tmp_path: Pat
         annotation = next(a for a in joint["annotations"] if a["video_id"] == video)
         annotation["visible_mask"] = None
     inputs = write(tmp_path, joint, predictions)
-    whole = message(lambda: inputs.whole(tmp_path))
+    whole = message(inputs.whole, tmp_path)
     assert f"visible_mask of annotation {annotation['id']} is not a mask" in whole
     numbers = range(1, 11)
-    said = [refusal(lambda n=n: inputs.shard(n, 10, tmp_path)) for n in numbers]
+    said = [refusal(inputs.shard, n, 10, tmp_path) for n in numbers]
     first, second = (one for one in said if one is not None)
     assert first == whole
     assert "is not a mask" in second and second != first
     predictions[0] = predictions[0] | {"score": None}  # of a video between these two
     inputs = write(tmp_path, joint, predictions)
-    again = [refusal(lambda n=n: inputs.shard(n, 10, tmp_path)) for n in numbers]
+    again = [refusal(inputs.shard, n, 10, tmp_path) for n in numbers]
     told = f"{inputs.predictions}: line 1: score is None; a finite number"
     wrong = [one for one in again if one is not None]
     assert len(wrong) == 3 and all(one.startswith(told) for one in wrong)
@@ -304,12 +302,12 @@ def two(tmp_path: Path) -> tuple[Inputs, list[Path]]:
 def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_path: Path) -> None:
     _, (first, second) = two
     out = tmp_path / "run" / "metrics.json"
-    told = message(lambda: merge_evaluations([first], out))
+    told = message(merge_evaluations, [first], out)
     assert told == f"{out}: without shard 2/2; evaluate it (`--shard`), and give all"
-    told = message(lambda: merge_evaluations([first, second, first], out))
+    told = message(merge_evaluations, [first, second, first], out)
     assert told == f"{out}: shard 1/2 is given twice; give it once"
     second.unlink()
-    told = message(lambda: merge_evaluations([first, second], out))
+    told = message(merge_evaluations, [first, second], out)
     assert told == f"{second}: no such file; evaluate the shard again"
     assert not out.exists()
 
@@ -353,7 +351,7 @@ def test_what_does_not_belong_together(
     changed = change(inputs)
     changed.shard(2, 2, tmp_path)
     out = tmp_path / "run" / "metrics.json"
-    shown = message(lambda: merge_evaluations([second, first], out))
+    shown = message(merge_evaluations, [second, first], out)
     assert re.fullmatch(rf"{second}: .*{told} than {first}; evaluate it again", shown)
     assert not out.exists()
     changed.shard(1, 2, tmp_path)
@@ -363,7 +361,7 @@ def test_what_does_not_belong_together(
 def test_another_number_of_shards(two: tuple[Inputs, list[Path]], tmp_path: Path) -> None:
     inputs, (first, second) = two
     inputs.shard(2, 3, tmp_path)
-    shown = message(lambda: merge_evaluations([first, second], tmp_path / "metrics.json"))
+    shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
     assert shown == f"{second}: another number of shards than {first}; evaluate it again"
 
 
@@ -373,23 +371,29 @@ def test_another_version_of_the_form(
     inputs, (first, second) = two
     monkeypatch.setattr(shard_file, "VERSION", shard_file.VERSION + 1)
     inputs.shard(1, 2, tmp_path)
-    shown = message(lambda: merge_evaluations([first, second], tmp_path / "metrics.json"))
+    shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
     assert shown.startswith(f"{second}: written by another version of vatrack (form 1, ")
     assert shown.endswith("; evaluate the shard again")
 
 
-def _arrays(path: Path) -> None:
+def _save(path: Path, **arrays: Any) -> None:
     with path.open("wb") as stream:
-        np.savez(stream, record=np.frombuffer(b'{"form": "something else"}', np.uint8))
+        np.savez(stream, **arrays)
 
 
+def _one_array(path: Path) -> None:
+    with path.open("wb") as stream:
+        np.save(stream, np.zeros(3))
+
+
+OTHER_FORM = np.frombuffer(b'{"form": "something else"}', np.uint8)
 NO_SHARDS: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "metrics": lambda path: path.write_text('{"image/amodal/AP": 3.0}'),
-    "one array": lambda path: np.save(path.open("wb"), np.zeros(3)),
-    "other arrays": lambda path: np.savez(path.open("wb"), a=np.zeros(3)),
-    "another form": _arrays,
-    "pickle": lambda path: np.savez(path.open("wb"), record=np.array([{}], object)),
+    "one array": _one_array,
+    "other arrays": lambda path: _save(path, a=np.zeros(3)),
+    "another form": lambda path: _save(path, record=OTHER_FORM),
+    "pickle": lambda path: _save(path, record=np.array([{}], object)),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
 }
 
@@ -399,7 +403,7 @@ def test_what_is_no_shard(two: tuple[Inputs, list[Path]], tmp_path: Path, kind: 
     _, (first, second) = two
     NO_SHARDS[kind](second)
     out = tmp_path / "metrics.json"
-    shown = message(lambda: merge_evaluations([first, second], out))
+    shown = message(merge_evaluations, [first, second], out)
     assert shown.startswith(f"{second}: damaged, or not a shard of an evaluation (")
     assert shown.endswith("; evaluate the shard again")
     assert not out.exists()
@@ -417,11 +421,12 @@ def test_no_damage_changes_a_number(tmp_path: Path) -> None:
         path.write_bytes(
             sound[:place] + bytes([sound[place] ^ (1 << place % 8)]) + sound[place + 1 :]
         )
-        found: list[Any] = []
-        said = refusal(lambda found=found: found.append(merged(shards, tmp_path)))
-        assert found == ([whole] if said is None else []), place
-        assert said is None or said.startswith(f"{path}: "), place
-        refused += said is not None
+        said = refusal(merged, shards, tmp_path)
+        if said is None:
+            assert merged(shards, tmp_path) == whole, place
+        else:
+            assert said.startswith(f"{path}: "), place
+            refused += 1
     assert refused > 75
 
 
@@ -431,15 +436,10 @@ def test_nothing_that_is_read_is_written_over(
     inputs, shards = two
     before = [path.read_bytes() for path in (*shards, inputs.truth, inputs.predictions)]
     for out, details in ((shards[0], None), (tmp_path / "m.json", shards[1])):
-        assert "would be written over" in message(
-            lambda out=out, details=details: merge_evaluations(shards, out, details)
-        )
+        assert "would be written over" in message(merge_evaluations, shards, out, details)
     for source in (inputs.truth, inputs.predictions):
-        assert "would be written over" in message(
-            lambda source=source: evaluate_shard(
-                inputs.truth, inputs.predictions, {}, inputs.switches, source, Shard(1, 2)
-            )
-        )
+        given: Any = inputs.truth, inputs.predictions, {}, inputs.switches, source, Shard(1, 2)
+        assert "would be written over" in message(evaluate_shard, *given)
     assert [p.read_bytes() for p in (*shards, inputs.truth, inputs.predictions)] == before
 
 
@@ -449,7 +449,7 @@ def test_names_that_are_there_twice_are_told_early(tmp_path: Path) -> None:
     inputs = write(tmp_path, joint, predictions)
     with pytest.warns(UserWarning, match=r"both named.*; the merged evaluation can have no detail"):
         shards = inputs.shards(2, tmp_path)
-    assert "are both named" in message(lambda: merged(shards, tmp_path))
+    assert "are both named" in message(merged, shards, tmp_path)
     merge_evaluations(shards, tmp_path / "metrics.json")
 
 

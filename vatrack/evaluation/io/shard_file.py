@@ -188,12 +188,10 @@ class _Columns:
             }
             for kind, columns in _tracking_columns([]).items()
         }
-        hota = [
-            HotaResult(*(tuple(value) if isinstance(value, list) else value for value in values))
-            for values in zip(*loaded["hota"].values(), strict=True)
+        rows = [
+            TrackCounts(**own, hota=HotaResult(**inner))
+            for own, inner in zip(_rows(loaded["counts"]), _rows(loaded["hota"]), strict=True)
         ]
-        counts = zip(*loaded["counts"].values(), strict=True)
-        rows = [TrackCounts(*values, result) for values, result in zip(counts, hota, strict=True)]
         return [list(part) for part in _cut(rows, self.load(f"tracking/{name}/rows"))]
 
     def load(self, name: str) -> Array:
@@ -213,6 +211,13 @@ def _tracking_columns(rows: Sequence[TrackCounts]) -> dict[str, dict[str, list[A
         "counts": {name: [getattr(row, name) for row in rows] for name in own},
         "hota": {name: [getattr(row.hota, name) for row in rows] for name in inner},
     }
+
+
+def _rows(columns: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Columns as rows; a list in one becomes a tuple."""
+    for values in zip(*columns.values(), strict=True):
+        cells = (tuple(value) if isinstance(value, list) else value for value in values)
+        yield dict(zip(columns, cells, strict=True))
 
 
 def _cut(values: Any, rows: Array) -> list[Any]:
