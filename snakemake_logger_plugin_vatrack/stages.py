@@ -21,6 +21,7 @@ WEIGHTS = {
     "predict": 9.0,
     "predict_shard": 9.0,
     "evaluate": 4.0,
+    "evaluate_shard": 4.0,
     "overlay": 3.0,
     "report": 3.0,
     "tables": 2.0,

@@ -132,7 +132,8 @@ class Plan:
         self.train_memory = round(launcher.memory_gb * 1000) if self.trains_here else 1000
         self.train_gpus = launcher.gpus if self.trains_here else 0
         self.predict_gpus = min(1, launcher.gpus)
-        self.shards = launcher.prediction_shards
+        self.prediction_shards = launcher.prediction_shards
+        self.evaluation_shards = launcher.evaluation_shards
 
     def videos(self) -> list[str]:
         """The names of the raw video folders; archives must be unpacked before.

@@ -17,7 +17,7 @@ from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config.file_classes import FileClasses
 from vatrack.config.methods import Method
-from vatrack.data.fields import is_safe_name, is_whole, problem, safe_name, shown
+from vatrack.data.fields import is_safe_name, is_whole, mask_types_of, problem, safe_name, shown
 from vatrack.data.forms import Json
 
 
@@ -85,7 +85,7 @@ def read_joint(path: Path) -> JointFile:
         elif item.section == "annotations":
             value, where = item.value, f"{path}: annotation {shown(item.value.get('id'))}"
             need(value, ("id", "image_id", "category_id"), where)
-            types = tuple(name for name in MASK_TYPES if value.get(f"{name}_mask") is not None)
+            types = mask_types_of([value])
             if not types:
                 raise InputError(f"{where}: has neither amodal_mask nor visible_mask; give one")
             data.masks[types] = data.masks.get(types, 0) + 1
