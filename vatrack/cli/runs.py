@@ -277,7 +277,9 @@ def evaluate(
     overrides: Overrides = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets the metrics."),
+        typer.Option(
+            help="Run's folder; it keeps the switches, its MLflow run gets its metrics.json."
+        ),
     ] = None,
     legacy: Annotated[
         bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")
@@ -320,4 +322,4 @@ def evaluate(
         from vatrack.experiments.log import log_evaluation
 
         write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
-        log_evaluation(run, out)
+        log_evaluation(run)
