@@ -29,9 +29,7 @@ def test_every_run_has_its_paths() -> None:
     assert plan.root == "out/x"
     folders = ["out/x/runs/qdtrack__resnet18", "out/x/runs/vatrack__resnet18"]
     assert plan.per_run(plan.run) == folders
-    assert plan.options("run", "log-run") == " ".join(
-        f"--{option}={folder}" for option in ("run", "log-run") for folder in folders
-    )
+    assert plan.run_options == " ".join(f"--run={folder}" for folder in folders)
     assert len(plan.results) == len(set(plan.results)) == 1 + 12 * 3 + 6 * 2 + 3 + 3 * 2
     assert plan.training_settings("qdtrack", "resnet18")["method"] == "qdtrack"
 

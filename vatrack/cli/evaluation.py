@@ -21,7 +21,7 @@ from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import parse_shard
 from vatrack.config import EvaluationConfig, load_config, load_run_config
-from vatrack.config.classes import parse_class_map
+from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder
 
 # Options with long names, in the help in a table of their own.
@@ -31,7 +31,7 @@ Details = Annotated[
 ]
 RunOfPredictions = Annotated[
     Path | None,
-    typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets the metrics."),
+    typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets its metrics.json."),
 ]
 
 
@@ -100,7 +100,7 @@ def evaluate(
         return
     typer.echo(evaluate_files(*given, limit, processes, details, mapping))
     if run:
-        _keep(run, switches, out)
+        _keep(run, switches)
 
 
 def merge_evaluations(
@@ -118,7 +118,7 @@ def merge_evaluations(
     _check_run(run)
     typer.echo(merge(shards, out, details))
     if run:
-        _keep(run, switches_of(shards[0]), out)
+        _keep(run, switches_of(shards[0]))
 
 
 def _check_run(run: Path | None) -> None:
@@ -128,9 +128,9 @@ def _check_run(run: Path | None) -> None:
         )
 
 
-def _keep(run: Path, switches: EvaluationConfig, metrics: Path) -> None:
-    """Leaves the switches in a run's folder, and sends the metrics to its MLflow run."""
+def _keep(run: Path, switches: EvaluationConfig) -> None:
+    """Leaves the switches in a run's folder, and sends its metrics to its MLflow run."""
     from vatrack.experiments.log import log_evaluation
 
     write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
-    log_evaluation(run, metrics)
+    log_evaluation(run)

@@ -30,11 +30,8 @@ from vatrack.cli.options import (
     RunsConfig,
     shard_option,
 )
-from vatrack.common.errors import InputError
-from vatrack.common.files import write_yaml
-from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import parse_shard
-from vatrack.config import Backbone, Method, RunConfig, load_config, load_run, load_run_config
+from vatrack.config import Backbone, Method, RunConfig, load_config, load_run
 from vatrack.config.classes import ClassList
 from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder

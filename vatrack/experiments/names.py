@@ -12,7 +12,6 @@ from typing import Any
 
 from vatrack.evaluation.key_metrics import KEY_METRICS
 
-VERSION = "2"  # of these names: final metrics are sent again when it changes
 LOSSES, VALIDATIONS, RESULTS, TRAINING = "loss", "per-epoch validation", "results", "training"
 # In every line of metrics.jsonl of their type, and sent last: they tell which lines have arrived.
 EPOCH = f"{TRAINING}/epoch"

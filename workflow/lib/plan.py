@@ -264,11 +264,10 @@ class Plan:
         order = {name: number for number, name in enumerate(dict.fromkeys(map(_trunk, found)))}
         return sorted(found, key=lambda folder: (order[_trunk(folder)], natural(folder)))
 
-    def options(self, *names: str) -> str:
+    @property
+    def run_options(self) -> str:
         """Options that name the folders of all these runs on one command line."""
-        return " ".join(
-            shlex.quote(f"--{name}={folder}") for name in names for folder in self.shown()
-        )
+        return " ".join(shlex.quote(f"--run={folder}") for folder in self.shown())
 
     @property
     def mean_option(self) -> str:

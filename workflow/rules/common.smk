@@ -136,9 +136,9 @@ def launch_options(wildcards, resources):
     return f"{plan.slurm_options(resources)} {seed}".strip()
 
 
-def all_runs(*options):
-    """The runs of this config, and those of others that lie beside them: shown, but never a reason to run again."""
-    return lambda wildcards, resources: plan.options(*options)
+def all_runs(wildcards, resources):
+    """Options: the runs of this config, and those of others that lie beside them: shown, but never a reason to run again."""
+    return plan.run_options
 
 
 # The commands must be those of the Python that runs Snakemake, also on a cluster's nodes, except inside a conda environment.
