@@ -10,7 +10,7 @@ from pathlib import Path
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
 from vatrack.reporting.html import render
-from vatrack.reporting.page.appendix import run_times
+from vatrack.reporting.page.appendix import run_times, versions
 from vatrack.reporting.page.charts import bar_charts, curve_charts, precision_charts
 from vatrack.reporting.page.media import Media, cut_sheets, for_script, viewer_data
 from vatrack.reporting.page.results import RunResults, collect
@@ -103,6 +103,7 @@ def write_report(
         viewer_data=for_script(viewer),
         sheets=sheets,
         times=run_times(results) if results else [],
+        versions=versions(shown),
         results=str(results) if results else None,
         provenance=_link(results, media) if results else None,
         curves=curve_charts(shown),

@@ -33,8 +33,9 @@ MOST_ROWS = 200  # of one table; more are in its CSV file
 
 def table_sections(
     runs: Sequence[Run], *, means: bool = True
-) -> tuple[list[Section], list[Section]]:
-    """The paper's four tables, and all others that have rows: by video level first."""
+) -> tuple[list[Section], dict[str, list[tuple[str, Section]]]]:
+    """The paper's four tables; and all others that have rows, by headings, each with its name below
+    its heading. Those of the video level come first."""
     published = read_published()
     order = sorted(PAPER, key=lambda name: not name.startswith("video"))
     paper = [section(paper_table(name, runs, published, means=means)) for name in order]
@@ -43,12 +44,23 @@ def table_sections(
         replace(own, note=()) if own.note == following.note else own
         for own, following in pairwise(paper)
     ] + paper[-1:]
-    further = [tracking_table(name, runs, means=means) for name in TRACKING]
-    further += extended_tables(runs, means=means)
+    tracking = [tracking_table(name, runs, means=means) for name in TRACKING]
+    further = {"Beyond the paper": [*tracking, *extended_tables(runs, means=means)]}
     if any(run.details for run in runs):
-        further += [class_table(name, runs) for name in (*order, *TRACKING)]
-        further += [video_table(name, runs) for name in (*order, *TRACKING)]
-    return paper, [section(table) for table in further if table.rows]
+        names = (*order, *TRACKING)
+        further["By class"] = [class_table(name, runs) for name in names]
+        further["By video"] = [video_table(name, runs) for name in names]
+    named = {
+        heading: [(_below(table, heading, runs), section(table)) for table in tables if table.rows]
+        for heading, tables in further.items()
+    }
+    return paper, {heading: tables for heading, tables in named.items() if tables}
+
+
+def _below(table: Table, heading: str, runs: Sequence[Run]) -> str:
+    """A table's title without what its heading says, nor the name of the only run."""
+    name = table.title.replace(f", {heading.lower()}", "")
+    return name.partition(": ")[0] if len(runs) == 1 else name
 
 
 def key_table(runs: Sequence[RunResults]) -> Section | None:
@@ -62,7 +74,7 @@ def key_table(runs: Sequence[RunResults]) -> Section | None:
         names = [run.name, run.backbone, run.dataset]
         cells = [Cell(name, text_style(place)) for place, name in enumerate(names)]
         cells += [_key_cell(run.by_name.get(name)) for name in labels]
-        cells.append(Cell(run.why, "text wrap"))
+        cells.append(Cell(run.why.removeprefix("Chosen: "), "text wrap"))
         more = [name for name in names[1:] if name not in run.name]
         lines.append(Line(cells, ", ".join(more), colour=run.colour))
     return Section("Key metrics", [*heads, Cell("Why this epoch", "text")], lines, 3)
