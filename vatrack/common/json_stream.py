@@ -163,8 +163,7 @@ class JsonStream:
         if found.stops:
             self._position += found.stops[-1]
         return [
-            (value, place + start, place + stop)
-            for value, start, stop in zip(*found, strict=True)
+            (value, place + start, place + stop) for value, start, stop in zip(*found, strict=True)
         ]
 
     def fail(self, reason: str, byte: int | None = None) -> NoReturn:

@@ -53,7 +53,11 @@ def parse_together(text: bytes) -> Together | None:
         return Together([], [], [])
     gaps = zip(stops, starts[1:], strict=False)
     number = next(
-        (row for row, (stop, start) in enumerate(gaps, 1) if text[stop:start].strip(_SPACE) != b","),
+        (
+            row
+            for row, (stop, start) in enumerate(gaps, 1)
+            if text[stop:start].strip(_SPACE) != b","
+        ),
         len(stops),
     )
     stop = stops[number - 1]
