@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 
 from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.rle import Ints
 from vatrack.data.fields import (
-    LARGEST,
     is_number,
     problem,
     rows_of_numbers,
@@ -66,12 +65,13 @@ def unknown_image(image_id: int | None) -> str:
 
 def append_all(columns: Columns, numbers: Sequence[int], predictions: Sequence[Any]) -> bool:
     """Adds predictions of the usual form, fast; False, and adds none, if some may not have it."""
+    number = len(predictions)
     try:
         whole = {
             key: whole_numbers([prediction[key] for prediction in predictions])
             for key in ("image_id", "category_id", "track_id")
         }
-        score = [prediction["score"] for prediction in predictions]
+        score = rows_of_numbers([[prediction["score"] for prediction in predictions]], number)
         first = [prediction["bbox"] for prediction in predictions]
         second = [prediction.get("bbox_visible") for prediction in predictions]
         masks = {
@@ -83,7 +83,8 @@ def append_all(columns: Columns, numbers: Sequence[int], predictions: Sequence[A
             for mask_type in MASK_TYPES
         }
         sizes = {
-            mask_type: [mask["size"] for mask in present[mask_type]] for mask_type in MASK_TYPES
+            mask_type: _sizes([mask["size"] for mask in present[mask_type]])
+            for mask_type in MASK_TYPES
         }
         counts = {
             mask_type: [mask["counts"].encode("ascii") for mask in present[mask_type]]
@@ -94,36 +95,23 @@ def append_all(columns: Columns, numbers: Sequence[int], predictions: Sequence[A
         if any(box is not None for box in second):
             boxes = [a if b is None else b for a, b in zip(first, second, strict=True)]
             corners["visible"] = rows_of_numbers(boxes, 4)
-        edges = {
-            mask_type: whole_numbers(list(chain.from_iterable(sizes[mask_type])))
-            for mask_type in MASK_TYPES
-        }
     except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
         return False
-    if len(present["amodal"]) < len(predictions) and any(
+    if len(present["amodal"]) < number and any(
         amodal is None and visible is None for amodal, visible in zip(*masks.values(), strict=True)
     ):
         return False
-    if not all(
-        {list}.issuperset(map(type, listed)) and {2}.issuperset(map(len, listed))
-        for listed in sizes.values()
-    ):
-        return False
-    if not _finite(score):
-        return False
-    if any(column is None for found in (whole, corners, edges) for column in found.values()):
+    arrays = (score, *whole.values(), *corners.values(), *sizes.values())
+    if any(found is None for found in arrays):
         return False
     columns.number.extend(numbers)
-    columns.score.extend(score)
-    for column, key in (
-        (columns.image, "image_id"),
-        (columns.category, "category_id"),
-        (columns.track, "track_id"),
-    ):
-        column.frombytes(_bytes(whole[key]))
+    columns.score.frombytes(_bytes(score))
+    columns.image.frombytes(_bytes(whole["image_id"]))
+    columns.category.frombytes(_bytes(whole["category_id"]))
+    columns.track.frombytes(_bytes(whole["track_id"]))
     for mask_type in MASK_TYPES:
         columns.box[mask_type].frombytes(_bytes(corners[mask_type]))
-        columns.size[mask_type].frombytes(_bytes(edges[mask_type]))
+        columns.size[mask_type].frombytes(_bytes(sizes[mask_type]))
         columns.counts[mask_type].extend(_in_place(masks[mask_type], counts[mask_type]))
     return True
 
@@ -140,13 +128,16 @@ def _in_place(masks: Sequence[Any], counts: list[bytes]) -> list[bytes | None]:
     return [None if mask is None else next(remaining) for mask in masks]
 
 
-def _finite(values: Sequence[Any]) -> bool:
-    # NaN hides from min and max, but not from a sum.
-    return (
-        {int, float}.issuperset(map(type, values))
-        and max(map(abs, values), default=0) < LARGEST
-        and math.isfinite(sum(values))
-    )
+def _sizes(sizes: Sequence[Any]) -> Ints | None:
+    """Heights and widths of masks [N, 2]; None where one is something else."""
+    if not ({list}.issuperset(map(type, sizes)) and {2}.issuperset(map(len, sizes))):
+        return None
+    if not {int}.issuperset(map(type, chain.from_iterable(sizes))):
+        return None
+    # In most videos all are the same.
+    same = len(sizes) > 0 and sizes.count(sizes[0]) == len(sizes)
+    found = whole_numbers(sizes[0] if same else list(chain.from_iterable(sizes)))
+    return None if found is None else np.broadcast_to(found.reshape(-1, 2), (len(sizes), 2))
 
 
 def append(columns: Columns, number: int, prediction: Any, images: Images) -> str | None:
