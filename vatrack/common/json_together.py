@@ -13,7 +13,7 @@ import orjson
 from vatrack.common.value_files import DEEPEST
 
 _SPACE = b" \t\n\r"
-_QUOTE, _COLON, _OPEN, _CLOSE = b'":{}'
+_QUOTE, _COLON, _ESCAPE, _UNICODE, _OPEN, _CLOSE = b'":\\u{}'
 
 
 class Together(NamedTuple):
@@ -36,9 +36,10 @@ def parse_together(text: bytes) -> Together | None:
     Returns:
         None where it is not sure what `json_stream.loads` would make of one of them.
     """
-    if b'\\"' in text:
-        return None
     data = np.frombuffer(text, np.uint8)
+    escaped = data[np.flatnonzero(data[:-1] == _ESCAPE) + 1]
+    if (escaped == _QUOTE).any():
+        return None
     # All quotation marks begin or end a text, so what has an odd number of them before it is in
     # one.
     quotes = np.flatnonzero(data == _QUOTE)
@@ -64,7 +65,7 @@ def parse_together(text: bytes) -> Together | None:
     colons = np.flatnonzero(data[:stop] == _COLON)
     try:
         values = orjson.loads(b"[%b]" % text[:stop])
-        if b"\\u" in text:
+        if (escaped == _UNICODE).any():
             orjson.dumps(values)  # refuses half a surrogate pair
     except (ValueError, TypeError):
         return None

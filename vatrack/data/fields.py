@@ -20,14 +20,22 @@ null in any other field is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
-from vatrack.common.mask_forms import PIXEL_LIMIT, MaskError, compress, form_problem
+from vatrack.common.mask_forms import (
+    PIXEL_LIMIT,
+    MaskError,
+    compress,
+    compress_usual,
+    form_problem,
+)
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.rle import Ints, canonical
+from vatrack.common.rle import Floats, Ints, canonical
 
 LIMIT = 2**63
 LARGEST = 1e300
@@ -124,6 +132,8 @@ def is_safe_path(value: object) -> bool:
     return isinstance(value, str) and all(map(is_safe_name, value.split("/")))
 
 
+# Numbers that are allowed are between these, both included.
+_RANGES = {"area": (0.0, AREA_LIMIT), "rate": (-ROUND_OFF, 1 + ROUND_OFF)}
 _CHECKS: dict[str, Callable[[object], bool]] = {
     "whole": is_whole,
     "side": is_side,
@@ -155,6 +165,49 @@ def problem(name: str, value: object) -> str | None:
     return f"{name} is {shown(value)}; {NEEDED[meaning]}"
 
 
+def column(name: str, values: Sequence[Any]) -> NDArray[Any] | None:
+    """The values [N] of a field as an array, or [N, 4] for boxes; None where one of them may not be
+    allowed: `problem` tells."""
+    meaning = _MEANINGS[name]
+    try:
+        if meaning == "whole":
+            return whole_numbers(values)
+        if meaning == "box":
+            boxes = rows_of_numbers(values, 4)
+            return boxes if boxes is not None and (boxes[:, 2:] >= 0).all() else None
+        numbers = rows_of_numbers([values], len(values))
+    except (TypeError, OverflowError):
+        return None
+    if numbers is None or meaning not in _RANGES:
+        return None
+    low, high = _RANGES[meaning]
+    return numbers[0] if ((numbers >= low) & (numbers <= high)).all() else None
+
+
+def whole_numbers(values: Sequence[Any]) -> Ints | None:
+    """Whole numbers (`is_whole`) as an array [N]; None where one of the values is none."""
+    if not {int}.issuperset(map(type, values)):
+        return None
+    if len(values) and not (min(values) > -LIMIT and max(values) < LIMIT):
+        return None
+    return np.array(values, np.int64)
+
+
+def rows_of_numbers(rows: Sequence[Any], width: int) -> Floats | None:
+    """Lists of numbers (`is_number`) of one length as an array [N, width]; None where one may be
+    something else."""
+    if not ({list}.issuperset(map(type, rows)) and {width}.issuperset(map(len, rows))):
+        return None
+    values = list(chain.from_iterable(rows))
+    if not {int, float}.issuperset(map(type, values)):
+        return None
+    try:
+        found = np.array(values, np.float64).reshape(len(rows), width)
+    except OverflowError:  # a whole number larger than any float
+        return None
+    return found if (np.abs(found) < LIMIT).all() else None
+
+
 def first_problem(item: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """What is wrong with the first wrong field of these that the item has; else None."""
     return next(
@@ -182,28 +235,31 @@ def flag(item: Mapping[str, Any], name: str) -> bool:
 
 
 def read_masks(
-    masks: Sequence[Any], sizes: Sequence[Sequence[int]] | Ints, names: Sequence[str]
+    masks: Sequence[Any], sizes: Sequence[Sequence[int]] | Ints, name: Callable[[int], str]
 ) -> tuple[list[bytes], Ints]:
     """Masks as canonical compressed strings, and their areas [N] in pixels.
 
     Args:
         masks: N masks of any form that `compress` reads.
         sizes: height and width of their images.
-        names: what messages call them.
+        name: what messages call a mask, by its row.
 
     Raises:
         InputError: a mask cannot be read, has another size than its image, or does not fill it.
     """
     sides = np.asarray(sizes, np.int64).reshape(-1, 2)
-    counts = []
-    for mask, name, (height, width) in zip(masks, names, sides.tolist(), strict=True):
-        try:
-            counts.append(compress(mask, (height, width)))
-        except MaskError as error:
-            raise InputError(f"{name} {error}") from None
+    sound = ((sides > 0) & (sides < PIXEL_LIMIT)).all() and (sides.prod(1) < PIXEL_LIMIT).all()
+    counts = compress_usual(masks, sides.tolist()) if sound else None
+    if counts is None:
+        counts = []
+        for row, (mask, (height, width)) in enumerate(zip(masks, sides.tolist(), strict=True)):
+            try:
+                counts.append(compress(mask, (height, width)))
+            except MaskError as error:
+                raise InputError(f"{name(row)} {error}") from None
     found, areas, totals = canonical(counts)
     for row in np.flatnonzero(totals != sides.prod(1))[:1].tolist():
-        raise InputError(f"{names[row]} {damage(int(totals[row]), sides[row].tolist())}")
+        raise InputError(f"{name(row)} {damage(int(totals[row]), sides[row].tolist())}")
     return found, areas
 
 

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from vatrack.common.mask_types import MaskType
-from vatrack.common.rle import Ints, measure
+from vatrack.common.rle import Ints
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ap.matching import LOWEST_IOU, Detections, Matches, Truths, match
 from vatrack.evaluation.ap.overlaps import (
@@ -146,7 +146,7 @@ def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Over
     """The pairs with COCO's overlap for crowds: the share of the detection's pixels (`mask_area`)
     that lie in the crowd."""
     crowd = objects.crowd[pairs.truth]
-    area = measure(objects.masks.counts)[0][pairs.truth]
+    area = objects.mask_area[pairs.truth]
     detection_area = mask_area[pairs.detection]
     share = intersections(pairs.iou, detection_area, area) / detection_area
     return Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))

@@ -34,6 +34,7 @@ from vatrack.evaluation.io.checks import all_known, integers
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import (
     AGAIN,
+    Heads,
     PredictionError,
     PredictionLines,
     open_predictions,
@@ -186,36 +187,58 @@ def find_predictions(path: Path, name: Path, images: Images) -> FoundPredictions
     present: set[MaskType] = set()
     wrong = None
 
-    def may_show_a_mask_type(line: bytes) -> bool:
+    def may_show_a_mask_type(text: bytes) -> bool:
         missing = [mask_type for mask_type in MASK_TYPES if mask_type not in present]
         # A name may be spelled with escapes.
         return bool(missing) and (
-            b"\\u" in line or any(_MASKS[mask_type].search(line) for mask_type in missing)
+            b"\\u" in text or any(_MASKS[mask_type].search(text) for mask_type in missing)
         )
 
     with open_predictions(path, name) as predictions:
         try:
-            for number, value, offset, length in predictions.heads(may_show_a_mask_type):
+            for part in predictions.heads(may_show_a_mask_type):
+                if isinstance(part, Heads):
+                    _add_heads(found, part, images, predictions.label)
+                    continue
                 try:
                     # Numbers that are equal to an id without being integers are refused when the
                     # prediction itself is checked.
-                    video = video_of[value["image_id"]]
+                    video = video_of[part.value["image_id"]]
                 except (KeyError, TypeError):
-                    image, problem = image_of(value)
+                    image, problem = image_of(part.value)
                     raise PredictionError(
-                        predictions.label, number, problem or unknown_image(image)
+                        predictions.label, part.number, problem or unknown_image(image)
                     ) from None
                 found.key.append(video)
-                found.offset.extend((number, offset, length))
+                found.offset.extend((part.number, part.offset, part.length))
                 if len(present) < len(MASK_TYPES):
                     present.update(
-                        mask_type for mask_type in MASK_TYPES if value.get(mask_type) is not None
+                        mask_type
+                        for mask_type in MASK_TYPES
+                        if part.value.get(mask_type) is not None
                     )
         except PredictionError as error:
             wrong = error
     return FoundPredictions(
         np.array(found.key, np.int64), found.rows(3), in_order(present), predictions.label, wrong
     )
+
+
+def _add_heads(found: Columns, heads: Heads, images: Images, label: str) -> None:
+    """Adds predictions up to the first of an unknown image.
+
+    Raises:
+        PredictionError: there is one.
+    """
+    image = images.index(heads.image_id)
+    unknown = np.flatnonzero(image < 0)
+    stop = int(unknown[0]) if len(unknown) else len(image)
+    offsets = np.stack((heads.number, heads.offset, heads.length), 1)
+    found.key.frombytes(images.video[image[:stop]].tobytes())
+    found.offset.frombytes(offsets[:stop].tobytes())
+    if len(unknown):
+        text = unknown_image(int(heads.image_id[stop]))
+        raise PredictionError(label, int(heads.number[stop]), text)
 
 
 def files_by_video(
