@@ -41,7 +41,7 @@ rule tables:
         mem_mb=1000,
         runtime=30,
     params:
-        rows=all_runs("run", "log-run"),
+        rows=all_runs("run"),
         means=plan.mean_option,
         out=subpath(output[0], parent=True),
     message:
