@@ -361,7 +361,10 @@ def test_help_and_wrong_options(vatrack) -> None:
     assert "Traceback" not in errors
 
 
-HEAVY = {"cv2", "matplotlib", "mlflow", "numpy", "pandas", "PIL", "plotly", "scipy", "torch"}
+HEAVY = {
+    *("cv2", "matplotlib", "mlflow", "numpy", "pandas", "PIL"),
+    *("plotly", "pooch", "requests", "scipy", "torch"),
+}
 READ = {"cv2", "numpy"}  # frames and annotations
 DRAWN = READ | {"matplotlib", "PIL"}
 
