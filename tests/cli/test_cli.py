@@ -98,6 +98,15 @@ def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
             scores / f"{video}.json",
         )
         assert vatrack("cuts", "score", *arguments)[0] == 0
+    everything = ("--raw", raw, "--index", index, "--out", tmp_path / "all")
+    code, shown, _ = vatrack("cuts", "score", *everything)
+    assert code == 0
+    assert [line.split(":")[0] for line in shown.splitlines()] == [
+        "mini_train_000",
+        "mini_valid_000",
+    ]
+    for path in scores.iterdir():
+        assert (tmp_path / "all" / path.name).read_bytes() == path.read_bytes()
     assert (
         vatrack(
             "cuts",
@@ -113,6 +122,15 @@ def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
         )[0]
         == 0
     )
+    cuts = ("--raw", raw, "--index", index, "--structure", structure, "--scores", scores)
+    two = ("--video", "mini_train_000", "--video", "mini_valid_000")
+    assert vatrack("cuts", "sheet", *cuts, *two, "--out", tmp_path / "sheets")[0] == 0
+    assert len(list((tmp_path / "sheets").glob("mini_*_000.jpg"))) == 2
+    one = (*cuts, "--video", "mini_train_000", "--out", tmp_path / "sheet.jpg")
+    assert vatrack("cuts", "sheet", *one)[0] == 0
+    assert (tmp_path / "sheet.jpg").read_bytes() == (
+        tmp_path / "sheets" / "mini_train_000.jpg"
+    ).read_bytes()
     assert (
         vatrack(
             "clips",
@@ -341,13 +359,48 @@ def test_help_and_wrong_options(vatrack) -> None:
     assert "Traceback" not in errors
 
 
-def test_the_command_starts_without_heavy_libraries() -> None:
+HEAVY = {
+    *("cv2", "matplotlib", "mlflow", "numpy", "pandas", "PIL"),
+    *("plotly", "pooch", "requests", "scipy", "torch"),
+}
+READ = {"cv2", "numpy"}  # frames and annotations
+DRAWN = READ | {"matplotlib", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "needed"),
+    [
+        ("vatrack.cli", set()),
+        ("vatrack.runs.select", set()),
+        ("vatrack.cli.train_job", set()),
+        ("vatrack.synthetic.render", set()),
+        ("vatrack.sailvos.cuts", READ),
+        ("vatrack.sailvos.index, vatrack.sailvos.convert, vatrack.sailvos.clips", READ),
+        ("vatrack.validate", READ),
+        ("vatrack.evaluation.evaluate, vatrack.experiments.log", {"numpy"}),
+        ("vatrack.reporting.tables", {"numpy", "pandas"}),
+        ("vatrack.reporting.cut_sheet", DRAWN),
+        ("vatrack.reporting.plots", {"matplotlib", "numpy", "PIL"}),
+        ("vatrack.reporting.overlay_video, vatrack.reporting.views_video", DRAWN | {"scipy"}),
+        ("vatrack.reporting.page", DRAWN | {"pandas"}),
+    ],
+)
+def test_commands_start_without_libraries_that_they_do_not_need(
+    modules: str, needed: set[str]
+) -> None:
+    """A workflow starts dozens of them, and torch alone takes seconds."""
     code = (
-        "import sys, vatrack.cli; sys.exit(', '.join({'torch', 'mlflow', 'matplotlib'} & "
-        "set(sys.modules)) or None)"
+        f"import sys, vatrack.cli, {modules}; "
+        f"sys.exit(', '.join({HEAVY - needed!r} & set(sys.modules)) or None)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_page_is_written_without_the_library_that_draws_plots() -> None:
+    """Its charts are drawn in the browser; matplotlib itself is only asked for its fonts."""
+    code = "import sys, vatrack.reporting.page; sys.exit('matplotlib.axes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_the_module_is_the_command() -> None:

@@ -22,6 +22,7 @@ from vatrack.reporting.cut_sheet import (
     CutSheet,
     draw_curve,
     write_cut_sheet,
+    write_cut_sheets,
 )
 from vatrack.reporting.sheet import fit
 from vatrack.sailvos.cuts import find_cuts
@@ -131,6 +132,20 @@ def test_a_video_without_annotations(scene: dict[str, Any]) -> None:
     assert str(summary).endswith("bare, 0 clips with 0 annotated frames")
     assert picture.shape == (TITLE + CAPTION + GAP, COLUMNS * (TILE + GAP) + GAP, 3)
     assert (picture[:TITLE] < 100).any() and (picture[TITLE:] < 150).any(), "title and note"
+
+
+def test_several_videos_in_one_process_get_what_each_gets_alone(scene: dict[str, Any]) -> None:
+    folder = scene["folder"]
+    places = folder / "raw", folder / "index.json", folder / "structure.json"
+    drawn = list(write_cut_sheets(*places, (), folder / "sheets", folder / "scores"))
+    assert [sheet.video for sheet in drawn] == ["bare", "v"]
+    for video in ("v", "bare"):
+        draw(scene, "alone.jpg", video=video, scores=folder / "scores")
+        sheet = folder / "sheets" / f"{video}.jpg"
+        assert sheet.read_bytes() == (folder / "alone.jpg").read_bytes()
+    assert [sheet.video for sheet in write_cut_sheets(*places, ("v",), folder / "one")] == ["v"]
+    with pytest.raises(InputError, match="none: neither a folder in"):
+        list(write_cut_sheets(*places, ("none",), folder / "sheets"))
 
 
 def test_very_many_clips_are_thinned_out(

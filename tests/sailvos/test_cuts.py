@@ -14,7 +14,7 @@ from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config.dataset import ClipsConfig
-from vatrack.sailvos.cuts import find_cuts, score_video_file, write_structure
+from vatrack.sailvos.cuts import find_cuts, score_video_file, score_videos, write_structure
 from vatrack.sailvos.index import build_index
 from vatrack.sailvos.structure import read_structure, usable_clips
 
@@ -199,6 +199,23 @@ def test_scoring_a_video(tree: Path) -> None:
     assert read_json(out) == {"video": "extra", "frames": 0, "scores": []}
     with pytest.raises(InputError, match="nowhere: neither a folder"):
         score_video_file(raw, index, "nowhere", out)
+
+
+def test_several_videos_in_one_process_get_what_each_gets_alone(tree: Path) -> None:
+    raw, index = tree / "raw", tree / "index.json"
+    (raw / "extra" / "images").mkdir(parents=True)
+    alone = {}
+    for video in ("a", "b", "extra"):
+        score_video_file(raw, index, video, tree / "alone.json")
+        alone[f"{video}.json"] = (tree / "alone.json").read_bytes()
+    scored = list(score_videos(raw, index, (), tree / "all"))
+    assert [each.video for each in scored] == ["a", "b", "extra"]
+    assert {path.name: path.read_bytes() for path in (tree / "all").iterdir()} == alone
+    assert [each.video for each in score_videos(raw, index, ("b",), tree / "some")] == ["b"]
+    assert [path.name for path in (tree / "some").iterdir()] == ["b.json"]
+    with pytest.raises(InputError, match="nowhere: neither a folder"):
+        list(score_videos(raw, index, ("a", "nowhere"), tree / "until"))
+    assert [path.name for path in (tree / "until").iterdir()] == ["a.json"]
 
 
 def test_scoring_broken_frames(tree: Path) -> None:

@@ -87,17 +87,31 @@ def test_fetching_needs_an_address_and_a_place(tiny: Workflow, clips: dict[str, 
 
 
 def test_every_video_gets_a_sheet(tiny: Workflow) -> None:
-    sheets = [
-        f"results/tiny/cuts/sheets/{video}.jpg"
+    """In one job where the set is rendered, in a job for each video of a raw set on disk."""
+    names = [
+        f"cuts/{kind}"
         for video in ("mini_train_000", "mini_train_001", "mini_valid_000")
+        for kind in (f"scores/{video}.json", f"sheets/{video}.jpg")
     ]
-    done = tiny.run(*sheets)
-    assert (done["cut_scores"], done["cut_sheet"]) == (3, 3)
-    assert all((tiny.folder / sheet).stat().st_size > 5000 for sheet in sheets)
-    # Another threshold measures nothing again, but draws its line.
-    again = tiny.changed(dataset={"clips": {"threshold": 5.0}}).plan(*sheets)
-    assert again == {"cut_structure": 1, "cut_sheet": 3}
-    assert "cut_sheet" not in tiny.changed(dataset={"clips": {"structure": "whole"}}).plan()
+    on_disk = Workflow(tiny.folder, tiny.config).changed(
+        dataset={"name": "disk", "raw": str(tiny.results / "raw")}
+    )
+    for workflow, jobs in ((tiny, 1), (on_disk, 3)):
+        files = [str(workflow.results.relative_to(tiny.folder) / name) for name in names]
+        done = workflow.run(*files)
+        assert (done["cut_scores"], done["cut_sheet"]) == (jobs, jobs)
+        assert all((tiny.folder / file).stat().st_size > 5000 for file in files[1::2])
+        # Another threshold measures nothing again, but draws its line.
+        again = workflow.changed(dataset={"clips": {"threshold": 5.0}}).plan(*files)
+        assert again == {"cut_structure": 1, "cut_sheet": jobs}
+        whole = workflow.changed(dataset={"clips": {"structure": "whole"}})
+        assert "cut_sheet" not in whole.plan()
+    for name in names:
+        assert (tiny.results / name).read_bytes() == (on_disk.results / name).read_bytes()
+    # A lost sheet is drawn again, and of a set on disk no other one.
+    lost = on_disk.results / names[1]
+    lost.unlink()
+    assert on_disk.plan(f"results/disk/{names[1]}") == {"cut_sheet": 1}
 
 
 def test_a_new_clip_tree_trains_nothing_again(tiny: Workflow) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import InputError
+from vatrack.config.layers import read_layers
 from workflow.lib import plan as lib
 
 
@@ -104,6 +105,16 @@ def test_the_miniature_sets_videos_are_known_before_it_is_rendered() -> None:
     assert plan.videos() == ["mini_train_000", "mini_valid_000"]
     assert plan.official == []
     assert plan.official_json("valid") == "results/mini/raw/valid.json"
+
+
+def test_only_a_small_rendered_set_is_worked_on_by_one_process(tmp_path: Path) -> None:
+    default = read_layers(Path(__file__).parents[2] / "config" / "config.yaml")
+    small, large = default["dataset"]["synthetic"], {"train_videos": 400, "frames": 36}
+    assert Plan({"dataset": {"synthetic": small}}).threads(8) == 1
+    assert Plan({"dataset": {"synthetic": {**small, **large}}}).threads(8) == 8
+    raw = raw_tree(tmp_path, "a")
+    on_disk = Plan({"dataset": {"synthetic": small, "raw": raw}})
+    assert (on_disk.small, on_disk.threads(2)) == (False, 2)
 
 
 def test_videos_of_a_raw_tree(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from tests.workflow.conftest import TINY
 from tests.workflow.snake import REPOSITORY, Workflow
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
+from vatrack.common.foreign import SourceFormat
 from vatrack.config import load_config
-from vatrack.importers import SourceFormat, import_dataset
+from vatrack.importers import import_dataset
 from vatrack.validate.find_data import find_data
 from vatrack.validate.first_config import batch_size, init_config
 

@@ -16,7 +16,7 @@ from vatrack.cli.options import (
     Processes,
     Raw,
     Structure,
-    Video,
+    Videos,
 )
 from vatrack.common.errors import InputError
 from vatrack.config import load_config, parse_config
@@ -222,14 +222,20 @@ def index(
 def cuts_score(
     raw: Raw,
     index: Index,
-    video: Video,
-    out: Out,
+    out: Annotated[
+        Path, typer.Option("--out", help="Score file of the one --video; else their folder.")
+    ],
+    video: Videos = None,
     threads: Annotated[int, typer.Option(min=1, help="Number of threads.")] = 2,
 ) -> None:
-    """Measure the content change between the frames of one video."""
-    from vatrack.sailvos.cuts import score_video_file
+    """Measure the content change between the frames of videos."""
+    from vatrack.sailvos.cuts import score_video_file, score_videos
 
-    typer.echo(score_video_file(raw, index, video, out, threads))
+    if video and len(video) == 1:
+        typer.echo(score_video_file(raw, index, video[0], out, threads))
+        return
+    for scored in score_videos(raw, index, video or (), out, threads):
+        typer.echo(scored)
 
 
 def cuts_structure(
@@ -269,18 +275,25 @@ def cuts_sheet(
     raw: Raw,
     index: Index,
     structure: Structure,
-    video: Video,
-    out: Annotated[Path, typer.Option("--out", help="Output image, JPEG or PNG.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Image of the one --video, JPEG or PNG; else their folder."),
+    ],
+    video: Videos = None,
     scores: Annotated[
         Path | None,
         typer.Option(help="Score file of the video, or their folder; without it, no curve."),
     ] = None,
     threshold: Annotated[float, typer.Option(help="Content score that makes a cut.")] = 27.0,
 ) -> None:
-    """Draw the first frame of each clip of one video, and its score curve."""
-    from vatrack.reporting.cut_sheet import write_cut_sheet
+    """Draw the first frame of each clip of videos, and their score curves."""
+    from vatrack.reporting.cut_sheet import write_cut_sheet, write_cut_sheets
 
-    typer.echo(write_cut_sheet(raw, index, structure, video, out, scores, threshold))
+    if video and len(video) == 1:
+        typer.echo(write_cut_sheet(raw, index, structure, video[0], out, scores, threshold))
+        return
+    for sheet in write_cut_sheets(raw, index, structure, video or (), out, scores, threshold):
+        typer.echo(sheet)
 
 
 def clips(

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from vatrack.cli.options import Out
+from vatrack.common.foreign import Form, SourceForm, SourceFormat
 from vatrack.common.mask_types import MaskType
-from vatrack.exchange import Form, SourceForm
-from vatrack.importers import SourceFormat
 
 GroundTruth = Annotated[
     Path,

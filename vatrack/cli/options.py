@@ -92,7 +92,10 @@ CheckpointBackbone = Annotated[
     Backbone | None, _name("backbone", Backbone, "; only to make sure: that of the checkpoint")
 ]
 Raw = Annotated[Path, typer.Option(help="Raw folder: one folder per video.")]
-Video = Annotated[str, typer.Option(help="Name of a video's folder.")]
+Videos = Annotated[
+    list[str] | None,
+    typer.Option("--video", help="Name of a video's folder (repeatable); default: all of --raw."),
+]
 Index = Annotated[Path, typer.Option(help="From `vatrack index`.")]
 Structure = Annotated[
     Path, typer.Option(help="Dictionary of clips, from `vatrack cuts structure`.")

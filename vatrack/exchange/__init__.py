@@ -10,18 +10,16 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
+from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
 from vatrack.evaluation.io.predictions import parse_predictions
 from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
 from vatrack.exchange.listing import Listing, read_listing
 from vatrack.exchange.tracks import read_tracks
-
-Form = Literal["coco", "ytvis", "mots", "mots-challenge", "motchallenge", "trackeval"]
-SourceForm = Literal["coco", "ytvis", "mots", "mots-challenge", "motchallenge"]
 
 _MODULES: dict[str, ModuleType] = {
     "coco": coco,

@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, refuse_same_file
+from vatrack.common.foreign import SourceFormat
 from vatrack.importers import amodal_synth_drive, coco_amodal, cocoa, mots, movi, tao_amodal, ytvis
 from vatrack.importers.records import Dataset, Settings, check_images
 from vatrack.importers.writing import Counts, write_joint
-
-SourceFormat = Literal[
-    "coco-amodal", "cocoa", "ytvis", "amodal-synth-drive", "mots", "tao-amodal", "movi"
-]
 
 _READERS: dict[str, Callable[[Settings], Dataset]] = {
     "coco-amodal": coco_amodal.read,

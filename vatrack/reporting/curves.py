@@ -14,6 +14,21 @@ from vatrack.runs.metrics_log import read_metrics_log
 
 LARGEST_LINE = 300  # points of one drawn line; a panel of a few hundred pixels cannot show more
 
+# The panels in the order in which a loss is met on the way through the network (names: spec 9.11).
+LOSS_NAMES = {
+    "loss": "Total",
+    "loss_rpn_cls": "RPN objectness",
+    "loss_rpn_bbox": "RPN box",
+    "loss_cls": "Class",
+    "loss_bbox": "Box",
+    "loss_amodal_cls": "Class, amodal head",
+    "loss_amodal_bbox": "Box, amodal head",
+    "loss_mask": "Mask",
+    "loss_amodal_mask": "Amodal mask",
+    "loss_track": "Embedding",
+    "loss_track_aux": "Embedding, auxiliary",
+}
+
 
 @dataclass(frozen=True)
 class Curves:

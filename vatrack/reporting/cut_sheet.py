@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -51,6 +53,27 @@ class CutSheet:
 
 
 @dataclass(frozen=True)
+class Cuts:
+    """What sheets are drawn from, see `write_cut_sheet`; index and structure are read once."""
+
+    raw: Path
+    index: Path
+    structure: Path
+    scores: Path | None
+    threshold: float
+
+    @cached_property
+    def videos(self) -> dict[str, dict[str, Any]]:
+        """The content of the index."""
+        return read_index(self.index)
+
+    @cached_property
+    def clips(self) -> dict[str, list[str]]:
+        """The content of the dictionary of clips."""
+        return usable_clips(read_structure(self.structure))
+
+
+@dataclass(frozen=True)
 class Clip:
     """A clip: its name, the files of its first and last frame, and its length in frames."""
 
@@ -89,14 +112,43 @@ def write_cut_sheet(
         raise InputError(
             f"{out}: the sheet is an image; give --out a name that ends in {', '.join(SUFFIXES)}"
         )
-    videos = read_index(index)
+    data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
+    return _write_sheet(data, video, out)
+
+
+def write_cut_sheets(
+    raw: Path,
+    index: Path,
+    structure: Path,
+    videos: Sequence[str],
+    out: Path,
+    scores: Path | None = None,
+    threshold: float = 27.0,
+) -> Iterator[CutSheet]:
+    """`write_cut_sheet` for several videos: `<video>.jpg` in the folder `out`.
+
+    Args:
+        videos: their names; none: all of the raw tree.
+        scores: the folder of score files; None: no curves.
+
+    Raises:
+        InputError: see `write_cut_sheet`; the sheets before are written.
+    """
+    data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
+    for video in videos or list_videos(data.raw):
+        yield _write_sheet(data, video, Path(out) / f"{video}.jpg")
+
+
+def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
+    raw, index, structure, scores = data.raw, data.index, data.structure, data.scores
+    videos = data.videos
     if video not in videos and video not in list_videos(raw):
         raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
     frames = videos[video]["frames"] if video in videos else []
     files = [frame["file"] for frame in frames]
     sizes = {frame["file"]: (frame["width"], frame["height"]) for frame in frames}
     places = {Path(file).stem: number for number, file in enumerate(files)}
-    clips = _clips(structure, video, places)
+    clips = _clips(structure, data.clips, video, places)
     folder = Path(raw) / safe_name(video, str(index)) / "images"
     values = None
     if scores is not None:
@@ -112,7 +164,7 @@ def write_cut_sheet(
     if values:
         starts = [places[Path(clip.first).stem] for clip in clips]
         names = [Path(file).stem for file in files]
-        blocks.append(draw_curve(values, starts, names, threshold, width))
+        blocks.append(draw_curve(values, starts, names, data.threshold, width))
     sheet = CutSheet(out, video, len(clips), len(files), len(chosen))
     title = Text(video, GAP, 6, 18, INK, bold=True)
     note = Text(sheet.content, GAP + text_mask(video, 18, True).shape[1] + 14, 11, 13)
@@ -120,10 +172,12 @@ def write_cut_sheet(
     return sheet
 
 
-def _clips(structure: Path, video: str, places: dict[str, int]) -> list[Clip]:
+def _clips(
+    structure: Path, clips: Mapping[str, list[str]], video: str, places: Mapping[str, int]
+) -> list[Clip]:
     """The clips of the video in the order of their frames."""
     found = []
-    for clip, names in usable_clips(read_structure(structure)).items():
+    for clip, names in clips.items():
         if source_video(clip) != video:
             continue
         missing = [name for name in names if Path(name).stem not in places]

@@ -20,26 +20,18 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from vatrack.common.colours import COLOURS
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
-from vatrack.reporting.curves import Curves, read_curves, run_labels, smooth, thin
+from vatrack.reporting.curves import (
+    LOSS_NAMES,
+    Curves,
+    read_curves,
+    run_labels,
+    smooth,
+    thin,
+)
 from vatrack.runs.folder import RunFolder
 
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-# The panels in the order in which a loss is met on the way through the network (names: spec 9.11).
-LOSS_NAMES = {
-    "loss": "Total",
-    "loss_rpn_cls": "RPN objectness",
-    "loss_rpn_bbox": "RPN box",
-    "loss_cls": "Class",
-    "loss_bbox": "Box",
-    "loss_amodal_cls": "Class, amodal head",
-    "loss_amodal_bbox": "Box, amodal head",
-    "loss_mask": "Mask",
-    "loss_amodal_mask": "Amodal mask",
-    "loss_track": "Embedding",
-    "loss_track_aux": "Embedding, auxiliary",
-}
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,

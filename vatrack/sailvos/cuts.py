@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,34 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
         InputError: no such video, or a frame that is missing, broken or of another size than the
             annotations say.
     """
-    videos = read_index(index)
+    return _score_video(raw, index, read_index(index), video, out, threads)
+
+
+def score_videos(
+    raw: Path, index: Path, videos: Sequence[str], out: Path, threads: int = 1
+) -> Iterator[Scored]:
+    """`score_video_file` for several videos: `<video>.json` in the folder `out`.
+
+    Args:
+        videos: their names; none: all of the raw tree.
+
+    Raises:
+        InputError: see `score_video_file`; the videos before are written.
+    """
+    listed = read_index(index)
+    for video in videos or list_videos(raw):
+        yield _score_video(raw, index, listed, video, Path(out) / f"{video}.json", threads)
+
+
+def _score_video(
+    raw: Path,
+    index: Path,
+    videos: Mapping[str, Mapping[str, Any]],
+    video: str,
+    out: Path,
+    threads: int,
+) -> Scored:
+    """Writes the scores of a video; `videos`: the content of `index`."""
     if video not in videos and video not in list_videos(raw):
         raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
     frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from vatrack.common.download import Fetched, fetch
 from vatrack.common.errors import InputError
 from vatrack.config import Config, RunConfig
 from vatrack.config.training import HASHED_NAME, TrainingConfig
+
+if TYPE_CHECKING:
+    from vatrack.common.download import Fetched
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
         InputError: the config names no file, or one that is missing and has no address; or the
             download failed.
     """
+    # Here: who only asks whether a training can start needs no library for the network.
+    from vatrack.common.download import fetch
+
     training = config.training
     named = {path: None for each in config.backbones if (path := config.start_file(each))}
     if not named:

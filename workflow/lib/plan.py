@@ -38,6 +38,8 @@ TABLES = tuple(
 )
 CLASS_TABLES = tuple(f"classes_{table}" for table in TABLES)
 VIDEO_TABLES = tuple(f"videos_{table}" for table in TABLES)
+# Of a rendered set: what one process does with so many takes no longer than to start two.
+SMALL_FRAMES = 1000
 # What the folder and the logs of a run are called. The variant is empty, or a label with its mark.
 RUN = "{method}__{backbone}{variant}"
 
@@ -87,6 +89,11 @@ class Plan:
         own = dict.fromkeys(["joint.json", *(f"{m.form}.json" for m in self.config.methods)])
         self.forms = [*own, *self.track_files] if self.joint else list(FORMS)
         self.raw_folder = str(dataset.images or dataset.raw or f"{self.root}/raw")
+        rendered = dataset.synthetic
+        frames = (rendered.train_videos + rendered.valid_videos) * rendered.frames
+        # Known before there is a file of it, and so little work that processes would cost more
+        # than they gain.
+        self.small = not (self.joint or dataset.raw) and frames <= SMALL_FRAMES
         self.archives = [str(archive.path) for archive in dataset.archives]
         self.unpacked = f"{self.root}/unpacked.json"
         self.train_json = str(dataset.train_json or f"{self.raw_folder}/train.json")
@@ -155,6 +162,10 @@ class Plan:
                     f"both annotation files"
                 )
         return videos
+
+    def threads(self, number: int) -> int:
+        """Cores of a job that works on the whole set with a process for each."""
+        return 1 if self.small else number
 
     def scores(self, videos: Iterable[str]) -> list[str]:
         """The content changes of these videos."""

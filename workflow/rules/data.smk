@@ -1,4 +1,4 @@
-# Raw frames -> cuts -> clips -> annotations.
+# Raw frames -> checked and listed frames.
 
 
 rule synth:
@@ -10,7 +10,7 @@ rule synth:
         f"{R}/benchmarks/synth.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: 2
+    threads: plan.threads(2)
     resources:
         mem_mb=2000,
         runtime=60,
@@ -65,7 +65,7 @@ rule validate:
         f"{R}/benchmarks/validate.tsv"
     conda:
         "../../envs/vatrack.yaml"
-    threads: 2
+    threads: plan.threads(2)
     resources:
         mem_mb=3000,
         runtime=720,
@@ -108,193 +108,3 @@ rule index:
         "listing the annotated frames of every video"
     shell:
         "vatrack index --raw {params.raw:q} --train {params.train:q} --valid {params.valid:q} --out {output:q} > {log:q} 2>&1"
-
-
-rule cut_scores:
-    input:
-        raw=RAW,
-        index=rules.index.output,
-    output:
-        f"{R}/cuts/scores/{{video}}.json",
-    log:
-        f"{R}/logs/cut_scores/{{video}}.log",
-    benchmark:
-        f"{R}/benchmarks/cut_scores/{{video}}.tsv"
-    group:
-        "cut_scores"
-    conda:
-        "../../envs/vatrack.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=60,
-    params:
-        raw=raw_folder,
-    message:
-        "measuring content changes in {wildcards.video}"
-    shell:
-        "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --video {wildcards.video:q} --threads {threads}"
-        " --out {output:q} > {log:q} 2>&1"
-
-
-# Where the file is there already the rule does not exist: Snakemake would remove it before a new attempt.
-if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
-
-    # On the machine of Snakemake: the nodes of a cluster often reach no network.
-    localrules:
-        fetch_cuts,
-
-    rule fetch_cuts:
-        output:
-            plan.cuts,
-        log:
-            f"{R}/logs/fetch_cuts.log",
-        benchmark:
-            f"{R}/benchmarks/fetch_cuts.tsv"
-        conda:
-            "../../envs/vatrack.yaml"
-        threads: 1
-        resources:
-            mem_mb=500,
-            runtime=30,
-        params:
-            url=plan.dataset.clips.download.url,
-            size=plan.dataset.clips.download.size,
-            sha256=plan.dataset.clips.download.sha256,
-        message:
-            "downloading the dictionary of cuts from {params.url}"
-        shell:
-            "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256} --out {output:q} > {log:q} 2>&1"
-
-
-rule cut_structure:
-    input:
-        index=rules.index.output,
-        scores=scores,
-        cuts=plan.cuts,
-    output:
-        ensure(f"{R}/cuts/structure.json", non_empty=True),
-    log:
-        f"{R}/logs/cut_structure.log",
-    benchmark:
-        f"{R}/benchmarks/cut_structure.tsv"
-    conda:
-        "../../envs/vatrack.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        config=plan.config_file,
-        scores=plan.scores_option,
-        settings=plan.cut_settings(),
-    message:
-        "deciding where videos are cut into clips"
-    shell:
-        "vatrack cuts structure --config {params.config:q} --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
-
-
-rule cut_sheet:
-    input:
-        raw=RAW,
-        index=rules.index.output,
-        structure=rules.cut_structure.output,
-        scores=rules.cut_scores.output if plan.measure else [],
-    output:
-        report(
-            f"{R}/cuts/sheets/{{video}}.jpg",
-            caption="../report/cuts.rst",
-            category="Cuts",
-            labels={"video": "{video}"},
-        ),
-    log:
-        f"{R}/logs/cut_sheet/{{video}}.log",
-    benchmark:
-        f"{R}/benchmarks/cut_sheet/{{video}}.tsv"
-    group:
-        "cut_sheet"
-    conda:
-        "../../envs/vatrack.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        raw=raw_folder,
-        scores=plan.scores_option,
-        threshold=plan.dataset.clips.threshold,
-    message:
-        "drawing the clips of {wildcards.video}"
-    shell:
-        "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
-        " --threshold {params.threshold} --video {wildcards.video:q} --out {output:q} > {log:q} 2>&1"
-
-
-rule clips:
-    input:
-        raw=RAW,
-        structure=rules.cut_structure.output,
-    output:
-        directory(f"{R}/clips"),
-    log:
-        f"{R}/logs/clips.log",
-    benchmark:
-        f"{R}/benchmarks/clips.tsv"
-    conda:
-        "../../envs/vatrack.yaml"
-    threads: 2
-    resources:
-        mem_mb=2000,
-        runtime=600,
-    params:
-        raw=raw_folder,
-        config=plan.config_file,
-        settings=plan.settings("dataset.clips.mode"),
-    message:
-        "building the clip tree"
-    shell:
-        "vatrack clips --config {params.config:q} --raw {params.raw:q} --structure {input.structure:q}"
-        " --processes {threads} --out {output:q} > {log:q} 2>&1"
-
-
-# Beside each form lies its store (joint.json.store), an index that is built again where it is missing.
-rule convert:
-    input:
-        raw=RAW,
-        official=official_files,
-        structure=rules.cut_structure.output,
-    output:
-        ensure(expand(f"{R}/annotations/{{{{subset}}}}/{{form}}", form=FORMS), non_empty=True),
-    log:
-        f"{R}/logs/convert/{{subset}}.log",
-    benchmark:
-        f"{R}/benchmarks/convert/{{subset}}.tsv"
-    conda:
-        "../../envs/vatrack.yaml"
-    threads: 2
-    resources:
-        mem_mb=3000,
-        runtime=240,
-    params:
-        config=plan.config_file,
-        official=official_json,
-        out=subpath(output[0], parent=True),
-        # Of the ways into the clip tree only this one changes the names of the frames.
-        png=plan.dataset.clips.mode == "png",
-        settings=plan.settings(
-            "dataset.joint_box",
-            "dataset.max_occlusion",
-            "dataset.max_occlusion_inclusive",
-            "dataset.video_max_occlusion",
-            "dataset.video_max_occlusion_inclusive",
-            *plan.own_classes,
-        ),
-    message:
-        "converting the annotations of {wildcards.subset}"
-    shell:
-        "vatrack convert --config {params.config:q} --official {params.official:q} --structure {input.structure:q}"
-        " --out {params.out:q} --processes {threads} > {log:q} 2>&1"
-
-
-FRAMES = ancient(rules.clips.output)
-ANNOTATIONS = rules.convert.output

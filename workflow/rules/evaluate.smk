@@ -122,7 +122,7 @@ if plan.evaluation_shards == 1:
             f"{R}/benchmarks/evaluate/{RUN_NAME}.tsv"
         conda:
             "../../envs/vatrack.yaml"
-        threads: 8
+        threads: plan.threads(8)
         resources:
             mem_mb=lambda wildcards, threads: 2000 + 500 * threads,
             runtime=240,

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.colours import COLOURS
-from vatrack.reporting.curves import smooth, thin
+from vatrack.reporting.curves import LOSS_NAMES, smooth, thin
 from vatrack.reporting.page.results import LEVELS, RunResults
-from vatrack.reporting.plots import LOSS_NAMES
 
 Chart = dict[str, Any]
 BARS = {

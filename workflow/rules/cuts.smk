@@ -1,0 +1,193 @@
+# Frames -> where videos are cut into clips -> sheets that show it.
+
+
+# All videos of a small set in one job: a process takes longer to start than to work on one of them. Those of a download in a job
+# each: they run side by side, on a cluster, too, and what is done stays done.
+if plan.small:
+
+    rule cut_scores:
+        input:
+            raw=RAW,
+            index=rules.index.output,
+        output:
+            plan.scores(plan.videos()),
+        log:
+            f"{R}/logs/cut_scores.log",
+        benchmark:
+            f"{R}/benchmarks/cut_scores.tsv"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=60,
+        params:
+            raw=raw_folder,
+            out=subpath(output[0], parent=True),
+        message:
+            f"measuring content changes in {len(plan.videos())} videos"
+        shell:
+            "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --threads {threads}"
+            " --out {params.out:q} > {log:q} 2>&1"
+
+else:
+
+    rule cut_scores:
+        input:
+            raw=RAW,
+            index=rules.index.output,
+        output:
+            f"{R}/cuts/scores/{{video}}.json",
+        log:
+            f"{R}/logs/cut_scores/{{video}}.log",
+        benchmark:
+            f"{R}/benchmarks/cut_scores/{{video}}.tsv"
+        group:
+            "cut_scores"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=60,
+        params:
+            raw=raw_folder,
+        message:
+            "measuring content changes in {wildcards.video}"
+        shell:
+            "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --video {wildcards.video:q} --threads {threads}"
+            " --out {output:q} > {log:q} 2>&1"
+
+
+# Where the file is there already the rule does not exist: Snakemake would remove it before a new attempt.
+if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
+
+    # On the machine of Snakemake: the nodes of a cluster often reach no network.
+    localrules:
+        fetch_cuts,
+
+    rule fetch_cuts:
+        output:
+            plan.cuts,
+        log:
+            f"{R}/logs/fetch_cuts.log",
+        benchmark:
+            f"{R}/benchmarks/fetch_cuts.tsv"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 1
+        resources:
+            mem_mb=500,
+            runtime=30,
+        params:
+            url=plan.dataset.clips.download.url,
+            size=plan.dataset.clips.download.size,
+            sha256=plan.dataset.clips.download.sha256,
+        message:
+            "downloading the dictionary of cuts from {params.url}"
+        shell:
+            "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256} --out {output:q} > {log:q} 2>&1"
+
+
+rule cut_structure:
+    input:
+        index=rules.index.output,
+        scores=scores,
+        cuts=plan.cuts,
+    output:
+        ensure(f"{R}/cuts/structure.json", non_empty=True),
+    log:
+        f"{R}/logs/cut_structure.log",
+    benchmark:
+        f"{R}/benchmarks/cut_structure.tsv"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        config=plan.config_file,
+        scores=plan.scores_option,
+        settings=plan.cut_settings(),
+    message:
+        "deciding where videos are cut into clips"
+    shell:
+        "vatrack cuts structure --config {params.config:q} --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
+
+
+if plan.small:
+
+    rule cut_sheet:
+        input:
+            raw=RAW,
+            index=rules.index.output,
+            structure=rules.cut_structure.output,
+            scores=plan.scores(plan.videos()) if plan.measure else [],
+        output:
+            [
+                report(
+                    sheet,
+                    caption="../report/cuts.rst",
+                    category="Cuts",
+                    labels={"video": video},
+                )
+                for video, sheet in zip(plan.videos(), plan.cut_sheets(plan.videos()))
+            ],
+        log:
+            f"{R}/logs/cut_sheet.log",
+        benchmark:
+            f"{R}/benchmarks/cut_sheet.tsv"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        params:
+            raw=raw_folder,
+            scores=plan.scores_option,
+            threshold=plan.dataset.clips.threshold,
+            out=subpath(output[0], parent=True),
+        message:
+            f"drawing the clips of {len(plan.videos())} videos"
+        shell:
+            "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
+            " --threshold {params.threshold} --out {params.out:q} > {log:q} 2>&1"
+
+else:
+
+    rule cut_sheet:
+        input:
+            raw=RAW,
+            index=rules.index.output,
+            structure=rules.cut_structure.output,
+            scores=rules.cut_scores.output if plan.measure else [],
+        output:
+            report(
+                f"{R}/cuts/sheets/{{video}}.jpg",
+                caption="../report/cuts.rst",
+                category="Cuts",
+                labels={"video": "{video}"},
+            ),
+        log:
+            f"{R}/logs/cut_sheet/{{video}}.log",
+        benchmark:
+            f"{R}/benchmarks/cut_sheet/{{video}}.tsv"
+        group:
+            "cut_sheet"
+        conda:
+            "../../envs/vatrack.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        params:
+            raw=raw_folder,
+            scores=plan.scores_option,
+            threshold=plan.dataset.clips.threshold,
+        message:
+            "drawing the clips of {wildcards.video}"
+        shell:
+            "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
+            " --threshold {params.threshold} --video {wildcards.video:q} --out {output:q} > {log:q} 2>&1"
