@@ -46,14 +46,18 @@ class PackedConv2d(nn.Module):
 
     def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h', w'), in the order of x in memory."""
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            found = self.blocked(x.contiguous().to_mkldnn())
+            return (found.relu_() if relu else found).to_dense()
         after = "relu" if relu else "none"
-        found: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        found = torch.ops.mkldnn._convolution_pointwise(
             x, self._packed(x), self.bias, *self.form, after, [], ""
         )
         return found
 
     def add_to(self, total: Tensor, x: Tensor) -> Tensor:
-        """`total` (n, outputs, h', w') becomes the ReLU of itself and the outputs."""
+        """`total` (n, outputs, h', w') becomes the ReLU of itself and the outputs; channels come
+        last in memory."""
         found: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
             total, x, self._packed(x), self.bias, *self.form, "add", 1.0, "relu", [], ""
         )
