@@ -22,6 +22,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vatrack.common.device import mixed_type
 from vatrack.config import ComputeConfig
+from vatrack.models.packed import pack
+from vatrack.models.stitched import stitch_mask_heads
 from vatrack.models.winograd import use_winograd
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -41,6 +43,9 @@ def prepare(network: Network, compute: ComputeConfig, device: torch.device) -> N
         _round_weights(prepared, short)
     elif compute.winograd and device.type == "cpu":
         use_winograd(prepared, frozen=True)
+        stitch_mask_heads(prepared)
+    if short is None and device.type == "cpu":
+        pack(prepared)
     if device.type == "cpu" or short is not None or compute.tf32:
         prepared.to(memory_format=torch.channels_last)
     return prepared

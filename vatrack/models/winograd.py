@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vatrack.models import nnpack
+
 OUT, IN = 4, 6  # sides of a tile of outputs, and of the inputs that it needs
 BAND = 128  # tiles that are computed together: some megabytes with 256 channels
 CHANNELS = 128  # with fewer, the transforms cost more than is saved
@@ -79,6 +81,8 @@ class WinogradConv2d(nn.Conv2d):
         if not _possible(x, self.weight):
             return super().forward(x)
         if self.transformed is not None:
+            if nnpack.suits(x):
+                return nnpack.convolve(x, self.weight, self.bias)
             return convolve(x, self.transformed, self.bias)
         if _tiles(x) < FEWEST_TILES:
             return super().forward(x)
