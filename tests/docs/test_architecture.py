@@ -18,8 +18,6 @@ LONGEST = 300  # lines of a module
 # Modules that may be longer, each with the reason: a table that is easier to read whole, say.
 LONGER = {
     "vatrack/cli/data.py": "nearly all of it is options and their help",
-    "vatrack/cli/runs.py": "nearly all of it is options and their help",
-    "vatrack/evaluation/evaluate.py": "one pass over the videos, which all metrics share",
 }
 
 

@@ -22,26 +22,10 @@ from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
-FORMS = (
-    "visible.json",
-    "amodal.json",
-    "joint.json",
-    "joint-2bbox.json",
-    "video_amodal.json",
-    "video_visible.json",
-)
-FIGURES = ("losses", "learning_rate", "validation")
-TABLES = tuple(
-    f"{evaluation}_{masks}"
-    for evaluation in ("image", "video", "track")
-    for masks in ("amodal", "visible")
-)
-CLASS_TABLES = tuple(f"classes_{table}" for table in TABLES)
-VIDEO_TABLES = tuple(f"videos_{table}" for table in TABLES)
+from .names import CLASS_TABLES, FIGURES, FORMS, RUN, TABLES, VIDEO_TABLES
+
 # Of a rendered set: what one process does with so many takes no longer than to start two.
 SMALL_FRAMES = 1000
-# What the folder and the logs of a run are called. The variant is empty, or a label with its mark.
-RUN = "{method}__{backbone}{variant}"
 
 
 def variant(run: RunConfig) -> str:

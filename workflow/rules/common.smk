@@ -9,15 +9,15 @@ from snakemake.logging import logger
 from snakemake.utils import validate
 
 from lib.call import check_cluster, layered_config
-from lib.plan import (
+from lib.names import (
     CLASS_TABLES,
     FIGURES,
     FORMS,
     RUN as RUN_NAME,
     TABLES,
     VIDEO_TABLES,
-    Plan,
 )
+from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
 from vatrack.common.errors import InputError, show_warnings_plainly
