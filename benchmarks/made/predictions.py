@@ -9,7 +9,7 @@ one or two frames. 24 classes, some much more frequent than others. A clip of 27
 
 Where the numbers come from:
 
-- 989 clips with 26,873 frames of 1280 x 800, at least 5 in a clip, many short and few long clips: the
+- 989 clips, 26,873 frames of 1280 x 800, at least 5 in a clip, many short and few long clips: the
   valid set of SAIL-VOS-cut (specification 1.4).
 - 100 detections a frame before the tracker: every one with a score above 0.01 counts, up to 100
   (specification 5). 85 after it: it leaves out what overlaps a better detection by more than 0.7
