@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vatrack.common.mask_forms import MaskError, compress, compress_usual
-from vatrack.data.fields import column, problem
+from vatrack.data.columns import column
+from vatrack.data.fields import problem
 
 WHOLE = [0, 5, -7, 2**63 - 1, -(2**63) + 1]
 NUMBERS = [0, 1, 0.0, -0.0, 0.5, 1.0000005, -5e-7, 1e10]

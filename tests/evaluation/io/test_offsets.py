@@ -13,7 +13,7 @@ import pytest
 from tests.evaluation.scenes import random_scene
 from vatrack.common import json_lists
 from vatrack.common.json_lists import Texts
-from vatrack.evaluation.io import offsets, prediction_file
+from vatrack.evaluation.io import offsets, prediction_file, prediction_heads
 from vatrack.evaluation.io.ground_truth import read_images
 from vatrack.evaluation.io.offsets import FoundPredictions, find_predictions
 
@@ -74,12 +74,12 @@ def test_heads_are_those_of_lines_read_one_by_one(
     path = tmp_path / "p.jsonl"
     path.write_bytes(b"".join(lines)[: -1 if seed % 4 == 0 else None])
     plain = pytest.MonkeyPatch()
-    plain.setattr(prediction_file, "_heads", lambda *_: None)
+    plain.setattr(prediction_file, "heads_of", lambda *_: None)
     expected = _found(path)
     plain.undo()
     for first, size in ((1, 1), (50, 300), (1 << 16, 1 << 20)):
-        monkeypatch.setattr(prediction_file, "BLOCK", first)
-        monkeypatch.setattr(prediction_file, "LINES", size)
+        monkeypatch.setattr(prediction_heads, "BLOCK", first)
+        monkeypatch.setattr(prediction_heads, "LINES", size)
         video, places, others, wrong = _found(path)
         # A line that is not JSON may be found out only when it is parsed, behind its head.
         assert video[: len(expected[0])] == expected[0]
@@ -99,7 +99,7 @@ def test_usual_lines_are_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return json.loads(line)
 
     monkeypatch.setattr(prediction_file, "parse_line", parse)
-    monkeypatch.setattr(prediction_file, "BLOCK", 2000)
+    monkeypatch.setattr(prediction_heads, "BLOCK", 2000)
     assert _found(path) == expected
     assert 0 < len(parsed) < 0.5 * len(RECORDS)
 
