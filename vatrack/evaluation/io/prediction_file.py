@@ -93,9 +93,10 @@ class PredictionReader:
             found = None if whole(text) else heads_of(text, number, offset)
             if found is None:
                 yield from self._lines(BytesIO(text), number, offset)
+                number += text.count(b"\n")
             else:
                 yield found
-            number += text.count(b"\n")
+                number += len(found.number)
             offset += len(text)
 
     def _lines(
