@@ -20,11 +20,9 @@ null in any other field is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import (
@@ -35,7 +33,7 @@ from vatrack.common.mask_forms import (
     form_problem,
 )
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.rle import Floats, Ints, canonical
+from vatrack.common.rle import Ints, canonical
 
 LIMIT = 2**63
 LARGEST = 1e300
@@ -132,8 +130,6 @@ def is_safe_path(value: object) -> bool:
     return isinstance(value, str) and all(map(is_safe_name, value.split("/")))
 
 
-# Numbers that are allowed are between these, both included.
-_RANGES = {"area": (0.0, AREA_LIMIT), "rate": (-ROUND_OFF, 1 + ROUND_OFF)}
 _CHECKS: dict[str, Callable[[object], bool]] = {
     "whole": is_whole,
     "side": is_side,
@@ -144,7 +140,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "flag": is_flag,
     "path": is_safe_path,
 }
-_MEANINGS = {
+MEANINGS = {
     **dict.fromkeys(("id", "image_id", "video_id", "category_id", "instance_id"), "whole"),
     **dict.fromkeys(("obj_id", "frame_id", "track_id"), "whole"),
     **dict.fromkeys(("width", "height"), "side"),
@@ -159,53 +155,10 @@ _MEANINGS = {
 
 def problem(name: str, value: object) -> str | None:
     """What is wrong with the value of a field, with the value and what is needed; else None."""
-    meaning = _MEANINGS[name]
+    meaning = MEANINGS[name]
     if _CHECKS[meaning](value):
         return None
     return f"{name} is {shown(value)}; {NEEDED[meaning]}"
-
-
-def column(name: str, values: Sequence[Any]) -> NDArray[Any] | None:
-    """The values [N] of a field as an array, or [N, 4] for boxes; None where one of them may not be
-    allowed: `problem` tells."""
-    meaning = _MEANINGS[name]
-    try:
-        if meaning == "whole":
-            return whole_numbers(values)
-        if meaning == "box":
-            boxes = rows_of_numbers(values, 4)
-            return boxes if boxes is not None and (boxes[:, 2:] >= 0).all() else None
-        numbers = rows_of_numbers([values], len(values))
-    except (TypeError, OverflowError):
-        return None
-    if numbers is None or meaning not in _RANGES:
-        return None
-    low, high = _RANGES[meaning]
-    return numbers[0] if ((numbers >= low) & (numbers <= high)).all() else None
-
-
-def whole_numbers(values: Sequence[Any]) -> Ints | None:
-    """Whole numbers (`is_whole`) as an array [N]; None where one of the values is none."""
-    if not {int}.issuperset(map(type, values)):
-        return None
-    if len(values) and not (min(values) > -LIMIT and max(values) < LIMIT):
-        return None
-    return np.array(values, np.int64)
-
-
-def rows_of_numbers(rows: Sequence[Any], width: int) -> Floats | None:
-    """Lists of numbers (`is_number`) of one length as an array [N, width]; None where one may be
-    something else."""
-    if not ({list}.issuperset(map(type, rows)) and {width}.issuperset(map(len, rows))):
-        return None
-    values = list(chain.from_iterable(rows))
-    if not {int, float}.issuperset(map(type, values)):
-        return None
-    try:
-        found = np.array(values, np.float64).reshape(len(rows), width)
-    except OverflowError:  # a whole number larger than any float
-        return None
-    return found if (np.abs(found) < LIMIT).all() else None
 
 
 def first_problem(item: Mapping[str, Any], names: Sequence[str]) -> str | None:

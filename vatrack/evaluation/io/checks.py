@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
 from vatrack.common.rle import Floats, Ints
-from vatrack.data.fields import column, is_whole, problem, shown
+from vatrack.data.columns import column
+from vatrack.data.fields import is_whole, problem, shown
 
 FIX = "a file written by `vatrack convert` is needed"
 

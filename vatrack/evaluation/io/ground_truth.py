@@ -13,7 +13,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import PIXEL_LIMIT
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, box_of
-from vatrack.data.fields import column, is_box, problem, read_masks
+from vatrack.data.columns import column
+from vatrack.data.fields import is_box, problem, read_masks
 from vatrack.evaluation.ap.overlaps import MaskRows
 from vatrack.evaluation.io.checks import (
     FIX,

@@ -16,18 +16,14 @@ import orjson
 from vatrack.common.errors import InputError
 from vatrack.common.json_stream import JsonFault, JsonStream, loads
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.common.rle import Ints
 from vatrack.common.text_files import open_source
 from vatrack.common.value_files import check_depth, check_keys
+from vatrack.evaluation.io.prediction_heads import BLOCK, Heads, heads_of, whole_lines
 
-BLOCK = 1 << 16  # bytes read at once at the beginning of a file
-LINES = 1 << 20  # bytes of lines looked at together
 _FIELDS = frozenset(
     {"image_id", "category_id", "score", "bbox", "bbox_visible", "track_id", *MASK_TYPES}
 )
 AGAIN = "make the predictions again"
-_HEAD = np.frombuffer(b'{"image_id":', np.uint8)
-_DIGITS = 18  # every number of so many fits into 64 bits
 
 
 class PredictionItem(NamedTuple):
@@ -38,15 +34,6 @@ class PredictionItem(NamedTuple):
     value: Any
     offset: int
     length: int
-
-
-class Heads(NamedTuple):
-    """N predictions in order: their numbers, their image ids, and where their texts stand [N]."""
-
-    number: Ints
-    image_id: Ints
-    offset: Ints
-    length: Ints
 
 
 class PredictionError(InputError):
@@ -102,13 +89,14 @@ class PredictionReader:
             yield from self._items()
             return
         number, offset = 1, 0
-        for text in _whole_lines(self.stream):
-            found = None if whole(text) else _heads(text, number, offset)
+        for text in whole_lines(self.stream):
+            found = None if whole(text) else heads_of(text, number, offset)
             if found is None:
                 yield from self._lines(BytesIO(text), number, offset)
+                number += text.count(b"\n")
             else:
                 yield found
-            number += text.count(b"\n")
+                number += len(found.number)
             offset += len(text)
 
     def _lines(
@@ -195,47 +183,6 @@ class Batch(NamedTuple):
     numbers: list[int]
     usual: list[Any] | None
     careful: PredictionLines
-
-
-def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """A file in pieces of whole lines. The first is small: at the beginning more of each line is
-    looked at."""
-    rest, size = [], BLOCK
-    while block := stream.read(size):
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield b"".join((*rest, block[:end]))
-            rest, size = [], LINES
-        rest.append(block[end:])
-    if text := b"".join(rest):
-        yield text
-
-
-def _heads(text: bytes, number: int, offset: int) -> Heads | None:
-    """The heads of lines, the first of which has this number and offset; None if one of them does
-    not begin with `{"image_id":`, digits and a comma, or does not end."""
-    data = np.frombuffer(text + bytes(len(_HEAD) + _DIGITS + 2), np.uint8)
-    stops = np.flatnonzero(data == ord("\n")) + 1
-    if not text.endswith(b"\n"):
-        return None
-    starts = np.append(0, stops[:-1])
-    if not (data[starts[:, None] + np.arange(len(_HEAD))] == _HEAD).all():
-        return None
-    first = starts + len(_HEAD)
-    first += data[first] == ord(" ")
-    # Up to the first that is none, the digits of each number.
-    digits = data[first[:, None] + np.arange(_DIGITS + 1)] - np.uint8(ord("0"))
-    length = (digits > 9).argmax(1)
-    if (
-        (length == 0).any()
-        or (digits[np.arange(len(length)), length] != ord(",") - ord("0") + 256).any()
-        or ((digits[:, 0] == 0) & (length > 1)).any()
-    ):
-        return None
-    image_id = np.zeros(len(starts), np.int64)
-    for place in range(int(length.max())):
-        image_id = np.where(place < length, 10 * image_id + digits[:, place], image_id)
-    return Heads(number + np.arange(len(starts)), image_id, offset + starts, stops - starts)
 
 
 def _parse_usual(texts: list[bytes]) -> list[Any] | None:

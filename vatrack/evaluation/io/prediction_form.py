@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Ints
-from vatrack.data.fields import (
-    is_number,
-    problem,
-    rows_of_numbers,
-    shown,
-    whole_numbers,
-)
+from vatrack.data.columns import rows_of_numbers, whole_numbers
+from vatrack.data.fields import is_number, problem, shown
 from vatrack.evaluation.io.ground_truth import Images
 
 
