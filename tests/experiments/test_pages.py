@@ -1,4 +1,4 @@
-"""What a person sees in MLflow: names, descriptions, views, addresses, and the server itself."""
+"""What a person sees in MLflow: names, descriptions, saved views, addresses, and the server."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def finish(folder: Path, **metrics: float | None) -> None:
     write_json(folder / "metrics.json", FINAL | metrics)
 
 
-def views(store: Store) -> dict[str, dict[str, Any]]:
+def saved_views(store: Store) -> dict[str, dict[str, Any]]:
     found = store.ask("SELECT key, value FROM experiment_tags WHERE key LIKE ?", f"{PREFIX}%")
     return {key.removeprefix(PREFIX): json.loads(value) for key, value in found}
 
@@ -203,7 +203,7 @@ def test_a_store_of_an_older_version_gets_the_new_names_beside_the_old_ones(
     assert store.points(run_id) == sorted([*before, *expected(folder), *final])
     assert store.tags(run_id)["mlflow.runName"] == "vatrack resnet18 seed 0"
     assert "vAP50 78.7" in store.tags(run_id)[NOTE]
-    assert set(views(store)) == {"vatrack", f"vatrack-{store.tags(run_id)['comparison']}"}
+    assert set(saved_views(store)) == {"vatrack", f"vatrack-{store.tags(run_id)['comparison']}"}
     assert "nothing new" in str(sync(folder))
 
 
@@ -219,7 +219,7 @@ def test_a_run_that_somebody_renamed_keeps_its_name(
     assert store.tags(run_id)["mlflow.runName"] == "the best"
 
 
-def test_views_and_addresses(tmp_path: Path) -> None:
+def test_saved_views_and_addresses(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -231,7 +231,7 @@ def test_views_and_addresses(tmp_path: Path) -> None:
     sync(make_run(tmp_path / "runs/vatrack__resnet18__long", other, lines=1))
     store = Store(tmp_path / "mlflow.db")
     shared = store.tags(store.run(tmp_path / "runs/qdtrack__resnet18"))["comparison"]
-    state = json.loads(views(store)[f"vatrack-{shared}"]["state"])
+    state = json.loads(saved_views(store)[f"vatrack-{shared}"]["state"])
     assert state["searchFilter"] == f"tags.comparison = '{shared}'"
     assert "metrics.`vAP50 amodal`" in state["selectedColumns"]
     assert state["compareRunSections"][0]["name"] == "loss"
@@ -242,13 +242,13 @@ def test_views_and_addresses(tmp_path: Path) -> None:
     assert "amodaltrack, qdtrack, vatrack, vatrack-2bbox" in charts.shows
     query = parse_qs(unquote(pairs.address).partition("?")[2])
     assert len(json.loads(query["runs"][0])) == 4
-    # Somebody's own changes of a view stay.
-    own = views(store)["vatrack"] | {"name": "mine", "updatedAt": 2_000_000_000_000}
+    # Somebody's own changes of a saved view stay.
+    own = saved_views(store)["vatrack"] | {"name": "mine", "updatedAt": 2_000_000_000_000}
     client = MlflowClient(tracking_uri=uri)
     client.set_experiment_tag("1", f"{PREFIX}vatrack", json.dumps(own))
     sync(tmp_path / "runs/qdtrack__resnet18")
     links(uri, server)
-    assert views(store)["vatrack"]["name"] == "mine"
+    assert saved_views(store)["vatrack"]["name"] == "mine"
 
 
 def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> None:

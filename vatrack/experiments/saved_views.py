@@ -36,6 +36,8 @@ FOLDED = (
     "System metrics",
 )
 LETTER, AROUND = 7.5, 20  # pixels, of the width of a column
+NAME = "attributes.`Run Name`"
+NAME_WIDTH = 250  # pixels; "amodaltrack resnext101 seed 0" is whole
 
 
 def comparison_key(comparison: str) -> str:
@@ -52,8 +54,8 @@ def outdated_views(comparison: str, there: Mapping[str, str]) -> dict[str, str]:
         there: the tags of the experiment.
     """
     wanted = {
-        PREFIX + ALL_RUNS: _view("Main metrics of all runs", ""),
-        PREFIX + comparison_key(comparison): _view(
+        PREFIX + ALL_RUNS: _saved_view("Main metrics of all runs", ""),
+        PREFIX + comparison_key(comparison): _saved_view(
             f"Comparison {comparison}", f"tags.comparison = '{comparison}'"
         ),
     }
@@ -73,8 +75,8 @@ def view_address(server: str, experiment: str, key: str, charts: bool = False) -
     )
 
 
-def _view(name: str, wanted: str) -> str:
-    """A view as MLflow keeps it.
+def _saved_view(name: str, wanted: str) -> str:
+    """A saved view as MLflow keeps it.
 
     Args:
         wanted: filter of the runs.
@@ -86,10 +88,13 @@ def _view(name: str, wanted: str) -> str:
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "selectedColumns": columns,
-        "columnOrder": columns,
+        "columnOrder": [NAME, *columns],
         "columnWidths": {
-            column: round(LETTER * len(name) + AROUND)
-            for name, column in zip(MAIN, columns, strict=True)
+            NAME: NAME_WIDTH,
+            **{
+                column: round(LETTER * len(name) + AROUND)
+                for name, column in zip(MAIN, columns, strict=True)
+            },
         },
         "compareRunCharts": [],  # MLflow adds those of the metrics that there are
         "compareRunSections": [
