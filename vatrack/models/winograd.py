@@ -8,6 +8,7 @@ tiles that fit the processor's second-level cache are taken one after the other.
 
 Rounding differs from `conv2d` by some 3e-6 of the outputs' standard deviation (`conv2d` itself is
 about 1e-6 off). The same input gives the same bits on one machine, whatever the number of threads.
+Where the weights change no more, large maps go to NNPACK, whose larger tiles are faster there.
 
 Layers use it only where they are asked to: `use_winograd` changes convolutions of a network that
 exists; a network without that call is the plain one. Names, order and values of its parameters
