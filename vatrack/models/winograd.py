@@ -69,12 +69,15 @@ class WinogradConv2d(nn.Conv2d):
 
     Attributes:
         transformed: the kernel's transform, kept for weights that change no more (`freeze`).
+        kernel: the same weights in NNPACK's order.
     """
 
     transformed: Tensor | None = None
+    kernel: Tensor
 
     def freeze(self) -> None:
         """Transforms the kernel once for all; four times its memory."""
+        self.kernel = self.weight.detach().contiguous()
         self.transformed = transform_kernel(self.weight.detach()).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +86,7 @@ class WinogradConv2d(nn.Conv2d):
             return super().forward(x)
         if self.transformed is not None:
             if nnpack.suits(x):
-                return nnpack.convolve(x, self.weight, self.bias)
+                return nnpack.convolve(x, self.kernel, self.bias)
             return convolve(x, self.transformed, self.bias)
         if _tiles(x) < FEWEST_TILES:
             return super().forward(x)
