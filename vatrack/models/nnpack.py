@@ -44,8 +44,10 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     One image after the other, so that an image's numbers depend on no other one.
 
     Args:
-        weight: (outputs, inputs, 3, 3).
+        weight: (outputs, inputs, 3, 3), contiguous.
     """
-    x, weight = x.contiguous(), weight.contiguous()
-    images = [torch._nnpack_spatial_convolution(image, weight, bias, 1) for image in x.split(1)]
+    images = [
+        torch._nnpack_spatial_convolution(image, weight, bias, 1)
+        for image in x.contiguous().split(1)
+    ]
     return images[0] if len(images) == 1 else torch.cat(images)
