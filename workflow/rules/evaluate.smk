@@ -20,7 +20,7 @@ if plan.prediction_shards == 1:
             f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
         conda:
             "../../envs/vatrack.yaml"
-        threads: 8
+        threads: plan.threads(8)
         resources:
             mem_mb=lambda wildcards, threads: 2000 + 2500 * threads,
             gpu=plan.predict_gpus,
