@@ -15,7 +15,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack import __version__
-from vatrack.cli import data, exchange, mlflow, results, runs
+from vatrack.cli import (
+    clips,
+    evaluation,
+    exchange,
+    mlflow,
+    own_data,
+    raw,
+    results,
+    training,
+    weights,
+)
 from vatrack.cli import track as videos
 from vatrack.cli.compare import compare
 from vatrack.cli.doctor import doctor
@@ -97,30 +107,30 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Own videos": (videos.track,),
     "Set-up": (doctor, config),
     "Data": (
-        data.synth,
-        data.fetch,
-        data.unpack,
-        data.annotate,
-        data.validate,
-        data.index,
-        data.clips,
-        data.convert,
+        raw.synth,
+        raw.fetch,
+        raw.unpack,
+        raw.annotate,
+        raw.validate,
+        raw.index,
+        clips.clips,
+        clips.convert,
         exchange.import_dataset,
-        data.init_config,
-        data.prepare,
+        own_data.init_config,
+        own_data.prepare,
     ),
     "Training": (
-        runs.fetch_weights,
-        runs.train,
-        runs.launch,
-        runs.select,
-        runs.import_checkpoint,
-        runs.export,
+        weights.fetch_weights,
+        training.train,
+        training.launch,
+        training.select,
+        weights.import_checkpoint,
+        weights.export,
     ),
     "Results": (
-        runs.predict,
-        runs.merge_predictions,
-        runs.evaluate,
+        evaluation.predict,
+        evaluation.merge_predictions,
+        evaluation.evaluate,
         results.tables,
         results.figures,
         results.overlay,
@@ -131,14 +141,14 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         mlflow.mlflow_ui,
         exchange.export_predictions,
         exchange.import_predictions,
-        data.examples,
+        evaluation.examples,
     ),
 }
 CUTS: dict[str, Callable[..., None]] = {
-    "score": data.cuts_score,
-    "structure": data.cuts_structure,
-    "compare": data.cuts_compare,
-    "sheet": data.cuts_sheet,
+    "score": clips.cuts_score,
+    "structure": clips.cuts_structure,
+    "compare": clips.cuts_compare,
+    "sheet": clips.cuts_sheet,
 }
 
 for panel, commands in COMMANDS.items():

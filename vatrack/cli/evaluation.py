@@ -1,180 +1,34 @@
-"""Subcommands of one run: training, choice of the checkpoint, prediction, metrics."""
+"""Subcommands from a checkpoint to metrics."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vatrack.cli.options import (
-    Annotations,
-    AnyConfig,
-    BackboneName,
     CheckpointBackbone,
     CheckpointConfig,
     CheckpointFile,
     CheckpointMethod,
     ClassMap,
-    ConfigFile,
     Images,
-    MethodName,
-    OneBackbone,
-    OneMethod,
-    OneSeed,
     Out,
     Overrides,
     Predictions,
     Processes,
-    RunOut,
-    RunsConfig,
     in_run,
 )
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.config import Backbone, Method, RunConfig, load_config, load_run, load_run_config
-from vatrack.config.classes import ClassList, parse_class_map
+from vatrack.config.classes import parse_class_map
 from vatrack.runs.folder import RunFolder
 
 # Options with long names, in the help in a table of their own.
 TRUE_TRACKS = "Ground truth of the video metrics"
-
-
-def train(
-    config: ConfigFile,
-    annotations: Annotations,
-    images: Images,
-    out: RunOut,
-    method: OneMethod = None,
-    backbone: OneBackbone = None,
-    seed: OneSeed = None,
-    overrides: Overrides = None,
-) -> None:
-    """Train one method (in this process or under torchrun). Resumes an interrupted training."""
-    from vatrack.experiments.log import ExperimentLog
-    from vatrack.training.loop import train as run
-
-    resolved = load_run(config, method, backbone, overrides, seed)
-    summary = run(resolved, annotations, images, out, ExperimentLog.start)
-    if os.environ.get("RANK", "0") == "0":
-        typer.echo(summary)
-
-
-def launch(
-    config: ConfigFile,
-    annotations: Annotations,
-    images: Images,
-    out: RunOut,
-    method: OneMethod = None,
-    backbone: OneBackbone = None,
-    seed: OneSeed = None,
-    overrides: Overrides = None,
-    partition: Annotated[
-        str | None, typer.Option(help="SLURM partition, if launcher.partition is null.")
-    ] = None,
-    account: Annotated[
-        str | None, typer.Option(help="SLURM account, if launcher.account is null.")
-    ] = None,
-    constraint: Annotated[
-        str | None, typer.Option(help="SLURM constraint, if launcher.constraint is null.")
-    ] = None,
-    qos: Annotated[
-        str | None, typer.Option(help="SLURM quality of service, if launcher.qos is null.")
-    ] = None,
-) -> None:
-    """Train one method in a job that submitit starts; wait for it and show its log.
-
-    Called again while the job is queued or runs, it waits for that job instead of starting another
-    one.
-    """
-    from vatrack.cli.train_job import launch as submit
-    from vatrack.jobs.launch import JobFailed
-
-    run = load_run(config, method, backbone, overrides, seed)
-    given = {"partition": partition, "account": account, "constraint": constraint, "qos": qos}
-    missing = {
-        key: value for key, value in given.items() if value and getattr(run.launcher, key) is None
-    }
-    run = run.model_copy(update={"launcher": run.launcher.model_copy(update=missing)})
-    try:
-        typer.echo(submit(run, annotations, images, out))
-    except JobFailed as error:
-        print(f"vatrack: error: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
-
-
-def fetch_weights(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Download the weights that trainings of a config start from, and verify their checksums.
-
-    Existing files are checked and never overwritten.
-    """
-    from vatrack.weights.fetch import fetch_weights as fetch
-
-    typer.echo(fetch(load_config(config, overrides)))
-
-
-def select(
-    run: Annotated[Path, typer.Option(help="The run's folder.")],
-    out: Out,
-    config: RunsConfig = None,
-    overrides: Overrides = None,
-) -> None:
-    """Choose the best checkpoint of a run by its validation metrics."""
-    from vatrack.runs.select import select_best
-
-    chosen = load_config(config or RunFolder(run).config, overrides)
-    typer.echo(select_best(run, chosen.selection, out))
-
-
-def import_checkpoint(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="SRC", help="PyTorch or safetensors file with OpenMMLab's names."),
-    ],
-    method: MethodName,
-    backbone: BackboneName,
-    out: Out,
-    partial: Annotated[
-        bool,
-        typer.Option(
-            "--partial",
-            help="Take what fits, for training.weights; also of a backbone alone.",
-        ),
-    ] = False,
-    config: AnyConfig = None,
-    overrides: Overrides = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the weights lie in the file, or a prefix of their names: ema_state_dict."
-        ),
-    ] = None,
-    classes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--class",
-            help="Name of a class of the file, all of them in its order (repeatable; default: "
-            "those of the config, or the file's own where their number differs).",
-        ),
-    ] = None,
-) -> None:
-    """Import a published checkpoint or initial weights and report how each tensor was mapped."""
-    from vatrack.weights.openmmlab import import_checkpoint as take
-
-    chosen = load_config(config, overrides)
-    names = ClassList(tuple(classes)) if classes else None
-    run = chosen.for_run(method, backbone)
-    typer.echo(take(source, run, out, partial=partial, key=key, classes=names))
-
-
-def export(checkpoint: CheckpointFile, out: Out) -> None:
-    """Export a checkpoint as safetensors, including its config, for sharing."""
-    from vatrack.weights.checkpoint import export as write
-
-    typer.echo(write(checkpoint, out))
 
 
 def predict(
@@ -321,3 +175,20 @@ def evaluate(
 
         write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
         log_evaluation(run, out)
+
+
+def examples(
+    out: Out,
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Joint-form JSON (may be gzipped); without it, a small one is rendered and "
+            "written."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of what is spoilt.")] = 0,
+) -> None:
+    """Write perfect and spoilt example predictions, to check the evaluation by itself."""
+    from vatrack.evaluation.examples import write_examples
+
+    typer.echo(write_examples(ground_truth, out, seed))

@@ -1,4 +1,4 @@
-"""Subcommands from the raw download to annotations."""
+"""Subcommands from the download to an index of the frames."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import (
-    AnyConfig,
-    ConfigFile,
-    Index,
-    Out,
-    Overrides,
-    Processes,
-    Raw,
-    Structure,
-    Video,
-)
+from vatrack.cli.options import AnyConfig, Out, Overrides, Processes, Raw
 from vatrack.common.errors import InputError
 from vatrack.config import load_config, parse_config
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
@@ -49,21 +39,16 @@ def synth(
     typer.echo(render(out, settings, chosen.seed if seed is None else seed, processes))
 
 
-def examples(
+def fetch(
+    url: Annotated[str, typer.Option(help="https://, http:// or file:// address.")],
+    size: Annotated[int, typer.Option(min=1, help="Expected size in bytes.")],
+    sha256: Annotated[str, typer.Option(help="Checksum, 64 hexadecimal digits.")],
     out: Out,
-    ground_truth: Annotated[
-        Path | None,
-        typer.Option(
-            help="Joint-form JSON (may be gzipped); without it, a small one is rendered and "
-            "written."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is spoilt.")] = 0,
 ) -> None:
-    """Write perfect and spoilt example predictions, to check the evaluation by itself."""
-    from vatrack.evaluation.examples import write_examples
+    """Download a file and verify its checksum. Existing files are never overwritten."""
+    from vatrack.common.download import fetch as fetch_file
 
-    typer.echo(write_examples(ground_truth, out, seed))
+    typer.echo(fetch_file(url, size, sha256, out))
 
 
 def unpack(
@@ -195,18 +180,6 @@ def validate(
     typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes, classes))
 
 
-def fetch(
-    url: Annotated[str, typer.Option(help="https://, http:// or file:// address.")],
-    size: Annotated[int, typer.Option(min=1, help="Expected size in bytes.")],
-    sha256: Annotated[str, typer.Option(help="Checksum, 64 hexadecimal digits.")],
-    out: Out,
-) -> None:
-    """Download a file and verify its checksum. Existing files are never overwritten."""
-    from vatrack.common.download import fetch as fetch_file
-
-    typer.echo(fetch_file(url, size, sha256, out))
-
-
 def index(
     raw: Raw,
     train: Annotated[Path, typer.Option(help="Official train.json.")],
@@ -217,156 +190,3 @@ def index(
     from vatrack.sailvos.index import build_index
 
     typer.echo(build_index(raw, {"train": train, "valid": valid}, out))
-
-
-def cuts_score(
-    raw: Raw,
-    index: Index,
-    video: Video,
-    out: Out,
-    threads: Annotated[int, typer.Option(min=1, help="Number of threads.")] = 2,
-) -> None:
-    """Measure the content change between the frames of one video."""
-    from vatrack.sailvos.cuts import score_video_file
-
-    typer.echo(score_video_file(raw, index, video, out, threads))
-
-
-def cuts_structure(
-    config: ConfigFile,
-    index: Index,
-    out: Out,
-    scores: Annotated[
-        Path | None,
-        typer.Option(help="Folder of score files; needed for clips.structure = detect."),
-    ] = None,
-    overrides: Overrides = None,
-) -> None:
-    """Write the dictionary of clips (clip name: file names)."""
-    from vatrack.sailvos.cuts import write_structure
-
-    typer.echo(write_structure(load_config(config, overrides).dataset.clips, index, scores, out))
-
-
-def cuts_compare(
-    a: Annotated[Path, typer.Argument(help="Dictionary of clips.")],
-    b: Annotated[Path, typer.Argument(help="Another one.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="JSON file for all that differs, video by video.")
-    ] = None,
-    videos: Annotated[int, typer.Option(min=0, help="Number of differing videos to show.")] = 10,
-) -> None:
-    """Compare two dictionaries of clips. Exits with 1 if their clips differ."""
-    from vatrack.sailvos.cut_compare import compare_files
-
-    found = compare_files(a, b, out)
-    typer.echo(found.describe(videos))
-    if not found.equal:
-        raise typer.Exit(1)
-
-
-def cuts_sheet(
-    raw: Raw,
-    index: Index,
-    structure: Structure,
-    video: Video,
-    out: Annotated[Path, typer.Option("--out", help="Output image, JPEG or PNG.")],
-    scores: Annotated[
-        Path | None,
-        typer.Option(help="Score file of the video, or their folder; without it, no curve."),
-    ] = None,
-    threshold: Annotated[float, typer.Option(help="Content score that makes a cut.")] = 27.0,
-) -> None:
-    """Draw the first frame of each clip of one video, and its score curve."""
-    from vatrack.reporting.cut_sheet import write_cut_sheet
-
-    typer.echo(write_cut_sheet(raw, index, structure, video, out, scores, threshold))
-
-
-def clips(
-    config: ConfigFile,
-    raw: Raw,
-    structure: Structure,
-    out: Out,
-    processes: Processes = 1,
-    overrides: Overrides = None,
-) -> None:
-    """Build the clip tree; the raw frames are linked or copied, never changed."""
-    from vatrack.sailvos.clips import build_clip_tree
-
-    mode = load_config(config, overrides).dataset.clips.mode
-    typer.echo(build_clip_tree(raw, structure, out, mode, processes))
-
-
-def convert(
-    config: ConfigFile,
-    official: Annotated[Path, typer.Option(help="Official JSON of one subset.")],
-    structure: Structure,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for the four forms and the video ground truth.")
-    ],
-    processes: Processes = 1,
-    overrides: Overrides = None,
-) -> None:
-    """Convert official annotations into the four training forms and the per-video ground truth."""
-    from vatrack.sailvos.convert import convert_files
-
-    dataset = load_config(config, overrides).dataset
-    typer.echo(convert_files(official, structure, dataset, out, processes))
-
-
-def prepare(
-    config: ConfigFile,
-    out: Annotated[Path, typer.Option("--out", help="Folder for what the methods read.")],
-    subset: Annotated[str, typer.Option(help="train or valid.")],
-    overrides: Overrides = None,
-) -> None:
-    """Complete own annotations (dataset.format: joint) and write what the methods read."""
-    from vatrack.data.joint import prepare_joint
-
-    settings = load_config(config, overrides)
-    dataset = settings.dataset
-    files = {"train": dataset.train_json, "valid": dataset.valid_json}
-    if subset not in files:
-        raise InputError(f"--subset {subset}: give train or valid")
-    source, images = files[subset], dataset.images
-    if dataset.format != "joint" or source is None or images is None:
-        raise InputError(f"{config}: is not for own annotations; set dataset.format: joint")
-    typer.echo(prepare_joint(source, images, dataset, out, settings.methods))
-
-
-def init_config(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(help="Folder with annotations and images; the options say what is not."),
-    ] = None,
-    train: Annotated[Path | None, typer.Option(help="Own annotations to train on.")] = None,
-    valid: Annotated[Path | None, typer.Option(help="Own annotations to validate on.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder that file names begin in.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The config; default: a new own.yaml here.")
-    ] = None,
-    memory: Annotated[
-        float | None, typer.Option(min=0, help="GPU memory in GB; default: of this machine's GPU.")
-    ] = None,
-) -> None:
-    """Write a commented config for own annotations, and say what to run next."""
-    from vatrack.validate.find_data import FoundData, find_data
-    from vatrack.validate.first_config import init_config as write
-
-    target = out or Path("own.yaml")
-    if out is None and target.exists():
-        raise InputError(f"{target}: is there already; name another file by --out")
-    if train and valid and images:
-        data = FoundData(train, valid, images)
-    elif folder is None:
-        raise InputError("name a folder, or all of --train, --valid and --images")
-    else:
-        data = find_data(folder, train, valid, images)
-        typer.echo(data)
-    if memory is None:
-        import torch
-
-        cuda = torch.cuda.is_available()
-        memory = torch.cuda.get_device_properties(0).total_memory / 2**30 if cuda else 0.0
-    typer.echo(write(data.train, data.valid, data.images, target, round(memory, 1)))

@@ -1,0 +1,107 @@
+"""Subcommands from an index of the frames to clips and their annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vatrack.cli.options import ConfigFile, Index, Out, Overrides, Processes, Raw, Structure, Video
+from vatrack.config import load_config
+
+
+def cuts_score(
+    raw: Raw,
+    index: Index,
+    video: Video,
+    out: Out,
+    threads: Annotated[int, typer.Option(min=1, help="Number of threads.")] = 2,
+) -> None:
+    """Measure the content change between the frames of one video."""
+    from vatrack.sailvos.cuts import score_video_file
+
+    typer.echo(score_video_file(raw, index, video, out, threads))
+
+
+def cuts_structure(
+    config: ConfigFile,
+    index: Index,
+    out: Out,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Folder of score files; needed for clips.structure = detect."),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write the dictionary of clips (clip name: file names)."""
+    from vatrack.sailvos.cuts import write_structure
+
+    typer.echo(write_structure(load_config(config, overrides).dataset.clips, index, scores, out))
+
+
+def cuts_compare(
+    a: Annotated[Path, typer.Argument(help="Dictionary of clips.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="JSON file for all that differs, video by video.")
+    ] = None,
+    videos: Annotated[int, typer.Option(min=0, help="Number of differing videos to show.")] = 10,
+) -> None:
+    """Compare two dictionaries of clips. Exits with 1 if their clips differ."""
+    from vatrack.sailvos.cut_compare import compare_files
+
+    found = compare_files(a, b, out)
+    typer.echo(found.describe(videos))
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def cuts_sheet(
+    raw: Raw,
+    index: Index,
+    structure: Structure,
+    video: Video,
+    out: Annotated[Path, typer.Option("--out", help="Output image, JPEG or PNG.")],
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Score file of the video, or their folder; without it, no curve."),
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Content score that makes a cut.")] = 27.0,
+) -> None:
+    """Draw the first frame of each clip of one video, and its score curve."""
+    from vatrack.reporting.cut_sheet import write_cut_sheet
+
+    typer.echo(write_cut_sheet(raw, index, structure, video, out, scores, threshold))
+
+
+def clips(
+    config: ConfigFile,
+    raw: Raw,
+    structure: Structure,
+    out: Out,
+    processes: Processes = 1,
+    overrides: Overrides = None,
+) -> None:
+    """Build the clip tree; the raw frames are linked or copied, never changed."""
+    from vatrack.sailvos.clips import build_clip_tree
+
+    mode = load_config(config, overrides).dataset.clips.mode
+    typer.echo(build_clip_tree(raw, structure, out, mode, processes))
+
+
+def convert(
+    config: ConfigFile,
+    official: Annotated[Path, typer.Option(help="Official JSON of one subset.")],
+    structure: Structure,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the four forms and the video ground truth.")
+    ],
+    processes: Processes = 1,
+    overrides: Overrides = None,
+) -> None:
+    """Convert official annotations into the four training forms and the per-video ground truth."""
+    from vatrack.sailvos.convert import convert_files
+
+    dataset = load_config(config, overrides).dataset
+    typer.echo(convert_files(official, structure, dataset, out, processes))
