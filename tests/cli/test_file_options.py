@@ -66,7 +66,7 @@ def test_what_is_written_beside_the_output_is_no_input(
 ) -> None:
     (tmp_path / beside).write_text("seed: 1\n")
     (tmp_path / "config.yaml").symlink_to(beside)
-    with pytest.raises(InputError, match=rf"{beside}, written beside --out: would be written over"):
+    with pytest.raises(InputError, match=rf"{beside}, written next to --out: would overwrite"):
         with_files(command)(config=tmp_path / "config.yaml", out=tmp_path / out)
     assert (tmp_path / beside).read_text() == "seed: 1\n"
 

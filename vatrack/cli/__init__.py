@@ -43,9 +43,9 @@ from vatrack.config.keys import overridden
 
 app = typer.Typer(
     name="vatrack",
-    help="Amodal video instance segmentation, from the raw frames of SAIL-VOS or your own videos "
-    "to tables.",
-    epilog="`vatrack COMMAND -h` shows a command's options and an example.",
+    help="Amodal video instance segmentation: from raw SAIL-VOS frames or your own videos to "
+    "tables.",
+    epilog="Run `vatrack COMMAND -h` for the options of a command and an example.",
     cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -68,19 +68,19 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """What stands before the name of a command."""
+    """Options before the name of a command."""
 
 
 def config(
     out: Out,
     source: AnyConfig = None,
-    values: Annotated[str | None, typer.Option("--json", help="The config as JSON text.")] = None,
+    values: Annotated[str | None, typer.Option("--json", help="Config as JSON text.")] = None,
     overrides: Overrides = None,
     schema: Annotated[
-        bool, typer.Option("--schema", help="Write the JSON schema instead.")
+        bool, typer.Option("--schema", help="Write the JSON schema of the config instead.")
     ] = False,
     reference: Annotated[
-        bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")
+        bool, typer.Option("--reference", help="Write a Markdown table of all config keys instead.")
     ] = False,
 ) -> None:
     """Validate a config file and write it with all defaults filled in."""
@@ -192,7 +192,7 @@ def main() -> None:
         sys.exit(2)
     except BrokenProcessPool:
         print(
-            "vatrack: error: a worker process was ended from outside; was the memory used up? try "
+            "vatrack: error: a worker process was killed, probably because memory ran out; use "
             "fewer --processes",
             file=sys.stderr,
         )

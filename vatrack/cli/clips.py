@@ -18,7 +18,7 @@ def cuts_score(
     out: Out,
     threads: Annotated[int, typer.Option(min=1, help="Number of threads.")] = 2,
 ) -> None:
-    """Measure the content change between the frames of one video."""
+    """Measure how much the content changes between the frames of one video."""
     from vatrack.sailvos.cuts import score_video_file
 
     typer.echo(score_video_file(raw, index, video, out, threads))
@@ -30,25 +30,27 @@ def cuts_structure(
     out: Out,
     scores: Annotated[
         Path | None,
-        typer.Option(help="Folder of score files; needed for clips.structure = detect."),
+        typer.Option(help="Folder of score files; required if clips.structure is detect."),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Write the dictionary of clips (clip name: file names)."""
+    """Write the clip dictionary (clip name: file names)."""
     from vatrack.sailvos.cuts import write_structure
 
     typer.echo(write_structure(load_config(config, overrides).dataset.clips, index, scores, out))
 
 
 def cuts_compare(
-    a: Annotated[Path, typer.Argument(help="Dictionary of clips.")],
-    b: Annotated[Path, typer.Argument(help="Another one.")],
+    a: Annotated[Path, typer.Argument(help="First clip dictionary (JSON).")],
+    b: Annotated[Path, typer.Argument(help="Second clip dictionary (JSON).")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="JSON file for all that differs, video by video.")
+        Path | None, typer.Option("--out", help="JSON file for all differences, video by video.")
     ] = None,
-    videos: Annotated[int, typer.Option(min=0, help="Number of differing videos to show.")] = 10,
+    videos: Annotated[
+        int, typer.Option(min=0, help="Number of videos whose differences are shown.")
+    ] = 10,
 ) -> None:
-    """Compare two dictionaries of clips. Exits with 1 if their clips differ."""
+    """Compare two clip dictionaries. Exits with 1 if their clips differ."""
     from vatrack.sailvos.cut_compare import compare_files
 
     found = compare_files(a, b, out)
@@ -65,11 +67,13 @@ def cuts_sheet(
     out: Annotated[Path, typer.Option("--out", help="Output image, JPEG or PNG.")],
     scores: Annotated[
         Path | None,
-        typer.Option(help="Score file of the video, or their folder; without it, no curve."),
+        typer.Option(help="Score file of the video, or folder of score files, for the curve."),
     ] = None,
-    threshold: Annotated[float, typer.Option(help="Content score that makes a cut.")] = 27.0,
+    threshold: Annotated[
+        float, typer.Option(help="Content score threshold, drawn in the curve.")
+    ] = 27.0,
 ) -> None:
-    """Draw the first frame of each clip of one video, and its score curve."""
+    """Draw the first frame of each clip of one video, and the score curve."""
     from vatrack.reporting.cut_sheet import write_cut_sheet
 
     typer.echo(write_cut_sheet(raw, index, structure, video, out, scores, threshold))
@@ -83,7 +87,7 @@ def clips(
     processes: Processes = 1,
     overrides: Overrides = None,
 ) -> None:
-    """Build the clip tree; the raw frames are linked or copied, never changed."""
+    """Build the folder of clips. Raw frames are linked or copied, never changed."""
     from vatrack.sailvos.clips import build_clip_tree
 
     mode = load_config(config, overrides).dataset.clips.mode
@@ -92,15 +96,18 @@ def clips(
 
 def convert(
     config: ConfigFile,
-    official: Annotated[Path, typer.Option(help="Official JSON of one subset.")],
+    official: Annotated[Path, typer.Option(help="Official annotation JSON of one subset.")],
     structure: Structure,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for the four forms and the video ground truth.")
+        Path,
+        typer.Option(
+            "--out", help="Output folder for the four annotation forms and the video ground truth."
+        ),
     ],
     processes: Processes = 1,
     overrides: Overrides = None,
 ) -> None:
-    """Convert official annotations into the four training forms and the per-video ground truth."""
+    """Convert official annotations into the four training forms and the video ground truth."""
     from vatrack.sailvos.convert import convert_files
 
     dataset = load_config(config, overrides).dataset

@@ -38,7 +38,7 @@ def predict(
         typer.Option(
             "--frames",
             "--ground-truth",
-            help="Frame-level JSON that lists the clips; its masks are not read.",
+            help="JSON that lists the frames of the clips (joint form; masks are not read).",
         ),
     ],
     images: Images,
@@ -52,8 +52,8 @@ def predict(
         typer.Option(
             min=0,
             metavar="N",
-            help="Processes of one thread, each for whole clips; 0: one for each core. Without it: "
-            "one process, all threads.",
+            help="Number of single-threaded processes that share the clips; 0: one per core. "
+            "Default: one process with all threads.",
         ),
     ] = None,
     class_map: ClassMap = None,
@@ -61,11 +61,12 @@ def predict(
         str | None,
         typer.Option(
             metavar="NUMBER/COUNT",
-            help="Only a share of the clips, for `vatrack merge-predictions`: 1/4 to 4/4.",
+            help="Predict only this share of the clips, for example 1/4; combine with `vatrack "
+            "merge-predictions`.",
         ),
     ] = None,
 ) -> None:
-    """Find, segment and track every object in the clips of a dataset."""
+    """Detect, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
     from vatrack.inference.shards import parse_shard
 
@@ -77,11 +78,12 @@ def predict(
 
 def merge_predictions(
     shards: Annotated[
-        list[Path], typer.Argument(metavar="SHARD...", help="Files of `vatrack predict --shard`.")
+        list[Path],
+        typer.Argument(metavar="SHARD...", help="Predictions of `vatrack predict --shard`."),
     ],
     out: Out,
 ) -> None:
-    """Merge the predictions of all shards; the file is identical to an unsharded prediction's."""
+    """Merge the predictions of all shards; the result is the same as without shards."""
     from vatrack.inference.shards import merge_shards
 
     typer.echo(merge_shards(shards, out))
@@ -105,40 +107,51 @@ def _run_of(
 
 
 def evaluate(
-    ground_truth: Annotated[Path, typer.Option(help="Joint-form JSON (may be gzipped).")],
+    ground_truth: Annotated[
+        Path, typer.Option(help="Ground truth in the joint form (.json or .json.gz).")
+    ],
     predictions: Predictions,
     out: Out,
     video_ground_truth_amodal: Annotated[
         Path | None,
         typer.Option(
-            help="Amodal tracks of `vatrack convert`; without it they are derived.",
+            help="Amodal tracks from `vatrack convert` (default: derived from --ground-truth).",
             rich_help_panel=TRUE_TRACKS,
         ),
     ] = None,
     video_ground_truth_visible: Annotated[
         Path | None,
-        typer.Option(help="The same for visible tracks.", rich_help_panel=TRUE_TRACKS),
+        typer.Option(
+            help="Visible tracks from `vatrack convert` (default: derived).",
+            rich_help_panel=TRUE_TRACKS,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
             "--config",
-            help="For the protocol switches and the occlusion limit: YAML config file, or a run's "
-            "folder (default: that of --run, or the built-in values).",
+            help="Config for the evaluation settings and the occlusion limit: YAML file or run "
+            "folder (default: that of --run, else built-in values).",
             callback=in_run("config"),
         ),
     ] = None,
     overrides: Overrides = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets the metrics."),
+        typer.Option(
+            help="Run folder; stores the evaluation settings there and uploads the metrics to its "
+            "MLflow run."
+        ),
     ] = None,
     legacy: Annotated[
-        bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")
+        bool,
+        typer.Option(
+            "--legacy", help="Never match ground truth with id 0, as the published code (quirk E1)."
+        ),
     ] = False,
     details: Annotated[
         Path | None,
-        typer.Option(help="JSON file to write: metrics of every class and every video."),
+        typer.Option(help="JSON file for the metrics of every class and video."),
     ] = None,
     processes: Processes = 1,
     class_map: ClassMap = None,
@@ -148,7 +161,7 @@ def evaluate(
 
     if run and not run.is_dir():
         raise InputError(
-            f"--run {run}: no such folder; give the folder of the run that the predictions are of"
+            f"--run {run}: no such folder; give the folder of the run that made the predictions"
         )
     kept = RunFolder(run).config if run and RunFolder(run).config.is_file() else None
     chosen = load_config(config or kept, overrides)
@@ -182,13 +195,13 @@ def examples(
     ground_truth: Annotated[
         Path | None,
         typer.Option(
-            help="Joint-form JSON (may be gzipped); without it, a small one is rendered and "
-            "written."
+            help="Ground truth in the joint form (.json or .json.gz); default: a small rendered "
+            "example."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is spoilt.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the errors.")] = 0,
 ) -> None:
-    """Write perfect and spoilt example predictions, to check the evaluation by itself."""
+    """Write perfect and faulty example predictions, for testing the evaluation."""
     from vatrack.evaluation.examples import write_examples
 
     typer.echo(write_examples(ground_truth, out, seed))

@@ -15,29 +15,35 @@ from vatrack.config import load_config
 def init_config(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Folder with annotations and images; the options say what is not."),
+        typer.Argument(
+            help="Folder with annotations and images; use options for files that are elsewhere."
+        ),
     ] = None,
-    train: Annotated[Path | None, typer.Option(help="Own annotations to train on.")] = None,
-    valid: Annotated[Path | None, typer.Option(help="Own annotations to validate on.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder that file names begin in.")] = None,
+    train: Annotated[Path | None, typer.Option(help="Your annotations for training.")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Your annotations for validation.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder that the file names are relative to.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The config; default: a new own.yaml here.")
+        Path | None,
+        typer.Option("--out", help="Config to write (default: own.yaml in this folder)."),
     ] = None,
     memory: Annotated[
-        float | None, typer.Option(min=0, help="GPU memory in GB; default: of this machine's GPU.")
+        float | None,
+        typer.Option(min=0, help="GPU memory in GB (default: that of this machine's GPU)."),
     ] = None,
 ) -> None:
-    """Write a commented config for own annotations, and say what to run next."""
+    """Write a commented config for your own annotations and print the next commands."""
     from vatrack.validate.find_data import FoundData, find_data
     from vatrack.validate.first_config import init_config as write
 
     target = out or Path("own.yaml")
     if out is None and target.exists():
-        raise InputError(f"{target}: is there already; name another file by --out")
+        raise InputError(f"{target}: already exists; choose another file with --out")
     if train and valid and images:
         data = FoundData(train, valid, images)
     elif folder is None:
-        raise InputError("name a folder, or all of --train, --valid and --images")
+        raise InputError("give a folder, or all of --train, --valid and --images")
     else:
         data = find_data(folder, train, valid, images)
         typer.echo(data)
@@ -51,11 +57,11 @@ def init_config(
 
 def prepare(
     config: ConfigFile,
-    out: Annotated[Path, typer.Option("--out", help="Folder for what the methods read.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder for the training annotations.")],
     subset: Annotated[str, typer.Option(help="train or valid.")],
     overrides: Overrides = None,
 ) -> None:
-    """Complete own annotations (dataset.format: joint) and write what the methods read."""
+    """Complete your own annotations (dataset.format: joint) and write the training annotations."""
     from vatrack.data.joint import prepare_joint
 
     settings = load_config(config, overrides)
@@ -65,5 +71,7 @@ def prepare(
         raise InputError(f"--subset {subset}: give train or valid")
     source, images = files[subset], dataset.images
     if dataset.format != "joint" or source is None or images is None:
-        raise InputError(f"{config}: is not for own annotations; set dataset.format: joint")
+        raise InputError(
+            f"{config}: not a config for your own annotations; set dataset.format: joint"
+        )
     typer.echo(prepare_joint(source, images, dataset, out, settings.methods))

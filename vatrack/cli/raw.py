@@ -17,16 +17,20 @@ def synth(
     out: Out,
     source: AnyConfig = None,
     overrides: Overrides = None,
-    train_videos: Annotated[int | None, typer.Option(help="Videos in train.json.")] = None,
-    valid_videos: Annotated[int | None, typer.Option(help="Videos in valid.json.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Raw frames per video.")] = None,
+    train_videos: Annotated[
+        int | None, typer.Option(help="Number of videos in train.json.")
+    ] = None,
+    valid_videos: Annotated[
+        int | None, typer.Option(help="Number of videos in valid.json.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Number of raw frames per video.")] = None,
     width: Annotated[int | None, typer.Option(help="Frame width in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Frame height in pixels.")] = None,
-    objects: Annotated[int | None, typer.Option(help="Objects per shot, on average.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
+    objects: Annotated[int | None, typer.Option(help="Mean number of objects per shot.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     processes: Processes = 1,
 ) -> None:
-    """Render the miniature set in SAIL-VOS's raw layout. Options override the config."""
+    """Render the miniature dataset in SAIL-VOS's raw layout. Options override the config."""
     from vatrack.synthetic.render import render
 
     chosen = load_config(source, overrides)
@@ -40,9 +44,9 @@ def synth(
 
 
 def fetch(
-    url: Annotated[str, typer.Option(help="https://, http:// or file:// address.")],
+    url: Annotated[str, typer.Option(help="Address to download: https://, http:// or file://.")],
     size: Annotated[int, typer.Option(min=1, help="Expected size in bytes.")],
-    sha256: Annotated[str, typer.Option(help="Checksum, 64 hexadecimal digits.")],
+    sha256: Annotated[str, typer.Option(help="Expected SHA-256 checksum, 64 hexadecimal digits.")],
     out: Out,
 ) -> None:
     """Download a file and verify its checksum. Existing files are never overwritten."""
@@ -59,33 +63,36 @@ def unpack(
     source: AnyConfig = None,
     overrides: Overrides = None,
     checksums: Annotated[
-        Path | None, typer.Option(help="Checksums of the archives, as `sha256sum` writes them.")
+        Path | None, typer.Option(help="Checksums of the archives, in the format of `sha256sum`.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Raw folder to fill.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Output folder for the raw frames.")
+    ] = None,
     strip: Annotated[
-        int | None, typer.Option(min=0, help="Leading folders in the archives to leave out.")
+        int | None,
+        typer.Option(min=0, help="Number of leading folders to strip from names in the archives."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of archives unpacked at a time.")] = 1,
     record: Annotated[
-        Path | None, typer.Option(help="JSON file to write at the end: what was unpacked.")
+        Path | None, typer.Option(help="JSON file that records what was unpacked.")
     ] = None,
 ) -> None:
-    """Unpack the raw download's archives. Resumes where it stopped; options override the config."""
+    """Unpack the archives of the raw download. Resumes where it stopped.
+
+    Options override the config.
+    """
     from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 
     dataset = load_config(source, overrides).dataset
     if checksums and not archive:
         raise InputError(
-            "--checksums goes with --archive; in a config, each of dataset.archives has its own "
-            "sha256"
+            "--checksums needs --archive; in a config, give each of dataset.archives its own sha256"
         )
     archives = archives_with_checksums(archive, checksums) if archive else dataset.archives
     raw = out or dataset.raw
     if raw is None:
-        raise InputError(
-            "no folder to unpack into is given; name one by --out, or in the config's dataset.raw"
-        )
+        raise InputError("no output folder; give --out, or set dataset.raw in the config")
     typer.echo(
         unpack_archives(
             archives, raw, dataset.archive_strip if strip is None else strip, workers, record
@@ -98,21 +105,22 @@ def annotate(
     out: Out,
     video: Annotated[
         list[str] | None,
-        typer.Option(help="Name of a video (repeatable); default: all videos."),
+        typer.Option(help="Video to annotate (repeatable; default: all)."),
     ] = None,
     videos: Annotated[
-        Path | None, typer.Option(help="Instead: a text file with one name a line.")
+        Path | None,
+        typer.Option(help="Instead of --video: text file with one video name per line."),
     ] = None,
     models: Annotated[
         Path | None,
         typer.Option(
-            help="Categories of 3-D models: CSV (name,category,id), JSON, or an official JSON. "
-            "Without it: only persons."
+            help="Categories of the 3-D models: CSV (name,category,id), JSON, or an official "
+            "annotation JSON. Without it, only persons are annotated."
         ),
     ] = None,
     processes: Processes = 1,
 ) -> None:
-    """Create missing official annotations from the raw masks."""
+    """Create SAIL-VOS annotation files from the raw masks, if you lack the official ones."""
     from vatrack.sailvos.annotate import annotate_files
 
     typer.echo(annotate_files(raw, out, video or (), videos, models, processes))
@@ -124,21 +132,27 @@ def validate(
     valid: Annotated[Path | None, typer.Option(help="Official valid.json.")] = None,
     joint: Annotated[
         list[Path] | None,
-        typer.Option(help="Instead: own annotations (repeatable; docs/own-data.md)."),
+        typer.Option(help="Instead of --raw: your own annotations (repeatable; docs/own-data.md)."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="With --joint: folder that file names begin in.")
+        Path | None, typer.Option(help="With --joint: folder that the file names are relative to.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
     source: AnyConfig = None,
     overrides: Overrides = None,
     frames: Annotated[
         str | None,
-        typer.Option(help="decode, header (only head and length) or exist (only names)."),
+        typer.Option(
+            help="How frames are checked: decode (whole), header (header and length) or exist "
+            "(names only)."
+        ),
     ] = None,
     masks: Annotated[
         bool | None,
-        typer.Option("--masks/--no-masks", help="Compare areas, boxes, rates with masks."),
+        typer.Option(
+            "--masks/--no-masks",
+            help="Also compare areas, boxes and occlusion rates with the masks.",
+        ),
     ] = None,
     accept: Annotated[
         list[str] | None,
@@ -168,14 +182,16 @@ def validate(
 
         folder = images or dataset.images
         if folder is None:
-            raise InputError("--joint needs --images, the folder that file names begin in")
+            raise InputError(
+                "--joint needs --images, the folder that the file names are relative to"
+            )
         wanted = classes if source else None
         typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
         return
     if raw is None or train is None or valid is None:
         raise InputError(
-            "give --raw, --train and --valid; or --joint and --images, or a config of "
-            "dataset.format: joint, for own annotations"
+            "give --raw, --train and --valid; for your own annotations give --joint and --images, "
+            "or a config with dataset.format: joint"
         )
     typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes, classes))
 

@@ -67,10 +67,9 @@ def launch(
         str | None, typer.Option(help="SLURM quality of service, if launcher.qos is null.")
     ] = None,
 ) -> None:
-    """Train one method in a job that submitit starts; wait for it and show its log.
+    """Train one method as a job (local or SLURM); wait for it and show its log.
 
-    Called again while the job is queued or runs, it waits for that job instead of starting another
-    one.
+    If a job of this run is already queued or running, waits for it instead of starting another.
     """
     from vatrack.cli.train_job import launch as submit
     from vatrack.jobs.launch import JobFailed
@@ -89,12 +88,12 @@ def launch(
 
 
 def select(
-    run: Annotated[Path, typer.Option(help="The run's folder.")],
+    run: Annotated[Path, typer.Option(help="Run folder.")],
     out: Out,
     config: RunsConfig = None,
     overrides: Overrides = None,
 ) -> None:
-    """Choose the best checkpoint of a run by its validation metrics."""
+    """Select the best checkpoint of a run by its validation metrics."""
     from vatrack.runs.select import select_best
 
     chosen = load_config(config or RunFolder(run).config, overrides)

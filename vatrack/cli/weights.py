@@ -21,9 +21,9 @@ from vatrack.config.classes import ClassList
 
 
 def fetch_weights(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Download the weights that trainings of a config start from, and verify their checksums.
+    """Download the pretrained weights that the config names, and verify their checksums.
 
-    Existing files are checked and never overwritten.
+    Existing files are verified and never overwritten.
     """
     from vatrack.weights.fetch import fetch_weights as fetch
 
@@ -33,7 +33,9 @@ def fetch_weights(config: ConfigFile, overrides: Overrides = None) -> None:
 def import_checkpoint(
     source: Annotated[
         Path,
-        typer.Argument(metavar="SRC", help="PyTorch or safetensors file with OpenMMLab's names."),
+        typer.Argument(
+            metavar="SRC", help="PyTorch or safetensors file with OpenMMLab tensor names."
+        ),
     ],
     method: MethodName,
     backbone: BackboneName,
@@ -42,7 +44,8 @@ def import_checkpoint(
         bool,
         typer.Option(
             "--partial",
-            help="Take what fits, for training.weights; also of a backbone alone.",
+            help="Import only the tensors that fit, as initial weights (training.weights); also "
+            "works for a backbone alone.",
         ),
     ] = False,
     config: AnyConfig = None,
@@ -50,15 +53,16 @@ def import_checkpoint(
     key: Annotated[
         str | None,
         typer.Option(
-            help="Where the weights lie in the file, or a prefix of their names: ema_state_dict."
+            help="Key of the weights in the file, or a prefix of their names, for example "
+            "ema_state_dict."
         ),
     ] = None,
     classes: Annotated[
         list[str] | None,
         typer.Option(
             "--class",
-            help="Name of a class of the file, all of them in its order (repeatable; default: "
-            "those of the config, or the file's own where their number differs).",
+            help="Class of the file (repeat for all, in the file's order; default: the classes of "
+            "the config, or the file's own if their number differs).",
         ),
     ] = None,
 ) -> None:
