@@ -57,7 +57,7 @@ def test_bad_input_is_one_message_and_code_2(vatrack, tmp_path: Path) -> None:
     code, shown, errors = vatrack("config", "--config", source, "--out", out)
     assert (code, shown) == (2, "")
     assert errors.startswith(
-        f"vatrack: error: {source}: the configuration is not valid:\n  training.epoch: unknown key"
+        f"vatrack: error: {source}: invalid configuration:\n  training.epoch: unknown key"
     )
     assert not out.exists()
     code, _, errors = vatrack("config", "--json", "{", "--out", out)

@@ -225,7 +225,7 @@ def test_yaml_that_can_be_read() -> None:
 def test_a_config_that_is_no_mapping(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"x\.yaml: the configuration is not valid: .*no mapping"):
+    with pytest.raises(InputError, match=r"x\.yaml: invalid configuration: .*not a mapping"):
         load_config(path)
 
 

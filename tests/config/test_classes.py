@@ -53,7 +53,7 @@ def listed(*names: str, first: int = 1) -> list[dict[str, Any]]:
 def test_lists_that_cannot_be_meant_are_refused(names: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         config(dataset={"classes": names})
-    assert str(caught.value).startswith("test.yaml: the configuration is not valid:\n  dataset.cl")
+    assert str(caught.value).startswith("test.yaml: invalid configuration:\n  dataset.cl")
     assert len(str(caught.value).splitlines()) == 2, "one problem is one line"
 
 

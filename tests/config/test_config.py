@@ -196,7 +196,7 @@ def test_the_reference_lists_every_key() -> None:
         ({"input": {"image_scale": [0, 200]}}, "input.image_scale"),
         (
             {"training": {"epochs": 2, "validate_from": 3}},
-            "validate_from = 3 is after the last of epochs = 2",
+            "validate_from = 3 is larger than epochs = 2",
         ),
     ],
 )

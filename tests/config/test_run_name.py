@@ -79,7 +79,7 @@ def test_a_label_is_a_part_of_the_runs_name(given: Any, label: str) -> None:
 
 
 def test_a_number_with_a_point_is_wanted_as_text() -> None:
-    with pytest.raises(InputError, match=r"0\.01 is read as a number, not as a text; write '\"0"):
+    with pytest.raises(InputError, match=r"0\.01 is read as a number, not as a string; write '\"0"):
         parse_config({"run_label": 0.01}, "c.yaml", Config)
 
 

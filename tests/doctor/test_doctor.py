@@ -431,8 +431,8 @@ def test_weights(tmp_path: Path) -> None:
     for values in ({"model": {"norm": "group", "frozen_stages": 0}}, {"training": RANDOM}):
         assert list(LOOKS_AT_CONFIG["weights"](config(**values))) == []
     for model, needs in (
-        ({}, "frozen_stages 1 and norm batch need pretrained weights, and there are none for "),
-        ({"norm": "group"}, "frozen_stages 1 needs pretrained weights, and there are none for "),
+        ({}, "frozen_stages 1 and norm batch need pretrained weights, but none are given for "),
+        ({"norm": "group"}, "frozen_stages 1 needs pretrained weights, but none are given for "),
     ):
         check = only("weights", model=model)
         expect(check, "fails", f"{needs}resnet18", "set training.weights: {")

@@ -93,9 +93,7 @@ def test_options_win_over_the_config(command: Command, mini_set: Set, tmp_path: 
 def test_a_wrong_option_is_named(command: Command) -> None:
     code, shown, errors = command("--frames", "some")
     assert (code, shown) == (2, "")
-    assert errors.startswith(
-        "vatrack: error: vatrack validate: the configuration is not valid:\n  frames: "
-    )
+    assert errors.startswith("vatrack: error: vatrack validate: invalid configuration:\n  frames: ")
 
 
 def test_it_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

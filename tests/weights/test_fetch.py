@@ -105,7 +105,7 @@ def test_a_training_says_how_to_get_its_file(tmp_path: Path) -> None:
         place.touch()
         require_start(run)
     none = Config().for_run(Method.VATRACK, Backbone.RESNET18)
-    with pytest.raises(InputError, match="need pretrained weights, and there are none for resn"):
+    with pytest.raises(InputError, match="need pretrained weights, but none are given for resn"):
         require_start(none)
 
 

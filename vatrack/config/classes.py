@@ -30,11 +30,11 @@ def names_problem(names: Sequence[Any]) -> str | None:
     seen = set()
     for number, name in enumerate(names, 1):
         if not isinstance(name, str):
-            return f"class {number} is {name!r:.40}, not a text; write names in quotation marks"
+            return f"class {number} is {name!r:.40}, not a string; write names in quotation marks"
         if not name.strip():
-            return f"class {number} has an empty name; name it"
+            return f"class {number} has an empty name; give it a name"
         if any("\ud800" <= sign <= "\udfff" for sign in name):
-            return f"class {number}, {shown_name(name)}, is not a sound text; correct it"
+            return f"class {number}, {shown_name(name)}, contains invalid characters; correct it"
         if name in seen:
             return f"class {shown_name(name)} is listed twice; keep one of them"
         seen.add(name)
@@ -118,11 +118,12 @@ def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
         old, sign, new = pair.partition("=")
         if not sign or not old:
             raise InputError(
-                f"--class-map {pair}: write OLD=NEW (or OLD= to leave a class out), once for each "
-                f"class"
+                f"--class-map {pair}: write OLD=NEW (or OLD= to drop a class), once for each class"
             )
         if found.setdefault(old, new) != new:
-            raise InputError(f"--class-map: class {shown_name(old)} has two new names")
+            raise InputError(
+                f"--class-map: class {shown_name(old)} is given two new names; keep one"
+            )
     return found
 
 
@@ -149,8 +150,8 @@ class FileClasses:
         for number in ids:
             if type(number) is not int or not 0 <= number < 2**63:
                 raise InputError(
-                    f"{source}: category id {number!r:.40} is not a whole number from 0 on; "
-                    f"correct it"
+                    f"{source}: category id {number!r:.40} is not a non-negative integer; correct "
+                    "it"
                 )
         names = [
             str(name) if type(name) is int else name
@@ -172,7 +173,7 @@ class FileClasses:
             InputError: the file lists no category.
         """
         if not self.ids:
-            raise InputError(f"{self.source}: lists no categories; name the classes there")
+            raise InputError(f"{self.source}: lists no categories; add them")
         return ClassList(tuple(self.ids))
 
     def labels(self, classes: ClassList, owner: str = "the config") -> dict[int, int]:
@@ -191,7 +192,8 @@ class FileClasses:
         if unknown := self.classes.missing_in(classes):
             raise InputError(
                 different_classes(self.source, self.classes, owner, classes, unknown)
-                + "; correct dataset.classes (data: the classes of the training file), or the names"
+                + "; correct dataset.classes (data: use the classes of the training file), or the "
+                "names in the file"
             )
         places = {name: label for label, name in enumerate(classes.names)}
         return {number: places[name] for name, number in self.ids.items()}
@@ -231,7 +233,7 @@ class FileClasses:
         if unknown and class_map is None and set(ids) - set(names):
             raise InputError(
                 different_classes(owner, classes, self.source, self.classes, unknown)
-                + "; say what they are with --class-map OLD=NEW (OLD= leaves a class out)"
+                + "; rename them with --class-map OLD=NEW (OLD= drops a class)"
             )
         return tuple(ids.get(name) for name in names)
 
@@ -243,8 +245,8 @@ class FileClasses:
             return None
         absent = classes.missing_in(self.classes)
         kept = tuple(name for name in classes.names if name in self.ids)
-        order = "in another order" if tuple(self.ids) != kept else "with ids of its own"
-        text = f"{self.source}: lists the classes {order}; they are told by their names"
+        order = "in another order" if tuple(self.ids) != kept else "with different ids"
+        text = f"{self.source}: lists the classes {order}; they are matched by name"
         if absent:
             some = ", ".join(map(shown_name, absent[:5])) + (", ..." if len(absent) > 5 else "")
             text += f" ({len(absent)} of {len(classes)} do not occur in it: {some})"
@@ -292,8 +294,8 @@ def resolve_weights(
         if unknown := classes.missing_in(SAILVOS):
             raise InputError(
                 f"config: model.class_weights: sailvos has no weight for {len(unknown)} of "
-                f"{len(classes)} classes, the first is {shown_name(unknown[0])}; use uniform, "
-                f"balanced or a list"
+                f"{len(classes)} classes (first: {shown_name(unknown[0])}); use uniform, balanced "
+                "or a list"
             )
         own = (PAPER_CLASS_WEIGHTS[SAILVOS.index(name)] for name in classes.names)
         return (*own, PAPER_CLASS_WEIGHTS[-1])
