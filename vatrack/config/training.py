@@ -223,7 +223,8 @@ class LauncherConfig(Frozen):
     minutes: int = Field(
         60,
         ge=1,
-        description="SLURM time limit in minutes; a longer training saves its state and queues again",
+        description="SLURM time limit in minutes; a longer training saves its state and queues "
+        "again",
     )
     prediction_shards: Count = Field(
         1,
