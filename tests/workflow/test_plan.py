@@ -311,7 +311,7 @@ def test_a_profile_of_that_name_is_not_replaced(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
     ended = subprocess.run(make, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert ended.returncode != 0
-    assert f"{other} is something else already" in ended.stderr
+    assert f"{other} already exists" in ended.stderr
     assert other.is_dir() and not other.is_symlink()
 
 

@@ -66,13 +66,15 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
     for key in LISTS:
         value = overrides.get(key)
         if isinstance(value, str | int | float):
-            raise InputError(f"--config {key}={value}: give a list: --config '{key}=[{value}]'")
+            raise InputError(
+                f"--config {key}={value}: must be a list; write --config '{key}=[{value}]'"
+            )
     for key in SECTIONS:
         value = overrides.get(key)
         if key in overrides and not isinstance(value, Mapping):
             raise InputError(
-                f"--config {key}={value}: {key} is a section; give a mapping: "
-                f"--config '{key}={{name: value}}'"
+                f"--config {key}={value}: {key} is a section; write --config "
+                f"'{key}={{name: value}}'"
             )
     for key, value in overrides.items():
         _check_name(key, value)
@@ -97,7 +99,9 @@ def _check_name(key: str, value: Any) -> None:
         if name in Config.model_fields or len(full) != 1:
             continue
         section, _, text = nested(full[0], inner).partition(": ")
-        raise InputError(f"--config {name}={inner}: give it as --config '{section}={text}'")
+        raise InputError(
+            f"--config {name}={inner}: {name} is not a section; write --config '{section}={text}'"
+        )
 
 
 def check_cluster(executor: str, trains_on_slurm: bool) -> None:
@@ -111,7 +115,7 @@ def check_cluster(executor: str, trains_on_slurm: bool) -> None:
         InputError: there is no SLURM on this machine.
     """
     if executor == "slurm":
-        require_slurm("the profile or --executor asks for SLURM", "leave that option out")
+        require_slurm("the profile or --executor asks for SLURM", "remove that option")
     if trains_on_slurm:
         require_slurm(
             "config: launcher.cluster is slurm",
@@ -184,13 +188,13 @@ class Plan:
         # A missing file is reported before anything runs.
         if self.cuts and not dataset.clips.fetch and not Path(self.cuts[0]).exists():
             raise InputError(
-                f"dataset.clips.structure: {self.cuts[0]}: no such file; put it there, or set "
-                f"dataset.clips.fetch: true to download it"
+                f"dataset.clips.structure: {self.cuts[0]}: no such file; set dataset.clips.fetch: "
+                "true to download it, or put it there"
             )
         if dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise InputError(
-                f"dataset.raw: {self.raw_folder}: no such folder; name the unpacked download, or "
-                f"its archives in dataset.archives"
+                f"dataset.raw: {self.raw_folder}: no such folder; give the folder of the unpacked "
+                "download, or list its archives in dataset.archives"
             )
 
     def _check_own(self, named: Mapping[str, str]) -> None:
@@ -226,9 +230,9 @@ class Plan:
         for video in videos:
             if video.startswith(".") or set(video) & set("{}"):
                 raise InputError(
-                    f"dataset.raw: {self.raw_folder}/{video}: the workflow takes no video whose "
-                    f"name has braces or a leading dot; rename the folder, and the video in "
-                    f"both annotation files"
+                    f"dataset.raw: {self.raw_folder}/{video}: video names with braces or a leading "
+                    "dot are not supported; rename the folder, and the video in both annotation "
+                    "files"
                 )
         return videos
 

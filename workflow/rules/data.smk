@@ -18,7 +18,7 @@ rule synth:
         config=plan.config_file,
         settings=plan.settings("seed", "dataset.synthetic"),
     message:
-        "rendering the miniature set in SAIL-VOS's raw layout"
+        "rendering the miniature dataset in SAIL-VOS's raw layout"
     shell:
         "vatrack synth --config {params.config:q} --processes {threads} --out {output:q} > {log:q} 2>&1"
 
@@ -131,7 +131,7 @@ rule cut_scores:
     params:
         raw=raw_folder,
     message:
-        "measuring content changes in {wildcards.video}"
+        "measuring content scores of {wildcards.video}"
     shell:
         "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --video {wildcards.video:q} --threads {threads}"
         " --out {output:q} > {log:q} 2>&1"
@@ -162,7 +162,7 @@ if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
             size=plan.dataset.clips.download.size,
             sha256=plan.dataset.clips.download.sha256,
         message:
-            "downloading the dictionary of cuts from {params.url}"
+            "downloading the clip dictionary from {params.url}"
         shell:
             "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256} --out {output:q} > {log:q} 2>&1"
 
@@ -189,7 +189,7 @@ rule cut_structure:
         scores=plan.scores_option,
         settings=plan.cut_settings(),
     message:
-        "deciding where videos are cut into clips"
+        "cutting videos into clips"
     shell:
         "vatrack cuts structure --config {params.config:q} --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
 
@@ -251,7 +251,7 @@ rule clips:
         config=plan.config_file,
         settings=plan.settings("dataset.clips.mode"),
     message:
-        "building the clip tree"
+        "building the clip folders"
     shell:
         "vatrack clips --config {params.config:q} --raw {params.raw:q} --structure {input.structure:q}"
         " --processes {threads} --out {output:q} > {log:q} 2>&1"
