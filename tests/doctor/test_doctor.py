@@ -357,7 +357,7 @@ def look_at(path: Path, state: State, found: str, fix: str = "", wanted: int = 0
 
 def test_folders(tmp_path: Path) -> None:
     look_at(tmp_path, "ok", "GiB free")
-    look_at(tmp_path / "a/b", "ok", "a/b (to be made), ")
+    look_at(tmp_path / "a/b", "ok", "a/b (will be created), ")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     look_at(tmp_path / "file" / "a", "fails", f"{tmp_path}/file is a file", "move it away")
@@ -391,8 +391,8 @@ def test_home_and_cache_follow_the_environment(
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     found = {check.name: check.found for check in LOOKS["folders"](config(results=tmp_path / "r"))}
-    assert f"{tmp_path}/me/.cache (to be made)" in found["cache"]
-    assert f"{tmp_path}/r (to be made)" in found["results"]
+    assert f"{tmp_path}/me/.cache (will be created)" in found["cache"]
+    assert f"{tmp_path}/r (will be created)" in found["results"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = {check.name: check.found for check in LOOKS["folders"](Config())}
     assert found["cache"].startswith(f"{tmp_path}, ")
@@ -520,7 +520,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_store_that_is_no_database_or_none_of_mlflow(store: Path) -> None:
-    expect(only("MLflow"), "ok", f"{store} (to be made)")
+    expect(only("MLflow"), "ok", f"{store} (will be created)")
     assert not store.exists()
     expect(only("MLflow", mlflow={"enabled": False}), "ok", "off")
     store.write_text("this is a text, not a database " * 100)

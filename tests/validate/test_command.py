@@ -61,8 +61,8 @@ def test_errors_are_all_told_and_end_with_code_2(
     code, shown, errors = command("--out", out, "--processes", 2)
     assert (code, shown) == (2, "")
     assert errors.startswith(f"vatrack: error: 2 errors, 0 warnings, 0 notes in {mini_set.raw} ")
-    assert "\nerror    area-wrong     1  areas are not those of the masks; " in errors
-    told = "frames are listed in the annotations, but missing; unpack or copy them again"
+    assert "\nerror    area-wrong     1  areas differ from the masks; " in errors
+    told = "frames in the annotations do not exist; unpack or copy them again"
     assert f"\nerror    frame-missing  1  {told}\n{'':9}{mini_set.frame()}" in errors
     assert "Traceback" not in errors
     assert [finding["code"] for finding in read_json(out)["findings"]] == [

@@ -183,7 +183,7 @@ def test_a_cut_file_is_checked_as_far_as_it_goes(mini_set: Set, tmp_path: Path) 
     assert [finding["code"] for finding in report["findings"]] == ["json-broken", "area-wrong"]
     assert report["looked_at"]["files"][0]["read_to_the_end"] is False
     assert 0 < report["looked_at"]["files"][0]["annotations"] < len(mini_set.train["annotations"])
-    assert "not to its end" in text
+    assert "not read to the end" in text
 
 
 @pytest.mark.parametrize("mode", ["header", "exist"])

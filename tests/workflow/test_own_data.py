@@ -78,7 +78,8 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
         (lambda own: (own / "frames").rename(own / "x"), None),
         (
             lambda own: (own / "frames" / "train").rename(own / "train"),
-            "no folder in it has the images of both files, such as train/a/000.jpg; give --images",
+            "no subfolder contains the images of both files, such as train/a/000.jpg; give "
+            "--images",
         ),
         (
             lambda own: shutil.copytree(own / "frames", own / "copy"),

@@ -90,10 +90,7 @@ def _check_categories(subset: Subset, findings: Findings, classes: ClassList | N
         )
         wanted = repr(CATEGORIES[position]) if position < len(CATEGORIES) else "no more"
         found = repr(names[position]) if position < len(names) else "no more"
-        detail = (
-            f"{len(names)} categories; at position {position + 1} stands {found}, {wanted} is "
-            f"expected"
-        )
+        detail = f"{len(names)} categories; category {position + 1} is {found}, expected {wanted}"
         findings.add("category-list", subset.path, detail=detail)
     _check_twice(
         "id-twice",
@@ -120,7 +117,7 @@ def _check_videos(subset: Subset, findings: Findings) -> None:
             findings.add("video-empty", subset.path, f"video {video.name}")
         # Whether the official number counts the frames without annotations is not known.
         elif video.num_frames not in (None, count, count + FRAMES_BEFORE + FRAMES_AFTER):
-            detail = f"num_frames is {video.num_frames}, it has {count} images"
+            detail = f"num_frames is {video.num_frames}, but there are {count} images"
             findings.add("num-frames", subset.path, f"video {video.name}", detail)
 
 
@@ -172,9 +169,9 @@ def _check_frames(video: str, images: Sequence[Image], subset: Subset, findings:
     missing = sorted(set(range(len(images))) - frames.keys()) if subset.whole else []
     if twice or missing:
         detail = (
-            f"frame_id {twice[0]} occurs more than once"
+            f"frame_id {twice[0]} is listed more than once"
             if twice
-            else f"there is no frame_id {missing[0]}"
+            else f"frame_id {missing[0]} is missing"
         )
         findings.add("frame-id-gap", subset.path, f"video {video}", detail)
     shifts = [(image, _shift(image)) for image in images]
@@ -263,12 +260,12 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
             "object-twice",
             kept[repeated(rows[kept], table[field][kept])],
             field,
-            field + " {} is in its image already",
+            field + " {} is already in this image",
         )
         changed = kept[
             changing(video_of[rows[kept]], table[field][kept], table["category_id"][kept])
         ]
-        report("object-category", changed, field, field + " {} has another category before")
+        report("object-category", changed, field, field + " {} had a different category before")
 
     # In cut clips `instance_id` tells objects apart, in whole videos `obj_id` (quirk D11). Where
     # two objects exchange their numbers, each has a further one.
@@ -276,9 +273,9 @@ def _check_annotations(subset: Subset, findings: Findings) -> None:
     objects, instances = table["obj_id"][kept], table["instance_id"][kept]
     several = kept[changing(of_video, objects, instances)]
     shared = np.setdiff1d(kept[changing(of_video, instances, objects)], several)
-    text = "obj_id {} had another instance_id before in its video"
+    text = "obj_id {} had a different instance_id before"
     report("object-instance", several, "obj_id", text)
-    text = "instance_id {} was that of another obj_id before in its video"
+    text = "instance_id {} belonged to a different obj_id before"
     report("object-instance", shared, "instance_id", text)
 
 
