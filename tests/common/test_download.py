@@ -142,7 +142,7 @@ def test_refused(
     with pytest.raises(InputError, match=message) as caught:
         get(server.url(path), out, size, sha256)
     assert str(caught.value).startswith(server.url(path))
-    assert f"get it by hand and put it at {out}" in str(caught.value)
+    assert f"download it by hand to {out}" in str(caught.value)
     assert server.handler.asked == [path] * times
     assert not list(tmp_path.iterdir())
 

@@ -83,7 +83,7 @@ def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix
         ("a.bmp", b"", "is empty"),
         ("a.bmp", b"GIF89a and so on", "no BMP, PNG or JPEG image, but a GIF image"),
         ("a.jpg", b"\xff\xd8\xff\xe0\0\2JFIF", "its JPEG header is damaged"),
-        ("a.jpg", b"\xff\xd8\xff\xe0\0\2\xff\xda\0\2", "its JPEG header says no size"),
+        ("a.jpg", b"\xff\xd8\xff\xe0\0\2\xff\xda\0\2", "its JPEG header has no size"),
         ("a.png", b"no image\n", "no BMP, PNG or JPEG image, but text"),
         ("a.png", bytes(90), "no BMP, PNG or JPEG image; "),
         ("a.bmp", b"version https://git-lfs.github.com/spec/v1", "but a Git LFS pointer"),

@@ -423,7 +423,7 @@ def test_a_source_that_changes_while_it_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(store, "read_lists", read)
         with pytest.raises(
-            InputError, match=r"a\.json: has changed while it was read; start again"
+            InputError, match=r"a\.json: changed while it was being read; run again"
         ):
             open_store(path)
     assert ids(open_store(path))[11] == [8]

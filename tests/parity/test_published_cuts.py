@@ -179,13 +179,13 @@ def test_comparison_with_a_changed_copy(
     )
     start = shown.index("ah_3a_ext:")
     assert shown[start + 1 : start + 4] == [
-        "  clips that only A has: ah_3a_ext__53 (53 frames)",
-        "  clips with other frames: ah_3a_ext__71 (0 only in A, 53 only in B)",
-        f"  cuts that only A has, before frames: {Path(clips['ah_3a_ext__71'][0]).stem}",
+        "  clips only in A: ah_3a_ext__53 (53 frames)",
+        "  clips with different frames: ah_3a_ext__71 (0 only in A, 53 only in B)",
+        f"  cuts only in A, before frames: {Path(clips['ah_3a_ext__71'][0]).stem}",
     ]
     lost = Path(clips["bs_2a_ext__863"][0]).stem
     assert f"  gaps between the frames of B: {lost}" in shown
-    assert f"  frames that only A has: {lost}" in shown
+    assert f"  frames only in A: {lost}" in shown
 
 
 def clips_of(clips: dict[str, list[str]], video: str) -> list[str]:

@@ -192,7 +192,7 @@ def test_memory_does_not_grow_with_a_tar(tmp_path: Path) -> None:
 
 
 REST = bytes(600)
-REPACK = "is not supported; unpack it yourself or repack as tar or zip"
+REPACK = "is not supported; unpack it yourself, or repack it as tar or zip"
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,13 @@ REPACK = "is not supported; unpack it yourself or repack as tar or zip"
         (b"\n<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; log in"),
         (b"no archive at all" * 100, "is neither a tar"),
         (b"short", "is neither a tar"),
-        (b"PK\x07\x08" + REST, "is a volume of a split zip; join all with"),
+        (b"PK\x07\x08" + REST, "is a volume of a split zip; join all volumes with"),
         (b"7z\xbc\xaf\x27\x1c" + REST, f"7z {REPACK}"),
         (b"Rar!\x1a\x07\x01\0" + REST, f"rar {REPACK}"),
         (b"LZIP" + REST, f"lzip {REPACK}"),
         (bytes(102_400), "holds no files, only zeros"),
         (bytes(20_000_000), "more than 16777216 bytes of zeros"),
-        (b"PK\x03\x04" + REST, "damaged or cut off at its end, where the list of its members is"),
+        (b"PK\x03\x04" + REST, "damaged or cut off at its end (its file list)"),
         *[(magic + REST, "damaged or cut off") for magic in (b"\x1f\x8b", b"BZh9")],
         *[(magic + REST, "damaged or cut off") for magic in (b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")],
     ],
@@ -306,7 +306,9 @@ def test_split_zips_are_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.zip", {"a": b"data"})
     path.with_suffix(".z01").write_bytes(b"\0\1\2\3" * 100)
     for name in ("x.zip", "x.z01"):
-        with pytest.raises(InputError, match=rf"{name}: is a volume of a split zip; join all with"):
+        with pytest.raises(
+            InputError, match=rf"{name}: is a volume of a split zip; join all volumes with"
+        ):
             read(tmp_path / name)
 
 

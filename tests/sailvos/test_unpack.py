@@ -143,7 +143,7 @@ def test_leading_folders_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureF
     path = pack(tmp_path / "x.tar", files)
     line = do(tmp_path / "out", path, strip=2)
     assert contents(tmp_path / "out") == video("a")
-    assert "4 files written, 1 files above the stripped folders left out; 1 video folders" in line
+    assert "4 files written, 1 files above the stripped folders skipped; 1 video folders" in line
     assert caplog.messages == []
     with pytest.raises(InputError, match="holds no files below its first 5 folders"):
         do(tmp_path / "other", path, strip=5)
@@ -251,7 +251,7 @@ def test_what_comes_before_the_damage_is_kept(tmp_path: Path) -> None:
         do(tmp_path / "out", cut)
     assert contents(tmp_path / "out") == video("a", 3)
     cut.write_bytes(whole.read_bytes())
-    assert "2 files written, 3 were there already" in do(tmp_path / "out", cut)
+    assert "2 files written, 3 already existed" in do(tmp_path / "out", cut)
     assert contents(tmp_path / "out") == video("a", 5)
 
 
@@ -492,7 +492,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         assert target.read_bytes() == content
     target.unlink()
     before = stats(out)
-    assert "2 files written, 2 were there already" in do(out, path)
+    assert "2 files written, 2 already existed" in do(out, path)
     assert contents(out) == video("a")
     assert before.items() <= stats(out).items()
 
@@ -521,7 +521,7 @@ def test_a_name_twice_in_one_archive(tmp_path: Path) -> None:
                 tar.addfile(tar_entry("a", size=1), io.BytesIO(data))
         out = tmp_path / f"out_{second.decode()}"
         if second == b"x":
-            assert "1 files written, 1 were there already" in do(out, path)
+            assert "1 files written, 1 already existed" in do(out, path)
         else:
             with pytest.raises(InputError, match="a is there already with other content"):
                 do(out, path)
@@ -534,7 +534,7 @@ def test_one_file_in_several_archives(tmp_path: Path) -> None:
         pack(tmp_path / f"{name}.tar", video(name) | {"LICENSE": b"text"}) for name in "abcd"
     ]
     line = do(tmp_path / "out", *archives, workers=4)
-    assert "17 files written, 3 were there already" in line
+    assert "17 files written, 3 already existed" in line
     other = pack(tmp_path / "e.tar", {"LICENSE": b"TEXT"})
     with pytest.raises(InputError, match="other content of the same size"):
         do(tmp_path / "out", other)
@@ -581,7 +581,7 @@ def test_an_archive_that_changed_is_compared(tmp_path: Path) -> None:
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     do(out, path)
     os.utime(path, (1, 1))
-    assert "0 files written, 4 were there already" in do(out, path)
+    assert "0 files written, 4 already existed" in do(out, path)
     changed = video("a") | {"a/images/000003.bmp": b"!" * 3000}
     pack(path, changed)
     with pytest.raises(
@@ -599,7 +599,7 @@ def test_checksums_that_are_given_later_are_compared(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged, its SHA-256 is"):
         do(out, ArchiveConfig(path=path, sha256="0" * 64))
     line = do(out, checked(path), record=tmp_path / "record.json")
-    assert "0 files written, 4 were there already" in line
+    assert "0 files written, 4 already existed" in line
     (noted,) = json.loads((tmp_path / "record.json").read_text())["archives"]
     assert noted["parts"][0]["sha256"] == checked(path).sha256
     assert "1 archives were finished before" in do(out, checked(path))
@@ -621,7 +621,7 @@ def test_a_damaged_record(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=rf"{RECORD}: is damaged; remove it and run again"):
             do(out, path)
     (out / RECORD).unlink()
-    assert "0 files written, 4 were there already" in do(out, path)
+    assert "0 files written, 4 already existed" in do(out, path)
 
 
 def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -726,7 +726,7 @@ def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Pat
     (out / RECORD).write_text(json.dumps(entry))
     (out / "a" / "7").unlink()
     ballast.write_bytes(bytes(90_000))
-    assert "1 files written, 19 were there already" in do(out, path)
+    assert "1 files written, 19 already existed" in do(out, path)
 
 
 def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> None:
@@ -742,7 +742,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> 
     assert all((out / name).read_bytes() == files[name] for name in before)
     assert not list(out.rglob("*.part"))
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
-    assert f"{50 - len(before)} files written, {len(before)} were there already" in do(out, path)
+    assert f"{50 - len(before)} files written, {len(before)} already existed" in do(out, path)
     assert contents(out) == files
     assert before.items() <= stats(out).items()
 

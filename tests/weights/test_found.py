@@ -128,7 +128,7 @@ FILES = {
     "json": (lambda: b'{"a": 1, "weight_map": {}}', "a JSON text"),
     "text": (lambda: "weights: größe\n".encode() * 500, "a text file"),
     "utf16": (lambda: "weights".encode("utf-16"), "a text file"),
-    "gzip": (lambda: gzip.compress(b"x"), "packed with gzip"),
+    "gzip": (lambda: gzip.compress(b"x"), "compressed with gzip"),
     "zstd": (lambda: b"\x28\xb5\x2f\xfd" + bytes(9), "packed with zstd"),
     "tar": (lambda: packed("tar"), "a tar archive"),
     "zip": (lambda: packed("zip"), r"a zip archive that holds x\.pth"),

@@ -40,7 +40,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence that a name is not known, with the nearest names, else with all of them."""
     names = list(known)
     return f"no {what} is called {name!r}" + (
-        did_you_mean(name, names) or f"; there are {', '.join(names[:30])}"
+        did_you_mean(name, names) or f"; choose from {', '.join(names[:30])}"
     )
 
 

@@ -37,7 +37,7 @@ def cut(path: Path) -> None:
 
 
 BAD_MAPS = {
-    "cut": (cut, "is cut off or broken"),
+    "cut": (cut, "is truncated or damaged"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "garbage": (lambda path: path.write_bytes(b"garbage" * 20), "is not a NumPy array"),
     "pickle": (
@@ -112,7 +112,7 @@ def test_bad_masks(small: Path, fault: str) -> None:
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"BM", "cut off inside the BMP header"),
+        (b"BM", "truncated inside the BMP header"),
         (b"GIF89a" * 9, "is no BMP, PNG or JPEG image"),
         (b"BM" + bytes(60), "its header says 0 x 0 pixels"),
     ],
@@ -161,7 +161,7 @@ def test_all_broken_files_are_named_together(small: Path, monkeypatch: pytest.Mo
 
 def test_a_missing_image(small: Path) -> None:
     (small / "images" / "000004.bmp").unlink()
-    assert refused(small).startswith(f"{small / 'images'}: there is no image 000004; ")
+    assert refused(small).startswith(f"{small / 'images'}: missing image 000004; ")
 
 
 def test_missing_maps_folder(small: Path) -> None:

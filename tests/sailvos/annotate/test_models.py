@@ -24,7 +24,7 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "class": (
         "m.json",
         '{"Car_B": "boat"}',
-        "model Car_B: 'boat' is no category; use one of person, car,",
+        "model Car_B: 'boat' is not a category; use one of person, car,",
     ),
     "number": ("m.json", '{"Car_B": 3}', "model Car_B: 3 is no category"),
     "id": ("m.json", '{"Car_B": {"category": "car", "id": "x"}}', "model Car_B: its id is 'x'"),
@@ -39,11 +39,15 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
         "model;category\na;car\n",
         "its first line must name the columns name, category",
     ),
-    "short": ("m.csv", "name,category\na\n", "line 2: does not have the columns of the first line"),
+    "short": (
+        "m.csv",
+        "name,category\na\n",
+        "line 2: does not match the columns of the first line",
+    ),
     "long": (
         "m.csv",
         "name,category\na,car,2,3\n",
-        "line 2: does not have the columns of the first line",
+        "line 2: does not match the columns of the first line",
     ),
     "bytes": ("m.csv", "name,category\n\udcff,car\n", "cannot be read, it is not UTF-8"),
     "cut": ("m.json", '{"Car_B": "car"', "not valid JSON"),
@@ -56,7 +60,7 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "no name": (
         "m.json",
         "OFFICIAL-UNNAMED",
-        "models, id 3: a name and a whole number as id are needed",
+        "models, id 3: needs a name, and an integer as id",
     ),
 }
 
