@@ -120,7 +120,7 @@ def fail(error: Exception) -> Callable[[int], int]:
     ("error", "kind", "message"),
     [
         (InputError("3.bmp: cut off"), InputError, r"^3\.bmp: cut off$"),
-        (MemoryError(), InputError, r"^no memory was left while 3\.bmp was read; set compute"),
+        (MemoryError(), InputError, r"^out of memory while 3\.bmp was read; set compute"),
         (
             OSError(errno.EMFILE, "Too many open files", "3.bmp"),
             InputError,
@@ -139,7 +139,9 @@ def test_an_error_is_the_same_in_a_loading_process(
 
 
 def test_a_bug_in_a_loading_process_shows_where_it_is() -> None:
-    with pytest.raises(RuntimeError, match="ZeroDivisionError in a loading process: a b") as found:
+    with pytest.raises(
+        RuntimeError, match="ZeroDivisionError in a data-loading process: a b"
+    ) as found:
         list(load_in_order(fail(ZeroDivisionError("a bug")), range(8), TWO))
     assert "raise error" in found.value.__notes__[0]
 
@@ -332,7 +334,7 @@ def test_few_open_files_are_enough_and_too_few_are_said() -> None:
     assert errors == b""
     first, left, message = output.decode().splitlines()
     assert (first, left) == ("20", "0")
-    assert message.startswith("no loading process can be started: this process may have ")
+    assert message.startswith("no data-loading process can be started: this process may have ")
     assert "files open, and they are used up; raise the limit (ulimit -n; up to " in message
 
 

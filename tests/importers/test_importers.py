@@ -189,7 +189,7 @@ def test_trcuk_is_a_truck(case: Case) -> None:
     document["categories"] = [{"id": 4, "name": "trcuk"}]
     result = case.take("coco-amodal", case.write(document))
     assert case.document["categories"] == [{"id": 4, "name": "truck"}]
-    assert "'trcuk' is now called 'truck'" in str(result)
+    assert "'trcuk' is renamed 'truck'" in str(result)
 
 
 def test_images_of_videos_are_ordered_by_frame(case: Case) -> None:
@@ -380,7 +380,7 @@ def test_amodal_synth_drive(case: Case, camera_level: bool) -> None:
     assert (car["track_id"], other["track_id"]) == (412, 412)
     assert car["video_id"] != other["video_id"]
     assert result.counts.tracks == 4
-    assert "2 objects of categories that are not the 10 classes are left out: 0" in str(result)
+    assert "2 objects of other than the 10 classes are skipped: 0" in str(result)
 
 
 def test_a_known_wrong_label_is_corrected(case: Case) -> None:

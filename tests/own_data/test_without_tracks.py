@@ -55,7 +55,7 @@ def _one_frame(document: Json) -> None:
 
 
 FORMS = [
-    (_no_videos, "there is no list of videos"),
+    (_no_videos, "no list of videos"),
     (_no_instances, "no annotation has an instance_id"),
     (_one_frame, "no video has two frames"),
 ]

@@ -744,7 +744,7 @@ def test_masks_of_every_form_become_canonical(tmp_path: Path, form: str) -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"iscrowd": "0"}, "iscrowd is '0'; 0 or 1 is needed"),
+        ({"iscrowd": "0"}, "iscrowd is '0'; must be 0 or 1"),
         ({"occlude_rate": -0.02}, "occlude_rate is -0.02; a number from 0 to 1"),
         ({"occlude_rate": 1.01}, "occlude_rate is 1.01; a number from 0 to 1"),
         ({"category_id": {"id": 10}}, r"category_id is \{'id': 10\}; a whole number"),

@@ -240,7 +240,7 @@ def test_pictures_have_a_size(tmp_path: Path, field: str, value: int) -> None:
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data["images"][2].update({field: value}))
     )
-    assert f"images, id 2: {field} is {value}; a whole number from 1 to 2^31 - 1 is needed" in found
+    assert f"images, id 2: {field} is {value}; must be an integer from 1 to 2^31 - 1" in found
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_boxes_are_four_numbers(tmp_path: Path, field: str, box: Any) -> None:
         spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: box}))
     )
     assert f"annotation 2: {field} is " in found
-    assert "four numbers x, y, width, height are needed, no negative width or height" in found
+    assert "must be four numbers x, y, width, height, with non-negative width and height" in found
 
 
 @pytest.mark.parametrize("box", [[-3, -2.5, 0, 0], [1e6, 1e6, 1e6, 1e6], [0.0, 0, 0.5, 12]])

@@ -152,7 +152,7 @@ def test_a_file_of_another_sort_is_named_by_every_reader(name: str, tmp_path: Pa
 
 def test_folders_and_pipes_are_named(tmp_path: Path) -> None:
     (tmp_path / "best.pt").touch()
-    with pytest.raises(InputError, match=r"is a folder; name a file in it, for example best\.pt"):
+    with pytest.raises(InputError, match=r"is a folder; give a file in it, for example best\.pt"):
         read_weights(tmp_path)
     with pytest.raises(InputError, match="a pipe or a device"):
         read_weights(Path("/dev/zero"))

@@ -77,9 +77,7 @@ def test_the_command_imports_every_pair(
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     assert checkpoint.config["imported_from"] == {"file": "published.pth", "sha256": digest}
     assert f"{method} with {backbone}, {len(wanted)} tensors" in shown
-    assert (
-        "ignored, left-overs that no network uses (5):\n  mu0\n  mu1\n  mu2\n  mu3\n  mu4" in shown
-    )
+    assert "ignored, not used by any network (5):\n  mu0\n  mu1\n  mu2\n  mu3\n  mu4" in shown
     assert "unused (" not in shown
     assert [path.name for path in out.parent.iterdir()] == ["imported.pt"]
 

@@ -202,8 +202,8 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         )
         if not len(self.places):
             raise InputError(
-                f"{annotations}: no frame has an object to train on; check the conversion and its "
-                f"occlusion limit"
+                f"{annotations}: no frame has an object to train on; check the annotations and "
+                "dataset.max_occlusion"
             )
 
     def __len__(self) -> int:
@@ -224,8 +224,8 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             # An unusable pair is replaced from the whole set, as published (quirk L2).
             index = int(generator.integers(len(self.places)))
         raise InputError(
-            f"{self.file.path}: {DRAWS} drawn pairs of frames "
-            + ("have no usable object" if self.alone else "share no object; check instance_id")
+            f"{self.file.path}: {DRAWS} sampled frame pairs "
+            + ("contain no usable object" if self.alone else "share no object; check instance_id")
         )
 
     def _pair(

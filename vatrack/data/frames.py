@@ -185,7 +185,7 @@ def usable_objects(
                 boxes[mask_type].append([x, y, x + width, y + height])
             found = masks_of(annotation["segmentation"])
             if len(found) != len(mask_types):
-                raise ValueError(f"masks of {' and '.join(mask_types)} are needed")
+                raise ValueError(f"{' and '.join(mask_types)} masks are missing")
             masks = dict(zip(mask_types, found, strict=True))
             for mask_type, mask in masks.items():
                 rles[mask_type].append(mask)
@@ -207,7 +207,7 @@ def usable_objects(
         ) from None
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: frame {frame.image_id}: not annotations of this form ({error})"
+            f"{path}: frame {frame.image_id}: not annotations in this form ({error})"
         ) from None
 
 

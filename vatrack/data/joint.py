@@ -62,7 +62,7 @@ class JointFile:
         video, image: for each annotation the index of its video and of its image.
         offsets, lengths: where the text of each is, in bytes of the unpacked file.
         masks: how many annotations have each combination of mask types.
-        single: there is no list of videos, or no annotation has an instance id; every image is a
+        single: no list of videos, or no annotation has an instance id; every image is a
             video of one frame.
         trackless: why nothing is known about tracks; empty where something is.
     """
@@ -148,7 +148,7 @@ def read_joint(path: Path) -> JointFile:
             _need(value, ("id", "image_id", "category_id"), where)
             types = tuple(name for name in MASK_TYPES if value.get(f"{name}_mask") is not None)
             if not types:
-                raise InputError(f"{where}: has neither amodal_mask nor visible_mask; give one")
+                raise InputError(f"{where}: has neither amodal_mask nor visible_mask; add one")
             data.masks[types] = data.masks.get(types, 0) + 1
             for column, number in zip(
                 columns,
@@ -160,7 +160,7 @@ def read_joint(path: Path) -> JointFile:
             videos.append(video if is_whole(video) else -1)
             known = known or value.get("instance_id") is not None
     if not data.videos:
-        data.trackless = "there is no list of videos"
+        data.trackless = "no list of videos"
     elif videos and not known:
         data.trackless = "no annotation has an instance_id"
     data.single = bool(data.trackless)
@@ -209,7 +209,7 @@ def _id_at(data: JointFile, row: int) -> Any:
 def _need(item: Mapping[str, Any], names: Sequence[str], where: str) -> None:
     for name in names:
         if name not in item:
-            raise InputError(f"{where}: has no {name}; add it (docs/own-data.md lists the fields)")
+            raise InputError(f"{where}: {name} is missing; add it (fields: docs/own-data.md)")
         if text := problem(name, item[name]):
             raise InputError(f"{where}: {text}")
 
@@ -230,7 +230,9 @@ def _complete_lists(data: JointFile) -> None:
         _need(video, ("id",), where)
         video.setdefault("name", str(video["id"]))
         if not is_safe_name(video["name"]):
-            raise InputError(f"{where}: {shown(video['name'])} cannot be the name of a video")
+            raise InputError(
+                f"{where}: {shown(video['name'])} is not allowed as the name of a video"
+            )
     for what, items, key in (
         ("image", data.images, "id"),
         ("video", data.videos, "id"),
@@ -240,8 +242,8 @@ def _complete_lists(data: JointFile) -> None:
         for item in items:
             if item[key] in seen:
                 raise InputError(
-                    f"{path}: {what} {item['id']}: its {key} {shown(item[key])} occurs more than "
-                    f"once; correct one of them"
+                    f"{path}: {what} {item['id']}: {key} {shown(item[key])} is not unique; correct "
+                    "one of them"
                 )
             seen.add(item[key])
     data.images_of = {video["id"]: [] for video in data.videos}
@@ -377,7 +379,7 @@ def prepare_joint(
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; choose another name for the folder of annotations")
+        raise InputError(f"{out}: is a file; choose another folder for the annotations")
     data = read_joint(source)
     if dataset.class_list is not None:
         FileClasses.of(data.categories, str(source)).labels(dataset.class_list)
@@ -445,7 +447,7 @@ def check_methods(data: JointFile, methods: Sequence[Method]) -> None:
         if method not in data.methods:
             (name,) = data.mask_types
             raise InputError(
-                f"{data.path}: has only {name} masks, and {method.value} learns "
+                f"{data.path}: has only {name} masks, but {method.value} needs "
                 f"{' and '.join(method.masks)} ones; set methods: "
                 f"[{', '.join(each.value for each in data.methods)}]"
             )
@@ -497,15 +499,15 @@ def _notes(data: JointFile, incomplete: int) -> tuple[str, ...]:
     notes = []
     if len(data.mask_types) == 1:
         allowed = ", ".join(method.value for method in data.methods)
-        notes.append(f"only {data.mask_types[0]} masks: {allowed} alone can be trained")
+        notes.append(f"only {data.mask_types[0]} masks: only {allowed} can be trained")
     if incomplete:
         notes.append(
-            f"{incomplete} annotations lack a mask that others have, and are left out; give them "
-            f"both masks, or leave that mask out everywhere"
+            f"{incomplete} annotations lack a mask that others have, and are skipped; add the "
+            "missing masks, or remove that mask type from all annotations"
         )
     if data.trackless:
         notes.append(
-            f"{data.trackless}: every image stands alone; a pair is a frame with itself, nothing "
-            f"is learnt about tracks, and only image metrics are defined"
+            f"{data.trackless}: images are treated independently; a training pair is a frame with "
+            "itself, tracking is not trained, and only image metrics are defined"
         )
     return tuple(notes)

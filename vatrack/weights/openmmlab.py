@@ -46,7 +46,7 @@ TRUNKS = {
     (6, 1, False): "resnet34",
     (23, 1, True): "resnet101",
     (6, 32, True): "resnext50_32x4d",
-    (23, 32, True): "a ResNeXt-101 of 32 groups",
+    (23, 32, True): "a ResNeXt-101 with 32 groups",
     (36, 1, True): "resnet152",
 }
 
@@ -133,14 +133,14 @@ def import_checkpoint(
     ]
     if counters:
         lines.append(
-            f"{len(counters)} counters of batch norm are not in the file and are 0; no result "
-            f"depends on them"
+            f"{len(counters)} batch norm counters are not in the file and are set to 0; they do "
+            "not affect any result"
         )
     methods = _methods(file.weights)
     if run.method not in methods:
         shown = " or ".join(methods)
         lines.append(
-            f"warning: the file has more heads than {run.method}; it looks like {shown}: use "
+            f"warning: the file has more heads than {run.method} and looks like {shown}; use "
             f"--method {methods[0]}"
         )
     lines += [*file.notes, *_remarks(named, run.class_list), transfer.table()]
@@ -164,9 +164,9 @@ def recognise_method(
     if not methods or not tracks or trunk not in tuple(map(str, Backbone)):
         lacks = "no track head" if methods and not tracks else f"{trunk}"
         raise InputError(
-            f"{source}: holds no network of {', '.join(map(str, Method))} with "
+            f"{source}: contains no network of {', '.join(map(str, Method))} with "
             f"{' or '.join(map(str, Backbone))} ({lacks}; its first tensor is "
-            f"{next(iter(weights))}); name a checkpoint of one of them"
+            f"{next(iter(weights))}); give a checkpoint of one of them"
         )
     return tuple(map(Method, methods)), Backbone(trunk)
 
@@ -214,8 +214,8 @@ def _import_initial(
     lines = [
         f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its "
         f"tensors, from {source} ({kind})",
-        f"{len(transfer.random)} tensors are left random: those of another shape and those that "
-        f"are missing in the file",
+        f"{len(transfer.random)} tensors stay random: they are missing in the file or have a "
+        "different shape",
     ]
     lines += [*file.notes, transfer.table(initial=True)]
     return Imported(out, transfer, 0, "\n".join([*lines, *_names(transfer, out)]))
@@ -255,10 +255,10 @@ def _remarks(classes: ClassList | None, own: ClassList) -> Iterator[str]:
         if different:
             first = different[0]
             yield (
-                f"warning: the file names {len(different)} classes otherwise, the first is number "
-                f"{first + 1}, "
-                f"{shown_name(classes.names[first])} instead of {shown_name(own.names[first])}; "
-                f"check that their order is ours, or name them with --class"
+                f"warning: the file has different names for {len(different)} classes, first: "
+                f"number {first + 1}, {shown_name(classes.names[first])} instead of "
+                f"{shown_name(own.names[first])}; check that their order is the same, or give them "
+                "with --class"
             )
 
 
@@ -271,7 +271,7 @@ def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig,
     missing = [name for name in transfer.absent if not is_counter(name)]
     line = (
         f"{source}: not a checkpoint of {run.method} with {run.backbone}: {len(missing)} of its "
-        f"tensors are missing, {len(transfer.mismatched)} have another shape; "
+        f"tensors are missing, {len(transfer.mismatched)} have a different shape; "
         f"{_remedy(file.weights, run)}"
     )
     return "\n".join([line, *file.notes, transfer.table(), *_names(transfer, out)])
@@ -280,35 +280,28 @@ def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig,
 def _remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
     """What the file looks like, and what to do with it."""
     if is_bare_backbone(weights):
-        return (
-            f"it holds a backbone alone ({_trunk(weights, '')}); --partial takes it as initial "
-            f"weights"
-        )
+        return f"it contains only a backbone ({_trunk(weights, '')}); --partial imports it as "
+        "initial weights"
     methods = _methods(weights)
     if not methods:
-        return f"it has no names of an OpenMMLab detector (its first is {next(iter(weights))})"
+        return "it does not have the tensor names of an OpenMMLab detector (first tensor: "
+        f"{next(iter(weights))})"
     trunk = _trunk(weights, BACKBONE)
     classes = weights.get("roi_head.bbox_head.fc_cls.weight")
     if classes is not None and len(classes) != len(run.class_list) + 1:
-        return (
-            f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
-            f"takes what fits as initial weights, and --class NAME for each of its classes takes "
-            f"it as it is"
-        )
+        return f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
+        "imports what fits as initial weights; with --class NAME for each of its classes it is "
+        "imported as it is"
     if "roi_head.track_head.fc_embed.weight" not in weights:
-        return (
-            f"it looks like a detector without a track head, with {trunk}; --partial takes what "
-            f"fits as initial weights"
-        )
+        return f"it looks like a detector without a track head, with {trunk}; --partial imports "
+        "what fits as initial weights"
     choices = " or ".join(f"--method {method}" for method in methods)
     shown = " or ".join(methods)
     if trunk != str(run.backbone) and trunk in tuple(map(str, Backbone)):
         choices += f" --backbone {trunk}"
     if run.method in methods and trunk == str(run.backbone):
-        return (
-            f"it looks like {shown} with {trunk} of other widths, or cut off; give the model's "
-            f"widths with --config"
-        )
+        return f"it looks like {shown} with {trunk} with other layer widths, or truncated; give "
+        "the widths with --config"
     return f"it looks like {shown} with {trunk}: use {choices}"
 
 

@@ -66,8 +66,8 @@ class Transfer:
     def __str__(self) -> str:
         lines = [f"{len(self.copied)} tensors copied"]
         groups = (
-            ("taken by class", self.by_class),
-            ("of another shape, left as they were", tuple(self.left)),
+            ("matched by class", self.by_class),
+            ("with a different shape, left unchanged", tuple(self.left)),
             ("missing in the file", tuple(name for name in self.absent if not is_counter(name))),
             ("not used", (*self.unused, *self.ignored)),
         )
@@ -133,7 +133,7 @@ class Transfer:
             "other shape": [f"{name} ({difference})" for name, difference in self.left.items()],
             "missing": list(self.absent),
             "unused": list(self.unused),
-            "ignored, left-overs that no network uses": list(self.ignored),
+            "ignored, not used by any network": list(self.ignored),
         }
 
 
@@ -174,10 +174,10 @@ def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfe
             continue
         if value.shape != own[name].shape:
             mismatched[name] = (
-                f"{describe_shape(value)} in the file, {describe_shape(own[name])} wanted"
+                f"{describe_shape(value)} in the file, {describe_shape(own[name])} expected"
             )
         elif _sort(value) != _sort(own[name]):
-            mismatched[name] = f"{value.dtype} in the file, {own[name].dtype} wanted"
+            mismatched[name] = f"{value.dtype} in the file, {own[name].dtype} expected"
     return Transfer(
         tuple(name for name in weights if name in own and name not in mismatched),
         mismatched,
@@ -214,11 +214,9 @@ def check_backbone(
     wrong = [*missing, *transfer.mismatched, *transfer.unused]
     if wrong:
         raise InputError(
-            f"{path}: not the weights of this backbone; {len(missing)} tensors are missing, "
-            f"{len(transfer.mismatched)} have "
-            f"another shape, {len(transfer.unused)} belong to none of its layers; the first is "
-            f"{wrong[0]}; "
-            "check the backbone and model.norm"
+            f"{path}: not weights of this backbone; {len(missing)} tensors are missing, "
+            f"{len(transfer.mismatched)} have a different shape, {len(transfer.unused)} belong to "
+            f"none of its layers; first: {wrong[0]}; check the backbone and model.norm"
         )
     return transfer
 
@@ -262,8 +260,8 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
     transfer = compare(own, weights)
     if not transfer.copied:
         raise InputError(
-            f"{path}: no tensor fits this network; is it a checkpoint of a detector with a feature "
-            f"pyramid, or a backbone?"
+            f"{path}: no tensor fits this network; use a checkpoint of a detector with a feature "
+            "pyramid, or of a backbone"
         )
     wrong = [
         f"{name}: {text}"
@@ -280,9 +278,8 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
         ]
     if wrong:
         raise InputError(
-            f"{path}: a network of another shape: {len(wrong)} tensors do not fit that should, the "
-            f"first is {wrong[0]}; "
-            "choose the backbone and the model's widths that the file was made with"
+            f"{path}: a network with different layer sizes: {len(wrong)} tensors do not fit, "
+            f"first: {wrong[0]}; use the backbone and the model widths of the file"
         )
     return transfer
 

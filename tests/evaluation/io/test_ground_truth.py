@@ -109,7 +109,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "crowd as text": (
         lambda joint: set_in(joint, "annotations", "iscrowd", "0"),
-        "item 1 of 'annotations': iscrowd is '0'; 0 or 1 is needed",
+        "item 1 of 'annotations': iscrowd is '0'; must be 0 or 1",
     ),
     "unknown image, no id": (
         lambda joint: (
