@@ -270,7 +270,7 @@ def test_the_command_can_be_stopped(
     process.send_signal(number)
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == code, shown + errors
-    assert "stopped; what was done until then is whole" in errors and "Traceback" not in errors
+    assert "stopped; results so far are complete" in errors and "Traceback" not in errors
     assert left(out) == ["v"] and left(out / "v") == FILES
     about = yaml.safe_load((out / "v/run.yaml").read_text())
     assert not about["complete"] and 0 < about["frames"] < 3000

@@ -94,7 +94,7 @@ def prepare(folder: Path) -> None:
 
 
 BAD = [
-    (["none.mp4"], "none.mp4: there is no such file or folder"),
+    (["none.mp4"], "none.mp4: no such file or folder"),
     (["*.avi"], r"\*.avi: no file matches this pattern"),
     (["empty"], "empty: holds no frames"),
     (["empty.mp4"], "empty.mp4: is empty; copy it again"),
@@ -109,7 +109,7 @@ BAD = [
     (["v.mp4", "--method", "qdtrack"], "is a checkpoint of method vatrack, not qdtrack"),
     (["v.mp4", "--method", "vatrak"], "did you mean vatrack"),
     (["v.mp4", "--backbone", "resnet50"], "resnet50"),
-    (["v.mp4", "--class", "persn"], "no class is called 'persn'; did you mean person"),
+    (["v.mp4", "--class", "persn"], "unknown class 'persn'; did you mean person"),
     (["v.mp4", "--score", "1.5"], "the score threshold is 1.5"),
     (["v.mp4", "--score", "nan"], "the score threshold is nan"),
     (["v.mp4", "--every", "0"], "every 0-th frame"),

@@ -502,7 +502,7 @@ def test_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for partition in ("gpu", "gpu,cpu"):
         expect(only("SLURM", launcher=SLURM["launcher"] | {"partition": partition}), "ok")
     wrong = only("SLURM", launcher=SLURM["launcher"] | {"partition": "gpus"})
-    expect(wrong, "fails", "no partition is called 'gpus'; did you mean gpu?", "launcher.partition")
+    expect(wrong, "fails", "unknown partition 'gpus'; did you mean gpu?", "launcher.partition")
 
 
 # MLflow.

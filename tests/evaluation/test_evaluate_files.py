@@ -305,7 +305,7 @@ BAD = {
     "not an object": (lambda _: "[1, 2]", "is not a JSON object"),
     "not JSON": (lambda _: '{"image_id": }', "not valid JSON"),
     "half a line": (lambda r: json.dumps(r)[:60], "not valid JSON"),
-    "too deep": (lambda _: "[" * 100_000, "not valid JSON (it is nested too deeply)"),
+    "too deep": (lambda _: "[" * 100_000, "not valid JSON (nested too deeply)"),
 }
 
 
@@ -348,8 +348,8 @@ def test_half_a_last_line(command, tmp_path: Path) -> None:
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
     assert (
-        f"line {len(predictions)}: not valid JSON (unexpected end of data), or the file is cut off "
-        f"here; make the predictions" in errors
+        f"line {len(predictions)}: not valid JSON (unexpected end of data), or the file is "
+        "truncated here; make the predictions" in errors
     )
     found.write_text(text.removesuffix("\n"))  # only the line's end is missing: nothing is lost
     assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
@@ -360,7 +360,7 @@ def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
     truth, found = write_inputs(tmp_path, joint, [])
     code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 0
-    assert "the file has no predictions, so these are the metrics of nothing found" in shown
+    assert "the file has no predictions; all metrics are those of an empty result" in shown
     assert read_json(tmp_path / "metrics.json")["image/amodal/AP"] == 0
     packed = found.with_suffix(".jsonl.gz")
     packed.write_bytes(b"")  # not even what gzip makes of nothing

@@ -279,7 +279,7 @@ def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:
     truth, _ = overlapping(tmp_path)
     (tmp_path / "source").mkdir()
     (tmp_path / "source/other.txt").write_text("0 1001 1 120 160 0\n")
-    with pytest.raises(InputError, match=r"no video .* is called 'other'; there are clip__1"):
+    with pytest.raises(InputError, match=r"has no video 'other'; its videos are clip__1"):
         import_predictions(tmp_path / "source", truth, "mots", tmp_path / "out.jsonl")
     with pytest.raises(InputError, match="is no folder"):
         import_predictions(tmp_path / "none", truth, "mots", tmp_path / "out.jsonl")

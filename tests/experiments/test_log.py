@@ -163,8 +163,8 @@ def test_a_server_goes_and_comes_back(
         log.close()
         messages = [str(warning.message) for warning in told]
     assert len(messages) == 2, messages
-    assert messages[0].endswith("; the run continues; what is missing is sent later")
-    assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` sends the rest")
+    assert messages[0].endswith("; the run continues; missing data is uploaded later")
+    assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` uploads the rest")
     assert server.store.status(server.store.run(folder)) == "RUNNING"
     server.start()
     sync(folder)
@@ -184,7 +184,7 @@ def test_a_server_that_is_away_from_the_start(
     make_run(folder, run, lines=3)
     with pytest.warns(
         UserWarning,
-        match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` sends the rest",
+        match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` uploads the rest",
     ):
         ExperimentLog.start(run, folder).close()
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
@@ -203,7 +203,7 @@ def test_a_server_that_is_away_from_the_start(
     [
         (
             lambda folder: time.sleep(1),
-            r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
+            r"the store has not responded for 0 s; `vatrack mlflow-sync .*` uploads the rest",
         ),
         (lambda folder: 1 // 0, "division or modulo by zero"),
     ],
@@ -228,7 +228,7 @@ def test_an_identity_that_cannot_be_written_ends_no_training(
     monkeypatch.setattr(
         experiment_log, "begin", lambda *_: (folder / "missing/file").write_text("")
     )
-    message = "No such file or directory.*; the run is written to its folder only"
+    message = "No such file or directory.*; the run is logged only to its folder"
     with pytest.warns(UserWarning, match=message):
         ExperimentLog.start(run, folder).close()
 

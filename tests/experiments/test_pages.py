@@ -308,7 +308,7 @@ def test_a_server_that_dies_ends_the_command(
     os.kill(server, signal.SIGKILL)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert said.startswith("vatrack: error: MLflow: MLflow's server ended: ")
+    assert said.startswith("vatrack: error: MLflow: the server stopped: ")
     assert said.endswith(f"(all of it: {tmp_path / 'mlflow_ui.log'})\n")
 
 

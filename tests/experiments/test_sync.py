@@ -394,7 +394,7 @@ def test_a_bad_line_is_named_and_the_rest_is_sent(
     with (folder / "metrics.jsonl").open("a") as stream:
         stream.write("".join(f"{line}\n" for line in bad))
     add_lines(folder, 7, 1)
-    problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is sent"
+    problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is uploaded"
     with pytest.warns(UserWarning, match=problem):
         assert sync(folder).lines == 4
     losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss/all"]

@@ -88,7 +88,7 @@ def test_a_job_that_found_its_input_bad_is_not_asked_again(
     bad.unlink()
     summary, shown = run(jobs.fail_and_stay, (bad, pid), tmp_path / "job")
     assert summary == "went"
-    assert f"job {number} (local) has failed, but did not end; it is ended\n" in shown
+    assert f"job {number} (local) has failed but is still running; stopping it\n" in shown
     assert not _alive(number)
 
 
@@ -104,7 +104,8 @@ def test_a_crash_shows_the_log_and_names_its_last_line(tmp_path: Path) -> None:
 
 def test_a_job_that_is_killed_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(
-        JobFailed, match=r"ended without a result \(its process is gone\): it left no message"
+        JobFailed,
+        match=r"ended without a result \(its process no longer exists\): it left no error message",
     ):
         run(jobs.vanish, (), tmp_path)
 
@@ -262,7 +263,7 @@ def test_a_result_that_nobody_waited_for_is_taken_once(tmp_path: Path) -> None:
     ).end()
     assert (status, shown) == (
         0,
-        f"job {number} (local) ended well meanwhile; its result is taken\nwent\n",
+        f"job {number} (local) has completed; using its result\nwent\n",
     )
     assert product.read_text() == "complete\n"
     assert len(count.read_text().split()) == 1

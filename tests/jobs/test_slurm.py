@@ -118,7 +118,7 @@ def test_a_signal_ends_the_waiting_for_an_answer(
     )
     with pytest.raises(Interrupted, match="SLURM does not say what job 7 does"):
         SlurmJob("7").alive(lambda: True)
-    with pytest.raises(Interrupted, match="SLURM does not say which jobs there are"):
+    with pytest.raises(Interrupted, match="SLURM does not respond to squeue"):
         find_slurm_job("vatrack", lambda: True)
     assert "SLURM does not say what job 7 does; waiting" in caplog.messages
 

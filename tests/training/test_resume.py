@@ -142,7 +142,7 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
         newest.write_bytes(b"")
     else:
         torch.save({"model": {}}, newest)
-    with pytest.warns(UserWarning, match=rf"{newest.name}.*going on from the state before it"):
+    with pytest.warns(UserWarning, match=rf"{newest.name}.*resuming from the previous state"):
         found = latest_state(out / "state")
     assert found is not None and found[0] == older
     assert not newest.exists()

@@ -57,7 +57,9 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
         ]
         assert not torch.equal(*outputs)
         shown = capsys.readouterr().out
-        assert ("4 tensors of amodal heads start like the visible ones" in shown) == switch
+        assert (
+            "4 tensors of the amodal heads are initialized from the visible ones" in shown
+        ) == switch
 
 
 def test_the_switch_needs_something_to_copy() -> None:

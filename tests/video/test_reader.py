@@ -218,7 +218,7 @@ def test_the_claimed_number_of_frames_is_a_hint(tmp_path: Path) -> None:
         ("v.mp4", b"", "is empty"),
         ("v.mp4", b"hello\nworld\n" * 20, "v.mp4: is text"),
         ("v.mp4", b"\x89PNG\r\n\x1a\n" + bytes(90), "v.mp4: is a PNG image"),
-        ("v.mp4", b"\0\1\2\3" * 500, "v.mp4: is no video that can be read"),
+        ("v.mp4", b"\0\1\2\3" * 500, "v.mp4: is not a readable video"),
         ("v.mp4", b"\0\0\0\x18ftypisom" + bytes(500), "v.mp4: has no index"),
         ("v", b"PK\3\4" + bytes(90), "v: is a zip archive"),
     ],

@@ -85,7 +85,7 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("nothing.mp4", "nothing.mp4: there is no such file or folder"),
+        ("nothing.mp4", "nothing.mp4: no such file or folder"),
         ("*.avi", r"\*\.avi: no file matches"),
         ("empty", r"empty: holds no frames \(.bmp, .png, .jpg or .jpeg\)$"),
         ("films", r"films: holds .* only .mp4 files; .* name them: 'films/\*\.mp4'"),

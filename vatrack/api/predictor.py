@@ -135,7 +135,7 @@ class Predictor:
             InputError: `cuts` is neither "detect" nor "none".
         """
         if cuts not in ("detect", "none"):
-            raise InputError(f"cuts is {cuts!r}; 'detect' or 'none' is needed")
+            raise InputError(f"cuts is {cuts!r}; it must be 'detect' or 'none'")
         return self._follow(frames, cuts, score, class_ids)
 
     def _follow(
@@ -233,7 +233,7 @@ def load(
     run = loaded.run(loaded.settings(path))
     if largest_side is not None:
         if not 32 <= largest_side <= 8192:
-            raise InputError(f"the largest side is {largest_side} pixels; 32 to 8192 are possible")
+            raise InputError(f"the largest side is {largest_side} pixels; it must be 32 to 8192")
         limits = {"image_scale": (largest_side, largest_side)}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
     compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
@@ -274,8 +274,7 @@ def _read(
         if method is None and len(methods) > 1:
             shown = " or ".join(f"--method {name}" for name in methods)
             raise InputError(
-                f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: "
-                f"{shown}"
+                f"{path}: this file does not tell {' from '.join(methods)}; choose one: {shown}"
             )
         run = Config().for_run(method or methods[0], backbone or trunk)
         with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
@@ -294,7 +293,7 @@ def _read(
 def check_score(score: float) -> None:
     """Raises InputError where a score threshold is not between 0 and 1."""
     if not 0 <= score <= 1:
-        raise InputError(f"the score threshold is {score}; a number from 0 to 1 is needed")
+        raise InputError(f"the score threshold is {score}; it must be from 0 to 1")
 
 
 def exact_rate(rate: float | None) -> Fraction | None:
@@ -302,7 +301,7 @@ def exact_rate(rate: float | None) -> Fraction | None:
     if rate is None:
         return None
     if not 0.001 <= rate <= 1000:
-        raise InputError(f"the frame rate is {rate}; 0.001 to 1000 frames a second are possible")
+        raise InputError(f"the frame rate is {rate}; it must be 0.001 to 1000 frames per second")
     return Fraction(rate).limit_denominator(10_000)
 
 
@@ -340,7 +339,7 @@ def _frames(
     if isinstance(video, str | Path):
         sources = find_sources([str(video)])
         if len(sources) > 1:
-            raise InputError(f"{video}: names {len(sources)} videos; track them one by one")
+            raise InputError(f"{video}: matches {len(sources)} videos; track them one by one")
         return _Opened(Reader(sources[0], selection, rate))
     if isinstance(video, np.ndarray) and video.ndim == 3:
         raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")
@@ -358,12 +357,12 @@ def _arrays(
             found = type(image).__name__
             if isinstance(image, np.ndarray):
                 found = f"{image.dtype} {list(image.shape)}"
-            raise InputError(f"frame {index}: is {found}; uint8 [H, W, 3] in BGR is needed")
+            raise InputError(f"frame {index}: is {found}; it must be uint8 [H, W, 3] in BGR")
         size = size or image.shape
         if image.shape != size:
             raise InputError(
-                f"frame {index}: is {image.shape[1]} x {image.shape[0]} pixels, the first frame is "
-                f"{size[1]} x {size[0]}; frames of one video have one size"
+                f"frame {index}: is {image.shape[1]} x {image.shape[0]} pixels, but the first "
+                f"frame is {size[1]} x {size[0]}; all frames of a video must have the same size"
             )
         time_s = float(index / rate)
         if selection.stop_s is not None and time_s >= selection.stop_s:

@@ -51,7 +51,7 @@ class TrackSettings:
             ("encoder", self.encoder, get_args(Encoder)),
         ):
             if value not in known:
-                raise InputError(f"{name} is {value!r}; there are {', '.join(known)}")
+                raise InputError(f"{name} is {value!r}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True)

@@ -98,18 +98,18 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         files = {file.name for file in check_target(folder, folder=True).iterdir()}
         if files and not settings.overwrite:
             raise InputError(
-                f"{folder}: has results already; --overwrite replaces them, another --out keeps "
-                f"them"
+                f"{folder}: already has results; replace them with --overwrite, or choose another "
+                "--out"
             )
         if strange := files - NAMES:
             raise InputError(
-                f"{folder}: holds {min(strange)}, which is no result of `vatrack track`; choose "
-                f"another --out"
+                f"{folder}: holds {min(strange)}, which is not from `vatrack track`; choose "
+                "another --out"
             )
         for other in sources:
             for file in (Path(other.address), *other.files):
                 if folder.resolve() in file.resolve().parents:
-                    raise InputError(f"{file}: lies in {folder}, which would be replaced; move it")
+                    raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
 
 
 class _Job:
@@ -154,7 +154,7 @@ class _Job:
                 self._describe(temporary / RUN, reader.properties, tracked)
             self._warn(reader.properties)
         if stop.requested:
-            logger.warning("%s\nstopped; what was done until then is whole", tracked)
+            logger.warning("%s\nstopped; results so far are complete", tracked)
             stop.obey(stop.requested)
         return tracked
 

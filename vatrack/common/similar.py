@@ -39,7 +39,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence that a name is not known, with the nearest names, else with all of them."""
     names = list(known)
-    return f"no {what} is called {name!r}" + (
+    return f"unknown {what} {name!r}" + (
         did_you_mean(name, names) or f"; choose from {', '.join(names[:30])}"
     )
 

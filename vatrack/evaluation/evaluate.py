@@ -116,7 +116,7 @@ def evaluate_files(
         for target in targets:
             refuse_same_file(source, target)
     if details is not None and same_file(*targets):
-        raise InputError(f"{details}: is --out, too; choose another name for --details")
+        raise InputError(f"{details}: is also --out; choose another file for --details")
     with scratch_directory(out) as scratch:
         head, offsets, found, files = files_by_video(
             Path(ground_truth), Path(predictions), given, scratch

@@ -91,9 +91,7 @@ def _groups(runs: list[Any]) -> dict[str, list[Any]]:
 
 
 def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[Link]:
-    yield Link(
-        f"{name}: all runs, a column for each main metric", view_address(server, number, ALL_RUNS)
-    )
+    yield Link(f"{name}: all runs, with the main metrics", view_address(server, number, ALL_RUNS))
     for comparison, group in _groups(runs).items():
         if len(group) < 2:
             continue
@@ -131,7 +129,7 @@ class Server:
             StoreError: it has ended by itself.
         """
         self.process.wait()
-        raise StoreError(f"MLflow's server ended: {_last_line(self.log)}")
+        raise StoreError(f"the server stopped: {_last_line(self.log)}")
 
 
 @contextmanager
@@ -149,7 +147,8 @@ def served(uri: str, port: int) -> Iterator[Server]:
     path = sqlite_path(uri)
     if path is None or not path.exists():
         raise InputError(
-            f"{path or uri}: no such store; train first, or `vatrack mlflow-sync RUN...` fills it"
+            f"{path or uri}: no such store; train first, or create it with `vatrack mlflow-sync "
+            "RUN...`"
         )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -157,8 +156,8 @@ def served(uri: str, port: int) -> Iterator[Server]:
             probe.bind((HOST, port))
         except OSError as error:
             raise InputError(
-                f"--port {port}: {error.strerror}; give another one, for example "
-                f"--port {port + 1 if port < 65535 else 5000}"
+                f"--port {port}: {error.strerror}; use another port, for example --port "
+                f"{port + 1 if port < 65535 else 5000}"
             ) from None
     server = f"http://{HOST}:{port}"
     words = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", HOST]
@@ -207,10 +206,10 @@ def _wait(process: subprocess.Popen[bytes], server: str, log: Path) -> None:
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > end:
-                raise StoreError(f"MLflow's server did not start: {_last_line(log)}") from None
+                raise StoreError(f"the server did not start: {_last_line(log)}") from None
         time.sleep(0.3)
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() or ["no message"]
-    return f"{lines[-1]} (all of it: {log})"
+    return f"{lines[-1]} (full log: {log})"

@@ -107,10 +107,8 @@ class Merged:
     shards: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.out}: {self.predictions} predictions for {self.clips} clips, of "
-            f"{self.shards} shards"
-        )
+        return f"{self.out}: {self.predictions} predictions for {self.clips} clips from "
+        f"{self.shards} shards"
 
 
 def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
@@ -138,10 +136,14 @@ def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
     wanted = range(1, record["of"] + 1)
     if lost := [number for number in wanted if number not in numbers]:
         names = ", ".join(f"{number}/{record['of']}" for number in lost)
-        raise InputError(f"{out}: without shard {names}; predict it (`--shard`), and give all")
+        raise InputError(
+            f"{out}: shard {names} is missing; predict it (`--shard`) and give all shards"
+        )
     if len(numbers) > len(wanted):
         twice = next(number for number in wanted if numbers.count(number) > 1)
-        raise InputError(f"{out}: shard {twice}/{record['of']} is given twice; give it once")
+        raise InputError(
+            f"{out}: shard {twice}/{record['of']} is given twice; give each shard once"
+        )
     count = 0
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for path, other in known:
@@ -162,7 +164,7 @@ def _read_record(predictions: Path) -> dict[str, Any]:
     path = record_path(predictions)
     if not predictions.is_file() or not path.is_file():
         missing = path if predictions.is_file() else predictions
-        raise InputError(f"{missing}: no such file; the shard is not complete, predict it again")
+        raise InputError(f"{missing}: no such file, so the shard is incomplete; predict it again")
     record = read_json(path)
     types = {"shard": int, "of": int, "predictions": int, "clips": list, "settings": dict}
     if (
@@ -183,7 +185,7 @@ def _copy(path: Path, expected: int, stream: Any) -> int:
         count += 1
     if count != expected:
         raise InputError(
-            f"{path}: {count} predictions, {expected} in its record; predict the shard again"
+            f"{path}: {count} predictions, but {expected} in its record; predict the shard again"
         )
     return count
 

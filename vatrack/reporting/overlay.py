@@ -96,9 +96,7 @@ def write_contact_sheet(
     document = read_json(ground_truth)
     listed = read_images(document, str(ground_truth))
     if not len(listed.id):
-        raise InputError(
-            f"{ground_truth}: lists no image; a file written by `vatrack convert` is needed"
-        )
+        raise InputError(f"{ground_truth}: lists no image; use a file written by `vatrack convert`")
     files = names_by_id(document, "images", "file_name", ground_truth)
     titles = names_by_id(document, "videos", "name", ground_truth)
     layers = read_layers(document, listed, ground_truth, predictions, score)
@@ -239,8 +237,8 @@ def names_by_id(document: Any, key: str, name: str, source: Path) -> dict[int, s
     for item in document[key]:
         if not isinstance(item.get(name), str):
             raise InputError(
-                f"{source}: item {item['id']} of '{key}' has no '{name}'; a file written by "
-                f"`vatrack convert` is needed"
+                f"{source}: item {item['id']} of '{key}' has no '{name}'; use a file written by "
+                "`vatrack convert`"
             )
         if name == "file_name" and (text := problem(name, item[name])):
             raise InputError(f"{source}: item {item['id']} of '{key}': {text}")

@@ -101,13 +101,13 @@ class Selection:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s < float("inf"):
-            raise InputError(f"the first time is {self.start_s} s; 0 or later is needed")
+            raise InputError(f"the start time is {self.start_s} s; it must be 0 or more")
         if self.stop_s is not None and not self.stop_s > self.start_s:
             raise InputError(
-                f"the last time, {self.stop_s} s, is not after the first, {self.start_s} s"
+                f"the end time, {self.stop_s} s, is not after the start time, {self.start_s} s"
             )
         if self.step < 1:
-            raise InputError(f"every {self.step}-th frame is asked for; 1 or more is needed")
+            raise InputError(f"the frame step is {self.step}; it must be 1 or more")
 
 
 class Reader:
@@ -169,8 +169,8 @@ class Reader:
             if wanted.start_s or wanted.stop_s is not None:
                 length = self.properties.duration_s
                 known = f"; it lasts {length:.2f} s" if length else ""
-                where = f" between the first and the last time{known}"
-            raise InputError(f"{self.source.address}: no frame can be read{where}")
+                where = f" between start and end time{known}"
+            raise InputError(f"{self.source.address}: no frames{where}")
 
 
 class _Files:
@@ -199,8 +199,8 @@ class _Files:
             image = read_image(file)
             if image.shape[1::-1] != size:
                 raise InputError(
-                    f"{file}: is {image.shape[1]} x {image.shape[0]} pixels, the first frame is "
-                    f"{size[0]} x {size[1]}; frames of one video have one size"
+                    f"{file}: is {image.shape[1]} x {image.shape[0]} pixels, but the first frame "
+                    f"is {size[0]} x {size[1]}; all frames of a video must have the same size"
                 )
             yield time_s, image
 
@@ -235,13 +235,13 @@ class _Decoder:
             raise InputError(_why_not(source))
         if not streams:
             sound = ", only sound" if self.container.streams.audio else ""
-            raise InputError(f"{source.address}: holds no video{sound}")
+            raise InputError(f"{source.address}: contains no video{sound}")
         stream = streams[0]
         context: object = stream.codec_context  # None where the codec is unknown: PyAV would crash
         if context is None:
             raise InputError(
-                f"{source.address}: the form of its frames is unknown (it is damaged, or of a "
-                f"codec that FFmpeg lacks); convert it to H.264"
+                f"{source.address}: unknown frame format (damaged, or a codec that FFmpeg does not "
+                "support); convert it to H.264"
             )
         stream.thread_type = "AUTO"
         return stream
@@ -253,8 +253,8 @@ class _Decoder:
         first = next(self._frames, None)
         if first is None:
             raise InputError(
-                f"{address}: no frame can be decoded; it is cut off or damaged, copy or record it "
-                f"again"
+                f"{address}: no frame can be decoded; the file is truncated or damaged: copy or "
+                "record it again"
             )
         self._first = first
         rotation = first.rotation % 360
@@ -281,14 +281,13 @@ class _Decoder:
         )
         if first.color_trc in HDR:
             found.notes.append(
-                f"{address}: its colours are HDR ({HDR[first.color_trc]}) and are used without "
-                f"tone mapping"
+                f"{address}: HDR colours ({HDR[first.color_trc]}) are used without tone mapping"
             )
         elif any(part.bits > 8 for part in first.format.components):
-            found.notes.append(f"{address}: of its colours the upper 8 bits are used")
+            found.notes.append(f"{address}: only the upper 8 bits of its colours are used")
         # VP8 and VP9 keep alpha beside the frames, where FFmpeg's own decoders do not look.
         if _has_alpha(first) or stream.metadata.get("alpha_mode") == "1":
-            found.notes.append(f"{address}: its alpha channel is left out")
+            found.notes.append(f"{address}: its alpha channel is ignored")
         return found
 
     def _decode(self) -> Iterator[av.video.frame.VideoFrame]:
@@ -373,8 +372,8 @@ class _Decoder:
         if known.truncated:
             claimed = f" of {known.count_header}" if known.count_header else ""
             known.notes.append(
-                f"{known.source}: is cut off or damaged: {known.count_read}{claimed} frames could "
-                f"be read, and are used"
+                f"{known.source}: truncated or damaged; using the {known.count_read}{claimed} "
+                "frames that could be read"
             )
 
     def close(self) -> None:
@@ -414,8 +413,8 @@ def import_av() -> Any:
         import av
     except ImportError:
         raise InputError(
-            "videos are read and written by PyAV, which is not installed; install it by `pip "
-            'install "vatrack[video]"`, or use a folder of frames'
+            "reading and writing videos needs PyAV; install it with `pip install "
+            '"vatrack[video]"`, or use a folder of frames'
         ) from None
     av.logging.set_level(None)
     return av
@@ -430,7 +429,7 @@ def _camera(number: str) -> tuple[str, str]:
         return "dshow", f"video={number}"
     device = f"/dev/video{number}"
     if not Path(device).exists():
-        raise InputError(f"camera {number}: there is no {device}; name a file, or another camera")
+        raise InputError(f"camera {number}: no {device}; give a file, or another camera")
     return "v4l2", device
 
 
@@ -441,11 +440,11 @@ def _why_not(source: Source, error: Exception | None = None) -> str:
     head = _head(source)
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free"):
         return (
-            f"{source.address}: has no index (its moov atom is missing or damaged), as when a "
-            f"recording or a copy was broken off; copy it again, or repair it"
+            f"{source.address}: has no index (its moov atom is missing or damaged), as after an "
+            "interrupted recording or copy; copy it again, or repair it"
         )
     what = name_format(head)
-    return f"{source.address}: is {what or 'no video that can be read'}; name a video file"
+    return f"{source.address}: is {what or 'not a readable video'}; give a video file"
 
 
 def _head(source: Source) -> bytes:

@@ -169,7 +169,7 @@ def test_half_a_last_line(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", [good(), good(track_id=1)], "lines")
     path.write_text(path.read_text()[:-40])
     with pytest.raises(
-        InputError, match=r"p\.jsonl: line 2: not valid JSON .*, or the file is cut off here"
+        InputError, match=r"p\.jsonl: line 2: not valid JSON .*, or the file is truncated here"
     ):
         read_predictions(path, IMAGES)
 
@@ -215,7 +215,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         read_predictions(tmp_path, IMAGES)
     (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
-    with pytest.raises(InputError, match=r"line 1: not valid JSON \(it is not UTF-8 text\)"):
+    with pytest.raises(InputError, match=r"line 1: not valid JSON \(not UTF-8 text\)"):
         read_predictions(tmp_path / "latin.jsonl", IMAGES)
 
 

@@ -113,9 +113,9 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         ("=folder", "the label before '=' must be a short text"),
         (
             "vatrak/resnet18=m.json",
-            "no method is called 'vatrak'; did you mean vatrack?",
+            "unknown method 'vatrak'; did you mean vatrack?",
         ),
-        ("vatrack/resnet19=m.json", "no backbone is called 'resnet19'; did you mean resnet18"),
+        ("vatrack/resnet19=m.json", "unknown backbone 'resnet19'; did you mean resnet18"),
         ("vatrack/resnet18=none.json", "none.json: no such file"),
         ("vatrack/resnet18=list.json", "list.json: not a metrics file"),
         ("vatrack/resnet18=text.json", "'image/amodal/AP' is 'high', not a number"),
@@ -133,10 +133,10 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
             "no_config/config.yaml is missing; give the metrics as METHOD/BACKBONE=metrics.json",
         ),
         ("bare_config", "config.yaml: not the config of a run"),
-        ("folder", "folder/config.yaml: no method is called 'mask-rcnn'"),
+        ("folder", "folder/config.yaml: unknown method 'mask-rcnn'"),
         (
             "vatrack/resnet18=folder/metrics.json",
-            "folder/config.yaml: no method is called 'mask-rcnn'",
+            "folder/config.yaml: unknown method 'mask-rcnn'",
         ),
         (
             "qdtrack/resnet18=other/metrics.json",

@@ -66,7 +66,7 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
             read = np.lib.format.read_array_header_1_0
         shape, fortran, dtype = read(stream)
     except Exception as error:  # NumPy evaluates the header's text, so it may raise anything
-        raise InputError(f"{path}: is cut off or broken ({error!s:.200}); {AGAIN}") from None
+        raise InputError(f"{path}: is truncated or damaged ({error!s:.200}); {AGAIN}") from None
     if dtype.kind not in "iu":
         raise InputError(f"{path}: contains {dtype}, but object ids must be integers; {AGAIN}")
     _check_size(path, "map", shape, size)
