@@ -190,7 +190,7 @@ def test_long_names_keep_their_end() -> None:
     [
         (
             {"name": "sheet.gif"},
-            r"sheet\.gif: the sheet is an image; give --out a name that ends in \.jpg",
+            r"sheet\.gif: the sheet is an image; --out must end in \.jpg",
         ),
         ({"video": "none"}, "none: neither a folder in"),
         ({"video": ".."}, "neither a folder in"),

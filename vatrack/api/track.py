@@ -103,7 +103,7 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
             )
         if strange := files - NAMES:
             raise InputError(
-                f"{folder}: holds {min(strange)}, which is not from `vatrack track`; choose "
+                f"{folder}: contains {min(strange)}, which is not from `vatrack track`; choose "
                 "another --out"
             )
         for other in sources:

@@ -225,7 +225,11 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             index = int(generator.integers(len(self.places)))
         raise InputError(
             f"{self.file.path}: {DRAWS} sampled frame pairs "
-            + ("contain no usable object" if self.alone else "share no object; check instance_id")
+            + (
+                "contain no usable object"
+                if self.alone
+                else "have no object in common; check instance_id"
+            )
         )
 
     def _pair(

@@ -172,7 +172,7 @@ def read_joint(path: Path) -> JointFile:
         number: name for name, number in FileClasses.of(data.categories, str(path)).ids.items()
     }
     if not names:
-        raise InputError(f"{path}: lists no categories; name the classes there")
+        raise InputError(f"{path}: lists no categories; add them")
     rows = {image["id"]: row for row, image in enumerate(data.images)}
     places = {video["id"]: row for row, video in enumerate(data.videos)}
     data.image = np.array([rows.get(number, -1) for number in image_ids.tolist()], np.int64)

@@ -31,10 +31,8 @@ FRAMES = 4  # columns: frames of a clip
 CELL_WIDTH = 480  # pixels; smaller frames are enlarged, so that labels leave room for the objects
 LABEL_SIZE = 14  # pixels
 MARGIN, GAP = 142, 6  # pixels: the column of the row titles; the space between images
-LEGEND = (
-    "Label: class #track, score.  The colour goes with the track's number; the two sides number "
-    "their tracks on their own."
-)
+LEGEND = "Label: class #track, score.  Colours show track numbers; ground truth and predictions "
+"are numbered separately."
 
 
 @dataclass(frozen=True)
@@ -90,13 +88,15 @@ def write_contact_sheet(
     """
     out = Path(out)
     if out.suffix.lower() != ".png":
-        raise InputError(f"{out}: the contact sheet is a PNG; give --out a name that ends in .png")
+        raise InputError(f"{out}: the contact sheet is a PNG image; --out must end in .png")
     if clips < 1:
-        raise InputError(f"--clips {clips}: at least one clip is needed")
+        raise InputError(f"--clips {clips}: must be 1 or more")
     document = read_json(ground_truth)
     listed = read_images(document, str(ground_truth))
     if not len(listed.id):
-        raise InputError(f"{ground_truth}: lists no image; use a file written by `vatrack convert`")
+        raise InputError(
+            f"{ground_truth}: contains no images; use a file written by `vatrack convert`"
+        )
     files = names_by_id(document, "images", "file_name", ground_truth)
     titles = names_by_id(document, "videos", "name", ground_truth)
     layers = read_layers(document, listed, ground_truth, predictions, score)
@@ -224,7 +224,7 @@ def _draw_cell(
         note = (
             "no object"
             if layer.title == "Ground truth"
-            else f"nothing with a score of {score:g} or more"
+            else f"no prediction with a score of {score:g} or more"
         )
         height, width = text_mask(note, 14).shape
         cell[: height + 8, : width + 12] = PAPER

@@ -64,7 +64,7 @@ class DrawSettings:
             if part not in PARTS:
                 raise InputError(unknown("part of a drawing", part, PARTS))
         if self.line_width is not None and not 1 <= self.line_width <= 100:
-            raise InputError(f"the line width is {self.line_width} pixels; 1 to 100 are possible")
+            raise InputError(f"the line width is {self.line_width} pixels; it must be 1 to 100")
 
 
 class Trails:

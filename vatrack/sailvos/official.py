@@ -145,7 +145,11 @@ def field_faults(section: str, item: Json) -> Iterator[Fault]:
     missing = FIELDS.get(section, frozenset()) - item.keys()
     if missing:
         fields = tuple(sorted(missing))
-        yield Fault("field-missing", fields, f"lacks {', '.join(fields)}; download the file again")
+        yield Fault(
+            "field-missing",
+            fields,
+            f"required fields missing: {', '.join(fields)}; download the file again",
+        )
     for name in NUMBERS.get(section, ()):
         if name in item and (text := problem(name, item[name])):
             yield Fault("number-bad", (name,), text)

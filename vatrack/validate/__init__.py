@@ -160,8 +160,8 @@ def _findings(settings: ValidationConfig) -> Findings:
     unknown = sorted(set(settings.accept) - CHECKS.keys())
     if unknown:
         raise InputError(
-            f"dataset.validation.accept: there is no finding {unknown[0]!r}"
-            f"{did_you_mean(unknown[0], CHECKS)} (docs/findings.md lists them)"
+            "dataset.validation.accept: unknown finding "
+            f"{unknown[0]!r}{did_you_mean(unknown[0], CHECKS)} (docs/findings.md lists them)"
         )
     return Findings(frozenset(settings.accept))
 

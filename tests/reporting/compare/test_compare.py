@@ -92,7 +92,7 @@ def test_the_page_without_frames_says_so(pair: list[Path], tmp_path: Path) -> No
     found = compare_runs(pair, tmp_path / "out")
     page = (tmp_path / "out" / "compare.html").read_text()
     assert "<img" not in page
-    assert "the page has no pictures: not found were" in page
+    assert "the page has no images, because these were not found:" in page
     assert any("the frames (--images)" in note for note in found.notes)
     assert "http" not in page and "<script" not in page
     assert (tmp_path / "out" / "compare.txt").read_text().count("clip_") == 2

@@ -227,7 +227,7 @@ def test_a_real_evaluation_fits(tmp_path: Path) -> None:
         (
             {"per_class": []},
             "{key}={file}",
-            "must be an object with 'per_class' and 'per_video'; make it with",
+            "must be a JSON object with 'per_class' and 'per_video'; make it with",
         ),
         (
             {"per_class": {"image/amodal": 3}},

@@ -48,7 +48,7 @@ class WrittenReport:
             f"{self.size / MEGABYTE:.1f} MB"
         )
         if self.beside:
-            text += f"; {self.beside} files beside it (--embed takes more of them in)"
+            text += f"; {self.beside} files next to it (--embed embeds more)"
         skipped = (f"skipped (no metrics yet): {run}" for run in self.unfinished)
         return "\n".join([text, *skipped])
 
@@ -81,7 +81,7 @@ def write_report(
     """
     out = check_target(out)
     if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{out}: the report is a page; give --out a name that ends in .html")
+        raise InputError(f"{out}: the report is an HTML page; --out must end in .html")
     if results is not None and not Path(results).is_dir():
         raise InputError(f"--results {results}: no such folder")
     found, unfinished = read_runs(runs)

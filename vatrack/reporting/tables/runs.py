@@ -18,8 +18,7 @@ from vatrack.runs.fingerprint import without_seed_hash
 from vatrack.runs.folder import RunFolder
 
 FORMS = (
-    "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may "
-    "be LABEL=FOLDER"
+    "METHOD/BACKBONE[:LABEL]=metrics.json, or a run folder or results folder (also LABEL=FOLDER)"
 )
 DETAILS_FORM = "METHOD/BACKBONE[:LABEL]=details.json"
 
@@ -108,9 +107,8 @@ def read_runs(
         name = (*source.key, source.dataset)
         if name in known:
             shown = f"{source.method}/{source.backbone}{f':{source.label}' if source.label else ''}"
-            fix = (
-                "tell the runs apart by labels (METHOD/BACKBONE:LABEL=metrics.json or LABEL=FOLDER)"
-            )
+            fix = "give the runs different labels (METHOD/BACKBONE:LABEL=metrics.json or "
+            "LABEL=FOLDER)"
             raise InputError(f"--run {source.given}: {shown} is given twice; {fix}")
         known.add(name)
     for text in details:
@@ -163,8 +161,7 @@ def _in_folder(text: str, folder: Path, label: str) -> tuple[list[_Source], list
     finished = [run for run in runs if RunFolder(run).metrics.is_file()]
     if not finished:
         where = (
-            f"no metrics.json in it, nor in a run's folder below ({folder}/runs/* or "
-            f"{folder}/*/runs/*)"
+            f"no metrics.json in it or in run folders below ({folder}/runs/* or {folder}/*/runs/*)"
         )
         raise InputError(f"--run {text}: {where}; evaluate the runs first")
     sources = [_source_of(text, run, "") for run in finished]
@@ -279,8 +276,8 @@ def _with_details(sources: list[_Source], text: str) -> list[_Source]:
     if len(matching) != 1:
         number = "no run is" if not matching else "several runs are"
         raise InputError(
-            f"--details {text}: {number} given as --run {left}=metrics.json; details belong to one "
-            f"run"
+            f"--details {text}: {number} given as --run {left}=metrics.json; details must belong "
+            "to one run"
         )
     return [
         replace(source, details=Path(file)) if source is matching[0] else source
@@ -318,8 +315,8 @@ def _read_metrics(path: Path) -> Metrics:
     values = read_json(path)
     if isinstance(values, dict) and "per_class" in values:
         raise InputError(
-            f"{path}: holds details; give the metrics here and this file with --details"
+            f"{path}: contains details; give the metrics here, and this file with --details"
         )
     if not isinstance(values, dict):
-        raise InputError(f"{path}: not a metrics file; make it with `vatrack evaluate`")
-    return check_metrics(values, "", path, "make the file with `vatrack evaluate`")
+        raise InputError(f"{path}: not a metrics file; create it with `vatrack evaluate`")
+    return check_metrics(values, "", path, "create the file with `vatrack evaluate`")

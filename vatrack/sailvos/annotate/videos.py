@@ -99,7 +99,7 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
         )
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise InputError(f"{file or raw}: video {name} is named twice; name it once")
+        raise InputError(f"{file or raw}: video {name} is listed twice; list it once")
     return list(names)
 
 
