@@ -188,7 +188,7 @@ training:
   epochs: {epochs}
   batch_size: {batch}  # pairs of frames; chosen for {memory:g} GB of GPU memory
   optimizer:
-    learning_rate: {PAPER_RATE * batch / PAPER_BATCH:g}  # the paper's 0.005 for 8, scaled to the batch size
+    learning_rate: {PAPER_RATE * batch / PAPER_BATCH:g}  # the paper's 0.005 for 8 pairs, scaled
     clip_norm: 5
   schedule:
     steps: {steps}

@@ -199,7 +199,7 @@ def test_selection_of_videos(small: Path, tmp_path: Path) -> None:
     assert refused(small, video=["one", "three", "../raw/one"]).startswith(
         f"{small.parent / 'three'} and 1 more: no such video"
     )
-    assert "video one is named twice" in refused(small, video=["one", "one"])
+    assert "video one is listed twice" in refused(small, video=["one", "one"])
     names.write_text("\n")
     assert refused(small, videos=names).startswith(f"{names}: names no video")
     names.write_bytes(b"\xff\xfe\x00")
