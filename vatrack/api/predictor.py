@@ -53,12 +53,12 @@ class Followed:
 
 
 class Predictor:
-    """Finds, segments and tracks the objects of videos. Made by `load`.
+    """Detects, segments and tracks the objects in videos. Created by `load`.
 
     Attributes:
         run: the settings of the network, of tracking and of the computation.
         classes: names by class id.
-        device: where it computes.
+        device: of the computation.
     """
 
     def __init__(self, model: Detector, run: RunConfig, device: torch.device) -> None:
@@ -79,7 +79,7 @@ class Predictor:
         """The ids of classes by name.
 
         Raises:
-            InputError: there is no such class; the message has the nearest names.
+            InputError: there is no such class; the message suggests the closest names.
         """
         names = [names] if isinstance(names, str) else names
         ids = {name.casefold(): number for number, name in self.classes.items()}
@@ -105,15 +105,15 @@ class Predictor:
         Args:
             video: a file, a folder of frames, a pattern, a list, a camera's number or an address
                 (`vatrack.video.sources`), or frames uint8 [H, W, 3] BGR as OpenCV reads them.
-            score: objects below it are left out; tracking itself sees them.
-            classes: names of the classes that are wanted; None: all.
+            score: objects with a lower score are omitted, but still tracked.
+            classes: names of the classes to keep; None: all.
             selection: start, end and step, in seconds and frames.
-            rate: frames a second where the source has no times: images, arrays.
-            cuts: "detect": a hard cut ends all tracks; "none": the whole is one shot.
+            rate: frame rate of sources without times: images, arrays.
+            cuts: "detect": hard cuts end all tracks; "none": the video is one shot.
 
         Raises:
-            InputError: the source cannot be read, or a setting is wrong; damage further inside is
-                raised where it is met.
+            InputError: the source cannot be read, or a setting is wrong; damage inside the source is
+                raised when it is reached.
         """
         check_score(score)
         wanted = None if classes is None else self.class_ids(classes)
@@ -215,17 +215,18 @@ def load(
     Args:
         checkpoint: best.pt of a run, an exported safetensors file, or a published file with
             OpenMMLab's names, whose method and backbone are recognised.
-        device: "auto" is the first GPU where there is one, else the CPU.
-        method: needed where nothing in a published file tells it (`qdtrack` or `amodaltrack`);
+        device: "auto" is the first GPU, or the CPU if there is none.
+        method: required if a published file does not contain it (`qdtrack` or `amodaltrack`);
             otherwise it must be that of the file.
         backbone: it must be that of the file.
-        key: where weights lie in a foreign file that has several.
+        key: key of the weights, if a file from elsewhere contains several sets.
         largest_side: longer side of the network's input in pixels; None: as in training.
-        half: compute in bfloat16 (float16 on GPUs without it): faster, slightly other results.
+        half: compute in bfloat16 (float16 on GPUs without it): faster, with slightly different
+            results.
 
     Raises:
-        InputError: the file is no checkpoint, or of another method or backbone than named, or a
-            setting is wrong.
+        InputError: the file is not a checkpoint, or has a different method or backbone, or a setting
+            is wrong.
     """
     path = Path(checkpoint)
     loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),

@@ -39,20 +39,20 @@ def track_videos(
     *,
     about: dict[str, Any] | None = None,
 ) -> Iterator[Tracked]:
-    """Tracks the objects of videos, one after the other; yields what was found in each.
+    """Tracks the objects of videos, one after the other; yields a result for each.
 
-    Work on a video begins when its result is asked for. Below `out` each video gets a folder of its
-    name with overlay.mp4, predictions.jsonl (contract 2), frames.json (the frames as contract 3
-    lists them), tracks.csv and run.yaml, whole or not at all. After Ctrl-C or SIGTERM the folder
-    holds what was done until then. One of several videos that cannot be read does not keep the
-    others from being done.
+    A video is processed when its result is requested. In `out`, each video gets a folder with its
+    name, which contains overlay.mp4, predictions.jsonl (contract 2), frames.json (the frames as in
+    contract 3), tracks.csv and run.yaml. It is written completely or not at all; after Ctrl-C or
+    SIGTERM it contains the results up to then. If one of several videos cannot be read, the others
+    are still processed.
 
     Args:
         sources: see `vatrack.video.sources.find_sources`.
         about: more values for run.yaml.
 
     Raises:
-        InputError: a source cannot be read, a setting is wrong, or there are results already.
+        InputError: a source cannot be read, a setting is wrong, or results already exist.
 
     Example:
         for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked"):

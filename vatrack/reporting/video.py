@@ -48,12 +48,12 @@ class Objects(Protocol):
 
 @dataclass(frozen=True)
 class DrawSettings:
-    """What is drawn, and how thick.
+        """What to draw, and the line width.
 
     Attributes:
         parts: some of `PARTS`: the outline of the whole object, its visible part filled, its hidden
-            part hatched, its box, the id, class and score, and the way it has come.
-        line_width: in pixels; None: by the size of the frame.
+            part hatched, its box, id, class and score, and its trail.
+        line_width: in pixels; None: depends on the frame size.
     """
 
     parts: tuple[str, ...] = DEFAULT_PARTS

@@ -88,10 +88,10 @@ class Properties:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames are wanted.
+        """Selection of frames.
 
     Attributes:
-        start_s, stop_s: from and up to this time, in seconds; None: all.
+        start_s, stop_s: start and end time in seconds; None: all.
         step: every n-th frame.
     """
 
