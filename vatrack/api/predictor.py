@@ -112,8 +112,8 @@ class Predictor:
             cuts: "detect": hard cuts end all tracks; "none": the video is one shot.
 
         Raises:
-            InputError: the source cannot be read, or a setting is wrong; damage inside the source is
-                raised when it is reached.
+            InputError: the source cannot be read, or a setting is wrong; damage inside the source
+                is raised when it is reached.
         """
         check_score(score)
         wanted = None if classes is None else self.class_ids(classes)
@@ -225,8 +225,8 @@ def load(
             results.
 
     Raises:
-        InputError: the file is not a checkpoint, or has a different method or backbone, or a setting
-            is wrong.
+        InputError: the file is not a checkpoint, or has a different method or backbone, or a
+            setting is wrong.
     """
     path = Path(checkpoint)
     loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),

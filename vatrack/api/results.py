@@ -25,7 +25,7 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-        """Tracked objects of one frame: n rows, highest score first.
+    """Tracked objects of one frame: n rows, highest score first.
 
     Attributes:
         index: number of the frame, from 0; `time_s`: seconds since the start of the video.

@@ -16,7 +16,7 @@ from vatrack.video.writer import Encoder
 
 @dataclass(frozen=True)
 class TrackSettings:
-        """Settings for tracking videos.
+    """Settings for tracking videos.
 
     Attributes:
         score: objects below it are not written or drawn; classes: names, None: all.
@@ -56,7 +56,7 @@ class TrackSettings:
 
 @dataclass(frozen=True)
 class Tracked:
-        """Result of tracking a video.
+    """Result of tracking a video.
 
     Attributes:
         tracks: number of tracks by class.

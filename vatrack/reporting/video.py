@@ -48,7 +48,7 @@ class Objects(Protocol):
 
 @dataclass(frozen=True)
 class DrawSettings:
-        """What to draw, and the line width.
+    """What to draw, and the line width.
 
     Attributes:
         parts: some of `PARTS`: the outline of the whole object, its visible part filled, its hidden

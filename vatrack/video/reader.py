@@ -88,7 +88,7 @@ class Properties:
 
 @dataclass(frozen=True)
 class Selection:
-        """Selection of frames.
+    """Selection of frames.
 
     Attributes:
         start_s, stop_s: start and end time in seconds; None: all.
