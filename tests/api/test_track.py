@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.video.videos import picture, write_video
+from tests.video.videos import sample_image, write_video
 from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
@@ -181,8 +181,8 @@ def test_a_bad_frame_leaves_nothing(squares: Predictor, tmp_path: Path) -> None:
     frames = tmp_path / "v"
     frames.mkdir()
     for number in range(30):
-        cv2.imwrite(str(frames / f"{number}.png"), picture(number))
-    for damage in (picture(0, (48, 66)), None):
+        cv2.imwrite(str(frames / f"{number}.png"), sample_image(number))
+    for damage in (sample_image(0, (48, 66)), None):
         path = frames / "25.png"
         if damage is None:
             path.write_bytes(path.read_bytes()[:60])

@@ -14,7 +14,7 @@ import yaml
 
 from tests.api.conftest import checkpoint  # noqa: F401
 from tests.cli.test_cli import run
-from tests.video.videos import picture, write_sound, write_video
+from tests.video.videos import sample_image, write_sound, write_video
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_video_and_a_folder_of_frames(track: Callable, tmp_path: Path) -> None
     write_video(tmp_path / "v.mp4", 3)
     (tmp_path / "frames").mkdir()
     for number in range(3):
-        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), picture(number))
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), sample_image(number))
     options = ["--score", 0, "--save-masks", "--save-crops", "--every", 2, "--line-width", 3]
     code, shown, errors = track("v.mp4", "frames", *options, "--draw", "box, trail")
     assert (code, errors) == (0, "")

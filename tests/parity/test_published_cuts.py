@@ -105,7 +105,7 @@ class RawTree:
 
 @pytest.fixture(scope="module")
 def tree(published: dict[str, list[str]]) -> Iterator[RawTree]:
-    """A raw tree with all names of the dictionary; every frame is a picture of one pixel.
+    """A raw tree with all names of the dictionary; every frame is an image of one pixel.
 
     The frames are links to a few files, because file systems bound the links of a file (ext4:
     65,000), and lie in memory where there is such a place, because a disk that others use may take
@@ -120,10 +120,10 @@ def tree(published: dict[str, list[str]]) -> Iterator[RawTree]:
             images = folder / "raw" / source_video(key) / "images"
             images.mkdir(parents=True, exist_ok=True)
             for frame in names:
-                picture = folder / f"pixel{made // 25_000}.bmp"
+                image = folder / f"pixel{made // 25_000}.bmp"
                 if made % 25_000 == 0:
-                    assert cv2.imwrite(str(picture), np.zeros((1, 1, 3), np.uint8))
-                (images / frame).hardlink_to(picture)
+                    assert cv2.imwrite(str(image), np.zeros((1, 1, 3), np.uint8))
+                (images / frame).hardlink_to(image)
                 made += 1
         assert made == NAMES
         assert len(list_videos(folder / "raw")) == 204

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.video.videos import number_of, picture, turn, write_sound, write_video
+from tests.video.videos import number_of, sample_image, turn, write_sound, write_video
 from vatrack.common.errors import InputError
 from vatrack.video.ebml import lacks_bytes
 from vatrack.video.reader import Properties, Reader, Selection, VideoFrame
@@ -46,7 +46,7 @@ def test_the_rotation_flag_is_obeyed(tmp_path: Path, degrees: int) -> None:
     path = write_video(tmp_path / "v.mp4", 2)
     turn(path, degrees)
     frames, found = read(path)
-    upright = np.rot90(picture(0), -degrees // 90)
+    upright = np.rot90(sample_image(0), -degrees // 90)
     assert frames[0].image.shape == upright.shape
     assert (found.height, found.width) == upright.shape[:2]
     assert (found.rotation + degrees) % 360 == 0
@@ -178,7 +178,7 @@ def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
         stream: Any = out.add_stream("gif", rate=25)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "gray"
         for number in range(5):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="bgr24")))
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(sample_image(number), format="bgr24")))
         out.mux(stream.encode())
     frames, found = read(path)
     assert numbers(frames) == list(range(5))
@@ -244,11 +244,11 @@ def test_a_playlist_opens_no_other_address(tmp_path: Path) -> None:
 
 def test_frames_of_a_folder(tmp_path: Path) -> None:
     for number in range(4):
-        assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number))
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number))
     frames, found = read(tmp_path, rate=Fraction(10))
     assert numbers(frames) == [0, 1, 2, 3]
     assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.1, 0.2, 0.3])
-    assert np.array_equal(frames[2].image, picture(2))
+    assert np.array_equal(frames[2].image, sample_image(2))
     assert found.count_header == 4
     frames, _ = read(tmp_path, Selection(start_s=0.1, step=2), Fraction(10))
     assert numbers(frames) == [1, 3]
@@ -257,7 +257,7 @@ def test_frames_of_a_folder(tmp_path: Path) -> None:
 def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
     for number in range(3):
         size = (48, 64) if number < 2 else (48, 66)
-        assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number, size))
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number, size))
     with pytest.raises(InputError, match=r"2\.png: is 66 x 48 pixels, the first frame is 64 x 48"):
         read(tmp_path)
 

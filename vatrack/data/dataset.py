@@ -104,7 +104,7 @@ def match_indices(
 
 
 def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:
-    """The BGR picture of a frame.
+    """The BGR image of a frame.
 
     Raises:
         InputError: it is missing, damaged, or not of the annotated size (its masks would lie
@@ -363,7 +363,7 @@ class InputFrame:
 
 
 def to_input(picture: npt.NDArray[np.uint8], frame: Frame, limits: tuple[int, int]) -> InputFrame:
-    """The test transforms of one BGR picture (spec 2.6)."""
+    """The test transforms of one BGR image (spec 2.6)."""
     resize = fit(picture.shape[0], picture.shape[1], limits)
     planes = rgb_planes(resize_image(picture, resize))
     return InputFrame(stack_padded([planes]), resize.size, torch.from_numpy(resize.scale), frame)

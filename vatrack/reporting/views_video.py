@@ -48,7 +48,7 @@ def write_views(
 
     Args:
         ground_truth, predictions, images, score: as for `overlay.write_contact_sheet`.
-        out: a folder: a video and a picture of each clip, and views.json (see `Views`).
+        out: a folder: a video and an image of each clip, and views.json (see `Views`).
         details: details.json of these predictions; None: no clip is worst or best.
         each: how many clips of each sort.
         rate: frames a second.

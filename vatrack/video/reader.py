@@ -225,7 +225,7 @@ class _Decoder:
         self._last: float | None = None
 
     def _choose(self, source: Source) -> av.video.stream.VideoStream:
-        # The picture of an album in a music file is an attached one.
+        # Album art in a music file is an attached image.
         streams = [
             stream
             for stream in self.container.streams.video

@@ -72,7 +72,7 @@ def write_report(
         out: the page, whose name ends in .html.
         results: folder of results, for the cut sheets and the run times.
         title: heading of the page; None: the names of the datasets.
-        embed_mb: size of the videos and pictures that stand in the page itself; to further ones it
+        embed_mb: size of the videos and images embedded in the page; to further ones it
             has links.
         means: whether runs that differ only in their seed also have rows of their means.
 
