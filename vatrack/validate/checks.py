@@ -25,7 +25,7 @@ class Check:
     fix: str
 
 
-_DOWNLOAD = "fetch the file again"
+_DOWNLOAD = "download the file again"
 _UNPACK = "unpack or copy them again"
 _MAKE = "download or regenerate the annotations"
 
@@ -181,7 +181,7 @@ CHECKS: dict[str, Check] = {
     ),
     "video-empty": Check(
         "warning",
-        "videos have no image",
+        "videos have no images",
         "check whether frames are missing; otherwise remove the videos",
     ),
     "video-name-case": Check(
@@ -244,7 +244,7 @@ CHECKS: dict[str, Check] = {
     ),
     "file-broken": Check(
         "note",
-        "files that are not in the annotations are broken frames",
+        "files that are not in the annotations are damaged frames",
         "nothing to do (they are not used)",
     ),
 }

@@ -264,7 +264,7 @@ def _prefix(prefixes: Counter[str], path: Path) -> tuple[str, list[str]]:
                 "keep one of them, or choose with `vatrack import-checkpoint --key`"
             )
         notes.append(
-            f"{prefixes[other]} tensors behind {other!r} would fit as well; `vatrack "
-            f"import-checkpoint --key {other.rstrip('.')}` takes those"
+            f"{prefixes[other]} tensors behind {other!r} would also fit; to import those: `vatrack "
+            f"import-checkpoint --key {other.rstrip('.')}`"
         )
     return (order[0] if order else ""), notes

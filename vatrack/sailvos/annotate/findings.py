@@ -124,7 +124,7 @@ def _not_from_masks(models: Path | None) -> dict[str, str]:
     return {
         "category_id": f"{given}person for names with _Ped_, others are skipped",
         "model_id": f"{given}numbered by name",
-        "supercategory": "as in the file of models if it is an official JSON, else the name of the "
+        "supercategory": "as in the models file if it is an official JSON, otherwise the name of the "
         "category",
         "occlu_depth": "0 everywhere",
     }
@@ -137,7 +137,7 @@ def _warnings(total: Findings, models: Path | None) -> list[str]:
         named += ["..."] * (len(left_out) > len(named))
         only = "only persons are annotated; give --models for other classes"
         lines.append(
-            f"{f'models that {models} gives no category' if models else only}; annotations "
+            f"{f'models without a category in {models}' if models else only}; annotations "
             f"skipped: {left_out.total()} of {len(left_out)} models ({', '.join(named)})"
         )
     for code, text in NOTES.items():
