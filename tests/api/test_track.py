@@ -121,13 +121,13 @@ def test_results_are_kept_unless_they_may_be_replaced(squares: Predictor, tmp_pa
     source, out = write_video(tmp_path / "v.mp4", 2), tmp_path / "out"
     run(squares, source, out)
     before = (out / "v/run.yaml").read_bytes()
-    with pytest.raises(InputError, match="has results already; --overwrite"):
+    with pytest.raises(InputError, match="already has results; replace them with --overwrite"):
         run(squares, source, out)
     assert (out / "v/run.yaml").read_bytes() == before
     run(squares, source, out, overwrite=True, overlay=False)
     assert left(out / "v") == [name for name in FILES if name != "overlay.mp4"]
     (out / "v/thesis.tex").touch()
-    with pytest.raises(InputError, match=r"thesis\.tex, which is no result"):
+    with pytest.raises(InputError, match=r"thesis\.tex, which is not from"):
         run(squares, source, out, overwrite=True)
     assert (out / "v/thesis.tex").exists()
 
@@ -136,7 +136,7 @@ def test_a_source_is_never_replaced(squares: Predictor, tmp_path: Path) -> None:
     folder = tmp_path / "out/overlay"
     folder.mkdir(parents=True)
     source = write_video(folder / "overlay.mp4", 2)
-    with pytest.raises(InputError, match="would be replaced; move it"):
+    with pytest.raises(InputError, match="would be overwritten; move it"):
         run(squares, source, tmp_path / "out", overwrite=True)
     assert source.exists()
 
@@ -174,7 +174,7 @@ def test_a_source_that_ends_early(
     assert tracked.truncated and 0 < tracked.frames < 60
     assert len(times(tmp_path / "out/v/overlay.mp4")) == tracked.frames
     assert not yaml.safe_load((tmp_path / "out/v/run.yaml").read_text())["complete"]
-    assert "is cut off or damaged" in caplog.text
+    assert "truncated or damaged" in caplog.text
 
 
 def test_a_bad_frame_leaves_nothing(squares: Predictor, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_no_display(squares: Predictor, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="leave --show out"):
+    with pytest.raises(InputError, match="remove --show"):
         run(squares, source, tmp_path / "out", show=True)
     monkeypatch.setenv("DISPLAY", ":0")
 
@@ -324,7 +324,7 @@ def test_no_display(squares: Predictor, tmp_path: Path, monkeypatch: pytest.Monk
         raise cv2.error("built without windows")
 
     monkeypatch.setattr(cv2, "imshow", broken)
-    with pytest.raises(InputError, match="leave --show out"):
+    with pytest.raises(InputError, match="remove --show"):
         run(squares, source, tmp_path / "out", show=True)
     assert left(tmp_path / "out") == []
 

@@ -206,7 +206,9 @@ def test_a_killed_worker_is_one_line_and_code_1(
     monkeypatch.setattr(cli, "write_yaml", broken)
     code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
     assert code == 1
-    assert errors.startswith("vatrack: error: a worker process was ended from outside")
+    assert errors.startswith(
+        "vatrack: error: a worker process was killed, probably because memory ran out"
+    )
 
 
 def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:

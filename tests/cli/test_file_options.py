@@ -47,7 +47,7 @@ def test_what_is_read_is_never_written_over(
 ) -> None:
     folder = source.parent
     paths = {"out": folder / "out.txt", option: folder / name}
-    with pytest.raises(InputError, match=rf"^--{option} .*: would be written over .*in\.txt"):
+    with pytest.raises(InputError, match=rf"^--{option} .*: would overwrite the input .*in\.txt"):
         with_files(evaluate)(source=[source] if several else source, **paths)
     assert source.read_text() == "x"
     assert not (folder / "out.txt").exists()
@@ -106,5 +106,5 @@ def test_a_subcommand_refuses(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "would be written over" in capsys.readouterr().err
+    assert "would overwrite the input" in capsys.readouterr().err
     assert source.read_text() == "x"

@@ -86,17 +86,25 @@ def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: s
         ("a.png", bytes(90), "no BMP, PNG or JPEG image; "),
         ("a.bmp", b"version https://git-lfs.github.com/spec/v1", "but a Git LFS pointer"),
         ("a.png", png(np.zeros((2, 2, 3)), COLOUR, more=ANIMATION), "is an animated PNG"),
-        ("a.bmp", bmp(2, 2, bytes(16), start=14), "pixels begin at byte 14, inside the header"),
-        ("a.bmp", bmp(2, 2, bytes(16), start=0), "pixels begin at byte 0, inside the header"),
-        ("a.bmp", bmp(2, 2, bytes(40), length=16), "16 bytes, a form that is not read"),
+        (
+            "a.bmp",
+            bmp(2, 2, bytes(16), start=14),
+            "places the pixel data at byte 14, inside the header",
+        ),
+        (
+            "a.bmp",
+            bmp(2, 2, bytes(16), start=0),
+            "places the pixel data at byte 0, inside the header",
+        ),
+        ("a.bmp", bmp(2, 2, bytes(40), length=16), "16 bytes, which is not supported"),
         (
             "a.bmp",
             bmp(2, 2, bytes(16), 32, 3, struct.pack("<4I", 255, 65280, 7, 0)),
-            "unusual order",
+            "unsupported bit layout",
         ),
         ("a.bmp", bmp(2, 2, bytes(16), 24, 5), "cannot be decoded"),
         ("a.bmp", bmp(10_001, 10_000, bytes(16)), "its header says 10001 x 10000 pixels"),
-        ("a.gif", b"GIF8", r"frames are \.bmp, \.png, \.jpg or \.jpeg files"),
+        ("a.gif", b"GIF8", r"frames must be \.bmp, \.png, \.jpg or \.jpeg files"),
         (
             "a.png",
             b"\x89PNG\r\n\x1a\n" + bytes(30) + b"IEND\xaeB`\x82",
@@ -262,5 +270,7 @@ def test_a_frame_of_another_size_is_not_decoded(
     path.write_bytes(png(np.zeros((9, 14))))
     assert read_image(path, (14, 9)).shape == (9, 14, 3)
     monkeypatch.setattr("vatrack.common.images.decode", None)
-    with pytest.raises(InputError, match=r"a\.png: is 14 x 9 pixels, its annotation says 12 x 8"):
+    with pytest.raises(
+        InputError, match=r"a\.png: is 14 x 9 pixels, but its annotation says 12 x 8"
+    ):
         read_image(path, (12, 8))

@@ -279,7 +279,7 @@ def test_what_is_not_json_is_refused(
     with pytest.raises(InputError, match=message) as caught:
         found_items(write(tmp_path, content))
     assert re.match(
-        r".*/file\.json: not valid JSON at byte \d+ \(.*\); .*fetch or make it again$",
+        r".*/file\.json: not valid JSON at byte \d+ \(.*\); .*download or create it again$",
         str(caught.value),
     )
 
@@ -402,7 +402,7 @@ def test_texts_of_a_file_that_has_changed(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: items[-1].offset + 3])
     assert texts.load(items[0].offset, items[0].length) == items[0].value
     with pytest.raises(
-        InputError, match=r"file\.json: has changed while it was read .*start again"
+        InputError, match=r"file\.json: changed while it was being read .*start again"
     ):
         texts.load(items[-1].offset, items[-1].length)
 

@@ -188,7 +188,9 @@ def test_a_server_that_is_away_from_the_start(
     ):
         ExperimentLog.start(run, folder).close()
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
-    with pytest.warns(UserWarning, match="lacks its metrics; `vatrack mlflow-sync .*` sends them"):
+    with pytest.warns(
+        UserWarning, match="has no metrics yet; upload them with `vatrack mlflow-sync"
+    ):
         log_evaluation(folder, folder / "metrics.json")
     assert not store.path.exists() or store.runs(folder) == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
@@ -259,7 +261,7 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
         with running(folder):
             with pytest.warns(
                 UserWarning,
-                match=r"not written from jobs on several machines; .* set MLFLOW_TRACKING_URI",
+                match=r"cannot be written from jobs on several machines; .* set MLFLOW_TRACKING_URI",
             ):
                 log = ExperimentLog.start(run, folder)
             add_lines(folder, 1, 6)
@@ -326,7 +328,8 @@ def test_without_mlflow_one_warning(
         patch.setitem(sys.modules, "mlflow", None)
         with pytest.warns(
             UserWarning,
-            match="MLflow is not installed; where it is, `vatrack mlflow-sync .*` makes",
+            match="MLflow is not installed; once it is installed, `vatrack mlflow-sync .*` uploads "
+            "the run",
         ):
             log = ExperimentLog.start(run, folder)
         with warnings.catch_warnings(action="error"):

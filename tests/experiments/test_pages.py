@@ -252,7 +252,7 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"--port {port}: .*; give another one"):
+        with pytest.raises(InputError, match=f"--port {port}: .*; use another port"):
             served(uri, port).__enter__()
     with pytest.raises(StoreError):
         links("http://127.0.0.1:9", "http://127.0.0.1:9")
@@ -309,7 +309,7 @@ def test_a_server_that_dies_ends_the_command(
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1
     assert said.startswith("vatrack: error: MLflow: the server stopped: ")
-    assert said.endswith(f"(all of it: {tmp_path / 'mlflow_ui.log'})\n")
+    assert said.endswith(f"(full log: {tmp_path / 'mlflow_ui.log'})\n")
 
 
 def test_a_closed_terminal_ends_the_server(shown: tuple[subprocess.Popen[str], int]) -> None:

@@ -670,9 +670,11 @@ def test_the_command(results: Path, store: Store, folder: Path) -> None:
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no config\.yaml; give the folder of a run"):
+    with pytest.raises(InputError, match=r"has no config\.yaml; give a run folder"):
         sync(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "config.yaml").write_text("methods: [vatrack]")
-    with pytest.raises(InputError, match=rf"holds runs, but is none; give {tmp_path}/runs/\*"):
+    with pytest.raises(
+        InputError, match=rf"contains runs but is not a run folder; give {tmp_path}/runs/\*"
+    ):
         sync(tmp_path)

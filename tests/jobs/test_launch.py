@@ -191,7 +191,7 @@ def test_a_job_whose_launcher_was_killed_is_waited_for(tmp_path: Path) -> None:
     second, third = (Launcher(tmp_path / "job", "wait_for", go, count) for _ in range(2))
     _until(
         lambda: all(
-            "is not over: waiting for it" in launcher.shown for launcher in (second, third)
+            "is still running: waiting for it" in launcher.shown for launcher in (second, third)
         ),
         60,
     )
@@ -213,7 +213,7 @@ def test_two_launchers_at_once_start_one_job(tmp_path: Path) -> None:
     ended = [launcher.end() for launcher in launchers]
     assert [status for status, _ in ended] == [0, 0, 0]
     assert len(count.read_text().split()) == 1
-    assert sum("is not over: waiting for it" in shown for _, shown in ended) == 2
+    assert sum("is still running: waiting for it" in shown for _, shown in ended) == 2
 
 
 def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
     number = json.loads((tmp_path / "run" / "job" / "job.json").read_text())["id"]
     with pytest.raises(
         InputError,
-        match=rf"job {number} \(local\) still runs here with other settings.* kill {number}$",
+        match=rf"job {number} \(local\) is still running here with other settings.* kill {number}$",
     ):
         run_in_job(
             jobs.wait_for,
@@ -388,7 +388,7 @@ def test_a_signal_ends_the_waiting_for_another_launcher(tmp_path: Path) -> None:
     waiting = JobFile(tmp_path, lambda: True)
     with (
         JobFile(tmp_path).lock(),
-        pytest.raises(Interrupted, match="held by another launcher"),
+        pytest.raises(Interrupted, match="used by another launcher"),
         waiting.lock(),
     ):
         pass
@@ -546,7 +546,7 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
     ("launcher", "complaint"),
     [
         ({"nodes": 2}, r"launcher\.nodes is 2, but launcher\.cluster local is one machine"),
-        ({"cluster": "debug", "gpus": 2}, r"launcher\.cluster debug is one process"),
+        ({"cluster": "debug", "gpus": 2}, r"launcher\.cluster debug uses one process"),
         (
             {"cluster": "slurm", "minutes": 2},
             r"launcher\.save_seconds is 120, .* raise launcher\.minutes",

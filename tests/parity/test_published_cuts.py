@@ -137,7 +137,7 @@ def test_the_clip_tree(tree: RawTree, clips: dict[str, list[str]], mode: str, ho
     out = tree.folder / mode
     summary = build_clip_tree(tree.raw, PUBLISHED, out, mode)
     left = "205 names without frames, 204 without __"
-    assert str(summary) == f"{CLIPS} clips in {out}: {FRAMES} {how}; left out: {left}"
+    assert str(summary) == f"{CLIPS} clips in {out}: {FRAMES} {how}; skipped: {left}"
     found = {
         clip.name: sorted(frame.name for frame in (clip / "images").iterdir())
         for clip in out.iterdir()
@@ -158,7 +158,7 @@ def test_comparison_with_a_changed_copy(
     found = compare_files(PUBLISHED, own)
     assert found.equal
     text = str(found)
-    assert "left-overs that are no clips: 205 empty and 204 without __" in text
+    assert "entries that are not clips: 205 empty and 204 without __" in text
     assert f"no difference: 204 videos, {CLIPS} clips, {CLIPS - 204} cuts in both" in text
 
     changed = {**clips}

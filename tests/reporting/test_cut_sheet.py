@@ -138,7 +138,7 @@ def test_very_many_clips_are_thinned_out(
 ) -> None:
     monkeypatch.setattr(cut_sheet, "MOST", 5)
     summary, image = draw(scene)
-    assert str(summary).endswith("; 5 of the clips are shown")
+    assert str(summary).endswith("; 5 clips shown")
     assert (summary.clips, summary.shown) == (len(scene["clips"]), 5)
     starts = sorted(int(names[0][:6]) - 3 for names in scene["clips"].values())
     assert np.array_equal(tile(image, 0, 5), colour(starts[0]))

@@ -256,7 +256,7 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
         "ground_truth": tmp_path / "empty.json",
         "predictions": tmp_path / "none.jsonl",
     }
-    refused(tmp_path, empty, "lists no image")
+    refused(tmp_path, empty, "contains no images")
 
 
 def test_bad_images_are_named(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_bad_images_are_named(tmp_path: Path) -> None:
     refused(
         tmp_path,
         files,
-        rf"000004\.png: is 126 x {HEIGHT} pixels, its annotation says {WIDTH} x {HEIGHT}",
+        rf"000004\.png: is 126 x {HEIGHT} pixels, but its annotation says {WIDTH} x {HEIGHT}",
     )
     image.write_bytes(image.read_bytes()[:40])
     refused(tmp_path, files, r"000004\.png")

@@ -43,7 +43,9 @@ def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path
     assert lines[0].startswith(
         f"0 errors, 1 warning, 0 notes in {mini_set.raw} and its annotations ("
     )
-    assert lines[-2].startswith("warning  crowd  1  annotations are marked as crowds")
+    assert lines[-2].startswith(
+        "warning  crowd  1  crowd annotations are ignored in training and evaluation"
+    )
     assert lines[-1] == f"{'':9}{mini_set.paths()['train']}: annotation 0: iscrowd is 1"
     assert read_json(tmp_path / "out" / "report.json")["counts"] == {
         "error": 0,
@@ -112,6 +114,6 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
     code, _, errors = command("--accept", "area-rong")
     assert (code, errors) == (
         2,
-        "vatrack: error: dataset.validation.accept: there is no finding 'area-rong'; did you mean "
+        "vatrack: error: dataset.validation.accept: unknown finding 'area-rong'; did you mean "
         "area-wrong? (docs/findings.md lists them)\n",
     )

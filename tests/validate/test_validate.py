@@ -137,7 +137,7 @@ def test_everything_is_found_in_one_run(mini_set: Set, tmp_path: Path) -> None:
     shown = lines.index(next(line for line in heads if "rate-wrong" in line))
     assert [line[:9] for line in lines[shown + 1 : shown + 7]] == [" " * 9] * 6
     assert lines[shown + 6].strip() == "... and 29 more"
-    assert lines[-1] == f"more examples: {tmp_path / 'report.json'}"
+    assert lines[-1] == f"all examples: {tmp_path / 'report.json'}"
 
 
 @pytest.mark.slow

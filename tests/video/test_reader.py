@@ -60,11 +60,11 @@ def test_the_rotation_flag_is_obeyed(tmp_path: Path, degrees: int) -> None:
         ("v.mp4", {"form": "gray"}, None),
         ("v.mp4", {"form": "yuv420p10le"}, "upper 8 bits"),
         ("v.mp4", {"form": "yuv420p10le", "colours": 18}, r"HDR \(HLG\)"),
-        ("v.mov", {"codec": "png", "form": "rgba"}, "alpha channel is left out"),
+        ("v.mov", {"codec": "png", "form": "rgba"}, "alpha channel is ignored"),
         ("v.avi", {"codec": "mjpeg", "form": "yuvj420p", "container": "avi"}, None),
         ("v.ts", {"container": "mpegts"}, None),
         ("v.webm", {"codec": "libvpx-vp9"}, None),
-        ("v.webm", {"codec": "libvpx-vp9", "form": "yuva420p"}, "alpha channel is left out"),
+        ("v.webm", {"codec": "libvpx-vp9", "form": "yuva420p"}, "alpha channel is ignored"),
     ],
 )
 def test_forms_of_video(tmp_path: Path, name: str, settings: dict, note: str | None) -> None:
@@ -109,11 +109,11 @@ def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> N
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        ({"start_s": 3.0}, r"no frame can be read between .* it lasts 0\.48 s"),
-        ({"start_s": -1.0}, "the first time is -1"),
-        ({"start_s": 2.0, "stop_s": 1.0}, r"the last time, 1\.0 s, is not after the first"),
+        ({"start_s": 3.0}, r"no frames between .* it lasts 0\.48 s"),
+        ({"start_s": -1.0}, "the start time is -1"),
+        ({"start_s": 2.0, "stop_s": 1.0}, r"end time, 1\.0 s, is not after the start time"),
         ({"step": 0}, "every 0-th frame"),
-        ({"start_s": float("nan")}, "the first time is nan"),
+        ({"start_s": float("nan")}, "the start time is nan"),
     ],
 )
 def test_a_selection_of_nothing(tmp_path: Path, selection: dict, message: str) -> None:
@@ -136,7 +136,7 @@ def test_a_file_that_ends_early(tmp_path: Path, front: bool) -> None:
     assert 20 < len(frames) < 75
     assert numbers(frames)[:20] == list(range(20))
     assert found.truncated
-    assert f"{len(frames)} of 80 frames could be read" in found.notes[-1]
+    assert f"{len(frames)} of 80 frames that could be read" in found.notes[-1]
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.webm"])
@@ -150,7 +150,7 @@ def test_a_file_without_a_count_that_ends_early(tmp_path: Path, name: str) -> No
     frames, found = read(path)
     assert 20 < len(frames) < 78
     assert found.truncated
-    assert f"{len(frames)} frames could be read" in found.notes[-1]
+    assert f"{len(frames)} frames that could be read" in found.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_what_is_no_video(tmp_path: Path, name: str, content: bytes, message: st
 
 
 def test_sound_alone(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"s\.mp4: holds no video, only sound"):
+    with pytest.raises(InputError, match=r"s\.mp4: contains no video, only sound"):
         read(write_sound(tmp_path / "s.mp4"))
 
 
@@ -258,7 +258,9 @@ def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
     for number in range(3):
         size = (48, 64) if number < 2 else (48, 66)
         assert cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number, size))
-    with pytest.raises(InputError, match=r"2\.png: is 66 x 48 pixels, the first frame is 64 x 48"):
+    with pytest.raises(
+        InputError, match=r"2\.png: is 66 x 48 pixels, but the first frame is 64 x 48"
+    ):
         read(tmp_path)
 
 
@@ -289,5 +291,5 @@ def test_without_pyav_the_extra_is_named(tmp_path: Path) -> None:
 def test_a_codec_that_nobody_knows(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", 3)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(InputError, match="the form of its frames is unknown"):
+    with pytest.raises(InputError, match="unknown"):
         read(path)

@@ -151,7 +151,7 @@ def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
             tmp_path / "out.pt",
         )
     )
-    assert "53 counters of batch norm are not in the file" in text
+    assert "53 batch norm counters are not in the file" in text
     found = load(tmp_path / "out.pt").weights
     assert list(found) == list(weights)
     assert found["backbone.bn1.num_batches_tracked"] == 0
@@ -247,15 +247,16 @@ def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
     run, out = paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "out.pt"
     coco = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50))
     with pytest.raises(
-        InputError, match=r"a detector of 80 classes with resnet50; --partial takes what fits"
+        InputError, match=r"a detector of 80 classes with resnet50; --partial imports"
     ):
         import_checkpoint(write_published(tmp_path / "x.pth", coco, "wrapped"), run, out)
     torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
-    with pytest.raises(InputError, match=r"a backbone alone \(resnet34\); --partial takes it"):
+    with pytest.raises(InputError, match=r"only a backbone \(resnet34\); --partial imports it"):
         import_checkpoint(tmp_path / "resnet34.pth", run, out)
     torch.save({"encoder.w": torch.zeros(3)}, tmp_path / "foreign.pth")
     with pytest.raises(
-        InputError, match=r"no names of an OpenMMLab detector \(its first is encoder\.w\)"
+        InputError,
+        match=r"the tensor names of an OpenMMLab detector \(first tensor: encoder\.w\)",
     ):
         import_checkpoint(tmp_path / "foreign.pth", run, out)
     narrow = tensors(
@@ -263,7 +264,7 @@ def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
     )
     with pytest.raises(
         InputError,
-        match=r"looks like vatrack with resnet50 of other widths, or cut off; .* with --config",
+        match=r"vatrack with resnet50 with other layer widths, or truncated; .* with --config",
     ):
         import_checkpoint(write_published(tmp_path / "x.pth", narrow, "bare"), run, out)
     assert not out.exists()
@@ -274,12 +275,12 @@ def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:
     classes = (CATEGORIES[1], CATEGORIES[0], *CATEGORIES[2:])
     torch.save({"state_dict": weights, "meta": {"CLASSES": classes}}, tmp_path / "x.pth")
     text = str(import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt"))
-    assert "names 2 classes otherwise, the first is number 1, 'car' instead of 'person'" in text
+    assert "different names for 2 classes, first: number 1, 'car' instead of 'person'" in text
     torch.save(
         {"state_dict": weights, "meta": {"CLASSES": [n.replace(" ", "_") for n in CATEGORIES]}},
         tmp_path / "x.pth",
     )
-    assert "classes otherwise" not in str(
+    assert "different names" not in str(
         import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt")
     )
 
@@ -321,7 +322,7 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
             wanted[name].shape,
             wanted[name].flatten()[0],
         ), name
-    assert f"{len(left) + 6} tensors are left random" in text
+    assert f"{len(left) + 6} tensors stay random" in text
     rows = {
         line.split()[0]: line.split()[1:]
         for line in text.splitlines()
@@ -368,7 +369,7 @@ def test_a_backbone_alone_goes_into_the_backbone(tmp_path: Path) -> None:
     assert "unused (2):\n  fc.weight\n  fc.bias" in text
     torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
     with pytest.raises(
-        InputError, match=r"not the weights of this backbone; 0 tensors are missing.*belong to none"
+        InputError, match=r"not weights of this backbone; 0 tensors are missing.*belong to none"
     ):
         import_checkpoint(tmp_path / "resnet34.pth", run, tmp_path / "no.pt", partial=True)
 
@@ -379,7 +380,7 @@ def test_a_network_of_another_shape_is_no_initialisation(tmp_path: Path) -> None
     source = write_published(tmp_path / "coco.pth", coco, "bare")
     with pytest.raises(
         InputError,
-        match=r"a network of another shape: .*the first is backbone\.layer1\.0\.conv1\.weight",
+        match=r"a network with different layer sizes: .*first: backbone\.layer1\.0\.conv1\.weight",
     ):
         import_checkpoint(
             source, paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "no.pt", partial=True

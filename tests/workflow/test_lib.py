@@ -47,14 +47,14 @@ def test_files_and_overrides_are_layers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["methods", "backbones", "seeds"])
 def test_a_list_on_the_command_line_needs_brackets(key: str) -> None:
-    with pytest.raises(InputError, match=rf"give a list: --config '{key}=\[x\]'"):
+    with pytest.raises(InputError, match=rf"must be a list; write --config '{key}=\[x\]'"):
         layered_config([], {key: "x"})
 
 
 @pytest.mark.parametrize("key", ["dataset", "training", "launcher"])
 def test_a_section_on_the_command_line_needs_a_mapping(key: str) -> None:
     for value in (6, "epochs=6", [6], None):
-        with pytest.raises(InputError, match=rf"give a mapping: --config '{key}={{name: value}}'"):
+        with pytest.raises(InputError, match=rf"write --config '{key}={{name: value}}'"):
             layered_config([], {key: value})
     assert layered_config([], {key: {"a": 6}}) == {key: {"a": 6}}
 
@@ -193,7 +193,9 @@ def test_videos_of_a_raw_tree(tmp_path: Path) -> None:
 @pytest.mark.parametrize("video", ["a{b}", "{", "}c", ".hidden"])
 def test_names_that_snakemake_cannot_handle_are_refused(video: str, tmp_path: Path) -> None:
     plan = Plan({"dataset": {"raw": raw_tree(tmp_path, "fine", video)}})
-    with pytest.raises(InputError, match="braces or a leading dot; rename the folder") as caught:
+    with pytest.raises(
+        InputError, match="braces or a leading dot are not supported; rename the folder"
+    ) as caught:
         plan.videos()
     assert str(caught.value).startswith(f"dataset.raw: {tmp_path}/{video}: ")
 

@@ -13,8 +13,10 @@ from pycocotools import mask as coco_mask
 RUN_LIMIT = 2**31
 PIXEL_LIMIT = 2**31  # of an image: pycocotools counts in 32 bits
 POLYGON_SIDE = 1 << 15  # longest side of an image whose masks may be polygons
-NEEDED = "must be a run-length code {size: [height, width], counts: string or list of run lengths} "
-"or a list of polygons"
+NEEDED = (
+    "must be a run-length code {size: [height, width], counts: string or list of run lengths} "
+    "or a list of polygons"
+)
 
 
 class MaskError(ValueError):

@@ -160,9 +160,11 @@ class RunConfig(_Shared):
     @property
     def start_choices(self) -> str:
         """What can be set where pretrained weights are missing, for messages."""
-        return f"training.weights: {{{self.backbone}: FILE}} (see docs/training.md for the files "
-        "and their download), or model: {norm: group, frozen_stages: 0} to train from scratch, "
-        "or training.random_start: true to train anyway"
+        return (
+            f"training.weights: {{{self.backbone}: FILE}} (see docs/training.md for the files "
+            "and their download), or model: {norm: group, frozen_stages: 0} to train from scratch, "
+            "or training.random_start: true to train anyway"
+        )
 
     @property
     def name(self) -> str:

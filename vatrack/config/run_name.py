@@ -47,8 +47,10 @@ class RunName(NamedTuple):
 def label_problem(label: str) -> str | None:
     """What is wrong with a label that is not empty; None: it can be part of a folder's name."""
     if not LABEL.fullmatch(label):
-        return f"{label!r:.80} cannot be part of a folder name; use ASCII letters and digits, with "
-        "single '.', '-' or '_' between them, for example e6 or lr-0.01"
+        return (
+            f"{label!r:.80} cannot be part of a folder name; use ASCII letters and digits, with "
+            "single '.', '-' or '_' between them, for example e6 or lr-0.01"
+        )
     if len(label) > LONGEST:
         return f"{label:.20}... has {len(label)} characters; use at most {LONGEST}"
     return None

@@ -209,8 +209,10 @@ def read_masks(
 def damage(total: int, size: Sequence[int]) -> str:
     """What is wrong with a compressed string of so many pixels in an image of height and width."""
     pixels = f"have {total} pixels and" if total >= 0 else "are invalid and"
-    return f"is damaged: its runs {pixels} do not fill the image, {size[1]} x {size[0]}; create "
-    "the file again"
+    return (
+        f"is damaged: its runs {pixels} do not fill the image, {size[1]} x {size[0]}; create "
+        "the file again"
+    )
 
 
 def annotation_problem(item: Mapping[str, Any]) -> str | None:

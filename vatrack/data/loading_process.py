@@ -86,8 +86,10 @@ def memory_advice(workers: int | None = None) -> str:
         workers: `compute.workers`, where it is known.
     """
     now = "" if workers is None else f" (now {workers}; 0: load in the main process)"
-    return f"lower compute.workers{now} or training.batch_size, or provide more memory (on a "
-    "cluster: launcher.memory_gb)"
+    return (
+        f"lower compute.workers{now} or training.batch_size, or provide more memory (on a "
+        "cluster: launcher.memory_gb)"
+    )
 
 
 class LoadingProcess(ForkProcess):

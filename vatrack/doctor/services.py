@@ -120,8 +120,10 @@ def _server(uri: str) -> Check:
         fix = "start the server (`mlflow server`), or correct mlflow.tracking_uri"
         return Check(name, "fails", found, UNLOGGED, fix)
     if asked.status_code in (401, 403):
-        fix = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask the owner of the "
-        "server"
+        fix = (
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask the owner of the "
+            "server"
+        )
         found = f"{uri}: no write permission (HTTP {asked.status_code})"
         return Check(name, "fails", found, UNLOGGED, fix)
     if asked.status_code != 400:

@@ -107,8 +107,10 @@ class Merged:
     shards: int
 
     def __str__(self) -> str:
-        return f"{self.out}: {self.predictions} predictions for {self.clips} clips from "
-        f"{self.shards} shards"
+        return (
+            f"{self.out}: {self.predictions} predictions for {self.clips} clips from "
+            f"{self.shards} shards"
+        )
 
 
 def merge_shards(shards: Sequence[Path], out: Path) -> Merged:

@@ -31,8 +31,10 @@ FRAMES = 4  # columns: frames of a clip
 CELL_WIDTH = 480  # pixels; smaller frames are enlarged, so that labels leave room for the objects
 LABEL_SIZE = 14  # pixels
 MARGIN, GAP = 142, 6  # pixels: the column of the row titles; the space between images
-LEGEND = "Label: class #track, score.  Colours show track numbers; ground truth and predictions "
-"are numbered separately."
+LEGEND = (
+    "Label: class #track, score.  Colours show track numbers; ground truth and predictions "
+    "are numbered separately."
+)
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,10 @@ class Selection:
         if self.margin is None:
             return f"the only one whose {self.metric} is defined"
         if not self.margin:
-            return f"the highest {self.metric} (same as epoch {self.ranking[1]}, the later one is "
-            "chosen)"
+            return (
+                f"the highest {self.metric} (same as epoch {self.ranking[1]}, the later one is "
+                "chosen)"
+            )
         return f"the highest {self.metric}, {self.margin:.2f} above epoch {self.ranking[1]}"
 
     def __str__(self) -> str:

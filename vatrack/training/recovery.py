@@ -205,8 +205,10 @@ class Recovery:
             }
             write_fault(path, faults, where)
         images = [pair for each in faults for pair in each.images]
-        return f"an update is not finite ({fault}); images (key, reference): {images}; details in "
-        f"{path}"
+        return (
+            f"an update is not finite ({fault}); images (key, reference): {images}; details in "
+            f"{path}"
+        )
 
     def _latest_state(self) -> dict[str, Any] | None:
         """The state that the first process finds, in all processes; it alone may rename files."""

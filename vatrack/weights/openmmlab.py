@@ -280,28 +280,38 @@ def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig,
 def _remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
     """What the file looks like, and what to do with it."""
     if is_bare_backbone(weights):
-        return f"it contains only a backbone ({_trunk(weights, '')}); --partial imports it as "
-        "initial weights"
+        return (
+            f"it contains only a backbone ({_trunk(weights, '')}); --partial imports it as "
+            "initial weights"
+        )
     methods = _methods(weights)
     if not methods:
-        return "it does not have the tensor names of an OpenMMLab detector (first tensor: "
-        f"{next(iter(weights))})"
+        return (
+            "it does not have the tensor names of an OpenMMLab detector (first tensor: "
+            f"{next(iter(weights))})"
+        )
     trunk = _trunk(weights, BACKBONE)
     classes = weights.get("roi_head.bbox_head.fc_cls.weight")
     if classes is not None and len(classes) != len(run.class_list) + 1:
-        return f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
-        "imports what fits as initial weights; with --class NAME for each of its classes it is "
-        "imported as it is"
+        return (
+            f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
+            "imports what fits as initial weights; with --class NAME for each of its classes it is "
+            "imported as it is"
+        )
     if "roi_head.track_head.fc_embed.weight" not in weights:
-        return f"it looks like a detector without a track head, with {trunk}; --partial imports "
-        "what fits as initial weights"
+        return (
+            f"it looks like a detector without a track head, with {trunk}; --partial imports "
+            "what fits as initial weights"
+        )
     choices = " or ".join(f"--method {method}" for method in methods)
     shown = " or ".join(methods)
     if trunk != str(run.backbone) and trunk in tuple(map(str, Backbone)):
         choices += f" --backbone {trunk}"
     if run.method in methods and trunk == str(run.backbone):
-        return f"it looks like {shown} with {trunk} with other layer widths, or truncated; give "
-        "the widths with --config"
+        return (
+            f"it looks like {shown} with {trunk} with other layer widths, or truncated; give "
+            "the widths with --config"
+        )
     return f"it looks like {shown} with {trunk}: use {choices}"
 
 

@@ -171,12 +171,16 @@ def _nothing(content: Any) -> str:
     if not isinstance(content, Mapping):
         if isinstance(content, Tensor):
             return "contains a single tensor instead of named tensors, so it is not a weights file"
-        return f"contains a {type(content).__name__} instead of named tensors, so it is not a "
-        "weights file"
+        return (
+            f"contains a {type(content).__name__} instead of named tensors, so it is not a "
+            "weights file"
+        )
     keys = ", ".join(map(str, list(content)[:8])) or "nothing"
     if "param_groups" in content or any("optim" in str(key).lower() for key in content):
-        return f"contains an optimizer state but no named tensors (it has: {keys}); give the file "
-        "with the weights"
+        return (
+            f"contains an optimizer state but no named tensors (it has: {keys}); give the file "
+            "with the weights"
+        )
     return f"contains no named tensors, so it is not a weights file (it has: {keys})"
 
 

@@ -114,7 +114,7 @@ WRONG = {
     "mask form": (good(amodal=[1, 2]), "the amodal mask is a list, but not of polygons"),
     "uncompressed": (
         good(visible={"size": MASK["size"], "counts": [1, 2]}),
-        "the visible mask is damaged: its runs have 3 pixels",
+        "the visible mask is damaged: its runs cover 3 pixels",
     ),
     "size": (
         good(amodal={"size": [3, 4], "counts": MASK["counts"]}),
@@ -127,12 +127,12 @@ WRONG = {
     "cut mask": (good(amodal=MASK | {"counts": MASK["counts"][:-1]}), "the amodal mask is damaged"),
     "not ascii": (
         good(amodal=MASK | {"counts": "ü"}),
-        "the amodal mask has counts that are no run lengths",
+        "the amodal mask has invalid counts",
     ),
-    "null counts": (good(amodal=MASK | {"counts": None}), "the amodal mask has counts that are no"),
+    "null counts": (good(amodal=MASK | {"counts": None}), "the amodal mask has invalid counts"),
     "null visible counts": (
         good(visible=MASK | {"counts": None}),
-        "the visible mask has counts that are no",
+        "the visible mask has invalid counts",
     ),
     "twice": (good(track_id=5), "track_id 5 occurs twice in image 1"),
     "number": (17, "is not a JSON object"),
@@ -144,7 +144,7 @@ WRONG = {
     "polygon far outside": (good(amodal=[[1, 1, 9e9, 5, 6, 6]]), "polygon far outside its image"),
     "run of text": (
         good(amodal={"size": MASK["size"], "counts": [1, "2"]}),
-        "the amodal mask has run lengths that are not whole numbers",
+        "the amodal mask has run lengths that are not non-negative integers",
     ),
     "size of 64 million": (
         good(amodal=MASK | {"size": [64_000_000, 64_000_000]}),
@@ -189,7 +189,7 @@ def test_a_broken_line_in_the_middle(tmp_path: Path) -> None:
         ("[%s, ]", "item 2: not valid JSON"),
         ("[%s %s]", "item 2: not valid JSON"),
         ("[, %s]", "item 1: not valid JSON"),
-        ("[%s", "item 2: not valid JSON or cut off"),
+        ("[%s", "item 2: not valid JSON, or truncated"),
         ("[%s] {}", "text after the end"),
     ],
 )

@@ -122,11 +122,11 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         ("vatrack/resnet18=nan.json", "'image/amodal/AP' is nan, not a number"),
         (
             "vatrack/resnet50=m.json",
-            "vatrack/resnet50 is given twice; tell the runs apart by labels",
+            "vatrack/resnet50 is given twice; give the runs different labels",
         ),
         (
             "empty",
-            "no metrics.json in it, nor in a run's folder below (empty/runs/* or empty/*/runs/*)",
+            "no metrics.json in it or in run folders below (empty/runs/* or empty/*/runs/*)",
         ),
         (
             "no_config",

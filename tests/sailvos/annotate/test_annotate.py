@@ -131,7 +131,7 @@ def test_only_persons_without_models(mini: Mini, tmp_path: Path) -> None:
         if item["category_id"] != person
     )
     assert made["info"]["annotations_left_out"] == left_out
-    assert "ONLY PERSONS ARE ANNOTATED" in shown
+    assert "only persons are annotated; give --models" in shown
     assert f"annotations skipped: {left_out.total()} of {len(left_out)} models" in shown
     # Models are numbered by name over the whole raw tree, so that both subsets agree.
     found = sorted({path.name.split("_", 1)[1] for path in mini.raw.glob("*/[0-9]*_*")})

@@ -40,11 +40,15 @@ class BoxFit:
         if self.unlike > MANY * self.compared:
             found.append(f"{self.unlike} of {self.compared} compared do not match their masks")
         if found:
-            return f"boxes of predictions: {', '.join(found)}; boxes must be [x, y, width, "
-            "height], not two corners (box metrics and size groups depend on it)"
+            return (
+                f"boxes of predictions: {', '.join(found)}; boxes must be [x, y, width, "
+                "height], not two corners (box metrics and size groups depend on it)"
+            )
         if self.negative:
-            return f"boxes of predictions: {self.negative} of {self.boxes} have a slightly "
-            "negative width or height; they are evaluated as in the published code"
+            return (
+                f"boxes of predictions: {self.negative} of {self.boxes} have a slightly "
+                "negative width or height; they are evaluated as in the published code"
+            )
         return None
 
 

@@ -31,8 +31,10 @@ def class_table(name: str, runs: Sequence[Run]) -> Table:
 def video_table(name: str, runs: Sequence[Run]) -> Table:
     """The table `videos_<name>`: a row for each video (clip) that some run has metrics for."""
     details = [run.details.per_video if run.details else {} for run in runs]
-    note = "Every video is evaluated separately. A dash: no evaluated object in the video, or not "
-    "measured."
+    note = (
+        "Every video is evaluated separately. A dash: no evaluated object in the video, or not "
+        "measured."
+    )
     return _table("video", "videos", name, runs, details, note, {})
 
 

@@ -24,11 +24,15 @@ TITLES = {
     "extended_visible": "Boxes and recall, visible masks",
     "extended_hidden": "Hidden parts",
 }
-NOTE = "In %. Boxes: AP of boxes per frame. Frames, tracks: average recall of masks with the best "
-"1, 10 and 100 detections per class and frame, or tracks per class and video."
-HIDDEN_NOTE = "In %. IoU: mean IoU of the hidden parts (amodal without visible) of the objects "
-"detected by their visible mask; P, OM, H: partial, medium and heavy occlusion. Recall: share of "
-"the objects with a hidden part that are detected."
+NOTE = (
+    "In %. Boxes: AP of boxes per frame. Frames, tracks: average recall of masks with the best 1, "
+    "10 and 100 detections per class and frame, or tracks per class and video."
+)
+HIDDEN_NOTE = (
+    "In %. IoU: mean IoU of the hidden parts (amodal without visible) of the objects detected by "
+    "their visible mask; P, OM, H: partial, medium and heavy occlusion. Recall: share of the "
+    "objects with a hidden part that are detected."
+)
 
 
 def extended_tables(runs: Sequence[Run], *, means: bool = False) -> tuple[Table, ...]:

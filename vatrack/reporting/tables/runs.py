@@ -107,8 +107,10 @@ def read_runs(
         name = (*source.key, source.dataset)
         if name in known:
             shown = f"{source.method}/{source.backbone}{f':{source.label}' if source.label else ''}"
-            fix = "give the runs different labels (METHOD/BACKBONE:LABEL=metrics.json or "
-            "LABEL=FOLDER)"
+            fix = (
+                "give the runs different labels (METHOD/BACKBONE:LABEL=metrics.json or "
+                "LABEL=FOLDER)"
+            )
             raise InputError(f"--run {source.given}: {shown} is given twice; {fix}")
         known.add(name)
     for text in details:

@@ -23,9 +23,11 @@ TEXTS = {
 }
 # What decides whether a detection meets an object, and the ending of its metrics' keys.
 MATCHING = {"masks": "", "boxes": "_box"}
-NOTE = "MOTA, MOTP (mean IoU of the matches), IDF1, HOTA, DetA, AssA in %; IDs: identity switches; "
-"MT, ML: mostly tracked and mostly lost objects. Matched within classes, by IoU of masks or boxes; "
-"lower is better for IDs and ML. No such metrics were published for the methods."
+NOTE = (
+    "MOTA, MOTP (mean IoU of the matches), IDF1, HOTA, DetA, AssA in %; IDs: identity switches; "
+    "MT, ML: mostly tracked and mostly lost objects. Matched within classes, by IoU of masks or "
+    "boxes; lower is better for IDs and ML. No such metrics were published for the methods."
+)
 
 
 def tracking_table(name: str, runs: Sequence[Run], *, means: bool = False) -> Table:

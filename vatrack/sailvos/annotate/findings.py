@@ -124,8 +124,8 @@ def _not_from_masks(models: Path | None) -> dict[str, str]:
     return {
         "category_id": f"{given}person for names with _Ped_, others are skipped",
         "model_id": f"{given}numbered by name",
-        "supercategory": "as in the models file if it is an official JSON, otherwise the name of the "
-        "category",
+        "supercategory": "as in the models file if it is an official JSON, otherwise the category "
+        "name",
         "occlu_depth": "0 everywhere",
     }
 

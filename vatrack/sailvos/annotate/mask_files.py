@@ -177,8 +177,10 @@ def _one_of(
 
 
 def _ambiguous(first: str, second: str) -> str:
-    return f"is ambiguous, {first} and {second} show different objects; save it as a greyscale PNG "
-    "with 0 outside the object"
+    return (
+        f"is ambiguous, {first} and {second} show different objects; save it as a greyscale PNG "
+        "with 0 outside the object"
+    )
 
 
 def _check_size(path: Path, what: str, shape: tuple[int, ...], size: tuple[int, int]) -> None:
