@@ -124,7 +124,7 @@ def fail(error: Exception) -> Callable[[int], int]:
         (
             OSError(errno.EMFILE, "Too many open files", "3.bmp"),
             InputError,
-            r"^loading failed while reading 3\.bmp: this process .* limit of \d+ open files.*ulimit",
+            r"^loading failed while reading 3\.bmp: this process .* limit of \d+ open files.*ulim",
         ),
         (OSError(errno.EIO, "Input/output error", "3.bmp"), OSError, r"error: '3\.bmp'$"),
     ],
