@@ -113,3 +113,13 @@ ClassMap = Annotated[
     ),
 ]
 Images = Annotated[Path, typer.Option(help="Folder of clips from `vatrack clips`.")]
+
+
+def shard_option(merge: str) -> Any:
+    """`--shard` of a command whose shards another one merges."""
+    return typer.Option(
+        "--shard",
+        metavar="NUMBER/COUNT",
+        help="Process only this share of the clips, for example 1/4; then combine all with "
+        f"`vatrack {merge}`.",
+    )

@@ -62,7 +62,7 @@ def prepare(
     overrides: Overrides = None,
 ) -> None:
     """Complete your own annotations (dataset.format: joint) and write the training annotations."""
-    from vatrack.data.joint import prepare_joint
+    from vatrack.data.joint.prepare import prepare_joint
 
     settings = load_config(config, overrides)
     dataset = settings.dataset

@@ -117,12 +117,12 @@ def track(
     Writes overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml for each source.
     Exits with 3 if a source was truncated or damaged.
     """
-    from vatrack.api.predictor import load
+    from vatrack.api.load import load
     from vatrack.api.settings import TrackSettings
     from vatrack.api.track import track_videos
     from vatrack.common.allocator import keep_memory
     from vatrack.reporting.video import DrawSettings
-    from vatrack.video.reader import Selection
+    from vatrack.video.frames import Selection
 
     if quiet:
         logging.getLogger("vatrack").setLevel(logging.WARNING)

@@ -77,6 +77,6 @@ def import_checkpoint(
 
 def export(checkpoint: CheckpointFile, out: Out) -> None:
     """Export a checkpoint as safetensors, including its config, for sharing."""
-    from vatrack.weights.checkpoint import export as write
+    from vatrack.weights.export import export as write
 
     typer.echo(write(checkpoint, out))

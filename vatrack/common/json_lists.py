@@ -37,7 +37,7 @@ class Item:
 def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
     """The items of all lists of a JSON file (optionally gzip) in file order.
 
-    Other top-level values are passed over. Memory holds one item and a block of the file. Numbers
+    Other top-level values are passed over. Memory holds some items and a block of the file. Numbers
     like NaN, which are not JSON, are refused.
 
     Raises:
@@ -170,10 +170,13 @@ class _Reader:
         while True:
             if stream.next() != "{":
                 stream.fail(f"its list `{section}` is not a list of objects")
-            value = self._value()
-            yield Item(section, value, stream.begin, stream.end - stream.begin)
+            for value, begin, end in stream.objects() or [self._one()]:
+                yield Item(section, value, begin, end - begin)
             if stream.take(",]") == "]":
                 return
+
+    def _one(self) -> tuple[Any, int, int]:
+        return self._value(), self.stream.begin, self.stream.end
 
     def _value(self) -> Any:
         value = self.stream.value()

@@ -205,7 +205,8 @@ class SelectionConfig(Frozen):
 
 
 class LauncherConfig(Frozen):
-    """How training jobs are started (by submitit), and how predictions are split."""
+    """How a training job is started by submitit, and what predictions and evaluations are split
+    into."""
 
     cluster: Literal["local", "slurm", "debug"] = Field(
         "local",
@@ -230,6 +231,11 @@ class LauncherConfig(Frozen):
         1,
         description="number of jobs that share the clips of the validation set in prediction; does "
         "not change the result",
+    )
+    evaluation_shards: Count = Field(
+        1,
+        description="number of jobs that share the clips in the evaluation of a run; does not "
+        "change the result",
     )
     partition: str | None = Field(None, description="SLURM partition; null: default of the cluster")
     account: str | None = Field(None, description="SLURM account; null: default of the cluster")

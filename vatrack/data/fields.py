@@ -19,13 +19,14 @@ null in any other field is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import PIXEL_LIMIT, MaskError, compress, form_problem
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Ints, canonical
 
 LIMIT = 2**63
@@ -236,6 +237,18 @@ def annotation_problem(item: Mapping[str, Any]) -> str | None:
             if text := form_problem(mask):
                 return f"{name} {text}"
     return None
+
+
+def mask_types_of(annotations: Iterable[Any]) -> tuple[MaskType, ...]:
+    """The mask types of which at least one annotation of a joint form has a mask; nothing is
+    checked."""
+    missing = set(MASK_TYPES)
+    for annotation in annotations:
+        if isinstance(annotation, Mapping):
+            missing -= {name for name in missing if annotation.get(f"{name}_mask") is not None}
+        if not missing:
+            break
+    return tuple(name for name in MASK_TYPES if name not in missing)
 
 
 def masks_of(value: Any) -> list[Any]:

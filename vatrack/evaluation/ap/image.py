@@ -104,7 +104,7 @@ def image_matches(
     detections = Detections(
         images.id[masks.image], masks.category, predictions.score[rows], area[rows]
     )
-    return match(detections, _truths(objects, switches), pairs.at_least(LOWEST_IOU), max(LIMITS))
+    return _match(detections, objects, pairs, switches)
 
 
 def image_box_matches(
@@ -131,12 +131,15 @@ def image_box_matches(
         pairs = Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))
     area = predictions.box_area(mask_type)[rows]
     detections = Detections(images.id[masks.image], masks.category, predictions.score[rows], area)
-    return match(detections, _truths(objects, switches), pairs.at_least(LOWEST_IOU), max(LIMITS))
+    return _match(detections, objects, pairs, switches)
 
 
-def _truths(objects: TrueObjects, switches: EvaluationConfig) -> Truths:
+def _match(
+    detections: Detections, objects: TrueObjects, pairs: Overlaps, switches: EvaluationConfig
+) -> Matches:
     matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
-    return Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable)
+    truths = Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable)
+    return match(detections, truths, pairs.at_least(LOWEST_IOU), max(LIMITS))
 
 
 def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Overlaps:

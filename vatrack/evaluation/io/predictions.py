@@ -73,14 +73,12 @@ class Predictions:
 
     @property
     def mask_types(self) -> tuple[MaskType, ...]:
-        """Mask types that at least one detection has; both where there is no detection at
-        all."""
-        present = tuple(
+        """Mask types that at least one detection has."""
+        return tuple(
             mask_type
             for mask_type in MASK_TYPES
             if any(text is not None for text in self.counts[mask_type])
         )
-        return present if len(self.image) else MASK_TYPES
 
 
 def read_predictions(path: Path | str, images: Images) -> Predictions:

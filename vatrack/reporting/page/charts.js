@@ -9,7 +9,7 @@
     if (text !== undefined) node.textContent = text;
     return node;
   };
-  const colour = series => `c${series.run % 8}`;
+  const colour = series => series.colour;
   const short = value => {
     const size = Math.abs(value);
     if (size >= 1e6) return +(value / 1e6).toPrecision(3) + "M";
@@ -92,7 +92,7 @@
     if (chart.y) svg.append(make("text", {x: area.left, y: 9}, chart.y));
     for (const series of shown) {
       const path = series.points.map(([a, b], n) => `${n ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-      const extra = (series.faint ? " faint" : "") + (series.dashed || series.run >= 8 ? " dashed" : "");
+      const extra = (series.faint ? " faint" : "") + (series.dashed ? " dashed" : "");
       svg.append(make("path", {class: `line ${colour(series)}${extra}`, d: path}));
       if (series.markers || series.points.length === 1) {
         for (const [a, b] of series.points) svg.append(make("circle", {class: `dot ${colour(series)}`, cx: x(a), cy: y(b), r: 3}));
