@@ -1,13 +1,13 @@
-# Each target sets up what it needs by itself; `make` alone lists them.
+# Each target sets up what it needs; `make` alone lists the targets.
 SHELL := bash
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 CORES ?= $(shell nproc)
-# Of `make fuzz`.
+# Options of `make fuzz`.
 CASES ?= 10000
 SEED ?= 0
 ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
-# Where Snakemake looks for profiles that are given by name.
+# Folder where Snakemake looks up profiles by name.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -22,42 +22,42 @@ setup: $(INSTALLED) ## install the locked environment into .venv
 $(INSTALLED): requirements.lock pyproject.toml envs/setup
 	envs/setup $(VENV)
 
-demo: setup ## the miniature set: from raw frames to the four tables and the report
+demo: setup ## run everything on the miniature dataset: from raw frames to tables and report
 	@snakemake --cores $(CORES)
 
 demo-all: setup ## the same with all four methods
 	@snakemake --cores $(CORES) --config 'methods=$(ALL_METHODS)'
 
-show: ## the tables of the miniature set
+show: ## show the tables of `make demo`
 	@cat results/mini/tables/{image,video,track}_{amodal,visible}.md
 
-ui: setup ## the runs in MLflow's pages, without telemetry (PORT=5000)
+ui: setup ## start the MLflow UI for the runs, without telemetry (PORT=5000)
 	vatrack mlflow-ui --results results --port $(or $(PORT),5000)
 
-slurm-profile: ## make `snakemake --profile slurm` mean profiles/slurm
+slurm-profile: ## let `snakemake --profile slurm` use profiles/slurm
 	@target="$(CURDIR)/profiles/slurm"; link="$(PROFILES)/slurm"; \
-	if [ "$$(readlink -f "$$link")" = "$$(readlink -f "$$target")" ]; then echo "$$link is linked already"; \
+	if [ "$$(readlink -f "$$link")" = "$$(readlink -f "$$target")" ]; then echo "$$link is already linked"; \
 	elif [ -e "$$link" ] || [ -L "$$link" ]; then \
-		echo "$$link is something else already; move it away, or use --profile profiles/slurm" >&2; exit 1; \
+		echo "$$link already exists; move it away, or use --profile profiles/slurm" >&2; exit 1; \
 	else mkdir -p "$(PROFILES)" && ln -s "$$target" "$$link" && echo "$$link -> $$target"; fi
 
-check: lint ## lint and the quick tests, in three minutes
+check: lint ## lint and quick tests, in three minutes
 	OMP_NUM_THREADS=1 pytest -n $(CORES) -m "not slow and not slurm"
 
-test: setup ## all tests, with coverage
+test: setup ## run all tests, with coverage
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
 
-fuzz: setup ## damage the input of every command CASES times (default 10000) and judge what happens
+fuzz: setup ## fuzz test: damage the input of every command CASES times (default 10000)
 	OMP_NUM_THREADS=1 python -m tests.fuzz.run --cases $(CASES) --seed $(SEED)
 
-kill-test: setup ## disturb trainings at KILLS=200 random moments (SEED=0)
+kill-test: setup ## kill trainings at KILLS=200 random moments and check that they resume (SEED=0)
 	OMP_NUM_THREADS=1 python -m tests.training.kills \
 		--kills $(or $(KILLS),200) --seed $(SEED)
 
-lowest: setup ## the quick tests with the lowest versions that pyproject.toml allows (downloads 3 GB)
+lowest: setup ## run the quick tests with the lowest versions that pyproject.toml allows (downloads 3 GB)
 	tests/lowest_versions .venv-lowest -n $(CORES)
 
-lint: setup ## style, types, imports between rooms, workflow
+lint: setup ## check style, types, imports between packages, workflow
 	ruff check .
 	ruff format --check .
 	mypy
@@ -69,14 +69,14 @@ schema: setup ## rebuild the config's JSON schema and docs/config.md (after a ch
 	vatrack config --schema --out workflow/schemas/config.schema.json
 	vatrack config --reference --out docs/config.md
 
-bench: setup ## measure every stage at a small size, each beside a plain way, in some minutes
+bench: setup ## benchmark every stage at a small size against a simple implementation (minutes)
 	python -m benchmarks
 
-docs: setup ## build the documentation as a site: site/index.html
+docs: setup ## build the documentation site: site/index.html
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 	@echo "documentation: site/index.html"
 
-picture: setup ## remake docs/images/tracked.webp from the results of `make demo`
+picture: setup ## rebuild docs/images/tracked.webp from the results of `make demo`
 	vatrack overlay --ground-truth results/mini/annotations/valid/joint.json \
 		--predictions results/mini/runs/vatrack__resnet18 --images results/mini/clips --clips 7 \
 		--out results/mini/picture.png --video results/mini/picture.mp4
@@ -85,5 +85,5 @@ picture: setup ## remake docs/images/tracked.webp from the results of `make demo
 hooks: setup ## check style and types at every commit (pre-commit)
 	pre-commit install
 
-clean-results: ## remove what the miniature set made, but for its runs in MLflow
+clean-results: ## remove the results of `make demo`, except its runs in MLflow
 	rm -rf results/mini

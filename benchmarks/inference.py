@@ -20,8 +20,8 @@ from benchmarks.networks import (
     WAYS,
     count_gflop,
     network,
-    picture,
     settings,
+    textured_frame,
     watched,
     ways_here,
 )
@@ -54,7 +54,7 @@ def prepare(case: Case, _: Path, way: str) -> Work:
     run = settings(case.options, way)
     device = choose_device(run.compute.device)
     width, height = case.options["width"], case.options["height"]
-    image = picture(width, height, 0)
+    image = textured_frame(width, height, 0)
     model = network(run).eval().to(device)
     if not WAYS[way].plain:
         model = prepared(model, run.compute, device)

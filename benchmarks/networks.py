@@ -87,7 +87,7 @@ def network(run: RunConfig) -> Detector:
     return model
 
 
-def picture(width: int, height: int, number: int) -> npt.NDArray[np.uint8]:
+def textured_frame(width: int, height: int, number: int) -> npt.NDArray[np.uint8]:
     """A textured BGR frame (H, W, 3)."""
     made: npt.NDArray[np.uint8] = recipe().image(height, width, number)
     return made

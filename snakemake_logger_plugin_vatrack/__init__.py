@@ -153,7 +153,7 @@ class LogHandler(LogHandlerBase):
         elif text.startswith(INTERRUPTED):
             self._interrupted = True
             self._status = ""  # nothing is cleared or written in place: a training may be asking
-            self._write(["", "stopping; a training saves its state first"])
+            self._write(["", "stopping (a running training saves its state first)"])
         elif not self._runs and text not in NOISE:
             self._before.append(text)
 
@@ -195,7 +195,7 @@ class LogHandler(LogHandlerBase):
     def _last_lines(self) -> list[str]:
         now, stages = time.monotonic(), self._stages
         if not self._runs:
-            nothing = ["nothing to do: everything is up to date"] if self._nothing else []
+            nothing = ["nothing to do, everything is up to date"] if self._nothing else []
             return self._before + nothing + (self._results() if self._nothing else [])
         lines = stages.tick(now, in_place=True) + stages.rest()
         complete = sum(job.done for stage in stages.stages.values() for job in stage.jobs.values())
@@ -203,7 +203,7 @@ class LogHandler(LogHandlerBase):
             return lines + stages.stopped(now, self._log, interrupted=self._interrupted)
         lines += self._results() if "report" in stages.planned else []
         took = f"{sum(stages.planned.values())} jobs in {duration(now - stages.begun)}"
-        return [*lines, f"{took}; everything in detail: {self._log}" if self._log else took]
+        return [*lines, f"{took}; details: {self._log}" if self._log else took]
 
     def _results(self) -> list[str]:
         if self._closing is None:

@@ -191,14 +191,14 @@ class Stages:
         if found is not None:
             stage, job = found
             job.done, log = True, job.log or log
-            title = stage.message if len(stage.jobs) < 2 else f"{stage.title()}, one of them"
+            title = stage.message if len(stage.jobs) < 2 else f"{stage.title()}, one of several"
         self.failed[number] = (title, log)
         lines = ["", f"FAILED: {title} (rule {rule})"]
         if log is None:
             return lines
         last = _last_lines(log)
         lines += [f"  | {line}" for line in last] if last else ["  (its log is empty)"]
-        return [*lines, f"  the whole log: {log}", ""]
+        return [*lines, f"  full log: {log}", ""]
 
     def tick(self, now: float, *, in_place: bool) -> list[str]:
         """Lines that are due now: what trainings say, progress, stages whose size is not known.
@@ -247,14 +247,14 @@ class Stages:
         """The end of a run that did not do everything."""
         done = sum(job.done for stage in self.stages.values() for job in stage.jobs.values())
         done -= len(self.failed)
-        of = f"{done} of {max(done, sum(self.planned.values()))} jobs are done"
+        of = f"{done} of {max(done, sum(self.planned.values()))} jobs done"
         why = "interrupted" if interrupted else "stopped by a failure"
         lines = ["", f"{why} after {duration(now - self.begun)}; {of}"]
         if not interrupted:
             for title, place in self.failed.values():
                 lines.append(f"  failed: {title}" + (f" ({place})" if place else ""))
-        lines += [f"  everything in detail: {log}"] if log else []
-        return [*lines, "  the same command resumes: what is complete is kept"]
+        lines += [f"  details: {log}"] if log else []
+        return [*lines, "  run the same command again to resume"]
 
     def _line(self, stage: Stage) -> list[str]:
         """The line of a stage for its jobs that no line speaks of yet."""

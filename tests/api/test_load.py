@@ -57,7 +57,7 @@ def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
         (tmp_path / "none.pt", {}, r"none\.pt"),
         (text, {}, r"notes\.pt"),
         (other, {}, r"other\.pt.*fc_cls"),
-        (tmp_path / "linear.pth", {}, r"linear\.pth: holds no network of"),
+        (tmp_path / "linear.pth", {}, r"linear\.pth: contains no network of"),
         (tmp_path, {}, str(tmp_path)),
         (checkpoint, {"method": "qdtrack"}, "is a checkpoint of method vatrack, not qdtrack"),
         (checkpoint, {"backbone": "resnet50"}, "resnet50"),

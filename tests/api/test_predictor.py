@@ -148,7 +148,7 @@ def test_ids_are_unique_over_shots(squares: Predictor) -> None:
         ({"score": 1.1}, "from 0 to 1"),
         ({"score": float("nan")}, "from 0 to 1"),
         ({"classes": ["persn"]}, "did you mean person"),
-        ({"classes": "persn"}, "no class is called 'persn'"),
+        ({"classes": "persn"}, "unknown class 'persn'"),
         ({"rate": 0.0}, "frame rate is 0.0"),
         ({"rate": float("nan")}, "frame rate is nan"),
         ({"cuts": "some"}, "'detect' or 'none'"),

@@ -64,7 +64,7 @@ def test_a_method_with_one_type_of_mask(types: tuple[str, ...]) -> None:
     (other,) = {"amodal", "visible"} - set(types)
     with pytest.raises(InputError, match=f"no {other} masks; it predicts {types[0]} ones"):
         result.masks(other)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="no mask type is called 'visble'; did you mean visible"):
+    with pytest.raises(InputError, match="unknown mask type 'visble'; did you mean visible"):
         result.masks("visble")  # type: ignore[arg-type]
     assert result.to_coco()[0]["segmentation"] == result.rles[types[0]][0]  # type: ignore[index]
     assert "visible" not in result.to_coco()[0]

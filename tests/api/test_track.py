@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.video.videos import picture, write_video
+from tests.video.videos import sample_image, write_video
 from vatrack.api.outputs import Outputs
 from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
@@ -122,13 +122,13 @@ def test_results_are_kept_unless_they_may_be_replaced(squares: Predictor, tmp_pa
     source, out = write_video(tmp_path / "v.mp4", 2), tmp_path / "out"
     run(squares, source, out)
     before = (out / "v/run.yaml").read_bytes()
-    with pytest.raises(InputError, match="has results already; --overwrite"):
+    with pytest.raises(InputError, match="already has results; replace them with --overwrite"):
         run(squares, source, out)
     assert (out / "v/run.yaml").read_bytes() == before
     run(squares, source, out, overwrite=True, overlay=False)
     assert left(out / "v") == [name for name in FILES if name != "overlay.mp4"]
     (out / "v/thesis.tex").touch()
-    with pytest.raises(InputError, match=r"thesis\.tex, which is no result"):
+    with pytest.raises(InputError, match=r"thesis\.tex, which is not from"):
         run(squares, source, out, overwrite=True)
     assert (out / "v/thesis.tex").exists()
 
@@ -137,7 +137,7 @@ def test_a_source_is_never_replaced(squares: Predictor, tmp_path: Path) -> None:
     folder = tmp_path / "out/overlay"
     folder.mkdir(parents=True)
     source = write_video(folder / "overlay.mp4", 2)
-    with pytest.raises(InputError, match="would be replaced; move it"):
+    with pytest.raises(InputError, match="would be overwritten; move it"):
         run(squares, source, tmp_path / "out", overwrite=True)
     assert source.exists()
 
@@ -175,15 +175,15 @@ def test_a_source_that_ends_early(
     assert tracked.truncated and 0 < tracked.frames < 60
     assert len(times(tmp_path / "out/v/overlay.mp4")) == tracked.frames
     assert not yaml.safe_load((tmp_path / "out/v/run.yaml").read_text())["complete"]
-    assert "is cut off or damaged" in caplog.text
+    assert "truncated or damaged" in caplog.text
 
 
 def test_a_bad_frame_leaves_nothing(squares: Predictor, tmp_path: Path) -> None:
     frames = tmp_path / "v"
     frames.mkdir()
     for number in range(30):
-        cv2.imwrite(str(frames / f"{number}.png"), picture(number))
-    for damage in (picture(0, (48, 66)), None):
+        cv2.imwrite(str(frames / f"{number}.png"), sample_image(number))
+    for damage in (sample_image(0, (48, 66)), None):
         path = frames / "25.png"
         if damage is None:
             path.write_bytes(path.read_bytes()[:60])
@@ -271,7 +271,7 @@ def test_the_command_can_be_stopped(
     process.send_signal(number)
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == code, shown + errors
-    assert "stopped; what was done until then is whole" in errors and "Traceback" not in errors
+    assert "stopped; results so far are complete" in errors and "Traceback" not in errors
     assert left(out) == ["v"] and left(out / "v") == FILES
     about = yaml.safe_load((out / "v/run.yaml").read_text())
     assert not about["complete"] and 0 < about["frames"] < 3000
@@ -317,7 +317,7 @@ def test_no_display(squares: Predictor, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="leave --show out"):
+    with pytest.raises(InputError, match="remove --show"):
         run(squares, source, tmp_path / "out", show=True)
     monkeypatch.setenv("DISPLAY", ":0")
 
@@ -325,7 +325,7 @@ def test_no_display(squares: Predictor, tmp_path: Path, monkeypatch: pytest.Monk
         raise cv2.error("built without windows")
 
     monkeypatch.setattr(cv2, "imshow", broken)
-    with pytest.raises(InputError, match="leave --show out"):
+    with pytest.raises(InputError, match="remove --show"):
         run(squares, source, tmp_path / "out", show=True)
     assert left(tmp_path / "out") == []
 

@@ -57,7 +57,7 @@ def test_bad_input_is_one_message_and_code_2(vatrack, tmp_path: Path) -> None:
     code, shown, errors = vatrack("config", "--config", source, "--out", out)
     assert (code, shown) == (2, "")
     assert errors.startswith(
-        f"vatrack: error: {source}: the configuration is not valid:\n  training.epoch: unknown key"
+        f"vatrack: error: {source}: invalid configuration:\n  training.epoch: unknown key"
     )
     assert not out.exists()
     code, _, errors = vatrack("config", "--json", "{", "--out", out)
@@ -224,7 +224,9 @@ def test_a_killed_worker_is_one_line_and_code_1(
     monkeypatch.setattr(cli, "write_yaml", broken)
     code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
     assert code == 1
-    assert errors.startswith("vatrack: error: a worker process was ended from outside")
+    assert errors.startswith(
+        "vatrack: error: a worker process was killed, probably because memory ran out"
+    )
 
 
 def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:

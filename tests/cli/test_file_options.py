@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from vatrack.cli import main
+from vatrack.cli.evaluation import predict
 from vatrack.cli.file_options import with_files
-from vatrack.cli.runs import import_checkpoint, predict, select
+from vatrack.cli.training import select
+from vatrack.cli.weights import import_checkpoint
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
 
@@ -45,7 +47,7 @@ def test_what_is_read_is_never_written_over(
 ) -> None:
     folder = source.parent
     paths = {"out": folder / "out.txt", option: folder / name}
-    with pytest.raises(InputError, match=rf"^--{option} .*: would be written over .*in\.txt"):
+    with pytest.raises(InputError, match=rf"^--{option} .*: would overwrite the input .*in\.txt"):
         with_files(evaluate)(source=[source] if several else source, **paths)
     assert source.read_text() == "x"
     assert not (folder / "out.txt").exists()
@@ -64,7 +66,7 @@ def test_what_is_written_beside_the_output_is_no_input(
 ) -> None:
     (tmp_path / beside).write_text("seed: 1\n")
     (tmp_path / "config.yaml").symlink_to(beside)
-    with pytest.raises(InputError, match=rf"{beside}, written beside --out: would be written over"):
+    with pytest.raises(InputError, match=rf"{beside}, written next to --out: would overwrite"):
         with_files(command)(config=tmp_path / "config.yaml", out=tmp_path / out)
     assert (tmp_path / beside).read_text() == "seed: 1\n"
 
@@ -104,5 +106,5 @@ def test_a_subcommand_refuses(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "would be written over" in capsys.readouterr().err
+    assert "would overwrite the input" in capsys.readouterr().err
     assert source.read_text() == "x"

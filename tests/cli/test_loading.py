@@ -169,7 +169,7 @@ def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
     ("number", "message"),
     [
         (signal.SIGKILL, r"the memory was probably used up; set compute.workers (now 2;"),
-        (signal.SIGSTOP, r"gave no answer for 1 s "),
+        (signal.SIGSTOP, r"did not respond for 1 s "),
     ],
 )
 def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
@@ -196,7 +196,7 @@ def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
 @pytest.mark.parametrize(
     ("number", "whom", "status", "message"),
     [
-        (signal.SIGKILL, "worker", 1, "was the memory used up? try fewer --processes"),
+        (signal.SIGKILL, "worker", 1, "use fewer --processes"),
         (signal.SIGTERM, "command", 128 + signal.SIGTERM, ""),
         (signal.SIGINT, "group", 130, ""),
         (signal.SIGKILL, "command", -signal.SIGKILL, ""),

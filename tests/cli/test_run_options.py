@@ -106,7 +106,7 @@ def test_a_folder_without_the_file_is_named(
         "predict", "--checkpoint", tmp_path, *data, "--out", tmp_path / "predictions.jsonl"
     )
     assert code == 2
-    assert f"{tmp_path}: a folder without best.pt; name a file, or a run's folder" in errors
+    assert f"{tmp_path}: folder without best.pt; give a file, or a run folder" in errors
 
 
 def test_metrics_overlay_choice_and_export_of_a_run(

@@ -14,7 +14,7 @@ import yaml
 
 from tests.api.conftest import checkpoint  # noqa: F401
 from tests.cli.test_cli import run
-from tests.video.videos import picture, write_sound, write_video
+from tests.video.videos import sample_image, write_sound, write_video
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_video_and_a_folder_of_frames(track: Callable, tmp_path: Path) -> None
     write_video(tmp_path / "v.mp4", 3)
     (tmp_path / "frames").mkdir()
     for number in range(3):
-        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), picture(number))
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), sample_image(number))
     options = ["--score", 0, "--save-masks", "--save-crops", "--every", 2, "--line-width", 3]
     code, shown, errors = track("v.mp4", "frames", *options, "--draw", "box, trail")
     assert (code, errors) == (0, "")
@@ -94,22 +94,22 @@ def prepare(folder: Path) -> None:
 
 
 BAD = [
-    (["none.mp4"], "none.mp4: there is no such file or folder"),
+    (["none.mp4"], "none.mp4: no such file or folder"),
     (["*.avi"], r"\*.avi: no file matches this pattern"),
-    (["empty"], "empty: holds no frames"),
+    (["empty"], "empty: contains no frames"),
     (["empty.mp4"], "empty.mp4: is empty; copy it again"),
     (["notes.mp4"], "notes.mp4: is "),
-    (["song.m4a"], "song.m4a: holds no video, only sound"),
+    (["song.m4a"], "song.m4a: contains no video, only sound"),
     (["headless.mp4"], "headless.mp4: "),
     (["list.txt"], "list.txt: line 1: gone.png: there is no such file"),
-    (["sizes"], "1.png: is 66 x 48 pixels, the first frame is 64 x 48"),
+    (["sizes"], "1.png: is 66 x 48 pixels, but the first frame is 64 x 48"),
     (["97"], "camera 97: there is no /dev/video97"),
     (["v.mp4", "--checkpoint", "none.pt"], "none.pt"),
     (["v.mp4", "--checkpoint", "notes.mp4"], "notes.mp4"),
     (["v.mp4", "--method", "qdtrack"], "is a checkpoint of method vatrack, not qdtrack"),
     (["v.mp4", "--method", "vatrak"], "did you mean vatrack"),
     (["v.mp4", "--backbone", "resnet50"], "resnet50"),
-    (["v.mp4", "--class", "persn"], "no class is called 'persn'; did you mean person"),
+    (["v.mp4", "--class", "persn"], "unknown class 'persn'; did you mean person"),
     (["v.mp4", "--score", "1.5"], "the score threshold is 1.5"),
     (["v.mp4", "--score", "nan"], "the score threshold is nan"),
     (["v.mp4", "--every", "0"], "every 0-th frame"),

@@ -17,7 +17,7 @@ def test_the_device_that_is_there() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gpu", "no device is called 'gpu'; did you mean cpu|no device is called 'gpu'; there are"),
+        ("gpu", "unknown device 'gpu'; did you mean cpu|unknown device 'gpu'; choose from"),
         ("cuda", "is cuda, but PyTorch finds no GPU here; choose auto or cpu"),
         ("cuda:1", "is cuda:1, but PyTorch finds no GPU here"),
     ],

@@ -126,7 +126,7 @@ WRONG = "SHA256 hash of downloaded file .* does not match .*; correct"
 @pytest.mark.parametrize(
     ("path", "size", "sha256", "message", "times"),
     [
-        ("/none", LENGTH, SHA256, "the server answers 404 Not Found; correct address", 1),
+        ("/none", LENGTH, SHA256, "server error 404 Not Found; correct address", 1),
         ("/busy/always", LENGTH, SHA256, "answers 503 Service Unavailable, after 4 tries", 4),
         ("/damaged", LENGTH, SHA256, WRONG, 1),
         ("/good", LENGTH, "0" * 64, f"hash of downloaded file .*{SHA256}", 1),
@@ -142,7 +142,7 @@ def test_refused(
     with pytest.raises(InputError, match=message) as caught:
         get(server.url(path), out, size, sha256)
     assert str(caught.value).startswith(server.url(path))
-    assert f"get it by hand and put it at {out}" in str(caught.value)
+    assert f"download it by hand to {out}" in str(caught.value)
     assert server.handler.asked == [path] * times
     assert not list(tmp_path.iterdir())
 
@@ -157,12 +157,12 @@ def test_what_is_there_is_left_alone(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "cuts.json"
     out.write_bytes(CONTENT)
     before = out.stat()
-    assert "already exists and its checksum is right" in get(server.url("/good"), out)
+    assert "already exists, checksum verified" in get(server.url("/good"), out)
     out.with_name("other.json").write_bytes(b"my own work")
-    told = r"other\.json: already exists, but is another file \(sha256 .*move it away"
+    told = r"other\.json: already exists, but is a different file \(sha256 .*move it away"
     with pytest.raises(InputError, match=told):
         get(server.url("/good"), out.with_name("other.json"))
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="not a file"):
         get(server.url("/good"), tmp_path)
     assert server.handler.asked == []
     assert out.stat() == before
@@ -178,7 +178,7 @@ def test_from_the_disk(tmp_path: Path) -> None:
     out.unlink()
     missing = (tmp_path / "none.json").as_uri()
     for url in (missing, source.parent.as_uri(), "file://elsewhere/x.json"):
-        with pytest.raises(InputError, match=r"correct address.* or get it by hand"):
+        with pytest.raises(InputError, match=r"correct address.* or download it by hand"):
             get(url, out)
     with pytest.raises(InputError, match="has more than 7 bytes"):
         get(source.as_uri(), out, 7)
@@ -192,10 +192,10 @@ def test_nobody_answers(
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, but nobody listens
         url = f"http://127.0.0.1:{held.getsockname()[1]}/cuts.json"
-        told = r"cannot be reached.*refused.*, after 4 tries; try again later, or get it"
+        told = r"server not reachable.*refused.*, after 4 attempts; try again later, or get it"
         with pytest.raises(InputError, match=told):
             get(url, tmp_path / "cuts.json")
-    assert caplog.text.count("trying again") == 3
+    assert caplog.text.count("retrying") == 3
 
 
 def test_a_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,12 +212,12 @@ def test_a_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("url", "sha256", "message"),
     [
-        ("ftp://example.org/x", SHA256, "must begin with https://, http://, file://"),
-        ("/etc/passwd", SHA256, "must begin with https://"),
+        ("ftp://example.org/x", SHA256, "must start with https://, http://, file://"),
+        ("/etc/passwd", SHA256, "must start with https://"),
         ("https://", SHA256, "No host supplied"),
-        ("https://example.org:port/x", SHA256, "correct address.* or get it by hand"),
-        ("http://[broken/x", SHA256, "correct address.* or get it by hand"),
-        ("https://example.org/x", "abc", "abc: is no sha256 checksum"),
+        ("https://example.org:port/x", SHA256, "correct address.* or download it by hand"),
+        ("http://[broken/x", SHA256, "correct address.* or download it by hand"),
+        ("https://example.org/x", "abc", "abc: not a SHA-256 checksum"),
     ],
 )
 def test_bad_questions(url: str, sha256: str, message: str, tmp_path: Path) -> None:

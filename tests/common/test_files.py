@@ -33,7 +33,7 @@ def test_targets_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     for name, message in (
-        ("file/a.json", "a part of this path is a file"),
+        ("file/a.json", "part of this path is a file"),
         ("folder", "folder, not a file"),
     ):
         with pytest.raises(InputError, match=message):
@@ -135,7 +135,7 @@ def test_broken_json_is_bad_input(tmp_path: Path) -> None:
         read_json(path)
     path.write_text(json.dumps({"a": [1, 2, 3]})[:-4])
     with pytest.raises(
-        InputError, match=r"x\.json: not valid JSON at line 1, column .* may be cut off"
+        InputError, match=r"x\.json: not valid JSON at line 1, column .* may be truncated"
     ):
         read_json(path)
     path.write_bytes(b"[1,\n \xff]")

@@ -33,40 +33,38 @@ from vatrack.common.images import check_image, read_image
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def frame() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8)
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".png"])
 @pytest.mark.parametrize("asked", [".bmp", ".png"])
 def test_reads_both_kinds_under_either_name(
-    tmp_path: Path, picture: np.ndarray, suffix: str, asked: str
+    tmp_path: Path, frame: np.ndarray, suffix: str, asked: str
 ) -> None:
-    assert cv2.imwrite(str(tmp_path / f"a{suffix}"), picture)
-    assert np.array_equal(read_image(tmp_path / f"a{asked}"), picture)
+    assert cv2.imwrite(str(tmp_path / f"a{suffix}"), frame)
+    assert np.array_equal(read_image(tmp_path / f"a{asked}"), frame)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_grey_and_transparent_pictures_become_bgr(
-    tmp_path: Path, picture: np.ndarray, channels: int
+    tmp_path: Path, frame: np.ndarray, channels: int
 ) -> None:
-    layers = (
-        picture[..., :1] if channels == 1 else np.dstack([picture, np.full((9, 14), 7, np.uint8)])
-    )
+    layers = frame[..., :1] if channels == 1 else np.dstack([frame, np.full((9, 14), 7, np.uint8)])
     for suffix in (".bmp", ".png"):
         assert cv2.imwrite(str(tmp_path / f"a{suffix}"), layers)
-        expected = np.repeat(layers, 3, axis=2) if channels == 1 else picture
+        expected = np.repeat(layers, 3, axis=2) if channels == 1 else frame
         assert np.array_equal(read_image(tmp_path / f"a{suffix}"), expected)
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg"])
-def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix: str) -> None:
+def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: str) -> None:
     """At whatever byte the file ends. OpenCV alone accepts many of these."""
     path = tmp_path / f"a{suffix}"
-    assert cv2.imwrite(str(path), picture)
+    assert cv2.imwrite(str(path), frame)
     whole = path.read_bytes()
     check_image(path)
-    # The last bytes of a PNG are the check sum of its end mark, which holds no picture.
+    # The last bytes of a PNG are the check sum of its end mark, which contains no pixels.
     for size in range(len(whole) - (8 if suffix == ".png" else 0)):
         path.write_bytes(whole[:size])
         with pytest.raises(
@@ -83,22 +81,30 @@ def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix
         ("a.bmp", b"", "is empty"),
         ("a.bmp", b"GIF89a and so on", "no BMP, PNG or JPEG image, but a GIF image"),
         ("a.jpg", b"\xff\xd8\xff\xe0\0\2JFIF", "its JPEG header is damaged"),
-        ("a.jpg", b"\xff\xd8\xff\xe0\0\2\xff\xda\0\2", "its JPEG header says no size"),
+        ("a.jpg", b"\xff\xd8\xff\xe0\0\2\xff\xda\0\2", "its JPEG header has no size"),
         ("a.png", b"no image\n", "no BMP, PNG or JPEG image, but text"),
         ("a.png", bytes(90), "no BMP, PNG or JPEG image; "),
         ("a.bmp", b"version https://git-lfs.github.com/spec/v1", "but a Git LFS pointer"),
         ("a.png", png(np.zeros((2, 2, 3)), COLOUR, more=ANIMATION), "is an animated PNG"),
-        ("a.bmp", bmp(2, 2, bytes(16), start=14), "pixels begin at byte 14, inside the header"),
-        ("a.bmp", bmp(2, 2, bytes(16), start=0), "pixels begin at byte 0, inside the header"),
-        ("a.bmp", bmp(2, 2, bytes(40), length=16), "16 bytes, a form that is not read"),
+        (
+            "a.bmp",
+            bmp(2, 2, bytes(16), start=14),
+            "places the pixel data at byte 14, inside the header",
+        ),
+        (
+            "a.bmp",
+            bmp(2, 2, bytes(16), start=0),
+            "places the pixel data at byte 0, inside the header",
+        ),
+        ("a.bmp", bmp(2, 2, bytes(40), length=16), "16 bytes, which is not supported"),
         (
             "a.bmp",
             bmp(2, 2, bytes(16), 32, 3, struct.pack("<4I", 255, 65280, 7, 0)),
-            "unusual order",
+            "unsupported bit layout",
         ),
         ("a.bmp", bmp(2, 2, bytes(16), 24, 5), "cannot be decoded"),
         ("a.bmp", bmp(10_001, 10_000, bytes(16)), "its header says 10001 x 10000 pixels"),
-        ("a.gif", b"GIF8", r"frames are \.bmp, \.png, \.jpg or \.jpeg files"),
+        ("a.gif", b"GIF8", r"frames must be \.bmp, \.png, \.jpg or \.jpeg files"),
         (
             "a.png",
             b"\x89PNG\r\n\x1a\n" + bytes(30) + b"IEND\xaeB`\x82",
@@ -106,7 +112,7 @@ def test_no_cut_off_picture_is_taken(tmp_path: Path, picture: np.ndarray, suffix
         ),
     ],
 )
-def test_bad_pictures(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+def test_bad_images(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
@@ -124,10 +130,10 @@ def test_a_header_that_claims_an_enormous_picture_is_bad_input(tmp_path: Path) -
         read_image(path)
 
 
-def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, picture: np.ndarray) -> None:
+def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, frame: np.ndarray) -> None:
     """With an orientation, in grey, progressive, and with data behind the end."""
     path = tmp_path / "a.jpg"
-    assert cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert cv2.imwrite(str(path), frame, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     stored = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     whole = path.read_bytes()
     tiff = b"MM\0*\0\0\0\x08\0\1" + struct.pack(">HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
@@ -139,8 +145,8 @@ def test_jpeg_frames_are_read_as_they_are_stored(tmp_path: Path, picture: np.nda
     assert np.array_equal(read_image(tmp_path / "a.bmp"), stored)
     path.write_bytes(whole)
     assert not read_header(path).turned
-    assert cv2.imwrite(str(path), picture[..., 0])
-    assert read_image(path).shape == picture.shape
+    assert cv2.imwrite(str(path), frame[..., 0])
+    assert read_image(path).shape == frame.shape
 
 
 def test_sizes_from_headers(tmp_path: Path) -> None:
@@ -170,11 +176,11 @@ def test_the_reason_outlasts_a_process_boundary() -> None:
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_pixels_are_those_that_are_stored(tmp_path: Path, picture: np.ndarray, value: int) -> None:
+def test_pixels_are_those_that_are_stored(tmp_path: Path, frame: np.ndarray, value: int) -> None:
     """Whatever orientation the file asks viewers for."""
     path = tmp_path / "a.png"
-    path.write_bytes(png(picture[..., ::-1], COLOUR, more=orientation(value)))
-    assert np.array_equal(read_image(path), picture)
+    path.write_bytes(png(frame[..., ::-1], COLOUR, more=orientation(value)))
+    assert np.array_equal(read_image(path), frame)
     assert read_header(path).turned == (value > 1)
 
 
@@ -186,10 +192,10 @@ def test_a_damaged_orientation_is_none(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_forms_of_png(tmp_path: Path, picture: np.ndarray, depth: int) -> None:
+def test_forms_of_png(tmp_path: Path, frame: np.ndarray, depth: int) -> None:
     """Of 16 bits the upper 8 are used, transparency is left out."""
     path = tmp_path / "a.png"
-    samples = picture[..., ::-1].astype(np.uint16)
+    samples = frame[..., ::-1].astype(np.uint16)
     if depth == 16:
         samples = (samples << 8 | 0x37).astype(np.uint16)
     alpha = np.full_like(samples[..., :1], 7)
@@ -202,11 +208,11 @@ def test_forms_of_png(tmp_path: Path, picture: np.ndarray, depth: int) -> None:
     ]
     for content, transparent in forms:
         path.write_bytes(content)
-        assert np.array_equal(read_image(path), picture)
+        assert np.array_equal(read_image(path), frame)
         header = read_header(path)
         assert (header.depth, header.alpha) == (depth, transparent)
     path.write_bytes(png(np.dstack([samples[..., 0], alpha]), GREY_ALPHA, depth))
-    assert np.array_equal(read_image(path), np.repeat(picture[..., 2:], 3, axis=2))
+    assert np.array_equal(read_image(path), np.repeat(frame[..., 2:], 3, axis=2))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
@@ -233,11 +239,11 @@ BMP_FORMS = {
 
 
 @pytest.mark.parametrize("form", BMP_FORMS)
-def test_forms_of_bmp(tmp_path: Path, picture: np.ndarray, form: str) -> None:
+def test_forms_of_bmp(tmp_path: Path, frame: np.ndarray, form: str) -> None:
     path = tmp_path / "a.bmp"
-    path.write_bytes(BMP_FORMS[form](picture))
+    path.write_bytes(BMP_FORMS[form](frame))
     assert check_image(path) == (14, 9)
-    assert np.array_equal(read_image(path), picture)
+    assert np.array_equal(read_image(path), frame)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"a\.bmp: cut off"):
         read_image(path)
@@ -264,5 +270,7 @@ def test_a_frame_of_another_size_is_not_decoded(
     path.write_bytes(png(np.zeros((9, 14))))
     assert read_image(path, (14, 9)).shape == (9, 14, 3)
     monkeypatch.setattr("vatrack.common.images.decode", None)
-    with pytest.raises(InputError, match=r"a\.png: is 14 x 9 pixels, its annotation says 12 x 8"):
+    with pytest.raises(
+        InputError, match=r"a\.png: is 14 x 9 pixels, but its annotation says 12 x 8"
+    ):
         read_image(path, (12, 8))

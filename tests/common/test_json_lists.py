@@ -191,7 +191,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(
     for size in range(len(whole)):
         with pytest.raises(
             InputError,
-            match=r"file\.json: not valid JSON at byte \d+ .*the file may be cut off: .* again",
+            match=r"file\.json: not valid JSON at byte \d+ .*the file may be truncated: .* again",
         ):
             found_items(write(tmp_path, whole[:size]))
 
@@ -242,12 +242,12 @@ def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: 
         (b'{"a": [{}],}', "at byte 11"),
         (b'{"a": [{}]]', "expected ',' or '}'"),
         (b'{"a" [{}]}', "expected ':'"),
-        (b"{1: []}", "a name in quotation marks is expected"),
+        (b"{1: []}", "expected a name in quotation marks"),
         (b"{a: []}", "at byte 1"),
         (b'{"a": [{}], "b": 3, "a": [{}]}', "its key `a` occurs twice"),
         (b'{"a": 1, "a": [{}]}', "its key `a` occurs twice"),
-        (b'{"a": [{}]} x', "something stands after its end"),
-        (b'{"a": [{}]}{"b": []}', "something stands after its end"),
+        (b'{"a": [{}]} x', "there is text after its end"),
+        (b'{"a": [{}]}{"b": []}', "there is text after its end"),
         (b'{"a": [{"x": NaN}]}', "NaN is not a JSON number"),
         (b'{"a": [{"x": [Infinity]}]}', "Infinity is not a JSON number"),
         (b'{"a": [{"x": -Infinity}]}', "-Infinity is not a JSON number"),
@@ -279,7 +279,7 @@ def test_what_is_not_json_is_refused(
     with pytest.raises(InputError, match=message) as caught:
         found_items(write(tmp_path, content))
     assert re.match(
-        r".*/file\.json: not valid JSON at byte \d+ \(.*\); .*fetch or make it again$",
+        r".*/file\.json: not valid JSON at byte \d+ \(.*\); .*download or create it again$",
         str(caught.value),
     )
 
@@ -402,7 +402,7 @@ def test_texts_of_a_file_that_has_changed(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: items[-1].offset + 3])
     assert texts.load(items[0].offset, items[0].length) == items[0].value
     with pytest.raises(
-        InputError, match=r"file\.json: has changed while it was read .*start again"
+        InputError, match=r"file\.json: changed while it was being read .*start again"
     ):
         texts.load(items[-1].offset, items[-1].length)
 

@@ -13,13 +13,13 @@ from vatrack.common.similar import nearest, not_a_choice, unknown
         ("persn", "did you mean person?"),
         ("PERSON", "did you mean person?"),
         ("potted", "did you mean potted plant?"),
-        ("xyz", "there are person, car, potted plant"),
-        ("", "there are person, car, potted plant"),
+        ("xyz", "choose from person, car, potted plant"),
+        ("", "choose from person, car, potted plant"),
     ],
 )
 def test_the_nearest_names_or_all(name: str, end: str) -> None:
     text = unknown("class", name, iter(["person", "car", "potted plant"]))
-    assert text == f"no class is called {name!r}; {end}"
+    assert text == f"unknown class {name!r}; {end}"
 
 
 def test_a_long_list_is_cut() -> None:

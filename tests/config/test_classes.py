@@ -46,14 +46,14 @@ def listed(*names: str, first: int = 1) -> list[dict[str, Any]]:
         (["a\nb", "a\nb"], r"class 'a\\nb' is listed twice"),
         ([], "at least one name"),
         ([3], "dataset.classes.0: Input should be a valid string"),
-        (["\ud800"], "is not a sound text"),
+        (["\ud800"], "contains invalid characters"),
         ("dat", "Input should be 'sailvos' or 'data'"),
     ],
 )
 def test_lists_that_cannot_be_meant_are_refused(names: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         config(dataset={"classes": names})
-    assert str(caught.value).startswith("test.yaml: the configuration is not valid:\n  dataset.cl")
+    assert str(caught.value).startswith("test.yaml: invalid configuration:\n  dataset.cl")
     assert len(str(caught.value).splitlines()) == 2, "one problem is one line"
 
 

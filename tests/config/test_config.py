@@ -95,7 +95,7 @@ def test_the_schema_agrees_with_the_models(path: Path) -> None:
     ],
 )
 def test_bad_values_are_named(values: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(InputError, match=r"test\.yaml: the configuration is not valid") as caught:
+    with pytest.raises(InputError, match=r"test\.yaml: invalid configuration") as caught:
         parsed(**values)
     assert complaint in str(caught.value)
 
@@ -133,7 +133,7 @@ def test_files_come_back_as_they_were(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("a: [", "not valid YAML"),
-        ("- a list", "the configuration is not valid"),
+        ("- a list", "invalid configuration"),
         (None, "no such file"),
     ],
 )
@@ -196,7 +196,7 @@ def test_the_reference_lists_every_key() -> None:
         ({"input": {"image_scale": [0, 200]}}, "input.image_scale"),
         (
             {"training": {"epochs": 2, "validate_from": 3}},
-            "validate_from = 3 is after the last of epochs = 2",
+            "validate_from = 3 is larger than epochs = 2",
         ),
     ],
 )
@@ -216,7 +216,7 @@ def test_occlusion_limits_with_and_without_their_end() -> None:
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        ({"archives": [{"path": "a.tar"}]}, "archives need a folder"),
+        ({"archives": [{"path": "a.tar"}]}, "archives need an output folder"),
         ({"clips": {"fetch": True}}, "clips.fetch needs a path"),
         (
             {"clips": {"fetch": True, "structure": "cuts.json"}},

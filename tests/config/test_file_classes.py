@@ -20,9 +20,9 @@ def test_names_say_which_class_is_which() -> None:
     assert file.classes == ClassList(("dog", "car")), "in the order of the file"
     note = file.note(classes)
     assert note is not None
-    assert note.startswith("a.json: lists the classes in another order; they are told by their")
+    assert note.startswith("a.json: lists the classes in another order; they are matched by name")
     assert "1 of 3 do not occur in it: 'bus'" in note
-    assert "ids of its own" in str(FileClasses.of(listed("car", "bus", first=5), "b").note(classes))
+    assert "different ids" in str(FileClasses.of(listed("car", "bus", first=5), "b").note(classes))
     assert FileClasses.of(listed("car", "bus", "dog"), "c").note(classes) is None
     assert FileClasses.of([], "d").labels(classes) == {1: 0, 2: 1, 3: 2}
     assert FileClasses.of([], "d").category_ids(classes) == (1, 2, 3)
@@ -56,11 +56,11 @@ def test_lists_that_do_not_fit_are_both_shown() -> None:
         (listed("a", "b", "a"), "class 'a' is listed twice"),
         (listed("a", ""), "class 2 has an empty name"),
         ([{"id": 1, "name": "a"}, {"id": 1, "name": "b"}], "category id 1 is listed twice"),
-        ([{"id": None, "name": "a"}], "category id None is not a whole number"),
-        ([{"id": 2**63, "name": "a"}], "is not a whole number from 0 on"),
-        ([{"id": True, "name": "a"}], "is not a whole number"),
+        ([{"id": None, "name": "a"}], "category id None is not a non-negative integer"),
+        ([{"id": 2**63, "name": "a"}], "is not a non-negative integer"),
+        ([{"id": True, "name": "a"}], "is not a non-negative integer"),
         ([{"name": "a"}], "category id None"),
-        ([{"id": 1, "name": ["a"]}], r"class 1 is \['a'\], not a text"),
+        ([{"id": 1, "name": ["a"]}], r"class 1 is \['a'\], not a string"),
     ],
 )
 def test_categories_that_cannot_be_meant_are_refused(categories: Any, message: str) -> None:

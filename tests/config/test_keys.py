@@ -80,7 +80,7 @@ def test_values_are_typed_by_yaml(given: list[str], expected: dict[str, Any]) ->
 
 @pytest.mark.parametrize("text", ["training.epochs", "=6", "a..b=1", "seed=[1", "a b=1"])
 def test_another_form_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"^--set .*: (write KEY=VALUE|.* is not a value in YAML)"):
+    with pytest.raises(InputError, match=r"^--set .*: (write KEY=VALUE|.* is not valid YAML)"):
         overridden({}, [text])
 
 
@@ -131,7 +131,7 @@ def test_the_classes_of_a_run_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "backbone", "message"),
     [
-        ("qdtrack", None, "a run with method vatrack, but qdtrack is wanted; leave --method out"),
+        ("qdtrack", None, "a run with method vatrack, not qdtrack; remove --method out"),
         (None, "resnet18", "a run with backbone resnet50, but resnet18 is wanted"),
     ],
 )
@@ -160,7 +160,9 @@ def test_which_run_of_a_config_file(tmp_path: Path) -> None:
 
 
 def test_a_wrong_item_is_the_only_problem_of_its_list() -> None:
-    with pytest.raises(InputError, match=r"not valid:\n  methods\.0: .*; did you mean vatrack\?$"):
+    with pytest.raises(
+        InputError, match=r"invalid configuration:\n  methods\.0: .*; did you mean vatrack\?$"
+    ):
         parse_config({"methods": ["vatrak"]}, "c.yaml", Config)
     with pytest.raises(InputError, match=r"methods: .* at least 1 item"):
         parse_config({"methods": []}, "c.yaml", Config)

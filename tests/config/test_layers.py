@@ -59,8 +59,8 @@ def test_an_empty_base_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [
-        ({"a": "extends: a.yaml"}, r"extend each other in a circle \(.*a\.yaml -> .*a\.yaml\)"),
-        ({"a": "extends: b.yaml", "b": "extends: ./a.yaml"}, r"b\.yaml: extends: .* in a circle"),
+        ({"a": "extends: a.yaml"}, r"extend each other in a cycle \(.*a\.yaml -> .*a\.yaml\)"),
+        ({"a": "extends: b.yaml", "b": "extends: ./a.yaml"}, r"b\.yaml: extends: .* in a cycle"),
         ({"a": "extends: b.yaml"}, r"a\.yaml: extends: .*b\.yaml: no such file"),
         ({"a": "extends: [b.yaml]", "b": ""}, r"a\.yaml: extends: \['b\.yaml'\] is not the path"),
         ({"a": "extends: b.yaml", "b": "[1]"}, r"b\.yaml: not a mapping"),

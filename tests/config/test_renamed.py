@@ -63,7 +63,7 @@ def test_weights_to_start_from_have_one_key(old: str) -> None:
     with pytest.warns(UserWarning, match=rf"names: {old} -> training\.weights$"):
         config = parse_config({"training": {key: "x.pth", other: None}}, "mine", Config)
     assert config.training.weights == Path("x.pth")
-    with pytest.raises(InputError, match=rf"{old} is now called training\.weights, and both are"):
+    with pytest.raises(InputError, match=rf"{old} is now training\.weights, but both are"):
         parse_config({"training": {key: "x.pth", "weights": "y.pth"}}, "mine", Config)
 
 
@@ -101,7 +101,7 @@ def test_the_given_values_stay_as_they_are() -> None:
     [
         (
             {"training": {"workers": 3}, "compute": {"workers": 3}},
-            r"mine: training\.workers is now called compute\.workers, and both are given",
+            r"mine: training\.workers is now compute\.workers, but both are given",
         ),
         ({"training": {"workers": -1}}, r"compute\.workers: Input should be greater"),
         ({"training": {"workers": 1}, "compute": 5}, r"compute: Input should be a valid dict"),

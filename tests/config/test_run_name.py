@@ -79,7 +79,7 @@ def test_a_label_is_a_part_of_the_runs_name(given: Any, label: str) -> None:
 
 
 def test_a_number_with_a_point_is_wanted_as_text() -> None:
-    with pytest.raises(InputError, match=r"0\.01 is read as a number, not as a text; write '\"0"):
+    with pytest.raises(InputError, match=r"0\.01 is read as a number, not as a string; write '\"0"):
         parse_config({"run_label": 0.01}, "c.yaml", Config)
 
 
@@ -110,7 +110,7 @@ def test_each_seed_is_a_run() -> None:
 
 @pytest.mark.parametrize(
     ("seeds", "complaint"),
-    [([], "at least 1"), ([1, 1], "the same seed twice"), ([-1], "greater than"), (3, "tuple")],
+    [([], "at least 1"), ([1, 1], "a seed is listed"), ([-1], "greater than"), (3, "tuple")],
 )
 def test_bad_seeds_are_named(seeds: Any, complaint: str) -> None:
     with pytest.raises(InputError, match=f"seeds.*{complaint}"):
@@ -129,7 +129,7 @@ def test_one_of_several_seeds_is_chosen(tmp_path: Path) -> None:
     path.write_text("seeds: [5]\n")
     assert load_run(path).seed == 5
     path.write_text("{}")
-    with pytest.raises(InputError, match=r"--seed 1: the config has no seeds; .*--set seed=1$"):
+    with pytest.raises(InputError, match=r"--seed 1: the config lists no seeds; .*--set seed=1$"):
         load_run(path, seed=1)
     path.write_text("seed: 3\n")
     assert load_run(path, seed=3) == load_run(path)

@@ -28,10 +28,10 @@ def run_of(
 @pytest.mark.parametrize(
     ("model", "complaint"),
     [
-        ({}, "config: frozen_stages 1 and norm batch need pretrained weights, and there are none "),
+        ({}, "config: frozen_stages 1 and norm batch need pretrained weights, but none are given "),
         ({"frozen_stages": 3}, "config: frozen_stages 3 and norm batch need pretrained"),
-        ({"frozen_stages": 0}, "config: norm batch needs pretrained weights, and"),
-        ({"norm": "group"}, "config: frozen_stages 1 needs pretrained weights, and"),
+        ({"frozen_stages": 0}, "config: norm batch needs pretrained weights, but none"),
+        ({"norm": "group"}, "config: frozen_stages 1 needs pretrained weights, but none"),
     ],
 )
 @pytest.mark.parametrize("training", [{}, {"weights": {"resnet18": "r18.pth"}}])
@@ -70,7 +70,7 @@ def test_each_backbone_has_its_file() -> None:
     assert run_of({"weights": "x.pth"}, {}, Backbone.RESNET18).training.weights == Path("x.pth")
     copied = training | {"copy_visible_to_amodal": True}
     assert run_of(copied, {}).training.copy_visible_to_amodal
-    with pytest.raises(InputError, match=r"training\.weights has none for resnet18; add them"):
+    with pytest.raises(InputError, match=r"training\.weights has no file for resnet18; add one"):
         run_of(copied, {}, Backbone.RESNET18)
 
 

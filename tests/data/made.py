@@ -57,8 +57,8 @@ def write_clip(folder: Path, annotations: list[dict[str, Any]], frames: int = 8)
     write_json(folder / "joint.json", content)
     (folder / "clip" / "images").mkdir(parents=True)
     for image in images:
-        picture = np.random.default_rng(image["id"]).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
-        assert cv2.imwrite(str(folder / image["file_name"]), picture)
+        frame = np.random.default_rng(image["id"]).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+        assert cv2.imwrite(str(folder / image["file_name"]), frame)
     return folder / "joint.json"
 
 

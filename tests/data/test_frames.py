@@ -51,5 +51,5 @@ def test_unknown_category_names_the_annotation(tmp_path: Path) -> None:
 
 def test_file_without_the_needed_lists_is_an_error(tmp_path: Path) -> None:
     write_json(tmp_path / "other.json", {"images": []})
-    with pytest.raises(InputError, match=r"other\.json: its list `annotations` is missing"):
+    with pytest.raises(InputError, match=r"other\.json: list `annotations` is missing"):
         AnnotationFile(tmp_path / "other.json")

@@ -120,11 +120,11 @@ def fail(error: Exception) -> Callable[[int], int]:
     ("error", "kind", "message"),
     [
         (InputError("3.bmp: cut off"), InputError, r"^3\.bmp: cut off$"),
-        (MemoryError(), InputError, r"^no memory was left while 3\.bmp was read; set compute"),
+        (MemoryError(), InputError, r"^out of memory while reading 3\.bmp; lower compute"),
         (
             OSError(errno.EMFILE, "Too many open files", "3.bmp"),
             InputError,
-            r"^loading failed while 3\.bmp was read: this process may have \d+ files open.*ulimit",
+            r"^loading failed while reading 3\.bmp: this process .* limit of \d+ open files.*ulim",
         ),
         (OSError(errno.EIO, "Input/output error", "3.bmp"), OSError, r"error: '3\.bmp'$"),
     ],
@@ -139,7 +139,9 @@ def test_an_error_is_the_same_in_a_loading_process(
 
 
 def test_a_bug_in_a_loading_process_shows_where_it_is() -> None:
-    with pytest.raises(RuntimeError, match="ZeroDivisionError in a loading process: a b") as found:
+    with pytest.raises(
+        RuntimeError, match="ZeroDivisionError in a data-loading process: a b"
+    ) as found:
         list(load_in_order(fail(ZeroDivisionError("a bug")), range(8), TWO))
     assert "raise error" in found.value.__notes__[0]
 
@@ -147,11 +149,11 @@ def test_a_bug_in_a_loading_process_shows_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (signal.SIGKILL, r"\(SIGKILL\) while /frames/3\.bmp was read: the memory was probably"),
-        (signal.SIGBUS, r"\(SIGBUS\) while /frames/3\.bmp was read: a file was cut off"),
-        (signal.SIGSEGV, r"\(SIGSEGV\) while /frames/3\.bmp was read; see whether that file is"),
-        (signal.SIGTERM, r"\(SIGTERM\) while /frames/3\.bmp was read, from outside; repeat"),
-        (None, r"\(exit code 7\) while /frames/3\.bmp was read; see whether"),
+        (signal.SIGKILL, r"\(SIGKILL\) while reading /frames/3\.bmp: probably out of memory"),
+        (signal.SIGBUS, r"\(SIGBUS\) while reading /frames/3\.bmp: a file was truncated"),
+        (signal.SIGSEGV, r"\(SIGSEGV\) while reading /frames/3\.bmp; check that file for damage"),
+        (signal.SIGTERM, r"\(SIGTERM\) while reading /frames/3\.bmp, killed from outside; run"),
+        (None, r"\(exit code 7\) while reading /frames/3\.bmp; check"),
     ],
 )
 def test_a_loading_process_that_ends(number: signal.Signals | None, message: str) -> None:
@@ -170,7 +172,7 @@ def test_a_loading_process_that_ends(number: signal.Signals | None, message: str
     with pytest.raises(InputError, match=message) as found:
         next(results)
     if number in (signal.SIGKILL, signal.SIGBUS):
-        assert "set compute.workers (now 2; 0: load in the main process)" in str(found.value)
+        assert "lower compute.workers (now 2; 0: load in the main process)" in str(found.value)
 
 
 @pytest.mark.parametrize("way", ["stopped", "asleep"])
@@ -187,7 +189,7 @@ def test_a_loading_process_that_hangs(way: str) -> None:
     start = time.monotonic()
     with pytest.raises(
         InputError,
-        match=r"no answer for 1 s while /frames/3\.bmp was read; .*loader_timeout_seconds",
+        match=r"did not respond for 1 s while reading /frames/3\.bmp; .*loader_timeout_seconds",
     ):
         list(load_in_order(load, range(8), compute))
     assert time.monotonic() - start < 10
@@ -332,8 +334,10 @@ def test_few_open_files_are_enough_and_too_few_are_said() -> None:
     assert errors == b""
     first, left, message = output.decode().splitlines()
     assert (first, left) == ("20", "0")
-    assert message.startswith("no loading process can be started: this process may have ")
-    assert "files open, and they are used up; raise the limit (ulimit -n; up to " in message
+    assert message.startswith(
+        "no data-loading process can be started: this process has reached its limit of "
+    )
+    assert "open files; raise the limit (ulimit -n; up to " in message
 
 
 def test_the_soft_limit_of_open_files_is_raised() -> None:

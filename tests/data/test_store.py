@@ -423,7 +423,7 @@ def test_a_source_that_changes_while_it_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(store, "read_lists", read)
         with pytest.raises(
-            InputError, match=r"a\.json: has changed while it was read; start again"
+            InputError, match=r"a\.json: changed while it was being read; run again"
         ):
             open_store(path)
     assert ids(open_store(path))[11] == [8]
@@ -495,7 +495,7 @@ def test_other_files(
 
 def test_no_file(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
-        with pytest.raises(InputError, match="no such file; make it with `vatrack convert`"):
+        with pytest.raises(InputError, match="no such file; create it with `vatrack convert`"):
             open_store(path)
     path = write(tmp_path / "a.json")
     whole = path.read_bytes()
@@ -525,7 +525,7 @@ def test_annotations_of_another_form(
     file = AnnotationFile(
         write(tmp_path / "a.json", {**small(), "annotations": [item(1, 10, **changes)]}), mask_types
     )
-    with pytest.raises(InputError, match=r"a\.json: frame 10: not annotations of this form"):
+    with pytest.raises(InputError, match=r"a\.json: frame 10: not annotations in this form"):
         file.objects(0)
     file.objects(1)
 
@@ -544,8 +544,8 @@ WHOLE = mask(1)
         ({"category_id": "3"}, "category_id is '3'; a whole number"),
         ({"category_id": {"id": 3}}, "category_id is .*; a whole number"),
         ({"category_id": 3.0}, "category_id is 3.0; a whole number"),
-        ({"area_visible": "3"}, "area_visible is '3'; a number from 0 on"),
-        ({"area_visible": -1}, "area_visible is -1; a number from 0 on"),
+        ({"area_visible": "3"}, "area_visible is '3'; must be a number from 0"),
+        ({"area_visible": -1}, "area_visible is -1; must be a number from 0"),
         ({"instance_id": "one"}, "instance_id is 'one'; a whole number"),
         ({"instance_id": None}, "instance_id is None; a whole number"),
         ({"iscrowd": "0"}, "iscrowd is '0'; 0 or 1"),
@@ -554,7 +554,7 @@ WHOLE = mask(1)
         ({"segmentation": [{**WHOLE, "size": [9, 12]}, WHOLE]}, r"segmentation has size \[9, 12\]"),
         (
             {"segmentation": [{**WHOLE, "counts": WHOLE["counts"][:-2]}, WHOLE]},
-            "segmentation is damaged: its runs .* do not fill the image of 12 x 8",
+            "segmentation is damaged: its runs .* do not fill the image, 12 x 8",
         ),
     ],
 )

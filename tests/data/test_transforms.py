@@ -45,9 +45,9 @@ def test_fit_keeps_the_ratio_in_either_orientation(
 
 
 def test_normalise_gives_rgb_planes() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    planes = normalise(picture)
-    expected = (picture[:, :, ::-1].astype(np.float64) - MEAN_RGB) / STD_RGB
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    planes = normalise(image)
+    expected = (image[:, :, ::-1].astype(np.float64) - MEAN_RGB) / STD_RGB
     assert planes.dtype == np.float32
     np.testing.assert_allclose(planes, expected.transpose(2, 0, 1), rtol=0, atol=1e-6)
 
@@ -77,8 +77,8 @@ def test_resizing_masks_keeps_them_binary_and_no_op_at_the_same_size() -> None:
     assert resized[0].sum() == 4 * masks[0].sum()
     assert not resized[1].any()
     assert resize_masks(masks, fit(20, 30, (30, 20))) is masks
-    picture = np.zeros((20, 30, 3), np.uint8)
-    assert resize_image(picture, fit(20, 30, (30, 20))) is picture
+    image = np.zeros((20, 30, 3), np.uint8)
+    assert resize_image(image, fit(20, 30, (30, 20))) is image
 
 
 def test_batches_are_padded_with_zeros_to_multiples_of_32() -> None:
@@ -89,12 +89,14 @@ def test_batches_are_padded_with_zeros_to_multiples_of_32() -> None:
     assert padded_size(800, 1280) == (800, 1280)
 
 
-def test_network_input_is_the_normalised_picture_and_its_padding_is_zero() -> None:
+def test_network_input_is_the_normalised_image_and_its_padding_is_zero() -> None:
     generator = np.random.default_rng(0)
-    pictures = [generator.integers(0, 256, size, np.uint8) for size in ((40, 64, 3), (30, 70, 3))]
-    images = stack_padded([rgb_planes(picture) for picture in pictures])
+    drawn_images = [
+        generator.integers(0, 256, size, np.uint8) for size in ((40, 64, 3), (30, 70, 3))
+    ]
+    images = stack_padded([rgb_planes(image) for image in drawn_images])
     found = network_input(images, [(40, 64), (30, 70)], "cpu")
-    assert torch.equal(found, stack_padded([normalise(picture) for picture in pictures]))
+    assert torch.equal(found, stack_padded([normalise(image) for image in drawn_images]))
     assert images.dtype == torch.uint8
     assert network_input(found, [], "cpu") is found
 
@@ -107,6 +109,6 @@ def test_every_device_normalises_as_the_tables_do() -> None:
 
 
 def test_mirrored_planes() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    np.testing.assert_array_equal(rgb_planes(picture), picture[:, :, ::-1].transpose(2, 0, 1))
-    np.testing.assert_array_equal(rgb_planes(picture, mirrored=True), rgb_planes(picture[:, ::-1]))
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    np.testing.assert_array_equal(rgb_planes(image), image[:, :, ::-1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(rgb_planes(image, mirrored=True), rgb_planes(image[:, ::-1]))

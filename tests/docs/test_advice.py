@@ -117,7 +117,7 @@ def test_the_advice_for_refused_checkpoints_works(
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {"a": torch.ones(2)}, "meta": _Object()}, "old.pth")
     with pytest.raises(InputError) as refused:
-        read_file(Path("old.pth"), "file of weights")
+        read_file(Path("old.pth"), "weights file")
     advice = str(refused.value).partition("take that file: ")[2]
     page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     block = next(
@@ -128,4 +128,4 @@ def test_the_advice_for_refused_checkpoints_works(
     for code in (f"import torch; {advice}", "\n".join(line[2:] for line in block.splitlines())):
         Path("new.pth").unlink(missing_ok=True)
         exec(code, {})
-        assert torch.equal(read_file(Path("new.pth"), "file of weights")["a"], torch.ones(2))
+        assert torch.equal(read_file(Path("new.pth"), "weights file")["a"], torch.ones(2))

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from tests.api.conftest import checkpoint  # noqa: F401
-from tests.video.videos import picture, write_video
+from tests.video.videos import sample_image, write_video
 from vatrack.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def folder(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "best.pt").symlink_to(checkpoint)
     write_video(tmp_path / "street.mp4", 8)
     (tmp_path / "frames").mkdir()
-    cv2.imwrite(str(tmp_path / "frames/000000.png"), picture(0))
+    cv2.imwrite(str(tmp_path / "frames/000000.png"), sample_image(0))
     return tmp_path
 
 

@@ -110,7 +110,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, shown = ending("--config", str(mine))
     assert code == 0
     assert re.search(r"ok +config: .*mine\.yaml", shown.replace("\n", " "))
-    assert "data: the miniature set" in shown
+    assert "data: miniature dataset (will be rendered)" in shown
     code, shown = ending("--config", str(mine), "--set", f"dataset.raw={tmp_path}/nowhere")
     assert code == 1
     shown = " ".join(shown.split())
@@ -174,7 +174,7 @@ def test_a_torchvision_of_another_torch(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("torchvision.ops.nms", missing)
     found = {check.name: check for check in LOOKS["packages"](Config())}
-    expect(found["torchvision"], "fails", "nms does not exist)", "of one release")
+    expect(found["torchvision"], "fails", "nms does not exist)", "matching versions")
     expect(found["torch"], "ok")
 
 
@@ -205,7 +205,7 @@ def test_a_missing_extra(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
         (("libopenh264",), "warning", "encoders vp9, x264"),
         (("libopenh264", "libvpx-vp9"), "fails", "encoders x264"),
         (("libopenh264", "libvpx-vp9", "libx264"), "fails", "encoders none"),
-        (("hevc", "av1"), "warning", "no decoder of hevc, av1"),
+        (("hevc", "av1"), "warning", "no decoder for hevc, av1"),
     ],
 )
 def test_codecs(
@@ -267,11 +267,11 @@ def test_too_few_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("values", "driver", "cuda", "state", "text"),
     [
-        ({}, False, None, "ok", "the CPU computes"),
+        ({}, False, None, "ok", "the CPU is used"),
         ({}, True, None, "warning", "built without CUDA"),
         ({}, True, "13.0", "warning", "PyTorch (CUDA 13.0) finds none"),
         ({"compute": {"device": "cuda"}}, False, None, "fails", "none"),
-        ({"launcher": {"gpus": 1}}, True, "13.0", "fails", "finds none"),
+        ({"launcher": {"gpus": 1}}, True, "13.0", "fails", "finds no GPU"),
         ({"launcher": {"gpus": 1, "cluster": "slurm"}}, False, None, "ok", "none"),
     ],
 )
@@ -328,7 +328,7 @@ def test_shared_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
         expect(only("/dev/shm"), state, "of 4.00 GiB", "--shm-size" if state != "ok" else "")  # type: ignore[arg-type]
     monkeypatch.setattr(machine, "SHARED_MEMORY", tmp_path / "none")
-    expect(only("/dev/shm"), "ok", "not there")
+    expect(only("/dev/shm"), "ok", "missing")
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def look_at(path: Path, state: State, found: str, fix: str = "", wanted: int = 0
 
 def test_folders(tmp_path: Path) -> None:
     look_at(tmp_path, "ok", "GiB free")
-    look_at(tmp_path / "a/b", "ok", "a/b (to be made), ")
+    look_at(tmp_path / "a/b", "ok", "a/b (will be created), ")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     look_at(tmp_path / "file" / "a", "fails", f"{tmp_path}/file is a file", "move it away")
@@ -378,11 +378,11 @@ def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     for free, state in ((GIB // 20, "fails"), (GIB, "warning"), (9 * GIB, "ok")):
         usage = types.SimpleNamespace(free=free, total=9 * GIB)
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
-        fix = "make room" if state != "ok" else ""
+        fix = "free disk space" if state != "ok" else ""
         look_at(tmp_path, state, "GiB free", fix, wanted=2 * GIB)  # type: ignore[arg-type]
     entries = types.SimpleNamespace(f_files=1000, f_favail=3)
     monkeypatch.setattr(os, "statvfs", lambda _: entries)
-    look_at(tmp_path, "fails", "room for 3 more files", "remove files")
+    look_at(tmp_path, "fails", "only 3 more files", "remove files")
 
 
 def test_home_and_cache_follow_the_environment(
@@ -391,8 +391,8 @@ def test_home_and_cache_follow_the_environment(
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     found = {check.name: check.found for check in LOOKS["folders"](config(results=tmp_path / "r"))}
-    assert f"{tmp_path}/me/.cache (to be made)" in found["cache"]
-    assert f"{tmp_path}/r (to be made)" in found["results"]
+    assert f"{tmp_path}/me/.cache (will be created)" in found["cache"]
+    assert f"{tmp_path}/r (will be created)" in found["results"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = {check.name: check.found for check in LOOKS["folders"](Config())}
     assert found["cache"].startswith(f"{tmp_path}, ")
@@ -420,7 +420,7 @@ def test_the_files_of_a_config(tmp_path: Path) -> None:
     assert states() == dict(zip(keys, ("ok", "ok", "fails"), strict=True))
     cuts.write_text("{}")
     assert set(states().values()) == {"ok"}
-    expect(only("data"), "ok", "the miniature set")
+    expect(only("data"), "ok", "miniature dataset (will be rendered)")
     dataset["archives"] = [{"path": str(tmp_path / "a.tar")}]
     assert states() == {"dataset.archives.0": "fails", "dataset.clips.structure": "ok"}
 
@@ -431,8 +431,8 @@ def test_weights(tmp_path: Path) -> None:
     for values in ({"model": {"norm": "group", "frozen_stages": 0}}, {"training": RANDOM}):
         assert list(LOOKS_AT_CONFIG["weights"](config(**values))) == []
     for model, needs in (
-        ({}, "frozen_stages 1 and norm batch need pretrained weights, and there are none for "),
-        ({"norm": "group"}, "frozen_stages 1 needs pretrained weights, and there are none for "),
+        ({}, "frozen_stages 1 and norm batch need pretrained weights, but none are given for "),
+        ({"norm": "group"}, "frozen_stages 1 needs pretrained weights, but none are given for "),
     ):
         check = only("weights", model=model)
         expect(check, "fails", f"{needs}resnet18", "set training.weights: {")
@@ -502,7 +502,7 @@ def test_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for partition in ("gpu", "gpu,cpu"):
         expect(only("SLURM", launcher=SLURM["launcher"] | {"partition": partition}), "ok")
     wrong = only("SLURM", launcher=SLURM["launcher"] | {"partition": "gpus"})
-    expect(wrong, "fails", "no partition is called 'gpus'; did you mean gpu?", "launcher.partition")
+    expect(wrong, "fails", "unknown partition 'gpus'; did you mean gpu?", "launcher.partition")
 
 
 # MLflow.
@@ -520,7 +520,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_store_that_is_no_database_or_none_of_mlflow(store: Path) -> None:
-    expect(only("MLflow"), "ok", f"{store} (to be made)")
+    expect(only("MLflow"), "ok", f"{store} (will be created)")
     assert not store.exists()
     expect(only("MLflow", mlflow={"enabled": False}), "ok", "off")
     store.write_text("this is a text, not a database " * 100)
@@ -528,7 +528,7 @@ def test_a_store_that_is_no_database_or_none_of_mlflow(store: Path) -> None:
     store.unlink()
     with sqlite3.connect(store) as database:
         database.execute("CREATE TABLE other (x)")
-    expect(only("MLflow"), "fails", "no tables of MLflow", "move it away")
+    expect(only("MLflow"), "fails", "not an MLflow database", "move it away")
     with sqlite3.connect(store) as database:
         database.execute("CREATE TABLE experiments (x)")
     expect(only("MLflow"), "ok", str(store))
@@ -591,9 +591,9 @@ def server(status: int) -> Iterator[tuple[str, list[str | None]]]:
     ("status", "state", "text"),
     [
         (400, "ok", ""),
-        (401, "fails", "refuses to be written (HTTP 401)"),
-        (403, "fails", "refuses to be written (HTTP 403)"),
-        (404, "fails", "no server of MLflow (HTTP 404)"),
+        (401, "fails", "no write permission (HTTP 401)"),
+        (403, "fails", "no write permission (HTTP 403)"),
+        (404, "fails", "not an MLflow server (HTTP 404)"),
     ],
 )
 def test_a_server(
@@ -618,7 +618,7 @@ def test_a_server_that_is_away(store: Path, monkeypatch: pytest.MonkeyPatch) -> 
     check = only("MLflow", mlflow={"tracking_uri": "https://example.org"})
     expect(check, "fails", "not reachable (ReadTimeout)", "mlflow.tracking_uri")
     check = only("MLflow", mlflow={"tracking_uri": "postgresql://host/base"})
-    expect(check, "ok", "not looked at")
+    expect(check, "ok", "not checked")
 
 
 @pytest.mark.slow

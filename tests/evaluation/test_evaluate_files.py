@@ -277,7 +277,7 @@ BAD = {
     ),
     "unknown class": (
         lambda r: changed(r, category_id=0),
-        "unknown category_id 0; ids are those of the ground truth",
+        "unknown category_id 0; use the category ids of the ground truth",
     ),
     "mask of another size": (
         lambda r: changed(r, visible=r["visible"] | {"size": [160, 120]}),
@@ -295,7 +295,7 @@ BAD = {
     ),
     "NaN in a box": (
         lambda r: changed(r, bbox=[0, 0, float("nan"), 1]),
-        "a box is [0, 0, nan, 1]; [x, y, width, height], four finite",
+        "box [0, 0, nan, 1] must be four finite numbers [x, y, width, height]",
     ),
     "text": (lambda r: changed(r, score="high"), "score is 'high'; a finite number"),
     "missing": (
@@ -305,7 +305,7 @@ BAD = {
     "not an object": (lambda _: "[1, 2]", "is not a JSON object"),
     "not JSON": (lambda _: '{"image_id": }', "not valid JSON"),
     "half a line": (lambda r: json.dumps(r)[:60], "not valid JSON"),
-    "too deep": (lambda _: "[" * 100_000, "not valid JSON (it is nested too deeply)"),
+    "too deep": (lambda _: "[" * 100_000, "not valid JSON (nested too deeply)"),
 }
 
 
@@ -348,8 +348,8 @@ def test_half_a_last_line(command, tmp_path: Path) -> None:
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 2
     assert (
-        f"line {len(predictions)}: not valid JSON (unexpected end of data), or the file is cut off "
-        f"here; make the predictions" in errors
+        f"line {len(predictions)}: not valid JSON (unexpected end of data), or the file is "
+        "truncated here; create the predictions" in errors
     )
     found.write_text(text.removesuffix("\n"))  # only the line's end is missing: nothing is lost
     assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
@@ -360,13 +360,13 @@ def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
     truth, found = write_inputs(tmp_path, joint, [])
     code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 0
-    assert "the file has no predictions, so these are the metrics of nothing found" in shown
+    assert "the file has no predictions; all metrics are those of an empty result" in shown
     assert read_json(tmp_path / "metrics.json")["image/amodal/AP"] == 0
     packed = found.with_suffix(".jsonl.gz")
     packed.write_bytes(b"")  # not even what gzip makes of nothing
     code, _, errors = command(*arguments(truth, packed, tmp_path / "metrics.json"))
     assert code == 2
-    assert "is empty, not even packed" in errors
+    assert "is empty" in errors
     packed.write_bytes(gzip.compress(b""))
     assert command(*arguments(truth, packed, tmp_path / "metrics.json"))[0] == 0
 
@@ -470,11 +470,15 @@ def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:
     truth, found = write_inputs(tmp_path, joint, predictions)
     before = found.read_bytes(), truth.read_bytes()
     for out, more, message in (
-        (found, [], "which is read (predictions)"),
-        (truth, [], "which is read (ground_truth)"),
-        (tmp_path / "a.json", ["--details", tmp_path / "a.json"], "is --out, too"),
-        (tmp_path / "a.json", ["--details", found], "which is read (predictions)"),
-        (found / "a.json", [], "a part of this path is a file"),
+        (found, [], f"would overwrite the input {found} (predictions)"),
+        (truth, [], f"would overwrite the input {truth} (ground_truth)"),
+        (tmp_path / "a.json", ["--details", tmp_path / "a.json"], "is also --out"),
+        (
+            tmp_path / "a.json",
+            ["--details", found],
+            f"would overwrite the input {found} (predictions)",
+        ),
+        (found / "a.json", [], "part of this path is a file"),
         (tmp_path / "a.json", ["--run", tmp_path / "nowhere"], "no such folder"),
     ):
         code, _, errors = command(*arguments(truth, found, out), *more)
@@ -488,9 +492,9 @@ def test_whoever_calls_the_function_is_kept_from_it_too(tmp_path: Path) -> None:
     linked = tmp_path / "linked.json"
     os.link(found, linked)
     for out, details, message in (
-        (linked, None, rf"linked\.json: would be written over .*{found.name}"),
-        (tmp_path / "a.json", truth, "would be written over"),
-        (tmp_path / "a.json", tmp_path / "b" / ".." / "a.json", "is --out, too"),
+        (linked, None, rf"linked\.json: would overwrite the input .*{found.name}"),
+        (tmp_path / "a.json", truth, "would overwrite the input"),
+        (tmp_path / "a.json", tmp_path / "b" / ".." / "a.json", "is also --out"),
     ):
         with pytest.raises(InputError, match=message):
             evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)

@@ -273,9 +273,7 @@ def test_files(tmp_path: Path, ground_truth) -> None:
 
 def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "joint.json").write_text(json.dumps(empty_document([2])))
-    with pytest.raises(
-        InputError, match="no annotations; examples need a ground truth with objects"
-    ):
+    with pytest.raises(InputError, match="no annotations; use a ground truth with objects"):
         write_examples(tmp_path / "joint.json", tmp_path / "out")
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         write_examples(tmp_path / "none.json", tmp_path / "out")

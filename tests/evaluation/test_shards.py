@@ -305,7 +305,7 @@ def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_pa
     told = message(merge_evaluations, [first], out)
     assert told == f"{out}: without shard 2/2; evaluate it (`--shard`), and give all"
     told = message(merge_evaluations, [first, second, first], out)
-    assert told == f"{out}: shard 1/2 is given twice; give it once"
+    assert told == f"{out}: shard 1/2 is given twice; give each shard once"
     second.unlink()
     told = message(merge_evaluations, [first, second], out)
     assert told == f"{second}: no such file; evaluate the shard again"
@@ -404,7 +404,7 @@ def test_what_is_no_shard(two: tuple[Inputs, list[Path]], tmp_path: Path, kind: 
     NO_SHARDS[kind](second)
     out = tmp_path / "metrics.json"
     shown = message(merge_evaluations, [first, second], out)
-    assert shown.startswith(f"{second}: damaged, or not a shard of an evaluation (")
+    assert shown.startswith(f"{second}: damaged, or not an evaluation shard (")
     assert shown.endswith("; evaluate the shard again")
     assert not out.exists()
 
@@ -436,10 +436,10 @@ def test_nothing_that_is_read_is_written_over(
     inputs, shards = two
     before = [path.read_bytes() for path in (*shards, inputs.truth, inputs.predictions)]
     for out, details in ((shards[0], None), (tmp_path / "m.json", shards[1])):
-        assert "would be written over" in message(merge_evaluations, shards, out, details)
+        assert "would overwrite the input" in message(merge_evaluations, shards, out, details)
     for source in (inputs.truth, inputs.predictions):
         given: Any = inputs.truth, inputs.predictions, {}, inputs.switches, source, Shard(1, 2)
-        assert "would be written over" in message(evaluate_shard, *given)
+        assert "would overwrite the input" in message(evaluate_shard, *given)
     assert [p.read_bytes() for p in (*shards, inputs.truth, inputs.predictions)] == before
 
 

@@ -130,7 +130,7 @@ def test_mots_has_no_overlap(tmp_path: Path, form: Any, first: int) -> None:
     assert np.array_equal(masks[0], rectangle(0, 0, 30, 40))  # the lower score gives way
     assert np.array_equal(masks[1], rectangle(30, 0, 70, 40))
     assert "4 masks overlapped others" in result.notes[0]
-    assert "(2 of them are hidden whole" in result.notes[0]
+    assert "(2 of them are completely hidden" in result.notes[0]
 
     import_predictions(tmp_path / "mots", truth, form, tmp_path / "back.jsonl", "visible")
     back = load(tmp_path / "back.jsonl")
@@ -157,7 +157,7 @@ def test_motmetrics_reads_boxes(scene: tuple[Path, Path], tmp_path: Path) -> Non
     )
     back = load(tmp_path / "back.jsonl")
     assert result.detections == len(back) == len(load(lines))
-    assert "boxes are taken for masks" in result.notes[0]
+    assert "boxes are used as masks" in result.notes[0]
     boxes = {(item["image_id"], tuple(np.round(item["bbox"], 2))) for item in back}
     assert boxes == {(item["image_id"], tuple(np.round(item["bbox"], 2))) for item in load(lines)}
     assert int(coco_mask.area(back[0]["amodal"])) == round(back[0]["bbox"][2] * back[0]["bbox"][3])
@@ -212,8 +212,8 @@ def test_trackeval_reads_its_folder(
 @pytest.mark.parametrize(
     ("form", "content", "message"),
     [
-        ("coco", {"a": 1}, "are a list of detections"),
-        ("coco", [17], "item 1: is no detection"),
+        ("coco", {"a": 1}, "not a list of detections"),
+        ("coco", [17], "item 1: not a JSON object, as COCO"),
         ("coco", [{"image_id": 1}], "item 1: has no 'category_id'"),
         (
             "coco",
@@ -231,11 +231,11 @@ def test_trackeval_reads_its_folder(
             [{"image_id": 1, "category_id": 1, "score": "x", "bbox": [0, 0, 2, 2]}],
             "score is 'x'",
         ),
-        ("ytvis", {"a": 1}, "are a list of tracks"),
+        ("ytvis", {"a": 1}, "not a list of tracks"),
         (
             "ytvis",
             [{"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}],
-            "has 1 segmentations, its video 'clip__1' has 2 frames",
+            "has 1 segmentations, but its video 'clip__1' has 2 frames",
         ),
         (
             "ytvis",
@@ -247,7 +247,7 @@ def test_trackeval_reads_its_folder(
         ("mots", "0 1001 1 12 16 0", r"line 1: its mask has size \[12, 16\]"),
         ("mots", "0 1001 1 120 160 ~~", "line 1: its mask is damaged"),
         ("motchallenge", "1,1,5", "line 1: is not `frame, id, left"),
-        ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: says no class"),
+        ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: has no class"),
         ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
         ("motchallenge", "1,1,5,5,9,9,1,inf,-1,-1", "line 1: is not `frame, id, left"),
     ],
@@ -279,7 +279,7 @@ def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:
     truth, _ = overlapping(tmp_path)
     (tmp_path / "source").mkdir()
     (tmp_path / "source/other.txt").write_text("0 1001 1 120 160 0\n")
-    with pytest.raises(InputError, match=r"no video .* is called 'other'; there are clip__1"):
+    with pytest.raises(InputError, match=r"has no video 'other'; its videos are clip__1"):
         import_predictions(tmp_path / "source", truth, "mots", tmp_path / "out.jsonl")
     with pytest.raises(InputError, match="is no folder"):
         import_predictions(tmp_path / "none", truth, "mots", tmp_path / "out.jsonl")
@@ -291,7 +291,7 @@ def test_what_mots_cannot_hold(tmp_path: Path) -> None:
     spot = rectangle(0, 0, 1, 1)
     many = [detection(1, 1, 0.5, track, spot, spot) for track in range(1000)]
     truth, lines = write(tmp_path, joint, many)
-    with pytest.raises(InputError, match="1000 tracks of class 1; MOTS has numbers for 999"):
+    with pytest.raises(InputError, match="1000 tracks of class 1; MOTS has room for 999"):
         export_predictions(lines, truth, "mots", tmp_path / "mots", "visible")
 
 
@@ -300,9 +300,9 @@ def test_masks_that_are_not_there(tmp_path: Path) -> None:
     truth, lines = write(tmp_path, joint, [detection(1, 1, 0.5, 1, rectangle(0, 0, 9, 9))])
     with pytest.raises(InputError, match="no prediction has a mask of type 'visible'"):
         export_predictions(lines, truth, "coco", tmp_path / "c.json", "visible")
-    with pytest.raises(InputError, match="has no annotations, which TrackEval compares with"):
+    with pytest.raises(InputError, match="has no annotations for TrackEval to compare with"):
         export_predictions(lines, truth, "trackeval", tmp_path / "te", "amodal")
-    with pytest.raises(InputError, match="form 'yolo' is not known; there are coco, ytvis"):
+    with pytest.raises(InputError, match="unknown format 'yolo'; choose from coco, ytvis"):
         export_predictions(lines, truth, "yolo", tmp_path / "te")  # type: ignore[arg-type]
 
 

@@ -162,8 +162,8 @@ def test_a_server_goes_and_comes_back(
         log.close()
         messages = [str(warning.message) for warning in told]
     assert len(messages) == 2, messages
-    assert messages[0].endswith("; the run continues; what is missing is sent later")
-    assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` sends the rest")
+    assert messages[0].endswith("; the run continues; missing data is uploaded later")
+    assert messages[1].endswith(f"; `vatrack mlflow-sync {folder}` uploads the rest")
     assert server.store.status(server.store.run(folder)) == "RUNNING"
     server.start()
     sync(folder)
@@ -183,11 +183,13 @@ def test_a_server_that_is_away_from_the_start(
     make_run(folder, run, lines=3)
     with pytest.warns(
         UserWarning,
-        match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` sends the rest",
+        match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` uploads the rest",
     ):
         ExperimentLog.start(run, folder).close()
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
-    with pytest.warns(UserWarning, match="lacks its metrics; `vatrack mlflow-sync .*` sends them"):
+    with pytest.warns(
+        UserWarning, match="has no metrics yet; upload them with `vatrack mlflow-sync"
+    ):
         log_evaluation(folder)
     assert not store.path.exists() or store.runs(folder) == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
@@ -202,7 +204,7 @@ def test_a_server_that_is_away_from_the_start(
     [
         (
             lambda folder: time.sleep(1),
-            r"the store has not answered for 0 s; `vatrack mlflow-sync .*` sends the rest",
+            r"the store has not responded for 0 s; `vatrack mlflow-sync .*` uploads the rest",
         ),
         (lambda folder: 1 // 0, "division or modulo by zero"),
     ],
@@ -227,7 +229,7 @@ def test_an_identity_that_cannot_be_written_ends_no_training(
     monkeypatch.setattr(
         experiment_log, "begin", lambda *_: (folder / "missing/file").write_text("")
     )
-    message = "No such file or directory.*; the run is written to its folder only"
+    message = "No such file or directory.*; the run is logged only to its folder"
     with pytest.warns(UserWarning, match=message):
         ExperimentLog.start(run, folder).close()
 
@@ -253,7 +255,7 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
         with running(folder):
             with pytest.warns(
                 UserWarning,
-                match=r"not written from jobs on several machines; .* set MLFLOW_TRACKING_URI",
+                match=r"cannot be written from jobs on .*machines; .* set MLFLOW_TRACKING_URI",
             ):
                 log = ExperimentLog.start(run, folder)
             add_lines(folder, 1, 6)
@@ -319,7 +321,8 @@ def test_without_mlflow_one_warning(
         patch.setitem(sys.modules, "mlflow", None)
         with pytest.warns(
             UserWarning,
-            match="MLflow is not installed; where it is, `vatrack mlflow-sync .*` makes",
+            match="MLflow is not installed; once it is installed, `vatrack mlflow-sync .*` uploads "
+            "the run",
         ):
             log = ExperimentLog.start(run, folder)
         with warnings.catch_warnings(action="error"):

@@ -260,7 +260,7 @@ def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"--port {port}: .*; give another one"):
+        with pytest.raises(InputError, match=f"--port {port}: .*; use another port"):
             serve(uri, port, print)
     with pytest.raises(StoreError):
         links("http://127.0.0.1:9", "http://127.0.0.1:9")
@@ -348,5 +348,5 @@ def test_a_server_that_dies_ends_the_command(shown: Shown, tmp_path: Path) -> No
     os.kill(shown.server, signal.SIGKILL)
     assert shown.command.wait(30) == 1
     said = shown.terminal.read(5000).decode()
-    assert "vatrack: error: MLflow: MLflow's server ended: " in said
+    assert "vatrack: error: MLflow: the server stopped: " in said
     assert said.endswith(f"(all of it: {tmp_path / 'mlflow_ui.log'})\r\n")

@@ -394,7 +394,7 @@ def test_a_bad_line_is_named_and_the_rest_is_sent(
     with (folder / "metrics.jsonl").open("a") as stream:
         stream.write("".join(f"{line}\n" for line in bad))
     add_lines(folder, 7, 1)
-    problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is sent"
+    problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is uploaded"
     with pytest.warns(UserWarning, match=problem):
         assert sync(folder).lines == 4
     losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss/all"]
@@ -667,9 +667,11 @@ def test_the_command(results: Path, store: Store, folder: Path) -> None:
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no config\.yaml; give the folder of a run"):
+    with pytest.raises(InputError, match=r"has no config\.yaml; give a run folder"):
         sync(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "config.yaml").write_text("methods: [vatrack]")
-    with pytest.raises(InputError, match=rf"holds runs, but is none; give {tmp_path}/runs/\*"):
+    with pytest.raises(
+        InputError, match=rf"contains runs but is not a run folder; give {tmp_path}/runs/\*"
+    ):
         sync(tmp_path)

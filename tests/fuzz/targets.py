@@ -225,8 +225,8 @@ TARGETS = (
     ),
     Target(
         "evaluation shards",
-        "merge-evaluations {a}/1.npz {a}/2.npz --out {out}/metrics.json "
-        "--details {out}/details.json",
+        "merge-evaluations {a}/1.npz {a}/2.npz --out {out}/metrics.json --details "
+        "{out}/details.json",
         ("shards",),
         ("1.npz",),
         guarded=True,

@@ -137,7 +137,7 @@ def test_the_settings_are_not_written_over_an_input(
     shutil.copy(inputs[which], read)
     before = read.read_bytes()
     inputs[which] = read
-    with pytest.raises(InputError, match=r"inference\.yaml: would be written over"):
+    with pytest.raises(InputError, match=r"inference\.yaml: would overwrite the input"):
         predict_files(
             run, inputs["checkpoint"], inputs["frames"], tiny_data.images, tmp_path / "p.jsonl"
         )

@@ -119,15 +119,17 @@ def test_a_shard_that_is_missing_is_named(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "run" / "p.jsonl.gz"
-    with pytest.raises(InputError, match=r"p\.jsonl\.gz: without shard 2/2; predict it"):
+    with pytest.raises(InputError, match=r"p\.jsonl\.gz: shard 2/2 is missing; predict it"):
         merge_shards(two[:1], out)
     with pytest.raises(InputError, match="shard 1/2 is given twice"):
         merge_shards([*two, two[0]], out)
     record_path(two[1]).unlink()
-    with pytest.raises(InputError, match=r"2\.jsonl\.gz\.shard\.json: .* not complete"):
+    with pytest.raises(InputError, match=r"2\.jsonl\.gz\.shard\.json: .* incomplete; predict"):
         merge_shards(two, out)
     two[1].unlink()
-    with pytest.raises(InputError, match=r"2\.jsonl\.gz: no such file; the shard is not complete"):
+    with pytest.raises(
+        InputError, match=r"2\.jsonl\.gz: no such file, so the shard is incomplete;"
+    ):
         merge_shards(two, out)
     assert not out.exists()
     predict(tiny_run, five_clips, two[1], Shard(2, 2))
@@ -169,7 +171,7 @@ def test_a_prediction_that_fails_leaves_no_complete_shard(
     nowhere.images.mkdir()
     with pytest.raises(InputError):
         predict(tiny_run, nowhere, two[0], Shard(1, 2))
-    with pytest.raises(InputError, match="the shard is not complete"):
+    with pytest.raises(InputError, match="the shard is incomplete;"):
         merge_shards(two, tmp_path / "run" / "p.jsonl.gz")
 
 

@@ -89,7 +89,7 @@ def test_a_job_that_found_its_input_bad_is_not_asked_again(
     bad.unlink()
     summary, shown = run(jobs.fail_and_stay, (bad, pid), tmp_path / "job")
     assert summary == "went"
-    assert f"job {number} (local) has failed, but did not end; it is ended\n" in shown
+    assert f"job {number} (local) has failed but is still running; stopping it\n" in shown
     assert not _alive(number)
 
 
@@ -105,7 +105,8 @@ def test_a_crash_shows_the_log_and_names_its_last_line(tmp_path: Path) -> None:
 
 def test_a_job_that_is_killed_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(
-        JobFailed, match=r"ended without a result \(its process is gone\): it left no message"
+        JobFailed,
+        match=r"ended without a result \(its process no longer exists\): it left no error message",
     ):
         run(jobs.vanish, (), tmp_path)
 
@@ -191,7 +192,7 @@ def test_a_job_whose_launcher_was_killed_is_waited_for(tmp_path: Path) -> None:
     second, third = (Launcher(tmp_path / "job", "wait_for", go, count) for _ in range(2))
     _until(
         lambda: all(
-            "is not over: waiting for it" in launcher.shown for launcher in (second, third)
+            "is still running: waiting for it" in launcher.shown for launcher in (second, third)
         ),
         60,
     )
@@ -213,7 +214,7 @@ def test_two_launchers_at_once_start_one_job(tmp_path: Path) -> None:
     ended = [launcher.end() for launcher in launchers]
     assert [status for status, _ in ended] == [0, 0, 0]
     assert len(count.read_text().split()) == 1
-    assert sum("is not over: waiting for it" in shown for _, shown in ended) == 2
+    assert sum("is still running: waiting for it" in shown for _, shown in ended) == 2
 
 
 def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
 
     with pytest.raises(
         InputError,
-        match=rf"job {number} \(local\) still runs here with other settings.* kill {number}$",
+        match=rf"job {number} \(local\) is still running here with other settings.* kill {number}$",
     ):
         again()
     go.touch()
@@ -256,7 +257,7 @@ def test_a_result_that_nobody_waited_for_is_taken_once(tmp_path: Path) -> None:
     ).end()
     assert (status, shown) == (
         0,
-        f"job {number} (local) ended well meanwhile; its result is taken\nwent\n",
+        f"job {number} (local) has completed; using its result\nwent\n",
     )
     assert product.read_text() == "complete\n"
     assert len(count.read_text().split()) == 1
@@ -381,7 +382,7 @@ def test_a_signal_ends_the_waiting_for_another_launcher(tmp_path: Path) -> None:
     waiting = JobFile(tmp_path, lambda: True)
     with (
         JobFile(tmp_path).lock(),
-        pytest.raises(Interrupted, match="held by another launcher"),
+        pytest.raises(Interrupted, match="used by another launcher"),
         waiting.lock(),
     ):
         pass
@@ -535,7 +536,7 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
     ("launcher", "complaint"),
     [
         ({"nodes": 2}, r"launcher\.nodes is 2, but launcher\.cluster local is one machine"),
-        ({"cluster": "debug", "gpus": 2}, r"launcher\.cluster debug is one process"),
+        ({"cluster": "debug", "gpus": 2}, r"launcher\.cluster debug uses one process"),
         (
             {"cluster": "slurm", "minutes": 2},
             r"launcher\.save_seconds is 120, .* raise launcher\.minutes",

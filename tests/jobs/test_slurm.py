@@ -61,7 +61,7 @@ def test_a_job_that_slurm_has_forgotten_is_over(squeue: Answer) -> None:
     job = SlurmJob("7")
     assert job.ask() == GONE
     assert (job.over(), job.over()) == (False, True)
-    assert job.ending == f"SLURM says {GONE}"
+    assert job.ending == f"SLURM state {GONE}"
 
 
 def test_a_controller_that_is_away_ends_nothing(squeue: Answer) -> None:
@@ -116,11 +116,11 @@ def test_a_signal_ends_the_waiting_for_an_answer(
     squeue(
         err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", status=1
     )
-    with pytest.raises(Interrupted, match="SLURM does not say what job 7 does"):
+    with pytest.raises(Interrupted, match="SLURM returns no state for job 7"):
         SlurmJob("7").alive(lambda: True)
-    with pytest.raises(Interrupted, match="SLURM does not say which jobs there are"):
+    with pytest.raises(Interrupted, match="SLURM does not respond to squeue"):
         find_slurm_job("vatrack", lambda: True)
-    assert "SLURM does not say what job 7 does; waiting" in caplog.messages
+    assert "SLURM returns no state for job 7; waiting" in caplog.messages
 
 
 def test_without_slurm_there_is_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +160,8 @@ def test_without_slurm_nothing_is_launched(
     with pytest.raises(InputError) as caught:
         run_in_job(str, (), LauncherConfig(cluster="slurm"), tmp_path / "job")
     assert str(caught.value) == (
-        f"config: launcher.cluster is slurm, but there is no SLURM here: {missing}; start this on "
-        "a machine of the cluster, or set launcher.cluster to local"
+        f"config: launcher.cluster is slurm, but SLURM is not available: {missing}; run this on a "
+        "login node of the cluster, or set launcher.cluster to local"
     )
     assert not (tmp_path / "job").exists()
 

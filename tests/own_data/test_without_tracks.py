@@ -56,7 +56,7 @@ def _one_frame(document: Json) -> None:
 
 
 FORMS = [
-    (_no_videos, "there is no list of videos"),
+    (_no_videos, "no list of videos"),
     (_no_instances, "no annotation has an instance_id"),
     (_one_frame, "no video has two frames"),
 ]
@@ -84,7 +84,7 @@ def test_every_image_becomes_a_video(
     own = _write(tmp_path, change)
     result = prepare_joint(own / "train.json", own / "frames", DATA, tmp_path / "out")
     assert (result.videos, result.frames, result.tracks) == (12, 12, 24)
-    assert f"{reason}: every image stands alone" in str(result)
+    assert f"{reason}: images are treated independently" in str(result)
     for form in ("visible", "joint", "video_amodal"):
         assert lacks_tracks(read_json(tmp_path / "out" / f"{form}.json")["videos"])
     files = {"train": own / "train.json", "valid": own / "valid.json"}
@@ -167,14 +167,14 @@ def test_metrics_of_tracks_are_undefined_with_the_reason(alone: Path, tmp_path: 
         of_tracks = [key for key in result.metrics if not key.startswith("image/")]
         assert len(of_tracks) == 2 * 12 + 4 * 12
         assert all(result.metrics[key] is None for key in of_tracks)
-        assert "metrics are undefined: in the ground truth every image stands alone" in str(result)
+        assert "metrics are undefined: in the ground truth images are independent" in str(result)
     tables = write_tables(
         ["vatrack/resnet18=" + str(tmp_path / "run" / "metrics.json")],
         tmp_path / "tables",
         details=["vatrack/resnet18=" + str(tmp_path / "run" / "details.json")],
     )
     notes = {table.name: table.note for table in tables.tables + tables.classes + tables.videos}
-    told = {name for name, note in notes.items() if "every image stands alone" in note}
+    told = {name for name, note in notes.items() if "images are independent" in note}
     tracked = {
         name
         for name in notes

@@ -19,7 +19,7 @@ from vatrack.sailvos.regroup import plan_clips, regroup
 
 
 def write_raw(case: Case, raw: Path) -> None:
-    """The raw tree of a case; whole-video cases have no pictures, empty files stand for them."""
+    """The raw tree of a case; whole-video cases have no images, empty files stand for them."""
     if case.parameters["mode"] == "cut":
         for video, frames in case.npz("frames").items():
             (raw / video / "images").mkdir(parents=True)

@@ -104,10 +104,10 @@ def _predict(case: Case, model: Detector) -> Iterator[_Result]:
     height, width = case.parameters["original_size"]
     scale = torch.tensor(case.parameters.get("scale_factor", [1.0] * 4))
     inputs = []
-    for number, picture in enumerate(archive.get("resized", archive["frames"])):
+    for number, bgr in enumerate(archive.get("resized", archive["frames"])):
         frame = Frame(number, 1, number, "", width, height)
-        image = stack_padded([rgb_planes(picture)])
-        inputs.append((number, InputFrame(image, picture.shape[:2], scale, frame)))
+        image = stack_padded([rgb_planes(bgr)])
+        inputs.append((number, InputFrame(image, bgr.shape[:2], scale, frame)))
     detect, found = model.detect, []
 
     def watched(*given: Any) -> Any:

@@ -44,8 +44,8 @@ def measure(case: Case, model: Detector) -> list[Measure]:
 
 
 def _input(case: Case) -> tuple[Tensor, tuple[int, int]]:
-    picture = case.npz("inputs")["image_bgr"]
-    return stack_padded([normalise(picture)]), (picture.shape[0], picture.shape[1])
+    frame = case.npz("inputs")["image_bgr"]
+    return stack_padded([normalise(frame)]), (frame.shape[0], frame.shape[1])
 
 
 def _sample(
@@ -73,8 +73,8 @@ def _raw_outputs(case: Case, model: Detector) -> Iterator[Measure]:
     expected, device = case.npz("expected"), device_of(model)
     heads, layout = model.roi_head, model.roi_head.layout
     image, _ = _input(case)
-    picture = case.npz("inputs")["image_bgr"]
-    yield Measure("input", "std", largest_difference(image, recipe().network_input(picture)), EXACT)
+    frame = case.npz("inputs")["image_bgr"]
+    yield Measure("input", "std", largest_difference(image, recipe().network_input(frame)), EXACT)
 
     trunk = model.backbone(image.to(device))
     features = model.neck(trunk)

@@ -23,7 +23,7 @@ from vatrack.data.pairs import match_indices
 from vatrack.data.samples import prepare
 from vatrack.data.transforms import Resize
 
-PICTURE_SEEDS = {"key": 100, "ref": 101}
+IMAGE_SEEDS = {"key": 100, "ref": 101}
 
 
 @pytest.mark.parametrize("case", cases("pipeline"))
@@ -43,10 +43,10 @@ def measure(case: Case, folder: Path) -> list[Measure]:
     for expected in case.json("expected")["runs"]:
         samples = {}
         for name, other in (("key", "ref"), ("ref", "key")):
-            picture = recipe().image(frames[name].height, frames[name].width, PICTURE_SEEDS[name])
+            bgr = recipe().image(frames[name].height, frames[name].width, IMAGE_SEEDS[name])
             matches = match_indices(objects[name].instances, objects[other].instances)
             samples[name] = prepare(
-                picture,
+                bgr,
                 frames[name],
                 objects[name],
                 matches,

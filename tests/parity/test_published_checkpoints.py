@@ -48,10 +48,7 @@ def test_every_published_state_dict_is_imported(case: Case, tmp_path: Path) -> N
     source = write_published(tmp_path / "published.pth", weights, _form(case))
     text = str(import_checkpoint(source, run, tmp_path / "imported.pt"))
     unused = [entry["name"] for entry in listed if entry.get("unused")]
-    assert (
-        f"ignored, left-overs that no network uses ({len(unused)}):\n  " + "\n  ".join(unused)
-        in text
-    )
+    assert f"ignored, not used by any network ({len(unused)}):\n  " + "\n  ".join(unused) in text
     found = load(tmp_path / "imported.pt").weights
     assert list(found) == [entry["name"] for entry in listed if not entry.get("unused")]
     for name, value in found.items():

@@ -105,7 +105,7 @@ class RawTree:
 
 @pytest.fixture(scope="module")
 def tree(published: dict[str, list[str]]) -> Iterator[RawTree]:
-    """A raw tree with all names of the dictionary; every frame is a picture of one pixel.
+    """A raw tree with all names of the dictionary; every frame is an image of one pixel.
 
     The frames are links to a few files, because file systems bound the links of a file (ext4:
     65,000), and lie in memory where there is such a place, because a disk that others use may take
@@ -120,10 +120,10 @@ def tree(published: dict[str, list[str]]) -> Iterator[RawTree]:
             images = folder / "raw" / source_video(key) / "images"
             images.mkdir(parents=True, exist_ok=True)
             for frame in names:
-                picture = folder / f"pixel{made // 25_000}.bmp"
+                image = folder / f"pixel{made // 25_000}.bmp"
                 if made % 25_000 == 0:
-                    assert cv2.imwrite(str(picture), np.zeros((1, 1, 3), np.uint8))
-                (images / frame).hardlink_to(picture)
+                    assert cv2.imwrite(str(image), np.zeros((1, 1, 3), np.uint8))
+                (images / frame).hardlink_to(image)
                 made += 1
         assert made == NAMES
         assert len(list_videos(folder / "raw")) == 204
@@ -137,7 +137,7 @@ def test_the_clip_tree(tree: RawTree, clips: dict[str, list[str]], mode: str, ho
     out = tree.folder / mode
     summary = build_clip_tree(tree.raw, PUBLISHED, out, mode)
     left = "205 names without frames, 204 without __"
-    assert str(summary) == f"{CLIPS} clips in {out}: {FRAMES} {how}; left out: {left}"
+    assert str(summary) == f"{CLIPS} clips in {out}: {FRAMES} {how}; skipped: {left}"
     found = {
         clip.name: sorted(frame.name for frame in (clip / "images").iterdir())
         for clip in out.iterdir()
@@ -158,7 +158,7 @@ def test_comparison_with_a_changed_copy(
     found = compare_files(PUBLISHED, own)
     assert found.equal
     text = str(found)
-    assert "left-overs that are no clips: 205 empty and 204 without __" in text
+    assert "entries that are not clips: 205 empty and 204 without __" in text
     assert f"no difference: 204 videos, {CLIPS} clips, {CLIPS - 204} cuts in both" in text
 
     changed = {**clips}
@@ -179,13 +179,13 @@ def test_comparison_with_a_changed_copy(
     )
     start = shown.index("ah_3a_ext:")
     assert shown[start + 1 : start + 4] == [
-        "  clips that only A has: ah_3a_ext__53 (53 frames)",
-        "  clips with other frames: ah_3a_ext__71 (0 only in A, 53 only in B)",
-        f"  cuts that only A has, before frames: {Path(clips['ah_3a_ext__71'][0]).stem}",
+        "  clips only in A: ah_3a_ext__53 (53 frames)",
+        "  clips with different frames: ah_3a_ext__71 (0 only in A, 53 only in B)",
+        f"  cuts only in A, before frames: {Path(clips['ah_3a_ext__71'][0]).stem}",
     ]
     lost = Path(clips["bs_2a_ext__863"][0]).stem
     assert f"  gaps between the frames of B: {lost}" in shown
-    assert f"  frames that only A has: {lost}" in shown
+    assert f"  frames only in A: {lost}" in shown
 
 
 def clips_of(clips: dict[str, list[str]], video: str) -> list[str]:

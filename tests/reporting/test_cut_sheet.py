@@ -80,32 +80,32 @@ def draw(
     summary = write_cut_sheet(
         folder / "raw", folder / "index.json", folder / "structure.json", video, out, **options
     )
-    picture = cv2.imread(str(out))
-    assert picture is not None
-    return summary, picture
+    image = cv2.imread(str(out))
+    assert image is not None
+    return summary, image
 
 
-def tile(picture: np.ndarray, number: int, columns: int = COLUMNS) -> np.ndarray:
-    """The middle of a small picture."""
+def tile(image: np.ndarray, number: int, columns: int = COLUMNS) -> np.ndarray:
+    """The middle of a small image."""
     x, y = (
         GAP + number % columns * (TILE + GAP) + TILE // 2,
         TITLE + number // columns * ROW + TILE * HEIGHT // WIDTH // 2,
     )
-    return picture[y, x]
+    return image[y, x]
 
 
 def test_the_first_frame_of_every_clip_is_shown(scene: dict[str, Any]) -> None:
     """More clips than the longest video of SAIL-VOS-cut has (111, spec 1.4 says at most)."""
-    summary, picture = draw(scene, scores=scene["folder"] / "scores")
+    summary, image = draw(scene, scores=scene["folder"] / "scores")
     count = len(scene["clips"])
     assert count > 100
     assert str(summary).endswith(f"sheet.png: v, {count} clips with 216 annotated frames")
     rows = -(-count // COLUMNS)
-    assert picture.shape == (TITLE + rows * ROW + CURVE, COLUMNS * (TILE + GAP) + GAP, 3)
+    assert image.shape == (TITLE + rows * ROW + CURVE, COLUMNS * (TILE + GAP) + GAP, 3)
     for number, names in enumerate(sorted(scene["clips"].values())):
-        assert np.array_equal(tile(picture, number), colour(int(names[0][:6]) - 3)), names[0]
+        assert np.array_equal(tile(image, number), colour(int(names[0][:6]) - 3)), names[0]
     # Captions: dark letters below each tile, none where there is no tile.
-    captions = picture[TITLE + (rows - 1) * ROW + TILE * HEIGHT // WIDTH : TITLE + rows * ROW]
+    captions = image[TITLE + (rows - 1) * ROW + TILE * HEIGHT // WIDTH : TITLE + rows * ROW]
     for column in range(COLUMNS):
         inked = (captions[:, GAP + column * (TILE + GAP) :][:, :TILE] < 100).any()
         assert inked == ((rows - 1) * COLUMNS + column < count)
@@ -121,17 +121,17 @@ def test_one_clip_and_no_scores(scene: dict[str, Any]) -> None:
     write_json(
         scene["folder"] / "structure.json", {"v__215": [f"{k + 3:06d}.bmp" for k in range(216)]}
     )
-    summary, picture = draw(scene)
+    summary, image = draw(scene)
     assert str(summary).endswith("v, 1 clip with 216 annotated frames")
-    assert picture.shape == (TITLE + ROW, 3 * (TILE + GAP) + GAP, 3)
-    assert np.array_equal(tile(picture, 0, 3), colour(0))
+    assert image.shape == (TITLE + ROW, 3 * (TILE + GAP) + GAP, 3)
+    assert np.array_equal(tile(image, 0, 3), colour(0))
 
 
 def test_a_video_without_annotations(scene: dict[str, Any]) -> None:
-    summary, picture = draw(scene, video="bare", scores=scene["folder"] / "scores")
+    summary, image = draw(scene, video="bare", scores=scene["folder"] / "scores")
     assert str(summary).endswith("bare, 0 clips with 0 annotated frames")
-    assert picture.shape == (TITLE + CAPTION + GAP, COLUMNS * (TILE + GAP) + GAP, 3)
-    assert (picture[:TITLE] < 100).any() and (picture[TITLE:] < 150).any(), "title and note"
+    assert image.shape == (TITLE + CAPTION + GAP, COLUMNS * (TILE + GAP) + GAP, 3)
+    assert (image[:TITLE] < 100).any() and (image[TITLE:] < 150).any(), "title and note"
 
 
 def test_several_videos_in_one_process_get_what_each_gets_alone(scene: dict[str, Any]) -> None:
@@ -152,17 +152,17 @@ def test_very_many_clips_are_thinned_out(
     scene: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cut_sheet, "MOST", 5)
-    summary, picture = draw(scene)
-    assert str(summary).endswith("; 5 of the clips are shown")
+    summary, image = draw(scene)
+    assert str(summary).endswith("; 5 clips shown")
     assert (summary.clips, summary.shown) == (len(scene["clips"]), 5)
     starts = sorted(int(names[0][:6]) - 3 for names in scene["clips"].values())
-    assert np.array_equal(tile(picture, 0, 5), colour(starts[0]))
-    assert np.array_equal(tile(picture, 4, 5), colour(starts[-1]))
+    assert np.array_equal(tile(image, 0, 5), colour(starts[0]))
+    assert np.array_equal(tile(image, 4, 5), colour(starts[-1]))
 
 
-def pixels(picture: np.ndarray, rgb: tuple[int, int, int]) -> np.ndarray:
+def pixels(image: np.ndarray, rgb: tuple[int, int, int]) -> np.ndarray:
     """Columns in which a colour occurs."""
-    near = np.abs(picture.astype(int) - np.array(rgb[::-1])).max(axis=2) < 12
+    near = np.abs(image.astype(int) - np.array(rgb[::-1])).max(axis=2) < 12
     return np.flatnonzero(near.any(axis=0))
 
 
@@ -171,11 +171,9 @@ ORANGE = (0xD5, 0x5E, 0x00)
 
 def marks(scores: np.ndarray, starts: list[int]) -> tuple[float, float]:
     """Columns of two cut marks in the curve of 1000 frames."""
-    picture = draw_curve(
-        scores.tolist(), [0, *starts], [f"{k:06d}" for k in range(1000)], 27.0, 1352
-    )
-    assert picture.shape == (CURVE, 1352, 3)
-    found = pixels(picture[45:], ORANGE)  # below the legend
+    image = draw_curve(scores.tolist(), [0, *starts], [f"{k:06d}" for k in range(1000)], 27.0, 1352)
+    assert image.shape == (CURVE, 1352, 3)
+    found = pixels(image[45:], ORANGE)  # below the legend
     left, right = found[found < found.mean()], found[found >= found.mean()]
     assert np.ptp(left) <= 10 and np.ptp(right) <= 10
     return left.mean(), right.mean()
@@ -205,7 +203,7 @@ def test_long_names_keep_their_end() -> None:
     [
         (
             {"name": "sheet.gif"},
-            r"sheet\.gif: the sheet is an image; give --out a name that ends in \.jpg",
+            r"sheet\.gif: the sheet is an image; --out must end in \.jpg",
         ),
         ({"video": "none"}, "none: neither a folder in"),
         ({"video": ".."}, "neither a folder in"),

@@ -25,7 +25,7 @@ HEIGHT, WIDTH, GREY = 80, 128, 100
 RED = (0, 0, 255)
 
 
-def flat_picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+def flat_image(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
@@ -54,9 +54,9 @@ def test_a_colour_depends_on_the_track_alone() -> None:
 
 def test_a_full_channel_stays_full() -> None:
     """Quirk V3: a channel of 1.0 must not wrap to 0."""
-    picture = np.full((30, 30, 3), 255, np.uint8)
+    image = np.full((30, 30, 3), 255, np.uint8)
     drawn = draw_instances(
-        picture,
+        image,
         rectangle(0, 0, 30, 30, 30, 30)[None],
         None,
         [""],
@@ -66,45 +66,43 @@ def test_a_full_channel_stays_full() -> None:
 
 
 def test_masks_are_half_transparent_and_nothing_else_changes() -> None:
-    picture, colours = flat_picture(), track_colours([4, 5])
+    image, colours = flat_image(), track_colours([4, 5])
     masks = np.stack([rectangle(10, 20, 60, 70), rectangle(80, 30, 120, 60)])
-    drawn = draw_instances(picture, masks, None, ["", ""], colours)
+    drawn = draw_instances(image, masks, None, ["", ""], colours)
     np.testing.assert_array_equal(drawn[40, 30], blended(colours[0]))
     np.testing.assert_array_equal(drawn[45, 100], blended(colours[1]))
     np.testing.assert_array_equal(drawn[40, 10], colours[0])  # contour
     far = cv2.dilate(np.asarray(masks.any(0), np.uint8), np.ones((7, 7), np.uint8)) == 0
     assert (drawn[far] == GREY).all()
-    assert (picture == GREY).all(), "the input is not drawn on"
+    assert (image == GREY).all(), "the input is not drawn on"
 
 
 def test_a_small_mask_is_not_buried_under_a_large_one() -> None:
     colours = track_colours([0, 1])
     small, large = rectangle(50, 30, 70, 50), rectangle(10, 10, 120, 75)
     for masks, order in ((np.stack([small, large]), [0, 1]), (np.stack([large, small]), [1, 0])):
-        drawn = draw_instances(flat_picture(), masks, None, ["", ""], colours[order])
+        drawn = draw_instances(flat_image(), masks, None, ["", ""], colours[order])
         np.testing.assert_allclose(drawn[40, 60], blended(colours[1]) / 2 + colours[0] / 2, atol=1)
 
 
 def test_boxes_may_leave_the_picture_and_need_no_masks() -> None:
     boxes = [[-20.0, 10.2, 50.4, 500.0], [np.nan, 0, 5, 5], [20, 20, 20, 20]]
     colours = track_colours([0, 1, 2])
-    drawn = draw_instances(flat_picture(), None, np.array(boxes), ["", "", ""], colours)
+    drawn = draw_instances(flat_image(), None, np.array(boxes), ["", "", ""], colours)
     np.testing.assert_array_equal(drawn[10, 25], colours[0])
     np.testing.assert_array_equal(drawn[60, 50], colours[0])
     np.testing.assert_array_equal(drawn[20, 20], colours[2])
     np.testing.assert_array_equal(
-        draw_instances(flat_picture(), np.zeros((0, HEIGHT, WIDTH), bool), [], [], colours[:0]),
+        draw_instances(flat_image(), np.zeros((0, HEIGHT, WIDTH), bool), [], [], colours[:0]),
         GREY,
     )
 
 
 def test_an_empty_mask_gets_no_label() -> None:
     masks = np.zeros((1, HEIGHT, WIDTH), bool)
+    assert (draw_instances(flat_image(), masks, None, ["person"], track_colours([1])) == GREY).all()
     assert (
-        draw_instances(flat_picture(), masks, None, ["person"], track_colours([1])) == GREY
-    ).all()
-    assert (
-        draw_instances(flat_picture(), masks, [[20, 30, 60, 60]], ["person"], track_colours([1]))
+        draw_instances(flat_image(), masks, [[20, 30, 60, 60]], ["person"], track_colours([1]))
         != GREY
     ).any()
 
@@ -121,7 +119,7 @@ def test_labels_stay_in_the_picture_and_do_not_cover_each_other() -> None:
     labels = [f"potted plant #{number}  0.97" for number in range(len(corners))]
     colours = track_colours(range(len(corners)))
     drawn = draw_instances(
-        flat_picture(height, width), None, np.array(corners, float), labels, colours
+        flat_image(height, width), None, np.array(corners, float), labels, colours
     )
     for label, colour in zip(labels, colours, strict=True):
         rows, _ = np.nonzero((drawn == colour).all(axis=2))
@@ -133,11 +131,11 @@ def test_labels_stay_in_the_picture_and_do_not_cover_each_other() -> None:
 
 
 def test_text_is_cut_off_at_the_border() -> None:
-    picture = flat_picture(20, 40)
-    put_text(picture, "a long line of text", (10, 12), 13, (0, 0, 0))
-    assert (picture[:, :10] == GREY).all()
-    assert (picture[12:, 10:] < GREY).any()
-    put_text(picture, "beyond", (50, 30), 13, (0, 0, 0))
+    image = flat_image(20, 40)
+    put_text(image, "a long line of text", (10, 12), 13, (0, 0, 0))
+    assert (image[:, :10] == GREY).all()
+    assert (image[12:, 10:] < GREY).any()
+    put_text(image, "beyond", (50, 30), 13, (0, 0, 0))
     assert text_mask("gap", 13).shape[0] == text_mask("xx", 13).shape[0], (
         "all lines of a size are equally high"
     )
@@ -146,65 +144,65 @@ def test_text_is_cut_off_at_the_border() -> None:
 @pytest.mark.parametrize("width", [64, 480])
 def test_scaling_keeps_shape_and_share(width: int) -> None:
     mask = rectangle(32, 20, 96, 60)
-    picture, masks = scale_image(flat_picture(), mask[None], width)
-    assert picture.shape == (HEIGHT * width // WIDTH, width, 3)
-    assert masks.shape == (1, *picture.shape[:2])
+    image, masks = scale_image(flat_image(), mask[None], width)
+    assert image.shape == (HEIGHT * width // WIDTH, width, 3)
+    assert masks.shape == (1, *image.shape[:2])
     assert masks.mean() == pytest.approx(mask.mean(), rel=0.03)
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.5, 1.0])
 def test_a_fill_mixes_only_the_pixels_of_its_mask(opacity: float) -> None:
-    picture, mask = flat_picture(), rectangle(10, 20, 60, 70)
-    fill_mask(picture, mask, RED, opacity)
+    image, mask = flat_image(), rectangle(10, 20, 60, 70)
+    fill_mask(image, mask, RED, opacity)
     mixed = np.rint(GREY * (1 - opacity) + np.array(RED) * opacity)
-    np.testing.assert_array_equal(picture, np.where(mask[..., None], mixed, GREY))
+    np.testing.assert_array_equal(image, np.where(mask[..., None], mixed, GREY))
 
 
 def test_hatching_is_diagonal_inside_the_mask_and_fixed_to_the_image() -> None:
-    picture, other = flat_picture(), flat_picture()
+    image, other = flat_image(), flat_image()
     mask = rectangle(11, 21, 60, 70)
-    hatch_mask(picture, mask, RED, spacing=6, width=2)
-    lines = (picture == RED).all(axis=2)
-    assert not (lines & ~mask).any() and (picture[~lines] == GREY).all()
+    hatch_mask(image, mask, RED, spacing=6, width=2)
+    lines = (image == RED).all(axis=2)
+    assert not (lines & ~mask).any() and (image[~lines] == GREY).all()
     assert lines[mask].mean() == pytest.approx(2 / 6, abs=0.02)
     assert (lines[22:69, 12:58] == lines[23:70, 11:57]).all(), "down and to the left"
     hatch_mask(other, rectangle(0, 0, WIDTH, HEIGHT), RED, spacing=6, width=2)
-    np.testing.assert_array_equal(other[mask], picture[mask])
+    np.testing.assert_array_equal(other[mask], image[mask])
 
 
 @pytest.mark.parametrize("width", [1, 3])
 def test_an_outline_follows_the_edge_and_its_holes(width: int) -> None:
-    picture, mask = flat_picture(), rectangle(20, 20, 100, 70) & ~rectangle(40, 35, 80, 55)
-    outline_mask(picture, mask, RED, width)
+    image, mask = flat_image(), rectangle(20, 20, 100, 70) & ~rectangle(40, 35, 80, 55)
+    outline_mask(image, mask, RED, width)
     for x, y in ((20, 45), (99, 45), (60, 20), (60, 69), (39, 45)):
         # a smoothed line of one pixel does not have its whole colour
-        np.testing.assert_allclose(picture[y, x], RED, atol=30 if width == 1 else 0)
+        np.testing.assert_allclose(image[y, x], RED, atol=30 if width == 1 else 0)
     for x, y in ((10, 45), (30, 45), (60, 45), (60, 27)):
-        assert (picture[y, x] == GREY).all()
+        assert (image[y, x] == GREY).all()
 
 
 def test_an_amodal_object_shows_what_is_hidden() -> None:
-    picture, amodal, visible = (
-        flat_picture(),
+    image, amodal, visible = (
+        flat_image(),
         rectangle(20, 10, 100, 70),
         rectangle(20, 40, 100, 70),
     )
-    draw_amodal(picture, amodal, visible, RED)
-    assert tuple(picture[40, 20]) == RED == tuple(picture[10, 60]), "outline of the whole object"
-    np.testing.assert_array_equal(picture[55, 60], blended(np.array(RED)))
-    hidden = picture[15:38, 25:95]
+    draw_amodal(image, amodal, visible, RED)
+    assert tuple(image[40, 20]) == RED == tuple(image[10, 60]), "outline of the whole object"
+    np.testing.assert_array_equal(image[55, 60], blended(np.array(RED)))
+    hidden = image[15:38, 25:95]
     hatched = (hidden == RED).all(axis=2)
     assert hatched.mean() == pytest.approx(0.25, abs=0.02)
     assert (hidden[~hatched] == GREY).all()
 
 
 def test_a_trail_fades_with_age_has_gaps_and_may_leave_the_image() -> None:
-    picture = flat_picture()
-    draw_trail(picture, [[5, 40], [45, 40], [85, 40], [125, 40]], RED, width=3)
-    reds = [int(picture[40, x, 2]) for x in (25, 65, 105)]
+    image = flat_image()
+    draw_trail(image, [[5, 40], [45, 40], [85, 40], [125, 40]], RED, width=3)
+    reds = [int(image[40, x, 2]) for x in (25, 65, 105)]
     assert GREY < reds[0] < reds[1] < reds[2] == 255
-    assert (picture[:36] == GREY).all() and (picture[45:] == GREY).all()
-    gap = flat_picture()
+    assert (image[:36] == GREY).all() and (image[45:] == GREY).all()
+    gap = flat_image()
     points = [[5, 40], [45, 40], [np.nan, np.nan], [85, 40], [1e9, 40], [-1e9, -7]]
     draw_trail(gap, np.array(points), RED)
     assert (gap[40, 55:80] == GREY).all()
@@ -213,12 +211,12 @@ def test_a_trail_fades_with_age_has_gaps_and_may_leave_the_image() -> None:
 
 @pytest.mark.parametrize("points", [[], [[3, 4]], [[-9, -9], [-5, -5]], [[np.inf, 3], [4, 4]]])
 def test_a_trail_without_a_line_in_the_image(points: list[list[float]]) -> None:
-    picture = flat_picture()
-    draw_trail(picture, points, RED)
-    assert (picture == GREY).all()
+    image = flat_image()
+    draw_trail(image, points, RED)
+    assert (image == GREY).all()
 
 
 def test_nothing_is_drawn_of_empty_masks() -> None:
-    picture, empty = flat_picture(), np.zeros((HEIGHT, WIDTH), bool)
-    draw_amodal(picture, empty, empty, RED)
-    assert (picture == GREY).all()
+    image, empty = flat_image(), np.zeros((HEIGHT, WIDTH), bool)
+    draw_amodal(image, empty, empty, RED)
+    assert (image == GREY).all()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from tests.reporting.test_drawing import GREY, HEIGHT, WIDTH, blended, flat_picture, rectangle
+from tests.reporting.test_drawing import GREY, HEIGHT, WIDTH, blended, flat_image, rectangle
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
 from vatrack.reporting.drawing import track_colours
@@ -59,7 +59,7 @@ def write_set(
         (folder / "images" / name / "images").mkdir(parents=True)
         for frame in range(FRAMES):
             image_id, file = video * 100 + frame, f"{name}/images/{frame + 3:06d}{suffix}"
-            cv2.imwrite(str(folder / "images" / file), flat_picture())
+            cv2.imwrite(str(folder / "images" / file), flat_image())
             size = {"width": WIDTH, "height": HEIGHT}
             document["images"].append(
                 {"id": image_id, "video_id": video, "frame_id": frame, "file_name": file, **size}
@@ -106,7 +106,7 @@ def write_set(
 
 
 def cells(sheet: np.ndarray) -> np.ndarray:
-    """The pictures of the first clip, [rows, 4, CELL_HEIGHT, CELL_WIDTH, 3]; all are equally
+    """The images of the first clip, [rows, 4, CELL_HEIGHT, CELL_WIDTH, 3]; all are equally
     high."""
     edge = MARGIN + 4 * CELL_WIDTH + 3 * GAP - 2  # a column that no text reaches
     paper = (sheet[:, edge] == 255).all(axis=1)
@@ -129,8 +129,8 @@ def test_the_sheet_shows_both_sides_and_both_mask_types(tmp_path: Path) -> None:
     files = write_set(tmp_path)
     summary = write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
-    pictures = cells(sheet)
-    assert pictures.shape == (4, 4, CELL_HEIGHT, CELL_WIDTH, 3)
+    images = cells(sheet)
+    assert images.shape == (4, 4, CELL_HEIGHT, CELL_WIDTH, 3)
     assert (summary.clips, summary.of_clips, summary.rows) == (1, 3, 4)
     assert str(summary) == (
         f"{tmp_path}/sheet.png: 1 of 3 clips, 4 rows each; predictions with a score of 0.5 or more"
@@ -139,7 +139,7 @@ def test_the_sheet_shows_both_sides_and_both_mask_types(tmp_path: Path) -> None:
     for row, (track, mask_type) in enumerate(
         [(3, "amodal"), (7, "amodal"), (3, "visible"), (7, "visible")]
     ):
-        for cell in pictures[row]:
+        for cell in images[row]:
             colour = track_colours([track])[0]
             np.testing.assert_array_equal(centre(cell, VISIBLE), blended(colour))
             np.testing.assert_array_equal(
@@ -151,10 +151,10 @@ def test_the_sheet_shows_both_sides_and_both_mask_types(tmp_path: Path) -> None:
 def test_a_mask_type_without_predictions_is_left_out(tmp_path: Path) -> None:
     files = write_set(tmp_path, mask_types=("visible",))
     write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
-    pictures = cells(cv2.imread(str(tmp_path / "sheet.png")))
-    assert len(pictures) == 2
-    np.testing.assert_array_equal(centre(pictures[1, 0], VISIBLE), blended(track_colours([7])[0]))
-    np.testing.assert_array_equal(centre(pictures[1, 0], AMODAL & ~VISIBLE), [GREY] * 3)
+    images = cells(cv2.imread(str(tmp_path / "sheet.png")))
+    assert len(images) == 2
+    np.testing.assert_array_equal(centre(images[1, 0], VISIBLE), blended(track_colours([7])[0]))
+    np.testing.assert_array_equal(centre(images[1, 0], AMODAL & ~VISIBLE), [GREY] * 3)
 
 
 @pytest.mark.parametrize(("threshold", "drawn"), [(0.9, True), (0.91, False)])
@@ -163,9 +163,9 @@ def test_predictions_below_the_score_are_not_drawn(
 ) -> None:
     files = write_set(tmp_path, score=0.9)
     write_contact_sheet(**files, out=tmp_path / "sheet.png", score=threshold, clips=1)
-    pictures = cells(cv2.imread(str(tmp_path / "sheet.png")))
-    assert (centre(pictures[1, 0], VISIBLE) != GREY).any() == drawn
-    assert (centre(pictures[0, 0], VISIBLE) != GREY).any(), "ground truth has no score"
+    images = cells(cv2.imread(str(tmp_path / "sheet.png")))
+    assert (centre(images[1, 0], VISIBLE) != GREY).any() == drawn
+    assert (centre(images[0, 0], VISIBLE) != GREY).any(), "ground truth has no score"
 
 
 def test_no_prediction_at_all(tmp_path: Path) -> None:
@@ -173,10 +173,10 @@ def test_no_prediction_at_all(tmp_path: Path) -> None:
     files["predictions"] = tmp_path / "none.jsonl"
     files["predictions"].write_text("")
     write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
-    pictures = cells(cv2.imread(str(tmp_path / "sheet.png")))
-    assert len(pictures) == 4
-    assert (pictures[1, 0, 60:] == GREY).all()
-    assert (pictures[1, 0, :30, :40] != GREY).any(), "a note says that there is nothing"
+    images = cells(cv2.imread(str(tmp_path / "sheet.png")))
+    assert len(images) == 4
+    assert (images[1, 0, 60:] == GREY).all()
+    assert (images[1, 0, :30, :40] != GREY).any(), "a note says that there is nothing"
 
 
 def test_no_prediction_where_the_truth_has_one_mask_type(tmp_path: Path) -> None:
@@ -256,21 +256,21 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
         "ground_truth": tmp_path / "empty.json",
         "predictions": tmp_path / "none.jsonl",
     }
-    refused(tmp_path, empty, "lists no image")
+    refused(tmp_path, empty, "contains no images")
 
 
-def test_bad_pictures_are_named(tmp_path: Path) -> None:
+def test_bad_images_are_named(tmp_path: Path) -> None:
     files = write_set(tmp_path)
-    picture = tmp_path / "images" / "clip_2" / "images" / "000004.png"
-    cv2.imwrite(str(picture), flat_picture(HEIGHT, WIDTH - 2))
+    image = tmp_path / "images" / "clip_2" / "images" / "000004.png"
+    cv2.imwrite(str(image), flat_image(HEIGHT, WIDTH - 2))
     refused(
         tmp_path,
         files,
-        rf"000004\.png: is 126 x {HEIGHT} pixels, its annotation says {WIDTH} x {HEIGHT}",
+        rf"000004\.png: is 126 x {HEIGHT} pixels, but its annotation says {WIDTH} x {HEIGHT}",
     )
-    picture.write_bytes(picture.read_bytes()[:40])
+    image.write_bytes(image.read_bytes()[:40])
     refused(tmp_path, files, r"000004\.png")
-    picture.unlink()
+    image.unlink()
     refused(tmp_path, files, r"000004\.png")
 
 

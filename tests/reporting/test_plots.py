@@ -246,10 +246,10 @@ def test_a_run_without_any_defined_metric_stands_beside_others(tmp_path: Path) -
 
 def test_nothing_validated_and_nothing_trained_say_so(tmp_path: Path) -> None:
     write_curves([make_run(tmp_path / "run", [training_line(1)])], tmp_path / "figures")
-    assert "Nothing was validated" in (tmp_path / "figures" / "validation.svg").read_text()
+    assert "No validation metrics" in (tmp_path / "figures" / "validation.svg").read_text()
     write_curves([make_run(tmp_path / "new", [])], tmp_path / "none")
-    assert "No losses yet" in (tmp_path / "none" / "losses.svg").read_text()
-    assert "No learning rate yet" in (tmp_path / "none" / "learning_rate.svg").read_text()
+    assert "No losses" in (tmp_path / "none" / "losses.svg").read_text()
+    assert "No learning rate" in (tmp_path / "none" / "learning_rate.svg").read_text()
 
 
 def test_labels_are_as_short_as_they_can_be() -> None:

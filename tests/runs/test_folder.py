@@ -97,7 +97,9 @@ def test_validated_epochs_and_the_checkpoints_that_are_kept(tmp_path: Path) -> N
 def test_a_damaged_training_json_is_named(tmp_path: Path, content: object) -> None:
     folder = RunFolder(tmp_path)
     folder.training.write_text(json.dumps(content))
-    message = r"training\.json: not what a training writes .*; delete the file and train again"
+    message = (
+        r"training\.json: not the record of a complete training; delete the file and train again"
+    )
     for read in (folder.complete, folder.read_training):
         with pytest.raises(InputError, match=message):
             read()
@@ -113,7 +115,7 @@ def test_without_a_training_json_no_training_is_complete(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "not an object of metrics"),
+        ("[]", "not a JSON object of metrics"),
         ('{"video/amodal/AP": "1"}', "video/amodal/AP is neither"),
         ('{"video/amodal/AP": NaN}', "video/amodal/AP is neither"),
         ('{"video/amodal/AP": true}', "video/amodal/AP is neither"),

@@ -57,7 +57,7 @@ def test_a_half_written_last_line_is_no_problem(tmp_path: Path) -> None:
     assert log.training == [FIRST]
     (problem,) = log.problems
     assert problem.lost == "line"
-    assert str(problem).startswith(f"{tmp_path}/metrics.jsonl, line 2: not JSON")
+    assert str(problem).startswith(f"{tmp_path}/metrics.jsonl, line 2: not valid JSON")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,11 @@ def test_ties_and_undefined_values(
     [
         ({3: 1.0}, "the only validated epoch", None),
         ({2: 10.0, 3: 30.5, 4: 20.0}, "the highest video/amodal/AP, 10.50 above epoch 4", 10.5),
-        ({1: 5.0, 2: 5.0}, "the highest video/amodal/AP, and later than epoch 1 with the same", 0),
+        (
+            {1: 5.0, 2: 5.0},
+            "the highest video/amodal/AP (same as epoch 1, the later one is chosen)",
+            0,
+        ),
         ({1: 0.0, 2: None}, "the only one whose video/amodal/AP is defined", None),
         ({1: None, 2: None}, "the last one; video/amodal/AP is undefined in all 2 epochs", None),
     ],
@@ -166,10 +170,10 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"epoch_01\.json: not valid JSON"):
         chosen(run)
     (run / "validation/epoch_01.json").write_text("[]")
-    with pytest.raises(InputError, match=r"epoch_01\.json: not an object of metrics"):
+    with pytest.raises(InputError, match=r"epoch_01\.json: not a JSON object of metrics"):
         chosen(run)
     (run / "training.json").write_text("[]")
-    with pytest.raises(InputError, match=r"training\.json: not what a training writes"):
+    with pytest.raises(InputError, match=r"training\.json: not the record of a complete training"):
         chosen(run)
     lost = make_run(tmp_path / "lost", {1: {"video/amodal/AP": 1.0}})
     (lost / "checkpoints/epoch_01.pt").unlink()
@@ -225,5 +229,5 @@ def test_a_damaged_choice_is_named(tmp_path: Path, content: Any) -> None:
     (tmp_path / "best.json").write_text(json.dumps(whole))
     assert read_selection(tmp_path) is not None
     (tmp_path / "best.json").write_text(json.dumps(whole | content if content else content))
-    with pytest.raises(InputError, match=r"best\.json: not what `vatrack select` writes"):
+    with pytest.raises(InputError, match=r"best\.json: not written by `vatrack select`"):
         read_selection(tmp_path)

@@ -72,7 +72,7 @@ def split(path: Path, names: list[str]) -> list[Path]:
 
 
 def video(name: str, frames: int = 4, size: int = 3000) -> dict[str, bytes]:
-    """The files of a raw video (their content is no picture)."""
+    """The files of a raw video (their content is no image)."""
     return {
         f"{name}/images/{number:06d}.bmp": bytes([number % 256]) * size for number in range(frames)
     }

@@ -118,7 +118,7 @@ def test_broken_frames(tree: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("out", ["raw", ".", "raw/.."])
 def test_never_in_place_of_the_raw_frames(tree: Path, out: str) -> None:
-    with pytest.raises(InputError, match="holds the raw frames"):
+    with pytest.raises(InputError, match="contains the raw frames"):
         build_clip_tree(tree / "raw", tree / "structure.json", tree / out, "copy")
     assert len(list((tree / "raw").rglob("*.bmp"))) == 8
 
@@ -126,7 +126,7 @@ def test_never_in_place_of_the_raw_frames(tree: Path, out: str) -> None:
 def test_never_in_place_of_other_files(tree: Path) -> None:
     (tree / "clips").mkdir()
     (tree / "clips" / "thesis.tex").touch()
-    with pytest.raises(InputError, match=r"holds thesis\.tex, which is no clip"):
+    with pytest.raises(InputError, match=r"contains thesis\.tex, which is not a clip"):
         build(tree, "copy")
     with pytest.raises(InputError, match="is a file"):
         build_clip_tree(tree / "raw", tree / "structure.json", tree / "structure.json", "copy")
@@ -146,7 +146,7 @@ def test_left_overs_are_no_clips(tree: Path) -> None:
     assert left_overs(whole) == (["a"], [])
     write_json(tree / "structure.json", published)
     summary = build(tree, "hardlink")
-    assert summary.endswith("2 hard links; left out: 2 names without frames, 1 without __")
+    assert summary.endswith("2 hard links; skipped: 2 names without frames, 1 without __")
     assert listing(tree / "clips") == ["b__1/images/000003.bmp", "b__1/images/000004.bmp"]
 
 
@@ -281,8 +281,8 @@ def test_a_full_disk_leaves_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch)
         ({"c__1": ["000003.bmp"]}, r"raw/c/images: cannot be listed \(No such file"),
         ({"a__1": ["000003.gif"]}, r"clip a__1: 000003\.gif is no \.bmp, \.png, .* file"),
         ({"a__1": ["000003.bmp", "000003.png"]}, "clip a__1 lists frame 000003 more than once"),
-        ({"a__1": ["../000003.bmp"]}, "cannot be the name"),
-        ({"/etc__1": ["000003.bmp"]}, "cannot be the name"),
+        ({"a__1": ["../000003.bmp"]}, "is not allowed as the name"),
+        ({"/etc__1": ["000003.bmp"]}, "is not allowed as the name"),
     ],
 )
 def test_bad_dictionaries(tree: Path, given: dict[str, list[str]], message: str) -> None:

@@ -95,17 +95,17 @@ def test_text_and_file(tmp_path: Path) -> None:
     lines = found.describe(shown=2).splitlines()
     assert lines[0] == f"A: {tmp_path / 'a.json'}: 12 clips with 121 frames of 10 videos"
     assert lines[1] == (
-        f"B: {tmp_path / 'b.json'}: 3 clips with 41 frames of 2 videos; left-overs that are no "
-        f"clips: 1 empty and 1 without __"
+        f"B: {tmp_path / 'b.json'}: 3 clips with 41 frames of 2 videos; entries that are not "
+        "clips: 1 empty and 1 without __"
     )
     assert lines[2] == "same in both: 1 videos, 2 clips, 1 cuts; videos that differ: 9"
-    assert "  clips that only A has: 9" in lines
-    assert "  clips that only A has: a__9 (10 frames)" in lines
+    assert "  clips only in A: 9" in lines
+    assert "  clips only in A: a__9 (10 frames)" in lines
     assert lines[-1] == "... and 7 more videos"
     assert "v:" not in lines
     shown = str(found).splitlines()
-    assert "  clips with other frames: v__12 (0 only in A, 5 only in B)" in shown
-    assert "  cuts that only A has, before frames: 000008" in shown
+    assert "  clips with different frames: v__12 (0 only in A, 5 only in B)" in shown
+    assert "  cuts only in A, before frames: 000008" in shown
     full = read_json(tmp_path / "out.json")
     assert full["totals"]["clips_only_a"] == 9
     assert full["equal"] is False

@@ -125,7 +125,7 @@ def test_structures(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"a__11": files(3, 14)}, r"frame 000003 of b \(2 in all\) is in no clip"),
+        ({"a__11": files(3, 14)}, r"frame 000003 of b \(2 in total\) is in no clip"),
         (
             {"a__11": files(3, 14), "b__1": files(3, 4), "c__1": files(3, 4)},
             "clip c__1: there is no video c",
@@ -139,8 +139,8 @@ def test_structures(tree: Path) -> None:
             "clip a__11: frame 000008 .* is in two clips",
         ),
         ({"a__11": [*files(3, 14), "000003.bmp"]}, "clip a__11 lists a file more than once"),
-        ({"a__11": ["../../x.bmp"]}, "clip a__11: '../../x.bmp' cannot be the name"),
-        ({"../a__11": files(3, 14)}, "'../a__11' cannot be the name"),
+        ({"a__11": ["../../x.bmp"]}, "clip a__11: '../../x.bmp' is not allowed as the name"),
+        ({"../a__11": files(3, 14)}, "'../a__11' is not allowed as the name"),
         ({"a__11": "000003.bmp"}, "not a dictionary of clips"),
         ([1], "not a dictionary of clips"),
     ],
@@ -172,7 +172,7 @@ def test_bad_scores(tree: Path) -> None:
         detect(tree / "scores")
     for bad in (-0.5, 255.5, "1", True, None):
         write_json(score_file, {"video": "b", "frames": 2, "scores": [bad]})
-        with pytest.raises(InputError, match=rf"score 1 is {bad!r}, a number from 0 to 255"):
+        with pytest.raises(InputError, match=rf"score 1 is {bad!r}, not a number from 0 to 255"):
             detect(tree / "scores")
     write_json(score_file, {"video": "b", "frames": 2, "scores": [255]})
     detect(tree / "scores")
@@ -183,7 +183,7 @@ def test_a_video_has_the_size_of_its_first_frame(tree: Path) -> None:
     index["valid"][0]["frames"][1]["width"] += 1
     write_json(tree / "index.json", index)
     with pytest.raises(
-        InputError, match=r"000004\.bmp: is 13 x 8 pixels, the first frame of its video 12 x 8"
+        InputError, match=r"000004\.bmp: is 13 x 8 pixels, but the first frame of its video 12 x 8"
     ):
         score_video_file(tree / "raw", tree / "index.json", "b", tree / "b.json")
 
@@ -228,7 +228,7 @@ def test_scoring_broken_frames(tree: Path) -> None:
     with pytest.raises(InputError, match=r"000009\.bmp: cut off"):
         score()
     assert cv2.imwrite(str(frame), np.zeros((9, 12, 3), np.uint8))
-    with pytest.raises(InputError, match="is 12 x 9 pixels, its annotation says 12 x 8"):
+    with pytest.raises(InputError, match="is 12 x 9 pixels, but its annotation says 12 x 8"):
         score()
     frame.unlink()
     with pytest.raises(InputError, match=r"000009\.bmp: no such frame"):

@@ -74,7 +74,7 @@ def test_index_of_bad_annotations(tmp_path: Path) -> None:
         data["images"][2]["frame_id"] = frame_id
         write_json(paths["train"], data)
         with pytest.raises(
-            InputError, match=r"train\.json: video b: frame_id \d is missing or occurs twice"
+            InputError, match=r"train\.json: video b: frame_id \d is missing or not unique"
         ):
             build_index(tmp_path, paths, tmp_path / "index.json")
     assert not (tmp_path / "index.json").exists()
@@ -86,7 +86,7 @@ def test_index_of_bad_annotations(tmp_path: Path) -> None:
 def test_not_an_index(tmp_path: Path, content: Any) -> None:
     write_json(tmp_path / "index.json", content)
     with pytest.raises(
-        InputError, match=r"index\.json: not an index.*; make it with `vatrack index`"
+        InputError, match=r"index\.json: not an index.*; create it with `vatrack index`"
     ):
         read_index(tmp_path / "index.json")
 
@@ -100,7 +100,7 @@ def test_an_index_whose_frames_lack_something(tmp_path: Path) -> None:
             ]
         },
     )
-    with pytest.raises(InputError, match=r"not an index.*; make it with `vatrack index`"):
+    with pytest.raises(InputError, match=r"not an index.*; create it with `vatrack index`"):
         read_index(tmp_path / "index.json")
 
 
@@ -133,9 +133,9 @@ def test_odd_items_of_an_index(tmp_path: Path, video: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"file": 5}, "5 cannot be the name"),
-        ({"file": "../x.bmp"}, "cannot be the name"),
-        ({"file": "/etc/passwd"}, "cannot be the name"),
+        ({"file": 5}, "5 is not allowed as the name"),
+        ({"file": "../x.bmp"}, "is not allowed as the name"),
+        ({"file": "/etc/passwd"}, "is not allowed as the name"),
         ({"frame_id": "0"}, "frame_id is '0'; a whole number"),
         ({"width": -1}, "width is -1; a whole number from 1"),
     ],
@@ -150,5 +150,5 @@ def test_an_index_with_wrong_fields(tmp_path: Path, change: dict[str, Any], mess
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", ".."])
 def test_an_index_with_a_video_outside(tmp_path: Path, name: str) -> None:
     write_json(tmp_path / "i.json", {"train": [{"name": name, "frames": []}]})
-    with pytest.raises(InputError, match=r"i\.json: video: .* cannot be the name"):
+    with pytest.raises(InputError, match=r"i\.json: video: .* is not allowed as the name"):
         read_index(tmp_path / "i.json")

@@ -107,7 +107,7 @@ def set_video(name: str) -> Change:
     return change
 
 
-UNSAFE = "cannot be the name of a file"
+UNSAFE = "is not allowed as the name of a file"
 
 
 @pytest.mark.parametrize(
@@ -175,11 +175,11 @@ UNSAFE = "cannot be the name of a file"
         (lambda d: d["images"][1].update(file_name="one/images/a\0b.bmp"), f"image 1: .* {UNSAFE}"),
         (
             lambda d: d["images"][1].update(file_name="one/images/000003.bmp"),
-            "image 1: its frame .* is that of image 0 too",
+            "image 1: its frame .* is also the frame of image 0",
         ),
         (
             lambda d: d["images"][2].update(file_name="one/images/000003.png"),
-            "image 2: its frame .* is that of image 0 too",
+            "image 2: its frame .* is also the frame of image 0",
         ),
         (
             lambda d: d["videos"][1].update(name="one", vid_name="one"),
@@ -188,9 +188,9 @@ UNSAFE = "cannot be the name of a file"
         (lambda d: d["videos"][1].update(vid_name="three"), "video 1 has two names"),
         (
             lambda d: [d["videos"][1].pop(key) for key in ("name", "vid_name")],
-            "video 1 has no name",
+            "video 1 needs a name",
         ),
-        (lambda d: d["videos"].append({}), "video None has no name"),
+        (lambda d: d["videos"].append({}), "video None needs a name"),
         (lambda d: d["videos"][1].update(name=3, vid_name=3), f"video 1: 3 {UNSAFE}"),
         (lambda d: d["videos"][1].update(name=["two"], vid_name=["two"]), f"video 1: .* {UNSAFE}"),
         (set_video("a__b"), "video 'a__b' has '__' in its name"),
@@ -240,7 +240,7 @@ def test_pictures_have_a_size(tmp_path: Path, field: str, value: int) -> None:
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data["images"][2].update({field: value}))
     )
-    assert f"images, id 2: {field} is {value}; a whole number from 1 to 2^31 - 1 is needed" in found
+    assert f"images, id 2: {field} is {value}; must be an integer from 1 to 2^31 - 1" in found
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_boxes_are_four_numbers(tmp_path: Path, field: str, box: Any) -> None:
         spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: box}))
     )
     assert f"annotation 2: {field} is " in found
-    assert "four numbers x, y, width, height are needed, no negative width or height" in found
+    assert "must be four numbers x, y, width, height, with non-negative width and height" in found
 
 
 @pytest.mark.parametrize("box", [[-3, -2.5, 0, 0], [1e6, 1e6, 1e6, 1e6], [0.0, 0, 0.5, 12]])
@@ -314,7 +314,7 @@ def test_masks_are_run_length_codes(tmp_path: Path, field: str, mask: Any) -> No
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: mask}))
     )
-    assert re.search(f"annotation 2: {field} (is|has) .*(needed|make the file again)", found)
+    assert re.search(f"annotation 2: {field} (is|has) .*(must be|create the file again)", found)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -129,11 +129,11 @@ def test_nothing_at_all(tmp_path: Path) -> None:
         ),
         (
             {**STRUCTURE, "a__3": ["000004.bmp", "000005.bmp"]},
-            r"clip a__3: its frame a/images/000004\.bmp is in another clip",
+            r"clip a__3: its frame a/images/000004\.bmp is also in another clip",
         ),
         (
             {**STRUCTURE, "a": ["000005.png"]},
-            r"clip a: its frame a/images/000005\.bmp is in another clip",
+            r"clip a: its frame a/images/000005\.bmp is also in another clip",
         ),
         (
             {**STRUCTURE, "a__3": ["000005.bmp", "000005.png"]},

@@ -88,8 +88,8 @@ def test_everything_that_can_happen(
     # A job that fails: one message.
     pipeline.run(status=1)
     assert (
-        "vatrack: error: config: the 1 pairs of a process cannot be cut into training.accumulate = "
-        "2" in pipeline.shown
+        "vatrack: error: config: the 1 pairs of a process cannot be divided into "
+        "training.accumulate = 2" in pipeline.shown
     )
     assert "Traceback" not in pipeline.shown
     failed = pipeline.job()
@@ -115,7 +115,7 @@ def test_everything_that_can_happen(
     assert f"job {job} keeps running; run the same command again to wait for it" in shown
 
     # Started again, Snakemake waits for the job that is there; also after it was killed.
-    waiting = f"job {job} (slurm) is not over: waiting for it"
+    waiting = f"job {job} (slurm) is still running: waiting for it"
     call = pipeline.start()
     pipeline.wait_until_shown(waiting)
     call.kill()
@@ -143,7 +143,7 @@ def test_everything_that_can_happen(
     # scancel is an end. Another call submits another job, which goes on from the state.
     run("scancel", job)
     pipeline.finish(call, status=1)
-    assert f"job {job} ended without a result (SLURM says CANCELLED)" in pipeline.shown
+    assert f"job {job} ended without a result (SLURM state CANCELLED)" in pipeline.shown
     call = pipeline.start()
     saved = pipeline.freeze(saved + 2)
     second = pipeline.job()

@@ -198,7 +198,9 @@ def test_who_waits_for_processes_that_never_come_is_told(monkeypatch: pytest.Mon
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("vatrack.training.distributed.MEETING", timedelta(seconds=1))
     with (
-        pytest.raises(TimeoutError, match=rf"the 2 processes did not meet at 127\.0\.0\.1:{port}"),
+        pytest.raises(
+            TimeoutError, match=rf"the 2 processes could not connect at 127\.0\.0\.1:{port}"
+        ),
         processes("cpu"),
     ):
         pass
@@ -208,7 +210,7 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     group = Processes(torch.device("cpu"), rank=1, count=3)
     assert group.share(6, "training.batch_size") == slice(2, 4)
     with pytest.raises(
-        InputError, match=r"training\.batch_size is 4, which 3 processes cannot share"
+        InputError, match=r"training\.batch_size is 4, which cannot be divided among 3 processes"
     ):
         group.share(4, "training.batch_size")
 

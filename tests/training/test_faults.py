@@ -85,7 +85,7 @@ def test_rollback_undoes_what_led_to_the_fault(
     fault."""
     spoilt.append(2)
     train(_run(tmp_path, "rollback"), tiny_data.annotations, tiny_data.images, tmp_path)
-    assert "back to epoch 1, batch 0; on with batch 3" in capsys.readouterr().out
+    assert "back to epoch 1, batch 0; continuing with batch 3" in capsys.readouterr().out
     assert sorted(read_json(tmp_path / "training.json")["skipped"]) == [[0, 0], [0, 1], [0, 2]]
     assert [line["step"] for line in lines(tmp_path) if "loss" in line] == [4, 5]
     _assert_finite(tmp_path)

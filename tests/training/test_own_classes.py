@@ -99,7 +99,7 @@ def test_the_same_names_with_other_ids_are_the_same_training(
         for name, annotations in (("first", tiny_data.annotations), ("second", other)):
             run = run_of(tmp_path / name, "sailvos")
             train(run, annotations, tiny_data.images, tmp_path / name)
-            notes = [m for m in caplog.messages if "told by their names" in m]
+            notes = [m for m in caplog.messages if "matched by name" in m]
             assert len(notes) == (2 if name == "second" else 0), "train and valid"
     first, second = (
         load(tmp_path / name / "checkpoints" / "epoch_01.pt") for name in ("first", "second")
@@ -228,7 +228,7 @@ def test_fine_tuning_to_other_classes(
     with caplog.at_level(logging.INFO):
         train(run_of(out, "data", weights=start), other, tiny_data.images, out)
     assert "  start fresh (1): 'renamed'" in caplog.text
-    assert f"  of the file, not used (1): {ClassList(names[:1])}" in caplog.text
+    assert f"  in the file but not used (1): {ClassList(names[:1])}" in caplog.text
     assert load(out / "checkpoints" / "epoch_01.pt").classes.names == ("renamed", *names[1:])
 
 

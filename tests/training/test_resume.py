@@ -139,7 +139,7 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
         newest.write_bytes(b"")
     else:
         torch.save({"model": {}}, newest)
-    with pytest.warns(UserWarning, match=rf"{newest.name}.*going on from the state before it"):
+    with pytest.warns(UserWarning, match=rf"{newest.name}.*resuming from the previous state"):
         found = latest_state(out / "state")
     assert found is not None and found[0] == older
     assert not newest.exists()
@@ -148,12 +148,12 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     newest.write_bytes(b"")
     with pytest.raises(
         InputError,
-        match=rf"nor can {older.name} be read: remove {out}/state to train from the start",
+        match=rf"nor can {older.name} be read: remove {out}/state to train from scratch",
     ):
         latest_state(out / "state")
     newest.unlink()
     with pytest.raises(
-        InputError, match=rf"there is no other state: remove {out}/state to train from the start"
+        InputError, match=rf"there is no other state: remove {out}/state to train from scratch"
     ):
         latest_state(out / "state")
     assert older.exists()
@@ -201,7 +201,7 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
     kill_with_two_states(tiny_data, out)
     finish(config(out, epochs=1, flip=0.0), tiny_data, out)
     assert (
-        "the training here differs in training.epochs, training.flip; another one begins"
+        "the existing training differs in training.epochs, training.flip; starting a new one"
         in (tmp_path / "run.log").read_text()
     )
     fresh = tmp_path / "fresh"
@@ -222,7 +222,7 @@ def test_a_training_that_has_begun_needs_no_start_weights(
     run = config(out, weights=weights)
     finish(run, tiny_data, out)
     assert train(run, tiny_data.annotations, tiny_data.images, out).repeated
-    with pytest.raises(InputError, match=r"start\.pt: no such file; put it there"):
+    with pytest.raises(InputError, match=r"start\.pt: no such file; create it"):
         train(config(out, weights=weights, epochs=2), tiny_data.annotations, tiny_data.images, out)
 
 
@@ -235,7 +235,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"}
     save_state(out / "state", {"epoch": 1})  # as if it was killed before it could clear up
     summary = train(config(out, epochs=1, workers=1), tiny_data.annotations, tiny_data.images, out)
-    assert "complete already; to make it again, remove the folder" in str(summary)
+    assert "complete; to repeat it, remove the folder" in str(summary)
     assert {
         path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"
     } == before
@@ -245,7 +245,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
     os.kill(other.pid or 0, signal.SIGKILL)
     other.join()
     assert (
-        "the training here differs in seed; another one begins"
+        "the existing training differs in seed; starting a new one"
         in (tmp_path / "run.log").read_text()
     )
     assert not (out / "training.json").exists()
@@ -260,7 +260,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
         shutil.rmtree(out / name, ignore_errors=True)
     for path in kept.iterdir():
         path.replace(out / path.name)
-    assert "complete already" in str(train(run, tiny_data.annotations, tiny_data.images, out))
+    assert "complete" in str(train(run, tiny_data.annotations, tiny_data.images, out))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -347,10 +347,10 @@ def test_a_second_training_in_the_same_folder_is_refused(
     process = start(config(out), tiny_data, out)
     wait_for((out / "metrics.jsonl").exists, process)
     monkeypatch.setattr("vatrack.training.start.LOCK_PATIENCE_SECONDS", 1)
-    with pytest.raises(FolderBusy, match="another training is at work in this folder"):
+    with pytest.raises(FolderBusy, match="another training is running in this folder"):
         train(config(out), tiny_data.annotations, tiny_data.images, out)
     assert (
-        f"process {process.pid}, SLURM job none); waiting 1 s for its end"
+        f"process {process.pid}, SLURM job none); waiting 1 s for it to end"
         in capsys.readouterr().out
     )
     # A signal ends the waiting; there is nothing to save.

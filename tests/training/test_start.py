@@ -57,7 +57,9 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
         ]
         assert not torch.equal(*outputs)
         shown = capsys.readouterr().out
-        assert ("4 tensors of amodal heads start like the visible ones" in shown) == switch
+        assert (
+            "4 tensors of the amodal heads are initialized from the visible ones" in shown
+        ) == switch
 
 
 def test_the_switch_needs_something_to_copy() -> None:
@@ -121,7 +123,9 @@ def test_a_file_without_a_backbone_does_not_do(tmp_path: Path) -> None:
     weights = model.state_dict()
     torch.save({k: v for k, v in weights.items() if "backbone" not in k}, tmp_path / "heads.pth")
     for check in (lambda: load_start(model, run), lambda: check_start_file(run)):
-        with pytest.raises(InputError, match=r"heads\.pth: holds no weights of the backbone, and "):
+        with pytest.raises(
+            InputError, match=r"heads\.pth: contains no weights of the backbone, but "
+        ):
             check()
     allowed = _frozen(tmp_path, weights=tmp_path / "heads.pth", random_start=True)
     check_start_file(allowed)
@@ -151,7 +155,7 @@ def test_weights_of_another_backbone_are_refused_before_a_job_is_queued(
     other = build(run.method, run.model, Backbone.RESNET50)
     weights = (other if detector else other.backbone).state_dict()
     torch.save(weights, tmp_path / "other.pth")
-    told = "network of another shape" if detector else "not the weights of this backbone"
+    told = "network with different layer sizes" if detector else "not weights of this backbone"
     with pytest.raises(InputError, match=rf"other\.pth: .*{told}.*; ch(eck|oose) the backbone"):
         launch(run, tmp_path, tmp_path, tmp_path / "run")
     assert not (tmp_path / "run").exists()

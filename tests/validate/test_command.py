@@ -43,7 +43,9 @@ def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path
     assert lines[0].startswith(
         f"0 errors, 1 warning, 0 notes in {mini_set.raw} and its annotations ("
     )
-    assert lines[-2].startswith("warning  crowd  1  annotations are marked as crowds")
+    assert lines[-2].startswith(
+        "warning  crowd  1  crowd annotations are ignored in training and evaluation"
+    )
     assert lines[-1] == f"{'':9}{mini_set.paths()['train']}: annotation 0: iscrowd is 1"
     assert read_json(tmp_path / "out" / "report.json")["counts"] == {
         "error": 0,
@@ -61,8 +63,8 @@ def test_errors_are_all_told_and_end_with_code_2(
     code, shown, errors = command("--out", out, "--processes", 2)
     assert (code, shown) == (2, "")
     assert errors.startswith(f"vatrack: error: 2 errors, 0 warnings, 0 notes in {mini_set.raw} ")
-    assert "\nerror    area-wrong     1  areas are not those of the masks; " in errors
-    told = "frames are listed in the annotations, but missing; unpack or copy them again"
+    assert "\nerror    area-wrong     1  areas differ from the masks; " in errors
+    told = "frames in the annotations do not exist; unpack or copy them again"
     assert f"\nerror    frame-missing  1  {told}\n{'':9}{mini_set.frame()}" in errors
     assert "Traceback" not in errors
     assert [finding["code"] for finding in read_json(out)["findings"]] == [
@@ -93,9 +95,7 @@ def test_options_win_over_the_config(command: Command, mini_set: Set, tmp_path: 
 def test_a_wrong_option_is_named(command: Command) -> None:
     code, shown, errors = command("--frames", "some")
     assert (code, shown) == (2, "")
-    assert errors.startswith(
-        "vatrack: error: vatrack validate: the configuration is not valid:\n  frames: "
-    )
+    assert errors.startswith("vatrack: error: vatrack validate: invalid configuration:\n  frames: ")
 
 
 def test_it_is_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +114,6 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
     code, _, errors = command("--accept", "area-rong")
     assert (code, errors) == (
         2,
-        "vatrack: error: dataset.validation.accept: there is no finding 'area-rong'; did you mean "
+        "vatrack: error: dataset.validation.accept: unknown finding 'area-rong'; did you mean "
         "area-wrong? (docs/findings.md lists them)\n",
     )

@@ -137,7 +137,7 @@ def test_everything_is_found_in_one_run(mini_set: Set, tmp_path: Path) -> None:
     shown = lines.index(next(line for line in heads if "rate-wrong" in line))
     assert [line[:9] for line in lines[shown + 1 : shown + 7]] == [" " * 9] * 6
     assert lines[shown + 6].strip() == "... and 29 more"
-    assert lines[-1] == f"more examples: {tmp_path / 'report.json'}"
+    assert lines[-1] == f"all examples: {tmp_path / 'report.json'}"
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_a_cut_file_is_checked_as_far_as_it_goes(mini_set: Set, tmp_path: Path) 
     assert [finding["code"] for finding in report["findings"]] == ["json-broken", "area-wrong"]
     assert report["looked_at"]["files"][0]["read_to_the_end"] is False
     assert 0 < report["looked_at"]["files"][0]["annotations"] < len(mini_set.train["annotations"])
-    assert "not to its end" in text
+    assert "not read to the end" in text
 
 
 @pytest.mark.parametrize("mode", ["header", "exist"])

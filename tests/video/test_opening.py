@@ -19,7 +19,7 @@ from vatrack.common.errors import InputError
         ("v.mp4", b"", "is empty"),
         ("v.mp4", b"hello\nworld\n" * 20, "v.mp4: is text"),
         ("v.mp4", b"\x89PNG\r\n\x1a\n" + bytes(90), "v.mp4: is a PNG image"),
-        ("v.mp4", b"\0\1\2\3" * 500, "v.mp4: is no video that can be read"),
+        ("v.mp4", b"\0\1\2\3" * 500, "v.mp4: is not a readable video"),
         ("v.mp4", b"\0\0\0\x18ftypisom" + bytes(500), "v.mp4: has no index"),
         ("v", b"PK\3\4" + bytes(90), "v: is a zip archive"),
     ],
@@ -31,7 +31,7 @@ def test_what_is_no_video(tmp_path: Path, name: str, content: bytes, message: st
 
 
 def test_sound_alone(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"s\.mp4: holds no video, only sound"):
+    with pytest.raises(InputError, match=r"s\.mp4: contains no video, only sound"):
         read(write_sound(tmp_path / "s.mp4"))
 
 
@@ -56,10 +56,8 @@ def test_a_stream_that_does_not_answer() -> None:
 def test_without_pyav_the_extra_is_named(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", 1)
     program = (
-        "import sys; sys.modules['av'] = None\n"
-        "from vatrack.video.reader import Reader\n"
-        "from vatrack.video.sources import find_sources\n"
-        "Reader(find_sources(sys.argv[1:])[0])"
+        "import sys; sys.modules['av'] = None\nfrom vatrack.video.reader import Reader\nfrom "
+        "vatrack.video.sources import find_sources\nReader(find_sources(sys.argv[1:])[0])"
     )
     result = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.video.videos import number_of, picture, turn, write_video
+from tests.video.videos import number_of, sample_image, turn, write_video
 from vatrack.common.errors import InputError
 from vatrack.video.ebml import lacks_bytes
 from vatrack.video.frames import Properties, Selection, VideoFrame
@@ -45,7 +45,7 @@ def test_the_rotation_flag_is_obeyed(tmp_path: Path, degrees: int) -> None:
     path = write_video(tmp_path / "v.mp4", 2)
     turn(path, degrees)
     frames, found = read(path)
-    upright = np.rot90(picture(0), -degrees // 90)
+    upright = np.rot90(sample_image(0), -degrees // 90)
     assert frames[0].image.shape == upright.shape
     assert (found.height, found.width) == upright.shape[:2]
     assert (found.rotation + degrees) % 360 == 0
@@ -59,11 +59,11 @@ def test_the_rotation_flag_is_obeyed(tmp_path: Path, degrees: int) -> None:
         ("v.mp4", {"form": "gray"}, None),
         ("v.mp4", {"form": "yuv420p10le"}, "upper 8 bits"),
         ("v.mp4", {"form": "yuv420p10le", "colours": 18}, r"HDR \(HLG\)"),
-        ("v.mov", {"codec": "png", "form": "rgba"}, "alpha channel is left out"),
+        ("v.mov", {"codec": "png", "form": "rgba"}, "alpha channel is ignored"),
         ("v.avi", {"codec": "mjpeg", "form": "yuvj420p", "container": "avi"}, None),
         ("v.ts", {"container": "mpegts"}, None),
         ("v.webm", {"codec": "libvpx-vp9"}, None),
-        ("v.webm", {"codec": "libvpx-vp9", "form": "yuva420p"}, "alpha channel is left out"),
+        ("v.webm", {"codec": "libvpx-vp9", "form": "yuva420p"}, "alpha channel is ignored"),
     ],
 )
 def test_forms_of_video(tmp_path: Path, name: str, settings: dict, note: str | None) -> None:
@@ -108,11 +108,11 @@ def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> N
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        ({"start_s": 3.0}, r"no frame can be read between .* it lasts 0\.48 s"),
-        ({"start_s": -1.0}, "the first time is -1"),
-        ({"start_s": 2.0, "stop_s": 1.0}, r"the last time, 1\.0 s, is not after the first"),
+        ({"start_s": 3.0}, r"no frames between .* it lasts 0\.48 s"),
+        ({"start_s": -1.0}, "the start time is -1"),
+        ({"start_s": 2.0, "stop_s": 1.0}, r"end time, 1\.0 s, is not after the start time"),
         ({"step": 0}, "every 0-th frame"),
-        ({"start_s": float("nan")}, "the first time is nan"),
+        ({"start_s": float("nan")}, "the start time is nan"),
     ],
 )
 def test_a_selection_of_nothing(tmp_path: Path, selection: dict, message: str) -> None:
@@ -135,7 +135,7 @@ def test_a_file_that_ends_early(tmp_path: Path, front: bool) -> None:
     assert 20 < len(frames) < 75
     assert numbers(frames)[:20] == list(range(20))
     assert found.truncated
-    assert f"{len(frames)} of 80 frames could be read" in found.notes[-1]
+    assert f"{len(frames)} of 80 frames that could be read" in found.notes[-1]
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.webm"])
@@ -149,7 +149,7 @@ def test_a_file_without_a_count_that_ends_early(tmp_path: Path, name: str) -> No
     frames, found = read(path)
     assert 20 < len(frames) < 78
     assert found.truncated
-    assert f"{len(frames)} frames could be read" in found.notes[-1]
+    assert f"{len(frames)} frames that could be read" in found.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
         stream: Any = out.add_stream("gif", rate=25)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "gray"
         for number in range(5):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="bgr24")))
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(sample_image(number), format="bgr24")))
         out.mux(stream.encode())
     frames, found = read(path)
     assert numbers(frames) == list(range(5))
@@ -213,11 +213,11 @@ def test_the_claimed_number_of_frames_is_a_hint(tmp_path: Path) -> None:
 
 def test_frames_of_a_folder(tmp_path: Path) -> None:
     for number in range(4):
-        assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number))
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number))
     frames, found = read(tmp_path, rate=Fraction(10))
     assert numbers(frames) == [0, 1, 2, 3]
     assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.1, 0.2, 0.3])
-    assert np.array_equal(frames[2].image, picture(2))
+    assert np.array_equal(frames[2].image, sample_image(2))
     assert found.count_header == 4
     frames, _ = read(tmp_path, Selection(start_s=0.1, step=2), Fraction(10))
     assert numbers(frames) == [1, 3]
@@ -226,6 +226,8 @@ def test_frames_of_a_folder(tmp_path: Path) -> None:
 def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
     for number in range(3):
         size = (48, 64) if number < 2 else (48, 66)
-        assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number, size))
-    with pytest.raises(InputError, match=r"2\.png: is 66 x 48 pixels, the first frame is 64 x 48"):
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), sample_image(number, size))
+    with pytest.raises(
+        InputError, match=r"2\.png: is 66 x 48 pixels, but the first frame is 64 x 48"
+    ):
         read(tmp_path)

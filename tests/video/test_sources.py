@@ -85,15 +85,15 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("nothing.mp4", "nothing.mp4: there is no such file or folder"),
+        ("nothing.mp4", "nothing.mp4: no such file or folder"),
         ("*.avi", r"\*\.avi: no file matches"),
-        ("empty", r"empty: holds no frames \(.bmp, .png, .jpg or .jpeg\)$"),
-        ("films", r"films: holds .* only .mp4 files; .* name them: 'films/\*\.mp4'"),
+        ("empty", r"empty: contains no frames \(.bmp, .png, .jpg or .jpeg\)$"),
+        ("films", r"films: holds .* only .mp4 files; .* , list them: 'films/\*\.mp4'"),
         ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
         ("mixed/*", r"mixed/\*: images and other files are mixed"),
-        ("pic.tiff", r"pic\.tiff: images of this form are not read"),
-        ("list.txt", "list.txt: line 2: .*gone.png: there is no such file"),
-        ("blank.txt", "blank.txt: names no file"),
+        ("pic.tiff", r"pic\.tiff: unsupported image format"),
+        ("list.txt", "list.txt: line 2: .*gone.png: no such file"),
+        ("blank.txt", "blank.txt: contains no paths"),
     ],
 )
 def test_what_names_no_video(
@@ -114,5 +114,5 @@ def test_what_names_no_video(
 
 
 def test_none_at_all() -> None:
-    with pytest.raises(InputError, match="no video is named"):
+    with pytest.raises(InputError, match="no video given"):
         find_sources([])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.video.test_reader import numbers, read
-from tests.video.videos import picture, write_video
+from tests.video.videos import sample_image, write_video
 from vatrack.video.writer import Encoder, VideoWriter
 
 RATE = Fraction(25)
@@ -22,7 +22,7 @@ RATE = Fraction(25)
 def write(path: Path, times: list[float], size: tuple[int, int] = (48, 64), **more: Any) -> str:
     with VideoWriter(path, size, RATE, **more) as writer:
         for number, time_s in enumerate(times):
-            writer.write(picture(number, size), time_s)
+            writer.write(sample_image(number, size), time_s)
     return writer.encoder
 
 
@@ -36,7 +36,7 @@ def test_times_sizes_and_form(tmp_path: Path, encoder: Encoder) -> None:
     assert numbers(frames) == list(range(5))
     # Odd sides are padded at the right and at the bottom.
     assert frames[0].image.shape == (50, 66, 3)
-    assert np.abs(frames[1].image[:49, :65].astype(int) - picture(1, (49, 65))).mean() < 8
+    assert np.abs(frames[1].image[:49, :65].astype(int) - sample_image(1, (49, 65))).mean() < 8
     assert found.pixel_format == "yuv420p"
     assert found.codec == ("vp9" if encoder == "vp9" else "h264")
     data = path.read_bytes()
@@ -57,7 +57,7 @@ def test_extreme_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
 def test_any_rate(tmp_path: Path, rate: Fraction) -> None:
     with VideoWriter(tmp_path / "v.mp4", (48, 64), rate) as writer:
         for number in range(5):
-            writer.write(picture(number), number * 0.5)
+            writer.write(sample_image(number), number * 0.5)
     frames, _ = read(tmp_path / "v.mp4")
     assert [frame.time_s for frame in frames] == [0, 0.5, 1, 1.5, 2]
 
@@ -66,7 +66,7 @@ def write_until(path: Path, count: int, error: BaseException) -> None:
     """Writes some frames, and then fails."""
     with VideoWriter(path, (48, 64), RATE) as writer:
         for number in range(count):
-            writer.write(picture(number), number / 25)
+            writer.write(sample_image(number), number / 25)
         raise error
 
 

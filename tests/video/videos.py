@@ -16,7 +16,7 @@ BITS = 8
 BASE = Fraction(1, 90_000)
 
 
-def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+def sample_image(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     """A BGR frame: red top left; below, the number as eight black or white blocks."""
     image = np.full((*size, 3), 40, np.uint8)
     image[: size[0] // 3, : size[1] // 3] = (0, 0, 255)
@@ -66,7 +66,7 @@ def write_video(
         if heard:
             heard.layout = "mono"
         for number, time_s in enumerate(times):
-            image = picture(number, size)
+            image = sample_image(number, size)
             frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=form)
             frame.pts, frame.time_base = round(time_s / base), base
             out.mux(stream.encode(frame))

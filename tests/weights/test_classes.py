@@ -89,11 +89,11 @@ def test_rows_of_the_same_names_are_taken_and_others_start_fresh(tmp_path: Path)
         assert torch.equal(after[name], source[name]), name
     assert transfer.random == ()
     text = str(transfer)
-    assert "8 taken by class" in text
-    assert "of another shape" not in text
+    assert "8 matched by class" in text
+    assert "with a different shape" not in text
     assert "  taken from the file (2): 'person', 'car'" in text
     assert "  start fresh (2): 'robot', 'dog, small'" in text
-    assert "  of the file, not used (22): 'motorcycle'" in text
+    assert "  in the file but not used (22): 'motorcycle'" in text
     assert text.splitlines()[1:] == transfer.table(initial=True).splitlines()[-4:]
 
 
@@ -144,7 +144,7 @@ def test_a_checkpoint_of_other_classes_is_refused_with_both_lists(tmp_path: Path
     with pytest.raises(InputError) as caught:
         restore(network(wrong, 1), load(tmp_path / "best.pt"), wrong, tmp_path / "best.pt")
     text = str(caught.value)
-    assert "a checkpoint of other classes" in text
+    assert "the checkpoint has different classes" in text
     assert f"best.pt: {ClassList(OWN)}\n" in text
     assert "the config: 'person', 'car'" in text
     found = load(tmp_path / "best.pt")
@@ -168,7 +168,7 @@ def test_exported_weights_say_their_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [["car", "car"], [""], [3], []])
 def test_checkpoints_with_damaged_names_are_refused(tmp_path: Path, names: Any) -> None:
     resave(tmp_path / "bad.pt", lambda config: config.update(classes=names))
-    with pytest.raises(InputError, match=r"bad\.pt: a damaged checkpoint \(classes: "):
+    with pytest.raises(InputError, match=r"bad\.pt: damaged checkpoint \(classes: "):
         load(tmp_path / "bad.pt")
 
 

@@ -194,7 +194,7 @@ def test_every_reader_refuses_values_that_are_not_finite(
     bad = torch.zeros(weights["backbone.layer1.0.conv1.weight"].shape)
     bad[0, 0, 1, 1] = value
     weights["backbone.layer1.0.conv1.weight"] = bad
-    words = r"x\.pt: 1 of \d+ tensors hold values that are not finite.*layer1\.0\.conv1\.weight"
+    words = r"x\.pt: 1 of \d+ tensors contain NaN or infinity.*layer1\.0\.conv1\.weight"
     path, out = tmp_path / "x.pt", tmp_path / "out.pt"
     write(path, weights, RUN, 3)
     for read in (
@@ -236,7 +236,7 @@ def test_large_finite_values_and_types_of_eight_bits_are_taken(tmp_path: Path) -
     assert torch.equal(load(tmp_path / "x.pt").weights["a"], weights["a"])
     weights["c"] = torch.full((9,), float("nan")).to(torch.float8_e4m3fn)
     write(tmp_path / "x.pt", weights, RUN, 1)
-    with pytest.raises(InputError, match="the first is c"):
+    with pytest.raises(InputError, match="first: c"):
         load(tmp_path / "x.pt")
 
 
@@ -267,7 +267,7 @@ def test_out_is_never_the_source(tmp_path: Path) -> None:
     before = path.read_bytes()
     for out in (path, link, tmp_path / "." / "x.pt"):
         for act in (lambda to: export(path, to), lambda to: import_checkpoint(path, RUN, to)):
-            with pytest.raises(InputError, match=r"would be written over .*which is read"):
+            with pytest.raises(InputError, match=r"would overwrite the input "):
                 act(out)
     assert path.read_bytes() == before
 

@@ -45,7 +45,7 @@ def test_missing_files_are_downloaded_and_others_kept(tmp_path: Path) -> None:
     places["resnet18"].unlink()
     again = str(fetch_weights(config)).splitlines()
     assert again[0].startswith("downloaded ")
-    assert "already exists and its checksum is right" in again[1]
+    assert "already exists, checksum verified" in again[1]
     one = config_of(urls, places["resnet18"])
     assert len(fetch_weights(one).files) == 1, "one file for both backbones"
 
@@ -60,7 +60,7 @@ def test_a_wrong_content_is_not_kept(tmp_path: Path) -> None:
     kept = [path.name for path in (tmp_path / "data").iterdir()]
     assert kept == [names["resnet18"]], "whole, or not at all"
     places["resnet50"].write_bytes(b"cut off")
-    with pytest.raises(InputError, match=r"already exists, but is another file.*move it away"):
+    with pytest.raises(InputError, match=r"already exists, but is a different file.*move it away"):
         fetch_weights(config_of(urls, places))
     assert places["resnet50"].read_bytes() == b"cut off"
 
@@ -68,7 +68,7 @@ def test_a_wrong_content_is_not_kept(tmp_path: Path) -> None:
 def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/x-01234567.pth"  # the port for discarding: nobody listens
     out = tmp_path / "x-01234567.pth"
-    told = rf"^{url}: cannot be reached.*after 2 tries; try again later, or get it by hand and put"
+    told = rf"^{url}: server not reachable.*after 2 attempts; try again later, or download it"
     with pytest.raises(InputError, match=told):
         fetch_weights(config_of({"x": url}, out), tries=2, wait=0)
     assert not out.exists()
@@ -96,7 +96,7 @@ def test_a_training_says_how_to_get_its_file(tmp_path: Path) -> None:
     urls = published(tmp_path / "server", **CONTENT)
     for name, fix in (
         (urls["resnet18"].rpartition("/")[2], r"download it \(`vatrack fetch-weights --config"),
-        ("mine.pth", "put it there, or correct the path"),
+        ("mine.pth", "create it, or correct the path"),
     ):
         place = tmp_path / name
         run = config_of(urls, place).for_run(Method.VATRACK, Backbone.RESNET18)
@@ -105,7 +105,7 @@ def test_a_training_says_how_to_get_its_file(tmp_path: Path) -> None:
         place.touch()
         require_start(run)
     none = Config().for_run(Method.VATRACK, Backbone.RESNET18)
-    with pytest.raises(InputError, match="need pretrained weights, and there are none for resn"):
+    with pytest.raises(InputError, match="need pretrained weights, but none are given for resn"):
         require_start(none)
 
 

@@ -47,7 +47,7 @@ def take(content: Any, folder: Path, key: str | None = None) -> tuple[str, bool]
 )
 def test_a_common_prefix_is_taken_off_and_said_once(prefix: str, tmp_path: Path) -> None:
     text, _ = take({"state_dict": {prefix + n: v for n, v in WEIGHTS.items()}}, tmp_path)
-    assert text.count("the names are taken without") == 1
+    assert text.count("removing the prefix") == 1
     assert "unused" not in text.replace("  unused", "")
 
 
@@ -73,28 +73,28 @@ def test_running_means_beside_plain_weights_are_offered(key: str, tmp_path: Path
         f"student.{n}": v for n, v in WEIGHTS.items()
     }
     text, means = take({"state_dict": prefixed}, tmp_path)
-    assert not means and f"--key {key}` takes those" in text
+    assert not means and f"to import those: `vatrack import-checkpoint --key {key}`" in text
     assert take({"state_dict": prefixed}, tmp_path, key)[1]
     underscored = {"ema_" + n.replace(".", "_"): v for n, v in MEANS.items()}
     text, means = take({"state_dict": WEIGHTS | underscored}, tmp_path)
-    assert not means and "--key ema_` takes those" in text
+    assert not means and "--key ema_`" in text
     assert take({"state_dict": WEIGHTS | underscored}, tmp_path, "ema_")[1]
-    with pytest.raises(InputError, match=r"--key nothing: nothing is there; .* model_state_dict"):
+    with pytest.raises(InputError, match=r"--key nothing: not found; .* model_state_dict"):
         take(content, tmp_path, "nothing")
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"optimizer": OPTIMIZER, "epoch": 3}, "the state of an optimizer but no tensors by name"),
-        (OPTIMIZER, "the state of an optimizer but no tensors by name"),
+        ({"optimizer": OPTIMIZER, "epoch": 3}, "contains an optimizer state but no named tensors"),
+        (OPTIMIZER, "contains an optimizer state but no named tensors"),
         (torch.zeros(3), "holds one tensor and no tensors by name"),
         ({0: torch.zeros(3)}, "the name of a tensor is 0, which is no text"),
         ({"a": torch.zeros(3).to_sparse()}, "a is a tensor of layout sparse_coo"),
         ({"a": torch.zeros(3, 3).to_sparse_csr()}, "a is a tensor of layout sparse_csr"),
         ({"a": QUANTIZED}, "a quantized tensor"),
-        ({"a": torch.zeros(3, device="meta")}, "without its numbers"),
-        ({"a": torch.zeros(3, dtype=torch.complex64)}, "complex numbers"),
+        ({"a": torch.zeros(3, device="meta")}, "without data"),
+        ({"a": torch.zeros(3, dtype=torch.complex64)}, "complex tensor"),
     ],
 )  # fmt: skip
 def test_other_content_is_named(content: object, words: str, tmp_path: Path) -> None:
@@ -128,15 +128,15 @@ FILES = {
     "json": (lambda: b'{"a": 1, "weight_map": {}}', "a JSON text"),
     "text": (lambda: "weights: größe\n".encode() * 500, "a text file"),
     "utf16": (lambda: "weights".encode("utf-16"), "a text file"),
-    "gzip": (lambda: gzip.compress(b"x"), "packed with gzip"),
-    "zstd": (lambda: b"\x28\xb5\x2f\xfd" + bytes(9), "packed with zstd"),
+    "gzip": (lambda: gzip.compress(b"x"), "compressed with gzip"),
+    "zstd": (lambda: b"\x28\xb5\x2f\xfd" + bytes(9), "compressed with zstd"),
     "tar": (lambda: packed("tar"), "a tar archive"),
     "zip": (lambda: packed("zip"), r"a zip archive that holds x\.pth"),
     "npz": (lambda: packed("npz"), r"NumPy arrays \(\.npz\)"),
     "npy": (lambda: packed("npy"), r"a NumPy array \(\.npy\)"),
     "onnx": (lambda: b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\xff", "an ONNX model"),
     "script": (lambda: packed("script"), "a TorchScript program"),
-    "zeros": (lambda: bytes(5000), "zeros from its beginning on"),
+    "zeros": (lambda: bytes(5000), "starts with zeros"),
 }
 
 
@@ -152,7 +152,7 @@ def test_a_file_of_another_sort_is_named_by_every_reader(name: str, tmp_path: Pa
 
 def test_folders_and_pipes_are_named(tmp_path: Path) -> None:
     (tmp_path / "best.pt").touch()
-    with pytest.raises(InputError, match=r"is a folder; name a file in it, for example best\.pt"):
+    with pytest.raises(InputError, match=r"is a folder; give a file in it, for example best\.pt"):
         read_weights(tmp_path)
     with pytest.raises(InputError, match="a pipe or a device"):
         read_weights(Path("/dev/zero"))

@@ -38,7 +38,7 @@ def test_imagenet_weights_reach_every_entry_of_the_backbone(tmp_path: Path) -> N
 def test_weights_of_another_backbone_or_norm_are_refused(tmp_path: Path) -> None:
     torch.save(resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
     with pytest.raises(
-        InputError, match=r"resnet18\.pth: not the weights of this backbone.*layer1\.0\.conv3"
+        InputError, match=r"resnet18\.pth: not weights of this backbone.*layer1\.0\.conv3"
     ):
         load_initial(_network(Backbone.RESNET50), tmp_path / "resnet18.pth")
     torch.save(ResidualTrunk(Backbone.RESNET18, norm="group").state_dict(), tmp_path / "group.pth")
@@ -70,7 +70,7 @@ def test_what_fits_of_another_detector_is_taken_and_the_rest_reported(tmp_path: 
         weights["roi_head.mask_head.conv_logits.weight"],
     )
     assert torch.equal(state["roi_head.amodal_mask_head.conv_logits.weight"], before)
-    assert str(transfer).startswith(f"{len(weights) - 2} tensors copied; 1 of another shape")
+    assert str(transfer).startswith(f"{len(weights) - 2} tensors copied; 1 with a different shape")
 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a readable file of weights"):
         load_initial(model, tmp_path / "text.pth")
     torch.save({"epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="no tensors by name"):
+    with pytest.raises(InputError, match="no named tensors"):
         load_initial(model, tmp_path / "other.pth")
     torch.save({"something": torch.zeros(3)}, tmp_path / "foreign.pth")
     with pytest.raises(InputError, match="no tensor fits"):

@@ -56,15 +56,15 @@ def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
     run, out = paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "out.pt"
     coco = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50))
     with pytest.raises(
-        InputError, match=r"a detector of 80 classes with resnet50; --partial takes what fits"
+        InputError, match=r"a detector of 80 classes with resnet50; --partial imports"
     ):
         import_checkpoint(write_published(tmp_path / "x.pth", coco, "wrapped"), run, out)
     torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
-    with pytest.raises(InputError, match=r"a backbone alone \(resnet34\); --partial takes it"):
+    with pytest.raises(InputError, match=r"only a backbone \(resnet34\); --partial imports it"):
         import_checkpoint(tmp_path / "resnet34.pth", run, out)
     torch.save({"encoder.w": torch.zeros(3)}, tmp_path / "foreign.pth")
     with pytest.raises(
-        InputError, match=r"no names of an OpenMMLab detector \(its first is encoder\.w\)"
+        InputError, match=r"the tensor names of an OpenMMLab detector \(first tensor: encoder\.w\)"
     ):
         import_checkpoint(tmp_path / "foreign.pth", run, out)
     narrow = tensors(
@@ -72,7 +72,7 @@ def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
     )
     with pytest.raises(
         InputError,
-        match=r"looks like vatrack with resnet50 of other widths, or cut off; .* with --config",
+        match=r"vatrack with resnet50 with other layer widths, or truncated; .* with --config",
     ):
         import_checkpoint(write_published(tmp_path / "x.pth", narrow, "bare"), run, out)
     assert not out.exists()

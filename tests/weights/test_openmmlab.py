@@ -77,9 +77,7 @@ def test_the_command_imports_every_pair(
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     assert checkpoint.config["imported_from"] == {"file": "published.pth", "sha256": digest}
     assert f"{method} with {backbone}, {len(wanted)} tensors" in shown
-    assert (
-        "ignored, left-overs that no network uses (5):\n  mu0\n  mu1\n  mu2\n  mu3\n  mu4" in shown
-    )
+    assert "ignored, not used by any network (5):\n  mu0\n  mu1\n  mu2\n  mu3\n  mu4" in shown
     assert "unused (" not in shown
     assert [path.name for path in out.parent.iterdir()] == ["imported.pt"]
 
@@ -153,7 +151,7 @@ def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
             tmp_path / "out.pt",
         )
     )
-    assert "53 counters of batch norm are not in the file" in text
+    assert "53 batch norm counters are not in the file" in text
     found = load(tmp_path / "out.pt").weights
     assert list(found) == list(weights)
     assert found["backbone.bn1.num_batches_tracked"] == 0
@@ -213,12 +211,12 @@ def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:
     classes = (CATEGORIES[1], CATEGORIES[0], *CATEGORIES[2:])
     torch.save({"state_dict": weights, "meta": {"CLASSES": classes}}, tmp_path / "x.pth")
     text = str(import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt"))
-    assert "names 2 classes otherwise, the first is number 1, 'car' instead of 'person'" in text
+    assert "different names for 2 classes, first: number 1, 'car' instead of 'person'" in text
     torch.save(
         {"state_dict": weights, "meta": {"CLASSES": [n.replace(" ", "_") for n in CATEGORIES]}},
         tmp_path / "x.pth",
     )
-    assert "classes otherwise" not in str(
+    assert "different names" not in str(
         import_checkpoint(tmp_path / "x.pth", small(Method.QDTRACK), tmp_path / "out.pt")
     )
 
@@ -260,7 +258,7 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
             wanted[name].shape,
             wanted[name].flatten()[0],
         ), name
-    assert f"{len(left) + 6} tensors are left random" in text
+    assert f"{len(left) + 6} tensors stay random" in text
     rows = {
         line.split()[0]: line.split()[1:]
         for line in text.splitlines()
@@ -307,7 +305,7 @@ def test_a_backbone_alone_goes_into_the_backbone(tmp_path: Path) -> None:
     assert "unused (2):\n  fc.weight\n  fc.bias" in text
     torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
     with pytest.raises(
-        InputError, match=r"not the weights of this backbone; 0 tensors are missing.*belong to none"
+        InputError, match=r"not weights of this backbone; 0 tensors are missing.*belong to none"
     ):
         import_checkpoint(tmp_path / "resnet34.pth", run, tmp_path / "no.pt", partial=True)
 
@@ -318,7 +316,7 @@ def test_a_network_of_another_shape_is_no_initialisation(tmp_path: Path) -> None
     source = write_published(tmp_path / "coco.pth", coco, "bare")
     with pytest.raises(
         InputError,
-        match=r"a network of another shape: .*the first is backbone\.layer1\.0\.conv1\.weight",
+        match=r"a network with different layer sizes: .*first: backbone\.layer1\.0\.conv1\.weight",
     ):
         import_checkpoint(
             source, paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "no.pt", partial=True

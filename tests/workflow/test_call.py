@@ -34,14 +34,14 @@ def test_files_and_overrides_are_layers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["methods", "backbones", "seeds"])
 def test_a_list_on_the_command_line_needs_brackets(key: str) -> None:
-    with pytest.raises(InputError, match=rf"give a list: --config '{key}=\[x\]'"):
+    with pytest.raises(InputError, match=rf"must be a list; write --config '{key}=\[x\]'"):
         layered_config([], {key: "x"})
 
 
 @pytest.mark.parametrize("key", ["dataset", "training", "launcher"])
 def test_a_section_on_the_command_line_needs_a_mapping(key: str) -> None:
     for value in (6, "epochs=6", [6], None):
-        with pytest.raises(InputError, match=rf"give a mapping: --config '{key}={{name: value}}'"):
+        with pytest.raises(InputError, match=rf"write --config '{key}={{name: value}}'"):
             layered_config([], {key: value})
     assert layered_config([], {key: {"a": 6}}) == {key: {"a": 6}}
 

@@ -115,7 +115,7 @@ def test_every_video_gets_a_sheet(tiny: Workflow) -> None:
 
 
 def test_a_new_clip_tree_trains_nothing_again(tiny: Workflow) -> None:
-    """The pictures in it are the same; only the annotations say what is trained."""
+    """The images in it are the same; only the annotations say what is trained."""
     forms = [f"results/tiny/annotations/{subset}/joint.json" for subset in ("train", "valid")]
     tiny.run(*forms, "results/tiny/clips")
     run = "results/tiny/runs/vatrack__resnet18"

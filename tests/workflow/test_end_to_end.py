@@ -294,11 +294,11 @@ def test_bad_raw_data_is_one_message_and_no_output(
 ) -> None:
     raw = on_disk.folder / "raw"
     bmp = sorted(raw.glob("mini_train_000/images/*.bmp"))[8]
-    picture = bmp.read_bytes()
-    bmp.write_bytes(picture[: len(picture) // 2])
+    frame = bmp.read_bytes()
+    bmp.write_bytes(frame[: len(frame) // 2])
     shown = _failure(on_disk, capfd)
     assert bmp.name in shown
-    bmp.write_bytes(picture)
+    bmp.write_bytes(frame)
     official = raw / "valid.json"
     text = official.read_text()
     official.write_text(text[: len(text) // 2])

@@ -127,7 +127,9 @@ def test_videos_of_a_raw_tree(tmp_path: Path) -> None:
 @pytest.mark.parametrize("video", ["a{b}", "{", "}c", ".hidden"])
 def test_names_that_snakemake_cannot_handle_are_refused(video: str, tmp_path: Path) -> None:
     plan = Plan({"dataset": {"raw": raw_tree(tmp_path, "fine", video)}})
-    with pytest.raises(InputError, match="braces or a leading dot; rename the folder") as caught:
+    with pytest.raises(
+        InputError, match="braces or a leading dot are not supported; rename the folder"
+    ) as caught:
         plan.videos()
     assert str(caught.value).startswith(f"dataset.raw: {tmp_path}/{video}: ")
 

@@ -130,14 +130,14 @@ def test_a_failure_shows_the_end_of_its_log(tmp_path: Path) -> None:
     assert lines[1] == "FAILED: finding objects (rule predict)"
     assert [line for line in lines if line.startswith("  |")][-2:] == ["  | 100%", "  | error: no"]
     assert len(lines) < 22
-    assert f"  the whole log: {log}" in lines
+    assert f"  full log: {log}" in lines
     assert stages.failure(1, "predict", [str(log)]) == []  # Snakemake says it twice
     assert stages.rest() == []
     end = stages.stopped(9.0, "all.log", interrupted=False)
     assert end[1:4] == [
-        "stopped by a failure after 9 s; 0 of 2 jobs are done",
+        "stopped by a failure after 9 s; 0 of 2 jobs done",
         f"  failed: finding objects ({log})",
-        "  everything in detail: all.log",
+        "  details: all.log",
     ]
 
 
@@ -167,7 +167,7 @@ def test_a_summary_that_fails_does_not_take_the_end_with_it(
     def silent() -> str:
         raise TypeError
 
-    said = "nothing to do: everything is up to date"
+    said = "nothing to do, everything is up to date"
     assert end_of(lambda: "run 1", capsys) == [said, "", "run 1", ""]
     assert end_of(broken, capsys) == [said, "", "summary not available: 'epoch'", ""]
     assert end_of(silent, capsys) == [said, "", "summary not available: TypeError", ""]
@@ -250,10 +250,10 @@ def test_a_small_run_in_a_file(tmp_path: Path) -> None:
     assert any("training vatrack: epoch 1/2, iteration 3/8, about 3 min left" in x for x in lines)
     assert lines[-2].startswith("[100 %] end ")
     assert lines[-1].startswith("4 jobs in ")
-    log = tmp_path / lines[-1].split("everything in detail: ")[1]
+    log = tmp_path / lines[-1].split("details: ")[1]
     assert "training vatrack" in log.read_text()
     again = run(tmp_path, "sleep 2")
-    assert again.stdout == "nothing to do: everything is up to date\n"
+    assert again.stdout == "nothing to do, everything is up to date\n"
 
 
 @pytest.mark.slow
@@ -261,10 +261,10 @@ def test_a_small_run_that_fails(tmp_path: Path) -> None:
     ended = run(tmp_path, "echo there is nothing; exit 2")
     assert ended.returncode == 1
     assert "FAILED: training vatrack (rule train)\n" in ended.stderr
-    assert "  | there is nothing\n  the whole log: logs/vatrack.log\n" in ended.stderr
+    assert "  | there is nothing\n  full log: logs/vatrack.log\n" in ended.stderr
     assert "CalledProcessError" not in ended.stderr
     assert "stopped by a failure after " in ended.stdout
-    assert "2 of 4 jobs are done\n  failed: training vatrack (logs/vatrack.log)" in ended.stdout
+    assert "2 of 4 jobs done\n  failed: training vatrack (logs/vatrack.log)" in ended.stdout
 
 
 @pytest.mark.slow
@@ -285,10 +285,10 @@ def test_a_small_run_that_is_interrupted(tmp_path: Path) -> None:
     os.killpg(call.pid, signal.SIGINT)
     shown, _ = call.communicate(timeout=60)
     assert call.returncode != 0
-    assert "interrupted after " in shown and "2 of 4 jobs are done" in shown
+    assert "interrupted after " in shown and "2 of 4 jobs done" in shown
     assert shown.count("job 5 keeps running") == 1
     assert "FAILED" not in shown and "Traceback" not in shown
-    assert shown.endswith("the same command resumes: what is complete is kept\n")
+    assert shown.endswith("run the same command again to resume\n")
 
 
 @pytest.mark.slow
@@ -338,7 +338,7 @@ def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
-    assert lines[0] == "nothing to do: everything is up to date"
+    assert lines[0] == "nothing to do, everything is up to date"
     assert any(line.startswith("vatrack__resnet18 ") for line in lines)
     assert "report: results/tiny/report.html" in lines
 

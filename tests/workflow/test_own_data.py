@@ -74,16 +74,17 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
         (lambda own: (own / "valid.json").unlink(), "named val or valid.*train.json; give --valid"),
         (
             lambda own: (own / "my_train.json").write_text("{}"),
-            "my_train.json.*train.json may all be for train; give --train",
+            r"several files could be for train \(.*my_train.json.*train.json",
         ),
         (lambda own: (own / "frames").rename(own / "x"), None),
         (
             lambda own: (own / "frames" / "train").rename(own / "train"),
-            "no folder in it has the images of both files, such as train/a/000.jpg; give --images",
+            "no subfolder contains the images of both files, such as train/a/000.jpg; give "
+            "--images",
         ),
         (
             lambda own: shutil.copytree(own / "frames", own / "copy"),
-            "copy.*frames all have the images",
+            "copy.*frames all contain the images",
         ),
     ],
 )
@@ -170,6 +171,6 @@ def test_other_datasets_to_the_tables(
     alone = name == "kins"
     assert (metrics["video/amodal/AP"] is None) == (metrics["track/visible/FN"] is None) == alone
     note = (folder / "tables" / "track_amodal.md").read_text()
-    assert ("every image stands alone" in note) == alone
+    assert ("images are independent" in note) == alone
     log = next((folder / "logs" / "train").iterdir()).read_text()
     assert log.count("tracking losses are 0") == alone

@@ -11,7 +11,7 @@ from workflow.lib.sending import send_runs
 
 RUNS = ["results/a b/vatrack__resnet18", "results/qdtrack__resnet18"]
 COMMAND = (
-    "send the rest with: vatrack mlflow-sync 'results/a b/vatrack__resnet18' "
+    "upload the rest with: vatrack mlflow-sync 'results/a b/vatrack__resnet18' "
     "results/qdtrack__resnet18"
 )
 
@@ -39,14 +39,14 @@ def test_the_command_gets_the_runs(
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"), [("exit 1", "(see "), ("exec sleep 60", "(no end after 0.5 s, see ")]
+    ("script", "reason"), [("exit 1", "(see "), ("exec sleep 60", "(no result after 0.5 s, see ")]
 )
 def test_a_store_that_is_away_is_a_warning(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
 ) -> None:
     python(tmp_path, monkeypatch, script)
     warning = send_runs(RUNS, log, seconds=0.5)
-    assert warning == f"MLflow: not all was sent {reason}{log}); {COMMAND}"
+    assert warning == f"MLflow: upload incomplete {reason}{log}); {COMMAND}"
 
 
 def test_a_log_that_cannot_be_written_is_a_warning(tmp_path: Path, log: Path) -> None:
@@ -55,4 +55,4 @@ def test_a_log_that_cannot_be_written_is_a_warning(tmp_path: Path, log: Path) ->
     below.parent.touch()
     for place in (log, below):
         warning = send_runs(RUNS, place)
-        assert warning.startswith("MLflow: not all was sent ([Errno ") and COMMAND in warning
+        assert warning.startswith("MLflow: upload incomplete ([Errno ") and COMMAND in warning

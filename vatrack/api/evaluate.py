@@ -20,16 +20,16 @@ def evaluate(
     settings: EvaluationConfig | None = None,
     processes: int = 1,
 ) -> dict[str, float | None]:
-    """The flat metrics of predictions, in percent (contract 4).
+    """The metrics of predictions as a flat mapping, in percent (contract 4).
 
     Args:
         ground_truth: a joint JSON (contract 3), may be gzipped.
         predictions: JSON Lines or a JSON array (contract 2), may be gzipped.
-        settings: protocol switches; None: those of the paper's tables.
-        processes: processes that work side by side.
+        settings: evaluation settings; None: those of the paper's tables.
+        processes: number of worker processes.
 
     Raises:
-        InputError: a file is missing, damaged, or does not belong to the other.
+        InputError: a file is missing or damaged, or the files do not belong together.
     """
     with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
         out = Path(folder) / "metrics.json"

@@ -21,7 +21,7 @@ def exact_rate(rate: float | None) -> Fraction | None:
     if rate is None:
         return None
     if not 0.001 <= rate <= 1000:
-        raise InputError(f"the frame rate is {rate}; 0.001 to 1000 frames a second are possible")
+        raise InputError(f"the frame rate is {rate}; it must be 0.001 to 1000 frames per second")
     return Fraction(rate).limit_denominator(10_000)
 
 
@@ -49,7 +49,7 @@ def frames_of(
     if isinstance(video, str | Path):
         sources = find_sources([str(video)])
         if len(sources) > 1:
-            raise InputError(f"{video}: names {len(sources)} videos; track them one by one")
+            raise InputError(f"{video}: matches {len(sources)} videos; track them one by one")
         return _Opened(Reader(sources[0], selection, rate))
     if isinstance(video, np.ndarray) and video.ndim == 3:
         raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")
@@ -67,7 +67,7 @@ def _arrays(
             found = type(image).__name__
             if isinstance(image, np.ndarray):
                 found = f"{image.dtype} {list(image.shape)}"
-            raise InputError(f"frame {index}: is {found}; uint8 [H, W, 3] in BGR is needed")
+            raise InputError(f"frame {index}: is {found}; it must be uint8 [H, W, 3] in BGR")
         size = size or image.shape
         check_size(f"frame {index}", image.shape, size)
         time_s = float(index / rate)

@@ -35,16 +35,17 @@ def load(
     Args:
         checkpoint: best.pt of a run, an exported safetensors file, or a published file with
             OpenMMLab's names, whose method and backbone are recognised.
-        device: "auto" is the first GPU where there is one, else the CPU.
-        method: needed where nothing in a published file tells it (`qdtrack` or `amodaltrack`);
+        device: "auto" is the first GPU, or the CPU if there is none.
+        method: required if a published file does not contain it (`qdtrack` or `amodaltrack`);
             otherwise it must be that of the file.
         backbone: it must be that of the file.
-        key: where weights lie in a foreign file that has several.
+        key: key of the weights, if a file from elsewhere contains several sets.
         largest_side: longer side of the network's input in pixels; None: as in training.
-        half: compute in bfloat16 (float16 on GPUs without it): faster, slightly other results.
+        half: compute in bfloat16 (float16 on GPUs without it): faster, with slightly different
+            results.
 
     Raises:
-        InputError: the file is no checkpoint, or of another method or backbone than named, or a
+        InputError: the file is not a checkpoint, or has a different method or backbone, or a
             setting is wrong.
     """
     path = Path(checkpoint)
@@ -53,7 +54,7 @@ def load(
     run = loaded.run(loaded.settings(path))
     if largest_side is not None:
         if not 32 <= largest_side <= 8192:
-            raise InputError(f"the largest side is {largest_side} pixels; 32 to 8192 are possible")
+            raise InputError(f"the largest side is {largest_side} pixels; it must be 32 to 8192")
         limits = {"image_scale": (largest_side, largest_side)}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
     compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
@@ -89,7 +90,7 @@ def _read(
     if method is None and len(methods) > 1:
         shown = " or ".join(f"--method {name}" for name in methods)
         raise InputError(
-            f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: {shown}"
+            f"{path}: this file does not tell {' from '.join(methods)}; choose one: {shown}"
         )
     run = Config().for_run(method or methods[0], backbone or trunk)
     with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:

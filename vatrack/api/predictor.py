@@ -45,12 +45,12 @@ class Followed:
 
 
 class Predictor:
-    """Finds, segments and tracks the objects of videos. Made by `load`.
+    """Detects, segments and tracks the objects in videos. Created by `load`.
 
     Attributes:
         run: the settings of the network, of tracking and of the computation.
         classes: names by class id.
-        device: where it computes.
+        device: of the computation.
     """
 
     def __init__(self, model: Detector, run: RunConfig, device: torch.device) -> None:
@@ -71,7 +71,7 @@ class Predictor:
         """The ids of classes by name.
 
         Raises:
-            InputError: there is no such class; the message has the nearest names.
+            InputError: there is no such class; the message suggests the closest names.
         """
         names = [names] if isinstance(names, str) else names
         ids = {name.casefold(): number for number, name in self.classes.items()}
@@ -97,15 +97,15 @@ class Predictor:
         Args:
             video: a file, a folder of frames, a pattern, a list, a camera's number or an address
                 (`vatrack.video.sources`), or frames uint8 [H, W, 3] BGR as OpenCV reads them.
-            score: objects below it are left out; tracking itself sees them.
-            classes: names of the classes that are wanted; None: all.
+            score: objects with a lower score are omitted, but still tracked.
+            classes: names of the classes to keep; None: all.
             selection: start, end and step, in seconds and frames.
-            rate: frames a second where the source has no times: images, arrays.
-            cuts: "detect": a hard cut ends all tracks; "none": the whole is one shot.
+            rate: frame rate of sources without times: images, arrays.
+            cuts: "detect": hard cuts end all tracks; "none": the video is one shot.
 
         Raises:
-            InputError: the source cannot be read, or a setting is wrong; damage further inside is
-                raised where it is met.
+            InputError: the source cannot be read, or a setting is wrong; damage inside the source
+                is raised when it is reached.
         """
         check_score(score)
         wanted = None if classes is None else self.class_ids(classes)
@@ -127,7 +127,7 @@ class Predictor:
             InputError: `cuts` is neither "detect" nor "none".
         """
         if cuts not in ("detect", "none"):
-            raise InputError(f"cuts is {cuts!r}; 'detect' or 'none' is needed")
+            raise InputError(f"cuts is {cuts!r}; it must be 'detect' or 'none'")
         return self._follow(frames, cuts, score, class_ids)
 
     def _follow(
@@ -195,7 +195,7 @@ class Predictor:
 def check_score(score: float) -> None:
     """Raises InputError where a score threshold is not between 0 and 1."""
     if not 0 <= score <= 1:
-        raise InputError(f"the score threshold is {score}; a number from 0 to 1 is needed")
+        raise InputError(f"the score threshold is {score}; it must be from 0 to 1")
 
 
 def _select(tracked: TrackedFrame, score: float, class_ids: Collection[int] | None) -> TrackedFrame:

@@ -25,20 +25,20 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """The tracked objects of one frame: n rows, best score first.
+    """Tracked objects of one frame: n rows, highest score first.
 
     Attributes:
-        index: number of the frame, from 0; `time_s`: seconds since the beginning of the video.
-        shot: number of the shot, from 0; tracks end where a shot ends.
+        index: number of the frame, from 0; `time_s`: seconds since the start of the video.
+        shot: number of the shot, from 0; tracks end at the end of a shot.
         height, width: of the frame in pixels.
-        boxes: [n, 4] float32 corners x1, y1, x2, y2 in pixels, of the whole object where the method
-            predicts that, else of its visible part.
+        boxes: [n, 4] float32 corners x1, y1, x2, y2 in pixels, of the whole object if the
+            method predicts it, otherwise of its visible part.
         scores: [n] float32, 0 to 1.
         class_ids: [n] int64, from 1 on, as in the dataset; `names`: n names of these classes.
         track_ids: [n] int64, from 0 on, unique in the video.
         rles: mask type ("amodal", "visible") to n run-length codes of COCO; a method has one of
             them or both.
-        visible_boxes: [n, 4] of the visible parts, where the method has a second box head.
+        visible_boxes: [n, 4] of the visible parts, if the method has a second box head.
     """
 
     index: int
@@ -58,7 +58,7 @@ class FrameResult:
         return len(self.scores)
 
     def masks(self, mask_type: MaskType = "amodal") -> npt.NDArray[np.bool_]:
-        """Bitmaps [n, height, width], decoded when they are asked for.
+        """Bitmaps [n, height, width], decoded on demand.
 
         Raises:
             InputError: the method does not predict this type.
@@ -82,7 +82,7 @@ class FrameResult:
         return np.minimum(self.areas("visible") / amodal, 1.0)
 
     def select(self, score: float = 0.0, class_ids: Collection[int] | None = None) -> FrameResult:
-        """The objects of at least this score and of these classes (None: all)."""
+        """The objects with at least this score and of these classes (None: all)."""
         keep = self.scores >= score
         if class_ids is not None:
             keep &= np.isin(self.class_ids, list(class_ids))
@@ -100,21 +100,21 @@ class FrameResult:
 
     def plot(self, frame: Image, settings: DrawSettings | None = None) -> Image:
         """The frame with its objects drawn: visible part filled, hidden part hatched, outline of
-        the whole, id and score.
+        the whole object, id and score.
 
         Args:
             frame: uint8 [height, width, 3] BGR, as OpenCV reads it; it is not changed.
-            settings: what is drawn (`vatrack.reporting.video.DrawSettings`).
+            settings: what to draw (`vatrack.reporting.video.DrawSettings`).
         """
         from vatrack.reporting.video import draw_frame
 
         return draw_frame(frame, self, settings)
 
     def to_coco(self) -> list[dict[str, Any]]:
-        """One dict an object, as a COCO results list has it; `image_id` is the frame's number.
+        """One dict per object, as in COCO results; `image_id` is the frame number.
 
-        `segmentation` is the amodal mask where there is one, else the visible one, which otherwise
-        stands under `visible`.
+        `segmentation` is the amodal mask if there is one (with the visible mask as `visible`),
+        otherwise the visible mask.
         """
         first = next(key for key in MASK_TYPES if key in self.rles)
         kept = ("image_id", "category_id", "score", "bbox", "track_id")
@@ -127,7 +127,7 @@ class FrameResult:
         return items
 
     def to_predictions(self) -> list[dict[str, Any]]:
-        """One dict an object in the form of contract 2, with `frame` and `time_s` beside."""
+        """One dict per object as in contract 2, with `frame` and `time_s`."""
         return prediction_lines(
             self.index,
             self.class_ids,
@@ -141,10 +141,10 @@ class FrameResult:
         )
 
     def to_supervision(self, mask_type: MaskType | None = None) -> supervision.Detections:
-        """As the library supervision has it, for its annotators and tools.
+        """The objects as `supervision.Detections`, for its annotators and tools.
 
         Args:
-            mask_type: which masks; None: amodal ones where there are some.
+            mask_type: which masks; None: amodal ones if there are any.
 
         Raises:
             InputError: supervision is not installed.
@@ -153,7 +153,7 @@ class FrameResult:
             import supervision
         except ImportError:
             raise InputError(
-                "to_supervision needs the library supervision: pip install supervision"
+                "to_supervision needs the package supervision: pip install supervision"
             ) from None
         first: MaskType = "amodal" if "amodal" in self.rles else "visible"
         chosen = mask_type or first

@@ -17,17 +17,17 @@ from vatrack.video.writer import Encoder
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """What is wanted of videos.
+    """Settings for tracking videos.
 
     Attributes:
         score: objects below it are not written or drawn; classes: names, None: all.
-        selection: start, end and step; rate: frames a second where a source has no times.
-        cuts: "detect": a hard cut ends all tracks; "none": a video is one shot.
-        overlay: whether a video with the objects is made; draw: what it shows; encoder: how it is
-            encoded; sound: whether the sound is copied into it.
-        masks, crops: whether masks and cut-out objects are saved as PNG files.
-        show: whether frames are shown while they are made.
-        overwrite: whether results of an earlier run are replaced.
+        selection: start, end and step; rate: frame rate of sources without times.
+        cuts: "detect": hard cuts end all tracks; "none": a video is one shot.
+        overlay: whether to write a video with the objects; draw: what it shows; encoder: its video
+            encoder; sound: whether to copy the sound.
+        masks, crops: whether to save masks and cropped objects as PNG files.
+        show: whether to show frames while tracking.
+        overwrite: whether to overwrite results of an earlier run.
     """
 
     score: float = DEFAULT_SCORE
@@ -52,19 +52,19 @@ class TrackSettings:
             ("encoder", self.encoder, get_args(Encoder)),
         ):
             if value not in known:
-                raise InputError(f"{name} is {value!r}; there are {', '.join(known)}")
+                raise InputError(f"{name} is {value!r}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """What was found in a video.
+    """Result of tracking a video.
 
     Attributes:
         tracks: number of tracks by class.
         seconds: by step: "decode", "network", "draw", "encode", "write", and "all". The steps
             overlap, except "draw", "encode" and "write".
-        notes: what is odd about the source; they are logged as warnings, too.
-        truncated: the source ended early or was damaged; stopped: somebody stopped the work.
+        notes: unusual properties of the source; also logged as warnings.
+        truncated: the source ended early or was damaged; stopped: tracking was interrupted.
     """
 
     source: str

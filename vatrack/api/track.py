@@ -41,20 +41,20 @@ def track_videos(
     *,
     about: dict[str, Any] | None = None,
 ) -> Iterator[Tracked]:
-    """Tracks the objects of videos, one after the other; yields what was found in each.
+    """Tracks the objects of videos, one after the other; yields a result for each.
 
-    Work on a video begins when its result is asked for. Below `out` each video gets a folder of its
-    name with overlay.mp4, predictions.jsonl (contract 2), frames.json (the frames as contract 3
-    lists them), tracks.csv and run.yaml, whole or not at all. After Ctrl-C or SIGTERM the folder
-    holds what was done until then. One of several videos that cannot be read does not keep the
-    others from being done.
+    A video is processed when its result is requested. In `out`, each video gets a folder with its
+    name, which contains overlay.mp4, predictions.jsonl (contract 2), frames.json (the frames as in
+    contract 3), tracks.csv and run.yaml. It is written completely or not at all; after Ctrl-C or
+    SIGTERM it contains the results up to then. If one of several videos cannot be read, the others
+    are still processed.
 
     Args:
         sources: see `vatrack.video.sources.find_sources`.
         about: more values for run.yaml.
 
     Raises:
-        InputError: a source cannot be read, a setting is wrong, or there are results already.
+        InputError: a source cannot be read, a setting is wrong, or results already exist.
 
     Example:
         for video in vatrack.track_videos(predictor, ["street.mp4"], "tracked"):
@@ -100,18 +100,18 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         files = {file.name for file in check_target(folder, folder=True).iterdir()}
         if files and not settings.overwrite:
             raise InputError(
-                f"{folder}: has results already; --overwrite replaces them, another --out keeps "
-                f"them"
+                f"{folder}: already has results; replace them with --overwrite, or choose another "
+                "--out"
             )
         if strange := files - NAMES:
             raise InputError(
-                f"{folder}: holds {min(strange)}, which is no result of `vatrack track`; choose "
-                f"another --out"
+                f"{folder}: contains {min(strange)}, which is not from `vatrack track`; choose "
+                "another --out"
             )
         for other in sources:
             for file in (Path(other.address), *other.files):
                 if folder.resolve() in file.resolve().parents:
-                    raise InputError(f"{file}: lies in {folder}, which would be replaced; move it")
+                    raise InputError(f"{file}: is in {folder}, which would be overwritten; move it")
 
 
 class _Job:
@@ -156,7 +156,7 @@ class _Job:
                 self._describe(temporary / RUN, reader.properties, tracked)
             self._warn(reader.properties)
         if stop.requested:
-            logger.warning("%s\nstopped; what was done until then is whole", tracked)
+            logger.warning("%s\nstopped; results so far are complete", tracked)
             stop.obey(stop.requested)
         return tracked
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 
-NO_WINDOW = "there is no display here to show frames on; leave --show out"
+NO_WINDOW = "no display to show frames on; remove --show"
 ENDS = (ord("q"), 27)  # 27: the Escape key
 
 

@@ -15,7 +15,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack import __version__
-from vatrack.cli import data, evaluation, exchange, mlflow, results, runs
+from vatrack.cli import (
+    clips,
+    evaluation,
+    exchange,
+    mlflow,
+    own_data,
+    prediction,
+    raw,
+    results,
+    training,
+    weights,
+)
 from vatrack.cli import track as videos
 from vatrack.cli.compare import compare
 from vatrack.cli.doctor import doctor
@@ -33,9 +44,9 @@ from vatrack.config.keys import overridden
 
 app = typer.Typer(
     name="vatrack",
-    help="Amodal video instance segmentation, from the raw frames of SAIL-VOS or your own videos "
-    "to tables.",
-    epilog="`vatrack COMMAND -h` shows a command's options and an example.",
+    help="Amodal video instance segmentation: from raw SAIL-VOS frames or your own videos to "
+    "tables.",
+    epilog="Run `vatrack COMMAND -h` for the options of a command and an example.",
     cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -58,19 +69,19 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """What stands before the name of a command."""
+    """Options before the name of a command."""
 
 
 def config(
     out: Out,
     source: AnyConfig = None,
-    values: Annotated[str | None, typer.Option("--json", help="The config as JSON text.")] = None,
+    values: Annotated[str | None, typer.Option("--json", help="Config as JSON text.")] = None,
     overrides: Overrides = None,
     schema: Annotated[
-        bool, typer.Option("--schema", help="Write the JSON schema instead.")
+        bool, typer.Option("--schema", help="Write the JSON schema of the config instead.")
     ] = False,
     reference: Annotated[
-        bool, typer.Option("--reference", help="Write the list of all keys (Markdown) instead.")
+        bool, typer.Option("--reference", help="Write a Markdown table of all config keys instead.")
     ] = False,
 ) -> None:
     """Validate a config file and write it with all defaults filled in."""
@@ -97,29 +108,29 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Own videos": (videos.track,),
     "Set-up": (doctor, config),
     "Data": (
-        data.synth,
-        data.fetch,
-        data.unpack,
-        data.annotate,
-        data.validate,
-        data.index,
-        data.clips,
-        data.convert,
+        raw.synth,
+        raw.fetch,
+        raw.unpack,
+        raw.annotate,
+        raw.validate,
+        raw.index,
+        clips.clips,
+        clips.convert,
         exchange.import_dataset,
-        data.init_config,
-        data.prepare,
+        own_data.init_config,
+        own_data.prepare,
     ),
     "Training": (
-        runs.fetch_weights,
-        runs.train,
-        runs.launch,
-        runs.select,
-        runs.import_checkpoint,
-        runs.export,
+        weights.fetch_weights,
+        training.train,
+        training.launch,
+        training.select,
+        weights.import_checkpoint,
+        weights.export,
     ),
     "Results": (
-        runs.predict,
-        runs.merge_predictions,
+        prediction.predict,
+        prediction.merge_predictions,
         evaluation.evaluate,
         evaluation.merge_evaluations,
         results.tables,
@@ -132,14 +143,14 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         mlflow.mlflow_ui,
         exchange.export_predictions,
         exchange.import_predictions,
-        data.examples,
+        evaluation.examples,
     ),
 }
 CUTS: dict[str, Callable[..., None]] = {
-    "score": data.cuts_score,
-    "structure": data.cuts_structure,
-    "compare": data.cuts_compare,
-    "sheet": data.cuts_sheet,
+    "score": clips.cuts_score,
+    "structure": clips.cuts_structure,
+    "compare": clips.cuts_compare,
+    "sheet": clips.cuts_sheet,
 }
 
 for panel, commands in COMMANDS.items():
@@ -183,7 +194,7 @@ def main() -> None:
         sys.exit(2)
     except BrokenProcessPool:
         print(
-            "vatrack: error: a worker process was ended from outside; was the memory used up? try "
+            "vatrack: error: a worker process was killed, probably because memory ran out; use "
             "fewer --processes",
             file=sys.stderr,
         )

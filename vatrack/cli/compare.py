@@ -13,11 +13,13 @@ PICTURES = "Images of the page"
 def compare(
     run: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN_A RUN_B...", help="Folders of runs, each with its metrics."),
+        typer.Argument(
+            metavar="RUN_A RUN_B...", help="Run folders with metrics; the first is the baseline."
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for compare.html, with images, and compare.txt."),
+        typer.Option("--out", help="Output folder for compare.html (with images) and compare.txt."),
     ] = None,
     by: Annotated[
         str | None,
@@ -26,33 +28,33 @@ def compare(
             help="Metric to sort clips by, e.g. track/amodal/HOTA (default: image AP).",
         ),
     ] = None,
-    clips: Annotated[int, typer.Option(min=1, help="How many clips the text shows.")] = 10,
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips in the text output.")] = 10,
     pictures: Annotated[
         int,
         typer.Option(
-            min=0, help="Number of worst clips to show with images.", rich_help_panel=PICTURES
+            min=0, help="Number of worst clips shown with images.", rich_help_panel=PICTURES
         ),
     ] = 5,
     score: Annotated[
         float,
-        typer.Option(help="Predictions below this score are not drawn.", rich_help_panel=PICTURES),
+        typer.Option(help="Hide predictions with a lower score.", rich_help_panel=PICTURES),
     ] = 0.5,
     ground_truth: Annotated[
         Path | None,
         typer.Option(
-            help="Joint-form JSON (default: that of the results the runs lie in).",
+            help="Ground truth in the joint form (default: found in the runs' results folder).",
             rich_help_panel=PICTURES,
         ),
     ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the frames (default: that of the results the runs lie in).",
+            help="Folder of the frames (default: found in the runs' results folder).",
             rich_help_panel=PICTURES,
         ),
     ] = None,
 ) -> None:
-    """Compare runs with the first one: by metric, class and clip, the worst clips first."""
+    """Compare runs with the first one by metric, class and clip, worst clips first."""
     from vatrack.reporting.compare import compare_runs
     from vatrack.reporting.compare.pictures import Pictures
 

@@ -8,9 +8,9 @@ from vatrack.cli.options import AnyConfig, Overrides
 
 
 def doctor(source: AnyConfig = None, overrides: Overrides = None) -> None:
-    """Check software, GPU, codecs, SLURM, MLflow and folders, and say how to fix what fails.
+    """Check software, GPU, codecs, SLURM, MLflow and folders, and explain how to fix problems.
 
-    With --config, the files that it names are checked, too. Exits with 1 if something fails.
+    With --config, also checks the files it names. Exits with 1 if a check fails.
     """
     from vatrack.doctor import examine
 

@@ -27,42 +27,53 @@ from vatrack.runs.folder import RunFolder
 # Options with long names, in the help in a table of their own.
 TRUE_TRACKS = "Ground truth of the video metrics"
 Details = Annotated[
-    Path | None, typer.Option(help="JSON file to write: metrics of every class and every video.")
+    Path | None, typer.Option(help="JSON file for the metrics of every class and video.")
 ]
 RunOfPredictions = Annotated[
     Path | None,
-    typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets its metrics.json."),
+    typer.Option(
+        help="Run folder; stores the evaluation settings there and uploads metrics.json to its "
+        "MLflow run."
+    ),
 ]
 
 
 def evaluate(
-    ground_truth: Annotated[Path, typer.Option(help="Joint-form JSON (may be gzipped).")],
+    ground_truth: Annotated[
+        Path, typer.Option(help="Ground truth in the joint form (.json or .json.gz).")
+    ],
     predictions: Predictions,
     out: Out,
     video_ground_truth_amodal: Annotated[
         Path | None,
         typer.Option(
-            help="Amodal tracks of `vatrack convert`; without it they are derived.",
+            help="Amodal tracks from `vatrack convert` (default: derived from --ground-truth).",
             rich_help_panel=TRUE_TRACKS,
         ),
     ] = None,
     video_ground_truth_visible: Annotated[
         Path | None,
-        typer.Option(help="The same for visible tracks.", rich_help_panel=TRUE_TRACKS),
+        typer.Option(
+            help="Visible tracks from `vatrack convert` (default: derived).",
+            rich_help_panel=TRUE_TRACKS,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
             "--config",
-            help="For the protocol switches and the occlusion limit: YAML config file, or a run's "
-            "folder (default: that of --run, or the built-in values).",
+            help="Config for the evaluation settings and the occlusion limit: YAML file or run "
+            "folder (default: that of --run, else built-in values).",
             callback=in_run("config"),
         ),
     ] = None,
     overrides: Overrides = None,
     run: RunOfPredictions = None,
     legacy: Annotated[
-        bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")
+        bool,
+        typer.Option(
+            "--legacy", help="Never match ground truth with id 0, as the published code (quirk E1)."
+        ),
     ] = False,
     details: Details = None,
     processes: Processes = 1,
@@ -77,7 +88,8 @@ def evaluate(
     only = None if shard is None else parse_shard(shard)
     if only and details:
         raise InputError(
-            f"--details {details}: a shard has no details; give it to `vatrack merge-evaluations`"
+            f"--details {details}: shards have no details; give --details to `vatrack "
+            "merge-evaluations`"
         )
     kept = RunFolder(run).config if run and RunFolder(run).config.is_file() else None
     chosen = load_config(config or kept, overrides)
@@ -105,13 +117,14 @@ def evaluate(
 
 def merge_evaluations(
     shards: Annotated[
-        list[Path], typer.Argument(metavar="SHARD...", help="Files of `vatrack evaluate --shard`.")
+        list[Path],
+        typer.Argument(metavar="SHARD...", help="Results of `vatrack evaluate --shard`."),
     ],
     out: Out,
     details: Details = None,
     run: RunOfPredictions = None,
 ) -> None:
-    """Merge the evaluations of all shards; the files are identical to an unsharded evaluation's."""
+    """Merge the evaluations of all shards; the result is the same as without shards."""
     from vatrack.evaluation.shards import merge_evaluations as merge
     from vatrack.evaluation.shards import switches_of
 
@@ -124,7 +137,7 @@ def merge_evaluations(
 def _check_run(run: Path | None) -> None:
     if run and not run.is_dir():
         raise InputError(
-            f"--run {run}: no such folder; give the folder of the run that the predictions are of"
+            f"--run {run}: no such folder; give the folder of the run that made the predictions"
         )
 
 
@@ -134,3 +147,20 @@ def _keep(run: Path, switches: EvaluationConfig) -> None:
 
     write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
     log_evaluation(run)
+
+
+def examples(
+    out: Out,
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ground truth in the joint form (.json or .json.gz); default: a small rendered "
+            "example."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the errors.")] = 0,
+) -> None:
+    """Write perfect and faulty example predictions, for testing the evaluation."""
+    from vatrack.evaluation.examples import write_examples
+
+    typer.echo(write_examples(ground_truth, out, seed))

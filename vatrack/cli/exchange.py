@@ -13,43 +13,47 @@ from vatrack.common.mask_types import MaskType
 
 GroundTruth = Annotated[
     Path,
-    typer.Option(help="Joint JSON of the same frames, or the frames.json of `vatrack track`."),
+    typer.Option(
+        help="JSON that lists the same frames: joint form, or frames.json of `vatrack track`."
+    ),
 ]
 
 
 def export_predictions(
-    predictions: Annotated[Path, typer.Argument(help="JSON Lines or a JSON array.")],
+    predictions: Annotated[Path, typer.Argument(help="Predictions, JSON Lines or a JSON array.")],
     ground_truth: GroundTruth,
-    to: Annotated[Form, typer.Option("--to", help="Form to write.")],
+    to: Annotated[Form, typer.Option("--to", help="Output format.")],
     out: Out,
-    mask_type: Annotated[MaskType, typer.Option(help="Which masks and boxes.")] = "amodal",
+    mask_type: Annotated[MaskType, typer.Option(help="Masks and boxes to export.")] = "amodal",
 ) -> None:
-    """Write predictions in the form of another tool: a file, or a folder with a file a video."""
+    """Export predictions in the format of another tool, as a file or a file per video."""
     from vatrack.exchange import export_predictions as export
 
     typer.echo(export(predictions, ground_truth, to, out, mask_type))
 
 
 def import_predictions(
-    source: Annotated[Path, typer.Argument(help="File, or folder with a text file a video.")],
+    source: Annotated[
+        Path, typer.Argument(help="Results file, or folder with one text file per video.")
+    ],
     ground_truth: GroundTruth,
-    origin: Annotated[SourceForm, typer.Option("--from", help="Form of the source.")],
+    origin: Annotated[SourceForm, typer.Option("--from", help="Format of the source.")],
     out: Out,
-    mask_type: Annotated[MaskType, typer.Option(help="What its masks are.")] = "visible",
+    mask_type: Annotated[MaskType, typer.Option(help="Type of its masks.")] = "visible",
 ) -> None:
-    """Turn what another tracker wrote into predictions that `vatrack evaluate` reads."""
+    """Convert the results of another tracker into predictions for `vatrack evaluate`."""
     from vatrack.exchange import import_predictions as take
 
     typer.echo(take(source, ground_truth, origin, out, mask_type))
 
 
 def import_dataset(
-    sources: Annotated[list[Path], typer.Argument(help="Files or folders of annotations.")],
+    sources: Annotated[list[Path], typer.Argument(help="Annotation files or folders.")],
     origin: Annotated[SourceFormat, typer.Option("--from", help="Format of the sources.")],
-    images: Annotated[Path, typer.Option(help="Folder that the names of images begin in.")],
+    images: Annotated[Path, typer.Option(help="Folder that the image names are relative to.")],
     out: Out,
 ) -> None:
-    """Turn the annotations of another dataset into a joint JSON, with its classes and tracks."""
+    """Convert the annotations of another dataset into a joint JSON, with its classes and tracks."""
     from vatrack.importers import import_dataset as take
 
     typer.echo(take(origin, sources, images, out))

@@ -51,14 +51,14 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
         ]
         if beside:
             target = beside(given["out"])
-            targets.append((f"{target}, written beside --out", target))
+            targets.append((f"{target}, written next to --out", target))
         for shown, target in targets:
             for name, paths in sources.items():
                 for path in paths:
                     if same_file(target, path):
                         raise InputError(
-                            f"{shown}: would be written over {path}, which is read ({name}); "
-                            "choose another name or folder"
+                            f"{shown}: would overwrite the input {path} ({name}); choose another "
+                            "name or folder"
                         )
         with tempfile.TemporaryDirectory(prefix="vatrack-pipe-") as folder:
             copies: dict[str, str] = {}

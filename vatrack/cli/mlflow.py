@@ -12,10 +12,12 @@ import typer
 
 
 def mlflow_sync(
-    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     tracking_uri: Annotated[
         str | None,
-        typer.Option(help="Another store than the run's own: http://HOST:PORT or sqlite:///FILE."),
+        typer.Option(
+            help="MLflow store, http://HOST:PORT or sqlite:///FILE (default: that of the run)."
+        ),
     ] = None,
 ) -> None:
     """Upload whatever is missing in MLflow for these runs. Safe to repeat."""
@@ -28,7 +30,7 @@ def mlflow_sync(
             typer.echo(sync(folder, tracking_uri))
     except StoreError as error:
         print(
-            f"vatrack: error: MLflow: {error}; the same command sends the rest later",
+            f"vatrack: error: MLflow: {error}; repeat this command to upload the rest",
             file=sys.stderr,
         )
         raise typer.Exit(1) from None
@@ -36,18 +38,18 @@ def mlflow_sync(
 
 def mlflow_ui(
     results: Annotated[
-        Path, typer.Option(help="Folder of results, with mlflow.db.", metavar="DIR")
+        Path, typer.Option(help="Results folder with mlflow.db.", metavar="DIR")
     ] = Path("results"),
     tracking_uri: Annotated[
         str | None,
         typer.Option(
-            help="Another store: sqlite:///FILE, or a server that runs, for its addresses "
-            "(default: $MLFLOW_TRACKING_URI, or that of the results)."
+            help="MLflow store: sqlite:///FILE, or a running server to print links for (default: "
+            "$MLFLOW_TRACKING_URI, else the store of --results)."
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the pages are shown.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web page.")] = 5000,
 ) -> None:
-    """Show the runs in MLflow's pages on this machine, without telemetry; Ctrl-C ends it."""
+    """Start the MLflow UI for the runs on this machine, without telemetry. Ctrl-C stops it."""
     from vatrack.experiments.client import DATABASE, absolute, sqlite_uri
     from vatrack.experiments.store import StoreError
     from vatrack.experiments.ui import links, serve
@@ -63,13 +65,13 @@ def mlflow_ui(
         if not found:
             typer.echo(f"no runs yet: {server}")
         if not running:
-            typer.echo("Ctrl-C ends it.")
+            typer.echo("Press Ctrl-C to stop.")
 
     try:
         if running:
             show(uri.rstrip("/"))
             return
-        typer.echo("MLflow starts, in up to half a minute ...")
+        typer.echo("Starting MLflow (up to half a minute) ...")
         with contextlib.suppress(KeyboardInterrupt):
             serve(uri, port, show)
     except StoreError as error:

@@ -27,8 +27,8 @@ def in_run(name: str) -> Callable[[Path | None], Path | None]:
         found: Path = getattr(RunFolder(value), name)
         if not found.is_file():
             raise InputError(
-                f"{value}: a folder without {found.name}; name a file, or a run's folder that has "
-                f"one"
+                f"{value}: folder without {found.name}; give a file, or a run folder that contains "
+                "one"
             )
         return found
 
@@ -36,33 +36,34 @@ def in_run(name: str) -> Callable[[Path | None], Path | None]:
 
 
 def _config(default: str = "") -> Any:
-    text = f"YAML config file, or a run's folder{default}."
+    text = f"YAML config file or run folder{default}."
     return typer.Option("--config", help=text, callback=in_run("config"))
 
 
 ConfigFile = Annotated[Path, _config()]
-AnyConfig = Annotated[Path | None, _config(" (default: the built-in values)")]
+AnyConfig = Annotated[Path | None, _config(" (default: built-in values)")]
 RunsConfig = Annotated[Path | None, _config(" (default: that of --run)")]
-CheckpointConfig = Annotated[Path | None, _config(" (default: the checkpoint's settings)")]
+CheckpointConfig = Annotated[Path | None, _config(" (default: settings of the checkpoint)")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a key of the config, for example training.epochs=6 (repeatable).",
+        help="Override a config key, for example training.epochs=6 (repeatable).",
     ),
 ]
 Predictions = Annotated[
     Path,
     typer.Option(
-        help="JSON Lines or a JSON array (may be gzipped), or a run's folder.",
+        help="Predictions (JSON Lines or JSON array, also gzipped), or a run folder.",
         callback=in_run("predictions"),
     ),
 ]
 CheckpointFile = Annotated[
     Path,
     typer.Option(
-        help="best.pt of a run, an imported .pt, an exported .safetensors, or a run's folder.",
+        help="Checkpoint: best.pt of a run, an imported .pt, an exported .safetensors, or a run "
+        "folder.",
         callback=in_run("best_checkpoint"),
     ),
 ]
@@ -77,44 +78,46 @@ def _name(option: str, names: type[StrEnum], default: str = "") -> Any:
 
 MethodName = Annotated[Method, _name("method", Method)]
 BackboneName = Annotated[Backbone, _name("backbone", Backbone)]
-OneMethod = Annotated[Method | None, _name("method", Method, " (default: the config's only one)")]
+OneMethod = Annotated[
+    Method | None, _name("method", Method, " (default: the only one in the config)")
+]
 OneBackbone = Annotated[
-    Backbone | None, _name("backbone", Backbone, " (default: the config's only one)")
+    Backbone | None, _name("backbone", Backbone, " (default: the only one in the config)")
 ]
 OneSeed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Which of the config's seeds (default: its only one)."),
+    typer.Option("--seed", min=0, help="One of the config's seeds (default: its only seed)."),
 ]
 CheckpointMethod = Annotated[
-    Method | None, _name("method", Method, "; only to make sure: that of the checkpoint")
+    Method | None, _name("method", Method, " (only to verify the checkpoint)")
 ]
 CheckpointBackbone = Annotated[
-    Backbone | None, _name("backbone", Backbone, "; only to make sure: that of the checkpoint")
+    Backbone | None, _name("backbone", Backbone, " (only to verify the checkpoint)")
 ]
-Raw = Annotated[Path, typer.Option(help="Raw folder: one folder per video.")]
+Raw = Annotated[Path, typer.Option(help="Folder of the raw frames, with one folder per video.")]
 Videos = Annotated[
     list[str] | None,
-    typer.Option("--video", help="Name of a video's folder (repeatable); default: all of --raw."),
+    typer.Option(
+        "--video", help="Name of a video (its folder name; repeatable; default: all of --raw)."
+    ),
 ]
-Index = Annotated[Path, typer.Option(help="From `vatrack index`.")]
-Structure = Annotated[
-    Path, typer.Option(help="Dictionary of clips, from `vatrack cuts structure`.")
-]
+Index = Annotated[Path, typer.Option(help="Index file from `vatrack index`.")]
+Structure = Annotated[Path, typer.Option(help="Clip dictionary from `vatrack cuts structure`.")]
 Processes = Annotated[int, typer.Option(min=1, metavar="N", help="Number of worker processes.")]
-RunOut = Annotated[Path, typer.Option("--out", help="The run's folder.")]
+RunOut = Annotated[Path, typer.Option("--out", help="Run folder.")]
 Annotations = Annotated[
-    Path, typer.Option(help="Folder with train/ and valid/ from `vatrack convert`.")
+    Path, typer.Option(help="Folder with train/ and valid/, from `vatrack convert`.")
 ]
 ClassMap = Annotated[
     list[str] | None,
     typer.Option(
         "--class-map",
         metavar="OLD=NEW",
-        help="Class OLD of the weights or predictions is NEW in the annotations; OLD= "
-        "leaves it out (repeatable).",
+        help="Rename class OLD of the weights or predictions to NEW of the annotations; OLD= drops "
+        "it (repeatable).",
     ),
 ]
-Images = Annotated[Path, typer.Option(help="Clip tree from `vatrack clips`.")]
+Images = Annotated[Path, typer.Option(help="Folder of clips from `vatrack clips`.")]
 
 
 def shard_option(merge: str) -> Any:
@@ -122,5 +125,6 @@ def shard_option(merge: str) -> Any:
     return typer.Option(
         "--shard",
         metavar="NUMBER/COUNT",
-        help=f"Only a share of the clips, for `vatrack {merge}`: 1/4 to 4/4.",
+        help="Process only this share of the clips, for example 1/4; then combine all with "
+        f"`vatrack {merge}`.",
     )

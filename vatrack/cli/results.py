@@ -14,7 +14,7 @@ def tables(
     run: Annotated[
         list[str],
         typer.Option(
-            help="A folder of results, a run's folder (also LABEL=FOLDER), or "
+            help="Results folder or run folder (also LABEL=FOLDER), or "
             "METHOD/BACKBONE[:LABEL]=FILE of metrics (repeatable)."
         ),
     ],
@@ -22,51 +22,51 @@ def tables(
     details: Annotated[
         list[str] | None,
         typer.Option(
-            help="Details of a --run of that name, as METHOD/BACKBONE[:LABEL]=FILE; folders "
-            "contain their own (repeatable)."
+            help="Details of a --run that is given as a metrics file: METHOD/BACKBONE[:LABEL]=FILE "
+            "(repeatable)."
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Dataset of all runs (default: what their config.yaml says)."),
+        typer.Option(help="Name of the dataset of all runs (default: from their config.yaml)."),
     ] = None,
     means: Annotated[
         bool,
         typer.Option(
-            help="Add mean and standard deviation of runs whose labels differ only in the seed at "
-            "their end (seed0, e6-seed1)."
+            help="Add mean and standard deviation over seeds: runs with labels that differ only in "
+            "the seed (e6-seed0, e6-seed1)."
         ),
     ] = True,
 ) -> None:
-    """Tabulate runs: the paper's four tables, tracking, by class, by video (CSV, MD, TeX, HTML)."""
+    """Write result tables: the paper's four, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
     typer.echo(write_tables(run, out, details=details or (), dataset=dataset, means=means))
 
 
 def figures(
-    run: Annotated[list[Path], typer.Option(help="A run's folder (repeatable).")],
+    run: Annotated[list[Path], typer.Option(help="Run folder (repeatable).")],
     out: Annotated[Path, typer.Option("--out", help="Output folder for the plots.")],
 ) -> None:
-    """Draw the loss and metric curves of runs."""
+    """Plot the loss and metric curves of runs."""
     from vatrack.reporting.plots import write_curves
 
     typer.echo(write_curves(run, out))
 
 
 def overlay(
-    ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON in the joint form.")],
+    ground_truth: Annotated[Path, typer.Option(help="Ground truth in the joint form.")],
     predictions: Predictions,
     images: Images,
-    out: Annotated[Path, typer.Option("--out", help="Output file, a PNG contact sheet.")],
-    score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,
-    clips: Annotated[int, typer.Option(help="How many clips are shown.")] = 3,
+    out: Annotated[Path, typer.Option("--out", help="Output image (PNG).")],
+    score: Annotated[float, typer.Option(help="Hide predictions with a lower score.")] = 0.5,
+    clips: Annotated[int, typer.Option(help="Number of clips to show.")] = 3,
     video: Annotated[
-        Path | None, typer.Option(help="Also write a video (MP4) of the same clips.")
+        Path | None, typer.Option(help="Also write these clips as a video (MP4).")
     ] = None,
-    fps: Annotated[float, typer.Option(help="Frames a second of the video.")] = 8.0,
+    fps: Annotated[float, typer.Option(help="Frame rate of the video.")] = 8.0,
 ) -> None:
-    """Draw ground truth and predictions side by side for a few clips."""
+    """Draw ground truth and predictions of a few clips side by side."""
     from vatrack.reporting.overlay import write_contact_sheet
 
     sheet = write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips)
@@ -82,21 +82,23 @@ def overlay(
 
 
 def views(
-    ground_truth: Annotated[Path, typer.Option(help="Frame-level JSON in the joint form.")],
+    ground_truth: Annotated[Path, typer.Option(help="Ground truth in the joint form.")],
     predictions: Predictions,
     images: Images,
-    out: Annotated[Path, typer.Option("--out", help="Output folder: RUN/views for the report.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Output folder; the report expects RUN/views.")
+    ],
     details: Annotated[
         Path | None,
-        typer.Option(help="details.json of these predictions: which clips are worst and best."),
+        typer.Option(help="details.json of these predictions, to find the worst and best clips."),
     ] = None,
-    score: Annotated[float, typer.Option(help="Predictions below this score are not drawn.")] = 0.5,
+    score: Annotated[float, typer.Option(help="Hide predictions with a lower score.")] = 0.5,
     clips: Annotated[
-        int, typer.Option(help="How many of the worst, of the best and of the other clips.")
+        int, typer.Option(help="Number of clips in each group: worst, best, other.")
     ] = 3,
-    fps: Annotated[float, typer.Option(help="Frames a second of the videos.")] = 8.0,
+    fps: Annotated[float, typer.Option(help="Frame rate of the videos.")] = 8.0,
 ) -> None:
-    """Draw clips for the report: input, ground truth and prediction, amodal and visible."""
+    """Draw clips for the report: input, ground truth and predictions, amodal and visible."""
     from vatrack.reporting.views_video import write_views
 
     drawn = write_views(
@@ -115,34 +117,33 @@ def views(
 def report(
     run: Annotated[
         list[str],
-        typer.Option(
-            help="A run's folder, or a folder of results; also LABEL=FOLDER (repeatable)."
-        ),
+        typer.Option(help="Run folder or results folder, also LABEL=FOLDER (repeatable)."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Output file, an HTML page.")],
+    out: Annotated[Path, typer.Option("--out", help="Output HTML file.")],
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder of results: its cut sheets and run times are shown, too."),
+        typer.Option(help="Results folder; adds its cut sheets and run times to the report."),
     ] = None,
     title: Annotated[
-        str | None, typer.Option(help="Heading of the page (default: the dataset's name).")
+        str | None, typer.Option(help="Title of the report (default: the dataset's name).")
     ] = None,
     embed: Annotated[
         float,
         typer.Option(
             min=0,
             metavar="MB",
-            help="Embed videos and images up to this total size in MB; link to the rest.",
+            help="Embed videos and images up to this total size, in MB, and link to the rest.",
         ),
     ] = 6.0,
     means: Annotated[
         bool,
         typer.Option(
-            help="Add mean and standard deviation of runs whose labels differ only in the seed."
+            help="Add mean and standard deviation over seeds: runs with labels that differ only in "
+            "the seed."
         ),
     ] = True,
 ) -> None:
-    """Write a page about the results: key metrics, tables, clips, curves, settings."""
+    """Write an HTML report: key metrics, tables, clips, curves, settings."""
     from vatrack.reporting.page import write_report
 
     typer.echo(write_report(run, out, results=results, title=title, embed_mb=embed, means=means))

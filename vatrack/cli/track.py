@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-TRUNCATED = 3  # exit code: done, but a source was cut off or damaged
+TRUNCATED = 3  # exit code: done, but a source was truncated or damaged
 
 
 def track(
@@ -17,89 +17,105 @@ def track(
         typer.Argument(
             metavar="SOURCE...",
             help="Video file, folder of frames, pattern ('frames/*.png'), text file with one path "
-            "a line, camera number, or address (rtsp://...).",
+            "per line, camera number, or address (rtsp://...).",
         ),
     ],
     checkpoint: Annotated[
         Path,
         typer.Option(
-            help="best.pt of a run, an exported .safetensors file, or a published .pth file."
+            help="Checkpoint: best.pt of a run, an exported .safetensors, or a published .pth."
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="Folder; each source gets a folder of its name in it.")
+        Path,
+        typer.Option("--out", help="Output folder; each source gets a subfolder with its name."),
     ] = Path("tracked"),
     method: Annotated[
         str | None,
-        typer.Option(help="Of a published file that does not tell it: qdtrack or amodaltrack."),
+        typer.Option(
+            help="Method, if a published file does not contain it: qdtrack or amodaltrack."
+        ),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Only to make sure: that of the file.")
+        str | None, typer.Option(help="Backbone (only to verify the file).")
     ] = None,
     key: Annotated[
-        str | None, typer.Option(help="Where the weights lie in a file that has several.")
+        str | None, typer.Option(help="Key of the weights, if the file contains several sets.")
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto: the first GPU, else the CPU.")
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="auto: the first GPU, or the CPU if there is none."),
     ] = "auto",
     half: Annotated[
-        bool, typer.Option("--half", help="Compute in bfloat16: faster, slightly other results.")
+        bool,
+        typer.Option(
+            "--half", help="Compute in bfloat16: faster, with slightly different results."
+        ),
     ] = False,
-    score: Annotated[float, typer.Option(help="Lowest score that is shown, 0 to 1.")] = 0.5,
+    score: Annotated[float, typer.Option(help="Lowest score to show, from 0 to 1.")] = 0.5,
     classes: Annotated[
-        list[str] | None, typer.Option("--class", help="Name of a wanted class (repeatable).")
+        list[str] | None, typer.Option("--class", help="Keep only this class (repeatable).")
     ] = None,
     largest_side: Annotated[
         int | None,
-        typer.Option(help="Longer side of the network's input, pixels (default: as trained)."),
+        typer.Option(help="Longer side of the network input in pixels (default: as in training)."),
     ] = None,
-    every: Annotated[int, typer.Option(help="Take every n-th frame.")] = 1,
-    start: Annotated[float, typer.Option("--from", help="First time, seconds.")] = 0.0,
+    every: Annotated[int, typer.Option(help="Use every n-th frame.")] = 1,
+    start: Annotated[float, typer.Option("--from", help="Start time in seconds.")] = 0.0,
     stop: Annotated[
-        float | None, typer.Option("--to", help="Last time, seconds (exclusive; default: all).")
+        float | None,
+        typer.Option("--to", help="End time in seconds (exclusive; default: end of the video)."),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--fps", help="Frames a second of image files (default 25).")
+        float | None, typer.Option("--fps", help="Frame rate of image sequences (default: 25).")
     ] = None,
     cuts: Annotated[
         Literal["detect", "none"],
-        typer.Option(help="detect: a hard cut starts new tracks; none: the whole is one shot."),
+        typer.Option(
+            help="detect: start new tracks at hard cuts; none: treat the video as one shot."
+        ),
     ] = "detect",
     draw: Annotated[
         str,
         typer.Option(
-            help="What the overlay shows, parted by commas: outline (of the whole object), fill "
-            "(visible part), hidden (hatched), box, id, class, score, trail.",
+            help="What to draw, comma-separated: outline (whole object), fill (visible part), "
+            "hidden (hatched hidden part), box, id, class, score, trail.",
             show_default="outline, fill, hidden, id, class, score",
         ),
     ] = "outline,fill,hidden,id,class,score",
     line_width: Annotated[
-        int | None, typer.Option(help="Pixels (default: by the frame's size).")
+        int | None, typer.Option(help="Line width in pixels (default: depends on the frame size).")
     ] = None,
     encoder: Annotated[
         Literal["openh264", "x264", "vp9"],
-        typer.Option(help="Of the overlay; x264 is smaller and under the GPL."),
+        typer.Option(
+            help="Video encoder of the overlay; x264 makes smaller files and is under the GPL."
+        ),
     ] = "openh264",
-    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Make overlay.mp4.")] = (
+    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write overlay.mp4.")] = (
         True
     ),
-    sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Copy the sound.")] = True,
+    sound: Annotated[
+        bool, typer.Option("--sound/--no-sound", help="Copy the sound to the overlay.")
+    ] = True,
     save_masks: Annotated[
         bool, typer.Option("--save-masks", help="Save each mask as a PNG file.")
     ] = False,
     save_crops: Annotated[
         bool, typer.Option("--save-crops", help="Save each object's crop as a PNG file.")
     ] = False,
-    show: Annotated[bool, typer.Option("--show", help="Show frames while it runs.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results of an earlier run.")
+    show: Annotated[
+        bool, typer.Option("--show", help="Show frames in a window while tracking.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Only errors and warnings.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Overwrite results of an earlier run.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")] = False,
 ) -> None:
-    """Find, segment (visible and hidden parts) and track the objects of your own videos.
+    """Detect, segment (visible and hidden parts) and track the objects in your own videos.
 
-    Each source gets overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml. Exit
-    code 3: done, but a source was cut off or damaged.
+    Writes overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml for each source.
+    Exits with 3 if a source was truncated or damaged.
     """
     from vatrack.api.load import load
     from vatrack.api.settings import TrackSettings

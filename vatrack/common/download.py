@@ -40,7 +40,7 @@ class Fetched:
 
     def __str__(self) -> str:
         if self.url is None:
-            return f"{self.out} already exists and its checksum is right"
+            return f"{self.out} already exists, checksum verified"
         return f"downloaded {self.out} ({self.size} bytes) from {self.url}"
 
 
@@ -63,13 +63,13 @@ def fetch(
     out, sha256 = Path(out), sha256.lower()
     if not url.lower().startswith(SCHEMES):
         raise InputError(
-            f"{url}: cannot be downloaded; the address must begin with {', '.join(SCHEMES)}"
+            f"{url}: cannot be downloaded; the address must start with {', '.join(SCHEMES)}"
         )
     if not re.fullmatch("[0-9a-f]{8,64}", sha256):
-        raise InputError(f"{sha256}: is no sha256 checksum (64 hexadecimal digits)")
+        raise InputError(f"{sha256}: not a SHA-256 checksum (64 hexadecimal digits)")
     if out.exists():
         return _check_existing(out, size, sha256)
-    by_hand = f"get it by hand and put it at {out}"
+    by_hand = f"download it by hand to {out}"
     for left in reversed(range(tries)):
         try:
             with atomic_path(out) as temporary, byte_progress(out.name, size) as advance:
@@ -86,9 +86,9 @@ def fetch(
             raise InputError(f"{url}: {failure}; correct address, size or sha256, or {by_hand}")
         if not left:
             raise InputError(
-                f"{url}: {failure}, after {tries} tries; try again later, or {by_hand}"
+                f"{url}: {failure}after {tries} attempts; try again later, or {by_hand}"
             )
-        logger.warning("%s: %s; trying again in %g s", url, failure, wait)
+        logger.warning("%s: %s; retrying in %g s", url, failure, wait)
         time.sleep(wait)
         wait *= 2
     raise ValueError("tries must be at least 1")
@@ -96,13 +96,13 @@ def fetch(
 
 def _check_existing(out: Path, size: int | None, sha256: str) -> Fetched:
     if not out.is_file():
-        raise InputError(f"{out}: is no file; choose another name for the download")
+        raise InputError(f"{out}: not a file; choose another name for the download")
     found = sha256_of(out)
     if not found.startswith(sha256):
         wanted = f"sha256 {sha256}" if size is None else f"{size} bytes with sha256 {sha256}"
         raise InputError(
-            f"{out}: already exists, but is another file (sha256 {found}; wanted: {wanted}); "
-            f"move it away"
+            f"{out}: already exists, but is a different file (sha256 {found}, expected {wanted}); "
+            "move it away"
         )
     return Fetched(out, out.stat().st_size, None)
 
@@ -113,7 +113,7 @@ def _download(url: str, target: Path, size: int | None, advance: Callable[[int],
         if not url.lower().startswith("file:"):
             pooch.HTTPDownloader(timeout=TIMEOUT, headers=HEADERS)(url, stream, None)
         elif urlsplit(url).netloc not in ("", "localhost"):
-            raise URLError("file:// addresses are of this machine")
+            raise URLError("file:// addresses must be on this machine")
         else:
             with urlopen(url) as source:
                 shutil.copyfileobj(source, stream)
@@ -131,7 +131,7 @@ class _Limited:
     def write(self, data: bytes) -> int:
         self.count += len(data)
         if self.count > self._size:
-            raise ValueError(f"has more than {self._size} bytes; it is another file")
+            raise ValueError(f"has more than {self._size} bytes; it is a different file")
         self._advance(len(data))
         return self._file.write(data)
 
@@ -143,10 +143,10 @@ def _explain(error: Exception) -> tuple[str, bool]:
     """What went wrong, and whether it may be gone the next time."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         code, reason = error.response.status_code, error.response.reason
-        return f"the server answers {code} {reason}", code in TRANSIENT
+        return f"server error {code} {reason}", code in TRANSIENT
     if isinstance(error, requests.RequestException) and not isinstance(error, ValueError):
         cause = getattr(error.args[0] if error.args else None, "reason", error)
-        return f"cannot be reached, or broke off ({cause})", True
+        return f"server not reachable, or connection lost ({cause})", True
     if isinstance(error, URLError):
         return f"cannot be read ({error.reason})", False
     return str(error), False  # no address, too many bytes, or another checksum

@@ -52,7 +52,7 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError(
-            f"{path}: a part of this path is a file, not a folder; choose another place"
+            f"{path}: part of this path is a file, not a folder; choose another path"
         ) from None
     if path.exists() and path.is_dir() != folder:
         raise InputError(
@@ -78,9 +78,7 @@ def refuse_same_file(source: Path | str, out: Path | str) -> None:
     """
     source, out = Path(source), Path(out)
     if source.exists() and same_file(source, out):
-        raise InputError(
-            f"{out}: would be written over {source}, which is read; choose another name for --out"
-        )
+        raise InputError(f"{out}: would overwrite the input {source}; choose another --out")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ FORMATS = {
     b"BM": "a BMP image",
     PNG: "a PNG image",
     b"PK\3\4": "a zip archive",
-    b"\x1f\x8b": "packed with gzip",
+    b"\x1f\x8b": "compressed with gzip",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
 }
 
@@ -120,14 +120,14 @@ def read_header(path: Path) -> Header:
                 header = _bmp_header(path, head, size)
             elif head.startswith(PNG):
                 if b"IEND" not in tail or len(head) < 33:
-                    raise bad_image(path, "cut-off", f"cut off, its PNG data has no end; {AGAIN}")
+                    raise bad_image(path, "cut-off", f"truncated, its PNG data has no end; {AGAIN}")
                 header = _png_header(path, head, stream)
             elif head.startswith(JPEG):
                 header = _jpeg_header(path, stream, size)
             else:
                 found = name_format(head)
                 but = f", but {found}" if found else ""
-                raise bad_image(path, "format", f"is no BMP, PNG or JPEG image{but}; {AGAIN}")
+                raise bad_image(path, "format", f"is not a BMP, PNG or JPEG image{but}; {AGAIN}")
     except OSError as error:
         text = f"cannot be read ({error.strerror}); {AGAIN}"
         raise bad_image(path, "unreadable", text) from None
@@ -141,7 +141,7 @@ def _check_sides(path: Path, width: int, height: int) -> None:
 
 
 def _bmp_header(path: Path, head: bytes, size: int) -> Header:
-    cut = bad_image(path, "cut-off", f"cut off inside the BMP header ({size} bytes); {AGAIN}")
+    cut = bad_image(path, "cut-off", f"truncated inside the BMP header ({size} bytes); {AGAIN}")
     if len(head) < 26:
         raise cut
     whole, start, length = struct.unpack_from("<I4xII", head, 2)
@@ -155,21 +155,21 @@ def _bmp_header(path: Path, head: bytes, size: int) -> Header:
         height = abs(height)  # a negative one says that the top row comes first
     _check_sides(path, width, height)
     if length != 12 and length < 40:
-        text = f"its BMP header has {length} bytes, a form that is not read; save it as PNG"
+        text = f"its BMP header has {length} bytes, which is not supported; save it as PNG"
         raise bad_image(path, "undecodable", text)
     if start < 14 + length:
-        text = f"its header says that pixels begin at byte {start}, inside the header; {AGAIN}"
+        text = f"its header places the pixel data at byte {start}, inside the header; {AGAIN}"
         raise bad_image(path, "undecodable", text)
     # Rows are padded to four bytes; the header's own size may be wrong, and is believed only where
     # nothing else tells the length.
     rows = start + (width * depth + 31) // 32 * 4 * height
     needed = whole if packing in (_RLE8, _RLE4) else rows
     if size < needed:
-        text = f"cut off, {size} of {needed} bytes are there; {AGAIN}"
+        text = f"truncated, {size} of {needed} bytes; {AGAIN}"
         raise bad_image(path, "cut-off", text)
     masks = struct.unpack_from("<4I", head, 54) if len(head) == HEADER_BYTES else (0,) * 4
     if packing == _BITFIELDS and masks[:3] not in _MASKS.get(depth, ()):
-        text = "has its colours in an unusual order of bits; save it as PNG or 24-bit BMP"
+        text = "has an unsupported bit layout; save it as PNG or 24-bit BMP"
         raise bad_image(path, "undecodable", text)
     return Header(width, height, alpha=packing == _BITFIELDS and length >= 56 and masks[3] > 0)
 
@@ -180,7 +180,7 @@ def _png_header(path: Path, head: bytes, stream: BinaryIO) -> Header:
     alpha, turned = colour in (4, 6), False
     for name, length in _chunks_before_pixels(stream):
         if name == b"acTL":
-            text = "is an animated PNG; save its frames as files of their own"
+            text = "is an animated PNG; save its frames as separate files"
             raise bad_image(path, "undecodable", text)
         if name == b"tRNS":
             alpha = True
@@ -209,7 +209,7 @@ def _jpeg_header(path: Path, stream: BinaryIO, size: int) -> Header:
         stream.seek(position)
         marker = stream.read(4)
         if len(marker) < 4:
-            raise bad_image(path, "cut-off", f"cut off inside the JPEG header; {AGAIN}")
+            raise bad_image(path, "cut-off", f"truncated inside the JPEG header; {AGAIN}")
         if marker[0] != 0xFF:
             raise bad_image(path, "undecodable", f"its JPEG header is damaged; {AGAIN}")
         if marker[1] == 0xFF:  # a filling byte
@@ -221,7 +221,7 @@ def _jpeg_header(path: Path, stream: BinaryIO, size: int) -> Header:
         if marker[1] in _FRAME_SEGMENTS:
             values = stream.read(6)
             if len(values) < 6:
-                raise bad_image(path, "cut-off", f"cut off inside the JPEG header; {AGAIN}")
+                raise bad_image(path, "cut-off", f"truncated inside the JPEG header; {AGAIN}")
             depth, height, width, _ = struct.unpack(">BHHB", values)
             _check_sides(path, width, height)
             header = Header(width, height, depth)
@@ -229,11 +229,11 @@ def _jpeg_header(path: Path, stream: BinaryIO, size: int) -> Header:
             turned = exif_orientation(stream.read(length - 8)) > 1
         position += 2 + length
     if header is None:
-        raise bad_image(path, "undecodable", f"its JPEG header says no size; {AGAIN}")
+        raise bad_image(path, "undecodable", f"its JPEG header has no size; {AGAIN}")
     # Some cameras write data of their own behind the end.
     stream.seek(max(position, size - (1 << 16)))
     if b"\xff\xd9" not in stream.read():
-        raise bad_image(path, "cut-off", f"cut off, its JPEG data has no end; {AGAIN}")
+        raise bad_image(path, "cut-off", f"truncated, its JPEG data has no end; {AGAIN}")
     return replace(header, turned=turned)
 
 

@@ -55,7 +55,7 @@ def existing_image(path: Path) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: frames are {FORMS} files; convert it, or correct its name")
+        raise InputError(f"{path}: frames must be {FORMS} files; convert it, or correct its name")
     for found in (path, *map(path.with_suffix, SUFFIXES)):
         if found.is_file():
             return found
@@ -102,8 +102,8 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[n
     found = check_image(path)
     if size is not None and found != size:
         raise InputError(
-            f"{path}: is {found[0]} x {found[1]} pixels, its annotation says {size[0]} x "
-            f"{size[1]}; use frames and annotations of one release"
+            f"{path}: is {found[0]} x {found[1]} pixels, but its annotation says {size[0]} x "
+            f"{size[1]}; use frames and annotations of the same release"
         )
     image = decode(read_bytes(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None or image.shape[1::-1] != found:

@@ -52,13 +52,13 @@ def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
         with open_source(path, what="a JSON file", again=AGAIN) as stream:
             yield from _Reader(stream).items(lists)
     except JsonFault as fault:
-        cut = "the file may be cut off: " if fault.cut else ""
+        cut = "the file may be truncated: " if fault.cut else ""
         raise InputError(
             f"{path}: not valid JSON at byte {fault.byte} ({fault.reason}); {cut}{AGAIN}"
         ) from None
     missing = sorted(set(required) - lists)
     if missing:
-        raise InputError(f"{path}: its list `{missing[0]}` is missing or is not a list; {AGAIN}")
+        raise InputError(f"{path}: list `{missing[0]}` is missing or is not a list; {AGAIN}")
 
 
 class Texts:
@@ -118,7 +118,7 @@ class Texts:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
             raise InputError(
-                f"{self.path}: has changed while it was read (byte {offset}); start again"
+                f"{self.path}: changed while it was being read (byte {offset}); run again"
             ) from None
 
 
@@ -145,7 +145,7 @@ class _Reader:
             while True:
                 key = self._value()
                 if not isinstance(key, str):
-                    stream.fail("a name in quotation marks is expected")
+                    stream.fail("expected a name in quotation marks")
                 if key in seen:
                     stream.fail(f"its key `{key}` occurs twice")
                 seen.add(key)
@@ -158,7 +158,7 @@ class _Reader:
                 if stream.take(",}") == "}":
                     break
         if stream.next():
-            stream.fail("something stands after its end")
+            stream.fail("there is text after its end")
 
     def _list(self, section: str) -> Iterator[Item]:
         stream = self.stream

@@ -14,8 +14,8 @@ RUN_LIMIT = 2**31
 PIXEL_LIMIT = 2**31  # of an image: pycocotools counts in 32 bits
 POLYGON_SIDE = 1 << 15  # longest side of an image whose masks may be polygons
 NEEDED = (
-    "a run-length code {size: [height, width], counts: string or list of run lengths} or a list "
-    "of polygons is needed"
+    "must be a run-length code {size: [height, width], counts: string or list of run lengths} "
+    "or a list of polygons"
 )
 
 
@@ -57,21 +57,22 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
         _check_polygons(mask)
         if max(size) > POLYGON_SIDE:
             raise MaskError(
-                f"is a list of polygons, but its image of {width} x {height} is too large for them"
+                f"is a list of polygons, but its image ({width} x {height}) is too large for "
+                "polygons; use run-length codes"
             )
         if not all(
             -width <= x <= 2 * width and -height <= y <= 2 * height
             for polygon in mask
             for x, y in zip(polygon[::2], polygon[1::2], strict=True)
         ):
-            raise MaskError(f"is a polygon far outside its image of {width} x {height}")
+            raise MaskError(f"is a polygon far outside its image ({width} x {height})")
         codes = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in mask], *size)
         return coco_mask.merge(codes)["counts"]
     own, counts = _parts(mask)
     if own != (height, width):
         raise MaskError(
-            f"has size {list(own)}, its image {[height, width]} (height, width); "
-            "use masks and images of one dataset"
+            f"has size {list(own)}, its image {[height, width]} (height, width); use masks and "
+            "images of the same dataset"
         )
     if isinstance(counts, str):
         return counts.encode()
@@ -171,17 +172,17 @@ def _parts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:
     if not isinstance(counts, str | bytes | list | tuple) or (
         isinstance(counts, str | bytes) and not counts.isascii()
     ):
-        raise MaskError(f"has counts that are no run lengths: {NEEDED}")
+        raise MaskError(f"has invalid counts: {NEEDED}")
     return (size[0], size[1]), counts
 
 
 def _check_runs(runs: Sequence[Any], size: tuple[int, int]) -> None:
     if not all(type(run) is int and 0 <= run < RUN_LIMIT for run in runs):
-        raise MaskError("has run lengths that are not whole numbers from 0 on; make the file again")
+        raise MaskError("has run lengths that are not non-negative integers; create the file again")
     if sum(runs) != size[0] * size[1]:
         raise MaskError(
-            f"is damaged: its runs have {sum(runs)} pixels and do not fill the image of "
-            f"{size[1]} x {size[0]}; make the file again"
+            f"is damaged: its runs cover {sum(runs)} pixels instead of {size[1]} x {size[0]}; "
+            "create the file again"
         )
 
 
@@ -193,7 +194,7 @@ def _check_polygons(polygons: Sequence[Any]) -> None:
             raise MaskError(f"is a list, but not of polygons: {NEEDED}")
         if len(polygon) < 6 or len(polygon) % 2:
             raise MaskError(
-                f"has a polygon of {len(polygon)} numbers; three or more pairs x, y are needed"
+                f"has a polygon of {len(polygon)} numbers; polygons need three or more x, y pairs"
             )
         if not all(type(value) in (int, float) and abs(value) < math.inf for value in polygon):
-            raise MaskError("has a polygon with something else than finite numbers")
+            raise MaskError("has a polygon with values that are not finite numbers")

@@ -94,8 +94,12 @@ def complete(
     wanted = range(1, record["of"] + 1)
     if lost := [number for number in wanted if number not in numbers]:
         names = ", ".join(f"{number}/{record['of']}" for number in lost)
-        raise InputError(f"{out}: without shard {names}; {verb} it (`--shard`), and give all")
+        raise InputError(
+            f"{out}: shard {names} is missing; {verb} it (`--shard`) and give all shards"
+        )
     if len(numbers) > len(wanted):
         twice = next(number for number in wanted if numbers.count(number) > 1)
-        raise InputError(f"{out}: shard {twice}/{record['of']} is given twice; give it once")
+        raise InputError(
+            f"{out}: shard {twice}/{record['of']} is given twice; give each shard once"
+        )
     return known

@@ -107,7 +107,11 @@ class StopSignals:
         ):  # a forked child inherits the handler, and with it the right to queue the job again
             return
         if not self.requested:
-            what = "what is saved is enough" if self._at_once else "saving after this step"
+            what = (
+                "the state is already saved"
+                if self._at_once
+                else "saving the state after this step"
+            )
             os.write(
                 2, f"signal {number}: {what}, then this process ends\n".encode()
             )  # print may be what it interrupted

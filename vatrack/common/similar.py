@@ -40,8 +40,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence that a name is not known, with the nearest names, else with all of them."""
     names = list(known)
-    return f"no {what} is called {name!r}" + (
-        did_you_mean(name, names) or f"; there are {', '.join(names[:30])}"
+    return f"unknown {what} {name!r}" + (
+        did_you_mean(name, names) or f"; choose from {', '.join(names[:30])}"
     )
 
 

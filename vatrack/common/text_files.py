@@ -19,7 +19,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from vatrack.common.errors import InputError
 
-AGAIN = "fetch or make it again"
+AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
 MARK = b"\xef\xbb\xbf"  # of UTF-8
 
@@ -27,11 +27,14 @@ _NOT_TEXT = (
     (re.compile(rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff"), "UTF-16; save it as UTF-8"),
     (re.compile(rb"[^\0]\0[^\0]\0|\0[^\0]\0[^\0]"), "UTF-16; save it as UTF-8"),
     (re.compile(rb"PK\x03\x04"), "a zip archive; unpack it"),
-    (re.compile(rb"\x28\xb5\x2f\xfd"), "packed with zstd; unpack it"),
-    (re.compile(rb"BZh[1-9]1AY&SY"), "packed with bzip2; unpack it"),
-    (re.compile(rb"\xfd7zXZ\0"), "packed with xz; unpack it"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "compressed with zstd; decompress it"),
+    (re.compile(rb"BZh[1-9]1AY&SY"), "compressed with bzip2; decompress it"),
+    (re.compile(rb"\xfd7zXZ\0"), "compressed with xz; decompress it"),
     (re.compile(rb"7z\xbc\xaf\x27\x1c"), "a 7z archive; unpack it"),
-    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer; get the file by `git lfs pull`"),
+    (
+        re.compile(rb"version https://git-lfs"),
+        "a Git LFS pointer; get the file with `git lfs pull`",
+    ),
     (re.compile(rb"\s*<(!doctype )?html", re.IGNORECASE), "an HTML page; download the file again"),
 )
 
@@ -54,9 +57,9 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     if stat.S_ISDIR(mode):
-        raise InputError(f"{path}: is a folder, {what} is needed")
+        raise InputError(f"{path}: is a folder, not {what}")
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: is a pipe or a device; save what it gives in a file first")
+        raise InputError(f"{path}: is a pipe or a device; save its content to a file first")
     return path
 
 
@@ -112,7 +115,7 @@ def open_text(
         ):
             yield text
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: cannot be read, it is not UTF-8 text ({error.reason})") from None
+        raise InputError(f"{path}: cannot be read, not UTF-8 text ({error.reason})") from None
 
 
 @contextmanager
@@ -121,7 +124,7 @@ def _opened(path: Path | str, name: Path | str, what: str, again: str) -> Iterat
     path = check_source(path, what)
     try:
         if path.suffix.lower() == ".gz" and not path.stat().st_size:
-            raise InputError(f"{name}: is empty, not even packed; {again}")
+            raise InputError(f"{name}: is empty; {again}")
         with path.open("rb") as file:
             packed = file.read(2) == GZIP
             file.seek(0)

@@ -50,10 +50,10 @@ def parse_json(text: str, source: str) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{source}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
-            f"the file may be cut off: {AGAIN}"
+            f"the file may be truncated: {AGAIN}"
         ) from None
     except UnicodeEncodeError:
-        problem = "half a surrogate pair (\\ud800 to \\udfff) is no character"
+        problem = "a single surrogate (\\ud800 to \\udfff) is not a character"
     except RecursionError:
         problem = f"nested more than {DEEPEST} levels deep"
     except (ValueError, OverflowError, MemoryError) as error:
@@ -191,7 +191,7 @@ def _count(node: yaml.Node, depth: int, known: dict[int, int]) -> int:
             children = [child for pair in node.value for child in pair]
         known[id(node)] = 1 + sum(_count(child, depth + 1, known) for child in children)
     elif not known[id(node)]:
-        _fail("it contains itself by an alias", node)
+        _fail("it contains itself through an alias", node)
     if known[id(node)] > MOST:
-        _fail(f"its aliases make more than {MOST} values", node)
+        _fail(f"its aliases expand to more than {MOST} values", node)
     return known[id(node)]

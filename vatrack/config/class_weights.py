@@ -39,8 +39,8 @@ def resolve_weights(
         if unknown := classes.missing_in(SAILVOS):
             raise InputError(
                 f"config: model.class_weights: sailvos has no weight for {len(unknown)} of "
-                f"{len(classes)} classes, the first is {shown_name(unknown[0])}; use uniform, "
-                f"balanced or a list"
+                f"{len(classes)} classes (first: {shown_name(unknown[0])}); use uniform, balanced "
+                "or a list"
             )
         own = (PAPER_CLASS_WEIGHTS[SAILVOS.index(name)] for name in classes.names)
         return (*own, PAPER_CLASS_WEIGHTS[-1])

@@ -23,11 +23,11 @@ def names_problem(names: Sequence[Any]) -> str | None:
     seen = set()
     for number, name in enumerate(names, 1):
         if not isinstance(name, str):
-            return f"class {number} is {name!r:.40}, not a text; write names in quotation marks"
+            return f"class {number} is {name!r:.40}, not a string; write names in quotation marks"
         if not name.strip():
-            return f"class {number} has an empty name; name it"
+            return f"class {number} has an empty name; give it a name"
         if any("\ud800" <= sign <= "\udfff" for sign in name):
-            return f"class {number}, {shown_name(name)}, is not a sound text; correct it"
+            return f"class {number}, {shown_name(name)}, contains invalid characters; correct it"
         if name in seen:
             return f"class {shown_name(name)} is listed twice; keep one of them"
         seen.add(name)

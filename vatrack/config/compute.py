@@ -10,57 +10,59 @@ from vatrack.config.base import Frozen, Side
 
 
 class InputConfig(Frozen):
-    """What the network takes in (spec 2.4, 2.6)."""
+    """Input of the network (spec 2.4, 2.6)."""
 
     image_scale: tuple[Side, Side] = Field(
-        (1280, 800), description="largest width and height of the network's input, pixels"
+        (1280, 800), description="maximum width and height of the network input in pixels"
     )
 
 
 class ComputeConfig(Frozen):
-    """How training and inference compute; none of it makes a complete training run again."""
+    """How training and inference compute. Changes do not repeat a complete training."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: the first GPU where there is one, else the CPU"
+        "auto", description="auto: the first GPU, or the CPU if there is none"
     )
     precision: Literal["float32", "bfloat16", "float16", "mixed"] = Field(
         "float32",
-        description="all but float32: automatic mixed precision; mixed: bfloat16, but float16 on "
-        "GPUs that do not have it",
+        description="number format of the network; bfloat16 and float16 use automatic mixed "
+        "precision; mixed: bfloat16, or float16 on GPUs without it",
     )
     tf32: bool = Field(
         False,
-        description="GPUs round float32 factors to TF32: faster, results 10 to 100 times further "
-        "from the published ones",
+        description="use TF32 on GPUs: faster, but results deviate 10 to 100 times more from the "
+        "published ones",
     )
     winograd: bool = Field(
         True,
-        description="3x3 convolutions in float32 on a CPU with a quarter of the multiplications: "
-        "twice as fast, results 3 times further from exact ones",
+        description="use Winograd's algorithm for 3x3 float32 convolutions on a CPU: twice as "
+        "fast, but rounding errors are 3 times larger",
     )
     channels_last: bool = Field(
-        False, description="memory layout of the convolutions; often faster, same result"
+        False, description="channels-last memory layout; often faster, same result"
     )
     compile: bool = Field(
-        False, description="compile trunk and pyramid (minutes at the start, then faster on a GPU)"
+        False,
+        description="compile backbone and feature pyramid (takes minutes at the start, then faster "
+        "on a GPU)",
     )
     batch_frames: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto",
-        description="frames that prediction takes through the network at a time; auto: 4 on a GPU, "
-        "1 on the CPU, where more bring nothing",
+        description="frames per forward pass in prediction; auto: 4 on a GPU, 1 on a CPU (more "
+        "would not help)",
     )
     mask_workers: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",
-        description="processes that draw and encode predicted masks; 0 or 1: the predicting "
-        "process does; auto: half the cores, at most 8, with a GPU, else 0",
+        description="processes that paste and encode predicted masks; 0 or 1: none besides the "
+        "predicting process; auto: half the cores (at most 8) with a GPU, else 0",
     )
     workers: int = Field(
-        4, ge=0, description="processes that load data; 0: load in the training process"
+        4, ge=0, description="data-loading processes; 0: load in the training process"
     )
     loader_timeout_seconds: float = Field(
         600.0,
         gt=0,
         allow_inf_nan=False,
-        description="how long a loading process may take for one batch or frame before it counts "
-        "as hanging, and training or prediction ends",
+        description="time limit in seconds for loading a batch or frame; training or prediction "
+        "stops with an error after it",
     )

@@ -13,23 +13,26 @@ from vatrack.config.classes import SAILVOS, ClassList, names_problem
 
 
 class SyntheticConfig(Frozen):
-    """The miniature set that `vatrack synth` renders in SAIL-VOS's raw layout."""
+    """Miniature dataset that `vatrack synth` renders in SAIL-VOS's raw layout."""
 
-    train_videos: int = Field(8, ge=1, description="videos in train.json")
-    valid_videos: int = Field(3, ge=1, description="videos in valid.json")
+    train_videos: int = Field(8, ge=1, description="number of videos in train.json")
+    valid_videos: int = Field(3, ge=1, description="number of videos in valid.json")
     frames: int = Field(
         49,
         ge=16,
-        description="raw frames per video; 9 of them stay unannotated, as in the original",
+        description="number of raw frames per video; 9 of them have no annotations, as in SAIL-VOS",
     )
-    width: int = Field(320, ge=64, le=1280, description="pixels")
-    height: int = Field(200, ge=40, le=800, description="pixels")
-    objects: int = Field(5, ge=1, le=40, description="objects per shot, on average")
+    width: int = Field(320, ge=64, le=1280, description="frame width in pixels")
+    height: int = Field(200, ge=40, le=800, description="frame height in pixels")
+    objects: int = Field(5, ge=1, le=40, description="mean number of objects per shot")
     classes: int = Field(
-        6, ge=1, le=len(SAILVOS), description="how many of SAIL-VOS's classes occur"
+        6, ge=1, le=len(SAILVOS), description="number of SAIL-VOS classes that occur"
     )
     shots: int = Field(
-        2, ge=1, description="shots per video, joined by hard cuts (one join may be a slow fade)"
+        2,
+        ge=1,
+        description="number of shots per video, joined by hard cuts (one may be a slow fade "
+        "instead)",
     )
 
 
@@ -38,38 +41,36 @@ class DownloadConfig(Frozen):
 
     url: str = Field(
         pattern=r"^(https?|file)://",
-        description="address: https://..., or file:///... for a mirror on disk",
+        description="address: https://..., or file:///... for a local copy",
     )
-    size: int = Field(gt=0, description="bytes; a file of another size is refused")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="checksum; another file is refused")
+    size: int = Field(gt=0, description="expected size in bytes")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="expected SHA-256 checksum")
 
 
 class ArchiveConfig(Frozen):
     """One archive of the raw download, or one volume of it."""
 
     path: Path = Field(
-        description="tar (also .gz, .bz2, .xz, .zst), zip, or one volume of a tar that was split"
+        description="tar (also .gz, .bz2, .xz, .zst), zip, or one volume of a split tar"
     )
-    size: int | None = Field(None, gt=0, description="bytes; null: not checked")
+    size: int | None = Field(None, gt=0, description="expected size in bytes; null: not checked")
     sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="checksum; null: not checked"
+        None, pattern=r"^[0-9a-f]{64}$", description="expected SHA-256 checksum; null: not checked"
     )
 
 
 class ValidationConfig(Frozen):
-    """What `vatrack validate` looks at before any work is done."""
+    """What `vatrack validate` checks."""
 
     frames: Literal["decode", "header", "exist"] = Field(
         "decode",
-        description="decode: every frame; header: only head and length of the files (hours less); "
-        "exist: only names",
+        description="decode: decode every frame; header: read only header and length of the files "
+        "(saves hours); exist: check only that the files exist",
     )
-    masks: bool = Field(
-        True, description="compare areas, boxes and occlusion rates with the masks themselves"
-    )
+    masks: bool = Field(True, description="compare areas, boxes and occlusion rates with the masks")
     accept: tuple[str, ...] = Field(
         (),
-        description="codes of known errors that become warnings (docs/findings.md lists them)",
+        description="error codes to treat as warnings (see docs/findings.md)",
     )
 
 
@@ -78,91 +79,91 @@ class ClipsConfig(Frozen):
 
     structure: Literal["detect", "whole"] | Path = Field(
         "detect",
-        description="detect: cut at content changes; whole: one clip per video; else a JSON "
-        "dictionary of cuts",
+        description="detect: cut where the content changes; whole: one clip per video; or path of "
+        "a clip dictionary (JSON)",
     )
     fetch: bool = Field(
         False,
-        description="download the dictionary of cuts from `download` to the path that `structure` "
-        "names",
+        description="download the clip dictionary from `download` to the path in `structure`",
     )
     download: DownloadConfig | None = Field(
-        None, description="public address of the dictionary; used only with `fetch`"
+        None, description="public address of the clip dictionary; used only with `fetch`"
     )
     mode: Literal["hardlink", "symlink", "copy", "png"] = Field(
         "hardlink",
-        description="how frames get into the clip tree; the raw frames are never changed",
+        description="how frames are put into the clip folders; raw frames are never changed",
     )
     curves: bool = Field(
         False,
-        description="measure content changes also where a dictionary decides, to show them on the "
-        "contact sheets",
+        description="also measure content scores if a dictionary defines the clips, to plot them "
+        "on the cut sheets",
     )
-    threshold: float = Field(27.0, gt=0, description="content score that makes a cut (spec 1.3)")
-    min_frames: int = Field(5, ge=1, description="shortest clip before a cut, in frames (spec 1.3)")
+    threshold: float = Field(
+        27.0, gt=0, description="content score from which a video is cut (spec 1.3)"
+    )
+    min_frames: int = Field(5, ge=1, description="minimum number of frames between cuts (spec 1.3)")
 
 
 class DatasetConfig(Frozen):
-    """Where the raw data lies and how it becomes annotations."""
+    """Raw data, and how it is converted into annotations."""
 
     name: str = Field(
         "mini",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="mini, sailvos, sailvos-cut or your own",
+        description="name of the dataset: mini, sailvos, sailvos-cut or your own",
     )
     classes: Literal["sailvos", "data"] | tuple[str, ...] = Field(
         "sailvos",
-        description="sailvos: the paper's 24; data: the categories of the training file in its "
-        "order; or a list of names. Files may number them otherwise: names decide",
+        description="sailvos: the paper's 24 classes; data: the categories of the training file, "
+        "in its order; or a list of names. Classes are matched by name, not by category id",
     )
     format: Literal["sailvos", "joint"] = Field(
         "sailvos",
-        description="sailvos: the raw download; joint: own annotations (docs/own-data.md), given "
-        "by `images`, `train_json` and `valid_json`",
+        description="sailvos: the raw download; joint: your own annotations (docs/own-data.md) in "
+        "`images`, `train_json` and `valid_json`",
     )
     images: Path | None = Field(
         None,
-        description="only for the format joint: folder that the file names of the annotations "
-        "begin in",
+        description="only for format joint: folder that the file names in the annotations are "
+        "relative to",
     )
     raw: Path | None = Field(
-        None, description="folder of the raw download; null: render the miniature set"
+        None, description="folder of the raw download; null: render the miniature dataset"
     )
     archives: tuple[ArchiveConfig, ...] = Field(
         (),
-        description="archives of the raw download, unpacked into `raw` first; empty: `raw` is "
-        "unpacked already",
+        description="archives of the raw download, to unpack into `raw`; empty: already unpacked",
     )
     archive_strip: int = Field(
-        0, ge=0, description="leading folders of the names inside the archives to leave out"
+        0, ge=0, description="number of leading folders to strip from names in the archives"
     )
     train_json: Path | None = Field(
         None,
-        description="annotations of the format; null: <raw>/train.json of SAIL-VOS",
+        description="training annotations; null: <raw>/train.json",
     )
     valid_json: Path | None = Field(
         None,
-        description="annotations of the format; null: <raw>/valid.json of SAIL-VOS",
+        description="validation annotations; null: <raw>/valid.json",
     )
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     synthetic: SyntheticConfig = Field(default_factory=SyntheticConfig)
     clips: ClipsConfig = Field(default_factory=ClipsConfig)
     joint_box: Literal["amodal", "visible"] = Field(
         "amodal",
-        description="box of the form `joint`: amodal as in the paper's VATrack, or visible "
-        "(ablation; spec 1.5)",
+        description="boxes of the joint form: amodal (as in the paper) or visible (ablation; spec "
+        "1.5)",
     )
     max_occlusion: Fraction = Field(
-        0.75, description="annotations above this rate are dropped (spec 1.5)"
+        0.75, description="annotations with a higher occlusion rate are dropped (spec 1.5)"
     )
     max_occlusion_inclusive: bool = Field(
-        True, description="whether a rate of exactly max_occlusion is kept (quirk D12)"
+        True, description="keep annotations with exactly this rate (quirk D12)"
     )
     video_max_occlusion: Fraction = Field(
-        0.75, description="the same for the ground truth of the video metrics (spec 1.6)"
+        0.75, description="the same limit for the ground truth of the video metrics (spec 1.6)"
     )
     video_max_occlusion_inclusive: bool = Field(
-        False, description="whether a rate of exactly that is kept there (quirk D12)"
+        False, description="keep annotations with exactly this rate (quirk D12)"
     )
 
     @property
@@ -198,23 +199,24 @@ class DatasetConfig(Frozen):
                 if getattr(self, name) is None
             ]:
                 raise ValueError(
-                    f"format joint needs images, train_json and valid_json; {missing[0]} is "
-                    f"missing (docs/own-data.md)"
+                    f"format joint needs images, train_json and valid_json, but {missing[0]} is "
+                    "missing (docs/own-data.md)"
                 )
             if self.raw or self.archives:
                 raise ValueError(
-                    "format joint begins at the annotations; leave raw and archives out, or set "
-                    "format: sailvos"
+                    "raw and archives are not used with format joint; remove them, or set format: "
+                    "sailvos"
                 )
         elif self.images:
-            raise ValueError("images is for own annotations only; set format: joint as well")
+            raise ValueError("images is only for your own annotations; also set format: joint")
         if self.archives and not self.raw:
-            raise ValueError("archives need a folder to be unpacked into; name it as raw")
+            raise ValueError("archives need an output folder; set it as raw")
         if self.clips.fetch and not (
             isinstance(self.clips.structure, Path) and self.clips.download
         ):
             raise ValueError(
-                "clips.fetch needs a path in clips.structure and an address in clips.download"
+                "clips.fetch needs a path in clips.structure and an address in clips.download; add "
+                "them"
             )
         return self
 

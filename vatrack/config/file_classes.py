@@ -25,11 +25,12 @@ def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
         old, sign, new = pair.partition("=")
         if not sign or not old:
             raise InputError(
-                f"--class-map {pair}: write OLD=NEW (or OLD= to leave a class out), once for each "
-                f"class"
+                f"--class-map {pair}: write OLD=NEW (or OLD= to drop a class), once for each class"
             )
         if found.setdefault(old, new) != new:
-            raise InputError(f"--class-map: class {shown_name(old)} has two new names")
+            raise InputError(
+                f"--class-map: class {shown_name(old)} is given two new names; keep one"
+            )
     return found
 
 
@@ -56,8 +57,8 @@ class FileClasses:
         for number in ids:
             if type(number) is not int or not 0 <= number < 2**63:
                 raise InputError(
-                    f"{source}: category id {number!r:.40} is not a whole number from 0 on; "
-                    f"correct it"
+                    f"{source}: category id {number!r:.40} is not a non-negative integer; correct "
+                    "it"
                 )
         names = [
             str(name) if type(name) is int else name
@@ -79,7 +80,7 @@ class FileClasses:
             InputError: the file lists no category.
         """
         if not self.ids:
-            raise InputError(f"{self.source}: lists no categories; name the classes there")
+            raise InputError(f"{self.source}: lists no categories; add them")
         return ClassList(tuple(self.ids))
 
     def labels(self, classes: ClassList) -> dict[int, int]:
@@ -95,7 +96,8 @@ class FileClasses:
         if unknown := self.classes.missing_in(classes):
             raise InputError(
                 different_classes(self.source, self.classes, "the config", classes, unknown)
-                + "; correct dataset.classes (data: the classes of the training file), or the names"
+                + "; correct dataset.classes (data: use the classes of the training file), or the "
+                "names in the file"
             )
         places = {name: label for label, name in enumerate(classes.names)}
         return {number: places[name] for name, number in self.ids.items()}
@@ -129,13 +131,13 @@ class FileClasses:
             if new and new not in ids:
                 hint = did_you_mean(new, ids) or f"; its classes are {self.classes}"
                 raise InputError(
-                    f"--class-map {shown_name(old)[1:-1]}={shown_name(new)[1:-1]}: "
-                    f"{self.source} has no class {shown_name(new)}{hint}"
+                    f"--class-map {shown_name(old)[1:-1]}={shown_name(new)[1:-1]}: {self.source} "
+                    f"has no class {shown_name(new)}{hint}"
                 )
         if unknown and class_map is None and set(ids) - set(names):
             raise InputError(
                 different_classes(owner, classes, self.source, self.classes, unknown)
-                + "; say what they are with --class-map OLD=NEW (OLD= leaves a class out)"
+                + "; rename them with --class-map OLD=NEW (OLD= drops a class)"
             )
         return tuple(ids.get(name) for name in names)
 
@@ -147,8 +149,8 @@ class FileClasses:
             return None
         absent = classes.missing_in(self.classes)
         kept = tuple(name for name in classes.names if name in self.ids)
-        order = "in another order" if tuple(self.ids) != kept else "with ids of its own"
-        text = f"{self.source}: lists the classes {order}; they are told by their names"
+        order = "in another order" if tuple(self.ids) != kept else "with different ids"
+        text = f"{self.source}: lists the classes {order}; they are matched by name"
         if absent:
             some = ", ".join(map(shown_name, absent[:5])) + (", ..." if len(absent) > 5 else "")
             text += f" ({len(absent)} of {len(classes)} do not occur in it: {some})"
@@ -166,8 +168,5 @@ def different_classes(
     some = ", ".join(map(shown_name, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
     return (
         f"{source}: {len(unknown)} of its {len(own)} classes are not among the {len(wanted)} of "
-        f"{owner}: {some}\n"
-        f"  {source}: {own}\n"
-        f"  {owner}: {wanted}\n"
-        f"  they do not fit"
+        f"{owner}: {some}\n  {source}: {own}\n  {owner}: {wanted}\n  they do not fit"
     )

@@ -96,8 +96,8 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
             value = yaml.safe_load(given)
         except yaml.YAMLError:
             raise InputError(
-                f"--set {text}: {given!r} is not a value in YAML; lists are written [a, b], texts "
-                f"with signs in quotation marks"
+                f"--set {text}: {given!r} is not valid YAML; write lists as [a, b], and strings "
+                "with special characters in quotation marks"
             ) from None
         for part in reversed(name.split(".")):
             value = {part: value}

@@ -25,8 +25,8 @@ def read_layers(path: Path | str) -> Any:
     """The content of a YAML config file on top of the files that it extends, as plain values.
 
     Raises:
-        InputError: a file is missing or is not valid YAML, `extends` is not a path, or files extend
-            each other in a circle.
+        InputError: a file is missing or is not valid YAML, `extends` is not a path, or files
+            extend each other in a cycle.
     """
     return _read(Path(path), ())
 
@@ -45,14 +45,14 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
     chain = (*above, path)
     if base.resolve() in [file.resolve() for file in chain]:
         circle = " -> ".join(map(str, (*chain, base)))
-        raise InputError(f"{path}: {EXTENDS}: files extend each other in a circle ({circle})")
+        raise InputError(f"{path}: {EXTENDS}: files extend each other in a cycle ({circle})")
     if not base.is_file():
         raise InputError(
             f"{path}: {EXTENDS}: {base}: no such file; its path is relative to {path.name}"
         )
     values = _read(base, chain)
     if values is not None and not isinstance(values, dict):
-        raise InputError(f"{base}: not a mapping, so {path} cannot extend it")
+        raise InputError(f"{base}: not a mapping of keys, so {path} cannot extend it")
     return merged(values or {}, own)
 
 

@@ -41,13 +41,12 @@ BY_RUN = {
 class _Shared(Frozen):
     """The sections that a set of runs and a single run have in common."""
 
-    results: Path = Field(Path("results"), description="folder for everything that is made")
+    results: Path = Field(Path("results"), description="output folder for all results")
     run_label: str = Field(
         "",
-        description="tells a variant from other runs of its method and backbone: its folder is "
-        "runs/<method>__<backbone>__<run_label>",
+        description="name of a variant; the run folder is runs/<method>__<backbone>__<run_label>",
     )
-    seed: int = Field(0, ge=0, description="the one seed of all randomness")
+    seed: int = Field(0, ge=0, description="random seed")
     dataset: DatasetConfig = Field(default_factory=DatasetConfig)
     input: InputConfig = Field(default_factory=InputConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
@@ -76,8 +75,8 @@ class RunConfig(_Shared):
     backbone: Backbone
     classes: tuple[str, ...] | None = Field(
         SAILVOS.names,
-        description="names in label order; null: those of the training file, not known yet. Runs "
-        "of older versions have SAIL-VOS's",
+        description="class names in label order; null: taken from the training file, not known "
+        "yet. Runs of older versions have SAIL-VOS's classes",
     )
 
     @field_validator("classes")
@@ -96,8 +95,8 @@ class RunConfig(_Shared):
         """
         if self.classes is None:
             raise InputError(
-                "config: dataset.classes is data, and no training file or checkpoint says which "
-                "classes these are; list their names there"
+                "config: dataset.classes is data, but there is no training file or checkpoint to "
+                "take the class names from; list the names in dataset.classes"
             )
         return ClassList(self.classes)
 
@@ -157,15 +156,15 @@ class RunConfig(_Shared):
         if not wants or self.training.weights or self.training.random_start:
             return ""
         verb = "need" if " and " in wants else "needs"
-        return f"{wants} {verb} pretrained weights, and there are none for {self.backbone}"
+        return f"{wants} {verb} pretrained weights, but none are given for {self.backbone}"
 
     @property
     def start_choices(self) -> str:
         """What can be set where pretrained weights are missing, for messages."""
         return (
-            f"training.weights: {{{self.backbone}: FILE}} (docs/training.md says which files and "
-            f"how to download them), or model: {{norm: group, frozen_stages: 0}} to learn from "
-            f"scratch, or training.random_start: true if this is meant"
+            f"training.weights: {{{self.backbone}: FILE}} (see docs/training.md for the files "
+            "and their download), or model: {norm: group, frozen_stages: 0} to train from scratch, "
+            "or training.random_start: true to train anyway"
         )
 
     @property
@@ -197,21 +196,22 @@ class Config(_Shared):
     """
 
     methods: tuple[Method, ...] = Field(
-        (Method.VATRACK,), min_length=1, description="which methods are trained and compared"
+        (Method.VATRACK,), min_length=1, description="methods to train and compare"
     )
     backbones: tuple[Backbone, ...] = Field(
-        (Backbone.RESNET18,), min_length=1, description="each method with each of these"
+        (Backbone.RESNET18,),
+        min_length=1,
+        description="backbones; every method is trained with each of them",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         None,
         min_length=1,
-        description="each of these runs with each of these seeds, labelled seed0, seed1, ... "
-        "(after run_label); null: with seed alone",
+        description="seeds; every method and backbone is trained with each of them, in runs "
+        "labelled seed0, seed1, ... (after run_label); null: one run with `seed`",
     )
     mean_rows: bool = Field(
         True,
-        description="whether the tables have mean and standard deviation of runs that differ only "
-        "in the seed",
+        description="add mean and standard deviation over seeds to the tables",
     )
 
     def runs(self) -> Iterator[RunConfig]:
@@ -249,8 +249,8 @@ class Config(_Shared):
         training["weights"] = self.start_file(backbone)
         if training["copy_visible_to_amodal"] and not training["weights"]:
             raise InputError(
-                f"config: training.copy_visible_to_amodal needs weights to copy, and "
-                f"training.weights has none for {backbone}; add them"
+                "config: training.copy_visible_to_amodal needs weights to copy, but "
+                f"training.weights has no file for {backbone}; add one"
             )
         known = self.dataset.class_list
         resolved = RunConfig.model_validate(values | run | {"classes": known and known.names})
@@ -265,7 +265,7 @@ class Config(_Shared):
     @classmethod
     def _different_seeds(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if value and len(set(value)) < len(value):
-            raise ValueError("the same seed twice gives the same run twice; name each once")
+            raise ValueError("a seed is listed twice; list each seed once")
         return value
 
     @model_validator(mode="after")
@@ -290,5 +290,7 @@ def _pick(value: Any, key: str, name: str) -> Any:
     if not isinstance(value, dict):
         return value
     if key not in value:
-        raise InputError(f"config: {name} has no value for {key}; add one, or give a single value")
+        raise InputError(
+            f"config: {name} has no value for {key}; add one, or give one value for all"
+        )
     return value[key]

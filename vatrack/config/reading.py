@@ -38,15 +38,15 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise InputError(
-            f"{source}: the configuration is not valid: {values!r:.60} is no mapping of keys; see "
-            f"docs/config.md"
+            f"{source}: invalid configuration: {values!r:.60} is not a mapping of keys; see "
+            "docs/config.md"
         )
     if model in (Config, RunConfig):
         values = with_new_names(values, source)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [f"{source}: the configuration is not valid:"]
+        lines = [f"{source}: invalid configuration:"]
         found = error.errors()
         for item in found:
             if _is_other_choice(item["loc"], item["input"]) or _follows(item, found):
@@ -141,8 +141,8 @@ def load_run(
         ):
             if asked not in (None, own):
                 raise InputError(
-                    f"{path}: the config of a run with {name} {own}, but {asked} is wanted; leave "
-                    f"--{name} out, or give the config file that the run was made with"
+                    f"{path}: the config of a run with {name} {own}, not {asked}; remove --{name}, "
+                    "or give the config file of the run"
                 )
         return run
     config = parse_config(values, source, Config)
@@ -164,8 +164,8 @@ def load_run(
     if seed is not None and seed not in (config.seeds or (config.seed,)):
         if not config.seeds:
             raise InputError(
-                f"{path}: --seed {seed}: the config has no seeds; set the seed with "
-                f"--set seed={seed}"
+                f"{path}: --seed {seed}: the config lists no seeds; set the seed with --set "
+                f"seed={seed}"
             )
         listed = ", ".join(map(str, config.seeds))
         raise InputError(
@@ -210,7 +210,7 @@ def json_schema() -> dict[str, Any]:
     extends = {
         "type": "string",
         "title": "Extends",
-        "description": "config file that this one changes, relative to it",
+        "description": "config file that this one extends; path relative to this file",
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

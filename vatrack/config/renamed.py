@@ -52,9 +52,7 @@ def with_new_names(values: Mapping[str, Any], source: str) -> dict[str, Any]:
             moved.append(f"{old} -> nothing, {STARTS[0]} is taken")
             continue
         if new_key in target:
-            raise InputError(
-                f"{source}: {old} is now called {new}, and both are given; remove {old}"
-            )
+            raise InputError(f"{source}: {old} is now {new}, but both are given; remove {old}")
         target[new_key] = found[section].pop(key)
         moved.append(f"{old} -> {new}")
     if moved:

@@ -48,8 +48,8 @@ def label_problem(label: str) -> str | None:
     """What is wrong with a label that is not empty; None: it can be part of a folder's name."""
     if not LABEL.fullmatch(label):
         return (
-            f"{label!r:.80} cannot be part of a folder's name; use letters and digits of ASCII, "
-            f"with single '.', '-' or '_' between them, for example e6 or lr-0.01"
+            f"{label!r:.80} cannot be part of a folder name; use ASCII letters and digits, with "
+            "single '.', '-' or '_' between them, for example e6 or lr-0.01"
         )
     if len(label) > LONGEST:
         return f"{label:.20}... has {len(label)} characters; use at most {LONGEST}"
@@ -65,7 +65,7 @@ def checked_label(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, float):
-        raise ValueError(f"{value} is read as a number, not as a text; write '\"{value}\"'")
+        raise ValueError(f"{value} is read as a number, not as a string; write '\"{value}\"'")
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str) and value and (problem := label_problem(value)):

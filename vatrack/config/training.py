@@ -25,17 +25,17 @@ HASHED_NAME = re.compile(r"[^/?#]*-([0-9a-f]{8,64})\.\w+")
 class OptimizerConfig(Frozen):
     """Optimizer and learning rate (spec 4.5). Values by backbone may be mappings."""
 
-    name: Literal["sgd", "adamw"] = Field("sgd", description="sgd is the paper's")
+    name: Literal["sgd", "adamw"] = Field("sgd", description="optimizer; the paper uses sgd")
     learning_rate: Positive | dict[Backbone, Positive] = Field(
         {Backbone.RESNET18: 0.005, Backbone.RESNET50: 0.005, Backbone.RESNEXT101: 0.0025},
-        description="one value, or one per backbone",
+        description="learning rate: one value, or one per backbone",
     )
     momentum: Fraction = Field(0.9, description="sgd only")
     weight_decay: float = Field(
-        1e-4, ge=0, description="on all trained parameters, norms and biases included"
+        1e-4, ge=0, description="weight decay of all trained parameters, including norms and biases"
     )
     clip_norm: float | None = Field(
-        None, gt=0, description="largest gradient norm; null: no clipping"
+        None, gt=0, description="maximum gradient norm; null: no clipping"
     )
 
 
@@ -43,12 +43,16 @@ class ScheduleConfig(Frozen):
     """Learning-rate schedule (spec 4.5)."""
 
     name: Literal["step", "onecycle"] = Field(
-        "step", description="step is the paper's; onecycle rises, then falls along a cosine"
+        "step", description="step: as in the paper; onecycle: rises, then falls along a cosine"
     )
     steps: tuple[Steps, ...] = Field(
-        (8, 11), description="step: epochs (0-based) before which the rate is multiplied by gamma"
+        (8, 11),
+        description="step schedule: epochs (0-based) at whose start the rate is multiplied by "
+        "gamma",
     )
-    gamma: float = Field(0.1, gt=0, description="step: factor of the learning rate at each step")
+    gamma: float = Field(
+        0.1, gt=0, description="step schedule: factor of the learning rate at each step"
+    )
     warmup_iterations: Steps | dict[Method, Steps] = Field(
         {
             Method.QDTRACK: 2000,
@@ -56,87 +60,89 @@ class ScheduleConfig(Frozen):
             Method.VATRACK: 6000,
             Method.VATRACK_2BBOX: 6000,
         },
-        description="one value, or one per method (step schedule)",
+        description="step schedule: length of the warmup; one value, or one per method",
     )
     warmup_fraction: Fraction = Field(
-        0.1, description="share of all iterations that the rate rises (onecycle schedule)"
+        0.1, description="onecycle schedule: share of all iterations in which the rate rises"
     )
 
 
 class FaultConfig(Frozen):
-    """What follows when a loss, a gradient or a proposal is not finite. The update is never made
+    """What happens if a loss, gradient or proposal is not finite. Such an update is never applied
     (quirk T11)."""
 
     policy: Literal["stop", "skip", "rollback"] = Field(
         "stop",
-        description="stop; skip: leave the batch out; rollback: return to the last saved state and "
-        "leave out what came since",
+        description="stop: end the training; skip: skip the batch; rollback: return to the last "
+        "saved state and skip the batches since then",
     )
-    limit: Count = Field(
-        10, description="skip and rollback: a training with more faults than this stops"
-    )
+    limit: Count = Field(10, description="skip and rollback: stop after more faults than this")
 
 
 class TrainingConfig(Frozen):
-    """The recipe (spec 4)."""
+    """Training recipe (spec 4)."""
 
-    epochs: int = Field(12, ge=1, description="passes over all key frames")
+    epochs: int = Field(12, ge=1, description="number of passes over all key frames")
     batch_size: Count | dict[Backbone, Count] = Field(
         {Backbone.RESNET18: 8, Backbone.RESNET50: 8, Backbone.RESNEXT101: 4},
-        description="pairs per step, of all processes together",
+        description="frame pairs per step, over all processes",
     )
     accumulate: Count = Field(
-        1, description="micro-batches that a process computes in turn: less memory, same batch"
+        1,
+        description="gradient accumulation: number of micro-batches per process; saves memory, "
+        "same batch",
     )
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
-    flip: Fraction = Field(0.5, description="probability of a horizontal flip, shared by the pair")
+    flip: Fraction = Field(
+        0.5, description="probability of a horizontal flip of both frames of a pair"
+    )
     reference_range: int = Field(
-        3, ge=1, description="largest distance of the reference frame, in frames"
+        3, ge=1, description="maximum distance of the reference frame, in frames"
     )
     ema_decay: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="validate and keep a running mean of the weights, for example 0.999; null: the "
-        "weights",
+        description="validate and save an exponential moving average of the weights with this "
+        "decay, for example 0.999; null: the weights themselves",
     )
     faults: FaultConfig = Field(default_factory=FaultConfig)
     save_minutes: Positive = Field(
-        10, description="time between two saves of the state from which a training resumes"
+        10, description="minutes between saves of the state from which a training resumes"
     )
     keep_checkpoints: Literal["all", "best"] = Field(
         "all",
-        description="all: of each validated epoch; best: the last and, by selection.metric, the "
-        "best so far",
+        description="all: keep the checkpoint of every validated epoch; best: keep the last and "
+        "the best (by selection.metric)",
     )
-    log_every: int = Field(50, ge=1, description="iterations between two lines of metrics.jsonl")
+    log_every: int = Field(50, ge=1, description="iterations between lines of metrics.jsonl")
     validate_from: int = Field(
-        1, ge=1, description="first epoch (1-based) after which the valid set is evaluated"
+        1, ge=1, description="first epoch (1-based) after which the validation set is evaluated"
     )
     weights: Path | dict[Backbone, Path] | None = Field(
         None,
-        description="file of weights to start from, or one per backbone: a detector, of which what "
-        "fits is taken and the rest reported, or a backbone alone in torchvision's format",
+        description="file of initial weights, or one per backbone: a detector (tensors that fit "
+        "are used, the rest is reported) or a backbone alone in torchvision's format",
     )
     weights_urls: tuple[str, ...] = Field(
         PUBLISHED_WEIGHTS,
-        description="where `snakemake fetch_weights` downloads files of `weights`, each from the "
-        "address that ends in its name; names end in the first digits of the sha256",
+        description="addresses from which `snakemake fetch_weights` downloads the files in "
+        "`weights`, matched by file name; a name ends in the first digits of the file's SHA-256",
     )
     random_start: bool = Field(
         False,
-        description="train although the backbone has frozen stages or fixed norm statistics and "
-        "no pretrained weights",
+        description="allow training without pretrained weights even if the backbone has frozen "
+        "stages or fixed norm statistics",
     )
     copy_visible_to_amodal: bool = Field(
         False,
-        description="start the amodal heads like the visible ones of `weights` (quirk M4: they "
-        "start at random)",
+        description="initialize the amodal heads from the visible ones in `weights` (quirk M4: by "
+        "default they start at random)",
     )
     deterministic: bool = Field(
         False,
-        description="use only algorithms that repeat themselves bit by bit on a GPU, too; slower "
+        description="use only deterministic GPU algorithms: same results in every run, but slower "
         "(quirk T16)",
     )
 
@@ -144,9 +150,8 @@ class TrainingConfig(Frozen):
     def _some_epoch_is_validated(self) -> TrainingConfig:
         if self.validate_from > self.epochs:
             raise ValueError(
-                f"validate_from = {self.validate_from} is after the last of epochs = "
-                f"{self.epochs}, "
-                "so no checkpoint could be chosen; lower it"
+                f"validate_from = {self.validate_from} is larger than epochs = {self.epochs}, so "
+                "no checkpoint could be selected; lower it"
             )
         return self
 
@@ -156,17 +161,15 @@ class TrainingConfig(Frozen):
         for url in value:
             if not HASHED_NAME.fullmatch(url.rpartition("/")[2]):
                 raise ValueError(
-                    f"{url}: ends in no checksum to compare the file with; its name must end in "
-                    f"the first eight or more digits of its sha256, like resnet50-0676ba61.pth"
+                    f"{url}: the file name contains no checksum; it must end in the first eight or "
+                    "more digits of the file's SHA-256, like resnet50-0676ba61.pth"
                 )
         return value
 
     @model_validator(mode="after")
     def _something_is_copied(self) -> TrainingConfig:
         if self.copy_visible_to_amodal and not self.weights:
-            raise ValueError(
-                "copy_visible_to_amodal needs weights to copy; name them as training.weights"
-            )
+            raise ValueError("copy_visible_to_amodal needs weights to copy; set training.weights")
         return self
 
 
@@ -192,12 +195,12 @@ class RunTrainingConfig(TrainingConfig):
 
 
 class SelectionConfig(Frozen):
-    """Which checkpoint is the best."""
+    """How the best checkpoint is selected."""
 
     metric: str | None = Field(
         None,
-        description="key of the metrics, higher is better; null: video AP (image AP where "
-        "there are no tracks), amodal where the method has it",
+        description="metric to maximize, a key of metrics.json; null: video AP (image AP without "
+        "tracks), of amodal masks if the method predicts them",
     )
 
 
@@ -207,63 +210,65 @@ class LauncherConfig(Frozen):
 
     cluster: Literal["local", "slurm", "debug"] = Field(
         "local",
-        description="local: a process here; slurm: a SLURM job; debug: inside the waiting process",
+        description="local: a process on this machine; slurm: a SLURM job; debug: inside the "
+        "calling process",
     )
-    nodes: Count = Field(1, description="machines of the job")
-    gpus: int = Field(
-        0, ge=0, description="GPUs of the job on each machine; each has a process of its own"
-    )
+    nodes: Count = Field(1, description="number of machines")
+    gpus: int = Field(0, ge=0, description="number of GPUs per machine; one process per GPU")
     processes: Count | None = Field(
-        None, description="training processes on each machine; null: one per GPU, at least one"
+        None, description="training processes per machine; null: one per GPU, at least one"
     )
-    gpu_type: str | None = Field(None, description="for example a100")
-    cpus: int = Field(2, ge=1, description="cores of each process, and threads of its computation")
-    memory_gb: float = Field(8, gt=0, description="memory of the job on each machine")
+    gpu_type: str | None = Field(None, description="SLURM GPU type, for example a100; null: any")
+    cpus: int = Field(2, ge=1, description="number of cores (and threads) per process")
+    memory_gb: float = Field(8, gt=0, description="memory per machine in GB")
     minutes: int = Field(
         60,
         ge=1,
-        description="on SLURM: time limit; one that needs longer saves its state and queues again",
+        description="SLURM time limit in minutes; a longer training saves its state and queues "
+        "again",
     )
     prediction_shards: Count = Field(
         1,
-        description="jobs that the prediction of the validation set is split into, by clips; the "
-        "merged predictions are the same bytes",
+        description="number of jobs that share the clips of the validation set in prediction; does "
+        "not change the result",
     )
     evaluation_shards: Count = Field(
         1,
-        description="jobs that the evaluation of a run is split into, by clips; the merged metrics "
-        "are the same bytes",
+        description="number of jobs that share the clips in the evaluation of a run; does not "
+        "change the result",
     )
-    partition: str | None = Field(None, description="of SLURM; null: its default")
-    account: str | None = Field(None, description="of SLURM; null: its default")
+    partition: str | None = Field(None, description="SLURM partition; null: default of the cluster")
+    account: str | None = Field(None, description="SLURM account; null: default of the cluster")
     constraint: str | None = Field(
-        None, description="of SLURM; node features, for example a100_40gb"
+        None, description="SLURM constraint: node features, for example a100_40gb"
     )
-    qos: str | None = Field(None, description="of SLURM; quality of service")
+    qos: str | None = Field(None, description="SLURM quality of service")
     extra: dict[str, str | int] = Field(
-        {}, description="further options of sbatch, for example {exclude: node7}"
+        {}, description="more options of sbatch, for example {exclude: node7}"
     )
     setup: tuple[str, ...] = Field(
-        (), description="shell lines before the training on SLURM, for example [module load cuda]"
+        (),
+        description="shell commands to run before the training on SLURM, for example [module load "
+        "cuda]",
     )
     save_seconds: Count = Field(
-        120, description="how long before its time limit a SLURM job is told to save its state"
+        120, description="seconds before its time limit at which a SLURM job saves its state"
     )
     on_interrupt: Literal["ask", "cancel", "keep"] = Field(
         "ask",
-        description="Ctrl-C while a SLURM job is waited for: cancel it or keep it; ask: on a "
-        "terminal, elsewhere cancel",
+        description="what Ctrl-C does to a SLURM job while waiting for it: cancel it, keep it, or "
+        "ask (in a terminal; elsewhere cancel)",
     )
 
 
 class MlflowConfig(Frozen):
-    """Experiment tracking; the runs' folders stay the source of truth."""
+    """Experiment tracking. The run folders remain the source of truth."""
 
-    enabled: bool = Field(True, description="whether runs are copied into MLflow")
+    enabled: bool = Field(True, description="log runs to MLflow")
     tracking_uri: str | None = Field(
-        None, description="null: $MLFLOW_TRACKING_URI, else a SQLite file in the results folder"
+        None,
+        description="MLflow store; null: $MLFLOW_TRACKING_URI, else a SQLite file in the results "
+        "folder",
     )
-    experiment: str | None = Field(None, description="null: the dataset's name")
-    system_metrics: bool = Field(
-        True, description="use of processors, memory and GPU beside the losses"
-    )
+    experiment: str | None = Field(None, description="MLflow experiment; null: the dataset's name")
+    system_metrics: bool = Field(True, description="also log the use of CPU, memory and GPU")

@@ -48,10 +48,10 @@ class AnnotationChecks:
             raise InputError(f"{where}: {text}")
         if section == "videos" and "name" in item and not is_safe_name(item["name"]):
             raise InputError(
-                f"{where}: {shown(item['name'])} cannot be the name of a clip; correct it"
+                f"{where}: {shown(item['name'])} is not allowed as the name of a clip; correct it"
             )
         if item.get("id") in self._ids[section]:
-            raise InputError(f"{where}: occurs more than once; ids must be unique")
+            raise InputError(f"{where}: listed more than once; ids must be unique")
         if "id" in item:
             self._ids[section].add(item["id"])
         if section == "images" and {"id", "width", "height"} <= item.keys():

@@ -43,14 +43,14 @@ SHOWN = 80  # characters of a value in a message
 BOXES = ("bbox", "bbox_visible", "bbox_amodal")
 AREAS = ("area", "area_visible", "area_amodal")
 NEEDED = {
-    "whole": "a whole number between -2^63 and 2^63 is needed",
-    "side": "a whole number from 1 to 2^31 - 1 is needed",
-    "number": "a finite number is needed",
-    "box": "four numbers x, y, width, height are needed, no negative width or height",
-    "area": f"a number from 0 on is needed, up to {AREA_LIMIT:g}",
-    "rate": "a number from 0 to 1 is needed",
-    "flag": "0 or 1 is needed (null is 0)",
-    "path": "a relative path without `..` is needed",
+    "whole": "must be an integer between -2^63 and 2^63",
+    "side": "must be an integer from 1 to 2^31 - 1",
+    "number": "must be a finite number",
+    "box": "must be four numbers x, y, width, height, with non-negative width and height",
+    "area": f"must be a number from 0 to {AREA_LIMIT:g}",
+    "rate": "must be a number from 0 to 1",
+    "flag": "must be 0 or 1 (null is 0)",
+    "path": "must be a relative path without `..`",
 }
 
 
@@ -173,7 +173,7 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:  # a whole number of very many digits
-        return "a number of thousands of digits"
+        return "a number with thousands of digits"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
@@ -218,10 +218,10 @@ def read_masks(
 
 def damage(total: int, size: Sequence[int]) -> str:
     """What is wrong with a compressed string of so many pixels in an image of height and width."""
-    pixels = f"have {total} pixels and" if total >= 0 else "are garbage and"
+    pixels = f"have {total} pixels and" if total >= 0 else "are invalid and"
     return (
-        f"is damaged: its runs {pixels} do not fill the image of {size[1]} x {size[0]}; make the "
-        f"file again"
+        f"is damaged: its runs {pixels} do not fill the image, {size[1]} x {size[0]}; create "
+        "the file again"
     )
 
 

@@ -188,7 +188,7 @@ def usable_objects(
                 boxes[mask_type].append([x, y, x + width, y + height])
             found = masks_of(annotation["segmentation"])
             if len(found) != len(mask_types):
-                raise ValueError(f"masks of {' and '.join(mask_types)} are needed")
+                raise ValueError(f"{' and '.join(mask_types)} masks are missing")
             masks = dict(zip(mask_types, found, strict=True))
             for mask_type, mask in masks.items():
                 rles[mask_type].append(mask)
@@ -210,7 +210,7 @@ def usable_objects(
         ) from None
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: frame {frame.image_id}: not annotations of this form ({error})"
+            f"{path}: frame {frame.image_id}: not annotations in this form ({error})"
         ) from None
 
 
@@ -223,7 +223,7 @@ def _listed(ids: Iterable[int]) -> str:
 
 
 def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:
-    """The BGR picture of a frame.
+    """The BGR image of a frame.
 
     Raises:
         InputError: it is missing, damaged, or not of the annotated size (its masks would lie

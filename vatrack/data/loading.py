@@ -134,7 +134,7 @@ class _Loaders(Generic[T, R]):
                 self._processes.append(LoadingProcess(load, items[number::count]))
         except OSError as error:
             self.end()
-            raise explained(error, "no loading process can be started") from None
+            raise explained(error, "no data-loading process can be started") from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
@@ -167,8 +167,8 @@ class _Loaders(Generic[T, R]):
                 self._obey()
             if looks * POLL_SECONDS >= self._timeout:
                 raise InputError(
-                    f"a loading process gave no answer for {self._timeout:g} s "
-                    f"{process.doing()}; see whether the frames can still be read there, or raise "
+                    f"a data-loading process did not respond for {self._timeout:g} s "
+                    f"{process.doing()}; check that the frames are readable, or increase "
                     "compute.loader_timeout_seconds"
                 )
         return process.socket in found
@@ -189,14 +189,14 @@ class _Loaders(Generic[T, R]):
         advice = memory_advice(self._workers)
         names = {-number.value: number.name for number in signal.Signals}
         name = names.get(code or 0, f"exit code {code}")
-        what = f"a loading process ended ({name}) {process.doing()}"
+        what = f"a data-loading process ended ({name}) {process.doing()}"
         raise InputError(
             {
-                -signal.SIGKILL: f"{what}: the memory was probably used up; {advice}",
-                -signal.SIGBUS: f"{what}: a file was cut off while it was read, or the memory was "
-                f"used up; {advice}",
-                -signal.SIGTERM: f"{what}, from outside; repeat the command",
-            }.get(code or 0, f"{what}; see whether that file is sound")
+                -signal.SIGKILL: f"{what}: probably out of memory; {advice}",
+                -signal.SIGBUS: f"{what}: a file was truncated while it was read, or out of "
+                f"memory; {advice}",
+                -signal.SIGTERM: f"{what}, killed from outside; run the command again",
+            }.get(code or 0, f"{what}; check that file for damage")
         )
 
 

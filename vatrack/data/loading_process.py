@@ -47,7 +47,7 @@ def reading(what: object) -> None:
 
 def _noted(note: mmap.mmap) -> str:
     text = note[:].split(b"\0", 1)[0].decode(errors="replace")
-    return f"while {text} was read" if text else "before anything was read"
+    return f"while reading {text}" if text else "before reading anything"
 
 
 def load_here(load: Callable[[T], R], item: T) -> R:
@@ -55,7 +55,7 @@ def load_here(load: Callable[[T], R], item: T) -> R:
     try:
         return load(item)
     except MemoryError:
-        raise InputError(f"no memory was left {_noted(_note)}; {memory_advice()}") from None
+        raise InputError(f"out of memory {_noted(_note)}; {memory_advice()}") from None
     except OSError as error:
         raise explained(error, f"loading failed {_noted(_note)}") from None
 
@@ -71,8 +71,8 @@ def explained(error: OSError, what: str) -> Exception:
     if error.errno == errno.EMFILE:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         return InputError(
-            f"{what}: this process may have {soft} files open, and they are used up; raise the "
-            f"limit (ulimit -n; up to {hard} here), or set compute.workers lower"
+            f"{what}: this process has reached its limit of {soft} open files; raise the limit "
+            f"(ulimit -n; up to {hard} here), or lower compute.workers"
         )
     if error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EAGAIN) and error.filename is None:
         return InputError(f"{what} ({error.strerror}); {memory_advice()}")
@@ -87,7 +87,7 @@ def memory_advice(workers: int | None = None) -> str:
     """
     now = "" if workers is None else f" (now {workers}; 0: load in the main process)"
     return (
-        f"set compute.workers{now} or training.batch_size lower, or give it more memory (on a "
+        f"lower compute.workers{now} or training.batch_size, or provide more memory (on a "
         "cluster: launcher.memory_gb)"
     )
 
@@ -171,7 +171,7 @@ def _raise_error(name: str, arguments: tuple[Any, ...], trace: str) -> NoReturn:
         raise InputError(*arguments)
     if name == "OSError":
         raise OSError(*arguments)
-    error = RuntimeError(f"{name} in a loading process: {arguments[0]}")
+    error = RuntimeError(f"{name} in a data-loading process: {arguments[0]}")
     error.add_note(trace)
     raise error
 
@@ -205,7 +205,7 @@ def _pack(result: Any) -> tuple[io.BufferedRandom, bytes]:
             file.close()
             raise
     except OSError as error:
-        raise explained(error, "a loaded batch cannot be handed on") from None
+        raise explained(error, "a loaded batch cannot be passed on") from None
     return file, RESULT.pack(b"=", start, size)
 
 

@@ -39,7 +39,7 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         mask_types: the mask types in the annotations, amodal first.
         limits: largest long and short side of the network's input; `flip`: probability of mirroring
             a pair.
-        reach: largest distance of the reference frame, in frames.
+        reach: maximum distance of the reference frame, in frames.
         classes: whose labels the objects get; None: the file's own.
     """
 
@@ -71,8 +71,8 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         )
         if not len(self.places):
             raise InputError(
-                f"{annotations}: no frame has an object to train on; check the conversion and its "
-                f"occlusion limit"
+                f"{annotations}: no frame has an object to train on; check the annotations and "
+                "dataset.max_occlusion"
             )
 
     def __len__(self) -> int:
@@ -93,8 +93,12 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
             # An unusable pair is replaced from the whole set, as published (quirk L2).
             index = int(generator.integers(len(self.places)))
         raise InputError(
-            f"{self.file.path}: {DRAWS} drawn pairs of frames "
-            + ("have no usable object" if self.alone else "share no object; check instance_id")
+            f"{self.file.path}: {DRAWS} sampled frame pairs "
+            + (
+                "contain no usable object"
+                if self.alone
+                else "have no object in common; check instance_id"
+            )
         )
 
     def _pair(

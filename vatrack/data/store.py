@@ -3,7 +3,7 @@
 For every frame it knows the size, the name, and where the texts of its annotations are in the JSON
 file. Opening it sums a checksum over the whole file (33 to 42 ms for 104 MB, 95 ms the first time);
 processes share its pages. `vatrack convert` writes it; it is rebuilt where it is missing or
-damaged, or its source has changed.
+damaged, or its source file has changed.
 
 The file is a safetensors file of three arrays (see `Store`). Its metadata holds, as JSON, the size
 and time of its source, the clips, the categories, and a checksum of everything, so that a changed
@@ -71,7 +71,7 @@ class Store:
             raise _Damaged(str(error)) from None
         self.texts = _texts(path, source)
         if about["source"] != state or not self.texts.is_file():
-            raise _Damaged("its source has changed")
+            raise _Damaged("its source file has changed")
         self.clips: list[tuple[int, str]] = [(number, name) for number, name in about["clips"]]
         self.categories: dict[str, int] = dict(about["categories"])
         self.bounds = arrays["bounds"]
@@ -96,7 +96,7 @@ class Store:
             ):
                 if zlib.crc32(self._reader.read(offset, length)) != expected:
                     raise InputError(
-                        f"{self.texts}: damaged at byte {offset}; delete it, and it is rebuilt"
+                        f"{self.texts}: damaged at byte {offset}; delete it to rebuild it"
                     )
         return self._reader.load_all(offsets, lengths)
 
@@ -113,7 +113,7 @@ def open_store(source: Path) -> Store:
     """
     source = Path(source)
     if not source.is_file():
-        raise InputError(f"{source}: no such file; make it with `vatrack convert`")
+        raise InputError(f"{source}: no such file; create it with `vatrack convert`")
     paths = _store_paths(source)
     for path in paths:
         with suppress(_Damaged):
@@ -123,7 +123,7 @@ def open_store(source: Path) -> Store:
     try:
         return Store(path, source)
     except _Damaged:
-        raise InputError(f"{source}: has changed while it was read; start again") from None
+        raise InputError(f"{source}: changed while it was being read; run again") from None
 
 
 def _build(source: Path, target: Path) -> None:
@@ -203,7 +203,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     for values in arrays.values():
         values.flags.writeable = False
     if about.pop("checksum") != checksum_of(about, arrays):
-        raise ValueError("its checksum is another one")
+        raise ValueError("its checksum does not match")
     if about["format"] != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     return about, arrays

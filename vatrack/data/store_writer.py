@@ -59,7 +59,7 @@ class StoreWriter:
         for name in COLUMNS[:5]:
             numbers = np.array([image["id" if name == "image_id" else name] for image in frames])
             if len(numbers) and numbers.dtype.kind != "i":
-                raise TypeError(f"{name} of an image is no whole number")
+                raise TypeError(f"{name} of an image is not an integer")
             self.frames[name] = numbers
         self.frames["file_name"] = names
         self.columns = [array("q") for _ in range(4)]

@@ -85,7 +85,7 @@ def flip_boxes(boxes: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.flo
 
 
 def rgb_planes(image: Image, *, mirrored: bool = False) -> Image:
-    """BGR picture (h, w, 3) to RGB planes (3, h, w); `mirrored`: left and right exchanged."""
+    """BGR image (h, w, 3) to RGB planes (3, h, w); `mirrored`: left and right exchanged."""
     planes = np.stack(cv2.split(image)[::-1])
     if mirrored:
         for plane in planes:
@@ -94,7 +94,7 @@ def rgb_planes(image: Image, *, mirrored: bool = False) -> Image:
 
 
 def normalise(image: Image) -> npt.NDArray[np.float32]:
-    """BGR picture (h, w, 3) to normalised RGB planes (3, h, w)."""
+    """BGR image (h, w, 3) to normalised RGB planes (3, h, w)."""
     return _normalised(rgb_planes(image))
 
 

@@ -30,13 +30,13 @@ def video_ground_truth(
             twice in a frame.
     """
     if mask_type not in ("amodal", "visible"):
-        raise ValueError(f"mask_type is amodal or visible, not {mask_type}")
+        raise ValueError(f"mask_type must be amodal or visible, not {mask_type}")
     try:
         return _group(joint, mask_type, max_occlusion)
     except KeyError as error:
         raise InputError(
-            f"the frame-level ground truth lacks {error} somewhere; the joint form of `vatrack "
-            f"convert` is needed"
+            f"the frame-level ground truth has no {error}; use the joint form from `vatrack "
+            "convert`"
         ) from None
 
 

@@ -61,8 +61,8 @@ def looked(name: str, look: Look, config: Config) -> list[Check]:
             Check(
                 name,
                 "fails",
-                f"cannot be looked at ({type(error).__name__}: {error})",
-                "whatever needs it",
-                "repair what the message names",
+                f"check failed ({type(error).__name__}: {error})",
+                "everything that needs it",
+                "fix the problem in the message",
             )
         ]

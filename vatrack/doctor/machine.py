@@ -30,7 +30,7 @@ def look_at_gpus(config: Config) -> Iterator[Check]:
         return
     count = torch.cuda.device_count()
     if wanted > count:
-        fix = f"set launcher.gpus to {count}, or look at CUDA_VISIBLE_DEVICES"
+        fix = f"set launcher.gpus to {count}, or check CUDA_VISIBLE_DEVICES"
         found = f"{count}, but launcher.gpus is {wanted}"
         yield Check("GPU", "fails", found, "trainings as jobs on this machine", fix)
     for number in range(count):
@@ -42,11 +42,11 @@ def look_at_gpus(config: Config) -> Iterator[Check]:
         found += "bfloat16" if bf16 else "no bfloat16"
         title = f"GPU {number}"
         if free < LEAST_GPU_MEMORY:
-            fix = "end the processes that `nvidia-smi` shows, or choose another GPU by "
+            fix = "stop the processes that `nvidia-smi` shows, or choose another GPU with "
             fix += "CUDA_VISIBLE_DEVICES"
-            yield Check(title, "warning", found, "training and prediction on it", fix)
+            yield Check(title, "warning", found, "training and prediction on this GPU", fix)
         elif config.compute.precision == "bfloat16" and not bf16:
-            fix = "set compute.precision to mixed, which takes float16 here"
+            fix = "set compute.precision to mixed, which uses float16 here"
             yield Check(title, "warning", found, "compute.precision bfloat16 is slow", fix)
         else:
             yield Check(title, "ok", found)
@@ -55,18 +55,18 @@ def look_at_gpus(config: Config) -> Iterator[Check]:
 def _no_gpu(needed: bool, wanted: int, cuda: str | None) -> Check:
     driver = shutil.which("nvidia-smi") is not None
     fix = "set compute.device to auto and launcher.gpus to 0, or use a machine with a GPU"
-    found = "none; the CPU computes"
+    found = "none, the CPU is used"
     if driver and cuda is None:
-        found = "there is a driver of NVIDIA, but this PyTorch is built without CUDA"
+        found = "NVIDIA driver found, but this PyTorch was built without CUDA"
         fix = "install a PyTorch with CUDA (https://pytorch.org/get-started)"
     elif driver:
-        found = f"PyTorch (CUDA {cuda}) finds none, though there is a driver of NVIDIA"
-        fix = "see whether `nvidia-smi` works, and CUDA_VISIBLE_DEVICES; update the driver"
+        found = f"NVIDIA driver found, but PyTorch (CUDA {cuda}) finds no GPU"
+        fix = "check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or update the driver"
     if needed or wanted:
         return Check("GPU", "fails", found, "training and prediction with this config", fix)
     if driver:
-        return Check("GPU", "warning", found, "everything is computed on the CPU, slowly", fix)
-    return Check("GPU", "ok", f"{found} (enough for the miniature set)")
+        return Check("GPU", "warning", found, "everything runs on the CPU, slowly", fix)
+    return Check("GPU", "ok", f"{found} (enough for the miniature dataset)")
 
 
 def look_at_cores(config: Config) -> Iterator[Check]:
@@ -77,17 +77,17 @@ def look_at_cores(config: Config) -> Iterator[Check]:
     found = f"{cores}, PyTorch's threads: {threads}"
     usable = min(cores, _cpu_limit() or cores)
     if usable < cores:
-        found += f", and this container has the time of {usable:g}"
+        found += f", but the container is limited to {usable:g}"
     launcher = config.launcher
     asked = launcher.cpus * (launcher.processes or max(1, launcher.gpus))
     fix = f"export OMP_NUM_THREADS={max(1, int(usable))}"
     if threads > usable:
-        lost = "speed: more threads than cores wait for each other"
+        lost = "speed: more threads than cores"
         yield Check("cores", "warning", found, lost, fix)
     elif launcher.cluster != "slurm" and asked > cores:
-        found += f"; a training of this config takes {asked}"
+        found += f"; a training with this config needs {asked}"
         fix = "lower launcher.cpus or launcher.processes"
-        yield Check("cores", "warning", found, "Snakemake takes the cores that there are", fix)
+        yield Check("cores", "warning", found, "Snakemake uses only the available cores", fix)
     else:
         yield Check("cores", "ok", found)
 
@@ -104,13 +104,13 @@ def _cpu_limit() -> float | None:
 def look_at_shared_memory(_: Config) -> Iterator[Check]:
     """Size of /dev/shm, through which GPUs of one machine exchange gradients."""
     if not SHARED_MEMORY.is_dir():
-        yield Check(str(SHARED_MEMORY), "ok", "not there (only several GPUs need it)")
+        yield Check(str(SHARED_MEMORY), "ok", "missing (needed only for several GPUs)")
         return
     space = shutil.disk_usage(SHARED_MEMORY)
     found = f"{space.free / GIB:.2f} of {space.total / GIB:.2f} GiB free"
     if space.free < LEAST_SHARED_MEMORY:
         lost = "trainings on several GPUs (NCCL exchanges gradients there)"
-        fix = "start the container with --shm-size=1g or --ipc=host, or clear it"
+        fix = "start the container with --shm-size=1g or --ipc=host, or free space in it"
         yield Check(str(SHARED_MEMORY), "warning", found, lost, fix)
     else:
         yield Check(str(SHARED_MEMORY), "ok", found)

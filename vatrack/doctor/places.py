@@ -25,8 +25,8 @@ def look_at_folders(config: Config) -> Iterator[Check]:
         RESULTS_FREE,
     )  # fmt: skip
     yield folder(
-        "current folder", Path.cwd(), "Snakemake, which keeps its state in .snakemake",
-        "change to a folder of yours", "warning",
+        "current folder", Path.cwd(), "Snakemake, which stores its state in .snakemake",
+        "change to a folder that you can write to", "warning",
     )  # fmt: skip
     yield folder(
         "temporary files", Path(tempfile.gettempdir()), "input from pipes, published checkpoints",
@@ -37,7 +37,7 @@ def look_at_folders(config: Config) -> Iterator[Check]:
     for name, path in (("home", home), ("cache", cache)):
         variable = "HOME" if name == "home" else "XDG_CACHE_HOME"
         yield folder(
-            name, path, "Matplotlib, Snakemake and PyTorch keep files there",
+            name, path, "caches of Matplotlib, Snakemake and PyTorch",
             f"set {variable}", "warning",
         )  # fmt: skip
 
@@ -54,7 +54,7 @@ def folder(
     """
     path = path.absolute()
     there = next(place for place in (path, *path.parents) if place.exists())
-    shown = str(path) if there == path else f"{path} (to be made)"
+    shown = str(path) if there == path else f"{path} (will be created)"
     if not there.is_dir():
         return Check(name, worst, f"{shown}: {there} is a file", lost, f"move it away, or {fix}")
     try:
@@ -67,12 +67,14 @@ def folder(
     free, entries = shutil.disk_usage(there).free, os.statvfs(there)
     found = f"{shown}, {free / GIB:.1f} GiB free"
     if entries.f_files and entries.f_favail < LEAST_FILES:
-        found = f"{shown}: room for {entries.f_favail} more files (inodes)"
+        found = f"{shown}: only {entries.f_favail} more files (inodes) possible"
         return Check(name, worst, found, lost, f"remove files, or {fix}")
     if free < LEAST_FREE:
-        return Check(name, worst, found, lost, f"make room, or {fix}")
+        return Check(name, worst, found, lost, f"free disk space, or {fix}")
     if free < wanted:
-        return Check(name, "warning", found, f"{lost}, when it is full", f"make room, or {fix}")
+        return Check(
+            name, "warning", found, f"{lost}, once it is full", f"free disk space, or {fix}"
+        )
     return Check(name, "ok", found)
 
 
@@ -88,7 +90,7 @@ def look_at_data(config: Config) -> Iterator[Check]:
     if isinstance(structure, Path) and not dataset.clips.fetch:
         named["clips.structure"] = structure
     if not named:
-        yield Check("data", "ok", "the miniature set, which is rendered")
+        yield Check("data", "ok", "miniature dataset (will be rendered)")
     for key, path in named.items():
         if unpacked and key != "clips.structure" and not key.startswith("archives"):
             continue  # they come with the archives
@@ -110,7 +112,7 @@ def look_at_weights(config: Config) -> Iterator[Check]:
 def _named(key: str, path: Path, is_folder: bool) -> Check:
     """Whether a file or a folder that a config names is there and can be read."""
     what = "folder" if is_folder else "file"
-    lost, fix = "what reads it", f"correct {key} in the config, or put the {what} there"
+    lost, fix = "every command that reads it", f"correct {key} in the config, or create the {what}"
     if not (path.is_dir() if is_folder else path.is_file()):
         return Check(key, "fails", f"{path}: no such {what}", lost, fix)
     try:

@@ -19,17 +19,17 @@ from vatrack.experiments.client import sqlite_path, store_uri
 from vatrack.runs.folder import RunFolder
 
 SECONDS = 3.0  # that a service has to answer
-UNLOGGED = "runs in MLflow; trainings go on, and `vatrack mlflow-sync` sends them later"
+UNLOGGED = "logging to MLflow; trainings continue, and `vatrack mlflow-sync` uploads later"
 
 
 def look_at_slurm(config: Config) -> Iterator[Check]:
     """Whether jobs can be submitted, and the partition of the config exists."""
     wanted = config.launcher.cluster == "slurm"
     bad, lost = ("fails", "trainings") if wanted else ("warning", "`--profile profiles/slurm`")
-    here = "set launcher.cluster to local, or start this on a machine of the cluster"
+    here = "set launcher.cluster to local, or run this on a login node of the cluster"
     missing = [name for name in ("sbatch", "srun", "sinfo") if shutil.which(name) is None]
     if len(missing) == 3 and not wanted:
-        yield Check("SLURM", "ok", "none (only clusters need it)")
+        yield Check("SLURM", "ok", "none (needed only on clusters)")
         return
     if missing:
         found = f"no {', no '.join(missing)} in PATH"
@@ -45,7 +45,7 @@ def look_at_slurm(config: Config) -> Iterator[Check]:
     except subprocess.TimeoutExpired:
         problem, partitions = f"no answer in {SECONDS:g} s", []
     if problem:
-        fix = "see whether slurmctld runs (`scontrol ping`)"
+        fix = "check that slurmctld is running (`scontrol ping`)"
         yield Check("SLURM", bad, f"sinfo: {problem}", lost, fix)  # type: ignore[arg-type]
         return
     partition = config.launcher.partition
@@ -71,15 +71,15 @@ def look_at_mlflow(config: Config) -> Iterator[Check]:
     elif uri.startswith(("http://", "https://")):
         yield _server(uri.rstrip("/"))
     else:
-        yield Check("MLflow", "ok", f"{uri} (not looked at)")
+        yield Check("MLflow", "ok", f"{uri} (not checked)")
 
 
 def _database(path: Path) -> Check:
     name = "MLflow"
     if not path.exists():
         found = folder(name, path.parent, UNLOGGED, "set mlflow.tracking_uri", "fails")
-        return Check(name, "ok", f"{path} (to be made)") if found.state == "ok" else found
-    fix = f"restore {path} from a backup, or move it away: `vatrack mlflow-sync` makes it again"
+        return Check(name, "ok", f"{path} (will be created)") if found.state == "ok" else found
+    fix = f"restore {path} from a backup, or move it away and rebuild it with `vatrack mlflow-sync`"
     try:
         address = f"file:{quote(str(path))}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=SECONDS)) as store:
@@ -88,13 +88,13 @@ def _database(path: Path) -> Check:
             store.rollback()
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            fix = "wait for the process that writes; sending waits by itself"
+            fix = "wait for the process that is writing; uploads wait automatically"
             return Check(name, "warning", f"{path}: {error}", UNLOGGED, fix)
         return Check(name, "fails", f"{path}: {error}", UNLOGGED, f"chmod u+w {path}")
     except sqlite3.DatabaseError as error:
         return Check(name, "fails", f"{path}: {error}", UNLOGGED, fix)
     if "experiments" not in tables:
-        return Check(name, "fails", f"{path}: has no tables of MLflow", UNLOGGED, fix)
+        return Check(name, "fails", f"{path}: not an MLflow database", UNLOGGED, fix)
     return Check(name, "ok", str(path))
 
 
@@ -120,11 +120,14 @@ def _server(uri: str) -> Check:
         fix = "start the server (`mlflow server`), or correct mlflow.tracking_uri"
         return Check(name, "fails", found, UNLOGGED, fix)
     if asked.status_code in (401, 403):
-        fix = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask its owner"
-        found = f"{uri}: refuses to be written (HTTP {asked.status_code})"
+        fix = (
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask the owner of the "
+            "server"
+        )
+        found = f"{uri}: no write permission (HTTP {asked.status_code})"
         return Check(name, "fails", found, UNLOGGED, fix)
     if asked.status_code != 400:
         fix = "correct mlflow.tracking_uri"
-        found = f"{uri}: no server of MLflow (HTTP {asked.status_code})"
+        found = f"{uri}: not an MLflow server (HTTP {asked.status_code})"
         return Check(name, "fails", found, UNLOGGED, fix)
     return Check(name, "ok", uri)

@@ -31,7 +31,7 @@ EXTRAS = {
         ("submitit", "snakemake_executor_plugin_slurm"),
         "trainings as jobs (`vatrack launch`, the workflow)",
     ),
-    "mlflow": (("mlflow",), "the log of experiments"),
+    "mlflow": (("mlflow",), "experiment tracking"),
     "video": (("av",), "own videos (`vatrack track`)"),
 }
 # Names of FFmpeg: those of `vatrack track --encoder`.
@@ -43,7 +43,7 @@ def look_at_python(_: Config) -> Iterator[Check]:
     """The interpreter and the package itself."""
     found, least = platform.python_version(), ".".join(map(str, LEAST_PYTHON))
     if sys.version_info[:2] < LEAST_PYTHON:
-        fix = f"install Python {least} or newer, and the package for it"
+        fix = f"install Python {least} or newer, and reinstall the package"
         yield Check("Python", "fails", found, "everything", fix)
     else:
         yield Check("Python", "ok", found)
@@ -59,19 +59,21 @@ def look_at_packages(_: Config) -> Iterator[Check]:
             loaded = import_module(module)
         except Exception as error:  # a library of the system, another package's version, ...
             if module == "cv2" and "lib" in str(error):
-                fix = "install the library that it names (libgl1, libglib2.0-0), or replace "
-                fix += "opencv-python by opencv-python-headless"
+                fix = "install the library in the message (libgl1, libglib2.0-0), or replace "
+                fix += "opencv-python with opencv-python-headless"
             first = next(iter(str(error).splitlines()), type(error).__name__)
             yield Check(package, "fails", f"cannot be imported ({first})", use, fix)
             continue
         try:
             version = metadata.version(package)
         except metadata.PackageNotFoundError:  # opencv-python-headless
-            version = getattr(loaded, "__version__", "of an unknown version")
+            version = getattr(loaded, "__version__", "unknown version")
         problem = _mismatch() if module == "torchvision" else ""
         if problem:
-            fix = "install torch and torchvision of one release, from the same index"
-            yield Check(package, "fails", f"{version}, not for this torch ({problem})", use, fix)
+            fix = "install matching versions of torch and torchvision from the same index"
+            yield Check(
+                package, "fails", f"{version} does not work with this torch ({problem})", use, fix
+            )
         else:
             yield Check(package, "ok", version)
 
@@ -109,16 +111,16 @@ def look_at_codecs(_: Config) -> Iterator[Check]:
     encoders = [ours for name, ours in ENCODERS.items() if _has_codec(name, "w")]
     found = f"encoders {', '.join(encoders) or 'none'}"
     missing = [name for name in DECODERS if not _has_codec(name, "r")]
-    wheel = "pip install --force-reinstall 'vatrack[video]' (its wheels have them)"
+    wheel = "pip install --force-reinstall 'vatrack[video]' (its wheels include them)"
     if not {"openh264", "vp9"} & set(encoders):
         lost = "overlays of `vatrack track`" + (" without --encoder x264" * bool(encoders))
         yield Check("codecs", "fails", found, lost, wheel)
     elif "openh264" not in encoders:
-        lost = "overlays are VP9 instead of H.264, which not every player takes"
+        lost = "overlays use VP9 instead of H.264, which some players do not support"
         yield Check("codecs", "warning", found, lost, wheel)
     elif missing:
-        found += f"; no decoder of {', '.join(missing)}"
-        yield Check("codecs", "warning", found, "videos in these forms cannot be read", wheel)
+        found += f"; no decoder for {', '.join(missing)}"
+        yield Check("codecs", "warning", found, "videos with these codecs cannot be read", wheel)
     else:
         yield Check("codecs", "ok", f"{found}; decoders {', '.join(DECODERS)}")
 

@@ -70,7 +70,7 @@ def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int,
     known: dict[str, int] = {}
     for number, name in names.items():
         if not isinstance(name, str | int):
-            raise InputError(f"{source}: the name of item {number} of '{where}' is not a text")
+            raise InputError(f"{source}: the name of item {number} of '{where}' is not a string")
         if known.setdefault(str(name), number) != number:
             raise InputError(
                 f"{source}: items {known[str(name)]} and {number} of '{where}' are both named "

@@ -107,7 +107,7 @@ def check_targets(sources: Iterable[Path], out: Path, details: Path | None = Non
         for target in targets:
             refuse_same_file(source, target)
     if details is not None and same_file(*targets):
-        raise InputError(f"{details}: is --out, too; choose another name for --details")
+        raise InputError(f"{details}: is also --out; choose another file for --details")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Examples:
             [
                 f"example predictions for {self.frames} frames with {self.objects} masked objects:",
                 *(f"  {file}: {count}" for file, count in self.files.items()),
-                f"what the perfect ones must reach: {self.expected}",
+                f"expected metrics of the perfect predictions: {self.expected}",
                 f"vatrack evaluate {given}",
             ]
         )

@@ -74,7 +74,7 @@ def measure_all(
     measure(items, "evaluation, videos")
     if worst is not None:
         if others:
-            measure(others, "looking for the first error, videos")
+            measure(others, "searching for the first error, videos")
         raise worst
     return results
 

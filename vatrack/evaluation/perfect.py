@@ -38,7 +38,7 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
     for mask_type in MASK_TYPES:
         objects = read_objects(document, images, mask_type, source)
         if not len(objects.id):
-            raise InputError(f"{source}: no annotations; examples need a ground truth with objects")
+            raise InputError(f"{source}: no annotations; use a ground truth with objects")
         if not objects.area.all():
             continue
         whole[mask_type] = objects

@@ -59,7 +59,8 @@ class EvaluatedShard:
     def __str__(self) -> str:
         return (
             f"wrote {self.out}: shard {self.shard}, {self.detections} detections in {self.videos} "
-            f"of {self.all_videos} videos; `vatrack merge-evaluations` makes metrics of all shards"
+            f"of {self.all_videos} videos; `vatrack merge-evaluations` computes the metrics of all "
+            "shards"
         )
 
 
@@ -103,7 +104,7 @@ def evaluate_shard(
         try:
             Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
         except InputError as error:
-            warnings.warn(f"{error}; the merged evaluation can have no details", stacklevel=2)
+            warnings.warn(f"{error}; the merged evaluation has no details", stacklevel=2)
         record = _record(split, shard)
         part = split.part(shard)
         results = split.measure(processes, part)

@@ -29,10 +29,7 @@ TRACK_TYPES: tuple[str, ...] = (  # overlaps are those of masks or of boxes
     *MASK_TYPES,
     *(f"{mask_type}_box" for mask_type in MASK_TYPES),
 )
-NO_TRACKS = (
-    "Video and track metrics are undefined: in the ground truth every image stands alone, without "
-    "tracks."
-)
+NO_TRACKS = "Video and track metrics are undefined: the ground truth has no tracks."
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Evaluated:
         )
 
     def __str__(self) -> str:
-        counted = "the file has no predictions, so these are the metrics of nothing found"
+        counted = "the file has no predictions; all metrics are those of an empty result"
         if self.detections:
             counted = (
                 f"{self.detections} detections in {self.images_seen} of {self.images} images, "

@@ -120,5 +120,5 @@ def _check(predictions: list[dict[str, Any]], listing: Listing, source: Path) ->
 
 def _known(form: str, forms: Any) -> Any:
     if form not in get_args(forms):
-        raise InputError(f"form {form!r} is not known; there are {', '.join(get_args(forms))}")
+        raise InputError(f"unknown format {form!r}; choose from {', '.join(get_args(forms))}")
     return form

@@ -49,16 +49,16 @@ def read(
     predictions, notes = [], set()
     items = read_json(source)
     if not isinstance(items, list):
-        raise InputError(f"{source}: COCO results are a list of detections; this is none")
+        raise InputError(f"{source}: not a list of detections, as COCO results are")
     for number, item in enumerate(items, 1):
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
-            raise InputError(f"{where}: is no detection; a COCO results list has objects")
+            raise InputError(f"{where}: not a JSON object, as COCO detections are")
         for key in ("image_id", "category_id", "score"):
             if key not in item:
                 raise InputError(f"{where}: has no {key!r}")
         if "track_id" not in item:
-            notes.add("detections without 'track_id' are tracks of one frame")
+            notes.add("detections without 'track_id' become tracks of one frame")
         predictions.append(
             as_prediction(
                 where,

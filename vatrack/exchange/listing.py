@@ -58,9 +58,7 @@ class Listing:
             if file_stem(video) == name:
                 return video
         names = ", ".join(sorted(file_stem(video) for video in self.videos)[:5])
-        raise InputError(
-            f"{source}: no video of {self.path} is called {name!r}; there are {names} ..."
-        )
+        raise InputError(f"{source}: {self.path} has no video {name!r}; its videos are {names} ...")
 
     def category_id(self, number: int, source: str) -> int:
         """The id itself, checked.
@@ -71,7 +69,7 @@ class Listing:
         if number not in self.categories:
             known = ", ".join(f"{key} {name}" for key, name in list(self.categories.items())[:5])
             raise InputError(
-                f"{source}: class {number} is not one of {self.path}, which has {known} ..."
+                f"{source}: class {number} is not in {self.path} (classes: {known} ...)"
             )
         return number
 
@@ -95,8 +93,8 @@ def read_listing(path: Path) -> Listing:
         sizes = images.size[rows]
         if len(np.unique(sizes, axis=0)) > 1:
             raise InputError(
-                f"{path}: the frames of video {item['id']} have several sizes; forms of other "
-                f"tools have one size a video"
+                f"{path}: the frames of video {item['id']} have different sizes; the formats of "
+                "other tools need one size per video"
             )
         height, width = (
             sizes[0].tolist() if len(rows) else (item.get("height", 0), item.get("width", 0))
@@ -114,7 +112,7 @@ def read_listing(path: Path) -> Listing:
     stems = [file_stem(video) for video in videos]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise InputError(f"{path}: two videos would both be written as {twice!r}; rename one")
+        raise InputError(f"{path}: two videos would be written as {twice!r}; rename one")
     categories = {
         item["id"]: str(item.get("name", item["id"]))
         for item in list_of(document, "categories", str(path))

@@ -44,7 +44,7 @@ def as_prediction(
             raise InputError(f"{where}: {text}")
     row = int(listing.images.index(np.array([image_id]))[0])
     if row < 0:
-        raise InputError(f"{where}: image_id {image_id} is not one of {listing.path}")
+        raise InputError(f"{where}: image_id {image_id} is not in {listing.path}")
     listing.category_id(category_id, where)
     size = listing.images.size[row].tolist()
     if box is not None and not is_box(box):

@@ -46,7 +46,7 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
                 )
             )
     write_files(out, listing, lines)
-    return [f"boxes alone are written, those of the {mask_type} masks"]
+    return [f"only boxes are written (of the {mask_type} masks)"]
 
 
 def read(
@@ -72,8 +72,8 @@ def read(
                 ) from None
             if category is None:
                 raise InputError(
-                    f"{where}: says no class, and {listing.path} has {len(listing.categories)}; "
-                    f"write it in the eighth column"
+                    f"{where}: has no class, but {listing.path} has {len(listing.categories)} "
+                    "classes; write it in the eighth column"
                 )
             predictions.append(
                 as_prediction(
@@ -88,4 +88,4 @@ def read(
                     mask_type=mask_type,
                 )
             )
-    return predictions, ["boxes are taken for masks: their overlaps are those of boxes"]
+    return predictions, ["boxes are used as masks: overlaps are computed from boxes"]

@@ -59,11 +59,11 @@ def write(
     notes = []
     if cut:
         notes.append(
-            f"{cut} masks overlapped others and were cut ({lost} of them are hidden whole and are "
-            f"left out); MOTS allows no overlap"
+            f"{cut} masks overlapped others and were cut ({lost} of them are completely hidden and "
+            "were skipped); MOTS allows no overlap"
         )
     if mask_type == "amodal":
-        notes.append("MOTS holds visible masks; amodal ones lose what others cover")
+        notes.append("MOTS has visible masks; amodal masks lose the parts that others cover")
     return notes
 
 
@@ -77,7 +77,8 @@ def _numbers(tracks: Sequence[Track]) -> dict[tuple[int, int], int]:
         if counts[key] >= IDS:
             raise InputError(
                 f"video {track.video_id} has {IDS} tracks of class {track.category_id}; MOTS has "
-                f"numbers for {IDS - 1}; export those of a higher score, or another form"
+                f"room for {IDS - 1}; export only predictions with a higher score, or use another "
+                "format"
             )
         numbers[track.video_id, track.track_id] = counts[key]
     return numbers
@@ -125,7 +126,7 @@ def read(
                     mask_type=mask_type,
                 )
             )
-    notes = ["MOTS has no scores; every detection has 1"]
+    notes = ["MOTS has no scores; all detections get score 1"]
     if ignored:
-        notes.append(f"{ignored} regions to be ignored are left out")
+        notes.append(f"{ignored} ignore regions are skipped")
     return predictions, notes

@@ -27,7 +27,7 @@ RESULTS = Path("trackers/youtube_vis/youtube_vis_val/vatrack/data/results.json")
 def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: Path) -> list[str]:
     """Writes both files into the folder `out`."""
     if not listing.document.get("annotations"):
-        raise InputError(f"{listing.path}: has no annotations, which TrackEval compares with")
+        raise InputError(f"{listing.path}: has no annotations for TrackEval to compare with")
     truth = {
         "videos": [
             {
@@ -47,7 +47,7 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
         for path, value in ((GROUND_TRUTH, truth), (RESULTS, results(tracks, listing))):
             (folder / path).parent.mkdir(parents=True)
             write_json(folder / path, value)
-    return ["evaluate it by TrackEval as the benchmark YouTube-VIS, with the split 'val'"]
+    return ["evaluate it with TrackEval as benchmark YouTube-VIS, split 'val'"]
 
 
 def _true_tracks(listing: Listing, mask_type: MaskType) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ def read_tracks(path: Path, listing: Listing, mask_type: MaskType) -> list[Track
     images = listing.images
     rows = [row for row, counts in enumerate(found.counts[mask_type]) if counts is not None]
     if len(found.image) and not rows:
-        raise InputError(f"{path}: no prediction has a mask of type {mask_type!r}; ask for another")
+        raise InputError(f"{path}: no prediction has {mask_type} masks; choose another mask type")
     order = sorted(
         rows,
         key=lambda row: (

@@ -26,10 +26,12 @@ def video_files(source: Path, listing: Listing) -> Iterator[tuple[Path, Video]]:
         InputError: it is no folder, has no text file, or one that is named after no video.
     """
     if not source.is_dir():
-        raise InputError(f"{source}: is no folder; this form has a text file a video in a folder")
+        raise InputError(
+            f"{source}: not a folder; this format needs a folder with one text file per video"
+        )
     found = sorted(path for path in source.glob("*.txt") if not path.name.startswith("."))
     if not found:
-        raise InputError(f"{source}: holds no .txt file; one a video is needed")
+        raise InputError(f"{source}: contains no .txt files; one per video is needed")
     for path in found:
         yield path, listing.by_name(path.stem, path)
 
@@ -43,6 +45,6 @@ def image_at(listing: Listing, video: Video, frame: int, where: str) -> int:
     if not 0 <= frame < len(video.rows):
         raise InputError(
             f"{where}: frame {frame} (counted from 0) is not one of the {len(video.rows)} of "
-            f"{video.name!r}; see whether this form counts from 0 or 1"
+            f"{video.name!r}; check whether this format counts from 0 or 1"
         )
     return int(listing.images.id[video.rows[frame]])

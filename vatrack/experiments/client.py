@@ -173,8 +173,8 @@ def experiment_id(client: Any, name: str, uri: str) -> str:
         return str(client.create_experiment(name, artifact_location=location, tags=TYPE))
     if known.lifecycle_stage != "active":
         raise RuntimeError(
-            f"the experiment {name} was deleted; restore it in MLflow or set mlflow.experiment to "
-            f"another name"
+            f"the experiment {name} was deleted; restore it in MLflow, or set mlflow.experiment to "
+            "another name"
         )
     if path and location:
         _relocate(path, known.artifact_location, location)

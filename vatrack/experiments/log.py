@@ -77,15 +77,17 @@ class ExperimentLog:
             import_client(store_uri(out, run))
             log._measures = log._measures and import_monitor()
         except ImportError:
-            _warn("MLflow is not installed", f"where it is, {command(out)} makes the MLflow run")
+            _warn(
+                "MLflow is not installed", f"once it is installed, {command(out)} uploads the run"
+            )
         except OSError as error:
-            _warn(first_line(error), "the run is written to its folder only")
+            _warn(first_line(error), "the run is logged only to its folder")
         else:
             if _left_to_others(run, out):
                 _warn(
-                    "a SQLite file is not written from jobs on several machines",
-                    f"`vatrack launch` sends the curves while it waits, or {command(out)} does it; "
-                    "set MLFLOW_TRACKING_URI to a server to send from the job",
+                    "a SQLite store cannot be written from jobs on several machines",
+                    f"`vatrack launch` uploads the curves while it waits, or use {command(out)}; "
+                    "set MLFLOW_TRACKING_URI to a server to upload from the job",
                 )
             else:
                 log._run()
@@ -104,7 +106,7 @@ class ExperimentLog:
             note(self._folder, status=status, ended=now())
         except OSError as error:
             name = RunFolder(self._folder).mlflow
-            _warn(first_line(error), f"{name} does not say that the run is {status}")
+            _warn(first_line(error), f"{name} could not be told that the run is {status}")
         self._stop(patience)
 
     def _run(self) -> None:
@@ -117,9 +119,9 @@ class ExperimentLog:
             return
         self._closing.set()
         self._thread.join(patience)
-        rest = f"{command(self._folder)} sends the rest"
+        rest = f"{command(self._folder)} uploads the rest"
         if self._thread.is_alive():
-            _warn(f"the store has not answered for {patience:.0f} s", rest)
+            _warn(f"the store has not responded for {patience:.0f} s", rest)
         elif self._failure:
             _warn(self._failure, rest)
 
@@ -150,11 +152,11 @@ class ExperimentLog:
                 self._measure(done.run_id, done.store)
         except Exception as error:  # whatever it is, it must not end a training
             if self._failure is None and not self._closing.is_set():
-                _warn(first_line(error), "the run continues; what is missing is sent later")
+                _warn(first_line(error), "the run continues; missing data is uploaded later")
             self._failure = first_line(error)
             return False
         if self._failure is not None:
-            logger.info("MLflow: the store is back, and has what was missing")
+            logger.info("MLflow: the store is back and up to date")
         self._failure = None
         return True
 
@@ -199,7 +201,7 @@ def log_evaluation(folder: Path) -> None:
             sync(folder)
     except (InputError, StoreError, OSError) as error:
         rest = f"{command(folder)} sends them"
-        _warn(first_line(error), f"the MLflow run of {folder} lacks its metrics; {rest}")
+        _warn(first_line(error), f"the MLflow run of {folder} has no metrics yet; {rest}")
 
 
 def command(folder: Path) -> str:

@@ -104,11 +104,10 @@ def run_config(folder: Path) -> RunConfig:
     config = RunFolder(folder).config
     if not config.is_file():
         raise InputError(
-            f"{folder}: has no {config.name}; give the folder of a run, as `vatrack train` has "
-            f"written it"
+            f"{folder}: has no {config.name}; give a run folder written by `vatrack train`"
         )
     if (folder / "runs").is_dir():
-        raise InputError(f"{folder}: holds runs, but is none; give {folder}/runs/*")
+        raise InputError(f"{folder}: contains runs but is not a run folder; give {folder}/runs/*")
     return load_run_config(config)
 
 
@@ -131,7 +130,7 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
     if copy.info.lifecycle_stage != "active":
         raise StoreError(
             f"{uri}: the MLflow run of {folder} was deleted; restore it in MLflow, or remove "
-            f"{RunFolder(folder).mlflow} for a new one"
+            f"{RunFolder(folder).mlflow} to create a new one"
         )
     if known is None:
         _end_replaced(client, experiment, run_id, identity.folder)
@@ -166,7 +165,7 @@ def _read(folder: Path, run: RunConfig) -> tuple[Identity, list[Point]]:
             break
     if problems:
         more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
-        warnings.warn(f"MLflow: {problems[0]}{more}; the rest is sent", stacklevel=2)
+        warnings.warn(f"MLflow: {problems[0]}{more}; the rest is uploaded", stacklevel=2)
     return identity, points
 
 

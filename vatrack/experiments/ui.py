@@ -66,9 +66,7 @@ def links(uri: str, server: str) -> list[Link]:
 
 
 def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[Link]:
-    yield Link(
-        f"{name}: all runs, a column for each main metric", view_address(server, number, ALL_RUNS)
-    )
+    yield Link(f"{name}: all runs, with the main metrics", view_address(server, number, ALL_RUNS))
     groups: dict[str, list[Any]] = {}  # the newest first
     for run in runs:
         groups.setdefault(run.data.tags["comparison"], []).append(run)
@@ -104,7 +102,8 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
     path = sqlite_path(uri)
     if path is None or not path.exists():
         raise InputError(
-            f"{path or uri}: no such store; train first, or `vatrack mlflow-sync RUN...` fills it"
+            f"{path or uri}: no such store; train first, or create it with `vatrack mlflow-sync "
+            "RUN...`"
         )
     with socket.socket() as probe:  # another server there would answer instead
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,8 +111,8 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
             probe.bind((HOST, port))
         except OSError as error:
             raise InputError(
-                f"--port {port}: {error.strerror}; give another one, for example "
-                f"--port {port + 1 if port < 65535 else 5000}"
+                f"--port {port}: {error.strerror}; use another port, for example --port "
+                f"{port + 1 if port < 65535 else 5000}"
             ) from None
     server, log = f"http://{HOST}:{port}", path.with_name("mlflow_ui.log")
     words = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", HOST]
@@ -124,7 +123,7 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
         end = time.monotonic() + SECONDS
         while not _answers(server):
             if process.poll() is not None or time.monotonic() > end:
-                raise StoreError(f"MLflow's server did not start: {_last_line(log)}")
+                raise StoreError(f"the server did not start: {_last_line(log)}")
             time.sleep(0.3)
         show(server)
         process.wait()
@@ -147,4 +146,4 @@ def _answers(server: str) -> bool:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() or ["no message"]
-    return f"{lines[-1]} (all of it: {log})"
+    return f"{lines[-1]} (full log: {log})"

@@ -66,20 +66,23 @@ def import_dataset(
     out = check_target(out)
     for path in sources:
         if not path.exists():
-            raise InputError(f"{path}: no such file or folder; name the annotations")
+            raise InputError(f"{path}: no such file or folder; give the annotations")
         refuse_same_file(path, out)
     dataset = _READERS[source_format](Settings(tuple(sources), images))
     if not dataset.images:
-        raise InputError(f"{sources[0]}: lists no image; name the file or folder that does")
+        raise InputError(f"{sources[0]}: contains no images; give another file or folder")
     missing = check_images(dataset.images, images)
     counts = write_joint(dataset, out)
-    notes = [f"the source lacks {dataset.lacks}"] if dataset.lacks else []
+    notes = [f"the source has no {dataset.lacks}"] if dataset.lacks else []
     notes += [missing] if missing else []
     notes += dataset.notes
     for number, text in (
-        (counts.united, "visible masks were not inside their amodal masks, which now hold both"),
-        (counts.hidden, "objects are wholly hidden: their visible masks are empty"),
-        (counts.empty, "objects without a pixel in the image are left out"),
+        (
+            counts.united,
+            "visible masks were not inside their amodal masks; the amodal masks were extended",
+        ),
+        (counts.hidden, "objects are completely hidden: their visible masks are empty"),
+        (counts.empty, "objects without a pixel in the image are skipped"),
     ):
         notes += [f"{number} {text}"] if number else []
     return Imported(

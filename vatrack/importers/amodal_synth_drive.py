@@ -63,8 +63,8 @@ def read(settings: Settings) -> Dataset:
                 videos[key][frame] = path
     if not videos:
         raise InputError(
-            f"{settings.sources[0]}: holds no <camera>_full_<number>_aminseg.json; name the folder "
-            f"amodal_instance_seg"
+            f"{settings.sources[0]}: contains no <camera>_full_<number>_aminseg.json; give the "
+            "folder amodal_instance_seg"
         )
     frames, labels = Frames(), []
     for (sequence, camera), paths in sorted(videos.items()):
@@ -101,12 +101,12 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
     for path, sequence, camera, number, image in labels:
         document = read_json(path)
         if not isinstance(document, dict):
-            raise InputError(f"{path}: is no object of instances by their ids; {FIX}")
+            raise InputError(f"{path}: not a JSON object of instances by id; {FIX}")
         ids = read_id_map(path.with_suffix(".png"))
         for key, item in document.items():
             where = f"{path}: instance {key}"
             if not (key.isascii() and key.isdigit()) or not isinstance(item, dict):
-                raise InputError(f"{where}: is no whole number with an object; {FIX}")
+                raise InputError(f"{where}: not an integer id with a JSON object; {FIX}")
             category = required(item, "category_id", where)
             right = CORRECTED.get((sequence, camera, number, category), category)
             corrected += right != category
@@ -115,7 +115,7 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
                 continue
             occluded = item.get("occluded")
             if occluded not in (True, False):
-                raise InputError(f"{where}: occluded is {shown(occluded)}; true or false is needed")
+                raise InputError(f"{where}: occluded is {shown(occluded)}; must be true or false")
             masks: dict[str, Any] = {"amodal": item.get("amodal_mask")}
             masks["hidden"] = item.get("occlusion_mask")
             if not occluded or is_absent(masks["amodal"]):
@@ -126,10 +126,9 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
             assert is_whole(track)
             yield Object(where, image, right, track=track, fields={"track_id": track}, **masks)
     if corrected:
-        notes.append(f"{corrected} known wrong labels of the release are corrected")
+        notes.append(f"{corrected} known label errors of the release are corrected")
     if other:
         shown_ids = ", ".join(map(str, sorted(other)))
         notes.append(
-            f"{other.total()} objects of categories that are not the 10 classes are left out: "
-            f"{shown_ids}"
+            f"{other.total()} objects of other than the 10 classes are skipped: {shown_ids}"
         )

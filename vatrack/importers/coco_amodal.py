@@ -39,7 +39,7 @@ def read(settings: Settings) -> Dataset:
         lists.frames,
         _objects(lists, single),
         whole_if_absent=True,
-        lacks="tracks: each image is a video of one frame" if single else "",
+        lacks="tracks (each image becomes a video of one frame)" if single else "",
         notes=lists.notes,
     )
 

@@ -22,8 +22,8 @@ def read(settings: Settings) -> Dataset:
         lists.frames,
         _objects(lists),
         whole_if_absent=True,
-        lacks="tracks and classes: each image is a video of one frame, classes are object and "
-        "stuff",
+        lacks="tracks and classes (each image becomes a video of one frame; classes are object and "
+        "stuff)",
         notes=lists.notes,
     )
 
@@ -41,8 +41,8 @@ def _objects(lists: Lists) -> Iterator[Object]:
             regions = item.get("regions")
             if not isinstance(regions, list):
                 raise InputError(
-                    f"{where}: has no list `regions`; files with one object an annotation are "
-                    f"read by --from coco-amodal"
+                    f"{where}: has no list `regions`; import files with one object per annotation "
+                    "with --from coco-amodal"
                 )
             if image["id"] in seen:
                 again += 1
@@ -51,10 +51,10 @@ def _objects(lists: Lists) -> Iterator[Object]:
             for number, region in enumerate(regions, 1):
                 name = f"{where}: region {number}"
                 if not isinstance(region, dict):
-                    raise InputError(f"{name} is {shown(region)}, no object; {FIX}")
+                    raise InputError(f"{name} is {shown(region)}, not a JSON object; {FIX}")
                 stuff = region.get("isStuff", 0)
                 if not is_flag(stuff):
-                    raise InputError(f"{name}: isStuff is {shown(stuff)}; 0 or 1 is needed")
+                    raise InputError(f"{name}: isStuff is {shown(stuff)}; must be 0 or 1")
                 yield Object(
                     name,
                     image,
@@ -65,4 +65,6 @@ def _objects(lists: Lists) -> Iterator[Object]:
                     fields={"region_name": region.get("name"), "order": region.get("order")},
                 )
     if again:
-        lists.notes.append(f"{again} annotations of images by further authors are left out")
+        lists.notes.append(
+            f"{again} annotations of the same images by other annotators are skipped"
+        )

@@ -76,7 +76,7 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
                 tracked = tracked or any(item.value.get(key) is not None for key in TRACK)
         if lists["videos"] and labelled and not tracked:
             lists["videos"].clear()
-            notes.append(f"{path}: no annotation has a track, so every image stands alone")
+            notes.append(f"{path}: no annotation has a track, so images are treated independently")
         if default_classes:
             found = default_classes()
         else:
@@ -85,11 +85,11 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
                 name = category["name"]
                 if name in SPELLING and SPELLING[name] not in {item["name"] for item in found}:
                     category["name"] = SPELLING[name]
-                    notes.append(f"{path}: class {name!r} is now called {SPELLING[name]!r}")
+                    notes.append(f"{path}: class {name!r} is renamed {SPELLING[name]!r}")
         if categories and found != categories:
             raise InputError(
-                f"{path}: its classes ({_shown(found)}) are not those of {settings.sources[0]} "
-                f"({_shown(categories)}); import each file alone"
+                f"{path}: its classes ({_shown(found)}) differ from those of {settings.sources[0]} "
+                f"({_shown(categories)}); import each file separately"
             )
         categories = found
         sources.append(Source(path, _add_images(frames, lists, path)))
@@ -127,15 +127,15 @@ def _add_images(frames: Frames, lists: dict[str, list[Json]], path: Path) -> dic
             raise InputError(f"{where}: video_id {belongs} is not in the list of videos; {FIX}")
         position = item.get("frame_id", item.get("frame_index"))
         if not isinstance(position, int) or not is_whole(position):
-            raise InputError(f"{where}: has no whole number `frame_id` or `frame_index`; {FIX}")
+            raise InputError(f"{where}: has no integer `frame_id` or `frame_index`; {FIX}")
         rows[belongs].append((position, item))
     for number, item in videos.items():
         ordered = sorted(rows[number], key=lambda row: row[0])
         for (first, _), (second, image) in pairwise(ordered):
             if first == second:
                 raise InputError(
-                    f"{path}: image {image['id']}: frame {first} of video {number} comes twice; "
-                    f"{FIX}"
+                    f"{path}: image {image['id']}: frame {first} of video {number} is listed "
+                    f"twice; {FIX}"
                 )
         video = frames.video(str(item.get("name", number)), source_id=number)
         for place, (_, image) in enumerate(ordered):

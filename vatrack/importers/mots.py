@@ -70,15 +70,15 @@ def _labels(sources: tuple[Path, ...]) -> list[tuple[Path, str]]:
             maps = [source]
         if not texts and not maps:
             raise InputError(
-                f"{source}: holds no <sequence>.txt, <sequence>/gt/gt.txt or <sequence>/*.png; "
-                f"name the folder instances_txt or instances"
+                f"{source}: contains no <sequence>.txt, <sequence>/gt/gt.txt or <sequence>/*.png; "
+                "give the folder instances_txt or instances"
             )
         found += [(path, _sequence(path)) for path in texts]
         found += [] if texts else [(path, path.name) for path in maps]
     names = [name for _, name in found]
     for path, name in found:
         if names.count(name) > 1:
-            raise InputError(f"{path}: sequence {name} is there twice; name one source of it")
+            raise InputError(f"{path}: sequence {name} exists twice; give one source of it")
     return found
 
 
@@ -96,7 +96,7 @@ def _objects(sequences: list[Sequence], notes: list[str]) -> Iterator[Object]:
             else:
                 yield item
     if ignored:
-        notes.append(f"{ignored} regions to be ignored are left out")
+        notes.append(f"{ignored} ignore regions are skipped")
 
 
 def _from_text(path: Path, images: dict[int, Json]) -> Iterator[Object]:
@@ -110,11 +110,14 @@ def _from_maps(folder: Path, images: dict[int, Json]) -> Iterator[Object]:
         image = _image(images, frame, str(path))
         ids = read_id_map(path)
         if ids.dtype != np.uint16:
-            raise InputError(f"{path}: has {ids.dtype.itemsize * 8} bits; id maps of MOTS have 16")
+            raise InputError(
+                f"{path}: has {ids.dtype.itemsize * 8} bits, but id maps of MOTS have 16"
+            )
         if ids.shape != (image["height"], image["width"]):
             raise InputError(
-                f"{path}: is {ids.shape[1]} x {ids.shape[0]} pixels, its image "
-                f"{image['file_name']} {image['width']} x {image['height']}; use those of one set"
+                f"{path}: is {ids.shape[1]} x {ids.shape[0]} pixels, but its image "
+                f"{image['file_name']} is {image['width']} x {image['height']}; use annotations "
+                "and images of the same dataset"
             )
         for track in np.unique(ids[ids > 0]).tolist():
             where = f"{path}: id {track}"
@@ -125,7 +128,7 @@ def _image(images: dict[int, Json], frame: int, where: str) -> Json:
     if frame not in images:
         numbers = f"{min(images)} to {max(images)}"
         raise InputError(
-            f"{where}: no image has the number {frame}; there are {numbers}; see --images"
+            f"{where}: no image has the number {frame} (found {numbers}); check --images"
         )
     return images[frame]
 
@@ -134,6 +137,6 @@ def _object(where: str, image: Json, track: int, category: int, mask: Json) -> O
     if category not in (*CLASSES, IGNORED) or track // IDS != category:
         raise InputError(
             f"{where}: class {category} of id {track} is not 1 (car), 2 (pedestrian) or 10 "
-            f"(ignore), which begins the id"
+            "(ignore), the first digits of the id"
         )
     return Object(where, image, category, track=track, visible=mask, fields={"track_id": track})

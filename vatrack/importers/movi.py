@@ -42,7 +42,7 @@ def read(settings: Settings) -> Dataset:
         }
     )
     if not folders:
-        raise InputError(f"{settings.sources[0]}: holds no segmentation_full_<frame>.png")
+        raise InputError(f"{settings.sources[0]}: contains no segmentation_full_<frame>.png")
     for folder in folders:
         names_of[folder] = _classes(folder)
     names = sorted({name for found in names_of.values() for name in found} | _unnamed(names_of))
@@ -91,7 +91,7 @@ def _classes(folder: Path) -> list[str]:
     for number, item in enumerate(instances):
         name = item.get("category", "object") if isinstance(item, dict) else None
         if not isinstance(name, str) or not name:
-            raise InputError(f"{path}: instance {number} has no text as `category`; {FIX}")
+            raise InputError(f"{path}: instance {number} has no string `category`; {FIX}")
         found.append(name)
     return found
 

@@ -35,7 +35,9 @@ class Settings:
             InputError: several are given.
         """
         if len(self.sources) > 1:
-            raise InputError(f"{self.sources[1]}: this format has one source; import each alone")
+            raise InputError(
+                f"{self.sources[1]}: this format has one source; import each separately"
+            )
         return self.sources[0]
 
 
@@ -103,8 +105,8 @@ class Frames:
                 raise InputError(f"{where}: {text}; {FIX}")
         if name in self._names:
             raise InputError(
-                f"{where}: {name} is listed already by {self._names[name]}; import files with "
-                f"images of equal names one by one, each with its own --images"
+                f"{where}: {name} is already listed by {self._names[name]}; import files with "
+                "equal image names separately, each with its own --images"
             )
         self._names[name] = where
         self.images.append(item)
@@ -150,7 +152,7 @@ def required(item: Mapping[str, Any], key: str, where: str) -> Any:
         InputError: it is missing or wrong.
     """
     if key not in item:
-        raise InputError(f"{where}: has no `{key}`; {FIX}")
+        raise InputError(f"{where}: `{key}` is missing; {FIX}")
     if text := problem(key, item[key]):
         raise InputError(f"{where}: {text}; {FIX}")
     return item[key]
@@ -164,7 +166,7 @@ def listed(value: Any, length: int, what: str, where: str) -> list[Any]:
     """
     if not isinstance(value, list) or len(value) != length:
         found = f"{len(value)} items" if isinstance(value, list) else shown(value)
-        raise InputError(f"{where}: `{what}` is {found}; a list of {length} is needed; {FIX}")
+        raise InputError(f"{where}: `{what}` is {found}; must be a list of {length}; {FIX}")
     return value
 
 
@@ -185,7 +187,7 @@ def class_list(items: Iterable[Json], path: Path) -> list[Json]:
         values = [item[key] for item in found]
         twice = [value for value in values if values.count(value) > 1]
         if twice:
-            raise InputError(f"{path}: category {key} {twice[0]!r} comes twice; {FIX}")
+            raise InputError(f"{path}: category {key} {twice[0]!r} is listed twice; {FIX}")
     if not found:
         raise InputError(f"{path}: its list `categories` is empty or missing; {FIX}")
     return found
@@ -200,7 +202,7 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
     read_header(path)  # OpenCV fills what is missing of a file and says nothing
     data = read_bytes(path)
     if not data.startswith(PNG):
-        raise InputError(f"{path}: is no PNG file; the pixels of another one are no exact ids")
+        raise InputError(f"{path}: not a PNG file; other formats do not preserve ids")
     depth, colour = data[24], data[25]
     image = decode(_as_grey(data) if colour == PALETTE else data, cv2.IMREAD_UNCHANGED)
     if image is None:
@@ -211,8 +213,8 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
         image = image[..., 0]  # grey values that were saved three times
     if image.ndim != 2:
         raise InputError(
-            f"{path}: has {image.shape[2]} channels, but the pixels of an id map are one number; "
-            f"take the file with ids, not its coloured drawing"
+            f"{path}: has {image.shape[2]} channels, but an id map has one; use the file with ids, "
+            "not its colour rendering"
         )
     return image
 
@@ -244,18 +246,20 @@ def frame_files(folder: Path) -> dict[int, Path]:
     """
     found: dict[int, Path] = {}
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of images; see --images")
+        raise InputError(f"{folder}: no such image folder; check --images")
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         digits = path.stem[len(path.stem.rstrip("0123456789")) :]
         if not digits:
-            raise InputError(f"{path}: its name ends with no frame number; rename or remove it")
+            raise InputError(
+                f"{path}: its name does not end in a frame number; rename or remove it"
+            )
         if int(digits) in found:
-            raise InputError(f"{path}: frame {int(digits)} is there twice; remove one")
+            raise InputError(f"{path}: frame {int(digits)} exists twice; remove one")
         found[int(digits)] = path
     if not found:
-        raise InputError(f"{folder}: holds no image; see --images")
+        raise InputError(f"{folder}: contains no images; check --images")
     return dict(sorted(found.items()))
 
 
@@ -266,13 +270,13 @@ def check_images(images: list[Json], folder: Path) -> str | None:
         InputError: none of them is.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; --images names that of the images")
+        raise InputError(f"{folder}: no such folder; give the image folder with --images")
     missing = [item["file_name"] for item in images if not image_exists(folder / item["file_name"])]
     if not missing:
         return None
     if len(missing) == len(images):
         raise InputError(
-            f"{folder}: holds none of the {len(images)} images, such as {missing[0]}; --images "
-            f"names the folder that these names begin in"
+            f"{folder}: contains none of the {len(images)} images, such as {missing[0]}; give the "
+            "folder that these names are relative to with --images"
         )
     return f"{len(missing)} of {len(images)} images are not in {folder}, such as {missing[0]}"

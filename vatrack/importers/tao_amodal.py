@@ -21,8 +21,8 @@ def read(settings: Settings) -> Dataset:
         lists.frames,
         _objects(lists),
         whole_if_absent=False,
-        lacks="all masks: amodal masks are the amodal boxes, cut off at the border (evaluate boxes "
-        "and box tracking alone); occlusion rates are 1 - `visibility`",
+        lacks="masks (amodal masks are the amodal boxes, clipped at the border; evaluate only "
+        "boxes and box tracking; occlusion rates are 1 - `visibility`)",
         notes=lists.notes,
     )
 
@@ -38,16 +38,16 @@ def _objects(lists: Lists) -> Iterator[Object]:
             for key, value in (("amodal_bbox", box), ("bbox", item.get("bbox"))):
                 if value is not None and not is_box(value):
                     raise InputError(
-                        f"{where}: {key} is {shown(value)}; four numbers x, y, width, height are "
-                        f"needed; {FIX}"
+                        f"{where}: {key} is {shown(value)}; must be four numbers x, y, width, "
+                        f"height; {FIX}"
                     )
             fields = {key: item[key] for key in EXTRA if key in item}
             visibility = item.get("visibility")
             if visibility is not None:
                 if not is_rate(visibility):
                     raise InputError(
-                        f"{where}: visibility is {shown(visibility)}; a number from 0 to 1 is "
-                        f"needed; {FIX}"
+                        f"{where}: visibility is {shown(visibility)}; must be a number from 0 to "
+                        f"1; {FIX}"
                     )
                 fields["occlude_rate"] = 1 - rate(visibility)
             if item.get("bbox") is not None:
@@ -70,4 +70,4 @@ def _objects(lists: Lists) -> Iterator[Object]:
                 },
             )
     if without:
-        lists.notes.append(f"{without} annotations without amodal_bbox are left out")
+        lists.notes.append(f"{without} annotations without amodal_bbox are skipped")

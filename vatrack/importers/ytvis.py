@@ -41,7 +41,9 @@ def read(settings: Settings) -> Dataset:
             raise InputError(f"{where} is listed twice; {FIX}")
         names = item.value.get("file_names")
         if not isinstance(names, list) or not names:
-            raise InputError(f"{where}: has no list `file_names`; a video needs a frame; {FIX}")
+            raise InputError(
+                f"{where}: has no list `file_names`; a video needs at least one frame; {FIX}"
+            )
         if "length" in item.value:
             listed(names, item.value["length"], "file_names", where)
         size = (required(item.value, "height", where), required(item.value, "width", where))
@@ -52,8 +54,8 @@ def read(settings: Settings) -> Dataset:
         ]
     if not labelled:
         raise InputError(
-            f"{path}: has videos, but no annotations, as the published valid and test files do; "
-            f"import the train file"
+            f"{path}: has videos but no annotations (like the published valid and test files); "
+            "import the train file"
         )
     return Dataset(
         class_list(categories, path),

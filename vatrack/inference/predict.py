@@ -117,8 +117,7 @@ def predict_files(
     check_target(out)
     if not images.is_dir():
         raise InputError(
-            f"{images}: no such folder; the clips of {ground_truth} are needed there (`vatrack "
-            f"clips`)"
+            f"{images}: no such folder; create the clips of {ground_truth} there (`vatrack clips`)"
         )
     file = AnnotationFile(ground_truth)
     everything = file.clips

@@ -73,7 +73,7 @@ class Merged:
 
     def __str__(self) -> str:
         return (
-            f"{self.out}: {self.predictions} predictions for {self.clips} clips, of "
+            f"{self.out}: {self.predictions} predictions for {self.clips} clips from "
             f"{self.shards} shards"
         )
 
@@ -104,7 +104,7 @@ def _read_record(predictions: Path) -> dict[str, Any]:
     path = record_path(predictions)
     if not predictions.is_file() or not path.is_file():
         missing = path if predictions.is_file() else predictions
-        raise InputError(f"{missing}: no such file; the shard is not complete, predict it again")
+        raise InputError(f"{missing}: no such file, so the shard is incomplete; predict it again")
     record = read_json(path)
     types = {"predictions": int, "clips": list, "settings": dict}
     if (
@@ -125,7 +125,7 @@ def _copy(path: Path, expected: int, stream: Any) -> int:
         count += 1
     if count != expected:
         raise InputError(
-            f"{path}: {count} predictions, {expected} in its record; predict the shard again"
+            f"{path}: {count} predictions, but {expected} in its record; predict the shard again"
         )
     return count
 

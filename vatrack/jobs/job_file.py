@@ -71,7 +71,7 @@ class JobFile:
         path = self.folder / "lock"
         with (
             path.open("a") as file,
-            locked(file, lambda: pause(self._interrupted, f"{path} is held by another launcher")),
+            locked(file, lambda: pause(self._interrupted, f"{path} is used by another launcher")),
         ):
             yield
 
@@ -126,7 +126,7 @@ class JobFile:
         fix = (
             "wait for it there"
             if running
-            else f"wait for it there, or, when it is no longer running, remove {self.path}"
+            else f"wait for it there, or remove {self.path} if it is no longer running"
         )
         raise InputError(
             f"{self.path}: a job of this folder was started on {known.host} (process {known.id}); "

@@ -82,7 +82,7 @@ def run_in_job(
         if job is None:
             show(
                 shown,
-                f"job {known.id} ({known.cluster}) ended well meanwhile; its result is taken",
+                f"job {known.id} ({known.cluster}) has completed; using its result",
             )
         elif not watch(job, files, shown, signals.came):
             if _interrupted(job, launcher, signals, shown):
@@ -115,18 +115,20 @@ def _find_or_submit(
     known, alive = job_file.known(call.processes, slurm=launcher.cluster == "slurm")
     if known and alive and _has_failed(known, job_file):
         # What it said was said before, or is of before its input was corrected.
-        show(shown, f"job {known.id} ({known.cluster}) has failed, but did not end; it is ended")
+        show(
+            shown, f"job {known.id} ({known.cluster}) has failed but is still running; stopping it"
+        )
         alive = not known.job().end(FAILED_SECONDS)
     if known and alive and _handed_over(known, job_file):
         job = known.job()
         if known.key != key:
             raise InputError(
-                f"{job_file.folder.parent}: job {known.id} ({known.cluster}) still runs here "
-                f"with other settings or other data; wait for it, or end it: {_end_command(known)}"
+                f"{job_file.folder.parent}: job {known.id} ({known.cluster}) is still running here "
+                f"with other settings or data; wait for it, or cancel it: {_end_command(known)}"
             )
         show(
             shown,
-            f"job {known.id} ({known.cluster}) is not over: waiting for it; logs in "
+            f"job {known.id} ({known.cluster}) is still running: waiting for it; logs in "
             f"{job_file.folder}",
         )
         return known, job
@@ -189,7 +191,7 @@ def _interrupted(
     """Ends the job or not; returns whether it is over."""
     over = False
     again = "run the same command again to"
-    question = f"Job {job.id} is still running. Cancel it, and other jobs of this command?"
+    question = f"Job {job.id} is still running. Cancel it and all other jobs of this command?"
     if isinstance(job, SlurmJob) and keeps_job(signals, launcher.on_interrupt, question):
         show(shown, f"job {job.id} keeps running; {again} wait for it")
     elif job.end(seconds=launcher.save_seconds):

@@ -69,7 +69,7 @@ class LocalJob:
     @property
     def ending(self) -> str:
         """How it ended, in words."""
-        return "its process is gone"
+        return "its process no longer exists"
 
 
 def start_time(pid: int) -> int | None:

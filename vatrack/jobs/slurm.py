@@ -45,8 +45,8 @@ def require_slurm(wanted: str, instead: str) -> None:
     missing = [command for command in ("sbatch", "srun") if shutil.which(command) is None]
     if missing:
         raise InputError(
-            f"{wanted}, but there is no SLURM here: no {' and no '.join(missing)} in PATH; start "
-            f"this on a machine of the cluster, or {instead}"
+            f"{wanted}, but SLURM is not available: no {' and no '.join(missing)} in PATH; run "
+            f"this on a login node of the cluster, or {instead}"
         )
 
 
@@ -92,7 +92,7 @@ class SlurmJob:
         while (state := self.ask()) == ENDING or state is None:
             pause(
                 interrupted,
-                f"SLURM does not say what job {self.id} does"
+                f"SLURM returns no state for job {self.id}"
                 if state is None
                 else f"job {self.id} is ending",
             )
@@ -131,7 +131,7 @@ class SlurmJob:
     @property
     def ending(self) -> str:
         """How it ended, in words."""
-        return f"SLURM says {self._final}"
+        return f"SLURM state {self._final}"
 
 
 def find_slurm_job(token: str, interrupted: Callable[[], bool] = never) -> tuple[str, str] | None:
@@ -144,7 +144,7 @@ def find_slurm_job(token: str, interrupted: Callable[[], bool] = never) -> tuple
         Interrupted: the waiting was.
     """
     while (shown := _own_jobs()) is None:
-        pause(interrupted, "SLURM does not say which jobs there are")
+        pause(interrupted, "SLURM does not respond to squeue")
     for line in shown.splitlines():
         job_id, _, comment = line.strip().partition("|")
         if comment.startswith(token):

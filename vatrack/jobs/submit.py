@@ -195,12 +195,12 @@ def check_launcher(launcher: LauncherConfig) -> None:
     if launcher.cluster != "slurm" and launcher.nodes > 1:
         raise InputError(
             f"config: launcher.nodes is {launcher.nodes}, but launcher.cluster {launcher.cluster} "
-            f"is one machine; set it to 1"
+            "uses one machine; set launcher.nodes to 1"
         )
     if launcher.cluster == "debug" and process_count(launcher) > 1:
         raise InputError(
-            "config: launcher.cluster debug is one process; set launcher.processes to 1, or the "
-            "cluster to local"
+            "config: launcher.cluster debug uses one process; set launcher.processes to 1, or "
+            "launcher.cluster to local"
         )
     if (
         launcher.cluster == "slurm"
@@ -270,7 +270,7 @@ def submit(
         )
     except RuntimeError as problem:
         raise InputError(
-            f"config: launcher.cluster is {launcher.cluster}, but it cannot be used here: {problem}"
+            f"config: launcher.cluster is {launcher.cluster}, but it does not work here: {problem}"
         ) from None
     executor.update_parameters(**executor_parameters(launcher, name, token))
     # Ctrl-C on a terminal reaches every process of the command. This process decides what follows
@@ -284,7 +284,7 @@ def submit(
             submitted = executor.submit(call)
     except submitit.core.utils.FailedJobError as problem:
         # All of it: sbatch gives the reason first, and often ends in "Unspecified error".
-        reason = "\n  ".join(str(problem).strip().splitlines()) or "it gave no reason"
+        reason = "\n  ".join(str(problem).strip().splitlines()) or "no reason given"
         raise InputError(
             f"config: {launcher.cluster} refused the job; check the launcher section:\n  {reason}"
         ) from None

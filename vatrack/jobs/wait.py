@@ -119,7 +119,7 @@ class Files:
         path = Path((failed or self._tasks)[0].stderr)
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         lines = [line for line in lines if line.strip() and not line.startswith(OWN_LINES)]
-        return (lines[-1] if lines else "it left no message"), path
+        return (lines[-1] if lines else "it left no error message"), path
 
 
 def failed(result: tuple[str, JobResult | str] | None) -> bool:
@@ -185,5 +185,5 @@ def result(job: Job, files: Files) -> JobResult:
         return first[1]
     last, path = files.last_words()
     if any(map(failed, results)):
-        raise JobFailed(f"the job {job.id} failed: {last} (log: {path})")
-    raise JobFailed(f"the job {job.id} ended without a result ({job.ending}): {last} (log: {path})")
+        raise JobFailed(f"job {job.id} failed: {last} (log: {path})")
+    raise JobFailed(f"job {job.id} ended without a result ({job.ending}): {last} (log: {path})")

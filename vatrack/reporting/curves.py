@@ -50,7 +50,7 @@ def run_labels(runs: Sequence[Path]) -> list[str]:
     parts = [Path(run).resolve().parts for run in runs]
     if len(set(parts)) < len(parts):
         twice = next(run for run, own in zip(runs, parts, strict=True) if parts.count(own) > 1)
-        raise InputError(f"{twice}: the run is given twice; name each run's folder once")
+        raise InputError(f"{twice}: the run is given twice; give each run folder once")
     for length in range(1, max(map(len, parts)) + 1):
         tails = [own[-length:] for own in parts]
         if len(set(tails)) == len(tails):

@@ -46,7 +46,7 @@ class CutSheet:
     def content(self) -> str:
         """What the sheet shows, in words."""
         text = f"{self.clips} clip{'s' * (self.clips != 1)} with {self.frames} annotated frames"
-        return text if self.shown == self.clips else f"{text}; {self.shown} of the clips are shown"
+        return text if self.shown == self.clips else f"{text}; {self.shown} clips shown"
 
     def __str__(self) -> str:
         return f"{self.file}: {self.video}, {self.content}"
@@ -109,9 +109,7 @@ def write_cut_sheet(
     """
     out = Path(out)
     if out.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            f"{out}: the sheet is an image; give --out a name that ends in {', '.join(SUFFIXES)}"
-        )
+        raise InputError(f"{out}: the sheet is an image; --out must end in {', '.join(SUFFIXES)}")
     data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
     return _write_sheet(data, video, out)
 
@@ -196,7 +194,7 @@ def draw_tiles(clips: Sequence[Clip], images: Sequence[ImageArray], columns: int
     `images` are uint8 [h, w, 3] BGR for each clip, h and w at most `TILE`.
     """
     if not clips:
-        note = "no clip: the video has no annotated frames"
+        note = "no clips: the video has no annotated frames"
         return tile(CAPTION + GAP, columns * (TILE + GAP) + GAP, Text(note, GAP, 4, 13))
     left = tile(1, GAP)
     rows = []
@@ -257,7 +255,7 @@ def draw_curve(
         label = f"cut ({int(cut.sum())})"
         axes.plot(x[cut], values[cut], "o", color=orange, markersize=4, label=label)
         if passed_over.any():
-            label = f"at or above the threshold, not cut ({int(passed_over.sum())})"
+            label = f"at or above the threshold, but not cut ({int(passed_over.sum())})"
             (rings,) = axes.plot(x[passed_over], values[passed_over], "o", label=label)
             rings.set(color="#555555", markerfacecolor="none", markersize=5)
         limit = axes.axhline(

@@ -33,8 +33,8 @@ CELL_WIDTH = 480  # pixels; smaller frames are enlarged, so that labels leave ro
 LABEL_SIZE = 14  # pixels
 MARGIN, GAP = 142, 6  # pixels: the column of the row titles; the space between images
 LEGEND = (
-    "Label: class #track, score.  The colour goes with the track's number; the two sides number "
-    "their tracks on their own."
+    "Label: class #track, score.  Colours show track numbers; ground truth and predictions "
+    "are numbered separately."
 )
 
 
@@ -91,14 +91,14 @@ def write_contact_sheet(
     """
     out = Path(out)
     if out.suffix.lower() != ".png":
-        raise InputError(f"{out}: the contact sheet is a PNG; give --out a name that ends in .png")
+        raise InputError(f"{out}: the contact sheet is a PNG image; --out must end in .png")
     if clips < 1:
-        raise InputError(f"--clips {clips}: at least one clip is needed")
+        raise InputError(f"--clips {clips}: must be 1 or more")
     document = read_json(ground_truth)
     listed = read_images(document, str(ground_truth))
     if not len(listed.id):
         raise InputError(
-            f"{ground_truth}: lists no image; a file written by `vatrack convert` is needed"
+            f"{ground_truth}: contains no images; use a file written by `vatrack convert`"
         )
     files = names_by_id(document, "images", "file_name", ground_truth)
     titles = names_by_id(document, "videos", "name", ground_truth)
@@ -218,7 +218,7 @@ def _draw_cell(
         note = (
             "no object"
             if layer.title == "Ground truth"
-            else f"nothing with a score of {score:g} or more"
+            else f"no prediction with a score of {score:g} or more"
         )
         height, width = text_mask(note, 14).shape
         cell[: height + 8, : width + 12] = PAPER
@@ -231,8 +231,8 @@ def names_by_id(document: Any, key: str, name: str, source: Path) -> dict[int, s
     for item in document[key]:
         if not isinstance(item.get(name), str):
             raise InputError(
-                f"{source}: item {item['id']} of '{key}' has no '{name}'; a file written by "
-                f"`vatrack convert` is needed"
+                f"{source}: item {item['id']} of '{key}' has no '{name}'; use a file written by "
+                "`vatrack convert`"
             )
         if name == "file_name" and (text := problem(name, item[name])):
             raise InputError(f"{source}: item {item['id']} of '{key}': {text}")

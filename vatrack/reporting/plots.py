@@ -93,7 +93,7 @@ def write_curves(runs: Sequence[Path], out: Path) -> WrittenPlots:
             run writes.
     """
     if not runs:
-        raise InputError("no run's folder is given; name at least one with --run")
+        raise InputError("no run given; give at least one run folder with --run")
     out = Path(out)
     curves = [read_curves(RunFolder(run).metrics_log) for run in runs]
     named = dict(zip(run_labels(runs), curves, strict=True))
@@ -117,9 +117,9 @@ def draw_losses(runs: dict[str, Curves]) -> Figure:
         name for name in found if name not in LOSS_NAMES
     )
     if not names:
-        return draw_note("No losses yet: no run has logged a training step.")
+        return draw_note("No losses: no run has logged a training step yet.")
     columns = min((4, 3), key=lambda number: -len(names) % number)  # whichever leaves fewer gaps
-    label = "faint: as logged; strong: moving average"
+    label = "faint: logged values; strong: moving average"
     faint = Line2D([], [], color="#777777", alpha=0.5, linewidth=0.8, label=label)
     figure, panels = small_multiples(len(names), runs, columns, extra=[faint])
     alpha = 0.35 / math.sqrt(len(runs))
@@ -145,7 +145,7 @@ def draw_learning_rate(runs: dict[str, Curves]) -> Figure:
     Equal schedules lie inside each other, each line thinner than the one before.
     """
     if not any("lr" in curves.terms for curves in runs.values()):
-        return draw_note("No learning rate yet: no run has logged a training step.")
+        return draw_note("No learning rate: no run has logged a training step yet.")
     styles = [
         {**style, "linestyle": "-", "linewidth": 1.4 + 0.8 * (len(runs) - 1 - index)}
         for index, style in enumerate(run_styles(len(runs)))
@@ -172,7 +172,7 @@ def draw_validation(runs: dict[str, Curves]) -> Figure:
         )
     ]
     if not shown:
-        return draw_note("Nothing was validated: no run has reached an epoch with validation.")
+        return draw_note("No validation metrics: no run has reached a validated epoch yet.")
     styles = [
         {**style, "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
         for i, style in enumerate(run_styles(len(runs)))

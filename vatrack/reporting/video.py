@@ -48,12 +48,12 @@ class Objects(Protocol):
 
 @dataclass(frozen=True)
 class DrawSettings:
-    """What is drawn, and how thick.
+    """What to draw, and the line width.
 
     Attributes:
         parts: some of `PARTS`: the outline of the whole object, its visible part filled, its hidden
-            part hatched, its box, the id, class and score, and the way it has come.
-        line_width: in pixels; None: by the size of the frame.
+            part hatched, its box, id, class and score, and its trail.
+        line_width: in pixels; None: depends on the frame size.
     """
 
     parts: tuple[str, ...] = DEFAULT_PARTS
@@ -64,7 +64,7 @@ class DrawSettings:
             if part not in PARTS:
                 raise InputError(unknown("part of a drawing", part, PARTS))
         if self.line_width is not None and not 1 <= self.line_width <= 100:
-            raise InputError(f"the line width is {self.line_width} pixels; 1 to 100 are possible")
+            raise InputError(f"the line width is {self.line_width} pixels; it must be 1 to 100")
 
 
 class Trails:

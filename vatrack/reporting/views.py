@@ -85,11 +85,13 @@ def read_views(folder: Path) -> Views | None:
         files = [path.parent / name for clip in clips for name in (clip.video, clip.picture)]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
-            f"{path}: not what `vatrack views` writes; delete it, write it again"
+            f"{path}: not written by `vatrack views`; delete it and run `vatrack views` again"
         ) from None
     for file in files:
         if not file.is_file():
-            raise InputError(f"{file}: no such file, but {path} names it; write the views again")
+            raise InputError(
+                f"{file}: no such file, but {path} lists it; run `vatrack views` again"
+            )
     return views
 
 

@@ -48,7 +48,7 @@ def write_views(
 
     Args:
         ground_truth, predictions, images, score: as for `overlay.write_contact_sheet`.
-        out: a folder: a video and a picture of each clip, and views.json (see `Views`).
+        out: a folder: a video and an image of each clip, and views.json (see `Views`).
         details: details.json of these predictions; None: no clip is worst or best.
         each: how many clips of each sort.
         rate: frames a second.
@@ -57,13 +57,13 @@ def write_views(
         InputError: a file is missing or not in its form, or a number is out of range.
     """
     if each < 1:
-        raise InputError(f"--clips {each}: at least one clip is needed")
+        raise InputError(f"--clips {each}: must be 1 or more")
     if not 0 < rate <= 240:
-        raise InputError(f"--fps {rate}: frames a second, above 0 and up to 240, are needed")
+        raise InputError(f"--fps {rate}: must be above 0 and at most 240 frames per second")
     document = read_json(ground_truth)
     listed = read_images(document, str(ground_truth))
     if not len(listed.id):
-        raise InputError(f"{ground_truth}: lists no image; nothing can be drawn")
+        raise InputError(f"{ground_truth}: contains no images; nothing to draw")
     files = names_by_id(document, "images", "file_name", ground_truth)
     titles = names_by_id(document, "videos", "name", ground_truth)
     layers = read_layers(document, listed, ground_truth, predictions, score)
@@ -119,7 +119,7 @@ def _values(details: Path, metric: str) -> dict[str, float | None]:
     by_video = content.get("per_video") if isinstance(content, dict) else None
     if not isinstance(by_video, dict):
         raise InputError(
-            f"{details}: has no 'per_video'; make it with `vatrack evaluate --details`"
+            f"{details}: has no 'per_video'; create it with `vatrack evaluate --details`"
         )
     level, column = metric.rsplit("/", 1)
     return {name: (own.get(level) or {}).get(column) for name, own in by_video.items()}

@@ -229,8 +229,8 @@ class RunFolder:
         content = read_json(self.training)
         if not isinstance(content, dict) or not _is_summary(content):
             raise InputError(
-                f"{self.training}: not what a training writes at its end; delete the file and "
-                f"train again"
+                f"{self.training}: not the record of a complete training; delete the file and "
+                "train again"
             )
         return content
 
@@ -241,7 +241,8 @@ class RunFolder:
             InputError: the file is missing, or holds something else.
         """
         return read_metrics(
-            self.validation(epoch), "delete the run's training.json and validation/, train again"
+            self.validation(epoch),
+            "delete training.json and validation/ in the run folder, then train again",
         )
 
     def finish(self, content: Mapping[str, Any]) -> None:
@@ -276,9 +277,11 @@ class RunFolder:
             if path.exists():
                 path.rename(kept / path.name)
         logger.info(
-            "%s: the training here differs in %s; another one begins,", self.path, ", ".join(what)
+            "%s: the existing training differs in %s; starting a new one,",
+            self.path,
+            ", ".join(what),
         )
-        logger.info("and what was there is kept in %s", kept)
+        logger.info("the old one is kept in %s", kept)
 
     def keep_checkpoints(self, epochs: Collection[int]) -> None:
         """Removes the checkpoints of all validated epochs but these."""

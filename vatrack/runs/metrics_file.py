@@ -21,7 +21,7 @@ def read_metrics(path: Path, fix: str) -> dict[str, float | None]:
     """
     metrics = read_json(path)
     if not isinstance(metrics, dict):
-        raise InputError(f"{path}: not an object of metrics; {fix}")
+        raise InputError(f"{path}: not a JSON object of metrics; {fix}")
     for name, value in metrics.items():
         if value is not None and not is_number(value):
             raise InputError(f"{path}: {name} is neither a finite number nor null; {fix}")

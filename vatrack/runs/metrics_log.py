@@ -121,7 +121,9 @@ def read_metrics_log(path: Path) -> MetricsLog:
             value = json.loads(text, object_pairs_hook=check_keys)
         except (ValueError, RecursionError) as error:
             if not unfinished:
-                problems.append(Problem("line", f"{place}: not JSON ({error}); remove the line"))
+                problems.append(
+                    Problem("line", f"{place}: not valid JSON ({error}); remove the line")
+                )
             continue
         point = _point(value, place, problems)
         if isinstance(point, TrainingPoint):
@@ -157,9 +159,7 @@ def append(path: Path, point: TrainingPoint | ValidationPoint) -> None:
 def _lines(path: Path) -> Iterator[tuple[str, str, bool]]:
     """Each line that is not blank: its place, its text, and whether its newline is missing."""
     if not path.exists():
-        raise InputError(
-            f"{path}: no such file; it is in the folder that `vatrack train` has written"
-        )
+        raise InputError(f"{path}: no such file; give a run folder written by `vatrack train`")
     with open_text(path, errors="replace") as stream:
         content = stream.read()
     lines = content.split("\n")

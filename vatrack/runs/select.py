@@ -70,7 +70,8 @@ class Selection:
             return f"the only one whose {self.metric} is defined"
         if not self.margin:
             return (
-                f"the highest {self.metric}, and later than epoch {self.ranking[1]} with the same"
+                f"the highest {self.metric} (same as epoch {self.ranking[1]}, the later one is "
+                "chosen)"
             )
         return f"the highest {self.metric}, {self.margin:.2f} above epoch {self.ranking[1]}"
 
@@ -113,15 +114,15 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     }
     if not values:
         raise InputError(
-            f"{folder.validations}: no epoch was validated; set training.validate_from to "
-            f"{epochs} or less, train again"
+            f"{folder.validations}: no epoch was validated; set training.validate_from to {epochs} "
+            "or less and train again"
         )
     best = best_epoch(values)
     checkpoint = folder.checkpoint(best)
     if not checkpoint.is_file():
         raise InputError(
             f"{checkpoint}: no such file, but epoch {best} is the best one by {metric}; train "
-            "again (training.keep_checkpoints: all keeps every epoch for a later choice)"
+            "again (with training.keep_checkpoints: all to keep every epoch)"
         )
     _link(checkpoint, RunFolder(out.parent).best_checkpoint)
     description: dict[str, Any] = {
@@ -156,7 +157,7 @@ def read_selection(run: Path) -> Selection | None:
     numbers = all(type(value) in (int, float, type(None)) for value in values.values())
     if not (whole and numbers and isinstance(metric, str)):
         raise InputError(
-            f"{path}: not what `vatrack select` writes; choose again: vatrack select --run {run} "
+            f"{path}: not written by `vatrack select`; run it again: vatrack select --run {run} "
             f"--out {path}"
         )
     return Selection(path, checkpoint, epoch, metric, values)

@@ -56,7 +56,7 @@ class ClipTree:
     def __str__(self) -> str:
         how = ", ".join(f"{count} {used}" for used, count in self.frames.items())
         empty, unmarked = self.left_over_empty, self.left_over_without_mark
-        left = f"; left out: {empty} names without frames, {unmarked} without {CLIP_MARK}"
+        left = f"; skipped: {empty} names without frames, {unmarked} without {CLIP_MARK}"
         ignored = left if empty or unmarked else ""
         return f"{self.clips} clips in {self.out}: {how or 'no frames'}{ignored}"
 
@@ -93,7 +93,7 @@ def build_clip_tree(
     made: Counter[str] = Counter()
     with _resumed_folder(out, {"raw": str(raw.resolve()), "clips": digest, "mode": mode}) as folder:
         placed = ordered_map(_place_clip, jobs, processes, (folder, out, mode))
-        for counts in progress(placed, "clip tree, clips", len(jobs)):
+        for counts in progress(placed, "building clip folders", len(jobs)):
             made.update(counts)
     empty, unmarked = left_overs(given)
     return ClipTree(out, len(clips), dict(sorted(made.items())), len(empty), len(unmarked))
@@ -123,7 +123,7 @@ def _find_frames(
             stem, dot, suffix = name.rpartition(".")
             if dot + suffix.lower() not in SUFFIXES:
                 raise InputError(
-                    f"{structure}: clip {clip}: {name} is no {FORMS} file; correct its name"
+                    f"{structure}: clip {clip}: {name} is not a {FORMS} file; correct its name"
                 )
             found = (
                 name
@@ -133,7 +133,7 @@ def _find_frames(
             if found is None:
                 raise InputError(
                     f"{folder / name}: no such frame, but {structure} lists it; unpack or copy it "
-                    f"again"
+                    "again"
                 )
             target = f"{stem}.png" if mode == "png" else stem + found[len(stem) :]
             if target in frames:
@@ -186,8 +186,8 @@ def _place(source: str, target: str, before: str, mode: str) -> str:
         if error.errno not in _NO_LINK or mode == "symlink":
             raise
         _say_once(
-            f"hard links are impossible here ({error.strerror}): frames are copied; clips.mode: "
-            f"symlink takes no space"
+            f"hard links are not possible here ({error.strerror}): copying frames instead; "
+            "clips.mode: symlink would take no space"
         )
         return _write(source, target, before, shutil.copyfile, "copies")
     return how
@@ -267,18 +267,19 @@ def _check_target(out: Path, raw: Path) -> None:
     """The old tree at `out` will be removed: it must be one, and must not hold the raw frames."""
     if raw.resolve().is_relative_to(out.resolve()):
         raise InputError(
-            f"{out}: holds the raw frames, which are never touched; choose another folder for the "
-            f"clips"
+            f"{out}: contains the raw frames, which are never changed; choose another folder for "
+            "the clips"
         )
     if not out.exists():
         return
     if not out.is_dir():
-        raise InputError(f"{out}: is a file; choose another name for the tree of clips")
+        raise InputError(f"{out}: is a file; choose another folder for the clips")
     for clip in list_folder(out):
         # Hidden files are notes of programs, such as Snakemake's time stamp.
         if not clip.name.startswith(".") and (
             not clip.is_dir() or [item.name for item in list_folder(Path(clip))] != ["images"]
         ):
             raise InputError(
-                f"{out}: holds {clip.name}, which is no clip; choose another folder for the clips"
+                f"{out}: contains {clip.name}, which is not a clip; choose another folder for the "
+                "clips"
             )

@@ -80,7 +80,7 @@ def convert_files(
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; choose another name for the folder of annotations")
+        raise InputError(f"{out}: is a file; choose another folder for the annotations")
     data = read_official(official)
     numbers = category_numbers(data, dataset.class_list)
     plan = plan_clips(data, read_structure(structure))

@@ -19,13 +19,13 @@ SHOWN_VIDEOS = 10
 SHOWN_ITEMS = 6
 # How the fields of `Difference` read in the text.
 LABELS = {
-    "clips_only_a": "clips that only A has",
-    "clips_only_b": "clips that only B has",
-    "other_frames": "clips with other frames",
-    "cuts_only_a": "cuts that only A has, before frames",
-    "cuts_only_b": "cuts that only B has, before frames",
-    "frames_only_a": "frames that only A has",
-    "frames_only_b": "frames that only B has",
+    "clips_only_a": "clips only in A",
+    "clips_only_b": "clips only in B",
+    "other_frames": "clips with different frames",
+    "cuts_only_a": "cuts only in A, before frames",
+    "cuts_only_b": "cuts only in B, before frames",
+    "frames_only_a": "frames only in A",
+    "frames_only_b": "frames only in B",
     "gaps_a": "gaps between the frames of A",
     "gaps_b": "gaps between the frames of B",
     "twice_a": "frames in more than one clip of A",
@@ -48,14 +48,14 @@ class Side:
         text = f"{self.path}: {self.clips} clips with {self.frames} frames of {self.videos} videos"
         ignored = {"empty": self.left_over_empty, "without __": self.left_over_without_mark}
         left = " and ".join(f"{number} {why}" for why, number in ignored.items() if number)
-        return f"{text}; left-overs that are no clips: {left}" if left else text
+        return f"{text}; entries that are not clips: {left}" if left else text
 
 
 @dataclass(frozen=True)
 class Difference:
     """What differs in one video, see `LABELS`; frames are file names without suffix.
 
-    Clips that only one dictionary has come with their number of frames, clips with other frames
+    Clips that only one dictionary has come with their number of frames, clips with different frames
     with those that only one has in it. A video's first frame is no cut. Gaps are stretches
     ("000007-000009") between the first and the last frame.
     """

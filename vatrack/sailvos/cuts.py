@@ -20,7 +20,7 @@ from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
 # A cut needs more than this many frames after it (spec 1.3).
 FRAMES_AFTER_CUT = 5
-DETECT_FIX = "make it with `vatrack cuts score`"
+DETECT_FIX = "create it with `vatrack cuts score`"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ def _score_video(
 ) -> Scored:
     """Writes the scores of a video; `videos`: the content of `index`."""
     if video not in videos and video not in list_videos(raw):
-        raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
+        raise InputError(
+            f"{video}: neither a folder in {raw} nor listed in {index}; check the name"
+        )
     frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []
     folder = Path(raw) / safe_name(video, str(index)) / "images"
 
@@ -114,8 +116,8 @@ def _score_video(
     for path, size in zip(paths, sizes, strict=True):
         if size != sizes[0]:
             raise InputError(
-                f"{path}: is {size[0]} x {size[1]} pixels, the first frame of its video "
-                f"{sizes[0][0]} x {sizes[0][1]}; a video has one size: correct the annotations"
+                f"{path}: is {size[0]} x {size[1]} pixels, but the first frame of its video is "
+                f"{sizes[0][0]} x {sizes[0][1]}; correct the annotations"
             )
 
     def read(numbers: range) -> Iterator[Image]:
@@ -176,7 +178,7 @@ def write_structure(
     elif clips.structure == "detect":
         if scores_dir is None:
             raise InputError(
-                "clips.structure is detect: name the folder of score files with --scores"
+                "clips.structure is detect; give the folder of score files with --scores"
             )
         structure = {}
         for name, names in files.items():
@@ -213,8 +215,7 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
         # A content score is a mean of differences of 8 bits.
         if type(score) not in (float, int) or not 0 <= score <= 255:
             raise InputError(
-                f"{path}: score {number} is {score!r:.40}, a number from 0 to 255 is needed; "
-                f"{DETECT_FIX}"
+                f"{path}: score {number} is {score!r:.40}, not a number from 0 to 255; {DETECT_FIX}"
             )
     return list(data["scores"])
 
@@ -227,21 +228,20 @@ def _check_cover(structure: dict[str, list[str]], files: dict[str, list[str]], p
         video = source_video(clip)
         if video not in left:
             raise InputError(
-                f"{path}: clip {clip}: there is no video {video} among the annotated videos; "
-                f"unpack that video and use annotations that list it, or use a dictionary without "
-                f"it"
+                f"{path}: clip {clip}: {video} is not an annotated video; unpack it and use "
+                "annotations that list it, or use a dictionary without it"
             )
         stems = {Path(name).stem for name in names}
         if not stems <= left[video]:
             wrong = min(stems - left[video])
             raise InputError(
                 f"{path}: clip {clip}: frame {wrong} is not an annotated frame of {video}, or is "
-                f"in two clips"
+                "in two clips; use a dictionary for this data"
             )
         left[video] -= stems
     for video, stems in left.items():
         if stems:
             raise InputError(
-                f"{path}: frame {min(stems)} of {video} ({len(stems)} in all) is in no clip; use "
-                f"the whole dictionary"
+                f"{path}: frame {min(stems)} of {video} ({len(stems)} in total) is in no clip; use "
+                "the complete dictionary"
             )

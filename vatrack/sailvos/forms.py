@@ -36,9 +36,8 @@ def category_numbers(official: Official, classes: ClassList | None = SAILVOS) ->
         differs = next(n for n, (found, known) in enumerate(pairs) if found != known)
         raise InputError(
             f"{official.path}: its {len(names)} categories are not the {len(CATEGORIES)} of the "
-            f"method in their order "
-            f"(first difference at category {differs + 1}): {', '.join(CATEGORIES)}; name other "
-            f"classes in dataset.classes (data: those of the file)"
+            f"method in their order (first difference at category {differs + 1}): "
+            f"{', '.join(CATEGORIES)}; set dataset.classes (data: use those of the file)"
         )
     return {category["id"]: number for number, category in enumerate(official.categories, start=1)}
 

@@ -15,7 +15,7 @@ from vatrack.sailvos.layout import list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
 
 FRAME_FIELDS = {"file", "frame_id", "image_id", "width", "height"}
-REMAKE = "make it with `vatrack index`"
+REMAKE = "create it with `vatrack index`"
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
         for name, listed in frames.items():
             if name in owner:
                 raise InputError(
-                    f"{path}: video {name} is also in the {owner[name]} annotations; it belongs to "
-                    f"one subset"
+                    f"{path}: video {name} is also in the {owner[name]} annotations; keep it in "
+                    "one subset"
                 )
             owner[name] = subset
             if name not in present:
@@ -86,7 +86,7 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
     for number, frame in enumerate(frames):
         if frame["frame_id"] != number:
             raise InputError(
-                f"{path}: video {folder.parent.name}: frame_id {number} is missing or occurs twice"
+                f"{path}: video {folder.parent.name}: frame_id {number} is missing or not unique"
             )
     files = {item.name for item in list_folder(folder) if item.is_file()}
     stems = {Path(file).stem for file in files if Path(file).suffix in SUFFIXES}
@@ -120,7 +120,7 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
                 raise InputError(f"{path}: not an index (a video is {video!r:.40}); {REMAKE}")
             name = safe_name(video.get("name"), f"{path}: video")
             if name in found:
-                raise InputError(f"{path}: not an index (video {name} is there twice); {REMAKE}")
+                raise InputError(f"{path}: not an index (video {name} is listed twice); {REMAKE}")
             for frame in video["frames"]:
                 _check_frame(frame, f"{path}: video {name}")
             found[name] = {"name": name, "frames": video["frames"]}

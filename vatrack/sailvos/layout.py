@@ -27,12 +27,13 @@ def list_videos(raw: Path) -> list[str]:
     raw = Path(raw)
     if not raw.is_dir():
         raise InputError(
-            f"{raw}: no such folder; the raw download is needed there (one folder per video)"
+            f"{raw}: no such folder; put the raw download there (one folder per video)"
         )
     videos = [item.name for item in list_folder(raw) if is_video(item)]
     if not videos:
         raise InputError(
-            f"{raw}: no video folder (one with images/ in it); unpack the raw download there"
+            f"{raw}: contains no video folders (folders with images/); unpack the raw download "
+            "there"
         )
     return videos
 
@@ -85,6 +86,6 @@ def safe_name(name: object, what: str) -> str:
     """
     if not is_safe_name(name):
         raise InputError(
-            f"{what}: {shown(name)} cannot be the name of a file or folder; correct it"
+            f"{what}: {shown(name)} is not allowed as the name of a file or folder; correct it"
         )
     return str(name)

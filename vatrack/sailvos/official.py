@@ -145,7 +145,11 @@ def field_faults(section: str, item: Json) -> Iterator[Fault]:
     missing = FIELDS.get(section, frozenset()) - item.keys()
     if missing:
         fields = tuple(sorted(missing))
-        yield Fault("field-missing", fields, f"lacks {', '.join(fields)}; fetch the file again")
+        yield Fault(
+            "field-missing",
+            fields,
+            f"required fields missing: {', '.join(fields)}; download the file again",
+        )
     for name in NUMBERS.get(section, ()):
         if name in item and (text := problem(name, item[name])):
             yield Fault("number-bad", (name,), text)
@@ -199,7 +203,10 @@ def _table(
     lost = np.flatnonzero(ids[rows] != numbers["image_id"]) if len(ids) else np.arange(len(found))
     if len(lost):
         annotation, image = numbers["id"][lost[0]], numbers["image_id"][lost[0]]
-        raise InputError(f"{path}: annotation {annotation}: its image {image} is not in the file")
+        raise InputError(
+            f"{path}: annotation {annotation}: its image {image} is not in the list of images; "
+            "correct it"
+        )
     return AnnotationTable(
         numbers["id"],
         rows,
@@ -241,8 +248,8 @@ def _check_frames(official: Official) -> None:
         first = frames[video].setdefault(Path(file).stem, image["id"])
         if first != image["id"]:
             raise InputError(
-                f"{path}: image {image['id']}: its frame {image['file_name']} is that of image "
-                f"{first} too"
+                f"{path}: image {image['id']}: its frame {image['file_name']} is also the frame of "
+                f"image {first}"
             )
 
 
@@ -266,18 +273,18 @@ def video_name(video: Mapping[str, Any], path: Path) -> str:
     if not names or names[0] != names[-1]:
         found = f"two names, {sorted(map(str, names))}" if names else "no name"
         raise InputError(
-            f"{path}: video {video.get('id')} has {found}; give it one, as `name` or `vid_name`"
+            f"{path}: video {video.get('id')} has {found}; give it one name, as `name` or "
+            "`vid_name`"
         )
     name = safe_name(names[0], f"{path}: video {video.get('id')}")
     if name.startswith("."):
         raise InputError(
-            f"{path}: video {name!r} begins with a dot, which hides it from many programs; "
-            f"rename it"
+            f"{path}: video {name!r} starts with a dot (hidden in many programs); rename it"
         )
     if CLIP_MARK in name:
         raise InputError(
-            f"{path}: video {name!r} has {CLIP_MARK!r} in its name, which separates clips from "
-            f"videos; rename it"
+            f"{path}: video {name!r} has {CLIP_MARK!r} in its name, which separates video and clip "
+            "names; rename it"
         )
     return name
 

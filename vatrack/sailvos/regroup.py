@@ -87,8 +87,8 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
             taken = [row for row in rows if clip_of[row]]
             if taken:
                 raise InputError(
-                    f"clip {clip}: its frame {images[taken[0]]['file_name']} is in another clip "
-                    f"too; keep one of them"
+                    f"clip {clip}: its frame {images[taken[0]]['file_name']} is also in another "
+                    "clip; keep one of them"
                 )
             clip_of[rows] = number
             whole[rows] = is_whole
@@ -108,8 +108,8 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
         first = f"annotation {table.ids[lost[0]]} of image {images[table.images[lost[0]]]['id']}"
         count = len(np.unique(table.images[lost]))
         raise InputError(
-            f"{source}: {count} annotated images are in no clip ({first}); use clips of all "
-            f"annotated frames"
+            f"{source}: {count} annotated images are in no clip ({first}); use a clip dictionary "
+            "with all annotated frames"
         )
     image_ids = np.array([image["id"] for image in images], np.int64)
     order = np.lexsort((image_ids[table.images], clip_of[table.images]))
@@ -139,14 +139,14 @@ def _frames_of_clips(
         if frames is None:
             continue
         if not files:
-            raise InputError(f"clip {clip}: has no frames; remove it from the dictionary of clips")
+            raise InputError(f"clip {clip}: has no frames; remove it from the clip dictionary")
         rows = []
         for file in files:
             stem = Path(file).stem
             if stem not in frames:
                 raise InputError(
-                    f"clip {clip}: its frame {file} is not in {source}; use the clips and "
-                    f"annotations of the same data"
+                    f"clip {clip}: its frame {file} is not in {source}; use clips and annotations "
+                    "of the same data"
                 )
             rows.append(frames[stem])
         if len(set(rows)) != len(rows):

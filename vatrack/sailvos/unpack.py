@@ -36,7 +36,7 @@ class Unpacked:
     archives: int
     finished: int  # archives that an earlier call had finished
     written: int  # files
-    there: int  # files that were there already
+    there: int  # files that already existed
     left_out: int  # files above the stripped folders
     clutter: int  # files of macOS and Windows, skipped
     videos: int
@@ -44,11 +44,11 @@ class Unpacked:
 
     def __str__(self) -> str:
         begin = f"unpacked {self.archives} archives into {self.out}"
-        note = f"noted in {self.out / RECORD}; remove it to go through them again"
+        note = f"recorded in {self.out / RECORD}; remove it to check them again"
         optional = {
-            f"{self.there} were there already": self.there,
-            f"{self.finished} archives were finished before ({note})": self.finished,
-            f"{self.left_out} files above the stripped folders left out": self.left_out,
+            f"{self.there} already existed": self.there,
+            f"{self.finished} archives were already complete ({note})": self.finished,
+            f"{self.left_out} files above the stripped folders skipped": self.left_out,
             f"{self.clutter} files of macOS or Windows (._*, Thumbs.db, …) skipped": self.clutter,
         }
         said = [
@@ -89,7 +89,7 @@ def unpack(
     out = Path(out)
     opened = open_archives(archives)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; give the name of a folder to unpack into")
+        raise InputError(f"{out}: is a file; give a folder to unpack into")
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
         tree, notes = OutputTree(out), UnpackRecord(out, strip)
@@ -166,14 +166,12 @@ def _unpack_archive(
             elif notes.strip:
                 counts["left_out"] += 1
             else:
-                raise InputError(
-                    f"{member.label}: is a file without a name; do not trust this archive"
-                )
+                raise InputError(f"{member.label}: file without a name; do not trust this archive")
     files = counts["written"] + counts["there"]
     if files == 0:
         deep = f" below its first {notes.strip} folders (--strip)" if notes.strip else ""
         raise InputError(
-            f"{archive.path}: holds no files{deep}; give another archive, or another --strip"
+            f"{archive.path}: contains no files{deep}; give another archive, or another --strip"
         )
     os.sync()  # only what is on the disk, and not in the system's memory, is noted as finished
     notes.note(archive, finished=True, files=files, size=counts["bytes"])
@@ -188,7 +186,7 @@ def _explained(archive: Archive, target: Path) -> Iterator[None]:
     except OSError as error:
         if error.filename in {str(archive.file(volume)) for volume in archive.volumes}:
             raise  # it is the archive that cannot be read
-        fix = "see to that and run again: finished files stay, and it goes on from there"
+        fix = "fix this and run again: finished files are kept, and unpacking resumes"
         raise OSError(error.errno, f"{error.strerror or error} ({fix})", str(target)) from None
 
 
@@ -199,7 +197,7 @@ def _alone(out: Path) -> Iterator[None]:
         descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
         stack.callback(os.close, descriptor)
         if not stack.enter_context(try_locked(descriptor)):
-            raise InputError(f"{out}: another run is unpacking there; wait for its end")
+            raise InputError(f"{out}: another run is unpacking there; wait until it ends")
         yield
 
 
@@ -214,8 +212,8 @@ def _check_space(archives: Sequence[Archive], out: Path, notes: UnpackRecord) ->
         needed -= max(0, present - finished)
     if needed > free:
         raise InputError(
-            f"{out}: the archives need {needed} bytes ({needed / 1e9:.1f} GB) there, {free} "
-            f"({free / 1e9:.1f} GB) are free; make room, or unpack onto another disk"
+            f"{out}: the archives need {needed} bytes ({needed / 1e9:.1f} GB) there, but only "
+            f"{free} ({free / 1e9:.1f} GB) are free; free disk space, or unpack to another disk"
         )
 
 
@@ -236,7 +234,7 @@ def _warn_of_layout(out: Path, strip: int) -> None:
             new = f"unpack into a new folder with --strip {wanted} (dataset.archive_strip)"
             advice = f"; images are in {found}: {new}"
             break
-    logger.warning("warning: %s: holds no video folder (one with images/ in it)%s", out, advice)
+    logger.warning("warning: %s: contains no video folders (folders with images/)%s", out, advice)
 
 
 def _summary(unpacked: Sequence[tuple[Archive, Entry]]) -> dict[str, object]:

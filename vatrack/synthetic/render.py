@@ -75,7 +75,7 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
     if out.exists() and not (
         out.is_dir() and ((out / "train.json").exists() or not any(out.iterdir()))
     ):
-        raise InputError(f"{out}: exists and is not a rendered set; give the name of a new folder")
+        raise InputError(f"{out}: exists and is not a rendered dataset; give a new folder")
     names = video_names(settings)
     with atomic_directory(out) as folder:
         jobs = [

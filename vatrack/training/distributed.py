@@ -102,8 +102,8 @@ class Processes:
         """
         if total % self.count:
             raise InputError(
-                f"config: {what} is {total}, which {self.count} processes cannot share equally; "
-                f"choose a multiple"
+                f"config: {what} is {total}, which cannot be divided among {self.count} processes; "
+                "choose a multiple"
             )
         each = total // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
@@ -132,7 +132,7 @@ def processes(device: str) -> Iterator[Processes]:
     except dist.DistError as problem:
         where = f"{os.environ['MASTER_ADDR']}:{named['MASTER_PORT']}"
         raise TimeoutError(
-            f"the {named['WORLD_SIZE']} processes did not meet at {where}; look at their logs "
+            f"the {named['WORLD_SIZE']} processes could not connect at {where}; check their logs "
             f"({problem})"
         ) from None
     gpu = chosen if chosen.type == "cuda" else None

@@ -65,8 +65,7 @@ class TrainingResult:
     def __str__(self) -> str:
         if self.repeated:
             return (
-                f"{self.folder}: the training is complete already; to make it again, remove the "
-                f"folder"
+                f"{self.folder}: the training is already complete; to repeat it, remove the folder"
             )
         alone = self.processes == 1
         where = self.device if alone else f"{self.processes} processes on {self.device.type}"
@@ -134,8 +133,8 @@ def _train(
     dataset = _dataset(run, annotations, images)
     if dataset.alone and group.first:
         logger.info(
-            f"{dataset.file.path}: no video has two frames: a pair is a frame with itself, and the "
-            f"tracking losses are 0"
+            f"{dataset.file.path}: no video has two frames: training pairs are a frame with "
+            "itself, and the tracking losses are 0"
         )
     batches = _batches(run, dataset, group)
     identity = {"recipe": run.recipe(), "data": dataset.file.fingerprint()}
@@ -201,7 +200,7 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
     pairs = share.stop - share.start
     if pairs % settings.accumulate:
         raise InputError(
-            f"config: the {pairs} pairs of a process cannot be cut into training.accumulate = "
+            f"config: the {pairs} pairs of a process cannot be divided into training.accumulate = "
             f"{settings.accumulate} equal micro-batches; choose a divisor"
         )
     return EpochBatches(dataset, settings.batch_size, run.seed, share)

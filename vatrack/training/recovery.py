@@ -102,7 +102,7 @@ class Recovery:
         if state is not None:
             self._load(state)
             epoch, batch = self.progress.epoch + 1, self.progress.batch
-            logger.info("going on from epoch %d, batch %d of %d", epoch, batch, batches)
+            logger.info("resuming from epoch %d, batch %d of %d", epoch, batch, batches)
         self.progress.starts += 1
         self.save()
 
@@ -129,7 +129,7 @@ class Recovery:
             self.save()
             self.group.wait()
             logger.info(
-                "stopped by signal %d; the state is saved, the same command goes on from here",
+                "stopped by signal %d; the state is saved, run the same command again to resume",
                 number,
             )
             self.stop.obey(number)
@@ -159,9 +159,9 @@ class Recovery:
             self.save()
         if policy == "stop":
             raise TrainingDiverged(
-                f"training stopped before {what}. Its state is saved: with training.faults.policy "
-                "skip it goes on without this batch. Otherwise train anew with a lower "
-                "training.optimizer.learning_rate or a clip_norm"
+                f"training stopped before {what}. Its state is saved: set training.faults.policy "
+                "to skip to resume without this batch. Otherwise restart the training with a lower "
+                "training.optimizer.learning_rate or with a clip_norm"
             )
         if too_many:
             raise TrainingDiverged(
@@ -169,7 +169,7 @@ class Recovery:
             )
         self.progress.faults += 1
         self.progress.skipped.append([index.epoch, index.batch])
-        logger.info("epoch %d batch %d is left out: %s", index.epoch + 1, index.batch, what)
+        logger.info("skipping epoch %d batch %d: %s", index.epoch + 1, index.batch, what)
 
     def go_back(self, index: BatchIndex) -> None:
         """Goes back to the last saved state after a fault at `index`.
@@ -178,7 +178,7 @@ class Recovery:
         """
         skipped, faults = self.progress.skipped, self.progress.faults
         state = self._latest_state()
-        assert state is not None, "one is saved before the first step"
+        assert state is not None, "a state is saved before the first step"
         self._load(state)
         self.log.load_state(state["log"])
         first = self.progress.batch
@@ -186,7 +186,10 @@ class Recovery:
         self.progress.skipped = skipped + [batch for batch in since if batch not in skipped]
         self.progress.faults = faults
         logger.info(
-            "back to epoch %d, batch %d; on with batch %d", index.epoch + 1, first, index.batch + 1
+            "back to epoch %d, batch %d; continuing with batch %d",
+            index.epoch + 1,
+            first,
+            index.batch + 1,
         )
 
     def _write_fault(self, fault: Fault, index: BatchIndex, iteration: int, rate: float) -> str:
@@ -203,7 +206,7 @@ class Recovery:
             write_fault(path, faults, where)
         images = [pair for each in faults for pair in each.images]
         return (
-            f"an update is not finite ({fault}); images (key, reference): {images}; written to "
+            f"an update is not finite ({fault}); images (key, reference): {images}; details in "
             f"{path}"
         )
 

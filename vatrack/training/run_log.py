@@ -157,9 +157,9 @@ class RunLog:
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < state["bytes"]:
             raise InputError(
-                f"{self.path}: {size} bytes, but {state['bytes']} were written before the training "
-                f"was interrupted; "
-                "bring the file back, or remove state/ beside it to train from the start"
+                f"{self.path}: {size} bytes, but {state['bytes']} bytes were written before the "
+                "training was interrupted; restore the file, or remove state/ next to it to train "
+                "from scratch"
             )
         if state["bytes"] < size:
             os.truncate(self.path, state["bytes"])

@@ -76,7 +76,9 @@ def load_start(model: Detector, run: RunConfig) -> str | None:
     lines = [f"{path}: {transfer}", f"sha256 {sha256_of(path)}", transfer.table(initial=True)]
     if run.training.copy_visible_to_amodal:
         filled = copy_visible_to_amodal(model, (*transfer.copied, *transfer.by_class))
-        lines.append(f"{len(filled)} tensors of amodal heads start like the visible ones")
+        lines.append(
+            f"{len(filled)} tensors of the amodal heads are initialized from the visible ones"
+        )
         logger.info(lines[-1])
     return "\n".join(filter(None, [*lines, transfer.names()])) + "\n"
 
@@ -99,8 +101,8 @@ def _check_backbone(transfer: Transfer, run: RunConfig, path: Path) -> None:
     if transfer.fills_backbone or run.training.random_start or not run.needs_pretrained:
         return
     raise InputError(
-        f"{path}: holds no weights of the backbone, and {run.needs_pretrained} must not start from "
-        f"random ones: set {run.start_choices}"
+        f"{path}: contains no weights of the backbone, but {run.needs_pretrained} cannot start "
+        f"from random ones: set {run.start_choices}"
     )
 
 
@@ -119,12 +121,12 @@ def alone_in(out: Path) -> Iterator[None]:
         def wait() -> None:
             nonlocal told
             lock.seek(0)
-            what = f"{out}: another training is at work in this folder ({lock.read().strip()})"
+            what = f"{out}: another training is running in this folder ({lock.read().strip()})"
             if time.monotonic() > deadline:
                 raise FolderBusy(f"{what}; wait for it or stop it")
             if not told:
                 told = True
-                logger.info("%s; waiting %.0f s for its end", what, LOCK_PATIENCE_SECONDS)
+                logger.info("%s; waiting up to %.0f s for it to end", what, LOCK_PATIENCE_SECONDS)
             time.sleep(0.5)
 
         with locked(lock, wait):

@@ -85,9 +85,9 @@ def read_state(path: Path) -> dict[str, Any]:
             that are not finite.
         OSError: it cannot be read now; that says nothing about it.
     """
-    content = read_file(path, "state of a training")
+    content = read_file(path, "training state")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: not a state of a training (its format is not {FORMAT!r})")
+        raise InputError(f"{path}: not a training state (its format is not {FORMAT!r})")
     for part in ("model", "mean"):
         if isinstance(content.get(part), dict):
             refuse_broken_values(content[part], path)
@@ -114,13 +114,13 @@ def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
             damaged.append((path, str(error)))
             continue
         for other, what in damaged:
-            warnings.warn(f"{what}; going on from the state before it", stacklevel=2)
+            warnings.warn(f"{what}; resuming from the previous state", stacklevel=2)
             other.rename(other.with_name(f"{other.name}.damaged"))
         return path, content
     if damaged:
         others = ", ".join(path.name for path, _ in damaged[1:])
         no_other = f"nor can {others} be read" if others else "there is no other state"
-        raise InputError(f"{damaged[0][1]}; {no_other}: remove {folder} to train from the start")
+        raise InputError(f"{damaged[0][1]}; {no_other}: remove {folder} to train from scratch")
     return None
 
 

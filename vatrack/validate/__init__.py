@@ -24,7 +24,11 @@ from vatrack.validate.tree import check_tree
 
 __all__ = ["Report", "validate", "validate_joint"]
 
-FRAMES = {"decode": "decoded", "header": "checked by header and length", "exist": "checked by name"}
+FRAMES = {
+    "decode": "decoded",
+    "header": "checked by header and file length",
+    "exist": "checked by name",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Report:
         if found := list(self.findings.lines()):
             lines += ["", *found]
         if any(len(examples) > SHOWN_EXAMPLES for examples in self.findings.examples.values()):
-            lines += ["", f"more examples: {self.out or '--out report.json'}"]
+            lines += ["", f"all examples: {self.out or '--out report.json'}"]
         return "\n".join(lines)
 
 
@@ -156,8 +160,8 @@ def _findings(settings: ValidationConfig) -> Findings:
     unknown = sorted(set(settings.accept) - CHECKS.keys())
     if unknown:
         raise InputError(
-            f"dataset.validation.accept: there is no finding {unknown[0]!r}"
-            f"{did_you_mean(unknown[0], CHECKS)} (docs/findings.md lists them)"
+            "dataset.validation.accept: unknown finding "
+            f"{unknown[0]!r}{did_you_mean(unknown[0], CHECKS)} (docs/findings.md lists them)"
         )
     return Findings(frozenset(settings.accept))
 
@@ -219,7 +223,7 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
     for file in seen["files"]:
         size = "not there" if file["bytes"] is None else _size(file["bytes"])
         counts = [f"{file[name]:,} {name}" for name in ("videos", "frames", "annotations")]
-        end = [] if file["read_to_the_end"] else ["not to its end"]
+        end = [] if file["read_to_the_end"] else ["not read to the end"]
         yield f"  {file['path']}: {', '.join([size, *counts, *end])}"
     raw = seen["raw"]
     yield (
@@ -227,11 +231,11 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
         f"{FRAMES[raw['frames_checked']]}"
     )
     masks = (
-        "areas, boxes and rates compared with them"
+        "areas, boxes and occlusion rates compared with them"
         if seen["masks_compared"]
         else "nothing compared with them"
     )
-    yield f"  masks: sizes and codes checked, {masks}"
+    yield f"  masks: sizes and codes checked; {masks}"
 
 
 def _size(count: int) -> str:

@@ -89,12 +89,12 @@ def check_annotations(subset: Subset, findings: Findings) -> None:
             "object-twice",
             kept[repeated(rows[kept], table[field][kept])],
             field,
-            field + " {} is in its image already",
+            field + " {} is already in this image",
         )
         changed = kept[
             changing(video_of[rows[kept]], table[field][kept], table["category_id"][kept])
         ]
-        report("object-category", changed, field, field + " {} has another category before")
+        report("object-category", changed, field, field + " {} had a different category before")
 
     # In cut clips `instance_id` tells objects apart, in whole videos `obj_id` (quirk D11). Where
     # two objects exchange their numbers, each has a further one.
@@ -102,9 +102,9 @@ def check_annotations(subset: Subset, findings: Findings) -> None:
     objects, instances = table["obj_id"][kept], table["instance_id"][kept]
     several = kept[changing(of_video, objects, instances)]
     shared = np.setdiff1d(kept[changing(of_video, instances, objects)], several)
-    text = "obj_id {} had another instance_id before in its video"
+    text = "obj_id {} had a different instance_id before"
     report("object-instance", several, "obj_id", text)
-    text = "instance_id {} was that of another obj_id before in its video"
+    text = "instance_id {} belonged to a different obj_id before"
     report("object-instance", shared, "instance_id", text)
 
 

@@ -25,87 +25,91 @@ class Check:
     fix: str
 
 
-_DOWNLOAD = "fetch the file again"
+_DOWNLOAD = "download the file again"
 _UNPACK = "unpack or copy them again"
-_MAKE = "fetch or make the annotations again"
+_MAKE = "download or regenerate the annotations"
 
 # By code, in the order in which they are shown: first what lies behind most of the others.
 CHECKS: dict[str, Check] = {
     "json-broken": Check(
         "error",
-        "annotation files are missing, cut off or not JSON; what follows there is unchecked",
+        "annotation files are missing, truncated or not valid JSON; the rest of them is not "
+        "checked",
         _DOWNLOAD,
     ),
     "list-missing": Check("error", "lists are missing or empty in the annotation files", _DOWNLOAD),
-    "field-missing": Check("error", "entries lack a field", _DOWNLOAD),
-    "number-bad": Check(
-        "error", "entries have text, a negative or another unfit value in place of a number", _MAKE
-    ),
+    "field-missing": Check("error", "required fields are missing", _DOWNLOAD),
+    "number-bad": Check("error", "values are not numbers, or out of range", _MAKE),
     "box-bad": Check(
         "error", "boxes are not four numbers, or have a negative width or height", _MAKE
     ),
-    "rle-bad": Check("error", "masks are no run-length codes that fill their own size", _MAKE),
-    "rle-size": Check("error", "masks have another size than their image", _MAKE),
-    "id-twice": Check("error", "ids occur more than once", _MAKE),
+    "rle-bad": Check("error", "masks are not valid run-length codes of their own size", _MAKE),
+    "rle-size": Check("error", "masks do not have the size of their image", _MAKE),
+    "id-twice": Check("error", "ids are not unique", _MAKE),
     "category-list": Check(
         "error",
-        "files do not list the classes of the config (SAIL-VOS's in their order), or not soundly",
+        "category lists are damaged, or differ from the classes of the config (for SAIL-VOS also "
+        "in their order)",
         "correct the list, or dataset.classes",
     ),
     "category-unknown": Check(
         "error",
-        "annotations are of a category that is not listed",
+        "annotations have a category that is not listed",
         "remove them, or correct their category",
     ),
-    "image-unknown": Check("error", "annotations are of an image that is not listed", _DOWNLOAD),
-    "video-unknown": Check("error", "images lie in a video that is not listed", _DOWNLOAD),
+    "image-unknown": Check("error", "annotations belong to an image that is not listed", _DOWNLOAD),
+    "video-unknown": Check("error", "images belong to a video that is not listed", _DOWNLOAD),
     "video-name": Check(
         "error",
-        "videos have no name, two names, or one that no folder or clip can have",
-        "rename them, their folders too",
+        "videos have no name, two names, or a name that is not allowed for folders or clips",
+        "rename them and their folders",
     ),
-    "video-twice": Check("error", "video names occur more than once in a file", _DOWNLOAD),
+    "video-twice": Check("error", "video names are not unique in a file", _DOWNLOAD),
     "video-in-both": Check(
         "error",
         "videos are in more than one subset",
-        "keep each in one, or validation means nothing",
+        "keep each video in one subset; otherwise validation metrics are meaningless",
     ),
     "image-place": Check(
         "error",
-        "images have a file name that is not <video>/images/<name>.bmp (or .png)",
-        "correct it",
+        "file names of images are not of the form <video>/images/<name>.bmp (or .png)",
+        "correct the file names",
     ),
     "image-twice": Check(
-        "error", "frames are listed more than once", "remove all but one, with their annotations"
+        "error",
+        "frames are listed more than once",
+        "keep one entry per frame, and remove the others with their annotations",
     ),
     "frame-id-gap": Check(
         "error",
-        "videos have frame ids with gaps or repetitions",
+        "frame ids of videos have gaps or repetitions",
         "number their frames 0, 1, 2, ...",
     ),
     "image-size": Check(
-        "error", "images have another size than the first of their video", "correct the sizes"
+        "error", "images differ in size from the first one of their video", "correct the sizes"
     ),
     "object-twice": Check(
-        "error", "objects occur more than once in an image", "remove all but one of the annotations"
+        "error",
+        "objects have several annotations in an image",
+        "keep one annotation per object and image",
     ),
     "object-category": Check(
-        "error", "objects change their category inside a video", "give each one category"
+        "error", "objects change their category within a video", "give each object one category"
     ),
     "object-instance": Check(
         "error",
         "objects (obj_id) have several instance_ids in a video, or share one with another object",
-        "give each object one instance_id of its own; cut clips tell objects apart by it",
+        "give each object one unique instance_id; clips identify objects by it",
     ),
     "mask-empty": Check("error", "amodal masks are empty", "remove these annotations"),
-    "area-wrong": Check("error", "areas are not those of the masks", _MAKE),
-    "box-wrong": Check("error", "boxes are not the tight ones of the masks", _MAKE),
-    "box-outside": Check("error", "boxes reach out of their image", _MAKE),
-    "visible-outside": Check("error", "visible masks reach out of the amodal ones", _MAKE),
-    "rate-wrong": Check("error", "occlusion rates are not 1 - visible / amodal area", _MAKE),
+    "area-wrong": Check("error", "areas differ from the masks", _MAKE),
+    "box-wrong": Check("error", "boxes are not the bounding boxes of the masks", _MAKE),
+    "box-outside": Check("error", "boxes extend beyond their image", _MAKE),
+    "visible-outside": Check("error", "visible masks extend beyond the amodal masks", _MAKE),
+    "rate-wrong": Check("error", "occlusion rates differ from 1 - visible / amodal area", _MAKE),
     "raw-broken": Check(
         "error",
-        "raw folders cannot be read or have no video in them",
+        "raw folders cannot be read or contain no video",
         "correct the path or the permissions",
     ),
     "folder-missing": Check(
@@ -113,117 +117,134 @@ CHECKS: dict[str, Check] = {
     ),
     "folder-case": Check(
         "error",
-        "video folders exist only in other upper and lower case, or in another Unicode form",
+        "names of video folders differ in upper and lower case or in Unicode form",
         "rename the folders",
     ),
     "folder-unreadable": Check(
-        "error", "video folders cannot be listed", "correct their permissions"
+        "error", "video folders cannot be listed", "correct the permissions"
     ),
-    "frame-missing": Check("error", "frames are listed in the annotations, but missing", _UNPACK),
+    "frame-missing": Check("error", "frames in the annotations do not exist", _UNPACK),
     "frame-case": Check(
         "error",
-        "frames exist only in other upper and lower case, or in another Unicode form",
+        "names of frames differ in upper and lower case or in Unicode form",
         "rename the files",
     ),
     "frame-unreadable": Check(
-        "error", "frames cannot be opened", "correct their permissions, or copy them again"
+        "error", "frames cannot be opened", "correct the permissions, or copy them again"
     ),
     "frame-empty": Check("error", "frames are empty files", _UNPACK),
-    "frame-cut-off": Check("error", "frames are cut off", _UNPACK),
-    "frame-format": Check("error", "frames are no BMP, PNG or JPEG images", _UNPACK),
+    "frame-cut-off": Check("error", "frames are truncated", _UNPACK),
+    "frame-format": Check("error", "frames are not BMP, PNG or JPEG images", _UNPACK),
     "frame-undecodable": Check("error", "frames cannot be decoded", _UNPACK),
     "frame-size": Check(
-        "error", "frames have another size than the annotations say", "use both of one release"
+        "error",
+        "frames do not have the size given in the annotations",
+        "use frames and annotations of the same release",
     ),
     "frame-depth": Check(
         "warning",
-        "frames have 16 bits a colour, of which the upper 8 are used",
+        "frames have 16 bits per channel; only the upper 8 are used",
         "save them with 8 bits if they look dark",
     ),
     "frame-alpha": Check(
         "warning",
-        "frames have transparency, which is ignored: colours are used as stored",
-        "save them without it if they look wrong",
+        "frames have an alpha channel, which is ignored",
+        "remove it if the frames look wrong",
     ),
     "frame-turned": Check(
         "warning",
-        "frames have an eXIf orientation, which is ignored: pixels are used as stored",
-        "do the masks lie on the objects?",
+        "frames have an EXIF orientation, which is ignored",
+        "check that the masks fit the objects",
     ),
     "crowd": Check(
         "warning",
-        "annotations are marked as crowds, which neither train nor count",
-        "set iscrowd to 0",
+        "crowd annotations are ignored in training and evaluation",
+        "set iscrowd to 0 to use them",
     ),
     "visible-empty": Check(
-        "warning", "annotations have nothing visible", "keep max_occlusion below 1, or remove them"
+        "warning",
+        "objects have no visible pixel",
+        "set max_occlusion below 1, or remove the annotations",
     ),
     "invisible-wrong": Check(
-        "warning", "invisible masks are not amodal without visible", "no step reads them"
+        "warning",
+        "invisible masks differ from amodal minus visible",
+        "nothing to do (they are not used)",
     ),
     "num-frames": Check(
         "warning",
-        "videos have another number of images than their num_frames",
-        "is something missing?",
+        "videos do not have num_frames images",
+        "check whether frames are missing",
     ),
     "video-frameless": Check(
         "error", "videos have no images", "add their frames, or remove them from the list"
     ),
     "video-empty": Check(
-        "warning", "videos have no image", "is something missing? else remove them"
+        "warning",
+        "videos have no images",
+        "check whether frames are missing; otherwise remove the videos",
     ),
     "video-name-case": Check(
         "warning",
-        "video names differ only in upper and lower case, or in their Unicode form",
-        "rename one; some disks mix them up",
+        "video names differ only in upper and lower case or in Unicode form",
+        "rename one; some file systems cannot tell them apart",
     ),
     "frame-shift": Check(
         "warning",
-        "videos have files whose number is not frame_id + 3 as in SAIL-VOS",
-        "is the order right?",
+        "file numbers are not frame_id + 3 as in SAIL-VOS",
+        "check the order of the frames",
     ),
     "frame-ends": Check(
         "warning",
-        "videos have not 3 files before and 6 after the annotated ones",
-        "are all unpacked?",
+        "videos do not have 3 files before and 6 after the annotated ones",
+        "check that all frames are unpacked",
     ),
     "file-gap": Check(
-        "warning", "videos have gaps in the numbers of their files", "are all unpacked?"
+        "warning", "file numbers of videos have gaps", "check that all frames are unpacked"
     ),
     "file-case": Check(
         "warning",
-        "file names differ only in upper and lower case, or in their Unicode form",
-        "remove one; some disks mix them up",
+        "file names differ only in upper and lower case or in Unicode form",
+        "remove one; some file systems cannot tell them apart",
     ),
     "file-both": Check(
-        "warning", "frames exist as .bmp and as .png; the one that is listed is read", "remove one"
+        "warning", "frames exist as .bmp and as .png; the listed one is used", "remove one"
     ),
     "tracks-unknown": Check(
         "note",
-        "files say nothing about tracks; every image stands alone, and only image metrics count",
-        "nothing to do, or give videos and instance ids",
+        "annotation files have no tracks; images are independent, and only image metrics are "
+        "defined",
+        "nothing to do, or add videos and instance ids",
     ),
     "image-empty": Check("note", "images have no annotation", "nothing to do"),
     "num-objs": Check(
         "note",
-        "videos have another number of annotated objects than their num_objs",
+        "videos do not have num_objs annotated objects",
         "nothing to do",
     ),
     "video-id": Check(
-        "note", "images have another video_id than the video of their path", "the path counts"
+        "note",
+        "video_id of images does not match the video in their path",
+        "nothing to do (the path is used)",
     ),
     "model-unknown": Check(
         "note", "model ids of annotations are not in the list of models", "nothing to do"
     ),
-    "model-twice": Check(
-        "note", "model ids occur more than once in the list of models", "nothing to do"
+    "model-twice": Check("note", "model ids in the list of models are not unique", "nothing to do"),
+    "folder-extra": Check(
+        "note", "video folders are not in the annotations", "nothing to do (they are not used)"
     ),
-    "folder-extra": Check("note", "video folders are not in the annotations", "they are not used"),
     "folder-plain": Check(
-        "note", "folders have no images/ and are not in the annotations", "they are not used"
+        "note",
+        "folders have no images/ and are not in the annotations",
+        "nothing to do (they are not used)",
     ),
-    "file-extra": Check("note", "files in images/ are not frames", "they are not used"),
+    "file-extra": Check(
+        "note", "files in images/ are not frames", "nothing to do (they are not used)"
+    ),
     "file-broken": Check(
-        "note", "files that are not in the annotations are broken frames", "they are not used"
+        "note",
+        "files that are not in the annotations are damaged frames",
+        "nothing to do (they are not used)",
     ),
 }

@@ -42,7 +42,7 @@ def find_data(
         InputError: the folder is missing, nothing fits, or several things do.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name that of your annotations")
+        raise InputError(f"{folder}: no such folder; give the folder of your annotations")
     folders = list(_folders(folder))
     files = [
         path
@@ -56,7 +56,7 @@ def find_data(
         names = [*_ends(train), *_ends(valid)]
         fitting = [each for each in folders if all(image_exists(each / name) for name in names)]
         if len(fitting) != 1:
-            what = "no folder in it has" if not fitting else f"{_listed(fitting)} all have"
+            what = "no subfolder contains" if not fitting else f"{_listed(fitting)} all contain"
             raise InputError(
                 f"{folder}: {what} the images of both files, such as {names[0]}; give --images"
             )
@@ -88,9 +88,12 @@ def _only(folder: Path, files: list[Path], subset: str) -> Path:
         return fitting[0]
     word = " or ".join(sorted(WORDS[subset]))
     if fitting:
-        raise InputError(f"{folder}: {_listed(fitting)} may all be for {subset}; give --{subset}")
-    there = f"there are {_listed(files)}" if files else "there is no JSON file"
-    raise InputError(f"{folder}: no JSON file is named {word}; {there}; give --{subset}")
+        raise InputError(
+            f"{folder}: several files could be for {subset} ({_listed(fitting)}); choose one with "
+            f"--{subset}"
+        )
+    there = f"found: {_listed(files)}" if files else "found no JSON file"
+    raise InputError(f"{folder}: no JSON file has {word} in its name ({there}); give --{subset}")
 
 
 def _says(name: str, subset: str) -> bool:
@@ -109,5 +112,5 @@ def _ends(path: Path) -> list[str]:
         if item.section == "images"
     ]
     if not names:
-        raise InputError(f"{path}: lists no image; give another file with --train or --valid")
+        raise InputError(f"{path}: contains no images; give another file with --train or --valid")
     return [names[0], names[-1]]

@@ -22,7 +22,7 @@ BEST_FIRST = (Method.VATRACK, Method.AMODALTRACK, Method.QDTRACK)
 # Without a GPU: what config/config.yaml has for its miniature set.
 SMALL_SCALE, SMALL_PAIRS = (256, 160), 3000
 SMALL_MODEL = """\
-  # No GPU here: a narrow network from random weights, to try things out.
+  # No GPU found: a narrow network with random initial weights, for a first try.
   norm: group
   norm_groups: 16
   frozen_stages: 0
@@ -56,7 +56,7 @@ SMALL_TRAINING = """\
   log_every: 25
 
 inference:
-  # After so short a training an object has doubles, which would split its track.
+  # After such a short training, objects have duplicate detections, which would split their tracks.
   score_threshold: 0.3
   nms_iou: 0.4
   tracker: {nms_class_iou: 0.4, match_score: 0.3}
@@ -76,7 +76,7 @@ class FirstConfig:
         steps = (
             *self.first,
             f"vatrack validate --config {self.out}",
-            f"{run} -n    # what would run",
+            f"{run} -n    # dry run",
             run,
         )
         return "\n".join([f"wrote {self.out}", *self.found, "next:", *(f"  {s}" for s in steps)])
@@ -108,12 +108,12 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
     out = check_target(out)
     data, other = read_joint(train), read_joint(valid)
     if not data.images:
-        raise InputError(f"{train}: lists no image; name the training file")
+        raise InputError(f"{train}: contains no images; give the training annotations")
     method = next((m for m in BEST_FIRST if m in data.methods and m in other.methods), None)
     if method is None:
         raise InputError(
-            f"{valid}: has only {other.mask_types[0]} masks, and {train} only "
-            f"{data.mask_types[0]} ones; give both files masks of one type"
+            f"{valid}: has only {other.mask_types[0]} masks, and {train} only {data.mask_types[0]} "
+            "ones; both files need masks of the same type"
         )
     allowed = ", ".join(each.value for each in data.methods)
     found = _found(data, other, allowed)
@@ -123,14 +123,14 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
     classes = yaml.safe_dump(names, allow_unicode=True, default_flow_style=True, width=1e9)
     write_text(
         out,
-        f"""# Own annotations, see docs/own-data.md. Every key: docs/config.md.
+        f"""# Config for your own annotations, see docs/own-data.md. All keys: docs/config.md.
 {comments}
 
-methods: [{method.value}]  # allowed by the masks: {allowed}
+methods: [{method.value}]  # possible with these masks: {allowed}
 backbones: [{"resnet50" if memory else "resnet18"}]
 
 dataset:
-  name: "{name}"  # results go to results/{name}
+  name: "{name}"  # results are in results/{name}
   format: joint
   images: {_quoted(images)}
   train_json: {_quoted(train)}
@@ -138,10 +138,10 @@ dataset:
   classes: {classes.strip()}
 
 input:
-  image_scale: {list(_scale(data, memory))}  # largest long and short side of the network's input
+  image_scale: {list(_scale(data, memory))}  # maximum long and short side of the network input
 
 model:
-  class_weights: uniform  # balanced: rare classes count more
+  class_weights: uniform  # balanced: larger weights for rare classes
 {"" if memory else SMALL_MODEL}
 {_training(data, memory)}
 launcher:
@@ -156,7 +156,7 @@ def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
     more = f" and {len(counts) - 30} more" if len(counts) > 30 else ""
     sizes = Counter((image["width"], image["height"]) for image in data.images)
     shown = [f"{width} x {height} ({n})" for (width, height), n in sizes.most_common(5)]
-    tracks = f"; {data.trackless}, so nothing is tracked" if data.trackless else ""
+    tracks = f"; {data.trackless}, so there are no tracks" if data.trackless else ""
     return (
         f"{len(counts)} classes; annotations: {', '.join(counts[:30])}{more}",
         f"train: {len(data.videos)} videos, {len(data.images)} images; "
@@ -186,9 +186,9 @@ def _training(data: JointFile, memory: float) -> str:
 training:
   weights: {{resnet50: data/weights/resnet50-0676ba61.pth}}  # trained on ImageNet
   epochs: {epochs}
-  batch_size: {batch}  # pairs of frames; by the GPU's memory ({memory:g} GB)
+  batch_size: {batch}  # pairs of frames; chosen for {memory:g} GB of GPU memory
   optimizer:
-    learning_rate: {PAPER_RATE * batch / PAPER_BATCH:g}  # the paper's 0.005 for 8, in proportion
+    learning_rate: {PAPER_RATE * batch / PAPER_BATCH:g}  # the paper's 0.005 for 8 pairs, scaled
     clip_norm: 5
   schedule:
     steps: {steps}

@@ -176,7 +176,7 @@ class _Checker:
             instance, video = value.get("instance_id"), image.get("video_id")
             if self.items["videos"]:
                 if value.get("video_id") not in (None, video):
-                    self.add("video-unknown", name, "its video is not that of its image")
+                    self.add("video-unknown", name, "its video differs from the video of its image")
                 if instance is None:
                     nameless.append(name)
                 tracked = tracked or instance is not None

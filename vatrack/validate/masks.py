@@ -81,9 +81,9 @@ class Masks:
     def fault(self, row: int) -> str:
         """What is wrong with an unsound mask."""
         if self.totals[row] < 0:
-            return f"the counts of {self.field} are garbage"
+            return f"the counts of {self.field} are invalid"
         height, width = self.sizes[row].astype(int)
-        return f"{self.field} has {self.totals[row]} pixels, {height} x {width} are needed"
+        return f"{self.field} has {self.totals[row]} pixels instead of {height} x {width}"
 
 
 def check_masks(rows: Sequence[Row], shared: tuple[str, bool]) -> Findings:
@@ -136,7 +136,7 @@ class _Batch:
             for row in np.flatnonzero(masks.there & ~masks.sound).tolist():
                 self.found.add(code, self.file, self.rows[row].item, masks.fault(row))
         for code, masks in (("mask-empty", self.amodal), ("visible-empty", self.visible)):
-            self.add(code, masks.sound & (masks.areas == 0), f"{masks.field} has no pixel")
+            self.add(code, masks.sound & (masks.areas == 0), f"{masks.field} is empty")
 
     def check_boxes(self, compare: bool) -> None:
         for name, masks in zip(BOXES, (self.amodal, self.visible), strict=True):
@@ -190,11 +190,9 @@ class _Batch:
     def check_overlaps(self) -> None:
         complete = _complete(self.amodal, self.visible, self.invisible)
         outside = ~_inside(self.visible, self.amodal, known=complete)
-        self.add("visible-outside", outside, "visible_mask reaches out of segmentation")
+        self.add("visible-outside", outside, "visible_mask extends beyond segmentation")
         rest = _is_rest(self.invisible, self.amodal, self.visible, known=complete | outside)
-        self.add(
-            "invisible-wrong", ~rest, "invisible_mask is not segmentation without visible_mask"
-        )
+        self.add("invisible-wrong", ~rest, "invisible_mask is not segmentation minus visible_mask")
 
 
 def _comparable(*fields: Masks) -> Bools:

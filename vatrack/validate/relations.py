@@ -77,10 +77,7 @@ def _check_categories(subset: Subset, findings: Findings, classes: ClassList | N
         )
         wanted = repr(CATEGORIES[position]) if position < len(CATEGORIES) else "no more"
         found = repr(names[position]) if position < len(names) else "no more"
-        detail = (
-            f"{len(names)} categories; at position {position + 1} stands {found}, {wanted} is "
-            f"expected"
-        )
+        detail = f"{len(names)} categories; category {position + 1} is {found}, expected {wanted}"
         findings.add("category-list", subset.path, detail=detail)
     findings.add_repeated(
         "id-twice",
@@ -108,7 +105,7 @@ def _check_videos(subset: Subset, findings: Findings) -> None:
             findings.add("video-empty", subset.path, f"video {video.name}")
         # Whether the official number counts the frames without annotations is not known.
         elif video.num_frames not in (None, count, count + FRAMES_BEFORE + FRAMES_AFTER):
-            detail = f"num_frames is {video.num_frames}, it has {count} images"
+            detail = f"num_frames is {video.num_frames}, but there are {count} images"
             findings.add("num-frames", subset.path, f"video {video.name}", detail)
 
 
@@ -160,9 +157,9 @@ def _check_frames(video: str, images: Sequence[Image], subset: Subset, findings:
     missing = sorted(set(range(len(images))) - frames.keys()) if subset.whole else []
     if twice or missing:
         detail = (
-            f"frame_id {twice[0]} occurs more than once"
+            f"frame_id {twice[0]} is listed more than once"
             if twice
-            else f"there is no frame_id {missing[0]}"
+            else f"frame_id {missing[0]} is missing"
         )
         findings.add("frame-id-gap", subset.path, f"video {video}", detail)
     shifts = [(image, _shift(image)) for image in images]

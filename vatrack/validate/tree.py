@@ -63,7 +63,7 @@ def _check_unused(
     """Folders that the annotations do not name, as far as these are known."""
     extra = [folder for folder in folders if _has_images(raw / folder)]
     if not any_used and not extra:
-        findings.add("raw-broken", raw, detail=f"no folder in it has {IMAGES}/")
+        findings.add("raw-broken", raw, detail=f"no folder in it contains {IMAGES}/")
     if all(subset.whole for subset in subsets):
         findings.add_all("folder-extra", raw, extra, lambda folder: (folder, ""))
         named = set(extra)
@@ -86,7 +86,7 @@ def _find_folder(
     if video in candidates:
         return video
     if candidates:
-        findings.add("folder-case", raw / video, detail=f"there is {candidates[0]}")
+        findings.add("folder-case", raw / video, detail=f"found: {candidates[0]}")
         return candidates[0]
     findings.add("folder-missing", raw / video)
     return None
@@ -102,7 +102,7 @@ def _find_images(folder: Path, findings: Findings) -> Path | None:
         return folder / IMAGES
     found = [name for name in names if name.casefold() == IMAGES]
     if found:
-        findings.add("folder-case", folder / IMAGES, detail=f"there is {found[0]}")
+        findings.add("folder-case", folder / IMAGES, detail=f"found: {found[0]}")
         return folder / found[0]
     findings.add("folder-missing", folder / IMAGES)
     return None
@@ -145,7 +145,7 @@ def _check_names(
             if other is None:
                 findings.add("frame-missing", images / file)
                 continue
-            findings.add("frame-case", images / file, detail=f"there is {other}")
+            findings.add("frame-case", images / file, detail=f"found: {other}")
             name = other
         found[name] = Frame(f"{images}/{name}", size, listed=True)
     frames = [name for name in names if is_frame(name)]

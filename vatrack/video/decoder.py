@@ -42,7 +42,7 @@ class Decoder:
         self._last: float | None = None
 
     def _choose(self, source: Source) -> av.video.stream.VideoStream:
-        # The picture of an album in a music file is an attached one.
+        # Album art in a music file is an attached image.
         streams = [
             stream
             for stream in self.container.streams.video
@@ -52,13 +52,13 @@ class Decoder:
             raise InputError(why_not(source))
         if not streams:
             sound = ", only sound" if self.container.streams.audio else ""
-            raise InputError(f"{source.address}: holds no video{sound}")
+            raise InputError(f"{source.address}: contains no video{sound}")
         stream = streams[0]
         context: object = stream.codec_context  # None where the codec is unknown: PyAV would crash
         if context is None:
             raise InputError(
-                f"{source.address}: the form of its frames is unknown (it is damaged, or of a "
-                f"codec that FFmpeg lacks); convert it to H.264"
+                f"{source.address}: unknown frame format (damaged, or a codec that FFmpeg does not "
+                "support); convert it to H.264"
             )
         stream.thread_type = "AUTO"
         return stream
@@ -70,8 +70,8 @@ class Decoder:
         first = next(self._frames, None)
         if first is None:
             raise InputError(
-                f"{address}: no frame can be decoded; it is cut off or damaged, copy or record it "
-                f"again"
+                f"{address}: no frame can be decoded; the file is truncated or damaged: copy or "
+                "record it again"
             )
         self._first = first
         rotation = first.rotation % 360
@@ -98,14 +98,13 @@ class Decoder:
         )
         if first.color_trc in HDR:
             found.notes.append(
-                f"{address}: its colours are HDR ({HDR[first.color_trc]}) and are used without "
-                f"tone mapping"
+                f"{address}: HDR colours ({HDR[first.color_trc]}) are used without tone mapping"
             )
         elif any(part.bits > 8 for part in first.format.components):
-            found.notes.append(f"{address}: of its colours the upper 8 bits are used")
+            found.notes.append(f"{address}: only the upper 8 bits of its colours are used")
         # VP8 and VP9 keep alpha beside the frames, where FFmpeg's own decoders do not look.
         if _has_alpha(first) or stream.metadata.get("alpha_mode") == "1":
-            found.notes.append(f"{address}: its alpha channel is left out")
+            found.notes.append(f"{address}: its alpha channel is ignored")
         return found
 
     def _decode(self) -> Iterator[av.video.frame.VideoFrame]:
@@ -190,8 +189,8 @@ class Decoder:
         if known.truncated:
             claimed = f" of {known.count_header}" if known.count_header else ""
             known.notes.append(
-                f"{known.source}: is cut off or damaged: {known.count_read}{claimed} frames could "
-                f"be read, and are used"
+                f"{known.source}: truncated or damaged; using the {known.count_read}{claimed} "
+                "frames that could be read"
             )
 
     def close(self) -> None:

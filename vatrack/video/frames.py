@@ -63,10 +63,10 @@ class Properties:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames are wanted.
+    """Selection of frames.
 
     Attributes:
-        start_s, stop_s: from and up to this time, in seconds; None: all.
+        start_s, stop_s: start and end time in seconds; None: all.
         step: every n-th frame.
     """
 
@@ -76,13 +76,13 @@ class Selection:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s < float("inf"):
-            raise InputError(f"the first time is {self.start_s} s; 0 or later is needed")
+            raise InputError(f"the start time is {self.start_s} s; it must be 0 or more")
         if self.stop_s is not None and not self.stop_s > self.start_s:
             raise InputError(
-                f"the last time, {self.stop_s} s, is not after the first, {self.start_s} s"
+                f"the end time, {self.stop_s} s, is not after the start time, {self.start_s} s"
             )
         if self.step < 1:
-            raise InputError(f"every {self.step}-th frame is asked for; 1 or more is needed")
+            raise InputError(f"the frame step is {self.step}; it must be 1 or more")
 
 
 def check_size(frame: str, shape: Sequence[int], first: Sequence[int]) -> None:

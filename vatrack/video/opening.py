@@ -57,8 +57,8 @@ def import_av() -> Any:
         import av
     except ImportError:
         raise InputError(
-            "videos are read and written by PyAV, which is not installed; install it by `pip "
-            'install "vatrack[video]"`, or use a folder of frames'
+            "reading and writing videos needs PyAV; install it with `pip install "
+            '"vatrack[video]"`, or use a folder of frames'
         ) from None
     av.logging.set_level(None)
     return av
@@ -73,7 +73,7 @@ def _camera(number: str) -> tuple[str, str]:
         return "dshow", f"video={number}"
     device = f"/dev/video{number}"
     if not Path(device).exists():
-        raise InputError(f"camera {number}: there is no {device}; name a file, or another camera")
+        raise InputError(f"camera {number}: no {device}; give a file, or another camera")
     return "v4l2", device
 
 
@@ -85,11 +85,11 @@ def why_not(source: Source, error: Exception | None = None) -> str:
     head = _head(source)
     if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free"):
         return (
-            f"{source.address}: has no index (its moov atom is missing or damaged), as when a "
-            f"recording or a copy was broken off; copy it again, or repair it"
+            f"{source.address}: has no index (its moov atom is missing or damaged), as after an "
+            "interrupted recording or copy; copy it again, or repair it"
         )
     what = name_format(head)
-    return f"{source.address}: is {what or 'no video that can be read'}; name a video file"
+    return f"{source.address}: is {what or 'not a readable video'}; give a video file"
 
 
 def _head(source: Source) -> bytes:

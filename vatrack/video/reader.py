@@ -74,8 +74,8 @@ class Reader:
             if wanted.start_s or wanted.stop_s is not None:
                 length = self.properties.duration_s
                 known = f"; it lasts {length:.2f} s" if length else ""
-                where = f" between the first and the last time{known}"
-            raise InputError(f"{self.source.address}: no frame can be read{where}")
+                where = f" between start and end time{known}"
+            raise InputError(f"{self.source.address}: no frames{where}")
 
 
 class _Files:

@@ -61,7 +61,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     """
     found = [source for word in words for source in _sources(word)]
     if not found:
-        raise InputError("no video is named; give a file, a folder of frames, or a camera's number")
+        raise InputError("no video given; give a file, a folder of frames, or a camera number")
     names: set[str] = set()
     unique = []
     for source in found:
@@ -87,7 +87,7 @@ def _sources(word: str) -> list[Source]:
             return [Source(f"camera{int(word)}", "camera", word)]
         if glob.has_magic(word):
             return _matches(word)
-        raise InputError(f"{word}: there is no such file or folder")
+        raise InputError(f"{word}: no such file or folder")
     if path.is_dir():
         return [_folder(path)]
     if path.suffix.lower() == LIST_SUFFIX:
@@ -101,10 +101,10 @@ def _folder(path: Path) -> Source:
     if not frames:
         others = sorted({file.suffix for file in files if file.is_file() and file.suffix})
         if not others:
-            raise InputError(f"{path}: holds no frames ({FORMS})")
+            raise InputError(f"{path}: contains no frames ({FORMS})")
         raise InputError(
-            f"{path}: holds no frames ({FORMS}), only {', '.join(others[:5])} files; for videos "
-            f"name them: '{path}/*{others[0]}'"
+            f"{path}: contains no frames ({FORMS}), only {', '.join(others[:5])} files; for "
+            f"videos, list them: '{path}/*{others[0]}'"
         )
     return _frames(frames, str(path), _folder_name(path))
 
@@ -132,10 +132,10 @@ def _list(path: Path) -> list[Source]:
         if line and not line.startswith("#")
     ]
     if not named:
-        raise InputError(f"{path}: names no file; a list has one path a line")
+        raise InputError(f"{path}: contains no paths; write one path per line")
     for number, file in named:
         if not file.is_file():
-            raise InputError(f"{path}: line {number}: {file}: there is no such file")
+            raise InputError(f"{path}: line {number}: {file}: no such file")
     return _files([file for _, file in named], str(path), _name(path.stem), keep_order=True)
 
 
@@ -145,15 +145,15 @@ def _files(
     """Images make one video, in the given order or that of their numbers; videos are one each."""
     for file in files:
         if file.suffix.lower() in OTHER_IMAGES:
-            raise InputError(f"{file}: images of this form are not read; convert it to PNG or JPEG")
+            raise InputError(f"{file}: unsupported image format; convert it to PNG or JPEG")
     images = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not images:
         return [Source(_name(file.stem), "file", str(file)) for file in files]
     if len(images) < len(files):
         other = next(file for file in files if file not in images)
         raise InputError(
-            f"{address}: images and other files are mixed ({images[0].name}, {other.name}); name "
-            f"frames and videos apart"
+            f"{address}: images and other files are mixed ({images[0].name}, {other.name}); list "
+            "frames and videos separately"
         )
     if keep_order:
         return [Source(name, "frames", address, tuple(images))]
@@ -165,8 +165,8 @@ def _frames(images: Iterable[Path], address: str, name: str) -> Source:
     for first, second in pairwise(ordered):
         if first.parent == second.parent and _number(first) == _number(second):
             raise InputError(
-                f"{second}: has the same number as {first.name}, so that their order is unclear; "
-                f"leave one, or name the frames in a list (a .txt file, one path a line)"
+                f"{second}: has the same number as {first.name}, so their order is unclear; keep "
+                "one, or list the frames in a .txt file with one path per line"
             )
     return Source(name, "frames", address, tuple(ordered))
 

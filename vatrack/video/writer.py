@@ -110,7 +110,7 @@ class VideoWriter:
                 continue
             if encoder != wanted:
                 logger.info(
-                    "%s: the encoder %s is not there or cannot do %s x %s pixels; VP9 is used",
+                    "%s: the encoder %s is missing or does not support %s x %s pixels; using VP9",
                     self.path, wanted, self.size[1], self.size[0],
                 )  # fmt: skip
             return encoder, container, stream
@@ -209,8 +209,8 @@ class _Sound:
         context: Any = found[0].codec_context if found else None  # None: unknown
         if context is None or context.name not in SOUND:
             if found:
-                name = context.name if context else "of an unknown form"
-                logger.info("%s: its sound (%s) cannot stand in an MP4 file", source, name)
+                name = context.name if context else "of an unknown format"
+                logger.info("%s: its sound (%s) cannot be stored in an MP4 file", source, name)
             container.close()
             return
         try:

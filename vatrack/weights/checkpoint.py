@@ -104,8 +104,7 @@ class Checkpoint:
         ):
             if wanted not in (None, own):
                 raise InputError(
-                    f"{source}: a checkpoint of {name} {own}, but {wanted} was asked for; choose "
-                    f"--{name} {own}"
+                    f"{source}: a checkpoint of {name} {own}, not {wanted}; use --{name} {own}"
                 )
 
 
@@ -155,13 +154,13 @@ def parse(content: Any, path: Path) -> Checkpoint:
     found = content.get("format") if isinstance(content, dict) else None
     if found == INITIAL_FORMAT:
         raise InputError(
-            f"{path}: holds initial weights of some parts only, from `vatrack import-checkpoint "
-            f"--partial`; name it as training.weights and train"
+            f"{path}: contains initial weights of some parts only (from `vatrack import-checkpoint "
+            "--partial`); set it as training.weights and train"
         )
     if found != FORMAT:
         raise InputError(
-            f"{path}: not a VATrack checkpoint (its format is not {FORMAT!r}); "
-            "one with OpenMMLab's names is taken by `vatrack import-checkpoint`"
+            f"{path}: not a VATrack checkpoint (its format is not {FORMAT!r}); import OpenMMLab "
+            "checkpoints with `vatrack import-checkpoint`"
         )
     try:
         config = content["config"]
@@ -174,12 +173,12 @@ def parse(content: Any, path: Path) -> Checkpoint:
         )
         checkpoint.classes  # noqa: B018 - checks their names
     except InputError as error:
-        raise InputError(f"{path}: a damaged checkpoint ({error}); make it again") from None
+        raise InputError(f"{path}: damaged checkpoint ({error}); copy or create it again") from None
     except (
         KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError
     ) as error:  # fmt: skip
         raise InputError(
-            f"{path}: a damaged checkpoint ({type(error).__name__}: {error}); make it again"
+            f"{path}: damaged checkpoint ({type(error).__name__}: {error}); copy or create it again"
         ) from None
     check_tensors(checkpoint.weights, path)
     refuse_broken_values(checkpoint.weights, path)
@@ -213,11 +212,9 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
     checkpoint.check_names(source, run.method, run.backbone)
     if run.classes is not None and checkpoint.classes != run.class_list:
         raise InputError(
-            f"{source}: a checkpoint of other classes\n"
-            f"  {source}: {checkpoint.classes}\n"
-            f"  the config: {run.class_list}\n"
-            f"  the order counts; use the config of its run, or name it as training.weights to "
-            f"train on these classes"
+            f"{source}: the checkpoint has different classes\n  {source}: {checkpoint.classes}\n  "
+            f"the config: {run.class_list}\n  the order matters; use the config of its run, or set "
+            "it as training.weights to train on these classes"
         )
     expected = {name: value.shape for name, value in model.state_dict().items()}
     found = {name: value.shape for name, value in checkpoint.weights.items()}
@@ -226,11 +223,9 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
         )
         raise InputError(
-            f"{source}: made with another model configuration; {len(different)} tensors differ, "
-            f"the first is {different[0]} "
-            f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} "
-            f"wanted); "
-            "use the config of its run"
+            f"{source}: the checkpoint has a different model configuration; {len(different)} "
+            f"tensors differ, first: {different[0]} ({_shape(found.get(different[0]))} in the "
+            f"file, {_shape(expected.get(different[0]))} expected); use the config of its run"
         )
     trained = checkpoint.config.get("model")
     for key in SHAPELESS:

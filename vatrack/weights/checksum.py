@@ -58,8 +58,8 @@ def verify(content: Mapping[str, Any], path: Path, what: str) -> None:
         same = False
     if not same:
         raise InputError(
-            f"{path}: a damaged {what}: its content does not match its checksum; copy it or make "
-            f"it again (one that was changed on purpose is taken without its item {KEY!r})"
+            f"{path}: damaged {what}: its content does not match its checksum; copy or create it "
+            f"again (if you changed it on purpose, remove its item {KEY!r})"
         )
 
 
@@ -74,8 +74,8 @@ def refuse_broken_values(weights: Mapping[str, Tensor], path: Path) -> None:
     broken = [name for name, good in zip(weights, finite, strict=True) if not good]
     if broken:
         raise InputError(
-            f"{path}: {len(broken)} of {len(weights)} tensors hold values that are not finite (NaN "
-            f"or infinity), the first is {broken[0]}; use another epoch, or make the file again"
+            f"{path}: {len(broken)} of {len(weights)} tensors contain NaN or infinity, first: "
+            f"{broken[0]}; use another epoch, or create the file again"
         )
 
 
@@ -99,7 +99,7 @@ def _pieces(value: Any) -> Iterator[bytes | Tensor]:
     elif value is None or isinstance(value, str | bytes | bool | int | float):
         yield f"{value!r}\n".encode("utf-8", "surrogatepass")
     else:
-        raise TypeError(f"a {type(value).__name__} is no plain value")
+        raise TypeError(f"a {type(value).__name__} is not a plain value")
 
 
 def _digest(piece: bytes | Tensor) -> bytes:

@@ -66,13 +66,13 @@ class ClassRows:
         groups = {
             "taken from the file": self.taken,
             "start fresh": self.classes.missing_in(self.source),
-            "of the file, not used": self.source.missing_in(self.classes),
+            "in the file but not used": self.source.missing_in(self.classes),
         }
         lines = [
             f"  {title} ({len(names)}): {ClassList(names)}" if names else f"  {title} (0)"
             for title, names in groups.items()
         ]
-        head = "classes of the output layers, by their names (the background's row is taken, too):"
+        head = "classes of the output layers, matched by name (the background's row is also taken):"
         return "\n".join([head, *lines])
 
 

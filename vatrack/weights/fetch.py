@@ -36,7 +36,7 @@ def require_start(run: RunConfig) -> None:
     path = run.training.weights
     if path is None or path.is_file():
         return
-    fix = "put it there, or correct the path"
+    fix = "create it, or correct the path"
     if _address(path, run.training):
         fix = (
             "download it (`vatrack fetch-weights --config FILE`, or `snakemake fetch_weights`), or "
@@ -66,15 +66,15 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
     named = {path: None for each in config.backbones if (path := config.start_file(each))}
     if not named:
         raise InputError(
-            f"config: training.weights names no file for {', '.join(config.backbones)}; set "
+            f"config: training.weights has no file for {', '.join(config.backbones)}; set "
             f"training.weights: {{BACKBONE: FILE}}"
         )
     addresses = {path: _address(path, training) for path in named}
     for path, url in addresses.items():
         if url is None and not path.is_file():
             raise InputError(
-                f"config: training.weights: {path}: no such file, and no address of "
-                f"training.weights_urls ends in {path.name}; put it there, or correct the name"
+                f"config: training.weights: {path}: no such file, and no address in "
+                f"training.weights_urls ends in {path.name}; create it, or correct the name"
             )
     return FetchedWeights(
         tuple(

@@ -41,7 +41,7 @@ def _number(kind: np.dtype, content: bytes) -> Any:
     numpy follow pointers."""
     known = [own for own in _NUMBER_TYPES if isinstance(kind, np.dtype) and own.str == kind.str]
     if not known or not isinstance(content, bytes):
-        raise ValueError("a number of numpy of an unknown type")
+        raise ValueError("a NumPy number of an unknown type")
     return _MAKE_NUMBER(known[0], content)
 
 
@@ -55,7 +55,7 @@ _NUMPY_NUMBERS: list[Any] = [
     *sorted({type(kind) for kind in _NUMBER_TYPES}, key=str),
 ]
 ADVICE = (
-    "If you trust the file, write its weights alone in the environment it was made in, and take "
+    "If you trust the file, save only its weights in the environment it was created in, and use "
     'that file: checkpoint = torch.load("old.pth", map_location="cpu", weights_only=False); '
     'torch.save(checkpoint["state_dict"], "new.pth")'
 )
@@ -155,12 +155,12 @@ def _read_torch(path: Path, what: str) -> Any:
     refused = re.search(r"GLOBAL ([\w.]+)", problem)
     if refused:
         raise InputError(
-            f"{path}: not a readable {what}: it holds {refused[1]}, which is neither a tensor nor "
-            f"a plain value, and was not run. {ADVICE}"
+            f"{path}: not a readable {what}: it contains {refused[1]}, which is neither a tensor "
+            f"nor a plain value, and was not executed. {ADVICE}"
         )
     raise InputError(
-        f"{path}: not a readable {what} ({_reason(problem)}); it may be cut off or of another "
-        f"program: download or make it again"
+        f"{path}: not a readable {what} ({_reason(problem)}); it may be truncated, or from another "
+        "program: download or create it again"
     )
 
 
@@ -197,20 +197,21 @@ def _check_zip(path: Path, what: str, *, tensors: bool) -> None:
         OverflowError,
     ):  # fmt: skip
         raise InputError(
-            f"{path}: not a readable {what}: damaged or cut off, its zip form or checksums (CRC) "
-            f"are wrong; download or make it again"
+            f"{path}: not a readable {what}: damaged or truncated, its zip structure or checksums "
+            "(CRC) are wrong; download or create it again"
         ) from None
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         raise InputError(
-            f"{path}: not a readable {what}: its zip form is damaged; download or make it again"
+            f"{path}: not a readable {what}: its zip structure is damaged; download or create it "
+            "again"
         ) from None
     if damaged or packed:
-        why = "its members are compressed, which PyTorch does not do"
+        why = "its members are compressed, which PyTorch does not support"
         if damaged:
-            why = "damaged: members are there twice"
-        raise InputError(f"{path}: not a readable {what}: {why}; download or make it again")
+            why = "damaged: it has duplicate members"
+        raise InputError(f"{path}: not a readable {what}: {why}; download or create it again")
 
 
 def _reason(text: str) -> str:
@@ -219,7 +220,7 @@ def _reason(text: str) -> str:
     if not lines:
         return "it ends too early"
     if "Unsupported operand" in lines[0] or "Unsupported class" in lines[0]:
-        return "not the form of pickle that PyTorch writes"
+        return "not a pickle format that PyTorch writes"
     return lines[0].partition(" In PyTorch 2.6")[0].strip()
 
 
@@ -234,14 +235,14 @@ def _read_safetensors(path: Path, what: str) -> dict[str, Any]:
     # Damaged headers come out of its reader in many ways.
     except Exception as error:
         raise InputError(
-            f"{path}: not a readable {what} ({error}); it may be cut off: download or make it again"
+            f"{path}: not a readable {what} ({error}); it may be truncated: download or create it "
+            "again"
         ) from None
     if not metadata.get("format", "").startswith(OURS):
         return {"meta": metadata, "state_dict": tensors}
     if unknown := metadata.keys() - METADATA:
         raise InputError(
-            f"{path}: a damaged {what}: its metadata have {min(unknown)!r}, which we do not write; "
-            f"copy it or make it again"
+            f"{path}: damaged {what}: unknown metadata {min(unknown)!r}; copy or create it again"
         )
     return {**metadata, "model": tensors}
 
@@ -251,8 +252,8 @@ def _refuse_inflation(content: Any, path: Path, what: str) -> None:
     total = _nbytes(content)
     if total > REPEATED + 16 * path.stat().st_size:
         raise InputError(
-            f"{path}: a damaged {what}: its tensors claim {total / 1e9:.0f} GB, far more than the "
-            f"file holds; copy it or make it again"
+            f"{path}: damaged {what}: its tensors claim {total / 1e9:.0f} GB, far more than the "
+            "file contains; copy or create it again"
         )
 
 

@@ -51,11 +51,9 @@ def check_backbone(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], pat
     wrong = [*missing, *transfer.mismatched, *transfer.unused]
     if wrong:
         raise InputError(
-            f"{path}: not the weights of this backbone; {len(missing)} tensors are missing, "
-            f"{len(transfer.mismatched)} have "
-            f"another shape, {len(transfer.unused)} belong to none of its layers; the first is "
-            f"{wrong[0]}; "
-            "check the backbone and model.norm"
+            f"{path}: not weights of this backbone; {len(missing)} tensors are missing, "
+            f"{len(transfer.mismatched)} have a different shape, {len(transfer.unused)} belong to "
+            f"none of its layers; first: {wrong[0]}; check the backbone and model.norm"
         )
 
 
@@ -98,8 +96,8 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
     transfer = compare(own, weights)
     if not transfer.copied:
         raise InputError(
-            f"{path}: no tensor fits this network; is it a checkpoint of a detector with a feature "
-            f"pyramid, or a backbone?"
+            f"{path}: no tensor fits this network; use a checkpoint of a detector with a feature "
+            "pyramid, or of a backbone"
         )
     wrong = [
         f"{name}: {text}"
@@ -116,9 +114,8 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
         ]
     if wrong:
         raise InputError(
-            f"{path}: a network of another shape: {len(wrong)} tensors do not fit that should, the "
-            f"first is {wrong[0]}; "
-            "choose the backbone and the model's widths that the file was made with"
+            f"{path}: a network with different layer sizes: {len(wrong)} tensors do not fit, "
+            f"first: {wrong[0]}; use the backbone and the model widths of the file"
         )
     return transfer
 

@@ -24,7 +24,7 @@ TRUNKS = {
     (6, 1, False): "resnet34",
     (23, 1, True): "resnet101",
     (6, 32, True): "resnext50_32x4d",
-    (23, 32, True): "a ResNeXt-101 of 32 groups",
+    (23, 32, True): "a ResNeXt-101 with 32 groups",
     (36, 1, True): "resnet152",
 }
 
@@ -46,9 +46,9 @@ def recognise_method(
     if not methods or not tracks or trunk not in tuple(map(str, Backbone)):
         lacks = "no track head" if methods and not tracks else f"{trunk}"
         raise InputError(
-            f"{source}: holds no network of {', '.join(map(str, Method))} with "
+            f"{source}: contains no network of {', '.join(map(str, Method))} with "
             f"{' or '.join(map(str, Backbone))} ({lacks}; its first tensor is "
-            f"{next(iter(weights))}); name a checkpoint of one of them"
+            f"{next(iter(weights))}); give a checkpoint of one of them"
         )
     return tuple(map(Method, methods)), Backbone(trunk)
 
@@ -57,24 +57,27 @@ def remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
     """What the file looks like, and what to do with it."""
     if is_bare_backbone(weights):
         return (
-            f"it holds a backbone alone ({_trunk(weights, '')}); --partial takes it as initial "
-            f"weights"
+            f"it contains only a backbone ({_trunk(weights, '')}); --partial imports it as initial "
+            "weights"
         )
     methods = methods_of(weights)
     if not methods:
-        return f"it has no names of an OpenMMLab detector (its first is {next(iter(weights))})"
+        return (
+            "it does not have the tensor names of an OpenMMLab detector (first tensor: "
+            f"{next(iter(weights))})"
+        )
     trunk = _trunk(weights, BACKBONE)
     classes = weights.get("roi_head.bbox_head.fc_cls.weight")
     if classes is not None and len(classes) != len(run.class_list) + 1:
         return (
             f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
-            f"takes what fits as initial weights, and --class NAME for each of its classes takes "
-            f"it as it is"
+            "imports what fits as initial weights; with --class NAME for each of its classes it is "
+            "imported as it is"
         )
     if "roi_head.track_head.fc_embed.weight" not in weights:
         return (
-            f"it looks like a detector without a track head, with {trunk}; --partial takes what "
-            f"fits as initial weights"
+            f"it looks like a detector without a track head, with {trunk}; --partial imports what "
+            "fits as initial weights"
         )
     choices = " or ".join(f"--method {method}" for method in methods)
     shown = " or ".join(methods)
@@ -82,8 +85,8 @@ def remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
         choices += f" --backbone {trunk}"
     if run.method in methods and trunk == str(run.backbone):
         return (
-            f"it looks like {shown} with {trunk} of other widths, or cut off; give the model's "
-            f"widths with --config"
+            f"it looks like {shown} with {trunk} with other layer widths, or truncated; give the "
+            "widths with --config"
         )
     return f"it looks like {shown} with {trunk}: use {choices}"
 

@@ -115,14 +115,14 @@ def import_checkpoint(
     ]
     if counters:
         lines.append(
-            f"{len(counters)} counters of batch norm are not in the file and are 0; no result "
-            f"depends on them"
+            f"{len(counters)} batch norm counters are not in the file and are set to 0; they do "
+            "not affect any result"
         )
     methods = methods_of(file.weights)
     if run.method not in methods:
         shown = " or ".join(methods)
         lines.append(
-            f"warning: the file has more heads than {run.method}; it looks like {shown}: use "
+            f"warning: the file has more heads than {run.method} and looks like {shown}; use "
             f"--method {methods[0]}"
         )
     lines += [*file.notes, *_remarks(named, run.class_list), transfer.table()]
@@ -172,8 +172,8 @@ def _import_initial(
     lines = [
         f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its "
         f"tensors, from {source} ({kind})",
-        f"{len(transfer.random)} tensors are left random: those of another shape and those that "
-        f"are missing in the file",
+        f"{len(transfer.random)} tensors stay random: they are missing in the file or have a "
+        "different shape",
     ]
     lines += [*file.notes, transfer.table(initial=True)]
     return Imported(out, transfer, 0, "\n".join([*lines, *_names(transfer, out)]))
@@ -213,10 +213,10 @@ def _remarks(classes: ClassList | None, own: ClassList) -> Iterator[str]:
         if different:
             first = different[0]
             yield (
-                f"warning: the file names {len(different)} classes otherwise, the first is number "
-                f"{first + 1}, "
-                f"{shown_name(classes.names[first])} instead of {shown_name(own.names[first])}; "
-                f"check that their order is ours, or name them with --class"
+                f"warning: the file has different names for {len(different)} classes, first: "
+                f"number {first + 1}, {shown_name(classes.names[first])} instead of "
+                f"{shown_name(own.names[first])}; check that their order is the same, or give them "
+                "with --class"
             )
 
 

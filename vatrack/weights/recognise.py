@@ -10,7 +10,7 @@ from vatrack.common.errors import InputError
 # Of PyTorch's files before 1.6: the pickled magic number that they begin with.
 OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 ZIP = b"PK\x03\x04"
-UNPACK = "unpack it, and name the file of weights in it"
+UNPACK = "unpack it, and give the weights file in it"
 PACKED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -22,14 +22,14 @@ PACKED = {
 # Its beginning, what it is, what to do.
 OTHERS = (
     (b"\x93NUMPY", "a NumPy array (.npy)", "save the weights with torch.save or as safetensors"),
-    (b"\x89HDF\r\n", "an HDF5 file, as Keras writes", "weights of PyTorch are needed"),
-    (b"GGUF", "a GGUF file", "weights of PyTorch are needed"),
+    (b"\x89HDF\r\n", "an HDF5 file, as written by Keras", "use PyTorch weights"),
+    (b"GGUF", "a GGUF file", "use PyTorch weights"),
     (b"%PDF", "a PDF", "download the weights themselves"),
-    (b"\x89PNG", "an image", "name the file of weights"),
-    (b"\xff\xd8\xff", "an image", "name the file of weights"),
-    (b"\x7fELF", "a program", "name the file of weights"),
+    (b"\x89PNG", "an image", "give the weights file"),
+    (b"\xff\xd8\xff", "an image", "give the weights file"),
+    (b"\x7fELF", "a program", "give the weights file"),
 )
-NO_WEIGHTS = "name the file of weights"
+NO_WEIGHTS = "give the weights file"
 SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
@@ -42,17 +42,17 @@ def require_file(path: Path, what: str) -> None:
     if path.is_dir():
         inside = sorted(file.name for file in path.iterdir() if file.suffix in SUFFIXES)
         if (path / "data.pkl").is_file():
-            hint = "it is an unpacked PyTorch file; the file as it was downloaded is needed"
+            hint = "it is an unpacked PyTorch file; use the file as downloaded"
         elif inside:
-            hint = f"name a file in it, for example {inside[-1]}"
+            hint = f"give a file in it, for example {inside[-1]}"
         else:
-            hint = "a file is needed"
+            hint = "give a file"
         raise InputError(f"{path}: not a readable {what}: it is a folder; {hint}")
     if not path.exists():
         raise InputError(f"{path}: no such {what}")
     if not path.is_file():
         raise InputError(
-            f"{path}: not a readable {what}: it is a pipe or a device; save its content as a file"
+            f"{path}: not a readable {what}: it is a pipe or a device; save its content to a file"
         )
     if not path.stat().st_size:
         raise InputError(f"{path}: not a readable {what}: the file is empty; download it again")
@@ -68,16 +68,16 @@ def recognise(path: Path) -> tuple[str, str] | None:
         return _zip(path)
     for magic, name in PACKED.items():
         if start.startswith(magic):
-            return f"packed with {name}", UNPACK
+            return f"compressed with {name}", UNPACK
     if start[257:262] == b"ustar":
         return "a tar archive", UNPACK
     for magic, name, fix in OTHERS:
         if start.startswith(magic):
             return name, fix
     if start[:1] == b"\x08" and any(word in start for word in (b"pytorch", b"onnx", b"\x3a")):
-        return "an ONNX model, as it seems", "save the state dict of its network with torch.save"
+        return "probably an ONNX model", "save the state dict of its network with torch.save"
     if not start.strip(b"\0"):
-        return "zeros from its beginning on; the disk or a download lost it", "download it again"
+        return "it starts with zeros, after a disk or download error", "download it again"
     return _text(start)
 
 
@@ -95,13 +95,13 @@ def _zip(path: Path) -> tuple[str, str] | None:
     if names and all(name.endswith(".npy") for name in names):
         return "NumPy arrays (.npz)", "save them with torch.save or as safetensors"
     inside = next((name for name in names if name.endswith(SUFFIXES)), None)
-    return "a zip archive" + (f" that holds {inside}" if inside else ""), UNPACK
+    return "a zip archive" + (f" that contains {inside}" if inside else ""), UNPACK
 
 
 def _text(start: bytes) -> tuple[str, str] | None:
     """Texts that are met in place of weights."""
     if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS, not the file itself", "`git lfs pull` downloads the file"
+        return "a Git LFS pointer, not the file itself", "`git lfs pull` downloads the file"
     for encoding in (
         ("utf-8-sig", "utf-16") if start[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig",)
     ):
@@ -116,7 +116,10 @@ def _text(start: bytes) -> tuple[str, str] | None:
         head = text[:200].lower()
         if head.startswith(("<!doctype html", "<html")) or "<html" in head:
             page = "a web page (HTML)"
-            return page, "a download gave a page in place of the file; download the file itself"
+            return (
+                page,
+                "the download returned a web page instead of the file; download the file itself",
+            )
         if head.startswith("<"):
             return "an XML text", NO_WEIGHTS
         if head.startswith(("{", "[")):

@@ -31,7 +31,7 @@ NO_WEIGHTS = ("optim", "sched", "scaler", "random", "rng")  # what else holds te
 COMPILED = "_orig_mod."  # what torch.compile puts into names
 OLD_MEANS = "ema_"  # how OpenMMLab's EMAHook names running means: dots become underscores
 DEPTH = 3
-WHAT = "file of weights"
+WHAT = "weights file"
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ def weights_in(
     check_tensors(found, path)
     notes = []
     if name not in ("", "state_dict", "model"):
-        notes.append(f"the weights are taken from {name!r} in the file")
+        notes.append(f"taking the weights from {name!r} in the file")
     others = [other for other in order if other != name and fits[other] >= half]
     if others and key is None:
         shown = ", ".join(f"{len(groups[other])} under {other!r}" for other in others)
         notes.append(
-            f"the file has more tensors: {shown}; `vatrack import-checkpoint --key {others[0]}` "
-            f"takes those"
+            f"the file has more tensors: {shown}; to import those: `vatrack import-checkpoint "
+            f"--key {others[0]}`"
         )
     weights, more = _plain_names(found, wanted, prefix, path)
     about = content.get("meta")
@@ -110,19 +110,19 @@ def check_tensors(weights: Mapping[Any, Any], path: Path) -> None:
     for name, value in weights.items():
         if not isinstance(name, str):
             raise InputError(
-                f"{path}: the name of a tensor is {name!r}, which is no text; save the state dict "
-                f"of a network"
+                f"{path}: the name of a tensor is {name!r}, not a string; save the state dict of a "
+                "network"
             )
         if problem := _problem(value):
             raise InputError(
-                f"{path}: {name} is {problem}; a dense tensor of numbers is needed: make the file "
-                f"again with such a one"
+                f"{path}: {name} is {problem}; it must be a dense tensor of numbers: create the "
+                "file again"
             )
 
 
 def _problem(value: object) -> str | None:
     if not isinstance(value, Tensor):
-        return f"no tensor but a {type(value).__name__}"
+        return f"a {type(value).__name__}, not a tensor"
     if value.is_quantized:
         return "a quantized tensor"
     if value.layout != torch.strided:
@@ -130,11 +130,11 @@ def _problem(value: object) -> str | None:
     if value.is_nested:
         return "a nested tensor"
     if value.device.type != "cpu":
-        return f"a tensor without its numbers (device {value.device.type})"
+        return f"a tensor without data (device {value.device.type})"
     if value.is_complex():
-        return "a tensor of complex numbers"
+        return "a complex tensor"
     if type(value.detach()) is not Tensor:
-        return f"a tensor of the special class {type(value).__name__}"
+        return f"a tensor of class {type(value).__name__}"
     return None
 
 
@@ -170,17 +170,18 @@ def _nothing(content: Any) -> str:
     """Says what a file holds in place of tensors by name."""
     if not isinstance(content, Mapping):
         if isinstance(content, Tensor):
-            return "holds one tensor and no tensors by name, so it is not a file of weights"
+            return "contains a single tensor instead of named tensors, so it is not a weights file"
         return (
-            f"holds a {type(content).__name__} and no tensors by name, so it is no file of weights"
+            f"contains a {type(content).__name__} instead of named tensors, so it is not a "
+            "weights file"
         )
     keys = ", ".join(map(str, list(content)[:8])) or "nothing"
     if "param_groups" in content or any("optim" in str(key).lower() for key in content):
         return (
-            f"holds the state of an optimizer but no tensors by name (it has: {keys}); name the "
-            f"file with the weights"
+            f"contains an optimizer state but no named tensors (it has: {keys}); give the file "
+            "with the weights"
         )
-    return f"holds no tensors by name, so it is not a file of weights (it has: {keys})"
+    return f"contains no named tensors, so it is not a weights file (it has: {keys})"
 
 
 def _choose(
@@ -196,7 +197,7 @@ def _choose(
         if key == OLD_MEANS or any(str(item).startswith(prefix) for item in groups[name]):
             return name, OLD_MEANS if key == OLD_MEANS else prefix
     shown = ", ".join(name or "(the top of the file)" for name in groups)
-    raise InputError(f"{path}: --key {key}: nothing is there; the file has tensors under: {shown}")
+    raise InputError(f"{path}: --key {key}: not found; the file has tensors under: {shown}")
 
 
 def _prefixes(names: Collection[str], wanted: Collection[str]) -> Counter[str]:
@@ -236,18 +237,18 @@ def _plain_names(
     weights = {name.removeprefix(chosen): value.detach() for name, value in kept}
     if len(weights) < len(kept):
         raise InputError(
-            f"{path}: some tensors are there twice, with and without {chosen or COMPILED!r} in "
-            f"front of their names; keep one of them"
+            f"{path}: some tensors exist twice, with and without the prefix "
+            f"{chosen or COMPILED!r}; keep one of them"
         )
     front = [text for text in (COMPILED, chosen) if text and any(text in name for name in found)]
     if front:
         shown = " and ".join(map(repr, front))
-        notes.insert(0, f"the names are taken without {shown} in front")
+        notes.insert(0, f"removing the prefix {shown} from tensor names")
     underscored = {OLD_MEANS + name.replace(".", "_") for name in wanted}
     if means := sum(name in underscored for name in found):
         notes.append(
-            f"{means} tensors beginning with {OLD_MEANS!r} are running means of the others, not "
-            f"used; `vatrack import-checkpoint --key {OLD_MEANS}` takes those"
+            f"{means} tensors beginning with {OLD_MEANS!r} are running means of the others and are "
+            f"not used; to import those: `vatrack import-checkpoint --key {OLD_MEANS}`"
         )
     return weights, notes
 
@@ -263,11 +264,11 @@ def _prefix(prefixes: Counter[str], path: Path) -> tuple[str, list[str]]:
     for other in order[1:]:
         if not is_mean(other):
             raise InputError(
-                f"{path}: some tensors are there twice, behind {order[0]!r} and {other!r}; keep "
-                f"one of them, or choose with `vatrack import-checkpoint --key`"
+                f"{path}: some tensors exist twice, with the prefixes {order[0]!r} and {other!r}; "
+                "keep one of them, or choose with `vatrack import-checkpoint --key`"
             )
         notes.append(
-            f"{prefixes[other]} tensors behind {other!r} would fit as well; `vatrack "
-            f"import-checkpoint --key {other.rstrip('.')}` takes those"
+            f"{prefixes[other]} tensors behind {other!r} would also fit; to import those: `vatrack "
+            f"import-checkpoint --key {other.rstrip('.')}`"
         )
     return (order[0] if order else ""), notes

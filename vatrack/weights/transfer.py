@@ -47,8 +47,8 @@ class Transfer:
     def __str__(self) -> str:
         lines = [f"{len(self.copied)} tensors copied"]
         groups = (
-            ("taken by class", self.by_class),
-            ("of another shape, left as they were", tuple(self.left)),
+            ("matched by class", self.by_class),
+            ("with a different shape, left unchanged", tuple(self.left)),
             ("missing in the file", tuple(name for name in self.absent if not is_counter(name))),
             ("not used", (*self.unused, *self.ignored)),
         )
@@ -114,7 +114,7 @@ class Transfer:
             "other shape": [f"{name} ({difference})" for name, difference in self.left.items()],
             "missing": list(self.absent),
             "unused": list(self.unused),
-            "ignored, left-overs that no network uses": list(self.ignored),
+            "ignored, not used by any network": list(self.ignored),
         }
 
 
@@ -155,10 +155,10 @@ def compare(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Transfe
             continue
         if value.shape != own[name].shape:
             mismatched[name] = (
-                f"{describe_shape(value)} in the file, {describe_shape(own[name])} wanted"
+                f"{describe_shape(value)} in the file, {describe_shape(own[name])} expected"
             )
         elif _sort(value) != _sort(own[name]):
-            mismatched[name] = f"{value.dtype} in the file, {own[name].dtype} wanted"
+            mismatched[name] = f"{value.dtype} in the file, {own[name].dtype} expected"
     return Transfer(
         tuple(name for name in weights if name in own and name not in mismatched),
         mismatched,

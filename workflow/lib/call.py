@@ -38,13 +38,15 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
     for key in LISTS:
         value = overrides.get(key)
         if isinstance(value, str | int | float):
-            raise InputError(f"--config {key}={value}: give a list: --config '{key}=[{value}]'")
+            raise InputError(
+                f"--config {key}={value}: must be a list; write --config '{key}=[{value}]'"
+            )
     for key in SECTIONS:
         value = overrides.get(key)
         if key in overrides and not isinstance(value, Mapping):
             raise InputError(
-                f"--config {key}={value}: {key} is a section; give a mapping: "
-                f"--config '{key}={{name: value}}'"
+                f"--config {key}={value}: {key} is a section; write --config "
+                f"'{key}={{name: value}}'"
             )
     for key, value in overrides.items():
         _check_name(key, value)
@@ -69,7 +71,9 @@ def _check_name(key: str, value: Any) -> None:
         if name in Config.model_fields or len(full) != 1:
             continue
         section, _, text = nested(full[0], inner).partition(": ")
-        raise InputError(f"--config {name}={inner}: give it as --config '{section}={text}'")
+        raise InputError(
+            f"--config {name}={inner}: {name} is not a section; write --config '{section}={text}'"
+        )
 
 
 def check_cluster(executor: str, trains_on_slurm: bool) -> None:
@@ -83,7 +87,7 @@ def check_cluster(executor: str, trains_on_slurm: bool) -> None:
         InputError: there is no SLURM on this machine.
     """
     if executor == "slurm":
-        require_slurm("the profile or --executor asks for SLURM", "leave that option out")
+        require_slurm("the profile or --executor asks for SLURM", "remove that option")
     if trains_on_slurm:
         require_slurm(
             "config: launcher.cluster is slurm",

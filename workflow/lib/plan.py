@@ -98,13 +98,13 @@ class Plan:
         # A missing file is reported before anything runs.
         if self.cuts and not dataset.clips.fetch and not Path(self.cuts[0]).exists():
             raise InputError(
-                f"dataset.clips.structure: {self.cuts[0]}: no such file; put it there, or set "
-                f"dataset.clips.fetch: true to download it"
+                f"dataset.clips.structure: {self.cuts[0]}: no such file; set dataset.clips.fetch: "
+                "true to download it, or put it there"
             )
         if dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise InputError(
-                f"dataset.raw: {self.raw_folder}: no such folder; name the unpacked download, or "
-                f"its archives in dataset.archives"
+                f"dataset.raw: {self.raw_folder}: no such folder; give the folder of the unpacked "
+                "download, or list its archives in dataset.archives"
             )
 
     def _check_own(self, named: Mapping[str, str]) -> None:
@@ -141,9 +141,9 @@ class Plan:
         for video in videos:
             if video.startswith(".") or set(video) & set("{}"):
                 raise InputError(
-                    f"dataset.raw: {self.raw_folder}/{video}: the workflow takes no video whose "
-                    f"name has braces or a leading dot; rename the folder, and the video in "
-                    f"both annotation files"
+                    f"dataset.raw: {self.raw_folder}/{video}: video names with braces or a leading "
+                    "dot are not supported; rename the folder, and the video in both annotation "
+                    "files"
                 )
         return videos
 

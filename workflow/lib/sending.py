@@ -38,7 +38,9 @@ def send_runs(runs: Sequence[str], log: Path, seconds: float = SECONDS) -> str:
             return ""
         reason = f"see {log}"
     except subprocess.TimeoutExpired:
-        reason = f"no end after {seconds:g} s, see {log}"
+        reason = f"no result after {seconds:g} s, see {log}"
     except OSError as error:
         reason = str(error)
-    return f"MLflow: not all was sent ({reason}); send the rest with: vatrack {shlex.join(words)}"
+    return (
+        f"MLflow: upload incomplete ({reason}); upload the rest with: vatrack {shlex.join(words)}"
+    )

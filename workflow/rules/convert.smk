@@ -22,7 +22,7 @@ rule clips:
         config=plan.config_file,
         settings=plan.settings("dataset.clips.mode"),
     message:
-        "building the clip tree"
+        "building the clip folders"
     shell:
         "vatrack clips --config {params.config:q} --raw {params.raw:q} --structure {input.structure:q}"
         " --processes {threads} --out {output:q} > {log:q} 2>&1"

@@ -25,7 +25,7 @@ if plan.small:
             raw=raw_folder,
             out=subpath(output[0], parent=True),
         message:
-            f"measuring content changes in {len(plan.videos())} videos"
+            f"measuring content scores of {len(plan.videos())} videos"
         shell:
             "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --threads {threads}"
             " --out {params.out:q} > {log:q} 2>&1"
@@ -53,7 +53,7 @@ else:
         params:
             raw=raw_folder,
         message:
-            "measuring content changes in {wildcards.video}"
+            "measuring content scores of {wildcards.video}"
         shell:
             "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --video {wildcards.video:q} --threads {threads}"
             " --out {output:q} > {log:q} 2>&1"
@@ -84,7 +84,7 @@ if plan.dataset.clips.fetch and not os.path.exists(plan.cuts[0]):
             size=plan.dataset.clips.download.size,
             sha256=plan.dataset.clips.download.sha256,
         message:
-            "downloading the dictionary of cuts from {params.url}"
+            "downloading the clip dictionary from {params.url}"
         shell:
             "vatrack fetch --url {params.url:q} --size {params.size} --sha256 {params.sha256} --out {output:q} > {log:q} 2>&1"
 
@@ -111,7 +111,7 @@ rule cut_structure:
         scores=plan.scores_option,
         settings=plan.cut_settings(),
     message:
-        "deciding where videos are cut into clips"
+        "cutting videos into clips"
     shell:
         "vatrack cuts structure --config {params.config:q} --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
 

@@ -18,7 +18,7 @@ rule synth:
         config=plan.config_file,
         settings=plan.settings("seed", "dataset.synthetic"),
     message:
-        "rendering the miniature set in SAIL-VOS's raw layout"
+        "rendering the miniature dataset in SAIL-VOS's raw layout"
     shell:
         "vatrack synth --config {params.config:q} --processes {threads} --out {output:q} > {log:q} 2>&1"
 

@@ -33,7 +33,7 @@ if plan.prediction_shards == 1:
                 "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
             ),
         message:
-            "finding and tracking objects: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+            "predicting: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
             "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
             " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"
@@ -73,7 +73,7 @@ else:
                 "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
             ),
         message:
-            "finding and tracking objects: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+            "predicting: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
             "vatrack predict --config {params.config:q} --checkpoint {input.checkpoint:q} --method {wildcards.method}"
             " --backbone {wildcards.backbone} --frames {input.ground_truth:q} --images {input.images:q}"

@@ -77,7 +77,7 @@ rule figures:
         runs=all_runs,
         out=subpath(output[0], parent=True),
     message:
-        "drawing the curves of the trainings"
+        "plotting the training curves"
     shell:
         "vatrack figures {params.runs} --out {params.out:q} > {log:q} 2>&1"
 
@@ -199,7 +199,7 @@ rule provenance:
         config=plan.config_file,
         snakefile=workflow.main_snakefile,
     message:
-        "collecting how the results were made"
+        "writing the provenance report"
     shell:
         "env -u SNAKEMAKE_PROFILE snakemake results --snakefile {params.snakefile:q} --configfile {params.config:q} --workflow-profile none"
         " --report {output:q} > {log:q} 2>&1"

@@ -23,7 +23,7 @@ rule fetch_weights:
     params:
         config=plan.config_file,
     message:
-        "downloading the weights that trainings start from"
+        "downloading initial weights"
     shell:
         "vatrack fetch-weights --config {params.config:q} 2>&1 | tee -i {log:q}"
 
@@ -86,6 +86,6 @@ rule select:
         run=subpath(input[0], parent=True),
         settings=plan.settings("selection"),
     message:
-        "choosing the best checkpoint of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
+        "selecting the best checkpoint of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
     shell:
         "vatrack select --run {params.run:q} --config {params.config:q} --out {output.best:q} > {log:q} 2>&1"

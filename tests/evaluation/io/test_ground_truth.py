@@ -111,7 +111,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "crowd as text": (
         lambda joint: set_in(joint, "annotations", "iscrowd", "0"),
-        "item 1 of 'annotations': iscrowd is '0'; 0 or 1 is needed",
+        "item 1 of 'annotations': iscrowd is '0'; must be 0 or 1",
     ),
     "unknown image, no id": (
         lambda joint: (
@@ -146,7 +146,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "area": (
         lambda joint: set_in(joint, "annotations", "area_amodal", None),
-        "item 1 of 'annotations': area_amodal is None; a number from 0",
+        "item 1 of 'annotations': area_amodal is None; must be a number from 0",
     ),
     "rate": (
         lambda joint: set_in(joint, "annotations", "occlude_rate", float("nan")),
@@ -160,8 +160,8 @@ WRONG |= {
     for key, value, message in (
         ("occlude_rate", -0.02, "occlude_rate is -0.02; a number from 0 to 1"),
         ("occlude_rate", 1.1, "occlude_rate is 1.1; a number from 0 to 1"),
-        ("area_amodal", -1, "area_amodal is -1; a number from 0 on"),
-        ("area_amodal", 2e10, "area_amodal is 20000000000.0; a number from 0 on"),
+        ("area_amodal", -1, "area_amodal is -1; must be a number from 0"),
+        ("area_amodal", 2e10, "area_amodal is 20000000000.0; must be a number from 0"),
         ("category_id", {"id": 2}, r"category_id is \{'id': 2\}; a whole number"),
         ("category_id", True, "category_id is True; a whole number"),
         ("instance_id", 1.0, r"instance_id is 1\.0; a whole number"),

@@ -114,7 +114,7 @@ WRONG = {
     "mask form": (good(amodal=[1, 2]), "the amodal mask is a list, but not of polygons"),
     "uncompressed": (
         good(visible={"size": MASK["size"], "counts": [1, 2]}),
-        "the visible mask is damaged: its runs have 3 pixels",
+        "the visible mask is damaged: its runs cover 3 pixels",
     ),
     "size": (
         good(amodal={"size": [3, 4], "counts": MASK["counts"]}),
@@ -127,12 +127,12 @@ WRONG = {
     "cut mask": (good(amodal=MASK | {"counts": MASK["counts"][:-1]}), "the amodal mask is damaged"),
     "not ascii": (
         good(amodal=MASK | {"counts": "ü"}),
-        "the amodal mask has counts that are no run lengths",
+        "the amodal mask has invalid counts",
     ),
-    "null counts": (good(amodal=MASK | {"counts": None}), "the amodal mask has counts that are no"),
+    "null counts": (good(amodal=MASK | {"counts": None}), "the amodal mask has invalid counts"),
     "null visible counts": (
         good(visible=MASK | {"counts": None}),
-        "the visible mask has counts that are no",
+        "the visible mask has invalid counts",
     ),
     "twice": (good(track_id=5), "track_id 5 occurs twice in image 1"),
     "number": (17, "is not a JSON object"),
@@ -144,7 +144,7 @@ WRONG = {
     "polygon far outside": (good(amodal=[[1, 1, 9e9, 5, 6, 6]]), "polygon far outside its image"),
     "run of text": (
         good(amodal={"size": MASK["size"], "counts": [1, "2"]}),
-        "the amodal mask has run lengths that are not whole numbers",
+        "the amodal mask has run lengths that are not non-negative integers",
     ),
     "size of 64 million": (
         good(amodal=MASK | {"size": [64_000_000, 64_000_000]}),
@@ -169,7 +169,7 @@ def test_half_a_last_line(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", [good(), good(track_id=1)], "lines")
     path.write_text(path.read_text()[:-40])
     with pytest.raises(
-        InputError, match=r"p\.jsonl: line 2: not valid JSON .*, or the file is cut off here"
+        InputError, match=r"p\.jsonl: line 2: not valid JSON .*, or the file is truncated here"
     ):
         read_predictions(path, IMAGES)
 
@@ -189,7 +189,7 @@ def test_a_broken_line_in_the_middle(tmp_path: Path) -> None:
         ("[%s, ]", "item 2: not valid JSON"),
         ("[%s %s]", "item 2: not valid JSON"),
         ("[, %s]", "item 1: not valid JSON"),
-        ("[%s", "item 2: not valid JSON or cut off"),
+        ("[%s", "item 2: not valid JSON, or truncated"),
         ("[%s] {}", "text after the end"),
     ],
 )
@@ -215,7 +215,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         read_predictions(tmp_path, IMAGES)
     (tmp_path / "latin.jsonl").write_bytes(b'{"image_id": "\xff"}\n')
-    with pytest.raises(InputError, match=r"line 1: not valid JSON \(it is not UTF-8 text\)"):
+    with pytest.raises(InputError, match=r"line 1: not valid JSON \(not UTF-8 text\)"):
         read_predictions(tmp_path / "latin.jsonl", IMAGES)
 
 

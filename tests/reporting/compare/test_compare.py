@@ -92,7 +92,7 @@ def test_the_page_without_frames_says_so(pair: list[Path], tmp_path: Path) -> No
     found = compare_runs(pair, tmp_path / "out")
     page = (tmp_path / "out" / "compare.html").read_text()
     assert "<img" not in page
-    assert "the page has no pictures: not found were" in page
+    assert "the page has no images, because these were not found:" in page
     assert any("the frames (--images)" in note for note in found.notes)
     assert "http:" not in page and "https:" not in page and page.count("<script") == 1  # sorts
     assert (tmp_path / "out" / "compare.txt").read_text().count("clip_") == 2
@@ -142,7 +142,7 @@ def test_without_details_the_metrics_remain(pair: list[Path]) -> None:
         ({"max_tracks": 50}, r"different switches.*max_tracks: 100.*max_tracks: 50"),
         ({"clips": {"clip_1": 1.0, "other": 2.0}}, r"different clips.*clip_2.*other"),
         ({"metrics": None}, r"has no metrics\.json; evaluate the run first"),
-        ({"config": None}, r"not a run's folder, it has no config\.yaml"),
+        ({"config": None}, r"not a run folder \(no config\.yaml"),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(
@@ -176,11 +176,11 @@ def test_different_ground_truth_beside_the_runs_is_refused(tmp_path: Path) -> No
 def test_bad_folders_are_named(pair: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="given twice"):
         compare_runs([pair[0], pair[0].parent / "." / pair[0].name])
-    with pytest.raises(InputError, match="1 runs are given; name from 2"):
+    with pytest.raises(InputError, match="1 runs given; give 2"):
         compare_runs(pair[:1])
     with pytest.raises(InputError, match="no such folder"):
         compare_runs([pair[0], tmp_path / "gone"])
-    with pytest.raises(InputError, match="not a run's folder"):
+    with pytest.raises(InputError, match="not a run folder"):
         compare_runs([pair[0], tmp_path])
 
 

@@ -97,7 +97,7 @@ def test_what_is_too_large_lies_beside_the_page(tmp_path: Path) -> None:
     text = (tmp_path / "here" / "report.html").read_text()
     assert "../mini/runs/vatrack__resnet18/views/01.mp4" in text
     assert "data:video" not in text and "data:image" not in text
-    assert "4 files beside it" in str(written)
+    assert "4 files next to it" in str(written)
 
 
 def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
@@ -194,6 +194,6 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     views = root / "runs" / "vatrack__resnet18" / "views"
     views.mkdir()
     (views / "views.json").write_text("[1]")
-    with pytest.raises(InputError, match=r"views\.json: not what `vatrack views` writes"):
+    with pytest.raises(InputError, match=r"views\.json: not written by `vatrack views`"):
         write_report([str(root)], tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()

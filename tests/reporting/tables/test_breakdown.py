@@ -227,7 +227,7 @@ def test_a_real_evaluation_fits(tmp_path: Path) -> None:
         (
             {"per_class": []},
             "{key}={file}",
-            "must be an object with 'per_class' and 'per_video'; make it with",
+            "must be a JSON object with 'per_class' and 'per_video'; create it with",
         ),
         (
             {"per_class": {"image/amodal": 3}},
@@ -243,7 +243,7 @@ def test_a_real_evaluation_fits(tmp_path: Path) -> None:
         (
             {"per_class": {"image/amodal": {"dog": {"AP50": 49.0}}}},
             "{key}={file}",
-            "belongs to another evaluation than metrics.json (image/amodal/AP50 differs)",
+            "belongs to a different evaluation than metrics.json (image/amodal/AP50 differs)",
         ),
         ({}, "vatrack/resnet50={file}", "no run is given as --run vatrack/resnet50=metrics.json"),
         ({}, "{key}:b={file}", "no run is given as --run vatrack/resnet18:b=metrics.json"),

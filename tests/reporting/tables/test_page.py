@@ -47,8 +47,7 @@ def test_tables_headings_and_notes() -> None:
     assert styled(text, "text-align: left") == {".col0"}
     assert len(list(empty.iter("tr"))) == 1
     assert ["".join(note.itertext()) for note in page.iter("p")] == [
-        "Two words: AP < 100, --run. A value of -1, as pycocotools writes it for undefined, is "
-        "shown as a dash.",
+        "Two words: AP < 100, --run. Undefined values (-1 in pycocotools) are shown as a dash.",
         "Nothing.",
     ]
 

@@ -147,14 +147,17 @@ def test_no_difference_where_it_would_mean_nothing(
             "this run",
             "published",
         }
-        assert f"without a difference: runs with {reason}." in (tmp_path / f"{name}.md").read_text()
+        assert (
+            f"no difference is given for runs with {reason}."
+            in (tmp_path / f"{name}.md").read_text()
+        )
     assert "minus published" not in text
 
 
 def test_runs_without_a_named_dataset_can_be_given_one(tmp_path: Path) -> None:
     runs = [f"vatrack/resnext101_64x4d={metrics(tmp_path / 'm.json', 20)}"]
     text = str(write_tables(runs, tmp_path))
-    assert "dataset that nothing names (`--dataset` does)" in text
+    assert "dataset (give it with `--dataset`)" in text
     assert "difference |" not in text
     write_tables(runs, tmp_path, dataset="sailvos-cut")
     ours, difference = read_csv(tmp_path / "image_amodal.csv")[:2]

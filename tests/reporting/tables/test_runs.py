@@ -113,30 +113,30 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         ("=folder", "the label before '=' must be a short text"),
         (
             "vatrak/resnet18=m.json",
-            "no method is called 'vatrak'; did you mean vatrack?",
+            "unknown method 'vatrak'; did you mean vatrack?",
         ),
-        ("vatrack/resnet19=m.json", "no backbone is called 'resnet19'; did you mean resnet18"),
+        ("vatrack/resnet19=m.json", "unknown backbone 'resnet19'; did you mean resnet18"),
         ("vatrack/resnet18=none.json", "none.json: no such file"),
         ("vatrack/resnet18=list.json", "list.json: not a metrics file"),
         ("vatrack/resnet18=text.json", "'image/amodal/AP' is 'high', not a number"),
         ("vatrack/resnet18=nan.json", "'image/amodal/AP' is nan, not a number"),
         (
             "vatrack/resnet50=m.json",
-            "vatrack/resnet50 is given twice; tell the runs apart by labels",
+            "vatrack/resnet50 is given twice; give the runs different labels",
         ),
         (
             "empty",
-            "no metrics.json in it, nor in a run's folder below (empty/runs/* or empty/*/runs/*)",
+            "no metrics.json in it or in run folders below (empty/runs/* or empty/*/runs/*)",
         ),
         (
             "no_config",
             "no_config/config.yaml is missing; give the metrics as METHOD/BACKBONE=metrics.json",
         ),
         ("bare_config", "config.yaml: not the config of a run"),
-        ("folder", "folder/config.yaml: no method is called 'mask-rcnn'"),
+        ("folder", "folder/config.yaml: unknown method 'mask-rcnn'"),
         (
             "vatrack/resnet18=folder/metrics.json",
-            "folder/config.yaml: no method is called 'mask-rcnn'",
+            "folder/config.yaml: unknown method 'mask-rcnn'",
         ),
         (
             "qdtrack/resnet18=other/metrics.json",

@@ -70,7 +70,7 @@ def test_values_in_reason(tmp_path: Path) -> None:
     _, masks, boxes = markdown_rows(tmp_path / "track_amodal.md")
     assert (masks[4], masks[7], boxes[4]) == ("-1.0", "3", "-54321.5")
     assert read_csv(tmp_path / "image_amodal.csv")[0]["AP"] == repr(100 + 1e-9)
-    assert "value of -1" not in (tmp_path / "tables.html").read_text()
+    assert "Undefined values (-1" not in (tmp_path / "tables.html").read_text()
 
 
 def test_minus_one_is_a_dash_with_a_note(tmp_path: Path) -> None:
@@ -89,10 +89,12 @@ def test_minus_one_is_a_dash_with_a_note(tmp_path: Path) -> None:
     assert (shown[1][4], shown[2][4]) == ("**5.0**", "-")
     assert "& -- &" in (out / "image_amodal.tex").read_text()
     assert markdown_rows(out / "classes_image_amodal.md")[1] == ["dog", "3.0", "-"]
-    noted = {path.stem for path in out.glob("*.md") if "A value of -1" in path.read_text()}
+    noted = {path.stem for path in out.glob("*.md") if "Undefined values (-1" in path.read_text()}
     assert noted == {"image_amodal", "track_amodal", "classes_image_amodal"}
-    assert {path.stem for path in out.glob("*.tex") if "A value of -1" in path.read_text()} == noted
-    assert (out / "tables.html").read_text().count("A value of -1") == len(noted)
+    assert {
+        path.stem for path in out.glob("*.tex") if "Undefined values (-1" in path.read_text()
+    } == noted
+    assert (out / "tables.html").read_text().count("Undefined values (-1") == len(noted)
 
 
 NAME = 'a|b, `c` & 50%_#<b>\n"q"\r\n[x] {0} *y* ~^ \\ _z__ __y &lt; $1\u2028\u00e9\u6f22'

@@ -122,8 +122,8 @@ def test_only_persons_without_models(mini: Mini, tmp_path: Path) -> None:
         if item["category_id"] != person
     )
     assert made["info"]["annotations_left_out"] == left_out
-    assert "ONLY PERSONS ARE ANNOTATED" in shown
-    assert f"annotations left out: {left_out.total()} of {len(left_out)} models" in shown
+    assert "only persons are annotated; give --models" in shown
+    assert f"annotations skipped: {left_out.total()} of {len(left_out)} models" in shown
     # Models are numbered by name over the whole raw tree, so that both subsets agree.
     found = sorted({path.name.split("_", 1)[1] for path in mini.raw.glob("*/[0-9]*_*")})
     assert made["models"] == [
@@ -297,6 +297,8 @@ def test_command(
     assert shown.out.startswith(
         f"annotated 2 videos with 6 frames: 12 annotations of 4 objects in {out}\n"
     )
-    assert "not told by the masks: category_id, model_id, supercategory, occlu_depth" in shown.out
+    assert (
+        "not derived from the masks: category_id, model_id, supercategory, occlu_depth" in shown.out
+    )
     assert shown.err.startswith(f"vatrack: error: {small.parent / 'three'}: no such video")
     assert [video["name"] for video in read_json(out)["videos"]] == ["two", "one"]

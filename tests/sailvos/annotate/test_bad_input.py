@@ -31,12 +31,12 @@ def cut(path: Path) -> None:
 
 
 BAD_MAPS = {
-    "cut": (cut, "is cut off or broken"),
+    "cut": (cut, "is truncated or damaged"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "garbage": (lambda path: path.write_bytes(b"garbage" * 20), "is not a NumPy array"),
     "pickle": (
         lambda path: np.save(path, np.array([{"a": 1}], dtype=object)),
-        "holds object, a map of object ids holds integers",
+        "contains object, but object ids must be integers",
     ),
     "archive": (
         lambda path: path.write_bytes(archive()),
@@ -44,11 +44,11 @@ BAD_MAPS = {
     ),
     "float": (
         map_of(small_map().astype(np.float32)),
-        "holds float32, a map of object ids holds integers",
+        "contains float32, but object ids must be integers",
     ),
     "negative": (
         map_of(np.where(small_map() == 4, -4, small_map())),
-        "holds the negative object id -4",
+        "contains the negative object id -4",
     ),
     "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its image 12 x 8"),
     "turned": (map_of(small_map().T), "is 8 x 12 pixels, its image 12 x 8"),
@@ -82,11 +82,11 @@ def turn_byte(path: Path) -> None:
 
 
 BAD_MASKS = {
-    "cut": (cut, "is cut off or does not decode"),
+    "cut": (cut, "is truncated or cannot be decoded"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
-    "garbage": (lambda path: path.write_bytes(b"\0IEND" * 9), "is cut off or does not decode"),
-    "text": (lambda path: path.write_bytes(b"IEND" * 9), "is text, masks are PNG images"),
-    "changed": (turn_byte, "is cut off or does not decode"),
+    "garbage": (lambda path: path.write_bytes(b"\0IEND" * 9), "is truncated or cannot be decoded"),
+    "text": (lambda path: path.write_bytes(b"IEND" * 9), "is text, but masks must be PNG images"),
+    "changed": (turn_byte, "is truncated or cannot be decoded"),
     "size": (
         lambda path: write_image(path, np.zeros((HEIGHT + 1, WIDTH), np.uint8)),
         "is 12 x 9 pixels, its image 12 x 8",
@@ -106,8 +106,8 @@ def test_bad_masks(small: Path, fault: str) -> None:
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"BM", "cut off inside the BMP header"),
-        (b"GIF89a" * 9, "is no BMP, PNG or JPEG image"),
+        (b"BM", "truncated inside the BMP header"),
+        (b"GIF89a" * 9, "is not a BMP, PNG or JPEG image"),
         (b"BM" + bytes(60), "its header says 0 x 0 pixels"),
     ],
 )
@@ -155,7 +155,7 @@ def test_all_broken_files_are_named_together(small: Path, monkeypatch: pytest.Mo
 
 def test_a_missing_image(small: Path) -> None:
     (small / "images" / "000004.bmp").unlink()
-    assert refused(small).startswith(f"{small / 'images'}: there is no image 000004; ")
+    assert refused(small).startswith(f"{small / 'images'}: missing image 000004; ")
 
 
 def test_missing_maps_folder(small: Path) -> None:
@@ -174,7 +174,7 @@ def test_two_folders_of_one_object(small: Path) -> None:
 def test_nothing_to_annotate(small: Path) -> None:
     (small / PED).rename(small / "4_Tree")
     shown = refused(small, models=False)
-    assert "there is nothing to annotate: ONLY PERSONS ARE ANNOTATED" in shown
+    assert "nothing to annotate: only persons are annotated; give --models" in shown
     assert "Car_B 3" in shown
 
 
@@ -193,9 +193,9 @@ def test_selection_of_videos(small: Path, tmp_path: Path) -> None:
     assert refused(small, video=["one", "three", "../raw/one"]).startswith(
         f"{small.parent / 'three'} and 1 more: no such video"
     )
-    assert "video one is named twice" in refused(small, video=["one", "one"])
+    assert "video one is listed twice" in refused(small, video=["one", "one"])
     names.write_text("\n")
-    assert refused(small, videos=names).startswith(f"{names}: names no video")
+    assert refused(small, videos=names).startswith(f"{names}: contains no video")
     names.write_bytes(b"\xff\xfe\x00")
     assert refused(small, videos=names) == f"{names}: is UTF-16; save it as UTF-8"
     assert refused(small, videos=tmp_path / "none.txt").startswith(

@@ -87,7 +87,7 @@ def test_seen_pixels_outside_the_amodal_mask_widen_it(small: Path) -> None:
         assert car["area"] == rle.area(car["segmentation"])
     assert data["info"]["notes"] == {"objects_beyond_mask": 3}
     assert data["info"]["pixels_added_to_masks"] == 3 + 1 + 12
-    assert "more is seen of the object: 3, 16 pixels in all" in shown
+    assert "was extended by visible pixels: 3, 16 pixels in all" in shown
 
 
 def test_what_raw_trees_lack_is_counted(small: Path) -> None:
@@ -187,6 +187,6 @@ def test_a_file_of_models_wins_over_the_name(small: Path) -> None:
     data, shown = run(small)
     assert sorted(by_object(data)) == [7]
     assert data["info"]["annotations_left_out"] == {"Ped_A": 3}
-    assert f"{small.parents[1] / 'models.json'} gives no category" in shown
+    assert f"models without a category in {small.parents[1] / 'models.json'}" in shown
     write_models(small.parents[1], {"Car_B": "car"})
     assert by_object(run(small)[0])[4]["category_id"] == 1

@@ -85,7 +85,7 @@ def test_the_object_is_where_something_is_stored(tmp_path: Path, form: str) -> N
     assert np.array_equal(mask != 0, BOX != 0)
 
 
-AMBIGUOUS = "is ambiguous, its colours and its transparency show different objects: save it as"
+AMBIGUOUS = "is ambiguous, its colours and its transparency show different objects; save it as"
 REFUSED = {
     "alpha of another object": (png(channels(BOX, OTHER), GREY_ALPHA), AMBIGUOUS),
     "black and alpha": (png(channels(0, 0, 0, BOX), COLOUR_ALPHA), AMBIGUOUS),
@@ -93,20 +93,20 @@ REFUSED = {
     "transparent object": (png(BOX, GREY, more=chunk(b"tRNS", b"\0\1")), AMBIGUOUS),
     "palette upside down": (
         png(BOX, PALETTE, 1, palette(WHITE, BLACK)),
-        "is ambiguous, the numbers of its palette and their colours show different objects",
+        "is ambiguous, palette indices and their colours show different objects",
     ),
     "black palette": (png(BOX, PALETTE, 1, palette(BLACK, BLACK)), "is ambiguous"),
-    "short palette": (png(BOX * 5, PALETTE, 8, palette(BLACK, WHITE)), "has pixels of number 5"),
-    "no palette": (png(BOX, PALETTE), "has no palette"),
+    "short palette": (png(BOX * 5, PALETTE, 8, palette(BLACK, WHITE)), "uses colour 5"),
+    "no palette": (png(BOX, PALETTE), "has no valid palette"),
     "animation": (png(BOX, GREY, more=ANIMATION), "is an animated PNG"),
     "enormous": (png(BOX)[:16] + struct.pack(">II", 50_000, 50_000) + png(BOX)[24:],
-                 "is cut off or does not decode"),
+                 "is truncated or cannot be decoded"),
     "other size": (png(BOX.T), "is 9 x 13 pixels, its image 13 x 9"),
-    "JPEG": (cv2.imencode(".jpg", BOX * 255)[1].tobytes(), "is a JPEG image, masks are PNG"),
-    "BMP": (cv2.imencode(".bmp", BOX * 255)[1].tobytes(), "is a BMP image, masks are PNG"),
-    "GIF": (b"GIF89a" + bytes(99), "is a GIF image, masks are PNG"),
+    "JPEG": (cv2.imencode(".jpg", BOX * 255)[1].tobytes(), "is a JPEG image, but masks must be"),
+    "BMP": (cv2.imencode(".bmp", BOX * 255)[1].tobytes(), "is a BMP image, but masks must be PNG"),
+    "GIF": (b"GIF89a" + bytes(99), "is a GIF image, but masks must be PNG"),
     "half of the rows": (
-        png(BOX)[:33] + png(BOX[:4])[33:], "is cut off or does not decode as a PNG"
+        png(BOX)[:33] + png(BOX[:4])[33:], "is truncated or cannot be decoded as PNG"
     ),
 }  # fmt: skip
 
@@ -143,7 +143,7 @@ def test_masks_of_another_format_are_not_passed_over(small: Path, name: str) -> 
     )
     run(small)  # beside a PNG file they do no harm
     mask.unlink()
-    with pytest.raises(InputError, match=rf"{name}: is a \w+ image, masks are PNG images"):
+    with pytest.raises(InputError, match=rf"{name}: is a \w+ image, but masks must be PNG images"):
         run(small)
 
 
@@ -189,23 +189,23 @@ BAD_MAPS = {
     "zip": (b"PK\3\4" + bytes(90), "is not a NumPy array, but a zip archive"),
     "zip's end": (b"PK\5\6" + bytes(18), "is not a NumPy array"),
     "pickle": (b"\x80\4\x95" + bytes(40), "is not a NumPy array"),
-    "one byte": (b"\x93", "is cut off"),
-    **{f"cut after {size}": (saved(IDS)[:size], "is cut off")
+    "one byte": (b"\x93", "is truncated"),
+    **{f"cut after {size}": (saved(IDS)[:size], "is truncated")
        for size in (6, 7, 8, 9, 10, 90, 175)},
-    "longer": (saved(IDS) + b"\0", "has more data than it says"),
-    "code": (npy("__import__('os').system('touch /tmp/x')"), "is cut off or broken"),
-    "nested": (npy("(" * 100), "is cut off or broken"),
-    "not closed": (npy(HEADER[:-3]), "is cut off or broken"),
-    "no dictionary": (npy("[1, 2]"), "is cut off or broken"),
-    "other keys": (npy("{'descr': '<i8'}"), "is cut off or broken"),
-    "unknown type": (npy(HEADER.replace("<i8", "<q99")), "is cut off or broken"),
-    "version": (npy(HEADER, version=b"\x09\0"), "is cut off or broken"),
+    "longer": (saved(IDS) + b"\0", "has more data than its header says"),
+    "code": (npy("__import__('os').system('touch /tmp/x')"), "is truncated or damaged"),
+    "nested": (npy("(" * 100), "is truncated or damaged"),
+    "not closed": (npy(HEADER[:-3]), "is truncated or damaged"),
+    "no dictionary": (npy("[1, 2]"), "is truncated or damaged"),
+    "other keys": (npy("{'descr': '<i8'}"), "is truncated or damaged"),
+    "unknown type": (npy(HEADER.replace("<i8", "<q99")), "is truncated or damaged"),
+    "version": (npy(HEADER, version=b"\x09\0"), "is truncated or damaged"),
     "negative": (npy(HEADER.replace("(2, 3)", "(-2, -3)")), "is -3 x -2 pixels"),
     "enormous": (npy(HEADER.replace("(2, 3)", f"({10**15}, 3)")), f"is 3 x {10**15} pixels"),
     "no size": (npy(HEADER.replace("(2, 3)", "()")), "is  pixels"),
-    "text as shape": (npy(HEADER.replace("(2, 3)", "'ab'")), "is cut off or broken"),
-    "long header": (npy(HEADER.ljust(20_000)), "is cut off or broken"),
-    "bool": (saved(IDS > 0), "holds bool, a map of object ids holds integers"),
+    "text as shape": (npy(HEADER.replace("(2, 3)", "'ab'")), "is truncated or damaged"),
+    "long header": (npy(HEADER.ljust(20_000)), "is truncated or damaged"),
+    "bool": (saved(IDS > 0), "contains bool, but object ids must be integers"),
     "float": (saved(IDS * 1.0), "holds float64"),
     "complex": (saved(IDS * 1j), "holds complex128"),
     "dates": (saved(IDS.astype("M8[s]")), "holds datetime64"),
@@ -213,8 +213,8 @@ BAD_MAPS = {
     "object": (saved(IDS.astype(object)), "holds object"),
     "structured": (saved(np.zeros((2, 3), [("id", "<i8")])), "holds [('id', '<i8')]"),
     "named in Unicode": (saved(np.zeros((2, 3), [("Ω漢", "<i8")])), "holds [("),
-    "too large": (saved(np.full((2, 3), 2**63, np.uint64)), f"holds the object id {2**63}"),
-    "wrapped": (saved(np.full((2, 3), 200).astype(np.int8)), "holds the negative object id -56"),
+    "too large": (saved(np.full((2, 3), 2**63, np.uint64)), f"contains the object id {2**63}"),
+    "wrapped": (saved(np.full((2, 3), 200).astype(np.int8)), "contains the negative object id -56"),
 }  # fmt: skip
 
 
@@ -248,5 +248,5 @@ def test_folders_of_macos_are_no_videos_and_no_objects(small: Path) -> None:
 
 def test_a_video_whose_name_begins_with_a_dot(small: Path) -> None:
     write_small(small.parent, ".two")
-    with pytest.raises(InputError, match=r"\.two: begins with a dot.*rename it"):
+    with pytest.raises(InputError, match=r"\.two: starts with a dot.*rename it"):
         run(small)

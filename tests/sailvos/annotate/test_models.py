@@ -24,28 +24,32 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "class": (
         "m.json",
         '{"Car_B": "boat"}',
-        "model Car_B: 'boat' is no category; use one of person, car,",
+        "model Car_B: 'boat' is not a category; use one of person, car,",
     ),
-    "number": ("m.json", '{"Car_B": 3}', "model Car_B: 3 is no category"),
+    "number": ("m.json", '{"Car_B": 3}', "model Car_B: 3 is not a category"),
     "id": ("m.json", '{"Car_B": {"category": "car", "id": "x"}}', "model Car_B: its id is 'x'"),
     "negative": ("m.csv", "name,category,id\nCar_B,car,-1\n", "model Car_B: its id is '-1'"),
     "bool": ("m.json", '[{"name": "a", "category": "car", "id": true}]', "model a: its id is True"),
     "same id": ("m.csv", "name,category,id\na,car,1\nb,car,1\n", "the id 1 is that of a and of b"),
     "two": ("m.csv", "name,category\na,car\na,dog\n", "model a is listed with two categories"),
     "text": ("m.json", '"person"', "is not a list of models"),
-    "entry": ("m.json", '[{"name": "a"}]', "{'name': 'a'} has no name and category"),
+    "entry": ("m.json", '[{"name": "a"}]', "{'name': 'a'} needs a name and a category"),
     "columns": (
         "m.csv",
         "model;category\na;car\n",
-        "its first line must name the columns name, category",
+        "its first line must contain the columns name, category",
     ),
-    "short": ("m.csv", "name,category\na\n", "line 2: does not have the columns of the first line"),
+    "short": (
+        "m.csv",
+        "name,category\na\n",
+        "line 2: does not match the columns of the first line",
+    ),
     "long": (
         "m.csv",
         "name,category\na,car,2,3\n",
-        "line 2: does not have the columns of the first line",
+        "line 2: does not match the columns of the first line",
     ),
-    "bytes": ("m.csv", "name,category\n\udcff,car\n", "cannot be read, it is not UTF-8"),
+    "bytes": ("m.csv", "name,category\n\udcff,car\n", "cannot be read, not UTF-8"),
     "cut": ("m.json", '{"Car_B": "car"', "not valid JSON"),
     "categories": (
         "m.json",
@@ -56,7 +60,7 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "no name": (
         "m.json",
         "OFFICIAL-UNNAMED",
-        "models, id 3: a name and a whole number as id are needed",
+        "models, id 3: needs a name, and an integer as id",
     ),
 }
 

@@ -31,7 +31,7 @@ class JointFile:
         video, image: for each annotation the index of its video and of its image.
         offsets, lengths: where the text of each is, in bytes of the unpacked file.
         masks: how many annotations have each combination of mask types.
-        single: there is no list of videos, or no annotation has an instance id; every image is a
+        single: no list of videos, or no annotation has an instance id; every image is a
             video of one frame.
         trackless: why nothing is known about tracks; empty where something is.
     """
@@ -87,7 +87,7 @@ def read_joint(path: Path) -> JointFile:
             need(value, ("id", "image_id", "category_id"), where)
             types = mask_types_of([value])
             if not types:
-                raise InputError(f"{where}: has neither amodal_mask nor visible_mask; give one")
+                raise InputError(f"{where}: has neither amodal_mask nor visible_mask; add one")
             data.masks[types] = data.masks.get(types, 0) + 1
             for column, number in zip(
                 columns,
@@ -99,7 +99,7 @@ def read_joint(path: Path) -> JointFile:
             videos.append(video if is_whole(video) else -1)
             known = known or value.get("instance_id") is not None
     if not data.videos:
-        data.trackless = "there is no list of videos"
+        data.trackless = "no list of videos"
     elif videos and not known:
         data.trackless = "no annotation has an instance_id"
     data.single = bool(data.trackless)
@@ -111,7 +111,7 @@ def read_joint(path: Path) -> JointFile:
         number: name for name, number in FileClasses.of(data.categories, str(path)).ids.items()
     }
     if not names:
-        raise InputError(f"{path}: lists no categories; name the classes there")
+        raise InputError(f"{path}: lists no categories; add them")
     rows = {image["id"]: row for row, image in enumerate(data.images)}
     places = {video["id"]: row for row, video in enumerate(data.videos)}
     data.image = np.array([rows.get(number, -1) for number in image_ids.tolist()], np.int64)
@@ -148,7 +148,7 @@ def _id_at(data: JointFile, row: int) -> Any:
 def need(item: Mapping[str, Any], names: Sequence[str], where: str) -> None:
     for name in names:
         if name not in item:
-            raise InputError(f"{where}: has no {name}; add it (docs/own-data.md lists the fields)")
+            raise InputError(f"{where}: {name} is missing; add it (fields: docs/own-data.md)")
         if text := problem(name, item[name]):
             raise InputError(f"{where}: {text}")
 
@@ -169,7 +169,9 @@ def _complete_lists(data: JointFile) -> None:
         need(video, ("id",), where)
         video.setdefault("name", str(video["id"]))
         if not is_safe_name(video["name"]):
-            raise InputError(f"{where}: {shown(video['name'])} cannot be the name of a video")
+            raise InputError(
+                f"{where}: {shown(video['name'])} is not allowed as the name of a video"
+            )
     for what, items, key in (
         ("image", data.images, "id"),
         ("video", data.videos, "id"),
@@ -179,8 +181,8 @@ def _complete_lists(data: JointFile) -> None:
         for item in items:
             if item[key] in seen:
                 raise InputError(
-                    f"{path}: {what} {item['id']}: its {key} {shown(item[key])} occurs more than "
-                    f"once; correct one of them"
+                    f"{path}: {what} {item['id']}: {key} {shown(item[key])} is not unique; correct "
+                    "one of them"
                 )
             seen.add(item[key])
     data.images_of = {video["id"]: [] for video in data.videos}
@@ -188,7 +190,7 @@ def _complete_lists(data: JointFile) -> None:
         if image["video_id"] not in data.images_of:
             raise InputError(
                 f"{path}: image {image['id']}: its video {image['video_id']} is not in the list of "
-                f"videos; add it there, or correct it"
+                "videos; add it there, or correct it"
             )
         data.images_of[image["video_id"]].append(image)
     for video in data.videos:
@@ -196,7 +198,7 @@ def _complete_lists(data: JointFile) -> None:
         if not frames:
             raise InputError(
                 f"{path}: video {video['id']} ({video['name']}) has no images; add its frames, or "
-                f"remove it from the list"
+                "remove it from the list"
             )
         frames.sort(key=lambda image: image["frame_id"])
         for before, after in pairwise(frames):

@@ -84,7 +84,7 @@ def prepare_joint(
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; choose another name for the folder of annotations")
+        raise InputError(f"{out}: is a file; choose another folder for the annotations")
     data = read_joint(source)
     if dataset.class_list is not None:
         FileClasses.of(data.categories, str(source)).labels(dataset.class_list)
@@ -152,7 +152,7 @@ def check_methods(data: JointFile, methods: Sequence[Method]) -> None:
         if method not in data.methods:
             (name,) = data.mask_types
             raise InputError(
-                f"{data.path}: has only {name} masks, and {method.value} learns "
+                f"{data.path}: has only {name} masks, but {method.value} needs "
                 f"{' and '.join(method.masks)} ones; set methods: "
                 f"[{', '.join(each.value for each in data.methods)}]"
             )
@@ -204,15 +204,15 @@ def _notes(data: JointFile, incomplete: int) -> tuple[str, ...]:
     notes = []
     if len(data.mask_types) == 1:
         allowed = ", ".join(method.value for method in data.methods)
-        notes.append(f"only {data.mask_types[0]} masks: {allowed} alone can be trained")
+        notes.append(f"only {data.mask_types[0]} masks: only {allowed} can be trained")
     if incomplete:
         notes.append(
-            f"{incomplete} annotations lack a mask that others have, and are left out; give them "
-            f"both masks, or leave that mask out everywhere"
+            f"{incomplete} annotations lack a mask that others have, and are skipped; add the "
+            "missing masks, or remove that mask type from all annotations"
         )
     if data.trackless:
         notes.append(
-            f"{data.trackless}: every image stands alone; a pair is a frame with itself, nothing "
-            f"is learnt about tracks, and only image metrics are defined"
+            f"{data.trackless}: images are treated independently; a training pair is a frame with "
+            "itself, tracking is not trained, and only image metrics are defined"
         )
     return tuple(notes)

@@ -36,18 +36,18 @@ class BoxFit:
         """What is to be said about these boxes; None where nothing is."""
         found = []
         if self.outside > MANY * self.boxes:
-            found.append(f"{self.outside} of {self.boxes} reach out of their image")
+            found.append(f"{self.outside} of {self.boxes} extend beyond their image")
         if self.unlike > MANY * self.compared:
-            found.append(f"{self.unlike} of {self.compared} compared do not fit their masks")
+            found.append(f"{self.unlike} of {self.compared} compared do not match their masks")
         if found:
             return (
-                f"boxes of predictions: {', '.join(found)}; a box is [x, y, width, height], not "
-                f"two corners (the metrics of boxes, and of areas by boxes, depend on it)"
+                f"boxes of predictions: {', '.join(found)}; boxes must be [x, y, width, "
+                "height], not two corners (box metrics and size groups depend on it)"
             )
         if self.negative:
             return (
-                f"boxes of predictions: {self.negative} of {self.boxes} have a slightly negative "
-                f"width or height; they count as in the published code"
+                f"boxes of predictions: {self.negative} of {self.boxes} have a slightly "
+                "negative width or height; they are evaluated as in the published code"
             )
         return None
 

@@ -16,7 +16,7 @@ from vatrack.common.rle import Floats, Ints
 from vatrack.data.columns import column
 from vatrack.data.fields import is_whole, problem, shown
 
-FIX = "a file written by `vatrack convert` is needed"
+FIX = "use a file written by `vatrack convert`"
 
 
 def list_of(document: Any, key: str, source: str) -> list[Any]:

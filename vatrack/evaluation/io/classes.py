@@ -54,7 +54,7 @@ def category_ids(
     }
     if changed:
         logger.info(
-            "%s: %d classes have other ids than in %s; they are told by their names",
+            "%s: %d classes have different ids than in %s; they are matched by name",
             beside,
             len(changed),
             truth,
@@ -71,7 +71,7 @@ def _categories(path: Path) -> list[dict[str, Any]]:
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-        raise InputError(f"{path}: categories is no list of ids and names; predict again")
+        raise InputError(f"{path}: categories is not a list of ids and names; predict again")
     return [dict(item) for item in found]
 
 
@@ -80,7 +80,7 @@ def _number(text: str, predictions: str) -> int:
         return int(text)
     except ValueError:
         raise InputError(
-            f"--class-map {text}=...: no {SETTINGS_FILE} beside {predictions} says which id "
+            f"--class-map {text}=...: no {SETTINGS_FILE} next to {predictions} tells which id "
             f"{shown_name(text)} has; give the category id: --class-map 1=NAME"
         ) from None
 

@@ -96,7 +96,9 @@ def read_images(document: Any, source: str) -> Images:
     images = list_of(document, "images", source)
     categories = np.sort(_unique(list_of(document, "categories", source), source, "categories"))
     if (categories < 0).any():
-        raise InputError(f"{source}: category id {categories[0]} is negative; ids count from 0")
+        raise InputError(
+            f"{source}: category id {categories[0]} is negative; ids must be 0 or more"
+        )
     videos = set(_unique(list_of(document, "videos", source), source, "videos").tolist())
     _unique(images, source, "images")
     columns = [integers(images, key, source, "images") for key in IMAGE_FIELDS]
@@ -104,8 +106,8 @@ def read_images(document: Any, source: str) -> Images:
     large = np.flatnonzero(table[:, 3:].prod(1) >= PIXEL_LIMIT)
     if len(large):
         raise InputError(
-            f"{source}: image {table[large[0], 0]}: its width times its height is too large for "
-            f"an image; {FIX}"
+            f"{source}: image {table[large[0], 0]}: width times height is too large for an image; "
+            f"{FIX}"
         )
     for image, video in table[:, :2].tolist():
         if video not in videos:
@@ -121,8 +123,7 @@ def read_images(document: Any, source: str) -> Images:
         first, second = table[order[same[0]]], table[order[same[0] + 1]]
         raise InputError(
             f"{source}: images {first[0]} and {second[0]} of video {first[1]} have the same "
-            f"frame_id {first[2]}, so "
-            f"their order is not known; {FIX}"
+            f"frame_id {first[2]}, so their order is unknown; {FIX}"
         )
     for row in order:
         video = int(table[row, 1])

@@ -67,7 +67,7 @@ class Files:
         """
         for path, mark in self.marks.items():
             if not path.exists() or _mark(path) != mark:
-                raise InputError(f"{path}: has changed while it was read; start again")
+                raise InputError(f"{path}: changed while it was being read; run again")
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class PredictionReader:
                         break
         except JsonFault as fault:
             raise PredictionError(
-                self.label, number + 1, f"not valid JSON or cut off ({fault.reason}); {AGAIN}"
+                self.label, number + 1, f"not valid JSON, or truncated ({fault.reason}); {AGAIN}"
             ) from None
         if stream.next():
             raise InputError(f"{self.name}: there is text after the end of the JSON array; {AGAIN}")
@@ -221,7 +221,7 @@ def parse_line(line: bytes, label: str, number: int) -> Any:
     try:
         return parse(line)
     except ValueError as error:
-        cut = "" if line.endswith(b"\n") else ", or the file is cut off here"
+        cut = "" if line.endswith(b"\n") else ", or the file is truncated here"
         raise PredictionError(label, number, f"not valid JSON ({error}){cut}; {AGAIN}") from None
 
 
@@ -240,14 +240,14 @@ def parse(text: bytes) -> Any:
             check_depth(value)
             return value
         except UnicodeDecodeError:
-            raise ValueError("it is not UTF-8 text") from None
+            raise ValueError("not UTF-8 text") from None
         except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+            raise ValueError("nested too deeply") from None
         except json.JSONDecodeError:
             raise ValueError(error.msg) from None
 
 
 def _integer(text: str) -> int:
     if len(text) > 300:  # more than a float can be
-        raise ValueError(f"it has an integer of {len(text)} digits")
+        raise ValueError(f"an integer of {len(text)} digits")
     return int(text)

@@ -150,7 +150,7 @@ def append(columns: Columns, number: int, prediction: Any, images: Images) -> st
         boxes["visible"] = boxes["amodal"]
     for box in boxes.values():
         if not (isinstance(box, list | tuple) and len(box) == 4 and all(map(is_number, box))):
-            return f"a box is {shown(box)}; [x, y, width, height], four finite numbers, are needed"
+            return f"box {shown(box)} must be four finite numbers [x, y, width, height]"
     masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
     if all(mask is None for mask in masks.values()):
         return "has neither an 'amodal' nor a 'visible' mask"

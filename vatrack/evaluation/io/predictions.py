@@ -162,8 +162,8 @@ def parse_predictions(
     strange = (index < 0) & kept
     refuse(
         strange,
-        f"unknown category_id {_first(category, strange)}; ids are those of the ground truth, "
-        f"from 1",
+        f"unknown category_id {_first(category, strange)}; use the category ids of the ground "
+        "truth",
     )
     large = np.abs(np.array(columns.score, np.float64)) > LARGEST_SCORE
     refuse(large, f"'score' is larger than {LARGEST_SCORE:g}")
@@ -199,7 +199,7 @@ def parse_predictions(
         needed[known] = images.size[image[rows[known]]]
         for at in np.flatnonzero((size != needed).any(1))[:1].tolist():
             own, other = size[at].tolist(), needed[at].tolist()
-            message = f"the {mask_type} mask has size {own}, its image {other} (height, width)"
+            message = f"the {mask_type} mask has size {own}, but its image {other} (height, width)"
             found.append((int(rows[at]), message))
         for at in np.flatnonzero(totals != size.prod(1))[:1].tolist():
             message = damage(int(totals[at]), size[at].tolist())

@@ -84,8 +84,8 @@ def read_record(path: Path) -> dict[str, Any]:
             raise ValueError(f"its form is {record['form']}")
         if record["version"] != VERSION:
             raise InputError(
-                f"{path}: written by another version of vatrack (form {record['version']}, here "
-                f"it is {VERSION}); {AGAIN}"
+                f"{path}: written by another version of vatrack (format {record['version']}, "
+                f"expected {VERSION}); {AGAIN}"
             )
         if not is_numbered(record):
             raise ValueError("it has no number")
@@ -138,7 +138,7 @@ def _opened(path: Path) -> Iterator[_Columns]:
         except Exception as error:  # a damaged file may be anything
             reason = str(error) or type(error).__name__
             raise InputError(
-                f"{path}: damaged, or not a shard of an evaluation ({reason}); {AGAIN}"
+                f"{path}: damaged, or not an evaluation shard ({reason}); {AGAIN}"
             ) from None
 
 
@@ -224,5 +224,5 @@ def _cut(values: Any, rows: Array) -> list[Any]:
     """Values cut into parts of so many rows."""
     bounds = [0, *np.cumsum(rows).tolist()]
     if bounds[-1] != len(values):
-        raise ValueError(f"{len(values)} rows, {bounds[-1]} wanted")
+        raise ValueError(f"{len(values)} rows, expected {bounds[-1]}")
     return [values[start:stop] for start, stop in pairwise(bounds)]

@@ -160,8 +160,7 @@ def _track_lists(
     if not all(isinstance(values, list) and len(values) == frames for values in lists):
         raise InputError(
             f"{what}: 'segmentations', 'areas' and 'occlude_rate' must be lists with one item for "
-            f"each of the {frames} "
-            f"images of video {annotation['video_id']}; {FIX}"
+            f"each of the {frames} images of video {annotation['video_id']}; {FIX}"
         )
     segmentations, areas, rates = lists
     for name, meaning, values in (("area", is_area, areas), ("occlude_rate", is_rate, rates)):

@@ -107,15 +107,15 @@ def compare_runs(
     keys = [key for key in sides[0].run.metrics if all(key in s.run.metrics for s in sides[1:])]
     if not keys:
         raise InputError(
-            f"{folders[0]}, {folders[1]}: have no metric in common; compare runs whose methods "
-            f"predict the same masks"
+            f"{folders[0]}, {folders[1]}: no metric in common; compare runs whose methods predict "
+            "the same masks"
         )
     metrics = Section(
         "metric", "", tuple(_line(key, [s.run.metrics for s in sides], key) for key in keys)
     )
     notes = [
-        f"{side.letter} has no {side.folder.details.name}: nothing by class and by clip; "
-        f"make it with `vatrack evaluate --details`"
+        f"{side.letter} has no {side.folder.details.name}: no comparison by class and clip; create "
+        "it with `vatrack evaluate --details`"
         for side in sides
         if side.run.details is None
     ]

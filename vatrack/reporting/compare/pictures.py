@@ -73,7 +73,7 @@ def draw_clips(
     lacking += ["the ground truth (--ground-truth)"] * (truth is None)
     lacking += ["the frames (--images)"] * (images is None)
     if lacking or truth is None or images is None:
-        return [], [f"the page has no pictures: not found were {', '.join(lacking)}"]
+        return [], [f"the page has no images, because these were not found: {', '.join(lacking)}"]
     document = read_json(truth)
     listed = read_images(document, str(truth))
     files = names_by_id(document, "images", "file_name", truth)
@@ -81,7 +81,7 @@ def draw_clips(
     numbers = {name: number for number, name in titles.items()}
     chosen = [(name, numbers[name]) for name in worst[: wanted.clips] if name in numbers]
     if worst and not chosen:
-        return [], [f"the page has no pictures: {truth} has none of the worst clips"]
+        return [], [f"the page has no images: {truth} has none of the worst clips"]
     layers = [
         read_layers(document, listed, truth, side.folder.predictions, wanted.score)
         for side in sides
@@ -101,7 +101,7 @@ def draw_clips(
         for row in rows[evenly(len(rows), wanted.frames)].tolist():
             path = images / files[int(listed.id[row])]
             if not path.is_file():
-                return [], [f"the page has no pictures: {path} is missing"]
+                return [], [f"the page has no images: {path} is missing"]
             height, width = listed.size[row].tolist()
             frame = read_image(path, (width, height))
             columns: list[tuple[Sequence[Layer], dict[int, int] | None]] = [(true, None)]
@@ -120,5 +120,5 @@ def _has_predictions(side: Side) -> bool:
 def _as_url(image: ImageArray) -> str:
     done, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
-        raise InputError("an image cannot be written as JPEG; is it too large?")
+        raise InputError("an image cannot be written as JPEG; it may be too large")
     return data_url(code.tobytes(), "image/jpeg")

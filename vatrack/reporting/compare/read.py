@@ -47,9 +47,7 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
             clips, ground truth or protocol of the evaluations differ.
     """
     if not 2 <= len(folders) <= len(ascii_uppercase):
-        raise InputError(
-            f"{len(folders)} runs are given; name from 2 to {len(ascii_uppercase)} folders of runs"
-        )
+        raise InputError(f"{len(folders)} runs given; give 2 to {len(ascii_uppercase)} run folders")
     for folder in folders:
         _check(folder)
     names = run_labels(folders)
@@ -65,11 +63,11 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
 def _check(folder: Path) -> None:
     run = RunFolder(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name the folders of runs")
+        raise InputError(f"{folder}: no such folder; give run folders")
     if not run.config.is_file():
         raise InputError(
-            f"{folder}: not a run's folder, it has no {run.config.name}; name the folders of runs, "
-            f"as results/mini/runs/vatrack__resnet18"
+            f"{folder}: not a run folder (no {run.config.name}); give run folders such as "
+            "results/mini/runs/vatrack__resnet18"
         )
     if not run.metrics.is_file():
         raise InputError(
@@ -107,14 +105,14 @@ def _check_same(first: Side, other: Side) -> None:
             _same(
                 first,
                 other,
-                f"classes with true objects ({evaluation})",
+                f"classes with ground-truth objects ({evaluation})",
                 lambda side, name=evaluation: sorted(side.run.details.per_class[name]),  # type: ignore
             )
     if first.switches and other.switches:
         _same(
             first,
             other,
-            "switches of the evaluation",
+            "evaluation settings",
             lambda side: [f"{key}: {value}" for key, value in sorted(side.switches.items())],
         )
     files = first.ground_truth, other.ground_truth
@@ -162,7 +160,7 @@ def _listed(own: Sequence[str], foreign: Sequence[str]) -> str:
     if not differ:  # the order differs, or the other has more
         differ = [one for one, two in zip_longest(own, foreign) if one and one != two]
     shown = ", ".join(differ[:LISTED]) + ", ..." * (len(differ) > LISTED)
-    return f"{len(own)}, of which differ: {shown}" if shown else f"{len(own)}, all in the other"
+    return f"{len(own)}, different: {shown}" if shown else f"{len(own)}, all in the other"
 
 
 def _digest(file: Path) -> str:

@@ -18,7 +18,7 @@ def to_text(found: Comparison) -> str:
     parts += [_table(found.metrics, letters, "Metrics")]
     parts += [_table(section, letters, f"Classes: {section.metric}") for section in found.classes]
     for section in found.clips if found.clips_shown is None else found.clips[:1]:
-        title = f"Clips: {section.metric}, largest loss first"
+        title = f"Clips: {section.metric}, largest drop first"
         parts.append(_table(section, letters, title, found.clips_shown))
     parts += [f"note: {note}" for note in found.notes]
     return "\n\n".join(parts)

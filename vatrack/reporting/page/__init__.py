@@ -46,7 +46,7 @@ class WrittenReport:
             f"{self.size / MEGABYTE:.1f} MB"
         )
         if self.beside:
-            text += f"; {self.beside} files beside it (--embed takes more of them in)"
+            text += f"; {self.beside} files next to it (--embed embeds more)"
         skipped = (f"skipped (no metrics yet): {run}" for run in self.unfinished)
         return "\n".join([text, *skipped])
 
@@ -70,7 +70,7 @@ def write_report(
         out: the page, whose name ends in .html.
         results: folder of results, for the cut sheets and the run times.
         title: heading of the page; None: the names of the datasets.
-        embed_mb: size of the videos and pictures that stand in the page itself; to further ones it
+        embed_mb: size of the videos and images embedded in the page; to further ones it
             has links.
         means: whether runs that differ only in their seed also have rows of their means.
 
@@ -79,7 +79,7 @@ def write_report(
     """
     out = check_target(out)
     if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{out}: the report is a page; give --out a name that ends in .html")
+        raise InputError(f"{out}: the report is an HTML page; --out must end in .html")
     if results is not None and not Path(results).is_dir():
         raise InputError(f"--results {results}: no such folder")
     found, unfinished = read_runs(runs)

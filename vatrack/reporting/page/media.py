@@ -1,4 +1,4 @@
-"""Videos and pictures of the page: in the page itself while there is room, else beside it."""
+"""Videos and images of the page: embedded while there is room, else next to it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
 
 
 def for_script(viewer: dict[str, Any]) -> dict[str, Any]:
-    """The clips without their pictures, which are in the page already."""
+    """The clips without their images, which are in the page already."""
     return {
         "runs": [
             {

@@ -22,7 +22,7 @@ ALL = "all"
 def class_table(name: str, runs: Sequence[Run]) -> Table:
     """The table `classes_<name>`: a row for each class that some run has metrics for."""
     details = [run.details.per_class if run.details else {} for run in runs]
-    note = "A dash: no object of the class that counts, or not measured."
+    note = "A dash: no evaluated object of the class, or not measured."
     names = chain.from_iterable(run.details.classes for run in runs if run.details)
     order = {label: number for number, label in enumerate(dict.fromkeys(names))}
     return _table("class", "classes", name, runs, details, note, order)
@@ -32,7 +32,8 @@ def video_table(name: str, runs: Sequence[Run]) -> Table:
     """The table `videos_<name>`: a row for each video (clip) that some run has metrics for."""
     details = [run.details.per_video if run.details else {} for run in runs]
     note = (
-        "Every video is evaluated by itself. A dash: no object in it that counts, or not measured."
+        "Every video is evaluated separately. A dash: no evaluated object in the video, or not "
+        "measured."
     )
     return _table("video", "videos", name, runs, details, note, {})
 

@@ -13,7 +13,7 @@ from vatrack.common.files import read_json
 from vatrack.config.classes import SAILVOS, names_problem
 from vatrack.reporting.tables.checks import TOLERANCE, Metrics, check_metrics
 
-FIX = "make it with `vatrack evaluate --details`"
+FIX = "create it with `vatrack evaluate --details`"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_details(path: Path, metrics: Metrics, source: Path) -> Details:
     if not isinstance(document, dict) or not all(
         isinstance(document.get(key), dict) for key in ("per_class", "per_video")
     ):
-        raise InputError(f"{path}: must be an object with 'per_class' and 'per_video'; {FIX}")
+        raise InputError(f"{path}: must be a JSON object with 'per_class' and 'per_video'; {FIX}")
     per_class, by_video = (_nested(document[key], key, path) for key in ("per_class", "per_video"))
     per_video: dict[str, dict[str, Metrics]] = {}
     for video, evaluations in by_video.items():
@@ -56,8 +56,8 @@ def read_details(path: Path, metrics: Metrics, source: Path) -> Details:
         # false where the metrics say -1, which is NaN here
         if known and overall is not None and abs(sum(known) / len(known) - overall) > TOLERANCE:
             raise InputError(
-                f"{path}: belongs to another evaluation than {source} ({evaluation}/AP50 differs); "
-                f"{FIX}"
+                f"{path}: belongs to a different evaluation than {source} ({evaluation}/AP50 "
+                f"differs); {FIX}"
             )
     classes = document.get("classes", list(SAILVOS.names))  # older ones do not name them
     if not isinstance(classes, list) or names_problem(classes):

@@ -25,13 +25,13 @@ TITLES = {
     "extended_hidden": "Hidden parts",
 }
 NOTE = (
-    "In %. Boxes: AP of the boxes in frames. Frames, tracks: average recall of the masks with the "
-    "best 1, 10 and 100 detections of a class in a frame, or tracks in a video."
+    "In %. Boxes: AP of boxes per frame. Frames, tracks: average recall of masks with the best 1, "
+    "10 and 100 detections per class and frame, or tracks per class and video."
 )
 HIDDEN_NOTE = (
-    "In %. IoU: mean IoU of the hidden parts (amodal without visible) of the objects that are "
-    "found by their visible mask; P, OM, H: partial, medium and heavy occlusion. Recall: share of "
-    "the objects with a hidden part that are found."
+    "In %. IoU: mean IoU of the hidden parts (amodal without visible) of the objects detected by "
+    "their visible mask; P, OM, H: partial, medium and heavy occlusion. Recall: share of the "
+    "objects with a hidden part that are detected."
 )
 
 

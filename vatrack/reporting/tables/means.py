@@ -14,8 +14,7 @@ from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Row
 
 NOTE = (
-    "After a mean, behind ±: the sample standard deviation (n - 1) over the seeds of one label, "
-    "where every one of them has a value."
+    "±: sample standard deviation (n - 1) over the seeds of a label, if all of them have a value."
 )
 
 Measured = tuple[Run, Sequence[float | None]]

@@ -46,7 +46,7 @@ def with_reason(note: str, runs: Sequence[Run]) -> str:
     """The note of a table of tracks, with why some runs have dashes there."""
     alone = any(without_tracks(run.metrics) for run in runs)
     return (
-        f"{note} Runs with dashes alone: {NO_TRACKS[:1].lower()}{NO_TRACKS[1:]}" if alone else note
+        f"{note} Runs with only dashes: {NO_TRACKS[:1].lower()}{NO_TRACKS[1:]}" if alone else note
     )
 
 

@@ -88,7 +88,7 @@ def paper_table(
 def _obstacle(run: Run, published: Published) -> str:
     """Why a run cannot be compared with what was published; empty if it can."""
     if run.dataset is None:
-        return "a dataset that nothing names (`--dataset` does)"
+        return "an unknown dataset (give it with `--dataset`)"
     if run.dataset != published.dataset:
         return f"another dataset ({dataset_name(run.dataset)})"
     return (
@@ -112,5 +112,5 @@ def _note(average: str, runs: Sequence[Run], published: Published) -> str:
     if "" in obstacles:
         note += " Difference: this run minus published."
     if reasons := " or ".join(filter(None, obstacles)):
-        note += f" Not comparable with them, so without a difference: runs with {reasons}."
+        note += f" Not comparable, so no difference is given for runs with {reasons}."
     return note

@@ -86,7 +86,8 @@ def read_runs(
         if name in known:
             shown = f"{source.method}/{source.backbone}{f':{source.label}' if source.label else ''}"
             fix = (
-                "tell the runs apart by labels (METHOD/BACKBONE:LABEL=metrics.json or LABEL=FOLDER)"
+                "give the runs different labels (METHOD/BACKBONE:LABEL=metrics.json or "
+                "LABEL=FOLDER)"
             )
             raise InputError(f"--run {source.given}: {shown} is given twice; {fix}")
         known.add(name)
@@ -139,8 +140,8 @@ def _with_details(sources: list[Source], text: str) -> list[Source]:
     if len(matching) != 1:
         number = "no run is" if not matching else "several runs are"
         raise InputError(
-            f"--details {text}: {number} given as --run {left}=metrics.json; details belong to one "
-            f"run"
+            f"--details {text}: {number} given as --run {left}=metrics.json; details must belong "
+            "to one run"
         )
     return [
         replace(source, details=Path(file)) if source is matching[0] else source
@@ -178,8 +179,8 @@ def _read_metrics(path: Path) -> Metrics:
     values = read_json(path)
     if isinstance(values, dict) and "per_class" in values:
         raise InputError(
-            f"{path}: holds details; give the metrics here and this file with --details"
+            f"{path}: contains details; give the metrics here, and this file with --details"
         )
     if not isinstance(values, dict):
-        raise InputError(f"{path}: not a metrics file; make it with `vatrack evaluate`")
-    return check_metrics(values, "", path, "make the file with `vatrack evaluate`")
+        raise InputError(f"{path}: not a metrics file; create it with `vatrack evaluate`")
+    return check_metrics(values, "", path, "create the file with `vatrack evaluate`")

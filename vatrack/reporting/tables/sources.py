@@ -12,8 +12,7 @@ from vatrack.config import Backbone, Method
 from vatrack.runs.folder import RunFolder
 
 FORMS = (
-    "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may "
-    "be LABEL=FOLDER"
+    "METHOD/BACKBONE[:LABEL]=metrics.json, or a run folder or results folder (also LABEL=FOLDER)"
 )
 
 
@@ -77,8 +76,7 @@ def _in_folder(text: str, folder: Path, label: str) -> tuple[list[Source], list[
     finished = [run for run in runs if RunFolder(run).metrics.is_file()]
     if not finished:
         where = (
-            f"no metrics.json in it, nor in a run's folder below ({folder}/runs/* or "
-            f"{folder}/*/runs/*)"
+            f"no metrics.json in it or in run folders below ({folder}/runs/* or {folder}/*/runs/*)"
         )
         raise InputError(f"--run {text}: {where}; evaluate the runs first")
     sources = [_source_of(text, run, "") for run in finished]

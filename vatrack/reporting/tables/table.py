@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 MISSING = "-"
-MINUS_ONE = "A value of -1, as pycocotools writes it for undefined, is shown as a dash."
+MINUS_ONE = "Undefined values (-1 in pycocotools) are shown as a dash."
 
 
 class Column(NamedTuple):

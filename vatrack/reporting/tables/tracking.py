@@ -25,9 +25,8 @@ TEXTS = {
 MATCHING = {"masks": "", "boxes": "_box"}
 NOTE = (
     "MOTA, MOTP (mean IoU of the matches), IDF1, HOTA, DetA, AssA in %; IDs: identity switches; "
-    "MT, ML: objects mostly tracked, mostly lost. Matched within classes, by IoU of the masks "
-    "or of the boxes; IDs and ML are best where low. No such metrics were "
-    "published for the methods."
+    "MT, ML: mostly tracked and mostly lost objects. Matched within classes, by IoU of masks or "
+    "boxes; lower is better for IDs and ML. No such metrics were published for the methods."
 )
 
 

@@ -13,15 +13,14 @@ Json = dict[str, Any]
 
 # What is counted, and how the summary says it.
 NOTES = {
-    "frames_without_map": "annotated frames without a map in visible/, which have no annotations",
-    "objects_without_folder": "annotations left out, of seen objects without a folder of masks",
-    "objects_without_mask": "annotations left out, of seen objects without a mask of that frame",
-    "objects_beyond_mask": "annotations whose amodal mask is widened, because more is seen of the "
-    "object",
-    "folders_without_images": "folders left out, with masks but without images/",
-    "videos_without_frames": "videos left out, too short to have annotated frames",
-    "videos_with_more_maps": "videos with maps after their last image (are images missing at the "
-    "end?)",
+    "frames_without_map": "annotated frames without a map in visible/ (they get no annotations)",
+    "objects_without_folder": "annotations skipped: visible objects without a mask folder",
+    "objects_without_mask": "annotations skipped: visible objects without a mask of that frame",
+    "objects_beyond_mask": "annotations whose amodal mask was extended by visible pixels",
+    "folders_without_images": "folders skipped: masks but no images/",
+    "videos_without_frames": "videos skipped: too short to have annotated frames",
+    "videos_with_more_maps": "videos with maps after their last image (check whether images are "
+    "missing at the end)",
 }
 BROKEN_NAMED = 20
 MODELS_NAMED = 5
@@ -82,8 +81,8 @@ class Annotated:
         count = f"{counts['annotations']} annotations of {counts['instances']} objects"
         lines = [
             f"annotated {self.videos} videos with {self.frames} frames: {count} in {self.out}",
-            f"not told by the masks: {', '.join(_not_from_masks(self.models))} (how they are "
-            f"filled: see info in the file)",
+            f"not derived from the masks: {', '.join(_not_from_masks(self.models))} (see `info` in "
+            "the file for the values used)",
         ]
         warnings = _warnings(self.findings, self.models)
         return "\n".join([*lines, *(f"warning: {line}" for line in warnings)])
@@ -100,17 +99,17 @@ def check_usable(total: Findings, raw: Path, models: Path | None) -> None:
         raise InputError(named[0])
     if broken:
         more = [f"and {broken - len(named)} more"] * (broken > len(named))
-        head = f"{raw}: {broken} files cannot be used; fix them or leave their videos out:"
+        head = f"{raw}: {broken} files cannot be used; fix them or exclude their videos:"
         raise InputError("\n  ".join([head, *named, *more]))
     if not total.counts["annotations"]:
-        found = "; ".join(_warnings(total, models)) or "no object is seen in any frame"
-        raise InputError(f"{raw}: there is nothing to annotate: {found}")
+        found = "; ".join(_warnings(total, models)) or "no frame has a visible object"
+        raise InputError(f"{raw}: nothing to annotate: {found}")
 
 
 def describe_origin(total: Findings, models: Path | None) -> Json:
     """The file's `info`: that it is not official, what the masks do not tell, what is left out."""
     return {
-        "description": "made from the raw masks by `vatrack annotate`; not the official "
+        "description": "generated from the raw masks by `vatrack annotate`; not the official "
         "annotations",
         "not_from_masks": _not_from_masks(models),
         "annotations_left_out": dict(total.left_out.most_common()),
@@ -121,12 +120,12 @@ def describe_origin(total: Findings, models: Path | None) -> Json:
 
 def _not_from_masks(models: Path | None) -> dict[str, str]:
     """Fields that the raw data does not give, and how they are filled."""
-    given = f"from {models.name}; models that are not in it: " if models else ""
+    given = f"from {models.name}; other models: " if models else ""
     return {
-        "category_id": f"{given}person for names with _Ped_, others are left out",
+        "category_id": f"{given}person for names with _Ped_, others are skipped",
         "model_id": f"{given}numbered by name",
-        "supercategory": "as in the file of models if it is an official JSON, else the name of the "
-        "category",
+        "supercategory": "as in the models file if it is an official JSON, otherwise the category "
+        "name",
         "occlu_depth": "0 everywhere",
     }
 
@@ -136,10 +135,10 @@ def _warnings(total: Findings, models: Path | None) -> list[str]:
     if left_out := total.left_out:
         named = [f"{model} {times}" for model, times in left_out.most_common(MODELS_NAMED)]
         named += ["..."] * (len(left_out) > len(named))
-        only = "ONLY PERSONS ARE ANNOTATED, others need --models"
+        only = "only persons are annotated; give --models for other classes"
         lines.append(
-            f"{f'models that {models} gives no category' if models else only}; annotations left "
-            f"out: {left_out.total()} of {len(left_out)} models ({', '.join(named)})"
+            f"{f'models without a category in {models}' if models else only}; annotations "
+            f"skipped: {left_out.total()} of {len(left_out)} models ({', '.join(named)})"
         )
     for code, text in NOTES.items():
         if count := total.counts[code]:

@@ -42,10 +42,10 @@ def read_ids(path: Path, size: tuple[int, int]) -> Ids:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
     if ids.dtype.kind == "i" and ids.min() < 0:
-        raise InputError(f"{path}: holds the negative object id {ids.min()}; {AGAIN}")
+        raise InputError(f"{path}: contains the negative object id {ids.min()}; {AGAIN}")
     if ids.dtype == np.uint64:
         if ids.max() > np.iinfo(np.int64).max:
-            raise InputError(f"{path}: holds the object id {ids.max()}, ids end at 2^63 - 1")
+            raise InputError(f"{path}: contains the object id {ids.max()}; ids must be below 2^63")
         ids = ids.astype(np.int64)
     return ids
 
@@ -54,7 +54,7 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
     """The array in an .npy file; type, shape and length are checked before it is read."""
     head = stream.read(64)
     if not head.startswith(_MAGIC):
-        found = "is empty" if not head else "is cut off" if _MAGIC.startswith(head) else None
+        found = "is empty" if not head else "is truncated" if _MAGIC.startswith(head) else None
         format_ = name_format(head)
         reason = f"is not a NumPy array, but {format_}" if format_ else "is not a NumPy array"
         raise InputError(f"{path}: {found or reason}; {AGAIN}")
@@ -66,16 +66,20 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
             read = np.lib.format.read_array_header_1_0
         shape, fortran, dtype = read(stream)
     except Exception as error:  # NumPy evaluates the header's text, so it may raise anything
-        raise InputError(f"{path}: is cut off or broken ({error!s:.200}); {AGAIN}") from None
+        raise InputError(f"{path}: is truncated or damaged ({error!s:.200}); {AGAIN}") from None
     if dtype.kind not in "iu":
-        raise InputError(f"{path}: holds {dtype}, a map of object ids holds integers; {AGAIN}")
+        raise InputError(f"{path}: contains {dtype}, but object ids must be integers; {AGAIN}")
     _check_size(path, "map", shape, size)
     needed = math.prod(shape) * dtype.itemsize
     data = stream.read(needed + 1)
     if len(data) != needed:
-        reason = "is cut off or broken" if len(data) < needed else "has more data than it says"
+        reason = (
+            "is truncated or damaged"
+            if len(data) < needed
+            else "has more data than its header says"
+        )
         raise InputError(
-            f"{path}: {reason} ({needed} bytes of pixels are needed after the header); {AGAIN}"
+            f"{path}: {reason} ({needed} bytes of pixel data expected after the header); {AGAIN}"
         )
     ids = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
     return np.ascontiguousarray(ids, dtype.newbyteorder("="))
@@ -107,7 +111,9 @@ def read_amodal(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8] | No
         raise InputError(f"{path}: is empty; {AGAIN}")
     format_ = name_format(data[:64])
     if format_ and not data.startswith(PNG):
-        raise InputError(f"{path}: is {format_}, masks are PNG images; {AGAIN}, or convert it")
+        raise InputError(
+            f"{path}: is {format_}, but masks must be PNG images; {AGAIN}, or convert it"
+        )
     try:
         png = split_png(data)
         _check_size(path, "mask", (png.height, png.width), size)
@@ -146,15 +152,13 @@ def _palette_object(
     numbers: npt.NDArray[Any], palette: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
     if numbers.max() >= len(palette):
-        raise ValueError(
-            f"has pixels of number {numbers.max()}, which is not in its palette; {AGAIN}"
-        )
+        raise ValueError(f"uses colour {numbers.max()}, which is not in its palette; {AGAIN}")
     visible = palette[:, 3] != 0
     coloured = np.logical_or.reduce(palette[:, :3] != 0, axis=1)
     indices = numbers.astype(np.intp)
     by_number, by_colour = indices != 0, coloured[indices]
     if not np.array_equal(by_number, by_colour):
-        raise ValueError(_ambiguous("the numbers of its palette", "their colours"))
+        raise ValueError(_ambiguous("palette indices", "their colours"))
     return _one_of(by_number, visible[indices], "its colours", "its transparency").view(np.uint8)
 
 
@@ -174,8 +178,8 @@ def _one_of(
 
 def _ambiguous(first: str, second: str) -> str:
     return (
-        f"is ambiguous, {first} and {second} show different objects: save it as a grey PNG, 0 "
-        f"where the object is not"
+        f"is ambiguous, {first} and {second} show different objects; save it as a greyscale PNG "
+        "with 0 outside the object"
     )
 
 
@@ -188,6 +192,6 @@ def _check_size(path: Path, what: str, shape: tuple[int, ...], size: tuple[int, 
     if shape != size[::-1]:
         found = " x ".join(map(str, shape[::-1]))
         raise InputError(
-            f"{path}: is {found} pixels, its image {size[0]} x {size[1]}; {what} and image must "
-            f"be of one release"
+            f"{path}: is {found} pixels, its image {size[0]} x {size[1]}; use {what} and images of "
+            "the same release"
         )

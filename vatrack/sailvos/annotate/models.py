@@ -22,7 +22,7 @@ Listed = tuple[str, object, object]
 PERSON = "person"
 PERSON_MARK = "_ped_"
 FORMS = (
-    "it must be CSV with the columns name, category and perhaps id; or a JSON list of such "
+    "it must be CSV with the columns name, category and optionally id; or a JSON list of such "
     'objects; or a JSON object {name: category}; or an official JSON with "categories" and '
     '"models"'
 )
@@ -125,12 +125,12 @@ def _read_table(path: Path | None) -> GivenModels:
     for name, category, number in read(path):
         if category not in ("", None, *CATEGORIES):
             raise InputError(
-                f"{path}: model {name}: {category!r} is no category; use one of "
+                f"{path}: model {name}: {category!r} is not a category; use one of "
                 f"{', '.join(CATEGORIES)}, or leave it empty"
             )
         if number is not None and (type(number) is not int or number < 0):
             raise InputError(
-                f"{path}: model {name}: its id is {number!r}, a whole number from 0 on is needed"
+                f"{path}: model {name}: its id {number!r} is not a non-negative integer"
             )
         if number is not None and owners.setdefault(number, name) != name:
             raise InputError(
@@ -152,7 +152,8 @@ def _read_csv(path: Path) -> Iterator[Listed]:
             reader = csv.DictReader(stream, strict=True)
             if not {"name", "category"} <= set(reader.fieldnames or ()):
                 raise InputError(
-                    f"{path}: its first line must name the columns name, category and perhaps id"
+                    f"{path}: its first line must contain the columns name, category and "
+                    "optionally id"
                 )
             for row in reader:
                 # A row that is too long has a value under None, a short one None as a value.
@@ -161,8 +162,8 @@ def _read_csv(path: Path) -> Iterator[Listed]:
                 )
                 if not name or None in row or row["category"] is None:
                     raise InputError(
-                        f"{path}: line {reader.line_num}: does not have the columns of the first "
-                        f"line"
+                        f"{path}: line {reader.line_num}: does not match the columns of "
+                        "the first line"
                     )
                 whole = number.isascii() and number.isdigit() and len(number) < 19
                 yield name, category, int(number) if whole else number or None
@@ -185,7 +186,7 @@ def _read_json(path: Path) -> Iterator[Listed]:
             or not isinstance(item.get("name"), str)
             or "category" not in item
         ):
-            raise InputError(f"{path}: {item!r:.80} has no name and category; {FORMS}")
+            raise InputError(f"{path}: {item!r:.80} needs a name and a category; {FORMS}")
         yield item["name"], item["category"], item.get("id")
 
 
@@ -207,18 +208,15 @@ def _read_official(path: Path) -> GivenModels | None:
     names = [category.get("name") for category in given.categories]
     if names != list(CATEGORIES) or not all(type(number) is int for number in ids):
         raise InputError(
-            f"{path}: its {len(names)} categories are not the 24 of the method in their order, "
-            f"each with an id"
+            f"{path}: its {len(names)} categories differ from the method's 24 (in this order, each "
+            "with an id)"
         )
     if not given.models:
-        raise InputError(
-            f"{path}: its list of models is empty, so it says nothing of the raw data's models; "
-            f"{FORMS}"
-        )
+        raise InputError(f"{path}: its list of models is empty; {FORMS}")
     for model in given.models:
         if not isinstance(model.get("name"), str) or type(model.get("id")) is not int:
             raise InputError(
-                f"{path}: models, id {model.get('id')}: a name and a whole number as id are needed"
+                f"{path}: models, id {model.get('id')}: needs a name, and an integer as id"
             )
         category = model.get("category_id")
         _add(given, model["name"], (model["id"], category if category in ids else None), path)

@@ -22,7 +22,7 @@ _GREY, _COLOUR, _PALETTE = 0, 2, 3
 # Channels that OpenCV gives, by the colour type of the PNG file: grey, colour, palette (read as
 # grey here), grey and colour with alpha.
 _CHANNELS = {_GREY: 1, _COLOUR: 3, _PALETTE: 1, 4: 4, 6: 4}
-_DAMAGED = f"is cut off or does not decode as a PNG image; {AGAIN}"
+_DAMAGED = f"is truncated or cannot be decoded as PNG; {AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def split_png(data: bytes) -> Chunks:
     pixels = [content for name, content in chunks if name == b"IDAT"]
     others = {name: content for name, content in chunks if name != b"IDAT"}
     if b"acTL" in others:
-        raise ValueError("is an animated PNG, one image is needed; save it as a plain PNG")
+        raise ValueError("is an animated PNG; save it as a plain PNG with one image")
     return Chunks(width, height, depth, colour, chunks[0][1][10:], pixels, others)
 
 
@@ -129,7 +129,7 @@ def _file(chunks: list[tuple[bytes, bytes]]) -> bytes:
 def _palette(colours: bytes, alphas: bytes) -> npt.NDArray[np.uint8]:
     count = len(colours) // 3
     if not count or len(colours) % 3 or len(alphas) > count:
-        raise ValueError(f"has no palette, or a damaged one; {AGAIN}")
+        raise ValueError(f"has no valid palette; {AGAIN}")
     found = np.full((count, 4), 255, np.uint8)
     found[:, :3] = np.frombuffer(colours, np.uint8).reshape(-1, 3)
     found[: len(alphas), 3] = np.frombuffer(alphas, np.uint8)
@@ -138,6 +138,6 @@ def _palette(colours: bytes, alphas: bytes) -> npt.NDArray[np.uint8]:
 
 def _transparent(keys: bytes, channels: int) -> tuple[int, ...]:
     if len(keys) != 2 * channels:
-        raise ValueError(f"has a damaged transparent colour; {AGAIN}")
+        raise ValueError(f"has an invalid transparent colour; {AGAIN}")
     values: tuple[Any, ...] = struct.unpack(f">{channels}H", keys)
     return values[::-1]

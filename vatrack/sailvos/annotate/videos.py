@@ -80,12 +80,12 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
     """
     present = list_videos(raw)
     if names and file:
-        raise InputError(f"{file}: give the videos either by name or by this file, not both")
+        raise InputError(f"{file}: use either --video or --videos, not both")
     if file:
-        lines = read_text(file, "a text file with one name of a video a line").splitlines()
+        lines = read_text(file, "a text file with one video name per line").splitlines()
         names = [line.strip() for line in lines if line.strip()]
         if not names:
-            raise InputError(f"{file}: names no video; write one name a line")
+            raise InputError(f"{file}: contains no video names; write one name per line")
     if not names:
         for item in list_folder(raw):
             if item.name not in present and Path(item.path, "visible").is_dir():
@@ -99,7 +99,7 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
         )
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise InputError(f"{file or raw}: video {name} is named twice; name it once")
+        raise InputError(f"{file or raw}: video {name} is listed twice; list it once")
     return list(names)
 
 
@@ -126,16 +126,15 @@ def plan_videos(raw: Path, names: Sequence[str], note: Note) -> list[Video]:
 def _plan_video(folder: Path, note: Note) -> Video:
     if CLIP_MARK in folder.name:
         raise InputError(
-            f"{folder}: has {CLIP_MARK!r} in its name, which separates clips from videos; rename it"
+            f"{folder}: has {CLIP_MARK!r} in its name, which separates video and clip names; "
+            "rename it"
         )
     if folder.name.startswith("."):
-        raise InputError(
-            f"{folder}: begins with a dot, which hides it from many programs; rename it"
-        )
+        raise InputError(f"{folder}: starts with a dot (hidden in many programs); rename it")
     if not (folder / "visible").is_dir():
         raise InputError(
-            f"{folder / 'visible'}: no such folder, so the masks of this video are missing; unpack "
-            f"them, or choose other videos with --video or --videos"
+            f"{folder / 'visible'}: no such folder, so this video has no masks; unpack them, or "
+            "choose other videos with --video or --videos"
         )
     images = list_numbered(folder / "images", SUFFIXES)
     maps = list_numbered(folder / "visible", (".npy",))
@@ -144,7 +143,7 @@ def _plan_video(folder: Path, note: Note) -> Video:
     missing = [f"{number:06d}" for number in annotated if number not in images]
     if missing:
         raise InputError(
-            f"{folder / 'images'}: there is no image {_first(missing)}; unpack that video again"
+            f"{folder / 'images'}: missing image {_first(missing)}; unpack that video again"
         )
     if not annotated:
         note("videos_without_frames", folder)
@@ -155,10 +154,7 @@ def _plan_video(folder: Path, note: Note) -> Video:
         other = objects.setdefault(obj_id, item)
         if other != item:
             both = " and ".join(sorted((other.folder, item.folder)))
-            raise InputError(
-                f"{folder}: {both} have the same object id; an object has one folder: unpack that "
-                f"video again"
-            )
+            raise InputError(f"{folder}: {both} have the same object id; unpack that video again")
     return Video(folder.name, tuple(images[number] for number in annotated), maps, objects)
 
 

@@ -132,7 +132,7 @@ def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
 
 
 def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
-    place = "at its beginning"
+    place = "at its start"
     with Joined(archive, watch) as joined:
         with _damage_named(archive, place):
             stream = _DECOMPRESSORS[archive.form](io.BufferedReader(joined, CHUNK))
@@ -146,7 +146,7 @@ def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
             place = f"after {info.name!r}"
             yield Member(archive, info, lambda info=info: tar.extractfile(info))  # type: ignore[misc]
     if not place.startswith("after"):
-        raise InputError(f"{archive.path}: holds no files, only zeros; download it again")
+        raise InputError(f"{archive.path}: contains only zeros; download it again")
 
 
 def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
@@ -169,7 +169,7 @@ def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
 @contextmanager
 def _opened_zip(archive: Archive) -> Iterator[zipfile.ZipFile]:
     with Joined(archive) as joined:
-        with _damage_named(archive, "at its end, where the list of its members is"):
+        with _damage_named(archive, "at its end (its file list)"):
             file = zipfile.ZipFile(cast(IO[bytes], io.BufferedReader(joined, CHUNK)))
         with file:
             yield file
@@ -186,13 +186,14 @@ def _damage_named(archive: Archive, place: str) -> Iterator[None]:
             raise
         again = "download it again"
         if archive.file(archive.volumes[-1]) != archive.path:
-            again += f", and see that no volume after {archive.volumes[-1].name} is missing"
+            again += f", and check that no volume after {archive.volumes[-1].name} is missing"
         raise InputError(
-            f"{archive.path}: damaged or cut off {place} ({error or type(error).__name__}); {again}"
+            f"{archive.path}: damaged or truncated {place} ({error or type(error).__name__}); "
+            f"{again}"
         ) from None
     except RuntimeError as error:  # zipfile's, for passwords and methods that it does not know
         raise InputError(
-            f"{archive.path}: {place}: {error}; unpack it yourself and repack it without that"
+            f"{archive.path}: {place}: {error}; unpack it yourself and repack it without this file"
         ) from None
 
 
@@ -207,7 +208,7 @@ class _StrictInfo(tarfile.TarInfo):
             fault = str(error)
             if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
                 tar.zeros += tarfile.BLOCKSIZE
-                fault = f"more than {_LONGEST_END} bytes of zeros, as an unfinished download has"
+                fault = f"more than {_LONGEST_END} bytes of zeros, as after an unfinished download"
                 if tar.zeros <= _LONGEST_END:
                     raise
             elif isinstance(error, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ RESERVED = ".vatrack-unpack"  # names that this program needs for itself begin s
 RECORD = f"{RESERVED}.json"
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096  # bytes, Linux
 _DEEPEST = 100  # folders; Python's own functions for whole trees end at some hundred
-_DISTRUST = "nothing was written for it: do not trust this archive, or repack it without that"
+_DISTRUST = "it was not unpacked; do not trust this archive, or repack it without this file"
 
 
 class OutputTree:
@@ -55,21 +55,19 @@ class OutputTree:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         path = self.root.joinpath(*parts[strip:])
         checks = {
-            "name has characters in it that are not printable": not name.isprintable(),
+            "name contains unprintable characters": not name.isprintable(),
             "name is absolute": name.startswith("/"),
-            "name has `..` in it": ".." in parts,
-            "name has a backslash or a colon in it": bool(set(name) & set("\\:")),
-            f"name has {RESERVED} in it, which this program uses itself": (
-                RESERVED in name.casefold()
-            ),
-            f"name is too long below {self.root}, or has too many folders": (
+            "name contains `..`": ".." in parts,
+            "name contains a backslash or a colon": bool(set(name) & set("\\:")),
+            f"name contains {RESERVED}, which is reserved": (RESERVED in name.casefold()),
+            f"name is too long or too deeply nested for {self.root}": (
                 len(parts) > _DEEPEST
                 or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
                 or len(os.fsencode(path.absolute())) >= _LONGEST_PATH
             ),
-            "member is a symbolic link, and only files and folders are unpacked": info.issym(),
-            "member is a hard link, and only files and folders are unpacked": info.islnk(),
-            "member is a special file, and only files and folders are unpacked": not (
+            "member is a symbolic link (only files and folders are allowed)": info.issym(),
+            "member is a hard link (only files and folders are allowed)": info.islnk(),
+            "member is a special file (only files and folders are allowed)": not (
                 info.isreg() or info.isdir()
             ),
         }
@@ -139,8 +137,8 @@ class OutputTree:
         if other != path.name:
             raise InputError(
                 f"{label}: differs only by upper and lower case or Unicode form from "
-                f"{path.with_name(other)}, which many file systems cannot hold; leave one of them "
-                f"out of the archive, or unpack into a new folder"
+                f"{path.with_name(other)}, which many file systems cannot hold; remove one of them "
+                "from the archive, or unpack into a new folder"
             )
 
 
@@ -149,15 +147,15 @@ def _compare(path: Path, member: Member, by_size: bool) -> None:
     if not stat.S_ISREG(found.st_mode):
         fault = "and is not a file"
     elif found.st_size != member.info.size:
-        fault = f"with {found.st_size} bytes, the archive has {member.info.size}"
+        fault = f"with {found.st_size} bytes, but the archive has {member.info.size}"
     elif not by_size:
         with path.open("rb") as stream:
             if not all(stream.read(len(piece)) == piece for piece in member.pieces()):
-                fault = "with other content of the same size"
+                fault = "with the same size but different content"
     if fault:
         raise InputError(
-            f"{member.label}: {path} is there already {fault}; move it away (nothing is "
-            f"overwritten) and run again"
+            f"{member.label}: {path} already exists {fault}; move it away (nothing is overwritten) "
+            "and run again"
         )
 
 
@@ -205,8 +203,8 @@ class UnpackRecord:
             self.entries = _ENTRIES.validate_python(found)["archives"]
         except (ValidationError, InputError, KeyError):
             raise InputError(
-                f"{self._path}: is damaged; remove it and run again (files that are there will be "
-                f"compared with the archives)"
+                f"{self._path}: is damaged; remove it and run again (existing files will be "
+                "compared with the archives)"
             ) from None
 
     def find(self, archive: Archive) -> Entry:

@@ -27,8 +27,10 @@ _VOLUME = re.compile(
 )
 # Suffixes of compressed tars that are made of the letters that `split` counts with.
 _COMPRESSIONS = {"gz", "xz", "zst", "lz", "lzma", "lzo", "br"}
-_REPACK = "is not supported; unpack it yourself or repack as tar or zip"
-_SPLIT_ZIP = "is a volume of a split zip; join all with `zip -s 0 first.zip --out whole.zip`"
+_REPACK = "is not supported; unpack it yourself, or repack it as tar or zip"
+_SPLIT_ZIP = (
+    "is a volume of a split zip; join all volumes with `zip -s 0 first.zip --out whole.zip`"
+)
 _FORMS = ("tar", "gz", "bz2", "xz", "zst", "zip")
 # What a file begins with: its form, or why it is refused.
 _SIGNATURES = {
@@ -42,7 +44,8 @@ _SIGNATURES = {
     b"7z\xbc\xaf\x27\x1c": f"7z {_REPACK}",
     b"Rar!\x1a\x07": f"rar {_REPACK}",
     b"LZIP": f"lzip {_REPACK}",
-    b"<": "is a web page, not an archive; log in, accept the licence there and download it again",
+    b"<": "is a web page, not an archive; log in on the download page, accept the "
+    "licence and download it again",
 }
 
 
@@ -100,7 +103,7 @@ class Joined(io.RawIOBase):
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
         if not count:
-            raise EOFError(f"{path} became shorter while it was read")
+            raise EOFError(f"{path} was shortened while it was read")
         self._position += count
         self._watch(count)
         return count
@@ -142,10 +145,10 @@ def _look(file: ArchiveConfig) -> Volume:
             path.open("rb").close()
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); download it there, or correct its path"
+            f"{path}: cannot be read ({error.strerror}); download it, or correct its path"
         ) from None
     if not stat.S_ISREG(found.st_mode):
-        fault = "is not a file; the path of an archive is needed"
+        fault = "is not a file; give the path of an archive"
     elif file.size not in (None, found.st_size):
         fault = f"has {found.st_size} bytes instead of {file.size}; download it again"
     elif found.st_size == 0:
@@ -184,14 +187,12 @@ def _find_form(archive: Archive) -> str:
 def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfig]]]:
     """The path of each archive (for volumes, what their names have in common) and its files."""
     if not given:
-        raise InputError(
-            "no archive is given; name one by --archive, or in the config's dataset.archives"
-        )
+        raise InputError("no archive given; use --archive, or set dataset.archives in the config")
     paths = [file.path.resolve() for file in given]
     groups: dict[tuple[Path, str, bool], dict[str, ArchiveConfig]] = {}
     for file, path in zip(given, paths, strict=True):
         if paths.count(path) > 1:
-            raise InputError(f"{file.path}: is given twice; name each archive once")
+            raise InputError(f"{file.path}: is given twice; list each archive once")
         key, number = (file.path, "", False), ""
         if found := _VOLUME.fullmatch(file.path.name):
             # x.tar.gz is a volume only where x.tar.gy is one: the 181st that `split` makes.
@@ -217,9 +218,9 @@ def _in_order(path: Path, mark: str, files: dict[str, ArchiveConfig]) -> list[Ar
     ]
     if missing:
         raise InputError(
-            f"{files[first].path}: is taken for a volume of {path.name}, but volume "
-            f"{path.name}{mark}{missing[0]} is missing; download it, name it with the others, or "
-            f"give the file the name of a whole archive"
+            f"{files[first].path}: looks like a volume of {path.name}, but volume "
+            f"{path.name}{mark}{missing[0]} is missing; download it and list it too, or rename the "
+            "file if it is a whole archive"
         )
     return [files[number] for number in numbers]
 
@@ -250,20 +251,22 @@ def archives_with_checksums(
         InputError: the list cannot be read, a line is not `checksum  name`, or it lacks an archive.
     """
     sums: dict[str, str] = {}
-    lines = read_text(checksums, "a list as `sha256sum` writes it") if checksums else ""
+    lines = (
+        read_text(checksums, "a checksum list in the format of `sha256sum`") if checksums else ""
+    )
     for number, line in enumerate(lines.splitlines(), start=1):
         fault = None
         if not (found := re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)|\s*", line)):
-            fault = "is not `checksum  name`; make the list with `sha256sum`"
+            fault = "is not `checksum  name`; create the list with `sha256sum`"
         elif found[1]:
             name, value = Path(found[2]).name, found[1].lower()
             if sums.setdefault(name, value) != value:
-                fault = f"{name} has another checksum further up; keep the right one"
+                fault = f"{name} has two checksums; keep the right one"
         if fault:
             raise InputError(f"{checksums}: line {number}: {fault}")
     for archive in archives if checksums else ():
         if archive.name not in sums:
             raise InputError(
-                f"{checksums}: has no checksum of {archive.name}; add it, or leave the list out"
+                f"{checksums}: has no checksum of {archive.name}; add it, or remove --checksums"
             )
     return [ArchiveConfig(path=path, size=None, sha256=sums.get(path.name)) for path in archives]

@@ -1,0 +1,208 @@
+"""Subcommands from the download to an index of the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vatrack.cli.options import AnyConfig, Out, Overrides, Processes, Raw
+from vatrack.common.errors import InputError
+from vatrack.config import load_config, parse_config
+from vatrack.config.dataset import SyntheticConfig, ValidationConfig
+
+
+def synth(
+    out: Out,
+    source: AnyConfig = None,
+    overrides: Overrides = None,
+    train_videos: Annotated[
+        int | None, typer.Option(help="Number of videos in train.json.")
+    ] = None,
+    valid_videos: Annotated[
+        int | None, typer.Option(help="Number of videos in valid.json.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Number of raw frames per video.")] = None,
+    width: Annotated[int | None, typer.Option(help="Frame width in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Frame height in pixels.")] = None,
+    objects: Annotated[int | None, typer.Option(help="Mean number of objects per shot.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    processes: Processes = 1,
+) -> None:
+    """Render the miniature dataset in SAIL-VOS's raw layout. Options override the config."""
+    from vatrack.synthetic.render import render
+
+    chosen = load_config(source, overrides)
+    given = {"train_videos": train_videos, "valid_videos": valid_videos, "frames": frames}
+    given |= {"width": width, "height": height, "objects": objects}
+    values = chosen.dataset.synthetic.model_dump() | {
+        key: value for key, value in given.items() if value is not None
+    }
+    settings = parse_config(values, "vatrack synth", SyntheticConfig)
+    typer.echo(render(out, settings, chosen.seed if seed is None else seed, processes))
+
+
+def fetch(
+    url: Annotated[str, typer.Option(help="Address to download: https://, http:// or file://.")],
+    size: Annotated[int, typer.Option(min=1, help="Expected size in bytes.")],
+    sha256: Annotated[str, typer.Option(help="Expected SHA-256 checksum, 64 hexadecimal digits.")],
+    out: Out,
+) -> None:
+    """Download a file and verify its checksum. Existing files are never overwritten."""
+    from vatrack.common.download import fetch as fetch_file
+
+    typer.echo(fetch_file(url, size, sha256, out))
+
+
+def unpack(
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option(help="Archive to unpack (repeatable)."),
+    ] = None,
+    source: AnyConfig = None,
+    overrides: Overrides = None,
+    checksums: Annotated[
+        Path | None, typer.Option(help="Checksums of the archives, in the format of `sha256sum`.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Output folder for the raw frames.")
+    ] = None,
+    strip: Annotated[
+        int | None,
+        typer.Option(min=0, help="Number of leading folders to strip from names in the archives."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of archives unpacked at a time.")] = 1,
+    record: Annotated[
+        Path | None, typer.Option(help="JSON file that records what was unpacked.")
+    ] = None,
+) -> None:
+    """Unpack the archives of the raw download. Resumes where it stopped.
+
+    Options override the config.
+    """
+    from vatrack.sailvos.archives.volumes import archives_with_checksums
+    from vatrack.sailvos.unpack import unpack as unpack_archives
+
+    dataset = load_config(source, overrides).dataset
+    if checksums and not archive:
+        raise InputError(
+            "--checksums needs --archive; in a config, give each of dataset.archives its own sha256"
+        )
+    archives = archives_with_checksums(archive, checksums) if archive else dataset.archives
+    raw = out or dataset.raw
+    if raw is None:
+        raise InputError("no output folder; give --out, or set dataset.raw in the config")
+    typer.echo(
+        unpack_archives(
+            archives, raw, dataset.archive_strip if strip is None else strip, workers, record
+        )
+    )
+
+
+def annotate(
+    raw: Raw,
+    out: Out,
+    video: Annotated[
+        list[str] | None,
+        typer.Option(help="Video to annotate (repeatable; default: all)."),
+    ] = None,
+    videos: Annotated[
+        Path | None,
+        typer.Option(help="Instead of --video: text file with one video name per line."),
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="Categories of the 3-D models: CSV (name,category,id), JSON, or an official "
+            "annotation JSON. Without it, only persons are annotated."
+        ),
+    ] = None,
+    processes: Processes = 1,
+) -> None:
+    """Create SAIL-VOS annotation files from the raw masks, if you lack the official ones."""
+    from vatrack.sailvos.annotate import annotate_files
+
+    typer.echo(annotate_files(raw, out, video or (), videos, models, processes))
+
+
+def validate(
+    raw: Annotated[Path | None, typer.Option(help="Folder of the raw frames.")] = None,
+    train: Annotated[Path | None, typer.Option(help="Official train.json.")] = None,
+    valid: Annotated[Path | None, typer.Option(help="Official valid.json.")] = None,
+    joint: Annotated[
+        list[Path] | None,
+        typer.Option(help="Instead of --raw: your own annotations (repeatable; docs/own-data.md)."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="With --joint: folder that the file names are relative to.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
+    source: AnyConfig = None,
+    overrides: Overrides = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            help="How frames are checked: decode (whole), header (header and length) or exist "
+            "(names only)."
+        ),
+    ] = None,
+    masks: Annotated[
+        bool | None,
+        typer.Option(
+            "--masks/--no-masks",
+            help="Also compare areas, boxes and occlusion rates with the masks.",
+        ),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="Treat this error code as a warning (repeatable)."),
+    ] = None,
+    processes: Processes = 1,
+) -> None:
+    """Check raw frames and annotations and report every problem. Exits with 2 if there are errors.
+
+    Options override the config.
+    """
+    from vatrack.validate import validate as check
+
+    chosen = load_config(source, overrides)
+    given = {"frames": frames, "masks": masks, "accept": accept}
+    values = chosen.dataset.validation.model_dump() | {
+        key: value for key, value in given.items() if value is not None
+    }
+    settings = parse_config(values, "vatrack validate", ValidationConfig)
+    dataset = chosen.dataset
+    classes = dataset.class_list
+    own = {path.name: path for path in joint or ()}
+    if not own and dataset.format == "joint" and dataset.train_json and dataset.valid_json:
+        own = {"train": dataset.train_json, "valid": dataset.valid_json}
+    if own:
+        from vatrack.validate import validate_joint
+
+        folder = images or dataset.images
+        if folder is None:
+            raise InputError(
+                "--joint needs --images, the folder that the file names are relative to"
+            )
+        wanted = classes if source else None
+        typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
+        return
+    if raw is None or train is None or valid is None:
+        raise InputError(
+            "give --raw, --train and --valid; for your own annotations give --joint and --images, "
+            "or a config with dataset.format: joint"
+        )
+    typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes, classes))
+
+
+def index(
+    raw: Raw,
+    train: Annotated[Path, typer.Option(help="Official train.json.")],
+    valid: Annotated[Path, typer.Option(help="Official valid.json.")],
+    out: Out,
+) -> None:
+    """List the annotated frames of every video and check that they exist."""
+    from vatrack.sailvos.index import build_index
+
+    typer.echo(build_index(raw, {"train": train, "valid": valid}, out))
