@@ -89,7 +89,7 @@ def test_paper_tables_fit_a_phone(browser: Any, report: Path) -> None:
         sizes = boxes.evaluate_all("boxes => boxes.map(box => [box.scrollWidth, box.clientWidth])")
         assert all(whole <= seen for whole, seen in sizes), sizes
         cell = page.locator("#tables tbody td").first
-        assert cell.inner_text().split("\n") == ["QDTrack", "ResNet-18, mini, this run"]
+        assert cell.inner_text().split("\n") == ["VATrack", "ResNet-18, mini, this run"]
 
 
 def test_it_answers(page: Any) -> None:

@@ -74,7 +74,8 @@ def key_table(runs: Sequence[RunResults]) -> Section | None:
         names = [run.name, run.backbone, run.dataset]
         cells = [Cell(name, text_style(place)) for place, name in enumerate(names)]
         cells += [_key_cell(run.by_name.get(name)) for name in labels]
-        cells.append(Cell(run.why.removeprefix("Chosen: "), "text wrap"))
+        why = run.why.removeprefix("Chosen: ")
+        cells.append(Cell(why[:1].upper() + why[1:], "text wrap"))
         more = [name for name in names[1:] if name not in run.name]
         lines.append(Line(cells, ", ".join(more), colour=run.colour))
     return Section("Key metrics", [*heads, Cell("Why this epoch", "text")], lines, 3)
