@@ -34,8 +34,9 @@ def prepare(_: Case, folder: Path, way: str) -> Work:
 
     def convert(watch: Watch) -> Sequence[float]:
         from vatrack.config.dataset import DatasetConfig
-        from vatrack.data.dataset import PairDataset
-        from vatrack.data.store import open_store, store_path
+        from vatrack.data.pairs import PairDataset
+        from vatrack.data.store import open_store
+        from vatrack.data.store_writer import store_path
         from vatrack.sailvos.convert import convert_files
 
         out = folder / "out"

@@ -52,9 +52,9 @@ def prepare(case: Case, folder: Path, way: str) -> Work:
     return lambda watch: work(folder, watch)
 
 
-def videos(folder: Path, watch: Watch) -> Iterator[tuple[Any, Any, Any, Any]]:
-    """The document, images, checked predictions and objects of every video, as `vatrack evaluate`
-    reads them."""
+def videos(folder: Path, watch: Watch) -> Iterator[tuple[Any, Any, Any]]:
+    """The images, checked predictions and objects of every video, as `vatrack evaluate` reads
+    them."""
     from vatrack.evaluation.io.ground_truth import read_images, read_objects
     from vatrack.evaluation.io.offsets import files_by_video
     from vatrack.evaluation.io.predictions import parse_predictions
@@ -73,7 +73,7 @@ def videos(folder: Path, watch: Watch) -> Iterator[tuple[Any, Any, Any, Any]]:
                     mask_type: read_objects(content.document, images, mask_type, "truth")
                     for mask_type in MASK_TYPES
                 }
-            yield content.document, images, predictions, objects
+            yield images, predictions, objects
 
 
 def image_ap(folder: Path, watch: Watch) -> Sequence[float]:
@@ -83,7 +83,7 @@ def image_ap(folder: Path, watch: Watch) -> Sequence[float]:
     from vatrack.evaluation.ap.precision import precision_by_class, summarise
 
     matches: dict[str, list[Any]] = {mask_type: [] for mask_type in MASK_TYPES}
-    for _, images, predictions, objects in videos(folder, watch):
+    for images, predictions, objects in videos(folder, watch):
         for mask_type in MASK_TYPES:
             with watch.stage(COMPUTING):
                 true = objects[mask_type]
@@ -114,7 +114,6 @@ def coco(folder: Path, watch: Watch) -> Sequence[float]:
 
 def video_ap(folder: Path, watch: Watch) -> Sequence[float]:
     """Video AP of both masks, without image AP, whose overlaps `vatrack evaluate` uses again."""
-    from vatrack.data.video_ground_truth import video_ground_truth
     from vatrack.evaluation.ap.matching import join
     from vatrack.evaluation.ap.precision import precision_by_class, summarise
     from vatrack.evaluation.ap.video import (
@@ -124,14 +123,14 @@ def video_ap(folder: Path, watch: Watch) -> Sequence[float]:
         track_overlaps,
         video_matches,
     )
-    from vatrack.evaluation.io.true_tracks import read_tracks
+    from vatrack.evaluation.io.true_tracks import tracks_of
 
     matches: dict[str, list[Any]] = {mask_type: [] for mask_type in MASK_TYPES}
     found: list[float] = []
-    for document, images, predictions, _ in videos(folder, watch):
+    for images, predictions, objects in videos(folder, watch):
         for mask_type in MASK_TYPES:
             with watch.stage(READING):
-                true = read_tracks(video_ground_truth(document, mask_type, 0.75), images, "truth")
+                true = tracks_of(objects[mask_type], images, 0.75)
             with watch.stage(COMPUTING):
                 predicted = predicted_tracks(predictions, images, mask_type, 100)
                 possible = possible_masks(predicted, true)
@@ -178,7 +177,7 @@ def tracking(folder: Path, watch: Watch) -> Sequence[float]:
     from vatrack.evaluation.mot.measures import track_counts, track_metrics
 
     counts: dict[str, list[Any]] = {}
-    for _, images, predictions, objects in videos(folder, watch):
+    for images, predictions, objects in videos(folder, watch):
         for mask_type in MASK_TYPES:
             true = objects[mask_type]
             with watch.stage(COMPUTING):

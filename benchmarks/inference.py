@@ -28,8 +28,8 @@ from benchmarks.networks import (
 from vatrack.common.device import choose_device
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import RunConfig
-from vatrack.data.dataset import to_input
 from vatrack.data.frames import Frame
+from vatrack.data.input_frames import to_input
 from vatrack.inference.predictor import Predictor
 from vatrack.inference.tracker import QuasiDenseTracker
 from vatrack.models.detector import Detector

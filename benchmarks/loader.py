@@ -12,7 +12,8 @@ from benchmarks import plain
 from benchmarks.measure import Case, Subject, Watch, Work
 from vatrack.common.files import read_json
 from vatrack.config import Config
-from vatrack.data.dataset import PairDataset, collate
+from vatrack.data.batches import collate
+from vatrack.data.pairs import PairDataset
 from vatrack.sailvos.clips import build_clip_tree
 from vatrack.sailvos.convert import convert_files
 from vatrack.sailvos.cuts import write_structure

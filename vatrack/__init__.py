@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vatrack.api.evaluate import evaluate, read_predictions
-    from vatrack.api.predictor import Predictor, load
+    from vatrack.api.load import load
+    from vatrack.api.predictor import Predictor
     from vatrack.api.results import FrameResult
     from vatrack.api.settings import Tracked, TrackSettings
     from vatrack.api.track import track_videos
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from vatrack.inference.predict import predict_files
     from vatrack.reporting.video import DrawSettings
     from vatrack.training.loop import train
-    from vatrack.video.reader import Selection
+    from vatrack.video.frames import Selection
 
 __version__ = "0.2.0"
 
@@ -73,7 +74,7 @@ _HOME = {
     "InputError": "common.errors",
     "InvalidData": "common.errors",
     "Predictor": "api.predictor",
-    "Selection": "video.reader",
+    "Selection": "video.frames",
     "TrackSettings": "api.settings",
     "Tracked": "api.settings",
     "TrainingDiverged": "common.errors",
@@ -82,7 +83,7 @@ _HOME = {
     "evaluate_files": "evaluation.evaluate",
     "export_predictions": "exchange",
     "import_predictions": "exchange",
-    "load": "api.predictor",
+    "load": "api.load",
     "predict_files": "inference.predict",
     "read_predictions": "api.evaluate",
     "track_videos": "api.track",

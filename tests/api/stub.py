@@ -17,7 +17,7 @@ import torch
 from tests.models.small import SMALL, small_network
 from vatrack.api import predictor
 from vatrack.config import Backbone, Config, Method
-from vatrack.data.dataset import InputFrame
+from vatrack.data.input_frames import InputFrame
 from vatrack.inference.predictor import TrackedFrame
 
 SCORES = (0.9, 0.4)

@@ -1,4 +1,4 @@
-"""Loading checkpoints of every form, and tracking frames from wherever they come."""
+"""Tracking frames from wherever they come."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from tests.api.stub import settings
 from tests.conftest import TinyData
 from tests.models.small import small_network
 from tests.video.videos import write_video
-from tests.weights.published import tensors, write_published
-from vatrack.api.predictor import Predictor, load
+from vatrack.api.load import load
+from vatrack.api.predictor import Predictor
 from vatrack.api.results import FrameResult
 from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
-from vatrack.config import Backbone, Method, RunConfig
+from vatrack.config import Method, RunConfig
 from vatrack.data.frames import AnnotationFile
 from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
 from vatrack.models.detector import build
-from vatrack.video.reader import Reader, Selection, VideoFrame
+from vatrack.video.frames import Selection, VideoFrame
+from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
-from vatrack.weights.checkpoint import export, restore, save, write
 from vatrack.weights.checkpoint import load as load_checkpoint
+from vatrack.weights.checkpoint import restore, write
 
 
 def frames(count: int = 6, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
@@ -103,35 +104,6 @@ def test_an_array_may_be_overwritten_by_its_maker(checkpoint: Path) -> None:
     assert all(map(same, predictor.track(images, score=0), again))
 
 
-@pytest.mark.parametrize("method", list(Method))
-def test_every_method_is_loaded_from_a_checkpoint_and_safetensors(
-    method: Method, tmp_path: Path
-) -> None:
-    path, out = tmp_path / "best.pt", tmp_path / "exported.safetensors"
-    save(path, small_network(method), settings(method), 3)
-    export(path, out)
-    results = [list(load(file, device="cpu").track(frames(3), score=0)) for file in (path, out)]
-    assert all(map(same, *results)) and any(len(result) for result in results[0])
-    predictor = load(out, device="cpu", method=str(method), backbone="resnet18")
-    assert predictor.method == str(method) and set(predictor.mask_types) == set(method.masks)
-    for result in results[0]:
-        assert set(result.rles) == set(method.masks)
-        assert result.plot(frames(1)[0]).shape == (48, 64, 3)
-        assert (result.visible_boxes is not None) == (method is Method.VATRACK_2BBOX)
-
-
-@pytest.mark.parametrize("method", [Method.VATRACK, Method.QDTRACK])
-def test_a_published_file_is_recognised(method: Method, tmp_path: Path) -> None:
-    path = write_published(tmp_path / "epoch_12.pth", tensors(method, Backbone.RESNET18), "wrapped")
-    if method is Method.QDTRACK:
-        with pytest.raises(InputError, match="--method qdtrack or --method amodaltrack"):
-            load(path)
-    predictor = load(path, device="cpu", method="qdtrack" if method is Method.QDTRACK else None)
-    assert (predictor.method, str(predictor.run.backbone)) == (str(method), "resnet18")
-    with pytest.raises(InputError, match=r"epoch_12\.pth"):
-        load(path, method="vatrack-2bbox")
-
-
 def foreign(path: Path) -> dict[str, Any]:
     """A checkpoint of another list of classes."""
     weights = small_network(Method.VATRACK).state_dict()
@@ -140,37 +112,6 @@ def foreign(path: Path) -> dict[str, Any]:
     weights[name] = weights[name][:5]
     write(path, weights, settings(), 1)
     return {}
-
-
-def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
-    text, other = tmp_path / "notes.pt", tmp_path / "other.pt"
-    text.write_text("no weights")
-    foreign(other)
-    torch.save({"state_dict": {"layer.weight": torch.ones(2)}}, tmp_path / "linear.pth")
-    for path, given, message in (
-        (tmp_path / "none.pt", {}, r"none\.pt"),
-        (text, {}, r"notes\.pt"),
-        (other, {}, r"other\.pt.*fc_cls"),
-        (tmp_path / "linear.pth", {}, r"linear\.pth: holds no network of"),
-        (tmp_path, {}, str(tmp_path)),
-        (checkpoint, {"method": "qdtrack"}, "is a checkpoint of method vatrack, not qdtrack"),
-        (checkpoint, {"backbone": "resnet50"}, "resnet50"),
-        (checkpoint, {"method": "vatrac"}, "did you mean vatrack"),
-        (checkpoint, {"largest_side": 8}, "32 to 8192"),
-    ):
-        with pytest.raises(InputError, match=f"(?s){message}"):
-            load(path, device="cpu", **given)
-
-
-def test_largest_side_and_half_precision(checkpoint: Path) -> None:
-    small = load(checkpoint, device="cpu", largest_side=48)
-    assert tuple(small.run.input.image_scale) == (48, 48)
-    half = load(checkpoint, device="cpu", half=True)
-    assert half.run.compute.precision == "mixed"
-    exact = load(checkpoint, device="cpu")
-    first, second, third = (next(item.track(frames(1), score=0)) for item in (small, half, exact))
-    assert not np.array_equal(first.boxes, third.boxes)
-    assert not np.array_equal(second.scores, third.scores)
 
 
 def test_choices(squares: Predictor) -> None:

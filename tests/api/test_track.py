@@ -27,7 +27,8 @@ from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.track import track_videos
 from vatrack.common.errors import InputError
 from vatrack.evaluation.io.prediction_file import open_predictions
-from vatrack.video.reader import Reader, Selection
+from vatrack.video.frames import Selection
+from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 
 ROOT = Path(__file__).parents[2]

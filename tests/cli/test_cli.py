@@ -230,9 +230,7 @@ def test_a_killed_worker_is_one_line_and_code_1(
 def test_tables_come_with_a_page(vatrack, tmp_path: Path) -> None:
     metrics, out = tmp_path / "metrics.json", tmp_path / "tables"
     metrics.write_text('{"image/amodal/AP": 12.25}')
-    code, shown, _ = vatrack(
-        "tables", "--run", f"vatrack/resnet18={metrics}", "--log-run", tmp_path, "--out", out
-    )
+    code, shown, _ = vatrack("tables", "--run", f"vatrack/resnet18={metrics}", "--out", out)
     assert code == 0
     assert "| VATrack | ResNet-18 | not named | this run | 12.2 |" in shown
     assert "12.2" in (out / "tables.html").read_text()

@@ -16,7 +16,8 @@ from tests.models.small import SMALL
 from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.models.detector import build
 from vatrack.runs.folder import RunFolder
-from vatrack.weights.checkpoint import export, load, save
+from vatrack.weights.checkpoint import load, save
+from vatrack.weights.export import export
 
 
 @pytest.fixture

@@ -149,3 +149,47 @@ def test_polygons_are_those_of_pycocotools() -> None:
 def test_runs_are_encoded_in_bulk_as_one_by_one(masks: list[list[int]]) -> None:
     found = rle.encode_runs([np.array(runs, np.int64) for runs in masks])
     assert found == [mask_forms.encode(runs) for runs in masks]
+
+
+def _plain(text: bytes) -> tuple[int, int, bool] | None:
+    """Area, pixels, and whether a run behind the first is empty; None for garbage. Number by
+    number, as the format is defined."""
+    characters = [character - 48 for character in text]
+    if any(not 0 <= bits < 64 for bits in characters) or (characters and characters[-1] & 32):
+        return None
+    if b"".join(bytes([bits >> 5]) for bits in characters).find(b"\1" * rle.LONGEST) >= 0:
+        return None
+    runs = mask_forms.decode_runs(text)
+    if any(not 0 <= run < mask_forms.RUN_LIMIT for run in runs):
+        return None
+    return sum(runs[1::2]), sum(runs), 0 in runs[1:]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_measure_is_that_of_the_numbers_one_by_one(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sound masks and damaged ones side by side, with short numbers alone and with long ones."""
+    random = np.random.default_rng(seed)
+    monkeypatch.setattr(rle, "CHUNK", [1, 50, 1 << 17][seed % 3])
+    masks = []
+    largest = [3, 40, 2**20, 2**29 - 1, 2**31 - 1, 2**34][seed % 6]
+    for _ in range(random.integers(1, 40)):
+        runs = random.integers(0, largest, random.integers(0, 12), endpoint=True)
+        text = bytearray(rle.encode_runs([runs.astype(np.int64)])[0] if len(runs) else b"")
+        if text and random.random() < 0.3:
+            text[random.integers(len(text))] = random.integers(44, 116)
+        if random.random() < 0.1:
+            text = bytearray(random.integers(48, 112, random.integers(1, 20)).astype(np.uint8))
+        masks.append(bytes(text))
+    areas, totals, spare = rle._measure_all(masks)
+    expected = [_plain(text) for text in masks]
+    assert totals.tolist() == [-1 if one is None else one[1] for one in expected]
+    assert areas.tolist() == [-1 if one is None else one[0] for one in expected]
+    assert [bool(one and mark) for one, mark in zip(expected, spare, strict=True)] == [
+        bool(one and one[2]) for one in expected
+    ]
+    sound = [text for text, one in zip(masks, expected, strict=True) if one is not None]
+    assert [runs.tolist() for runs in rle.runs_of(sound)] == list(
+        map(mask_forms.decode_runs, sound)
+    )

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pycocotools import mask as rle_tools
 from safetensors.numpy import save
 
 from tests.conftest import Mini
@@ -35,7 +34,8 @@ from vatrack.data import store
 from vatrack.data.fields import is_safe_path
 from vatrack.data.forms import FORMS
 from vatrack.data.frames import AnnotationFile
-from vatrack.data.store import Store, open_store, store_path
+from vatrack.data.store import Store, open_store
+from vatrack.data.store_writer import store_path
 from vatrack.sailvos.convert import convert_files
 
 Json = dict[str, Any]
@@ -623,13 +623,6 @@ BOXES = st.tuples(SIDES, SIDES, LENGTHS, LENGTHS).map(list)
 NAMES = st.text(min_size=1, max_size=5).filter(is_safe_path)
 
 
-def wide_mask(number: int, width: int) -> Json:
-    """The bits of a number as pixels of an image of 8 x width, the first of which is background."""
-    bits = np.array([number >> place & 1 for place in range(8 * width)], np.uint8)
-    code = rle_tools.encode(np.asfortranarray(bits.reshape(8, width)))
-    return {"size": [8, width], "counts": code["counts"].decode()}
-
-
 @st.composite
 def annotation_files(draw: st.DrawFn) -> tuple[tuple[MaskType, ...], Json]:
     """A file of one of the forms, and its mask types."""
@@ -650,7 +643,7 @@ def annotation_files(draw: st.DrawFn) -> tuple[tuple[MaskType, ...], Json]:
             category_id=draw(st.integers(1, 24)),
         )
         width = next((i["width"] for i in images if i["id"] == entry["image_id"]), 12)
-        amodal, visible = wide_mask(2 * number, width), wide_mask(2 * number + 1, width)
+        amodal, visible = mask(2 * number, width), mask(2 * number + 1, width)
         entry["bbox"] = [draw(BOXES), draw(BOXES)] if form == "joint-2bbox" else draw(BOXES)
         entry["segmentation"] = amodal if form == "single" else [amodal, visible]
         entry["area_visible"] = draw(st.integers(0, 2))

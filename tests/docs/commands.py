@@ -39,6 +39,9 @@ RUNS = (
     "vatrack evaluate --ground-truth results/mini/annotations/valid/joint.json "
     "--predictions again.jsonl.gz --out again.json",
     "vatrack evaluate --ground-truth joint.json --predictions theirs.jsonl --out metrics.json",
+    "vatrack evaluate --ground-truth joint.json --predictions theirs.jsonl --shard 1/2 --out 1.npz",
+    "vatrack evaluate --ground-truth joint.json --predictions theirs.jsonl --shard 2/2 --out 2.npz",
+    "vatrack merge-evaluations 1.npz 2.npz --out metrics.json --details details.json",
     "vatrack export-predictions predictions.jsonl --ground-truth valid.json --to ytvis "
     "--out results.json",
     "vatrack import-predictions results.json --ground-truth valid.json --from ytvis "

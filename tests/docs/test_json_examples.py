@@ -16,10 +16,11 @@ import vatrack
 from vatrack.common.mask_types import MaskType
 from vatrack.config import EvaluationConfig, Method
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data.joint import prepare_joint, read_joint
+from vatrack.data.joint.file import read_joint
+from vatrack.data.joint.prepare import prepare_joint
 from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.reporting.tables.details import read_details
-from vatrack.runs.folder import read_metrics
+from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.metrics_log import read_metrics_log
 from vatrack.sailvos.structure import read_structure
 from vatrack.validate.findings import Findings

@@ -86,7 +86,7 @@ def test_generated_pages_have_their_content(site: Path) -> None:
         "cli", "python", "metrics", "tutorial",
     )}  # fmt: skip
     assert "--checkpoint" in text["cli"] and 'id="vatrack-cuts-score"' in text["cli"]
-    assert 'id="vatrack.api.predictor.load"' in text["python"] and "Raises" in text["python"]
+    assert 'id="vatrack.api.load.load"' in text["python"] and "Raises" in text["python"]
     assert text["metrics"].count("<math") > 8 and "\\frac" not in text["metrics"]
     assert "vatrack.load(CHECKPOINT)" in re.sub(r"<[^>]+>", "", text["tutorial"])
 

@@ -319,6 +319,37 @@ def test_no_prediction_is_zero() -> None:
     assert list(evaluate(joint, [], video)) == keys("visible")
 
 
+@pytest.mark.parametrize("mask_type", MASK_TYPES)
+def test_no_prediction_is_measured_by_the_masks_of_the_ground_truth(
+    tmp_path: Path, mask_type: MaskType
+) -> None:
+    joint, predictions = random_scene(1)
+    (other,) = {*MASK_TYPES} - {mask_type}
+    for annotation in joint["annotations"]:
+        for key in (f"{other}_mask", f"area_{other}", "segmentation"):
+            del annotation[key]
+    assert list(evaluate_in_detail(joint, []).metrics) == keys(mask_type)
+    assert set(evaluate_in_detail(joint, []).per_class) == {
+        f"{level}/{mask_type}{box}" for level in ("image", "video") for box in ("", "_box")
+    } - {f"video/{mask_type}_box"}
+    truth, found = write_inputs(tmp_path, joint, [])
+    details = tmp_path / "details.json"
+    out = tmp_path / "metrics.json"
+    evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)
+    assert list(read_json(out)) == keys(mask_type)
+    assert read_json(out)[f"image/{mask_type}/AP"] == 0
+    assert not any(other in level for level in read_json(details)["per_class"])
+    with pytest.raises(InputError, match=f"has no '{other}_mask'"):
+        evaluate(joint, predictions)  # these have both
+
+
+def test_nothing_at_all_has_both_mask_types() -> None:
+    joint, _ = random_scene(1)
+    metrics = evaluate(joint | {"annotations": []}, [])
+    assert list(metrics) == keys("amodal", "visible")
+    assert metrics["image/amodal/AP"] is None
+
+
 def test_fewer_tracks_may_count() -> None:
     joint, predictions = random_scene(2)
     one = evaluate(joint, predictions, None, EvaluationConfig(max_tracks=1))

@@ -18,8 +18,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation import evaluate as module
-from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
+from vatrack.evaluation import measuring
+from vatrack.evaluation.evaluate import evaluate, evaluate_files, evaluate_in_detail
 from vatrack.evaluation.mot.measures import track_metrics
 from vatrack.evaluation.one_video import measure_video
 
@@ -173,7 +173,7 @@ def test_joining_reads_no_more_than_one_video_at_a_time(
             type(video)(video.document, predictions, video.tracks), protocol, check_only
         )
 
-    monkeypatch.setattr(module, "measure_video", watched)
+    monkeypatch.setattr(measuring, "measure_video", watched)
     truth, found = write_inputs(tmp_path, joint, predictions)
     assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
     assert len(seen) == 9
@@ -493,4 +493,4 @@ def test_whoever_calls_the_function_is_kept_from_it_too(tmp_path: Path) -> None:
         (tmp_path / "a.json", tmp_path / "b" / ".." / "a.json", "is --out, too"),
     ):
         with pytest.raises(InputError, match=message):
-            module.evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)
+            evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)

@@ -25,7 +25,7 @@ from tests.experiments.experiments import (
 from vatrack.config import Method
 from vatrack.experiments import log as experiment_log
 from vatrack.experiments.identity import begin, identify, read_identity
-from vatrack.experiments.log import ExperimentLog, log_evaluation, log_tables, watch
+from vatrack.experiments.log import ExperimentLog, log_evaluation, watch
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -45,7 +45,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExperimentLog, "pause", 0.05)
-    monkeypatch.setattr(ExperimentLog, "retry", 0.3)
     monkeypatch.setattr(ExperimentLog, "share", 1.0)
 
 
@@ -189,7 +188,7 @@ def test_a_server_that_is_away_from_the_start(
         ExperimentLog.start(run, folder).close()
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     with pytest.warns(UserWarning, match="lacks its metrics; `vatrack mlflow-sync .*` sends them"):
-        log_evaluation(folder, folder / "metrics.json")
+        log_evaluation(folder)
     assert not store.path.exists() or store.runs(folder) == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     sync(folder, f"sqlite:///{store.path}")
@@ -233,20 +232,15 @@ def test_an_identity_that_cannot_be_written_ends_no_training(
         ExperimentLog.start(run, folder).close()
 
 
-def test_final_metrics_and_tables_are_added(results: Path, store: Store, folder: Path) -> None:
+def test_final_metrics_are_added(results: Path, store: Store, folder: Path) -> None:
     make_run(folder, config(results, Method.QDTRACK, mlflow={"experiment": "other"}))
     begin(folder, resume=False)
-    metrics, tables = results / f"{folder.name}.json", results / f"{folder.name}_tables"
-    metrics.write_text(json.dumps({"image/visible/AP50": 61.5, "image/visible/AP50_S": None}))
-    tables.mkdir()
-    (tables / "image_visible.csv").write_text("method,AP\n")
-    log_evaluation(folder, metrics)
-    log_tables([folder], tables)
+    metrics = {"image/visible/AP50": 61.5, "image/visible/AP50_S": None}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    log_evaluation(folder)
     run_id = store.run(folder)
     assert store.points(run_id) == AP50
-    assert {metrics.name, "tables/image_visible.csv"} < store.artifacts(run_id)
-    identity = identify(folder)
-    assert (identity.metrics, identity.tables) == (f"../../{metrics.name}", f"../../{tables.name}")
+    assert "metrics.json" in store.artifacts(run_id)
 
 
 def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
@@ -270,9 +264,9 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
     run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FINISHED", expected(folder))
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
-    log_evaluation(folder, folder / "metrics.json")
+    log_evaluation(folder)
     assert store.points(run_id) == expected(folder)
-    log_tables([folder], tmp_path)
+    sync(folder)  # as the workflow does when it is done
     assert store.points(run_id) == sorted(expected(folder) + AP50)
 
 
@@ -309,9 +303,8 @@ def test_off_is_off(tmp_path: Path) -> None:
     (tmp_path / "mlflow.json").write_text("{}")  # of an earlier training
     log = ExperimentLog.start(run, tmp_path)
     log.close()
-    metrics = tmp_path / "metrics.json"
-    metrics.write_text("{}")
-    log_evaluation(tmp_path, metrics)
+    (tmp_path / "metrics.json").write_text("{}")
+    log_evaluation(tmp_path)
     with watch(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]

@@ -1,19 +1,24 @@
-"""What a person sees in MLflow: names, descriptions, views, addresses, and the server itself."""
+"""What a person sees in MLflow: names, descriptions, saved views, addresses, and the server."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs, unquote
 
 import pytest
@@ -27,9 +32,9 @@ from vatrack.experiments import content, names
 from vatrack.experiments import store as experiment_store
 from vatrack.experiments.content import run_name
 from vatrack.experiments.identity import begin
+from vatrack.experiments.saved_views import PREFIX
 from vatrack.experiments.store import StoreError, sync
-from vatrack.experiments.ui import links, served
-from vatrack.experiments.views import PREFIX
+from vatrack.experiments.ui import HOST, links, serve
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
@@ -56,7 +61,7 @@ def finish(folder: Path, **metrics: float | None) -> None:
     write_json(folder / "metrics.json", FINAL | metrics)
 
 
-def views(store: Store) -> dict[str, dict[str, Any]]:
+def saved_views(store: Store) -> dict[str, dict[str, Any]]:
     found = store.ask("SELECT key, value FROM experiment_tags WHERE key LIKE ?", f"{PREFIX}%")
     return {key.removeprefix(PREFIX): json.loads(value) for key, value in found}
 
@@ -143,22 +148,26 @@ def test_what_the_last_stages_make_is_sent(tmp_path: Path) -> None:
     root = tmp_path / "mini"
     (root / "figures").mkdir()
     (root / "figures/losses.svg").write_text("<svg/>")
+    (root / "tables").mkdir()
+    (root / "tables/image_visible.csv").write_text("method,AP\n")
     (root / "report.html").write_text("an earlier one, without this run")
     for name in ("overlay.png", "overlay.mp4"):
         (folder / name).write_bytes(b"x")
         os.utime(folder / name, (0, 0))  # of an earlier training
-    made = ("config.yaml", "environment.json")
-    assert sync(folder).files == made
+    assert sync(folder).files == ("config.yaml", "environment.json")
     finish(folder)
     for name in ("overlay.png", "overlay.mp4"):
         os.utime(folder / name)
     files = sync(folder).files
-    assert files == ("metrics.json", "overlay.png", "overlay.mp4", "figures", "report.html")
+    assert files == (
+        "metrics.json", "overlay.png", "overlay.mp4", "tables", "figures", "report.html"
+    )  # fmt: skip
     store = Store(tmp_path / "mlflow.db")
-    assert {"overlay.mp4", "figures/losses.svg", "report.html"} <= store.artifacts(
-        store.run(folder)
-    )
+    made = {"overlay.mp4", "tables/image_visible.csv", "figures/losses.svg", "report.html"}
+    assert made <= store.artifacts(store.run(folder))
     assert sync(folder).files == ()
+    (root / "tables/image_amodal.csv").write_text("method,AP\n")
+    assert sync(folder).files == ("tables",)
     (root / "report.html").write_text("a new one")
     assert sync(folder).files == ("report.html",)
 
@@ -179,9 +188,8 @@ def test_a_store_of_an_older_version_gets_the_new_names_beside_the_old_ones(
             patch.setattr(experiment_store, name, old[name])
         patch.setattr(experiment_store, "run_name", lambda run: run.name)
         patch.setattr(experiment_store, "results", dict)
-        patch.setattr(experiment_store, "VERSION", "1")
-        patch.setattr(experiment_store, "_describe", lambda *_: None)
-        patch.setattr(experiment_store, "views", lambda _: {})
+        patch.setattr(experiment_store, "_note", lambda *_: {})
+        patch.setattr(experiment_store, "outdated_views", lambda *_: {})
         sync(folder)
     run_id = store.run(folder)
     before = store.points(run_id)
@@ -190,12 +198,12 @@ def test_a_store_of_an_older_version_gets_the_new_names_beside_the_old_ones(
     add_lines(folder, 8, 1)
 
     done = sync(folder)
-    assert (done.created, done.lines, done.files) == (False, 9, ("metrics.json",))
+    assert (done.created, done.lines, done.files) == (False, 9, ())
     final = [(name, 0, value) for name, value in names.results(FINAL).items() if value is not None]
     assert store.points(run_id) == sorted([*before, *expected(folder), *final])
     assert store.tags(run_id)["mlflow.runName"] == "vatrack resnet18 seed 0"
     assert "vAP50 78.7" in store.tags(run_id)[NOTE]
-    assert set(views(store)) == {"vatrack", f"vatrack-{store.tags(run_id)['comparison']}"}
+    assert set(saved_views(store)) == {"vatrack", f"vatrack-{store.tags(run_id)['comparison']}"}
     assert "nothing new" in str(sync(folder))
 
 
@@ -211,7 +219,7 @@ def test_a_run_that_somebody_renamed_keeps_its_name(
     assert store.tags(run_id)["mlflow.runName"] == "the best"
 
 
-def test_views_and_addresses(tmp_path: Path) -> None:
+def test_saved_views_and_addresses(tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -223,7 +231,7 @@ def test_views_and_addresses(tmp_path: Path) -> None:
     sync(make_run(tmp_path / "runs/vatrack__resnet18__long", other, lines=1))
     store = Store(tmp_path / "mlflow.db")
     shared = store.tags(store.run(tmp_path / "runs/qdtrack__resnet18"))["comparison"]
-    state = json.loads(views(store)[f"vatrack-{shared}"]["state"])
+    state = json.loads(saved_views(store)[f"vatrack-{shared}"]["state"])
     assert state["searchFilter"] == f"tags.comparison = '{shared}'"
     assert "metrics.`vAP50 amodal`" in state["selectedColumns"]
     assert state["compareRunSections"][0]["name"] == "loss"
@@ -234,123 +242,111 @@ def test_views_and_addresses(tmp_path: Path) -> None:
     assert "amodaltrack, qdtrack, vatrack, vatrack-2bbox" in charts.shows
     query = parse_qs(unquote(pairs.address).partition("?")[2])
     assert len(json.loads(query["runs"][0])) == 4
-    # Somebody's own changes of a view stay.
-    own = views(store)["vatrack"] | {"name": "mine", "updatedAt": 2_000_000_000_000}
+    # Somebody's own changes of a saved view stay.
+    own = saved_views(store)["vatrack"] | {"name": "mine", "updatedAt": 2_000_000_000_000}
     client = MlflowClient(tracking_uri=uri)
     client.set_experiment_tag("1", f"{PREFIX}vatrack", json.dumps(own))
     sync(tmp_path / "runs/qdtrack__resnet18")
     links(uri, server)
-    assert views(store)["vatrack"]["name"] == "mine"
+    assert saved_views(store)["vatrack"]["name"] == "mine"
 
 
 def test_a_store_that_is_not_there_and_a_port_that_is_taken(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     with pytest.raises(InputError, match=r"mlflow\.db: no such store; train first"):
-        served(uri, 5000).__enter__()
+        serve(uri, 5000, print)
     (tmp_path / "mlflow.db").touch()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"--port {port}: .*; give another one"):
-            served(uri, port).__enter__()
+            serve(uri, port, print)
     with pytest.raises(StoreError):
         links("http://127.0.0.1:9", "http://127.0.0.1:9")
 
 
-FAKE = """
-import signal, sys, time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+@dataclass
+class Shown:
+    """`vatrack mlflow-ui` on a terminal of its own.
 
-class Healthy(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
+    Attributes:
+        terminal: the other end of the terminal.
+        server: process of MLflow's server.
+        said: what has been read from the terminal.
+    """
 
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-server = HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Healthy)
-server.serve_forever()
-"""
+    command: subprocess.Popen[bytes]
+    terminal: IO[bytes]
+    port: int
+    server: int
+    said: str
 
 
 @pytest.fixture
-def shown(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """`vatrack mlflow-ui` with a server that only answers; and the server's process."""
-    sync(make_run(tmp_path / "runs/vatrack__resnet18", config(tmp_path), lines=1))
-    (tmp_path / "fake.py").write_text(FAKE)
-    fake = tmp_path / "python"
-    fake.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path}/fake.py "$@"\n')
-    fake.chmod(0o755)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    words = ["vatrack", "mlflow-ui", "--results", str(tmp_path), "--port", port]
-    script = (
-        f"import sys; sys.executable = {str(fake)!r}; sys.argv = {words}; "
-        f"from vatrack.cli import main; main()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert any("Ctrl-C" in line for line in process.stdout)
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-            yield process, int(children)
-        finally:
-            process.kill()
-
-
-def test_a_server_that_dies_ends_the_command(
-    shown: tuple[subprocess.Popen[str], int], tmp_path: Path
-) -> None:
-    process, server = shown
-    os.kill(server, signal.SIGKILL)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert said.startswith("vatrack: error: MLflow: MLflow's server ended: ")
-    assert said.endswith(f"(all of it: {tmp_path / 'mlflow_ui.log'})\n")
-
-
-def test_a_closed_terminal_ends_the_server(shown: tuple[subprocess.Popen[str], int]) -> None:
-    process, server = shown
-    process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=30)
-    assert process.returncode == 128 + signal.SIGHUP
-    assert not Path(f"/proc/{server}").exists()
-
-
-def test_the_server_runs_without_telemetry_and_ends_with_the_command(tmp_path: Path) -> None:
+def shown(tmp_path: Path) -> Iterator[Shown]:
+    """The pages of a store with one run, when they can be opened."""
     sync(make_run(tmp_path / "runs/vatrack__resnet18", config(tmp_path), lines=1))
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((HOST, 0))
         port = free.getsockname()[1]
+    master, slave = pty.openpty()
     words = ["mlflow-ui", "--results", str(tmp_path), "--port", str(port)]
     quiet = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
-    asked = {key: value for key, value in os.environ.items() if key not in quiet}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vatrack", *words], stdout=subprocess.PIPE, text=True, env=asked
+    command = subprocess.Popen(
+        [sys.executable, "-m", "vatrack", *words],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={key: value for key, value in os.environ.items() if key not in quiet},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY),
     )
-    assert process.stdout is not None
-    try:
-        said = ""
-        while "Ctrl-C" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-        assert re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/\d+/runs\?", said)
-        (server,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        environment = Path(f"/proc/{server}/environ").read_text().split("\0")
-        assert {"MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"} <= set(environment)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
-            assert answer.read() == b"OK"
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+    os.close(slave)
+    with os.fdopen(master, "r+b", buffering=0) as terminal:
+        said = b""
+        while b"Ctrl-C" not in said:
+            said += terminal.read(1000)
+        (server,) = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+        yield Shown(command, terminal, port, int(server), said.decode())
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(command.pid, signal.SIGKILL)
+    command.wait()
+
+
+def gone(port: int) -> bool:
+    """Whether nothing answers there any more, after some time at most."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        with socket.socket() as gone:
-            if gone.connect_ex(("127.0.0.1", port)):
-                return
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)):
+                return True
         time.sleep(0.3)
-    pytest.fail("the server is still there")
+    return False
+
+
+def test_the_server_runs_without_telemetry_and_ends_with_the_command(shown: Shown) -> None:
+    assert re.search(rf"http://127\.0\.0\.1:{shown.port}/#/experiments/\d+/runs\?", shown.said)
+    environment = Path(f"/proc/{shown.server}/environ").read_text().split("\0")
+    assert {"MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"} <= set(environment)
+    with urllib.request.urlopen(f"http://{HOST}:{shown.port}/health", timeout=60) as answer:
+        assert answer.read() == b"OK"
+    shown.terminal.write(b"\x03")
+    assert shown.command.wait(30) == 0
+    assert gone(shown.port)
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_ends_the_server(shown: Shown) -> None:
+    shown.terminal.close()
+    shown.command.wait(30)
+    assert gone(shown.port)
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_ends_the_command(shown: Shown, tmp_path: Path) -> None:
+    os.kill(shown.server, signal.SIGKILL)
+    assert shown.command.wait(30) == 1
+    said = shown.terminal.read(5000).decode()
+    assert "vatrack: error: MLflow: MLflow's server ended: " in said
+    assert said.endswith(f"(all of it: {tmp_path / 'mlflow_ui.log'})\r\n")

@@ -438,7 +438,7 @@ def test_a_read_only_folder_is_sent_to_another_store(nobody: Path, known: bool) 
     assert store.points(store.run(folder)) == expected(folder)
 
 
-def test_final_metrics_and_tables(
+def test_final_metrics(
     results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(folder, config(results), lines=2)
@@ -446,35 +446,32 @@ def test_final_metrics_and_tables(
     (folder / "metrics.json").write_text(
         json.dumps({"image/visible/AP50": 61.5, "x/AP50_S": None, "track/IDF1 (all)": 3.0})
     )
-    tables = results / f"{folder.name}_tables"
-    tables.mkdir()
-    (tables / "image_visible.csv").write_text("method,AP\n")
-    note(folder, tables=f"../../{tables.name}", status="FINISHED", ended=1_900_000_000_000)
+    note(folder, status="FINISHED", ended=1_900_000_000_000)
     final = [*AP50, ("results track/IDF1 _all_", 0, 3.0)]
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        # The metrics are there, the note of it is not.
+        # The metrics and the file are there, the note of it is not.
         patch.setattr("mlflow.tracking.MlflowClient.set_tag", killed)
         with pytest.raises(KeyboardInterrupt):
             sync(folder)
     run_id = store.run(folder)
     assert store.points(run_id) == sorted(expected(folder) + final)
-    assert sync(folder).files == ("metrics.json", "tables")
+    done = sync(folder)
+    assert (done.metrics, done.files) == (0, ("metrics.json",))
     assert store.points(run_id) == sorted(expected(folder) + final)
-    files = {"config.yaml", "environment.json", "metrics.json", "tables/image_visible.csv"}
-    assert store.artifacts(run_id) == files
+    assert store.artifacts(run_id) == {"config.yaml", "environment.json", "metrics.json"}
     assert store.ask("SELECT status, end_time FROM runs WHERE run_uuid = ?", run_id) == [
         ("FINISHED", 1_900_000_000_000)
     ]
-    (tables / "image_amodal.csv").write_text("method,AP\n")
-    assert sync(folder).files == ("tables",)
     (folder / "metrics.json").write_text(
         json.dumps({"image/visible/AP50": 70.123, "track/IDF1 (all)": 3.0})
     )
-    assert sync(folder).files == ("metrics.json",)
+    done = sync(folder)
+    assert (done.metrics, done.files) == (2, ("metrics.json",))
+    assert "2 final metrics, metrics.json" in str(done)
     new = [("AP50 visible", 0, 70.12), ("results image visible/AP50", 0, 70.123)]
     assert store.points(run_id) == sorted([*expected(folder), *final, *new])
 

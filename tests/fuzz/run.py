@@ -88,16 +88,23 @@ def _over(*_: object) -> None:
     raise Hang
 
 
-def run_case(
-    target: Target, number: int, seed: int, inputs: Path, sound: dict[str, bytes]
-) -> Verdict:
-    """Damages the input of a target in the way that the number says, and judges the command."""
-    chance = Random(f"{seed} {target.name} {number}")
+@contextlib.contextmanager
+def _prepared(target: Target, inputs: Path) -> Iterator[tuple[Path, Path]]:
+    """Sound input of a target, and an empty folder for what it makes."""
     with tempfile.TemporaryDirectory() as scratch:
         folder, out = Path(scratch) / "in", Path(scratch) / "out"
         folder.mkdir()
         out.mkdir()
         prepare(target, inputs, folder)
+        yield folder, out
+
+
+def run_case(
+    target: Target, number: int, seed: int, inputs: Path, sound: dict[str, bytes]
+) -> Verdict:
+    """Damages the input of a target in the way that the number says, and judges the command."""
+    chance = Random(f"{seed} {target.name} {number}")
+    with _prepared(target, inputs) as (folder, out):
         victim = chance.choice(sorted(folder.glob(chance.choice(target.files))))
         same = bool(target.same) and chance.random() < 0.1
         how = chance.choice(target.same if same else target.damage)
@@ -187,11 +194,7 @@ def _batch(pipe: Connection, tasks: list[tuple[int, int]], seed: int, inputs: Pa
 
 def sound_result(target: Target, inputs: Path) -> dict[str, bytes]:
     """What a command makes of its sound input."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, out = Path(scratch) / "in", Path(scratch) / "out"
-        folder.mkdir()
-        out.mkdir()
-        prepare(target, inputs, folder)
+    with _prepared(target, inputs) as (folder, out):
         code, _, err = call(target.words(folder, out))
         assert code == 0, f"{target.name}: {err}"
         return tree(out)

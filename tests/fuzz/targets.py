@@ -71,12 +71,15 @@ def make_inputs(root: Path) -> None:
     from tests.conftest import make_tiny_data, tiny_config
     from tests.models.small import small_network
     from vatrack.common.files import write_json, write_yaml
-    from vatrack.config import Backbone, Method
+    from vatrack.common.shards import Shard
+    from vatrack.config import Backbone, EvaluationConfig, Method
+    from vatrack.evaluation.shards import evaluate_shard
     from vatrack.runs.folder import RunFolder
     from vatrack.runs.metrics_log import TrainingPoint, append
     from vatrack.sailvos.cuts import score_video_file
     from vatrack.sailvos.layout import list_videos
-    from vatrack.weights.checkpoint import export, save
+    from vatrack.weights.checkpoint import save
+    from vatrack.weights.export import export
 
     data = root / "data"
     make_tiny_data(data)
@@ -95,6 +98,17 @@ def make_inputs(root: Path) -> None:
     truth, found = random_scene(3)
     (evaluate / "gt.json").write_text(json.dumps(truth))
     (evaluate / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+
+    (root / "shards").mkdir()
+    for number in (1, 2):
+        evaluate_shard(
+            evaluate / "gt.json",
+            evaluate / "predictions.jsonl",
+            {},
+            EvaluationConfig(),
+            root / "shards" / f"{number}.npz",
+            Shard(number, 2),
+        )
 
     weights = root / "weights"
     weights.mkdir()
@@ -208,6 +222,15 @@ TARGETS = (
         (*BYTES, *(line_structure,) * 12),
         SAME_LINES,
         weight=4,
+    ),
+    Target(
+        "evaluation shards",
+        "merge-evaluations {a}/1.npz {a}/2.npz --out {out}/metrics.json "
+        "--details {out}/details.json",
+        ("shards",),
+        ("1.npz",),
+        guarded=True,
+        weight=2,
     ),
     Target(
         "official, converted",

@@ -15,9 +15,10 @@ import torch
 from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
 from vatrack.common.gpus import claimed
+from vatrack.common.shards import Shard
 from vatrack.config import RunConfig
 from vatrack.inference.predict import _own_gpu, predict_files
-from vatrack.inference.shards import Shard, merge_shards, parse_shard, record_path
+from vatrack.inference.shards import merge_shards, record_path
 
 
 @pytest.fixture(scope="module")
@@ -170,21 +171,6 @@ def test_a_prediction_that_fails_leaves_no_complete_shard(
         predict(tiny_run, nowhere, two[0], Shard(1, 2))
     with pytest.raises(InputError, match="the shard is not complete"):
         merge_shards(two, tmp_path / "run" / "p.jsonl.gz")
-
-
-def test_clips_are_dealt_by_their_frames() -> None:
-    clips = ["a" * length for length in (90, 1, 1, 1, 60, 30, 2, 2, 80, 100)]
-    for count in (1, 2, 3, 4, 10, 40):
-        shards = [Shard(number, count).of(clips) for number in range(1, count + 1)]
-        assert [clip for shard in shards for clip in shard] == clips
-        assert max(sum(map(len, shard)) for shard in shards) <= 367 / count + 100
-    assert Shard(1, 3).of([]) == []
-
-
-@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "1/0", "a/b", "1/2/3", "-1/2", ""])
-def test_what_is_no_shard(text: str) -> None:
-    with pytest.raises(InputError, match="give NUMBER/COUNT"):
-        parse_shard(text)
 
 
 def test_each_prediction_on_gpus_takes_a_free_one(

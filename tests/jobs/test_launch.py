@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import submitit
@@ -220,30 +221,23 @@ def test_a_job_with_other_settings_is_not_waited_for(tmp_path: Path) -> None:
     first = Launcher(tmp_path / "run" / "job", "wait_for", go, count, key="a")
     _until(count.exists, 60)
     first.kill()
-    number = json.loads((tmp_path / "run" / "job" / "job.json").read_text())["id"]
+    folder = tmp_path / "run" / "job"
+    number = json.loads((folder / "job.json").read_text())["id"]
+
+    def again() -> Any:
+        return run_in_job(
+            jobs.wait_for, (go, count), LauncherConfig(), folder, stream=io.StringIO(), key="b"
+        )
+
     with pytest.raises(
         InputError,
         match=rf"job {number} \(local\) still runs here with other settings.* kill {number}$",
     ):
-        run_in_job(
-            jobs.wait_for,
-            (go, count),
-            LauncherConfig(),
-            tmp_path / "run" / "job",
-            stream=io.StringIO(),
-            key="b",
-        )
+        again()
     go.touch()
     _until(lambda: not _alive(int(number)), 30)
     # It is over, and its result is of other settings: a new job.
-    assert run_in_job(
-        jobs.wait_for,
-        (go, count),
-        LauncherConfig(),
-        tmp_path / "run" / "job",
-        stream=io.StringIO(),
-        key="b",
-    )
+    assert again()
     assert len(count.read_text().split()) == 2
 
 
@@ -463,17 +457,17 @@ def _alive(pid: int) -> bool:
         return False
 
 
+ON_SLURM: dict[str, Any] = {
+    "cluster": "slurm",
+    "gpu_type": "a100",
+    "cpus": 8,
+    "memory_gb": 170,
+    "minutes": 28800,
+}
+
+
 def test_parameters_for_slurm_and_here() -> None:
-    cluster = LauncherConfig(
-        cluster="slurm",
-        gpus=1,
-        gpu_type="a100",
-        cpus=8,
-        memory_gb=170,
-        minutes=28800,
-        partition="gpu",
-        account="me",
-    )
+    cluster = LauncherConfig(gpus=1, partition="gpu", account="me", **ON_SLURM)
     parameters = executor_parameters(cluster, "vatrack__resnet50")
     assert parameters["slurm_gres"] == "gpu:a100:1"
     assert "gpus_per_node" not in parameters  # SLURM would add both requests
@@ -498,18 +492,14 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
     srun.touch(mode=0o755)
     monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
     cluster = LauncherConfig(
-        cluster="slurm",
         nodes=2,
         gpus=4,
-        gpu_type="a100",
-        cpus=8,
-        memory_gb=170,
-        minutes=28800,
         constraint="40g",
         qos="long",
         extra={"exclude": "node7", "mail-type": "FAIL", "comment": "mine"},
         setup=("module load cuda",),
         save_seconds=300,
+        **ON_SLURM,
     )
     executor = submitit.AutoExecutor(folder=tmp_path / "job", cluster="slurm")
     executor.update_parameters(**executor_parameters(cluster, "vatrack__resnet50", "token"))

@@ -6,7 +6,7 @@ import torch
 
 from vatrack.common.structures import Targets
 from vatrack.config import Backbone, Method, ModelConfig, ProposalConfig, SamplerConfig
-from vatrack.data.dataset import PairBatch
+from vatrack.data.batches import PairBatch
 from vatrack.models.detector import Detector, build
 
 SMALL = ModelConfig(

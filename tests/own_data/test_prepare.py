@@ -20,7 +20,8 @@ from vatrack.config.dataset import DatasetConfig, ValidationConfig
 from vatrack.config.methods import Method
 from vatrack.data.forms import FORMS
 from vatrack.data.frames import AnnotationFile
-from vatrack.data.joint import COMPUTED, prepare_joint
+from vatrack.data.joint.annotations import COMPUTED
+from vatrack.data.joint.prepare import prepare_joint
 from vatrack.sailvos.clips import build_clip_tree
 from vatrack.sailvos.convert import convert_files
 from vatrack.validate import validate_joint

@@ -18,9 +18,10 @@ from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import Backbone, EvaluationConfig, Method
 from vatrack.config.dataset import DatasetConfig, ValidationConfig
-from vatrack.data.dataset import PairDataset, collate
+from vatrack.data.batches import collate
 from vatrack.data.fields import lacks_tracks
-from vatrack.data.joint import prepare_joint
+from vatrack.data.joint.prepare import prepare_joint
+from vatrack.data.pairs import PairDataset
 from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.evaluation.examples import write_examples
 from vatrack.reporting.tables import write_tables

@@ -23,10 +23,12 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 DATA_FILES = {
     "vatrack/py.typed",
-    "vatrack/reporting/compare/page.html",
-    "vatrack/reporting/page/page.html.j2",
-    "vatrack/reporting/page/style.css",
-    *(f"vatrack/reporting/page/{name}.js" for name in ("charts", "tables", "viewer")),
+    *(f"vatrack/reporting/compare/compare.{suffix}" for suffix in ("css", "html.j2")),
+    *(f"vatrack/reporting/html/{name}.html.j2" for name in ("base", "table")),
+    "vatrack/reporting/html/base.css",
+    "vatrack/reporting/html/tables.js",
+    *(f"vatrack/reporting/page/report.{suffix}" for suffix in ("css", "html.j2")),
+    *(f"vatrack/reporting/page/{name}.js" for name in ("charts", "viewer")),
     "vatrack/reporting/tables/published.json",
 }
 PLUGIN = "snakemake_logger_plugin_vatrack"  # Snakemake looks for this name

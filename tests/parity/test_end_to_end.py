@@ -28,8 +28,8 @@ from tests.parity.measure import (
 from tests.parity.networks import golden_network
 from vatrack.common.mask_types import MaskType
 from vatrack.config import InferenceConfig, TrackerConfig
-from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
+from vatrack.data.input_frames import InputFrame
 from vatrack.data.transforms import rgb_planes, stack_padded
 from vatrack.inference.paste import paste
 from vatrack.inference.predictor import Predictor, TrackedFrame

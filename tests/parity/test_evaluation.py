@@ -15,7 +15,8 @@ from tests.parity.measure import Measure, demand, wrong
 from vatrack.common.files import open_text, read_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
-from vatrack.evaluation.evaluate import Evaluation, evaluate_files, evaluate_in_detail
+from vatrack.evaluation.evaluate import evaluate_files, evaluate_in_detail
+from vatrack.evaluation.joining import Evaluation
 from vatrack.evaluation.mot.measures import track_metrics_by_class
 
 TOLERANCE = 1e-6  # percentage points

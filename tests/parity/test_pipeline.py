@@ -17,8 +17,10 @@ from tests.parity.measure import EXACT, Measure, demand, largest_difference, wor
 from vatrack.common.mask_types import MaskType
 from vatrack.common.structures import Targets
 from vatrack.config import Method
-from vatrack.data.dataset import collate, match_indices, prepare
+from vatrack.data.batches import collate
 from vatrack.data.frames import AnnotationFile
+from vatrack.data.pairs import match_indices
+from vatrack.data.samples import prepare
 from vatrack.data.transforms import Resize
 
 PICTURE_SEEDS = {"key": 100, "ref": 101}

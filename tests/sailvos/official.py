@@ -13,14 +13,21 @@ from vatrack.common.files import write_json
 from vatrack.config.categories import CATEGORIES
 
 WIDTH, HEIGHT = 12, 8
+# Clips of two videos, `a` with three frames and `b` with two, and of one that is not there.
+STRUCTURE = {
+    "b__1": ["000003.bmp", "000004.bmp"],
+    "a__5": ["000003.bmp", "000004.bmp"],
+    "a__3": ["000005.bmp"],
+    "other__7": ["000003.bmp"],
+}
 
 
-def mask(number: int) -> dict[str, Any]:
+def mask(number: int, width: int = WIDTH) -> dict[str, Any]:
     """The bits of the number as pixels, so every number gives another mask. Areas and boxes do not
     match it."""
-    bits = np.array([number >> place & 1 for place in range(WIDTH * HEIGHT)], np.uint8)
-    encoded = rle_tools.encode(np.asfortranarray(bits.reshape(HEIGHT, WIDTH)))
-    return {"size": [HEIGHT, WIDTH], "counts": encoded["counts"].decode()}
+    bits = np.array([number >> place & 1 for place in range(width * HEIGHT)], np.uint8)
+    encoded = rle_tools.encode(np.asfortranarray(bits.reshape(HEIGHT, width)))
+    return {"size": [HEIGHT, width], "counts": encoded["counts"].decode()}
 
 
 def official(videos: dict[str, int]) -> dict[str, Any]:

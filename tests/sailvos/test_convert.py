@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle_tools
 
 from tests.conftest import Mini
-from tests.sailvos.official import HEIGHT, WIDTH, mask, official
+from tests.sailvos.official import HEIGHT, STRUCTURE, WIDTH, mask, official
 from tests.sailvos.random_subsets import plainly_regrouped, subsets
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
@@ -30,7 +30,7 @@ from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MaskType
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data import form_files, store
+from vatrack.data import form_files, store, store_writer
 from vatrack.data.forms import FORMS, form_maker
 from vatrack.data.store import open_store
 from vatrack.data.video_ground_truth import video_ground_truth
@@ -45,12 +45,6 @@ STORES = [f"{form}.json.store" for form in FORMS]
 FILES = sorted(
     [*(f"{form}.json" for form in FORMS), *STORES, "video_amodal.json", "video_visible.json"]
 )
-STRUCTURE = {
-    "b__1": ["000003.bmp", "000004.bmp"],
-    "a__5": ["000003.bmp", "000004.bmp"],
-    "a__3": ["000005.bmp"],
-    "other__7": ["000003.bmp"],
-}
 
 
 def write_inputs(folder: Path, change: Change = lambda data: None) -> tuple[Path, Path]:
@@ -588,7 +582,7 @@ CALLS = [
     (convert, "unpacked", 1),
     (convert, "forms_of", 1),
     (form_files.FormFile, "add", 4),
-    (store.StoreWriter, "write", 4),
+    (store_writer.StoreWriter, "write", 4),
     (rewrite, "video_ground_truth", 6),
     (os, "fsync", 14),
     (convert, "move_files", 1),

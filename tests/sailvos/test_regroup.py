@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.sailvos.official import annotation, official
+from tests.sailvos.official import STRUCTURE, annotation, official
 from tests.sailvos.random_subsets import plainly_regrouped, subsets
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
@@ -17,12 +17,6 @@ from vatrack.sailvos.official import read_official
 from vatrack.sailvos.regroup import plan_clips, regroup
 
 Json = dict[str, Any]
-STRUCTURE = {
-    "b__1": ["000003.bmp", "000004.bmp"],
-    "a__5": ["000003.bmp", "000004.bmp"],
-    "a__3": ["000005.bmp"],
-    "other__7": ["000003.bmp"],
-}
 WHOLE = {"a": ["000004.bmp", "000005.bmp", "000003.png"], "b": ["000003.bmp", "000004.bmp"]}
 
 

@@ -29,6 +29,15 @@ SERVER.set_forkserver_preload(
     ["tests.training.interrupted", "torchvision.ops", "vatrack.training.loop"]
 )
 TIMES = {"seconds_per_iteration", "time"}
+# Three epochs, each with a validation, in about ten seconds.
+SHORT: dict[str, Any] = {
+    "epochs": 3,
+    "validate_from": 1,
+    "batch_size": 2,
+    "log_every": 3,
+    "ema_decay": 0.9,
+    "optimizer": {"name": "sgd", "learning_rate": 0.005, "clip_norm": 5.0},
+}
 
 
 def _work(

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.conftest import TinyData, make_tiny_data, tiny_config
-from tests.training.interrupted import differences, finish, start
+from tests.training.interrupted import SHORT, differences, finish, start
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
 
@@ -40,17 +40,8 @@ LOADER_TIMEOUT = 5.0
 
 
 def config(folder: Path, **given: object) -> RunConfig:
-    """Three epochs, each with a validation, in about ten seconds."""
-    settings = {
-        "epochs": 3,
-        "validate_from": 1,
-        "batch_size": 2,
-        "log_every": 3,
-        "ema_decay": 0.9,
-        "loader_timeout_seconds": LOADER_TIMEOUT,
-        "optimizer": {"name": "sgd", "learning_rate": 0.005, "clip_norm": 5.0},
-    }
-    return tiny_config(folder, **(settings | given)).for_run(Method.VATRACK, Backbone.RESNET18)
+    settings = SHORT | {"loader_timeout_seconds": LOADER_TIMEOUT} | given
+    return tiny_config(folder, **settings).for_run(Method.VATRACK, Backbone.RESNET18)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from tests.training.interrupted import lines
 from vatrack.common.errors import TrainingDiverged
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
-from vatrack.data.dataset import collate
+from vatrack.data.batches import collate
 from vatrack.data.transforms import network_input
 from vatrack.training.loop import train
 from vatrack.weights.checkpoint import load

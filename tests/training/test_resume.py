@@ -16,7 +16,15 @@ import pytest
 import torch
 
 from tests.conftest import TinyData, tiny_config
-from tests.training.interrupted import differences, finish, kill_at_random, lines, start, wait_for
+from tests.training.interrupted import (
+    SHORT,
+    differences,
+    finish,
+    kill_at_random,
+    lines,
+    start,
+    wait_for,
+)
 from vatrack.common.errors import FolderBusy, InputError
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, RunConfig
@@ -30,18 +38,7 @@ ALWAYS = 1e-9
 
 
 def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
-    settings = {
-        **{
-            "epochs": 3,
-            "validate_from": 1,
-            "batch_size": 2,
-            "log_every": 3,
-            "ema_decay": 0.9,
-            "save_minutes": 1000,
-        },
-        **{"optimizer": {"name": "sgd", "learning_rate": 0.005, "clip_norm": 5.0}},
-        **training,
-    }
+    settings = SHORT | {"save_minutes": 1000} | training
     return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
 
 

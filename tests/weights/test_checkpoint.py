@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 
@@ -11,27 +10,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tests.models.small import SMALL
+from tests.weights.conftest import run_of
 from vatrack.common.errors import InputError
-from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.config import Method
 from vatrack.models.detector import build
-from vatrack.weights.checkpoint import export, load, public_config, restore, save, write
-
-
-def _run(method: Method, **changes: object) -> RunConfig:
-    return Config(model=SMALL.model_copy(update=changes)).for_run(method, Backbone.RESNET18)
-
-
-@pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    run = _run(Method.VATRACK)
-    torch.manual_seed(1)
-    save(tmp_path / "epoch_03.pt", build(run.method, run.model, run.backbone), run, 3)
-    return tmp_path / "epoch_03.pt"
+from vatrack.weights.checkpoint import load, restore
+from vatrack.weights.export import export
 
 
 def test_round_trip(saved: Path) -> None:
-    run = _run(Method.VATRACK)
+    run = run_of(Method.VATRACK)
     torch.manual_seed(2)
     model = build(run.method, run.model, run.backbone)
     checkpoint = load(saved)
@@ -47,7 +35,7 @@ def test_round_trip(saved: Path) -> None:
 
 
 def test_another_method_is_refused_by_name(saved: Path) -> None:
-    run = _run(Method.QDTRACK)
+    run = run_of(Method.QDTRACK)
     with pytest.raises(
         InputError, match=r"epoch_03\.pt: a checkpoint of method vatrack, but qdtrack was asked for"
     ):
@@ -55,7 +43,7 @@ def test_another_method_is_refused_by_name(saved: Path) -> None:
 
 
 def test_another_width_is_refused_with_the_first_difference(saved: Path) -> None:
-    run = _run(Method.VATRACK, box_head_channels=24)
+    run = run_of(Method.VATRACK, box_head_channels=24)
     with pytest.raises(InputError, match=r"another model configuration.*bbox_head.*24 wanted"):
         restore(build(run.method, run.model, run.backbone), load(saved), run, saved)
 
@@ -100,107 +88,13 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
-    saved: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "released" / "weights.safetensors"
-    text = str(export(saved, out))
-    assert text.startswith(f"{out}: vatrack with resnet18, epoch 3, ")
-    original, released = load(saved), load(out)
-    assert (released.method, released.backbone, released.epoch) == (
-        original.method,
-        original.backbone,
-        3,
-    )
-    assert original.config == _run(Method.VATRACK).model_dump(mode="json")
-    assert released.config == public_config(original.config)
-    assert released.weights.keys() == original.weights.keys()
-    for name, value in original.weights.items():
-        assert released.weights[name].dtype == value.dtype
-        assert torch.equal(released.weights[name], value), name
-    assert [path.name for path in out.parent.iterdir()] == ["weights.safetensors"]
-    run = _run(Method.VATRACK)
-    model = build(run.method, run.model, run.backbone)
-    restore(model, released, run, out)
-    assert all(
-        torch.equal(value, original.weights[name]) for name, value in model.state_dict().items()
-    )
-    export(out, tmp_path / "again.pt")
-    assert (tmp_path / "again.pt").read_bytes() == out.read_bytes(), (
-        "also under another name, and of an exported file"
-    )
-
-
-def test_an_exported_file_says_what_it_is_and_is_the_same_each_time(
-    saved: Path, tmp_path: Path
-) -> None:
-    for number in range(6):
-        export(saved, tmp_path / f"{number}.safetensors")
-    with safe_open(tmp_path / "0.safetensors", framework="pt") as stream:
-        metadata = stream.metadata()
-    assert {key: metadata[key] for key in ("format", "method", "backbone", "epoch")} == {
-        "format": "vatrack-checkpoint-1",
-        "method": "vatrack",
-        "backbone": "resnet18",
-        "epoch": "3",
-    }
-    config = parse_config(json.loads(metadata["config"]), "metadata", RunConfig)
-    assert (config.model, config.training) == (
-        _run(Method.VATRACK).model,
-        _run(Method.VATRACK).training,
-    )
-    assert len({(tmp_path / f"{number}.safetensors").read_bytes() for number in range(6)}) == 1
-
-
-def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> None:
-    run = parse_config(
-        {
-            "results": "/data/secret/results",
-            "dataset": {
-                "name": "sailvos",
-                "raw": "/data/secret/raw",
-                "train_json": "/data/secret/train.json",
-            },
-            "training": {
-                "weights": "/data/secret/coco.pth",
-                "weights_urls": ["https://secret/coco-01234567.pth"],
-                "epochs": 3,
-            },
-            "launcher": {"account": "secret", "partition": "secret"},
-            "mlflow": {"tracking_uri": "https://me:secret@host"},
-        },
-        "test",
-        Config,
-    ).for_run(Method.VATRACK, Backbone.RESNET18)
-    write(tmp_path / "x.pt", {"a": torch.zeros(2)}, run, 1)
-    export(tmp_path / "x.pt", tmp_path / "x.safetensors")
-    assert b"secret" not in (tmp_path / "x.safetensors").read_bytes()
-    config = load(tmp_path / "x.safetensors").config
-    assert (config["training"]["weights"], config["training"]["epochs"]) == (
-        "coco.pth",
-        3,
-    )
-    assert config["dataset"]["name"] == "sailvos"
-    assert parse_config(config, "exported", RunConfig).model == run.model, "still a config"
-
-
 @pytest.mark.parametrize("change", [{"anchor_scale": 4.0}, {"norm_groups": 4}])
 def test_settings_that_no_shape_shows_are_compared(change: dict, saved: Path) -> None:
-    run = _run(Method.VATRACK)
+    run = run_of(Method.VATRACK)
     other = run.model_copy(update={"model": run.model.model_copy(update=change)})
     model = build(other.method, other.model, other.backbone)
     with pytest.raises(InputError, match=rf"trained with model\.{next(iter(change))} = 8"):
         restore(model, load(saved), other, saved)
-
-
-def test_entries_that_share_memory_are_exported(tmp_path: Path) -> None:
-    run = _run(Method.QDTRACK)
-    shared = torch.arange(12.0)
-    weights = {"a": shared, "b": shared.view(3, 4).T, "c": shared[2:5], "d": shared[:1].expand(4)}
-    write(tmp_path / "x.pt", weights, run, 1)
-    export(tmp_path / "x.pt", tmp_path / "x.safetensors")
-    found = load(tmp_path / "x.safetensors").weights
-    assert all(torch.equal(found[name], value) for name, value in weights.items())
 
 
 def test_damaged_and_foreign_safetensors(saved: Path, tmp_path: Path) -> None:

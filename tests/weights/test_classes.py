@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from vatrack.common.errors import InputError
 from vatrack.config import SAILVOS, Backbone, ClassList, Config, Method, RunConfig
 from vatrack.models.detector import Detector, build
 from vatrack.training.start import load_start
-from vatrack.weights.checkpoint import export, load, restore, save
+from vatrack.weights.checkpoint import load, restore, save
 from vatrack.weights.class_rows import ClassRows
+from vatrack.weights.export import export
+from vatrack.weights.initial import load_initial
 from vatrack.weights.openmmlab import import_checkpoint
-from vatrack.weights.transfer import load_initial
 
 OWN = ("robot", "person", "dog, small", "car")
 BOX, MASK = "roi_head.bbox_head.", "roi_head.mask_head."
@@ -44,6 +46,17 @@ def saved(path: Path, run: RunConfig) -> dict[str, Tensor]:
             value.copy_(torch.arange(value.numel()).view(value.shape) + number)
     save(path, model, run, 3)
     return model.state_dict()
+
+
+def resave(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """A checkpoint whose config is another one, without a checksum."""
+    saved(path, run_of())
+    content = torch.load(path, weights_only=False)
+    del content["checksum"]
+    config = content["config"]
+    content["config"] = json.loads(config) if isinstance(config, str) else dict(config)
+    change(content["config"])
+    torch.save(content, path)
 
 
 def test_rows_of_the_same_names_are_taken_and_others_start_fresh(tmp_path: Path) -> None:
@@ -107,13 +120,7 @@ def test_the_same_classes_are_copied_as_ever(tmp_path: Path) -> None:
 
 
 def test_older_checkpoints_have_the_classes_of_sailvos(tmp_path: Path) -> None:
-    saved(tmp_path / "best.pt", run_of())
-    content = torch.load(tmp_path / "best.pt", weights_only=False)
-    del content["checksum"]
-    config = content["config"]
-    config = json.loads(config) if isinstance(config, str) else dict(config)
-    del config["classes"]
-    torch.save({**content, "config": config}, tmp_path / "old.pt")
+    resave(tmp_path / "old.pt", lambda config: config.pop("classes"))
     assert load(tmp_path / "old.pt").classes == SAILVOS
     run = run_of(OWN)
     transfer = load_initial(network(run, 6), tmp_path / "old.pt", run.class_list)
@@ -160,12 +167,7 @@ def test_exported_weights_say_their_classes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [["car", "car"], [""], [3], []])
 def test_checkpoints_with_damaged_names_are_refused(tmp_path: Path, names: Any) -> None:
-    saved(tmp_path / "best.pt", run_of())
-    content = torch.load(tmp_path / "best.pt", weights_only=False)
-    del content["checksum"]
-    config = content["config"]
-    config = json.loads(config) if isinstance(config, str) else dict(config)
-    torch.save({**content, "config": config | {"classes": names}}, tmp_path / "bad.pt")
+    resave(tmp_path / "bad.pt", lambda config: config.update(classes=names))
     with pytest.raises(InputError, match=r"bad\.pt: a damaged checkpoint \(classes: "):
         load(tmp_path / "bad.pt")
 

@@ -24,12 +24,13 @@ from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method
 from vatrack.models.detector import build
 from vatrack.training.state import latest_state, read_state, save_state
-from vatrack.weights.checkpoint import INITIAL_FORMAT, export, load, write
+from vatrack.weights.checkpoint import INITIAL_FORMAT, load, write
 from vatrack.weights.checksum import checksum
+from vatrack.weights.export import export
 from vatrack.weights.formats import read_file
+from vatrack.weights.initial import load_initial
 from vatrack.weights.openmmlab import import_checkpoint
 from vatrack.weights.tensors import read_weights
-from vatrack.weights.transfer import load_initial
 
 RUN = Config(model=SMALL).for_run(Method.VATRACK, Backbone.RESNET18)
 WEIGHTS = {

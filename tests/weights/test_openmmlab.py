@@ -19,9 +19,9 @@ from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.config.categories import CATEGORIES
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import load
+from vatrack.weights.initial import load_initial
 from vatrack.weights.openmmlab import import_checkpoint
 from vatrack.weights.tensors import read_weights
-from vatrack.weights.transfer import load_initial
 
 PAIRS = [
     (method, backbone) for method in Method for backbone in (Backbone.RESNET50, Backbone.RESNEXT101)
@@ -189,43 +189,6 @@ def test_half_precision_views_and_safetensors_come_in_as_our_own(tmp_path: Path)
 R50, X101 = Backbone.RESNET50, Backbone.RESNEXT101
 
 
-@pytest.mark.parametrize(
-    ("source", "wanted", "words"),
-    [
-        (
-            (Method.VATRACK, R50),
-            (Method.VATRACK_2BBOX, R50),
-            "vatrack with resnet50: use --method vatrack",
-        ),
-        (
-            (Method.VATRACK_2BBOX, X101),
-            (Method.VATRACK, R50),
-            "vatrack-2bbox with resnext101_64x4d: use --method vatrack-2bbox --backbone "
-            "resnext101_64x4d",
-        ),
-        (
-            (Method.AMODALTRACK, R50),
-            (Method.VATRACK, R50),
-            "qdtrack or amodaltrack with resnet50: use --method qdtrack or --method amodaltrack",
-        ),
-        (
-            (Method.VATRACK, R50),
-            (Method.VATRACK, X101),
-            "vatrack with resnet50: use --method vatrack --backbone resnet50",
-        ),
-    ],
-)
-def test_a_checkpoint_of_another_method_or_backbone_says_what_it_looks_like(
-    source: tuple[Method, Backbone], wanted: tuple[Method, Backbone], words: str, tmp_path: Path
-) -> None:
-    path = write_published(tmp_path / "x.pth", left_overs() | tensors(*source), "wrapped")
-    with pytest.raises(
-        InputError, match=rf"x\.pth: not a checkpoint of {wanted[0]} with {wanted[1]}: "
-    ) as refused:
-        import_checkpoint(path, paper(*wanted), tmp_path / "out.pt")
-    assert f"it looks like {words}" in str(refused.value).splitlines()[0]
-
-
 def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
     """A method with two masks holds all of one with one mask, so this is allowed, and said."""
     weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
@@ -243,32 +206,6 @@ def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
     extra = [name for name in weights if "amodal_mask_head" in name]
     assert f"unused ({len(extra)}):\n  " + "\n  ".join(extra[:5]) in text
     assert "\n  ".join(extra) in (tmp_path / "out.pt.names.txt").read_text()
-
-
-def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
-    run, out = paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "out.pt"
-    coco = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50))
-    with pytest.raises(
-        InputError, match=r"a detector of 80 classes with resnet50; --partial takes what fits"
-    ):
-        import_checkpoint(write_published(tmp_path / "x.pth", coco, "wrapped"), run, out)
-    torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
-    with pytest.raises(InputError, match=r"a backbone alone \(resnet34\); --partial takes it"):
-        import_checkpoint(tmp_path / "resnet34.pth", run, out)
-    torch.save({"encoder.w": torch.zeros(3)}, tmp_path / "foreign.pth")
-    with pytest.raises(
-        InputError, match=r"no names of an OpenMMLab detector \(its first is encoder\.w\)"
-    ):
-        import_checkpoint(tmp_path / "foreign.pth", run, out)
-    narrow = tensors(
-        Method.VATRACK, Backbone.RESNET50, run.model.model_copy(update={"box_head_channels": 512})
-    )
-    with pytest.raises(
-        InputError,
-        match=r"looks like vatrack with resnet50 of other widths, or cut off; .* with --config",
-    ):
-        import_checkpoint(write_published(tmp_path / "x.pth", narrow, "bare"), run, out)
-    assert not out.exists()
 
 
 def test_what_a_reader_should_look_at_is_said(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def squeezed(lines: list[str]) -> list[str]:
 
 def test_jobs_of_a_stage_share_a_line() -> None:
     stages = Stages(0.0)
-    stages.plan({"cut": 3, "index": 1, "total": 4})
+    stages.plan({"cut": 3, "list": 1, "total": 4})
     for number in (1, 2, 3):
         wildcards = {"video": f"a{number}"}
         stages.job(number, "cut", f"drawing the clips of a{number}", wildcards, [], float(number))
@@ -53,7 +53,7 @@ def test_jobs_of_a_stage_share_a_line() -> None:
     assert stages.status == "[ 25 %] drawing the clips of 3 videos: 1 done"
     assert stages.finished(1, 5.0) == []
     assert squeezed(stages.finished(3, 8.0)) == ["[ 75 %] drawing the clips of 3 videos 7 s"]
-    stages.job(4, "index", "listing", {}, [], 8.0)
+    stages.job(4, "list", "listing", {}, [], 8.0)
     assert squeezed(stages.finished(4, 8.2)) == ["[100 %] listing 0.2 s"]
     assert stages.rest() == []
 
@@ -81,7 +81,7 @@ def test_every_run_has_a_line_of_its_own() -> None:
 def test_jobs_that_nobody_counted_get_their_line() -> None:
     """Those after a checkpoint: how many there are is known to nobody before."""
     stages = Stages(0.0)
-    stages.plan({"unpack": 1})
+    stages.plan({"open": 1})
     stages.job(1, "cut", "measuring a1", {"video": "a1"}, [], 0.0)
     assert stages.finished(1, 1.0) == []
     assert stages.tick(2.0, in_place=False) == []

@@ -53,6 +53,7 @@ def start_weights(folder: Path) -> dict[str, str]:
     return {name: str(file) for name, file in found.items()}
 
 
+STAGES = ("prediction", "evaluation")  # that can be split
 RANDOM = {"training": {"random_start": True}}  # of the defaults' frozen backbone
 
 
@@ -116,11 +117,17 @@ def test_the_default_renders_its_own_raw_set(tmp_path: Path) -> None:
     assert plan["train"] == 1
 
 
-def test_a_prediction_in_shards(tmp_path: Path) -> None:
-    config = {"launcher": {"prediction_shards": 3}, "methods": ["vatrack", "qdtrack"]}
+@pytest.mark.parametrize(("predictions", "evaluations"), [(3, 1), (1, 4), (2, 5)])
+def test_predictions_and_evaluations_in_shards(
+    tmp_path: Path, predictions: int, evaluations: int
+) -> None:
+    numbers = {"prediction_shards": predictions, "evaluation_shards": evaluations}
+    config = {"launcher": numbers, "methods": ["vatrack", "qdtrack"]}
     plan = Workflow(tmp_path, config | RANDOM).plan()
-    assert (plan["predict_shard"], plan["predict"], plan["evaluate"]) == (6, 2, 2)
-    assert "predict_shard" not in Workflow(tmp_path, {"methods": ["vatrack"], **RANDOM}).plan()
+    assert plan["predict"] == plan["evaluate"] == 2
+    for rule, number in (("predict_shard", predictions), ("evaluate_shard", evaluations)):
+        assert plan[rule] == (2 * number if number > 1 else 0), rule
+    assert plan["tables"] == plan["report"] == 1
 
 
 @pytest.mark.parametrize(
@@ -359,18 +366,23 @@ def test_the_snakefile_is_a_table_of_contents() -> None:
     assert len((REPOSITORY / "workflow/Snakefile").read_text().splitlines()) < 70
 
 
-def test_every_rule_says_what_it_needs() -> None:
+@pytest.mark.parametrize("shards", [1, 2])
+def test_every_rule_says_what_it_needs(shards: int) -> None:
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
     with SnakemakeApi(OutputSettings(dryrun=True)) as api:
         workflow = api.workflow(
             ResourceSettings(cores=1),
-            config_settings=ConfigSettings(configfiles=[REPOSITORY / "config/config.yaml"]),
+            config_settings=ConfigSettings(
+                configfiles=[REPOSITORY / "config/config.yaml"],
+                config={"launcher": {f"{name}_shards": shards for name in STAGES}},
+            ),
             snakefile=REPOSITORY / "workflow/Snakefile",
         )._workflow
         rules = [rule for rule in workflow.rules if rule.output]
         assert len(rules) >= 15
+        assert sum(rule.name.endswith("_shard") for rule in rules) == (2 if shards > 1 else 0)
         for rule in rules:
             assert rule.log, rule.name
             assert rule.benchmark, rule.name

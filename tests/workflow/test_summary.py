@@ -10,7 +10,7 @@ from vatrack.common.files import write_json
 from vatrack.runs.folder import RunFolder
 from workflow.lib.summary import COLUMNS, closing_summary
 
-METRICS = {key: 12.34 + number for number, (_, _, key) in enumerate(COLUMNS)}
+METRICS = {key: 12.34 + number for number, (_, key) in enumerate(COLUMNS)}
 BEST = {
     "epoch": 7,
     "checkpoint": "checkpoints/epoch_07.pt",

@@ -20,7 +20,7 @@ from vatrack.api.tracks import TrackTable
 from vatrack.common.files import create_text
 from vatrack.common.images import write_image
 from vatrack.reporting.video import Trails, draw_frame
-from vatrack.video.reader import Properties, VideoFrame
+from vatrack.video.frames import Properties, VideoFrame
 from vatrack.video.sources import Source
 from vatrack.video.writer import VideoWriter
 

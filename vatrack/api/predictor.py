@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from vatrack.api.frames import exact_rate, frames_of
 from vatrack.api.results import FrameResult
 from vatrack.api.shots import ShotDetector
-from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
-from vatrack.config import Backbone, Config, Method, RunConfig
-from vatrack.data.dataset import InputFrame, to_input
+from vatrack.config import RunConfig
 from vatrack.data.frames import Frame
+from vatrack.data.input_frames import InputFrame, to_input
 from vatrack.inference.predictor import Predictor as FramePredictor
 from vatrack.inference.predictor import TrackedFrame
-from vatrack.models.detector import Detector, build
-from vatrack.models.prepared import prepare
-from vatrack.video.reader import DEFAULT_RATE, Reader, Selection, VideoFrame
-from vatrack.video.sources import find_sources
-from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restore
-from vatrack.weights.checkpoint import load as load_checkpoint
-from vatrack.weights.formats import read_file
-from vatrack.weights.openmmlab import import_checkpoint, recognise_method
+from vatrack.models.detector import Detector
+from vatrack.video.frames import Selection, VideoFrame
 
 Cuts = Literal["detect", "none"]
 DEFAULT_SCORE = 0.5
@@ -117,7 +109,7 @@ class Predictor:
         """
         check_score(score)
         wanted = None if classes is None else self.class_ids(classes)
-        frames = _frames(video, selection, exact_rate(rate))
+        frames = frames_of(video, selection, exact_rate(rate))
         followed = self.follow(frames, cuts=cuts, score=score, class_ids=wanted)
         return (item.result for item in followed)
 
@@ -200,110 +192,10 @@ class Predictor:
         )
 
 
-def load(
-    checkpoint: str | Path,
-    *,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    method: str | None = None,
-    backbone: str | None = None,
-    key: str | None = None,
-    largest_side: int | None = None,
-    half: bool = False,
-) -> Predictor:
-    """A predictor with the weights of a file.
-
-    Args:
-        checkpoint: best.pt of a run, an exported safetensors file, or a published file with
-            OpenMMLab's names, whose method and backbone are recognised.
-        device: "auto" is the first GPU where there is one, else the CPU.
-        method: needed where nothing in a published file tells it (`qdtrack` or `amodaltrack`);
-            otherwise it must be that of the file.
-        backbone: it must be that of the file.
-        key: where weights lie in a foreign file that has several.
-        largest_side: longer side of the network's input in pixels; None: as in training.
-        half: compute in bfloat16 (float16 on GPUs without it): faster, slightly other results.
-
-    Raises:
-        InputError: the file is no checkpoint, or of another method or backbone than named, or a
-            setting is wrong.
-    """
-    path = Path(checkpoint)
-    loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
-                   key)  # fmt: skip
-    run = loaded.run(loaded.settings(path))
-    if largest_side is not None:
-        if not 32 <= largest_side <= 8192:
-            raise InputError(f"the largest side is {largest_side} pixels; 32 to 8192 are possible")
-        limits = {"image_scale": (largest_side, largest_side)}
-        run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
-    compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
-    run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
-    chosen = choose_device(device)
-    allow_tf32(run.compute.tf32)
-    model = build(run.method, run.model, run.backbone)
-    restore(model, loaded, run, path)
-    return Predictor(prepare(model.to(chosen), run.compute, chosen), run, chosen)
-
-
-def _one_of(values: type[Any], what: str, value: str | None) -> Any:
-    if value is None:
-        return None
-    try:
-        return values(value)
-    except ValueError:
-        raise InputError(unknown(what, value, [str(item) for item in values])) from None
-
-
-def _read(
-    path: Path, method: Method | None, backbone: Backbone | None, key: str | None
-) -> Checkpoint:
-    content = read_file(path, "checkpoint")
-    if is_ours(content):
-        checkpoint = parse(content, path)
-    else:
-        methods, trunk = recognise_method(content, path, key)
-        del content  # the import reads the file for itself
-        for name, asked, own_value in (
-            ("method", method, methods),
-            ("backbone", backbone, (trunk,)),
-        ):
-            if asked is not None and asked not in own_value:
-                raise InputError(
-                    f"{path}: is a checkpoint of {name} {' or '.join(own_value)}, not {asked}"
-                )
-        if method is None and len(methods) > 1:
-            shown = " or ".join(f"--method {name}" for name in methods)
-            raise InputError(
-                f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: "
-                f"{shown}"
-            )
-        run = Config().for_run(method or methods[0], backbone or trunk)
-        with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
-            out = Path(folder) / "imported.pt"
-            import_checkpoint(path, run, out, key=key)
-            checkpoint = load_checkpoint(out)
-    for name, asked, own in (
-        ("method", method, checkpoint.method),
-        ("backbone", backbone, checkpoint.backbone),
-    ):
-        if asked is not None and asked != own:
-            raise InputError(f"{path}: is a checkpoint of {name} {own}, not {asked}")
-    return checkpoint
-
-
 def check_score(score: float) -> None:
     """Raises InputError where a score threshold is not between 0 and 1."""
     if not 0 <= score <= 1:
         raise InputError(f"the score threshold is {score}; a number from 0 to 1 is needed")
-
-
-def exact_rate(rate: float | None) -> Fraction | None:
-    """A frame rate as a fraction; raises InputError where it is none."""
-    if rate is None:
-        return None
-    if not 0.001 <= rate <= 1000:
-        raise InputError(f"the frame rate is {rate}; 0.001 to 1000 frames a second are possible")
-    return Fraction(rate).limit_denominator(10_000)
 
 
 def _select(tracked: TrackedFrame, score: float, class_ids: Collection[int] | None) -> TrackedFrame:
@@ -319,54 +211,3 @@ def _select(tracked: TrackedFrame, score: float, class_ids: Collection[int] | No
         ids=tracked.ids[keep],
         masks={name: values[keep] for name, values in tracked.masks.items()},
     )
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """Frames of a reader that is closed when they end."""
-
-    reader: Reader
-
-    def __iter__(self) -> Iterator[VideoFrame]:
-        with self.reader as frames:
-            yield from frames
-
-
-def _frames(
-    video: str | Path | Iterable[npt.NDArray[np.uint8]],
-    selection: Selection | None,
-    rate: Fraction | None,
-) -> Iterable[VideoFrame]:
-    if isinstance(video, str | Path):
-        sources = find_sources([str(video)])
-        if len(sources) > 1:
-            raise InputError(f"{video}: names {len(sources)} videos; track them one by one")
-        return _Opened(Reader(sources[0], selection, rate))
-    if isinstance(video, np.ndarray) and video.ndim == 3:
-        raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")
-    return _arrays(video, selection or Selection(), rate or DEFAULT_RATE)
-
-
-def _arrays(
-    images: Iterable[npt.NDArray[np.uint8]], selection: Selection, rate: Fraction
-) -> Iterator[VideoFrame]:
-    """Frames that the caller may overwrite when the next one is asked for."""
-    size: tuple[int, ...] = ()
-    for index, image in enumerate(images):
-        if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
-                and image.shape[2] == 3 and image.size):  # fmt: skip
-            found = type(image).__name__
-            if isinstance(image, np.ndarray):
-                found = f"{image.dtype} {list(image.shape)}"
-            raise InputError(f"frame {index}: is {found}; uint8 [H, W, 3] in BGR is needed")
-        size = size or image.shape
-        if image.shape != size:
-            raise InputError(
-                f"frame {index}: is {image.shape[1]} x {image.shape[0]} pixels, the first frame is "
-                f"{size[1]} x {size[0]}; frames of one video have one size"
-            )
-        time_s = float(index / rate)
-        if selection.stop_s is not None and time_s >= selection.stop_s:
-            return
-        if time_s >= selection.start_s and index % selection.step == 0:
-            yield VideoFrame(index, time_s, image.copy())

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from vatrack.api.predictor import DEFAULT_SCORE, Cuts, check_score, exact_rate
+from vatrack.api.frames import exact_rate
+from vatrack.api.predictor import DEFAULT_SCORE, Cuts, check_score
 from vatrack.common.errors import InputError
 from vatrack.reporting.video import DrawSettings
-from vatrack.video.reader import Selection
+from vatrack.video.frames import Selection
 from vatrack.video.writer import Encoder
 
 

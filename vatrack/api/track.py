@@ -11,8 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vatrack.api.frames import exact_rate
 from vatrack.api.outputs import NAMES, RUN, Outputs
-from vatrack.api.predictor import Predictor, exact_rate
+from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.window import Window, check_display
 from vatrack.common.background import WriteBehind, read_ahead
@@ -22,7 +23,8 @@ from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
 from vatrack.runs.environment import describe_environment
-from vatrack.video.reader import Properties, Reader
+from vatrack.video.frames import Properties
+from vatrack.video.reader import Reader
 from vatrack.video.sources import Source, find_sources
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vatrack import __version__
-from vatrack.cli import data, exchange, mlflow, results, runs
+from vatrack.cli import data, evaluation, exchange, mlflow, results, runs
 from vatrack.cli import track as videos
 from vatrack.cli.compare import compare
 from vatrack.cli.doctor import doctor
@@ -120,7 +120,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Results": (
         runs.predict,
         runs.merge_predictions,
-        runs.evaluate,
+        evaluation.evaluate,
+        evaluation.merge_evaluations,
         results.tables,
         results.figures,
         results.overlay,

@@ -335,7 +335,7 @@ def prepare(
     overrides: Overrides = None,
 ) -> None:
     """Complete own annotations (dataset.format: joint) and write what the methods read."""
-    from vatrack.data.joint import prepare_joint
+    from vatrack.data.joint.prepare import prepare_joint
 
     settings = load_config(config, overrides)
     dataset = settings.dataset

@@ -35,6 +35,7 @@ EXAMPLES = {
     "index": f"{OFFICIAL} --out index.json",
     "init-config": "data/mine --out mine.yaml",
     "launch": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
+    "merge-evaluations": "shards/*.npz --out metrics.json",
     "merge-predictions": "shards/*.jsonl.gz --out predictions.jsonl.gz",
     "mlflow-sync": f"{RUN}",
     "mlflow-ui": "--results results",

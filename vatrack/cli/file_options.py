@@ -14,7 +14,11 @@ from vatrack.common.files import same_file
 from vatrack.runs.folder import RunFolder
 
 # Options that name what is written, by function; every other path is read.
-WRITTEN = {"evaluate": ("out", "details"), "unpack": ("out", "record")}
+WRITTEN = {
+    "evaluate": ("out", "details"),
+    "merge_evaluations": ("out", "details"),
+    "unpack": ("out", "record"),
+}
 # What is written beside --out.
 BESIDE: dict[str, Callable[[Path], Path]] = {
     "merge_predictions": lambda out: RunFolder(out.parent).inference,

@@ -50,10 +50,11 @@ def mlflow_ui(
     """Show the runs in MLflow's pages on this machine, without telemetry; Ctrl-C ends it."""
     from vatrack.experiments.client import DATABASE, absolute, sqlite_uri
     from vatrack.experiments.store import StoreError
-    from vatrack.experiments.ui import links, served
+    from vatrack.experiments.ui import links, serve
 
     named = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     uri = absolute(named) if named else sqlite_uri(results.resolve() / DATABASE)
+    running = uri.startswith("http")
 
     def show(server: str) -> None:
         found = links(uri, server)
@@ -61,17 +62,16 @@ def mlflow_ui(
             typer.echo(f"{link.shows}\n  {link.address}")
         if not found:
             typer.echo(f"no runs yet: {server}")
+        if not running:
+            typer.echo("Ctrl-C ends it.")
 
     try:
-        if uri.startswith("http"):
+        if running:
             show(uri.rstrip("/"))
             return
         typer.echo("MLflow starts, in up to half a minute ...")
-        with served(uri, port) as server:
-            show(server.address)
-            typer.echo("Ctrl-C ends it.")
-            with contextlib.suppress(KeyboardInterrupt):
-                server.wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(uri, port, show)
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

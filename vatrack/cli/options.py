@@ -115,3 +115,12 @@ ClassMap = Annotated[
     ),
 ]
 Images = Annotated[Path, typer.Option(help="Clip tree from `vatrack clips`.")]
+
+
+def shard_option(merge: str) -> Any:
+    """`--shard` of a command whose shards another one merges."""
+    return typer.Option(
+        "--shard",
+        metavar="NUMBER/COUNT",
+        help=f"Only a share of the clips, for `vatrack {merge}`: 1/4 to 4/4.",
+    )

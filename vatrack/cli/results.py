@@ -37,19 +37,11 @@ def tables(
             "their end (seed0, e6-seed1)."
         ),
     ] = True,
-    log_run: Annotated[
-        list[Path] | None,
-        typer.Option(help="A run's folder; its MLflow run gets the tables (repeatable)."),
-    ] = None,
 ) -> None:
     """Tabulate runs: the paper's four tables, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
 
     typer.echo(write_tables(run, out, details=details or (), dataset=dataset, means=means))
-    if log_run:
-        from vatrack.experiments.log import log_tables
-
-        log_tables(log_run, out)
 
 
 def figures(

@@ -1,4 +1,4 @@
-"""Subcommands of one run: training, choice of the checkpoint, prediction, metrics."""
+"""Subcommands of one run: training, choice of the checkpoint, prediction."""
 
 from __future__ import annotations
 
@@ -26,21 +26,15 @@ from vatrack.cli.options import (
     OneSeed,
     Out,
     Overrides,
-    Predictions,
-    Processes,
     RunOut,
     RunsConfig,
-    in_run,
+    shard_option,
 )
-from vatrack.common.errors import InputError
-from vatrack.common.files import write_yaml
-from vatrack.common.mask_types import MaskType
-from vatrack.config import Backbone, Method, RunConfig, load_config, load_run, load_run_config
-from vatrack.config.classes import ClassList, parse_class_map
+from vatrack.common.shards import parse_shard
+from vatrack.config import Backbone, Method, RunConfig, load_config, load_run
+from vatrack.config.classes import ClassList
+from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder
-
-# Options with long names, in the help in a table of their own.
-TRUE_TRACKS = "Ground truth of the video metrics"
 
 
 def train(
@@ -172,7 +166,7 @@ def import_checkpoint(
 
 def export(checkpoint: CheckpointFile, out: Out) -> None:
     """Export a checkpoint as safetensors, including its config, for sharing."""
-    from vatrack.weights.checkpoint import export as write
+    from vatrack.weights.export import export as write
 
     typer.echo(write(checkpoint, out))
 
@@ -203,17 +197,10 @@ def predict(
         ),
     ] = None,
     class_map: ClassMap = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NUMBER/COUNT",
-            help="Only a share of the clips, for `vatrack merge-predictions`: 1/4 to 4/4.",
-        ),
-    ] = None,
+    shard: Annotated[str | None, shard_option("merge-predictions")] = None,
 ) -> None:
     """Find, segment and track every object in the clips of a dataset."""
     from vatrack.inference.predict import predict_files
-    from vatrack.inference.shards import parse_shard
 
     run = _run_of(checkpoint, config, overrides, method, backbone)
     mapping = parse_class_map(class_map) if class_map else None
@@ -248,76 +235,3 @@ def _run_of(
     if config is None:
         return loaded.settings(checkpoint, overrides)
     return load_run(config, loaded.method, loaded.backbone, overrides, any_seed=True)
-
-
-def evaluate(
-    ground_truth: Annotated[Path, typer.Option(help="Joint-form JSON (may be gzipped).")],
-    predictions: Predictions,
-    out: Out,
-    video_ground_truth_amodal: Annotated[
-        Path | None,
-        typer.Option(
-            help="Amodal tracks of `vatrack convert`; without it they are derived.",
-            rich_help_panel=TRUE_TRACKS,
-        ),
-    ] = None,
-    video_ground_truth_visible: Annotated[
-        Path | None,
-        typer.Option(help="The same for visible tracks.", rich_help_panel=TRUE_TRACKS),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            help="For the protocol switches and the occlusion limit: YAML config file, or a run's "
-            "folder (default: that of --run, or the built-in values).",
-            callback=in_run("config"),
-        ),
-    ] = None,
-    overrides: Overrides = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets the metrics."),
-    ] = None,
-    legacy: Annotated[
-        bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")
-    ] = False,
-    details: Annotated[
-        Path | None,
-        typer.Option(help="JSON file to write: metrics of every class and every video."),
-    ] = None,
-    processes: Processes = 1,
-    class_map: ClassMap = None,
-) -> None:
-    """Compute image, video and tracking metrics."""
-    from vatrack.evaluation.evaluate import evaluate_files
-
-    if run and not run.is_dir():
-        raise InputError(
-            f"--run {run}: no such folder; give the folder of the run that the predictions are of"
-        )
-    kept = RunFolder(run).config if run and RunFolder(run).config.is_file() else None
-    chosen = load_config(config or kept, overrides)
-    switches = chosen.evaluation
-    if legacy:
-        switches = switches.model_copy(update={"legacy_gt_id0": True})
-    video: dict[MaskType, Path | None] = {
-        "amodal": video_ground_truth_amodal,
-        "visible": video_ground_truth_visible,
-    }
-    # Predictions of nothing do not tell what masks the method has.
-    if kept:
-        masks = load_run_config(kept).method.masks
-        video = {mask: path for mask, path in video.items() if mask in masks}
-    limit = chosen.dataset.video_limit
-    mapping = parse_class_map(class_map) if class_map else None
-    typer.echo(
-        evaluate_files(
-            ground_truth, predictions, video, switches, out, limit, processes, details, mapping
-        )
-    )
-    if run:
-        from vatrack.experiments.log import log_evaluation
-
-        write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
-        log_evaluation(run, out)

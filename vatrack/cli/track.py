@@ -101,12 +101,12 @@ def track(
     Each source gets overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml. Exit
     code 3: done, but a source was cut off or damaged.
     """
-    from vatrack.api.predictor import load
+    from vatrack.api.load import load
     from vatrack.api.settings import TrackSettings
     from vatrack.api.track import track_videos
     from vatrack.common.allocator import keep_memory
     from vatrack.reporting.video import DrawSettings
-    from vatrack.video.reader import Selection
+    from vatrack.video.frames import Selection
 
     if quiet:
         logging.getLogger("vatrack").setLevel(logging.WARNING)

@@ -64,6 +64,14 @@ def existing_image(path: Path) -> Path:
     raise InputError(f"{path}: no such frame; {AGAIN}")
 
 
+def image_exists(path: Path) -> bool:
+    """Whether `existing_image` finds a file."""
+    try:
+        return existing_image(path).is_file()
+    except InputError:
+        return False
+
+
 def check_image(path: Path) -> tuple[int, int]:
     """Checks that an image file is whole, from its header and end, without decoding it.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+import numpy as np
 import orjson
 
 from vatrack.common.errors import InputError
@@ -15,7 +17,7 @@ from vatrack.common.json_stream import JsonFault, JsonStream
 from vatrack.common.text_files import AGAIN, open_source, without_mark
 
 GAP = 64  # bytes between texts that are read together
-TOGETHER = 1 << 20  # bytes of texts that are read together
+TOGETHER = 1 << 20  # bytes of texts that are read together, and at most one text more
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Item:
 def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
     """The items of all lists of a JSON file (optionally gzip) in file order.
 
-    Other top-level values are passed over. Memory holds one item and a block of the file. Numbers
+    Other top-level values are passed over. Memory holds some items and a block of the file. Numbers
     like NaN, which are not JSON, are refused.
 
     Raises:
@@ -82,20 +84,17 @@ class Texts:
 
     def read_all(self, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
         """The texts of several items; neighbours in the file are read together."""
-        first = 0
-        while first < len(offsets):
-            start, stop, last = offsets[first], offsets[first] + lengths[first], first + 1
-            while (
-                last < len(offsets) and 0 <= offsets[last] - stop <= GAP and stop - start < TOGETHER
-            ):
-                stop = offsets[last] + lengths[last]
-                last += 1
-            block = self.read(start, stop - start)
-            for position in range(first, last):
-                yield block[
-                    offsets[position] - start : offsets[position] - start + lengths[position]
-                ]
-            first = last
+        starts = np.asarray(offsets, np.int64)
+        stops = starts + np.asarray(lengths, np.int64)
+        gaps = starts[1:] - stops[:-1]
+        apart = (gaps < 0) | (gaps > GAP)
+        apart |= np.diff(np.cumsum(stops - starts) // TOGETHER) != 0
+        bounds = np.flatnonzero(np.concatenate(([True], apart, [True]))) if len(starts) else []
+        for first, last in pairwise(bounds):
+            start = int(starts[first])
+            block = self.read(start, int(stops[last - 1]) - start)
+            begins, ends = (edges[first:last] - start for edges in (starts, stops))
+            yield from map(block.__getitem__, map(slice, begins.tolist(), ends.tolist()))
 
     def load(self, offset: int, length: int) -> Any:
         """The parsed item.
@@ -170,10 +169,13 @@ class _Reader:
         while True:
             if stream.next() != "{":
                 stream.fail(f"its list `{section}` is not a list of objects")
-            value = self._value()
-            yield Item(section, value, stream.begin, stream.end - stream.begin)
+            for value, begin, end in stream.objects() or [self._one()]:
+                yield Item(section, value, begin, end - begin)
             if stream.take(",]") == "]":
                 return
+
+    def _one(self) -> tuple[Any, int, int]:
+        return self._value(), self.stream.begin, self.stream.end
 
     def _value(self) -> Any:
         value = self.stream.value()

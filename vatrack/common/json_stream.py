@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import orjson
 
+from vatrack.common.json_together import count_keys, parse_together
 from vatrack.common.value_files import DEEPEST, TooDeep, check_keys
 
 BLOCK = 1 << 22  # bytes read at once
@@ -16,11 +17,10 @@ BLOCK = 1 << 22  # bytes read at once
 # into memory.
 LONGEST = 1 << 27
 
+TOGETHER = 1 << 18  # bytes of objects that are parsed together
+
 _KEY = re.compile(rb'"[ \t\n\r]*:')
 _SPACE = re.compile(r"[ \t\n\r]*")
-# Where an object in a list may end: the next one or the end of the list follows.
-_END = re.compile(r"\}(?=[ \t\n\r]*(?:\]|,[ \t\n\r]*\{))")
-_GUESSES, _GUESS_LENGTH = 8, 1 << 16
 
 
 def loads(text: bytes) -> Any:
@@ -35,7 +35,10 @@ def loads(text: bytes) -> Any:
     # Counted first, which costs little: each key has a quotation mark before its colon.
     spaced = b'" ' in text or b'"\n' in text or b'"\t' in text or b'"\r' in text
     marks = len(_KEY.findall(text)) if spaced else text.count(b'":')
-    if marks != _keys(value, 0):
+    keys = count_keys([value])
+    if keys is None:
+        raise TooDeep(f"nested more than {DEEPEST} levels deep")
+    if marks != keys:
         json.loads(text, object_pairs_hook=check_keys)
     return value
 
@@ -62,21 +65,6 @@ def _is_flat(text: bytes, value: dict[str, Any]) -> bool:
         # Counted with those in strings, brackets are more than levels.
         and text.count(b"[") + objects <= DEEPEST
     )
-
-
-def _keys(value: Any, depth: int) -> int:
-    """The number of keys in all objects of a value."""
-    if depth > DEEPEST:
-        raise TooDeep(f"nested more than {DEEPEST} levels deep")
-    if isinstance(value, dict):
-        found = len(value)
-        for item in value.values():
-            if isinstance(item, dict | list):
-                found += _keys(item, depth + 1)
-        return found
-    if isinstance(value, list):
-        return sum(_keys(item, depth + 1) for item in value if isinstance(item, dict | list))
-    return 0
 
 
 class JsonFault(ValueError):
@@ -107,6 +95,7 @@ class JsonStream:
         self._stream = stream
         self._text, self._position, self._start = "", 0, 0
         self._ended = False
+        self._careful = 0  # up to where in the file objects are not parsed together
         # It finds only where a value ends; `int` refuses thousands of digits.
         self._decoder = json.JSONDecoder(parse_constant=constant, parse_int=float)
         self.begin = self.end = 0
@@ -146,12 +135,6 @@ class JsonStream:
             JsonFault: it is none.
         """
         self.next()
-        position = self._position
-        guess = self._guessed(position)
-        if guess is not None:
-            value, end = guess
-            self.begin, self.end, self._position = self._start + position, self._start + end, end
-            return value
         end = self._end_of_value()
         text = self._text[self._position : end].encode("latin-1")
         self.begin, self.end = self._start + self._position, self._start + end
@@ -163,6 +146,26 @@ class JsonStream:
         self._position = end
         return value
 
+    def objects(self) -> list[tuple[Any, int, int]]:
+        """The objects of a list that start here, each with its begin and end in the file, in bytes;
+        some of them, and none where one does not surely come to what `loads` makes of it. The
+        position moves behind the last one."""
+        if len(self._text) - self._position < TOGETHER and not self._ended:
+            self._more()
+        if self._start + self._position < self._careful:
+            return []
+        place = self._start + self._position
+        text = self._text[self._position : self._position + TOGETHER].encode("latin-1")
+        found = parse_together(text)
+        if found is None:
+            self._careful = place + len(text)
+            return []
+        if found.stops:
+            self._position += found.stops[-1]
+        return [
+            (value, place + start, place + stop) for value, start, stop in zip(*found, strict=True)
+        ]
+
     def fail(self, reason: str, byte: int | None = None) -> NoReturn:
         """Refuses the text at `byte`, or at the position.
 
@@ -170,23 +173,6 @@ class JsonStream:
             JsonFault: always.
         """
         raise JsonFault(reason, self._start + self._position if byte is None else byte, self._ended)
-
-    def _guessed(self, position: int) -> tuple[Any, int] | None:
-        """An object in a list and its end, if guesses find one: several times as fast."""
-        text, end = self._text, position
-        if not text.startswith("{", position):
-            return None
-        for _ in range(_GUESSES):
-            match = _END.search(text, end, position + _GUESS_LENGTH)
-            if match is None:
-                return None
-            end = match.end()
-            if text.count("{", position, end) == text.count("}", position, end):
-                try:
-                    return loads(text[position:end].encode("latin-1")), end
-                except ValueError:
-                    return None
-        return None
 
     def _end_of_value(self) -> int:
         while True:

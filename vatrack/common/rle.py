@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ Bools = NDArray[np.bool_]
 # characters measured at once, so that the intermediate arrays stay in the processor's cache
 CHUNK = 1 << 17
 LONGEST = 7  # characters of one number: 7 x 5 bits hold every 32-bit run
+# For `bytes.translate`: what the last character of a number is worth, its five bits with their sign
+# (as a byte), and the characters that another one follows.
+_SIGNED = bytes((((character - 48) & 31 ^ 16) - 16) & 255 for character in range(256))
+_MORE = bytes(character for character in range(256) if (character - 48) & 32)
 
 
 class Codes(NamedTuple):
@@ -68,8 +72,8 @@ def measure(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
 def runs_of(counts: Sequence[bytes]) -> list[Ints]:
     """The run lengths of N sound masks, the first of which is of background."""
     lengths = np.fromiter(map(len, counts), np.int64, len(counts))
-    data = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
-    value, bounds = _numbers(data, np.cumsum(lengths), np.zeros(len(counts), bool))
+    value, bounds = _numbers(b"".join(counts), np.cumsum(lengths), np.zeros(len(counts), bool))
+    value = value.astype(np.int64, copy=False)
     runs = [value[first:last] for first, last in pairwise(bounds.tolist())]
     for run in runs:
         # From the fourth number on, a run is stored as its difference to the run two places before.
@@ -94,14 +98,15 @@ def _measure_all(counts: Sequence[bytes]) -> tuple[Ints, Ints, Bools]:
 
 def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints, Bools]:
     bad, spare = np.zeros(len(counts), bool), np.zeros(len(counts), bool)
-    data = np.frombuffer(b"".join(counts), np.uint8) - np.uint8(48)
     areas, totals = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
-    if not len(data):
+    text, stops = b"".join(counts), np.cumsum(lengths)
+    if not text:
         return areas, totals, spare
-    stops = np.cumsum(lengths)
-    if data.max() > 63:
-        bad[np.searchsorted(stops, np.flatnonzero(data > 63), side="right")] = True
-    value, bounds = _numbers(data, stops, bad)
+    data = np.frombuffer(text, np.uint8)
+    if data.min() < 48 or data.max() > 111:
+        wrong = np.flatnonzero((data < 48) | (data > 111))
+        bad[np.searchsorted(stops, wrong, side="right")] = True
+    value, bounds = _numbers(text, stops, bad)
     # From the fourth number on, a run is stored as its difference to the run two places before: two
     # chains in a mask, the first of which starts anew at the third number. Summed up are all
     # numbers at even places, then all at odd ones.
@@ -118,50 +123,58 @@ def _measure(counts: Sequence[bytes], lengths: Ints) -> tuple[Ints, Ints, Bools]
         # gives all runs.
         third = start[even & (number > 1)] + 1
         chain[third] -= chain[third - 1]
-        chain[start[1:]] -= np.add.reduceat(chain, start)[:-1]
-        runs = np.cumsum(chain)
+        chain[start[1:]] -= np.add.reduceat(chain, start, dtype=chain.dtype)[:-1]
+        # A run that leaves 32 bits has a negative one on its way: no number is a quarter as large.
+        runs = np.cumsum(chain, dtype=chain.dtype)
         if runs.min() < 0 or runs.max() >= RUN_LIMIT:
             wrong = np.flatnonzero((runs < 0) | (runs >= RUN_LIMIT))
             bad[rows[np.searchsorted(start, wrong, side="right") - 1]] = True
-        empty = np.flatnonzero(runs == 0)
-        if len(empty):
+        if np.count_nonzero(runs) < len(runs):
             # The first run of a mask may be empty: the mask begins in the foreground.
+            empty = np.flatnonzero(runs == 0)
             inside = empty[~np.isin(empty, start[even])]
             spare[rows[np.searchsorted(start, inside, side="right") - 1]] = True
-        pixels = np.add.reduceat(runs, start)
+        pixels = np.add.reduceat(runs, start, dtype=np.int64)
         totals[rows] += pixels
         areas[rows] += np.where(even, 0, pixels)
     areas[bad] = totals[bad] = -1
     return areas, totals, spare
 
 
-def _numbers(data: NDArray[np.uint8], stops: Ints, bad: Bools) -> tuple[Ints, Ints]:
+def _numbers(text: bytes, stops: Ints, bad: Bools) -> tuple[NDArray[Any], Ints]:
     """The numbers of the masks whose characters end before `stops`, and where those of each mask
     begin [N + 1].
 
-    Marks in `bad` the masks whose last number does not end, or which have a number of too many
-    characters.
+    They have 32 bits where all of them are short, else 64. Marks in `bad` the masks whose last
+    number does not end, or which have a number of too many characters.
     """
     # A number is a group of 6-bit characters, lowest 5 bits first; bit 5 says that another
     # character follows.
-    more = (data & 32) != 0
+    data = np.frombuffer(text, np.uint8)
+    more = ((data - np.uint8(48)) & 32) != 0
     last = stops[np.diff(stops, prepend=0) > 0] - 1
-    bad[np.searchsorted(stops, last[more[last]], side="right")] = True
-    more[last] = False
-    # In most numbers the only character is the last, whose five bits have a sign.
-    value = (((data[~more] & 31) ^ 16).astype(np.int64)) - 16
+    unended = last[more[last]]
+    if len(unended):
+        bad[np.searchsorted(stops, unended, side="right")] = True
+        data, more[unended] = data.copy(), False
+        data[unended] = 48
+        text = data.tobytes()
+    # In most numbers the only character is the last.
+    ends = np.frombuffer(text.translate(_SIGNED, _MORE), np.int8)
     before = np.flatnonzero(more)
     bounds = np.append(0, stops - np.searchsorted(before, stops))
-    if len(before):
-        first = np.flatnonzero(np.diff(before, prepend=-2) != 1)
-        length = np.diff(np.append(first, len(before)))
-        number = before[first] - first
-        bad[np.searchsorted(bounds[1:], number[length >= LONGEST], side="right")] = True
-        place = np.minimum(np.arange(len(before)) - np.repeat(first, length), LONGEST - 1)
-        lower = (data[before] & 31).astype(np.int64) << 5 * place
-        value[number] = (value[number] << 5 * np.minimum(length, LONGEST - 1)) + np.add.reduceat(
-            lower, first
-        )
+    if not len(before):
+        return ends.astype(np.int32), bounds
+    first = np.flatnonzero(np.diff(before, prepend=-2) != 1)
+    length = np.diff(np.append(first, len(before)))
+    number = before[first] - first
+    bad[np.searchsorted(bounds[1:], number[length >= LONGEST], side="right")] = True
+    place = np.minimum(np.arange(len(before)) - np.repeat(first, length), LONGEST - 1)
+    lower = (data[before] - 48 & 31).astype(np.int64) << 5 * place
+    value = ends.astype(np.int32 if length.max() < LONGEST - 1 else np.int64)
+    value[number] = (
+        ends[number].astype(np.int64) << 5 * np.minimum(length, LONGEST - 1)
+    ) + np.add.reduceat(lower, first)
     return value, bounds
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 LEAST = 0.7  # of difflib's ratio: what is less alike was not meant
 CLOSE = 0.1  # below the best ratio: what is further away is not said beside it
+MOST = 3  # names
 SHORTEST = 4  # letters of a name that counts as the part of another
 _QUOTED = re.compile(r"'([^']*)'")
 
 
-def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+def nearest(name: str, known: Iterable[str]) -> list[str]:
     """The names that are most like this one, or that contain it, best first; capitals do not count.
 
     Example: `nearest("EPOCH", ["epochs", "seed"]) == ["epochs"]`
@@ -27,7 +28,7 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
         if ratio >= LEAST:
             ratios[item] = ratio
     best = sorted(ratios, key=lambda item: -ratios[item])
-    return [item for item in best if ratios[item] >= ratios[best[0]] - CLOSE][:most]
+    return [item for item in best if ratios[item] >= ratios[best[0]] - CLOSE][:MOST]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,8 +6,10 @@ method or backbone may be given once or as a mapping; `Config.for_run` picks the
 returns the `RunConfig` that the run's folder keeps.
 """
 
-from vatrack.config.classes import PAPER_CLASS_WEIGHTS, SAILVOS, ClassList, FileClasses
+from vatrack.config.class_weights import PAPER_CLASS_WEIGHTS
+from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.compute import ComputeConfig, InputConfig
+from vatrack.config.file_classes import FileClasses
 from vatrack.config.inference import EvaluationConfig, InferenceConfig, TrackerConfig
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import ModelConfig, ProposalConfig, SamplerConfig

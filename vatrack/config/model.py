@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from vatrack.config.base import Fraction, Frozen
-from vatrack.config.classes import PAPER_CLASS_WEIGHTS, WeightPreset
+from vatrack.config.class_weights import PAPER_CLASS_WEIGHTS, WeightPreset
 
 
 class ProposalConfig(Frozen):

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from vatrack.common.errors import InputError
 from vatrack.config.base import Frozen
-from vatrack.config.classes import SAILVOS, ClassList, names_problem, resolve_weights
+from vatrack.config.class_weights import resolve_weights
+from vatrack.config.classes import SAILVOS, ClassList, names_problem
 from vatrack.config.compute import ComputeConfig, InputConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.config.inference import EvaluationConfig, InferenceConfig

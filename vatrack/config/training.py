@@ -202,7 +202,8 @@ class SelectionConfig(Frozen):
 
 
 class LauncherConfig(Frozen):
-    """How a training job is started by submitit, and what predictions are split into."""
+    """How a training job is started by submitit, and what predictions and evaluations are split
+    into."""
 
     cluster: Literal["local", "slurm", "debug"] = Field(
         "local",
@@ -227,6 +228,11 @@ class LauncherConfig(Frozen):
         1,
         description="jobs that the prediction of the validation set is split into, by clips; the "
         "merged predictions are the same bytes",
+    )
+    evaluation_shards: Count = Field(
+        1,
+        description="jobs that the evaluation of a run is split into, by clips; the merged metrics "
+        "are the same bytes",
     )
     partition: str | None = Field(None, description="of SLURM; null: its default")
     account: str | None = Field(None, description="of SLURM; null: its default")

@@ -19,13 +19,20 @@ null in any other field is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.mask_forms import PIXEL_LIMIT, MaskError, compress, form_problem
+from vatrack.common.mask_forms import (
+    PIXEL_LIMIT,
+    MaskError,
+    compress,
+    compress_usual,
+    form_problem,
+)
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Ints, canonical
 
 LIMIT = 2**63
@@ -133,7 +140,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "flag": is_flag,
     "path": is_safe_path,
 }
-_MEANINGS = {
+MEANINGS = {
     **dict.fromkeys(("id", "image_id", "video_id", "category_id", "instance_id"), "whole"),
     **dict.fromkeys(("obj_id", "frame_id", "track_id"), "whole"),
     **dict.fromkeys(("width", "height"), "side"),
@@ -148,7 +155,7 @@ _MEANINGS = {
 
 def problem(name: str, value: object) -> str | None:
     """What is wrong with the value of a field, with the value and what is needed; else None."""
-    meaning = _MEANINGS[name]
+    meaning = MEANINGS[name]
     if _CHECKS[meaning](value):
         return None
     return f"{name} is {shown(value)}; {NEEDED[meaning]}"
@@ -181,28 +188,31 @@ def flag(item: Mapping[str, Any], name: str) -> bool:
 
 
 def read_masks(
-    masks: Sequence[Any], sizes: Sequence[Sequence[int]] | Ints, names: Sequence[str]
+    masks: Sequence[Any], sizes: Sequence[Sequence[int]] | Ints, name: Callable[[int], str]
 ) -> tuple[list[bytes], Ints]:
     """Masks as canonical compressed strings, and their areas [N] in pixels.
 
     Args:
         masks: N masks of any form that `compress` reads.
         sizes: height and width of their images.
-        names: what messages call them.
+        name: what messages call a mask, by its row.
 
     Raises:
         InputError: a mask cannot be read, has another size than its image, or does not fill it.
     """
     sides = np.asarray(sizes, np.int64).reshape(-1, 2)
-    counts = []
-    for mask, name, (height, width) in zip(masks, names, sides.tolist(), strict=True):
-        try:
-            counts.append(compress(mask, (height, width)))
-        except MaskError as error:
-            raise InputError(f"{name} {error}") from None
+    sound = ((sides > 0) & (sides < PIXEL_LIMIT)).all() and (sides.prod(1) < PIXEL_LIMIT).all()
+    counts = compress_usual(masks, sides.tolist()) if sound else None
+    if counts is None:
+        counts = []
+        for row, (mask, (height, width)) in enumerate(zip(masks, sides.tolist(), strict=True)):
+            try:
+                counts.append(compress(mask, (height, width)))
+            except MaskError as error:
+                raise InputError(f"{name(row)} {error}") from None
     found, areas, totals = canonical(counts)
     for row in np.flatnonzero(totals != sides.prod(1))[:1].tolist():
-        raise InputError(f"{names[row]} {damage(int(totals[row]), sides[row].tolist())}")
+        raise InputError(f"{name(row)} {damage(int(totals[row]), sides[row].tolist())}")
     return found, areas
 
 
@@ -236,6 +246,18 @@ def annotation_problem(item: Mapping[str, Any]) -> str | None:
             if text := form_problem(mask):
                 return f"{name} {text}"
     return None
+
+
+def mask_types_of(annotations: Iterable[Any]) -> tuple[MaskType, ...]:
+    """The mask types of which at least one annotation of a joint form has a mask; nothing is
+    checked."""
+    missing = set(MASK_TYPES)
+    for annotation in annotations:
+        if isinstance(annotation, Mapping):
+            missing -= {name for name in missing if annotation.get(f"{name}_mask") is not None}
+        if not missing:
+            break
+    return tuple(name for name in MASK_TYPES if name not in missing)
 
 
 def masks_of(value: Any) -> list[Any]:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from vatrack.config.classes import FileClasses
-from vatrack.data.store import StoreWriter, source_state, store_path
-
-Json = dict[str, Any]
+from vatrack.config.file_classes import FileClasses
+from vatrack.data.forms import Json
+from vatrack.data.store_writer import StoreWriter, source_state, store_path
 
 SEPARATOR = b",\n"
 

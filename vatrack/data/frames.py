@@ -15,10 +15,13 @@ import numpy.typing as npt
 
 from vatrack.common.bitmaps import draw
 from vatrack.common.errors import InputError
+from vatrack.common.images import read_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MaskType
-from vatrack.config.classes import SAILVOS, ClassList, FileClasses
+from vatrack.config.classes import SAILVOS, ClassList
+from vatrack.config.file_classes import FileClasses
 from vatrack.data.fields import annotation_problem, is_whole, masks_of, read_masks, shown
+from vatrack.data.loading_process import reading
 from vatrack.data.store import open_store
 
 
@@ -217,6 +220,18 @@ def _listed(ids: Iterable[int]) -> str:
     if len(known) > 1 and known == list(range(known[0], known[-1] + 1)):
         return f"{known[0]} to {known[-1]}"
     return ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
+
+
+def read_frame(images: Path, frame: Frame) -> npt.NDArray[np.uint8]:
+    """The BGR picture of a frame.
+
+    Raises:
+        InputError: it is missing, damaged, or not of the annotated size (its masks would lie
+            elsewhere).
+    """
+    path = images / frame.file_name
+    reading(path)
+    return read_image(path, (frame.width, frame.height))
 
 
 def count_classes(path: Path) -> dict[str, int]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vatrack.common.rle import Bools, Floats, Ints, measure, runs_of
+from vatrack.common.rle import Bools, Floats, Ints, runs_of
 from vatrack.evaluation.ap.matching import LOWEST_IOU, SETTINGS, Setting
 from vatrack.evaluation.ap.overlaps import Overlaps
 from vatrack.evaluation.ap.precision import Metrics
@@ -108,7 +108,7 @@ def hidden_counts(
     kept = area > 0
     truth, detection, area, iou = truth[kept], detection[kept], area[kept], iou[kept]
     # Where both masks are there, the rate is known, whether it is stated or not.
-    measured = area / measure([amodal.masks.counts[row] for row in truth.tolist()])[0]
+    measured = area / amodal.mask_area[truth]
     rate = np.where(np.isnan(amodal.rate[truth]), measured, amodal.rate[truth])
     inside = np.ones((len(truth), len(BINS)), bool)
     for number, (low, high) in enumerate(RANGES.values(), 1):

@@ -12,7 +12,6 @@ import numpy as np
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
-from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.image import (
     LIMITS,
     frame_box_overlaps,
@@ -33,7 +32,7 @@ from vatrack.evaluation.hidden import HiddenCounts, hidden_counts
 from vatrack.evaluation.io.box_fit import BoxFit, box_fit
 from vatrack.evaluation.io.ground_truth import Images, TrueObjects, read_images, read_objects
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
-from vatrack.evaluation.io.true_tracks import read_tracks
+from vatrack.evaluation.io.true_tracks import read_tracks, tracks_of
 from vatrack.evaluation.mot.measures import TrackCounts, track_counts, track_metrics
 
 
@@ -188,8 +187,9 @@ def _measure_mask_type(
     tracking[f"{mask_type}_box"] = track_counts(predictions, objects, boxes, images, mask_type)
     tracks = video.tracks.get(mask_type)
     if tracks is None:
-        tracks = video_ground_truth(dict(video.document), mask_type, protocol.video_max_occlusion)
-    true = read_tracks(tracks, images, protocol.tracks.get(mask_type, protocol.truth))
+        true = tracks_of(objects, images, protocol.video_max_occlusion)
+    else:
+        true = read_tracks(tracks, images, protocol.tracks.get(mask_type, protocol.truth))
     predicted = predicted_tracks(predictions, images, mask_type, limit)
     masks = track_mask_overlaps(predicted, true, predictions, objects, overlaps, images)
     pairs = track_overlaps(predicted, true, masks)

@@ -9,15 +9,14 @@ import numpy as np
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.common.rle import Bools, Ints, measure
+from vatrack.common.rle import Bools, Ints
 from vatrack.data.fields import lacks_tracks
-from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.matching import SETTINGS, count_earlier, ignored_truths
 from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, Metrics
 from vatrack.evaluation.evaluate import VIDEO_MAX_OCCLUSION
 from vatrack.evaluation.hidden import HIDDEN_COLUMNS, RANGES
 from vatrack.evaluation.io.ground_truth import TrueObjects, read_images, read_objects
-from vatrack.evaluation.io.true_tracks import read_tracks
+from vatrack.evaluation.io.true_tracks import tracks_of
 from vatrack.evaluation.summary import TRACK_COLUMNS, metric_order
 
 
@@ -49,9 +48,7 @@ def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:
         for level in (f"image/{mask_type}", f"image/{mask_type}_box"):
             metrics |= _precision(level, ignored)
             metrics |= _recall(level, objects.masks.image * classes + category, category, ignored)
-        tracks = read_tracks(
-            video_ground_truth(dict(document), mask_type, VIDEO_MAX_OCCLUSION), images, source
-        )
+        tracks = tracks_of(objects, images, VIDEO_MAX_OCCLUSION)
         if len(tracks.track) == len(objects.id):
             level = f"video/{mask_type}"
             ignored = ignored_truths(tracks.area, tracks.rate, tracks.crowd)
@@ -100,8 +97,7 @@ def _recall(prefix: str, scope: Ints, category: Ints, ignored: Bools) -> Metrics
 def _hidden(objects: Mapping[MaskType, TrueObjects]) -> Metrics:
     """Of visible masks that lie in the amodal ones."""
     amodal, visible = objects["amodal"], objects["visible"]
-    areas = [measure(one.masks.counts)[0] for one in (amodal, visible)]
-    rates = amodal.rate[(areas[0] > areas[1]) & ~amodal.crowd]
+    rates = amodal.rate[(amodal.mask_area > visible.mask_area) & ~amodal.crowd]
     ranges = ((0.0, 1.0), *RANGES.values(), (0.0, 1.0))
     return {
         f"image/hidden/{column}": 100.0 if ((rates >= low) & (rates <= high)).any() else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.colours import COLOURS
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.user import user_name
@@ -21,13 +22,6 @@ from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, re
 
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
-# Blue, vermilion, green, purple: they differ for eyes that see few colours, too.
-COLOURS = (
-    ("#0072b2", "#56b4e9", "#004a75"),
-    ("#d55e00", "#f5a35c", "#8f3f00"),
-    ("#009e73", "#5cc9a9", "#00664a"),
-    ("#cc79a7", "#e8b4d0", "#8f4470"),
-)
 NOT_PARAMS = {"mlflow", "launcher", "results", "run_label"}  # the label is a tag
 
 
@@ -116,7 +110,8 @@ def run_name(run: RunConfig) -> str:
 
 def _colour(run: RunConfig) -> str:
     """One hue for each method; its labels and seeds differ in lightness."""
-    shades = COLOURS[list(Method).index(run.method) % len(COLOURS)]
+    colour = COLOURS[list(Method).index(run.method) % len(COLOURS)]
+    shades = (colour.light, colour.dark, colour.deep)
     return shades[(run.seed + zlib.crc32(run.run_label.encode())) % len(shades)]
 
 

@@ -5,74 +5,56 @@ MLflow shows the first five lines or so, and the rest after a click.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.progress import duration
 from vatrack.config import RunConfig
-from vatrack.experiments.names import MAIN
+from vatrack.experiments.names import MAIN, result_name
 from vatrack.runs.fingerprint import comparison
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.select import read_selection
 
-UNKNOWN = "-"
 
-
-def description(folder: Path, run: RunConfig, metrics: Mapping[str, Any]) -> str:
+def description(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> str:
     """What a run is and has reached, as far as its folder tells.
 
     Args:
-        metrics: the final ones by their names in metrics.json; empty before the evaluation.
+        metrics: the final ones by their names in MLflow; empty before the evaluation.
     """
-    parts = [
-        f"- **{mask}**: {found}" for mask in run.method.masks if (found := _main(metrics, mask))
-    ]
-    if (hidden := _percent(metrics.get(MAIN["hidden IoU"]))) != UNKNOWN:
-        parts.append(f"- **hidden parts**: IoU {hidden}")
-    parts += [f"- {text}" for text in (*_choice(folder), *_training(folder, run))]
+    parts = "\n".join(f"- {part}" for part in _parts(RunFolder(folder), run, metrics))
     last = (
         f"{run.method} with {run.backbone}, seed {run.seed}, on {run.dataset.name}; metrics in "
         f"percent. Runs to compare with: `tags.comparison = '{comparison(run)}'`. "
         f"Folder: `{folder.resolve()}`."
     )
-    return "\n\n".join([*(["\n".join(parts)] if parts else []), last])
+    return f"{parts}\n\n{last}" if parts else last
 
 
-def _main(metrics: Mapping[str, Any], mask: str) -> str:
-    """The main metrics of a mask type, those that there are."""
-    values = {
-        name.removesuffix(f" {mask}"): _percent(metrics.get(metric))
-        for name, metric in MAIN.items()
-        if name.endswith(f" {mask}")
-    }
-    return ", ".join(f"{name} {value}" for name, value in values.items() if value != UNKNOWN)
-
-
-def _training(folder: Path, run: RunConfig) -> list[str]:
+def _parts(folder: RunFolder, run: RunConfig, metrics: Mapping[str, float]) -> Iterator[str]:
+    known = {name: metrics.get(result_name(metric)) for name, metric in MAIN.items()}
+    shown = {name: f"{value:.1f}" for name, value in known.items() if value is not None}
+    for mask in run.method.masks:
+        end = f" {mask}"
+        found = [f"{k.removesuffix(end)} {v}" for k, v in shown.items() if k.endswith(end)]
+        if found:
+            yield f"**{mask}**: {', '.join(found)}"
+    if "hidden IoU" in shown:
+        yield f"**hidden parts**: IoU {shown['hidden IoU']}"
     try:
-        done = RunFolder(folder).complete()
-        device = read_json(RunFolder(folder).environment).get("device")
-    except (InputError, AttributeError):
-        return []
-    if done is None:
-        return []
-    on = f" on {device}" if device else ""
-    return [
-        f"trained for {duration(done['seconds'])}{on}: {done['epochs']} epochs, "
-        f"{done['iterations']} iterations of {run.training.batch_size} pairs"
-    ]
-
-
-def _choice(folder: Path) -> list[str]:
-    try:
-        best = read_selection(folder)
+        if best := read_selection(folder.path):
+            yield f"chosen: epoch {best.epoch}, {best.reason}"
     except InputError:
-        return []
-    return [f"chosen: epoch {best.epoch}, {best.reason}"] if best else []
-
-
-def _percent(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, int | float) else UNKNOWN
+        pass  # the run's description says what there is
+    try:
+        done, device = folder.complete(), read_json(folder.environment).get("device")
+    except (InputError, AttributeError):
+        return
+    if done:
+        yield (
+            f"trained for {duration(done['seconds'])}{f' on {device}' if device else ''}: "
+            f"{done['epochs']} epochs, {done['iterations']} iterations of "
+            f"{run.training.batch_size} pairs"
+        )

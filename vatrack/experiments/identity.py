@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ class Identity:
         folder: absolute path of the folder that the uuid belongs to.
         started: of the training, milliseconds since 1970; `ended` likewise.
         status: how its process says that it ended: FINISHED, FAILED or KILLED.
-        metrics, tables: a file and a folder that later stages made, relative to the run's folder.
     """
 
     uuid: str
@@ -41,8 +40,6 @@ class Identity:
     started: int
     status: str | None = None
     ended: int | None = None
-    metrics: str | None = None
-    tables: str | None = None
 
 
 def begin(folder: Path, resume: bool) -> Identity:
@@ -65,7 +62,7 @@ def identify(folder: Path) -> Identity:
     with _alone(folder):
         known = read_identity(folder)
         if known is None:
-            found = Identity(uuid.uuid4().hex, _path(folder), _modified(RunFolder(folder).config))
+            found = Identity(uuid.uuid4().hex, _path(folder), modified(RunFolder(folder).config))
         elif known.folder == _path(folder):
             return known
         else:
@@ -89,8 +86,10 @@ def note(folder: Path, **changes: Any) -> None:
 def read_identity(folder: Path) -> Identity | None:
     """The content of mlflow.json; None where there is none that can be read."""
     try:
-        return Identity(**read_json(RunFolder(folder).mlflow))
-    except (InputError, TypeError):
+        found = read_json(RunFolder(folder).mlflow)
+        # Earlier versions noted more, which the folder tells as well.
+        return Identity(**{field.name: found[field.name] for field in fields(Identity)})
+    except (InputError, TypeError, KeyError):
         return None
 
 
@@ -102,12 +101,12 @@ def status(folder: Path, identity: Identity) -> tuple[str, int | None]:
     """
     run = RunFolder(folder)
     if run.training.exists():
-        return "FINISHED", identity.ended or _modified(run.training)
+        return "FINISHED", identity.ended or modified(run.training)
     if identity.status is not None:
         return identity.status, identity.ended
     if held(run.lock) is not False:
         return "RUNNING", None
-    return "KILLED", _modified(run.metrics_log) if run.metrics_log.exists() else None
+    return "KILLED", modified(run.metrics_log) if run.metrics_log.exists() else None
 
 
 def now() -> int:
@@ -127,7 +126,8 @@ def _path(folder: Path) -> str:
     return str(folder.resolve())
 
 
-def _modified(path: Path) -> int:
+def modified(path: Path) -> int:
+    """When a file was changed, milliseconds since 1970."""
     return int(path.stat().st_mtime * 1000)
 
 

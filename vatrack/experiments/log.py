@@ -37,16 +37,16 @@ class ExperimentLog:
     """The live copy of one run: a thread that calls `sync` when the run's folder has changed."""
 
     pause = 10.0  # seconds between two calls; more where a call takes long
-    retry = 60.0  # seconds for which a store that failed is left alone
     share = 0.2  # of the time that may be spent in calls
 
-    def __init__(self, folder: Path | None = None, *, system_metrics: bool = False) -> None:
-        """Without a folder: nothing is ever done.
+    def __init__(self, folder: Path, *, enabled: bool = True, system_metrics: bool = False) -> None:
+        """Does nothing yet.
 
         Args:
             system_metrics: also let MLflow measure the use of this machine.
         """
         self._folder = folder
+        self._enabled = enabled
         self._closing = threading.Event()
         self._failure: str | None = None
         self._measures = system_metrics
@@ -69,7 +69,7 @@ class ExperimentLog:
         if not run.mlflow.enabled:
             if not resume:  # an earlier training's MLflow run is not this one's
                 RunFolder(out).mlflow.unlink(missing_ok=True)
-            return cls()
+            return cls(out, enabled=False)
         log = cls(out, system_metrics=run.mlflow.system_metrics)
         try:
             begin(out, resume)
@@ -98,7 +98,7 @@ class ExperimentLog:
             status: FINISHED, FAILED or KILLED.
             patience: seconds to wait at most.
         """
-        if self._folder is None:
+        if not self._enabled:
             return
         try:
             note(self._folder, status=status, ended=now())
@@ -128,19 +128,15 @@ class ExperimentLog:
         while not closing:
             closing = self._closing.wait(wait)
             begun, found = time.monotonic(), self._state()
-            wait = self.pause
-            if found is None or (found == sent and not closing):
-                continue
-            if closing and self._monitor is not None:
-                self._monitor.finish()
-            if self._attempt():
-                sent, wait = found, max(self.pause, (time.monotonic() - begun) / self.share)
-            else:
-                wait = self.retry
+            if found is not None and (found != sent or closing):
+                if closing and self._monitor is not None:
+                    self._monitor.finish()
+                sent = found if self._attempt() else None
+            # A store that does not answer in time is left alone the longer for it.
+            wait = max(self.pause, (time.monotonic() - begun) / self.share)
 
     def _state(self) -> tuple[int, ...] | None:
         """Changes when the folder does; None while no training has begun there."""
-        assert self._folder is not None
         run = RunFolder(self._folder)
         paths = (run.mlflow, run.metrics_log)
         times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
@@ -148,7 +144,6 @@ class ExperimentLog:
 
     def _attempt(self) -> bool:
         """Whether the store has everything now; warns when an outage begins, and tells its end."""
-        assert self._folder is not None
         try:
             done = sync(self._folder)
             if self._measures and done.status == "RUNNING" and not self._closing.is_set():
@@ -190,21 +185,24 @@ def watch(run: RunConfig, out: Path) -> Iterator[None]:
         log._stop(patience=20.0)
 
 
-def log_evaluation(run: Path, metrics: Path) -> None:
-    """Adds the final metrics to the MLflow run of a run's folder, and their file.
+def log_evaluation(folder: Path) -> None:
+    """Adds the final metrics in a run's folder to its MLflow run; a failure is only told.
 
     Does nothing where the folder has no mlflow.json.
     """
-    _complete(run, "metrics", metrics)
+    if read_identity(folder) is None:
+        return
+    try:
+        run = run_config(folder)
+        # Evaluations are many jobs at a time; the end of the workflow sends what they leave.
+        if run.mlflow.enabled and not _left_to_others(run, folder):
+            sync(folder)
+    except (InputError, StoreError, OSError) as error:
+        rest = f"{command(folder)} sends them"
+        _warn(first_line(error), f"the MLflow run of {folder} lacks its metrics; {rest}")
 
 
-def log_tables(runs: list[Path], tables: Path) -> None:
-    """Adds the files of a folder to the MLflow runs of runs' folders, under `tables/`."""
-    for run in runs:
-        _complete(run, "tables", tables)
-
-
-def command(folder: Path | None) -> str:
+def command(folder: Path) -> str:
     """What a person calls to send the rest."""
     return f"`vatrack mlflow-sync {folder}`"
 
@@ -219,25 +217,6 @@ def _left_to_others(run: RunConfig, folder: Path) -> bool:
 
 def _cluster_with_file(run: RunConfig, folder: Path) -> bool:
     return run.launcher.cluster == "slurm" and sqlite_path(store_uri(folder, run)) is not None
-
-
-def _complete(folder: Path, key: str, made: Path) -> None:
-    """Notes what a later stage has made and sends it; a failure is only told."""
-    folder = Path(folder)
-    if read_identity(folder) is None:
-        return
-    try:
-        # From the run's folder, so that a tree of results may be moved.
-        note(folder, **{key: os.path.relpath(made.resolve(), folder.resolve())})
-        run = run_config(folder)
-        # Evaluations are many jobs at a time; the tables come last and alone, and send everything.
-        if run.mlflow.enabled and not (key == "metrics" and _left_to_others(run, folder)):
-            sync(folder)
-    except (InputError, StoreError, OSError) as error:
-        _warn(
-            first_line(error),
-            f"the MLflow run of {folder} lacks its {key}; {command(folder)} sends them",
-        )
 
 
 def _warn(problem: str, consequence: str) -> None:

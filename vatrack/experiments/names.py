@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vatrack.common.mask_types import MASK_TYPES
+from vatrack.evaluation.key_metrics import KEY_METRICS
 
-VERSION = "2"  # of these names: final metrics are sent again when it changes
 LOSSES, VALIDATIONS, RESULTS, TRAINING = "loss", "per-epoch validation", "results", "training"
 # In every line of metrics.jsonl of their type, and sent last: they tell which lines have arrived.
 EPOCH = f"{TRAINING}/epoch"
@@ -20,15 +19,10 @@ VALIDATED_EPOCH = f"{VALIDATIONS}/epoch"
 
 # The columns of the table of runs, the same names as in the paper's tables.
 MAIN = {
-    f"{short} {mask}": f"{evaluation}/{mask}/{metric}"
-    for short, evaluation, metric in (
-        ("vAP50", "video", "AP50"),
-        ("vAP", "video", "AP"),
-        ("AP50", "image", "AP50"),
-        ("HOTA", "track", "HOTA"),
-    )
-    for mask in MASK_TYPES
-} | {"hidden IoU": "image/hidden/IoU"}
+    f"{mask} {metric.short}" if mask == "hidden" else f"{metric.short} {mask}": metric.key(mask)
+    for metric in KEY_METRICS
+    for mask in metric.masks
+}
 
 
 def training_values(terms: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import PNG, read_header
-from vatrack.common.images import SUFFIXES, decode, existing_image, read_bytes
+from vatrack.common.images import SUFFIXES, decode, image_exists, read_bytes
 from vatrack.data.fields import problem, safe_name, shown
 
 Json = dict[str, Any]
@@ -267,7 +267,7 @@ def check_images(images: list[Json], folder: Path) -> str | None:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --images names that of the images")
-    missing = [item["file_name"] for item in images if not _exists(folder / item["file_name"])]
+    missing = [item["file_name"] for item in images if not image_exists(folder / item["file_name"])]
     if not missing:
         return None
     if len(missing) == len(images):
@@ -276,10 +276,3 @@ def check_images(images: list[Json], folder: Path) -> str | None:
             f"names the folder that these names begin in"
         )
     return f"{len(missing)} of {len(images)} images are not in {folder}, such as {missing[0]}"
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return existing_image(path).is_file()
-    except InputError:
-        return False

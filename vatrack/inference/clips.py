@@ -11,8 +11,8 @@ import torch
 from vatrack.common.parallel import available_cores, ordered_map
 from vatrack.common.progress import progress
 from vatrack.config import RunConfig
-from vatrack.data.dataset import FrameDataset, pinned
 from vatrack.data.frames import Frame
+from vatrack.data.input_frames import FrameDataset, pinned
 from vatrack.data.loading import load_in_order
 from vatrack.inference.predictor import Predictor, TrackedFrame
 from vatrack.models.detector import Detector

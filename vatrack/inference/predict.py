@@ -26,11 +26,12 @@ from vatrack.common.files import (
 from vatrack.common.gpus import claimed
 from vatrack.common.parallel import available_cores, ordered_streams
 from vatrack.common.progress import counted_progress
+from vatrack.common.shards import Shard
 from vatrack.config import RunConfig
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.inference.clips import CategoryIds, predict_frames
-from vatrack.inference.shards import Shard, record_path, write_record
+from vatrack.inference.shards import record_path, write_record
 from vatrack.models.detector import build
 from vatrack.models.prepared import prepare
 from vatrack.weights.checkpoint import Checkpoint, load, restore
@@ -121,7 +122,7 @@ def predict_files(
         )
     file = AnnotationFile(ground_truth)
     everything = file.clips
-    clips = shard.of(everything) if shard else everything
+    clips = everything[shard.part(list(map(len, everything)))] if shard else everything
     if shard:
         record_path(out).unlink(missing_ok=True)  # it says that the shard is complete
     weights = load(checkpoint)

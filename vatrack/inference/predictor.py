@@ -22,8 +22,8 @@ from vatrack.common.device import autocast
 from vatrack.common.mask_types import MaskType
 from vatrack.config import InferenceConfig
 from vatrack.config.compute import ComputeConfig
-from vatrack.data.dataset import InputFrame
 from vatrack.data.frames import Frame
+from vatrack.data.input_frames import InputFrame
 from vatrack.data.transforms import network_input
 from vatrack.inference.lines import prediction_lines
 from vatrack.inference.paste import paste_codes

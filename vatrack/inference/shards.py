@@ -7,12 +7,10 @@ are the same bytes as the prediction of the whole set.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
@@ -24,48 +22,15 @@ from vatrack.common.files import (
     write_json,
     write_yaml,
 )
+from vatrack.common.shards import Shard, complete, is_numbered
 from vatrack.config.inference import SETTINGS_FILE
 
-T = TypeVar("T", bound=Sized)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Shard `number` (1-based) of `count`."""
-
-    number: int
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-    def of(self, clips: Sequence[T]) -> list[T]:
-        """Its clips: all shards get about the same number of frames, each clip is in one of them.
-
-        Example:
-            >>> [Shard(number, 2).of(["ab", "cd", "efgh"]) for number in (1, 2)]
-            [['ab', 'cd'], ['efgh']]
-        """
-        ends = list(accumulate(map(len, clips)))
-        total = ends[-1] if ends else 0
-        # A clip belongs to where its middle lies, in half frames to stay with whole numbers.
-        return [
-            clip
-            for clip, end in zip(clips, ends, strict=True)
-            if (2 * end - len(clip)) * self.count // (2 * total) + 1 == self.number
-        ]
-
-
-def parse_shard(text: str) -> Shard:
-    """The shard that `2/4` names.
-
-    Raises:
-        InputError: it names none.
-    """
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise InputError(f"--shard {text}: give NUMBER/COUNT, 1/4 to 4/4 for four shards")
-    return Shard(int(match[1]), int(match[2]))
+# What must be the same in all shards.
+DIFFERS = {
+    "set": "of other clips",
+    "checkpoint": "of another checkpoint",
+    "settings": "with other settings",
+}
 
 
 def record_path(predictions: Path) -> Path:
@@ -126,36 +91,13 @@ def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
     settings = out.with_name(SETTINGS_FILE)
     for path in shards:
         refuse_same_file(path, out)
-    known = sorted(
-        ((path, _read_record(path)) for path in shards), key=lambda item: item[1]["shard"]
-    )
-    (first, record), *others = known
-    for name in ("of", "set", "checkpoint", "settings"):
-        for path, other in others:
-            if other[name] != record[name]:
-                raise InputError(f"{path}: {DIFFERS[name]} than {first}; predict it again")
-    numbers = [other["shard"] for _, other in known]
-    wanted = range(1, record["of"] + 1)
-    if lost := [number for number in wanted if number not in numbers]:
-        names = ", ".join(f"{number}/{record['of']}" for number in lost)
-        raise InputError(f"{out}: without shard {names}; predict it (`--shard`), and give all")
-    if len(numbers) > len(wanted):
-        twice = next(number for number in wanted if numbers.count(number) > 1)
-        raise InputError(f"{out}: shard {twice}/{record['of']} is given twice; give it once")
+    known = complete([(path, _read_record(path)) for path in shards], DIFFERS, out, "predict")
     count = 0
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for path, other in known:
             count += _copy(path, other["predictions"], stream)
-    write_yaml(settings, record["settings"])
+    write_yaml(settings, known[0][1]["settings"])
     return Merged(out, count, sum(len(other["clips"]) for _, other in known), len(known))
-
-
-DIFFERS = {
-    "of": "another number of shards",
-    "set": "of other clips",
-    "checkpoint": "of another checkpoint",
-    "settings": "with other settings",
-}
 
 
 def _read_record(predictions: Path) -> dict[str, Any]:
@@ -164,12 +106,12 @@ def _read_record(predictions: Path) -> dict[str, Any]:
         missing = path if predictions.is_file() else predictions
         raise InputError(f"{missing}: no such file; the shard is not complete, predict it again")
     record = read_json(path)
-    types = {"shard": int, "of": int, "predictions": int, "clips": list, "settings": dict}
+    types = {"predictions": int, "clips": list, "settings": dict}
     if (
         not isinstance(record, dict)
         or any(type(record.get(name)) is not wanted for name, wanted in types.items())
         or not {"set", "checkpoint"} <= record.keys()
-        or not 1 <= record["shard"] <= record["of"]
+        or not is_numbered(record)
     ):
         raise InputError(f"{path}: not the record of a shard; predict the shard again")
     return record

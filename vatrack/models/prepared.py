@@ -5,7 +5,8 @@ measure, and is used where `prepare` is not called):
 
 - batch norms become part of the convolutions in front of them; group norms stay;
 - 3x3 convolutions take Winograd's form on a CPU (`compute.winograd`), with kernels transformed
-  once;
+  once; large maps go to NNPACK, and regions of mask heads are stitched into such a map;
+- other layers on a CPU have weights in oneDNN's order, with ReLU and sums inside;
 - channels come last in memory: on a CPU, and on a GPU with TF32 or a short type;
 - with a short type the weights of convolutions and linear layers are rounded once, not for every
   frame.
@@ -22,6 +23,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vatrack.common.device import mixed_type
 from vatrack.config import ComputeConfig
+from vatrack.models.packed import pack
+from vatrack.models.stitched import stitch_mask_heads
 from vatrack.models.winograd import use_winograd
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -41,6 +44,9 @@ def prepare(network: Network, compute: ComputeConfig, device: torch.device) -> N
         _round_weights(prepared, short)
     elif compute.winograd and device.type == "cpu":
         use_winograd(prepared, frozen=True)
+        stitch_mask_heads(prepared)
+    if short is None and device.type == "cpu":
+        pack(prepared)
     if device.type == "cpu" or short is not None or compute.tf32:
         prepared.to(memory_format=torch.channels_last)
     return prepared

@@ -64,7 +64,7 @@ class ProposalNetwork(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """[P2..P6] to raw logits [(n, 3, h, w)] and deltas [(n, 12, h, w)] per level."""
-        hidden = [relu(self.rpn_conv(feature)) for feature in features]
+        hidden = [relu(self.rpn_conv(feature), inplace=True) for feature in features]
         return [self.rpn_cls(x) for x in hidden], [self.rpn_reg(x) for x in hidden]
 
     def anchors(self, logits: Sequence[Tensor]) -> list[Tensor]:

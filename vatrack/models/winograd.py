@@ -8,6 +8,7 @@ tiles that fit the processor's second-level cache are taken one after the other.
 
 Rounding differs from `conv2d` by some 3e-6 of the outputs' standard deviation (`conv2d` itself is
 about 1e-6 off). The same input gives the same bits on one machine, whatever the number of threads.
+Where the weights change no more, large maps go to NNPACK, whose larger tiles are faster there.
 
 Layers use it only where they are asked to: `use_winograd` changes convolutions of a network that
 exists; a network without that call is the plain one. Names, order and values of its parameters
@@ -24,6 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from vatrack.models import nnpack
 
 OUT, IN = 4, 6  # sides of a tile of outputs, and of the inputs that it needs
 BAND = 128  # tiles that are computed together: some megabytes with 256 channels
@@ -66,12 +69,15 @@ class WinogradConv2d(nn.Conv2d):
 
     Attributes:
         transformed: the kernel's transform, kept for weights that change no more (`freeze`).
+        kernel: the same weights in NNPACK's order.
     """
 
     transformed: Tensor | None = None
+    kernel: Tensor
 
     def freeze(self) -> None:
         """Transforms the kernel once for all; four times its memory."""
+        self.kernel = self.weight.detach().contiguous()
         self.transformed = transform_kernel(self.weight.detach()).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,6 +85,8 @@ class WinogradConv2d(nn.Conv2d):
         if not _possible(x, self.weight):
             return super().forward(x)
         if self.transformed is not None:
+            if nnpack.suits(x):
+                return nnpack.convolve(x, self.kernel, self.bias)
             return convolve(x, self.transformed, self.bias)
         if _tiles(x) < FEWEST_TILES:
             return super().forward(x)

@@ -13,10 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vatrack.common.colours import COLOURS
 from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
-from vatrack.reporting.plots import COLOURS, figure_style
+from vatrack.reporting.plots import figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.cuts import read_scores
 from vatrack.sailvos.index import read_index
@@ -250,9 +251,9 @@ def draw_curve(
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         line = axes.get_xaxis_transform()
-        orange = COLOURS[1]
+        orange = COLOURS[1].light
         axes.vlines(x[cut], 0, 1, transform=line, color=orange, alpha=0.3, linewidth=1)
-        axes.plot(x, values, color=COLOURS[0], linewidth=0.9, label="content score")
+        axes.plot(x, values, color=COLOURS[0].light, linewidth=0.9, label="content score")
         label = f"cut ({int(cut.sum())})"
         axes.plot(x[cut], values[cut], "o", color=orange, markersize=4, label=label)
         if passed_over.any():

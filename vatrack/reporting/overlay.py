@@ -14,9 +14,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.data.fields import problem
+from vatrack.data.fields import mask_types_of, problem
+from vatrack.evaluation.io.checks import list_of
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
-from vatrack.evaluation.io.predictions import Predictions, read_predictions
+from vatrack.evaluation.io.predictions import read_predictions
 from vatrack.reporting.drawing import (
     ImageArray,
     draw_instances,
@@ -131,7 +132,9 @@ def read_layers(
     names = names_by_id(document, "categories", "name", ground_truth)
     named = [names[number] for number in images.categories.tolist()]
     layers = []
-    for mask_type in _drawn_types(found, document):
+    # Predictions of nothing do not tell what masks the method has.
+    annotations = list_of(document, "annotations", str(ground_truth))
+    for mask_type in found.mask_types or mask_types_of(annotations) or MASK_TYPES:
         true = read_objects(document, images, mask_type, str(ground_truth))
         masks, tracks = true.masks, true.instance
         pairs = zip(masks.category.tolist(), tracks, strict=True)
@@ -148,17 +151,6 @@ def read_layers(
         image, track = found.image[rows], found.track[rows]
         layers.append(Layer("Prediction", mask_type, image, track, labels, texts))
     return layers
-
-
-def _drawn_types(found: Predictions, document: Any) -> tuple[MaskType, ...]:
-    """Those of the predictions; where nothing was found, those of the ground truth."""
-    if not len(found.image):
-        there = {
-            name for name in MASK_TYPES for a in document["annotations"] if f"{name}_mask" in a
-        }
-        if there:
-            return tuple(name for name in MASK_TYPES if name in there)
-    return found.mask_types
 
 
 def choose_clips(images: Images, layers: Sequence[Layer], number: int) -> list[int]:

@@ -17,6 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from vatrack.common.colours import COLOURS
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.reporting.curves import (
@@ -29,9 +30,6 @@ from vatrack.reporting.curves import (
 )
 from vatrack.runs.folder import RunFolder
 
-# Okabe and Ito's colours, told apart with every common form of colour blindness; their yellow is
-# too pale on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C6D1F")
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -248,11 +246,12 @@ def run_styles(count: int) -> list[dict[str, Any]]:
 
     Equal lines show each other through their dashes.
     """
-    turns = [(index, index // len(COLOURS)) for index in range(count)]
-    return [
-        {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[(index + turn) % len(DASHES)]}
-        for index, turn in turns
-    ]
+    styles = []
+    for index in range(count):
+        turn, place = divmod(index, len(COLOURS))
+        dashes = DASHES[(index + turn) % len(DASHES)]
+        styles.append({"color": COLOURS[place].light, "linestyle": dashes})
+    return styles
 
 
 def _line(style: dict[str, Any], points: int) -> dict[str, Any]:

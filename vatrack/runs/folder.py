@@ -10,37 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, read_yaml, write_json
+from vatrack.common.files import read_json, write_json
+from vatrack.common.numbers_in_names import numbered
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
+from vatrack.runs.metrics_file import is_number, read_metrics
 
 logger = logging.getLogger(__name__)
 
-LARGEST = 1e300  # of a number in a file of metrics
 EPOCH_FILE = re.compile(r"epoch_(\d+)\.json")
-
-
-def read_metrics(path: Path, fix: str) -> dict[str, float | None]:
-    """The values of a file of metrics by their names; None: undefined.
-
-    Args:
-        fix: what to do about a bad file, for messages.
-
-    Raises:
-        InputError: the file is missing, or holds something else.
-    """
-    metrics = read_json(path)
-    if not isinstance(metrics, dict):
-        raise InputError(f"{path}: not an object of metrics; {fix}")
-    for name, value in metrics.items():
-        if value is not None and not _is_number(value):
-            raise InputError(f"{path}: {name} is neither a finite number nor null; {fix}")
-    return metrics
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < LARGEST  # type: ignore[arg-type]
 
 
 def _is_summary(content: Mapping[str, Any]) -> bool:
@@ -48,8 +27,8 @@ def _is_summary(content: Mapping[str, Any]) -> bool:
     identity = content.get("identity", {})
     return (
         type(content.get("epochs")) is int
-        and _is_number(content.get("iterations"))
-        and _is_number(content.get("seconds"))
+        and is_number(content.get("iterations"))
+        and is_number(content.get("seconds"))
         and type(content.get("processes", 1)) is int
         and isinstance(identity, dict)
         and isinstance(identity.get("recipe", {}), dict)
@@ -120,10 +99,7 @@ class RunFolder:
 
     def validated(self) -> list[tuple[int, Path]]:
         """The epochs that were validated and their files, in the order of the epochs."""
-        if not self.validations.is_dir():
-            return []
-        found = ((EPOCH_FILE.fullmatch(path.name), path) for path in self.validations.iterdir())
-        return sorted((int(match[1]), path) for match, path in found if match)
+        return numbered(self.validations, EPOCH_FILE)
 
     @property
     def faults(self) -> Path:
@@ -309,35 +285,3 @@ class RunFolder:
         for epoch, _ in self.validated():
             if epoch not in epochs:
                 self.checkpoint(epoch).unlink(missing_ok=True)
-
-
-def run_data(folder: Path) -> tuple[Path, Path]:
-    """Where the valid set of a run is, as the workflow lays out its results.
-
-    Returns:
-        The joint annotations of the valid set, and the folder of the frames, which the config
-        names for own annotations. Whether they exist is not checked.
-
-    Raises:
-        InputError: config.yaml is no valid YAML.
-    """
-    results = Path(folder).resolve().parent.parent
-    file = RunFolder(folder).config
-    config = read_yaml(file) if file.is_file() else None
-    dataset = config.get("dataset") if isinstance(config, dict) else None
-    own = dataset.get("images") if isinstance(dataset, dict) else None
-    images = Path(own) if isinstance(own, str) and own else results / "clips"
-    return results / "annotations" / "valid" / "joint.json", images
-
-
-def named_runs(folder: Path) -> list[RunFolder]:
-    """The runs in a folder that are named as such; seed10 comes after seed9."""
-    found = [RunFolder(path) for path in folder.glob("*") if path.is_dir()]
-    return sorted((run for run in found if run.name), key=lambda run: natural(run.path.name))
-
-
-def natural(text: str) -> list[tuple[int, str]]:
-    """A key that sorts texts by the numbers in them."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
-    ]

@@ -8,7 +8,8 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
-from vatrack.config.classes import SAILVOS, ClassList, FileClasses
+from vatrack.config.classes import SAILVOS, ClassList
+from vatrack.config.file_classes import FileClasses
 from vatrack.data.fields import is_whole
 from vatrack.sailvos.official import Official
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vatrack.config.categories import CATEGORIES
-from vatrack.synthetic.scene import Backdrop, ObjectPlan, Shot, VideoPlan
+from vatrack.synthetic.plan import Backdrop, ObjectPlan, Shot, VideoPlan
 from vatrack.synthetic.sprites import draw_sprite
 
 # How far the camera sways to each side, as a share of the image's shorter side, and the frames of

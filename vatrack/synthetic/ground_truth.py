@@ -11,19 +11,14 @@ from vatrack.config.dataset import ClipsConfig, DatasetConfig, SyntheticConfig
 SETTINGS = SyntheticConfig(
     train_videos=1, valid_videos=3, frames=33, width=320, height=200, objects=6, classes=4, shots=1
 )
+SEED = 0
 
 
-def make_ground_truth(
-    scratch_beside: Path, settings: SyntheticConfig = SETTINGS, seed: int = 0
-) -> dict[str, Any]:
-    """The joint form of the validation videos, each one clip.
-
-    It is the same for the same settings and seed.
+def make_ground_truth(scratch_beside: Path) -> dict[str, Any]:
+    """The joint form of the validation videos, each one clip; the same each time.
 
     Args:
         scratch_beside: a path in a folder where raw frames can lie for a moment.
-        settings: of the miniature set.
-        seed: of the miniature set.
     """
     from vatrack.sailvos.convert import convert_files
     from vatrack.sailvos.cuts import write_structure
@@ -33,7 +28,7 @@ def make_ground_truth(
     clips = ClipsConfig(structure="whole")
     with scratch_directory(scratch_beside) as folder:
         raw, index, structure = folder / "raw", folder / "index.json", folder / "clips.json"
-        render(raw, settings, seed)
+        render(raw, SETTINGS, SEED)
         build_index(raw, {subset: raw / f"{subset}.json" for subset in ("train", "valid")}, index)
         write_structure(clips, index, None, structure)
         convert_files(raw / "valid.json", structure, DatasetConfig(), folder / "valid")

@@ -23,7 +23,7 @@ from vatrack.config.dataset import SyntheticConfig
 
 if TYPE_CHECKING:
     from vatrack.synthetic.frames import Frame
-    from vatrack.synthetic.scene import ObjectPlan
+    from vatrack.synthetic.plan import ObjectPlan
 
 # As in the original, the category ids of the official JSON are not 1..24: the conversion has to
 # renumber them.
@@ -202,7 +202,7 @@ def _official(rendered: dict[str, dict[str, Any]]) -> dict[str, Any]:
     Args:
         rendered: what `_render_video` returns, by name of the video.
     """
-    from vatrack.synthetic.scene import MODELS_PER_CLASS
+    from vatrack.synthetic.plan import MODELS_PER_CLASS
 
     categories = [
         {"id": CATEGORY_IDS[label], "name": name, "supercategory": name}

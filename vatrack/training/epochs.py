@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.config import RunConfig
-from vatrack.data.dataset import EpochBatches, PairBatch, PairDataset, collate
+from vatrack.data.batches import EpochBatches, PairBatch, collate
 from vatrack.data.loading import load_in_order
+from vatrack.data.pairs import PairDataset
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.select import best_epoch, selection_metric, validation_values
 from vatrack.training.faults import NotFinite

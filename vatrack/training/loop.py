@@ -21,7 +21,8 @@ from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.common.progress import duration
 from vatrack.common.signals import StopSignals
 from vatrack.config import RunConfig
-from vatrack.data.dataset import EpochBatches, PairDataset
+from vatrack.data.batches import EpochBatches
+from vatrack.data.pairs import PairDataset
 from vatrack.models.detector import build
 from vatrack.runs.environment import describe_environment
 from vatrack.runs.folder import RunFolder

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from vatrack.common.errors import InputError
 from vatrack.common.logs import IN_PLACE, clear_line
-from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.progress import time_left
 from vatrack.config import RunConfig
+from vatrack.evaluation.key_metrics import ON_TERMINALS
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.metrics_log import TrainingPoint, ValidationPoint, append
 from vatrack.training.distributed import Processes
@@ -185,22 +185,20 @@ class Speed:
 
 
 def validation_text(metrics: Mapping[str, Any]) -> str:
-    """The main metrics of a validation in one short line, by level: AP50 and HOTA.
+    """The key metrics of a validation in one short line, by level: AP50 and HOTA.
 
     >>> validation_text({"image/amodal/AP50": 80.26, "image/visible/AP50": 82.4})
     'image AP50 80.3 amodal, 82.4 visible'
     """
     parts = []
-    for level, column in (("image", "AP50"), ("video", "AP50"), ("track", "HOTA")):
+    for metric in ON_TERMINALS:
         values = [
             f"{value:.1f} {mask_type}"
-            for mask_type in MASK_TYPES
-            if (value := metrics.get(f"{level}/{mask_type}/{column}")) is not None
+            for mask_type in metric.masks
+            if (value := metrics.get(metric.key(mask_type))) is not None
         ]
         if values:
-            parts.append(
-                f"{level if column != 'HOTA' else ''} {column} {', '.join(values)}".strip()
-            )
+            parts.append(f"{metric.long} {', '.join(values)}")
     return "; ".join(parts) or "no metric is defined"
 
 

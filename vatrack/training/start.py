@@ -22,8 +22,9 @@ from vatrack.data.frames import AnnotationFile, count_classes
 from vatrack.models.detector import Detector, build
 from vatrack.models.winograd import use_winograd
 from vatrack.runs.folder import RunFolder
+from vatrack.weights.initial import copy_visible_to_amodal, fitted, load_initial
 from vatrack.weights.tensors import read_weights
-from vatrack.weights.transfer import Transfer, copy_visible_to_amodal, fitted, load_initial
+from vatrack.weights.transfer import Transfer
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from vatrack.common.errors import InputError
+from vatrack.common.numbers_in_names import numbered
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.formats import read_file, write_file
 
@@ -68,7 +69,7 @@ class Progress:
 
 def save_state(folder: Path, content: Mapping[str, Any]) -> Path:
     """Writes a state, whole or not at all, and removes all but the one before it."""
-    known = _states(folder)
+    known = numbered(folder, NAME)
     path = folder / f"state_{known[-1][0] + 1 if known else 1:06d}.pt"
     write_file(path, {"format": FORMAT, **content})
     for _, old in known[: 1 - KEPT]:
@@ -106,7 +107,7 @@ def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     for leftover in folder.glob(".state_*"):  # what a killed process was writing
         leftover.unlink()
     damaged: list[tuple[Path, str]] = []
-    for _, path in reversed(_states(folder)):
+    for _, path in reversed(numbered(folder, NAME)):
         try:
             content = read_state(path)
         except InputError as error:
@@ -121,14 +122,6 @@ def latest_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
         no_other = f"nor can {others} be read" if others else "there is no other state"
         raise InputError(f"{damaged[0][1]}; {no_other}: remove {folder} to train from the start")
     return None
-
-
-def _states(folder: Path) -> list[tuple[int, Path]]:
-    """Numbers and files, the newest last."""
-    if not folder.is_dir():
-        return []
-    found = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    return sorted((int(match[1]), path) for match, path in found if match)
 
 
 def random_state() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vatrack.common.device import autocast, mixed_type
 from vatrack.common.structures import BatchPart
 from vatrack.config import RunConfig
-from vatrack.data.dataset import PairBatch
+from vatrack.data.batches import PairBatch
 from vatrack.models.detector import Detector
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import Fault, NotFinite

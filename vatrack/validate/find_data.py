@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.images import existing_image
+from vatrack.common.images import image_exists
 from vatrack.common.json_lists import read_lists
 
 WORDS = {"train": {"train", "training"}, "valid": {"valid", "val", "validation"}}
@@ -54,7 +54,7 @@ def find_data(
     valid = valid or _only(folder, files, "valid")
     if images is None:
         names = [*_ends(train), *_ends(valid)]
-        fitting = [each for each in folders if all(_is_there(each / name) for name in names)]
+        fitting = [each for each in folders if all(image_exists(each / name) for name in names)]
         if len(fitting) != 1:
             what = "no folder in it has" if not fitting else f"{_listed(fitting)} all have"
             raise InputError(
@@ -111,10 +111,3 @@ def _ends(path: Path) -> list[str]:
     if not names:
         raise InputError(f"{path}: lists no image; give another file with --train or --valid")
     return [names[0], names[-1]]
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return existing_image(path).is_file()
-    except InputError:
-        return False

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
+from vatrack.common.rle import Ints
 from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 
 KEPT_EXAMPLES = 100
@@ -71,6 +74,17 @@ class Findings:
             self.add(code, file, *describe(thing))
         if len(things) > room:
             self.counts[code] += len(things) - room
+
+    def add_repeated(
+        self, code: str, file: Path | str, what: str, values: Iterable[int | str] | Ints
+    ) -> None:
+        """One finding for every value that occurs more than once in a file; `what` has them."""
+        if isinstance(values, np.ndarray):
+            found, counts = np.unique(values, return_counts=True)
+            twice = list(zip(found[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True))
+        else:
+            twice = [(value, count) for value, count in Counter(values).items() if count > 1]
+        self.add_all(code, file, twice, lambda pair: (f"{what} {pair[0]}", f"{pair[1]} times"))
 
     def merge(self, other: Findings) -> None:
         """Takes over the findings of another process or file."""

@@ -13,7 +13,7 @@ import vatrack
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
 from vatrack.config.methods import Method
-from vatrack.data.joint import JointFile, read_joint
+from vatrack.data.joint.file import JointFile, read_joint
 
 PAPER_BATCH, PAPER_RATE = 8, 0.005  # of ResNet-50, one card with 40 GB
 PAPER_SCALE, PAPER_MEMORY = (1280, 800), 40.0

@@ -11,8 +11,16 @@ from vatrack.common.errors import InputError
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.config.classes import ClassList, FileClasses
-from vatrack.data.fields import first_problem, is_safe_name, is_side, is_whole, read_masks
+from vatrack.config.classes import ClassList
+from vatrack.config.file_classes import FileClasses
+from vatrack.data.fields import (
+    first_problem,
+    is_safe_name,
+    is_side,
+    is_whole,
+    mask_types_of,
+    read_masks,
+)
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame
 from vatrack.validate.masks import is_inside
@@ -206,7 +214,7 @@ class _Checker:
                 self.add("rle-size" if other else "rle-bad", name, str(error))
                 continue
             found[mask_type], areas[mask_type] = counts[0], int(area[0])
-        if not any(value.get(f"{each}_mask") is not None for each in MASK_TYPES):
+        if not mask_types_of([value]):
             self.add("field-missing", name, "amodal_mask or visible_mask")
         if areas.get("amodal", areas.get("visible", 1)) == 0:
             self.add("mask-empty", name)

@@ -14,7 +14,6 @@ from vatrack.sailvos.official import BOXES
 from vatrack.validate.findings import Findings
 
 Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 Code = dict[str, Any]

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Sequence
 
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
-from vatrack.config.classes import SAILVOS, ClassList, FileClasses
+from vatrack.config.classes import SAILVOS, ClassList
+from vatrack.config.file_classes import FileClasses
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
+from vatrack.validate.annotation_relations import check_annotations
 from vatrack.validate.findings import Findings
-from vatrack.validate.rows import changing, find, first_rows, repeated
-from vatrack.validate.subset import (
-    MASKS,
-    NONE,
-    Image,
-    Subset,
-    file_number,
-    pack_size,
-    split_suffix,
-    unpack_size,
-)
-
-Ints = npt.NDArray[np.int64]
+from vatrack.validate.subset import Image, Subset, file_number, shown_size, split_suffix
 
 
 def check_relations(
@@ -41,7 +28,7 @@ def check_relations(
     _check_categories(subset, findings, classes)
     _check_videos(subset, findings)
     _check_images(subset, findings)
-    _check_annotations(subset, findings)
+    check_annotations(subset, findings)
 
 
 def check_subsets(subsets: Sequence[Subset], findings: Findings) -> None:
@@ -95,14 +82,13 @@ def _check_categories(subset: Subset, findings: Findings, classes: ClassList | N
             f"expected"
         )
         findings.add("category-list", subset.path, detail=detail)
-    _check_twice(
+    findings.add_repeated(
         "id-twice",
+        subset.path,
         "category",
         (number for number, _ in subset.categories if number is not None),
-        subset,
-        findings,
     )
-    _check_twice("model-twice", "model", subset.models, subset, findings)
+    findings.add_repeated("model-twice", subset.path, "model", subset.models)
 
 
 def _first_line(error: InputError, subset: Subset) -> str:
@@ -110,7 +96,9 @@ def _first_line(error: InputError, subset: Subset) -> str:
 
 
 def _check_videos(subset: Subset, findings: Findings) -> None:
-    _check_twice("video-twice", "video", (video.name for video in subset.videos), subset, findings)
+    findings.add_repeated(
+        "video-twice", subset.path, "video", (video.name for video in subset.videos)
+    )
     if not subset.whole:
         return
     images = subset.by_video()
@@ -125,7 +113,7 @@ def _check_videos(subset: Subset, findings: Findings) -> None:
 
 
 def _check_images(subset: Subset, findings: Findings) -> None:
-    _check_twice("id-twice", "image", (image.id for image in subset.images), subset, findings)
+    findings.add_repeated("id-twice", subset.path, "image", (image.id for image in subset.images))
     known = {video.name for video in subset.videos} | subset.unusable
     lost = [
         image for image in subset.images if image.video is not None and image.video not in known
@@ -189,133 +177,13 @@ def _check_frames(video: str, images: Sequence[Image], subset: Subset, findings:
     sized = [image for image in images if image.size]
     for image in sized:
         if image.size != sized[0].size:
-            detail = f"{_size(image.size)}, but {_size(sized[0].size)} in image {sized[0].id}"
+            detail = (
+                f"{shown_size(image.size)}, but {shown_size(sized[0].size)} in image {sized[0].id}"
+            )
             findings.add("image-size", subset.path, f"image {image.id}", detail)
-
-
-def _check_annotations(subset: Subset, findings: Findings) -> None:
-    table, path = subset.annotations, subset.path
-    ids = table["id"]
-    _check_twice("id-twice", "annotation", ids, subset, findings)
-    images = np.array([image.id for image in subset.images], np.int64)
-    videos = {
-        name: row for row, name in enumerate(dict.fromkeys(image.video for image in subset.images))
-    }
-    video_of = np.array([videos[image.video] for image in subset.images], np.int64)
-    rows = find(images, table["image_id"])
-    listed = rows >= 0
-
-    def report(code: str, found: Ints, field: str, text: str) -> None:
-        values = table[field]
-        findings.add_all(
-            code,
-            path,
-            found.tolist(),
-            lambda row: (f"annotation {ids[row]}", text.format(values[row])),
-        )
-
-    def sizes_of(field: str) -> Callable[[int], tuple[str, str]]:
-        def describe(row: int) -> tuple[str, str]:
-            own, image = unpack_size(int(table[field][row])), subset.images[rows[row]].size
-            return f"annotation {ids[row]}", f"{field} is {_size(own)}, its image {_size(image)}"
-
-        return describe
-
-    if subset.whole:
-        report("image-unknown", np.flatnonzero(~listed), "image_id", "image {}")
-        categories = np.array(
-            [number for number, _ in subset.categories if number is not None], np.int64
-        )
-        unknown = np.flatnonzero(~np.isin(table["category_id"], categories))
-        report("category-unknown", unknown, "category_id", "category {}")
-        models = np.array(subset.models, np.int64)
-        given = (table["model_id"] != NONE) & (len(models) > 0)
-        report(
-            "model-unknown",
-            np.flatnonzero(given & ~np.isin(table["model_id"], models)),
-            "model_id",
-            "model {}",
-        )
-        seen = np.zeros(len(images), bool)
-        seen[rows[listed]] = True
-        empty = np.flatnonzero(~seen).tolist()
-        findings.add_all(
-            "image-empty",
-            path,
-            empty,
-            lambda row: (f"image {images[row]}", subset.images[row].path),
-        )
-        _check_counts(subset, video_of[rows[listed]], table["obj_id"][listed], videos, findings)
-
-    sizes = np.array(
-        [pack_size(*image.size) if image.size else NONE for image in subset.images], np.int64
-    )
-    for field in MASKS:
-        own, needed = table[field][listed], sizes[rows[listed]]
-        wrong = np.flatnonzero(listed)[(own != needed) & (own != NONE) & (needed != NONE)]
-        findings.add_all("rle-size", path, wrong.tolist(), sizes_of(field))
-
-    kept = np.flatnonzero(listed)
-    for field in ("obj_id", "instance_id"):
-        if field == "instance_id" and np.array_equal(table["instance_id"], table["obj_id"]):
-            continue
-        report(
-            "object-twice",
-            kept[repeated(rows[kept], table[field][kept])],
-            field,
-            field + " {} is in its image already",
-        )
-        changed = kept[
-            changing(video_of[rows[kept]], table[field][kept], table["category_id"][kept])
-        ]
-        report("object-category", changed, field, field + " {} has another category before")
-
-    # In cut clips `instance_id` tells objects apart, in whole videos `obj_id` (quirk D11). Where
-    # two objects exchange their numbers, each has a further one.
-    of_video = video_of[rows[kept]]
-    objects, instances = table["obj_id"][kept], table["instance_id"][kept]
-    several = kept[changing(of_video, objects, instances)]
-    shared = np.setdiff1d(kept[changing(of_video, instances, objects)], several)
-    text = "obj_id {} had another instance_id before in its video"
-    report("object-instance", several, "obj_id", text)
-    text = "instance_id {} was that of another obj_id before in its video"
-    report("object-instance", shared, "instance_id", text)
-
-
-def _check_counts(
-    subset: Subset,
-    of_video: Ints,
-    objects: Ints,
-    videos: Mapping[str | None, int],
-    findings: Findings,
-) -> None:
-    """Compares `num_objs` of the videos with the objects that are annotated."""
-    counts = np.bincount(of_video[first_rows(objects, of_video)], minlength=len(videos))
-    for video in subset.videos:
-        if video.name in videos and video.num_objs not in (None, counts[videos[video.name]]):
-            detail = f"num_objs is {video.num_objs}, {counts[videos[video.name]]} are annotated"
-            findings.add("num-objs", subset.path, f"video {video.name}", detail)
-
-
-def _check_twice(
-    code: str, what: str, values: Iterable[int | str] | Ints, subset: Subset, findings: Findings
-) -> None:
-    """Reports every value that occurs more than once, once."""
-    if isinstance(values, np.ndarray):
-        found, counts = np.unique(values, return_counts=True)
-        twice = list(zip(found[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True))
-    else:
-        twice = [(value, count) for value, count in Counter(values).items() if count > 1]
-    findings.add_all(
-        code, subset.path, twice, lambda pair: (f"{what} {pair[0]}", f"{pair[1]} times")
-    )
 
 
 def _shift(image: Image) -> int | None:
     """The number of the file less that of the frame."""
     number = file_number(image.file) if image.file else None
     return number - image.frame_id if number is not None and image.frame_id is not None else None
-
-
-def _size(size: tuple[int, int] | None) -> str:
-    return f"{size[1]} x {size[0]}" if size else "unknown"

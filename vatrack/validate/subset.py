@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-Ints = npt.NDArray[np.int64]
+from vatrack.common.rle import Ints
 
 NONE = -(2**63)  # stands for a missing number; no number of the file has this value
 MASKS = ("segmentation", "visible_mask", "invisible_mask")
@@ -90,6 +87,11 @@ def pack_size(height: int, width: int) -> int:
 def unpack_size(packed: int) -> tuple[int, int]:
     """Height and width of a packed size."""
     return packed >> SIZE_SHIFT, packed & (1 << SIZE_SHIFT) - 1
+
+
+def shown_size(size: tuple[int, int] | None) -> str:
+    """A size, height and width, for messages."""
+    return f"{size[1]} x {size[0]}" if size else "unknown"
 
 
 def split_suffix(name: str) -> tuple[str, str]:

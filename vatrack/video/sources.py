@@ -13,6 +13,7 @@ from typing import Literal
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import FORMS, SUFFIXES, is_clutter, is_frame
+from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import read_text
 
 Form = Literal["file", "frames", "camera", "stream"]
@@ -74,9 +75,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
 
 def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
     """A key that sorts frame 2 before frame 10, as FFmpeg numbers them without zeros."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-    return key, path.name
+    return natural(path.name.casefold()), path.name
 
 
 def _sources(word: str) -> list[Source]:

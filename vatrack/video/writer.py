@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
-from vatrack.video.reader import FILE_OPTIONS, import_av
+from vatrack.video.opening import FILE_OPTIONS, import_av
 
 if TYPE_CHECKING:
     import av.audio.stream

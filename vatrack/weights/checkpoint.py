@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, check_target, refuse_same_file
 from vatrack.config import (
     SAILVOS,
     Backbone,
@@ -29,8 +27,8 @@ from vatrack.config import (
 )
 from vatrack.config.keys import overridden
 from vatrack.config.renamed import STARTS, with_new_names
-from vatrack.weights.checksum import KEY, checksum, refuse_broken_values
-from vatrack.weights.formats import full_disk, read_file, write_file
+from vatrack.weights.checksum import refuse_broken_values
+from vatrack.weights.formats import read_file, write_file
 from vatrack.weights.tensors import check_tensors
 
 FORMAT = "vatrack-checkpoint-1"
@@ -188,59 +186,6 @@ def parse(content: Any, path: Path) -> Checkpoint:
     return checkpoint
 
 
-@dataclass(frozen=True)
-class Exported:
-    """What `export` wrote."""
-
-    out: Path
-    method: Method
-    backbone: Backbone
-    epoch: int
-    size: int  # bytes
-
-    def __str__(self) -> str:
-        return (
-            f"{self.out}: {self.method} with {self.backbone}, epoch {self.epoch}, "
-            f"{self.size / 1e6:.1f} MB"
-        )
-
-
-def export(path: Path, out: Path) -> Exported:
-    """Writes a checkpoint as a safetensors file, with everything but the tensors in its metadata.
-
-    The metadata holds, as texts: format, method, backbone, epoch, a checksum, and config as JSON,
-    without what belongs to a machine (`public_config`). The same checkpoint always gives the same
-    bytes.
-
-    Raises:
-        InputError: see `load`; or `out` is the checkpoint itself.
-        OSError: the disk is full, or the like; nothing is left at `out` then.
-    """
-    refuse_same_file(path, out)
-    check_target(out)
-    checkpoint = load(path)
-    # Own memory for each: the format knows neither views nor shared memory.
-    weights = {
-        name: value.clone(memory_format=torch.contiguous_format)
-        for name, value in checkpoint.weights.items()
-    }
-    metadata = {
-        "format": FORMAT,
-        "method": str(checkpoint.method),
-        "backbone": str(checkpoint.backbone),
-        "epoch": str(checkpoint.epoch),
-        "config": json.dumps(public_config(checkpoint.config)),
-    }
-    metadata[KEY] = checksum({**metadata, "model": weights})
-    with atomic_path(out) as temporary:
-        with full_disk(out):
-            save_file(weights, temporary, metadata)
-        _order_metadata(temporary)
-    return Exported(
-        out, checkpoint.method, checkpoint.backbone, checkpoint.epoch, out.stat().st_size
-    )
-
-
 def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a run for others: without the job's and the experiment log's sections; of
     paths, the files' names."""
@@ -256,18 +201,6 @@ def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
         public["training"] = {**training, **names}
         public["training"].pop("weights_urls", None)
     return public
-
-
-def _order_metadata(path: Path) -> None:
-    """Sorts the metadata of a safetensors file in place; the library writes it in an order that
-    changes from run to run."""
-    with path.open("r+b") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(length))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        stream.seek(8)
-        stream.write(text.ljust(length))
 
 
 def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Path) -> None:

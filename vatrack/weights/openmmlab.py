@@ -19,36 +19,18 @@ from torch import Tensor
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, refuse_same_file, sha256_of, write_text
-from vatrack.config import Backbone, ClassList, Method, RunConfig
+from vatrack.config import ClassList, RunConfig
 from vatrack.config.classes import SAILVOS, names_problem, shown_name
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import INITIAL_FORMAT, write
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.class_rows import ClassRows
-from vatrack.weights.tensors import BACKBONE, WeightFile, read_weights, weights_in
-from vatrack.weights.transfer import (
-    Transfer,
-    compare,
-    describe_shape,
-    fitted,
-    is_bare_backbone,
-    is_counter,
-    with_classes,
-)
+from vatrack.weights.initial import fitted, is_bare_backbone, with_classes
+from vatrack.weights.networks import methods_of, remedy
+from vatrack.weights.tensors import WeightFile, read_weights
+from vatrack.weights.transfer import Transfer, compare, is_counter
 
 SHOWN = 5  # names of a group; all of them go into a file
-# (blocks of layer3, groups of the 3x3 convolutions, 3x3 convolution in the middle of each block) of
-# a trunk.
-TRUNKS = {
-    (2, 1, False): str(Backbone.RESNET18),
-    (6, 1, True): str(Backbone.RESNET50),
-    (23, 64, True): str(Backbone.RESNEXT101),
-    (6, 1, False): "resnet34",
-    (23, 1, True): "resnet101",
-    (6, 32, True): "resnext50_32x4d",
-    (23, 32, True): "a ResNeXt-101 of 32 groups",
-    (36, 1, True): "resnet152",
-}
 
 
 @dataclass(frozen=True)
@@ -136,7 +118,7 @@ def import_checkpoint(
             f"{len(counters)} counters of batch norm are not in the file and are 0; no result "
             f"depends on them"
         )
-    methods = _methods(file.weights)
+    methods = methods_of(file.weights)
     if run.method not in methods:
         shown = " or ".join(methods)
         lines.append(
@@ -145,30 +127,6 @@ def import_checkpoint(
         )
     lines += [*file.notes, *_remarks(named, run.class_list), transfer.table()]
     return Imported(out, transfer, epoch, "\n".join([*lines, *_names(transfer, out)]))
-
-
-def recognise_method(
-    content: Any, source: Path, key: str | None = None
-) -> tuple[tuple[Method, ...], Backbone]:
-    """The methods that a file with OpenMMLab's names may be of, and its backbone.
-
-    Args:
-        content: what `read_file` has read from `source`.
-
-    Raises:
-        InputError: it holds no network of one of the methods.
-    """
-    weights = weights_in(content, source, key=key).weights
-    methods, trunk = _methods(weights), _trunk(weights, BACKBONE)
-    tracks = "roi_head.track_head.fc_embed.weight" in weights
-    if not methods or not tracks or trunk not in tuple(map(str, Backbone)):
-        lacks = "no track head" if methods and not tracks else f"{trunk}"
-        raise InputError(
-            f"{source}: holds no network of {', '.join(map(str, Method))} with "
-            f"{' or '.join(map(str, Backbone))} ({lacks}; its first tensor is "
-            f"{next(iter(weights))}); name a checkpoint of one of them"
-        )
-    return tuple(map(Method, methods)), Backbone(trunk)
 
 
 def _origin(source: Path, run: RunConfig) -> dict[str, Any]:
@@ -272,67 +230,6 @@ def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig,
     line = (
         f"{source}: not a checkpoint of {run.method} with {run.backbone}: {len(missing)} of its "
         f"tensors are missing, {len(transfer.mismatched)} have another shape; "
-        f"{_remedy(file.weights, run)}"
+        f"{remedy(file.weights, run)}"
     )
     return "\n".join([line, *file.notes, transfer.table(), *_names(transfer, out)])
-
-
-def _remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
-    """What the file looks like, and what to do with it."""
-    if is_bare_backbone(weights):
-        return (
-            f"it holds a backbone alone ({_trunk(weights, '')}); --partial takes it as initial "
-            f"weights"
-        )
-    methods = _methods(weights)
-    if not methods:
-        return f"it has no names of an OpenMMLab detector (its first is {next(iter(weights))})"
-    trunk = _trunk(weights, BACKBONE)
-    classes = weights.get("roi_head.bbox_head.fc_cls.weight")
-    if classes is not None and len(classes) != len(run.class_list) + 1:
-        return (
-            f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
-            f"takes what fits as initial weights, and --class NAME for each of its classes takes "
-            f"it as it is"
-        )
-    if "roi_head.track_head.fc_embed.weight" not in weights:
-        return (
-            f"it looks like a detector without a track head, with {trunk}; --partial takes what "
-            f"fits as initial weights"
-        )
-    choices = " or ".join(f"--method {method}" for method in methods)
-    shown = " or ".join(methods)
-    if trunk != str(run.backbone) and trunk in tuple(map(str, Backbone)):
-        choices += f" --backbone {trunk}"
-    if run.method in methods and trunk == str(run.backbone):
-        return (
-            f"it looks like {shown} with {trunk} of other widths, or cut off; give the model's "
-            f"widths with --config"
-        )
-    return f"it looks like {shown} with {trunk}: use {choices}"
-
-
-def _methods(weights: Mapping[str, Tensor]) -> list[str]:
-    """The methods whose heads the file has; two of them share one network."""
-    heads = {name.split(".")[1] for name in weights if name.startswith("roi_head.")}
-    if "amodal_bbox_head" in heads:
-        return [str(Method.VATRACK_2BBOX)]
-    if "amodal_mask_head" in heads:
-        return [str(Method.VATRACK)]
-    return [str(Method.QDTRACK), str(Method.AMODALTRACK)] if "mask_head" in heads else []
-
-
-def _trunk(weights: Mapping[str, Tensor], prefix: str) -> str:
-    """The name of the residual network whose tensors begin with `prefix`."""
-    pattern = re.compile(re.escape(prefix) + r"layer3\.(\d+)\.conv1\.weight")
-    blocks = len({match[1] for name in weights if (match := pattern.fullmatch(name))})
-    middle = weights.get(f"{prefix}layer3.0.conv2.weight")
-    if not blocks or middle is None or middle.dim() != 4:
-        return "no residual network"
-    deep = f"{prefix}layer3.0.conv3.weight" in weights
-    groups = len(middle) // max(1, middle.shape[1])
-    found = (
-        f"a residual network of {blocks} blocks in layer3 and {groups} groups "
-        f"({describe_shape(middle)})"
-    )
-    return TRUNKS.get((blocks, groups, deep), found)

@@ -6,119 +6,26 @@ Nothing here needs Snakemake, so that it can be tested without.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.numbers_in_names import natural
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
-from vatrack.config.keys import known_keys, nested
-from vatrack.config.layers import merged, read_layers
-from vatrack.jobs.slurm import require_slurm
-from vatrack.runs.folder import RunFolder, named_runs, natural
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import named_runs
 from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
-FORMS = (
-    "visible.json",
-    "amodal.json",
-    "joint.json",
-    "joint-2bbox.json",
-    "video_amodal.json",
-    "video_visible.json",
-)
-FIGURES = ("losses", "learning_rate", "validation")
-TABLES = tuple(
-    f"{evaluation}_{masks}"
-    for evaluation in ("image", "video", "track")
-    for masks in ("amodal", "visible")
-)
-CLASS_TABLES = tuple(f"classes_{table}" for table in TABLES)
-VIDEO_TABLES = tuple(f"videos_{table}" for table in TABLES)
+from .names import CLASS_TABLES, FIGURES, FORMS, RUN, TABLES, VIDEO_TABLES
+
 # Of a rendered set: what one process does with so many takes no longer than to start two.
 SMALL_FRAMES = 1000
-LISTS = ("methods", "backbones", "seeds")
-# What the folder and the logs of a run are called. The variant is empty, or a label with its mark.
-RUN = "{method}__{backbone}{variant}"
-# Given for one section or several, as `--config 'training={epochs: 6}'`.
-SECTIONS = tuple(
-    name
-    for name, field in Config.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-)
-
-
-def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of one call of Snakemake, as plain values.
-
-    Args:
-        files: its config files, each with what it extends; later ones change earlier ones.
-        overrides: what `--config` gives, on top of all files.
-
-    Raises:
-        InputError: a file cannot be read, a single value is given for a list or a section, or a
-            key without its section.
-    """
-    for key in LISTS:
-        value = overrides.get(key)
-        if isinstance(value, str | int | float):
-            raise InputError(f"--config {key}={value}: give a list: --config '{key}=[{value}]'")
-    for key in SECTIONS:
-        value = overrides.get(key)
-        if key in overrides and not isinstance(value, Mapping):
-            raise InputError(
-                f"--config {key}={value}: {key} is a section; give a mapping: "
-                f"--config '{key}={{name: value}}'"
-            )
-    for key, value in overrides.items():
-        _check_name(key, value)
-    layers = []
-    for file in files:
-        values = read_layers(file)
-        if values is not None and not isinstance(values, dict):
-            raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
-        layers.append(values or {})
-    return reduce(merged, [*layers, overrides], {})
-
-
-def _check_name(key: str, value: Any) -> None:
-    """Refuses the key of another section, and a dotted key, with the form that Snakemake takes."""
-    given = {key: value}
-    if isinstance(value, Mapping):
-        given = {f"{key}.{name}": inner for name, inner in value.items() if "." in str(name)}
-    known = known_keys(Config)
-    for name, inner in given.items():
-        last = name.rpartition(".")[2]
-        full = [name] if name in known else [key for key in known if key.split(".")[-1] == last]
-        if name in Config.model_fields or len(full) != 1:
-            continue
-        section, _, text = nested(full[0], inner).partition(": ")
-        raise InputError(f"--config {name}={inner}: give it as --config '{section}={text}'")
-
-
-def check_cluster(executor: str, trains_on_slurm: bool) -> None:
-    """Checks, before any job is started, that SLURM is there where it is needed.
-
-    Args:
-        executor: of Snakemake.
-        trains_on_slurm: whether a training is to be done, and goes to SLURM.
-
-    Raises:
-        InputError: there is no SLURM on this machine.
-    """
-    if executor == "slurm":
-        require_slurm("the profile or --executor asks for SLURM", "leave that option out")
-    if trains_on_slurm:
-        require_slurm(
-            "config: launcher.cluster is slurm",
-            "train here: --config 'launcher={cluster: local}'",
-        )
 
 
 def variant(run: RunConfig) -> str:
@@ -216,7 +123,8 @@ class Plan:
         self.train_memory = round(launcher.memory_gb * 1000) if self.trains_here else 1000
         self.train_gpus = launcher.gpus if self.trains_here else 0
         self.predict_gpus = min(1, launcher.gpus)
-        self.shards = launcher.prediction_shards
+        self.prediction_shards = launcher.prediction_shards
+        self.evaluation_shards = launcher.evaluation_shards
 
     def videos(self) -> list[str]:
         """The names of the raw video folders; archives must be unpacked before.
@@ -351,11 +259,10 @@ class Plan:
         order = {name: number for number, name in enumerate(dict.fromkeys(map(_trunk, found)))}
         return sorted(found, key=lambda folder: (order[_trunk(folder)], natural(folder)))
 
-    def options(self, *names: str) -> str:
+    @property
+    def run_options(self) -> str:
         """Options that name the folders of all these runs on one command line."""
-        return " ".join(
-            shlex.quote(f"--{name}={folder}") for name in names for folder in self.shown()
-        )
+        return " ".join(shlex.quote(f"--run={folder}") for folder in self.shown())
 
     @property
     def mean_option(self) -> str:

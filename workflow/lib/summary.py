@@ -6,17 +6,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from vatrack.common.errors import InputError
-from vatrack.runs.folder import RunFolder, read_metrics
+from vatrack.evaluation.key_metrics import ON_TERMINALS
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.metrics_file import read_metrics
 from vatrack.runs.select import read_selection
 
-COLUMNS = (
-    ("image AP50", "amodal", "image/amodal/AP50"),
-    ("", "visible", "image/visible/AP50"),
-    ("video AP50", "amodal", "video/amodal/AP50"),
-    ("", "visible", "video/visible/AP50"),
-    ("HOTA", "amodal", "track/amodal/HOTA"),
-    ("", "visible", "track/visible/HOTA"),
-)
+COLUMNS = [(mask, metric.key(mask)) for metric in ON_TERMINALS for mask in metric.masks]
 
 
 def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
@@ -31,8 +26,8 @@ def closing_summary(runs: Iterable[str], report: str, tables: str) -> str:
     lines = []
     if rows:
         width = max(len("run"), *(len(name) for name, *_ in rows))
-        pairs = "".join(f"  {head:16}" for head, _, _ in COLUMNS if head)
-        heads = "".join(f"{head:>9}" for _, head, _ in COLUMNS)
+        pairs = "".join(f"  {metric.long:16}" for metric in ON_TERMINALS)
+        heads = "".join(f"{mask:>9}" for mask, _ in COLUMNS)
         lines += [f"{'':{width}}{pairs}".rstrip(), f"{'run':{width}}{heads}   epoch"]
         for name, values, epoch in rows:
             lines.append(f"{name:{width}}" + "".join(f"{value:>9}" for value in values) + epoch)
@@ -53,6 +48,6 @@ def _row(folder: RunFolder) -> tuple[list[str], str]:
     with suppress(InputError, OSError):
         if best := read_selection(folder.path):
             chosen = f"{best.epoch}, best {best.metric}"
-    values = [metrics.get(key) for _, _, key in COLUMNS]
+    values = [metrics.get(key) for _, key in COLUMNS]
     shown = ["-" if value is None else f"{value:.1f}" for value in values]
     return shown, f"   {chosen}"

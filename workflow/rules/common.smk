@@ -1,4 +1,4 @@
-# The plan (lib/plan.py: the checked config, paths, lists), and what of it needs Snakemake.
+# The config of this call (lib/call.py), the plan (lib/plan.py: paths, lists), and what of them needs Snakemake.
 import os
 import re
 import shlex
@@ -8,17 +8,16 @@ from pathlib import Path
 from snakemake.logging import logger
 from snakemake.utils import validate
 
-from lib.plan import (
+from lib.call import check_cluster, layered_config
+from lib.names import (
     CLASS_TABLES,
     FIGURES,
     FORMS,
     RUN as RUN_NAME,
     TABLES,
     VIDEO_TABLES,
-    Plan,
-    check_cluster,
-    layered_config,
 )
+from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
 from vatrack.common.errors import InputError, show_warnings_plainly
@@ -137,9 +136,9 @@ def launch_options(wildcards, resources):
     return f"{plan.slurm_options(resources)} {seed}".strip()
 
 
-def all_runs(*options):
-    """The runs of this config, and those of others that lie beside them: shown, but never a reason to run again."""
-    return lambda wildcards, resources: plan.options(*options)
+def all_runs(wildcards, resources):
+    """Options: the runs of this config, and those of others that lie beside them: shown, but never a reason to run again."""
+    return plan.run_options
 
 
 # The commands must be those of the Python that runs Snakemake, also on a cluster's nodes, except inside a conda environment.

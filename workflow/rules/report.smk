@@ -41,7 +41,7 @@ rule tables:
         mem_mb=1000,
         runtime=30,
     params:
-        rows=all_runs("run"),
+        rows=all_runs,
         means=plan.mean_option,
         out=subpath(output[0], parent=True),
     message:
@@ -74,7 +74,7 @@ rule figures:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=all_runs("run"),
+        runs=all_runs,
         out=subpath(output[0], parent=True),
     message:
         "drawing the curves of the trainings"
@@ -168,7 +168,7 @@ rule report:
         mem_mb=1000,
         runtime=30,
     params:
-        runs=all_runs("run"),
+        runs=all_runs,
         means=plan.mean_option,
         results=subpath(output[0], parent=True),
     message:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -7,10 +8,11 @@ import pytest
 
 from tests.evaluation.scenes import add_object, document, random_scene, rectangle
 from vatrack.common.errors import InputError
-from vatrack.common.mask_types import MaskType
+from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.rle import measure
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
-from vatrack.evaluation.io.true_tracks import read_tracks
+from vatrack.evaluation.io.true_tracks import TrueTracks, read_tracks, tracks_of
 
 
 def scene() -> dict[str, Any]:
@@ -243,3 +245,35 @@ def test_crowds(crowd: object, read: bool) -> None:
     joint["annotations"][0]["iscrowd"] = crowd
     objects = read_objects(joint, read_images(joint, "gt"), "amodal", "gt")
     assert objects.crowd.tolist() == [read, False, False]
+
+
+def _lists(tracks: TrueTracks) -> dict[str, Any]:
+    """The columns of tracks; rates as texts, so that NaN equals NaN."""
+    found = asdict(tracks)
+    found |= found.pop("masks")
+    found["rate"] = list(map(str, found["rate"]))
+    return {name: np.asarray(values).tolist() for name, values in found.items()}
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.3, 0.75, 1.1])
+@pytest.mark.parametrize("seed", range(12))
+def test_tracks_of_objects_are_those_of_the_video_ground_truth(seed: int, limit: float) -> None:
+    joint = random_scene(seed)[0]
+    random = np.random.default_rng(seed)
+    for item in joint["annotations"]:
+        if random.random() < 0.2:
+            item["occlude_rate"] = [None, 0, 1, 0.75, 0.3][random.integers(5)]
+        if random.random() < 0.2:  # of a track, the first in the file says the class
+            item["category_id"] = int(random.choice([c["id"] for c in joint["categories"]]))
+        if random.random() < 0.3:
+            item["area_amodal"] = [0, 0.5, item["area_amodal"] / 3][random.integers(3)]
+    random.shuffle(joint["annotations"])
+    if seed == 0:
+        joint["annotations"] = []
+    images = read_images(joint, "gt")
+    for mask_type in MASK_TYPES:
+        expected = read_tracks(video_ground_truth(joint, mask_type, limit), images, "gt")
+        objects = read_objects(joint, images, mask_type, "gt")
+        found = tracks_of(objects, images, limit)
+        assert _lists(found) == _lists(expected)
+        assert objects.mask_area.tolist() == measure(objects.masks.counts)[0].tolist()

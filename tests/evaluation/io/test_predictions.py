@@ -64,7 +64,7 @@ def test_an_empty_file_is_a_prediction_of_nothing(tmp_path: Path, text: str) -> 
     path.write_text(text)
     found = read_predictions(path, IMAGES)
     assert len(found.image) == 0
-    assert found.mask_types == ("amodal", "visible")
+    assert found.mask_types == ()
 
 
 def test_kinds_are_those_that_occur() -> None:

@@ -53,6 +53,7 @@ def tracks_from(
         rate=np.zeros(number),
         crowd=np.zeros(number, bool),
         box=np.zeros((number, 4)),
+        mask_area=np.zeros(number, np.int64),
     )
     image, category, track = detections
     category = images.category_index(category)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.browser.chromium import SCREENS, check_layout, opened
 from tests.reporting.page.results import add_views, results_folder
+from tests.reporting.tables.made_up import run_folder
 from vatrack.reporting.page import write_report
 
 pytestmark = pytest.mark.slow
@@ -18,10 +20,6 @@ SIZES = """selector => Array.from(document.querySelectorAll(selector), node => {
   const box = node.getBoundingClientRect();
   return [box.width, box.height];
 })"""
-# What is wider than the page, save inside what scrolls by itself.
-OVERFLOW = """() => Array.from(document.querySelectorAll("main *, header *")).filter(node =>
-  !node.closest(".scroll, nav, .legend, pre, svg, .pane") && node.getBoundingClientRect().right
-  > document.documentElement.clientWidth + 1).map(node => node.outerHTML.slice(0, 80))"""
 PAINTED = """() => {
   const canvas = document.querySelector("#viewer canvas");
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -44,27 +42,25 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "report.html"
 
 
-@pytest.fixture(params=[(1400, "light"), (390, "light"), (390, "dark")], ids=str)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with the widest tables: all methods, several backbones, means, a long label."""
+    methods = ["qdtrack", "amodaltrack", "vatrack", "vatrack-2bbox"]
+    backbones = ["resnet18", "resnext101_64x4d"]
+    folder = tmp_path_factory.mktemp("many")
+    root = results_folder(folder / "mini", methods=methods, backbones=backbones, videos=3)
+    for label in ("seed0", "seed1", "one-label-of-" + 47 * "x"):
+        run = root / "runs" / f"vatrack-2bbox__resnext101_64x4d__{label}"
+        run_folder(run, "vatrack-2bbox", "resnext101_64x4d", "sailvos-cut", 99.0)
+    write_report([str(root)], root / "report.html", results=root)
+    return root / "report.html"
+
+
+@pytest.fixture(params=SCREENS, ids=str)
 def page(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
-    width, scheme = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
-    )
-    opened = context.new_page()
-    opened.problems = []
-    opened.on("console", lambda message: opened.problems.append(message.text))
-    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
-    opened.on(
-        "request",
-        lambda request: (
-            request.url.startswith(("data:", report.as_uri()))
-            or opened.problems.append(f"request: {request.url[:100]}")
-        ),
-    )
-    opened.goto(report.as_uri())
-    opened.wait_for_function(f"({PAINTED})() > 5")
-    yield opened
-    context.close()
+    with opened(browser, report, *request.param) as page:
+        page.wait_for_function(f"({PAINTED})() > 5")
+        yield page
 
 
 def test_everything_is_seen(page: Any) -> None:
@@ -74,12 +70,26 @@ def test_everything_is_seen(page: Any) -> None:
         assert all(width > 100 and height > 50 for width, height in sizes), selector
     for selector in (".plot .line", ".plot .rect", ".card dd", "#tables > .scroll td"):
         assert page.locator(selector).count() > 3, selector
-    assert page.evaluate(OVERFLOW) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.evaluate("document.querySelectorAll('details').forEach(own => { own.open = true; })")
-    assert page.evaluate(OVERFLOW) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_layout(page)
     assert page.problems == []
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=str)
+def test_the_widest_tables_show_numbers(browser: Any, many: Path, screen: tuple[int, str]) -> None:
+    with opened(browser, many, *screen) as page:
+        assert page.locator("#key-metrics table.data, #tables > .scroll").count() == 5
+        check_layout(page)
+        assert page.problems == []
+
+
+def test_paper_tables_fit_a_phone(browser: Any, report: Path) -> None:
+    with opened(browser, report, 390, "light") as page:
+        boxes = page.locator("#tables > .scroll")
+        assert boxes.count() == 4
+        sizes = boxes.evaluate_all("boxes => boxes.map(box => [box.scrollWidth, box.clientWidth])")
+        assert all(whole <= seen for whole, seen in sizes), sizes
+        cell = page.locator("#tables tbody td").first
+        assert cell.inner_text().split("\n") == ["QDTrack", "ResNet-18, mini, this run"]
 
 
 def test_it_answers(page: Any) -> None:
@@ -90,7 +100,8 @@ def test_it_answers(page: Any) -> None:
     found = []
     for _ in range(3):
         head.click()
-        found.append([float(text.split("\t")[4]) for text in rows.all_inner_texts()])
+        values = rows.evaluate_all("rows => rows.map(row => row.cells[4].textContent)")
+        found.append([float(value) for value in values])
     assert found[0] == sorted(found[0], reverse=True) and found[1] == sorted(found[0])
     assert rows.all_inner_texts() == before and found[0] != found[1]
     # Plots tell their values.

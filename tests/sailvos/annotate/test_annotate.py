@@ -17,11 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Mini
-from tests.sailvos.annotate.raw_tree import (
-    make_small,
-    run,
-    write_small,
-)
+from tests.sailvos.annotate.raw_tree import run, write_small
 from vatrack import cli
 from vatrack.common.files import read_json, write_json
 from vatrack.config import Config
@@ -35,11 +31,6 @@ from vatrack.synthetic.render import video_names
 
 LISTS = ("categories", "models", "videos", "images", "annotations")
 SUBSETS = ("train", "valid")
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return make_small(tmp_path)
 
 
 def names_file(mini: Mini, subset: str, folder: Path) -> Path:

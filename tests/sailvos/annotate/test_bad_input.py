@@ -14,18 +14,12 @@ from tests.sailvos.annotate.raw_tree import (
     HEIGHT,
     PED,
     WIDTH,
-    make_small,
     refused,
     run,
     small_map,
     write_image,
     write_small,
 )
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return make_small(tmp_path)
 
 
 def map_of(value: Any) -> Any:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from pycocotools import mask as rle
 
 from tests.sailvos.annotate.raw_tree import (
@@ -15,7 +14,6 @@ from tests.sailvos.annotate.raw_tree import (
     PED,
     WIDTH,
     by_object,
-    make_small,
     run,
     small_map,
     small_masks,
@@ -24,11 +22,6 @@ from tests.sailvos.annotate.raw_tree import (
     write_small,
 )
 from vatrack.config.categories import CATEGORIES
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return make_small(tmp_path)
 
 
 def test_numbers_of_one_frame(small: Path) -> None:

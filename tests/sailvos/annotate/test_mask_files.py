@@ -24,7 +24,7 @@ from tests.common.image_files import (
     palette,
     png,
 )
-from tests.sailvos.annotate.raw_tree import CAR, make_small, run, small_map, write_small
+from tests.sailvos.annotate.raw_tree import CAR, run, small_map, write_small
 from vatrack.common.errors import InputError
 from vatrack.sailvos.annotate.mask_files import read_amodal, read_ids
 
@@ -136,8 +136,7 @@ def test_an_enormous_mask_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["000004.jpg", "000004.BMP", "000004.tif"])
-def test_masks_of_another_format_are_not_passed_over(tmp_path: Path, name: str) -> None:
-    small = make_small(tmp_path)
+def test_masks_of_another_format_are_not_passed_over(small: Path, name: str) -> None:
     mask = small / CAR / "000004.png"
     (small / CAR / name).write_bytes(
         cv2.imencode(Path(name).suffix, np.zeros((8, 12), np.uint8))[1].tobytes()
@@ -165,8 +164,7 @@ def test_maps_of_every_integer(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.uint64, ">u2"])
-def test_any_type_of_map_gives_the_same_annotations(tmp_path: Path, dtype: Any) -> None:
-    small = make_small(tmp_path)
+def test_any_type_of_map_gives_the_same_annotations(small: Path, dtype: Any) -> None:
     expected = run(small)[0]
     for number in (3, 4, 5):
         np.save(small / "visible" / f"{number:06d}.npy", small_map().astype(dtype))
@@ -236,8 +234,7 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
             read(tmp_path / "a", SIZE)
 
 
-def test_folders_of_macos_are_no_videos_and_no_objects(tmp_path: Path) -> None:
-    small = make_small(tmp_path)
+def test_folders_of_macos_are_no_videos_and_no_objects(small: Path) -> None:
     expected = run(small)
     junk = write_small(small.parent / "__MACOSX")
     (junk / "9_Junk_Ped").mkdir()
@@ -249,8 +246,7 @@ def test_folders_of_macos_are_no_videos_and_no_objects(tmp_path: Path) -> None:
     assert run(small) == expected
 
 
-def test_a_video_whose_name_begins_with_a_dot(tmp_path: Path) -> None:
-    small = make_small(tmp_path)
+def test_a_video_whose_name_begins_with_a_dot(small: Path) -> None:
     write_small(small.parent, ".two")
     with pytest.raises(InputError, match=r"\.two: begins with a dot.*rename it"):
         run(small)

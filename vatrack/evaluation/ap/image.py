@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from vatrack.common.mask_types import MaskType
-from vatrack.common.rle import Ints, measure
+from vatrack.common.rle import Ints
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ap.matching import LOWEST_IOU, Detections, Matches, Truths, match
 from vatrack.evaluation.ap.overlaps import (
@@ -104,7 +104,7 @@ def image_matches(
     detections = Detections(
         images.id[masks.image], masks.category, predictions.score[rows], area[rows]
     )
-    return match(detections, _truths(objects, switches), pairs.at_least(LOWEST_IOU), max(LIMITS))
+    return _match(detections, objects, pairs, switches)
 
 
 def image_box_matches(
@@ -131,19 +131,22 @@ def image_box_matches(
         pairs = Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))
     area = predictions.box_area(mask_type)[rows]
     detections = Detections(images.id[masks.image], masks.category, predictions.score[rows], area)
-    return match(detections, _truths(objects, switches), pairs.at_least(LOWEST_IOU), max(LIMITS))
+    return _match(detections, objects, pairs, switches)
 
 
-def _truths(objects: TrueObjects, switches: EvaluationConfig) -> Truths:
+def _match(
+    detections: Detections, objects: TrueObjects, pairs: Overlaps, switches: EvaluationConfig
+) -> Matches:
     matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
-    return Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable)
+    truths = Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable)
+    return match(detections, truths, pairs.at_least(LOWEST_IOU), max(LIMITS))
 
 
 def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Overlaps:
     """The pairs with COCO's overlap for crowds: the share of the detection's pixels (`mask_area`)
     that lie in the crowd."""
     crowd = objects.crowd[pairs.truth]
-    area = measure(objects.masks.counts)[0][pairs.truth]
+    area = objects.mask_area[pairs.truth]
     detection_area = mask_area[pairs.detection]
     share = intersections(pairs.iou, detection_area, area) / detection_area
     return Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
 from vatrack.common.rle import Floats, Ints
-from vatrack.data.fields import flag, is_whole, problem, shown
+from vatrack.data.columns import column
+from vatrack.data.fields import is_whole, problem, shown
 
 FIX = "a file written by `vatrack convert` is needed"
 
@@ -34,20 +35,31 @@ def field_of(item: Any, key: str, source: str, where: str) -> Any:
         raise InputError(f"{source}: {_named(item, where)} has no '{key}'; {FIX}") from None
 
 
+def values_of(items: list[Any], key: str, source: str, where: str) -> list[Any]:
+    """The values of a field that all items must have."""
+    try:
+        return [item[key] for item in items]
+    except (KeyError, TypeError, IndexError):
+        return [field_of(item, key, source, where) for item in items]
+
+
 def integers(items: list[Any], key: str, source: str, where: str) -> Ints:
     """A column [N] of integers."""
-    return np.array(_values(items, key, source, where), np.int64)
+    return _column(items, key, source, where).astype(np.int64, copy=False)
 
 
 def numbers(items: list[Any], key: str, source: str, where: str) -> Floats:
     """A column [N] of numbers."""
-    return np.array(_values(items, key, source, where), np.float64)
+    return _column(items, key, source, where).astype(np.float64, copy=False)
 
 
 def flags(items: list[Any], key: str, source: str, where: str) -> NDArray[np.bool_]:
     """A column [N] of marks, which may be missing."""
-    check_values(items, [item.get(key) for item in items], key, source, where)
-    return np.array([flag(item, key) for item in items], bool)
+    values = [item.get(key) for item in items]
+    usual = {type(None), bool, int, float}.issuperset(map(type, values))
+    if not usual or not {None, 0, 1}.issuperset(values):
+        check_values(items, values, key, source, where)
+    return np.array(list(map(bool, values)), bool)
 
 
 def check_values(
@@ -59,10 +71,13 @@ def check_values(
             raise InputError(f"{source}: {_named(item, where)}: {text}; {FIX}")
 
 
-def _values(items: list[Any], key: str, source: str, where: str) -> list[Any]:
-    values = [field_of(item, key, source, where) for item in items]
-    check_values(items, values, key, source, where)
-    return values
+def _column(items: list[Any], key: str, source: str, where: str) -> NDArray[Any]:
+    values = values_of(items, key, source, where)
+    found = column(key, values)
+    if found is None:
+        check_values(items, values, key, source, where)
+        found = np.array(values)
+    return found
 
 
 def all_known(known: NDArray[np.bool_], annotations: list[Any], key: str, source: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
-from vatrack.config.classes import FileClasses, shown_name
+from vatrack.config.classes import shown_name
+from vatrack.config.file_classes import FileClasses
 from vatrack.config.inference import SETTINGS_FILE
 
 logger = logging.getLogger(__name__)

@@ -13,16 +13,17 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import PIXEL_LIMIT
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import Floats, Ints, box_of
+from vatrack.data.columns import column
 from vatrack.data.fields import is_box, problem, read_masks
 from vatrack.evaluation.ap.overlaps import MaskRows
 from vatrack.evaluation.io.checks import (
     FIX,
     all_known,
-    field_of,
     flags,
     integers,
     list_of,
     numbers,
+    values_of,
 )
 
 IMAGE_FIELDS = ("id", "video_id", "frame_id", "height", "width")
@@ -68,7 +69,7 @@ class TrueObjects:
 
     `masks`: image index, category index, mask; `id` [G] annotation id; `instance` [G] identity
     within the video; `area` [G] in pixels, as given; `rate` [G] occlusion; `crowd` [G]; `box`
-    [G, 4] (x, y, width, height in pixels).
+    [G, 4] (x, y, width, height in pixels); `mask_area` [G]: the masks' own pixels.
     """
 
     masks: MaskRows
@@ -78,6 +79,7 @@ class TrueObjects:
     rate: Floats
     crowd: NDArray[np.bool_]
     box: Floats
+    mask_area: Ints
 
 
 def read_images(document: Any, source: str) -> Images:
@@ -175,11 +177,11 @@ def read_objects(document: Any, images: Images, mask_type: MaskType, source: str
         repeated = order[np.flatnonzero((np.diff(pairs[order], axis=0) == 0).all(1))[0]]
         instance, image_id = columns["instance_id"][repeated], columns["image_id"][repeated]
         raise InputError(f"{source}: instance {instance} has two masks in image {image_id}; {FIX}")
-    counts = read_masks(
-        [field_of(a, f"{mask_type}_mask", source, "annotations") for a in annotations],
+    counts, pixels = read_masks(
+        values_of(annotations, f"{mask_type}_mask", source, "annotations"),
         images.size[image],
-        [f"{source}: {mask_type}_mask of annotation {a['id']}" for a in annotations],
-    )[0]
+        lambda row: f"{source}: {mask_type}_mask of annotation {annotations[row]['id']}",
+    )
     return TrueObjects(
         masks=MaskRows(image, category, counts),
         id=columns["id"],
@@ -188,6 +190,7 @@ def read_objects(document: Any, images: Images, mask_type: MaskType, source: str
         rate=_rates(annotations, source),
         crowd=flags(annotations, "iscrowd", source, "annotations"),
         box=_boxes(annotations, mask_type, counts, images.size[image].tolist(), source),
+        mask_area=pixels,
     )
 
 
@@ -209,6 +212,12 @@ def _boxes(
 ) -> Floats:
     """The boxes [G, 4] of one mask type."""
     keys = ("bbox_visible",) if mask_type == "visible" else ("bbox_amodal", "bbox")
+    for key in keys:
+        given = [annotation.get(key) for annotation in annotations]
+        if (found := column(key, given)) is not None:
+            return found
+        if any(value is not None for value in given):
+            break
     boxes = np.empty((len(annotations), 4))
     for row, annotation in enumerate(annotations):
         key, box = next(

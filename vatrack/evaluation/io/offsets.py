@@ -7,9 +7,8 @@ each), so that a worker process can read the items of one video. The lines may c
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from vatrack.evaluation.io.by_video import (
 )
 from vatrack.evaluation.io.checks import all_known, integers
 from vatrack.evaluation.io.ground_truth import Images
+from vatrack.evaluation.io.item_columns import ItemColumns
 from vatrack.evaluation.io.prediction_file import (
     AGAIN,
     PredictionError,
@@ -39,6 +39,7 @@ from vatrack.evaluation.io.prediction_file import (
     open_predictions,
 )
 from vatrack.evaluation.io.prediction_form import image_of, unknown_image
+from vatrack.evaluation.io.prediction_heads import Heads
 from vatrack.evaluation.one_video import Video
 
 _MASKS = {
@@ -109,19 +110,6 @@ class VideoOffsets:
         return PredictionLines(numbers, texts, files.label)
 
 
-@dataclass
-class Columns:
-    """Columns of integers that grow: for each item of a list the id by which it is assigned, and
-    its offset."""
-
-    key: array[int] = field(default_factory=lambda: array("q"))
-    offset: array[int] = field(default_factory=lambda: array("q"))
-
-    def rows(self, width: int) -> Ints:
-        """The offsets as [N, width]."""
-        return np.array(self.offset, np.int64).reshape(-1, width)
-
-
 @dataclass(frozen=True)
 class FoundPredictions:
     """The offsets of all predictions, `video` [N] of each and [N, 3] number, offset, length; up to
@@ -144,7 +132,7 @@ def find_truth(path: Path) -> tuple[TruthHead, dict[int, Ints]]:
         InputError: the file is missing, damaged or not in the joint form.
     """
     small: dict[str, list[dict[str, Any]]] = {"categories": [], "videos": [], "images": []}
-    found = Columns()
+    found = ItemColumns()
     for item in read_lists(path, required=(*small, "annotations")):
         if item.section == "annotations":
             _add(found, item.value, "image_id", str(path), item.offset, item.length)
@@ -152,7 +140,7 @@ def find_truth(path: Path) -> tuple[TruthHead, dict[int, Ints]]:
             small[item.section].append(item.value)
     head = read_head(small, str(path))
     offsets = found.rows(2)
-    of_image = head.images.index(np.array(found.key, np.int64))
+    of_image = head.images.index(found.keys())
     _refuse_unknown(of_image >= 0, path, offsets, "image_id")
     return head, {
         video: offsets[rows] for video, rows in group_rows(head.images.video[of_image]).items()
@@ -165,11 +153,11 @@ def find_tracks(path: Path, head: TruthHead) -> dict[int, Ints]:
     Raises:
         InputError: the file is missing, damaged or belongs to another ground truth.
     """
-    found = Columns()
+    found = ItemColumns()
     for item in read_lists(path, required=("annotations",)):
         if item.section == "annotations":
             _add(found, item.value, "video_id", str(path), item.offset, item.length)
-    videos, offsets = np.array(found.key, np.int64), found.rows(2)
+    videos, offsets = found.keys(), found.rows(2)
     _refuse_unknown(np.isin(videos, list(head.heads)), path, offsets, "video_id")
     return {video: offsets[rows] for video, rows in group_rows(videos).items()}
 
@@ -181,41 +169,61 @@ def find_predictions(path: Path, name: Path, images: Images) -> FoundPredictions
     Raises:
         InputError: the file is missing or cannot be read.
     """
-    found = Columns()
+    found = ItemColumns()
     video_of = video_of_image(images)
     present: set[MaskType] = set()
     wrong = None
 
-    def may_show_a_mask_type(line: bytes) -> bool:
+    def may_show_a_mask_type(text: bytes) -> bool:
         missing = [mask_type for mask_type in MASK_TYPES if mask_type not in present]
         # A name may be spelled with escapes.
         return bool(missing) and (
-            b"\\u" in line or any(_MASKS[mask_type].search(line) for mask_type in missing)
+            b"\\u" in text or any(_MASKS[mask_type].search(text) for mask_type in missing)
         )
 
     with open_predictions(path, name) as predictions:
         try:
-            for number, value, offset, length in predictions.heads(may_show_a_mask_type):
+            for part in predictions.heads(may_show_a_mask_type):
+                if isinstance(part, Heads):
+                    _add_heads(found, part, images, predictions.label)
+                    continue
                 try:
                     # Numbers that are equal to an id without being integers are refused when the
                     # prediction itself is checked.
-                    video = video_of[value["image_id"]]
+                    video = video_of[part.value["image_id"]]
                 except (KeyError, TypeError):
-                    image, problem = image_of(value)
+                    image, problem = image_of(part.value)
                     raise PredictionError(
-                        predictions.label, number, problem or unknown_image(image)
+                        predictions.label, part.number, problem or unknown_image(image)
                     ) from None
-                found.key.append(video)
-                found.offset.extend((number, offset, length))
+                found.add(video, part.number, part.offset, part.length)
                 if len(present) < len(MASK_TYPES):
                     present.update(
-                        mask_type for mask_type in MASK_TYPES if value.get(mask_type) is not None
+                        mask_type
+                        for mask_type in MASK_TYPES
+                        if part.value.get(mask_type) is not None
                     )
         except PredictionError as error:
             wrong = error
     return FoundPredictions(
-        np.array(found.key, np.int64), found.rows(3), in_order(present), predictions.label, wrong
+        found.keys(), found.rows(3), in_order(present), predictions.label, wrong
     )
+
+
+def _add_heads(found: ItemColumns, heads: Heads, images: Images, label: str) -> None:
+    """Adds predictions up to the first of an unknown image.
+
+    Raises:
+        PredictionError: there is one.
+    """
+    image = images.index(heads.image_id)
+    unknown = np.flatnonzero(image < 0)
+    stop = int(unknown[0]) if len(unknown) else len(image)
+    offsets = np.stack((heads.number, heads.offset, heads.length), 1)
+    found.add_all(images.video[image[:stop]], offsets[:stop])
+    if len(unknown):
+        text = unknown_image(int(heads.image_id[stop]))
+        raise PredictionError(label, int(heads.number[stop]), text)
 
 
 def files_by_video(
@@ -262,13 +270,12 @@ def _mark(path: Path) -> tuple[int, ...]:
 
 
 def _add(
-    found: Columns, value: dict[str, Any], key: str, source: str, offset: int, length: int
+    found: ItemColumns, value: dict[str, Any], key: str, source: str, offset: int, length: int
 ) -> None:
     number: Any = value.get(key)
     if not is_whole(number):
         integers([value], key, source, "annotations")  # says what is wrong
-    found.key.append(number)
-    found.offset.extend((offset, length))
+    found.add(number, offset, length)
 
 
 def _refuse_unknown(known: np.ndarray, path: Path, offsets: Ints, key: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 import orjson
 
 from vatrack.common.errors import InputError
@@ -17,14 +18,12 @@ from vatrack.common.json_stream import JsonFault, JsonStream, loads
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.text_files import open_source
 from vatrack.common.value_files import check_depth, check_keys
+from vatrack.evaluation.io.prediction_heads import BLOCK, Heads, heads_of, whole_lines
 
-BLOCK = 1 << 16  # bytes read at once to find the first character
-AGAIN = "make the predictions again"
-_MASK_FIELDS = frozenset({"size", "counts"})
 _FIELDS = frozenset(
     {"image_id", "category_id", "score", "bbox", "bbox_visible", "track_id", *MASK_TYPES}
 )
-_IMAGE = re.compile(rb'\s*\{\s*"image_id"\s*:\s*(0|[1-9][0-9]{0,17})\s*,')
+AGAIN = "make the predictions again"
 
 
 class PredictionItem(NamedTuple):
@@ -75,29 +74,41 @@ class PredictionReader:
             PredictionError: a prediction is not JSON.
             InputError: an array goes on behind its end.
         """
-        return self._items() if self.array else self._lines()
+        return self._items() if self.array else self._lines(self.stream)
 
-    def heads(self, whole: Callable[[bytes], bool]) -> Iterator[PredictionItem]:
-        """The predictions, most of them with nothing but their `image_id`.
+    def heads(self, whole: Callable[[bytes], bool]) -> Iterator[Heads | PredictionItem]:
+        """All predictions in order: most of them many at once, with nothing but their `image_id`.
 
-        That is so where it comes first and in digits, and `whole` does not ask for more.
-        Whether these lines are sound shows when they are parsed.
+        That is so where it comes first and in digits, and `whole` does not ask for more of these
+        lines. Whether they are sound shows when they are parsed.
 
         Raises:
             PredictionError, InputError: as for the predictions themselves.
         """
-        return self._items() if self.array else self._lines(whole)
+        if self.array:
+            yield from self._items()
+            return
+        number, offset = 1, 0
+        for text in whole_lines(self.stream):
+            found = None if whole(text) else heads_of(text, number, offset)
+            if found is None:
+                yield from self._lines(BytesIO(text), number, offset)
+                number += text.count(b"\n")
+            else:
+                yield found
+                number += len(found.number)
+            offset += len(text)
 
-    def _lines(self, whole: Callable[[bytes], bool] | None = None) -> Iterator[PredictionItem]:
-        offset = 0
-        for number, line in enumerate(self.stream, 1):
-            length = len(line)
-            head = None if whole is None else _IMAGE.match(line)
-            if head is not None and whole is not None and not whole(line):
-                yield PredictionItem(number, {"image_id": int(head[1])}, offset, length)
-            elif not line.isspace():
-                yield PredictionItem(number, parse_line(line, self.label, number), offset, length)
-            offset += length
+    def _lines(
+        self, lines: Iterable[bytes], number: int = 1, offset: int = 0
+    ) -> Iterator[PredictionItem]:
+        """`number` and `offset` are those of the first line."""
+        for line in lines:
+            if not line.isspace():
+                yield PredictionItem(
+                    number, parse_line(line, self.label, number), offset, len(line)
+                )
+            number, offset = number + 1, offset + len(line)
 
     def _items(self) -> Iterator[PredictionItem]:
         """Items of an array, so that it is never in memory as a whole."""
@@ -108,9 +119,12 @@ class PredictionReader:
                 stream.take("]")
             else:
                 while True:
-                    value = stream.value(parse)
-                    number += 1
-                    yield PredictionItem(number, value, stream.begin, stream.end - stream.begin)
+                    found = stream.objects() if stream.next() == "{" else []
+                    for value, begin, end in found or [
+                        (stream.value(parse), stream.begin, stream.end)
+                    ]:
+                        number += 1
+                        yield PredictionItem(number, value, begin, end - begin)
                     if stream.take(",]") == "]":
                         break
         except JsonFault as fault:
@@ -145,20 +159,19 @@ class PredictionLines:
     """
 
     def __init__(self, numbers: Iterable[int], texts: Iterable[bytes], label: str) -> None:
-        self._lines, self._label = zip(numbers, texts, strict=True), label
+        self._numbers, self._texts, self._label = iter(numbers), iter(texts), label
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """
         Raises:
             PredictionError: a line is not JSON.
         """
-        for number, text in self._lines:
+        for number, text in zip(self._numbers, self._texts, strict=True):
             yield number, parse_line(text, self._label, number)
 
     def batch(self, count: int) -> Batch:
         """The next `count` lines."""
-        lines = list(islice(self._lines, count))
-        numbers, texts = [number for number, _ in lines], [text for _, text in lines]
+        numbers, texts = (list(islice(part, count)) for part in (self._numbers, self._texts))
         careful = PredictionLines(numbers, texts, self._label)
         return Batch(numbers, _parse_usual(texts), careful)
 
@@ -173,8 +186,7 @@ class Batch(NamedTuple):
 
 
 def _parse_usual(texts: list[bytes]) -> list[Any] | None:
-    """The values of sound lines with the fields of contract 2 alone, fast; None where they may be
-    something else.
+    """The values of sound lines of the usual form, fast; None where they may be something else.
 
     Quotation marks and braces are counted in all lines together: each line has at least those of
     the keys, strings and objects that are found in it, so one that has more would show.
@@ -182,17 +194,19 @@ def _parse_usual(texts: list[bytes]) -> list[Any] | None:
     try:
         values = list(map(orjson.loads, texts))
         masks = [mask for one in values for key in MASK_TYPES if (mask := one.get(key)) is not None]
-        known = set().union(*values) <= _FIELDS and set().union(*masks) <= _MASK_FIELDS
-        strings = sum(type(mask["counts"]) is str for mask in masks)
+        strings = [mask["counts"] for mask in masks]
+        known = set().union(*values) <= _FIELDS and {2}.issuperset(map(len, masks))
         keys = sum(map(len, values)) + sum(map(len, masks))
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):
         return None
-    whole = b"".join(texts)
+    data = np.frombuffer(b"".join(texts), np.uint8)
     if (
         known
-        and {dict}.issuperset(map(type, (*values, *masks)))
-        and whole.count(b"{") == len(values) + len(masks)
-        and whole.count(b'"') == 2 * (keys + strings)
+        and {dict}.issuperset(map(type, values))
+        and {dict}.issuperset(map(type, masks))
+        and {str}.issuperset(map(type, strings))
+        and np.count_nonzero(data == ord("{")) == len(values) + len(masks)
+        and np.count_nonzero(data == ord('"')) == 2 * (keys + len(strings))
     ):
         return values
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,13 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vatrack.common.mask_forms import MaskError, compress, form_problem
 from vatrack.common.mask_types import MASK_TYPES, MaskType
-from vatrack.data.fields import LARGEST, LIMIT, is_number, problem, shown
+from vatrack.common.rle import Ints
+from vatrack.data.columns import rows_of_numbers, whole_numbers
+from vatrack.data.fields import is_number, problem, shown
 from vatrack.evaluation.io.ground_truth import Images
 
 
@@ -56,21 +58,17 @@ def unknown_image(image_id: int | None) -> str:
     return f"unknown image_id {image_id}; the predictions belong to another ground truth"
 
 
-def append_all(columns: Columns, batch: Sequence[tuple[int, Any]]) -> bool:
+def append_all(columns: Columns, numbers: Sequence[int], predictions: Sequence[Any]) -> bool:
     """Adds predictions of the usual form, fast; False, and adds none, if some may not have it."""
+    number = len(predictions)
     try:
-        predictions = [prediction for _, prediction in batch]
         whole = {
-            key: [prediction[key] for prediction in predictions]
+            key: whole_numbers([prediction[key] for prediction in predictions])
             for key in ("image_id", "category_id", "track_id")
         }
-        score = [prediction["score"] for prediction in predictions]
-        boxes = {"amodal": [prediction["bbox"] for prediction in predictions]}
-        seconds = [prediction.get("bbox_visible") for prediction in predictions]
-        boxes["visible"] = [
-            first if second is None else second
-            for first, second in zip(boxes["amodal"], seconds, strict=True)
-        ]
+        score = rows_of_numbers([[prediction["score"] for prediction in predictions]], number)
+        first = [prediction["bbox"] for prediction in predictions]
+        second = [prediction.get("bbox_visible") for prediction in predictions]
         masks = {
             mask_type: [prediction.get(mask_type) for prediction in predictions]
             for mask_type in MASK_TYPES
@@ -80,72 +78,61 @@ def append_all(columns: Columns, batch: Sequence[tuple[int, Any]]) -> bool:
             for mask_type in MASK_TYPES
         }
         sizes = {
-            mask_type: [mask["size"] for mask in present[mask_type]] for mask_type in MASK_TYPES
-        }
-        texts = {
-            mask_type: [None if mask is None else mask["counts"] for mask in masks[mask_type]]
+            mask_type: _sizes([mask["size"] for mask in present[mask_type]])
             for mask_type in MASK_TYPES
         }
         counts = {
-            mask_type: [text if text is None else text.encode("ascii") for text in texts[mask_type]]
+            mask_type: [mask["counts"].encode("ascii") for mask in present[mask_type]]
             for mask_type in MASK_TYPES
         }
+        corners = {"amodal": rows_of_numbers(first, 4)}
+        corners["visible"] = corners["amodal"]
+        if any(box is not None for box in second):
+            boxes = [a if b is None else b for a, b in zip(first, second, strict=True)]
+            corners["visible"] = rows_of_numbers(boxes, 4)
     except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
         return False
-    if any(
-        first is None and second is None
-        for first, second in zip(masks["amodal"], masks["visible"], strict=True)
+    if len(present["amodal"]) < number and any(
+        amodal is None and visible is None for amodal, visible in zip(*masks.values(), strict=True)
     ):
         return False
-    corners = {
-        mask_type: list(chain.from_iterable(boxes[mask_type]))
-        if _lists(boxes[mask_type], 4)
-        else None
-        for mask_type in MASK_TYPES
-    }
-    edges = {
-        mask_type: list(chain.from_iterable(sizes[mask_type]))
-        if _lists(sizes[mask_type], 2)
-        else None
-        for mask_type in MASK_TYPES
-    }
-    if not _finite(score, LARGEST):
+    arrays = (score, *whole.values(), *corners.values(), *sizes.values())
+    if any(found is None for found in arrays):
         return False
-    if any(column is None or not _finite(column, LIMIT) for column in corners.values()):
-        return False
-    if any(column is None or not _whole(column) for column in (*whole.values(), *edges.values())):
-        return False
-    # A mask with "counts": null is not the same as no mask.
-    if any(len(present[key]) != len(counts[key]) - counts[key].count(None) for key in MASK_TYPES):
-        return False
-    columns.number.extend(number for number, _ in batch)
-    columns.image.extend(whole["image_id"])
-    columns.category.extend(whole["category_id"])
-    columns.track.extend(whole["track_id"])
-    columns.score.extend(score)
+    columns.number.extend(numbers)
+    columns.score.frombytes(_bytes(score))
+    columns.image.frombytes(_bytes(whole["image_id"]))
+    columns.category.frombytes(_bytes(whole["category_id"]))
+    columns.track.frombytes(_bytes(whole["track_id"]))
     for mask_type in MASK_TYPES:
-        columns.box[mask_type].extend(corners[mask_type] or ())
-        columns.counts[mask_type].extend(counts[mask_type])
-        columns.size[mask_type].extend(edges[mask_type] or ())
+        columns.box[mask_type].frombytes(_bytes(corners[mask_type]))
+        columns.size[mask_type].frombytes(_bytes(sizes[mask_type]))
+        columns.counts[mask_type].extend(_in_place(masks[mask_type], counts[mask_type]))
     return True
 
 
-def _lists(values: Sequence[Any], length: int) -> bool:
-    return set(map(type, values)) <= {list} and set(map(len, values)) <= {length}
+def _bytes(values: NDArray[Any] | None) -> bytes:
+    return b"" if values is None else values.tobytes()
 
 
-def _whole(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) <= {int} and max(map(abs, values), default=0) < LIMIT
+def _in_place(masks: Sequence[Any], counts: list[bytes]) -> list[bytes | None]:
+    """The counts of the masks that are not None, and None for these."""
+    if len(counts) == len(masks):
+        return [*counts]
+    remaining = iter(counts)
+    return [None if mask is None else next(remaining) for mask in masks]
 
 
-def _finite(values: Sequence[Any], limit: float) -> bool:
-    # NaN hides from min and max, but not from a sum.
-    types = set(map(type, values))
-    return (
-        types <= {int, float}
-        and max(map(abs, values), default=0) < limit
-        and math.isfinite(sum(values))
-    )
+def _sizes(sizes: Sequence[Any]) -> Ints | None:
+    """Heights and widths of masks [N, 2]; None where one is something else."""
+    if not ({list}.issuperset(map(type, sizes)) and {2}.issuperset(map(len, sizes))):
+        return None
+    if not {int}.issuperset(map(type, chain.from_iterable(sizes))):
+        return None
+    # In most videos all are the same.
+    same = len(sizes) > 0 and sizes.count(sizes[0]) == len(sizes)
+    found = whole_numbers(sizes[0] if same else list(chain.from_iterable(sizes)))
+    return None if found is None else np.broadcast_to(found.reshape(-1, 2), (len(sizes), 2))
 
 
 def append(columns: Columns, number: int, prediction: Any, images: Images) -> str | None:

@@ -73,14 +73,12 @@ class Predictions:
 
     @property
     def mask_types(self) -> tuple[MaskType, ...]:
-        """Mask types that at least one detection has; both where there is no detection at
-        all."""
-        present = tuple(
+        """Mask types that at least one detection has."""
+        return tuple(
             mask_type
             for mask_type in MASK_TYPES
             if any(text is not None for text in self.counts[mask_type])
         )
-        return present if len(self.image) else MASK_TYPES
 
 
 def read_predictions(path: Path | str, images: Images) -> Predictions:
@@ -123,7 +121,7 @@ def parse_predictions(
     while wrong_form is None:
         if isinstance(predictions, PredictionLines):
             numbers, usual, careful = predictions.batch(BATCH)
-            if usual and append_all(columns, list(zip(numbers, usual, strict=True))):
+            if usual and append_all(columns, numbers, usual):
                 continue
             remaining = iter(careful)
         batch = []
@@ -135,7 +133,7 @@ def parse_predictions(
             wrong_form = error
         if not batch:
             break
-        if not append_all(columns, batch):
+        if not append_all(columns, *zip(*batch, strict=True)):
             problems = (
                 (number, append(columns, number, prediction, images))
                 for number, prediction in batch
@@ -190,9 +188,12 @@ def parse_predictions(
     texts: dict[MaskType, list[bytes | None]] = {}
     for mask_type in MASK_TYPES:
         counts = columns.counts[mask_type]
-        rows = np.array([row for row, text in enumerate(counts) if text is not None], np.int64)
+        given = [text for text in counts if text is not None]
+        rows = np.arange(len(counts))
+        if len(given) < len(counts):
+            rows = np.flatnonzero([text is not None for text in counts])
         size = np.array(columns.size[mask_type], np.int64).reshape(-1, 2)
-        codes, pixels, totals = canonical([text for text in counts if text is not None])
+        codes, pixels, totals = canonical(given)
         known = np.flatnonzero(image[rows] >= 0)
         needed = size.copy()
         needed[known] = images.size[image[rows[known]]]
@@ -205,9 +206,8 @@ def parse_predictions(
             found.append((int(rows[at]), f"the {mask_type} mask {message}"))
         area[mask_type] = np.zeros(len(counts), np.int64)
         area[mask_type][rows] = pixels
-        texts[mask_type] = [None] * len(counts)
-        for row, code in zip(rows.tolist(), codes, strict=True):
-            texts[mask_type][row] = code
+        remaining = iter(codes)
+        texts[mask_type] = [None if text is None else next(remaining) for text in counts]
     if found:
         row, text = min(found, key=lambda item: item[0])
         raise PredictionError(label, columns.number[row], text)

@@ -13,7 +13,7 @@ from vatrack.common.rle import Floats, Ints
 from vatrack.data.fields import is_area, is_rate, problem, rate, read_masks
 from vatrack.evaluation.ap.overlaps import MaskRows
 from vatrack.evaluation.io.checks import FIX, all_known, field_of, flags, integers, list_of
-from vatrack.evaluation.io.ground_truth import Images
+from vatrack.evaluation.io.ground_truth import Images, TrueObjects
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,31 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         )
     )
     area, rates_of = np.zeros(len(annotations)), np.zeros(len(annotations))
-    image, track, masks, names = [], [], [], []
+    image, track, masks, positions = [], [], [], []
     for number, annotation in enumerate(annotations):
         what = f"{source}: track {annotation['id']}"
         segmentations, areas, rates = _track_lists(
             annotation, images.frames[annotation["video_id"]], what, source
         )
-        filled = [value for value in areas if value]
-        area[number] = np.mean(filled) if filled else 0.0
-        given = np.sort([value for value in rates if value is not None])[::-1]
-        unknown = np.nan if filled else 0.0
-        rates_of[number] = given[: -(-len(given) // 2)].mean() if len(given) else unknown
+        area[number], rates_of[number] = _means(
+            np.array([value for value in areas if value], np.float64),
+            np.array([value for value in rates if value is not None], np.float64),
+        )
         for position, mask in enumerate(segmentations):
             if mask is not None:
                 image.append(by_position[annotation["video_id"], position])
                 track.append(number)
                 masks.append(mask)
-                names.append(f"{what}, item {position} of 'segmentations'")
+                positions.append(position)
     image_rows, track_rows = np.array(image, np.int64), np.array(track, np.int64)
-    counts, pixels = read_masks(masks, images.size[image_rows], names)
+    counts, pixels = read_masks(
+        masks,
+        images.size[image_rows],
+        lambda row: (
+            f"{source}: track {annotations[track[row]]['id']}, item {positions[row]} of "
+            f"'segmentations'"
+        ),
+    )
     return TrueTracks(
         id=columns["id"],
         video=columns["video_id"],
@@ -90,6 +96,56 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         masks=MaskRows(image_rows, category[track_rows], counts),
         track=track_rows,
         mask_area=pixels,
+    )
+
+
+def tracks_of(objects: TrueObjects, images: Images, max_occlusion: float) -> TrueTracks:
+    """The tracks of the objects of frames: those of `read_tracks` of what `video_ground_truth`
+    makes of the same file.
+
+    Args:
+        max_occlusion: objects count while their occlusion rate is below it, or unknown.
+    """
+    kept = np.flatnonzero(~(objects.rate >= max_occlusion))
+    image = objects.masks.image[kept]
+    order = np.lexsort((images.position[image], objects.instance[kept], images.video[image]))
+    rows, image = kept[order], image[order]
+    video = images.video[image]
+    new = np.ones(len(rows), bool)
+    new[1:] = (np.diff(video) != 0) | (np.diff(objects.instance[rows]) != 0)
+    start, track = np.flatnonzero(new), np.cumsum(new) - 1
+    # A track has the class of the object that comes first in the file.
+    first = np.minimum.reduceat(rows, start) if len(start) else rows
+    category = objects.masks.category[first]
+    area, rates = np.zeros(len(start)), np.zeros(len(start))
+    for number, members in enumerate(np.split(rows, start[1:]) if len(start) else ()):
+        filled = objects.area[members][objects.area[members] != 0]
+        given = objects.rate[members][~np.isnan(objects.rate[members])]
+        area[number], rates[number] = _means(filled, given)
+    return TrueTracks(
+        id=np.arange(1, len(start) + 1),
+        video=video[start],
+        category=category,
+        area=area,
+        rate=rates,
+        total=np.bincount(track, objects.mask_area[rows], minlength=len(start)).astype(np.int64),
+        crowd=np.zeros(len(start), bool),
+        masks=MaskRows(
+            image, category[track], [objects.masks.counts[row] for row in rows.tolist()]
+        ),
+        track=track,
+        mask_area=objects.mask_area[rows],
+    )
+
+
+def _means(filled: Floats, given: Floats) -> tuple[float, float]:
+    """The area and the rate of a track with these areas that are not zero and rates that are known
+    (`TrueTracks`)."""
+    larger = np.sort(given)[::-1][: -(-len(given) // 2)]
+    unknown = np.nan if len(filled) else 0.0
+    return (
+        float(filled.mean()) if len(filled) else 0.0,
+        float(larger.mean()) if len(larger) else unknown,
     )
 
 

@@ -6,32 +6,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vatrack.reporting.compare.text import cells, heads
-from vatrack.reporting.html import load_template
+from vatrack.reporting.html import render
+from vatrack.reporting.html import section as html
+from vatrack.reporting.tables.names import dataset_name
 
 if TYPE_CHECKING:
     from vatrack.reporting.compare import Comparison, Line, Section
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATE = Path(__file__).with_name("compare.html.j2")
 NOTHING = 0.05  # a change that is shown as 0.0
 
 
 def to_page(found: Comparison) -> str:
     """The page; everything that comes from files is escaped."""
     letters = [side.letter for side in found.sides]
-    return load_template(TEMPLATE).render(
+    dataset = found.sides[0].run.dataset
+    return render(
+        TEMPLATE,
+        title="Run comparison",
         found=found,
-        heads=heads(letters),
-        rows=_rows,
+        dataset=dataset_name(dataset) if dataset else "",
+        heads=_heads(letters),
+        metrics=_table(found.metrics, letters, "Metrics"),
+        classes=[_table(section, letters, section.metric) for section in found.classes],
+        clips=[_table(section, letters, f"Clips by {section.metric}") for section in found.clips],
         columns=["Ground truth", *(f"{side.letter}  {side.name}" for side in found.sides)],
-        losses={line.name: cells(line) for line in found.clips[0].lines} if found.clips else {},
+        losses={line.name: _texts(line) for line in found.clips[0].lines} if found.clips else {},
     )
 
 
-def _rows(section: Section) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Names of the lines, and texts with the class that says whether they are a gain or a loss."""
-    return [
-        (line.name, list(zip(cells(line), _marks(line), strict=True))) for line in section.lines
-    ]
+def _heads(letters: list[str]) -> list[str]:
+    return [head.replace(" - ", "\u00a0\u2212\u00a0") for head in heads(letters)]
+
+
+def _texts(line: Line) -> list[str]:
+    return [html.number_text(text) for text in cells(line)]
+
+
+def _table(section: Section, letters: list[str], title: str) -> html.Section:
+    """The section with marks of what is a gain or a loss."""
+    lines = []
+    for line in section.lines:
+        pairs = zip(_texts(line), _marks(line), strict=True)
+        shown = [html.Cell(text, mark) for text, mark in pairs]
+        lines.append(html.Line([html.Cell(line.name, html.text_style(0)), *shown]))
+    names = [section.what.capitalize(), *_heads(letters)]
+    return html.Section(title, html.headings(names, 1), lines)
 
 
 def _marks(line: Line) -> list[str]:

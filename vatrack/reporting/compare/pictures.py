@@ -80,6 +80,8 @@ def draw_clips(
     titles = names_by_id(document, "videos", "name", truth)
     numbers = {name: number for number, name in titles.items()}
     chosen = [(name, numbers[name]) for name in worst[: wanted.clips] if name in numbers]
+    if worst and not chosen:
+        return [], [f"the page has no pictures: {truth} has none of the worst clips"]
     layers = [
         read_layers(document, listed, truth, side.folder.predictions, wanted.score)
         for side in sides

@@ -14,7 +14,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.reporting.curves import run_labels
 from vatrack.reporting.tables.runs import Run, read_runs
-from vatrack.runs.folder import RunFolder, run_data
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import run_data
 
 LISTED = 5  # names of classes or clips in a message
 

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vatrack import __version__
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
-from vatrack.reporting.html import load_template
-from vatrack.reporting.page.appendix import run_times
+from vatrack.reporting.html import render
+from vatrack.reporting.page.appendix import run_times, versions
 from vatrack.reporting.page.charts import bar_charts, curve_charts, precision_charts
 from vatrack.reporting.page.media import Media, cut_sheets, for_script, viewer_data
 from vatrack.reporting.page.results import RunResults, collect
-from vatrack.reporting.page.sections import table_sections
+from vatrack.reporting.page.sections import key_table, table_sections
 from vatrack.reporting.tables.names import dataset_name
 from vatrack.reporting.tables.runs import read_runs
 
-HERE = Path(__file__).parent
-SCRIPTS = ("charts.js", "viewer.js", "tables.js")
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 MEGABYTE = 1_000_000
 
 
@@ -92,25 +90,25 @@ def write_report(
     sheets = cut_sheets(results, media) if results else None
     datasets = list(dict.fromkeys(dataset_name(run.dataset) for run in found))
     paper, further = table_sections(found, means=means)
-    text = load_template(HERE / "page.html.j2").render(
+    text = render(
+        TEMPLATE,
         title=title or ", ".join(datasets),
         datasets=datasets,
         runs=shown,
         date=_date(shown),
-        version=__version__,
+        key_table=key_table(shown),
         paper=paper,
         further=further,
         viewer=viewer,
         viewer_data=for_script(viewer),
         sheets=sheets,
         times=run_times(results) if results else [],
+        versions=versions(shown),
         results=str(results) if results else None,
         provenance=_link(results, media) if results else None,
         curves=curve_charts(shown),
         precision=precision_charts(shown),
         bars=bar_charts(shown),
-        style=(HERE / "style.css").read_text(encoding="utf-8"),
-        script="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
     write_text(out, text)
     return WrittenReport(

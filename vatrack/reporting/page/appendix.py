@@ -1,13 +1,14 @@
-"""How long the stages of the workflow took, from the benchmark files of Snakemake."""
+"""What the appendix tells: run times, from the benchmark files of Snakemake, and versions."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.progress import duration
+from vatrack.reporting.page.results import RunResults
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ def run_times(results: Path) -> list[Stage]:
         if rows
     ]
     return sorted(stages, key=lambda stage: -stage.seconds)
+
+
+def versions(runs: Sequence[RunResults]) -> list[tuple[list[str], dict[str, str]]]:
+    """Names of runs and the versions that they have in common; runs without any are left out."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for run in runs:
+        if run.environment:
+            found.setdefault(tuple(run.environment.items()), []).append(run.name)
+    return [(names, dict(environment)) for environment, names in found.items()]
 
 
 def _rows(path: Path) -> Iterator[tuple[float, float]]:

@@ -9,7 +9,7 @@
     if (text !== undefined) node.textContent = text;
     return node;
   };
-  const colour = series => `c${series.run % 8}`;
+  const colour = series => series.colour;
   const short = value => {
     const size = Math.abs(value);
     if (size >= 1e6) return +(value / 1e6).toPrecision(3) + "M";
@@ -92,7 +92,7 @@
     if (chart.y) svg.append(make("text", {x: area.left, y: 9}, chart.y));
     for (const series of shown) {
       const path = series.points.map(([a, b], n) => `${n ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-      const extra = (series.faint ? " faint" : "") + (series.dashed || series.run >= 8 ? " dashed" : "");
+      const extra = (series.faint ? " faint" : "") + (series.dashed ? " dashed" : "");
       svg.append(make("path", {class: `line ${colour(series)}${extra}`, d: path}));
       if (series.markers || series.points.length === 1) {
         for (const [a, b] of series.points) svg.append(make("circle", {class: `dot ${colour(series)}`, cx: x(a), cy: y(b), r: 3}));
@@ -132,6 +132,7 @@
       svg.append(make("line", {class: value ? "grid" : "axis", x1: area.left, x2: area.right, y1: y(value), y2: y(value)}),
         make("text", {x: area.left - 6, y: y(value) + 4, "text-anchor": "end"}, value));
     }
+    svg.append(make("text", {x: area.left, y: 9}, chart.y));
     const gap = 14, starts = Object.keys(chart.splits).map(Number);
     const step = (area.right - area.left - gap * starts.length) / count;
     const shift = group => starts.filter(start => start <= group).length * gap;
@@ -159,7 +160,7 @@
   }
 
   function rows(box, chart, shown) {
-    const points = chart.form === "points", thick = points ? 20 : Math.max(20, 9 * shown.length + 9);
+    const points = chart.form === "points", thick = points ? 20 : Math.max(20, 11 * shown.length + 8);
     const names = Math.min(130, 16 + 6.8 * Math.max(...chart.groups.map(name => name.length)));
     const area = frame(box, chart, chart.groups.length * thick + 42, names, 30), {svg} = area;
     const x = value => area.left + value / 100 * (area.right - 24 - area.left);

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vatrack.common.colours import COLOURS
 from vatrack.reporting.curves import LOSS_NAMES, smooth, thin
 from vatrack.reporting.page.results import LEVELS, RunResults
 
@@ -62,7 +63,8 @@ def precision_charts(runs: Sequence[RunResults]) -> list[Chart]:
                 if not all(isinstance(value, int | float) for value in values):
                     continue
                 line = _line(run, recalls, np.array(values, float), digits=3)
-                line |= {"name": f"{run.name}, IoU {threshold}", "dashed": threshold == "0.75"}
+                line["name"] = f"{run.name}, IoU {threshold}"
+                line["dashed"] |= threshold == "0.75"
                 series.append(line)
         if series:
             charts.append(
@@ -128,12 +130,16 @@ def _line(run: RunResults, x: np.ndarray, y: np.ndarray, *, digits: int = 5) -> 
         for first, second in zip(x.tolist(), y.tolist(), strict=True)
         if np.isfinite(second)
     ]
-    return {"run": run.number, "name": run.name, "points": points}
+    return {**_series(run), "points": points, "dashed": run.number >= len(COLOURS)}
 
 
 def _bars(run: RunResults, values: Sequence[float | None]) -> dict[str, Any]:
     shown = [None if v is None or v != v else round(v, 2) for v in values]
-    return {"run": run.number, "name": run.name, "values": shown}
+    return {**_series(run), "values": shown}
+
+
+def _series(run: RunResults) -> dict[str, Any]:
+    return {"run": run.number, "name": run.name, "colour": run.colour}
 
 
 def _known(series: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
         folders.append(folder)
         found.append(
             {
-                "run": run.number,
+                "colour": run.colour,
                 "name": run.name,
                 "views": list(views.views),
                 "tile": list(views.tile),

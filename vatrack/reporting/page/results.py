@@ -10,12 +10,22 @@ from typing import Any
 
 from vatrack.common.files import read_json
 from vatrack.common.progress import duration
+from vatrack.evaluation.key_metrics import (
+    HIDDEN_IOU,
+    HOTA,
+    IMAGE_AP50,
+    KEY_METRICS,
+    VIDEO_AP50,
+    KeyMetric,
+)
 from vatrack.evaluation.summary import without_tracks
 from vatrack.reporting.curves import Curves, read_curves
+from vatrack.reporting.html import run_colour
 from vatrack.reporting.tables.names import BACKBONE_NAMES, dataset_name, short_names
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.views import Views, read_views
-from vatrack.runs.folder import RunFolder, run_data
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import run_data
 from vatrack.runs.select import read_selection
 
 LEVELS = {
@@ -26,15 +36,32 @@ LEVELS = {
 }
 
 
+TIME, EPOCH = "Training time", "Chosen epoch"
+
+
+def label(metric: KeyMetric, masks: str) -> str:
+    """What the page calls a key metric."""
+    return "Hidden part, IoU" if masks == "hidden" else f"{metric.short}, {masks}"
+
+
+# All that the page has of a run, in this order.
+LABELS = [*(label(metric, masks) for metric in KEY_METRICS for masks in metric.masks), TIME, EPOCH]
+
+
 @dataclass(frozen=True)
-class KeyMetric:
-    """A key metric: its name, its value as readers see it, and the number for comparisons."""
+class Shown:
+    """A key metric of a run: its label and its text.
+
+    `value` is what it is compared by, None where there is nothing to compare or it is undefined;
+    `order` what it is sorted by, where that is not the text.
+    """
 
     name: str
     text: str
     value: float | None
     unit: str = ""
     best: bool = False
+    order: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +81,7 @@ class RunResults:
     run: Run
     backbone: str
     dataset: str
-    key_metrics: list[KeyMetric]
+    key_metrics: list[Shown]
     why: str
     epoch: int | None
     folder: Path | None
@@ -67,7 +94,12 @@ class RunResults:
     measured: float | None = None
 
     @property
-    def by_name(self) -> dict[str, KeyMetric]:
+    def colour(self) -> str:
+        """The class that gives its colour."""
+        return run_colour(self.number)
+
+    @property
+    def by_name(self) -> dict[str, Shown]:
         """The key metrics by their names."""
         return {metric.name: metric for metric in self.key_metrics}
 
@@ -118,31 +150,29 @@ def _object(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[KeyMetric]:
+def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[Shown]:
     """The key metrics; a metric of masks that the method does not predict is left out."""
     # Of images that stand alone the metrics of tracks are there, and undefined.
     alone = without_tracks(run.metrics) or not any(k.startswith("video/") for k in run.metrics)
-    level, letter = ("image", "") if alone else ("video", "v")
-    wanted = [
-        (f"{letter}AP50, amodal", f"{level}/amodal/AP50"),
-        (f"{letter}AP50, visible", f"{level}/visible/AP50"),
-    ]
+    first = IMAGE_AP50 if alone else VIDEO_AP50
+    wanted = [(first, masks) for masks in first.masks]
     if not alone:
-        wanted.append((f"HOTA, {run.method.masks[0]}", f"track/{run.method.masks[0]}/HOTA"))
-    wanted.append(("Hidden part, IoU", "image/hidden/IoU"))
+        wanted.append((HOTA, run.method.masks[0]))
+    wanted += [(HIDDEN_IOU, masks) for masks in HIDDEN_IOU.masks]
     found = []
-    for name, key in wanted:
+    for metric, masks in wanted:
+        key = metric.key(masks)
         if key in run.metrics:
             value = run.metrics[key]
             known = value is not None and value == value
-            found.append(
-                KeyMetric(name, f"{value:.1f}" if known else "–", value if known else None, "%")
-            )
+            text, number = (f"{value:.1f}", value) if known else ("–", None)
+            found.append(Shown(label(metric, masks), text, number, "%"))
     if training:
-        found.append(KeyMetric("Training time", duration(training["seconds"]), None))
+        seconds = training["seconds"]
+        found.append(Shown(TIME, duration(seconds), None, order=seconds))
     if epoch is not None:
         of = f" of {training['epochs']}" if training else ""
-        found.append(KeyMetric("Chosen epoch", f"{epoch}{of}", None))
+        found.append(Shown(EPOCH, f"{epoch}{of}", None))
     return found
 
 

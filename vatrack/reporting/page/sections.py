@@ -4,70 +4,84 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import replace
+from itertools import pairwise
 
+from vatrack.reporting.html.section import (
+    Cell,
+    Line,
+    Section,
+    headings,
+    number_text,
+    spans,
+    text_style,
+)
+from vatrack.reporting.page.results import LABELS, RunResults, Shown
 from vatrack.reporting.tables.breakdown import class_table, video_table
 from vatrack.reporting.tables.extended import extended_tables
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table
 from vatrack.reporting.tables.published import read_published
 from vatrack.reporting.tables.runs import Run
-from vatrack.reporting.tables.table import MISSING, Table
+from vatrack.reporting.tables.table import Table
 from vatrack.reporting.tables.tracking import TITLES as TRACKING
 from vatrack.reporting.tables.tracking import tracking_table
 
+MOST_CARDS = 8  # runs
 MOST_ROWS = 200  # of one table; more are in its CSV file
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell: its text and its classes of style."""
-
-    text: str
-    style: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row: whether it stays below the row before it, and whether a rule is drawn above it."""
-
-    cells: list[Cell]
-    follows: bool
-    rule: bool
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table as the template shows it.
-
-    `groups` are (text, columns) above the heads and empty where there is none; `note` alternates
-    between text and code; `left_out` rows are in the CSV file alone.
-    """
-
-    name: str
-    title: str
-    note: list[str]
-    groups: list[tuple[str, int]]
-    heads: list[str]
-    texts: int
-    lines: list[Line]
-    left_out: int
 
 
 def table_sections(
     runs: Sequence[Run], *, means: bool = True
-) -> tuple[list[Section], list[Section]]:
-    """The paper's four tables, and all others that have rows: by video level first."""
+) -> tuple[list[Section], dict[str, list[tuple[str, Section]]]]:
+    """The paper's four tables; and all others that have rows, by headings, each with its name below
+    its heading. Those of the video level come first."""
     published = read_published()
     order = sorted(PAPER, key=lambda name: not name.startswith("video"))
     paper = [section(paper_table(name, runs, published, means=means)) for name in order]
-    further = [tracking_table(name, runs, means=means) for name in TRACKING]
-    further += extended_tables(runs, means=means)
+    # What is said of several tables stands below the last of them.
+    paper = [
+        replace(own, note=()) if own.note == following.note else own
+        for own, following in pairwise(paper)
+    ] + paper[-1:]
+    tracking = [tracking_table(name, runs, means=means) for name in TRACKING]
+    further = {"Beyond the paper": [*tracking, *extended_tables(runs, means=means)]}
     if any(run.details for run in runs):
-        further += [class_table(name, runs) for name in (*order, *TRACKING)]
-        further += [video_table(name, runs) for name in (*order, *TRACKING)]
-    return paper, [section(table) for table in further if table.rows]
+        names = (*order, *TRACKING)
+        further["By class"] = [class_table(name, runs) for name in names]
+        further["By video"] = [video_table(name, runs) for name in names]
+    named = {
+        heading: [(_below(table, heading, runs), section(table)) for table in tables if table.rows]
+        for heading, tables in further.items()
+    }
+    return paper, {heading: tables for heading, tables in named.items() if tables}
+
+
+def _below(table: Table, heading: str, runs: Sequence[Run]) -> str:
+    """A table's title without what its heading says, nor the name of the only run."""
+    name = table.title.replace(f", {heading.lower()}", "")
+    return name.partition(": ")[0] if len(runs) == 1 else name
+
+
+def key_table(runs: Sequence[RunResults]) -> Section | None:
+    """The key metrics as a table, for more runs than have room as cards."""
+    if len(runs) <= MOST_CARDS:
+        return None
+    labels = [name for name in LABELS if any(name in run.by_name for run in runs)]
+    heads = headings(["Run", "Backbone", "Dataset", *labels], 3)
+    lines = []
+    for run in runs:
+        names = [run.name, run.backbone, run.dataset]
+        cells = [Cell(name, text_style(place)) for place, name in enumerate(names)]
+        cells += [_key_cell(run.by_name.get(name)) for name in labels]
+        cells.append(Cell(run.why.removeprefix("Chosen: "), "text wrap"))
+        more = [name for name in names[1:] if name not in run.name]
+        lines.append(Line(cells, ", ".join(more), colour=run.colour))
+    return Section("Key metrics", [*heads, Cell("Why this epoch", "text")], lines, 3)
+
+
+def _key_cell(metric: Shown | None) -> Cell:
+    return Cell(metric.text, "best" * metric.best, metric.order) if metric else Cell("–")
 
 
 def section(table: Table) -> Section:
@@ -78,27 +92,22 @@ def section(table: Table) -> Section:
     content = zip(table.rows, table.shown.to_numpy(), table.style.to_numpy(), strict=True)
     for row, shown, style in list(content)[:MOST_ROWS]:
         extra = " quoted" * row.quoted + " signed" * row.signed
-        cells = [
-            Cell(
-                "–" if text == MISSING else _minus(str(text), place >= texts),
-                (f"{mark}{extra}" if place >= texts or mark != "best" else "").strip(),
-            )
-            for place, (text, mark) in enumerate(zip(shown, style, strict=True))
+        cells = [Cell(str(text), text_style(n) + extra) for n, text in enumerate(shown[:texts])]
+        cells += [
+            Cell(number_text(str(text)), f"{mark}{extra}".strip())
+            for text, mark in zip(shown[texts:], style[texts:], strict=True)
         ]
-        lines.append(Line(cells, row.signed, row.block != block))
+        # A difference stands below its run, which has told the rest.
+        names = [cell.text for cell in cells[texts - 1 if row.signed else 1 : texts]]
+        lines.append(Line(cells, ", ".join(names), row.signed, row.block != block))
         block = row.block
-    groups = [*("" for _ in table.headings), *(column.group for column in table.columns)]
     return Section(
-        table.name,
         table.title,
-        re.split("`([^`]*)`", table.note),
-        [(name, len(list(members))) for name, members in groupby(groups)] if any(groups) else [],
-        table.heads,
-        texts,
+        headings(table.heads, texts),
         lines,
+        texts,
+        spans([column.group for column in table.columns]),
+        table.name,
+        re.split("`([^`]*)`", table.note),
         max(0, len(table.rows) - MOST_ROWS),
     )
-
-
-def _minus(text: str, is_number: bool) -> str:
-    return re.sub(r"^-(?=\d)", "\u2212", text) if is_number else text

@@ -126,7 +126,7 @@
         option.disabled = !clipOf(place);
         return option;
       }));
-      box.querySelector("label").hidden = runs.length < 2;
+      select.hidden = runs.length < 2;
       choice(box.querySelector(".choice"), Object.entries(NAMES), side.view, view => { side.view = view; update(); });
     });
     choice(find(".masks"), ["amodal", "visible"].filter(name => types.includes(name)).map(name => [name, name[0].toUpperCase() + name.slice(1)]),

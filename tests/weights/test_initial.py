@@ -13,7 +13,7 @@ from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
 from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.detector import Detector, build
-from vatrack.weights.transfer import copy_visible_to_amodal, load_initial
+from vatrack.weights.initial import copy_visible_to_amodal, load_initial
 
 
 def _network(backbone: Backbone) -> Detector:

@@ -1,7 +1,7 @@
-"""Views of MLflow's table of runs: which columns and charts it shows, under an address of its own.
+"""Saved views of MLflow's table of runs: which columns and charts it shows, under an address.
 
-MLflow keeps them as tags of the experiment, and lists them under *Views*. Versions of MLflow that
-know no named views show the table as it is.
+MLflow keeps them as tags of the experiment, and lists them in its menu *Views*. Versions of MLflow
+that know no saved views show the table as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vatrack.common.mask_types import MASK_TYPES
 from vatrack.experiments.names import LOSSES, MAIN, RESULTS, TRAINING, VALIDATIONS
 
 PREFIX = "mlflow.sharedViewState."
-MADE = 1_764_000_000_000  # milliseconds since 1970; one that was changed later is somebody's own
+MADE = 1_764_000_000_000  # milliseconds since 1970, of all; where it differs, somebody changed one
 ALL_RUNS = "vatrack"
 
 # Open from the start, in this order; the others wait folded.
@@ -36,37 +36,38 @@ FOLDED = (
     "System metrics",
 )
 LETTER, AROUND = 7.5, 20  # pixels, of the width of a column
-
-
-def views(comparison: str) -> dict[str, str]:
-    """The views that a run is shown in, by the experiment's tag for each.
-
-    Args:
-        comparison: the tag of the runs that may be compared.
-    """
-    compared = f"tags.comparison = '{comparison}'"
-    return {
-        PREFIX + ALL_RUNS: _view("Main metrics of all runs", ""),
-        PREFIX + comparison_key(comparison): _view(f"Comparison {comparison}", compared),
-    }
+NAME = "attributes.`Run Name`"
+NAME_WIDTH = 250  # pixels; "amodaltrack resnext101 seed 0" is whole
 
 
 def comparison_key(comparison: str) -> str:
-    """The key of the view that compares the methods."""
-    return f"vatrack-{comparison}"
+    """The key of the saved view that compares the methods."""
+    return f"{ALL_RUNS}-{comparison}"
 
 
-def missing(wanted: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
-    """What to send: views that are not there, and those of an older version that nobody changed."""
+def outdated_views(comparison: str, there: Mapping[str, str]) -> dict[str, str]:
+    """The saved views that a run is shown in, by the experiment's tag for each: those that are
+    missing or older, and that nobody has changed.
+
+    Args:
+        comparison: the tag of the runs that may be compared.
+        there: the tags of the experiment.
+    """
+    wanted = {
+        PREFIX + ALL_RUNS: _saved_view("Main metrics of all runs", ""),
+        PREFIX + comparison_key(comparison): _saved_view(
+            f"Comparison {comparison}", f"tags.comparison = '{comparison}'"
+        ),
+    }
     return {
         tag: view
         for tag, view in wanted.items()
-        if there.get(tag) != view and (tag not in there or _changed_at(there[tag]) < MADE)
+        if tag not in there or (there[tag] != view and _untouched(there[tag]))
     }
 
 
 def view_address(server: str, experiment: str, key: str, charts: bool = False) -> str:
-    """Where a browser shows a view: the table of runs, or their charts."""
+    """Where a browser shows a saved view: the table of runs, or their charts."""
     mode = "&compareRunsMode=CHART" if charts else ""
     return (
         f"{server}/#/experiments/{experiment}/runs?viewStateShareKey={quote(key)}"
@@ -74,8 +75,8 @@ def view_address(server: str, experiment: str, key: str, charts: bool = False) -
     )
 
 
-def _view(name: str, wanted: str) -> str:
-    """A view as MLflow keeps it.
+def _saved_view(name: str, wanted: str) -> str:
+    """A saved view as MLflow keeps it.
 
     Args:
         wanted: filter of the runs.
@@ -87,10 +88,13 @@ def _view(name: str, wanted: str) -> str:
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "selectedColumns": columns,
-        "columnOrder": columns,
+        "columnOrder": [NAME, *columns],
         "columnWidths": {
-            column: round(LETTER * len(name) + AROUND)
-            for name, column in zip(MAIN, columns, strict=True)
+            NAME: NAME_WIDTH,
+            **{
+                column: round(LETTER * len(name) + AROUND)
+                for name, column in zip(MAIN, columns, strict=True)
+            },
         },
         "compareRunCharts": [],  # MLflow adds those of the metrics that there are
         "compareRunSections": [
@@ -105,8 +109,8 @@ def _view(name: str, wanted: str) -> str:
     )
 
 
-def _changed_at(view: str) -> float:
+def _untouched(view: str) -> bool:
     try:
-        return float(json.loads(view)["updatedAt"])
+        return bool(json.loads(view)["updatedAt"] == MADE)
     except (ValueError, KeyError, TypeError):
-        return float("inf")
+        return False

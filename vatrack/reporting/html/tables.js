@@ -21,10 +21,15 @@
         if (next) {
           head.setAttribute("aria-sort", next);
           const sign = next === "ascending" ? 1 : -1;
-          const text = unit => unit[0].cells[column].textContent;
+          const text = unit => {
+            const cell = unit[0].cells[column];
+            return cell.dataset.order ?? cell.textContent;
+          };
           order = [...units].sort((a, b) => {
-            if (column < texts) return sign * text(a).localeCompare(text(b), undefined, {numeric: true});
             const first = number(text(a)), second = number(text(b));
+            if (column < texts || isNaN(first) && isNaN(second)) {
+              return sign * text(a).localeCompare(text(b), undefined, {numeric: true});
+            }
             if (isNaN(first) || isNaN(second)) return isNaN(first) - isNaN(second);
             return sign * (first - second);
           });

@@ -1,0 +1,79 @@
+"""Predictors from files of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.api.stub import settings
+from tests.api.test_predictor import foreign, frames, same
+from tests.models.small import small_network
+from tests.weights.published import tensors, write_published
+from vatrack.api.load import load
+from vatrack.common.errors import InputError
+from vatrack.config import Backbone, Method
+from vatrack.weights.checkpoint import save
+from vatrack.weights.export import export
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_every_method_is_loaded_from_a_checkpoint_and_safetensors(
+    method: Method, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "best.pt", tmp_path / "exported.safetensors"
+    save(path, small_network(method), settings(method), 3)
+    export(path, out)
+    results = [list(load(file, device="cpu").track(frames(3), score=0)) for file in (path, out)]
+    assert all(map(same, *results)) and any(len(result) for result in results[0])
+    predictor = load(out, device="cpu", method=str(method), backbone="resnet18")
+    assert predictor.method == str(method) and set(predictor.mask_types) == set(method.masks)
+    for result in results[0]:
+        assert set(result.rles) == set(method.masks)
+        assert result.plot(frames(1)[0]).shape == (48, 64, 3)
+        assert (result.visible_boxes is not None) == (method is Method.VATRACK_2BBOX)
+
+
+@pytest.mark.parametrize("method", [Method.VATRACK, Method.QDTRACK])
+def test_a_published_file_is_recognised(method: Method, tmp_path: Path) -> None:
+    path = write_published(tmp_path / "epoch_12.pth", tensors(method, Backbone.RESNET18), "wrapped")
+    if method is Method.QDTRACK:
+        with pytest.raises(InputError, match="--method qdtrack or --method amodaltrack"):
+            load(path)
+    predictor = load(path, device="cpu", method="qdtrack" if method is Method.QDTRACK else None)
+    assert (predictor.method, str(predictor.run.backbone)) == (str(method), "resnet18")
+    with pytest.raises(InputError, match=r"epoch_12\.pth"):
+        load(path, method="vatrack-2bbox")
+
+
+def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.pt", tmp_path / "other.pt"
+    text.write_text("no weights")
+    foreign(other)
+    torch.save({"state_dict": {"layer.weight": torch.ones(2)}}, tmp_path / "linear.pth")
+    for path, given, message in (
+        (tmp_path / "none.pt", {}, r"none\.pt"),
+        (text, {}, r"notes\.pt"),
+        (other, {}, r"other\.pt.*fc_cls"),
+        (tmp_path / "linear.pth", {}, r"linear\.pth: holds no network of"),
+        (tmp_path, {}, str(tmp_path)),
+        (checkpoint, {"method": "qdtrack"}, "is a checkpoint of method vatrack, not qdtrack"),
+        (checkpoint, {"backbone": "resnet50"}, "resnet50"),
+        (checkpoint, {"method": "vatrac"}, "did you mean vatrack"),
+        (checkpoint, {"largest_side": 8}, "32 to 8192"),
+    ):
+        with pytest.raises(InputError, match=f"(?s){message}"):
+            load(path, device="cpu", **given)
+
+
+def test_largest_side_and_half_precision(checkpoint: Path) -> None:
+    small = load(checkpoint, device="cpu", largest_side=48)
+    assert tuple(small.run.input.image_scale) == (48, 48)
+    half = load(checkpoint, device="cpu", half=True)
+    assert half.run.compute.precision == "mixed"
+    exact = load(checkpoint, device="cpu")
+    first, second, third = (next(item.track(frames(1), score=0)) for item in (small, half, exact))
+    assert not np.array_equal(first.boxes, third.boxes)
+    assert not np.array_equal(second.scores, third.scores)

@@ -1,0 +1,3 @@
+"""Fixtures of these tests."""
+
+from tests.browser.chromium import browser as browser

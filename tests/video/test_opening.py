@@ -1,0 +1,74 @@
+"""Sources that cannot be opened, and what is said about them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.video.test_reader import read
+from tests.video.videos import write_sound, write_video
+from vatrack.common.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("v.mp4", b"", "is empty"),
+        ("v.mp4", b"hello\nworld\n" * 20, "v.mp4: is text"),
+        ("v.mp4", b"\x89PNG\r\n\x1a\n" + bytes(90), "v.mp4: is a PNG image"),
+        ("v.mp4", b"\0\1\2\3" * 500, "v.mp4: is no video that can be read"),
+        ("v.mp4", b"\0\0\0\x18ftypisom" + bytes(500), "v.mp4: has no index"),
+        ("v", b"PK\3\4" + bytes(90), "v: is a zip archive"),
+    ],
+)
+def test_what_is_no_video(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
+
+
+def test_sound_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"s\.mp4: holds no video, only sound"):
+        read(write_sound(tmp_path / "s.mp4"))
+
+
+def test_a_playlist_opens_no_other_address(tmp_path: Path) -> None:
+    """A file of a user's may come from anywhere; it must not make this machine call others."""
+    path = tmp_path / "v.mp4"
+    path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/secret.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(InputError, match=r"v\.mp4: "):
+        read(path)
+
+
+def test_a_camera_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="camera 97: there is no /dev/video97"):
+        read("97")
+
+
+def test_a_stream_that_does_not_answer() -> None:
+    with pytest.raises(InputError, match=r"rtsp://127\.0\.0\.1:9/x: cannot be opened"):
+        read("rtsp://127.0.0.1:9/x")
+
+
+def test_without_pyav_the_extra_is_named(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 1)
+    program = (
+        "import sys; sys.modules['av'] = None\n"
+        "from vatrack.video.reader import Reader\n"
+        "from vatrack.video.sources import find_sources\n"
+        "Reader(find_sources(sys.argv[1:])[0])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert 'pip install "vatrack[video]"' in result.stderr
+
+
+def test_a_codec_that_nobody_knows(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 3)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(InputError, match="the form of its frames is unknown"):
+        read(path)

@@ -1,0 +1,109 @@
+"""Weights to be handed on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from tests.weights.conftest import run_of
+from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
+from vatrack.models.detector import build
+from vatrack.weights.checkpoint import load, public_config, restore, write
+from vatrack.weights.export import export
+
+
+def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
+    saved: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "released" / "weights.safetensors"
+    text = str(export(saved, out))
+    assert text.startswith(f"{out}: vatrack with resnet18, epoch 3, ")
+    original, released = load(saved), load(out)
+    assert (released.method, released.backbone, released.epoch) == (
+        original.method,
+        original.backbone,
+        3,
+    )
+    assert original.config == run_of(Method.VATRACK).model_dump(mode="json")
+    assert released.config == public_config(original.config)
+    assert released.weights.keys() == original.weights.keys()
+    for name, value in original.weights.items():
+        assert released.weights[name].dtype == value.dtype
+        assert torch.equal(released.weights[name], value), name
+    assert [path.name for path in out.parent.iterdir()] == ["weights.safetensors"]
+    run = run_of(Method.VATRACK)
+    model = build(run.method, run.model, run.backbone)
+    restore(model, released, run, out)
+    assert all(
+        torch.equal(value, original.weights[name]) for name, value in model.state_dict().items()
+    )
+    export(out, tmp_path / "again.pt")
+    assert (tmp_path / "again.pt").read_bytes() == out.read_bytes(), (
+        "also under another name, and of an exported file"
+    )
+
+
+def test_an_exported_file_says_what_it_is_and_is_the_same_each_time(
+    saved: Path, tmp_path: Path
+) -> None:
+    for number in range(6):
+        export(saved, tmp_path / f"{number}.safetensors")
+    with safe_open(tmp_path / "0.safetensors", framework="pt") as stream:
+        metadata = stream.metadata()
+    assert {key: metadata[key] for key in ("format", "method", "backbone", "epoch")} == {
+        "format": "vatrack-checkpoint-1",
+        "method": "vatrack",
+        "backbone": "resnet18",
+        "epoch": "3",
+    }
+    config = parse_config(json.loads(metadata["config"]), "metadata", RunConfig)
+    assert (config.model, config.training) == (
+        run_of(Method.VATRACK).model,
+        run_of(Method.VATRACK).training,
+    )
+    assert len({(tmp_path / f"{number}.safetensors").read_bytes() for number in range(6)}) == 1
+
+
+def test_an_exported_config_says_nothing_about_the_machine(tmp_path: Path) -> None:
+    run = parse_config(
+        {
+            "results": "/data/secret/results",
+            "dataset": {
+                "name": "sailvos",
+                "raw": "/data/secret/raw",
+                "train_json": "/data/secret/train.json",
+            },
+            "training": {
+                "weights": "/data/secret/coco.pth",
+                "weights_urls": ["https://secret/coco-01234567.pth"],
+                "epochs": 3,
+            },
+            "launcher": {"account": "secret", "partition": "secret"},
+            "mlflow": {"tracking_uri": "https://me:secret@host"},
+        },
+        "test",
+        Config,
+    ).for_run(Method.VATRACK, Backbone.RESNET18)
+    write(tmp_path / "x.pt", {"a": torch.zeros(2)}, run, 1)
+    export(tmp_path / "x.pt", tmp_path / "x.safetensors")
+    assert b"secret" not in (tmp_path / "x.safetensors").read_bytes()
+    config = load(tmp_path / "x.safetensors").config
+    assert (config["training"]["weights"], config["training"]["epochs"]) == (
+        "coco.pth",
+        3,
+    )
+    assert config["dataset"]["name"] == "sailvos"
+    assert parse_config(config, "exported", RunConfig).model == run.model, "still a config"
+
+
+def test_entries_that_share_memory_are_exported(tmp_path: Path) -> None:
+    run = run_of(Method.QDTRACK)
+    shared = torch.arange(12.0)
+    weights = {"a": shared, "b": shared.view(3, 4).T, "c": shared[2:5], "d": shared[:1].expand(4)}
+    write(tmp_path / "x.pt", weights, run, 1)
+    export(tmp_path / "x.pt", tmp_path / "x.safetensors")
+    found = load(tmp_path / "x.safetensors").weights
+    assert all(torch.equal(found[name], value) for name, value in weights.items())

@@ -1,0 +1,85 @@
+"""What one call of Snakemake asks for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vatrack.common.errors import InputError
+from workflow.lib.call import check_cluster, layered_config
+
+
+def files(folder: Path, **texts: str) -> list[Path]:
+    paths = [folder / f"{name}.yaml" for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.write_text(text)
+    return paths
+
+
+def test_files_and_overrides_are_layers(tmp_path: Path) -> None:
+    base, a, b = files(
+        tmp_path,
+        base="seed: 1\ntraining: {epochs: 2, flip: 0}\n",
+        a="extends: base.yaml\ntraining: {epochs: 3}\n",
+        b="training: {flip: 0.25}\n",
+    )
+    assert layered_config([a], {}) == {"seed": 1, "training": {"epochs": 3, "flip": 0}}
+    assert layered_config([base, b], {})["training"] == {"epochs": 2, "flip": 0.25}
+    overridden = layered_config([a, b], {"training": {"epochs": 9}, "seed": 5})
+    assert overridden == {"seed": 5, "training": {"epochs": 9, "flip": 0.25}}
+
+
+@pytest.mark.parametrize("key", ["methods", "backbones", "seeds"])
+def test_a_list_on_the_command_line_needs_brackets(key: str) -> None:
+    with pytest.raises(InputError, match=rf"give a list: --config '{key}=\[x\]'"):
+        layered_config([], {key: "x"})
+
+
+@pytest.mark.parametrize("key", ["dataset", "training", "launcher"])
+def test_a_section_on_the_command_line_needs_a_mapping(key: str) -> None:
+    for value in (6, "epochs=6", [6], None):
+        with pytest.raises(InputError, match=rf"give a mapping: --config '{key}={{name: value}}'"):
+            layered_config([], {key: value})
+    assert layered_config([], {key: {"a": 6}}) == {key: {"a": 6}}
+
+
+@pytest.mark.parametrize(
+    ("given", "form"),
+    [
+        ({"epochs": 6}, "--config 'training={epochs: 6}'"),
+        ({"training": {"optimizer.momentum": 0.5}}, "'training={optimizer: {momentum: 0.5}}'"),
+        ({"training": {"momentum": 1, "a.momentum": 2}}, None),  # of two sections: no guess
+        ({"nonsense": 1, "training": {"epoch": 6}}, None),  # the check of the whole names them
+    ],
+)
+def test_a_key_without_its_section_gets_the_right_form(
+    given: dict[str, Any], form: str | None
+) -> None:
+    if form is None:
+        assert layered_config([], given) == given
+        return
+    with pytest.raises(InputError, match=re.escape(form)):
+        layered_config([], given)
+
+
+def test_slurm_is_looked_for_only_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check_cluster("local", trains_on_slurm=False)
+    with pytest.raises(InputError, match=r"^the profile or --executor asks for SLURM, but"):
+        check_cluster("slurm", trains_on_slurm=True)
+    with pytest.raises(InputError, match=r"or train here: --config 'launcher={cluster: local}'$"):
+        check_cluster("local", trains_on_slurm=True)
+    for command in ("sbatch", "srun"):
+        (tmp_path / command).touch(mode=0o755)
+    check_cluster("slurm", trains_on_slurm=True)
+
+
+def test_a_file_that_is_no_config_is_named(tmp_path: Path) -> None:
+    for text in ("[1, 2]", "false", "a: [1", "a: 1\na: 2\n"):
+        with pytest.raises(InputError, match=r"a\.yaml"):
+            layered_config(files(tmp_path, a=text), {})

@@ -1,0 +1,77 @@
+"""Frames of whatever a caller tracks: a video by its name, or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.common.errors import InputError
+from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_size
+from vatrack.video.reader import Reader
+from vatrack.video.sources import find_sources
+
+
+def exact_rate(rate: float | None) -> Fraction | None:
+    """A frame rate as a fraction; raises InputError where it is none."""
+    if rate is None:
+        return None
+    if not 0.001 <= rate <= 1000:
+        raise InputError(f"the frame rate is {rate}; 0.001 to 1000 frames a second are possible")
+    return Fraction(rate).limit_denominator(10_000)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Frames of a reader that is closed when they end."""
+
+    reader: Reader
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        with self.reader as frames:
+            yield from frames
+
+
+def frames_of(
+    video: str | Path | Iterable[npt.NDArray[np.uint8]],
+    selection: Selection | None,
+    rate: Fraction | None,
+) -> Iterable[VideoFrame]:
+    """The wanted frames of a video; the arguments are those of `Predictor.track`.
+
+    Raises:
+        InputError: the source cannot be read or names several videos, or an array is no frame.
+    """
+    if isinstance(video, str | Path):
+        sources = find_sources([str(video)])
+        if len(sources) > 1:
+            raise InputError(f"{video}: names {len(sources)} videos; track them one by one")
+        return _Opened(Reader(sources[0], selection, rate))
+    if isinstance(video, np.ndarray) and video.ndim == 3:
+        raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")
+    return _arrays(video, selection or Selection(), rate or DEFAULT_RATE)
+
+
+def _arrays(
+    images: Iterable[npt.NDArray[np.uint8]], selection: Selection, rate: Fraction
+) -> Iterator[VideoFrame]:
+    """Frames that the caller may overwrite when the next one is asked for."""
+    size: tuple[int, ...] = ()
+    for index, image in enumerate(images):
+        if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+                and image.shape[2] == 3 and image.size):  # fmt: skip
+            found = type(image).__name__
+            if isinstance(image, np.ndarray):
+                found = f"{image.dtype} {list(image.shape)}"
+            raise InputError(f"frame {index}: is {found}; uint8 [H, W, 3] in BGR is needed")
+        size = size or image.shape
+        check_size(f"frame {index}", image.shape, size)
+        time_s = float(index / rate)
+        if selection.stop_s is not None and time_s >= selection.stop_s:
+            return
+        if time_s >= selection.start_s and index % selection.step == 0:
+            yield VideoFrame(index, time_s, image.copy())

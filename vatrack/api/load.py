@@ -1,0 +1,98 @@
+"""A predictor from a file of weights: ours, exported, or published with OpenMMLab's names."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from vatrack.api.predictor import Predictor
+from vatrack.common.device import allow_tf32, choose_device
+from vatrack.common.errors import InputError
+from vatrack.common.similar import unknown
+from vatrack.config import Backbone, Config, Method
+from vatrack.models.detector import build
+from vatrack.models.prepared import prepare
+from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restore
+from vatrack.weights.checkpoint import load as load_checkpoint
+from vatrack.weights.formats import read_file
+from vatrack.weights.networks import recognise_method
+from vatrack.weights.openmmlab import import_checkpoint
+
+
+def load(
+    checkpoint: str | Path,
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    method: str | None = None,
+    backbone: str | None = None,
+    key: str | None = None,
+    largest_side: int | None = None,
+    half: bool = False,
+) -> Predictor:
+    """A predictor with the weights of a file.
+
+    Args:
+        checkpoint: best.pt of a run, an exported safetensors file, or a published file with
+            OpenMMLab's names, whose method and backbone are recognised.
+        device: "auto" is the first GPU where there is one, else the CPU.
+        method: needed where nothing in a published file tells it (`qdtrack` or `amodaltrack`);
+            otherwise it must be that of the file.
+        backbone: it must be that of the file.
+        key: where weights lie in a foreign file that has several.
+        largest_side: longer side of the network's input in pixels; None: as in training.
+        half: compute in bfloat16 (float16 on GPUs without it): faster, slightly other results.
+
+    Raises:
+        InputError: the file is no checkpoint, or of another method or backbone than named, or a
+            setting is wrong.
+    """
+    path = Path(checkpoint)
+    loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
+                   key)  # fmt: skip
+    run = loaded.run(loaded.settings(path))
+    if largest_side is not None:
+        if not 32 <= largest_side <= 8192:
+            raise InputError(f"the largest side is {largest_side} pixels; 32 to 8192 are possible")
+        limits = {"image_scale": (largest_side, largest_side)}
+        run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
+    compute = {"device": device, "precision": "mixed" if half else run.compute.precision}
+    run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
+    chosen = choose_device(device)
+    allow_tf32(run.compute.tf32)
+    model = build(run.method, run.model, run.backbone)
+    restore(model, loaded, run, path)
+    return Predictor(prepare(model.to(chosen), run.compute, chosen), run, chosen)
+
+
+def _one_of(values: type[Any], what: str, value: str | None) -> Any:
+    if value is None:
+        return None
+    try:
+        return values(value)
+    except ValueError:
+        raise InputError(unknown(what, value, [str(item) for item in values])) from None
+
+
+def _read(
+    path: Path, method: Method | None, backbone: Backbone | None, key: str | None
+) -> Checkpoint:
+    content = read_file(path, "checkpoint")
+    own = parse(content, path) if is_ours(content) else None
+    methods, trunk = ((own.method,), own.backbone) if own else recognise_method(content, path, key)
+    for name, asked, found in (("method", method, methods), ("backbone", backbone, (trunk,))):
+        if asked is not None and asked not in found:
+            raise InputError(f"{path}: is a checkpoint of {name} {' or '.join(found)}, not {asked}")
+    if own:
+        return own
+    del content  # the import reads the file for itself
+    if method is None and len(methods) > 1:
+        shown = " or ".join(f"--method {name}" for name in methods)
+        raise InputError(
+            f"{path}: nothing in this file tells {' from '.join(methods)}; say which it is: {shown}"
+        )
+    run = Config().for_run(method or methods[0], backbone or trunk)
+    with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
+        out = Path(folder) / "imported.pt"
+        import_checkpoint(path, run, out, key=key)
+        return load_checkpoint(out)

@@ -1,0 +1,136 @@
+"""Subcommands of the evaluation: metrics of predictions, at once or in shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vatrack.cli.options import (
+    ClassMap,
+    Out,
+    Overrides,
+    Predictions,
+    Processes,
+    in_run,
+    shard_option,
+)
+from vatrack.common.errors import InputError
+from vatrack.common.files import write_yaml
+from vatrack.common.mask_types import MaskType
+from vatrack.common.shards import parse_shard
+from vatrack.config import EvaluationConfig, load_config, load_run_config
+from vatrack.config.file_classes import parse_class_map
+from vatrack.runs.folder import RunFolder
+
+# Options with long names, in the help in a table of their own.
+TRUE_TRACKS = "Ground truth of the video metrics"
+Details = Annotated[
+    Path | None, typer.Option(help="JSON file to write: metrics of every class and every video.")
+]
+RunOfPredictions = Annotated[
+    Path | None,
+    typer.Option(help="Run's folder; it keeps the switches, its MLflow run gets its metrics.json."),
+]
+
+
+def evaluate(
+    ground_truth: Annotated[Path, typer.Option(help="Joint-form JSON (may be gzipped).")],
+    predictions: Predictions,
+    out: Out,
+    video_ground_truth_amodal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Amodal tracks of `vatrack convert`; without it they are derived.",
+            rich_help_panel=TRUE_TRACKS,
+        ),
+    ] = None,
+    video_ground_truth_visible: Annotated[
+        Path | None,
+        typer.Option(help="The same for visible tracks.", rich_help_panel=TRUE_TRACKS),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="For the protocol switches and the occlusion limit: YAML config file, or a run's "
+            "folder (default: that of --run, or the built-in values).",
+            callback=in_run("config"),
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    run: RunOfPredictions = None,
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Ground truth with id 0 is never matched (quirk E1).")
+    ] = False,
+    details: Details = None,
+    processes: Processes = 1,
+    class_map: ClassMap = None,
+    shard: Annotated[str | None, shard_option("merge-evaluations")] = None,
+) -> None:
+    """Compute image, video and tracking metrics."""
+    from vatrack.evaluation.evaluate import evaluate_files
+    from vatrack.evaluation.shards import evaluate_shard
+
+    _check_run(run)
+    only = None if shard is None else parse_shard(shard)
+    if only and details:
+        raise InputError(
+            f"--details {details}: a shard has no details; give it to `vatrack merge-evaluations`"
+        )
+    kept = RunFolder(run).config if run and RunFolder(run).config.is_file() else None
+    chosen = load_config(config or kept, overrides)
+    switches = chosen.evaluation
+    if legacy:
+        switches = switches.model_copy(update={"legacy_gt_id0": True})
+    video: dict[MaskType, Path | None] = {
+        "amodal": video_ground_truth_amodal,
+        "visible": video_ground_truth_visible,
+    }
+    # Predictions of nothing do not tell what masks the method has.
+    if kept:
+        masks = load_run_config(kept).method.masks
+        video = {mask: path for mask, path in video.items() if mask in masks}
+    limit = chosen.dataset.video_limit
+    mapping = parse_class_map(class_map) if class_map else None
+    given = ground_truth, predictions, video, switches, out
+    if only:
+        typer.echo(evaluate_shard(*given, only, limit, processes, mapping))
+        return
+    typer.echo(evaluate_files(*given, limit, processes, details, mapping))
+    if run:
+        _keep(run, switches)
+
+
+def merge_evaluations(
+    shards: Annotated[
+        list[Path], typer.Argument(metavar="SHARD...", help="Files of `vatrack evaluate --shard`.")
+    ],
+    out: Out,
+    details: Details = None,
+    run: RunOfPredictions = None,
+) -> None:
+    """Merge the evaluations of all shards; the files are identical to an unsharded evaluation's."""
+    from vatrack.evaluation.shards import merge_evaluations as merge
+    from vatrack.evaluation.shards import switches_of
+
+    _check_run(run)
+    typer.echo(merge(shards, out, details))
+    if run:
+        _keep(run, switches_of(shards[0]))
+
+
+def _check_run(run: Path | None) -> None:
+    if run and not run.is_dir():
+        raise InputError(
+            f"--run {run}: no such folder; give the folder of the run that the predictions are of"
+        )
+
+
+def _keep(run: Path, switches: EvaluationConfig) -> None:
+    """Leaves the switches in a run's folder, and sends its metrics to its MLflow run."""
+    from vatrack.experiments.log import log_evaluation
+
+    write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
+    log_evaluation(run)

@@ -1,0 +1,86 @@
+"""All videos of a set evaluated, one by one, in any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from vatrack.common.errors import InputError
+from vatrack.common.parallel import ordered_map
+from vatrack.common.progress import progress
+from vatrack.evaluation.io.offsets import Files, VideoOffsets
+from vatrack.evaluation.io.prediction_file import PredictionError
+from vatrack.evaluation.one_video import Protocol, Video, VideoResult, measure_video
+
+Item = TypeVar("Item")
+Shared = TypeVar("Shared")
+
+
+def measure_objects(task: tuple[Video, bool], protocol: Protocol) -> VideoResult | InputError:
+    """`measure_video` for a video in memory, as `measure_all` calls it."""
+    video, check_only = task
+    return measure_video(video, protocol, check_only)
+
+
+def measure_offsets(
+    task: tuple[VideoOffsets, bool], shared: tuple[Files, Protocol]
+) -> VideoResult | InputError:
+    """The same for a video in files."""
+    (offsets, check_only), (files, protocol) = task, shared
+    return measure_video(offsets.load(files), protocol, check_only)
+
+
+def measure_all(
+    items: Sequence[tuple[int, Item]],
+    work: Callable[[tuple[Item, bool], Shared], VideoResult | InputError],
+    shared: Shared,
+    processes: int,
+    wrong: PredictionError | None,
+    others: Sequence[tuple[int, Item]] = (),
+) -> list[VideoResult]:
+    """The results of all videos in order.
+
+    Args:
+        items: the number of the first prediction of each video, and the video.
+        work: evaluates a video, or only checks its predictions.
+        shared: what `work` needs beside it.
+        processes: how many work side by side.
+        wrong: what is known to be wrong with a prediction.
+        others: videos of the same files that are not wanted. Once something is wrong, their
+            predictions are checked, too.
+
+    Raises:
+        InputError: the first wrong prediction of `items` and `others`, or else what is wrong with
+            the ground truth of the first such video of `items`: the same for any number of
+            processes.
+    """
+    worst: InputError | None = wrong
+    results: list[VideoResult] = []
+
+    def tasks(some: Sequence[tuple[int, Item]]) -> Iterator[tuple[Item, bool]]:
+        for first, item in some:
+            # Once something is wrong, only wrong predictions further up are still of interest.
+            if not isinstance(worst, PredictionError) or first < worst.number:
+                yield item, worst is not None
+
+    def measure(some: Sequence[tuple[int, Item]], title: str) -> None:
+        nonlocal worst
+        for result in progress(ordered_map(work, tasks(some), processes, shared), title, len(some)):
+            if isinstance(result, VideoResult):
+                results.append(result)
+            elif _before(result, worst):
+                worst = result
+
+    measure(items, "evaluation, videos")
+    if worst is not None:
+        if others:
+            measure(others, "looking for the first error, videos")
+        raise worst
+    return results
+
+
+def _before(error: InputError, worst: InputError | None) -> bool:
+    """Whether an error is to be reported rather than the worst so far (of an earlier video)."""
+    if worst is None or not isinstance(error, PredictionError):
+        return worst is None
+    return not isinstance(worst, PredictionError) or error.number < worst.number

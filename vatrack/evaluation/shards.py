@@ -1,0 +1,183 @@
+"""Shards of an evaluation: neighbouring videos of a set, evaluated by a job of their own.
+
+A shard is one file with what its videos contribute. All shards merged give the bytes of the
+evaluation of the whole set, because what is ranked over all videos, and summed up in their order,
+is what an unsharded evaluation has, too.
+
+Every shard reads the whole files once, to know which video each item belongs to, and evaluates its
+own videos alone. A shard that finds something wrong writes nothing: it looks through the
+predictions of the other videos, too, and names the first wrong one of the whole file. So of several
+shards that fail each gives the message of an unsharded evaluation. (Of several videos with a wrong
+ground truth, each shard names the first of its own.)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import scratch_directory, sha256_of
+from vatrack.common.mask_types import MaskType
+from vatrack.common.shards import Shard, complete
+from vatrack.config import EvaluationConfig
+from vatrack.evaluation.evaluate import (
+    VIDEO_MAX_OCCLUSION,
+    Names,
+    check_targets,
+    write_metrics,
+)
+from vatrack.evaluation.file_set import FileSet, split_files
+from vatrack.evaluation.io.shard_file import read_record, read_results, write_shard
+from vatrack.evaluation.one_video import Protocol
+from vatrack.evaluation.summary import Evaluated
+
+# What must be the same in all shards. Everything else follows from it.
+DIFFERS = {
+    "ground_truth": "of another ground truth",
+    "predictions": "of other predictions",
+    "tracks": "of another per-video ground truth",
+    "settings": "with other settings",
+    "category_ids": "with other classes of the predictions",
+}
+
+
+@dataclass(frozen=True)
+class EvaluatedShard:
+    """What `evaluate_shard` wrote."""
+
+    out: Path
+    shard: Shard
+    videos: int
+    all_videos: int
+    detections: int
+
+    def __str__(self) -> str:
+        return (
+            f"wrote {self.out}: shard {self.shard}, {self.detections} detections in {self.videos} "
+            f"of {self.all_videos} videos; `vatrack merge-evaluations` makes metrics of all shards"
+        )
+
+
+def evaluate_shard(
+    ground_truth: Path,
+    predictions: Path,
+    video: Mapping[MaskType, Path | None],
+    switches: EvaluationConfig,
+    out: Path,
+    shard: Shard,
+    video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
+    processes: int = 1,
+    class_map: Mapping[str, str] | None = None,
+) -> EvaluatedShard:
+    """Evaluates some of the videos and writes what `merge_evaluations` needs of them.
+
+    Args:
+        out: the file of the shard (see `io.shard_file`).
+        shard: which of the videos; all shards have about the same number of images.
+
+    The other arguments are those of `evaluate.evaluate_files`.
+
+    Raises:
+        InputError: as `evaluate.evaluate_files`. The first wrong prediction is that of the whole
+            file, also where it belongs to another shard.
+    """
+    sources = (ground_truth, predictions, *(path for path in video.values() if path is not None))
+    check_targets(sources, out)
+    out.unlink(missing_ok=True)  # of older files or settings, perhaps; this one may fail
+    with scratch_directory(out) as scratch:
+        split = split_files(
+            ground_truth,
+            predictions,
+            video,
+            switches,
+            video_max_occlusion,
+            class_map,
+            scratch,
+            details=True,
+        )
+        try:
+            Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
+        except InputError as error:
+            warnings.warn(f"{error}; the merged evaluation can have no details", stacklevel=2)
+        record = _record(split, shard)
+        part = split.part(shard)
+        results = split.measure(processes, part)
+        split.files.check()  # the checksums in the record are those of what was evaluated
+    record["videos"] = list(split.head.heads)[part]
+    write_shard(out, record, results)
+    detections = sum(result.detections for result in results)
+    return EvaluatedShard(out, shard, len(results), len(split.videos), detections)
+
+
+def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = None) -> Evaluated:
+    """Writes the metrics of a whole set from the shards of its evaluation.
+
+    Args:
+        shards: the files that `evaluate_shard` wrote, in any order.
+        out, details: as for `evaluate.evaluate_files`, which would write the same bytes.
+
+    Raises:
+        InputError: a shard is missing, damaged or there twice, or they are of different files,
+            settings or versions of the form.
+    """
+    check_targets(shards, out, details)
+    known = complete([(path, read_record(path)) for path in shards], DIFFERS, out, "evaluate")
+    record = known[0][1]
+    names = None
+    if details is not None:
+        categories, videos = dict(record["category_names"]), dict(record["video_names"])
+        names = Names.of(categories, videos, record["truth"])
+    results = list(chain.from_iterable(read_results(path) for path, _ in known))
+    ids = [video for _, other in known for video in other["videos"]]
+    return write_metrics(results, ids, _protocol(record), names, out, details)
+
+
+def switches_of(shard: Path) -> EvaluationConfig:
+    """The protocol switches of a shard.
+
+    Raises:
+        InputError: see `read_record`.
+    """
+    return _protocol(read_record(shard)).switches
+
+
+def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
+    """What a shard is of. Files are told by the checksums of their (unpacked) content."""
+    head, files, protocol = split.head, split.files, split.protocol
+    return {
+        "shard": shard.number,
+        "of": shard.count,
+        "ground_truth": sha256_of(files.truth),
+        "predictions": sha256_of(files.predictions),
+        "tracks": {name: sha256_of(path) for name, path in files.tracks.items()},
+        "settings": {
+            "evaluation": protocol.switches.model_dump(mode="json"),
+            "video_max_occlusion": protocol.video_max_occlusion,
+        },
+        "category_ids": protocol.category_ids and sorted(protocol.category_ids.items()),
+        "mask_types": list(protocol.mask_types),
+        "with_tracks": protocol.with_tracks,
+        "truth": protocol.truth,
+        "category_names": list(head.category_names.items()),
+        "video_names": list(head.video_names.items()),
+    }
+
+
+def _protocol(record: Mapping[str, Any]) -> Protocol:
+    """How the videos of a shard were evaluated, as far as it concerns their joining."""
+    settings = record["settings"]
+    return Protocol(
+        record["mask_types"],
+        EvaluationConfig(**settings["evaluation"]),
+        settings["video_max_occlusion"],
+        record["truth"],
+        "",
+        {},
+        details=True,
+        with_tracks=record["with_tracks"],
+    )

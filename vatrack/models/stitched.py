@@ -1,0 +1,82 @@
+"""Mask heads for prediction on a CPU: all regions stitched into one picture for NNPACK.
+
+A region of 14 x 14 alone fills nine tiles of 6 x 6 to three fifths; in a picture only one row and
+one column of zeros between neighbours are computed for nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vatrack.models import nnpack, packed
+from vatrack.models.mask_head import MASK_SIZE, REGION_SIZE, MaskHead
+from vatrack.models.packed import PackedLinear
+from vatrack.models.winograd import WinogradConv2d
+
+PERIOD = REGION_SIZE + 1  # a region and the zeros behind it
+
+
+class StitchedMaskHead(MaskHead):
+    """The same parameters and the same planes."""
+
+    expand: PackedLinear
+    """The transposed convolution: a number of each of four pixels is a row of its own."""
+
+    def freeze(self) -> None:
+        """Keeps the transposed convolution as a matrix: its weights change no more."""
+        weight, bias = self.upsample.weight, self.upsample.bias
+        assert bias is not None
+        matrix = weight.permute(2, 3, 1, 0).reshape(-1, len(weight))
+        self.expand = PackedLinear(matrix, bias.repeat(4))
+
+    def planes(self, regions: Tensor, labels: Tensor) -> Tensor:
+        """See `MaskHead.planes`."""
+        count = len(regions)
+        if not count or regions.dtype != torch.float32:
+            return super().planes(regions, labels)
+        pixels = self.expand(self._convolved(regions), relu=True)
+        channels = self.conv_logits.in_channels
+        weights = self.conv_logits.weight[:, :, 0, 0][labels]
+        planes = torch.bmm(pixels.view(count, -1, channels), weights[:, :, None])
+        planes = planes.view(count, REGION_SIZE, REGION_SIZE, 2, 2).transpose(2, 3)
+        assert self.conv_logits.bias is not None
+        bias = self.conv_logits.bias[labels][:, None, None]
+        return planes.reshape(-1, MASK_SIZE, MASK_SIZE) + bias
+
+    def _convolved(self, regions: Tensor) -> Tensor:
+        """(k, channels, 14, 14) to a row for each pixel, (k * 196, channels)."""
+        count, channels = regions.shape[:2]
+        across = math.isqrt(count - 1) + 1
+        down = -(-count // across)
+        shape = channels, down, PERIOD, across, PERIOD
+        picture = regions.new_zeros(1, channels, down * PERIOD, across * PERIOD)
+        places = _inside(picture.view(shape))
+        for row, some in enumerate(regions.split(across)):
+            places[row, : len(some)] = some
+        for block in self.convs:
+            picture = block(picture)
+            picture[:, :, REGION_SIZE::PERIOD] = 0
+            picture[:, :, :, REGION_SIZE::PERIOD] = 0
+        pixels = _inside(picture.reshape(shape)).permute(0, 1, 3, 4, 2)
+        return pixels.reshape(down * across, -1, channels)[:count].reshape(-1, channels)
+
+
+def _inside(picture: Tensor) -> Tensor:
+    """(channels, down, 15, across, 15) to the regions, (down, across, channels, 14, 14)."""
+    return picture[:, :, :-1, :, :-1].permute(1, 3, 0, 2, 4)
+
+
+def stitch_mask_heads(network: nn.Module) -> None:
+    """Changes the mask heads whose convolutions take Winograd's form, for prediction alone."""
+    if not (nnpack.available() and packed.available()):
+        return
+    for head in network.modules():
+        if type(head) is MaskHead and all(
+            isinstance(block[0], WinogradConv2d) for block in head.convs
+        ):
+            head.__class__ = StitchedMaskHead  # the same parameters and name
+            assert isinstance(head, StitchedMaskHead)
+            head.freeze()

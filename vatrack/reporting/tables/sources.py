@@ -1,0 +1,160 @@
+"""Where the metrics of runs are: metrics files, runs' folders and folders of results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vatrack.common.errors import InputError
+from vatrack.common.files import read_yaml
+from vatrack.common.similar import unknown
+from vatrack.config import Backbone, Method
+from vatrack.runs.folder import RunFolder
+
+FORMS = (
+    "METHOD/BACKBONE[:LABEL]=metrics.json, or a run's folder or a folder of results, which may "
+    "be LABEL=FOLDER"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the metrics of a run are. `folder` only where the run was found by its folder."""
+
+    given: str
+    method: Method
+    backbone: Backbone
+    label: str
+    dataset: str | None
+    metrics: Path
+    folder: Path | None = None
+    details: Path | None = None
+    named: bool = False  # by who calls, so that the label must tell it from all others
+
+    @property
+    def key(self) -> tuple[Method, Backbone, str]:
+        """As --run and --details name it."""
+        return self.method, self.backbone, self.label
+
+
+def find_runs(text: str) -> tuple[list[Source], list[Path]]:
+    """The runs that one --run names, and the folders of runs that have no metrics yet.
+
+    Raises:
+        InputError: there is no such folder, nothing measured in it, or a config of something else.
+    """
+    left, equals, right = ("", "", text) if Path(text).is_dir() else text.partition("=")
+    if not equals or ("/" not in left and Path(right).is_dir()):
+        if not right or not Path(right).is_dir():
+            raise InputError(f"--run {text}: no such folder; must be {FORMS}")
+        return _in_folder(text, Path(right), _label(left, f"--run {text}") if equals else "")
+    method, backbone, label = parse_key(left, f"--run {text}", FORMS)
+    if not right:
+        raise InputError(f"--run {text}: must be {FORMS}")
+    path = Path(right)
+    if path.is_dir():
+        source = _source_of(text, path, label)
+        _agree(text, source, method, backbone)
+        return [source], []
+    source = Source(text, method, backbone, label, None, path)
+    config = RunFolder(path.parent).config
+    values = read_yaml(config) if config.is_file() else None
+    if isinstance(values, dict) and "method" in values:
+        beside = _source_of(text, path.parent, label)
+        _agree(text, beside, method, backbone)
+        source = replace(source, dataset=beside.dataset)
+    return [source], []
+
+
+def _in_folder(text: str, folder: Path, label: str) -> tuple[list[Source], list[Path]]:
+    if RunFolder(folder).metrics.is_file():
+        return [_source_of(text, folder, label)], []
+    runs = [
+        path.parent
+        for pattern in ("runs/*", "*/runs/*")
+        for path in sorted(folder.glob(str(RunFolder(pattern).config)))
+    ]
+    finished = [run for run in runs if RunFolder(run).metrics.is_file()]
+    if not finished:
+        where = (
+            f"no metrics.json in it, nor in a run's folder below ({folder}/runs/* or "
+            f"{folder}/*/runs/*)"
+        )
+        raise InputError(f"--run {text}: {where}; evaluate the runs first")
+    sources = [_source_of(text, run, "") for run in finished]
+    if label:
+        sources = [
+            replace(source, label=", ".join(filter(None, [label, source.label])), named=True)
+            for source in sources
+        ]
+    return sources, [run for run in runs if run not in finished]
+
+
+def _source_of(text: str, folder: Path, label: str) -> Source:
+    """The run in a folder, with this label; where it is empty, with that in the folder's name, or
+    in the config where that name has another form.
+
+    Only four keys of its config are read: it may be of another version of this program.
+    """
+    config = RunFolder(folder).config
+    if not config.is_file():
+        raise InputError(
+            f"--run {text}: {config} is missing; give the metrics as METHOD/BACKBONE=metrics.json"
+        )
+    values = read_yaml(config)
+    if (
+        not isinstance(values, dict)
+        or not isinstance(values.get("dataset"), dict)
+        or not values.get("method")
+    ):
+        raise InputError(
+            f"{config}: not the config of a run; give the metrics as METHOD/BACKBONE=metrics.json"
+        )
+    method, backbone, _ = parse_key(
+        f"{values.get('method')}/{values.get('backbone')}", str(config), ""
+    )
+    details = RunFolder(folder).details
+    name = values["dataset"].get("name")
+    called = RunFolder(folder.resolve()).name
+    if called and (called.method, called.backbone) == (method, backbone):
+        own = called.label
+    else:
+        own = str(values.get("run_label") or "")
+    return Source(
+        text,
+        method,
+        backbone,
+        label or own,
+        name if isinstance(name, str) else None,
+        RunFolder(folder).metrics,
+        folder,
+        details if details.is_file() else None,
+        bool(label),
+    )
+
+
+def _agree(text: str, source: Source, method: Method, backbone: Backbone) -> None:
+    if (source.method, source.backbone) != (method, backbone):
+        assert source.folder
+        found = f"{RunFolder(source.folder).config} says {source.method}/{source.backbone}"
+        raise InputError(f"--run {text}: {found}; give the metrics of {method}/{backbone}")
+
+
+def parse_key(left: str, where: str, form: str) -> tuple[Method, Backbone, str]:
+    """METHOD/BACKBONE[:LABEL]; `where` and `form` are for messages."""
+    run, colon, label = left.partition(":")
+    method, slash, backbone = run.partition("/")
+    if not slash:
+        raise InputError(f"{where}: must be {form}")
+    for what, name, names in (("method", method, Method), ("backbone", backbone, Backbone)):
+        if name not in list(names):
+            raise InputError(f"{where}: {unknown(what, name, names)}")
+    return Method(method), Backbone(backbone), _label(label, where) if colon else ""
+
+
+def _label(label: str, where: str) -> str:
+    if not label.strip() or not label.isprintable():
+        raise InputError(
+            f"{where}: the label before '=' must be a short text, for example 'seed 1'"
+        )
+    return label.strip()

@@ -1,0 +1,209 @@
+"""Decodes a file, camera or stream: times, rotation and damage as they are in it.
+
+The number of frames that a file claims, and its frame rate, are hints: the first is often wrong,
+the second an average. What is read to its end counts, and each frame has its own time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.common.errors import InputError
+from vatrack.video.ebml import lacks_bytes
+from vatrack.video.frames import DEFAULT_RATE, Properties
+from vatrack.video.opening import open_container, why_not
+from vatrack.video.sources import Source
+
+if TYPE_CHECKING:
+    import av.video.frame
+    import av.video.stream
+
+HDR = {16: "PQ", 18: "HLG"}  # values of the transfer characteristic
+
+
+class Decoder:
+    """A file, camera or stream that FFmpeg decodes."""
+
+    def __init__(self, source: Source) -> None:
+        self.container = open_container(source)
+        try:
+            self.stream = self._choose(source)
+            self.properties = self._describe(source)
+        except BaseException:
+            self.container.close()
+            raise
+        self._last: float | None = None
+
+    def _choose(self, source: Source) -> av.video.stream.VideoStream:
+        # The picture of an album in a music file is an attached one.
+        streams = [
+            stream
+            for stream in self.container.streams.video
+            if "attached_pic" not in str(stream.disposition)
+        ]
+        if not self.container.streams:
+            raise InputError(why_not(source))
+        if not streams:
+            sound = ", only sound" if self.container.streams.audio else ""
+            raise InputError(f"{source.address}: holds no video{sound}")
+        stream = streams[0]
+        context: object = stream.codec_context  # None where the codec is unknown: PyAV would crash
+        if context is None:
+            raise InputError(
+                f"{source.address}: the form of its frames is unknown (it is damaged, or of a "
+                f"codec that FFmpeg lacks); convert it to H.264"
+            )
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _describe(self, source: Source) -> Properties:
+        """Decodes up to the first frame, which alone tells size, rotation and colours."""
+        stream, address = self.stream, source.address
+        self._frames = self._decode()
+        first = next(self._frames, None)
+        if first is None:
+            raise InputError(
+                f"{address}: no frame can be decoded; it is cut off or damaged, copy or record it "
+                f"again"
+            )
+        self._first = first
+        rotation = first.rotation % 360
+        width, height = first.width, first.height
+        if rotation in (90, 270):
+            width, height = height, width
+        duration = None
+        if stream.duration is not None and stream.time_base is not None:
+            duration = float(stream.duration * stream.time_base)
+        elif self.container.duration:
+            duration = self.container.duration / 1e6
+        found = Properties(
+            address,
+            source.form,
+            width,
+            height,
+            Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_RATE),
+            rotation,
+            stream.frames or None,
+            duration,
+            stream.codec_context.name,
+            first.format.name,
+            bool(self.container.streams.audio),
+        )
+        if first.color_trc in HDR:
+            found.notes.append(
+                f"{address}: its colours are HDR ({HDR[first.color_trc]}) and are used without "
+                f"tone mapping"
+            )
+        elif any(part.bits > 8 for part in first.format.components):
+            found.notes.append(f"{address}: of its colours the upper 8 bits are used")
+        # VP8 and VP9 keep alpha beside the frames, where FFmpeg's own decoders do not look.
+        if _has_alpha(first) or stream.metadata.get("alpha_mode") == "1":
+            found.notes.append(f"{address}: its alpha channel is left out")
+        return found
+
+    def _decode(self) -> Iterator[av.video.frame.VideoFrame]:
+        """Frames as they come; packets that cannot be decoded are counted."""
+        import av
+
+        self._damaged = 0
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                yield from packet.decode()
+            except av.error.EOFError:
+                return
+            except (av.error.FFmpegError, ValueError):
+                self._damaged += 1
+                if self._damaged > 1000:  # noise, not a video
+                    return
+
+    def frames(self, start_s: float) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
+        decoded: Iterator[av.video.frame.VideoFrame] = _chain(self._first, self._frames)
+        begin = self._first.time or 0.0
+        if start_s > 1.0 and self.properties.form == "file":
+            decoded = self._seek(begin + start_s) or decoded
+        step = float(1 / self.properties.rate)
+        for frame in decoded:
+            time_s = None if frame.time is None else frame.time - begin
+            # Times must grow: players and evaluations take them as an order.
+            if self._last is not None and (time_s is None or time_s <= self._last):
+                time_s = self._last + (step if time_s is None else 1e-3)
+            self._last = time_s or 0.0
+            if self._last + step < start_s:
+                continue
+            yield self._last, self._upright(frame)
+
+    def _seek(self, time_s: float) -> Iterator[av.video.frame.VideoFrame] | None:
+        """Frames from the key frame before a time, or None where the file cannot be searched."""
+        import av
+
+        with contextlib.suppress(av.error.FFmpegError):
+            self.container.seek(int(time_s * 1e6))
+            self._frames = self._decode()
+            return self._frames
+        return None
+
+    def _upright(self, frame: av.video.frame.VideoFrame) -> npt.NDArray[np.uint8]:
+        image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+        if turns := round(frame.rotation / 90) % 4:
+            image = np.rot90(image, turns)
+        known = self.properties
+        if image.shape[:2] != (known.height, known.width):
+            import cv2
+
+            if not any("size changes" in note for note in known.notes):
+                known.notes.append(
+                    f"{known.source}: its frame size changes to {image.shape[1]} x "
+                    f"{image.shape[0]}; frames are scaled to {known.width} x {known.height}"
+                )
+            image = np.asarray(cv2.resize(image, (known.width, known.height)), np.uint8)
+        return np.ascontiguousarray(image)
+
+    def ended(self) -> None:
+        """Compares what was read with what was claimed."""
+        known = self.properties
+        known.damaged = self._damaged
+        if known.form != "file":
+            return
+        short = (
+            known.duration_s is not None
+            and self._last is not None
+            and self._last + 3 / float(known.rate) < known.duration_s
+        )
+        # A wrong count alone, or a last frame that is shown for long, is no damage. Matroska and
+        # WebM have no count, but say how many bytes there are.
+        if known.count_header:
+            missing = known.count_read < known.count_header
+        else:
+            missing = lacks_bytes(Path(known.source))
+        known.truncated = known.damaged > 0 or (short and missing)
+        if known.truncated:
+            claimed = f" of {known.count_header}" if known.count_header else ""
+            known.notes.append(
+                f"{known.source}: is cut off or damaged: {known.count_read}{claimed} frames could "
+                f"be read, and are used"
+            )
+
+    def close(self) -> None:
+        self.container.close()
+
+
+def _has_alpha(frame: av.video.frame.VideoFrame) -> bool:
+    return any(part.is_alpha for part in frame.format.components)
+
+
+def _chain(
+    first: av.video.frame.VideoFrame, rest: Iterator[av.video.frame.VideoFrame]
+) -> Iterator[av.video.frame.VideoFrame]:
+    yield first
+    yield from rest

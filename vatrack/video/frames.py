@@ -1,0 +1,102 @@
+"""What is read of a video: frames, what is known of their source, and which are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from vatrack.common.errors import InputError
+
+DEFAULT_RATE = Fraction(25)  # frames a second, where files or a device say nothing
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """One frame.
+
+    Attributes:
+        index: its number, from 0 at the first frame that is at or after the start.
+        time_s: seconds since the beginning of the source.
+        image: uint8 [H, W, 3] BGR, upright.
+    """
+
+    index: int
+    time_s: float
+    image: npt.NDArray[np.uint8]
+
+
+@dataclass
+class Properties:
+    """What is known of a source; the counts grow while it is read.
+
+    Attributes:
+        width, height: of the upright frames, in pixels.
+        rate: average frames a second.
+        rotation: degrees that frames were turned by, counter-clockwise.
+        count_header: frames that the file claims; None where it says nothing.
+        duration_s: length in seconds that the file claims, or None.
+        count_read: frames that were decoded.
+        damaged: packets that could not be decoded.
+        truncated: the source ended before its time, or was damaged.
+    """
+
+    source: str
+    form: str
+    width: int
+    height: int
+    rate: Fraction
+    rotation: int = 0
+    count_header: int | None = None
+    duration_s: float | None = None
+    codec: str | None = None
+    pixel_format: str | None = None
+    audio: bool = False
+    count_read: int = 0
+    damaged: int = 0
+    truncated: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames are wanted.
+
+    Attributes:
+        start_s, stop_s: from and up to this time, in seconds; None: all.
+        step: every n-th frame.
+    """
+
+    start_s: float = 0.0
+    stop_s: float | None = None
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s < float("inf"):
+            raise InputError(f"the first time is {self.start_s} s; 0 or later is needed")
+        if self.stop_s is not None and not self.stop_s > self.start_s:
+            raise InputError(
+                f"the last time, {self.stop_s} s, is not after the first, {self.start_s} s"
+            )
+        if self.step < 1:
+            raise InputError(f"every {self.step}-th frame is asked for; 1 or more is needed")
+
+
+def check_size(frame: str, shape: Sequence[int], first: Sequence[int]) -> None:
+    """Checks that a frame has the size of the first one.
+
+    Args:
+        frame: what it is called in the message.
+        shape, first: of both, with height and width in front.
+
+    Raises:
+        InputError: it has another size.
+    """
+    if tuple(shape[:2]) != tuple(first[:2]):
+        raise InputError(
+            f"{frame}: is {shape[1]} x {shape[0]} pixels, the first frame is {first[1]} x "
+            f"{first[0]}; frames of one video have one size"
+        )

@@ -1,0 +1,91 @@
+"""What one call of Snakemake asks for: its config, and a cluster where it needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from vatrack.common.errors import InputError
+from vatrack.config import Config
+from vatrack.config.keys import known_keys, nested
+from vatrack.config.layers import merged, read_layers
+from vatrack.jobs.slurm import require_slurm
+
+LISTS = ("methods", "backbones", "seeds")
+# Given for one section or several, as `--config 'training={epochs: 6}'`.
+SECTIONS = tuple(
+    name
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+)
+
+
+def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of one call of Snakemake, as plain values.
+
+    Args:
+        files: its config files, each with what it extends; later ones change earlier ones.
+        overrides: what `--config` gives, on top of all files.
+
+    Raises:
+        InputError: a file cannot be read, a single value is given for a list or a section, or a
+            key without its section.
+    """
+    for key in LISTS:
+        value = overrides.get(key)
+        if isinstance(value, str | int | float):
+            raise InputError(f"--config {key}={value}: give a list: --config '{key}=[{value}]'")
+    for key in SECTIONS:
+        value = overrides.get(key)
+        if key in overrides and not isinstance(value, Mapping):
+            raise InputError(
+                f"--config {key}={value}: {key} is a section; give a mapping: "
+                f"--config '{key}={{name: value}}'"
+            )
+    for key, value in overrides.items():
+        _check_name(key, value)
+    layers = []
+    for file in files:
+        values = read_layers(file)
+        if values is not None and not isinstance(values, dict):
+            raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
+        layers.append(values or {})
+    return reduce(merged, [*layers, overrides], {})
+
+
+def _check_name(key: str, value: Any) -> None:
+    """Refuses the key of another section, and a dotted key, with the form that Snakemake takes."""
+    given = {key: value}
+    if isinstance(value, Mapping):
+        given = {f"{key}.{name}": inner for name, inner in value.items() if "." in str(name)}
+    known = known_keys(Config)
+    for name, inner in given.items():
+        last = name.rpartition(".")[2]
+        full = [name] if name in known else [key for key in known if key.split(".")[-1] == last]
+        if name in Config.model_fields or len(full) != 1:
+            continue
+        section, _, text = nested(full[0], inner).partition(": ")
+        raise InputError(f"--config {name}={inner}: give it as --config '{section}={text}'")
+
+
+def check_cluster(executor: str, trains_on_slurm: bool) -> None:
+    """Checks, before any job is started, that SLURM is there where it is needed.
+
+    Args:
+        executor: of Snakemake.
+        trains_on_slurm: whether a training is to be done, and goes to SLURM.
+
+    Raises:
+        InputError: there is no SLURM on this machine.
+    """
+    if executor == "slurm":
+        require_slurm("the profile or --executor asks for SLURM", "leave that option out")
+    if trains_on_slurm:
+        require_slurm(
+            "config: launcher.cluster is slurm",
+            "train here: --config 'launcher={cluster: local}'",
+        )
