@@ -39,7 +39,7 @@ WEIGHTS = {
     "results": 0.0,
     "select": 1.6,
     "synth": 5.2,
-    "tables": 11.0,
+    "tables": 3.0,
     "train": 546.0,
     "unpack": 60.0,
     "validate": 2.9,

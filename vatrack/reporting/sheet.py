@@ -82,7 +82,7 @@ def fit(text: str, size: int, width: int, *, bold: bool = False) -> str:
 def save_image(image: ImageArray, path: Path) -> None:
     """Writes a PNG or JPEG, by the suffix of the name, whole or not at all."""
     suffix = path.suffix.lower()
-    png = [cv2.IMWRITE_PNG_COMPRESSION, 7]
+    png = [cv2.IMWRITE_PNG_COMPRESSION, 5]  # 7 takes two and a half times as long for 8 % less
     settings = png if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 88]
     with atomic_path(path) as temporary:
         write_image(temporary, image, *settings)
