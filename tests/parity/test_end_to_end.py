@@ -27,13 +27,14 @@ from tests.parity.measure import (
 )
 from tests.parity.networks import golden_network
 from vatrack.common.mask_types import MaskType
-from vatrack.config import InferenceConfig, TrackerConfig
+from vatrack.config import ComputeConfig, InferenceConfig, TrackerConfig
 from vatrack.data.frames import Frame
 from vatrack.data.input_frames import InputFrame
 from vatrack.data.transforms import rgb_planes, stack_padded
 from vatrack.inference.paste import paste
 from vatrack.inference.predictor import Predictor, TrackedFrame
 from vatrack.models.detector import Detector
+from vatrack.models.prepared import prepare
 from vatrack.models.roi_heads import Detections
 
 # How far from the threshold a mask's probability may be at a pixel that came out otherwise: such a
@@ -46,6 +47,14 @@ STEPS = [mantissa * 10.0**exponent for exponent in range(-8, 0) for mantissa in 
 @pytest.mark.parametrize("case", cases("end_to_end"))
 def test_tracks_of_every_frame(case: Case) -> None:
     demand(measure(case, golden_network(case)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases("end_to_end"))
+def test_tracks_of_the_network_that_inference_uses(case: Case) -> None:
+    """Within the same bounds: folded norms, Winograd, packed layers, stitched masks."""
+    network = prepare(golden_network(case), ComputeConfig(), torch.device("cpu"))
+    demand(measure(case, network))
 
 
 def measure(case: Case, model: Detector) -> list[Measure]:

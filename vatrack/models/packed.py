@@ -36,10 +36,10 @@ class PackedConv2d(nn.Module):
         self.form = list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups
 
     def _packed(self, x: Tensor) -> Tensor:
-        if self.weight is not None:
-            dense = self.weight.contiguous().to_mkldnn()
+        weight = self.weight
+        if weight is not None:
             self.packed: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(
-                dense, *self.form, list(x.shape)
+                weight.contiguous().to_mkldnn(), *self.form, list(x.shape)
             )
             self.weight = None
         return self.packed
@@ -81,9 +81,10 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
         """(n, inputs) to (n, outputs)."""
-        if self.weight is not None:
+        weight = self.weight
+        if weight is not None:
             self.packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(
-                self.weight.contiguous(), len(x) or None
+                weight.contiguous(), len(x) or None
             )
             self.weight = None
         after = "relu" if relu else "none"
