@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from vatrack.cli import main
-from vatrack.cli.evaluation import predict
 from vatrack.cli.file_options import with_files
+from vatrack.cli.prediction import predict
 from vatrack.cli.training import select
 from vatrack.cli.weights import import_checkpoint
 from vatrack.common.errors import InputError
