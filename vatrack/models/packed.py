@@ -114,7 +114,8 @@ class _FusedBlock(_Block):
             x = _channels_last(x)
         if isinstance(self.last, PackedConv2d):
             return self.last.add_to(total, x)
-        return self.last(x).add_(total).relu_()
+        outputs: Tensor = self.last(x)
+        return outputs.add_(total).relu_()
 
 
 class _BlockedBlock(_Block):
@@ -122,22 +123,28 @@ class _BlockedBlock(_Block):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h', w'), both in oneDNN's order."""
-        total = x if self.downsample is None else self.downsample.blocked(x)
+        total = x if self.downsample is None else _blocked(self.downsample, x)
         for layer in self.before:
-            x = layer.blocked(x).relu_()
-        return self.last.blocked(x).add_(total).relu_()
+            x = _blocked(layer, x).relu_()
+        return _blocked(self.last, x).add_(total).relu_()
 
 
 class _BlockedStage(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h', w')."""
-        return super().forward(x.contiguous().to_mkldnn()).to_dense()
+        blocked: Tensor = super().forward(x.contiguous().to_mkldnn())
+        return blocked.to_dense()
 
 
 def _packed(layer: nn.Module) -> nn.Module:
     """Winograd's form stays: it is faster still."""
     assert isinstance(layer, nn.Conv2d)
     return layer if isinstance(layer, WinogradConv2d) else PackedConv2d(layer)
+
+
+def _blocked(layer: nn.Module, x: Tensor) -> Tensor:
+    assert isinstance(layer, PackedConv2d)  # Winograd's form has no groups
+    return layer.blocked(x)
 
 
 def _channels_last(x: Tensor) -> Tensor:
