@@ -89,8 +89,10 @@ class Texts:
         gaps = starts[1:] - stops[:-1]
         apart = (gaps < 0) | (gaps > GAP)
         apart |= np.diff(np.cumsum(stops - starts) // TOGETHER) != 0
-        bounds = np.flatnonzero(np.concatenate(([True], apart, [True]))) if len(starts) else []
-        for first, last in pairwise(bounds):
+        if not len(starts):
+            return
+        bounds = np.flatnonzero(np.concatenate(([True], apart, [True])))
+        for first, last in pairwise(bounds.tolist()):
             start = int(starts[first])
             block = self.read(start, int(stops[last - 1]) - start)
             begins, ends = (edges[first:last] - start for edges in (starts, stops))

@@ -188,14 +188,14 @@ def flag(item: Mapping[str, Any], name: str) -> bool:
 
 
 def read_masks(
-    masks: Sequence[Any], sizes: Sequence[Sequence[int]] | Ints, name: Callable[[int], str]
+    masks: Sequence[Any], sizes: Sequence[Sequence[int]] | Ints, names: Sequence[str]
 ) -> tuple[list[bytes], Ints]:
     """Masks as canonical compressed strings, and their areas [N] in pixels.
 
     Args:
         masks: N masks of any form that `compress` reads.
         sizes: height and width of their images.
-        name: what messages call a mask, by its row.
+        names: what messages call them.
 
     Raises:
         InputError: a mask cannot be read, has another size than its image, or does not fill it.
@@ -205,14 +205,14 @@ def read_masks(
     counts = compress_usual(masks, sides.tolist()) if sound else None
     if counts is None:
         counts = []
-        for row, (mask, (height, width)) in enumerate(zip(masks, sides.tolist(), strict=True)):
+        for mask, name, (height, width) in zip(masks, names, sides.tolist(), strict=True):
             try:
                 counts.append(compress(mask, (height, width)))
             except MaskError as error:
-                raise InputError(f"{name(row)} {error}") from None
+                raise InputError(f"{name} {error}") from None
     found, areas, totals = canonical(counts)
     for row in np.flatnonzero(totals != sides.prod(1))[:1].tolist():
-        raise InputError(f"{name(row)} {damage(int(totals[row]), sides[row].tolist())}")
+        raise InputError(f"{names[row]} {damage(int(totals[row]), sides[row].tolist())}")
     return found, areas
 
 

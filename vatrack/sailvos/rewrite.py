@@ -68,12 +68,9 @@ def _read(piece: Piece, settings: Settings) -> list[Json]:
 def _make_masks_canonical(items: list[Json], piece: Piece, settings: Settings) -> None:
     """Writes masks of any form as canonical codes; refuses those that do not fill their image."""
     for key in MASKS:
-
-        def name(row: int, key: str = key) -> str:
-            return f"{settings.official}: annotation {items[row]['id']}: {key}"
-
+        names = [f"{settings.official}: annotation {item['id']}: {key}" for item in items]
         try:
-            counts, _ = read_masks([item[key] for item in items], piece.sizes, name)
+            counts, _ = read_masks([item[key] for item in items], piece.sizes, names)
         except InputError as error:
             raise InputError(f"{error}; see `vatrack validate`") from None
         for item, text, size in zip(items, counts, piece.sizes, strict=True):

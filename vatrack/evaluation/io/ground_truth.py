@@ -181,7 +181,7 @@ def read_objects(document: Any, images: Images, mask_type: MaskType, source: str
     counts, pixels = read_masks(
         values_of(annotations, f"{mask_type}_mask", source, "annotations"),
         images.size[image],
-        lambda row: f"{source}: {mask_type}_mask of annotation {annotations[row]['id']}",
+        [f"{source}: {mask_type}_mask of annotation {a['id']}" for a in annotations],
     )
     return TrueObjects(
         masks=MaskRows(image, category, counts),
@@ -213,9 +213,9 @@ def _boxes(
 ) -> Floats:
     """The boxes [G, 4] of one mask type."""
     keys = ("bbox_visible",) if mask_type == "visible" else ("bbox_amodal", "bbox")
-    for key in keys:
-        given = [annotation.get(key) for annotation in annotations]
-        if (found := column(key, given)) is not None:
+    for name in keys:
+        given = [annotation.get(name) for annotation in annotations]
+        if (found := column(name, given)) is not None:
             return found
         if any(value is not None for value in given):
             break

@@ -171,7 +171,7 @@ class PredictionLines:
 
     def batch(self, count: int) -> Batch:
         """The next `count` lines."""
-        numbers, texts = (list(islice(part, count)) for part in (self._numbers, self._texts))
+        numbers, texts = list(islice(self._numbers, count)), list(islice(self._texts, count))
         careful = PredictionLines(numbers, texts, self._label)
         return Batch(numbers, _parse_usual(texts), careful)
 

@@ -27,7 +27,8 @@ class Heads(NamedTuple):
 def whole_lines(stream: BinaryIO) -> Iterator[bytes]:
     """A file in pieces of whole lines. The first is small: at the beginning more of each line is
     looked at."""
-    rest, size = [], BLOCK
+    rest: list[bytes] = []
+    size = BLOCK
     while block := stream.read(size):
         end = block.rfind(b"\n") + 1
         if end:

@@ -206,8 +206,8 @@ def parse_predictions(
             found.append((int(rows[at]), f"the {mask_type} mask {message}"))
         area[mask_type] = np.zeros(len(counts), np.int64)
         area[mask_type][rows] = pixels
-        remaining = iter(codes)
-        texts[mask_type] = [None if text is None else next(remaining) for text in counts]
+        code = iter(codes)
+        texts[mask_type] = [None if text is None else next(code) for text in counts]
     if found:
         row, text = min(found, key=lambda item: item[0])
         raise PredictionError(label, columns.number[row], text)

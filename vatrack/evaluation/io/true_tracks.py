@@ -60,7 +60,7 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         )
     )
     area, rates_of = np.zeros(len(annotations)), np.zeros(len(annotations))
-    image, track, masks, positions = [], [], [], []
+    image, track, masks, names = [], [], [], []
     for number, annotation in enumerate(annotations):
         what = f"{source}: track {annotation['id']}"
         segmentations, areas, rates = _track_lists(
@@ -75,16 +75,9 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
                 image.append(by_position[annotation["video_id"], position])
                 track.append(number)
                 masks.append(mask)
-                positions.append(position)
+                names.append(f"{what}, item {position} of 'segmentations'")
     image_rows, track_rows = np.array(image, np.int64), np.array(track, np.int64)
-    counts, pixels = read_masks(
-        masks,
-        images.size[image_rows],
-        lambda row: (
-            f"{source}: track {annotations[track[row]]['id']}, item {positions[row]} of "
-            f"'segmentations'"
-        ),
-    )
+    counts, pixels = read_masks(masks, images.size[image_rows], names)
     return TrueTracks(
         id=columns["id"],
         video=columns["video_id"],
