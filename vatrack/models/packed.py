@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,8 @@ class PackedConv2d(nn.Module):
     def _packed(self, x: Tensor) -> Tensor:
         weight = self.weight
         if weight is not None:
-            self.packed: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(
+            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # its stub lacks the size
+            self.packed: Tensor = reorder(
                 weight.contiguous().to_mkldnn(), *self.form, list(x.shape)
             )
             self.weight = None
@@ -132,8 +134,10 @@ class _BlockedBlock(_Block):
 class _BlockedStage(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h', w')."""
-        blocked: Tensor = super().forward(x.contiguous().to_mkldnn())
-        return blocked.to_dense()
+        x = x.contiguous().to_mkldnn()
+        for block in self:
+            x = block(x)
+        return x.to_dense()
 
 
 def _packed(layer: nn.Module) -> nn.Module:
@@ -196,17 +200,23 @@ def available() -> bool:
 
 def _errors() -> Iterator[Tensor]:
     x = _channels_last(torch.arange(32 * 12 * 12.0).view(1, 32, 12, 12).sin())
-    layer = nn.Conv2d(32, 32, 3, padding=1, device="meta").to_empty(device="cpu")
-    layer.weight.copy_(torch.arange(32 * 32 * 9.0).view_as(layer.weight).cos() / 16)
-    layer.bias.copy_(torch.arange(32.0).sin())
+    weight, bias = torch.arange(32 * 32 * 9.0).view(32, 32, 3, 3).cos() / 16, x[0, :, 0, 0]
+    layer = _convolution(weight, bias)
     wanted, packed = layer(x), PackedConv2d(layer)
     yield packed(x, relu=True) - wanted.relu()
     yield packed.add_to(x.cos(), x) - (wanted + x.cos()).relu()
-    grouped = nn.Conv2d(32, 32, 3, padding=1, groups=4, device="meta").to_empty(device="cpu")
-    grouped.weight.copy_(layer.weight[:, :8])
-    grouped.bias.copy_(layer.bias)
+    grouped = _convolution(weight[:, :8], bias)
     blocked = PackedConv2d(grouped).blocked(x.contiguous().to_mkldnn())
     total = x.cos().contiguous()
     yield blocked.add_(total.to_mkldnn()).relu_().to_dense() - (grouped(x) + total).relu()
-    matrix, rows = layer.weight.flatten(1), x.reshape(16, 288)
-    yield PackedLinear(matrix, layer.bias)(rows) - linear(rows, matrix, layer.bias)
+    matrix, rows = weight.flatten(1), x.reshape(16, 288)
+    yield PackedLinear(matrix, bias)(rows) - linear(rows, matrix, bias)
+
+
+def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """3x3 with given weights; no random number is drawn for it."""
+    outputs, inputs = weight.shape[:2]
+    layer = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs // inputs, device="meta")
+    given = {"weight": weight, "bias": bias}
+    layer.load_state_dict(given, assign=True)
+    return layer
