@@ -10,41 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from snakemake_logger_plugin_vatrack.weights import WEIGHTS
 from vatrack.common.progress import duration
 
 # A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
 OF_A_RUN = ("method", "backbone", "variant")
-# Seconds of a job of each rule, for the overall progress: measured in a demo on two cores that
-# other work shared, so that only their ratios count. What the demo does not do is estimated.
-WEIGHTS = {
-    "all": 0.0,
-    "annotations": 0.0,
-    "clips": 1.6,
-    "convert": 2.2,
-    "cut_scores": 1.1,
-    "cut_sheet": 1.5,
-    "cut_structure": 0.7,
-    "evaluate": 6.7,
-    "evaluate_shard": 6.7,
-    "fetch_cuts": 2.0,
-    "fetch_weights": 30.0,
-    "figures": 4.2,
-    "index": 0.7,
-    "overlay": 12.0,
-    "predict": 21.0,
-    "predict_shard": 21.0,
-    "prepare": 2.2,
-    "provenance": 5.6,
-    "report": 3.3,
-    "results": 0.0,
-    "select": 1.6,
-    "synth": 5.2,
-    "tables": 3.0,
-    "train": 546.0,
-    "unpack": 60.0,
-    "validate": 2.9,
-    "views": 10.0,
-}
 TITLE_WIDTH = 66
 LAST_LINES = 15  # of a failed job's log
 IDLE_SECONDS = 3.0
@@ -63,7 +33,7 @@ class Job:
     rule: str
     log: str | None
     started: float
-    before: int = 0  # when its log was changed last, by an earlier run: that is no news
+    before: int = 0  # time of the last change of its log, by an earlier run
     done: bool = False
     offset: int = 0
     rest: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from snakemake_logger_plugin_vatrack.stages import WEIGHTS
+from snakemake_logger_plugin_vatrack.weights import WEIGHTS
 from tests.workflow.snake import REPOSITORY
 
 

@@ -221,10 +221,8 @@ def _table(
 def _unique(ids: Ints, section: str, path: Path) -> None:
     found, counts = np.unique(ids, return_counts=True)
     if len(found) != len(ids):
-        raise InputError(
-            f"{path}: {section}: id {found[counts > 1][0]} occurs more than once; ids must be "
-            f"unique"
-        )
+        twice = found[counts > 1][0]
+        raise InputError(f"{path}: {section}: id {twice} occurs more than once; ids must be unique")
 
 
 def _check_frames(official: Official) -> None:
@@ -232,10 +230,8 @@ def _check_frames(official: Official) -> None:
     path = official.path
     names = [video_name(video, path) for video in official.videos]
     if len(set(names)) != len(names):
-        raise InputError(
-            f"{path}: videos: the name {Counter(names).most_common(1)[0][0]!r} occurs more than "
-            f"once"
-        )
+        twice = Counter(names).most_common(1)[0][0]
+        raise InputError(f"{path}: videos: the name {twice!r} occurs more than once")
     frames: dict[str, dict[str, int]] = {name: {} for name in names}
     for image in official.images:
         video, file = image_file(image, path)
@@ -257,10 +253,8 @@ def _check_categories(official: Official, used: Ints) -> None:
     unknown = np.flatnonzero(~np.isin(used, [category["id"] for category in official.categories]))
     if len(unknown):
         annotation, category = official.annotations.ids[unknown[0]], used[unknown[0]]
-        raise InputError(
-            f"{official.path}: annotation {annotation}: category {category} is not in the list of "
-            f"categories"
-        )
+        what = f"{official.path}: annotation {annotation}"
+        raise InputError(f"{what}: category {category} is not in the list of categories")
 
 
 def video_name(video: Mapping[str, Any], path: Path) -> str:
@@ -295,11 +289,7 @@ def image_file(image: Mapping[str, Any], path: Path) -> tuple[str, str]:
     Raises:
         InputError: its `file_name` has another form, or an unsafe name in it.
     """
-    names = str(image["file_name"]).split("/")
+    names, what = str(image["file_name"]).split("/"), f"{path}: image {image['id']}"
     if len(names) != 3 or names[1] != "images":
-        raise InputError(
-            f"{path}: image {image['id']}: file_name {image['file_name']!r} is not "
-            f"<video>/images/<file>"
-        )
-    what = f"{path}: image {image['id']}"
+        raise InputError(f"{what}: file_name {image['file_name']!r} is not <video>/images/<file>")
     return safe_name(names[0], what), safe_name(names[2], what)
