@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +38,7 @@ class PackedConv2d(nn.Module):
     def _packed(self, x: Tensor) -> Tensor:
         weight = self.weight
         if weight is not None:
-            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # its stub lacks the size
-            self.packed: Tensor = reorder(
+            self.packed: Tensor = torch.ops.aten.mkldnn_reorder_conv2d_weight(
                 weight.contiguous().to_mkldnn(), *self.form, list(x.shape)
             )
             self.weight = None
@@ -200,23 +198,21 @@ def available() -> bool:
 
 def _errors() -> Iterator[Tensor]:
     x = _channels_last(torch.arange(32 * 12 * 12.0).view(1, 32, 12, 12).sin())
-    weight, bias = torch.arange(32 * 32 * 9.0).view(32, 32, 3, 3).cos() / 16, x[0, :, 0, 0]
-    layer = _convolution(weight, bias)
+    weight = torch.arange(32 * 32 * 9.0).view(32, 32, 3, 3).cos() / 16
+    bias = torch.arange(32.0).sin()
+    layer, grouped = _layer(weight, bias, 1), _layer(weight[:, :8], bias, 4)
     wanted, packed = layer(x), PackedConv2d(layer)
     yield packed(x, relu=True) - wanted.relu()
     yield packed.add_to(x.cos(), x) - (wanted + x.cos()).relu()
-    grouped = _convolution(weight[:, :8], bias)
-    blocked = PackedConv2d(grouped).blocked(x.contiguous().to_mkldnn())
     total = x.cos().contiguous()
-    yield blocked.add_(total.to_mkldnn()).relu_().to_dense() - (grouped(x) + total).relu()
+    found = PackedConv2d(grouped).blocked(x.contiguous().to_mkldnn())
+    yield found.add_(total.to_mkldnn()).relu_().to_dense() - (grouped(x) + total).relu()
     matrix, rows = weight.flatten(1), x.reshape(16, 288)
     yield PackedLinear(matrix, bias)(rows) - linear(rows, matrix, bias)
 
 
-def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    """3x3 with given weights; no random number is drawn for it."""
-    outputs, inputs = weight.shape[:2]
-    layer = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs // inputs, device="meta")
-    given = {"weight": weight, "bias": bias}
-    layer.load_state_dict(given, assign=True)
+def _layer(weight: Tensor, bias: Tensor, groups: int) -> nn.Conv2d:
+    """A 3x3 convolution with these weights; no random number is drawn."""
+    layer = nn.Conv2d(32, 32, 3, padding=1, groups=groups, device="meta")
+    layer.weight, layer.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
     return layer

@@ -75,7 +75,7 @@ def stitch_mask_heads(network: nn.Module) -> None:
         return
     for head in network.modules():
         if type(head) is MaskHead and all(
-            isinstance(block.get_submodule("0"), WinogradConv2d) for block in head.convs
+            isinstance(block.get_submodule("conv"), WinogradConv2d) for block in head.convs
         ):
             head.__class__ = StitchedMaskHead  # the same parameters and name
             assert isinstance(head, StitchedMaskHead)
