@@ -124,6 +124,11 @@ def test_metrics_overlay_choice_and_export_of_a_run(
     assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 7
     assert vatrack(*options, "--run", folder.path, "--set", "evaluation.max_tracks=9")[0] == 0
     assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 9
+    # Metrics elsewhere are another evaluation: the folder's own keep their settings.
+    elsewhere = ("--out", tmp_path / "other.json", "--set", "evaluation.max_tracks=5")
+    assert vatrack(*options[:-2], *elsewhere, "--run", folder.path)[0] == 0
+    assert (tmp_path / "other.json").is_file()
+    assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 9
 
     drawn = tmp_path / "overlay.png"
     drawing = ("overlay", "--predictions", folder.path, *truth, "--images", tiny_data.images)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from vatrack.reporting.drawing import (
-    draw_amodal,
     draw_instances,
     draw_trail,
     fill_mask,
@@ -187,7 +186,9 @@ def test_an_amodal_object_shows_what_is_hidden() -> None:
         rectangle(20, 10, 100, 70),
         rectangle(20, 40, 100, 70),
     )
-    draw_amodal(image, amodal, visible, RED)
+    fill_mask(image, visible, RED)
+    hatch_mask(image, amodal & ~visible, RED)
+    outline_mask(image, amodal, RED, 2)
     assert tuple(image[40, 20]) == RED == tuple(image[10, 60]), "outline of the whole object"
     np.testing.assert_array_equal(image[55, 60], blended(np.array(RED)))
     hidden = image[15:38, 25:95]
@@ -218,5 +219,7 @@ def test_a_trail_without_a_line_in_the_image(points: list[list[float]]) -> None:
 
 def test_nothing_is_drawn_of_empty_masks() -> None:
     image, empty = flat_image(), np.zeros((HEIGHT, WIDTH), bool)
-    draw_amodal(image, empty, empty, RED)
+    fill_mask(image, empty, RED)
+    hatch_mask(image, empty, RED)
+    outline_mask(image, empty, RED, 2)
     assert (image == GREY).all()

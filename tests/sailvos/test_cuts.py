@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.cli.test_cli import run
 from tests.parity.golden import SHARED_DATA
 from tests.sailvos.official import write_raw
 from vatrack.common.errors import InputError
@@ -216,6 +217,22 @@ def test_several_videos_in_one_process_get_what_each_gets_alone(tree: Path) -> N
     with pytest.raises(InputError, match="nowhere: neither a folder"):
         list(score_videos(raw, index, ("a", "nowhere"), tree / "until"))
     assert [path.name for path in (tree / "until").iterdir()] == ["a.json"]
+
+
+def test_the_command_takes_one_video_or_several(
+    tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = "cuts", "score", "--raw", tree / "raw", "--index", tree / "index.json"
+    both = "--video", "a", "--video", "b"
+    assert run(capsys, monkeypatch, *call, *both, "--out", tree / "scores")[0] == 0
+    assert sorted(path.name for path in (tree / "scores").iterdir()) == ["a.json", "b.json"]
+    assert run(capsys, monkeypatch, *call, "--video", "a", "--out", tree / "one.json")[0] == 0
+    assert (tree / "one.json").read_bytes() == (tree / "scores" / "a.json").read_bytes()
+    for videos in ((), both):
+        code, _, errors = run(capsys, monkeypatch, *call, *videos, "--out", tree / "all.json")
+        assert code == 2
+        assert f"{tree / 'all.json'}: --out must be a folder, except with one --video" in errors
+        assert not (tree / "all.json").exists()
 
 
 def test_scoring_broken_frames(tree: Path) -> None:

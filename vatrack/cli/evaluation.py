@@ -17,7 +17,7 @@ from vatrack.cli.options import (
     shard_option,
 )
 from vatrack.common.errors import InputError
-from vatrack.common.files import write_yaml
+from vatrack.common.files import same_file, write_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import parse_shard
 from vatrack.config import EvaluationConfig, load_config, load_run_config
@@ -32,8 +32,8 @@ Details = Annotated[
 RunOfPredictions = Annotated[
     Path | None,
     typer.Option(
-        help="Run folder; stores the evaluation settings there and uploads metrics.json to its "
-        "MLflow run."
+        help="Run folder. If --out is its metrics.json, the evaluation settings are stored there "
+        "too, and the metrics are uploaded to its MLflow run."
     ),
 ]
 
@@ -112,7 +112,7 @@ def evaluate(
         return
     typer.echo(evaluate_files(*given, limit, processes, details, mapping))
     if run:
-        _keep(run, switches)
+        _keep(run, out, switches)
 
 
 def merge_evaluations(
@@ -131,7 +131,7 @@ def merge_evaluations(
     _check_run(run)
     typer.echo(merge(shards, out, details))
     if run:
-        _keep(run, switches_of(shards[0]))
+        _keep(run, out, switches_of(shards[0]))
 
 
 def _check_run(run: Path | None) -> None:
@@ -141,10 +141,15 @@ def _check_run(run: Path | None) -> None:
         )
 
 
-def _keep(run: Path, switches: EvaluationConfig) -> None:
-    """Leaves the switches in a run's folder, and sends its metrics to its MLflow run."""
+def _keep(run: Path, out: Path, switches: EvaluationConfig) -> None:
+    """Notes the switches of the metrics in a run's folder, and sends these to its MLflow run.
+
+    Metrics elsewhere are another evaluation of the run: they change nothing in its folder.
+    """
     from vatrack.experiments.log import log_evaluation
 
+    if not same_file(out, RunFolder(run).metrics):
+        return
     write_yaml(RunFolder(run).evaluation, switches.model_dump(mode="json"))
     log_evaluation(run)
 

@@ -20,7 +20,8 @@ EXAMPLES = {
     "--out sheet.jpg",
     "cuts structure": "--config mine.yaml --index index.json --scores scores --out clips.json",
     "doctor": "--config config/sailvos_cut.yaml",
-    "evaluate": f"--run {RUN} --ground-truth {VALID} --predictions {RUN} --out metrics.json",
+    "evaluate": f"--run {RUN} --ground-truth {VALID} --predictions {RUN} "
+    f"--out {RUN}/metrics.json --details {RUN}/details.json",
     "examples": "--out examples",
     "export": f"--checkpoint {RUN} --out vatrack.safetensors",
     "export-predictions": f"{RUN}/predictions.jsonl.gz --ground-truth {VALID} --to coco "

@@ -84,6 +84,8 @@ def complete(
     Raises:
         InputError: shards do not belong together, or one is missing or there twice.
     """
+    if not shards:
+        raise InputError(f"{out}: no shards given; give all of them")
     known = sorted(shards, key=lambda item: item[1]["shard"])
     (first, record), *others = known
     for name, text in {"of": "another number of shards", **differs}.items():

@@ -29,10 +29,12 @@ def column(name: str, values: Sequence[Any]) -> NDArray[Any] | None:
         if meaning == "box":
             boxes = rows_of_numbers(values, 4)
             return boxes if boxes is not None and (boxes[:, 2:] >= 0).all() else None
+        if meaning not in _RANGES:
+            return None
         numbers = rows_of_numbers([values], len(values))
     except (TypeError, OverflowError):
         return None
-    if numbers is None or meaning not in _RANGES:
+    if numbers is None:
         return None
     low, high = _RANGES[meaning]
     return numbers[0] if ((numbers >= low) & (numbers <= high)).all() else None

@@ -20,11 +20,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from vatrack import __version__
 from vatrack.common.errors import InputError
 from vatrack.common.files import scratch_directory, sha256_of
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
-from vatrack.config import EvaluationConfig
+from vatrack.config import EvaluationConfig, parse_config
 from vatrack.evaluation.evaluate import (
     VIDEO_MAX_OCCLUSION,
     Names,
@@ -38,6 +39,7 @@ from vatrack.evaluation.summary import Evaluated
 
 # What must be the same in all shards. Everything else follows from it.
 DIFFERS = {
+    "vatrack": "by another version of vatrack",
     "ground_truth": "of another ground truth",
     "predictions": "of other predictions",
     "tracks": "of another per-video ground truth",
@@ -85,7 +87,7 @@ def evaluate_shard(
 
     Raises:
         InputError: as `evaluate.evaluate_files`. The first wrong prediction is that of the whole
-            file, also where it belongs to another shard.
+            file, even if it belongs to another shard.
     """
     sources = (ground_truth, predictions, *(path for path in video.values() if path is not None))
     check_targets(sources, out)
@@ -104,7 +106,7 @@ def evaluate_shard(
         try:
             Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
         except InputError as error:
-            warnings.warn(f"{error}; the merged evaluation has no details", stacklevel=2)
+            warnings.warn(f"{error}; merging with --details will fail", stacklevel=2)
         record = _record(split, shard)
         part = split.part(shard)
         results = split.measure(processes, part)
@@ -135,7 +137,7 @@ def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = 
         names = Names.of(categories, videos, record["truth"])
     results = list(chain.from_iterable(read_results(path) for path, _ in known))
     ids = [video for _, other in known for video in other["videos"]]
-    return write_metrics(results, ids, _protocol(record), names, out, details)
+    return write_metrics(results, ids, _protocol(record, known[0][0]), names, out, details)
 
 
 def switches_of(shard: Path) -> EvaluationConfig:
@@ -144,7 +146,7 @@ def switches_of(shard: Path) -> EvaluationConfig:
     Raises:
         InputError: see `read_record`.
     """
-    return _protocol(read_record(shard)).switches
+    return _protocol(read_record(shard), shard).switches
 
 
 def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
@@ -153,6 +155,7 @@ def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
     return {
         "shard": shard.number,
         "of": shard.count,
+        "vatrack": __version__,
         "ground_truth": sha256_of(files.truth),
         "predictions": sha256_of(files.predictions),
         "tracks": {name: sha256_of(path) for name, path in files.tracks.items()},
@@ -169,12 +172,16 @@ def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
     }
 
 
-def _protocol(record: Mapping[str, Any]) -> Protocol:
-    """How the videos of a shard were evaluated, as far as it concerns their joining."""
+def _protocol(record: Mapping[str, Any], path: Path) -> Protocol:
+    """How the videos of the shard in `path` were evaluated, as far as it concerns their joining.
+
+    Raises:
+        InputError: this version of vatrack has other settings.
+    """
     settings = record["settings"]
     return Protocol(
         record["mask_types"],
-        EvaluationConfig(**settings["evaluation"]),
+        parse_config(settings["evaluation"], f"{path}: its settings", EvaluationConfig),
         settings["video_max_occlusion"],
         record["truth"],
         "",

@@ -134,6 +134,7 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
 
 def _answers(server: str) -> bool:

@@ -130,8 +130,11 @@ def write_cut_sheets(
         scores: the folder of score files; None: no curves.
 
     Raises:
-        InputError: see `write_cut_sheet`; the sheets before are written.
+        InputError: see `write_cut_sheet`; the sheets before are written. Or `out` is the name of an
+            image.
     """
+    if Path(out).suffix.lower() in SUFFIXES:
+        raise InputError(f"{out}: --out must be a folder, except with one --video")
     data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
     for video in videos or list_videos(data.raw):
         yield _write_sheet(data, video, Path(out) / f"{video}.jpg")

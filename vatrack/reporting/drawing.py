@@ -87,22 +87,6 @@ def draw_instances(
     return result
 
 
-def draw_amodal(
-    image: ImageArray, amodal: Masks, visible: Masks, colour: Colour, *, width: int = 2
-) -> None:
-    """Draws an object with what hides it: visible part filled, hidden part hatched, amodal outline.
-
-    Args:
-        image: [H, W, 3] uint8 BGR, drawn on; so with all functions below.
-        amodal, visible: [H, W] bool; either may be empty.
-        colour: [3] BGR, 0 to 255.
-        width: of the outline in pixels.
-    """
-    fill_mask(image, visible, colour)
-    hatch_mask(image, amodal & ~visible, colour)
-    outline_mask(image, amodal, colour, width)
-
-
 def fill_mask(image: ImageArray, mask: Masks, colour: Colour, opacity: float = OPACITY) -> None:
     """Mixes a colour into the pixels of a mask [H, W] bool; `opacity` is its share."""
     crop = _extent(mask)

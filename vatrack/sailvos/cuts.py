@@ -87,8 +87,11 @@ def score_videos(
         videos: their names; none: all of the raw tree.
 
     Raises:
-        InputError: see `score_video_file`; the videos before are written.
+        InputError: see `score_video_file`; the videos before are written. Or `out` is the name of a
+            score file.
     """
+    if Path(out).suffix.lower() == ".json":
+        raise InputError(f"{out}: --out must be a folder, except with one --video")
     listed = read_index(index)
     for video in videos or list_videos(raw):
         yield _score_video(raw, index, listed, video, Path(out) / f"{video}.json", threads)

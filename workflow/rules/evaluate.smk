@@ -59,7 +59,7 @@ else:
             shard="[0-9]+",
         conda:
             "../../envs/vatrack.yaml"
-        threads: 8
+        threads: plan.threads(8)
         resources:
             mem_mb=lambda wildcards, threads: 2000 + 2500 * threads,
             gpu=plan.predict_gpus,
@@ -100,6 +100,9 @@ else:
             runtime=60,
         params:
             shards=lambda wildcards, input: input[: plan.prediction_shards],
+            settings=plan.settings(
+                "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
+            ),
         message:
             "merging the predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
@@ -157,7 +160,7 @@ else:
             shard="[0-9]+",
         conda:
             "../../envs/vatrack.yaml"
-        threads: 8
+        threads: plan.threads(8)
         resources:
             mem_mb=lambda wildcards, threads: 2000 + 500 * threads,
             runtime=240,
@@ -192,6 +195,7 @@ else:
             runtime=60,
         params:
             run=subpath(output[0], parent=True),
+            settings=plan.settings("evaluation"),
         message:
             "merging the evaluations of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:

@@ -133,9 +133,11 @@ def _opened(path: Path) -> Iterator[_Columns]:
         try:
             with ZipFile(stream) as archive:
                 yield _Columns(archive)
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # a damaged file may be anything
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's, not the file's
             reason = str(error) or type(error).__name__
             raise InputError(
                 f"{path}: damaged, or not an evaluation shard ({reason}); {AGAIN}"

@@ -88,12 +88,11 @@ def write_report(
     # Pictures are small and come first; then the videos, one of every run in turn.
     viewer = viewer_data(shown, media)
     sheets = cut_sheets(results, media) if results else None
-    datasets = list(dict.fromkeys(dataset_name(run.dataset) for run in found))
+    datasets = dict.fromkeys(dataset_name(run.dataset) for run in found)
     paper, further = table_sections(found, means=means)
     text = render(
         TEMPLATE,
         title=title or ", ".join(datasets),
-        datasets=datasets,
         runs=shown,
         date=_date(shown),
         key_table=key_table(shown),
