@@ -185,7 +185,7 @@ def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
 def test_bad_input_is_named(tmp_path: Path) -> None:
     root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=1)
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"out": tmp_path / "report.pdf"}, r"report\.pdf: .*ends in \.html"),
+        ({"out": tmp_path / "report.pdf"}, r"report\.pdf: .*must end in \.html"),
         ({"out": tmp_path / "r.html", "results": tmp_path / "gone"}, "gone: no such folder"),
     ]
     for given, match in cases:
