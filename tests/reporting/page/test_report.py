@@ -110,7 +110,7 @@ def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
     written = write_report([str(root)], root / "report.html", results=root)
     text = (root / "report.html").read_text()
     assert written.runs == 12 and written.size < 6_000_000
-    assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows are shown" in text
+    assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows shown" in text
     assert '<div class="cards">' not in text  # more than eight runs are rows of a table
     assert '"form": "points"' in text  # so many bars would be too thin
 
