@@ -180,7 +180,7 @@ def test_a_source_that_is_not_there_or_is_several(squares: Predictor, tmp_path: 
         squares.track(tmp_path / "none.mp4")
     for name in "ab":
         write_video(tmp_path / f"{name}.mp4", 2)
-    with pytest.raises(InputError, match="names 2 videos"):
+    with pytest.raises(InputError, match="matches 2 videos; track them one by one"):
         squares.track(f"{tmp_path}/*.mp4")
 
 

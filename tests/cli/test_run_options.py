@@ -84,10 +84,10 @@ def test_what_is_given_must_agree_with_the_checkpoint(
     options = ("--checkpoint", folder.path, *data, "--out", tmp_path / "predictions.jsonl")
     code, _, errors = vatrack("predict", *options, "--method", other)
     assert code == 2
-    assert f"a checkpoint of method {own.method}, but {other} was asked for" in errors
+    assert f"a checkpoint of method {own.method}, not {other}; use --method {own.method}" in errors
     code, _, errors = vatrack("predict", *options, "--backbone", "resnet50")
     assert code == 2
-    assert f"a checkpoint of backbone {own.backbone}, but resnet50 was asked for" in errors
+    assert f"a checkpoint of backbone {own.backbone}, not resnet50; use --backbone" in errors
     values = yaml.safe_load(folder.config.read_text()) | {"method": str(other)}
     config = tmp_path / "other.yaml"
     config.write_text(yaml.safe_dump(values))

@@ -232,6 +232,6 @@ def test_bad_input(scene: dict[str, Any], change: dict[str, Any], message: str) 
 def test_a_broken_frame_is_named(scene: dict[str, Any]) -> None:
     frame = scene["folder"] / "raw" / "v" / "images" / "000003.bmp"
     frame.write_bytes(frame.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"000003\.bmp: cut off"):
+    with pytest.raises(InputError, match=r"000003\.bmp: truncated, 192053 of 192054 bytes"):
         draw(scene)
     assert not (scene["folder"] / "sheet.png").exists()

@@ -64,7 +64,7 @@ def test_the_text_has_metrics_classes_and_the_worst_clips_first(pair: list[Path]
     assert line(text, "image/amodal/AP ") == ["image/amodal/AP", "65.0", "54.5", "-10.5"]
     assert line(text, "track/amodal/IDs") == ["track/amodal/IDs", "3", "9", "+6"]
     assert line(text, "car") == ["car", "65.0", "54.5", "-10.5"]
-    clips = text.partition("largest loss first")[2]
+    clips = text.partition("largest drop first")[2]
     assert re.findall(r"clip_\d", clips) == ["clip_3", "clip_2"]  # clip_1 is undefined in both
     table = text.partition("Metrics\n")[2].split("\n\n")[0].splitlines()
     assert len({len(row) for row in table}) == 1  # aligned
@@ -139,7 +139,7 @@ def test_without_details_the_metrics_remain(pair: list[Path]) -> None:
     [
         ({"classes": ["person", "car", "dog"]}, r"different classes.*A .*: 2.*B .*: 3.*dog"),
         ({"dataset": "sailvos"}, r"different datasets.*A .*: mini.*B .*: sailvos"),
-        ({"max_tracks": 50}, r"different switches.*max_tracks: 100.*max_tracks: 50"),
+        ({"max_tracks": 50}, r"different evaluation settings.*max_tracks: 100.*max_tracks: 50"),
         ({"clips": {"clip_1": 1.0, "other": 2.0}}, r"different clips.*clip_2.*other"),
         ({"metrics": None}, r"has no metrics\.json; evaluate the run first"),
         ({"config": None}, r"not a run folder \(no config\.yaml"),

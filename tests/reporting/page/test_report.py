@@ -110,7 +110,7 @@ def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
     written = write_report([str(root)], root / "report.html", results=root)
     text = (root / "report.html").read_text()
     assert written.runs == 12 and written.size < 6_000_000
-    assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows are shown" in text
+    assert f"{MOST_ROWS} of {MOST_ROWS + 101} rows shown" in text
     assert '<div class="cards">' not in text  # more than eight runs are rows of a table
     assert '"form": "points"' in text  # so many bars would be too thin
 
@@ -185,7 +185,7 @@ def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
 def test_bad_input_is_named(tmp_path: Path) -> None:
     root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=1)
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"out": tmp_path / "report.pdf"}, r"report\.pdf: .*ends in \.html"),
+        ({"out": tmp_path / "report.pdf"}, r"report\.pdf: .*must end in \.html"),
         ({"out": tmp_path / "r.html", "results": tmp_path / "gone"}, "gone: no such folder"),
     ]
     for given, match in cases:

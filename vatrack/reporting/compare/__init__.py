@@ -62,7 +62,7 @@ class Comparison:
     Attributes:
         metrics: all that both runs have; `classes`, `clips`: a table for each evaluation, of
             `HEADLINES`. The first table of clips is that of the metric `by`; its lines are sorted,
-            the largest loss first.
+            the largest drop first.
         clips_shown: how many clips the text shows; None: all.
         drawn: the clips of the page; `notes`: what is missing, and why.
     """
