@@ -58,16 +58,16 @@ def test_a_common_prefix_is_taken_off_and_said_once(prefix: str, tmp_path: Path)
 def test_weights_are_found_under_any_key(key: str, tmp_path: Path) -> None:
     content = {key: WEIGHTS, "optimizer": OPTIMIZER, "epoch": 3, "step": torch.tensor(4)}
     text, _ = take(content, tmp_path)
-    assert (f"taken from '{key}'" in text) == (key not in ("state_dict", "model"))
+    assert (f"taking the weights from '{key}'" in text) == (key not in ("state_dict", "model"))
     text, _ = take({key: {"module": WEIGHTS}}, tmp_path)
-    assert f"taken from '{key}.module'" in text
+    assert f"taking the weights from '{key}.module'" in text
 
 
 @pytest.mark.parametrize("key", ["ema_state_dict", "ema", "teacher"])
 def test_running_means_beside_plain_weights_are_offered(key: str, tmp_path: Path) -> None:
     content = {key: MEANS, "model_state_dict": WEIGHTS, "optimizer_state_dict": OPTIMIZER}
     text, means = take(content, tmp_path)
-    assert not means and f"`vatrack import-checkpoint --key {key}` takes those" in text
+    assert not means and f"to import those: `vatrack import-checkpoint --key {key}`" in text
     assert take(content, tmp_path, key)[1]
     prefixed = {f"{key}.{n}": v for n, v in MEANS.items()} | {
         f"student.{n}": v for n, v in WEIGHTS.items()
@@ -88,8 +88,8 @@ def test_running_means_beside_plain_weights_are_offered(key: str, tmp_path: Path
     [
         ({"optimizer": OPTIMIZER, "epoch": 3}, "contains an optimizer state but no named tensors"),
         (OPTIMIZER, "contains an optimizer state but no named tensors"),
-        (torch.zeros(3), "holds one tensor and no tensors by name"),
-        ({0: torch.zeros(3)}, "the name of a tensor is 0, which is no text"),
+        (torch.zeros(3), "contains a single tensor instead of named tensors.*; give the file"),
+        ({0: torch.zeros(3)}, "the name of a tensor is 0, not a string"),
         ({"a": torch.zeros(3).to_sparse()}, "a is a tensor of layout sparse_coo"),
         ({"a": torch.zeros(3, 3).to_sparse_csr()}, "a is a tensor of layout sparse_csr"),
         ({"a": QUANTIZED}, "a quantized tensor"),
@@ -131,7 +131,7 @@ FILES = {
     "gzip": (lambda: gzip.compress(b"x"), "compressed with gzip"),
     "zstd": (lambda: b"\x28\xb5\x2f\xfd" + bytes(9), "compressed with zstd"),
     "tar": (lambda: packed("tar"), "a tar archive"),
-    "zip": (lambda: packed("zip"), r"a zip archive that holds x\.pth"),
+    "zip": (lambda: packed("zip"), r"a zip archive that contains x\.pth"),
     "npz": (lambda: packed("npz"), r"NumPy arrays \(\.npz\)"),
     "npy": (lambda: packed("npy"), r"a NumPy array \(\.npy\)"),
     "onnx": (lambda: b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\xff", "an ONNX model"),

@@ -32,6 +32,7 @@ COMPILED = "_orig_mod."  # what torch.compile puts into names
 OLD_MEANS = "ema_"  # how OpenMMLab's EMAHook names running means: dots become underscores
 DEPTH = 3
 WHAT = "weights file"
+GIVE = "give the file with the weights"
 
 
 @dataclass(frozen=True)
@@ -170,18 +171,12 @@ def _nothing(content: Any) -> str:
     """Says what a file holds in place of tensors by name."""
     if not isinstance(content, Mapping):
         if isinstance(content, Tensor):
-            return "contains a single tensor instead of named tensors, so it is not a weights file"
-        return (
-            f"contains a {type(content).__name__} instead of named tensors, so it is not a "
-            "weights file"
-        )
+            return f"contains a single tensor instead of named tensors; {GIVE}"
+        return f"contains a {type(content).__name__} instead of named tensors; {GIVE}"
     keys = ", ".join(map(str, list(content)[:8])) or "nothing"
     if "param_groups" in content or any("optim" in str(key).lower() for key in content):
-        return (
-            f"contains an optimizer state but no named tensors (it has: {keys}); give the file "
-            "with the weights"
-        )
-    return f"contains no named tensors, so it is not a weights file (it has: {keys})"
+        return f"contains an optimizer state but no named tensors (it has: {keys}); {GIVE}"
+    return f"contains no named tensors (it has: {keys}); {GIVE}"
 
 
 def _choose(
