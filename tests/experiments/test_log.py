@@ -188,7 +188,7 @@ def test_a_server_that_is_away_from_the_start(
         ExperimentLog.start(run, folder).close()
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     with pytest.warns(
-        UserWarning, match="has no metrics yet; upload them with `vatrack mlflow-sync"
+        UserWarning, match=f"has no metrics yet; `vatrack mlflow-sync {folder}` uploads them"
     ):
         log_evaluation(folder)
     assert not store.path.exists() or store.runs(folder) == []
@@ -217,7 +217,7 @@ def test_no_failure_ends_or_holds_up_a_training(
     monkeypatch.setattr(experiment_log, "sync", instead)
     log = ExperimentLog.start(run, folder)
     with pytest.warns(UserWarning, match=message):
-        log.close(patience=0.2 if "answered" in message else 20.0)
+        log.close(patience=0.2 if "responded" in message else 20.0)
     assert identify(folder).status == "FINISHED"
 
 

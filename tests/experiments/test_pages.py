@@ -349,4 +349,4 @@ def test_a_server_that_dies_ends_the_command(shown: Shown, tmp_path: Path) -> No
     assert shown.command.wait(30) == 1
     said = shown.terminal.read(5000).decode()
     assert "vatrack: error: MLflow: the server stopped: " in said
-    assert said.endswith(f"(all of it: {tmp_path / 'mlflow_ui.log'})\r\n")
+    assert said.endswith(f"(full log: {tmp_path / 'mlflow_ui.log'})\r\n")

@@ -663,7 +663,7 @@ def test_the_command(results: Path, store: Store, folder: Path) -> None:
     away = CliRunner().invoke(app, [*words, "--tracking-uri", "http://127.0.0.1:9"])
     assert away.exit_code == 1
     assert "vatrack: error: MLflow: http://127.0.0.1:9: " in away.output
-    assert "the same command sends the rest later" in away.output
+    assert "; repeat this command to upload the rest" in away.output
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def log_evaluation(folder: Path) -> None:
         if run.mlflow.enabled and not _left_to_others(run, folder):
             sync(folder)
     except (InputError, StoreError, OSError) as error:
-        rest = f"{command(folder)} sends them"
+        rest = f"{command(folder)} uploads them"
         _warn(first_line(error), f"the MLflow run of {folder} has no metrics yet; {rest}")
 
 

@@ -127,7 +127,7 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
             time.sleep(0.3)
         show(server)
         process.wait()
-        raise StoreError(f"MLflow's server ended: {_last_line(log)}")
+        raise StoreError(f"the server stopped: {_last_line(log)}")
     finally:
         process.terminate()
         try:
