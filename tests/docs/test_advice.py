@@ -118,7 +118,7 @@ def test_the_advice_for_refused_checkpoints_works(
     torch.save({"state_dict": {"a": torch.ones(2)}, "meta": _Object()}, "old.pth")
     with pytest.raises(InputError) as refused:
         read_file(Path("old.pth"), "weights file")
-    advice = str(refused.value).partition("take that file: ")[2]
+    advice = str(refused.value).partition("use that file: ")[2]
     page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     block = next(
         code

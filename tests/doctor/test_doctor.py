@@ -95,7 +95,7 @@ def test_a_look_that_ends_in_an_error_is_a_finding() -> None:
         raise InputError("the disk is square")
 
     (check,) = looked("disk", bad, Config())
-    expect(check, "fails", "InputError: the disk is square", "repair")
+    expect(check, "fails", "InputError: the disk is square", "fix the problem in the message")
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +269,7 @@ def test_too_few_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({}, False, None, "ok", "the CPU is used"),
         ({}, True, None, "warning", "built without CUDA"),
-        ({}, True, "13.0", "warning", "PyTorch (CUDA 13.0) finds none"),
+        ({}, True, "13.0", "warning", "PyTorch (CUDA 13.0) finds no GPU"),
         ({"compute": {"device": "cuda"}}, False, None, "fails", "none"),
         ({"launcher": {"gpus": 1}}, True, "13.0", "fails", "finds no GPU"),
         ({"launcher": {"gpus": 1, "cluster": "slurm"}}, False, None, "ok", "none"),

@@ -72,7 +72,7 @@ def test_skip_leaves_the_batch_out(
 ) -> None:
     spoilt.append(2)
     train(_run(tmp_path, "skip"), tiny_data.annotations, tiny_data.images, tmp_path)
-    assert "epoch 1 batch 2 is left out" in capsys.readouterr().out
+    assert "skipping epoch 1 batch 2: an update is not finite" in capsys.readouterr().out
     assert read_json(tmp_path / "training.json")["skipped"] == [[0, 2]]
     assert [line["step"] for line in lines(tmp_path) if "loss" in line] == [1, 2, 4, 5]
     _assert_finite(tmp_path)

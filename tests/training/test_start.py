@@ -155,7 +155,9 @@ def test_weights_of_another_backbone_are_refused_before_a_job_is_queued(
     other = build(run.method, run.model, Backbone.RESNET50)
     weights = (other if detector else other.backbone).state_dict()
     torch.save(weights, tmp_path / "other.pth")
-    told = "network with different layer sizes" if detector else "not weights of this backbone"
-    with pytest.raises(InputError, match=rf"other\.pth: .*{told}.*; ch(eck|oose) the backbone"):
+    told = r"not weights of this backbone; .*; check the backbone and model\.norm"
+    if detector:
+        told = "a network with different layer sizes: .*; use the backbone and the model widths"
+    with pytest.raises(InputError, match=rf"other\.pth: {told}"):
         launch(run, tmp_path, tmp_path, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -37,7 +37,8 @@ def test_round_trip(saved: Path) -> None:
 def test_another_method_is_refused_by_name(saved: Path) -> None:
     run = run_of(Method.QDTRACK)
     with pytest.raises(
-        InputError, match=r"epoch_03\.pt: a checkpoint of method vatrack, but qdtrack was asked for"
+        InputError,
+        match=r"epoch_03\.pt: a checkpoint of method vatrack, not qdtrack; use --method vatrack",
     ):
         restore(build(run.method, run.model, run.backbone), load(saved), run, saved)
 
@@ -83,7 +84,7 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a readable checkpoint"):
         load(path)
     path.write_bytes(pickle.dumps(_Harmful(target), protocol=2))
-    with pytest.raises(InputError, match="not a readable checkpoint: it holds getattr"):
+    with pytest.raises(InputError, match="not a readable checkpoint: it contains getattr"):
         load(path)
     torch.save({"format": "vatrack-checkpoint-1", "model": _Harmful(target)}, path)
     with pytest.raises(InputError, match="not a readable checkpoint"):

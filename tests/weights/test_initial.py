@@ -58,7 +58,7 @@ def test_what_fits_of_another_detector_is_taken_and_the_rest_reported(tmp_path: 
     before = model.state_dict()["roi_head.amodal_mask_head.conv_logits.weight"].clone()
     transfer = load_initial(model, tmp_path / "coco.pth")
     assert transfer.mismatched == {
-        "roi_head.bbox_head.fc_cls.weight": "81x16 in the file, 25x16 wanted"
+        "roi_head.bbox_head.fc_cls.weight": "81x16 in the file, 25x16 expected"
     }
     assert (transfer.unused, transfer.ignored) == ((), ("mu0",))
     assert set(transfer.absent) == {
@@ -75,10 +75,10 @@ def test_what_fits_of_another_detector_is_taken_and_the_rest_reported(tmp_path: 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     model = small_network(Method.QDTRACK)
-    with pytest.raises(InputError, match="no such file of weights"):
+    with pytest.raises(InputError, match="no such weights file"):
         load_initial(model, tmp_path / "missing.pth")
     (tmp_path / "text.pth").write_text("weights")
-    with pytest.raises(InputError, match="not a readable file of weights"):
+    with pytest.raises(InputError, match="not a readable weights file"):
         load_initial(model, tmp_path / "text.pth")
     torch.save({"epoch": 3}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="no named tensors"):
@@ -94,7 +94,9 @@ def test_only_output_layers_may_have_another_shape(tmp_path: Path) -> None:
     torch.save(weights, tmp_path / "other.pth")
     model = small_network(Method.VATRACK, seed=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(InputError, match=r"shared_fcs\.1\.weight: 24x16 in the file, 16x16 wanted"):
+    with pytest.raises(
+        InputError, match=r"shared_fcs\.1\.weight: 24x16 in the file, 16x16 expected"
+    ):
         load_initial(model, tmp_path / "other.pth")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), (
         "nothing is half loaded"

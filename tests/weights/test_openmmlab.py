@@ -198,7 +198,7 @@ def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
         )
     )
     assert (
-        "warning: the file has more heads than qdtrack; it looks like vatrack: use --method vatrack"
+        "warning: the file has more heads than qdtrack and looks like vatrack; use --method vatrack"
         in text
     )
     extra = [name for name in weights if "amodal_mask_head" in name]
@@ -268,7 +268,7 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
     assert rows["roi_head.bbox_head"] == ["4", "4", "0", "0", "4"]
     assert rows["roi_head.mask_head"] == ["10", "2", "0", "0", "2"]
     assert rows["roi_head.track_head"] == ["0", "0", "16", "0", "16"]
-    assert "fc_reg.weight (320x1024 in the file, 96x1024 wanted)" in text
+    assert "fc_reg.weight (320x1024 in the file, 96x1024 expected)" in text
     with pytest.raises(InputError, match=r"initial weights of some parts only.*training\.weights"):
         load(tmp_path / "init.pt")
 

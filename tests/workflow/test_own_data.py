@@ -71,7 +71,10 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda own: (own / "valid.json").unlink(), "named val or valid.*train.json; give --valid"),
+        (
+            lambda own: (own / "valid.json").unlink(),
+            r"no JSON file has val or valid or .* \(found: .*train\.json\); give --valid",
+        ),
         (
             lambda own: (own / "my_train.json").write_text("{}"),
             r"several files could be for train \(.*my_train.json.*train.json",

@@ -142,7 +142,7 @@ def test_predictions_and_evaluations_in_shards(
             "batch_size has no value for resnet50",
         ),
         ({"dataset": {"raw": "nowhere"}}, "dataset.raw: nowhere: no such folder"),
-        ({"dataset": {"raw": "."}, **RANDOM}, "dataset.raw: .: no video folder"),
+        ({"dataset": {"raw": "."}, **RANDOM}, "dataset.raw: .: contains no video folders"),
         ({}, "frozen_stages 1 and norm batch need pretrained weights"),
     ],
 )
