@@ -131,8 +131,8 @@ def test_the_classes_of_a_run_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "backbone", "message"),
     [
-        ("qdtrack", None, "a run with method vatrack, not qdtrack; remove --method out"),
-        (None, "resnet18", "a run with backbone resnet50, but resnet18 is wanted"),
+        ("qdtrack", None, "a run with method vatrack, not qdtrack; remove --method, or"),
+        (None, "resnet18", "a run with backbone resnet50, not resnet18; remove --backbone, or"),
     ],
 )
 def test_another_run_than_that_of_the_file(
