@@ -204,7 +204,7 @@ def test_nobody_answers(
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, but nobody listens
         url = f"http://127.0.0.1:{held.getsockname()[1]}/cuts.json"
-        told = r"server not reachable.*refused.*, after 4 attempts; try again later, or download it by hand"
+        told = r"server not reachable.*refused.*, after 4 attempts; try again later, or download it"
         with pytest.raises(InputError, match=told):
             get(url, tmp_path / "cuts.json")
     assert caplog.text.count("retrying") == 3

@@ -495,5 +495,6 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     code, _, errors = command("merge-evaluations", shards[0], "--out", out)
     assert (code, errors) == (
         2,
-        f"vatrack: error: {out}: shard 2/2 is missing; evaluate it (`--shard`) and give all shards\n",
+        f"vatrack: error: {out}: shard 2/2 is missing; evaluate it (`--shard`) and give all "
+        "shards\n",
     )

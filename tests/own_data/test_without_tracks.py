@@ -174,7 +174,7 @@ def test_metrics_of_tracks_are_undefined_with_the_reason(alone: Path, tmp_path: 
         details=["vatrack/resnet18=" + str(tmp_path / "run" / "details.json")],
     )
     notes = {table.name: table.note for table in tables.tables + tables.classes + tables.videos}
-    told = {name for name, note in notes.items() if "images are independent" in note}
+    told = {name for name, note in notes.items() if "the ground truth has no tracks" in note}
     tracked = {
         name
         for name in notes
