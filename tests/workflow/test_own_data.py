@@ -71,7 +71,10 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda own: (own / "valid.json").unlink(), "named val or valid.*train.json; give --valid"),
+        (
+            lambda own: (own / "valid.json").unlink(),
+            "no JSON file has val or valid.*train.json.; give --valid",
+        ),
         (
             lambda own: (own / "my_train.json").write_text("{}"),
             r"several files could be for train \(.*my_train.json.*train.json",
@@ -171,6 +174,6 @@ def test_other_datasets_to_the_tables(
     alone = name == "kins"
     assert (metrics["video/amodal/AP"] is None) == (metrics["track/visible/FN"] is None) == alone
     note = (folder / "tables" / "track_amodal.md").read_text()
-    assert ("images are independent" in note) == alone
+    assert ("the ground truth has no tracks" in note) == alone
     log = next((folder / "logs" / "train").iterdir()).read_text()
     assert log.count("tracking losses are 0") == alone
