@@ -134,7 +134,7 @@ def test_a_damaged_frame_ends_a_training_which_is_resumed_when_it_is_fixed(
     restore = damage(frame)
     for _ in range(1 + (name == "launch")):  # launch: the old job is not waited for
         line = command.end(command.start(*options), 2)
-        assert line.startswith(f"vatrack: error: {frame}: cut off, 1000 of ")
+        assert line.startswith(f"vatrack: error: {frame}: truncated, 1000 of ")
     restore()
     output = command.end(command.start(*options), 0)
     assert f"{command.out}: 1 epochs" in output
@@ -158,7 +158,7 @@ def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
         tiny_data.annotations / "valid/joint.json",
     )
     line = command.end(command.start(*options), 2)
-    assert line.startswith(f"vatrack: error: {frame}: cut off, 1000 of ")
+    assert line.startswith(f"vatrack: error: {frame}: truncated, 1000 of ")
     assert not [path for path in tmp_path.iterdir() if "predictions" in path.name]
     restore()
     command.end(command.start(*options), 0)
@@ -168,7 +168,10 @@ def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (signal.SIGKILL, r"the memory was probably used up; set compute.workers (now 2;"),
+        (
+            signal.SIGKILL,
+            "probably out of memory; lower compute.workers (now 2; 0: load in the main process)",
+        ),
         (signal.SIGSTOP, r"did not respond for 1 s "),
     ],
 )

@@ -93,9 +93,7 @@ def test_what_is_given_must_agree_with_the_checkpoint(
     config.write_text(yaml.safe_dump(values))
     code, _, errors = vatrack("predict", *options, "--config", config)
     assert code == 2
-    assert (
-        f"{config}: the config of a run with method {other}, but {own.method} is wanted" in errors
-    )
+    assert f"{config}: the config of a run with method {other}, not {own.method}; remove" in errors
     assert not (tmp_path / "predictions.jsonl").exists()
 
 

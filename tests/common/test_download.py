@@ -127,11 +127,23 @@ WRONG = "SHA256 hash of downloaded file .* does not match .*; correct"
     ("path", "size", "sha256", "message", "times"),
     [
         ("/none", LENGTH, SHA256, "server error 404 Not Found; correct address", 1),
-        ("/busy/always", LENGTH, SHA256, "answers 503 Service Unavailable, after 4 tries", 4),
+        (
+            "/busy/always",
+            LENGTH,
+            SHA256,
+            "server error 503 Service Unavailable, after 4 attempts",
+            4,
+        ),
         ("/damaged", LENGTH, SHA256, WRONG, 1),
         ("/good", LENGTH, "0" * 64, f"hash of downloaded file .*{SHA256}", 1),
         ("/other", LENGTH, SHA256, "has more than 3500000 bytes", 1),
-        ("/good", LENGTH + 1, SHA256, "ended after 3500000 of 3500001 bytes.*, after 4 tries", 4),
+        (
+            "/good",
+            LENGTH + 1,
+            SHA256,
+            "ended after 3500000 of 3500001 bytes.*, after 4 attempts",
+            4,
+        ),
         ("/endless", LENGTH, SHA256, "has more than 3500000 bytes", 1),
     ],
 )
@@ -192,7 +204,7 @@ def test_nobody_answers(
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, but nobody listens
         url = f"http://127.0.0.1:{held.getsockname()[1]}/cuts.json"
-        told = r"server not reachable.*refused.*, after 4 attempts; try again later, or get it"
+        told = r"server not reachable.*refused.*, after 4 attempts; try again later, or download it"
         with pytest.raises(InputError, match=told):
             get(url, tmp_path / "cuts.json")
     assert caplog.text.count("retrying") == 3
@@ -203,7 +215,7 @@ def test_a_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "TIMEOUT", 0.05)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        pytest.raises(InputError, match=r"timed out.* after 4 tries"),
+        pytest.raises(InputError, match=r"timed out.* after 4 attempts"),
     ):
         get(f"http://127.0.0.1:{silent.getsockname()[1]}/cuts.json", tmp_path / "cuts.json")
     assert not list(tmp_path.iterdir())

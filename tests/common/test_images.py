@@ -68,7 +68,7 @@ def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: s
     for size in range(len(whole) - (8 if suffix == ".png" else 0)):
         path.write_bytes(whole[:size])
         with pytest.raises(
-            InputError, match=r"a\.(bmp|png|jpg): .*(cut off|empty|is no)"
+            InputError, match=r"a\.(bmp|png|jpg): .*(truncated|empty|is no)"
         ) as caught:
             read_image(path)
         assert "again" in str(caught.value)
@@ -79,11 +79,11 @@ def test_no_truncated_image_is_read(tmp_path: Path, frame: np.ndarray, suffix: s
     [
         ("a.bmp", None, "no such frame"),
         ("a.bmp", b"", "is empty"),
-        ("a.bmp", b"GIF89a and so on", "no BMP, PNG or JPEG image, but a GIF image"),
+        ("a.bmp", b"GIF89a and so on", "is not a BMP, PNG or JPEG image, but a GIF image"),
         ("a.jpg", b"\xff\xd8\xff\xe0\0\2JFIF", "its JPEG header is damaged"),
         ("a.jpg", b"\xff\xd8\xff\xe0\0\2\xff\xda\0\2", "its JPEG header has no size"),
-        ("a.png", b"no image\n", "no BMP, PNG or JPEG image, but text"),
-        ("a.png", bytes(90), "no BMP, PNG or JPEG image; "),
+        ("a.png", b"no image\n", "is not a BMP, PNG or JPEG image, but text"),
+        ("a.png", bytes(90), "is not a BMP, PNG or JPEG image; "),
         ("a.bmp", b"version https://git-lfs.github.com/spec/v1", "but a Git LFS pointer"),
         ("a.png", png(np.zeros((2, 2, 3)), COLOUR, more=ANIMATION), "is an animated PNG"),
         (
@@ -245,7 +245,7 @@ def test_forms_of_bmp(tmp_path: Path, frame: np.ndarray, form: str) -> None:
     assert check_image(path) == (14, 9)
     assert np.array_equal(read_image(path), frame)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"a\.bmp: cut off"):
+    with pytest.raises(InputError, match=r"a\.bmp: truncated"):
         read_image(path)
 
 

@@ -231,11 +231,11 @@ def test_a_packed_file_with_a_wrong_byte_is_refused_or_read_as_it_was(tmp_path: 
         (b"3", "not a JSON object of lists"),
         (b"garbage", "not a JSON object of lists"),
         (b"\x00\x01\x02", "not a JSON object of lists"),
-        (b'{"a": [1]}', "its list `a` is not a list of objects"),
-        (b'{"a": [{}, null]}', "its list `a` is not a list of objects"),
-        (b'{"a": [{}, [{}]]}', "its list `a` is not a list of objects"),
-        (b'{"a": [{},]}', "its list `a` is not a list of objects"),
-        (b'{"a": [,{}]}', "its list `a` is not a list of objects"),
+        (b'{"a": [1]}', "list `a` is not a list of objects"),
+        (b'{"a": [{}, null]}', "list `a` is not a list of objects"),
+        (b'{"a": [{}, [{}]]}', "list `a` is not a list of objects"),
+        (b'{"a": [{},]}', "list `a` is not a list of objects"),
+        (b'{"a": [,{}]}', "list `a` is not a list of objects"),
         (b'{"a": [{} {}]}', "expected ',' or ']'"),
         (b'{"a": [{}}', "expected ',' or ']'"),
         (b'{"a": [{}] "b": []}', "expected ',' or '}'"),
@@ -320,12 +320,12 @@ def test_what_is_read_can_be_written_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"other": [{}]}, r"its list `one` is missing"),
-        ({"one": [], "other": [{}]}, r"its list `two` is missing"),
-        ({"one": {}, "two": []}, r"its list `one` is missing or is not a list"),
-        ({"one": [], "two": None}, r"its list `two` is missing or is not a list"),
-        ({"one": [], "two": "text"}, r"its list `two` is missing or is not a list"),
-        ({}, r"its list `one` is missing"),
+        ({"other": [{}]}, r"list `one` is missing"),
+        ({"one": [], "other": [{}]}, r"list `two` is missing"),
+        ({"one": {}, "two": []}, r"list `one` is missing or is not a list"),
+        ({"one": [], "two": None}, r"list `two` is missing or is not a list"),
+        ({"one": [], "two": "text"}, r"list `two` is missing or is not a list"),
+        ({}, r"list `one` is missing"),
     ],
 )
 def test_a_list_that_is_missing(tmp_path: Path, data: dict[str, Any], message: str) -> None:
@@ -344,10 +344,10 @@ def test_lists_may_be_empty(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         found_items(tmp_path / "none.json")
-    with pytest.raises(InputError, match="is a folder, a JSON file is needed"):
+    with pytest.raises(InputError, match="is a folder, not a JSON file"):
         found_items(tmp_path)
     (tmp_path / "folder.gz").mkdir()
-    with pytest.raises(InputError, match="is a folder, a JSON file is needed"):
+    with pytest.raises(InputError, match="is a folder, not a JSON file"):
         found_items(tmp_path / "folder.gz")
     with pytest.raises(InputError, match=r"none\.json\.gz: no such file"):
         found_items(tmp_path / "none.json.gz")
@@ -402,7 +402,7 @@ def test_texts_of_a_file_that_has_changed(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: items[-1].offset + 3])
     assert texts.load(items[0].offset, items[0].length) == items[0].value
     with pytest.raises(
-        InputError, match=r"file\.json: changed while it was being read .*start again"
+        InputError, match=r"file\.json: changed while it was being read .*run again"
     ):
         texts.load(items[-1].offset, items[-1].length)
 

@@ -131,11 +131,7 @@ def test_the_classes_of_a_run_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "backbone", "message"),
     [
-        (
-            "qdtrack",
-            None,
-            "a run with method vatrack, not qdtrack; remove --method, or give the config",
-        ),
+        ("qdtrack", None, "a run with method vatrack, not qdtrack; remove --method, or"),
         (None, "resnet18", "a run with backbone resnet50, not resnet18; remove --backbone, or"),
     ],
 )

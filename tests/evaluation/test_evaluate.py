@@ -411,7 +411,9 @@ def test_boxes_as_corners_are_told() -> None:
         x, y, width, height = prediction["bbox"]
         prediction["bbox"] = [x, y, x + width, y + height]
     count = len(predictions)
-    with pytest.warns(UserWarning, match=rf"of {count} .*do not fit their masks.*not two corners"):
+    with pytest.warns(
+        UserWarning, match=rf"of {count} .*do not match their masks.*not two corners"
+    ):
         evaluate(joint, predictions)
 
 

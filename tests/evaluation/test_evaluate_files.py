@@ -281,14 +281,17 @@ BAD = {
     ),
     "mask of another size": (
         lambda r: changed(r, visible=r["visible"] | {"size": [160, 120]}),
-        "the visible mask has size [160, 120], its image [120, 160]",
+        "the visible mask has size [160, 120], but its image [120, 160]",
     ),
     "damaged mask": (
         lambda r: changed(r, amodal=r["amodal"] | {"counts": r["amodal"]["counts"][:-1]}),
         "the amodal mask is damaged",
     ),
-    "NaN": (lambda r: changed(r, score=float("nan")), "score is nan; a finite number"),
-    "infinity": (lambda r: changed(r, score=float("-inf")), "score is -inf; a finite number"),
+    "NaN": (lambda r: changed(r, score=float("nan")), "score is nan; must be a finite number"),
+    "infinity": (
+        lambda r: changed(r, score=float("-inf")),
+        "score is -inf; must be a finite number",
+    ),
     "too large": (
         lambda r: changed(r, score="here").replace('"here"', "1e999"),
         "score is ",
@@ -297,7 +300,7 @@ BAD = {
         lambda r: changed(r, bbox=[0, 0, float("nan"), 1]),
         "box [0, 0, nan, 1] must be four finite numbers [x, y, width, height]",
     ),
-    "text": (lambda r: changed(r, score="high"), "score is 'high'; a finite number"),
+    "text": (lambda r: changed(r, score="high"), "score is 'high'; must be a finite number"),
     "missing": (
         lambda r: json.dumps({key: value for key, value in r.items() if key != "track_id"}),
         "has no 'track_id'",

@@ -288,7 +288,7 @@ def test_a_wrong_ground_truth_is_named_after_all_wrong_predictions(tmp_path: Pat
     predictions[0] = predictions[0] | {"score": None}  # of a video between these two
     inputs = write(tmp_path, joint, predictions)
     again = [refusal(inputs.shard, n, 10, tmp_path) for n in numbers]
-    told = f"{inputs.predictions}: line 1: score is None; a finite number"
+    told = f"{inputs.predictions}: line 1: score is None; must be a finite number"
     wrong = [one for one in again if one is not None]
     assert len(wrong) == 3 and all(one.startswith(told) for one in wrong)
 
@@ -303,7 +303,7 @@ def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_pa
     _, (first, second) = two
     out = tmp_path / "run" / "metrics.json"
     told = message(merge_evaluations, [first], out)
-    assert told == f"{out}: without shard 2/2; evaluate it (`--shard`), and give all"
+    assert told == f"{out}: shard 2/2 is missing; evaluate it (`--shard`) and give all shards"
     told = message(merge_evaluations, [first, second, first], out)
     assert told == f"{out}: shard 1/2 is given twice; give each shard once"
     second.unlink()
@@ -372,7 +372,7 @@ def test_another_version_of_the_form(
     monkeypatch.setattr(shard_file, "VERSION", shard_file.VERSION + 1)
     inputs.shard(1, 2, tmp_path)
     shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
-    assert shown.startswith(f"{second}: written by another version of vatrack (form 1, ")
+    assert shown.startswith(f"{second}: written by another version of vatrack (format 1, ")
     assert shown.endswith("; evaluate the shard again")
 
 
@@ -447,7 +447,7 @@ def test_names_that_are_there_twice_are_told_early(tmp_path: Path) -> None:
     joint, predictions = ten_videos()
     joint["videos"][1]["name"] = joint["videos"][0]["name"]
     inputs = write(tmp_path, joint, predictions)
-    with pytest.warns(UserWarning, match=r"both named.*; the merged evaluation can have no detail"):
+    with pytest.warns(UserWarning, match=r"both named.*; merging with --details will fail"):
         shards = inputs.shards(2, tmp_path)
     assert "are both named" in message(merged, shards, tmp_path)
     merge_evaluations(shards, tmp_path / "metrics.json")
@@ -488,9 +488,13 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     code, _, errors = command(
         "evaluate", *options, "--shard", "1/2", "--out", shards[0], "--details", tmp_path / "d"
     )
-    assert (code, "a shard has no details; give it to `vatrack merge-ev" in errors) == (2, True)
+    assert (code, "shards have no details; give --details to `vatrack merge-ev" in errors) == (
+        2,
+        True,
+    )
     code, _, errors = command("merge-evaluations", shards[0], "--out", out)
     assert (code, errors) == (
         2,
-        f"vatrack: error: {out}: without shard 2/2; evaluate it (`--shard`), and give all\n",
+        f"vatrack: error: {out}: shard 2/2 is missing; evaluate it (`--shard`) and give all "
+        "shards\n",
     )

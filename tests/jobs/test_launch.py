@@ -535,7 +535,7 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("launcher", "complaint"),
     [
-        ({"nodes": 2}, r"launcher\.nodes is 2, but launcher\.cluster local is one machine"),
+        ({"nodes": 2}, r"launcher\.nodes is 2, but launcher\.cluster local uses one machine"),
         ({"cluster": "debug", "gpus": 2}, r"launcher\.cluster debug uses one process"),
         (
             {"cluster": "slurm", "minutes": 2},

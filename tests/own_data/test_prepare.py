@@ -92,7 +92,7 @@ def test_minimal_file(own: Path, tmp_path: Path) -> None:
 def test_one_mask_type(tmp_path: Path, mask: str, method: Method, other: Method) -> None:
     own = write_own(tmp_path / "own", masks=(mask,))
     result = _prepare(own, tmp_path / "out", method)
-    assert f"only {mask} masks: {method.value} alone" in str(result)
+    assert f"only {mask} masks: only {method.value} can be trained" in str(result)
     names = {path.name for path in (tmp_path / "out").glob("*.json")}
     assert names == {"joint.json", f"{method.form}.json", f"video_{mask}.json"}
     item = read_json(tmp_path / "out" / f"{method.form}.json")["annotations"][0]
@@ -173,7 +173,7 @@ def test_validate(own: Path) -> None:
         ({"format": "joint", "images": "x"}, "train_json is missing"),
         (
             {"format": "joint", "images": "x", "train_json": "a", "valid_json": "b", "raw": "c"},
-            "leave raw and archives out",
+            "raw and archives are not used with format joint; remove them",
         ),
         ({"images": "x"}, "set format: joint"),
     ],

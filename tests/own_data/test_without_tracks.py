@@ -167,14 +167,14 @@ def test_metrics_of_tracks_are_undefined_with_the_reason(alone: Path, tmp_path: 
         of_tracks = [key for key in result.metrics if not key.startswith("image/")]
         assert len(of_tracks) == 2 * 12 + 4 * 12
         assert all(result.metrics[key] is None for key in of_tracks)
-        assert "metrics are undefined: in the ground truth images are independent" in str(result)
+        assert "metrics are undefined: the ground truth has no tracks" in str(result)
     tables = write_tables(
         ["vatrack/resnet18=" + str(tmp_path / "run" / "metrics.json")],
         tmp_path / "tables",
         details=["vatrack/resnet18=" + str(tmp_path / "run" / "details.json")],
     )
     notes = {table.name: table.note for table in tables.tables + tables.classes + tables.videos}
-    told = {name for name, note in notes.items() if "images are independent" in note}
+    told = {name for name, note in notes.items() if "the ground truth has no tracks" in note}
     tracked = {
         name
         for name in notes

@@ -427,7 +427,7 @@ def test_no_annotations_and_no_clips(tmp_path: Path) -> None:
         ),
         (
             lambda d: d["annotations"][6].update(bbox=[1, 1, -1, 4]),
-            "annotation 6: bbox is .* no negative width or height",
+            "annotation 6: bbox is .* with non-negative width and height",
         ),
         (
             lambda d: d["annotations"].append(d["annotations"][0]),
@@ -739,9 +739,9 @@ def test_masks_of_every_form_become_canonical(tmp_path: Path, form: str) -> None
     ("changes", "message"),
     [
         ({"iscrowd": "0"}, "iscrowd is '0'; must be 0 or 1"),
-        ({"occlude_rate": -0.02}, "occlude_rate is -0.02; a number from 0 to 1"),
-        ({"occlude_rate": 1.01}, "occlude_rate is 1.01; a number from 0 to 1"),
-        ({"category_id": {"id": 10}}, r"category_id is \{'id': 10\}; a whole number"),
+        ({"occlude_rate": -0.02}, "occlude_rate is -0.02; must be a number from 0 to 1"),
+        ({"occlude_rate": 1.01}, "occlude_rate is 1.01; must be a number from 0 to 1"),
+        ({"category_id": {"id": 10}}, r"category_id is \{'id': 10\}; must be an integer"),
     ],
 )
 def test_fields_mean_the_same_as_elsewhere(tmp_path: Path, changes: Json, message: str) -> None:

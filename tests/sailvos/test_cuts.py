@@ -129,7 +129,7 @@ def test_structures(tree: Path) -> None:
         ({"a__11": files(3, 14)}, r"frame 000003 of b \(2 in total\) is in no clip"),
         (
             {"a__11": files(3, 14), "b__1": files(3, 4), "c__1": files(3, 4)},
-            "clip c__1: there is no video c",
+            "clip c__1: c is not an annotated video; unpack it",
         ),
         (
             {"a__11": files(3, 15), "b__1": files(3, 4)},
@@ -184,7 +184,8 @@ def test_a_video_has_the_size_of_its_first_frame(tree: Path) -> None:
     index["valid"][0]["frames"][1]["width"] += 1
     write_json(tree / "index.json", index)
     with pytest.raises(
-        InputError, match=r"000004\.bmp: is 13 x 8 pixels, but the first frame of its video 12 x 8"
+        InputError,
+        match=r"000004\.bmp: is 13 x 8 pixels, but the first frame of its video is 12 x 8; correct",
     ):
         score_video_file(tree / "raw", tree / "index.json", "b", tree / "b.json")
 
@@ -242,7 +243,7 @@ def test_scoring_broken_frames(tree: Path) -> None:
         score_video_file(tree / "raw", tree / "index.json", "a", out)
 
     frame.write_bytes(frame.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"000009\.bmp: cut off"):
+    with pytest.raises(InputError, match=r"000009\.bmp: truncated, 341 of 342 bytes; unpack"):
         score()
     assert cv2.imwrite(str(frame), np.zeros((9, 12, 3), np.uint8))
     with pytest.raises(InputError, match="is 12 x 9 pixels, but its annotation says 12 x 8"):

@@ -126,7 +126,7 @@ def test_odd_items_of_an_index(tmp_path: Path, video: Any) -> None:
     with pytest.raises(InputError, match=r"index\.json: "):
         read_index(tmp_path / "index.json")
     write_json(tmp_path / "index.json", {"train": [good], "valid": [good]})
-    with pytest.raises(InputError, match="video b is there twice"):
+    with pytest.raises(InputError, match="video b is listed twice"):
         read_index(tmp_path / "index.json")
 
 
@@ -136,8 +136,8 @@ def test_odd_items_of_an_index(tmp_path: Path, video: Any) -> None:
         ({"file": 5}, "5 is not allowed as the name"),
         ({"file": "../x.bmp"}, "is not allowed as the name"),
         ({"file": "/etc/passwd"}, "is not allowed as the name"),
-        ({"frame_id": "0"}, "frame_id is '0'; a whole number"),
-        ({"width": -1}, "width is -1; a whole number from 1"),
+        ({"frame_id": "0"}, "frame_id is '0'; must be an integer"),
+        ({"width": -1}, "width is -1; must be an integer from 1"),
     ],
 )
 def test_an_index_with_wrong_fields(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -161,7 +161,7 @@ def test_a_layout_without_videos_is_warned_of(
     assert line.endswith("; 0 video folders with 0 frames")
     (error,) = caplog.messages
     assert error.startswith(f"warning: {tmp_path / 'out'}: contains no video folders")
-    assert (advice or "in it)") in error
+    assert (advice or "; unpack the archives of the frames there, too") in error
     assert ("--strip" in error) == bool(advice)
 
 
@@ -247,7 +247,7 @@ def test_what_comes_before_the_damage_is_kept(tmp_path: Path) -> None:
     whole = pack(tmp_path / "whole.tar", video("a", 5))
     cut = tmp_path / "x.tar"
     cut.write_bytes(whole.read_bytes()[: 3 * 3584 + 900])
-    with pytest.raises(InputError, match=r"cut off in 'a/images/000003\.bmp'"):
+    with pytest.raises(InputError, match=r"truncated in 'a/images/000003\.bmp'"):
         do(tmp_path / "out", cut)
     assert contents(tmp_path / "out") == video("a", 3)
     cut.write_bytes(whole.read_bytes())
@@ -563,7 +563,7 @@ def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]
     path.write_bytes(path.read_bytes()[:512] + bytes(status.st_size - 512))
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
     line = do(out, path, record=record)
-    assert "0 files written, 1 archives were already complete (noted in " in line
+    assert "0 files written, 1 archives were already complete (recorded in " in line
     assert line.endswith("; 1 video folders with 4 frames")
     assert stats(out) == before
     assert record.read_bytes() == noted
@@ -802,9 +802,9 @@ def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None
     ("options", "complaint"),
     [
         (["--out", "x"], "no archive given"),
-        (["--archive", "none.tar"], "no folder to unpack into is given"),
+        (["--archive", "none.tar"], "no output folder; give --out"),
         (["--archive", "none.tar", "--out", "x"], "none.tar: cannot be read"),
-        (["--checksums", "sums", "--out", "x"], "--checksums goes with --archive"),
+        (["--checksums", "sums", "--out", "x"], "--checksums needs --archive"),
     ],
 )
 def test_bad_options(

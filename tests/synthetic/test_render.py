@@ -322,6 +322,6 @@ def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_does_not_replace_other_folders(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(InputError, match="is not a rendered set"):
+    with pytest.raises(InputError, match="is not a rendered dataset"):
         render(tmp_path, SMALL, 0)
     assert (tmp_path / "thesis.tex").exists()

@@ -86,7 +86,7 @@ def fetch(
             raise InputError(f"{url}: {failure}; correct address, size or sha256, or {by_hand}")
         if not left:
             raise InputError(
-                f"{url}: {failure}after {tries} attempts; try again later, or {by_hand}"
+                f"{url}: {failure}, after {tries} attempts; try again later, or {by_hand}"
             )
         logger.warning("%s: %s; retrying in %g s", url, failure, wait)
         time.sleep(wait)

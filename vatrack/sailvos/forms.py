@@ -35,8 +35,8 @@ def category_numbers(official: Official, classes: ClassList | None = SAILVOS) ->
         pairs = zip_longest(names, CATEGORIES, fillvalue=...)
         differs = next(n for n, (found, known) in enumerate(pairs) if found != known)
         raise InputError(
-            f"{official.path}: its {len(names)} categories are not the {len(CATEGORIES)} of the "
-            f"method in their order (first difference at category {differs + 1}): "
+            f"{official.path}: its {len(names)} categories differ from the method's "
+            f"{len(CATEGORIES)} in name or order (first difference at category {differs + 1}): "
             f"{', '.join(CATEGORIES)}; set dataset.classes (data: use those of the file)"
         )
     return {category["id"]: number for number, category in enumerate(official.categories, start=1)}

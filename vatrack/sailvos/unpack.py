@@ -225,7 +225,7 @@ def _count_frames(out: Path) -> tuple[int, int]:
 
 
 def _warn_of_layout(out: Path, strip: int) -> None:
-    advice = ""
+    advice = "; unpack the archives of the frames there, too"
     for depth in range(_DEEPEST):
         folders = out.glob("*/" * depth + "images/")
         found = next((path for path in folders if not is_clutter(str(path))), None)

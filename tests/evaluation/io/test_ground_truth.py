@@ -71,7 +71,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "frame text": (
         lambda joint: set_in(joint, "images", "frame_id", "0"),
-        "item 1 of 'images': frame_id is '0'; a whole number",
+        "item 1 of 'images': frame_id is '0'; must be an integer",
     ),
     "image twice": (
         lambda joint: set_in(joint, "images", "id", 3),
@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "height of 0": (
         lambda joint: set_in(joint, "images", "height", 0),
-        "item 1 of 'images': height is 0; a whole number from 1",
+        "item 1 of 'images': height is 0; must be an integer from 1",
     ),
     "crowd as text": (
         lambda joint: set_in(joint, "annotations", "iscrowd", "0"),
@@ -134,7 +134,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "mask null": (
         lambda joint: set_in(joint, "annotations", "amodal_mask", None),
-        "amodal_mask of annotation 1 is not a mask: a run",
+        "amodal_mask of annotation 1 is not a mask: must be a run",
     ),
     "mask size": (
         lambda joint: joint["annotations"][0]["amodal_mask"].update(size=[3, 4]),
@@ -150,7 +150,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "rate": (
         lambda joint: set_in(joint, "annotations", "occlude_rate", float("nan")),
-        "item 1 of 'annotations': occlude_rate is nan; a number from 0 to 1",
+        "item 1 of 'annotations': occlude_rate is nan; must be a number from 0 to 1",
     ),
 }
 
@@ -158,16 +158,16 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
 WRONG |= {
     f"{key} {value}": (partial(set_in, entries="annotations", key=key, value=value), message)
     for key, value, message in (
-        ("occlude_rate", -0.02, "occlude_rate is -0.02; a number from 0 to 1"),
-        ("occlude_rate", 1.1, "occlude_rate is 1.1; a number from 0 to 1"),
+        ("occlude_rate", -0.02, "occlude_rate is -0.02; must be a number from 0 to 1"),
+        ("occlude_rate", 1.1, "occlude_rate is 1.1; must be a number from 0 to 1"),
         ("area_amodal", -1, "area_amodal is -1; must be a number from 0"),
         ("area_amodal", 2e10, "area_amodal is 20000000000.0; must be a number from 0"),
-        ("category_id", {"id": 2}, r"category_id is \{'id': 2\}; a whole number"),
-        ("category_id", True, "category_id is True; a whole number"),
-        ("instance_id", 1.0, r"instance_id is 1\.0; a whole number"),
-        ("instance_id", 2**63, rf"instance_id is {2**63}; a whole number"),
-        ("bbox", [1, 1, -2, 3], r"bbox is \[1, 1, -2, 3\]; .* no negative width"),
-        ("iscrowd", 2, "iscrowd is 2; 0 or 1"),
+        ("category_id", {"id": 2}, r"category_id is \{'id': 2\}; must be an integer"),
+        ("category_id", True, "category_id is True; must be an integer"),
+        ("instance_id", 1.0, r"instance_id is 1\.0; must be an integer"),
+        ("instance_id", 2**63, rf"instance_id is {2**63}; must be an integer"),
+        ("bbox", [1, 1, -2, 3], r"bbox is \[1, 1, -2, 3\]; .* with non-negative width"),
+        ("iscrowd", 2, "iscrowd is 2; must be 0 or 1"),
     )
 }
 
@@ -196,7 +196,7 @@ TRACK_WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "numbers": (
         lambda track: track["areas"].__setitem__(0, "200"),
-        "item 0: area is '200'; a number .* or null",
+        "item 0: area is '200'; must be a number .* or null",
     ),
     "video": (lambda track: track.update(video_id=9), "item 1 of 'annotations' has video_id 9"),
     "mask": (

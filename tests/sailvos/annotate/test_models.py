@@ -28,7 +28,11 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     ),
     "number": ("m.json", '{"Car_B": 3}', "model Car_B: 3 is not a category"),
     "id": ("m.json", '{"Car_B": {"category": "car", "id": "x"}}', "model Car_B: its id is 'x'"),
-    "negative": ("m.csv", "name,category,id\nCar_B,car,-1\n", "model Car_B: its id is '-1'"),
+    "negative": (
+        "m.csv",
+        "name,category,id\nCar_B,car,-1\n",
+        "model Car_B: its id is '-1'; must be an integer from 0, or left out",
+    ),
     "bool": ("m.json", '[{"name": "a", "category": "car", "id": true}]', "model a: its id is True"),
     "same id": ("m.csv", "name,category,id\na,car,1\nb,car,1\n", "the id 1 is that of a and of b"),
     "two": ("m.csv", "name,category\na,car\na,dog\n", "model a is listed with two categories"),
@@ -54,7 +58,7 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "categories": (
         "m.json",
         '{"categories": [{"id": 1, "name": "person"}], "models": [{"id": 1}]}',
-        "its 1 categories are not",
+        "its 1 categories differ from the method's 24",
     ),
     "no models": ("m.json", "OFFICIAL-NONE", "its list of models is empty"),
     "no name": (

@@ -23,7 +23,7 @@ from vatrack.evaluation.io.prediction_heads import BLOCK, Heads, heads_of, whole
 _FIELDS = frozenset(
     {"image_id", "category_id", "score", "bbox", "bbox_visible", "track_id", *MASK_TYPES}
 )
-AGAIN = "make the predictions again"
+AGAIN = "create the predictions again"
 
 
 class PredictionItem(NamedTuple):

@@ -130,7 +130,8 @@ def _read_table(path: Path | None) -> GivenModels:
             )
         if number is not None and (type(number) is not int or number < 0):
             raise InputError(
-                f"{path}: model {name}: its id {number!r} is not a non-negative integer"
+                f"{path}: model {name}: its id is {number!r}; must be an integer from 0, or "
+                "left out"
             )
         if number is not None and owners.setdefault(number, name) != name:
             raise InputError(
@@ -209,7 +210,7 @@ def _read_official(path: Path) -> GivenModels | None:
     if names != list(CATEGORIES) or not all(type(number) is int for number in ids):
         raise InputError(
             f"{path}: its {len(names)} categories differ from the method's 24 (in this order, each "
-            "with an id)"
+            f"with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
         )
     if not given.models:
         raise InputError(f"{path}: its list of models is empty; {FORMS}")
