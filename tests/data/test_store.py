@@ -465,7 +465,7 @@ def spoil(values: Json, key: str, value: object) -> None:
     [
         ("", "videos", GONE, "list `videos` is missing"),
         ("", "annotations", {}, "list `annotations` is missing or is not a list"),
-        ("", "annotations", [item(5, 30), 3], "list `annotations` is not a list of objects"),
+        ("", "annotations", [item(5, 30), 3], "its list `annotations` is not a list of objects"),
         ("videos", "name", GONE, LACKS.format("name")),
         ("images", "video_id", GONE, LACKS.format("video_id")),
         ("annotations", "image_id", GONE, LACKS.format("image_id")),
