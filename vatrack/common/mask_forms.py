@@ -167,12 +167,12 @@ def _parts(mask: Any) -> tuple[tuple[int, int], str | bytes | Sequence[Any]]:
         or size[0] * size[1] >= PIXEL_LIMIT
         or "counts" not in mask
     ):
-        raise MaskError(f"is not a mask: {NEEDED}")
+        raise MaskError(f"is not a mask; it {NEEDED}")
     counts = mask["counts"]
     if not isinstance(counts, str | bytes | list | tuple) or (
         isinstance(counts, str | bytes) and not counts.isascii()
     ):
-        raise MaskError(f"has invalid counts: {NEEDED}")
+        raise MaskError(f"has invalid counts; it {NEEDED}")
     return (size[0], size[1]), counts
 
 
@@ -188,10 +188,10 @@ def _check_runs(runs: Sequence[Any], size: tuple[int, int]) -> None:
 
 def _check_polygons(polygons: Sequence[Any]) -> None:
     if not polygons:
-        raise MaskError(f"is an empty list: {NEEDED}")
+        raise MaskError(f"is an empty list; it {NEEDED}")
     for polygon in polygons:
         if not isinstance(polygon, list | tuple):
-            raise MaskError(f"is a list, but not of polygons: {NEEDED}")
+            raise MaskError(f"is a list, but not of polygons; it {NEEDED}")
         if len(polygon) < 6 or len(polygon) % 2:
             raise MaskError(
                 f"has a polygon of {len(polygon)} numbers; polygons need three or more x, y pairs"

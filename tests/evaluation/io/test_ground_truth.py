@@ -134,7 +134,7 @@ WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
     ),
     "mask null": (
         lambda joint: set_in(joint, "annotations", "amodal_mask", None),
-        "amodal_mask of annotation 1 is not a mask: must be a run",
+        "amodal_mask of annotation 1 is not a mask; it must be a run",
     ),
     "mask size": (
         lambda joint: joint["annotations"][0]["amodal_mask"].update(size=[3, 4]),

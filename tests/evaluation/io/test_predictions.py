@@ -131,7 +131,7 @@ WRONG = {
     ),
     "size form": (
         good(amodal={"size": 3, "counts": MASK["counts"]}),
-        "the amodal mask is not a mask: must be a run-length code",
+        "the amodal mask is not a mask; it must be a run-length code",
     ),
     "cut mask": (good(amodal=MASK | {"counts": MASK["counts"][:-1]}), "the amodal mask is damaged"),
     "not ascii": (
