@@ -355,7 +355,7 @@ def test_a_second_training_in_the_same_folder_is_refused(
     )
     # A signal ends the waiting; there is nothing to save.
     second = start(config(out), tiny_data, out)
-    wait_for(lambda: "waiting 180 s" in (tmp_path / "run.log").read_text(), second)
+    wait_for(lambda: "waiting up to 180 s" in (tmp_path / "run.log").read_text(), second)
     os.kill(second.pid or 0, signal.SIGTERM)
     second.join(10)
     assert second.exitcode == -signal.SIGTERM
