@@ -6,7 +6,7 @@
 
 Each checkpoint (one for each seed) is used with the settings of the config, then once with each
 switch. The table says the metric with the config's settings, and how far each switch moves it: the
-mean over the checkpoints, and the largest move of any of them. It goes to
+mean over the checkpoints, and the largest change of any of them. It goes to
 benchmarks/results/switches.json.
 """
 

@@ -84,7 +84,8 @@ def switch_table(result: Mapping[str, Any] | None) -> str:
         return "Not measured.\n"
     about = (
         f"{result['method']}, {result['backbone']}, {result['checkpoints']} checkpoints of the "
-        f"miniature set, {result['machine']['date']}; metrics and moves in percent points."
+        f"miniature dataset, {result['machine']['date']}; metrics in percent, changes in "
+        "percentage points."
     )
     missing = ", ".join(f"`{name}`" for name in result["not_measured"])
     lines = [*textwrap.wrap(about, 100), "", *switch_rows(result["rows"]), ""]
@@ -92,9 +93,9 @@ def switch_table(result: Mapping[str, Any] | None) -> str:
 
 
 def switch_rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The moves of the metrics."""
+    """The changes of the metrics."""
     return [
-        "| switch | metric | as configured | mean move | largest move |",
+        "| switch | metric | as configured | mean change | largest change |",
         "|---|---|---:|---:|---:|",
         *(
             f"| `{row['switch']}` | {row['metric']} | {row['as_configured']:.2f} | "

@@ -490,6 +490,17 @@ def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([truth.name, found.name])
 
 
+def test_a_results_folder_is_no_run(command, tmp_path: Path) -> None:
+    truth, found = write_inputs(tmp_path, *random_scene(2))
+    results = tmp_path / "results"
+    (results / "runs").mkdir(parents=True)
+    out = results / "metrics.json"
+    code, _, errors = command(*arguments(truth, found, out), "--run", results)
+    assert code == 2
+    assert f"--run {results}: a results folder; give one of the folders in" in errors
+    assert not out.exists()
+
+
 def test_whoever_calls_the_function_is_kept_from_it_too(tmp_path: Path) -> None:
     truth, found = write_inputs(tmp_path, *random_scene(2))
     linked = tmp_path / "linked.json"

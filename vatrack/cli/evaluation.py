@@ -139,6 +139,10 @@ def _check_run(run: Path | None) -> None:
         raise InputError(
             f"--run {run}: no such folder; give the folder of the run that made the predictions"
         )
+    if run and (run / "runs").is_dir():
+        raise InputError(
+            f"--run {run}: a results folder; give one of the folders in {run / 'runs'}"
+        )
 
 
 def _keep(run: Path, out: Path, switches: EvaluationConfig) -> None:
