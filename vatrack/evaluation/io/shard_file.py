@@ -7,6 +7,7 @@ Arrays that objects of two kinds share are kept once.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -136,8 +137,9 @@ def _opened(path: Path) -> Iterator[_Columns]:
         except (InputError, MemoryError):
             raise
         except Exception as error:  # a damaged file may be anything
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's, not the file's
+            # EINVAL: a place before the beginning. All others are the disk's, not the file's.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
             reason = str(error) or type(error).__name__
             raise InputError(
                 f"{path}: damaged, or not an evaluation shard ({reason}); {AGAIN}"
