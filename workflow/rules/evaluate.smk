@@ -4,6 +4,10 @@
 # How many shards there are changes no byte, so the files of different numbers must not be mixed.
 PREDICTED = f"{RUN}/shards_of_{plan.prediction_shards}"
 EVALUATED = f"{RUN}/evaluation_shards_of_{plan.evaluation_shards}"
+# What changes the predictions, whole or in shards.
+PREDICTION = plan.settings(
+    "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
+)
 
 if plan.prediction_shards == 1:
 
@@ -29,9 +33,7 @@ if plan.prediction_shards == 1:
             config=plan.config_file,
             # 0: as many as suit the device
             processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
-            settings=plan.settings(
-                "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
-            ),
+            settings=PREDICTION,
         message:
             "predicting: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
@@ -69,9 +71,7 @@ else:
             shards=plan.prediction_shards,
             # 0: as many as suit the device
             processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
-            settings=plan.settings(
-                "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
-            ),
+            settings=PREDICTION,
         message:
             "predicting: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
@@ -100,9 +100,7 @@ else:
             runtime=60,
         params:
             shards=lambda wildcards, input: input[: plan.prediction_shards],
-            settings=plan.settings(
-                "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
-            ),
+            settings=PREDICTION,
         message:
             "merging the predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
