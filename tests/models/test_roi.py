@@ -95,3 +95,36 @@ def test_a_region_that_is_not_a_number_has_no_features() -> None:
     features = [torch.ones(1, 3, 64 >> i, 64 >> i) for i in range(4)]
     regions = torch.tensor([[0, 10.0, 10, 60, 60], [0, float("nan"), 10, 60, 60], [0, 0, 0, 9, 9]])
     assert region_features(features, regions, 7).amax((1, 2, 3)).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_gradients_of_groups_of_channels_are_those_of_one_call(threads: int) -> None:
+    """80 channels: two whole groups and a part of one; enough features for threads."""
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(60, 2, generator=generator) * 150
+    sizes = torch.rand(60, 2, generator=generator) * 200 + 5
+    image = torch.randint(2, (60, 1), generator=generator).float()
+    regions = torch.cat([image, corners, corners + sizes], dim=1)
+    levels = [
+        torch.rand(2, 80, 64 >> i, 64 >> i, generator=generator, requires_grad=True)
+        for i in range(4)
+    ]
+    weights = torch.rand(60, 80, 7, 7, generator=generator)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = region_features(levels, regions, 7)
+        (found * weights).sum().backward()
+    finally:
+        torch.set_num_threads(before)
+    of_level = region_levels(regions)
+    assert len(of_level.unique()) > 1
+    for level, features in enumerate(levels):
+        mine = (of_level == level).nonzero()[:, 0]
+        plain = features.detach().requires_grad_()
+        one_call = roi_align(plain, regions[mine], 7, 1 / STRIDES[level], 0, aligned=True)
+        (one_call * weights[mine]).sum().backward()
+        torch.testing.assert_close(found[mine], one_call, rtol=0, atol=0)
+        expected = torch.zeros_like(features) if plain.grad is None else plain.grad
+        grad = torch.zeros_like(features) if features.grad is None else features.grad
+        torch.testing.assert_close(grad, expected, rtol=0, atol=1e-5)

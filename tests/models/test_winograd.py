@@ -11,6 +11,7 @@ from torch.nn.functional import conv2d
 
 from tests.models.small import random_batch, small_network
 from vatrack.config import Method
+from vatrack.models import nnpack
 from vatrack.models.winograd import WinogradConv2d, use_winograd
 
 # What `conv2d` loses itself is about 1e-6; the transforms' numbers up to 8 cost a factor of three.
@@ -58,15 +59,22 @@ def test_outputs_and_gradients_are_those_of_the_exact_convolution(
         assert torch.equal(layer(channels_last), layer(x))
 
 
+def test_large_maps_without_nnpack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nnpack, "available", lambda: False)
+    test_outputs_and_gradients_are_those_of_the_exact_convolution(1, 50, 70)
+
+
 def test_a_layer_without_bias() -> None:
     plain, layer = _layers(128, 128, bias=False)
     x = torch.randn(1, 128, 24, 24)
     assert _error(layer(x).detach(), plain(x).detach()) < RMS
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize("side", [40, 50])
+def test_the_number_of_threads_changes_no_bit(side: int) -> None:
+    """A small map, and one that is large enough for NNPACK."""
     _, layer = _layers(128, 128)
-    x = torch.randn(1, 128, 40, 40, requires_grad=True)
+    x = torch.randn(1, 128, side, side, requires_grad=True)
 
     def results() -> tuple[Tensor, ...]:
         output = layer(x)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torchvision.ops import roi_align
 
 from vatrack.models.fpn import STRIDES
@@ -16,6 +19,7 @@ VECTOR_REGION_SIZE = 7  # of the heads that end in a vector: box and embedding h
 LEVELS = 4
 BAND = 64  # rows of network pixels whose regions are taken from left to right
 CHANNELS = 32  # of a map: on P2 of a large frame 8 MB
+FEWEST_FOR_THREADS = 100_000  # features; with fewer, threads cost more than they save
 
 
 def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
@@ -66,11 +70,48 @@ def _order(regions: Tensor, levels: Tensor) -> Tensor:
 
 
 def _aligned(features: Tensor, regions: Tensor, size: int, scale: float) -> Tensor:
-    """RoIAlign of one level, to (k, channels, size, size); on a CPU some channels after the
-    others, whose maps stay in its cache."""
-    together = CHANNELS if features.device.type == "cpu" else features.shape[1]
-    parts = [
-        roi_align(part, regions, size, scale, 0, aligned=True)
-        for part in features.split(together, dim=1)
-    ]
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+    """RoIAlign of one level, to (k, channels, size, size)."""
+    if features.device.type != "cpu":
+        return roi_align(features, regions, size, scale, 0, aligned=True)
+    result: Tensor = _GroupedRoIAlign.apply(features, regions, size, scale)
+    return result
+
+
+class _GroupedRoIAlign(torch.autograd.Function):
+    """RoIAlign on a CPU: some channels after the others, whose maps stay in its cache, on threads,
+    because torchvision takes one thread for all. Every channel is alone, so the same bits."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, regions: Tensor, size: int, scale: float) -> Tensor:
+        ctx.save_for_backward(regions)
+        ctx.settings = features.shape, size, scale
+        count = len(regions) * features.shape[1] * size * size
+        return _grouped(
+            lambda part: roi_align(part, regions, size, scale, 0, aligned=True), features, count
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (regions,) = ctx.saved_tensors
+        (images, _, height, width), size, scale = ctx.settings
+
+        def of_group(part: Tensor) -> Tensor:
+            shape = images, part.shape[1], height, width
+            result: Tensor = torch.ops.torchvision._roi_align_backward(
+                part.contiguous(), regions, scale, size, size, *shape, 0, True
+            )
+            return result
+
+        return _grouped(of_group, gradient, gradient.numel()), None, None, None
+
+
+def _grouped(work: Callable[[Tensor], Tensor], values: Tensor, count: int) -> Tensor:
+    """`work` on groups of the channels of `values` (n, channels, ...); `count`: features that it
+    makes or reads in all."""
+    parts = values.detach().split(CHANNELS, dim=1)
+    threads = min(torch.get_num_threads(), len(parts)) if count >= FEWEST_FOR_THREADS else 1
+    if threads == 1:
+        return torch.cat([work(part) for part in parts], dim=1)
+    with ThreadPoolExecutor(threads) as pool:
+        return torch.cat(list(pool.map(work, parts)), dim=1)

@@ -8,7 +8,7 @@ tiles that fit the processor's second-level cache are taken one after the other.
 
 Rounding differs from `conv2d` by some 3e-6 of the outputs' standard deviation (`conv2d` itself is
 about 1e-6 off). The same input gives the same bits on one machine, whatever the number of threads.
-Where the weights change no more, large maps go to NNPACK, whose larger tiles are faster there.
+Large maps go to NNPACK, whose larger tiles are faster there.
 
 Layers use it only where they are asked to: `use_winograd` changes convolutions of a network that
 exists; a network without that call is the plain one. Names, order and values of its parameters
@@ -69,7 +69,7 @@ class WinogradConv2d(nn.Conv2d):
 
     Attributes:
         transformed: the kernel's transform, kept for weights that change no more (`freeze`).
-        kernel: the same weights in NNPACK's order.
+        kernel: the same weights in NNPACK's order, kept with it.
     """
 
     transformed: Tensor | None = None
@@ -78,7 +78,7 @@ class WinogradConv2d(nn.Conv2d):
     def freeze(self) -> None:
         """Transforms the kernel once for all; four times its memory."""
         self.kernel = self.weight.detach().contiguous()
-        self.transformed = transform_kernel(self.weight.detach()).transpose(1, 2)
+        self.transformed = transform_kernel(self.weight.detach()).contiguous().transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last."""
@@ -131,13 +131,15 @@ def _tiles(x: Tensor) -> int:
 
 
 def transform_kernel(weight: Tensor, *, turned: bool = False) -> Tensor:
-    """(outputs, inputs, 3, 3) to (36, outputs, inputs); `turned`: of the kernel turned by 180
-    degrees."""
+    """(outputs, inputs, 3, 3) to (36, outputs, inputs), in memory (outputs, 36, inputs); `turned`:
+    of the kernel turned by 180 degrees."""
     outputs, inputs = weight.shape[:2]
     matrix = _both_axes(_KERNEL)
     if turned:
         matrix = matrix.flip(1)
-    return (matrix @ weight.reshape(-1, 9).T).view(IN * IN, outputs, inputs)
+    # Free where the weights are channels last, as they are in a training.
+    taps = weight.permute(0, 2, 3, 1).reshape(outputs, 9, inputs)
+    return torch.bmm(matrix.expand(outputs, -1, -1), taps).transpose(0, 1)
 
 
 def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
@@ -169,6 +171,9 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
+        # Its output keeps NNPACK's layout, which RoIAlign and the next such layer want anyway.
+        if nnpack.suits(x):
+            return nnpack.convolve(x, weight.contiguous(), bias)
         return convolve(x, transform_kernel(weight).transpose(1, 2), bias)
 
     @staticmethod
@@ -177,10 +182,18 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
-            convolve(gradient, transform_kernel(weight, turned=True), None) if for_x else None,
+            _input_gradient(gradient, weight) if for_x else None,
             _kernel_gradient(x, gradient) if for_weight else None,
             gradient.sum((0, 2, 3)) if for_bias else None,
         )
+
+
+def _input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
+    """The convolution of the gradient with the turned kernel."""
+    if nnpack.suits(gradient):
+        turned = weight.flip(2, 3).transpose(0, 1).contiguous()
+        return nnpack.convolve(gradient, turned, None)
+    return convolve(gradient, transform_kernel(weight, turned=True), None)
 
 
 def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
@@ -192,8 +205,8 @@ def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
         tiles = band.split(gradient, OUT, 0)
         products = (_both_axes(_OUTPUT).T @ tiles).view(IN * IN, -1, outputs)
         total.baddbmm_(products.transpose(1, 2), _transform_inputs(x, band))
-    kernel = total.view(IN * IN, -1).T @ _both_axes(_KERNEL)
-    return kernel.view(outputs, inputs, 3, 3)
+    taps = torch.bmm(_both_axes(_KERNEL).T.expand(outputs, -1, -1), total.transpose(0, 1))
+    return taps.view(outputs, 3, 3, inputs).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
