@@ -98,7 +98,7 @@ def test_a_region_that_is_not_a_number_has_no_features() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_gradients_of_groups_of_channels_are_those_of_one_call(threads: int) -> None:
+def test_features_and_gradients_are_torchvisions(threads: int) -> None:
     """80 channels: two whole groups and a part of one; enough features for threads."""
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(60, 2, generator=generator) * 150
@@ -123,8 +123,9 @@ def test_gradients_of_groups_of_channels_are_those_of_one_call(threads: int) -> 
         mine = (of_level == level).nonzero()[:, 0]
         plain = features.detach().requires_grad_()
         one_call = roi_align(plain, regions[mine], 7, 1 / STRIDES[level], 0, aligned=True)
-        (one_call * weights[mine]).sum().backward()
         torch.testing.assert_close(found[mine], one_call, rtol=0, atol=0)
-        expected = torch.zeros_like(features) if plain.grad is None else plain.grad
-        grad = torch.zeros_like(features) if features.grad is None else features.grad
-        torch.testing.assert_close(grad, expected, rtol=0, atol=1e-5)
+        if len(mine):
+            (one_call * weights[mine]).sum().backward()
+            torch.testing.assert_close(features.grad, plain.grad, rtol=0, atol=1e-4)
+        else:
+            assert features.grad is None

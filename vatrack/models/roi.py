@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torchvision.ops import roi_align
 
 from vatrack.models.fpn import STRIDES
+from vatrack.models.roi_gradient import features_gradient
 
 FINEST_SCALE = 56
 VECTOR_REGION_SIZE = 7  # of the heads that end in a vector: box and embedding heads
@@ -84,34 +85,21 @@ class _GroupedRoIAlign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, regions: Tensor, size: int, scale: float) -> Tensor:
         ctx.save_for_backward(regions)
-        ctx.settings = features.shape, size, scale
+        ctx.shape, ctx.scale = features.shape, scale
+        parts = features.detach().split(CHANNELS, dim=1)
         count = len(regions) * features.shape[1] * size * size
-        return _grouped(
-            lambda part: roi_align(part, regions, size, scale, 0, aligned=True), features, count
-        )
+        threads = min(torch.get_num_threads(), len(parts)) if count >= FEWEST_FOR_THREADS else 1
+
+        def of_part(part: Tensor) -> Tensor:
+            return roi_align(part, regions, size, scale, 0, aligned=True)
+
+        if threads == 1:
+            return torch.cat([of_part(part) for part in parts], dim=1)
+        with ThreadPoolExecutor(threads) as pool:
+            return torch.cat(list(pool.map(of_part, parts)), dim=1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (regions,) = ctx.saved_tensors
-        (images, _, height, width), size, scale = ctx.settings
-
-        def of_group(part: Tensor) -> Tensor:
-            shape = images, part.shape[1], height, width
-            result: Tensor = torch.ops.torchvision._roi_align_backward(
-                part.contiguous(), regions, scale, size, size, *shape, 0, True
-            )
-            return result
-
-        return _grouped(of_group, gradient, gradient.numel()), None, None, None
-
-
-def _grouped(work: Callable[[Tensor], Tensor], values: Tensor, count: int) -> Tensor:
-    """`work` on groups of the channels of `values` (n, channels, ...); `count`: features that it
-    makes or reads in all."""
-    parts = values.detach().split(CHANNELS, dim=1)
-    threads = min(torch.get_num_threads(), len(parts)) if count >= FEWEST_FOR_THREADS else 1
-    if threads == 1:
-        return torch.cat([work(part) for part in parts], dim=1)
-    with ThreadPoolExecutor(threads) as pool:
-        return torch.cat(list(pool.map(work, parts)), dim=1)
+        return features_gradient(gradient, regions, ctx.shape, ctx.scale), None, None, None
