@@ -19,6 +19,7 @@ from vatrack.cli import app
 
 ROOT = Path(__file__).parents[2]
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.DOTALL)
+WIDTH = 96  # of a line of code, in characters
 TYPES: dict[Any, str] = {Path: "path", int: "integer", float: "number", list[Path]: "path"}
 # Names of the public Python API, by heading.
 API = {
@@ -105,8 +106,19 @@ def _command(name: str, command: Any) -> list[str]:
         lines += ["| option | value | default | meaning |", "|---|---|---|---|", *rows]
     example = (command.epilog or "").partition("Example:")[2].strip()
     if example:
-        lines += ["", "```sh", example, "```"]
+        lines += ["", "```sh", _wrapped(example), "```"]
     return lines
+
+
+def _wrapped(command: str) -> str:
+    """A command in lines that fit the page, broken between its words."""
+    lines: list[str] = []
+    for word in re.findall(r"(?:'[^']*'|\S)+", command):
+        if lines and len(lines[-1]) + len(word) < WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"    {word}" if lines else word)
+    return " \\\n".join(lines)
 
 
 def _is_argument(param: Any) -> bool:
@@ -137,7 +149,7 @@ def _option(param: Any, command: Any) -> str:
         and isinstance(default, str | int | float | Path)
         and default is not False
     ):
-        shown = f"`{getattr(default, 'value', default)}`"
+        shown = "yes" if default is True else f"`{getattr(default, 'value', default)}`"
     meaning = (getattr(param, "help", "") or "").replace("|", "\\|").replace("<", "&lt;")
     return f"| {names} | {value} | {shown} | {meaning} |"
 
