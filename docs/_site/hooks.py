@@ -19,6 +19,8 @@ from vatrack.cli import app
 
 ROOT = Path(__file__).parents[2]
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.DOTALL)
+CODE = re.compile(r"<code>[^<]+</code>")
+OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 WIDTH = 96  # of a line of code, in characters
 TYPES: dict[Any, str] = {Path: "path", int: "integer", float: "number", list[Path]: "path"}
 # Names of the public Python API, by heading.
@@ -52,7 +54,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Formulas become MathML, which browsers show without a library."""
+    """Formulas become MathML, which browsers show without a library; options stay in one piece."""
+    html = CODE.sub(lambda found: OPTION.sub(r'<span class="option">\g<0></span>', found[0]), html)
     return FORMULA.sub(_mathml, html)
 
 
