@@ -19,6 +19,9 @@ from vatrack.cli import app
 
 ROOT = Path(__file__).parents[2]
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.DOTALL)
+CODE = re.compile(r"<code>[^<]+</code>")
+OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
+WIDTH = 96  # of a line of code, in characters
 TYPES: dict[Any, str] = {Path: "path", int: "integer", float: "number", list[Path]: "path"}
 # Names of the public Python API, by heading.
 API = {
@@ -51,7 +54,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Formulas become MathML, which browsers show without a library."""
+    """Formulas become MathML, which browsers show without a library; options stay in one piece."""
+    html = CODE.sub(lambda found: OPTION.sub(r'<span class="option">\g<0></span>', found[0]), html)
     return FORMULA.sub(_mathml, html)
 
 
@@ -105,8 +109,19 @@ def _command(name: str, command: Any) -> list[str]:
         lines += ["| option | value | default | meaning |", "|---|---|---|---|", *rows]
     example = (command.epilog or "").partition("Example:")[2].strip()
     if example:
-        lines += ["", "```sh", example, "```"]
+        lines += ["", "```sh", _wrapped(example), "```"]
     return lines
+
+
+def _wrapped(command: str) -> str:
+    """A command in lines that fit the page, broken between its words."""
+    lines: list[str] = []
+    for word in re.findall(r"(?:'[^']*'|\S)+", command):
+        if lines and len(lines[-1]) + len(word) < WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"    {word}" if lines else word)
+    return " \\\n".join(lines)
 
 
 def _is_argument(param: Any) -> bool:
@@ -137,7 +152,7 @@ def _option(param: Any, command: Any) -> str:
         and isinstance(default, str | int | float | Path)
         and default is not False
     ):
-        shown = f"`{getattr(default, 'value', default)}`"
+        shown = "yes" if default is True else f"`{getattr(default, 'value', default)}`"
     meaning = (getattr(param, "help", "") or "").replace("|", "\\|").replace("<", "&lt;")
     return f"| {names} | {value} | {shown} | {meaning} |"
 

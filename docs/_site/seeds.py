@@ -32,8 +32,10 @@ def main(folders: list[Path]) -> None:
     print(f"Hidden parts: IoU {hidden}, recall {recall}.")
 
 
-def _cell(runs: list[dict[str, float]], name: str) -> str:
-    values = [run[name] for run in runs]
+def _cell(runs: list[dict[str, float | None]], name: str) -> str:
+    values = [value for run in runs if (value := run[name]) is not None]
+    if not values:  # undefined in all of them
+        return "–"
     return f"{statistics.median(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 
 

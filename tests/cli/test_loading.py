@@ -201,6 +201,7 @@ def test_a_loading_process_that_is_killed_or_stopped_ends_a_training(
     [
         (signal.SIGKILL, "worker", 1, "use fewer --processes"),
         (signal.SIGTERM, "command", 128 + signal.SIGTERM, ""),
+        (signal.SIGHUP, "command", 128 + signal.SIGHUP, ""),
         (signal.SIGINT, "group", 130, ""),
         (signal.SIGKILL, "command", -signal.SIGKILL, ""),
     ],

@@ -6,9 +6,11 @@ python -m tests.docs.commands prints the list.
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +25,7 @@ DRY_RUN = "dry run"  # `snakemake -n`, `make -n`
 PARSED = "options checked"
 UNTESTED = "neither run nor explained"  # a failure of test_commands.py
 FRAGMENT = "names a command without its options"
-# Run in this order by test_commands.py, in one folder.
+# Run in this order by test_commands.py, in one folder, in which all files have these names.
 RUNS = (
     "vatrack -h",
     "vatrack predict -h",
@@ -64,8 +66,55 @@ RUNS = (
     "--out full.yaml",
     "vatrack init-config data/mine --out mine.yaml",
     "vatrack validate --config mine.yaml",
+    "vatrack config --config FILE --out checked.yaml",
     "vatrack train --config results/mini/runs/vatrack__resnet18 "
     "--annotations results/mini/annotations --images results/mini/clips --out my_run",
+    "vatrack doctor --config config/sailvos_cut.yaml",
+    "vatrack predict --checkpoint RUN --frames joint.json --images clips --shard $i/4 "
+    "--out shards/$i.jsonl.gz",
+    "vatrack merge-predictions shards/*.jsonl.gz --out predictions.jsonl.gz",
+    "vatrack evaluate --ground-truth GT.json --predictions PRED --out metrics.json",
+    "vatrack evaluate --config config/sailvos_cut.yaml "
+    "--ground-truth ANNOTATIONS/valid/joint.json "
+    "--video-ground-truth-amodal ANNOTATIONS/valid/video_amodal.json "
+    "--video-ground-truth-visible ANNOTATIONS/valid/video_visible.json "
+    "--predictions published/predictions.jsonl.gz --out published/metrics.json",
+    "vatrack compare RUN_A RUN_B --out compare",
+    "vatrack export --checkpoint results/sailvos-cut/runs/vatrack__resnet50/best.pt "
+    "--out vatrack_resnet50.safetensors",
+    "vatrack tables --run results/sailvos-cut --out tables",
+    "vatrack tables --run results/a/runs/x --run results/b/runs/y --out tables",
+    "vatrack tables --run seed0=results_0/mini --run seed1=results_1/mini --out tables",
+    "vatrack tables --run vatrack/resnext101_64x4d=published/metrics.json --dataset sailvos-cut "
+    "--out tables",
+    "vatrack tables --run vatrack/resnext101_64x4d=published/metrics.json --dataset sailvos-cut "
+    "--out published/tables",
+    "python docs/_site/seeds.py RUN_FOLDER...",
+    "vatrack examples --out examples",
+    "vatrack evaluate --ground-truth examples/ground_truth.json.gz "
+    "--predictions examples/shifted/predictions.jsonl.gz --out examples/shifted/metrics.json",
+    "vatrack mlflow-sync results/mini/runs/*",
+    "vatrack mlflow-sync results/*/runs/*",
+)
+# Run by test_data_commands.py, on small files in the layouts of the datasets.
+DATA_RUNS = (
+    "vatrack unpack --archive sailvos_a.tar.00 --archive sailvos_a.tar.01 --archive more.zip "
+    "--out data/sailvos",
+    "vatrack validate --raw data/sailvos --train data/sailvos/train.json "
+    "--valid data/sailvos/valid.json --out report.json",
+    "vatrack annotate --raw RAW --out train.json --videos train.txt --models models.csv "
+    "--processes 8",
+    "vatrack cuts compare A B",
+    "vatrack import-dataset --from coco-amodal update_train_2020.json "
+    "--images training/image_2 --out kins_train.json",
+    "vatrack import-dataset --from cocoa COCO_amodal_val2014.json --images val2014 "
+    "--out cocoa.json",
+    "vatrack import-dataset --from ytvis annotations_train.json --images train --out ovis.json",
+    "vatrack import-dataset --from amodal-synth-drive train/amodal_instance_seg "
+    "--images train/images --out asd_train.json",
+    "vatrack import-dataset --from mots instances_txt --images training/image_02 --out mots.json",
+    "vatrack import-dataset --from tao-amodal validation.json --images frames --out tao.json",
+    "vatrack import-dataset --from movi MOVi-D/train --images MOVi-D/train --out movi.json",
 )
 # Why a command is not run; the first that fits. All are regular expressions.
 REASONS = (
@@ -75,19 +124,13 @@ REASONS = (
     (r"vatrack evaluate --out metrics.json --details details.json$", FRAGMENT),
     (r".*(\.\.\.|…|\b[A-Z_]{3,}\b|\bSRC\b| A B$)", "has placeholders"),
     (r".*(profiles/slurm|--profile slurm)", "needs SLURM; tests/slurm runs the same"),
-    (r".*(sailvos|kins|update_train|COCO_|MOVi|mots|tao|amodal-synth-drive|annotations_train|\.pth)",
+    (r".*(sailvos|\.pth)",
      "needs data or weights that are not ours to hand out; tests use miniatures of them"),
-    (r"vatrack (examples|evaluate --ground-truth examples)", "tests/cli/test_cli.py runs it"),
-    (r"vatrack tables --run \S+ --run \S+ --out tables$",
-     "tests/reporting runs it on other folders"),
-    (r"vatrack mlflow-(sync|ui)", "tests/experiments runs it with a store of its own"),
-    (r"vatrack merge-predictions", "tests/inference/test_shards.py runs it on three shards"),
+    (r"vatrack mlflow-ui", "tests/experiments runs it with a store of its own"),
     (r"vatrack fetch-weights --config mine\.yaml$",
      "downloads; tests/weights/test_fetch.py runs it on a folder"),
     (r"snakemake (annotations )?--cores 2 --configfile mine\.yaml( -n)?$",
      "tests/workflow/test_own_data.py runs the workflow on own data"),
-    (r"snakemake --cores 64 --set-threads predict=64$", "needs 64 cores"),
-    (r"snakemake --resources gpu=4 ", "needs GPUs; tests/workflow/test_plan.py plans the shards"),
     (r"snakemake --cores 2 --unlock$", "needs a lock that a killed Snakemake left"),
 )  # fmt: skip
 
@@ -129,13 +172,22 @@ def is_dry(command: str) -> bool:
     if command.startswith("make "):
         return True
     options = r" -n| -p| --cores \d+| --config(?: '[^']+'| \w+=\w+)+| --forcerun \w+"
-    plain = re.fullmatch(rf"snakemake({options})+", command)
-    return bool(plain) and "launcher" not in command
+    options += r"| --resources \w+=\d+| --set-threads \w+=\d+"
+    return re.fullmatch(rf"snakemake({options})+", command) is not None
+
+
+def calls(command: str) -> Iterator[list[str]]:
+    """The words that are run for a command: with files for its patterns, and with each of the
+    numbers 1 to 4 for `$i`."""
+    for number in "1234" if "$i" in command else "1":
+        words = [word.replace("$i", number) for word in shlex.split(command)]
+        found = (sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words)
+        yield list(chain.from_iterable(found))
 
 
 def how_tested(command: str) -> tuple[str, str]:
     """`RUN`, `DRY_RUN`, `PARSED` or `UNTESTED`, and why it is not run."""
-    if command in RUNS:
+    if command in (*RUNS, *DATA_RUNS):
         return RUN, ""
     if is_dry(command):
         return DRY_RUN, "takes minutes to hours"

@@ -18,11 +18,13 @@ from typer.testing import CliRunner
 import vatrack
 from tests.conftest import TinyData
 from tests.docs.commands import (
+    DATA_RUNS,
     FRAGMENT,
     REASONS,
     RUN,
     RUNS,
     UNTESTED,
+    calls,
     documented,
     how_tested,
     is_dry,
@@ -48,9 +50,9 @@ PLANS = [command for command in COMMANDS if is_dry(command) and command.startswi
 
 
 def test_what_is_run_is_documented() -> None:
-    assert [command for command in RUNS if command not in COMMANDS] == []
+    assert [command for command in RUNS + DATA_RUNS if command not in COMMANDS] == []
     assert len(COMMANDS) > 100 and len(PLANS) > 3 and len(TARGETS) > 8
-    assert sum(how_tested(command)[0] == RUN for command in COMMANDS) == len(RUNS)
+    assert sum(how_tested(command)[0] == RUN for command in COMMANDS) == len(RUNS + DATA_RUNS)
 
 
 def test_every_command_is_run_or_has_a_reason() -> None:
@@ -90,17 +92,22 @@ def test_commands_run_one_after_the_other(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     prepare(tmp_path, tiny_run[1], tiny_data)
     runner = CliRunner()
     for command in RUNS:
-        words = shlex.split(command)[1:]
-        ran = runner.invoke(app, words)
-        # A machine may lack something that `doctor` looks for.
-        assert ran.exit_code == 0 or words == ["doctor"], f"{command}\n{ran.output}"
-        for option, value in pairwise(words):
-            if option == "--out":
-                assert Path(value).exists(), command
+        for program, *words in calls(command):
+            if program == "python":
+                subprocess.run([sys.executable, *words], check=True)
+                continue
+            ran = runner.invoke(app, words)
+            # A machine may lack something that `doctor` looks for.
+            assert ran.exit_code == 0 or words[0] == "doctor", f"{command}\n{ran.output}"
+            for option, value in pairwise(words):
+                if option == "--out":
+                    assert Path(value).exists(), command
         if "predictions.jsonl.gz" in command and not Path("predictions.jsonl").exists():
             with open_text(Path("predictions.jsonl.gz")) as lines:
                 Path("predictions.jsonl").write_text(lines.read(), encoding="utf-8")
@@ -144,3 +151,22 @@ def prepare(folder: Path, run: Path, data: TinyData) -> None:
     evaluation = load_run.evaluation
     evaluate_files(truth, found.predictions, {}, evaluation, found.metrics, details=found.details)
     shutil.copytree(own, mini / "runs/vatrack__resnet18__e6")
+    for copy in ("sailvos-cut/runs/vatrack__resnet50", "a/runs/x", "b/runs/y"):
+        shutil.copytree(own, folder / "results" / copy)
+    for seed in "01":
+        shutil.copytree(own, folder / f"results_{seed}/mini/runs/vatrack__resnet18")
+    (folder / "published").mkdir()
+    shutil.copy(found.predictions, folder / "published/predictions.jsonl.gz")
+    for name, source in {
+        "config": ROOT / "config",
+        "docs": ROOT / "docs",
+        "ANNOTATIONS": data.annotations,
+        "FILE": folder / "mine.yaml",
+        "GT.json": truth,
+        "PRED": found.predictions,
+        "RUN": own,
+        "RUN_A": own,
+        "RUN_B": mini / "runs/vatrack__resnet18__e6",
+        "RUN_FOLDER...": own,
+    }.items():
+        (folder / name).symlink_to(source)

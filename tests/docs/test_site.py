@@ -18,6 +18,17 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MADE = {"cli.md", "python.md", "tutorial.md", "contributing.md", "changelog.md"}
 WIDTHS = (1400, 390)
+PROSE = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+ITEM = re.compile(r" *(?:[-*]|\d+\.) ")
+# Characters of diagrams with a stroke to the line above, and to the line below.
+UP, DOWN = "│└┘├┤┴┼", "│┌┐├┤┬┼"
+# Names between < and > that are read as elements, and lines of code that have no room.
+ELEMENTS = """() => Array.from(document.querySelectorAll("article *"))
+  .filter(node => node instanceof HTMLUnknownElement || node.matches("video, root, raw"))
+  .map(node => node.outerHTML.slice(0, 80))"""
+LONG = """() => Array.from(document.querySelectorAll("article .highlight code"))
+  .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)
+  .filter(text => !text.startsWith("{"))"""  # a record of a file of JSON lines stays one line
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,6 +61,23 @@ def test_nothing_but_the_strict_build_counts() -> None:
     read = config()
     assert read["strict"] and read["theme"]["font"] is False
     assert {"search", "offline"} <= {name for name in read["plugins"] if isinstance(name, str)}
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.name))
+def test_lists_and_diagrams_are_shown_as_such(path: Path) -> None:
+    code, before = False, ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        where = f"{path.name}:{number}"
+        if line.lstrip().startswith("```"):
+            code, before = not code, ""
+        elif code:
+            width = max(len(line), len(before))
+            for above, below in zip(before.ljust(width), line.ljust(width), strict=True):
+                assert below != " " or above not in DOWN or not before, where
+                assert above != " " or below not in UP, where
+        elif ITEM.match(line) and before.strip() and not before.startswith(" "):
+            assert ITEM.match(before), f"{where}: without an empty line it is no list"
+        before = line
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +130,8 @@ def test_pages_fit_and_ask_nobody(site: Path, browser: Any, width: int) -> None:
         page.goto(file.as_uri())
         overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, file.name
+        assert page.evaluate(ELEMENTS) == [], file.name
+        assert width < 1000 or page.evaluate(LONG) == [], file.name
     assert [url for url in left if not url.startswith(("file:", "data:", "blob:"))] == []
     page.close()
 

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -443,14 +444,20 @@ def test_nothing_that_is_read_is_written_over(
     assert [p.read_bytes() for p in (*shards, inputs.truth, inputs.predictions)] == before
 
 
-def test_names_that_are_there_twice_are_told_early(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["videos", "categories"])
+def test_names_that_are_there_twice_are_refused_as_by_a_whole_evaluation(
+    tmp_path: Path, where: str
+) -> None:
     joint, predictions = ten_videos()
-    joint["videos"][1]["name"] = joint["videos"][0]["name"]
+    joint[where][1]["name"] = joint[where][0]["name"]
     inputs = write(tmp_path, joint, predictions)
-    with pytest.warns(UserWarning, match=r"both named.*; merging with --details will fail"):
-        shards = inputs.shards(2, tmp_path)
-    assert "are both named" in message(merged, shards, tmp_path)
-    merge_evaluations(shards, tmp_path / "metrics.json")
+    out = tmp_path / "1.npz"
+    given: Any = inputs.truth, inputs.predictions, {}, inputs.switches, out
+    refused = message(evaluate_shard, *given, Shard(1, 2))
+    whole = partial(evaluate_files, details=tmp_path / "details.json")
+    assert refused == message(whole, *given)
+    assert f"of '{where}' are both named" in refused
+    assert not out.exists()
 
 
 @pytest.fixture

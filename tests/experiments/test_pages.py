@@ -312,6 +312,8 @@ def shown(tmp_path: Path) -> Iterator[Shown]:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(command.pid, signal.SIGKILL)
     command.wait()
+    with contextlib.suppress(ProcessLookupError):  # where a test has failed
+        os.killpg(int(server), signal.SIGKILL)
 
 
 def gone(port: int) -> bool:
@@ -344,9 +346,27 @@ def test_a_closed_terminal_ends_the_server(shown: Shown) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGHUP, 128 + signal.SIGHUP),
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_a_signal_to_the_command_alone_ends_the_server(
+    shown: Shown, number: signal.Signals, code: int
+) -> None:
+    shown.command.send_signal(number)
+    assert shown.command.wait(30) == code
+    assert gone(shown.port)
+
+
+@pytest.mark.slow
 def test_a_server_that_dies_ends_the_command(shown: Shown, tmp_path: Path) -> None:
     os.kill(shown.server, signal.SIGKILL)
     assert shown.command.wait(30) == 1
+    assert gone(shown.port)  # MLflow's own child, which answered
     said = shown.terminal.read(5000).decode()
     assert "vatrack: error: MLflow: the server stopped: " in said
     assert said.endswith(f"(full log: {tmp_path / 'mlflow_ui.log'})\r\n")

@@ -54,7 +54,9 @@ class Predictor:
     """
 
     def __init__(self, model: Detector, run: RunConfig, device: torch.device) -> None:
-        self.model, self.run, self.device = model, run, device
+        self.model = model
+        self.run = run
+        self.device = device
         self.classes: dict[int, str] = dict(enumerate(run.class_list.names, 1))
 
     @property

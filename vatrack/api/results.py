@@ -28,13 +28,16 @@ class FrameResult:
     """Tracked objects of one frame: n rows, highest score first.
 
     Attributes:
-        index: number of the frame, from 0; `time_s`: seconds since the start of the video.
+        index: number of the frame, from 0.
+        time_s: seconds since the start of the video.
         shot: number of the shot, from 0; tracks end at the end of a shot.
-        height, width: of the frame in pixels.
+        height: of the frame in pixels.
+        width: of the frame in pixels.
         boxes: [n, 4] float32 corners x1, y1, x2, y2 in pixels, of the whole object if the
             method predicts it, otherwise of its visible part.
         scores: [n] float32, 0 to 1.
-        class_ids: [n] int64, from 1 on, as in the dataset; `names`: n names of these classes.
+        class_ids: [n] int64, from 1 on, as in the dataset.
+        names: n names of these classes.
         track_ids: [n] int64, from 0 on, unique in the video.
         rles: mask type ("amodal", "visible") to n run-length codes of COCO; a method has one of
             them or both.

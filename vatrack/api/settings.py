@@ -20,12 +20,17 @@ class TrackSettings:
     """Settings for tracking videos.
 
     Attributes:
-        score: objects below it are not written or drawn; classes: names, None: all.
-        selection: start, end and step; rate: frame rate of sources without times.
+        score: objects below it are not written or drawn.
+        classes: names; None: all.
+        selection: start, end and step.
+        rate: frame rate of sources without times.
         cuts: "detect": hard cuts end all tracks; "none": a video is one shot.
-        overlay: whether to write a video with the objects; draw: what it shows; encoder: its video
-            encoder; sound: whether to copy the sound.
-        masks, crops: whether to save masks and cropped objects as PNG files.
+        overlay: whether to write a video with the objects.
+        draw: what the video shows.
+        encoder: its video encoder.
+        sound: whether to copy the sound.
+        masks: whether to save masks as PNG files.
+        crops: whether to save cropped objects as PNG files.
         show: whether to show frames while tracking.
         overwrite: whether to overwrite results of an earlier run.
     """
@@ -64,7 +69,8 @@ class Tracked:
         seconds: by step: "decode", "network", "draw", "encode", "write", and "all". The steps
             overlap, except "draw", "encode" and "write".
         notes: unusual properties of the source; also logged as warnings.
-        truncated: the source ended early or was damaged; stopped: tracking was interrupted.
+        truncated: the source ended early or was damaged.
+        stopped: tracking was interrupted.
     """
 
     source: str

@@ -179,6 +179,8 @@ def main() -> None:
     # Python would end at once and leave temporary files; an exception lets every step clean up.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, _stop)
     show_warnings_plainly()
     logs.configure()
     try:

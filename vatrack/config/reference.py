@@ -66,7 +66,9 @@ def _section(
             about = field.get("description") or models[reference].get("description", "")
             sections += ["", f"## {key}", "", about, "", *_table(inner), *deeper]
         else:
-            meaning = field.get("description", "").replace("<", "\\<").replace("|", "\\|")
+            meaning = field.get("description", "")
+            for plain, markdown in (("<", "&lt;"), ("|", "\\|"), ("__", "\\_\\_")):
+                meaning = meaning.replace(plain, markdown)
             rows.append(
                 f"| `{key}` | {_values(field, models)} | `{json.dumps(defaults[name])}` | "
                 f"{meaning} |"

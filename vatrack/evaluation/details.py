@@ -74,6 +74,6 @@ def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int,
         if known.setdefault(str(name), number) != number:
             raise InputError(
                 f"{source}: items {known[str(name)]} and {number} of '{where}' are both named "
-                f"'{name}'"
+                f"'{name}'; rename one of them"
             )
     return {number: name for name, number in known.items()}

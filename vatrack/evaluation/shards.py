@@ -13,7 +13,6 @@ ground truth, each shard names the first of its own.)
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from vatrack import __version__
-from vatrack.common.errors import InputError
 from vatrack.common.files import scratch_directory, sha256_of
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
@@ -86,8 +84,8 @@ def evaluate_shard(
     The other arguments are those of `evaluate.evaluate_files`.
 
     Raises:
-        InputError: as `evaluate.evaluate_files`. The first wrong prediction is that of the whole
-            file, even if it belongs to another shard.
+        InputError: as `evaluate.evaluate_files` with details. The first wrong prediction is that of
+            the whole file, even if it belongs to another shard.
     """
     sources = (ground_truth, predictions, *(path for path in video.values() if path is not None))
     check_targets(sources, out)
@@ -103,10 +101,8 @@ def evaluate_shard(
             scratch,
             details=True,
         )
-        try:
-            Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
-        except InputError as error:
-            warnings.warn(f"{error}; merging with --details will fail", stacklevel=2)
+        # A shard holds the details, too, in which names stand for ids.
+        Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
         record = _record(split, shard)
         part = split.part(shard)
         results = split.measure(processes, part)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 from vatrack.common.errors import InputError
+from vatrack.experiments import mlflow_process
 from vatrack.experiments.client import connect, experiment_id, sqlite_path
 from vatrack.experiments.saved_views import ALL_RUNS, comparison_key, view_address
 from vatrack.experiments.store import StoreError, first_line
@@ -90,7 +93,8 @@ def _links_of(name: str, number: str, runs: list[Any], server: str) -> Iterator[
 def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
     """Runs MLflow's server for a SQLite store until it ends, or an exception (Ctrl-C) ends it.
 
-    What the server says goes to mlflow_ui.log beside the store.
+    What the server says goes to mlflow_ui.log beside the store. It ends with this process, in
+    whatever way that ends (on Linux also by SIGKILL).
 
     Args:
         show: called with the address of the pages once the server answers.
@@ -115,10 +119,18 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
                 f"{port + 1 if port < 65535 else 5000}"
             ) from None
     server, log = f"http://{HOST}:{port}", path.with_name("mlflow_ui.log")
-    words = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", HOST]
-    words += ["--port", str(port), "--backend-store-uri", uri]
+    words = [sys.executable, "-m", mlflow_process.__name__, str(os.getpid()), "ui"]
+    words += ["--workers", "1", "--host", HOST, "--port", str(port), "--backend-store-uri", uri]
     with log.open("w") as told:
-        process = subprocess.Popen(words, stdout=told, stderr=told, env=os.environ | QUIET)
+        # In a group of its own: Ctrl-C is for this process, which then ends the group.
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=told,
+            env=os.environ | QUIET,
+            process_group=0,
+        )
     try:
         end = time.monotonic() + SECONDS
         while not _answers(server):
@@ -129,12 +141,20 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> NoReturn:
         process.wait()
         raise StoreError(f"the server stopped: {_last_line(log)}")
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends MLflow, and the process that MLflow itself starts, by force if need be."""
+    process.terminate()  # MLflow hands it on
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _answers(server: str) -> bool:

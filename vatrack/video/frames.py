@@ -66,7 +66,8 @@ class Selection:
     """Selection of frames.
 
     Attributes:
-        start_s, stop_s: start and end time in seconds; None: all.
+        start_s: start time in seconds.
+        stop_s: end time in seconds; None: the end.
         step: every n-th frame.
     """
 

@@ -32,7 +32,8 @@ def results_folder(root: Path, *, methods: list[str], backbones: list[str], vide
     (root / "benchmarks" / "train").mkdir(parents=True)
     row = "s\tmax_rss\n{}\t{}\n"
     (root / "benchmarks" / "train" / "a.tsv").write_text(row.format(7300, 1500.5))
-    (root / "benchmarks" / "tables.tsv").write_text(row.format(2.5, "-"))
+    (root / "benchmarks" / "tables.tsv").write_text(row.format(65, "-"))
+    (root / "benchmarks" / "evaluate.tsv").write_text(row.format(50, 800) + "40\t20\n")
     sheets = root / "cuts" / "sheets"
     sheets.mkdir(parents=True)
     for place in range(10):

@@ -104,6 +104,12 @@ def test_it_answers(page: Any) -> None:
         found.append([float(value) for value in values])
     assert found[0] == sorted(found[0], reverse=True) and found[1] == sorted(found[0])
     assert rows.all_inner_texts() == before and found[0] != found[1]
+    # Times sort by seconds, not by the first number in their words.
+    page.locator("#appendix summary").first.click()
+    stages = page.locator("#appendix tbody tr td:first-child")
+    assert stages.all_inner_texts() == ["train", "evaluate", "tables"]
+    page.locator("#appendix th button").nth(3).click()
+    assert stages.all_inner_texts() == ["train", "tables", "evaluate"]
     # Plots tell their values.
     chart = page.locator("#precision .chart svg").first
     chart.scroll_into_view_if_needed()

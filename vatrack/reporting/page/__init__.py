@@ -101,7 +101,7 @@ def write_report(
         viewer=viewer,
         viewer_data=for_script(viewer),
         sheets=sheets,
-        times=run_times(results) if results else [],
+        times=run_times(results) if results else None,
         versions=versions(shown),
         results=str(results) if results else None,
         provenance=_link(results, media) if results else None,

@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.progress import duration
+from vatrack.reporting.html.section import Cell, Line, Section, headings, text_style
 from vatrack.reporting.page.results import RunResults
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A rule: how often it ran, its times in words, and the most memory that one job took."""
-
-    name: str
-    jobs: int
-    total: str
-    longest: str
-    memory: str
-    seconds: float
+HEADS = ("Stage", "Jobs", "Total time", "Longest job", "Peak memory")
+NOTE = "Measured by Snakemake for each job; trainings on a cluster include the time in the queue."
 
 
-def run_times(results: Path) -> list[Stage]:
-    """The stages that left benchmarks in a folder of results, the longest first."""
+def run_times(results: Path) -> Section | None:
+    """The stages that left benchmarks in a folder of results, the longest first: how often each
+    ran, its times, and the most memory that one job took. None: there are no benchmarks."""
     folder = Path(results) / "benchmarks"
     found: dict[str, list[tuple[float, float]]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         name = path.relative_to(folder).parts[0].removesuffix(".tsv")
         found.setdefault(name, []).extend(_rows(path))
-    stages = [
-        Stage(
-            name,
-            len(rows),
-            duration(sum(seconds for seconds, _ in rows)),
-            duration(max(seconds for seconds, _ in rows)),
-            _memory(max(memory for _, memory in rows)),
-            sum(seconds for seconds, _ in rows),
-        )
-        for name, rows in found.items()
-        if rows
-    ]
-    return sorted(stages, key=lambda stage: -stage.seconds)
+    totals = {name: sum(seconds for seconds, _ in rows) for name, rows in found.items() if rows}
+    lines = [_line(name, found[name]) for name in sorted(totals, key=lambda name: -totals[name])]
+    return Section("Run times", headings(HEADS, 1), lines, note=[NOTE]) if lines else None
+
+
+def _line(name: str, jobs: Sequence[tuple[float, float]]) -> Line:
+    """A stage's row, from the seconds and megabytes of its jobs; it sorts by these numbers."""
+    seconds, memory = zip(*jobs, strict=True)
+    times = [Cell(duration(time), order=time) for time in (sum(seconds), max(seconds))]
+    peak = Cell(_memory(max(memory)), order=max(memory) or None)
+    return Line([Cell(name, text_style(0)), Cell(str(len(jobs))), *times, peak])
 
 
 def versions(runs: Sequence[RunResults]) -> list[tuple[list[str], dict[str, str]]]:
