@@ -367,6 +367,13 @@ def test_the_snakefile_is_a_table_of_contents() -> None:
     assert len((REPOSITORY / "workflow/Snakefile").read_text().splitlines()) < 70
 
 
+def test_a_file_of_rules_has_each_command_once() -> None:
+    """Whole or in parts, a stage is one command with the same resources."""
+    for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
+        commands = re.findall(r'"vatrack ([a-z-]+(?: [a-z]+)?) ', file.read_text())
+        assert len(commands) == len(set(commands)), file.name
+
+
 @pytest.mark.parametrize("shards", [1, 2])
 def test_every_rule_says_what_it_needs(shards: int) -> None:
     from snakemake.api import SnakemakeApi
