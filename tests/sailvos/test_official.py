@@ -248,7 +248,7 @@ def test_numbers_that_must_be_whole(tmp_path: Path, section: str, field: str, va
 
 @pytest.mark.parametrize("value", [0, -1, -1280])
 @pytest.mark.parametrize("field", ["width", "height"])
-def test_pictures_have_a_size(tmp_path: Path, field: str, value: int) -> None:
+def test_images_have_a_size(tmp_path: Path, field: str, value: int) -> None:
     found = refused(
         spoil(tmp_path / "train.json", lambda data: data["images"][2].update({field: value}))
     )
