@@ -36,6 +36,8 @@ rule:
         f"{R}/logs/predict/{by_shard(plan.prediction_shards)}.log",
     benchmark:
         f"{R}/benchmarks/predict/{by_shard(plan.prediction_shards)}.tsv"
+    wildcard_constraints:
+        shard="[0-9]+",
     conda:
         "../../envs/vatrack.yaml"
     threads: plan.threads(8)
@@ -102,6 +104,8 @@ rule:
         f"{R}/logs/evaluate/{by_shard(plan.evaluation_shards)}.log",
     benchmark:
         f"{R}/benchmarks/evaluate/{by_shard(plan.evaluation_shards)}.tsv"
+    wildcard_constraints:
+        shard="[0-9]+",
     conda:
         "../../envs/vatrack.yaml"
     threads: plan.threads(8)

@@ -209,7 +209,14 @@ def test_a_track_that_takes_over_is_one_switch() -> None:
         detection(image, 3, 0.9, image // 4, rectangle(image, 0, 20, 20)) for image in (1, 2, 5, 6)
     ]
     (row,) = counts_of(joint, predictions)
-    assert (row.objects, row.predictions, row.matches, row.switches, row.idtp) == (6, 4, 4, 1, 2)
+    assert (row.objects, row.matches, row.switches, row.misses, row.false_positives, row.idtp) == (
+        6,
+        4,
+        1,
+        2,
+        0,
+        2,
+    )
     assert (row.mostly_tracked, row.mostly_lost) == (0, 0)
 
 

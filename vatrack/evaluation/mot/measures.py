@@ -54,6 +54,14 @@ class TrackCounts:
     distance: float
     hota: HotaResult
 
+    @property
+    def misses(self) -> int:
+        return self.objects - self.matches
+
+    @property
+    def false_positives(self) -> int:
+        return self.predictions - self.matches
+
 
 def track_counts(
     predictions: Predictions,
