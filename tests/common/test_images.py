@@ -1,4 +1,4 @@
-"""Pictures, mostly such as are wrong."""
+"""Images, mostly such as are wrong."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_reads_both_kinds_under_either_name(
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_transparent_pictures_become_bgr(
+def test_grey_and_transparent_images_become_bgr(
     tmp_path: Path, frame: np.ndarray, channels: int
 ) -> None:
     layers = frame[..., :1] if channels == 1 else np.dstack([frame, np.full((9, 14), 7, np.uint8)])
@@ -119,7 +119,7 @@ def test_bad_images(tmp_path: Path, name: str, content: bytes | None, message: s
         read_image(tmp_path / name)
 
 
-def test_a_header_that_claims_an_enormous_picture_is_bad_input(tmp_path: Path) -> None:
+def test_a_header_that_claims_an_enormous_image_is_bad_input(tmp_path: Path) -> None:
     path = tmp_path / "000003.png"
     assert cv2.imwrite(str(path), np.zeros((8, 12, 3), np.uint8))
     data = bytearray(path.read_bytes())

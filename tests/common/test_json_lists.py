@@ -437,3 +437,22 @@ def test_flat_objects_are_read_like_all_others(seed: int, monkeypatch: pytest.Mo
     found = [outcome(text) for text in texts]
     monkeypatch.setattr(json_stream, "_is_flat", lambda text, value: False)
     assert found == [outcome(text) for text in texts]
+
+
+def test_texts_that_are_read_together_are_those_read_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    path = tmp_path / "file"
+    path.write_bytes(b"\xef\xbb\xbf" + random.integers(0, 256, 3000).astype(np.uint8).tobytes())
+    monkeypatch.setattr(json_lists, "TOGETHER", 100)
+    texts = Texts(path)
+    for _ in range(200):
+        starts = random.integers(0, 2900, random.integers(0, 30))
+        if random.random() < 0.7:
+            starts = np.sort(starts)
+        lengths = random.integers(1, 80, len(starts))
+        expected = [
+            texts.read(*place) for place in zip(starts.tolist(), lengths.tolist(), strict=True)
+        ]
+        assert list(texts.read_all(starts.tolist(), lengths.tolist())) == expected

@@ -7,94 +7,22 @@ import json
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from tests.cli.test_cli import run
-from tests.evaluation.test_evaluate_files import many_videos
-from vatrack.common.errors import InputError
+from tests.evaluation.shards import Inputs, Json, merged, message, refusal, ten_videos, write
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.evaluate import evaluate_files
-from vatrack.evaluation.io import shard_file
 from vatrack.evaluation.shards import evaluate_shard, merge_evaluations
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Files and settings of an evaluation."""
-
-    truth: Path
-    predictions: Path
-    tracks: dict[MaskType, Path | None] = field(default_factory=dict)
-    switches: EvaluationConfig = field(default_factory=EvaluationConfig)
-    class_map: dict[str, str] | None = None
-    occlusion: float = 0.75
-
-    def whole(self, folder: Path) -> tuple[bytes, bytes, str]:
-        """metrics.json, details.json, and what is printed, but for where it was written."""
-        out, details = folder / "metrics.json", folder / "details.json"
-        done = evaluate_files(
-            self.truth,
-            self.predictions,
-            self.tracks,
-            self.switches,
-            out,
-            self.occlusion,
-            details=details,
-            class_map=self.class_map,
-        )
-        return out.read_bytes(), details.read_bytes(), str(done).replace(str(out), "")
-
-    def shard(self, number: int, count: int, folder: Path, processes: int = 1) -> Path:
-        out = folder / f"{number}.npz"
-        evaluate_shard(
-            self.truth,
-            self.predictions,
-            self.tracks,
-            self.switches,
-            out,
-            Shard(number, count),
-            self.occlusion,
-            processes,
-            self.class_map,
-        )
-        return out
-
-    def shards(self, count: int, folder: Path) -> list[Path]:
-        return [self.shard(number, count, folder) for number in range(1, count + 1)]
-
-
-def merged(shards: list[Path], folder: Path) -> tuple[bytes, bytes, str]:
-    out, details = folder / "merged" / "metrics.json", folder / "merged" / "details.json"
-    done = merge_evaluations(shards, out, details)
-    return out.read_bytes(), details.read_bytes(), str(done).replace(str(out), "")
-
-
-def ten_videos() -> tuple[Json, list[Json]]:
-    """The last of ten videos has no frame, three have no prediction."""
-    joint, predictions = many_videos(3)
-    joint["videos"].append(joint["videos"][0] | {"id": 50, "name": "nothing in it"})
-    of_image = {image["id"]: image["video_id"] for image in joint["images"]}
-    return joint, [one for one in predictions if of_image[one["image_id"]] not in (1, 2, 8)]
-
-
-def write(folder: Path, joint: Json, predictions: list[Json]) -> Inputs:
-    truth, found = folder / "joint.json.gz", folder / "predictions.jsonl.gz"
-    truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
-    lines = "".join(json.dumps(one) + "\n" for one in predictions)
-    found.write_bytes(gzip.compress(lines.encode()))
-    return Inputs(truth, found)
 
 
 def given_tracks(folder: Path, joint: Json) -> dict[MaskType, Path | None]:
@@ -203,19 +131,6 @@ def test_packed_files_and_plain_ones_are_the_same(tmp_path: Path) -> None:
     assert merged(shards, tmp_path) == inputs.whole(tmp_path)
 
 
-def test_what_shares_arrays_keeps_them_once(tmp_path: Path) -> None:
-    shard = write(tmp_path, *ten_videos()).shard(1, 1, tmp_path)
-    results = shard_file.read_results(shard)
-    assert len(results) == 10
-    first = next(result for result in results if result.detections)
-    for mask_type in MASK_TYPES:
-        masks, boxes = (first.matches[f"image/{name}"] for name in (mask_type, f"{mask_type}_box"))
-        assert np.shares_memory(masks.score, boxes.score)
-    with np.load(shard, allow_pickle=False) as arrays:
-        assert "matches/image/amodal/score" in arrays
-        assert "matches/image/amodal_box/score" not in arrays
-
-
 def test_boxes_are_warned_of_once_for_all(tmp_path: Path) -> None:
     joint, predictions = ten_videos()
     for one in predictions:
@@ -230,21 +145,6 @@ def test_boxes_are_warned_of_once_for_all(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="not two corners") as after:
         merged(shards, tmp_path)
     assert [str(one.message) for one in after] == [str(one.message) for one in whole]
-
-
-def refusal(work: Callable[..., Any], *arguments: Any) -> str | None:
-    """What is said, where something is refused."""
-    try:
-        work(*arguments)
-    except InputError as error:
-        return str(error)
-    return None
-
-
-def message(work: Callable[..., Any], *arguments: Any) -> str:
-    said = refusal(work, *arguments)
-    assert said is not None
-    return said
 
 
 def test_each_shard_names_the_first_wrong_prediction_of_all(tmp_path: Path) -> None:
@@ -292,12 +192,6 @@ def test_a_wrong_ground_truth_is_named_after_all_wrong_predictions(tmp_path: Pat
     told = f"{inputs.predictions}: line 1: score is None; must be a finite number"
     wrong = [one for one in again if one is not None]
     assert len(wrong) == 3 and all(one.startswith(told) for one in wrong)
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> tuple[Inputs, list[Path]]:
-    inputs = write(tmp_path, *ten_videos())
-    return inputs, inputs.shards(2, tmp_path)
 
 
 def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_path: Path) -> None:
@@ -364,71 +258,6 @@ def test_another_number_of_shards(two: tuple[Inputs, list[Path]], tmp_path: Path
     inputs.shard(2, 3, tmp_path)
     shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
     assert shown == f"{second}: another number of shards than {first}; evaluate it again"
-
-
-def test_another_version_of_the_form(
-    two: tuple[Inputs, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inputs, (first, second) = two
-    monkeypatch.setattr(shard_file, "VERSION", shard_file.VERSION + 1)
-    inputs.shard(1, 2, tmp_path)
-    shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
-    assert shown.startswith(f"{second}: written by another version of vatrack (format 1, ")
-    assert shown.endswith("; evaluate the shard again")
-
-
-def _save(path: Path, **arrays: Any) -> None:
-    with path.open("wb") as stream:
-        np.savez(stream, **arrays)
-
-
-def _one_array(path: Path) -> None:
-    with path.open("wb") as stream:
-        np.save(stream, np.zeros(3))
-
-
-OTHER_FORM = np.frombuffer(b'{"form": "something else"}', np.uint8)
-NO_SHARDS: dict[str, Callable[[Path], object]] = {
-    "empty": lambda path: path.write_bytes(b""),
-    "metrics": lambda path: path.write_text('{"image/amodal/AP": 3.0}'),
-    "one array": _one_array,
-    "other arrays": lambda path: _save(path, a=np.zeros(3)),
-    "another form": lambda path: _save(path, record=OTHER_FORM),
-    "pickle": lambda path: _save(path, record=np.array([{}], object)),
-    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
-}
-
-
-@pytest.mark.parametrize("kind", NO_SHARDS)
-def test_what_is_no_shard(two: tuple[Inputs, list[Path]], tmp_path: Path, kind: str) -> None:
-    _, (first, second) = two
-    NO_SHARDS[kind](second)
-    out = tmp_path / "metrics.json"
-    shown = message(merge_evaluations, [first, second], out)
-    assert shown.startswith(f"{second}: damaged, or not an evaluation shard (")
-    assert shown.endswith("; evaluate the shard again")
-    assert not out.exists()
-
-
-def test_no_damage_changes_a_number(tmp_path: Path) -> None:
-    joint, predictions = ten_videos()
-    inputs = write(tmp_path, joint, predictions[:20])
-    shards = inputs.shards(7, tmp_path)
-    whole = merged(shards, tmp_path)
-    path = min(shards[:3], key=lambda shard: shard.stat().st_size)
-    sound = path.read_bytes()
-    refused = 0
-    for place in range(0, len(sound), len(sound) // 150):
-        path.write_bytes(
-            sound[:place] + bytes([sound[place] ^ (1 << place % 8)]) + sound[place + 1 :]
-        )
-        said = refusal(merged, shards, tmp_path)
-        if said is None:
-            assert merged(shards, tmp_path) == whole, place
-        else:
-            assert said.startswith(f"{path}: "), place
-            refused += 1
-    assert refused > 75
 
 
 def test_nothing_that_is_read_is_written_over(

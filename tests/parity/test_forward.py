@@ -22,7 +22,7 @@ from tests.parity.measure import (
 )
 from tests.parity.networks import golden_network
 from vatrack.config import InferenceConfig
-from vatrack.data.transforms import normalise, stack_padded
+from vatrack.data.transforms import network_input, rgb_planes, stack_padded
 from vatrack.models.detector import Detector
 from vatrack.models.mask_head import REGION_SIZE as MASK_REGION_SIZE
 from vatrack.models.roi import VECTOR_REGION_SIZE as REGION_SIZE
@@ -45,7 +45,8 @@ def measure(case: Case, model: Detector) -> list[Measure]:
 
 def _input(case: Case) -> tuple[Tensor, tuple[int, int]]:
     frame = case.npz("inputs")["image_bgr"]
-    return stack_padded([normalise(frame)]), (frame.shape[0], frame.shape[1])
+    size = frame.shape[0], frame.shape[1]
+    return network_input(stack_padded([rgb_planes(frame)]), [size], "cpu"), size
 
 
 def _sample(

@@ -84,7 +84,7 @@ def test_a_small_mask_is_not_buried_under_a_large_one() -> None:
         np.testing.assert_allclose(drawn[40, 60], blended(colours[1]) / 2 + colours[0] / 2, atol=1)
 
 
-def test_boxes_may_leave_the_picture_and_need_no_masks() -> None:
+def test_boxes_may_leave_the_image_and_need_no_masks() -> None:
     boxes = [[-20.0, 10.2, 50.4, 500.0], [np.nan, 0, 5, 5], [20, 20, 20, 20]]
     colours = track_colours([0, 1, 2])
     drawn = draw_instances(flat_image(), None, np.array(boxes), ["", "", ""], colours)
@@ -106,7 +106,7 @@ def test_an_empty_mask_gets_no_label() -> None:
     ).any()
 
 
-def test_labels_stay_in_the_picture_and_do_not_cover_each_other() -> None:
+def test_labels_stay_in_the_image_and_do_not_cover_each_other() -> None:
     height, width = 300, 400
     corners = [
         [0, 0, 30, 30],

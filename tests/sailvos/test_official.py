@@ -36,6 +36,13 @@ def refused(path: Path) -> str:
     return str(caught.value)
 
 
+def refused_value(folder: Path, section: str, field: str, value: Any) -> str:
+    """What is said of a file in which the third item of a list has this value."""
+    return refused(
+        spoil(folder / "train.json", lambda data: data[section][2].update({field: value}))
+    )
+
+
 @pytest.mark.parametrize("name", ["train.json", "train.json.gz"])
 def test_the_table_holds_the_numbers_and_places_of_the_annotations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -239,19 +246,15 @@ NOT_WHOLE = [1.5, 1.0, "1", None, True, [1], 2**63, -(2**63), 2**80]
     ],
 )
 def test_numbers_that_must_be_whole(tmp_path: Path, section: str, field: str, value: Any) -> None:
-    found = refused(
-        spoil(tmp_path / "train.json", lambda data: data[section][2].update({field: value}))
-    )
+    found = refused_value(tmp_path, section, field, value)
     assert f"{field} is " in found and "; must be an integer " in found
     assert section.rstrip("s") in found
 
 
 @pytest.mark.parametrize("value", [0, -1, -1280])
 @pytest.mark.parametrize("field", ["width", "height"])
-def test_pictures_have_a_size(tmp_path: Path, field: str, value: int) -> None:
-    found = refused(
-        spoil(tmp_path / "train.json", lambda data: data["images"][2].update({field: value}))
-    )
+def test_images_have_a_size(tmp_path: Path, field: str, value: int) -> None:
+    found = refused_value(tmp_path, "images", field, value)
     assert f"images, id 2: {field} is {value}; must be an integer from 1 to 2^31 - 1" in found
 
 
@@ -278,9 +281,7 @@ def test_pictures_have_a_size(tmp_path: Path, field: str, value: int) -> None:
 )
 @pytest.mark.parametrize("field", ["bbox", "bbox_visible"])
 def test_boxes_are_four_numbers(tmp_path: Path, field: str, box: Any) -> None:
-    found = refused(
-        spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: box}))
-    )
+    found = refused_value(tmp_path, "annotations", field, box)
     assert f"annotation 2: {field} is " in found
     assert "must be four numbers x, y, width, height, with non-negative width and height" in found
 
@@ -296,9 +297,7 @@ def test_boxes_may_be_empty_or_outside(tmp_path: Path, box: list[float]) -> None
 @pytest.mark.parametrize("value", [-1, -0.001, "0.5", None, True, [0.5], 1e19])
 @pytest.mark.parametrize("field", ["area", "area_visible", "occlude_rate"])
 def test_areas_and_rates_are_numbers(tmp_path: Path, field: str, value: Any) -> None:
-    found = refused(
-        spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: value}))
-    )
+    found = refused_value(tmp_path, "annotations", field, value)
     assert f"annotation 2: {field} is {value!r}; must be a number from 0 " in found
 
 
@@ -323,9 +322,7 @@ def test_areas_and_rates_are_numbers(tmp_path: Path, field: str, value: Any) -> 
 )
 @pytest.mark.parametrize("field", ["segmentation", "visible_mask"])
 def test_masks_are_run_length_codes(tmp_path: Path, field: str, mask: Any) -> None:
-    found = refused(
-        spoil(tmp_path / "train.json", lambda data: data["annotations"][2].update({field: mask}))
-    )
+    found = refused_value(tmp_path, "annotations", field, mask)
     assert re.search(
         f"annotation 2: {field} (is|has) .*(must be|polygons need|create the file again)", found
     )

@@ -367,14 +367,23 @@ def test_the_snakefile_is_a_table_of_contents() -> None:
     assert len((REPOSITORY / "workflow/Snakefile").read_text().splitlines()) < 70
 
 
+def test_a_file_of_rules_has_each_command_once() -> None:
+    """Whole or in parts, a stage is one command with the same resources."""
+    for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
+        commands = re.findall(r'"vatrack ([a-z-]+(?: [a-z]+)?) ', file.read_text())
+        assert len(commands) == len(set(commands)), file.name
+
+
 @pytest.mark.parametrize("shards", [1, 2])
 def test_every_rule_says_what_it_needs(shards: int) -> None:
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
 
+    own = ("predict_shard", "evaluate_shard") if shards > 1 else ("predict", "evaluate")
     with SnakemakeApi(OutputSettings(dryrun=True)) as api:
         workflow = api.workflow(
-            ResourceSettings(cores=1),
+            # As a profile sets them, by the rules' names.
+            ResourceSettings(cores=1, overwrite_resources={name: {"mem_mb": 1234} for name in own}),
             config_settings=ConfigSettings(
                 configfiles=[REPOSITORY / "config/config.yaml"],
                 config={"launcher": {f"{name}_shards": shards for name in STAGES}},
@@ -389,6 +398,7 @@ def test_every_rule_says_what_it_needs(shards: int) -> None:
             assert rule.benchmark, rule.name
             assert rule.message, rule.name
             assert {"_cores", "mem_mb", "runtime"} <= set(rule.resources), rule.name
+            assert (rule.resources["mem_mb"].value == 1234) == (rule.name in own), rule.name
 
 
 def test_weights_are_downloaded_only_when_asked_for(tmp_path: Path) -> None:

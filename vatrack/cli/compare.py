@@ -56,7 +56,7 @@ def compare(
 ) -> None:
     """Compare runs with the first one by metric, class and clip, worst clips first."""
     from vatrack.reporting.compare import compare_runs
-    from vatrack.reporting.compare.pictures import Pictures
+    from vatrack.reporting.compare.clip_images import ClipImages
 
-    wanted = Pictures(pictures, score=score, ground_truth=ground_truth, images=images)
-    typer.echo(compare_runs(run, out, by=by, clips=clips, pictures=wanted))
+    wanted = ClipImages(pictures, score=score, ground_truth=ground_truth, images=images)
+    typer.echo(compare_runs(run, out, by=by, clips=clips, clip_images=wanted))

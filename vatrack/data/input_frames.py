@@ -32,10 +32,10 @@ class InputFrame:
     frame: Frame
 
 
-def to_input(picture: npt.NDArray[np.uint8], frame: Frame, limits: tuple[int, int]) -> InputFrame:
+def to_input(image: npt.NDArray[np.uint8], frame: Frame, limits: tuple[int, int]) -> InputFrame:
     """The test transforms of one BGR image (spec 2.6)."""
-    resize = fit(picture.shape[0], picture.shape[1], limits)
-    planes = rgb_planes(resize_image(picture, resize))
+    resize = fit(image.shape[0], image.shape[1], limits)
+    planes = rgb_planes(resize_image(image, resize))
     return InputFrame(stack_padded([planes]), resize.size, torch.from_numpy(resize.scale), frame)
 
 

@@ -148,5 +148,5 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         with_masks: bool,
     ) -> FrameSample:
         frame = self.file.frame(number)
-        picture = read_frame(self.images, frame)
-        return prepare(picture, frame, objects, matches, self.limits, flip, with_masks=with_masks)
+        image = read_frame(self.images, frame)
+        return prepare(image, frame, objects, matches, self.limits, flip, with_masks=with_masks)

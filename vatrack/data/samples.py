@@ -42,7 +42,7 @@ class FrameSample:
 
 
 def prepare(
-    picture: npt.NDArray[np.uint8],
+    image: npt.NDArray[np.uint8],
     frame: Frame,
     objects: Objects,
     matches: npt.NDArray[np.int64],
@@ -52,17 +52,17 @@ def prepare(
     with_masks: bool = True,
 ) -> FrameSample:
     """Resizes, clips and flips one frame with its objects (spec 2.4)."""
-    resize = fit(picture.shape[0], picture.shape[1], limits)
-    image = resize_image(picture, resize)
+    resize = fit(image.shape[0], image.shape[1], limits)
+    resized = resize_image(image, resize)
     boxes = {
         mask_type: clip_boxes(value * resize.scale, resize.size)
         for mask_type, value in objects.boxes.items()
     }
     # Flipped while they are drawn, unless they change in size: what is nearest may differ then.
-    same_size = picture.shape[:2] == resize.size
+    same_size = image.shape[:2] == resize.size
     masks = {
         mask_type: resize_masks(
-            objects.masks(mask_type, *picture.shape[:2], mirrored=flip and same_size), resize
+            objects.masks(mask_type, *image.shape[:2], mirrored=flip and same_size), resize
         )
         for mask_type in (objects.rles if with_masks else ())
     }
@@ -73,7 +73,7 @@ def prepare(
             mask_type: np.ascontiguousarray(value[:, :, ::-1]) for mask_type, value in masks.items()
         }
     return FrameSample(
-        rgb_planes(image, mirrored=flip),
+        rgb_planes(resized, mirrored=flip),
         boxes,
         masks,
         objects.labels,

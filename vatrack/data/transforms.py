@@ -93,11 +93,6 @@ def rgb_planes(image: Image, *, mirrored: bool = False) -> Image:
     return np.asarray(planes, np.uint8)
 
 
-def normalise(image: Image) -> npt.NDArray[np.float32]:
-    """BGR image (h, w, 3) to normalised RGB planes (3, h, w)."""
-    return _normalised(rgb_planes(image))
-
-
 def _normalised(planes: Image) -> npt.NDArray[np.float32]:
     return np.stack([cv2.LUT(plane, table) for plane, table in zip(planes, _TABLES, strict=True)])
 

@@ -13,21 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
-from vatrack.common.files import (
-    check_target,
-    refuse_same_file,
-    same_file,
-    scratch_directory,
-    write_json,
-)
+from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
 from vatrack.evaluation.ap.precision import Metrics
 from vatrack.evaluation.details import detail_document, unique_names
-from vatrack.evaluation.file_set import split_files
+from vatrack.evaluation.file_set import open_files
 from vatrack.evaluation.io.by_video import objects_by_video, read_head
 from vatrack.evaluation.joining import Evaluation, join_results
 from vatrack.evaluation.measuring import measure_all, measure_objects
@@ -73,19 +66,16 @@ def evaluate_files(
             missing, damaged or does not belong to the others. Of several wrong
             predictions the first is named, with its line.
     """
-    sources = (ground_truth, predictions, *(path for path in video.values() if path is not None))
-    check_targets(sources, out, details)
-    with scratch_directory(out) as scratch:
-        split = split_files(
-            ground_truth,
-            predictions,
-            video,
-            switches,
-            video_max_occlusion,
-            class_map,
-            scratch,
-            details=details is not None,
-        )
+    with open_files(
+        ground_truth,
+        predictions,
+        video,
+        switches,
+        out,
+        video_max_occlusion,
+        class_map,
+        details=details,
+    ) as split:
         # Before the work: names that are there twice would spoil it.
         named = (
             None
@@ -94,20 +84,6 @@ def evaluate_files(
         )
         results = split.measure(processes)
     return write_metrics(results, list(split.head.heads), split.protocol, named, out, details)
-
-
-def check_targets(sources: Iterable[Path], out: Path, details: Path | None = None) -> None:
-    """Makes the folders of what is to be written, before any work.
-
-    Raises:
-        InputError: it cannot be written there, or would be written over something that is read.
-    """
-    targets = [check_target(path) for path in (out, details) if path is not None]
-    for source in sources:
-        for target in targets:
-            refuse_same_file(source, target)
-    if details is not None and same_file(*targets):
-        raise InputError(f"{details}: is also --out; choose another file for --details")
 
 
 @dataclass(frozen=True)

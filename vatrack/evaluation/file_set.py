@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.errors import InputError
+from vatrack.common.files import check_target, refuse_same_file, same_file, scratch_directory
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
@@ -56,44 +59,67 @@ class FileSet:
         )
 
 
-def split_files(
+def check_targets(sources: Iterable[Path], out: Path, details: Path | None = None) -> None:
+    """Makes the folders of what is to be written, before any work.
+
+    Raises:
+        InputError: it cannot be written there, or would be written over something that is read.
+    """
+    targets = [check_target(path) for path in (out, details) if path is not None]
+    for source in sources:
+        for target in targets:
+            refuse_same_file(source, target)
+    if details is not None and same_file(*targets):
+        raise InputError(f"{details}: is also --out; choose another file for --details")
+
+
+@contextmanager
+def open_files(
     ground_truth: Path,
     predictions: Path,
     video: Mapping[MaskType, Path | None],
     switches: EvaluationConfig,
+    out: Path,
     video_max_occlusion: float,
     class_map: Mapping[str, str] | None,
-    scratch: Path,
     *,
-    details: bool,
-) -> FileSet:
-    """Splits the files of an evaluation; arguments as in `evaluate.evaluate_files`.
+    details: Path | None = None,
+    shard: bool = False,
+) -> Iterator[FileSet]:
+    """The files of an evaluation, split by video; arguments as in `evaluate.evaluate_files`.
+
+    Packed files are unpacked beside `out` for the time that the context is open.
 
     Args:
-        scratch: a folder where packed files are unpacked; what is returned needs it.
-        details: whether metrics of single videos are wanted.
+        shard: `out` is to be a shard: it holds metrics of single videos, and is removed before
+            anything is read, because what stood there may be of other files or settings.
 
     Raises:
-        InputError: a file is missing, damaged or does not belong to the others.
+        InputError: a file is missing, damaged or does not belong to the others, or a target
+            cannot be written.
     """
     given = {mask_type: Path(path) for mask_type, path in video.items() if path is not None}
-    head, videos, found, files = files_by_video(
-        Path(ground_truth), Path(predictions), given, scratch
-    )
-    protocol = Protocol(
-        found.mask_types or tuple(given) or _mask_types(files.truth) or MASK_TYPES,
-        switches,
-        video_max_occlusion,
-        str(ground_truth),
-        found.label,
-        {mask_type: str(path) for mask_type, path in given.items()},
-        details=details,
-        category_ids=category_ids(
-            head.category_names, str(ground_truth), Path(predictions), class_map
-        ),
-        with_tracks=head.tracks,
-    )
-    return FileSet(head, videos, files, protocol, found.wrong)
+    check_targets((ground_truth, predictions, *given.values()), out, details)
+    if shard:
+        out.unlink(missing_ok=True)
+    with scratch_directory(out) as scratch:
+        head, videos, found, files = files_by_video(
+            Path(ground_truth), Path(predictions), given, scratch
+        )
+        protocol = Protocol(
+            found.mask_types or tuple(given) or _mask_types(files.truth) or MASK_TYPES,
+            switches,
+            video_max_occlusion,
+            str(ground_truth),
+            found.label,
+            {mask_type: str(path) for mask_type, path in given.items()},
+            details=shard or details is not None,
+            category_ids=category_ids(
+                head.category_names, str(ground_truth), Path(predictions), class_map
+            ),
+            with_tracks=head.tracks,
+        )
+        yield FileSet(head, videos, files, protocol, found.wrong)
 
 
 def _mask_types(truth: Path) -> tuple[MaskType, ...]:

@@ -12,13 +12,7 @@ import numpy as np
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
-from vatrack.evaluation.ap.image import (
-    LIMITS,
-    frame_box_overlaps,
-    frame_overlaps,
-    image_box_matches,
-    image_matches,
-)
+from vatrack.evaluation.ap.image import LIMITS, frame_box_overlaps, frame_overlaps, image_matches
 from vatrack.evaluation.ap.matching import Matches
 from vatrack.evaluation.ap.overlaps import Overlaps
 from vatrack.evaluation.ap.precision import Metrics, precision_by_class, summarise
@@ -177,8 +171,8 @@ def _measure_mask_type(
     ).with_categories(images.categories)
     boxes = frame_box_overlaps(predictions, objects, mask_type)
     if protocol.switches.extended:
-        box_matches = image_box_matches(
-            predictions, objects, boxes, images, mask_type, protocol.switches
+        box_matches = image_matches(
+            predictions, objects, boxes, images, mask_type, protocol.switches, boxes=True
         )
         matches[f"image/{mask_type}_box"] = box_matches.sharing(matches[f"image/{mask_type}"])
     if not protocol.with_tracks:

@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from vatrack import __version__
-from vatrack.common.files import scratch_directory, sha256_of
+from vatrack.common.files import sha256_of
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
 from vatrack.config import EvaluationConfig, parse_config
 from vatrack.evaluation.evaluate import (
     VIDEO_MAX_OCCLUSION,
     Names,
-    check_targets,
     write_metrics,
 )
-from vatrack.evaluation.file_set import FileSet, split_files
+from vatrack.evaluation.file_set import FileSet, check_targets, open_files
 from vatrack.evaluation.io.shard_file import read_record, read_results, write_shard
 from vatrack.evaluation.one_video import Protocol
 from vatrack.evaluation.summary import Evaluated
@@ -87,20 +86,16 @@ def evaluate_shard(
         InputError: as `evaluate.evaluate_files` with details. The first wrong prediction is that of
             the whole file, even if it belongs to another shard.
     """
-    sources = (ground_truth, predictions, *(path for path in video.values() if path is not None))
-    check_targets(sources, out)
-    out.unlink(missing_ok=True)  # of older files or settings, perhaps; this one may fail
-    with scratch_directory(out) as scratch:
-        split = split_files(
-            ground_truth,
-            predictions,
-            video,
-            switches,
-            video_max_occlusion,
-            class_map,
-            scratch,
-            details=True,
-        )
+    with open_files(
+        ground_truth,
+        predictions,
+        video,
+        switches,
+        out,
+        video_max_occlusion,
+        class_map,
+        shard=True,
+    ) as split:
         # A shard holds the details, too, in which names stand for ids.
         Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
         record = _record(split, shard)

@@ -88,8 +88,7 @@ def read_listing(path: Path) -> Listing:
     }
     videos = []
     for item in list_of(document, "videos", str(path)):
-        rows = np.flatnonzero(images.video == item["id"])
-        rows = rows[np.argsort(images.position[rows])]
+        rows = images.rows_of(item["id"])
         sizes = images.size[rows]
         if len(np.unique(sizes, axis=0)) > 1:
             raise InputError(

@@ -10,7 +10,6 @@ from typing import Any
 
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
-from vatrack.common.images import check_image
 from vatrack.common.value_files import read_json
 from vatrack.data.fields import is_whole, shown
 from vatrack.importers.records import (
@@ -70,9 +69,8 @@ def read(settings: Settings) -> Dataset:
     for (sequence, camera), paths in sorted(videos.items()):
         video = frames.video(f"{sequence}_{camera}")
         for position, (number, path) in enumerate(sorted(paths.items())):
-            width, height = check_image(path.with_suffix(".png"))
             name = _image_name(settings.images, sequence, camera, path)
-            image = frames.image(video, position, name, (height, width), str(path))
+            image = frames.image_like(video, position, name, path.with_suffix(".png"))
             labels.append((path, sequence, camera, number, image))
     notes: list[str] = []
     return Dataset(

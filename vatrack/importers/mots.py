@@ -13,7 +13,6 @@ import numpy as np
 
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
-from vatrack.common.images import check_image
 from vatrack.common.mots import IDS, IGNORED, read_lines
 from vatrack.importers.records import (
     Dataset,
@@ -42,9 +41,8 @@ def read(settings: Settings) -> Dataset:
         folder = folder / "img1" if (folder / "img1").is_dir() else folder
         video, images = frames.video(name), {}
         for position, (number, file) in enumerate(frame_files(folder).items()):
-            width, height = check_image(file)
             shown = file.relative_to(settings.images).as_posix()
-            images[number] = frames.image(video, position, shown, (height, width), str(file))
+            images[number] = frames.image_like(video, position, shown, file)
         sequences.append((path, images))
     notes: list[str] = []
     return Dataset(

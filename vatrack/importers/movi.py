@@ -8,7 +8,6 @@ from pathlib import Path
 
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
-from vatrack.common.images import check_image
 from vatrack.common.value_files import read_json
 from vatrack.importers.records import (
     FIX,
@@ -56,15 +55,8 @@ def read(settings: Settings) -> Dataset:
         video = frames.video(folder.name)
         for position, path in enumerate(sorted(folder.glob("segmentation_full_*.png"))):
             digits = path.stem.removeprefix("segmentation_full_")
-            image_path = settings.images / folder.name / f"rgba_full_{digits}.png"
-            width, height = check_image(path)
-            image = frames.image(
-                video,
-                position,
-                image_path.relative_to(settings.images).as_posix(),
-                (height, width),
-                str(path),
-            )
+            name = f"{folder.name}/rgba_full_{digits}.png"
+            image = frames.image_like(video, position, name, path)
             labels.append((path, int(digits), image, sorted(objects.get(int(digits), [])), classes))
     return Dataset(
         categories({number: name for name, number in numbers.items()}),

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import PNG, read_header
-from vatrack.common.images import SUFFIXES, decode, image_exists, read_bytes
+from vatrack.common.images import SUFFIXES, check_image, decode, image_exists, read_bytes
 from vatrack.data.fields import problem, safe_name, shown
 
 Json = dict[str, Any]
@@ -111,6 +111,15 @@ class Frames:
         self._names[name] = where
         self.images.append(item)
         return item
+
+    def image_like(self, video: Json, position: int, name: str, file: Path) -> Json:
+        """Adds the image at a position of a video; `file` has its size, and is named in messages.
+
+        Raises:
+            InputError: the file is missing or no image, or as `image`.
+        """
+        width, height = check_image(file)
+        return self.image(video, position, name, (height, width), str(file))
 
 
 @dataclass

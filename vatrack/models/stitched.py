@@ -1,6 +1,6 @@
-"""Mask heads for prediction on a CPU: all regions stitched into one picture for NNPACK.
+"""Mask heads for prediction on a CPU: all regions stitched into one image for NNPACK.
 
-A region of 14 x 14 alone fills nine tiles of 6 x 6 to three fifths; in a picture only one row and
+A region of 14 x 14 alone fills nine tiles of 6 x 6 to three fifths; in an image only one row and
 one column of zeros between neighbours are computed for nothing.
 """
 
@@ -52,21 +52,21 @@ class StitchedMaskHead(MaskHead):
         across = math.isqrt(count - 1) + 1
         down = -(-count // across)
         shape = channels, down, PERIOD, across, PERIOD
-        picture = regions.new_zeros(1, channels, down * PERIOD, across * PERIOD)
-        places = _inside(picture.view(shape))
+        image = regions.new_zeros(1, channels, down * PERIOD, across * PERIOD)
+        places = _inside(image.view(shape))
         for row, some in enumerate(regions.split(across)):
             places[row, : len(some)] = some
         for block in self.convs:
-            picture = block(picture)
-            picture[:, :, REGION_SIZE::PERIOD] = 0
-            picture[:, :, :, REGION_SIZE::PERIOD] = 0
-        pixels = _inside(picture.reshape(shape)).permute(0, 1, 3, 4, 2)
+            image = block(image)
+            image[:, :, REGION_SIZE::PERIOD] = 0
+            image[:, :, :, REGION_SIZE::PERIOD] = 0
+        pixels = _inside(image.reshape(shape)).permute(0, 1, 3, 4, 2)
         return pixels.reshape(down * across, -1, channels)[:count].reshape(-1, channels)
 
 
-def _inside(picture: Tensor) -> Tensor:
+def _inside(image: Tensor) -> Tensor:
     """(channels, down, 15, across, 15) to the regions, (down, across, channels, 14, 14)."""
-    return picture[:, :, :-1, :, :-1].permute(1, 3, 0, 2, 4)
+    return image[:, :, :-1, :, :-1].permute(1, 3, 0, 2, 4)
 
 
 def stitch_mask_heads(network: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,48 @@ LEGEND = (
     "Label: class #track, score.  Colours show track numbers; ground truth and predictions "
     "are numbered separately."
 )
+
+
+@dataclass(frozen=True)
+class FrameList:
+    """The frames of a ground truth; each is told by its row in `images`.
+
+    `source` and `document`: its file and JSON; `folder`: the `files`, by id of the image, are in
+    it; `titles`: names of the videos by id.
+    """
+
+    source: Path
+    document: Any
+    images: Images
+    folder: Path
+    files: Mapping[int, str]
+    titles: Mapping[int, str]
+
+    @classmethod
+    def read(cls, ground_truth: Path, folder: Path) -> FrameList:
+        """Reads a joint JSON; its file names begin in the folder.
+
+        Raises:
+            InputError: the file is missing or not in its form.
+        """
+        document = read_json(ground_truth)
+        images = read_images(document, str(ground_truth))
+        files = names_by_id(document, "images", "file_name", ground_truth)
+        titles = names_by_id(document, "videos", "name", ground_truth)
+        return cls(ground_truth, document, images, Path(folder), files, titles)
+
+    def file(self, row: int) -> Path:
+        """The file of a frame."""
+        return self.folder / self.files[int(self.images.id[row])]
+
+    def frame(self, row: int) -> ImageArray:
+        """A frame.
+
+        Raises:
+            InputError: it cannot be read, or has another size than its masks.
+        """
+        height, width = self.images.size[row].tolist()
+        return read_image(self.file(row), (width, height))
 
 
 @dataclass(frozen=True)
@@ -94,48 +136,39 @@ def write_contact_sheet(
         raise InputError(f"{out}: the contact sheet is a PNG image; --out must end in .png")
     if clips < 1:
         raise InputError(f"--clips {clips}: must be 1 or more")
-    document = read_json(ground_truth)
-    listed = read_images(document, str(ground_truth))
-    if not len(listed.id):
+    listed = FrameList.read(ground_truth, images)
+    if not len(listed.images.id):
         raise InputError(
             f"{ground_truth}: contains no images; use a file written by `vatrack convert`"
         )
-    files = names_by_id(document, "images", "file_name", ground_truth)
-    titles = names_by_id(document, "videos", "name", ground_truth)
-    layers = read_layers(document, listed, ground_truth, predictions, score)
+    layers = read_layers(listed, predictions, score)
     blocks = []
-    chosen = choose_clips(listed, layers, clips)
+    chosen = choose_clips(listed.images, layers, clips)
     for video in chosen:
-        rows = np.flatnonzero(listed.video == video)
-        rows = rows[np.argsort(listed.position[rows])]
-        columns = [
-            (int(row), Path(images) / files[int(listed.id[row])])
-            for row in rows[evenly(len(rows), FRAMES)]
-        ]
-        blocks.append(
-            draw_clip(f"{titles[video]}   ({len(rows)} frames)", columns, listed, layers, score)
-        )
+        rows = listed.images.rows_of(video)
+        columns = rows[evenly(len(rows), FRAMES)].tolist()
+        title = f"{listed.titles[video]}   ({len(rows)} frames)"
+        blocks.append(draw_clip(title, columns, listed, layers, score))
     top = tile(34, blocks[0].shape[1], Text(LEGEND, MARGIN, 8, 15))
     save_image(grid([[top], *([pad(block, 14, 0)] for block in blocks)]), out)
-    return ContactSheet(out, len(chosen), len(listed.frames), len(layers), score)
+    return ContactSheet(out, len(chosen), len(listed.images.frames), len(layers), score)
 
 
-def read_layers(
-    document: Any, images: Images, ground_truth: Path, predictions: Path, score: float
-) -> list[Layer]:
+def read_layers(listed: FrameList, predictions: Path, score: float) -> list[Layer]:
     """The rows of the sheet: for each mask type of the predictions, ground truth and predictions.
 
     Raises:
         InputError: a file is not in its form.
     """
+    document, images, source = listed.document, listed.images, str(listed.source)
     found = read_predictions(predictions, images)
-    names = names_by_id(document, "categories", "name", ground_truth)
+    names = names_by_id(document, "categories", "name", listed.source)
     named = [names[number] for number in images.categories.tolist()]
     layers = []
     # Predictions of nothing do not tell what masks the method has.
-    annotations = list_of(document, "annotations", str(ground_truth))
+    annotations = list_of(document, "annotations", source)
     for mask_type in found.mask_types or mask_types_of(annotations) or MASK_TYPES:
-        true = read_objects(document, images, mask_type, str(ground_truth))
+        true = read_objects(document, images, mask_type, source)
         masks, tracks = true.masks, true.instance
         pairs = zip(masks.category.tolist(), tracks, strict=True)
         labels = [f"{named[category]} #{track}" for category, track in pairs]
@@ -163,8 +196,8 @@ def choose_clips(images: Images, layers: Sequence[Layer], number: int) -> list[i
 
 def draw_clip(
     title: str,
-    columns: Sequence[tuple[int, Path]],
-    images: Images,
+    columns: Sequence[int],
+    listed: FrameList,
     layers: Sequence[Layer],
     score: float,
 ) -> ImageArray:
@@ -172,19 +205,17 @@ def draw_clip(
 
     Args:
         title: of the clip.
-        columns: index into `images` and file of each frame.
-        images: the images of the ground truth.
+        columns: the frames, rows of `listed`.
+        listed: the frames of the ground truth.
         layers: the rows.
         score: what was left out below, for the note on an empty image.
 
     Raises:
         InputError: an image cannot be read or has another size than its masks.
     """
-    heads = [f"frame {images.position[row]}  ({path.name})" for row, path in columns]
-    frames = []
-    for row, path in columns:
-        height, width = images.size[row].tolist()
-        frames.append(read_image(path, (width, height)))
+    images = listed.images
+    heads = [f"frame {images.position[row]}  ({listed.file(row).name})" for row in columns]
+    frames = [listed.frame(row) for row in columns]
     rows = [
         [tile(23, MARGIN), *(tile(23, CELL_WIDTH + GAP, Text(head, 0, 0, 15)) for head in heads)]
     ]
@@ -192,7 +223,7 @@ def draw_clip(
         name = Text(layer.title, 8, 4, 16, INK, bold=True), Text(layer.mask_type, 8, 28, 16, INK)
         cells = [
             _draw_cell(frame, row, layer, images, score)
-            for frame, (row, _) in zip(frames, columns, strict=True)
+            for frame, row in zip(frames, columns, strict=True)
         ]
         rows.append([tile(52, MARGIN, *name), *(pad(cell, GAP, GAP) for cell in cells)])
     width = MARGIN + FRAMES * (CELL_WIDTH + GAP)

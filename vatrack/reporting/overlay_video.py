@@ -17,14 +17,12 @@ from scipy.optimize import linear_sum_assignment
 
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
-from vatrack.common.images import read_image
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
-from vatrack.evaluation.io.ground_truth import Images, read_images
+from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray, put_text, track_colours
-from vatrack.reporting.overlay import Layer, choose_clips, names_by_id, read_layers
+from vatrack.reporting.overlay import FrameList, Layer, choose_clips, read_layers
 from vatrack.reporting.video import DrawSettings, draw_frame
 from vatrack.video.writer import VideoWriter
 
@@ -82,38 +80,28 @@ def write_overlay_video(
         raise InputError(f"{out}: the video is an MP4 file; --video must end in .mp4")
     if not 0 < rate <= 240:
         raise InputError(f"--fps {rate}: must be above 0 and at most 240 frames per second")
-    document = read_json(ground_truth)
-    listed = read_images(document, str(ground_truth))
-    files = names_by_id(document, "images", "file_name", ground_truth)
-    titles = names_by_id(document, "videos", "name", ground_truth)
-    layers = read_layers(document, listed, ground_truth, predictions, score)
-    chosen = choose_clips(listed, layers, clips)
+    listed = FrameList.read(ground_truth, images)
+    layers = read_layers(listed, predictions, score)
+    chosen = choose_clips(listed.images, layers, clips)
     truth = [layer for layer in layers if layer.title == "Ground truth"]
     found = [layer for layer in layers if layer.title != "Ground truth"]
     count = 0
     exact = Fraction(rate).limit_denominator(1000)
     with VideoWriter(out, (CELL[0] + BAR, 2 * CELL[1]), exact) as writer:
         for video in chosen:
-            rows = np.flatnonzero(listed.video == video)
-            rows = rows[np.argsort(listed.position[rows])]
-            owners = find_owners(rows, listed, truth, found)
+            rows = listed.images.rows_of(video)
+            owners = find_owners(rows, listed.images, truth, found)
             for row in rows.tolist():
-                path = Path(images) / files[int(listed.id[row])]
-                height, width = listed.size[row].tolist()
-                frame = read_image(path, (width, height))
-                title = f"{titles[video]}   frame {int(listed.position[row])}"
-                writer.write(
-                    _compose(frame, row, listed, truth, found, owners, title, score),
-                    float(count / exact),
-                )
+                title = f"{listed.titles[video]}   frame {int(listed.images.position[row])}"
+                drawn = _compose(row, listed, truth, found, owners, title, score)
+                writer.write(drawn, float(count / exact))
                 count += 1
     return OverlayVideo(out, len(chosen), count)
 
 
 def _compose(
-    frame: ImageArray,
     row: int,
-    images: Images,
+    listed: FrameList,
     truth: Sequence[Layer],
     found: Sequence[Layer],
     owners: Mapping[int, int],
@@ -121,13 +109,14 @@ def _compose(
     score: float,
 ) -> ImageArray:
     canvas = np.full((CELL[0] + BAR, 2 * CELL[1], 3), PAPER, np.uint8)
+    frame = listed.frame(row)
     sides = (
         (f"Ground truth   {title}", truth, None),
         (f"Prediction   score {score:g} or more", found, owners),
     )
     for number, (text, layers, tracks) in enumerate(sides):
         put_text(canvas, text, (8 + number * CELL[1], 6), 15, INK)
-        scaled = draw_side(frame, row, images, layers, tracks, CELL)
+        scaled = draw_side(frame, row, listed.images, layers, tracks, CELL)
         height, width = scaled.shape[:2]
         top = BAR + (CELL[0] - height) // 2
         left = number * CELL[1] + (CELL[1] - width) // 2

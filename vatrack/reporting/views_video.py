@@ -17,10 +17,9 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, read_json, write_json
-from vatrack.common.images import read_image
-from vatrack.evaluation.io.ground_truth import Images, read_images
+from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
-from vatrack.reporting.overlay import Layer, names_by_id, read_layers
+from vatrack.reporting.overlay import FrameList, Layer, read_layers
 from vatrack.reporting.overlay_video import draw_side, find_owners
 from vatrack.reporting.sheet import save_image
 from vatrack.reporting.views import FILE, ClipView, Views, choose
@@ -60,41 +59,37 @@ def write_views(
         raise InputError(f"--clips {each}: must be 1 or more")
     if not 0 < rate <= 240:
         raise InputError(f"--fps {rate}: must be above 0 and at most 240 frames per second")
-    document = read_json(ground_truth)
-    listed = read_images(document, str(ground_truth))
-    if not len(listed.id):
+    listed = FrameList.read(ground_truth, images)
+    if not len(listed.images.id):
         raise InputError(f"{ground_truth}: contains no images; nothing to draw")
-    files = names_by_id(document, "images", "file_name", ground_truth)
-    titles = names_by_id(document, "videos", "name", ground_truth)
-    layers = read_layers(document, listed, ground_truth, predictions, score)
-    drawing = _Drawing(listed, layers, _tile(listed), Path(images), files)
+    layers = read_layers(listed, predictions, score)
+    drawing = _Drawing(listed, layers, _tile(listed.images))
     metric = f"video/{layers[0].mask_type}/AP50"
     values = _values(details, metric) if details else {}
     if details and all(value is None for value in values.values()):
         metric = f"image/{layers[0].mask_type}/AP50"  # images that stand alone have no tracks
         values = _values(details, metric)
     chosen = choose(
-        [int(video) for video in dict.fromkeys(listed.video.tolist())],
-        {video: values.get(title) for video, title in titles.items()},
-        {int(video) for layer in layers[::2] for video in listed.video[layer.image]},
+        [int(video) for video in dict.fromkeys(listed.images.video.tolist())],
+        {video: values.get(title) for video, title in listed.titles.items()},
+        {int(video) for layer in layers[::2] for video in listed.images.video[layer.image]},
         each,
     )
     clips = []
     with atomic_directory(out) as folder:
         for number, (video, why) in enumerate(chosen, 1):
-            rows = np.flatnonzero(listed.video == video)
-            rows = rows[np.argsort(listed.position[rows])]
+            rows, title = listed.images.rows_of(video), listed.titles[video]
             name = f"{number:02d}"
             fullest = drawing.clip(rows[:MOST_FRAMES], folder / name, rate)
             clips.append(
                 ClipView(
-                    titles[video],
+                    title,
                     f"{name}.mp4",
                     f"{name}.jpg",
                     min(len(rows), MOST_FRAMES),
                     len(rows),
                     fullest,
-                    values.get(titles[video]),
+                    values.get(title),
                     why,
                 )
             )
@@ -106,7 +101,7 @@ def write_views(
             COLUMNS,
             rate,
             score,
-            len(listed.frames),
+            len(listed.images.frames),
             tuple(clips),
         )
         write_json(folder / FILE, asdict(views), indent=1)
@@ -137,13 +132,11 @@ class _Drawing:
 
     def __init__(
         self,
-        images: Images,
+        listed: FrameList,
         layers: Sequence[Layer],
         tile: tuple[int, int],
-        folder: Path,
-        files: Mapping[int, str],
     ) -> None:
-        self.images, self.tile, self._folder, self._files = images, tile, folder, files
+        self.tile, self._listed = tile, listed
         self._truth, self._found = layers[::2], layers[1::2]
         self._types = [layer.mask_type for layer in self._truth]
         self.views = (
@@ -155,7 +148,7 @@ class _Drawing:
     def clip(self, rows: npt.NDArray[np.int64], path: Path, rate: float) -> int:
         """Writes path.mp4, and path.jpg: ground truth and prediction of the fullest frame, whose
         number is returned."""
-        owners = find_owners(rows, self.images, self._truth, self._found)
+        owners = find_owners(rows, self._listed.images, self._truth, self._found)
         counts = [int(np.count_nonzero(self._truth[0].image == row)) for row in rows.tolist()]
         # The middle of the frames with the most objects.
         fullest = np.flatnonzero(np.array(counts) == max(counts))
@@ -178,15 +171,13 @@ class _Drawing:
         return shown
 
     def _tiles(self, row: int, owners: Mapping[int, int]) -> list[ImageArray]:
-        height, width = self.images.size[row].tolist()
-        path = self._folder / self._files[int(self.images.id[row])]
-        frame = read_image(path, (width, height))
+        frame = self._listed.frame(row)
         tiles = [self._centred(self._fit(frame))]
         for layers, tracks in ((self._truth, None), (self._found, owners)):
             for mask_type in self._types:
                 # The amodal view hatches what the visible mask does not have.
                 own = [x for x in layers if mask_type in (x.mask_type, "amodal")]
-                drawn = draw_side(frame, row, self.images, own, tracks, self.tile)
+                drawn = draw_side(frame, row, self._listed.images, own, tracks, self.tile)
                 tiles.append(self._centred(drawn))
         return tiles
 

@@ -73,6 +73,37 @@ def cut_sheets(wildcards):
     return plan.cut_sheets(videos()) if plan.shows_cuts else []
 
 
+def by_video(rule):
+    """The name of the rule's log: of each video, or of all together."""
+    return rule if plan.small else f"{rule}/{{video}}"
+
+
+def cut_target(wildcards, output):
+    """Options: the folder of all videos, or one of them and its file."""
+    if plan.small:
+        return f"--out {shlex.quote(os.path.dirname(output[0]))}"
+    return f"--video {shlex.quote(wildcards.video)} --out {shlex.quote(output[0])}"
+
+
+def by_shard(shards):
+    """The name of a run's log: of each shard, where there are several."""
+    return RUN_NAME if shards == 1 else f"{RUN_NAME}.{{shard}}"
+
+
+def prediction_part(wildcards):
+    """Options: which shard, where there are several."""
+    shards = plan.prediction_shards
+    return f"--shard {wildcards.shard}/{shards}" if shards > 1 else ""
+
+
+def evaluation_part(wildcards, output):
+    """Options: which shard, where there are several, or the file of the details: shards have none before they are merged."""
+    shards = plan.evaluation_shards
+    if shards > 1:
+        return f"--shard {wildcards.shard}/{shards}"
+    return f"--details {shlex.quote(output.details)}"
+
+
 def raw_folder(wildcards):
     """The raw tree, by its name. (As plain text among the params it would look like a forgotten input.)"""
     return plan.raw_folder

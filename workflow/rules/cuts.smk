@@ -3,60 +3,35 @@
 
 # All videos of a small set in one job: a process takes longer to start than to work on one of them. Those of a download in a job
 # each: they run side by side, on a cluster, too, and what is done stays done.
-if plan.small:
+CUT_VIDEOS = plan.videos() if plan.small else ["{video}"]
+SHOWN_VIDEOS = f"{len(CUT_VIDEOS)} videos" if plan.small else "{wildcards.video}"
 
-    rule cut_scores:
-        input:
-            raw=RAW,
-            index=rules.index.output,
-        output:
-            plan.scores(plan.videos()),
-        log:
-            f"{R}/logs/cut_scores.log",
-        benchmark:
-            f"{R}/benchmarks/cut_scores.tsv"
-        conda:
-            "../../envs/vatrack.yaml"
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=60,
-        params:
-            raw=raw_folder,
-            out=subpath(output[0], parent=True),
-        message:
-            f"measuring content scores of {len(plan.videos())} videos"
-        shell:
-            "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --threads {threads}"
-            " --out {params.out:q} > {log:q} 2>&1"
 
-else:
-
-    rule cut_scores:
-        input:
-            raw=RAW,
-            index=rules.index.output,
-        output:
-            f"{R}/cuts/scores/{{video}}.json",
-        log:
-            f"{R}/logs/cut_scores/{{video}}.log",
-        benchmark:
-            f"{R}/benchmarks/cut_scores/{{video}}.tsv"
-        group:
-            "cut_scores"
-        conda:
-            "../../envs/vatrack.yaml"
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=60,
-        params:
-            raw=raw_folder,
-        message:
-            "measuring content scores of {wildcards.video}"
-        shell:
-            "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --video {wildcards.video:q} --threads {threads}"
-            " --out {output:q} > {log:q} 2>&1"
+rule cut_scores:
+    input:
+        raw=RAW,
+        index=rules.index.output,
+    output:
+        plan.scores(CUT_VIDEOS),
+    log:
+        f"{R}/logs/{by_video('cut_scores')}.log",
+    benchmark:
+        f"{R}/benchmarks/{by_video('cut_scores')}.tsv"
+    group:
+        None if plan.small else "cut_scores"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        raw=raw_folder,
+        target=cut_target,
+    message:
+        f"measuring content scores of {SHOWN_VIDEOS}"
+    shell:
+        "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --threads {threads} {params.target} > {log:q} 2>&1"
 
 
 # Where the file is there already the rule does not exist: Snakemake would remove it before a new attempt.
@@ -116,78 +91,41 @@ rule cut_structure:
         "vatrack cuts structure --config {params.config:q} --index {input.index:q} {params.scores} --out {output:q} > {log:q} 2>&1"
 
 
-if plan.small:
-
-    rule cut_sheet:
-        input:
-            raw=RAW,
-            index=rules.index.output,
-            structure=rules.cut_structure.output,
-            scores=plan.scores(plan.videos()) if plan.measure else [],
-        output:
-            [
-                report(
-                    sheet,
-                    caption="../report/cuts.rst",
-                    category="Cuts",
-                    labels={"video": video},
-                )
-                for video, sheet in zip(plan.videos(), plan.cut_sheets(plan.videos()))
-            ],
-        log:
-            f"{R}/logs/cut_sheet.log",
-        benchmark:
-            f"{R}/benchmarks/cut_sheet.tsv"
-        conda:
-            "../../envs/vatrack.yaml"
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=30,
-        params:
-            raw=raw_folder,
-            scores=plan.scores_option,
-            threshold=plan.dataset.clips.threshold,
-            out=subpath(output[0], parent=True),
-        message:
-            f"drawing the clips of {len(plan.videos())} videos"
-        shell:
-            "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
-            " --threshold {params.threshold} --out {params.out:q} > {log:q} 2>&1"
-
-else:
-
-    rule cut_sheet:
-        input:
-            raw=RAW,
-            index=rules.index.output,
-            structure=rules.cut_structure.output,
-            scores=rules.cut_scores.output if plan.measure else [],
-        output:
+rule cut_sheet:
+    input:
+        raw=RAW,
+        index=rules.index.output,
+        structure=rules.cut_structure.output,
+        scores=rules.cut_scores.output if plan.measure else [],
+    output:
+        [
             report(
-                f"{R}/cuts/sheets/{{video}}.jpg",
+                sheet,
                 caption="../report/cuts.rst",
                 category="Cuts",
-                labels={"video": "{video}"},
-            ),
-        log:
-            f"{R}/logs/cut_sheet/{{video}}.log",
-        benchmark:
-            f"{R}/benchmarks/cut_sheet/{{video}}.tsv"
-        group:
-            "cut_sheet"
-        conda:
-            "../../envs/vatrack.yaml"
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=30,
-        params:
-            raw=raw_folder,
-            scores=plan.scores_option,
-            threshold=plan.dataset.clips.threshold,
-        message:
-            "drawing the clips of {wildcards.video}"
-        shell:
-            "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
-            " --threshold {params.threshold} --video {wildcards.video:q} --out {output:q} > {log:q} 2>&1"
+                labels={"video": video},
+            )
+            for video, sheet in zip(CUT_VIDEOS, plan.cut_sheets(CUT_VIDEOS))
+        ],
+    log:
+        f"{R}/logs/{by_video('cut_sheet')}.log",
+    benchmark:
+        f"{R}/benchmarks/{by_video('cut_sheet')}.tsv"
+    group:
+        None if plan.small else "cut_sheet"
+    conda:
+        "../../envs/vatrack.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        raw=raw_folder,
+        scores=plan.scores_option,
+        threshold=plan.dataset.clips.threshold,
+        target=cut_target,
+    message:
+        f"drawing the clips of {SHOWN_VIDEOS}"
+    shell:
+        "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
+        " --threshold {params.threshold} {params.target} > {log:q} 2>&1"

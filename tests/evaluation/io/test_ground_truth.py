@@ -30,6 +30,7 @@ def test_images_are_ordered_by_id_and_placed_by_frame() -> None:
     assert images.id.tolist() == [1, 2, 3, 4, 5]
     assert images.position.tolist() == [1, 0, 2, 0, 1]
     assert images.frames == {1: 3, 2: 2}
+    assert images.rows_of(1).tolist() == [1, 0, 2]
     assert images.index(np.array([5, 0, 1, 9])).tolist() == [4, -1, 0, -1]
 
 

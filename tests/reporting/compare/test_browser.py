@@ -11,7 +11,7 @@ from tests.browser.chromium import SCREENS, check_layout, opened
 from tests.reporting.compare.test_compare import CLIPS, WORSE, run
 from tests.reporting.test_overlay import write_set
 from vatrack.reporting.compare import compare_runs
-from vatrack.reporting.compare.pictures import Pictures
+from vatrack.reporting.compare.clip_images import ClipImages
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,9 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compare_runs(
         runs,
         folder / "out",
-        pictures=Pictures(frames=2, ground_truth=files["ground_truth"], images=files["images"]),
+        clip_images=ClipImages(
+            frames=2, ground_truth=files["ground_truth"], images=files["images"]
+        ),
     )
     return folder / "out" / "compare.html"
 
@@ -39,9 +41,9 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("screen", SCREENS, ids=str)
 def test_it_is_seen_and_sorts(browser: Any, comparison: Path, screen: tuple[int, str]) -> None:
     with opened(browser, comparison, *screen) as page:
-        pictures = page.locator(".frame img")
-        assert pictures.count() >= 2 * 4
-        assert all(box["width"] > 100 for box in (own.bounding_box() for own in pictures.all()))
+        images = page.locator(".frame img")
+        assert images.count() >= 2 * 4
+        assert all(box["width"] > 100 for box in (own.bounding_box() for own in images.all()))
         check_layout(page)
         rows = page.locator("#clips .scroll").first.locator("tbody tr")
         assert rows.first.locator("td").first.inner_text() == "clip_3"  # the largest drop

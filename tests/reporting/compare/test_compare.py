@@ -15,7 +15,7 @@ from tests.reporting.test_overlay import write_set
 from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.reporting.compare import compare_runs
-from vatrack.reporting.compare.pictures import Pictures
+from vatrack.reporting.compare.clip_images import ClipImages
 
 CLIPS = {"clip_1": None, "clip_2": 50.0, "clip_3": 80.0}
 WORSE = {"clip_1": None, "clip_2": 49.0, "clip_3": 60.0}
@@ -112,8 +112,8 @@ def test_the_page_shows_the_same_frames_of_each_run(pair: list[Path], tmp_path: 
     for folder in pair:
         target = folder / "predictions.jsonl.gz"
         target.write_bytes(files["predictions"].read_bytes())
-    wanted = Pictures(clips=1, frames=2, ground_truth=truth, images=images)
-    found = compare_runs(pair, tmp_path / "out", pictures=wanted)
+    wanted = ClipImages(clips=1, frames=2, ground_truth=truth, images=images)
+    found = compare_runs(pair, tmp_path / "out", clip_images=wanted)
     page = (tmp_path / "out" / "compare.html").read_text()
     assert [clip.name for clip in found.drawn] == ["clip_3"]
     assert page.count('<img src="data:image/jpeg;base64,') == 2 * 3
@@ -122,8 +122,8 @@ def test_the_page_shows_the_same_frames_of_each_run(pair: list[Path], tmp_path: 
     frame = found.drawn[0].frames[0].images
     assert frame[1] == frame[2]  # equal predictions
     next((tmp_path / "set").rglob("clip_3/images/*.png")).unlink()
-    whole = Pictures(clips=1, frames=99, ground_truth=truth, images=images)
-    missing = compare_runs(pair, tmp_path / "out", pictures=whole)
+    whole = ClipImages(clips=1, frames=99, ground_truth=truth, images=images)
+    missing = compare_runs(pair, tmp_path / "out", clip_images=whole)
     assert not missing.drawn and any("is missing" in note for note in missing.notes)
 
 

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from vatrack.common.mask_types import MaskType
-from vatrack.common.rle import Ints
+from vatrack.common.rle import Floats, Ints
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.ap.matching import LOWEST_IOU, Detections, Matches, Truths, match
 from vatrack.evaluation.ap.overlaps import (
@@ -77,6 +77,8 @@ def image_matches(
     images: Images,
     mask_type: MaskType,
     switches: EvaluationConfig,
+    *,
+    boxes: bool = False,
 ) -> Matches:
     """Which detections find which objects.
 
@@ -86,67 +88,38 @@ def image_matches(
     Args:
         predictions: all detections of whole images.
         objects: all true objects of these images with this mask type.
-        overlaps: from `frame_overlaps`.
+        overlaps: from `frame_overlaps`, or `frame_box_overlaps` for boxes.
         images: the images.
         mask_type: amodal or visible.
         switches: the area of a detection, and whether an object whose annotation id is 0 is never
             found (quirk E1).
+        boxes: match the boxes of the same detections and objects. As in COCO, the area of an
+            object is that of its mask, and of a detection that of its box.
     """
     rows, masks = with_mask(predictions, mask_type)
-    pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
-    if objects.crowd.any():
-        pairs = _with_crowds(pairs, predictions.area[mask_type][rows], objects)
-    area = (
-        predictions.box_area(mask_type)
-        if switches.detection_area == "box"
-        else predictions.area[mask_type].astype(np.float64)
-    )
+    mask_area = predictions.area[mask_type]
+    crowd = objects.crowd[overlaps.truth]
+    iou = overlaps.iou
+    if crowd.any():
+        if boxes:
+            detected = predictions.box[mask_type][overlaps.detection]
+            share = shares_in(detected, objects.box[overlaps.truth])
+        else:
+            share = _mask_shares(overlaps, mask_area, objects)
+        iou = np.where(crowd, share, iou)
+    pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, iou)
+    by_box = boxes or switches.detection_area == "box"
+    area = predictions.box_area(mask_type) if by_box else mask_area.astype(np.float64)
     detections = Detections(
         images.id[masks.image], masks.category, predictions.score[rows], area[rows]
     )
-    return _match(detections, objects, pairs, switches)
-
-
-def image_box_matches(
-    predictions: Predictions,
-    objects: TrueObjects,
-    overlaps: Overlaps,
-    images: Images,
-    mask_type: MaskType,
-    switches: EvaluationConfig,
-) -> Matches:
-    """Like `image_matches`, of the boxes of the same detections and objects.
-
-    As in COCO, the area of an object is that of its mask, and of a detection that of its box.
-
-    Args:
-        overlaps: from `frame_box_overlaps`; the others as in `image_matches`.
-    """
-    rows, masks = with_mask(predictions, mask_type)
-    box = predictions.box[mask_type]
-    pairs = Overlaps(np.searchsorted(rows, overlaps.detection), overlaps.truth, overlaps.iou)
-    crowd = objects.crowd[overlaps.truth]
-    if crowd.any():
-        share = shares_in(box[overlaps.detection], objects.box[overlaps.truth])
-        pairs = Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))
-    area = predictions.box_area(mask_type)[rows]
-    detections = Detections(images.id[masks.image], masks.category, predictions.score[rows], area)
-    return _match(detections, objects, pairs, switches)
-
-
-def _match(
-    detections: Detections, objects: TrueObjects, pairs: Overlaps, switches: EvaluationConfig
-) -> Matches:
     matchable = (objects.id != 0) | (not switches.legacy_gt_id0)
     truths = Truths(objects.masks.category, objects.area, objects.rate, objects.crowd, matchable)
     return match(detections, truths, pairs.at_least(LOWEST_IOU), max(LIMITS))
 
 
-def _with_crowds(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Overlaps:
-    """The pairs with COCO's overlap for crowds: the share of the detection's pixels (`mask_area`)
-    that lie in the crowd."""
-    crowd = objects.crowd[pairs.truth]
-    area = objects.mask_area[pairs.truth]
-    detection_area = mask_area[pairs.detection]
-    share = intersections(pairs.iou, detection_area, area) / detection_area
-    return Overlaps(pairs.detection, pairs.truth, np.where(crowd, share, pairs.iou))
+def _mask_shares(pairs: Overlaps, mask_area: Ints, objects: TrueObjects) -> Floats:
+    """COCO's overlap for crowds: the share of each detection's pixels (`mask_area`) that lie in
+    the crowd."""
+    area = mask_area[pairs.detection]
+    return intersections(pairs.iou, area, objects.mask_area[pairs.truth]) / area

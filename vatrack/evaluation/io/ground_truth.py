@@ -46,6 +46,11 @@ class Images:
     categories: Ints
     frames: Mapping[int, int]
 
+    def rows_of(self, video: int) -> Ints:
+        """The rows of a video's images, in their order."""
+        rows = np.flatnonzero(self.video == video)
+        return rows[np.argsort(self.position[rows])]
+
     def index(self, ids: Ints) -> Ints:
         """Rows of image ids; -1 for those that are not listed."""
         return _find(self.id, ids)

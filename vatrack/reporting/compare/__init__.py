@@ -11,8 +11,8 @@ from typing import NamedTuple
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_text
 from vatrack.common.similar import unknown
+from vatrack.reporting.compare.clip_images import Clip, ClipImages, draw_clips
 from vatrack.reporting.compare.page import to_page
-from vatrack.reporting.compare.pictures import Clip, Pictures, draw_clips
 from vatrack.reporting.compare.read import Side, read_sides
 from vatrack.reporting.compare.text import to_text
 from vatrack.reporting.tables.checks import COUNTS, Metrics
@@ -88,7 +88,7 @@ def compare_runs(
     *,
     by: str | None = None,
     clips: int = 10,
-    pictures: Pictures | None = None,
+    clip_images: ClipImages | None = None,
 ) -> Comparison:
     """Compares runs with the first of them.
 
@@ -98,7 +98,7 @@ def compare_runs(
         by: the metric that says which clips lost most: image/amodal/AP, track/visible/HOTA, ...;
             None: AP of frames, amodal where the runs have that.
         clips: how many clips `str` of the result shows.
-        pictures: which images the page has; None: those of the five worst clips.
+        clip_images: which images the page has; None: those of the five worst clips.
 
     Raises:
         InputError: see `read.read_sides`; or the metric is unknown, or a file is not in its form.
@@ -127,7 +127,7 @@ def compare_runs(
         by_clip, by = _worst_first(_sections(sides, "clip"), sides, by)
         worst = [line.name for line in by_clip[0].lines] if by_clip else []
         if out:
-            drawn, missing = draw_clips(sides, worst, pictures or Pictures())
+            drawn, missing = draw_clips(sides, worst, clip_images or ClipImages())
             notes += missing
     found = Comparison(
         tuple(sides), metrics, classes, by_clip, by or "", tuple(drawn), tuple(notes), out

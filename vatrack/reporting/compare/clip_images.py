@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
-from vatrack.common.images import read_image
-from vatrack.evaluation.io.ground_truth import read_images
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.html import data_url
-from vatrack.reporting.overlay import Layer, names_by_id, read_layers
+from vatrack.reporting.overlay import FrameList, Layer, read_layers
 from vatrack.reporting.overlay_video import draw_side, find_owners
 from vatrack.reporting.sheet import evenly
 
@@ -27,7 +23,7 @@ TRUTH = "Ground truth"
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ClipImages:
     """Which images a page has.
 
     Attributes:
@@ -58,7 +54,7 @@ class Clip(NamedTuple):
 
 
 def draw_clips(
-    sides: Sequence[Side], worst: Sequence[str], wanted: Pictures
+    sides: Sequence[Side], worst: Sequence[str], wanted: ClipImages
 ) -> tuple[list[Clip], list[str]]:
     """The first clips of these, and what is missing for that.
 
@@ -74,18 +70,12 @@ def draw_clips(
     lacking += ["the frames (--images)"] * (images is None)
     if lacking or truth is None or images is None:
         return [], [f"the page has no images, because these were not found: {', '.join(lacking)}"]
-    document = read_json(truth)
-    listed = read_images(document, str(truth))
-    files = names_by_id(document, "images", "file_name", truth)
-    titles = names_by_id(document, "videos", "name", truth)
-    numbers = {name: number for number, name in titles.items()}
+    listed = FrameList.read(truth, images)
+    numbers = {name: number for number, name in listed.titles.items()}
     chosen = [(name, numbers[name]) for name in worst[: wanted.clips] if name in numbers]
     if worst and not chosen:
         return [], [f"the page has no images: {truth} has none of the worst clips"]
-    layers = [
-        read_layers(document, listed, truth, side.folder.predictions, wanted.score)
-        for side in sides
-    ]
+    layers = [read_layers(listed, side.folder.predictions, wanted.score) for side in sides]
     common = set.intersection(*({layer.mask_type for layer in own} for own in layers))
     true = [layer for layer in layers[0] if layer.title == TRUTH and layer.mask_type in common]
     found = [
@@ -94,20 +84,20 @@ def draw_clips(
     ]
     clips = []
     for name, video in chosen:
-        rows = np.flatnonzero(listed.video == video)
-        rows = rows[np.argsort(listed.position[rows])]
-        owners = [find_owners(rows, listed, true, own) for own in found]
+        rows = listed.images.rows_of(video)
+        owners = [find_owners(rows, listed.images, true, own) for own in found]
         frames = []
         for row in rows[evenly(len(rows), wanted.frames)].tolist():
-            path = images / files[int(listed.id[row])]
+            path = listed.file(row)
             if not path.is_file():
                 return [], [f"the page has no images: {path} is missing"]
-            height, width = listed.size[row].tolist()
-            frame = read_image(path, (width, height))
+            frame = listed.frame(row)
             columns: list[tuple[Sequence[Layer], dict[int, int] | None]] = [(true, None)]
             columns += zip(found, owners, strict=True)
-            shown = [draw_side(frame, row, listed, own, who, LARGEST) for own, who in columns]
-            title = f"frame {int(listed.position[row])} ({path.name})"
+            shown = [
+                draw_side(frame, row, listed.images, own, who, LARGEST) for own, who in columns
+            ]
+            title = f"frame {int(listed.images.position[row])} ({path.name})"
             frames.append(Frame(title, tuple(map(_as_url, shown))))
         clips.append(Clip(name, tuple(frames)))
     return clips, []
