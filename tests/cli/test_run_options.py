@@ -166,6 +166,24 @@ def test_a_training_says_what_it_lacks(vatrack, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_setting_found_wrong_later_is_told_with_its_file(vatrack, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("methods: [vatrack]\nbackbones: [resnet50]\n")
+    places = ("--annotations", tmp_path, "--images", tmp_path, "--out", tmp_path / "run")
+    for command in ("train", "launch"):
+        code, _, errors = vatrack(command, "--config", config, *places)
+        assert code == 2
+        assert errors.startswith(f"vatrack: error: {config}: frozen_stages 1 and norm batch need")
+    code, _, errors = vatrack("fetch-weights", "--config", config, "--set", "seed=1")
+    assert code == 2
+    assert f"{config} with --set seed=1: training.weights has no file for resnet50" in errors
+    # A positional argument called `source` is no config.
+    names = ("--method", "vatrack", "--backbone", "resnet18", "--out", tmp_path / "new.pt")
+    code, _, errors = vatrack("import-checkpoint", tmp_path / "none.pth", *names)
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {tmp_path / 'none.pth'}: no such ")
+
+
 def test_settings_of_a_checkpoint_leave_its_machine_behind(
     tiny_run: tuple[RunConfig, Path], tmp_path: Path
 ) -> None:

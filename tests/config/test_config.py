@@ -106,6 +106,32 @@ def test_all_problems_come_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 4
 
 
+def test_our_own_words_have_no_title_of_the_library() -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(seeds=[1, 1], dataset={"format": "joint"})
+    text = str(caught.value)
+    assert "  seeds: a seed is listed twice; list each seed once" in text
+    assert "  dataset: format joint needs images" in text
+    assert "Value error" not in text
+
+
+def test_many_problems_are_counted() -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(seed=-1, **{f"key{number}": 1 for number in range(40)})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 12
+    assert lines[-1] == "  and 31 more"
+
+
+def test_a_file_without_any_known_key_is_no_config() -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(**{f"track/amodal/{number}": 0.5 for number in range(110)})
+    assert str(caught.value) == (
+        "test.yaml: not a config: none of its 110 keys is known (first: track/amodal/0, "
+        "track/amodal/1, track/amodal/2); give a config file (docs/config.md lists all keys)"
+    )
+
+
 def test_values_by_backbone_or_method() -> None:
     config = parsed(training={"batch_size": {"resnet18": 2}, "optimizer": {"learning_rate": 0.1}})
     run = config.for_run(Method.QDTRACK, Backbone.RESNET18)

@@ -74,7 +74,7 @@ def options(
 
 def config(
     out: Out,
-    source: AnyConfig = None,
+    config: AnyConfig = None,
     values: Annotated[str | None, typer.Option("--json", help="Config as JSON text.")] = None,
     overrides: Overrides = None,
     schema: Annotated[
@@ -92,8 +92,8 @@ def config(
 
         write_text(out, config_reference())
     else:
-        if source:
-            checked = load_config(source, overrides)
+        if config:
+            checked = load_config(config, overrides)
         else:
             given = parse_json(values or "{}", "--json")
             if overrides and isinstance(given, dict):

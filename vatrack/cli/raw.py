@@ -15,7 +15,7 @@ from vatrack.config.dataset import SyntheticConfig, ValidationConfig
 
 def synth(
     out: Out,
-    source: AnyConfig = None,
+    config: AnyConfig = None,
     overrides: Overrides = None,
     train_videos: Annotated[
         int | None, typer.Option(help="Number of videos in train.json.")
@@ -33,7 +33,7 @@ def synth(
     """Render the miniature dataset in SAIL-VOS's raw layout. Options override the config."""
     from vatrack.synthetic.render import render
 
-    chosen = load_config(source, overrides)
+    chosen = load_config(config, overrides)
     given = {"train_videos": train_videos, "valid_videos": valid_videos, "frames": frames}
     given |= {"width": width, "height": height, "objects": objects}
     values = chosen.dataset.synthetic.model_dump() | {
@@ -60,7 +60,7 @@ def unpack(
         list[Path] | None,
         typer.Option(help="Archive to unpack (repeatable)."),
     ] = None,
-    source: AnyConfig = None,
+    config: AnyConfig = None,
     overrides: Overrides = None,
     checksums: Annotated[
         Path | None, typer.Option(help="Checksums of the archives, in the format of `sha256sum`.")
@@ -84,7 +84,7 @@ def unpack(
     from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 
-    dataset = load_config(source, overrides).dataset
+    dataset = load_config(config, overrides).dataset
     if checksums and not archive:
         raise InputError(
             "--checksums needs --archive; in a config, give each of dataset.archives its own sha256"
@@ -138,7 +138,7 @@ def validate(
         Path | None, typer.Option(help="With --joint: folder that the file names are relative to.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
-    source: AnyConfig = None,
+    config: AnyConfig = None,
     overrides: Overrides = None,
     frames: Annotated[
         str | None,
@@ -166,7 +166,7 @@ def validate(
     """
     from vatrack.validate import validate as check
 
-    chosen = load_config(source, overrides)
+    chosen = load_config(config, overrides)
     given = {"frames": frames, "masks": masks, "accept": accept}
     values = chosen.dataset.validation.model_dump() | {
         key: value for key, value in given.items() if value is not None
@@ -185,7 +185,7 @@ def validate(
             raise InputError(
                 "--joint needs --images, the folder that the file names are relative to"
             )
-        wanted = classes if source else None
+        wanted = classes if config else None
         typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
         return
     if raw is None or train is None or valid is None:
