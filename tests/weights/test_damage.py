@@ -46,7 +46,8 @@ def own(path: Path) -> None:
 
 def exported(path: Path) -> None:
     own(path.with_name("source.pt"))
-    export(path.with_name("source.pt"), path)
+    export(path.with_name("source.pt"), out := path.with_suffix(".safetensors"))
+    out.rename(path)
 
 
 def initial(path: Path) -> None:
@@ -221,6 +222,7 @@ def test_every_reader_refuses_values_that_are_not_finite(
         InputError, match=r"1 of \d+ tensors contain NaN or infinity, first: backbone"
     ):
         latest_state(tmp_path / "state")
+    out = tmp_path / "out.safetensors"
     command = ("export", "--checkpoint", path, "--out", out)
     write(path, weights, RUN, 3)
     code, shown, errors = run_command(capsys, monkeypatch, *command)
@@ -251,7 +253,7 @@ def test_huge_shapes_over_few_bytes_take_no_memory(tmp_path: Path) -> None:
         "config": {}, "model": {"a": huge},
     }  # fmt: skip
     torch.save(content, tmp_path / "x.pt")
-    for read in (load, lambda path: export(path, tmp_path / "out.st"), lambda p: read_file(p, "x")):
+    for read in (load, lambda path: export(path, tmp_path / "out.safetensors"), lambda p: read_file(p, "x")):
         with pytest.raises(InputError, match="tensors claim 4398 GB"):
             read(tmp_path / "x.pt")
     weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
@@ -287,7 +289,7 @@ def test_a_full_disk_ends_export_and_import_in_one_message(
     (tmp_path / "c.yaml").write_text("{}\n")
     monkeypatch.setattr("vatrack.config.Config.for_run", lambda *_: RUN)
     for command in (
-        ("export", "--checkpoint", path, "--out", small_disk / "x.st"),
+        ("export", "--checkpoint", path, "--out", small_disk / "x.safetensors"),
         ("import-checkpoint", path, "--method", "vatrack", "--backbone", "resnet18", "--out",
          small_disk / "x.pt"),
     ):  # fmt: skip

@@ -10,6 +10,7 @@ from typing import get_args
 from vatrack.api.frames import exact_rate
 from vatrack.api.predictor import DEFAULT_SCORE, Cuts, check_score
 from vatrack.common.errors import InputError
+from vatrack.common.similar import unknown
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection
 from vatrack.video.writer import Encoder
@@ -52,7 +53,7 @@ class TrackSettings:
             ("encoder", self.encoder, get_args(Encoder)),
         ):
             if value not in known:
-                raise InputError(f"{name} is {value!r}; choose from {', '.join(known)}")
+                raise InputError(unknown(name, value, known))
 
 
 @dataclass(frozen=True)

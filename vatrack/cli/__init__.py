@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -32,7 +33,7 @@ from vatrack.cli.compare import compare
 from vatrack.cli.doctor import doctor
 from vatrack.cli.examples import epilog
 from vatrack.cli.file_options import with_files
-from vatrack.cli.options import AnyConfig, Out, Overrides
+from vatrack.cli.options import AnyConfig, Overrides, out_file
 from vatrack.cli.parsing import Command, Group
 from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly
@@ -73,7 +74,9 @@ def options(
 
 
 def config(
-    out: Out,
+    out: Annotated[
+        Path, out_file("Config to write (YAML); with --schema JSON, with --reference Markdown.")
+    ],
     config: AnyConfig = None,
     values: Annotated[str | None, typer.Option("--json", help="Config as JSON text.")] = None,
     overrides: Overrides = None,

@@ -9,11 +9,12 @@ import typer
 
 from vatrack.cli.options import (
     ClassMap,
-    Out,
     Overrides,
     Predictions,
     Processes,
     in_run,
+    out_file,
+    out_folder,
     shard_option,
 )
 from vatrack.common.errors import InputError
@@ -32,8 +33,9 @@ Details = Annotated[
 RunOfPredictions = Annotated[
     Path | None,
     typer.Option(
+        metavar="FOLDER",
         help="Run folder. If --out is its metrics.json, the evaluation settings are stored there "
-        "too, and the metrics are uploaded to its MLflow run."
+        "too, and the metrics are uploaded to its MLflow run.",
     ),
 ]
 
@@ -43,7 +45,7 @@ def evaluate(
         Path, typer.Option(help="Ground truth in the joint form (.json or .json.gz).")
     ],
     predictions: Predictions,
-    out: Out,
+    out: Annotated[Path, out_file("Metrics to write (JSON); with --shard, their share (.npz).")],
     video_ground_truth_amodal: Annotated[
         Path | None,
         typer.Option(
@@ -62,6 +64,7 @@ def evaluate(
         Path | None,
         typer.Option(
             "--config",
+            metavar="PATH",
             help="Config for the evaluation settings and the occlusion limit: YAML file or run "
             "folder (default: that of --run, else built-in values).",
             callback=in_run("config"),
@@ -120,7 +123,7 @@ def merge_evaluations(
         list[Path],
         typer.Argument(metavar="SHARD...", help="Results of `vatrack evaluate --shard`."),
     ],
-    out: Out,
+    out: Annotated[Path, out_file("Metrics to write (JSON).")],
     details: Details = None,
     run: RunOfPredictions = None,
 ) -> None:
@@ -159,7 +162,7 @@ def _keep(run: Path, out: Path, switches: EvaluationConfig) -> None:
 
 
 def examples(
-    out: Out,
+    out: Annotated[Path, out_folder("Output folder for the examples.")],
     ground_truth: Annotated[
         Path | None,
         typer.Option(

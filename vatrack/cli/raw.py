@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import AnyConfig, Out, Overrides, Processes, Raw
+from vatrack.cli.options import AnyConfig, Overrides, Processes, Raw, out_file, out_folder
 from vatrack.common.errors import InputError
 from vatrack.config import load_config, parse_config
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
 
 
 def synth(
-    out: Out,
+    out: Annotated[
+        Path, out_folder("Output folder for the raw frames, train.json and valid.json.")
+    ],
     config: AnyConfig = None,
     overrides: Overrides = None,
     train_videos: Annotated[
@@ -47,7 +49,7 @@ def fetch(
     url: Annotated[str, typer.Option(help="Address to download: https://, http:// or file://.")],
     size: Annotated[int, typer.Option(min=1, help="Expected size in bytes.")],
     sha256: Annotated[str, typer.Option(help="Expected SHA-256 checksum, 64 hexadecimal digits.")],
-    out: Out,
+    out: Annotated[Path, out_file("File to download to.")],
 ) -> None:
     """Download a file and verify its checksum. Existing files are never overwritten."""
     from vatrack.common.download import fetch as fetch_file
@@ -66,7 +68,8 @@ def unpack(
         Path | None, typer.Option(help="Checksums of the archives, in the format of `sha256sum`.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Output folder for the raw frames.")
+        Path | None,
+        out_folder("Output folder for the raw frames."),
     ] = None,
     strip: Annotated[
         int | None,
@@ -102,7 +105,7 @@ def unpack(
 
 def annotate(
     raw: Raw,
-    out: Out,
+    out: Annotated[Path, out_file("Annotations to write (JSON).")],
     video: Annotated[
         list[str] | None,
         typer.Option(help="Video to annotate (repeatable; default: all)."),
@@ -127,7 +130,9 @@ def annotate(
 
 
 def validate(
-    raw: Annotated[Path | None, typer.Option(help="Folder of the raw frames.")] = None,
+    raw: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the raw frames.")
+    ] = None,
     train: Annotated[Path | None, typer.Option(help="Official train.json.")] = None,
     valid: Annotated[Path | None, typer.Option(help="Official valid.json.")] = None,
     joint: Annotated[
@@ -135,9 +140,12 @@ def validate(
         typer.Option(help="Instead of --raw: your own annotations (repeatable; docs/own-data.md)."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="With --joint: folder that the file names are relative to.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="With --joint: folder that the file names are relative to."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
+    out: Annotated[Path | None, out_file("JSON report to write.")] = None,
     config: AnyConfig = None,
     overrides: Overrides = None,
     frames: Annotated[
@@ -200,7 +208,7 @@ def index(
     raw: Raw,
     train: Annotated[Path, typer.Option(help="Official train.json.")],
     valid: Annotated[Path, typer.Option(help="Official valid.json.")],
-    out: Out,
+    out: Annotated[Path, out_file("Index file to write (JSON).")],
 ) -> None:
     """List the annotated frames of every video and check that they exist."""
     from vatrack.sailvos.index import build_index

@@ -13,8 +13,8 @@ from vatrack.cli.options import (
     CheckpointFile,
     ConfigFile,
     MethodName,
-    Out,
     Overrides,
+    out_file,
 )
 from vatrack.config import load_config
 from vatrack.config.classes import ClassList
@@ -39,7 +39,7 @@ def import_checkpoint(
     ],
     method: MethodName,
     backbone: BackboneName,
-    out: Out,
+    out: Annotated[Path, out_file("Checkpoint to write (.pt).")],
     partial: Annotated[
         bool,
         typer.Option(
@@ -75,7 +75,9 @@ def import_checkpoint(
     typer.echo(take(source, run, out, partial=partial, key=key, classes=names))
 
 
-def export(checkpoint: CheckpointFile, out: Out) -> None:
+def export(
+    checkpoint: CheckpointFile, out: Annotated[Path, out_file("Weights to write (.safetensors).")]
+) -> None:
     """Export a checkpoint as safetensors, including its config, for sharing."""
     from vatrack.weights.export import export as write
 

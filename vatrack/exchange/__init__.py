@@ -16,6 +16,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
+from vatrack.common.similar import unknown
 from vatrack.evaluation.io.predictions import parse_predictions
 from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
 from vatrack.exchange.listing import Listing, read_listing
@@ -120,5 +121,5 @@ def _check(predictions: list[dict[str, Any]], listing: Listing, source: Path) ->
 
 def _known(form: str, forms: Any) -> Any:
     if form not in get_args(forms):
-        raise InputError(f"unknown format {form!r}; choose from {', '.join(get_args(forms))}")
+        raise InputError(unknown("format", form, get_args(forms)))
     return form

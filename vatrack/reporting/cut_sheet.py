@@ -20,7 +20,7 @@ from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.cuts import read_scores
-from vatrack.sailvos.index import read_index
+from vatrack.sailvos.index import check_video, read_index
 from vatrack.sailvos.layout import list_videos, safe_name
 from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
@@ -143,8 +143,7 @@ def write_cut_sheets(
 def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
     raw, index, structure, scores = data.raw, data.index, data.structure, data.scores
     videos = data.videos
-    if video not in videos and video not in list_videos(raw):
-        raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
+    check_video(video, raw, index, videos)
     frames = videos[video]["frames"] if video in videos else []
     files = [frame["file"] for frame in frames]
     sizes = {frame["file"]: (frame["width"], frame["height"]) for frame in frames}

@@ -14,7 +14,7 @@ from vatrack.common.files import read_json, write_json
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.content import Image, read_images, score_frames
-from vatrack.sailvos.index import read_index
+from vatrack.sailvos.index import check_video, read_index
 from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
 from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
@@ -106,10 +106,7 @@ def _score_video(
     threads: int,
 ) -> Scored:
     """Writes the scores of a video; `videos`: the content of `index`."""
-    if video not in videos and video not in list_videos(raw):
-        raise InputError(
-            f"{video}: neither a folder in {raw} nor listed in {index}; check the name"
-        )
+    check_video(video, raw, index, videos)
     frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []
     folder = Path(raw) / safe_name(video, str(index)) / "images"
 

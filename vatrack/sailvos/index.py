@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
+from vatrack.common.similar import meant
 from vatrack.data.fields import first_problem
 from vatrack.sailvos.layout import list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
@@ -125,6 +126,21 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
                 _check_frame(frame, f"{path}: video {name}")
             found[name] = {"name": name, "frames": video["frames"]}
     return found
+
+
+def check_video(video: str, raw: Path, index: Path, listed: Collection[str]) -> None:
+    """Refuses the name of a video that is neither in an index nor in the raw tree.
+
+    Args:
+        listed: the videos of `index`.
+
+    Raises:
+        InputError: as described, with the names that may be meant.
+    """
+    if video in listed or video in (present := list_videos(raw)):
+        return
+    hint = meant(video, dict.fromkeys([*listed, *present]), "check the name")
+    raise InputError(f"{video}: neither a folder in {raw} nor listed in {index}{hint}")
 
 
 def _check_frame(frame: object, what: str) -> None:

@@ -184,6 +184,12 @@ def test_no_annotated_frame(tmp_path: Path) -> None:
     )
 
 
+def test_the_nearest_video_is_named(small: Path) -> None:
+    name = small.name
+    with pytest.raises(InputError, match=rf"no such video .*; did you mean {name}\?$"):
+        select_videos(small.parent, [f"{name}s"], None, lambda *_: None)
+
+
 def test_selection_of_videos(small: Path, tmp_path: Path) -> None:
     write_small(small.parent, "two")
     names = tmp_path / "names.txt"
