@@ -87,7 +87,7 @@ def test_the_schema_agrees_with_the_models(path: Path) -> None:
         ),
         ({"methods": ["VATrack"]}, "methods.0: Input should be"),
         ({"dataset": {"name": "../elsewhere"}}, "dataset.name: String should match"),
-        ({"model": {"class_weights": [1.0]}}, "model.class_weights has 1 weights for 24 classes"),
+        ({"model": {"class_weights": [1.0]}}, "model.class_weights has 1 weight for 24 classes"),
         (
             {"model": {"norm_groups": 48}},
             "norm_groups = 48 does not divide track_head_channels = 256",

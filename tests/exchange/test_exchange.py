@@ -129,8 +129,8 @@ def test_mots_has_no_overlap(tmp_path: Path, form: Any, first: int) -> None:
     masks = [coco_mask.decode({"size": [120, 160], "counts": row[5]}) for row in rows[:2]]
     assert np.array_equal(masks[0], rectangle(0, 0, 30, 40))  # the lower score gives way
     assert np.array_equal(masks[1], rectangle(30, 0, 70, 40))
-    assert "4 masks overlapped others" in result.notes[0]
-    assert "(2 of them are completely hidden" in result.notes[0]
+    assert "4 masks cut where others overlap" in result.notes[0]
+    assert "(2 of them skipped, completely hidden)" in result.notes[0]
 
     import_predictions(tmp_path / "mots", truth, form, tmp_path / "back.jsonl", "visible")
     back = load(tmp_path / "back.jsonl")

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import pooch
 import requests
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, sha256_of
 from vatrack.common.progress import byte_progress
@@ -41,7 +42,7 @@ class Fetched:
     def __str__(self) -> str:
         if self.url is None:
             return f"{self.out} already exists, checksum verified"
-        return f"downloaded {self.out} ({self.size} bytes) from {self.url}"
+        return f"downloaded {self.out} ({counted(self.size, 'byte')}) from {self.url}"
 
 
 def fetch(
@@ -86,7 +87,8 @@ def fetch(
             raise InputError(f"{url}: {failure}; correct address, size or sha256, or {by_hand}")
         if not left:
             raise InputError(
-                f"{url}: {failure}, after {tries} attempts; try again later, or {by_hand}"
+                f"{url}: {failure}, after {counted(tries, 'attempt')}; try again later, or "
+                f"{by_hand}"
             )
         logger.warning("%s: %s; retrying in %g s", url, failure, wait)
         time.sleep(wait)

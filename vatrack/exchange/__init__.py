@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
 from vatrack.common.foreign import Form, SourceForm
@@ -45,7 +46,7 @@ class Exchanged:
     notes: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.out}: {self.detections} detections", *self.notes])
+        return "\n".join([f"{self.out}: {counted(self.detections, 'detection')}", *self.notes])
 
 
 def export_predictions(

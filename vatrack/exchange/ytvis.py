@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MaskType
@@ -24,7 +25,8 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
     """Writes the list. A track has one score, the mean, and one class, that of most frames."""
     write_json(out, results(tracks, listing))
     mixed = sum(len({d.category_id for d in track.detections}) > 1 for track in tracks)
-    return [f"{mixed} tracks change their class; the most frequent class is used"] if mixed else []
+    text = f"{counted(mixed, 'track')} of several classes; the most frequent class is used"
+    return [text] if mixed else []
 
 
 def results(tracks: Sequence[Track], listing: Listing) -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def read(
             count = len(masks) if isinstance(masks, list) else "no"
             raise InputError(
                 f"{where}: has {count} segmentations, but its video {video.name!r} has "
-                f"{len(video.rows)} frames; give a mask or null for each frame"
+                f"{counted(len(video.rows), 'frame')}; give a mask or null for each frame"
             )
         predictions += [
             as_prediction(

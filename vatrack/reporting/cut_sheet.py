@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vatrack.common.colours import COLOURS
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
@@ -45,8 +46,8 @@ class CutSheet:
     @property
     def content(self) -> str:
         """What the sheet shows, in words."""
-        text = f"{self.clips} clip{'s' * (self.clips != 1)} with {self.frames} annotated frames"
-        return text if self.shown == self.clips else f"{text}; {self.shown} clips shown"
+        text = f"{counted(self.clips, 'clip')} with {counted(self.frames, 'annotated frame')}"
+        return text if self.shown == self.clips else f"{text}; {counted(self.shown, 'clip')} shown"
 
     def __str__(self) -> str:
         return f"{self.file}: {self.video}, {self.content}"
@@ -211,7 +212,7 @@ def draw_tiles(clips: Sequence[Clip], images: Sequence[ImageArray], columns: int
 
 def _caption(clip: Clip) -> ImageArray:
     span = f"{Path(clip.first).stem}–{Path(clip.last).stem}"
-    length = f"{clip.frames} frame{'s' * (clip.frames != 1)}"
+    length = counted(clip.frames, "frame")
     return tile(
         CAPTION + GAP,
         TILE + GAP,

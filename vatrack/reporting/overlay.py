@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
@@ -66,8 +67,8 @@ class ContactSheet:
 
     def __str__(self) -> str:
         return (
-            f"{self.file}: {self.clips} of {self.of_clips} clips, {self.rows} rows each; "
-            f"predictions with a score of {self.score:g} or more"
+            f"{self.file}: {self.clips} of {counted(self.of_clips, 'clip')}, "
+            f"{counted(self.rows, 'row')} each; predictions with a score of {self.score:g} or more"
         )
 
 
@@ -113,7 +114,9 @@ def write_contact_sheet(
             for row in rows[evenly(len(rows), FRAMES)]
         ]
         blocks.append(
-            draw_clip(f"{titles[video]}   ({len(rows)} frames)", columns, listed, layers, score)
+            draw_clip(
+                f"{titles[video]}   ({counted(len(rows), 'frame')})", columns, listed, layers, score
+            )
         )
     top = tile(34, blocks[0].shape[1], Text(LEGEND, MARGIN, 8, 15))
     save_image(grid([[top], *([pad(block, 14, 0)] for block in blocks)]), out)

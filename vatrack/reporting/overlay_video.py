@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
@@ -44,7 +45,7 @@ class OverlayVideo:
     frames: int
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.frames} frames of {self.clips} clips"
+        return f"{self.file}: {counted(self.frames, 'frame')} of {counted(self.clips, 'clip')}"
 
 
 @dataclass

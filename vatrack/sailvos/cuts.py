@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.progress import progress
@@ -42,7 +43,7 @@ class Scored:
 
     def __str__(self) -> str:
         highest = f"highest score {max(self.scores):.1f}" if self.scores else "nothing to score"
-        return f"{self.video}: {self.frames} frames, {highest}"
+        return f"{self.video}: {counted(self.frames, 'frame')}, {highest}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Structured:
 
     def __str__(self) -> str:
         return (
-            f"{self.clips} clips with {self.frames} frames from {self.videos} videos in {self.out}"
+            f"{counted(self.clips, 'clip')} with {counted(self.frames, 'frame')} from "
+            f"{counted(self.videos, 'video')} in {self.out}"
         )
 
 
@@ -209,7 +211,7 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
     ):
         raise InputError(f"{path}: not the content scores of {video}; {DETECT_FIX}")
     if len(data["scores"]) != max(0, frames - 1):
-        found = f"{len(data['scores'])} scores, but {frames} frames"
+        found = f"{counted(len(data['scores']), 'score')}, but {counted(frames, 'frame')}"
         raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_FIX}")
     for number, score in enumerate(data["scores"], start=1):
         # A content score is a mean of differences of 8 bits.

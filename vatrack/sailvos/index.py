@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
@@ -29,10 +30,11 @@ class Indexed:
 
     def __str__(self) -> str:
         counts = [
-            f"{number} {subset} videos with {self.frames[subset]}"
+            f"{counted(number, f'{subset} video')} with "
+            f"{counted(self.frames[subset], 'annotated frame')}"
             for subset, number in self.videos.items()
         ]
-        return f"indexed {', '.join(counts)} annotated frames in {self.out}"
+        return f"indexed {', '.join(counts)} in {self.out}"
 
 
 def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:

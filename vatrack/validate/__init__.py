@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
 from vatrack.common.similar import did_you_mean
@@ -58,10 +59,7 @@ class Report:
         return not self.counts["error"]
 
     def __str__(self) -> str:
-        named = [
-            f"{count:,} {severity}{'' if count == 1 else 's'}"
-            for severity, count in self.counts.items()
-        ]
+        named = [counted(count, severity, ",") for severity, count in self.counts.items()]
         path, seconds = self.looked_at["raw"]["path"], self.looked_at["seconds"]
         lines = [f"{', '.join(named)} in {path} and its annotations ({seconds:g} s)"]
         lines += _overview(self.looked_at)
@@ -248,13 +246,13 @@ def _describe(subset: Subset) -> dict[str, Any]:
 def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
     """What was looked at."""
     for file in seen["files"]:
-        counts = [f"{file[name]:,} {name}" for name in ("videos", "frames", "annotations")]
+        counts = [counted(file[f"{each}s"], each, ",") for each in ("video", "frame", "annotation")]
         end = [] if file["read_to_the_end"] else ["not read to the end"]
         yield f"  {file['path']}: {', '.join([_size(file['bytes']), *counts, *end])}"
     raw = seen["raw"]
     yield (
-        f"  {raw['path']}: {raw['videos']:,} of these videos, {raw['frames']:,} frames "
-        f"{FRAMES[raw['frames_checked']]}"
+        f"  {raw['path']}: {counted(raw['videos'], 'of these video', ',')}, "
+        f"{counted(raw['frames'], 'frame', ',')} {FRAMES[raw['frames_checked']]}"
     )
     masks = (
         "areas, boxes and occlusion rates compared with them"

@@ -20,6 +20,7 @@ from lib.names import (
 from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, naming_config, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.common.user import user_name

@@ -25,7 +25,7 @@ if plan.small:
             raw=raw_folder,
             out=subpath(output[0], parent=True),
         message:
-            f"measuring content scores of {len(plan.videos())} videos"
+            f"measuring content scores of {counted(len(plan.videos()), 'video')}"
         shell:
             "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --threads {threads}"
             " --out {params.out:q} > {log:q} 2>&1"
@@ -150,7 +150,7 @@ if plan.small:
             threshold=plan.dataset.clips.threshold,
             out=subpath(output[0], parent=True),
         message:
-            f"drawing the clips of {len(plan.videos())} videos"
+            f"drawing the clips of {counted(len(plan.videos()), 'video')}"
         shell:
             "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
             " --threshold {params.threshold} --out {params.out:q} > {log:q} 2>&1"

@@ -10,6 +10,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.reporting.curves import run_labels
@@ -47,7 +48,9 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
             clips, ground truth or protocol of the evaluations differ.
     """
     if not 2 <= len(folders) <= len(ascii_uppercase):
-        raise InputError(f"{len(folders)} runs given; give 2 to {len(ascii_uppercase)} run folders")
+        raise InputError(
+            f"{counted(len(folders), 'run')} given; give 2 to {len(ascii_uppercase)} run folders"
+        )
     for folder in folders:
         _check(folder)
     names = run_labels(folders)

@@ -209,7 +209,7 @@ def _read_official(path: Path) -> GivenModels | None:
     names = [category.get("name") for category in given.categories]
     if names != list(CATEGORIES) or not all(type(number) is int for number in ids):
         raise InputError(
-            f"{path}: its {len(names)} categories differ from the method's 24 (in this order, each "
+            f"{path}: its categories differ from the method's 24 (in this order, each "
             f"with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
         )
     if not given.models:
