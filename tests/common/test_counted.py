@@ -45,10 +45,11 @@ def bare_plurals(text: str) -> list[str]:
         if isinstance(node, ast.JoinedStr)
     ]
     return [
-        ast.unparse(value) + after.value
+        f"{ast.unparse(value.value)}{after.value}"
         for node in shown
         for value, after in pairwise(node.values)
         if isinstance(value, ast.FormattedValue)
+        and "f" not in ast.unparse(value.format_spec or ast.Constant(""))[2:]  # measured
         and isinstance(after, ast.Constant)
         and PLURAL.match(str(after.value))
         and not ast.unparse(value.value).startswith("counted(")
@@ -67,4 +68,4 @@ def test_results_count_with_it() -> None:
 
 def test_a_bare_plural_is_seen() -> None:
     bad = "class A:\n    def __str__(self):\n        return f'{self.n} new runs of {self.m}'"
-    assert bare_plurals(bad) == ["f'{self.n}' new runs of "]
+    assert bare_plurals(bad) == ["self.n new runs of "]

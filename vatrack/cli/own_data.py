@@ -44,7 +44,7 @@ def init_config(
     if train and valid and images:
         data = FoundData(train, valid, images)
     elif folder is None:
-        raise InputError("give a folder, or all of --train, --valid and --images")
+        raise InputError("no annotations; give a folder, or all of --train, --valid and --images")
     else:
         data = find_data(folder, train, valid, images)
         typer.echo(data)
@@ -72,7 +72,7 @@ def prepare(
     dataset = settings.dataset
     files = {"train": dataset.train_json, "valid": dataset.valid_json}
     if subset not in files:
-        raise InputError(f"--subset {subset}: give train or valid")
+        raise InputError(f"--subset {subset}: no such subset; give train or valid")
     source, images = files[subset], dataset.images
     if dataset.format != "joint" or source is None or images is None:
         raise InputError(

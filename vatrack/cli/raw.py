@@ -191,15 +191,16 @@ def validate(
         folder = images or dataset.images
         if folder is None:
             raise InputError(
-                "--joint needs --images, the folder that the file names are relative to"
+                "--joint: no folder of images; give --images, the folder that the file names are "
+                "relative to"
             )
         wanted = classes if config else None
         typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
         return
     if raw is None or train is None or valid is None:
         raise InputError(
-            "give --raw, --train and --valid; for your own annotations give --joint and --images, "
-            "or a config with dataset.format: joint"
+            "no data to check; give --raw, --train and --valid; for your own annotations give "
+            "--joint and --images, or a config with dataset.format: joint"
         )
     typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes, classes))
 

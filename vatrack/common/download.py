@@ -67,7 +67,7 @@ def fetch(
             f"{url}: cannot be downloaded; the address must start with {', '.join(SCHEMES)}"
         )
     if not re.fullmatch("[0-9a-f]{8,64}", sha256):
-        raise InputError(f"{sha256}: not a SHA-256 checksum (64 hexadecimal digits)")
+        raise InputError(f"--sha256 {sha256}: not a SHA-256 checksum; give 64 hexadecimal digits")
     if out.exists():
         return _check_existing(out, size, sha256)
     by_hand = f"download it by hand to {out}"

@@ -36,6 +36,11 @@ class TrainingDiverged(InputError):
     """A loss or a gradient is not finite, and the config says to stop (`training.faults`)."""
 
 
+def advised(problem: str, advice: str) -> str:
+    """A problem with what to do about it, unless it says so itself (behind a semicolon)."""
+    return problem if "; " in problem else f"{problem}; {advice}"
+
+
 CONFIG = "config: "  # begins a message on a setting, where the code does not know its file
 
 

@@ -25,7 +25,8 @@ def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
         old, sign, new = pair.partition("=")
         if not sign or not old:
             raise InputError(
-                f"--class-map {pair}: write OLD=NEW (or OLD= to drop a class), once for each class"
+                f"--class-map {pair}: not a pair; write OLD=NEW (or OLD= to drop a class), for "
+                "each class"
             )
         if found.setdefault(old, new) != new:
             raise InputError(

@@ -95,7 +95,7 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
         raise InputError(
             f"{self.file.path}: {DRAWS} sampled frame pairs "
             + (
-                "contain no usable object"
+                "contain no usable object; check the annotations"
                 if self.alone
                 else "have no object in common; check instance_id"
             )

@@ -71,7 +71,7 @@ class Listing:
         if number not in self.categories:
             known = ", ".join(f"{key} {name}" for key, name in list(self.categories.items())[:5])
             raise InputError(
-                f"{source}: class {number} is not in {self.path} (classes: {known} ...)"
+                f"{source}: class {number} is not in {self.path} (classes: {known} ...); correct it"
             )
         return number
 

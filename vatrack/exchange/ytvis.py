@@ -53,20 +53,22 @@ def read(
     """Reads such a list; the score of a track is that of each of its detections."""
     items = read_json(source)
     if not isinstance(items, list):
-        raise InputError(f"{source}: not a list of tracks, as YouTube-VIS results are")
+        raise InputError(f"{source}: not a list of tracks; give YouTube-VIS results")
     predictions = []
     for number, item in enumerate(items, 1):
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
-            raise InputError(f"{where}: not a JSON object, as YouTube-VIS tracks are")
+            raise InputError(f"{where}: not a JSON object; write each track as one")
         for key in ("video_id", "category_id", "score", "segmentations"):
             if key not in item:
-                raise InputError(f"{where}: has no {key!r}")
+                raise InputError(f"{where}: has no {key!r}; add it")
         masks, video = item["segmentations"], None
         if isinstance(item["video_id"], int):
             video = listing.video_of.get(item["video_id"])
         if video is None:
-            raise InputError(f"{where}: video_id {item['video_id']} is not in {listing.path}")
+            raise InputError(
+                f"{where}: video_id {item['video_id']} is not in {listing.path}; use its ids"
+            )
         if not isinstance(masks, list) or len(masks) != len(video.rows):
             count = len(masks) if isinstance(masks, list) else "no"
             raise InputError(

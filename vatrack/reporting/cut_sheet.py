@@ -135,7 +135,9 @@ def write_cut_sheets(
             image.
     """
     if Path(out).suffix.lower() in SUFFIXES:
-        raise InputError(f"{out}: --out must be a folder, except with one --video")
+        raise InputError(
+            f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
+        )
     data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
     for video in videos or list_videos(data.raw):
         yield _write_sheet(data, video, Path(out) / f"{video}.jpg")

@@ -94,7 +94,7 @@ def write_contact_sheet(
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the contact sheet is a PNG image; --out must end in .png")
     if clips < 1:
-        raise InputError(f"--clips {clips}: must be 1 or more")
+        raise InputError(f"--clips {clips}: nothing to draw; must be 1 or more")
     document = read_json(ground_truth)
     listed = read_images(document, str(ground_truth))
     if not len(listed.id):

@@ -82,7 +82,9 @@ def write_overlay_video(
     if out.suffix.lower() != ".mp4":
         raise InputError(f"{out}: the video is an MP4 file; --video must end in .mp4")
     if not 0 < rate <= 240:
-        raise InputError(f"--fps {rate}: must be above 0 and at most 240 frames per second")
+        raise InputError(
+            f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
+        )
     document = read_json(ground_truth)
     listed = read_images(document, str(ground_truth))
     files = names_by_id(document, "images", "file_name", ground_truth)

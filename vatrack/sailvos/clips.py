@@ -144,7 +144,9 @@ def _find_frames(
                 )
             target = f"{stem}.png" if mode == "png" else stem + found[len(stem) :]
             if target in frames:
-                raise InputError(f"{structure}: clip {clip} lists frame {stem} more than once")
+                raise InputError(
+                    f"{structure}: clip {clip} lists frame {stem} more than once; list it once"
+                )
             frames[target] = files[found]
         yield Job(clip, frames)
 

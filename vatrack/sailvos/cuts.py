@@ -93,7 +93,9 @@ def score_videos(
             score file.
     """
     if Path(out).suffix.lower() == ".json":
-        raise InputError(f"{out}: --out must be a folder, except with one --video")
+        raise InputError(
+            f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
+        )
     listed = read_index(index)
     for video in videos or list_videos(raw):
         yield _score_video(raw, index, listed, video, Path(out) / f"{video}.json", threads)

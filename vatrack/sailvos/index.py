@@ -89,7 +89,8 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
     for number, frame in enumerate(frames):
         if frame["frame_id"] != number:
             raise InputError(
-                f"{path}: video {folder.parent.name}: frame_id {number} is missing or not unique"
+                f"{path}: video {folder.parent.name}: frame_id {number} is missing or not unique; "
+                "download the annotations again"
             )
     files = {item.name for item in list_folder(folder) if item.is_file()}
     stems = {Path(file).stem for file in files if Path(file).suffix in SUFFIXES}

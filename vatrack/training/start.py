@@ -103,7 +103,7 @@ def _check_backbone(transfer: Transfer, run: RunConfig, path: Path) -> None:
         return
     raise InputError(
         f"{path}: contains no weights of the backbone, but {run.needs_pretrained} cannot start "
-        f"from random ones: set {run.start_choices}"
+        f"from random ones; set {run.start_choices}"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
-from vatrack.common.similar import did_you_mean
+from vatrack.common.similar import meant
 from vatrack.common.text_files import check_source
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
@@ -185,8 +185,8 @@ def _findings(settings: ValidationConfig) -> Findings:
     unknown = sorted(set(settings.accept) - CHECKS.keys())
     if unknown:
         raise InputError(
-            "dataset.validation.accept: unknown finding "
-            f"{unknown[0]!r}{did_you_mean(unknown[0], CHECKS)} (docs/findings.md lists them)"
+            f"dataset.validation.accept: unknown finding {unknown[0]!r}"
+            + meant(unknown[0], CHECKS, "choose one of docs/findings.md")
         )
     return Findings(frozenset(settings.accept))
 

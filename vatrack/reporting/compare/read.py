@@ -127,8 +127,8 @@ def _check_same(first: Side, other: Side) -> None:
                 for side, digest in zip((first, other), digests, strict=True)
             )
             raise InputError(
-                f"these runs have different ground truth, so their metrics cannot be compared:\n"
-                f"{shown}\nevaluate both with the same file"
+                f"these runs have different ground truth, so their metrics cannot be compared; "
+                f"evaluate both with the same file:\n{shown}"
             )
 
 
@@ -150,8 +150,8 @@ def _same(first: Side, other: Side, what: str, values: Callable[[Side], Iterable
         for side, own, foreign in ((first, mine, theirs), (other, theirs, mine))
     )
     raise InputError(
-        f"these runs have different {what}, so their metrics cannot be compared:\n{shown}\n"
-        f"evaluate both with the same ground truth and config"
+        f"these runs have different {what}, so their metrics cannot be compared; "
+        f"evaluate both with the same ground truth and config:\n{shown}"
     )
 
 

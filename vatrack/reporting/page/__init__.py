@@ -82,7 +82,7 @@ def write_report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out}: the report is an HTML page; --out must end in .html")
     if results is not None and not Path(results).is_dir():
-        raise InputError(f"--results {results}: no such folder")
+        raise InputError(f"--results {results}: no such folder; check the path")
     found, unfinished = read_runs(runs)
     shown = collect(found)
     media = Media(out, round(embed_mb * MEGABYTE))

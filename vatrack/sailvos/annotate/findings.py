@@ -106,7 +106,7 @@ def check_usable(total: Findings, raw: Path, models: Path | None) -> None:
         raise InputError("\n  ".join([head, *named, *more]))
     if not total.counts["annotations"]:
         found = "; ".join(_warnings(total, models)) or "no frame has a visible object"
-        raise InputError(f"{raw}: nothing to annotate: {found}")
+        raise InputError(f"{raw}: nothing to annotate: {found}; check the masks")
 
 
 def describe_origin(total: Findings, models: Path | None) -> Json:

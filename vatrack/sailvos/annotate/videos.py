@@ -81,7 +81,7 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
     """
     present = list_videos(raw)
     if names and file:
-        raise InputError(f"{file}: use either --video or --videos, not both")
+        raise InputError(f"{file}: both --video and --videos are given; use one of them")
     if file:
         lines = read_text(file, "a text file with one video name per line").splitlines()
         names = [line.strip() for line in lines if line.strip()]
