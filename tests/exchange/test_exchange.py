@@ -300,7 +300,7 @@ def test_masks_that_are_not_there(tmp_path: Path) -> None:
     truth, lines = write(tmp_path, joint, [detection(1, 1, 0.5, 1, rectangle(0, 0, 9, 9))])
     with pytest.raises(InputError, match="no prediction has visible masks"):
         export_predictions(lines, truth, "coco", tmp_path / "c.json", "visible")
-    with pytest.raises(InputError, match="has no annotations for TrackEval to compare with"):
+    with pytest.raises(InputError, match="has no annotations, which TrackEval needs"):
         export_predictions(lines, truth, "trackeval", tmp_path / "te", "amodal")
     with pytest.raises(InputError, match="unknown format 'yolo'; choose from coco, ytvis"):
         export_predictions(lines, truth, "yolo", tmp_path / "te")  # type: ignore[arg-type]

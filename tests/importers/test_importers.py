@@ -138,7 +138,7 @@ def test_every_name_of_the_masks_gives_the_same(case: Case, keys: dict[str, Any]
     assert case.document["categories"] == CAR
     assert case.document["videos"] == [{"id": 1, "name": "a", "tracks": False}]
     assert "the source has no tracks" in str(result)
-    assert "not inside" not in str(result)
+    assert "extended" not in str(result)
 
 
 @pytest.mark.parametrize("absent", [{}, {"visible_mask": None}, {"visible_mask": []}])

@@ -234,7 +234,9 @@ def test_the_command_takes_one_video_or_several(
     for videos in ((), both):
         code, _, errors = run(capsys, monkeypatch, *call, *videos, "--out", tree / "all.json")
         assert code == 2
-        assert f"{tree / 'all.json'}: --out must be a folder, except with one --video" in errors
+        assert (
+            f"--out {tree / 'all.json'}: the name of a file, for several videos; give a" in errors
+        )
         assert not (tree / "all.json").exists()
 
 

@@ -53,7 +53,7 @@ BAD_MAPS = {
     "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its image 12 x 8"),
     "turned": (map_of(small_map().T), "is 8 x 12 pixels, its image 12 x 8"),
     "layers": (map_of(small_map()[None]), "is 12 x 8 x 1 pixels, its image 12 x 8"),
-    "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder, not a file"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder; give a file"),
 }
 
 
@@ -195,7 +195,9 @@ def test_selection_of_videos(small: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("two\n\n one \n")
     assert [video["name"] for video in run(small, videos=names)[0]["videos"]] == ["two", "one"]
-    assert "not both" in refused(small, videos=names, video=["one"])
+    assert "both --video and --videos are given; use one" in refused(
+        small, videos=names, video=["one"]
+    )
     assert refused(small, video=["one", "three", "../raw/one"]).startswith(
         f"{small.parent / 'three'} and 1 more: no such video"
     )

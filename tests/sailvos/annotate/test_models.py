@@ -41,7 +41,7 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "columns": (
         "m.csv",
         "model;category\na;car\n",
-        "its first line must contain the columns name, category",
+        "its first line lacks columns; must contain name, category",
     ),
     "short": (
         "m.csv",
