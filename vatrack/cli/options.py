@@ -52,14 +52,15 @@ Overrides = Annotated[
         help="Override a config key, for example training.epochs=6 (repeatable).",
     ),
 ]
-Predictions = Annotated[
-    Path,
-    typer.Option(
-        metavar="PATH",
-        help="Predictions (JSON Lines or JSON array, also gzipped), or a run folder.",
-        callback=in_run("predictions"),
-    ),
-]
+
+
+def predictions_option(default: str = "") -> Any:
+    """`--predictions`; `default` says what is taken without it."""
+    text = f"Predictions (JSON Lines or JSON array, also gzipped), or a run folder{default}."
+    return typer.Option(metavar="PATH", help=text, callback=in_run("predictions"))
+
+
+Predictions = Annotated[Path, predictions_option()]
 CheckpointFile = Annotated[
     Path,
     typer.Option(

@@ -115,7 +115,9 @@ def open_text(
         ):
             yield text
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: cannot be read, not UTF-8 text ({error.reason}); save it as UTF-8") from None
+        raise InputError(
+            f"{path}: cannot be read, not UTF-8 text ({error.reason}); save it as UTF-8"
+        ) from None
 
 
 @contextmanager

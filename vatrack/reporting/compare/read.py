@@ -75,7 +75,7 @@ def _check(folder: Path) -> None:
     if not run.metrics.is_file():
         raise InputError(
             f"{folder}: has no {run.metrics.name}; evaluate the run first: vatrack evaluate --run "
-            f"{folder} ..."
+            f"{folder} --out {run.metrics}"
         )
 
 
