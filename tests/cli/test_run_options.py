@@ -200,6 +200,16 @@ def test_a_setting_found_wrong_later_is_told_with_its_file(vatrack, tmp_path: Pa
     code, _, errors = vatrack("fetch-weights", "--config", config, "--set", "seed=1")
     assert code == 2
     assert f"{config} with --set seed=1: training.weights has no file for resnet50" in errors
+    code, _, errors = vatrack(
+        "import-checkpoint",
+        "x.pth",
+        "--class",
+        "a",
+        "--class",
+        "a",
+        *("--method", "vatrack", "--backbone", "resnet18", "--out", tmp_path / "new.pt"),
+    )
+    assert (code, "--class: class 'a' is listed twice; keep one" in errors) == (2, True)
     # A positional argument called `source` is no config.
     names = ("--method", "vatrack", "--backbone", "resnet18", "--out", tmp_path / "new.pt")
     code, _, errors = vatrack("import-checkpoint", tmp_path / "none.pth", *names)

@@ -16,8 +16,9 @@ from vatrack.cli.options import (
     Overrides,
     out_file,
 )
+from vatrack.common.errors import InputError
 from vatrack.config import load_config
-from vatrack.config.classes import ClassList
+from vatrack.config.classes import ClassList, names_problem
 
 
 def fetch_weights(config: ConfigFile, overrides: Overrides = None) -> None:
@@ -70,6 +71,8 @@ def import_checkpoint(
     from vatrack.weights.openmmlab import import_checkpoint as take
 
     chosen = load_config(config, overrides)
+    if classes and (problem := names_problem(classes)):
+        raise InputError(f"--class: {problem}")
     names = ClassList(tuple(classes)) if classes else None
     run = chosen.for_run(method, backbone)
     typer.echo(take(source, run, out, partial=partial, key=key, classes=names))
