@@ -167,7 +167,7 @@ def test_visible_pixels_outside_the_amodal_mask_are_united_and_counted(case: Cas
     result = case.take("coco-amodal", case.write(document))
     assert case.only()["amodal_mask"] == AMODAL
     assert result.counts.united == 1
-    assert "1 visible masks were not inside" in str(result)
+    assert "1 amodal mask extended" in str(result)
 
 
 def test_equal_image_ids_of_two_files_stay_apart(case: Case) -> None:
