@@ -15,6 +15,7 @@ from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import load, public_config, restore, write
 from vatrack.weights.export import export
+from vatrack.weights.openmmlab import import_checkpoint
 
 
 def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
@@ -50,9 +51,11 @@ def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
 
 @pytest.mark.parametrize("name", ["v.pt", "v", "v.safetensors.gz"])
 def test_another_ending_is_refused(saved: Path, tmp_path: Path, name: str) -> None:
-    """A .pt file in which safetensors are would be a riddle to who opens it."""
-    with pytest.raises(InputError, match=rf"{name}: --out must end in \.safetensors.*; write v"):
+    """A .pt file in which safetensors are would be a riddle to who opens it, and so the reverse."""
+    with pytest.raises(InputError, match=rf"{name}: .*; --out must end in \.safetensors$"):
         export(saved, tmp_path / name)
+    with pytest.raises(InputError, match=r"v\.safetensors: .*; --out must end in \.pt or \.pth$"):
+        import_checkpoint(saved, run_of(Method.VATRACK), tmp_path / "v.safetensors")
     assert not (tmp_path / name).exists()
 
 

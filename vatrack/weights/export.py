@@ -50,10 +50,7 @@ def export(path: Path, out: Path) -> Exported:
     """
     refuse_same_file(path, out)
     if out.suffix.lower() != ENDING:
-        raise InputError(
-            f"{out}: --out must end in {ENDING}, the one form of an export (a checkpoint of a run "
-            f"is a .pt file already); write {out.stem}{ENDING}"
-        )
+        raise InputError(f"{out}: the export is a safetensors file; --out must end in {ENDING}")
     check_target(out)
     checkpoint = load(path)
     # Own memory for each: the format knows neither views nor shared memory.

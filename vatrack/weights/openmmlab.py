@@ -76,10 +76,13 @@ def import_checkpoint(
 
     Raises:
         InputError: the file is damaged, holds code or values that are not finite, is `out`, or does
-            not fit; the message says what is missing or left over, as above.
+            not fit; the message says what is missing or left over, as above. Or `out` has another
+            ending than .pt or .pth.
     """
     refuse_same_file(source, out)
     refuse_same_file(source, _names_file(out))
+    if out.suffix.lower() not in (".pt", ".pth"):
+        raise InputError(f"{out}: the checkpoint is a PyTorch file; --out must end in .pt or .pth")
     check_target(out)
     run = run.to_predict(SAILVOS if run.classes is None else run.class_list)
     own = _shapes(run)
