@@ -139,8 +139,8 @@ def test_metrics_overlay_choice_and_export_of_a_run(
     inside = RunFolder(results / "runs" / "vatrack__resnet18")
     inside.metrics.unlink()
     assert vatrack("evaluate", "--run", inside.path, "--out", inside.metrics)[0] == 0
-    again = ("--predictions", folder.path, *truth, "--config", folder.config)
-    assert vatrack("evaluate", *again, "--out", tmp_path / "m.json")[0] == 0
+    same = ("--predictions", folder.path, *truth, "--config", folder.config)
+    assert vatrack("evaluate", *same, "--out", tmp_path / "m.json")[0] == 0
     assert inside.metrics.read_bytes() == (tmp_path / "m.json").read_bytes()
     taken = ("--run", inside.path, "--out", inside.predictions)
     code, _, errors = vatrack("evaluate", *taken)

@@ -28,6 +28,8 @@ PLURAL = re.compile(
         (3, "entry", "", "3 entries"),
         (2, "key", "", "2 keys"),
         (2, "box", "", "2 boxes"),
+        (12, "epoch", "", "12 epochs"),
+        (2, "batch", "", "2 batches"),
         (1234, "frame", ",", "1,234 frames"),
     ],
 )
@@ -45,7 +47,7 @@ def bare_plurals(text: str) -> list[str]:
         if isinstance(node, ast.JoinedStr)
     ]
     return [
-        f"{ast.unparse(value.value)}{after.value}"
+        f"{ast.unparse(value.value)}{after.value!s}"
         for node in shown
         for value, after in pairwise(node.values)
         if isinstance(value, ast.FormattedValue)

@@ -213,7 +213,7 @@ def test_trackeval_reads_its_folder(
     ("form", "content", "message"),
     [
         ("coco", {"a": 1}, "not a list of detections"),
-        ("coco", [17], "item 1: not a JSON object, as COCO"),
+        ("coco", [17], "item 1: not a JSON object; write each detection"),
         ("coco", [{"image_id": 1}], "item 1: has no 'category_id'"),
         (
             "coco",
@@ -242,14 +242,22 @@ def test_trackeval_reads_its_folder(
             [{"video_id": 9, "category_id": 1, "score": 1, "segmentations": [None]}],
             "video_id 9 is not in",
         ),
-        ("mots", "0 1001 1 120 160", "line 1: is not `frame id class height width mask`"),
+        (
+            "mots",
+            "0 1001 1 120 160",
+            "line 1: not a line of MOTS; write `frame id class height width mask`",
+        ),
         ("mots", "5 1001 1 120 160 0", r"line 1: frame 5 \(counted from 0\) is not one of the 2"),
         ("mots", "0 1001 1 12 16 0", r"line 1: its mask has size \[12, 16\]"),
         ("mots", "0 1001 1 120 160 ~~", "line 1: its mask is damaged"),
-        ("motchallenge", "1,1,5", "line 1: is not `frame, id, left"),
+        ("motchallenge", "1,1,5", "line 1: not a line of MOTChallenge; write `frame, id, left"),
         ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: has no class"),
         ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
-        ("motchallenge", "1,1,5,5,9,9,1,inf,-1,-1", "line 1: is not `frame, id, left"),
+        (
+            "motchallenge",
+            "1,1,5,5,9,9,1,inf,-1,-1",
+            "line 1: not a line of MOTChallenge; write `frame, id, left",
+        ),
     ],
 )
 def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> None:

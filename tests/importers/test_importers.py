@@ -438,7 +438,7 @@ def test_mots_text_and_maps_say_the_same(case: Case, first: int) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 1004 1 4 6", "line 1: is not `frame id class"),
+        ("0 1004 1 4 6", "line 1: not a line of MOTS; write `frame id class"),
         ("0 1004 2 4 6 92207", "class 2 of id 1004"),
         ("5 1004 1 4 6 92207", "no image has the number 5"),
         ("0 1004 1 6 4 92207", "line 1: its visible mask has size"),

@@ -174,7 +174,7 @@ def test_clutter_is_skipped(tmp_path: Path, form: str) -> None:
     assert (result.written, result.clutter, result.videos, result.frames) == (3, 5, 1, 3)
     assert str(result).endswith(
         ": 3 files written, 5 files of macOS or Windows (._*, Thumbs.db, …) skipped; 1 video "
-        "folders with 3 frames"
+        "folder with 3 frames"
     )
     assert contents(tmp_path / "out") == video("a", 3)
     with pytest.raises(InputError, match="contains no files"):

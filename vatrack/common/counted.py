@@ -20,7 +20,7 @@ def plural(noun: str) -> str:
 
     Example: `plural("entry") == "entries"`
     """
-    if noun.endswith(("s", "x", "ch", "sh")):
+    if noun.endswith(("s", "x", "tch", "sh")):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"

@@ -277,7 +277,7 @@ def check_images(images: list[Json], folder: Path) -> str | None:
         return None
     if len(missing) == len(images):
         raise InputError(
-            f"{folder}: contains none of {counted(len(images), 'image')}, such as {missing[0]}; "
+            f"{folder}: contains none of the images ({len(images)}), such as {missing[0]}; "
             "give the folder that these names are relative to with --images"
         )
     return (

@@ -53,7 +53,7 @@ BAD_MAPS = {
     "size": (map_of(small_map()[:, :-1]), "is 11 x 8 pixels, its image 12 x 8"),
     "turned": (map_of(small_map().T), "is 8 x 12 pixels, its image 12 x 8"),
     "layers": (map_of(small_map()[None]), "is 12 x 8 x 1 pixels, its image 12 x 8"),
-    "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder; give a file"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "is a folder, not a file"),
 }
 
 

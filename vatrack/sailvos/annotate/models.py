@@ -209,8 +209,8 @@ def _read_official(path: Path) -> GivenModels | None:
     names = [category.get("name") for category in given.categories]
     if names != list(CATEGORIES) or not all(type(number) is int for number in ids):
         raise InputError(
-            f"{path}: its categories differ from the method's 24 (in this order, each "
-            f"with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
+            f"{path}: its categories ({len(names)}) differ from the method's 24 (in this order, "
+            f"each with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
         )
     if not given.models:
         raise InputError(f"{path}: its list of models is empty; {FORMS}")
