@@ -47,7 +47,7 @@ def bare_plurals(text: str) -> list[str]:
         if isinstance(node, ast.JoinedStr)
     ]
     return [
-        f"{ast.unparse(value.value)}{after.value!s}"
+        ast.unparse(value.value) + str(after.value)
         for node in shown
         for value, after in pairwise(node.values)
         if isinstance(value, ast.FormattedValue)
