@@ -279,7 +279,7 @@ def test_a_store_of_another_file_is_not_taken(tmp_path: Path) -> None:
 def test_a_folder_in_its_place(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json")
     store_path(path).mkdir()
-    with pytest.raises(InputError, match=r"a\.json\.store: is a folder; give a file"):
+    with pytest.raises(InputError, match=r"a\.json\.store: is a folder, not a file"):
         open_store(path)
 
 
