@@ -19,6 +19,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_vatrack.command_line import explained
 from snakemake_logger_plugin_vatrack.stages import Stages
+from vatrack.common.counted import counted
 from vatrack.common.progress import duration
 
 POLL_SECONDS = 0.5
@@ -128,7 +129,7 @@ class LogHandler(LogHandlerBase):
         # `all` and the like only collect.
         self._stages.plan({rule: count for rule, count in counts.items() if rule != "all"})
         jobs = sum(self._stages.planned.values())
-        self._write([f"{jobs} jobs to do"])
+        self._write([f"{counted(jobs, 'job')} to do"])
         if not self._ticker.is_alive():
             self._ticker.start()
 
@@ -202,7 +203,7 @@ class LogHandler(LogHandlerBase):
         if stages.failed or self._interrupted or complete < sum(stages.planned.values()):
             return lines + stages.stopped(now, self._log, interrupted=self._interrupted)
         lines += self._results() if "report" in stages.planned else []
-        took = f"{sum(stages.planned.values())} jobs in {duration(now - stages.begun)}"
+        took = f"{counted(sum(stages.planned.values()), 'job')} in {duration(now - stages.begun)}"
         return [*lines, f"{took}; details: {self._log}" if self._log else took]
 
     def _results(self) -> list[str]:

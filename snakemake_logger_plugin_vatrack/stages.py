@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from snakemake_logger_plugin_vatrack.weights import WEIGHTS
+from vatrack.common.counted import counted
 from vatrack.common.progress import duration
 
 # A stage is a rule for one run of the config; jobs that differ in other wildcards share its line.
@@ -217,7 +218,7 @@ class Stages:
         """The end of a run that did not do everything."""
         done = sum(job.done for stage in self.stages.values() for job in stage.jobs.values())
         done -= len(self.failed)
-        of = f"{done} of {max(done, sum(self.planned.values()))} jobs done"
+        of = f"{done} of {counted(max(done, sum(self.planned.values())), 'job')} done"
         why = "interrupted" if interrupted else "stopped by a failure"
         lines = ["", f"{why} after {duration(now - self.begun)}; {of}"]
         if not interrupted:

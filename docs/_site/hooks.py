@@ -22,7 +22,6 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 CODE = re.compile(r"<code>[^<]+</code>")
 OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 WIDTH = 96  # of a line of code, in characters
-TYPES: dict[Any, str] = {Path: "path", int: "integer", float: "number", list[Path]: "path"}
 # Names of the public Python API, by heading.
 API = {
     "Prediction": ("load", "Predictor", "FrameResult", "Selection"),
@@ -129,7 +128,7 @@ def _is_argument(param: Any) -> bool:
 
 
 def _metavar(argument: Any) -> str:
-    return argument.metavar or str(argument.name).upper()
+    return str(argument.metavar)
 
 
 def _option(param: Any, command: Any) -> str:
@@ -143,8 +142,7 @@ def _option(param: Any, command: Any) -> str:
     elif choices:
         value = ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices)
     else:
-        annotation: Any = getattr(kind, "annotation", None)
-        value = param.metavar or TYPES.get(annotation, str(getattr(kind, "name", "text")))
+        value = param.metavar
     default = param.default() if callable(param.default) else param.default
     shown = "required" if param.required else ""
     if (

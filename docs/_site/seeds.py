@@ -5,10 +5,14 @@ python docs/_site/seeds.py RUN_FOLDER...
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+from vatrack.common.errors import InputError
+from vatrack.runs.folder import RunFolder
+from vatrack.runs.metrics_file import read_metrics
 
 COLUMNS = {
     "image AP50": "image/{}/AP50",
@@ -19,25 +23,41 @@ COLUMNS = {
 }
 
 
+FIX = "give folders of runs with metrics, such as results/mini/runs/vatrack__resnet18"
+
+
 def main(folders: list[Path]) -> None:
-    """A row for each mask type, then the quality of hidden parts."""
-    runs = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
-    print("| masks |", " | ".join(COLUMNS), "|")
-    print("|---|", "---:|" * len(COLUMNS), sep="")
+    """A row for each mask type, then the quality of hidden parts.
+
+    Raises:
+        InputError: no folder is given, or one lacks metrics.json or a metric of the table.
+    """
+    if not folders:
+        raise InputError(f"RUN_FOLDER... is missing; {FIX}")
+    runs = {path: read_metrics(path, FIX) for path in (RunFolder(each).metrics for each in folders)}
+    lines = [f"| masks | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
     for masks in ("amodal", "visible"):
         cells = [_cell(runs, name.format(masks)) for name in COLUMNS.values()]
-        print(f"| {masks} |", " | ".join(cells), "|")
-    print()
+        lines.append(f"| {masks} | {' | '.join(cells)} |")
     hidden, recall = _cell(runs, "image/hidden/IoU"), _cell(runs, "image/hidden/Recall")
-    print(f"Hidden parts: IoU {hidden}, recall {recall}.")
+    print("\n".join([*lines, "", f"Hidden parts: IoU {hidden}, recall {recall}."]))
 
 
-def _cell(runs: list[dict[str, float | None]], name: str) -> str:
-    values = [value for run in runs if (value := run[name]) is not None]
+def _cell(runs: Mapping[Path, Mapping[str, float | None]], name: str) -> str:
+    values = []
+    for path, metrics in runs.items():
+        if name not in metrics:
+            raise InputError(f"{path}: has no value of {name}; {FIX}")
+        if (value := metrics[name]) is not None:
+            values.append(value)
     if not values:  # undefined in all of them
         return "–"
     return f"{statistics.median(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 
 
 if __name__ == "__main__":
-    main([Path(name) for name in sys.argv[1:]])
+    try:
+        main([Path(name) for name in sys.argv[1:]])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

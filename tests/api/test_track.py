@@ -335,8 +335,8 @@ def test_no_display(squares: Predictor, tmp_path: Path, monkeypatch: pytest.Monk
     [
         ({"score": -0.1}, "from 0 to 1"),
         ({"rate": 1001.0}, "frame rate"),
-        ({"cuts": "never"}, "cuts is 'never'"),
-        ({"encoder": "av1"}, "encoder is 'av1'"),
+        ({"cuts": "never"}, "unknown cuts 'never'"),
+        ({"encoder": "av1"}, "unknown encoder 'av1'"),
     ],
 )
 def test_bad_settings(given: Any, message: str) -> None:

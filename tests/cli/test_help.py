@@ -69,6 +69,24 @@ def test_every_command_has_an_example_that_can_be_given(name: str) -> None:
     assert f"vatrack {name} {' '.join(words)}" in told(*name.split(), "-h")[1]
 
 
+@pytest.mark.parametrize("name", ["", "cuts", *NAMES])
+def test_values_are_in_capitals_and_flags_take_none(name: str) -> None:
+    """Choices apart, which are shown as they are written."""
+    text = told(*name.split(), "-h", columns=200)[1]
+    assert not re.search(r"<\w+", text), "the library's own way to show types"
+    for param in getattr(dict(all_commands()).get(name), "params", ()):
+        if not getattr(param, "is_flag", False):
+            assert re.fullmatch(r"[A-Z0-9=/_.\[\] ]+|\[[a-z0-9|-]+\]", param.metavar), param.name
+        help_ = str(getattr(param, "help", ""))
+        assert "file or folder." not in help_.lower(), "which of them, and what is in it?"
+
+
+def test_the_usage_names_arguments_as_the_table_does() -> None:
+    assert "Usage: vatrack track [OPTIONS] SOURCE... " in told("track", "-h")[1]
+    assert "Usage: vatrack init-config [OPTIONS] [FOLDER] " in told("init-config", "-h")[1]
+    assert "--out FOLDER Run folder. [required]" in told("train", "-h", columns=120)[1]
+
+
 def test_no_example_is_left_over() -> None:
     assert set(EXAMPLES) == set(NAMES)
 

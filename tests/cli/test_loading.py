@@ -137,7 +137,7 @@ def test_a_damaged_frame_ends_a_training_which_is_resumed_when_it_is_fixed(
         assert line.startswith(f"vatrack: error: {frame}: truncated, 1000 of ")
     restore()
     output = command.end(command.start(*options), 0)
-    assert f"{command.out}: 1 epochs" in output
+    assert f"{command.out}: 1 epoch" in output
     assert differences(undisturbed, command.out) == []
 
 

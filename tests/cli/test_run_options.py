@@ -122,6 +122,29 @@ def test_metrics_overlay_choice_and_export_of_a_run(
     assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 7
     assert vatrack(*options, "--run", folder.path, "--set", "evaluation.max_tracks=9")[0] == 0
     assert yaml.safe_load(folder.evaluation.read_text())["max_tracks"] == 9
+    # What a run's folder does not say is asked for.
+    code, _, errors = vatrack("evaluate", "--run", folder.path, "--out", tmp_path / "m.json")
+    assert code == 2
+    assert "no ground truth in its results folder" in errors and "give --ground-truth" in errors
+    code, _, errors = vatrack("evaluate", *truth, "--out", tmp_path / "m.json")
+    assert (code, "no predictions; give --predictions, or --run" in errors) == (2, True)
+    code, _, errors = vatrack(
+        "evaluate", "--predictions", folder.path, "--out", tmp_path / "m.json"
+    )
+    assert (code, "no ground truth; give --ground-truth, or --run" in errors) == (2, True)
+    # A run among the results of the workflow says where everything is.
+    results = tmp_path / "results"
+    shutil.copytree(folder.path, results / "runs" / "vatrack__resnet18")
+    (results / "annotations").symlink_to(tiny_data.annotations)
+    inside = RunFolder(results / "runs" / "vatrack__resnet18")
+    inside.metrics.unlink()
+    assert vatrack("evaluate", "--run", inside.path, "--out", inside.metrics)[0] == 0
+    same = ("--predictions", folder.path, *truth, "--config", folder.config)
+    assert vatrack("evaluate", *same, "--out", tmp_path / "m.json")[0] == 0
+    assert inside.metrics.read_bytes() == (tmp_path / "m.json").read_bytes()
+    taken = ("--run", inside.path, "--out", inside.predictions)
+    code, _, errors = vatrack("evaluate", *taken)
+    assert (code, "would overwrite the input" in errors) == (2, True)
     # Metrics elsewhere are another evaluation: the folder's own keep their settings.
     elsewhere = ("--out", tmp_path / "other.json", "--set", "evaluation.max_tracks=5")
     assert vatrack(*options[:-2], *elsewhere, "--run", folder.path)[0] == 0
@@ -164,6 +187,34 @@ def test_a_training_says_what_it_lacks(vatrack, tmp_path: Path) -> None:
         assert code == 2
         assert "choose one with --method and --backbone" in errors
     assert not (tmp_path / "run").exists()
+
+
+def test_a_setting_found_wrong_later_is_told_with_its_file(vatrack, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("methods: [vatrack]\nbackbones: [resnet50]\n")
+    places = ("--annotations", tmp_path, "--images", tmp_path, "--out", tmp_path / "run")
+    for command in ("train", "launch"):
+        code, _, errors = vatrack(command, "--config", config, *places)
+        assert code == 2
+        assert errors.startswith(f"vatrack: error: {config}: frozen_stages 1 and norm batch need")
+    code, _, errors = vatrack("fetch-weights", "--config", config, "--set", "seed=1")
+    assert code == 2
+    assert f"{config} with --set seed=1: training.weights has no file for resnet50" in errors
+    code, _, errors = vatrack(
+        "import-checkpoint",
+        "x.pth",
+        "--class",
+        "a",
+        "--class",
+        "a",
+        *("--method", "vatrack", "--backbone", "resnet18", "--out", tmp_path / "new.pt"),
+    )
+    assert (code, "--class: class 'a' is listed twice; keep one" in errors) == (2, True)
+    # A positional argument called `source` is no config.
+    names = ("--method", "vatrack", "--backbone", "resnet18", "--out", tmp_path / "new.pt")
+    code, _, errors = vatrack("import-checkpoint", tmp_path / "none.pth", *names)
+    assert code == 2
+    assert errors.startswith(f"vatrack: error: {tmp_path / 'none.pth'}: no such ")
 
 
 def test_settings_of_a_checkpoint_leave_its_machine_behind(

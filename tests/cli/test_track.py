@@ -119,7 +119,7 @@ BAD = [
         ["v.mp4", "--from", "2", "--to", "1"],
         "the end time, 1.0 s, is not after the start time, 2.0 s",
     ),
-    (["v.mp4", "--from", "60"], "v.mp4: no frames between start and end time; it lasts 0.12 s"),
+    (["v.mp4", "--from", "60"], "v.mp4: no frames between start and end time .it lasts 0.12 s.;"),
     (["v.mp4", "--fps", "0"], "the frame rate is 0.0"),
     (["v.mp4", "--line-width", "0"], "the line width is 0 pixels"),
     (["v.mp4", "--draw", "outlin"], "did you mean outline"),

@@ -344,10 +344,10 @@ def test_lists_may_be_empty(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         found_items(tmp_path / "none.json")
-    with pytest.raises(InputError, match="is a folder, not a JSON file"):
+    with pytest.raises(InputError, match="is a folder; give a JSON file"):
         found_items(tmp_path)
     (tmp_path / "folder.gz").mkdir()
-    with pytest.raises(InputError, match="is a folder, not a JSON file"):
+    with pytest.raises(InputError, match="is a folder; give a JSON file"):
         found_items(tmp_path / "folder.gz")
     with pytest.raises(InputError, match=r"none\.json\.gz: no such file"):
         found_items(tmp_path / "none.json.gz")

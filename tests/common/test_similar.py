@@ -11,6 +11,8 @@ from vatrack.common.similar import nearest, not_a_choice, unknown
     ("name", "end"),
     [
         ("persn", "did you mean person?"),
+        ("perosn", "did you mean person?"),
+        ("acr", "did you mean car?"),
         ("PERSON", "did you mean person?"),
         ("potted", "did you mean potted plant?"),
         ("xyz", "choose from person, car, potted plant"),

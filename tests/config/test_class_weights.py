@@ -24,7 +24,7 @@ def test_weights() -> None:
     assert resolve_weights((1.0, 2.0, 3.0), own) == (1.0, 2.0, 3.0)
     with pytest.raises(InputError, match="2 weights for 2 classes; give 3"):
         resolve_weights((1.0, 2.0), own)
-    with pytest.raises(InputError, match=r"no weight for 1 of 1 classes.*'lamp'"):
+    with pytest.raises(InputError, match=r"no weight for 1 of 1 class .*'lamp'"):
         resolve_weights("sailvos", ClassList(("lamp",)))
 
 

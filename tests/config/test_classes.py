@@ -116,3 +116,6 @@ def test_the_nearest_class_is_named() -> None:
     file = FileClasses.of([{"id": 4, "name": "pedestrian"}, {"id": 9, "name": "car"}], "gt.json")
     with pytest.raises(InputError, match=r"no class 'pedestrain'; did you mean pedestrian\?$"):
         file.category_ids(classes, class_map={"person": "pedestrain", "potted plant": ""})
+    told = r"^--class-map persn=car: a\.pt has no class 'persn'; did you mean person\?$"
+    with pytest.raises(InputError, match=told):
+        file.category_ids(classes, "a.pt", {"persn": "car"})

@@ -87,7 +87,7 @@ def test_the_schema_agrees_with_the_models(path: Path) -> None:
         ),
         ({"methods": ["VATrack"]}, "methods.0: Input should be"),
         ({"dataset": {"name": "../elsewhere"}}, "dataset.name: String should match"),
-        ({"model": {"class_weights": [1.0]}}, "model.class_weights has 1 weights for 24 classes"),
+        ({"model": {"class_weights": [1.0]}}, "model.class_weights has 1 weight for 24 classes"),
         (
             {"model": {"norm_groups": 48}},
             "norm_groups = 48 does not divide track_head_channels = 256",
@@ -104,6 +104,32 @@ def test_all_problems_come_at_once() -> None:
     with pytest.raises(InputError) as caught:
         parsed(training={"epochs": 0, "epoch": 1}, seed=-1)
     assert len(str(caught.value).splitlines()) == 4
+
+
+def test_our_own_words_have_no_title_of_the_library() -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(seeds=[1, 1], dataset={"format": "joint"})
+    text = str(caught.value)
+    assert "  seeds: a seed is listed twice; list each seed once" in text
+    assert "  dataset: format joint needs images" in text
+    assert "Value error" not in text
+
+
+def test_many_problems_are_counted() -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(seed=-1, **{f"key{number}": 1 for number in range(40)})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 12
+    assert lines[-1] == "  and 31 more"
+
+
+def test_a_file_without_any_known_key_is_no_config() -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(**{f"track/amodal/{number}": 0.5 for number in range(110)})
+    assert str(caught.value) == (
+        "test.yaml: not a config: none of its 110 keys is known (first: track/amodal/0, "
+        "track/amodal/1, track/amodal/2); give a config file (docs/config.md lists all keys)"
+    )
 
 
 def test_values_by_backbone_or_method() -> None:

@@ -80,7 +80,9 @@ def test_values_are_typed_by_yaml(given: list[str], expected: dict[str, Any]) ->
 
 @pytest.mark.parametrize("text", ["training.epochs", "=6", "a..b=1", "seed=[1", "a b=1"])
 def test_another_form_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"^--set .*: (write KEY=VALUE|.* is not valid YAML)"):
+    with pytest.raises(
+        InputError, match=r"^--set .*: (not a setting; write KEY=VALUE|.* is not valid YAML)"
+    ):
         overridden({}, [text])
 
 

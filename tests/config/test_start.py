@@ -43,7 +43,7 @@ def test_a_frozen_random_backbone_is_refused(
         run.check_start()
     assert str(caught.value).startswith(complaint)
     for fix in (
-        "for resnet50: set training.weights: {resnet50: FILE}",
+        "for resnet50; set training.weights: {resnet50: FILE}",
         "or model: {norm: group, frozen_stages: 0}",
         "or training.random_start: true",
     ):

@@ -38,8 +38,8 @@ RUNS = (
     "vatrack predict --checkpoint results/mini/runs/vatrack__resnet18 "
     "--frames results/mini/annotations/valid/joint.json --images results/mini/clips "
     "--out again.jsonl.gz",
-    "vatrack evaluate --ground-truth results/mini/annotations/valid/joint.json "
-    "--predictions again.jsonl.gz --out again.json",
+    "vatrack evaluate --run results/mini/runs/vatrack__resnet18 --predictions again.jsonl.gz "
+    "--out again.json",
     "vatrack evaluate --ground-truth joint.json --predictions theirs.jsonl --out metrics.json",
     "vatrack evaluate --ground-truth joint.json --predictions theirs.jsonl --shard 1/2 --out 1.npz",
     "vatrack evaluate --ground-truth joint.json --predictions theirs.jsonl --shard 2/2 --out 2.npz",

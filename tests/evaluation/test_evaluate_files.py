@@ -298,7 +298,7 @@ BAD = {
     ),
     "NaN in a box": (
         lambda r: changed(r, bbox=[0, 0, float("nan"), 1]),
-        "box [0, 0, nan, 1] must be four finite numbers [x, y, width, height]",
+        "box [0, 0, nan, 1] is wrong; must be four finite numbers [x, y, width, height]",
     ),
     "text": (lambda r: changed(r, score="high"), "score is 'high'; must be a finite number"),
     "missing": (

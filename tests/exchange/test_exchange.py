@@ -129,8 +129,8 @@ def test_mots_has_no_overlap(tmp_path: Path, form: Any, first: int) -> None:
     masks = [coco_mask.decode({"size": [120, 160], "counts": row[5]}) for row in rows[:2]]
     assert np.array_equal(masks[0], rectangle(0, 0, 30, 40))  # the lower score gives way
     assert np.array_equal(masks[1], rectangle(30, 0, 70, 40))
-    assert "4 masks overlapped others" in result.notes[0]
-    assert "(2 of them are completely hidden" in result.notes[0]
+    assert "4 masks cut where others overlap" in result.notes[0]
+    assert "(2 of them skipped, completely hidden)" in result.notes[0]
 
     import_predictions(tmp_path / "mots", truth, form, tmp_path / "back.jsonl", "visible")
     back = load(tmp_path / "back.jsonl")
@@ -213,7 +213,7 @@ def test_trackeval_reads_its_folder(
     ("form", "content", "message"),
     [
         ("coco", {"a": 1}, "not a list of detections"),
-        ("coco", [17], "item 1: not a JSON object, as COCO"),
+        ("coco", [17], "item 1: not a JSON object; write each detection"),
         ("coco", [{"image_id": 1}], "item 1: has no 'category_id'"),
         (
             "coco",
@@ -242,14 +242,22 @@ def test_trackeval_reads_its_folder(
             [{"video_id": 9, "category_id": 1, "score": 1, "segmentations": [None]}],
             "video_id 9 is not in",
         ),
-        ("mots", "0 1001 1 120 160", "line 1: is not `frame id class height width mask`"),
+        (
+            "mots",
+            "0 1001 1 120 160",
+            "line 1: not a line of MOTS; write `frame id class height width mask`",
+        ),
         ("mots", "5 1001 1 120 160 0", r"line 1: frame 5 \(counted from 0\) is not one of the 2"),
         ("mots", "0 1001 1 12 16 0", r"line 1: its mask has size \[12, 16\]"),
         ("mots", "0 1001 1 120 160 ~~", "line 1: its mask is damaged"),
-        ("motchallenge", "1,1,5", "line 1: is not `frame, id, left"),
+        ("motchallenge", "1,1,5", "line 1: not a line of MOTChallenge; write `frame, id, left"),
         ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: has no class"),
         ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
-        ("motchallenge", "1,1,5,5,9,9,1,inf,-1,-1", "line 1: is not `frame, id, left"),
+        (
+            "motchallenge",
+            "1,1,5,5,9,9,1,inf,-1,-1",
+            "line 1: not a line of MOTChallenge; write `frame, id, left",
+        ),
     ],
 )
 def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> None:
@@ -300,7 +308,7 @@ def test_masks_that_are_not_there(tmp_path: Path) -> None:
     truth, lines = write(tmp_path, joint, [detection(1, 1, 0.5, 1, rectangle(0, 0, 9, 9))])
     with pytest.raises(InputError, match="no prediction has visible masks"):
         export_predictions(lines, truth, "coco", tmp_path / "c.json", "visible")
-    with pytest.raises(InputError, match="has no annotations for TrackEval to compare with"):
+    with pytest.raises(InputError, match="has no annotations, which TrackEval needs"):
         export_predictions(lines, truth, "trackeval", tmp_path / "te", "amodal")
     with pytest.raises(InputError, match="unknown format 'yolo'; choose from coco, ytvis"):
         export_predictions(lines, truth, "yolo", tmp_path / "te")  # type: ignore[arg-type]

@@ -138,7 +138,7 @@ def test_every_name_of_the_masks_gives_the_same(case: Case, keys: dict[str, Any]
     assert case.document["categories"] == CAR
     assert case.document["videos"] == [{"id": 1, "name": "a", "tracks": False}]
     assert "the source has no tracks" in str(result)
-    assert "not inside" not in str(result)
+    assert "extended" not in str(result)
 
 
 @pytest.mark.parametrize("absent", [{}, {"visible_mask": None}, {"visible_mask": []}])
@@ -159,7 +159,7 @@ def test_objects_without_pixels_are_left_out_and_hidden_ones_kept(case: Case) ->
     assert case.only()["occlude_rate"] == 1
     assert case.only()["id"] == 0
     assert "2 objects without a pixel" in str(result)
-    assert "1 objects are completely hidden" in str(result)
+    assert "1 object completely hidden" in str(result)
 
 
 def test_visible_pixels_outside_the_amodal_mask_are_united_and_counted(case: Case) -> None:
@@ -167,7 +167,7 @@ def test_visible_pixels_outside_the_amodal_mask_are_united_and_counted(case: Cas
     result = case.take("coco-amodal", case.write(document))
     assert case.only()["amodal_mask"] == AMODAL
     assert result.counts.united == 1
-    assert "1 visible masks were not inside" in str(result)
+    assert "1 amodal mask extended" in str(result)
 
 
 def test_equal_image_ids_of_two_files_stay_apart(case: Case) -> None:
@@ -286,7 +286,7 @@ def test_cocoa_regions(case: Case) -> None:
     assert cup["occlude_rate"] == 0
     assert (wall["amodal_mask"], wall["visible_mask"]) == (AMODAL, VISIBLE)
     assert wall["region_name"] == "wall"
-    assert "1 annotations of the same images by other annotators" in str(result)
+    assert "1 annotation of the same images by other annotators" in str(result)
 
 
 def test_cocoa_without_regions_names_the_other_format(case: Case) -> None:
@@ -388,7 +388,7 @@ def test_amodal_synth_drive(case: Case, camera_level: bool) -> None:
     assert (car["track_id"], other["track_id"]) == (412, 412)
     assert car["video_id"] != other["video_id"]
     assert result.counts.tracks == 4
-    assert "2 objects of other than the 10 classes are skipped: 0" in str(result)
+    assert "skipped 2 objects of other than the 10 classes: 0" in str(result)
 
 
 def test_a_known_wrong_label_is_corrected(case: Case) -> None:
@@ -399,7 +399,7 @@ def test_a_known_wrong_label_is_corrected(case: Case) -> None:
     case.image("front/20230702032750_SoftRainSunset_Town10HD/front_full_0022_rgb.jpg")
     path = path.with_name("front_full_0022_aminseg.json")
     path.write_text(path.read_text().replace('"category_id": 26', '"category_id": 21'))
-    assert "1 known label errors" in str(case.take("amodal-synth-drive", root))
+    assert "corrected 1 known label error of" in str(case.take("amodal-synth-drive", root))
     assert case.document["annotations"][0]["category_id"] == 27
 
 
@@ -438,7 +438,7 @@ def test_mots_text_and_maps_say_the_same(case: Case, first: int) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 1004 1 4 6", "line 1: is not `frame id class"),
+        ("0 1004 1 4 6", "line 1: not a line of MOTS; write `frame id class"),
         ("0 1004 2 4 6 92207", "class 2 of id 1004"),
         ("5 1004 1 4 6 92207", "no image has the number 5"),
         ("0 1004 1 6 4 92207", "line 1: its visible mask has size"),
@@ -473,7 +473,7 @@ def test_tao_boxes_stay_exact_and_masks_end_at_the_border(case: Case) -> None:
     assert cut["bbox"] == cut["bbox_amodal"] == [-15, 1, 17.6, 2.4]
     assert (cut["area_amodal"], whole["amodal_mask"], whole["visible_mask"]) == (6, AMODAL, None)
     assert cut["occlude_rate"] == 0.75
-    assert "1 objects without a pixel" in str(result)
+    assert "1 object without a pixel" in str(result)
     assert "evaluate only boxes and box tracking" in str(result)
 
 

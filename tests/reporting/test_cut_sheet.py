@@ -146,7 +146,7 @@ def test_several_videos_in_one_process_get_what_each_gets_alone(scene: dict[str,
     assert [sheet.video for sheet in write_cut_sheets(*places, ("v",), folder / "one")] == ["v"]
     with pytest.raises(InputError, match="none: neither a folder in"):
         list(write_cut_sheets(*places, ("none",), folder / "sheets"))
-    with pytest.raises(InputError, match="must be a folder, except with one --video"):
+    with pytest.raises(InputError, match="the name of a file, for several videos; give a folder"):
         list(write_cut_sheets(*places, (), folder / "all.jpg"))
     assert not (folder / "all.jpg").exists()
 

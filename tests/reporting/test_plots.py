@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.reporting.curves import LARGEST_LINE, Curves, read_curves, run_labels, smooth, thin
 from vatrack.reporting.plots import (
@@ -89,7 +90,7 @@ def test_writes_three_drawings(tmp_path: Path, count: int) -> None:
         for run in runs:
             assert f"<!-- {run.name} -->" in svg, "each run is in the legend"
     assert summary.files == ("losses.svg", "learning_rate.svg", "validation.svg")
-    shown = f"{count} runs ({20 * count} logged steps, {2 * count} validations)"
+    shown = f"{counted(count, 'run')} ({20 * count} logged steps, {2 * count} validations)"
     assert str(summary) == f"{tmp_path}/figures: {', '.join(summary.files)} of {shown}"
 
 

@@ -419,7 +419,7 @@ def test_no_annotations_and_no_clips(tmp_path: Path) -> None:
         ),
         (
             lambda d: d["categories"].pop(),
-            r"its 23 categories .* \(first difference at category 24\)",
+            r"its categories \(23\) .* \(first difference at category 24\)",
         ),
         (
             lambda d: d["annotations"][9].update(instance_id=104, occlude_rate=0.1),

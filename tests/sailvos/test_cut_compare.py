@@ -98,7 +98,7 @@ def test_text_and_file(tmp_path: Path) -> None:
         f"B: {tmp_path / 'b.json'}: 3 clips with 41 frames of 2 videos; entries that are not "
         "clips: 1 empty and 1 without __"
     )
-    assert lines[2] == "same in both: 1 videos, 2 clips, 1 cuts; videos that differ: 9"
+    assert lines[2] == "same in both: 1 video, 2 clips, 1 cut; videos that differ: 9"
     assert "  clips only in A: 9" in lines
     assert "  clips only in A: a__9 (10 frames)" in lines
     assert lines[-1] == "... and 7 more videos"

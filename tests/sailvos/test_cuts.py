@@ -201,6 +201,8 @@ def test_scoring_a_video(tree: Path) -> None:
     assert read_json(out) == {"video": "extra", "frames": 0, "scores": []}
     with pytest.raises(InputError, match="nowhere: neither a folder"):
         score_video_file(raw, index, "nowhere", out)
+    with pytest.raises(InputError, match=r"Extras: neither a folder.*; did you mean extra\?$"):
+        score_video_file(raw, index, "Extras", out)
 
 
 def test_several_videos_in_one_process_get_what_each_gets_alone(tree: Path) -> None:
@@ -232,7 +234,9 @@ def test_the_command_takes_one_video_or_several(
     for videos in ((), both):
         code, _, errors = run(capsys, monkeypatch, *call, *videos, "--out", tree / "all.json")
         assert code == 2
-        assert f"{tree / 'all.json'}: --out must be a folder, except with one --video" in errors
+        assert (
+            f"--out {tree / 'all.json'}: the name of a file, for several videos; give a" in errors
+        )
         assert not (tree / "all.json").exists()
 
 

@@ -18,9 +18,8 @@ def test_index(tmp_path: Path) -> None:
     (tmp_path / "b" / "images" / "000003.bmp").rename(tmp_path / "b" / "images" / "000003.png")
     out = tmp_path / "out" / "index.json"
     summary = str(build_index(tmp_path, paths, out))
-    assert (
-        summary == f"indexed 2 train videos with 5, 1 valid videos with 1 annotated frames in {out}"
-    )
+    train, valid = "2 train videos with 5 annotated frames", "1 valid video with 1 annotated frame"
+    assert summary == f"indexed {train}, {valid} in {out}"
     index = read_json(out)
     assert {subset: [video["name"] for video in videos] for subset, videos in index.items()} == {
         "train": ["b", "a"],

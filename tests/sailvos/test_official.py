@@ -172,21 +172,24 @@ UNSAFE = "is not allowed as the name of a file"
         ),
         (
             lambda d: d["images"][1].update(file_name="one/000003.bmp"),
-            "image 1: .* is not <video>/images/<file>",
+            "image 1: .* has another form; write <video>/images/<file>",
         ),
         (
             lambda d: d["images"][1].update(file_name="one/images/../../x.bmp"),
-            "image 1: .* is not <video>/images/<file>",
+            "image 1: .* has another form; write <video>/images/<file>",
         ),
         (
             lambda d: d["images"][1].update(file_name="/one/images/x.bmp"),
-            "image 1: .* is not <video>/images/<file>",
+            "image 1: .* has another form; write <video>/images/<file>",
         ),
         (
             lambda d: d["images"][1].update(file_name="one/pictures/x.bmp"),
-            "image 1: .* is not <video>/images/<file>",
+            "image 1: .* has another form; write <video>/images/<file>",
         ),
-        (lambda d: d["images"][1].update(file_name=3), "image 1: .* is not <video>/images/<file>"),
+        (
+            lambda d: d["images"][1].update(file_name=3),
+            "image 1: .* has another form; write <video>/images/<file>",
+        ),
         (lambda d: d["images"][1].update(file_name="../images/x.bmp"), f"image 1: '..' {UNSAFE}"),
         (lambda d: d["images"][1].update(file_name="/images/x.bmp"), f"image 1: '' {UNSAFE}"),
         (lambda d: d["images"][1].update(file_name="one/images/.."), f"image 1: '..' {UNSAFE}"),

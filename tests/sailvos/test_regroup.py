@@ -117,11 +117,11 @@ def test_nothing_at_all(tmp_path: Path) -> None:
         ({**STRUCTURE, "a__3": []}, "clip a__3: has no frames"),
         (
             {key: STRUCTURE[key] for key in ("a__5", "a__3")},
-            r"2 annotated images are in no clip \(annotation 6 of image 3\)",
+            r"2 annotated images in no clip \(annotation 6 of image 3\)",
         ),
         (
             {**STRUCTURE, "a__5": ["000003.bmp"]},
-            r"1 annotated images are in no clip \(annotation 2 of image 1\)",
+            r"1 annotated image in no clip \(annotation 2 of image 1\)",
         ),
         (
             {**STRUCTURE, "a__3": ["000009.bmp"]},

@@ -143,7 +143,7 @@ def test_leading_folders_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureF
     path = pack(tmp_path / "x.tar", files)
     line = do(tmp_path / "out", path, strip=2)
     assert contents(tmp_path / "out") == video("a")
-    assert "4 files written, 1 files above the stripped folders skipped; 1 video folders" in line
+    assert "4 files written, 1 file above the stripped folders skipped; 1 video folder" in line
     assert caplog.messages == []
     with pytest.raises(InputError, match="contains no files below its first 5 folders"):
         do(tmp_path / "other", path, strip=5)
@@ -174,7 +174,7 @@ def test_clutter_is_skipped(tmp_path: Path, form: str) -> None:
     assert (result.written, result.clutter, result.videos, result.frames) == (3, 5, 1, 3)
     assert str(result).endswith(
         ": 3 files written, 5 files of macOS or Windows (._*, Thumbs.db, …) skipped; 1 video "
-        "folders with 3 frames"
+        "folder with 3 frames"
     )
     assert contents(tmp_path / "out") == video("a", 3)
     with pytest.raises(InputError, match="contains no files"):
@@ -522,7 +522,7 @@ def test_a_name_twice_in_one_archive(tmp_path: Path) -> None:
                 tar.addfile(tar_entry("a", size=1), io.BytesIO(data))
         out = tmp_path / f"out_{second.decode()}"
         if second == b"x":
-            assert "1 files written, 1 already existed" in do(out, path)
+            assert "1 file written, 1 already existed" in do(out, path)
         else:
             with pytest.raises(InputError, match="a already exists with"):
                 do(out, path)
@@ -563,8 +563,8 @@ def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]
     path.write_bytes(path.read_bytes()[:512] + bytes(status.st_size - 512))
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
     line = do(out, path, record=record)
-    assert "0 files written, 1 archives were already complete (recorded in " in line
-    assert line.endswith("; 1 video folders with 4 frames")
+    assert "0 files written, 1 archive already complete (recorded in " in line
+    assert line.endswith("; 1 video folder with 4 frames")
     assert stats(out) == before
     assert record.read_bytes() == noted
 
@@ -573,7 +573,7 @@ def test_more_archives_later(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first, second = pack(tmp_path / "a.tar", video("a")), pack(tmp_path / "b.zip", video("b"))
     do(out, first)
-    assert "4 files written, 1 archives were already complete" in do(out, first, second)
+    assert "4 files written, 1 archive already complete" in do(out, first, second)
     assert contents(out) == video("a") | video("b")
 
 
@@ -601,8 +601,8 @@ def test_checksums_that_are_given_later_are_compared(tmp_path: Path) -> None:
     assert "0 files written, 4 already existed" in line
     (noted,) = json.loads((tmp_path / "record.json").read_text())["archives"]
     assert noted["parts"][0]["sha256"] == checked(path).sha256
-    assert "1 archives were already complete" in do(out, checked(path))
-    assert "1 archives were already complete" in do(out, path)
+    assert "1 archive already complete" in do(out, checked(path))
+    assert "1 archive already complete" in do(out, path)
 
 
 def test_another_strip_reads_again(tmp_path: Path) -> None:
@@ -725,7 +725,7 @@ def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Pat
     (out / RECORD).write_text(json.dumps(entry))
     (out / "a" / "7").unlink()
     ballast.write_bytes(bytes(90_000))
-    assert "1 files written, 19 already existed" in do(out, path)
+    assert "1 file written, 19 already existed" in do(out, path)
 
 
 def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> None:
@@ -789,7 +789,7 @@ def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None
     record = tmp_path / "record.json"
     code, shown, errors = vatrack_command("unpack", "--config", config, "--record", record)
     assert (code, errors) == (0, "")
-    assert shown.endswith("1 video folders with 4 frames\n")
+    assert shown.endswith("1 video folder with 4 frames\n")
     assert contents(raw) == video("a")
     assert json.loads(record.read_text())["videos"] == 1
     code, _, _ = vatrack_command(

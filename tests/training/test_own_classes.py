@@ -259,6 +259,7 @@ def test_the_commands_take_names_and_mappings(
     ]  # fmt: skip
     refused = CliRunner().invoke(app, [*evaluate, "sticks=x"])
     assert isinstance(refused.exception, InputError)
+    assert str(refused.exception).startswith("--class-map sticks=x: ")
     done = CliRunner().invoke(app, [*evaluate, f"stick={names[1]}"])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "metrics.json").is_file()

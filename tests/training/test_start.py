@@ -57,9 +57,7 @@ def test_amodal_heads_start_at_random_unless_the_switch_says_otherwise(
         ]
         assert not torch.equal(*outputs)
         shown = capsys.readouterr().out
-        assert (
-            "4 tensors of the amodal heads are initialized from the visible ones" in shown
-        ) == switch
+        assert ("amodal heads: 4 tensors initialized from the visible ones" in shown) == switch
 
 
 def test_the_switch_needs_something_to_copy() -> None:

@@ -40,11 +40,6 @@ def box(left: int, right: int) -> np.ndarray:
 
 
 @spoils("json-broken")
-def no_file(s: Set) -> None:
-    s.files = {**s.paths(), "more": s.raw / "none.json"}
-
-
-@spoils("json-broken")
 def cut_off_at_the_end(s: Set) -> None:
     s.texts["train"] = s.paths()["train"].read_bytes()[:-3]
 
@@ -438,12 +433,6 @@ def nothing_unpacked(s: Set) -> None:
     for video in list(s.raw.iterdir()):
         if video.is_dir():
             shutil.rmtree(video)
-
-
-@spoils("raw-broken")
-def no_raw_tree(s: Set) -> None:
-    s.files = s.paths()
-    s.raw = s.raw / "none"
 
 
 @spoils("folder-missing")

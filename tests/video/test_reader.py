@@ -108,7 +108,7 @@ def test_a_selection(tmp_path: Path, selection: Selection, expected: range) -> N
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        ({"start_s": 3.0}, r"no frames between .* it lasts 0\.48 s"),
+        ({"start_s": 3.0}, r"no frames between .* \(it lasts 0\.48 s\);"),
         ({"start_s": -1.0}, "the start time is -1"),
         ({"start_s": 2.0, "stop_s": 1.0}, r"end time, 1\.0 s, is not after the start time"),
         ({"step": 0}, "the frame step is 0; it must be 1 or more"),

@@ -87,7 +87,10 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
     [
         ("nothing.mp4", "nothing.mp4: no such file or folder"),
         ("*.avi", r"\*\.avi: no file matches"),
-        ("empty", r"empty: contains no frames \(.bmp, .png, .jpg or .jpeg\)$"),
+        (
+            "empty",
+            r"empty: contains no frames; give a folder with .bmp, .png, .jpg or .jpeg files$",
+        ),
         ("films", r"films: contains no frames .*, only .mp4 files; .* list them: 'films/\*\.mp4'"),
         ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
         ("mixed/*", r"mixed/\*: images and other files are mixed"),

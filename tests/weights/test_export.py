@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors import safe_open
 
 from tests.weights.conftest import run_of
+from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import load, public_config, restore, write
 from vatrack.weights.export import export
+from vatrack.weights.openmmlab import import_checkpoint
 
 
 def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
@@ -40,10 +43,20 @@ def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
     assert all(
         torch.equal(value, original.weights[name]) for name, value in model.state_dict().items()
     )
-    export(out, tmp_path / "again.pt")
-    assert (tmp_path / "again.pt").read_bytes() == out.read_bytes(), (
+    export(out, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == out.read_bytes(), (
         "also under another name, and of an exported file"
     )
+
+
+@pytest.mark.parametrize("name", ["v.pt", "v", "v.safetensors.gz"])
+def test_another_ending_is_refused(saved: Path, tmp_path: Path, name: str) -> None:
+    """A .pt file in which safetensors are would be a riddle to who opens it, and so the reverse."""
+    with pytest.raises(InputError, match=rf"{name}: .*; --out must end in \.safetensors$"):
+        export(saved, tmp_path / name)
+    with pytest.raises(InputError, match=r"v\.safetensors: .*; --out must end in \.pt or \.pth$"):
+        import_checkpoint(saved, run_of(Method.VATRACK), tmp_path / "v.safetensors")
+    assert not (tmp_path / name).exists()
 
 
 def test_an_exported_file_says_what_it_is_and_is_the_same_each_time(

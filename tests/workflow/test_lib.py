@@ -131,7 +131,7 @@ def test_names_that_snakemake_cannot_handle_are_refused(video: str, tmp_path: Pa
         InputError, match="braces or a leading dot are not supported; rename the folder"
     ) as caught:
         plan.videos()
-    assert str(caught.value).startswith(f"dataset.raw: {tmp_path}/{video}: ")
+    assert str(caught.value).startswith(f"config: dataset.raw: {tmp_path}/{video}: ")
 
 
 @pytest.mark.parametrize(

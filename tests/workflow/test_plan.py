@@ -153,7 +153,7 @@ def test_a_bad_config_is_one_message(
     with pytest.raises(SystemExit) as caught:
         workflow.plan()
     shown = str(caught.value)
-    assert shown.startswith("error: ")
+    assert shown.startswith(f"error: {workflow.config_file}: ")
     assert complaint in shown
     assert len(shown.splitlines()) <= 3
     assert [path for path in tmp_path.iterdir() if not path.name.startswith(".")] == [
@@ -282,7 +282,7 @@ def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert workflow.plan()["train"] == 1
-    with pytest.raises(SystemExit, match=r"^error: config: launcher\.cluster is slurm, but "):
+    with pytest.raises(SystemExit, match=r"config\S*: launcher\.cluster is slurm, but "):
         workflow.run()
     assert not workflow.results.exists()
 
@@ -409,7 +409,7 @@ def test_weights_are_downloaded_only_when_asked_for(tmp_path: Path) -> None:
     server.write_bytes(content)
     training = {"weights": {"resnet18": f"data/{name}"}, "weights_urls": [server.as_uri()]}
     workflow = Workflow(tmp_path / "work", {"training": training})
-    told = rf"^error: config: training\.weights: data/{name}: no such file; download it \(`vatrack"
+    told = rf"^error: \S+: training\.weights: data/{name}: no such file; download it \(`vatrack"
     with pytest.raises(SystemExit, match=told):
         workflow.plan()
     assert "fetch_weights" not in workflow.plan("annotations"), "the data need no weights"

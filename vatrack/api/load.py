@@ -83,7 +83,10 @@ def _read(
     methods, trunk = ((own.method,), own.backbone) if own else recognise_method(content, path, key)
     for name, asked, found in (("method", method, methods), ("backbone", backbone, (trunk,))):
         if asked is not None and asked not in found:
-            raise InputError(f"{path}: is a checkpoint of {name} {' or '.join(found)}, not {asked}")
+            raise InputError(
+                f"{path}: is a checkpoint of {name} {' or '.join(found)}, not {asked}; "
+                f"remove --{name}"
+            )
     if own:
         return own
     del content  # the import reads the file for itself

@@ -156,7 +156,7 @@ class FrameResult:
             import supervision
         except ImportError:
             raise InputError(
-                "to_supervision needs the package supervision: pip install supervision"
+                "to_supervision needs the package supervision; run `pip install supervision`"
             ) from None
         first: MaskType = "amodal" if "amodal" in self.rles else "visible"
         chosen = mask_type or first

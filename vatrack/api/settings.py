@@ -9,7 +9,9 @@ from typing import get_args
 
 from vatrack.api.frames import exact_rate
 from vatrack.api.predictor import DEFAULT_SCORE, Cuts, check_score
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.similar import unknown
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection
 from vatrack.video.writer import Encoder
@@ -57,7 +59,7 @@ class TrackSettings:
             ("encoder", self.encoder, get_args(Encoder)),
         ):
             if value not in known:
-                raise InputError(f"{name} is {value!r}; choose from {', '.join(known)}")
+                raise InputError(unknown(name, value, known))
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Tracked:
         state = ", stopped early" if self.stopped else ""
         return "\n".join(
             [
-                f"{self.source}: {self.frames} frame{'' if self.frames == 1 else 's'} in "
+                f"{self.source}: {counted(self.frames, 'frame')} in "
                 f"{whole:.1f} s ({rate:.1f} frames a second){state}",
                 f"  tracks: {self.tracks.total()}" + (f" ({found})" if found else ""),
                 f"  files: {self.folder}",

@@ -43,7 +43,7 @@ class Window:
             self._open = True
             return cv2.waitKey(1) & 0xFF not in ENDS
         except cv2.error as error:
-            raise InputError(f"{NO_WINDOW} (OpenCV says: {error.err or error})") from None
+            raise InputError(f"OpenCV says: {error.err or error}: {NO_WINDOW}") from None
 
 
 def check_display() -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -32,7 +33,7 @@ from vatrack.cli.compare import compare
 from vatrack.cli.doctor import doctor
 from vatrack.cli.examples import epilog
 from vatrack.cli.file_options import with_files
-from vatrack.cli.options import AnyConfig, Out, Overrides
+from vatrack.cli.options import AnyConfig, Overrides, out_file
 from vatrack.cli.parsing import Command, Group
 from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly
@@ -73,8 +74,10 @@ def options(
 
 
 def config(
-    out: Out,
-    source: AnyConfig = None,
+    out: Annotated[
+        Path, out_file("Config to write (YAML); with --schema JSON, with --reference Markdown.")
+    ],
+    config: AnyConfig = None,
     values: Annotated[str | None, typer.Option("--json", help="Config as JSON text.")] = None,
     overrides: Overrides = None,
     schema: Annotated[
@@ -92,8 +95,8 @@ def config(
 
         write_text(out, config_reference())
     else:
-        if source:
-            checked = load_config(source, overrides)
+        if config:
+            checked = load_config(config, overrides)
         else:
             given = parse_json(values or "{}", "--json")
             if overrides and isinstance(given, dict):

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import ConfigFile, Index, Out, Overrides, Processes, Raw, Structure, Videos
+from vatrack.cli.options import (
+    ConfigFile,
+    Index,
+    Overrides,
+    Processes,
+    Raw,
+    Structure,
+    Videos,
+    out_file,
+    out_folder,
+)
 from vatrack.config import load_config
 
 
@@ -15,7 +25,10 @@ def cuts_score(
     raw: Raw,
     index: Index,
     out: Annotated[
-        Path, typer.Option("--out", help="Score file for one --video, otherwise their folder.")
+        Path,
+        typer.Option(
+            "--out", metavar="PATH", help="Score file for one --video, otherwise their folder."
+        ),
     ],
     video: Videos = None,
     threads: Annotated[int, typer.Option(min=1, help="Number of threads.")] = 2,
@@ -33,10 +46,12 @@ def cuts_score(
 def cuts_structure(
     config: ConfigFile,
     index: Index,
-    out: Out,
+    out: Annotated[Path, out_file("Clip dictionary to write (JSON).")],
     scores: Annotated[
         Path | None,
-        typer.Option(help="Folder of score files; required if clips.structure is detect."),
+        typer.Option(
+            metavar="FOLDER", help="Folder of score files; required if clips.structure is detect."
+        ),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -49,9 +64,7 @@ def cuts_structure(
 def cuts_compare(
     a: Annotated[Path, typer.Argument(help="First clip dictionary (JSON).")],
     b: Annotated[Path, typer.Argument(help="Second clip dictionary (JSON).")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="JSON file for all differences, video by video.")
-    ] = None,
+    out: Annotated[Path | None, out_file("JSON file for all differences, video by video.")] = None,
     videos: Annotated[
         int, typer.Option(min=0, help="Number of videos whose differences are shown.")
     ] = 10,
@@ -71,12 +84,18 @@ def cuts_sheet(
     structure: Structure,
     out: Annotated[
         Path,
-        typer.Option("--out", help="JPEG or PNG image for one --video, otherwise their folder."),
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="JPEG or PNG image for one --video, otherwise their folder.",
+        ),
     ],
     video: Videos = None,
     scores: Annotated[
         Path | None,
-        typer.Option(help="Score file of the video, or folder of score files, for the curve."),
+        typer.Option(
+            metavar="PATH", help="Score file of the video, or folder of score files, for the curve."
+        ),
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Content score threshold, drawn in the curve.")
@@ -96,7 +115,7 @@ def clips(
     config: ConfigFile,
     raw: Raw,
     structure: Structure,
-    out: Out,
+    out: Annotated[Path, out_folder("Output folder for the clips.")],
     processes: Processes = 1,
     overrides: Overrides = None,
 ) -> None:
@@ -113,9 +132,7 @@ def convert(
     structure: Structure,
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", help="Output folder for the four annotation forms and the video ground truth."
-        ),
+        out_folder("Output folder for the four annotation forms and the video ground truth."),
     ],
     processes: Processes = 1,
     overrides: Overrides = None,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vatrack.cli.options import out_folder
+
 PICTURES = "Images of the page"
 
 
@@ -19,7 +21,7 @@ def compare(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Output folder for compare.html (with images) and compare.txt."),
+        out_folder("Output folder for compare.html (with images) and compare.txt."),
     ] = None,
     by: Annotated[
         str | None,
@@ -49,6 +51,7 @@ def compare(
     images: Annotated[
         Path | None,
         typer.Option(
+            metavar="FOLDER",
             help="Folder of the frames (default: found in the runs' results folder).",
             rich_help_panel=PICTURES,
         ),

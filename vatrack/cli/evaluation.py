@@ -9,11 +9,12 @@ import typer
 
 from vatrack.cli.options import (
     ClassMap,
-    Out,
     Overrides,
-    Predictions,
     Processes,
     in_run,
+    out_file,
+    out_folder,
+    predictions_option,
     shard_option,
 )
 from vatrack.common.errors import InputError
@@ -23,6 +24,7 @@ from vatrack.common.shards import parse_shard
 from vatrack.config import EvaluationConfig, load_config, load_run_config
 from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import run_data
 
 # Options with long names, in the help in a table of their own.
 TRUE_TRACKS = "Ground truth of the video metrics"
@@ -32,18 +34,26 @@ Details = Annotated[
 RunOfPredictions = Annotated[
     Path | None,
     typer.Option(
+        metavar="FOLDER",
         help="Run folder. If --out is its metrics.json, the evaluation settings are stored there "
-        "too, and the metrics are uploaded to its MLflow run."
+        "too, and the metrics are uploaded to its MLflow run.",
     ),
 ]
 
 
 def evaluate(
+    out: Annotated[Path, out_file("Metrics to write (JSON); with --shard, their share (.npz).")],
     ground_truth: Annotated[
-        Path, typer.Option(help="Ground truth in the joint form (.json or .json.gz).")
-    ],
-    predictions: Predictions,
-    out: Out,
+        Path | None,
+        typer.Option(
+            help="Ground truth in the joint form, .json or .json.gz (default: the validation set "
+            "in the results folder of --run)."
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        predictions_option(" (default: those of --run)"),
+    ] = None,
     video_ground_truth_amodal: Annotated[
         Path | None,
         typer.Option(
@@ -62,6 +72,7 @@ def evaluate(
         Path | None,
         typer.Option(
             "--config",
+            metavar="PATH",
             help="Config for the evaluation settings and the occlusion limit: YAML file or run "
             "folder (default: that of --run, else built-in values).",
             callback=in_run("config"),
@@ -85,6 +96,7 @@ def evaluate(
     from vatrack.evaluation.shards import evaluate_shard
 
     _check_run(run)
+    truth, predicted = _inputs(run, ground_truth, predictions)
     only = None if shard is None else parse_shard(shard)
     if only and details:
         raise InputError(
@@ -106,7 +118,7 @@ def evaluate(
         video = {mask: path for mask, path in video.items() if mask in masks}
     limit = chosen.dataset.video_limit
     mapping = parse_class_map(class_map) if class_map else None
-    given = ground_truth, predictions, video, switches, out
+    given = truth, predicted, video, switches, out
     if only:
         typer.echo(evaluate_shard(*given, only, limit, processes, mapping))
         return
@@ -120,7 +132,7 @@ def merge_evaluations(
         list[Path],
         typer.Argument(metavar="SHARD...", help="Results of `vatrack evaluate --shard`."),
     ],
-    out: Out,
+    out: Annotated[Path, out_file("Metrics to write (JSON).")],
     details: Details = None,
     run: RunOfPredictions = None,
 ) -> None:
@@ -145,6 +157,26 @@ def _check_run(run: Path | None) -> None:
         )
 
 
+def _inputs(
+    run: Path | None, ground_truth: Path | None, predictions: Path | None
+) -> tuple[Path, Path]:
+    """Ground truth and predictions as given, else those of the run."""
+    if predictions is None and run is not None:
+        predictions = in_run("predictions")(run)
+    if predictions is None:
+        raise InputError("no predictions; give --predictions, or --run with a run folder")
+    if ground_truth is None and run is not None:
+        ground_truth, _ = run_data(run)
+        if not ground_truth.is_file():
+            raise InputError(
+                f"--run {run}: no ground truth in its results folder ({ground_truth}); give "
+                "--ground-truth"
+            )
+    if ground_truth is None:
+        raise InputError("no ground truth; give --ground-truth, or --run with a run folder")
+    return ground_truth, predictions
+
+
 def _keep(run: Path, out: Path, switches: EvaluationConfig) -> None:
     """Notes the switches of the metrics in a run's folder, and sends these to its MLflow run.
 
@@ -159,7 +191,7 @@ def _keep(run: Path, out: Path, switches: EvaluationConfig) -> None:
 
 
 def examples(
-    out: Out,
+    out: Annotated[Path, out_folder("Output folder for the examples.")],
     ground_truth: Annotated[
         Path | None,
         typer.Option(

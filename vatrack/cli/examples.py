@@ -20,8 +20,7 @@ EXAMPLES = {
     "--out sheet.jpg",
     "cuts structure": "--config mine.yaml --index index.json --scores scores --out clips.json",
     "doctor": "--config config/sailvos_cut.yaml",
-    "evaluate": f"--run {RUN} --ground-truth {VALID} --predictions {RUN} "
-    f"--out {RUN}/metrics.json --details {RUN}/details.json",
+    "evaluate": f"--run {RUN} --out {RUN}/metrics.json --details {RUN}/details.json",
     "examples": "--out examples",
     "export": f"--checkpoint {RUN} --out vatrack.safetensors",
     "export-predictions": f"{RUN}/predictions.jsonl.gz --ground-truth {VALID} --to coco "

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import Out
+from vatrack.cli.options import out_file
 from vatrack.common.foreign import Form, SourceForm, SourceFormat
 from vatrack.common.mask_types import MaskType
 
@@ -23,7 +23,14 @@ def export_predictions(
     predictions: Annotated[Path, typer.Argument(help="Predictions, JSON Lines or a JSON array.")],
     ground_truth: GroundTruth,
     to: Annotated[Form, typer.Option("--to", help="Output format.")],
-    out: Out,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="Output file, or folder for a format with a file per video.",
+        ),
+    ],
     mask_type: Annotated[MaskType, typer.Option(help="Masks and boxes to export.")] = "amodal",
 ) -> None:
     """Export predictions in the format of another tool, as a file or a file per video."""
@@ -38,7 +45,7 @@ def import_predictions(
     ],
     ground_truth: GroundTruth,
     origin: Annotated[SourceForm, typer.Option("--from", help="Format of the source.")],
-    out: Out,
+    out: Annotated[Path, out_file("Predictions to write (JSON Lines).")],
     mask_type: Annotated[MaskType, typer.Option(help="Type of its masks.")] = "visible",
 ) -> None:
     """Convert the results of another tracker into predictions for `vatrack evaluate`."""
@@ -48,10 +55,14 @@ def import_predictions(
 
 
 def import_dataset(
-    sources: Annotated[list[Path], typer.Argument(help="Annotation files or folders.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Annotation files or folders.")
+    ],
     origin: Annotated[SourceFormat, typer.Option("--from", help="Format of the sources.")],
-    images: Annotated[Path, typer.Option(help="Folder that the image names are relative to.")],
-    out: Out,
+    images: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder that the image names are relative to.")
+    ],
+    out: Annotated[Path, out_file("Joint JSON to write.")],
 ) -> None:
     """Convert the annotations of another dataset into a joint JSON, with its classes and tracks."""
     from vatrack.importers import import_dataset as take

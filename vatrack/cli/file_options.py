@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, naming_config
 from vatrack.common.files import same_file
+from vatrack.config.reading import config_name
 from vatrack.runs.folder import RunFolder
 
 # Options that name what is written, by function; every other path is read.
@@ -69,12 +70,12 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
             try:
                 command(**given)
             except InputError as error:
+                if config := given.get("config"):
+                    error = naming_config(error, config_name(config, given.get("overrides")))
                 text = str(error)
                 for copy, name in copies.items():
                     text = text.replace(copy, name)
-                if text == str(error):
-                    raise
-                raise InputError(text) from None
+                raise (error if text == str(error) else InputError(text)) from None
 
     return checked
 

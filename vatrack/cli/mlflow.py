@@ -38,7 +38,7 @@ def mlflow_sync(
 
 def mlflow_ui(
     results: Annotated[
-        Path, typer.Option(help="Results folder with mlflow.db.", metavar="DIR")
+        Path, typer.Option(help="Results folder with mlflow.db.", metavar="FOLDER")
     ] = Path("results"),
     tracking_uri: Annotated[
         str | None,

@@ -37,7 +37,7 @@ def in_run(name: str) -> Callable[[Path | None], Path | None]:
 
 def _config(default: str = "") -> Any:
     text = f"YAML config file or run folder{default}."
-    return typer.Option("--config", help=text, callback=in_run("config"))
+    return typer.Option("--config", metavar="PATH", help=text, callback=in_run("config"))
 
 
 ConfigFile = Annotated[Path, _config()]
@@ -52,22 +52,34 @@ Overrides = Annotated[
         help="Override a config key, for example training.epochs=6 (repeatable).",
     ),
 ]
-Predictions = Annotated[
-    Path,
-    typer.Option(
-        help="Predictions (JSON Lines or JSON array, also gzipped), or a run folder.",
-        callback=in_run("predictions"),
-    ),
-]
+
+
+def predictions_option(default: str = "") -> Any:
+    """`--predictions`; `default` says what is taken without it."""
+    text = f"Predictions (JSON Lines or JSON array, also gzipped), or a run folder{default}."
+    return typer.Option(metavar="PATH", help=text, callback=in_run("predictions"))
+
+
+Predictions = Annotated[Path, predictions_option()]
 CheckpointFile = Annotated[
     Path,
     typer.Option(
+        metavar="PATH",
         help="Checkpoint: best.pt of a run, an imported .pt, an exported .safetensors, or a run "
         "folder.",
         callback=in_run("best_checkpoint"),
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Output file or folder.")]
+
+
+def out_file(text: str) -> Any:
+    """`--out` of a command that writes a file; `text` says which."""
+    return typer.Option("--out", help=text)
+
+
+def out_folder(text: str) -> Any:
+    """`--out` of a command that writes a folder; `text` says what is in it."""
+    return typer.Option("--out", metavar="FOLDER", help=text)
 
 
 def _name(option: str, names: type[StrEnum], default: str = "") -> Any:
@@ -94,7 +106,10 @@ CheckpointMethod = Annotated[
 CheckpointBackbone = Annotated[
     Backbone | None, _name("backbone", Backbone, " (only to verify the checkpoint)")
 ]
-Raw = Annotated[Path, typer.Option(help="Folder of the raw frames, with one folder per video.")]
+Raw = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="Folder of the raw frames, with one folder per video."),
+]
 Videos = Annotated[
     list[str] | None,
     typer.Option(
@@ -104,9 +119,10 @@ Videos = Annotated[
 Index = Annotated[Path, typer.Option(help="Index file from `vatrack index`.")]
 Structure = Annotated[Path, typer.Option(help="Clip dictionary from `vatrack cuts structure`.")]
 Processes = Annotated[int, typer.Option(min=1, metavar="N", help="Number of worker processes.")]
-RunOut = Annotated[Path, typer.Option("--out", help="Run folder.")]
+RunOut = Annotated[Path, out_folder("Run folder.")]
 Annotations = Annotated[
-    Path, typer.Option(help="Folder with train/ and valid/, from `vatrack convert`.")
+    Path,
+    typer.Option(metavar="FOLDER", help="Folder with train/ and valid/, from `vatrack convert`."),
 ]
 ClassMap = Annotated[
     list[str] | None,
@@ -117,7 +133,9 @@ ClassMap = Annotated[
         "it (repeatable).",
     ),
 ]
-Images = Annotated[Path, typer.Option(help="Folder of clips from `vatrack clips`.")]
+Images = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder of clips from `vatrack clips`.")
+]
 
 
 def shard_option(merge: str) -> Any:

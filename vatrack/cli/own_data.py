@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import ConfigFile, Overrides
+from vatrack.cli.options import ConfigFile, Overrides, out_file, out_folder
 from vatrack.common.errors import InputError
 from vatrack.config import load_config
 
@@ -22,11 +22,12 @@ def init_config(
     train: Annotated[Path | None, typer.Option(help="Your annotations for training.")] = None,
     valid: Annotated[Path | None, typer.Option(help="Your annotations for validation.")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder that the file names are relative to.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder that the file names are relative to."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Config to write (default: own.yaml in this folder)."),
+        out_file("Config to write (default: own.yaml in this folder)."),
     ] = None,
     memory: Annotated[
         float | None,
@@ -43,7 +44,7 @@ def init_config(
     if train and valid and images:
         data = FoundData(train, valid, images)
     elif folder is None:
-        raise InputError("give a folder, or all of --train, --valid and --images")
+        raise InputError("no annotations; give a folder, or all of --train, --valid and --images")
     else:
         data = find_data(folder, train, valid, images)
         typer.echo(data)
@@ -57,7 +58,10 @@ def init_config(
 
 def prepare(
     config: ConfigFile,
-    out: Annotated[Path, typer.Option("--out", help="Output folder for the training annotations.")],
+    out: Annotated[
+        Path,
+        out_folder("Output folder for the training annotations."),
+    ],
     subset: Annotated[str, typer.Option(help="train or valid.")],
     overrides: Overrides = None,
 ) -> None:
@@ -68,7 +72,7 @@ def prepare(
     dataset = settings.dataset
     files = {"train": dataset.train_json, "valid": dataset.valid_json}
     if subset not in files:
-        raise InputError(f"--subset {subset}: give train or valid")
+        raise InputError(f"--subset {subset}: no such subset; give train or valid")
     source, images = files[subset], dataset.images
     if dataset.format != "joint" or source is None or images is None:
         raise InputError(

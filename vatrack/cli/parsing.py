@@ -1,11 +1,15 @@
 """How the command line is read: every wrong or missing option is said at once, with what was meant.
 
-What the library that parses says is only completed here; its own exceptions end the command.
+Help shows what an option takes in capitals, whatever the library's version does. What the library
+that parses says is only completed here; its own exceptions end the command.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -14,6 +18,8 @@ from vatrack.common.similar import did_you_mean, not_a_choice
 
 # Click's, which newer versions of typer have inside.
 UsageError: Any = typer.BadParameter.__base__
+# What an option takes, by its type; a path that is no file says so itself.
+VALUES: dict[Any, str] = {Path: "FILE", str: "TEXT", int: "N", float: "NUMBER"}
 
 
 class _Helpful:
@@ -40,6 +46,14 @@ class _Helpful:
             known = [option for param in ctx.command.get_params(ctx) for option in param.opts]
             ctx.fail(f"No such option: {name}{did_you_mean(name, known)}")
 
+    def get_params(self, ctx: Any) -> Any:
+        """All parameters, with `--help`, which the library adds."""
+        params = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
     def _missing(self, ctx: Any, args: list[str]) -> list[Any]:
         """The required options and arguments that have no value."""
         values, _, _ = ctx.command.make_parser(ctx).parse_args(args=args)
@@ -57,11 +71,42 @@ def _is_given(value: Any) -> bool:
 
 def _shown(param: Any) -> str:
     text: str = param.opts[0]
-    return text if text.startswith("-") else param.metavar or text.upper()
+    return text if text.startswith("-") else param.metavar
+
+
+def _is_argument(param: Any) -> bool:
+    return not param.opts[0].startswith("-")
+
+
+def _name_value(param: Any, types: Mapping[str, Any]) -> None:
+    """Gives a parameter that has no metavar the usual one."""
+    if _is_argument(param):
+        param.metavar = param.metavar or param.name.upper() + "..." * (param.nargs != 1)
+        param.display_type_rich = lambda ctx: None  # its name is enough
+    if param.metavar is not None or getattr(param, "is_flag", False):
+        return
+    kind = types[param.name]
+    while (origin := get_origin(kind)) and origin is not Literal:  # optional, or a list
+        kind = next(own for own in get_args(kind) if own is not type(None))
+    param.metavar = VALUES.get(kind) or f"[{'|'.join(get_args(kind))}]"
 
 
 class Command(_Helpful, TyperCommand):
     """A command."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        types = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
+        for param in self.params:
+            _name_value(param, types)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """`[OPTIONS] SOURCE...`, with what may be left out in brackets."""
+        arguments: list[Any] = [param for param in self.params if _is_argument(param)]
+        return [
+            self.options_metavar or "",
+            *(param.metavar if param.required else f"[{param.metavar}]" for param in arguments),
+        ]
 
 
 class Group(_Helpful, TyperGroup):

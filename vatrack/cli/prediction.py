@@ -14,8 +14,8 @@ from vatrack.cli.options import (
     CheckpointMethod,
     ClassMap,
     Images,
-    Out,
     Overrides,
+    out_file,
     shard_option,
 )
 from vatrack.common.shards import parse_shard
@@ -34,7 +34,7 @@ def predict(
         ),
     ],
     images: Images,
-    out: Out,
+    out: Annotated[Path, out_file("Predictions to write (.jsonl or .jsonl.gz).")],
     config: CheckpointConfig = None,
     overrides: Overrides = None,
     method: CheckpointMethod = None,
@@ -65,7 +65,7 @@ def merge_predictions(
         list[Path],
         typer.Argument(metavar="SHARD...", help="Predictions of `vatrack predict --shard`."),
     ],
-    out: Out,
+    out: Annotated[Path, out_file("Predictions to write (.jsonl or .jsonl.gz).")],
 ) -> None:
     """Merge the predictions of all shards; the result is the same as without shards."""
     from vatrack.inference.shards import merge_shards

@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import AnyConfig, Out, Overrides, Processes, Raw
+from vatrack.cli.options import AnyConfig, Overrides, Processes, Raw, out_file, out_folder
 from vatrack.common.errors import InputError
 from vatrack.config import load_config, parse_config
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
 
 
 def synth(
-    out: Out,
-    source: AnyConfig = None,
+    out: Annotated[
+        Path, out_folder("Output folder for the raw frames, train.json and valid.json.")
+    ],
+    config: AnyConfig = None,
     overrides: Overrides = None,
     train_videos: Annotated[
         int | None, typer.Option(help="Number of videos in train.json.")
@@ -33,7 +35,7 @@ def synth(
     """Render the miniature dataset in SAIL-VOS's raw layout. Options override the config."""
     from vatrack.synthetic.render import render
 
-    chosen = load_config(source, overrides)
+    chosen = load_config(config, overrides)
     given = {"train_videos": train_videos, "valid_videos": valid_videos, "frames": frames}
     given |= {"width": width, "height": height, "objects": objects}
     values = chosen.dataset.synthetic.model_dump() | {
@@ -47,7 +49,7 @@ def fetch(
     url: Annotated[str, typer.Option(help="Address to download: https://, http:// or file://.")],
     size: Annotated[int, typer.Option(min=1, help="Expected size in bytes.")],
     sha256: Annotated[str, typer.Option(help="Expected SHA-256 checksum, 64 hexadecimal digits.")],
-    out: Out,
+    out: Annotated[Path, out_file("File to download to.")],
 ) -> None:
     """Download a file and verify its checksum. Existing files are never overwritten."""
     from vatrack.common.download import fetch as fetch_file
@@ -60,13 +62,14 @@ def unpack(
         list[Path] | None,
         typer.Option(help="Archive to unpack (repeatable)."),
     ] = None,
-    source: AnyConfig = None,
+    config: AnyConfig = None,
     overrides: Overrides = None,
     checksums: Annotated[
         Path | None, typer.Option(help="Checksums of the archives, in the format of `sha256sum`.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Output folder for the raw frames.")
+        Path | None,
+        out_folder("Output folder for the raw frames."),
     ] = None,
     strip: Annotated[
         int | None,
@@ -84,7 +87,7 @@ def unpack(
     from vatrack.sailvos.archives.volumes import archives_with_checksums
     from vatrack.sailvos.unpack import unpack as unpack_archives
 
-    dataset = load_config(source, overrides).dataset
+    dataset = load_config(config, overrides).dataset
     if checksums and not archive:
         raise InputError(
             "--checksums needs --archive; in a config, give each of dataset.archives its own sha256"
@@ -102,7 +105,7 @@ def unpack(
 
 def annotate(
     raw: Raw,
-    out: Out,
+    out: Annotated[Path, out_file("Annotations to write (JSON).")],
     video: Annotated[
         list[str] | None,
         typer.Option(help="Video to annotate (repeatable; default: all)."),
@@ -127,7 +130,9 @@ def annotate(
 
 
 def validate(
-    raw: Annotated[Path | None, typer.Option(help="Folder of the raw frames.")] = None,
+    raw: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the raw frames.")
+    ] = None,
     train: Annotated[Path | None, typer.Option(help="Official train.json.")] = None,
     valid: Annotated[Path | None, typer.Option(help="Official valid.json.")] = None,
     joint: Annotated[
@@ -135,10 +140,13 @@ def validate(
         typer.Option(help="Instead of --raw: your own annotations (repeatable; docs/own-data.md)."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="With --joint: folder that the file names are relative to.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="With --joint: folder that the file names are relative to."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="JSON report to write.")] = None,
-    source: AnyConfig = None,
+    out: Annotated[Path | None, out_file("JSON report to write.")] = None,
+    config: AnyConfig = None,
     overrides: Overrides = None,
     frames: Annotated[
         str | None,
@@ -166,7 +174,7 @@ def validate(
     """
     from vatrack.validate import validate as check
 
-    chosen = load_config(source, overrides)
+    chosen = load_config(config, overrides)
     given = {"frames": frames, "masks": masks, "accept": accept}
     values = chosen.dataset.validation.model_dump() | {
         key: value for key, value in given.items() if value is not None
@@ -183,15 +191,16 @@ def validate(
         folder = images or dataset.images
         if folder is None:
             raise InputError(
-                "--joint needs --images, the folder that the file names are relative to"
+                "--joint: no folder of images; give --images, the folder that the file names are "
+                "relative to"
             )
-        wanted = classes if source else None
+        wanted = classes if config else None
         typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
         return
     if raw is None or train is None or valid is None:
         raise InputError(
-            "give --raw, --train and --valid; for your own annotations give --joint and --images, "
-            "or a config with dataset.format: joint"
+            "no data to check; give --raw, --train and --valid; for your own annotations give "
+            "--joint and --images, or a config with dataset.format: joint"
         )
     typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes, classes))
 
@@ -200,7 +209,7 @@ def index(
     raw: Raw,
     train: Annotated[Path, typer.Option(help="Official train.json.")],
     valid: Annotated[Path, typer.Option(help="Official valid.json.")],
-    out: Out,
+    out: Annotated[Path, out_file("Index file to write (JSON).")],
 ) -> None:
     """List the annotated frames of every video and check that they exist."""
     from vatrack.sailvos.index import build_index

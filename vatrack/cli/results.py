@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import Images, Predictions
+from vatrack.cli.options import Images, Predictions, out_file, out_folder
 
 
 def tables(
@@ -18,7 +18,7 @@ def tables(
             "METHOD/BACKBONE[:LABEL]=FILE of metrics (repeatable)."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Output folder for the tables.")],
+    out: Annotated[Path, out_folder("Output folder for the tables.")],
     details: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,8 +45,8 @@ def tables(
 
 
 def figures(
-    run: Annotated[list[Path], typer.Option(help="Run folder (repeatable).")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder for the plots.")],
+    run: Annotated[list[Path], typer.Option(metavar="FOLDER", help="Run folder (repeatable).")],
+    out: Annotated[Path, out_folder("Output folder for the plots.")],
 ) -> None:
     """Plot the loss and metric curves of runs."""
     from vatrack.reporting.plots import write_curves
@@ -58,7 +58,7 @@ def overlay(
     ground_truth: Annotated[Path, typer.Option(help="Ground truth in the joint form.")],
     predictions: Predictions,
     images: Images,
-    out: Annotated[Path, typer.Option("--out", help="Output image (PNG).")],
+    out: Annotated[Path, out_file("Output image (PNG).")],
     score: Annotated[float, typer.Option(help="Hide predictions with a lower score.")] = 0.5,
     clips: Annotated[int, typer.Option(help="Number of clips to show.")] = 3,
     video: Annotated[
@@ -86,7 +86,8 @@ def views(
     predictions: Predictions,
     images: Images,
     out: Annotated[
-        Path, typer.Option("--out", help="Output folder; the report expects RUN/views.")
+        Path,
+        out_folder("Output folder; the report expects RUN/views."),
     ],
     details: Annotated[
         Path | None,
@@ -117,12 +118,18 @@ def views(
 def report(
     run: Annotated[
         list[str],
-        typer.Option(help="Run folder or results folder, also LABEL=FOLDER (repeatable)."),
+        typer.Option(
+            metavar="[LABEL=]FOLDER",
+            help="Run folder or results folder, also LABEL=FOLDER (repeatable).",
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Output HTML file.")],
+    out: Annotated[Path, out_file("Output HTML file.")],
     results: Annotated[
         Path | None,
-        typer.Option(help="Results folder; adds its cut sheets and run times to the report."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Results folder; adds its cut sheets and run times to the report.",
+        ),
     ] = None,
     title: Annotated[
         str | None, typer.Option(help="Title of the report (default: the dataset's name).")

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from vatrack.cli.options import out_folder
+
 TRUNCATED = 3  # exit code: done, but a source was truncated or damaged
 
 
@@ -28,7 +30,7 @@ def track(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", help="Output folder; each source gets a subfolder with its name."),
+        out_folder("Output folder; each source gets a subfolder with its name."),
     ] = Path("tracked"),
     method: Annotated[
         str | None,

@@ -16,10 +16,10 @@ from vatrack.cli.options import (
     OneBackbone,
     OneMethod,
     OneSeed,
-    Out,
     Overrides,
     RunOut,
     RunsConfig,
+    out_file,
 )
 from vatrack.config import load_config, load_run
 from vatrack.runs.folder import RunFolder
@@ -88,8 +88,8 @@ def launch(
 
 
 def select(
-    run: Annotated[Path, typer.Option(help="Run folder.")],
-    out: Out,
+    run: Annotated[Path, typer.Option(metavar="FOLDER", help="Run folder.")],
+    out: Annotated[Path, out_file("JSON file for the choice; best.pt is written next to it.")],
     config: RunsConfig = None,
     overrides: Overrides = None,
 ) -> None:

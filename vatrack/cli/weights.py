@@ -13,11 +13,12 @@ from vatrack.cli.options import (
     CheckpointFile,
     ConfigFile,
     MethodName,
-    Out,
     Overrides,
+    out_file,
 )
+from vatrack.common.errors import InputError
 from vatrack.config import load_config
-from vatrack.config.classes import ClassList
+from vatrack.config.classes import ClassList, names_problem
 
 
 def fetch_weights(config: ConfigFile, overrides: Overrides = None) -> None:
@@ -39,7 +40,7 @@ def import_checkpoint(
     ],
     method: MethodName,
     backbone: BackboneName,
-    out: Out,
+    out: Annotated[Path, out_file("Checkpoint to write (.pt).")],
     partial: Annotated[
         bool,
         typer.Option(
@@ -70,12 +71,16 @@ def import_checkpoint(
     from vatrack.weights.openmmlab import import_checkpoint as take
 
     chosen = load_config(config, overrides)
+    if classes and (problem := names_problem(classes)):
+        raise InputError(f"--class: {problem}")
     names = ClassList(tuple(classes)) if classes else None
     run = chosen.for_run(method, backbone)
     typer.echo(take(source, run, out, partial=partial, key=key, classes=names))
 
 
-def export(checkpoint: CheckpointFile, out: Out) -> None:
+def export(
+    checkpoint: CheckpointFile, out: Annotated[Path, out_file("Weights to write (.safetensors).")]
+) -> None:
     """Export a checkpoint as safetensors, including its config, for sharing."""
     from vatrack.weights.export import export as write
 

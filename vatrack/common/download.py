@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import pooch
 import requests
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, sha256_of
 from vatrack.common.progress import byte_progress
@@ -41,7 +42,7 @@ class Fetched:
     def __str__(self) -> str:
         if self.url is None:
             return f"{self.out} already exists, checksum verified"
-        return f"downloaded {self.out} ({self.size} bytes) from {self.url}"
+        return f"downloaded {self.out} ({counted(self.size, 'byte')}) from {self.url}"
 
 
 def fetch(
@@ -66,7 +67,7 @@ def fetch(
             f"{url}: cannot be downloaded; the address must start with {', '.join(SCHEMES)}"
         )
     if not re.fullmatch("[0-9a-f]{8,64}", sha256):
-        raise InputError(f"{sha256}: not a SHA-256 checksum (64 hexadecimal digits)")
+        raise InputError(f"--sha256 {sha256}: not a SHA-256 checksum; give 64 hexadecimal digits")
     if out.exists():
         return _check_existing(out, size, sha256)
     by_hand = f"download it by hand to {out}"
@@ -86,7 +87,8 @@ def fetch(
             raise InputError(f"{url}: {failure}; correct address, size or sha256, or {by_hand}")
         if not left:
             raise InputError(
-                f"{url}: {failure}, after {tries} attempts; try again later, or {by_hand}"
+                f"{url}: {failure}, after {counted(tries, 'attempt')}; try again later, or "
+                f"{by_hand}"
             )
         logger.warning("%s: %s; retrying in %g s", url, failure, wait)
         time.sleep(wait)

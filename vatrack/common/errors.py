@@ -36,6 +36,25 @@ class TrainingDiverged(InputError):
     """A loss or a gradient is not finite, and the config says to stop (`training.faults`)."""
 
 
+def advised(problem: str, advice: str) -> str:
+    """A problem with what to do about it, unless it says so itself (behind a semicolon)."""
+    return problem if "; " in problem else f"{problem}; {advice}"
+
+
+CONFIG = "config: "  # begins a message on a setting, where the code does not know its file
+
+
+def naming_config(error: InputError, name: str) -> InputError:
+    """The same error with the config's file in its message, which the code that found it did not
+    know.
+
+    Args:
+        name: the file, and what was set on top of it.
+    """
+    text = str(error)
+    return type(error)(f"{name}: {text.removeprefix(CONFIG)}") if text.startswith(CONFIG) else error
+
+
 def show_warnings_plainly() -> None:
     """Shows a warning as one line, without the place in the source where it was given."""
     usual = warnings.formatwarning

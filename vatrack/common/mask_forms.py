@@ -65,7 +65,7 @@ def compress(mask: Any, size: tuple[int, int]) -> bytes:
             for polygon in mask
             for x, y in zip(polygon[::2], polygon[1::2], strict=True)
         ):
-            raise MaskError(f"is a polygon far outside its image ({width} x {height})")
+            raise MaskError(f"is a polygon far outside its image ({width} x {height}); correct it")
         codes = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in mask], *size)
         return coco_mask.merge(codes)["counts"]
     own, counts = _parts(mask)
@@ -197,4 +197,4 @@ def _check_polygons(polygons: Sequence[Any]) -> None:
                 f"has a polygon of {len(polygon)} numbers; polygons need three or more x, y pairs"
             )
         if not all(type(value) in (int, float) and abs(value) < math.inf for value in polygon):
-            raise MaskError("has a polygon with values that are not finite numbers")
+            raise MaskError("has a polygon with values that are not finite numbers; correct it")

@@ -43,7 +43,7 @@ def read_lines(path: Path) -> Iterator[MotsLine]:
                 (counts,) = parts[5:]
             except ValueError:
                 raise InputError(
-                    f"{where}: is not `frame id class height width mask`, separated by spaces"
+                    f"{where}: not a line of MOTS; write `frame id class height width mask`"
                 ) from None
             mask = {"size": [height, width], "counts": counts}
             yield MotsLine(where, frame, track, category, mask)

@@ -59,7 +59,9 @@ def parse_shard(text: str) -> Shard:
     """
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise InputError(f"--shard {text}: give NUMBER/COUNT, 1/4 to 4/4 for four shards")
+        raise InputError(
+            f"--shard {text}: not a shard; give NUMBER/COUNT, 1/4 to 4/4 for four shards"
+        )
     return Shard(int(match[1]), int(match[2]))
 
 

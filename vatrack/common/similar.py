@@ -9,6 +9,7 @@ from collections.abc import Iterable
 LEAST = 0.7  # of difflib's ratio: what is less alike was not meant
 CLOSE = 0.1  # below the best ratio: what is further away is not said beside it
 MOST = 3  # names
+EXCHANGED = 0.9  # ratio of the same letters in another order
 SHORTEST = 4  # letters of a name that counts as the part of another
 _QUOTED = re.compile(r"'([^']*)'")
 
@@ -25,6 +26,8 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
         ratio = difflib.SequenceMatcher(None, folded, other).ratio()
         if len(folded) >= SHORTEST and folded in other:
             ratio = max(ratio, LEAST)
+        if sorted(folded) == sorted(other):  # letters exchanged: dgo
+            ratio = max(ratio, EXCHANGED)
         if ratio >= LEAST:
             ratios[item] = ratio
     best = sorted(ratios, key=lambda item: -ratios[item])
@@ -37,12 +40,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
+def meant(name: str, known: Iterable[str], advice: str) -> str:
+    """The end of a message on a name that is nowhere: the nearest names, else the advice.
+
+    Example: `meant("dgo", ["dog"], "check the name") == "; did you mean dog?"`
+    """
+    return did_you_mean(name, known) or f"; {advice}"
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence that a name is not known, with the nearest names, else with all of them."""
     names = list(known)
-    return f"unknown {what} {name!r}" + (
-        did_you_mean(name, names) or f"; choose from {', '.join(names[:30])}"
-    )
+    return f"unknown {what} {name!r}" + meant(name, names, f"choose from {', '.join(names[:30])}")
 
 
 def not_a_choice(message: str, value: object) -> str:

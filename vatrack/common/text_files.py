@@ -53,11 +53,11 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file; check the path") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        raise InputError(f"{path}: cannot be read ({error}); check the path") from None
     if stat.S_ISDIR(mode):
-        raise InputError(f"{path}: is a folder, not {what}")
+        raise InputError(f"{path}: is a folder; give {what}")
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: is a pipe or a device; save its content to a file first")
     return path
@@ -115,7 +115,9 @@ def open_text(
         ):
             yield text
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: cannot be read, not UTF-8 text ({error.reason})") from None
+        raise InputError(
+            f"{path}: cannot be read, not UTF-8 text ({error.reason}); save it as UTF-8"
+        ) from None
 
 
 @contextmanager

@@ -132,18 +132,18 @@ def parse_yaml(text: str, source: str) -> Any:
         mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         found = " ".join(f"{error.context or ''} {error.problem or ''}".split())
-        raise InputError(f"{source}: not valid YAML{place} ({found})") from None
+        raise InputError(f"{source}: not valid YAML{place} ({found}); correct it") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(
             f"{source}: not valid YAML at line {line} (the character #x{error.character:04x} is "
-            f"not allowed)"
+            f"not allowed); remove it"
         ) from None
     except RecursionError:
         problem = f"nested more than {DEEPEST} levels deep"
     except Exception as error:  # the library stumbles in every way that Python knows
         problem = f"{type(error).__name__}: {error}"
-    raise InputError(f"{source}: not valid YAML ({problem})")
+    raise InputError(f"{source}: not valid YAML ({problem}); correct it")
 
 
 class _Loader(yaml.SafeLoader):

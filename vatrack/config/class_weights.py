@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.config.classes import SAILVOS, ClassList, shown_name
 
@@ -39,8 +40,8 @@ def resolve_weights(
         if unknown := classes.missing_in(SAILVOS):
             raise InputError(
                 f"config: model.class_weights: sailvos has no weight for {len(unknown)} of "
-                f"{len(classes)} classes (first: {shown_name(unknown[0])}); use uniform, balanced "
-                "or a list"
+                f"{counted(len(classes), 'class')} (first: {shown_name(unknown[0])}); use uniform, "
+                "balanced or a list"
             )
         own = (PAPER_CLASS_WEIGHTS[SAILVOS.index(name)] for name in classes.names)
         return (*own, PAPER_CLASS_WEIGHTS[-1])
@@ -54,7 +55,8 @@ def resolve_weights(
         return (*(mean / count if count else 1.0 for count in given), 1.0)
     if len(weights) != len(classes) + 1:
         raise InputError(
-            f"config: model.class_weights has {len(weights)} weights for {len(classes)} classes; "
-            f"give {len(classes) + 1}: one for each class in their order, then the background"
+            f"config: model.class_weights has {counted(len(weights), 'weight')} for "
+            f"{counted(len(classes), 'class')}; give {len(classes) + 1}: one for each class in "
+            "their order, then the background"
         )
     return weights

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.similar import did_you_mean
+from vatrack.common.similar import meant
 from vatrack.config.categories import CATEGORIES
 
 SHOWN = 30  # names of a list in a message
@@ -19,7 +19,7 @@ SHOWN = 30  # names of a list in a message
 def names_problem(names: Sequence[Any]) -> str | None:
     """What is wrong with the names of a class list; None: nothing."""
     if not names:
-        return "a list of classes needs at least one name"
+        return "a list of classes needs at least one name; add one"
     seen = set()
     for number, name in enumerate(names, 1):
         if not isinstance(name, str):
@@ -69,7 +69,7 @@ class ClassList:
         try:
             return self.names.index(name)
         except ValueError:
-            hint = did_you_mean(name, self.names) or f"; the classes are {self}"
+            hint = meant(name, self.names, f"the classes are {self}")
             raise InputError(f"no class {shown_name(name)}{hint}") from None
 
     def __str__(self) -> str:
@@ -83,13 +83,7 @@ class ClassList:
         return tuple(name for name in self.names if name not in known)
 
     def renamed(self, class_map: Mapping[str, str]) -> tuple[str, ...]:
-        """The names with some replaced; several may get the same one.
-
-        Raises:
-            InputError: the list does not have a name that is to be replaced.
-        """
-        for old in class_map:
-            self.index(old)
+        """The names with some replaced; several may get the same one."""
         return tuple(class_map.get(name, name) for name in self.names)
 
 

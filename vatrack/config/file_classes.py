@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.similar import did_you_mean
+from vatrack.common.similar import meant
 from vatrack.config.classes import ClassList, names_problem, shown_name
 
 
@@ -25,7 +25,8 @@ def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
         old, sign, new = pair.partition("=")
         if not sign or not old:
             raise InputError(
-                f"--class-map {pair}: write OLD=NEW (or OLD= to drop a class), once for each class"
+                f"--class-map {pair}: not a pair; write OLD=NEW (or OLD= to drop a class), for "
+                "each class"
             )
         if found.setdefault(old, new) != new:
             raise InputError(
@@ -122,18 +123,16 @@ class FileClasses:
             InputError: each of the lists has a class that the other lacks, and no mapping is given;
                 or a mapping names a class that is not there.
         """
+        for old, new in (class_map or {}).items():
+            if old not in classes.names:
+                raise no_class(old, new, owner, old, classes)
+            if new and self.ids and new not in self.ids:
+                raise no_class(old, new, self.source, new, self.classes)
         names = classes.renamed(class_map or {})
         ids = self.ids or {name: number for number, name in enumerate(names, 1) if name}
         unknown = [
             old for old, name in zip(classes.names, names, strict=True) if name and name not in ids
         ]
-        for old, new in (class_map or {}).items():
-            if new and new not in ids:
-                hint = did_you_mean(new, ids) or f"; its classes are {self.classes}"
-                raise InputError(
-                    f"--class-map {shown_name(old)[1:-1]}={shown_name(new)[1:-1]}: {self.source} "
-                    f"has no class {shown_name(new)}{hint}"
-                )
         if unknown and class_map is None and set(ids) - set(names):
             raise InputError(
                 different_classes(owner, classes, self.source, self.classes, unknown)
@@ -155,6 +154,17 @@ class FileClasses:
             some = ", ".join(map(shown_name, absent[:5])) + (", ..." if len(absent) > 5 else "")
             text += f" ({len(absent)} of {len(classes)} do not occur in it: {some})"
         return text
+
+
+def no_class(old: str, new: str, source: str, name: str, classes: ClassList) -> InputError:
+    """The error that one of the names of `--class-map old=new` is nowhere.
+
+    Args:
+        source, classes: where `name` should be, and what is there.
+    """
+    pair = f"{shown_name(old)[1:-1]}={shown_name(new)[1:-1]}"
+    hint = meant(name, classes.names, f"its classes are {classes}")
+    return InputError(f"--class-map {pair}: {source} has no class {shown_name(name)}{hint}")
 
 
 def different_classes(

@@ -91,7 +91,9 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
     for text in overrides:
         name, equals, given = text.partition("=")
         if not equals or not re.fullmatch(r"\w+(\.[\w-]+)*", name):
-            raise InputError(f"--set {text}: write KEY=VALUE, for example --set training.epochs=6")
+            raise InputError(
+                f"--set {text}: not a setting; write KEY=VALUE, such as --set training.epochs=6"
+            )
         try:
             value = yaml.safe_load(given)
         except yaml.YAMLError:

@@ -40,19 +40,24 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
         return merged({}, own)
     name = own.pop(EXTENDS)
     if not isinstance(name, str) or not name:
-        raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file")
+        raise InputError(f"{path}: {EXTENDS}: {name!r} is not the path of a config file; give one")
     base = path.parent / name
     chain = (*above, path)
     if base.resolve() in [file.resolve() for file in chain]:
         circle = " -> ".join(map(str, (*chain, base)))
-        raise InputError(f"{path}: {EXTENDS}: files extend each other in a cycle ({circle})")
+        raise InputError(
+            f"{path}: {EXTENDS}: files extend each other in a cycle ({circle}); remove one of "
+            "these lines"
+        )
     if not base.is_file():
         raise InputError(
             f"{path}: {EXTENDS}: {base}: no such file; its path is relative to {path.name}"
         )
     values = _read(base, chain)
     if values is not None and not isinstance(values, dict):
-        raise InputError(f"{base}: not a mapping of keys, so {path} cannot extend it")
+        raise InputError(
+            f"{base}: not a mapping of keys, as {path} needs to extend it; see docs/config.md"
+        )
     return merged(values or {}, own)
 
 

@@ -147,7 +147,7 @@ class RunConfig(_Shared):
             InputError: as described; the message says what to set.
         """
         if lack := self.lacks_pretrained:
-            raise InputError(f"config: {lack}: set {self.start_choices}")
+            raise InputError(f"config: {lack}; set {self.start_choices}")
 
     @property
     def lacks_pretrained(self) -> str:

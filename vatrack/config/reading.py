@@ -12,11 +12,14 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.common.similar import not_a_choice
 from vatrack.config.base import Frozen
-from vatrack.config.keys import overridden, unknown_key
+from vatrack.config.keys import REFERENCE, overridden, unknown_key
 from vatrack.config.layers import read_layers
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.models import Config, RunConfig
 from vatrack.config.renamed import with_new_names
+
+FEW = 3  # unknown keys, from which on a file without any known one is no config
+MOST = 10  # errors of a file that are shown
 
 T = TypeVar("T", bound=Frozen)
 
@@ -42,24 +45,40 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
             "docs/config.md"
         )
     if model in (Config, RunConfig):
+        if len(values) > FEW and not any(key in model.model_fields for key in values):
+            some = ", ".join(f"{key!s:.40}" for key in list(values)[:FEW])
+            raise InputError(
+                f"{source}: not a config: none of its {len(values)} keys is known (first: {some}); "
+                f"give a config file ({REFERENCE})"
+            )
         values = with_new_names(values, source)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [f"{source}: invalid configuration:"]
         found = error.errors()
-        for item in found:
-            if _is_other_choice(item["loc"], item["input"]) or _follows(item, found):
-                continue
-            name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
-            message = item["msg"]
-            if item["type"] == "extra_forbidden":
-                full = ".".join(part for part in item["loc"] if isinstance(part, str))
-                message = unknown_key(full, model, item["input"])
-            elif item["type"] in ("enum", "literal_error"):
-                message = not_a_choice(message, item["input"])
-            lines.append(f"  {name or '(top)'}: {message}")
-        raise InputError("\n".join(lines)) from None
+        lines = [
+            _complaint(item, model)
+            for item in found
+            if not (_is_other_choice(item["loc"], item["input"]) or _follows(item, found))
+        ]
+        more = [f"and {len(lines) - MOST} more"] if len(lines) > MOST else []
+        shown = [f"{source}: invalid configuration:", *lines[:MOST], *more]
+        raise InputError("\n  ".join(shown)) from None
+
+
+def _complaint(item: Any, model: type[Frozen]) -> str:
+    """One of pydantic's errors in a line: the full name of the key, what is wrong, what was
+    meant."""
+    name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
+    message = item["msg"]
+    if item["type"] == "extra_forbidden":
+        full = ".".join(part for part in item["loc"] if isinstance(part, str))
+        message = unknown_key(full, model, item["input"])
+    elif item["type"] in ("enum", "literal_error"):
+        message = not_a_choice(message, item["input"])
+    elif item["type"] == "value_error":  # our own words, which pydantic puts a title before
+        message = str(item["ctx"]["error"])
+    return f"{name}: {message}" if name else message
 
 
 _FORMS = ("literal[", "tuple[", "dict[", "constrained-")
@@ -191,11 +210,20 @@ def load_run_config(path: Path | str) -> RunConfig:
 def _values(path: Path | str | None, overrides: Sequence[str] | None) -> tuple[Any, str]:
     """The plain values of a file with overrides, and what they are called in messages."""
     values = {} if path is None else read_layers(path)
-    source = "the configuration" if path is None else str(path)
+    source = config_name(path)
     if not overrides or not isinstance(values, dict | None):
         return values, source
     named = with_new_names(values or {}, source)
-    return overridden(named, overrides), f"{source} with --set {' '.join(overrides)}"
+    return overridden(named, overrides), config_name(path, overrides)
+
+
+def config_name(path: Path | str | None, overrides: Sequence[str] | None = None) -> str:
+    """What a config is called in messages: its file, and the overrides on top of it.
+
+    Example: `config_name("mine.yaml", ["seed=1"]) == "mine.yaml with --set seed=1"`
+    """
+    name = "the configuration" if path is None else str(path)
+    return f"{name} with --set {' '.join(overrides)}" if overrides else name
 
 
 def _is_run(values: Any) -> bool:

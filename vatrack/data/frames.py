@@ -206,11 +206,12 @@ def usable_objects(
         )
     except KeyError as error:
         raise InputError(
-            f"{path}: not an annotation file of `vatrack convert` ({error} is missing)"
+            f"{path}: not an annotation file of `vatrack convert` ({error} is missing); convert "
+            "again"
         ) from None
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: frame {frame.image_id}: not annotations in this form ({error})"
+            f"{path}: frame {frame.image_id}: not annotations in this form ({error}); convert again"
         ) from None
 
 

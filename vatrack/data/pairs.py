@@ -92,14 +92,10 @@ class PairDataset(Dataset[tuple[FrameSample, FrameSample]]):
                 return pair
             # An unusable pair is replaced from the whole set, as published (quirk L2).
             index = int(generator.integers(len(self.places)))
-        raise InputError(
-            f"{self.file.path}: {DRAWS} sampled frame pairs "
-            + (
-                "contain no usable object"
-                if self.alone
-                else "have no object in common; check instance_id"
-            )
-        )
+        problem = "contain no usable object; check the annotations"
+        if not self.alone:
+            problem = "have no object in common; check instance_id"
+        raise InputError(f"{self.file.path}: {DRAWS} sampled frame pairs {problem}")
 
     def _pair(
         self, key: int, generator: np.random.Generator

@@ -164,7 +164,7 @@ def _build(source: Path, target: Path) -> None:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         found = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
-            f"{source}: not an annotation file of `vatrack convert` ({found})"
+            f"{source}: not an annotation file of `vatrack convert` ({found}); convert again"
         ) from None
     writer.add(*(np.frombuffer(column, np.int64) for column in columns))
     writer.write(state, target)

@@ -45,7 +45,8 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
     for image in joint["images"]:
         if image["video_id"] not in frames:
             raise InputError(
-                f"image {image['id']}: its video {image['video_id']} is not in the list of videos"
+                f"image {image['id']}: its video {image['video_id']} is not in the list of videos; "
+                "add it"
             )
         frames[image["video_id"]].append(image)
     position: dict[int, int] = {}
@@ -58,7 +59,7 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
         if annotation["image_id"] not in position:
             raise InputError(
                 f"annotation {annotation['id']}: its image {annotation['image_id']} is not in the "
-                f"list of images"
+                f"list of images; add it, or remove the annotation"
             )
         rate = annotation.get("occlude_rate")
         if rate is not None and rate >= max_occlusion:
@@ -69,7 +70,7 @@ def _group(joint: dict[str, Any], mask_type: str, max_occlusion: float) -> dict[
         if track["segmentations"][place] is not None:
             raise InputError(
                 f"annotation {annotation['id']}: instance {instance} occurs twice in image "
-                f"{annotation['image_id']}"
+                f"{annotation['image_id']}; give each of its objects an instance of its own"
             )
         track["segmentations"][place] = _mask(annotation, mask_type)
         track["areas"][place] = annotation[f"area_{mask_type}"]

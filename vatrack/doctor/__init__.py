@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.config import Config, load_config
 from vatrack.doctor.check import Check, Look, looked
@@ -49,8 +50,11 @@ class Report:
     def __str__(self) -> str:
         count = Counter[str](check.state for check in self.checks)
         end = ", ".join(
-            f"{count[state]} {word}{'s' * (state != 'ok' and count[state] != 1)}"
-            for state, word in (("ok", "ok"), ("warning", "warning"), ("fails", "failure"))
+            (
+                f"{count['ok']} ok",
+                counted(count["warning"], "warning"),
+                counted(count["fails"], "failure"),
+            )
         )
         return "\n".join([*map(str, self.checks), end])
 

@@ -60,6 +60,9 @@ def detail_document(
     }
 
 
+RENAME = "give each item a name of its own"
+
+
 def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int, str]:
     """Names of classes or videos by id, as texts; `where` and `source` name list and file in
     messages.
@@ -70,10 +73,12 @@ def unique_names(names: Mapping[int, Any], where: str, source: str) -> dict[int,
     known: dict[str, int] = {}
     for number, name in names.items():
         if not isinstance(name, str | int):
-            raise InputError(f"{source}: the name of item {number} of '{where}' is not a string")
+            raise InputError(
+                f"{source}: the name of item {number} of '{where}' is not a string; {RENAME}"
+            )
         if known.setdefault(str(name), number) != number:
             raise InputError(
                 f"{source}: items {known[str(name)]} and {number} of '{where}' are both named "
-                f"'{name}'; rename one of them"
+                f"'{name}'; {RENAME}"
             )
     return {number: name for name, number in known.items()}

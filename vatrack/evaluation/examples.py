@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from vatrack.common.counted import counted
 from vatrack.common.files import atomic_path, create_text, read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.evaluation.perfect import perfect_metrics
@@ -69,7 +70,8 @@ class Examples:
         )
         return "\n".join(
             [
-                f"example predictions for {self.frames} frames with {self.objects} masked objects:",
+                f"example predictions for {counted(self.frames, 'frame')} with "
+                f"{counted(self.objects, 'masked object')}:",
                 *(f"  {file}: {count}" for file, count in self.files.items()),
                 f"expected metrics of the perfect predictions: {self.expected}",
                 f"vatrack evaluate {given}",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack import __version__
+from vatrack.common.counted import counted
 from vatrack.common.files import sha256_of
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
@@ -57,9 +58,9 @@ class EvaluatedShard:
 
     def __str__(self) -> str:
         return (
-            f"wrote {self.out}: shard {self.shard}, {self.detections} detections in {self.videos} "
-            f"of {self.all_videos} videos; `vatrack merge-evaluations` computes the metrics of all "
-            "shards"
+            f"wrote {self.out}: shard {self.shard}, {counted(self.detections, 'detection')} in "
+            f"{self.videos} of {counted(self.all_videos, 'video')}; `vatrack merge-evaluations` "
+            "computes the metrics of all shards"
         )
 
 

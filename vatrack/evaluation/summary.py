@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, Metrics
 from vatrack.evaluation.hidden import HIDDEN_COLUMNS
@@ -67,17 +68,18 @@ class Evaluated:
         )
 
     def __str__(self) -> str:
-        counted = "the file has no predictions; all metrics are those of an empty result"
+        found = "the file has no predictions; all metrics are those of an empty result"
         if self.detections:
-            counted = (
-                f"{self.detections} detections in {self.images_seen} of {self.images} images, "
-                f"{self.videos_seen} of {self.videos} videos; {self.tracks} tracks"
+            found = (
+                f"{counted(self.detections, 'detection')} in {self.images_seen} of "
+                f"{counted(self.images, 'image')}, {self.videos_seen} of "
+                f"{counted(self.videos, 'video')}; {counted(self.tracks, 'track')}"
             )
             if self.mixed:
-                counted += f", {self.mixed} of them with detections of more than one class"
+                found += f", {self.mixed} of them with detections of more than one class"
         if without_tracks(self.metrics):
-            counted += f"\n{NO_TRACKS}"
-        return f"wrote {self.out}: {counted}\n\n{format_metrics(self.metrics)}"
+            found += f"\n{NO_TRACKS}"
+        return f"wrote {self.out}: {found}\n\n{format_metrics(self.metrics)}"
 
 
 def without_tracks(metrics: Mapping[str, float | None]) -> bool:

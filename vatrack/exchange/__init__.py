@@ -12,10 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
+from vatrack.common.similar import unknown
 from vatrack.evaluation.io.predictions import parse_predictions
 from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
 from vatrack.exchange.listing import Listing, read_listing
@@ -44,7 +46,7 @@ class Exchanged:
     notes: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.out}: {self.detections} detections", *self.notes])
+        return "\n".join([f"{self.out}: {counted(self.detections, 'detection')}", *self.notes])
 
 
 def export_predictions(
@@ -120,5 +122,5 @@ def _check(predictions: list[dict[str, Any]], listing: Listing, source: Path) ->
 
 def _known(form: str, forms: Any) -> Any:
     if form not in get_args(forms):
-        raise InputError(f"unknown format {form!r}; choose from {', '.join(get_args(forms))}")
+        raise InputError(unknown("format", form, get_args(forms)))
     return form

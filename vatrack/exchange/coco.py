@@ -49,14 +49,14 @@ def read(
     predictions, notes = [], set()
     items = read_json(source)
     if not isinstance(items, list):
-        raise InputError(f"{source}: not a list of detections, as COCO results are")
+        raise InputError(f"{source}: not a list of detections; give COCO results")
     for number, item in enumerate(items, 1):
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
-            raise InputError(f"{where}: not a JSON object, as COCO detections are")
+            raise InputError(f"{where}: not a JSON object; write each detection as one")
         for key in ("image_id", "category_id", "score"):
             if key not in item:
-                raise InputError(f"{where}: has no {key!r}")
+                raise InputError(f"{where}: has no {key!r}; add it")
         if "track_id" not in item:
             notes.add("detections without 'track_id' become tracks of one frame")
         predictions.append(

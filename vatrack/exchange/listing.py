@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.errors import InputError
+from vatrack.common.similar import meant
 from vatrack.common.value_files import read_json
 from vatrack.evaluation.io.checks import field_of, list_of
 from vatrack.evaluation.io.ground_truth import Images, read_images
@@ -57,8 +58,9 @@ class Listing:
         for video in self.videos:
             if file_stem(video) == name:
                 return video
-        names = ", ".join(sorted(file_stem(video) for video in self.videos)[:5])
-        raise InputError(f"{source}: {self.path} has no video {name!r}; its videos are {names} ...")
+        names = sorted(file_stem(video) for video in self.videos)
+        hint = meant(name, names, f"its videos are {', '.join(names[:5])} ...")
+        raise InputError(f"{source}: {self.path} has no video {name!r}{hint}")
 
     def category_id(self, number: int, source: str) -> int:
         """The id itself, checked.
@@ -69,7 +71,7 @@ class Listing:
         if number not in self.categories:
             known = ", ".join(f"{key} {name}" for key, name in list(self.categories.items())[:5])
             raise InputError(
-                f"{source}: class {number} is not in {self.path} (classes: {known} ...)"
+                f"{source}: class {number} is not in {self.path} (classes: {known} ...); correct it"
             )
         return number
 

@@ -44,14 +44,14 @@ def as_prediction(
             raise InputError(f"{where}: {text}")
     row = int(listing.images.index(np.array([image_id]))[0])
     if row < 0:
-        raise InputError(f"{where}: image_id {image_id} is not in {listing.path}")
+        raise InputError(f"{where}: image_id {image_id} is not in {listing.path}; use its ids")
     listing.category_id(category_id, where)
     size = listing.images.size[row].tolist()
     if box is not None and not is_box(box):
         raise InputError(f"{where}: {problem('bbox', box)}")
     if mask is None:
         if box is None:
-            raise InputError(f"{where}: has neither a mask nor a box")
+            raise InputError(f"{where}: has neither a mask nor a box; add one")
         counts = rectangle(box, size) or encode([size[0] * size[1]])
     else:
         counts = read_masks([mask], [size], [f"{where}: its mask"])[0][0]

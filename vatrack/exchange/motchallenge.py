@@ -68,7 +68,8 @@ def read(
                 category = int(values[7]) if len(values) > 7 and values[7] > 0 else only
             except (ValueError, IndexError, OverflowError):
                 raise InputError(
-                    f"{where}: is not `frame, id, left, top, width, height, confidence, class`"
+                    f"{where}: not a line of MOTChallenge; write `frame, id, left, top, width, "
+                    "height, confidence, class`"
                 ) from None
             if category is None:
                 raise InputError(

@@ -16,6 +16,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.mots import IDS, IGNORED, read_lines
@@ -59,8 +60,8 @@ def write(
     notes = []
     if cut:
         notes.append(
-            f"{cut} masks overlapped others and were cut ({lost} of them are completely hidden and "
-            "were skipped); MOTS allows no overlap"
+            f"{counted(cut, 'mask')} cut where others overlap ({lost} of them skipped, completely "
+            "hidden); MOTS allows no overlap"
         )
     if mask_type == "amodal":
         notes.append("MOTS has visible masks; amodal masks lose the parts that others cover")

@@ -27,7 +27,9 @@ RESULTS = Path("trackers/youtube_vis/youtube_vis_val/vatrack/data/results.json")
 def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: Path) -> list[str]:
     """Writes both files into the folder `out`."""
     if not listing.document.get("annotations"):
-        raise InputError(f"{listing.path}: has no annotations for TrackEval to compare with")
+        raise InputError(
+            f"{listing.path}: has no annotations, which TrackEval needs; give the ground truth"
+        )
     truth = {
         "videos": [
             {

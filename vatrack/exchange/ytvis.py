@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MaskType
@@ -24,7 +25,8 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
     """Writes the list. A track has one score, the mean, and one class, that of most frames."""
     write_json(out, results(tracks, listing))
     mixed = sum(len({d.category_id for d in track.detections}) > 1 for track in tracks)
-    return [f"{mixed} tracks change their class; the most frequent class is used"] if mixed else []
+    text = f"{counted(mixed, 'track')} of several classes; the most frequent class is used"
+    return [text] if mixed else []
 
 
 def results(tracks: Sequence[Track], listing: Listing) -> list[dict[str, Any]]:
@@ -51,25 +53,27 @@ def read(
     """Reads such a list; the score of a track is that of each of its detections."""
     items = read_json(source)
     if not isinstance(items, list):
-        raise InputError(f"{source}: not a list of tracks, as YouTube-VIS results are")
+        raise InputError(f"{source}: not a list of tracks; give YouTube-VIS results")
     predictions = []
     for number, item in enumerate(items, 1):
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
-            raise InputError(f"{where}: not a JSON object, as YouTube-VIS tracks are")
+            raise InputError(f"{where}: not a JSON object; write each track as one")
         for key in ("video_id", "category_id", "score", "segmentations"):
             if key not in item:
-                raise InputError(f"{where}: has no {key!r}")
+                raise InputError(f"{where}: has no {key!r}; add it")
         masks, video = item["segmentations"], None
         if isinstance(item["video_id"], int):
             video = listing.video_of.get(item["video_id"])
         if video is None:
-            raise InputError(f"{where}: video_id {item['video_id']} is not in {listing.path}")
+            raise InputError(
+                f"{where}: video_id {item['video_id']} is not in {listing.path}; use its ids"
+            )
         if not isinstance(masks, list) or len(masks) != len(video.rows):
             count = len(masks) if isinstance(masks, list) else "no"
             raise InputError(
                 f"{where}: has {count} segmentations, but its video {video.name!r} has "
-                f"{len(video.rows)} frames; give a mask or null for each frame"
+                f"{counted(len(video.rows), 'frame')}; give a mask or null for each frame"
             )
         predictions += [
             as_prediction(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.progress import duration
@@ -55,6 +56,6 @@ def _parts(folder: RunFolder, run: RunConfig, metrics: Mapping[str, float]) -> I
     if done:
         yield (
             f"trained for {duration(done['seconds'])}{f' on {device}' if device else ''}: "
-            f"{done['epochs']} epochs, {done['iterations']} iterations of "
-            f"{run.training.batch_size} pairs"
+            f"{counted(done['epochs'], 'epoch')}, {counted(done['iterations'], 'iteration')} of "
+            f"{counted(run.training.batch_size, 'pair')}"
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, VatrackError
 from vatrack.config import RunConfig, load_run_config
 from vatrack.experiments.client import absolute, alone_at, connect, experiment_id, store_uri
@@ -61,8 +62,10 @@ class Summary:
     status: str
 
     def __str__(self) -> str:
-        parts = ["a new MLflow run"] * self.created + [f"{self.lines} lines"] * bool(self.lines)
-        parts += [f"{self.metrics} final metrics"] * bool(self.metrics) + [*self.files]
+        parts = ["a new MLflow run"] * self.created + [counted(self.lines, "line")] * bool(
+            self.lines
+        )
+        parts += [counted(self.metrics, "final metric")] * bool(self.metrics) + [*self.files]
         return (
             f"{self.folder}: {', '.join(parts) or 'nothing new'} -> {self.store} "
             f"({self.status.lower()}, comparison {self.comparison})"

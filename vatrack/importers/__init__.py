@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, refuse_same_file
 from vatrack.common.foreign import SourceFormat
@@ -45,8 +46,9 @@ class Imported:
 
     def __str__(self) -> str:
         first = (
-            f"{self.out}: {self.videos} videos, {self.images} images, {self.counts.annotations} "
-            f"annotations of {self.counts.tracks} objects, {self.classes} classes"
+            f"{self.out}: {counted(self.videos, 'video')}, {counted(self.images, 'image')}, "
+            f"{counted(self.counts.annotations, 'annotation')} of "
+            f"{counted(self.counts.tracks, 'object')}, {counted(self.classes, 'class')}"
         )
         return "\n".join([first, *self.notes])
 
@@ -76,15 +78,12 @@ def import_dataset(
     notes = [f"the source has no {dataset.lacks}"] if dataset.lacks else []
     notes += [missing] if missing else []
     notes += dataset.notes
-    for number, text in (
-        (
-            counts.united,
-            "visible masks were not inside their amodal masks; the amodal masks were extended",
-        ),
-        (counts.hidden, "objects are completely hidden: their visible masks are empty"),
-        (counts.empty, "objects without a pixel in the image are skipped"),
+    for number, noun, text in (
+        (counts.united, "amodal mask", "extended, to contain all of the visible masks"),
+        (counts.hidden, "object", "completely hidden, with an empty visible mask"),
+        (counts.empty, "object", "without a pixel in the image skipped"),
     ):
-        notes += [f"{number} {text}"] if number else []
+        notes += [f"{counted(number, noun)} {text}"] if number else []
     return Imported(
         out,
         len(dataset.videos),

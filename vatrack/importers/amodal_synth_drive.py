@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.value_files import read_json
 from vatrack.data.fields import is_whole, shown
@@ -124,9 +125,9 @@ def _objects(labels: list[_Labels], notes: list[str]) -> Iterator[Object]:
             assert is_whole(track)
             yield Object(where, image, right, track=track, fields={"track_id": track}, **masks)
     if corrected:
-        notes.append(f"{corrected} known label errors of the release are corrected")
+        notes.append(f"corrected {counted(corrected, 'known label error')} of the release")
     if other:
         shown_ids = ", ".join(map(str, sorted(other)))
         notes.append(
-            f"{other.total()} objects of other than the 10 classes are skipped: {shown_ids}"
+            f"skipped {counted(other.total(), 'object')} of other than the 10 classes: {shown_ids}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.data.fields import is_flag, shown
 from vatrack.importers.listed import Lists, read_all
@@ -66,5 +67,5 @@ def _objects(lists: Lists) -> Iterator[Object]:
                 )
     if again:
         lists.notes.append(
-            f"{again} annotations of the same images by other annotators are skipped"
+            f"skipped {counted(again, 'annotation')} of the same images by other annotators"
         )

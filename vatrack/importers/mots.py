@@ -109,7 +109,7 @@ def _from_maps(folder: Path, images: dict[int, Json]) -> Iterator[Object]:
         ids = read_id_map(path)
         if ids.dtype != np.uint16:
             raise InputError(
-                f"{path}: has {ids.dtype.itemsize * 8} bits, but id maps of MOTS have 16"
+                f"{path}: has {ids.dtype.itemsize * 8} bits, but id maps of MOTS have 16; use those"
             )
         if ids.shape != (image["height"], image["width"]):
             raise InputError(
@@ -135,6 +135,6 @@ def _object(where: str, image: Json, track: int, category: int, mask: Json) -> O
     if category not in (*CLASSES, IGNORED) or track // IDS != category:
         raise InputError(
             f"{where}: class {category} of id {track} is not 1 (car), 2 (pedestrian) or 10 "
-            "(ignore), the first digits of the id"
+            "(ignore), the first digits of the id; correct it"
         )
     return Object(where, image, category, track=track, visible=mask, fields={"track_id": track})

@@ -41,7 +41,10 @@ def read(settings: Settings) -> Dataset:
         }
     )
     if not folders:
-        raise InputError(f"{settings.sources[0]}: contains no segmentation_full_<frame>.png")
+        raise InputError(
+            f"{settings.sources[0]}: contains no segmentation_full_<frame>.png; give the "
+            "folder of a video"
+        )
     for folder in folders:
         names_of[folder] = _classes(folder)
     names = sorted({name for found in names_of.values() for name in found} | _unnamed(names_of))

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy.typing as npt
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import PNG, read_header
 from vatrack.common.images import SUFFIXES, check_image, decode, image_exists, read_bytes
@@ -174,7 +175,7 @@ def listed(value: Any, length: int, what: str, where: str) -> list[Any]:
         InputError: it is none, or has another length.
     """
     if not isinstance(value, list) or len(value) != length:
-        found = f"{len(value)} items" if isinstance(value, list) else shown(value)
+        found = counted(len(value), "item") if isinstance(value, list) else shown(value)
         raise InputError(f"{where}: `{what}` is {found}; must be a list of {length}; {FIX}")
     return value
 
@@ -285,7 +286,9 @@ def check_images(images: list[Json], folder: Path) -> str | None:
         return None
     if len(missing) == len(images):
         raise InputError(
-            f"{folder}: contains none of the {len(images)} images, such as {missing[0]}; give the "
-            "folder that these names are relative to with --images"
+            f"{folder}: contains none of the images ({len(images)}), such as {missing[0]}; "
+            "give the folder that these names are relative to with --images"
         )
-    return f"{len(missing)} of {len(images)} images are not in {folder}, such as {missing[0]}"
+    return (
+        f"not in {folder}: {len(missing)} of {counted(len(images), 'image')}, such as {missing[0]}"
+    )

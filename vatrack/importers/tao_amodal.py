@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import rectangle
 from vatrack.data.fields import is_box, is_rate, rate, shown
@@ -70,4 +71,4 @@ def _objects(lists: Lists) -> Iterator[Object]:
                 },
             )
     if without:
-        lists.notes.append(f"{without} annotations without amodal_bbox are skipped")
+        lists.notes.append(f"skipped {counted(without, 'annotation')} without amodal_bbox")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from vatrack.common.allocator import keep_memory
+from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
@@ -70,8 +71,8 @@ class Predicted:
 
     def __str__(self) -> str:
         return (
-            f"{self.out}: {self.predictions} predictions for {self.frames} frames of "
-            f"{self.clips} clips"
+            f"{self.out}: {counted(self.predictions, 'prediction')} for "
+            f"{counted(self.frames, 'frame')} of {counted(self.clips, 'clip')}"
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
     atomic_path,
@@ -73,8 +74,8 @@ class Merged:
 
     def __str__(self) -> str:
         return (
-            f"{self.out}: {self.predictions} predictions for {self.clips} clips from "
-            f"{self.shards} shards"
+            f"{self.out}: {counted(self.predictions, 'prediction')} for "
+            f"{counted(self.clips, 'clip')} from {counted(self.shards, 'shard')}"
         )
 
 
@@ -125,7 +126,8 @@ def _copy(path: Path, expected: int, stream: Any) -> int:
         count += 1
     if count != expected:
         raise InputError(
-            f"{path}: {count} predictions, but {expected} in its record; predict the shard again"
+            f"{path}: {counted(count, 'prediction')}, but {expected} in its record; predict the "
+            "shard again"
         )
     return count
 

@@ -270,7 +270,8 @@ def submit(
         )
     except RuntimeError as problem:
         raise InputError(
-            f"config: launcher.cluster is {launcher.cluster}, but it does not work here: {problem}"
+            f"config: launcher.cluster is {launcher.cluster}, but it does not work here "
+            f"({problem}); set it to local"
         ) from None
     executor.update_parameters(**executor_parameters(launcher, name, token))
     # Ctrl-C on a terminal reaches every process of the command. This process decides what follows

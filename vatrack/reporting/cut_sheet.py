@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vatrack.common.colours import COLOURS
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.cuts import read_scores
-from vatrack.sailvos.index import read_index
+from vatrack.sailvos.index import check_video, read_index
 from vatrack.sailvos.layout import list_videos, safe_name
 from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
@@ -45,8 +46,8 @@ class CutSheet:
     @property
     def content(self) -> str:
         """What the sheet shows, in words."""
-        text = f"{self.clips} clip{'s' * (self.clips != 1)} with {self.frames} annotated frames"
-        return text if self.shown == self.clips else f"{text}; {self.shown} clips shown"
+        text = f"{counted(self.clips, 'clip')} with {counted(self.frames, 'annotated frame')}"
+        return text if self.shown == self.clips else f"{text}; {counted(self.shown, 'clip')} shown"
 
     def __str__(self) -> str:
         return f"{self.file}: {self.video}, {self.content}"
@@ -134,7 +135,9 @@ def write_cut_sheets(
             image.
     """
     if Path(out).suffix.lower() in SUFFIXES:
-        raise InputError(f"{out}: --out must be a folder, except with one --video")
+        raise InputError(
+            f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
+        )
     data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
     for video in videos or list_videos(data.raw):
         yield _write_sheet(data, video, Path(out) / f"{video}.jpg")
@@ -143,8 +146,7 @@ def write_cut_sheets(
 def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
     raw, index, structure, scores = data.raw, data.index, data.structure, data.scores
     videos = data.videos
-    if video not in videos and video not in list_videos(raw):
-        raise InputError(f"{video}: neither a folder in {raw} nor in {index}; check the name")
+    check_video(video, raw, index, videos)
     frames = videos[video]["frames"] if video in videos else []
     files = [frame["file"] for frame in frames]
     sizes = {frame["file"]: (frame["width"], frame["height"]) for frame in frames}
@@ -212,7 +214,7 @@ def draw_tiles(clips: Sequence[Clip], images: Sequence[ImageArray], columns: int
 
 def _caption(clip: Clip) -> ImageArray:
     span = f"{Path(clip.first).stem}–{Path(clip.last).stem}"
-    length = f"{clip.frames} frame{'s' * (clip.frames != 1)}"
+    length = counted(clip.frames, "frame")
     return tile(
         CAPTION + GAP,
         TILE + GAP,

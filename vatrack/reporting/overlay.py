@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.images import read_image
@@ -108,8 +109,8 @@ class ContactSheet:
 
     def __str__(self) -> str:
         return (
-            f"{self.file}: {self.clips} of {self.of_clips} clips, {self.rows} rows each; "
-            f"predictions with a score of {self.score:g} or more"
+            f"{self.file}: {self.clips} of {counted(self.of_clips, 'clip')}, "
+            f"{counted(self.rows, 'row')} each; predictions with a score of {self.score:g} or more"
         )
 
 
@@ -135,7 +136,7 @@ def write_contact_sheet(
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the contact sheet is a PNG image; --out must end in .png")
     if clips < 1:
-        raise InputError(f"--clips {clips}: must be 1 or more")
+        raise InputError(f"--clips {clips}: nothing to draw; must be 1 or more")
     listed = FrameList.read(ground_truth, images)
     if not len(listed.images.id):
         raise InputError(
@@ -147,7 +148,7 @@ def write_contact_sheet(
     for video in chosen:
         rows = listed.images.rows_of(video)
         columns = rows[evenly(len(rows), FRAMES)].tolist()
-        title = f"{listed.titles[video]}   ({len(rows)} frames)"
+        title = f"{listed.titles[video]}   ({counted(len(rows), 'frame')})"
         blocks.append(draw_clip(title, columns, listed, layers, score))
     top = tile(34, blocks[0].shape[1], Text(LEGEND, MARGIN, 8, 15))
     save_image(grid([[top], *([pad(block, 14, 0)] for block in blocks)]), out)

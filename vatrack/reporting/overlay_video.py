@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
@@ -42,7 +43,7 @@ class OverlayVideo:
     frames: int
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.frames} frames of {self.clips} clips"
+        return f"{self.file}: {counted(self.frames, 'frame')} of {counted(self.clips, 'clip')}"
 
 
 @dataclass
@@ -79,7 +80,9 @@ def write_overlay_video(
     if out.suffix.lower() != ".mp4":
         raise InputError(f"{out}: the video is an MP4 file; --video must end in .mp4")
     if not 0 < rate <= 240:
-        raise InputError(f"--fps {rate}: must be above 0 and at most 240 frames per second")
+        raise InputError(
+            f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
+        )
     listed = FrameList.read(ground_truth, images)
     layers = read_layers(listed, predictions, score)
     chosen = choose_clips(listed.images, layers, clips)

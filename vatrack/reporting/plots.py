@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from vatrack.common.colours import COLOURS
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.reporting.curves import (
@@ -75,8 +76,8 @@ class WrittenPlots:
 
     def __str__(self) -> str:
         return (
-            f"{self.out}: {', '.join(self.files)} of {self.runs} runs ({self.steps} logged steps, "
-            f"{self.validations} validations)"
+            f"{self.out}: {', '.join(self.files)} of {counted(self.runs, 'run')} "
+            f"({counted(self.steps, 'logged step')}, {counted(self.validations, 'validation')})"
         )
 
 

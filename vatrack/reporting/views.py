@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.reporting.sheet import evenly
@@ -60,7 +61,8 @@ class Views:
     def __str__(self) -> str:
         frames = sum(clip.frames for clip in self.clips)
         return (
-            f"{len(self.clips)} of {self.of_clips} clips, {frames} frames, {len(self.views)} views"
+            f"{len(self.clips)} of {counted(self.of_clips, 'clip')}, {counted(frames, 'frame')}, "
+            f"{counted(len(self.views), 'view')}"
         )
 
 

@@ -56,9 +56,11 @@ def write_views(
         InputError: a file is missing or not in its form, or a number is out of range.
     """
     if each < 1:
-        raise InputError(f"--clips {each}: must be 1 or more")
+        raise InputError(f"--clips {each}: nothing to draw; must be 1 or more")
     if not 0 < rate <= 240:
-        raise InputError(f"--fps {rate}: must be above 0 and at most 240 frames per second")
+        raise InputError(
+            f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
+        )
     listed = FrameList.read(ground_truth, images)
     if not len(listed.images.id):
         raise InputError(f"{ground_truth}: contains no images; nothing to draw")

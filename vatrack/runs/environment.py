@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack import __version__
+from vatrack.common.counted import counted
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
-        else f"cpu, {torch.get_num_threads()} threads",
+        else f"cpu, {counted(torch.get_num_threads(), 'thread')}",
         "packages": {name: _version(name) for name in PACKAGES},
     }
 

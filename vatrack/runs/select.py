@@ -14,6 +14,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk, read_json, write_json
+from vatrack.common.similar import meant
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
@@ -202,9 +203,9 @@ def default_metric(folder: RunFolder, method: Method) -> str:
 def _value(run: RunFolder, epoch: int, metric: str) -> float | None:
     metrics = run.read_validation(epoch)
     if metric not in metrics:
+        hint = meant(metric, metrics, f"set it to one of: {', '.join(sorted(metrics))}")
         raise InputError(
-            f"{run.validation(epoch)}: has no {metric}; set selection.metric to one of: "
-            f"{', '.join(sorted(metrics))}"
+            f"{run.validation(epoch)}: has no metric {metric} (selection.metric){hint}"
         )
     return metrics[metric]
 

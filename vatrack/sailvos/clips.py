@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, naming_full_disk, read_json, write_json
 from vatrack.common.images import FORMS, SUFFIXES, check_image, is_frame, read_image, write_image
@@ -34,6 +35,9 @@ _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLI
 # Says in a half-made tree what it is made from.
 NOTE = ".made-from.json"
 KEPT = "kept from an earlier run"
+
+# Of what frames can become, what one of it is called.
+ONE = {"hard links": "hard link", "symbolic links": "symbolic link", "copies": "copy"}
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,14 @@ class ClipTree:
     left_over_without_mark: int
 
     def __str__(self) -> str:
-        how = ", ".join(f"{count} {used}" for used, count in self.frames.items())
+        how = ", ".join(
+            counted(count, ONE[used]) if used in ONE else f"{count} {used}"
+            for used, count in self.frames.items()
+        )
         empty, unmarked = self.left_over_empty, self.left_over_without_mark
-        left = f"; skipped: {empty} names without frames, {unmarked} without {CLIP_MARK}"
+        left = f"; skipped: {counted(empty, 'name')} without frames, {unmarked} without {CLIP_MARK}"
         ignored = left if empty or unmarked else ""
-        return f"{self.clips} clips in {self.out}: {how or 'no frames'}{ignored}"
+        return f"{counted(self.clips, 'clip')} in {self.out}: {how or 'no frames'}{ignored}"
 
 
 def build_clip_tree(
@@ -137,7 +144,9 @@ def _find_frames(
                 )
             target = f"{stem}.png" if mode == "png" else stem + found[len(stem) :]
             if target in frames:
-                raise InputError(f"{structure}: clip {clip} lists frame {stem} more than once")
+                raise InputError(
+                    f"{structure}: clip {clip} lists frame {stem} more than once; list it once"
+                )
             frames[target] = files[found]
         yield Job(clip, frames)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.mask_types import MASK_TYPES
@@ -57,9 +58,9 @@ class Converted:
 
     def __str__(self) -> str:
         return (
-            f"{self.clips} clips, {self.frames} frames, {self.kept} of {self.annotations} "
-            f"annotations (occlusion up to {self.max_occlusion:g}), {self.tracks} tracks in "
-            f"{self.out}"
+            f"{counted(self.clips, 'clip')}, {counted(self.frames, 'frame')}, {self.kept} of "
+            f"{counted(self.annotations, 'annotation')} (occlusion up to {self.max_occlusion:g}), "
+            f"{counted(self.tracks, 'track')} in {self.out}"
         )
 
 

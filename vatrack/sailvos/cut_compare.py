@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.files import write_json
 from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
@@ -45,7 +46,8 @@ class Side:
     left_over_without_mark: int
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.clips} clips with {self.frames} frames of {self.videos} videos"
+        clips, frames = counted(self.clips, "clip"), counted(self.frames, "frame")
+        text = f"{self.path}: {clips} with {frames} of {counted(self.videos, 'video')}"
         ignored = {"empty": self.left_over_empty, "without __": self.left_over_without_mark}
         left = " and ".join(f"{number} {why}" for why, number in ignored.items() if number)
         return f"{text}; entries that are not clips: {left}" if left else text
@@ -96,7 +98,8 @@ class Comparison:
     def describe(self, shown: int = SHOWN_VIDEOS) -> str:
         """Both sides, totals, and the first `shown` videos that differ, as text."""
         lines = [f"A: {self.a}", f"B: {self.b}"]
-        same = f"{self.same_videos} videos, {self.same_clips} clips, {self.same_cuts} cuts"
+        videos, clips = counted(self.same_videos, "video"), counted(self.same_clips, "clip")
+        same = f"{videos}, {clips}, {counted(self.same_cuts, 'cut')}"
         if self.equal:
             return "\n".join([*lines, f"no difference: {same} in both"])
         lines.append(f"same in both: {same}; videos that differ: {len(self.videos)}")
@@ -107,7 +110,7 @@ class Comparison:
             lines.append(f"{video}:")
             lines += [f"  {LABELS[name]}: {_listed(items)}" for name, items in found]
         if len(self.videos) > shown:
-            lines.append(f"... and {len(self.videos) - shown} more videos")
+            lines.append(f"... and {counted(len(self.videos) - shown, 'more video')}")
         return "\n".join(lines)
 
 
@@ -214,6 +217,6 @@ def _listed(items: Mapping[str, Any] | list[str]) -> str:
             only = ", ".join(f"{len(value[f'only_{x.lower()}'])} only in {x}" for x in "AB")
             shown.append(f"{item} ({only})")
         else:
-            shown.append(item if value is None else f"{item} ({value} frames)")
+            shown.append(item if value is None else f"{item} ({counted(value, 'frame')})")
     more = f", ... ({len(items)} in all)" if len(items) > SHOWN_ITEMS else ""
     return ", ".join(shown) + more

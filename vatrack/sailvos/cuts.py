@@ -9,12 +9,13 @@ from typing import Any
 
 import cv2
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.content import Image, read_images, score_frames
-from vatrack.sailvos.index import read_index
+from vatrack.sailvos.index import check_video, read_index
 from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
 from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
@@ -42,7 +43,7 @@ class Scored:
 
     def __str__(self) -> str:
         highest = f"highest score {max(self.scores):.1f}" if self.scores else "nothing to score"
-        return f"{self.video}: {self.frames} frames, {highest}"
+        return f"{self.video}: {counted(self.frames, 'frame')}, {highest}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Structured:
 
     def __str__(self) -> str:
         return (
-            f"{self.clips} clips with {self.frames} frames from {self.videos} videos in {self.out}"
+            f"{counted(self.clips, 'clip')} with {counted(self.frames, 'frame')} from "
+            f"{counted(self.videos, 'video')} in {self.out}"
         )
 
 
@@ -91,7 +93,9 @@ def score_videos(
             score file.
     """
     if Path(out).suffix.lower() == ".json":
-        raise InputError(f"{out}: --out must be a folder, except with one --video")
+        raise InputError(
+            f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
+        )
     listed = read_index(index)
     for video in videos or list_videos(raw):
         yield _score_video(raw, index, listed, video, Path(out) / f"{video}.json", threads)
@@ -106,10 +110,7 @@ def _score_video(
     threads: int,
 ) -> Scored:
     """Writes the scores of a video; `videos`: the content of `index`."""
-    if video not in videos and video not in list_videos(raw):
-        raise InputError(
-            f"{video}: neither a folder in {raw} nor listed in {index}; check the name"
-        )
+    check_video(video, raw, index, videos)
     frames: list[dict[str, Any]] = videos[video]["frames"] if video in videos else []
     folder = Path(raw) / safe_name(video, str(index)) / "images"
 
@@ -212,7 +213,7 @@ def read_scores(path: Path, video: str, frames: int) -> list[float]:
     ):
         raise InputError(f"{path}: not the content scores of {video}; {DETECT_FIX}")
     if len(data["scores"]) != max(0, frames - 1):
-        found = f"{len(data['scores'])} scores, but {frames} frames"
+        found = f"{counted(len(data['scores']), 'score')}, but {counted(frames, 'frame')}"
         raise InputError(f"{path}: {found} of {video} are annotated; {DETECT_FIX}")
     for number, score in enumerate(data["scores"], start=1):
         # A content score is a mean of differences of 8 bits.

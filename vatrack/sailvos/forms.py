@@ -35,7 +35,7 @@ def category_numbers(official: Official, classes: ClassList | None = SAILVOS) ->
         pairs = zip_longest(names, CATEGORIES, fillvalue=...)
         differs = next(n for n, (found, known) in enumerate(pairs) if found != known)
         raise InputError(
-            f"{official.path}: its {len(names)} categories differ from the method's "
+            f"{official.path}: its categories ({len(names)}) differ from the method's "
             f"{len(CATEGORIES)} in name or order (first difference at category {differs + 1}): "
             f"{', '.join(CATEGORIES)}; set dataset.classes (data: use those of the file)"
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.images import SUFFIXES
+from vatrack.common.similar import meant
 from vatrack.data.fields import first_problem
 from vatrack.sailvos.layout import list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
@@ -28,10 +30,11 @@ class Indexed:
 
     def __str__(self) -> str:
         counts = [
-            f"{number} {subset} videos with {self.frames[subset]}"
+            f"{counted(number, f'{subset} video')} with "
+            f"{counted(self.frames[subset], 'annotated frame')}"
             for subset, number in self.videos.items()
         ]
-        return f"indexed {', '.join(counts)} annotated frames in {self.out}"
+        return f"indexed {', '.join(counts)} in {self.out}"
 
 
 def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
@@ -86,7 +89,8 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
     for number, frame in enumerate(frames):
         if frame["frame_id"] != number:
             raise InputError(
-                f"{path}: video {folder.parent.name}: frame_id {number} is missing or not unique"
+                f"{path}: video {folder.parent.name}: frame_id {number} is missing or not unique; "
+                "download the annotations again"
             )
     files = {item.name for item in list_folder(folder) if item.is_file()}
     stems = {Path(file).stem for file in files if Path(file).suffix in SUFFIXES}
@@ -125,6 +129,21 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
                 _check_frame(frame, f"{path}: video {name}")
             found[name] = {"name": name, "frames": video["frames"]}
     return found
+
+
+def check_video(video: str, raw: Path, index: Path, listed: Collection[str]) -> None:
+    """Refuses the name of a video that is neither in an index nor in the raw tree.
+
+    Args:
+        listed: the videos of `index`.
+
+    Raises:
+        InputError: as described, with the names that may be meant.
+    """
+    if video in listed or video in (present := list_videos(raw)):
+        return
+    hint = meant(video, dict.fromkeys([*listed, *present]), "check the name")
+    raise InputError(f"{video}: neither a folder in {raw} nor listed in {index}{hint}")
 
 
 def _check_frame(frame: object, what: str) -> None:

@@ -231,21 +231,21 @@ def _check_frames(official: Official) -> None:
     names = [video_name(video, path) for video in official.videos]
     if len(set(names)) != len(names):
         twice = Counter(names).most_common(1)[0][0]
-        raise InputError(f"{path}: videos: the name {twice!r} occurs more than once")
+        raise InputError(f"{path}: videos: the name {twice!r} occurs more than once; rename one")
     frames: dict[str, dict[str, int]] = {name: {} for name in names}
     for image in official.images:
         video, file = image_file(image, path)
         if video not in frames:
             raise InputError(
                 f"{path}: image {image['id']}: its video is not in the list of videos "
-                f"({image['file_name']})"
+                f"({image['file_name']}); add it"
             )
         # Compared without suffix: a raw frame may have been converted.
         first = frames[video].setdefault(Path(file).stem, image["id"])
         if first != image["id"]:
             raise InputError(
                 f"{path}: image {image['id']}: its frame {image['file_name']} is also the frame of "
-                f"image {first}"
+                f"image {first}; remove one"
             )
 
 
@@ -254,7 +254,7 @@ def _check_categories(official: Official, used: Ints) -> None:
     if len(unknown):
         annotation, category = official.annotations.ids[unknown[0]], used[unknown[0]]
         what = f"{official.path}: annotation {annotation}"
-        raise InputError(f"{what}: category {category} is not in the list of categories")
+        raise InputError(f"{what}: category {category} is not in the list of categories; add it")
 
 
 def video_name(video: Mapping[str, Any], path: Path) -> str:
@@ -291,5 +291,8 @@ def image_file(image: Mapping[str, Any], path: Path) -> tuple[str, str]:
     """
     names, what = str(image["file_name"]).split("/"), f"{path}: image {image['id']}"
     if len(names) != 3 or names[1] != "images":
-        raise InputError(f"{what}: file_name {image['file_name']!r} is not <video>/images/<file>")
+        raise InputError(
+            f"{what}: file_name {image['file_name']!r} has another form; write "
+            "<video>/images/<file>"
+        )
     return safe_name(names[0], what), safe_name(names[2], what)

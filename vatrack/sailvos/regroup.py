@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.sailvos.layout import CLIP_MARK
 from vatrack.sailvos.official import Official, image_file, video_name
@@ -108,8 +109,8 @@ def plan_clips(official: Official, structure: Mapping[str, Sequence[str]]) -> Cl
         first = f"annotation {table.ids[lost[0]]} of image {images[table.images[lost[0]]]['id']}"
         count = len(np.unique(table.images[lost]))
         raise InputError(
-            f"{source}: {count} annotated images are in no clip ({first}); use a clip dictionary "
-            "with all annotated frames"
+            f"{source}: {counted(count, 'annotated image')} in no clip ({first}); use a clip "
+            "dictionary with all annotated frames"
         )
     image_ids = np.array([image["id"] for image in images], np.int64)
     order = np.lexsort((image_ids[table.images], clip_of[table.images]))

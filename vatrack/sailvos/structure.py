@@ -23,13 +23,15 @@ def read_structure(path: Path) -> dict[str, list[str]]:
     """
     data = read_json(path)
     if not isinstance(data, dict) or not all(isinstance(names, list) for names in data.values()):
-        raise InputError(f"{path}: not a dictionary of clips (clip name: list of file names)")
+        raise InputError(
+            f"{path}: not a dictionary of clips; write one (clip name: list of file names)"
+        )
     for clip, names in data.items():
         safe_name(clip, f"{path}: clip")
         for name in names:
             safe_name(name, f"{path}: clip {clip}")
         if len(set(names)) != len(names):
-            raise InputError(f"{path}: clip {clip} lists a file more than once")
+            raise InputError(f"{path}: clip {clip} lists a file more than once; list it once")
     return data
 
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json
 from vatrack.common.images import is_clutter, is_frame
@@ -43,19 +44,21 @@ class Unpacked:
     frames: int
 
     def __str__(self) -> str:
-        begin = f"unpacked {self.archives} archives into {self.out}"
+        begin = f"unpacked {counted(self.archives, 'archive')} into {self.out}"
         note = f"recorded in {self.out / RECORD}; remove it to check them again"
+        clutter = counted(self.clutter, "file")
         optional = {
             f"{self.there} already existed": self.there,
-            f"{self.finished} archives were already complete ({note})": self.finished,
-            f"{self.left_out} files above the stripped folders skipped": self.left_out,
-            f"{self.clutter} files of macOS or Windows (._*, Thumbs.db, …) skipped": self.clutter,
+            f"{counted(self.finished, 'archive')} already complete ({note})": self.finished,
+            f"{counted(self.left_out, 'file')} above the stripped folders skipped": self.left_out,
+            f"{clutter} of macOS or Windows (._*, Thumbs.db, …) skipped": self.clutter,
         }
         said = [
-            f"{self.written} files written",
+            f"{counted(self.written, 'file')} written",
             *(text for text, count in optional.items() if count),
         ]
-        return f"{begin}: {', '.join(said)}; {self.videos} video folders with {self.frames} frames"
+        folders, frames = counted(self.videos, "video folder"), counted(self.frames, "frame")
+        return f"{begin}: {', '.join(said)}; {folders} with {frames}"
 
 
 def unpack(
@@ -169,7 +172,7 @@ def _unpack_archive(
                 raise InputError(f"{member.label}: file without a name; do not trust this archive")
     files = counts["written"] + counts["there"]
     if files == 0:
-        deep = f" below its first {notes.strip} folders (--strip)" if notes.strip else ""
+        deep = f" below its first {counted(notes.strip, 'folder')} (--strip)" if notes.strip else ""
         raise InputError(
             f"{archive.path}: contains no files{deep}; give another archive, or another --strip"
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, naming_full_disk, write_json
 from vatrack.common.parallel import ordered_map
@@ -54,8 +55,8 @@ class Rendered:
 
     def __str__(self) -> str:
         return (
-            f"rendered {self.videos} videos of {self.frames} frames with {self.annotations} "
-            f"annotations into {self.out}"
+            f"rendered {counted(self.videos, 'video')} of {counted(self.frames, 'frame')} with "
+            f"{counted(self.annotations, 'annotation')} into {self.out}"
         )
 
 

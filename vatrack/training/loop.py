@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from vatrack.common.allocator import keep_memory
+from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import InputError
 from vatrack.common.files import write_json, write_text, write_yaml
@@ -68,10 +69,12 @@ class TrainingResult:
                 f"{self.folder}: the training is already complete; to repeat it, remove the folder"
             )
         alone = self.processes == 1
-        where = self.device if alone else f"{self.processes} processes on {self.device.type}"
+        where = (
+            self.device if alone else f"{counted(self.processes, 'process')} on {self.device.type}"
+        )
         return (
-            f"{self.folder}: {self.epochs} epochs, {self.iterations} iterations in "
-            f"{duration(self.seconds)} on {where}"
+            f"{self.folder}: {counted(self.epochs, 'epoch')}, "
+            f"{counted(self.iterations, 'iteration')} in {duration(self.seconds)} on {where}"
         )
 
 

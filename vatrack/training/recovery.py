@@ -159,13 +159,14 @@ class Recovery:
             self.save()
         if policy == "stop":
             raise TrainingDiverged(
-                f"training stopped before {what}. Its state is saved: set training.faults.policy "
-                "to skip to resume without this batch. Otherwise restart the training with a lower "
-                "training.optimizer.learning_rate or with a clip_norm"
+                f"training stopped before {what}; its state is saved. To resume without this "
+                "batch, set training.faults.policy to skip; otherwise restart the training with a "
+                "lower training.optimizer.learning_rate or with a clip_norm"
             )
         if too_many:
             raise TrainingDiverged(
-                f"training stopped after training.faults.limit = {limit} faults: {what}"
+                f"training stopped after training.faults.limit = {limit} faults: {what}; lower "
+                "training.optimizer.learning_rate, or set a clip_norm"
             )
         self.progress.faults += 1
         self.progress.skipped.append([index.epoch, index.batch])

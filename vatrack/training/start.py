@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import FolderBusy, InputError
 from vatrack.common.files import check_target, sha256_of
 from vatrack.common.locks import locked
@@ -77,7 +78,7 @@ def load_start(model: Detector, run: RunConfig) -> str | None:
     if run.training.copy_visible_to_amodal:
         filled = copy_visible_to_amodal(model, (*transfer.copied, *transfer.by_class))
         lines.append(
-            f"{len(filled)} tensors of the amodal heads are initialized from the visible ones"
+            f"amodal heads: {counted(len(filled), 'tensor')} initialized from the visible ones"
         )
         logger.info(lines[-1])
     return "\n".join(filter(None, [*lines, transfer.names()])) + "\n"
@@ -102,7 +103,7 @@ def _check_backbone(transfer: Transfer, run: RunConfig, path: Path) -> None:
         return
     raise InputError(
         f"{path}: contains no weights of the backbone, but {run.needs_pretrained} cannot start "
-        f"from random ones: set {run.start_choices}"
+        f"from random ones; set {run.start_choices}"
     )
 
 

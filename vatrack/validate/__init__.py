@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
-from vatrack.common.similar import did_you_mean
+from vatrack.common.similar import meant
+from vatrack.common.text_files import check_source
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
 from vatrack.validate.annotations import read_subset
@@ -56,10 +59,7 @@ class Report:
         return not self.counts["error"]
 
     def __str__(self) -> str:
-        named = [
-            f"{count:,} {severity}{'' if count == 1 else 's'}"
-            for severity, count in self.counts.items()
-        ]
+        named = [counted(count, severity, ",") for severity, count in self.counts.items()]
         path, seconds = self.looked_at["raw"]["path"], self.looked_at["seconds"]
         lines = [f"{', '.join(named)} in {path} and its annotations ({seconds:g} s)"]
         lines += _overview(self.looked_at)
@@ -94,11 +94,13 @@ def validate(
     Raises:
         InvalidData: with the findings as text, if at least one is an error. The report has been
             written then.
-        InputError: `settings.accept` names a finding that does not exist.
+        InputError: `settings.accept` names a finding that does not exist; or the raw tree or a
+            file is missing or may not be read, which is told before anything is looked at.
     """
     started = time.monotonic()
     raw = Path(raw)
     findings = _findings(settings)
+    _require(raw, official)
     subsets = [
         read_subset(name, Path(path), settings.masks, processes, findings)
         for name, path in official.items()
@@ -135,6 +137,7 @@ def validate_joint(
     """
     started = time.monotonic()
     findings = _findings(settings)
+    _require(Path(images), files)
     described, frames = [], list[Frame]()
     videos = 0
     for name, path in files.items():
@@ -145,7 +148,7 @@ def validate_joint(
             {
                 "subset": name,
                 "path": str(path),
-                "bytes": path.stat().st_size if path.is_file() else None,
+                "bytes": path.stat().st_size,
                 "read_to_the_end": not findings.counts["json-broken"],
                 "videos": total["videos"],
                 "frames": total["images"],
@@ -156,12 +159,34 @@ def validate_joint(
     return _report(Path(images), videos, frames, described, settings, findings, started, out)
 
 
+def _require(folder: Path, files: Mapping[str, Path]) -> None:
+    """Sees that all inputs are there and may be read, before the hours that the frames can take.
+
+    Raises:
+        InputError: naming each that is not.
+    """
+    problems = []
+    if not folder.is_dir():
+        problems.append(f"{folder}: no such folder; correct the path of the frames")
+    elif not os.access(folder, os.R_OK | os.X_OK):
+        problems.append(f"{folder}: may not be read; correct its permissions")
+    for path in map(Path, files.values()):
+        try:
+            check_source(path, "an annotation file").open("rb").close()
+        except InputError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror}); correct its permissions")
+    if problems:
+        raise InputError("\n".join(problems))
+
+
 def _findings(settings: ValidationConfig) -> Findings:
     unknown = sorted(set(settings.accept) - CHECKS.keys())
     if unknown:
         raise InputError(
-            "dataset.validation.accept: unknown finding "
-            f"{unknown[0]!r}{did_you_mean(unknown[0], CHECKS)} (docs/findings.md lists them)"
+            f"dataset.validation.accept: unknown finding {unknown[0]!r}"
+            + meant(unknown[0], CHECKS, "choose one of docs/findings.md")
         )
     return Findings(frozenset(settings.accept))
 
@@ -210,7 +235,7 @@ def _describe(subset: Subset) -> dict[str, Any]:
     return {
         "subset": subset.name,
         "path": str(subset.path),
-        "bytes": subset.path.stat().st_size if subset.path.is_file() else None,
+        "bytes": subset.path.stat().st_size,
         "read_to_the_end": subset.ended,
         "videos": len(subset.videos),
         "frames": len(subset.images),
@@ -221,14 +246,13 @@ def _describe(subset: Subset) -> dict[str, Any]:
 def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
     """What was looked at."""
     for file in seen["files"]:
-        size = "not there" if file["bytes"] is None else _size(file["bytes"])
-        counts = [f"{file[name]:,} {name}" for name in ("videos", "frames", "annotations")]
+        counts = [counted(file[f"{each}s"], each, ",") for each in ("video", "frame", "annotation")]
         end = [] if file["read_to_the_end"] else ["not read to the end"]
-        yield f"  {file['path']}: {', '.join([size, *counts, *end])}"
+        yield f"  {file['path']}: {', '.join([_size(file['bytes']), *counts, *end])}"
     raw = seen["raw"]
     yield (
-        f"  {raw['path']}: {raw['videos']:,} of these videos, {raw['frames']:,} frames "
-        f"{FRAMES[raw['frames_checked']]}"
+        f"  {raw['path']}: {counted(raw['videos'], 'of these video', ',')}, "
+        f"{counted(raw['frames'], 'frame', ',')} {FRAMES[raw['frames_checked']]}"
     )
     masks = (
         "areas, boxes and occlusion rates compared with them"

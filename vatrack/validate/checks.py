@@ -33,8 +33,7 @@ _MAKE = "download or regenerate the annotations"
 CHECKS: dict[str, Check] = {
     "json-broken": Check(
         "error",
-        "annotation files are missing, truncated or not valid JSON; the rest of them is not "
-        "checked",
+        "annotation files are truncated or not valid JSON; the rest of them is not checked",
         _DOWNLOAD,
     ),
     "list-missing": Check("error", "lists are missing or empty in the annotation files", _DOWNLOAD),

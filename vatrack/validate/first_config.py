@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 import vatrack
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
 from vatrack.config.methods import Method
@@ -158,8 +159,8 @@ def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:
     shown = [f"{width} x {height} ({n})" for (width, height), n in sizes.most_common(5)]
     tracks = f"; {data.trackless}, so there are no tracks" if data.trackless else ""
     return (
-        f"{len(counts)} classes; annotations: {', '.join(counts[:30])}{more}",
-        f"train: {len(data.videos)} videos, {len(data.images)} images; "
+        f"{counted(len(counts), 'class')}; annotations: {', '.join(counts[:30])}{more}",
+        f"train: {counted(len(data.videos), 'video')}, {counted(len(data.images), 'image')}; "
         f"valid: {len(other.videos)}, {len(other.images)}{tracks}",
         f"sizes: {', '.join(shown)}" + (", ..." if len(sizes) > len(shown) else ""),
         f"masks: {' and '.join(data.mask_types)}; methods: {allowed}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
 from vatrack.config.classes import SAILVOS, ClassList
@@ -77,7 +78,8 @@ def _check_categories(subset: Subset, findings: Findings, classes: ClassList | N
         )
         wanted = repr(CATEGORIES[position]) if position < len(CATEGORIES) else "no more"
         found = repr(names[position]) if position < len(names) else "no more"
-        detail = f"{len(names)} categories; category {position + 1} is {found}, expected {wanted}"
+        total = counted(len(names), "category")
+        detail = f"{total}; category {position + 1} is {found}, expected {wanted}"
         findings.add("category-list", subset.path, detail=detail)
     findings.add_repeated(
         "id-twice",
@@ -105,7 +107,7 @@ def _check_videos(subset: Subset, findings: Findings) -> None:
             findings.add("video-empty", subset.path, f"video {video.name}")
         # Whether the official number counts the frames without annotations is not known.
         elif video.num_frames not in (None, count, count + FRAMES_BEFORE + FRAMES_AFTER):
-            detail = f"num_frames is {video.num_frames}, but there are {count} images"
+            detail = f"num_frames is {video.num_frames}, but it has {counted(count, 'image')}"
             findings.add("num-frames", subset.path, f"video {video.name}", detail)
 
 
@@ -168,7 +170,7 @@ def _check_frames(video: str, images: Sequence[Image], subset: Subset, findings:
         image, shift = wrong[0]
         detail = (
             f"{image.file} is frame_id {image.frame_id}, a shift of {shift} ({len(wrong)} of "
-            f"{len(images)} images)"
+            f"{counted(len(images), 'image')})"
         )
         findings.add("frame-shift", subset.path, f"video {video}", detail)
     sized = [image for image in images if image.size]

@@ -52,7 +52,7 @@ class Decoder:
             raise InputError(why_not(source))
         if not streams:
             sound = ", only sound" if self.container.streams.audio else ""
-            raise InputError(f"{source.address}: contains no video{sound}")
+            raise InputError(f"{source.address}: contains no video{sound}; give a video file")
         stream = streams[0]
         context: object = stream.codec_context  # None where the codec is unknown: PyAV would crash
         if context is None:

@@ -80,7 +80,8 @@ class Selection:
             raise InputError(f"the start time is {self.start_s} s; it must be 0 or more")
         if self.stop_s is not None and not self.stop_s > self.start_s:
             raise InputError(
-                f"the end time, {self.stop_s} s, is not after the start time, {self.start_s} s"
+                f"the end time, {self.stop_s} s, is not after the start time, {self.start_s} s; "
+                "choose a later one"
             )
         if self.step < 1:
             raise InputError(f"the frame step is {self.step}; it must be 1 or more")

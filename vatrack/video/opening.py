@@ -43,7 +43,7 @@ def open_container(source: Source) -> av.container.InputContainer:
     if source.form == "file" and any(text in name for text in NO_VIDEO):
         container.close()
         what = name_format(_head(source)) or "no video"
-        raise InputError(f"{source.address}: is {what}, not a video")
+        raise InputError(f"{source.address}: is {what}, not a video; give a video")
     return container
 
 

@@ -73,9 +73,9 @@ class Reader:
             where = ""
             if wanted.start_s or wanted.stop_s is not None:
                 length = self.properties.duration_s
-                known = f"; it lasts {length:.2f} s" if length else ""
-                where = f" between start and end time{known}"
-            raise InputError(f"{self.source.address}: no frames{where}")
+                known = f" (it lasts {length:.2f} s)" if length else ""
+                where = f" between start and end time{known}; choose other times"
+            raise InputError(f"{self.source.address}: no frames{where or '; give another video'}")
 
 
 class _Files:

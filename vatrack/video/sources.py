@@ -87,7 +87,7 @@ def _sources(word: str) -> list[Source]:
             return [Source(f"camera{int(word)}", "camera", word)]
         if glob.has_magic(word):
             return _matches(word)
-        raise InputError(f"{word}: no such file or folder")
+        raise InputError(f"{word}: no such file or folder; check the path")
     if path.is_dir():
         return [_folder(path)]
     if path.suffix.lower() == LIST_SUFFIX:
@@ -101,7 +101,7 @@ def _folder(path: Path) -> Source:
     if not frames:
         others = sorted({file.suffix for file in files if file.is_file() and file.suffix})
         if not others:
-            raise InputError(f"{path}: contains no frames ({FORMS})")
+            raise InputError(f"{path}: contains no frames; give a folder with {FORMS} files")
         raise InputError(
             f"{path}: contains no frames ({FORMS}), only {', '.join(others[:5])} files; for "
             f"videos, list them: '{path}/*{others[0]}'"
@@ -119,7 +119,7 @@ def _matches(pattern: str) -> list[Source]:
     paths = [Path(text) for text in glob.glob(pattern, recursive=True)]  # noqa: PTH207
     files = [path for path in paths if path.is_file() and not is_clutter(str(path))]
     if not files:
-        raise InputError(f"{pattern}: no file matches this pattern")
+        raise InputError(f"{pattern}: no file matches this pattern; check it")
     folder = Path(pattern.split("*")[0].split("?")[0].split("[")[0] + "x").parent
     return _files(sorted(files, key=natural_order), pattern, _folder_name(folder))
 
@@ -135,7 +135,7 @@ def _list(path: Path) -> list[Source]:
         raise InputError(f"{path}: contains no paths; write one path per line")
     for number, file in named:
         if not file.is_file():
-            raise InputError(f"{path}: line {number}: {file}: no such file")
+            raise InputError(f"{path}: line {number}: {file}: no such file; correct the line")
     return _files([file for _, file in named], str(path), _name(path.stem), keep_order=True)
 
 

@@ -114,7 +114,9 @@ class VideoWriter:
                     self.path, wanted, self.size[1], self.size[0],
                 )  # fmt: skip
             return encoder, container, stream
-        raise InputError(f"{self.path}: no encoder can write it ({problem})")
+        raise InputError(
+            f"{self.path}: no encoder can write it ({problem}); choose another --encoder"
+        )
 
     def _add_stream(
         self, container: av.container.OutputContainer, encoder: Encoder, rate: Fraction

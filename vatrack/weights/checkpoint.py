@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.config import (
     SAILVOS,
@@ -223,9 +224,10 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
         )
         raise InputError(
-            f"{source}: the checkpoint has a different model configuration; {len(different)} "
-            f"tensors differ, first: {different[0]} ({_shape(found.get(different[0]))} in the "
-            f"file, {_shape(expected.get(different[0]))} expected); use the config of its run"
+            f"{source}: the checkpoint has a different model configuration; different: "
+            f"{counted(len(different), 'tensor')}, first: {different[0]} "
+            f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} "
+            "expected); use the config of its run"
         )
     trained = checkpoint.config.get("model")
     for key in SHAPELESS:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 
 KEY = "checksum"
@@ -74,8 +75,8 @@ def refuse_broken_values(weights: Mapping[str, Tensor], path: Path) -> None:
     broken = [name for name, good in zip(weights, finite, strict=True) if not good]
     if broken:
         raise InputError(
-            f"{path}: {len(broken)} of {len(weights)} tensors contain NaN or infinity, first: "
-            f"{broken[0]}; use another epoch, or create the file again"
+            f"{path}: NaN or infinity in {len(broken)} of {counted(len(weights), 'tensor')}, "
+            f"first: {broken[0]}; use another epoch, or create the file again"
         )
 
 

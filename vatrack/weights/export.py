@@ -9,11 +9,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, refuse_same_file
 from vatrack.config import Backbone, Method
 from vatrack.weights.checkpoint import FORMAT, load, public_config
 from vatrack.weights.checksum import KEY, checksum
 from vatrack.weights.formats import full_disk
+
+ENDING = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,13 @@ def export(path: Path, out: Path) -> Exported:
     bytes.
 
     Raises:
-        InputError: see `load`; or `out` is the checkpoint itself.
+        InputError: see `load`; or `out` is the checkpoint itself, or has another ending than
+            .safetensors.
         OSError: the disk is full, or the like; nothing is left at `out` then.
     """
     refuse_same_file(path, out)
+    if out.suffix.lower() != ENDING:
+        raise InputError(f"{out}: the export is a safetensors file; --out must end in {ENDING}")
     check_target(out)
     checkpoint = load(path)
     # Own memory for each: the format knows neither views nor shared memory.

@@ -55,7 +55,7 @@ _NUMPY_NUMBERS: list[Any] = [
     *sorted({type(kind) for kind in _NUMBER_TYPES}, key=str),
 ]
 ADVICE = (
-    "If you trust the file, save only its weights in the environment it was created in, and use "
+    "if you trust the file, save only its weights in the environment it was created in, and use "
     'that file: checkpoint = torch.load("old.pth", map_location="cpu", weights_only=False); '
     'torch.save(checkpoint["state_dict"], "new.pth")'
 )
@@ -156,7 +156,7 @@ def _read_torch(path: Path, what: str) -> Any:
     if refused:
         raise InputError(
             f"{path}: not a readable {what}: it contains {refused[1]}, which is neither a tensor "
-            f"nor a plain value, and was not executed. {ADVICE}"
+            f"nor a plain value, and was not executed; {ADVICE}"
         )
     raise InputError(
         f"{path}: not a readable {what} ({_reason(problem)}); it may be truncated, or from another "

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.weights.checksum import refuse_broken_values
@@ -51,9 +52,9 @@ def check_backbone(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], pat
     wrong = [*missing, *transfer.mismatched, *transfer.unused]
     if wrong:
         raise InputError(
-            f"{path}: not weights of this backbone; {len(missing)} tensors are missing, "
-            f"{len(transfer.mismatched)} have a different shape, {len(transfer.unused)} belong to "
-            f"none of its layers; first: {wrong[0]}; check the backbone and model.norm"
+            f"{path}: not weights of this backbone; {counted(len(missing), 'tensor')} missing, "
+            f"{len(transfer.mismatched)} of a different shape, {len(transfer.unused)} of no layer "
+            f"of it; first: {wrong[0]}; check the backbone and model.norm"
         )
 
 
@@ -114,8 +115,9 @@ def check_initial(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path
         ]
     if wrong:
         raise InputError(
-            f"{path}: a network with different layer sizes: {len(wrong)} tensors do not fit, "
-            f"first: {wrong[0]}; use the backbone and the model widths of the file"
+            f"{path}: a network with different layer sizes: no place for "
+            f"{counted(len(wrong), 'tensor')}, first: {wrong[0]}; use the backbone and the model "
+            "widths of the file"
         )
     return transfer
 

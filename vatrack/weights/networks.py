@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method, RunConfig
 from vatrack.weights.initial import is_bare_backbone
@@ -70,9 +71,9 @@ def remedy(weights: Mapping[str, Tensor], run: RunConfig) -> str:
     classes = weights.get("roi_head.bbox_head.fc_cls.weight")
     if classes is not None and len(classes) != len(run.class_list) + 1:
         return (
-            f"it looks like a detector of {len(classes) - 1} classes with {trunk}; --partial "
-            "imports what fits as initial weights; with --class NAME for each of its classes it is "
-            "imported as it is"
+            f"it looks like a detector of {counted(len(classes) - 1, 'class')} with {trunk}; "
+            "--partial imports what fits as initial weights; with --class NAME for each of its "
+            "classes it is imported as it is"
         )
     if "roi_head.track_head.fc_embed.weight" not in weights:
         return (

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, refuse_same_file, sha256_of, write_text
 from vatrack.config import ClassList, RunConfig
@@ -75,10 +76,13 @@ def import_checkpoint(
 
     Raises:
         InputError: the file is damaged, holds code or values that are not finite, is `out`, or does
-            not fit; the message says what is missing or left over, as above.
+            not fit; the message says what is missing or left over, as above. Or `out` has another
+            ending than .pt or .pth.
     """
     refuse_same_file(source, out)
     refuse_same_file(source, _names_file(out))
+    if out.suffix.lower() not in (".pt", ".pth"):
+        raise InputError(f"{out}: the checkpoint is a PyTorch file; --out must end in .pt or .pth")
     check_target(out)
     run = run.to_predict(SAILVOS if run.classes is None else run.class_list)
     own = _shapes(run)
@@ -110,13 +114,13 @@ def import_checkpoint(
     epoch = int(epoch) if isinstance(epoch, int | np.integer) else 0
     write(out, chosen, run, epoch, config=_origin(source, run))
     lines = [
-        f"{out}: {run.method} with {run.backbone}, {len(transfer.copied)} tensors of {source}, "
-        f"epoch {epoch or 'unknown'}"
+        f"{out}: {run.method} with {run.backbone}, {counted(len(transfer.copied), 'tensor')} of "
+        f"{source}, epoch {epoch or 'unknown'}"
     ]
     if counters:
         lines.append(
-            f"{len(counters)} batch norm counters are not in the file and are set to 0; they do "
-            "not affect any result"
+            f"{counted(len(counters), 'batch norm counter')} not in the file and set to 0, without "
+            "effect on any result"
         )
     methods = methods_of(file.weights)
     if run.method not in methods:
@@ -170,9 +174,9 @@ def _import_initial(
     chosen = {name: _own_memory(weights[name], own[name]) for name in taken}
     write(out, chosen, run, 0, format_=INITIAL_FORMAT, config=_origin(source, run))
     lines = [
-        f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of its "
-        f"tensors, from {source} ({kind})",
-        f"{len(transfer.random)} tensors stay random: they are missing in the file or have a "
+        f"{out}: initial weights of {run.method} with {run.backbone}, {len(chosen)} of "
+        f"{counted(len(own), 'tensor')}, from {source} ({kind})",
+        f"{counted(len(transfer.random), 'tensor')} still random: missing in the file or of a "
         "different shape",
     ]
     lines += [*file.notes, transfer.table(initial=True)]
@@ -213,8 +217,8 @@ def _remarks(classes: ClassList | None, own: ClassList) -> Iterator[str]:
         if different:
             first = different[0]
             yield (
-                f"warning: the file has different names for {len(different)} classes, first: "
-                f"number {first + 1}, {shown_name(classes.names[first])} instead of "
+                f"warning: the file has different names for {counted(len(different), 'class')}, "
+                f"first: number {first + 1}, {shown_name(classes.names[first])} instead of "
                 f"{shown_name(own.names[first])}; check that their order is the same, or give them "
                 "with --class"
             )
@@ -228,8 +232,8 @@ def _plain(name: str) -> str:
 def _refusal(source: Path, file: WeightFile, transfer: Transfer, run: RunConfig, out: Path) -> str:
     missing = [name for name in transfer.absent if not is_counter(name)]
     line = (
-        f"{source}: not a checkpoint of {run.method} with {run.backbone}: {len(missing)} of its "
-        f"tensors are missing, {len(transfer.mismatched)} have another shape; "
+        f"{source}: not a checkpoint of {run.method} with {run.backbone}: "
+        f"{counted(len(missing), 'tensor')} missing, {len(transfer.mismatched)} of another shape; "
         f"{remedy(file.weights, run)}"
     )
     return "\n".join([line, *file.notes, transfer.table(), *_names(transfer, out)])

@@ -49,7 +49,7 @@ def require_file(path: Path, what: str) -> None:
             hint = "give a file"
         raise InputError(f"{path}: not a readable {what}: it is a folder; {hint}")
     if not path.exists():
-        raise InputError(f"{path}: no such {what}")
+        raise InputError(f"{path}: no such {what}; check the path")
     if not path.is_file():
         raise InputError(
             f"{path}: not a readable {what}: it is a pipe or a device; save its content to a file"

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.weights.formats import read_file
 
@@ -242,8 +243,8 @@ def _plain_names(
     underscored = {OLD_MEANS + name.replace(".", "_") for name in wanted}
     if means := sum(name in underscored for name in found):
         notes.append(
-            f"{means} tensors beginning with {OLD_MEANS!r} are running means of the others and are "
-            f"not used; to import those: `vatrack import-checkpoint --key {OLD_MEANS}`"
+            f"{counted(means, 'tensor')} beginning with {OLD_MEANS!r} not used (running means of "
+            f"the others); to import those: `vatrack import-checkpoint --key {OLD_MEANS}`"
         )
     return weights, notes
 
@@ -263,7 +264,7 @@ def _prefix(prefixes: Counter[str], path: Path) -> tuple[str, list[str]]:
                 "keep one of them, or choose with `vatrack import-checkpoint --key`"
             )
         notes.append(
-            f"{prefixes[other]} tensors behind {other!r} would also fit; to import those: `vatrack "
-            f"import-checkpoint --key {other.rstrip('.')}`"
+            f"{counted(prefixes[other], 'tensor')} behind {other!r} would also fit; to import "
+            f"those: `vatrack import-checkpoint --key {other.rstrip('.')}`"
         )
     return (order[0] if order else ""), notes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from vatrack.common.counted import counted
 from vatrack.weights.class_rows import ClassRows
 
 LEFT_OVERS = tuple(f"mu{i}" for i in range(5))  # unused buffers of published checkpoints (quirk M2)
@@ -45,7 +46,7 @@ class Transfer:
         return tuple(name for name in (*self.left, *self.absent) if not is_counter(name))
 
     def __str__(self) -> str:
-        lines = [f"{len(self.copied)} tensors copied"]
+        lines = [f"{counted(len(self.copied), 'tensor')} copied"]
         groups = (
             ("matched by class", self.by_class),
             ("with a different shape, left unchanged", tuple(self.left)),

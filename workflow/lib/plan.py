@@ -98,13 +98,13 @@ class Plan:
         # A missing file is reported before anything runs.
         if self.cuts and not dataset.clips.fetch and not Path(self.cuts[0]).exists():
             raise InputError(
-                f"dataset.clips.structure: {self.cuts[0]}: no such file; set dataset.clips.fetch: "
-                "true to download it, or put it there"
+                f"config: dataset.clips.structure: {self.cuts[0]}: no such file; set "
+                "dataset.clips.fetch: true to download it, or put it there"
             )
         if dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise InputError(
-                f"dataset.raw: {self.raw_folder}: no such folder; give the folder of the unpacked "
-                "download, or list its archives in dataset.archives"
+                f"config: dataset.raw: {self.raw_folder}: no such folder; give the folder of the "
+                "unpacked download, or list its archives in dataset.archives"
             )
 
     def _check_own(self, named: Mapping[str, str]) -> None:
@@ -112,7 +112,7 @@ class Plan:
         for key, path in named.items():
             if not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
                 what = "folder" if key == "images" else "file"
-                raise InputError(f"dataset.{key}: {path}: no such {what}; correct the path")
+                raise InputError(f"config: dataset.{key}: {path}: no such {what}; correct the path")
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
@@ -137,13 +137,13 @@ class Plan:
         try:
             videos = list_videos(self.dataset.raw)
         except InputError as error:
-            raise InputError(f"dataset.raw: {error}") from None
+            raise InputError(f"config: dataset.raw: {error}") from None
         for video in videos:
             if video.startswith(".") or set(video) & set("{}"):
                 raise InputError(
-                    f"dataset.raw: {self.raw_folder}/{video}: video names with braces or a leading "
-                    "dot are not supported; rename the folder, and the video in both annotation "
-                    "files"
+                    f"config: dataset.raw: {self.raw_folder}/{video}: video names with braces or a "
+                    "leading dot are not supported; rename the folder, and the video in both "
+                    "annotation files"
                 )
         return videos
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.logging import logger
 from snakemake.utils import validate
 
-from lib.call import check_cluster, layered_config
+from lib.call import check_cluster, config_name, layered_config
 from lib.names import (
     CLASS_TABLES,
     FIGURES,
@@ -20,7 +20,8 @@ from lib.names import (
 from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
-from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.counted import counted
+from vatrack.common.errors import InputError, naming_config, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.common.user import user_name
 from vatrack.config import Backbone, Method
@@ -34,7 +35,8 @@ def stopping(function, *arguments):
     try:
         return function(*arguments)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        name = config_name(workflow.configfiles, workflow.config_settings.config)
+        sys.exit(f"error: {naming_config(error, name)}")
 
 
 # Read here once more, because Snakemake knows nothing of `extends`.

@@ -4,7 +4,7 @@
 # All videos of a small set in one job: a process takes longer to start than to work on one of them. Those of a download in a job
 # each: they run side by side, on a cluster, too, and what is done stays done.
 CUT_VIDEOS = plan.videos() if plan.small else ["{video}"]
-SHOWN_VIDEOS = f"{len(CUT_VIDEOS)} videos" if plan.small else "{wildcards.video}"
+SHOWN_VIDEOS = counted(len(CUT_VIDEOS), "video") if plan.small else "{wildcards.video}"
 
 
 rule cut_scores:

@@ -116,9 +116,9 @@ WRONG = {
     "nan": (good(score=float("nan")), "score is nan; must be a finite number"),
     "infinite": (good(score=float("inf")), "score is inf; must be a finite number"),
     "score text": (good(score="0.5"), "score is '0.5'; must be a finite number"),
-    "box": (good(bbox=[1, 2, 3]), "box .* must be four finite numbers"),
-    "box nan": (good(bbox=[1, 2, 3, float("nan")]), "box .* must be four finite numbers"),
-    "visible box": (good(bbox_visible="box"), "box .* must be four finite numbers"),
+    "box": (good(bbox=[1, 2, 3]), "box .* is wrong; must be four finite numbers"),
+    "box nan": (good(bbox=[1, 2, 3, float("nan")]), "box .* is wrong; must be four finite numbers"),
+    "visible box": (good(bbox_visible="box"), "box .* is wrong; must be four finite numbers"),
     "no mask": (good(amodal=None, visible=None), "neither an 'amodal' nor a 'visible' mask"),
     "mask form": (good(amodal=[1, 2]), "the amodal mask is a list, but not of polygons"),
     "uncompressed": (

@@ -176,7 +176,7 @@ def test_different_ground_truth_beside_the_runs_is_refused(tmp_path: Path) -> No
 def test_bad_folders_are_named(pair: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="given twice"):
         compare_runs([pair[0], pair[0].parent / "." / pair[0].name])
-    with pytest.raises(InputError, match="1 runs given; give 2"):
+    with pytest.raises(InputError, match="1 run given; give 2"):
         compare_runs(pair[:1])
     with pytest.raises(InputError, match="no such folder"):
         compare_runs([pair[0], tmp_path / "gone"])

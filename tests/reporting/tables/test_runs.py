@@ -109,8 +109,8 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         ("vatrack=m.json", "must be METHOD/BACKBONE[:LABEL]=metrics.json, or"),
         ("vatrack/resnet18", "no such folder; must be METHOD/BACKBONE[:LABEL]=metrics.json"),
         ("vatrack/resnet18=", "must be METHOD/BACKBONE[:LABEL]=metrics.json"),
-        ("vatrack/resnet18:=m.json", "the label before '=' must be a short text"),
-        ("=folder", "the label before '=' must be a short text"),
+        ("vatrack/resnet18:=m.json", "not a label before '='; must be a short text"),
+        ("=folder", "not a label before '='; must be a short text"),
         (
             "vatrak/resnet18=m.json",
             "unknown method 'vatrak'; did you mean vatrack?",

@@ -184,12 +184,20 @@ def test_no_annotated_frame(tmp_path: Path) -> None:
     )
 
 
+def test_the_nearest_video_is_named(small: Path) -> None:
+    assert refused(small, video=[f"{small.name}s"]).endswith(
+        f"no such video (a folder with images/); did you mean {small.name}?"
+    )
+
+
 def test_selection_of_videos(small: Path, tmp_path: Path) -> None:
     write_small(small.parent, "two")
     names = tmp_path / "names.txt"
     names.write_text("two\n\n one \n")
     assert [video["name"] for video in run(small, videos=names)[0]["videos"]] == ["two", "one"]
-    assert "not both" in refused(small, videos=names, video=["one"])
+    assert "both --video and --videos are given; use one" in refused(
+        small, videos=names, video=["one"]
+    )
     assert refused(small, video=["one", "three", "../raw/one"]).startswith(
         f"{small.parent / 'three'} and 1 more: no such video"
     )

@@ -41,7 +41,7 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "columns": (
         "m.csv",
         "model;category\na;car\n",
-        "its first line must contain the columns name, category",
+        "its first line lacks columns; must contain name, category",
     ),
     "short": (
         "m.csv",
@@ -58,13 +58,13 @@ BAD_MODELS: dict[str, tuple[str, str, str]] = {
     "categories": (
         "m.json",
         '{"categories": [{"id": 1, "name": "person"}], "models": [{"id": 1}]}',
-        "its 1 categories differ from the method's 24",
+        "its categories (1) differ from the method's 24",
     ),
     "no models": ("m.json", "OFFICIAL-NONE", "its list of models is empty"),
     "no name": (
         "m.json",
         "OFFICIAL-UNNAMED",
-        "models, id 3: needs a name, and an integer as id",
+        "models, id 3: is not complete; give it a name, and an integer as id",
     ),
 }
 

@@ -170,7 +170,7 @@ def _complete_lists(data: JointFile) -> None:
         video.setdefault("name", str(video["id"]))
         if not is_safe_name(video["name"]):
             raise InputError(
-                f"{where}: {shown(video['name'])} is not allowed as the name of a video"
+                f"{where}: {shown(video['name'])} is not allowed as the name of a video; rename it"
             )
     for what, items, key in (
         ("image", data.images, "id"),

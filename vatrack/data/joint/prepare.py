@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.images import existing_image
@@ -54,9 +55,9 @@ class Prepared:
 
     def __str__(self) -> str:
         first = (
-            f"{self.videos} videos, {self.frames} frames, {self.kept} of {self.annotations} "
-            f"annotations with {' and '.join(self.mask_types)} masks, {self.tracks} tracks in "
-            f"{self.out}"
+            f"{counted(self.videos, 'video')}, {counted(self.frames, 'frame')}, {self.kept} of "
+            f"{counted(self.annotations, 'annotation')} with {' and '.join(self.mask_types)} "
+            f"masks, {counted(self.tracks, 'track')} in {self.out}"
         )
         return "\n".join([first, *self.notes])
 
@@ -207,7 +208,7 @@ def _notes(data: JointFile, incomplete: int) -> tuple[str, ...]:
         notes.append(f"only {data.mask_types[0]} masks: only {allowed} can be trained")
     if incomplete:
         notes.append(
-            f"{incomplete} annotations lack a mask that others have, and are skipped; add the "
+            f"skipped {counted(incomplete, 'annotation')} without a mask that others have; add the "
             "missing masks, or remove that mask type from all annotations"
         )
     if data.trackless:

@@ -10,7 +10,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.config.classes import shown_name
-from vatrack.config.file_classes import FileClasses
+from vatrack.config.file_classes import FileClasses, no_class
 from vatrack.config.inference import SETTINGS_FILE
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ def category_ids(
     own = FileClasses.of([{"id": number, "name": name} for number, name in names.items()], truth)
     if not listed:
         return {
-            _number(old, str(predictions)): _id(new, own) for old, new in (class_map or {}).items()
+            _number(old, str(predictions)): _id(old, new, own)
+            for old, new in (class_map or {}).items()
         }
     given = FileClasses.of(listed, str(beside))
     found = own.category_ids(given.classes, str(beside), class_map)
@@ -85,8 +86,9 @@ def _number(text: str, predictions: str) -> int:
         ) from None
 
 
-def _id(name: str, own: FileClasses) -> int | None:
-    if not name:
+def _id(old: str, new: str, own: FileClasses) -> int | None:
+    if not new:
         return None
-    own.classes.index(name)  # refuses an unknown one
-    return own.ids[name]
+    if new not in own.ids:
+        raise no_class(old, new, own.source, new, own.classes)
+    return own.ids[new]

@@ -118,7 +118,7 @@ def read_images(document: Any, source: str) -> Images:
         if video not in videos:
             raise InputError(
                 f"{source}: image {image} belongs to video {video}, which is not listed under "
-                f"'videos'"
+                f"'videos'; add it there"
             )
     frames = dict.fromkeys(sorted(videos), 0)
     position = np.empty(len(table), np.int64)

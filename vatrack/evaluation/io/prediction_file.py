@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import orjson
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import InputError, advised
 from vatrack.common.json_stream import JsonFault, JsonStream, loads
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.text_files import open_source
@@ -41,7 +41,7 @@ class PredictionError(InputError):
     reported."""
 
     def __init__(self, label: str, number: int, problem: str) -> None:
-        super().__init__(label, number, problem)
+        super().__init__(label, number, advised(problem, "correct it, or create the file again"))
         self.number = number
 
     def __str__(self) -> str:

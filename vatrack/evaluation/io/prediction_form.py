@@ -45,9 +45,9 @@ class Columns:
 def image_of(prediction: Any) -> tuple[int, None] | tuple[None, str]:
     """The image id of a prediction, or what is wrong with it."""
     if not isinstance(prediction, Mapping):
-        return None, "is not a JSON object"
+        return None, "is not a JSON object; write one for each prediction"
     if "image_id" not in prediction:
-        return None, "has no 'image_id'"
+        return None, "has no 'image_id'; add it"
     if text := problem("image_id", prediction["image_id"]):
         return None, text
     return prediction["image_id"], None
@@ -138,10 +138,10 @@ def _sizes(sizes: Sequence[Any]) -> Ints | None:
 def append(columns: Columns, number: int, prediction: Any, images: Images) -> str | None:
     """Adds one prediction of any form; returns what is wrong with its form."""
     if not isinstance(prediction, Mapping):
-        return "is not a JSON object"
+        return "is not a JSON object; write one for each prediction"
     for key in ("image_id", "category_id", "score", "bbox", "track_id"):
         if key not in prediction:
-            return f"has no '{key}'"
+            return f"has no '{key}'; add it"
     for key in ("image_id", "category_id", "track_id", "score"):
         if text := problem(key, prediction[key]):
             return text
@@ -150,10 +150,10 @@ def append(columns: Columns, number: int, prediction: Any, images: Images) -> st
         boxes["visible"] = boxes["amodal"]
     for box in boxes.values():
         if not (isinstance(box, list | tuple) and len(box) == 4 and all(map(is_number, box))):
-            return f"box {shown(box)} must be four finite numbers [x, y, width, height]"
+            return f"box {shown(box)} is wrong; must be four finite numbers [x, y, width, height]"
     masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
     if all(mask is None for mask in masks.values()):
-        return "has neither an 'amodal' nor a 'visible' mask"
+        return "has neither an 'amodal' nor a 'visible' mask; add one"
     row = int(images.index(np.array([prediction["image_id"]]))[0])
     size = tuple(images.size[row].tolist()) if row >= 0 else (0, 0)
     counts: dict[MaskType, bytes | None] = {}

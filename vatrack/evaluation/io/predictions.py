@@ -166,13 +166,14 @@ def parse_predictions(
         "truth",
     )
     large = np.abs(np.array(columns.score, np.float64)) > LARGEST_SCORE
-    refuse(large, f"'score' is larger than {LARGEST_SCORE:g}")
+    refuse(large, f"'score' is larger than {LARGEST_SCORE:g}; use smaller scores")
     order = np.lexsort((track, ids))
     repeated = np.zeros(len(order), bool)
     repeated[order[1:]] = (np.diff(ids[order]) == 0) & (np.diff(track[order]) == 0)
     refuse(
         repeated,
-        f"track_id {_first(track, repeated)} occurs twice in image {_first(ids, repeated)}",
+        f"track_id {_first(track, repeated)} occurs twice in image {_first(ids, repeated)}; give "
+        "every object of an image a track_id of its own",
     )
 
     box = {
@@ -183,7 +184,11 @@ def parse_predictions(
         if len(images.id):
             least = -INSIDE_OUT * images.size[image][:, ::-1]
             wrong = (values[:, 2:] < least).any(1) & (image >= 0)
-            refuse(wrong, f"the box {_first_box(values, wrong)} has a negative width or height")
+            refuse(
+                wrong,
+                f"the box {_first_box(values, wrong)} has a negative width or height; must be [x, "
+                "y, width, height]",
+            )
     area: dict[MaskType, Ints] = {}
     texts: dict[MaskType, list[bytes | None]] = {}
     for mask_type in MASK_TYPES:
@@ -199,7 +204,10 @@ def parse_predictions(
         needed[known] = images.size[image[rows[known]]]
         for at in np.flatnonzero((size != needed).any(1))[:1].tolist():
             own, other = size[at].tolist(), needed[at].tolist()
-            message = f"the {mask_type} mask has size {own}, but its image {other} (height, width)"
+            message = (
+                f"the {mask_type} mask has size {own}, but its image {other} (height, width); "
+                "encode masks in the size of their image"
+            )
             found.append((int(rows[at]), message))
         for at in np.flatnonzero(totals != size.prod(1))[:1].tolist():
             message = damage(int(totals[at]), size[at].tolist())

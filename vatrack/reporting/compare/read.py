@@ -10,6 +10,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.reporting.curves import run_labels
@@ -47,7 +48,9 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
             clips, ground truth or protocol of the evaluations differ.
     """
     if not 2 <= len(folders) <= len(ascii_uppercase):
-        raise InputError(f"{len(folders)} runs given; give 2 to {len(ascii_uppercase)} run folders")
+        raise InputError(
+            f"{counted(len(folders), 'run')} given; give 2 to {len(ascii_uppercase)} run folders"
+        )
     for folder in folders:
         _check(folder)
     names = run_labels(folders)
@@ -72,7 +75,7 @@ def _check(folder: Path) -> None:
     if not run.metrics.is_file():
         raise InputError(
             f"{folder}: has no {run.metrics.name}; evaluate the run first: vatrack evaluate --run "
-            f"{folder} ..."
+            f"{folder} --out {run.metrics}"
         )
 
 
@@ -124,8 +127,8 @@ def _check_same(first: Side, other: Side) -> None:
                 for side, digest in zip((first, other), digests, strict=True)
             )
             raise InputError(
-                f"these runs have different ground truth, so their metrics cannot be compared:\n"
-                f"{shown}\nevaluate both with the same file"
+                f"these runs have different ground truth, so their metrics cannot be compared; "
+                f"evaluate both with the same file:\n{shown}"
             )
 
 
@@ -147,8 +150,8 @@ def _same(first: Side, other: Side, what: str, values: Callable[[Side], Iterable
         for side, own, foreign in ((first, mine, theirs), (other, theirs, mine))
     )
     raise InputError(
-        f"these runs have different {what}, so their metrics cannot be compared:\n{shown}\n"
-        f"evaluate both with the same ground truth and config"
+        f"these runs have different {what}, so their metrics cannot be compared; "
+        f"evaluate both with the same ground truth and config:\n{shown}"
     )
 
 

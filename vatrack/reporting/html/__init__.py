@@ -12,6 +12,7 @@ from typing import Any
 
 from vatrack import __version__
 from vatrack.common.colours import COLOURS
+from vatrack.common.counted import counted
 
 HERE = Path(__file__).parent
 
@@ -32,6 +33,7 @@ def render(template: Path, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["counted"] = counted
     shared = {
         "version": __version__,
         "colours": colour_rules(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
 from vatrack.reporting.html import render
@@ -42,11 +43,11 @@ class WrittenReport:
 
     def __str__(self) -> str:
         text = (
-            f"{self.out}: {self.runs} run{'s' * (self.runs != 1)}, {self.clips} clips, "
+            f"{self.out}: {counted(self.runs, 'run')}, {counted(self.clips, 'clip')}, "
             f"{self.size / MEGABYTE:.1f} MB"
         )
         if self.beside:
-            text += f"; {self.beside} files next to it (--embed embeds more)"
+            text += f"; {counted(self.beside, 'file')} next to it (--embed embeds more)"
         skipped = (f"skipped (no metrics yet): {run}" for run in self.unfinished)
         return "\n".join([text, *skipped])
 
@@ -81,7 +82,7 @@ def write_report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out}: the report is an HTML page; --out must end in .html")
     if results is not None and not Path(results).is_dir():
-        raise InputError(f"--results {results}: no such folder")
+        raise InputError(f"--results {results}: no such folder; check the path")
     found, unfinished = read_runs(runs)
     shown = collect(found)
     media = Media(out, round(embed_mb * MEGABYTE))

@@ -229,6 +229,5 @@ def _commands(folder: Path) -> list[str]:
         f"vatrack select --run {run} --out {files.selection}",
         f"vatrack predict --checkpoint {run} --frames {truth} --images {frames} "
         f"--out {files.predictions}",
-        f"vatrack evaluate --run {run} --ground-truth {truth} --predictions {run} "
-        f"--out {files.metrics} --details {files.details}",
+        f"vatrack evaluate --run {run} --out {files.metrics} --details {files.details}",
     ]

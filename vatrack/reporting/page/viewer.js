@@ -141,7 +141,7 @@
     const broken = used().some(video => video.broken);
     const short = runs[state.sides[0].run].short;
     const value = clip.value === null ? `${short} not defined` : `${short} ${clip.value.toFixed(1)}`;
-    find(".caption").textContent = `${clip.name}: ${value}` + (clip.frames < clip.of_frames ? `, first ${clip.frames} of ${clip.of_frames} frames` : `, ${clip.frames} frames`)
+    find(".caption").textContent = `${clip.name}: ${value}` + (clip.frames < clip.of_frames ? `, first ${clip.frames} of ${clip.of_frames} frames` : `, ${clip.frames} frame${clip.frames === 1 ? "" : "s"}`)
       + (broken ? ". The video cannot be played: it was moved, or this browser cannot decode it." : "");
     for (const gallery of document.querySelectorAll(".gallery")) {
       const number = Number(gallery.dataset.run);

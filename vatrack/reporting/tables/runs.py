@@ -134,7 +134,7 @@ def _labelled(sources: list[Source]) -> list[Source]:
 def _with_details(sources: list[Source], text: str) -> list[Source]:
     left, _, file = text.partition("=")
     if not file:
-        raise InputError(f"--details {text}: must be {DETAILS_FORM}")
+        raise InputError(f"--details {text}: not details; must be {DETAILS_FORM}")
     key = parse_key(left, f"--details {text}", DETAILS_FORM)
     matching = [source for source in sources if source.key == key]
     if len(matching) != 1:

@@ -49,7 +49,7 @@ def find_runs(text: str) -> tuple[list[Source], list[Path]]:
         return _in_folder(text, Path(right), _label(left, f"--run {text}") if equals else "")
     method, backbone, label = parse_key(left, f"--run {text}", FORMS)
     if not right:
-        raise InputError(f"--run {text}: must be {FORMS}")
+        raise InputError(f"--run {text}: not a run; must be {FORMS}")
     path = Path(right)
     if path.is_dir():
         source = _source_of(text, path, label)
@@ -143,7 +143,7 @@ def parse_key(left: str, where: str, form: str) -> tuple[Method, Backbone, str]:
     run, colon, label = left.partition(":")
     method, slash, backbone = run.partition("/")
     if not slash:
-        raise InputError(f"{where}: must be {form}")
+        raise InputError(f"{where}: not a run; must be {form}")
     for what, name, names in (("method", method, Method), ("backbone", backbone, Backbone)):
         if name not in list(names):
             raise InputError(f"{where}: {unknown(what, name, names)}")
@@ -152,7 +152,5 @@ def parse_key(left: str, where: str, form: str) -> tuple[Method, Backbone, str]:
 
 def _label(label: str, where: str) -> str:
     if not label.strip() or not label.isprintable():
-        raise InputError(
-            f"{where}: the label before '=' must be a short text, for example 'seed 1'"
-        )
+        raise InputError(f"{where}: not a label before '='; must be a short text, such as 'seed 1'")
     return label.strip()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 
 Json = dict[str, Any]
@@ -78,9 +79,11 @@ class Annotated:
 
     def __str__(self) -> str:
         counts = self.findings.counts
-        count = f"{counts['annotations']} annotations of {counts['instances']} objects"
+        objects = counted(counts["instances"], "object")
+        count = f"{counted(counts['annotations'], 'annotation')} of {objects}"
         lines = [
-            f"annotated {self.videos} videos with {self.frames} frames: {count} in {self.out}",
+            f"annotated {counted(self.videos, 'video')} with {counted(self.frames, 'frame')}: "
+            f"{count} in {self.out}",
             f"not derived from the masks: {', '.join(_not_from_masks(self.models))} (see `info` in "
             "the file for the values used)",
         ]
@@ -103,7 +106,7 @@ def check_usable(total: Findings, raw: Path, models: Path | None) -> None:
         raise InputError("\n  ".join([head, *named, *more]))
     if not total.counts["annotations"]:
         found = "; ".join(_warnings(total, models)) or "no frame has a visible object"
-        raise InputError(f"{raw}: nothing to annotate: {found}")
+        raise InputError(f"{raw}: nothing to annotate: {found}; check the masks")
 
 
 def describe_origin(total: Findings, models: Path | None) -> Json:
@@ -138,10 +141,12 @@ def _warnings(total: Findings, models: Path | None) -> list[str]:
         only = "only persons are annotated; give --models for other classes"
         lines.append(
             f"{f'models without a category in {models}' if models else only}; annotations "
-            f"skipped: {left_out.total()} of {len(left_out)} models ({', '.join(named)})"
+            f"skipped: {left_out.total()} of {counted(len(left_out), 'model')} ({', '.join(named)})"
         )
     for code, text in NOTES.items():
         if count := total.counts[code]:
-            more = f", {total.counts['pixels']} pixels in all" * (code == "objects_beyond_mask")
+            more = f", {counted(total.counts['pixels'], 'pixel')} in all" * (
+                code == "objects_beyond_mask"
+            )
             lines.append(f"{text}: {count}{more} (first: {total.examples[code]})")
     return lines

@@ -153,7 +153,7 @@ def _read_csv(path: Path) -> Iterator[Listed]:
             reader = csv.DictReader(stream, strict=True)
             if not {"name", "category"} <= set(reader.fieldnames or ()):
                 raise InputError(
-                    f"{path}: its first line must contain the columns name, category and "
+                    f"{path}: its first line lacks columns; must contain name, category and "
                     "optionally id"
                 )
             for row in reader:
@@ -164,7 +164,7 @@ def _read_csv(path: Path) -> Iterator[Listed]:
                 if not name or None in row or row["category"] is None:
                     raise InputError(
                         f"{path}: line {reader.line_num}: does not match the columns of "
-                        "the first line"
+                        "the first line; correct it"
                     )
                 whole = number.isascii() and number.isdigit() and len(number) < 19
                 yield name, category, int(number) if whole else number or None
@@ -209,15 +209,16 @@ def _read_official(path: Path) -> GivenModels | None:
     names = [category.get("name") for category in given.categories]
     if names != list(CATEGORIES) or not all(type(number) is int for number in ids):
         raise InputError(
-            f"{path}: its {len(names)} categories differ from the method's 24 (in this order, each "
-            f"with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
+            f"{path}: its categories ({len(names)}) differ from the method's 24 (in this order, "
+            f"each with an id): {', '.join(CATEGORIES)}; correct them, or list the models as CSV"
         )
     if not given.models:
         raise InputError(f"{path}: its list of models is empty; {FORMS}")
     for model in given.models:
         if not isinstance(model.get("name"), str) or type(model.get("id")) is not int:
             raise InputError(
-                f"{path}: models, id {model.get('id')}: needs a name, and an integer as id"
+                f"{path}: models, id {model.get('id')}: is not complete; give it a name, and an "
+                "integer as id"
             )
         category = model.get("category_id")
         _add(given, model["name"], (model["id"], category if category in ids else None), path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
+from vatrack.common.similar import meant
 from vatrack.common.text_files import read_text
 from vatrack.sailvos.layout import (
     CLIP_MARK,
@@ -80,7 +81,7 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
     """
     present = list_videos(raw)
     if names and file:
-        raise InputError(f"{file}: use either --video or --videos, not both")
+        raise InputError(f"{file}: both --video and --videos are given; use one of them")
     if file:
         lines = read_text(file, "a text file with one video name per line").splitlines()
         names = [line.strip() for line in lines if line.strip()]
@@ -91,12 +92,11 @@ def select_videos(raw: Path, names: Sequence[str], file: Path | None, note: Note
             if item.name not in present and Path(item.path, "visible").is_dir():
                 note("folders_without_images", item.path)
         return present
-    missing = [str(Path(raw) / name) for name in names if name not in present]
+    missing = [name for name in names if name not in present]
     if missing:
-        raise InputError(
-            f"{_first(missing)}: no such video (a folder with images/); unpack it or correct the "
-            f"name"
-        )
+        hint = meant(missing[0], present, "unpack it or correct the name")
+        paths = [str(Path(raw) / name) for name in missing]
+        raise InputError(f"{_first(paths)}: no such video (a folder with images/){hint}")
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(f"{file or raw}: video {name} is listed twice; list it once")

@@ -1,0 +1,27 @@
+"""Numbers of things for results and messages: "1 run", "2 runs"."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str, form: str = "") -> str:
+    """A number with its noun, which is in the singular for exactly one.
+
+    Args:
+        noun: in the singular, with adjectives before it or none; its last word gets the plural.
+        form: how the number is written, as in an f-string: `,` for thousands.
+
+    Example: `counted(2, "video class") == "2 video classes"`
+    """
+    return f"{number:{form}} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """The plural of a regular English noun.
+
+    Example: `plural("entry") == "entries"`
+    """
+    if noun.endswith(("s", "x", "tch", "sh")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
