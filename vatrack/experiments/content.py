@@ -18,7 +18,7 @@ from vatrack.config import Method, RunConfig
 from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, curves, training_values
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
+from vatrack.runs.metrics_log import Problem, TrainingPoint, read_metrics_log
 
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
@@ -58,26 +58,15 @@ def read_points(
     if not path.exists():
         return [], []
     log = read_metrics_log(path)
-    lines: list[tuple[TrainingPoint | ValidationPoint, dict[str, float | None]]] = [
-        (
-            line,
-            training_values(line.terms) | {EPOCH: line.epoch},
-        )
-        for line in log.training
-    ]
-    lines += [
-        (line, curves(line.metrics, selected) | {VALIDATED_EPOCH: line.epoch})
-        for line in log.validation
-    ]
-    points = [
-        Point(
-            line.step,
-            started + line.step if line.time is None else round(1000 * line.time),
-            finite(values),
-        )
-        for line, values in lines
-        if line.step is not None
-    ]
+    points = []
+    for line in (*log.training, *log.validation):
+        if isinstance(line, TrainingPoint):
+            values = training_values(line.terms) | {EPOCH: line.epoch}
+        else:
+            values = curves(line.metrics, selected) | {VALIDATED_EPOCH: line.epoch}
+        if line.step is not None:
+            time = started + line.step if line.time is None else round(1000 * line.time)
+            points.append(Point(line.step, time, finite(values)))
     return sorted(points, key=lambda point: point.step), log.problems
 
 
