@@ -165,13 +165,11 @@ def _unpack_archive(
         with _explained(archive, path):
             if member.info.isdir():
                 tree.add_folder(path, member.label)
-            elif path != tree.root:
-                counts["written" if tree.add_file(path, member) else "there"] += 1
-                counts["bytes"] += member.info.size
-            elif notes.strip:
+            elif path == tree.root:
                 counts["left_out"] += 1
             else:
-                raise InputError(f"{member.label}: file without a name; do not trust this archive")
+                counts["written" if tree.add_file(path, member) else "there"] += 1
+                counts["bytes"] += member.info.size
     files = counts["written"] + counts["there"]
     if files == 0:
         deep = f" below its first {notes.strip} folders (--strip)" if notes.strip else ""

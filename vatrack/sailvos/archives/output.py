@@ -48,14 +48,15 @@ class OutputTree:
         This refuses what `tarfile.data_filter` would repair or follow: a raw download has none.
 
         Raises:
-            InputError: it is no file or folder, or its name is absolute, too long or reserved, or
-                has `..`, a backslash, a colon or a control character in it.
+            InputError: it is no file or folder, or its name is empty, absolute, too long or
+                reserved, or has `..`, a backslash, a colon or a control character in it.
         """
         name, info = member.info.name, member.info
         parts = [part for part in name.split("/") if part not in ("", ".")]
         path = self.root.joinpath(*parts[strip:])
         kind = _LINKS.get(info.type, "special file")
         checks = {
+            "name is empty": info.isreg() and not parts,
             "name contains unprintable characters": not name.isprintable(),
             "name is absolute": name.startswith("/"),
             "name contains `..`": ".." in parts,
