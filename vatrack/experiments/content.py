@@ -18,7 +18,7 @@ from vatrack.config import Method, RunConfig
 from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, curves, training_values
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.metrics_log import Problem, TrainingPoint, read_metrics_log
+from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
 
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
@@ -59,7 +59,8 @@ def read_points(
         return [], []
     log = read_metrics_log(path)
     points = []
-    for line in (*log.training, *log.validation):
+    lines: list[TrainingPoint | ValidationPoint] = [*log.training, *log.validation]
+    for line in lines:
         if isinstance(line, TrainingPoint):
             values = training_values(line.terms) | {EPOCH: line.epoch}
         else:
