@@ -255,6 +255,19 @@ def test_what_comes_before_the_damage_is_kept(tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == video("a", 5)
 
 
+def test_what_an_interrupted_run_left_is_compared(tmp_path: Path) -> None:
+    """After a power failure, a file may have its size but not its content."""
+    out, whole = tmp_path / "out", pack(tmp_path / "whole.tar", video("a", 5))
+    path = tmp_path / "x.tar"
+    path.write_bytes(whole.read_bytes()[: 3 * 3584 + 900])
+    with pytest.raises(InputError, match="truncated in"):
+        do(out, path)
+    frame = out / "a/images/000001.bmp"
+    frame.write_bytes(bytes(frame.stat().st_size))
+    with pytest.raises(InputError, match=r"000001\.bmp already exists with the same size but"):
+        do(out, path)
+
+
 def test_a_failure_stops_the_other_archives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -457,7 +470,7 @@ def test_threads_wait_for_each_others_files(tmp_path: Path) -> None:
 
     def add(name: str, data: Callable[[], Any]) -> bool:
         member = Member(Archive(Path("x.tar"), ()), tar_entry(name, size=1), data)
-        return tree.add_file(tmp_path / name, member, by_size=False)
+        return tree.add_file(tmp_path / name, member)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, "a.bmp", lambda: Slow(b"x"))

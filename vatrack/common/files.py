@@ -173,15 +173,21 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
+@contextmanager
+def opened_folder(path: Path) -> Iterator[int]:
+    """The descriptor of a folder, to lock it or to write it through."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _sync_folder(path: Path) -> None:
     """Makes a new name in a folder outlast a failure of the power, before something older is
     removed in its favour."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with opened_folder(path) as descriptor, suppress(OSError):  # some network file systems cannot
+        os.fsync(descriptor)
 
 
 def _share(path: Path, mode: int) -> None:

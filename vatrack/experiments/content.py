@@ -58,26 +58,16 @@ def read_points(
     if not path.exists():
         return [], []
     log = read_metrics_log(path)
-    lines: list[tuple[TrainingPoint | ValidationPoint, dict[str, float | None]]] = [
-        (
-            line,
-            training_values(line.terms) | {EPOCH: line.epoch},
-        )
-        for line in log.training
-    ]
-    lines += [
-        (line, curves(line.metrics, selected) | {VALIDATED_EPOCH: line.epoch})
-        for line in log.validation
-    ]
-    points = [
-        Point(
-            line.step,
-            started + line.step if line.time is None else round(1000 * line.time),
-            finite(values),
-        )
-        for line, values in lines
-        if line.step is not None
-    ]
+    points = []
+    lines: list[TrainingPoint | ValidationPoint] = [*log.training, *log.validation]
+    for line in lines:
+        if isinstance(line, TrainingPoint):
+            values = training_values(line.terms) | {EPOCH: line.epoch}
+        else:
+            values = curves(line.metrics, selected) | {VALIDATED_EPOCH: line.epoch}
+        if line.step is not None:
+            time = started + line.step if line.time is None else round(1000 * line.time)
+            points.append(Point(line.step, time, finite(values)))
     return sorted(points, key=lambda point: point.step), log.problems
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import opened_folder, read_json, write_json
 from vatrack.common.locks import held, locked, patience
 from vatrack.runs.folder import RunFolder
 
@@ -50,7 +50,7 @@ def begin(folder: Path, resume: bool) -> Identity:
     known = identify(folder) if resume else Identity(uuid.uuid4().hex, _path(folder), now())
     started = replace(known, status=None, ended=None)
     with _alone(folder):
-        write_json(RunFolder(folder).mlflow, asdict(started), indent=2)
+        _write(folder, started)
     return started
 
 
@@ -69,7 +69,7 @@ def identify(folder: Path) -> Identity:
             new = uuid.uuid4().hex if _is_copy(folder, known) else known.uuid
             found = replace(known, uuid=new, folder=_path(folder))
         if os.access(folder, os.W_OK, effective_ids=True):
-            write_json(RunFolder(folder).mlflow, asdict(found), indent=2)
+            _write(folder, found)
         elif known is None or found.uuid != known.uuid:
             found = replace(found, uuid=uuid.uuid5(uuid.NAMESPACE_URL, found.folder).hex)
         return found
@@ -80,7 +80,7 @@ def note(folder: Path, **changes: Any) -> None:
     with _alone(folder):
         known = read_identity(folder)
         if known is not None and (changed := replace(known, **changes)) != known:
-            write_json(RunFolder(folder).mlflow, asdict(changed), indent=2)
+            _write(folder, changed)
 
 
 def read_identity(folder: Path) -> Identity | None:
@@ -114,6 +114,10 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
+def _write(folder: Path, identity: Identity) -> None:
+    write_json(RunFolder(folder).mlflow, asdict(identity), indent=2)
+
+
 def _is_copy(folder: Path, known: Identity) -> bool:
     original = Path(known.folder)
     if not original.is_dir() or original.samefile(folder):  # moved, or one folder by two paths
@@ -134,9 +138,5 @@ def modified(path: Path) -> int:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keeps other processes from changing mlflow.json for a moment; not while a store is asked."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with locked(descriptor, patience(PATIENCE, str(folder))):
-            yield
-    finally:
-        os.close(descriptor)
+    with opened_folder(folder) as descriptor, locked(descriptor, patience(PATIENCE, str(folder))):
+        yield

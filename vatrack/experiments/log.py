@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,13 @@ class ExperimentLog:
     pause = 10.0  # seconds between two calls; more where a call takes long
     share = 0.2  # of the time that may be spent in calls
 
-    def __init__(self, folder: Path, *, enabled: bool = True, system_metrics: bool = False) -> None:
+    def __init__(self, folder: Path, *, system_metrics: bool = False) -> None:
         """Does nothing yet.
 
         Args:
             system_metrics: also let MLflow measure the use of this machine.
         """
         self._folder = folder
-        self._enabled = enabled
         self._closing = threading.Event()
         self._failure: str | None = None
         self._measures = system_metrics
@@ -65,12 +64,11 @@ class ExperimentLog:
             out: the run's folder.
             resume: continue the MLflow run of this folder.
         """
-        out = Path(out)
+        log = cls(Path(out), system_metrics=run.mlflow.system_metrics)
         if not run.mlflow.enabled:
             if not resume:  # an earlier training's MLflow run is not this one's
                 RunFolder(out).mlflow.unlink(missing_ok=True)
-            return cls(out, enabled=False)
-        log = cls(out, system_metrics=run.mlflow.system_metrics)
+            return log
         try:
             begin(out, resume)
             # Here: a data loader's worker that is forked amid an import may wait for ever.
@@ -100,8 +98,6 @@ class ExperimentLog:
             status: FINISHED, FAILED or KILLED.
             patience: seconds to wait at most.
         """
-        if not self._enabled:
-            return
         try:
             note(self._folder, status=status, ended=now())
         except OSError as error:
@@ -175,12 +171,10 @@ class ExperimentLog:
 def watch(run: RunConfig, out: Path) -> Iterator[None]:
     """Copies the run while its job is waited for, where the job leaves that to others."""
     log = ExperimentLog(Path(out))
-    if run.mlflow.enabled and _cluster_with_file(run, Path(out)):
-        try:
-            import_client(store_uri(Path(out), run))
+    if run.mlflow.enabled and _cluster_with_file(run, out):
+        with suppress(ImportError):  # the job says it
+            import_client(store_uri(out, run))
             log._run()
-        except ImportError:
-            pass  # the job says it
     try:
         yield
     finally:

@@ -26,19 +26,14 @@ MAIN = {
 
 
 def training_values(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of a training line, losses first: `loss_mask` becomes `loss/mask`."""
-    losses = {name: value for name, value in terms.items() if name.startswith("loss")}
-    # "all" is the first one by the alphabet, too.
-    total = {f"{LOSSES}/all": losses.pop("loss")} if "loss" in losses else {}
-    return (
-        total
-        | {f"{LOSSES}/{name.removeprefix('loss_')}": value for name, value in losses.items()}
-        | {
-            name if "/" in name else f"{TRAINING}/{name}": value
-            for name, value in terms.items()
-            if not name.startswith("loss")
-        }
-    )
+    """The numbers of a training line: `loss_mask` becomes `loss/mask`, their sum `loss/all`."""
+    return {_training_name(name): value for name, value in terms.items()}
+
+
+def _training_name(name: str) -> str:
+    if name.startswith("loss"):
+        return f"{LOSSES}/{'all' if name == 'loss' else name.removeprefix('loss_')}"
+    return name if "/" in name else f"{TRAINING}/{name}"
 
 
 def result_name(metric: str) -> str:

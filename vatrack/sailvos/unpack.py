@@ -9,13 +9,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import write_json
+from vatrack.common.files import opened_folder, write_json
 from vatrack.common.images import is_clutter, is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
@@ -94,26 +95,36 @@ def unpack(
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder to unpack into")
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with opened_folder(out) as folder, try_locked(folder) as alone:
+        if not alone:
+            raise InputError(f"{out}: another run is unpacking there; wait until it ends")
         tree, notes = OutputTree(out), UnpackRecord(out, strip)
-        # A run was stopped, by a kill perhaps.
-        if not all(entry.finished for entry in notes.entries.values()):
-            tree.remove_leftovers()
         todo = [archive for archive in opened if not notes.find(archive).finished]
-        new = [archive for archive in todo if not notes.find(archive).begun]
+        if todo:  # an earlier run was perhaps killed
+            tree.remove_leftovers()
         _check_space(todo, out, notes)
-        total = sum(archive.size for archive in todo) + sum(map(checking_size, new))
+        total = sum(archive.size + checking_size(archive) for archive in todo)
         with byte_progress("unpacking", total) as advance:
             counts = _run(todo, tree, notes, advance, workers)
     videos, frames = _count_frames(out)
     if not videos:
         _warn_of_layout(out, strip)
     if record:
-        found = {"videos": videos, "frames": frames}
-        entries = [(archive, notes.find(archive)) for archive in opened]
-        write_json(record, {"out": str(out), **_summary(entries), **found}, indent=2)
+        listed = [_listed(archive, notes.find(archive)) for archive in opened]
+        totals = {key: sum(item[key] for item in listed) for key in ("files", "bytes")}
+        found = {"out": str(out), "archives": listed, **totals, "videos": videos, "frames": frames}
+        write_json(record, found, indent=2)
     done = {name: counts[name] for name in ("written", "there", "left_out", "clutter")}
     return Unpacked(out, len(opened), len(opened) - len(todo), **done, videos=videos, frames=frames)
+
+
+def _listed(archive: Archive, entry: Entry) -> dict[str, Any]:
+    return {
+        "name": archive.path.name,
+        "size": archive.size,
+        **entry.model_dump(include={"files", "bytes"}),
+        "parts": [volume.model_dump(exclude={"mtime_ns"}) for volume in entry.parts],
+    }
 
 
 def _run(
@@ -131,7 +142,7 @@ def _run(
             raise CancelledError
         advance(count)
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(_unpack_archive, archive, tree, notes, watch) for archive in todo]
         try:
             for future in as_completed(futures):
@@ -147,10 +158,8 @@ def _unpack_archive(
     archive: Archive, tree: OutputTree, notes: UnpackRecord, watch: Callable[[int], None]
 ) -> Counter[str]:
     """How many files were written, there already, left out or clutter, and their bytes."""
-    begun, counts = notes.find(archive).begun, Counter[str]()
-    if not begun:
-        check(archive, watch)
-    notes.note(archive, finished=False)
+    counts = Counter[str]()
+    check(archive, watch)
     for member in read_members(archive, watch):
         if is_clutter(member.info.name):
             counts["clutter"] += 1
@@ -159,17 +168,11 @@ def _unpack_archive(
         with _explained(archive, path):
             if member.info.isdir():
                 tree.add_folder(path, member.label)
-            elif path != tree.root:
-                # What an interrupted run wrote of this very archive has the right content where it
-                # has the right size. Anything else must be compared: uncompressed frames all have
-                # one size, so an archive that was repaired has the sizes of the broken one.
-                written = tree.add_file(path, member, by_size=begun)
-                counts["written" if written else "there"] += 1
-                counts["bytes"] += member.info.size
-            elif notes.strip:
+            elif path == tree.root:
                 counts["left_out"] += 1
             else:
-                raise InputError(f"{member.label}: file without a name; do not trust this archive")
+                counts["written" if tree.add_file(path, member) else "there"] += 1
+                counts["bytes"] += member.info.size
     files = counts["written"] + counts["there"]
     if files == 0:
         deep = f" below its first {counted(notes.strip, 'folder')} (--strip)" if notes.strip else ""
@@ -177,7 +180,7 @@ def _unpack_archive(
             f"{archive.path}: contains no files{deep}; give another archive, or another --strip"
         )
     os.sync()  # only what is on the disk, and not in the system's memory, is noted as finished
-    notes.note(archive, finished=True, files=files, size=counts["bytes"])
+    notes.note(archive, files=files, bytes=counts["bytes"])
     return counts
 
 
@@ -193,22 +196,13 @@ def _explained(archive: Archive, target: Path) -> Iterator[None]:
         raise OSError(error.errno, f"{error.strerror or error} ({fix})", str(target)) from None
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keeps a second run out of the folder, where the file system can lock at all."""
-    with ExitStack() as stack:
-        descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-        stack.callback(os.close, descriptor)
-        if not stack.enter_context(try_locked(descriptor)):
-            raise InputError(f"{out}: another run is unpacking there; wait until it ends")
-        yield
-
-
 def _check_space(archives: Sequence[Archive], out: Path, notes: UnpackRecord) -> None:
-    free, needed = shutil.disk_usage(out).free, 0
-    for archive in archives:  # a compressed tar does not tell; it is at least its own size
-        members = read_members(archive, lambda _: None) if archive.form == "zip" else ()
-        needed += sum(member.info.size for member in members) or archive.size
+    # A compressed tar does not tell; it is at least its own size.
+    needed = sum(archive.size for archive in archives if archive.form != "zip")
+    for archive in archives:
+        if archive.form == "zip":
+            needed += sum(member.info.size for member in read_members(archive, lambda _: None))
+    free = shutil.disk_usage(out).free
     if needed > free:  # what an earlier run has already unpacked needs no space any more
         present = sum(path.lstat().st_size for path in out.rglob("*"))
         finished = sum(entry.bytes for entry in notes.entries.values() if entry.finished)
@@ -238,17 +232,3 @@ def _warn_of_layout(out: Path, strip: int) -> None:
             advice = f"; images are in {found}: {new}"
             break
     logger.warning("warning: %s: contains no video folders (folders with images/)%s", out, advice)
-
-
-def _summary(unpacked: Sequence[tuple[Archive, Entry]]) -> dict[str, object]:
-    listed = [
-        {
-            "name": archive.path.name,
-            "size": archive.size,
-            **entry.model_dump(include={"files", "bytes"}),
-            "parts": [volume.model_dump(exclude={"mtime_ns"}) for volume in entry.parts],
-        }
-        for archive, entry in unpacked
-    ]
-    totals = {key: sum(getattr(entry, key) for _, entry in unpacked) for key in ("files", "bytes")}
-    return {"archives": listed, **totals}

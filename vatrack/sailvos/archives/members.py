@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
-import io
 import lzma
 import stat
 import struct
@@ -21,7 +20,7 @@ from typing import IO, Any, cast
 import zstandard
 
 from vatrack.common.errors import InputError
-from vatrack.sailvos.archives.volumes import CHUNK, Archive, Joined
+from vatrack.sailvos.archives.volumes import CHUNK, Archive, joined
 
 _DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
     "tar": lambda raw: raw,
@@ -37,21 +36,9 @@ _LONGEST_END = 1 << 24
 # tarfile reads long names in one go; one that claims more than this is damaged or hostile.
 _LONGEST_HEADER = 1 << 26
 _NAME_TYPES = (*tarfile.GNU_TYPES[:2], tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
-_DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    zstandard.ZstdError,
-    # What the libraries let through where a header makes no sense.
-    EOFError,
-    ValueError,
-    OverflowError,
-    LookupError,
-    struct.error,
-    RecursionError,
-    OSError,
-)
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+# What the libraries let through where a header makes no sense.
+_NONSENSE = (EOFError, ValueError, ArithmeticError, LookupError, struct.error, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -103,8 +90,8 @@ def check(archive: Archive, watch: Callable[[int], None]) -> None:
     """
     for volume in archive.volumes:
         if volume.sha256:
-            with Joined(replace(archive, volumes=(volume,)), watch) as stream:
-                found = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
+            stream = joined(replace(archive, volumes=(volume,)), watch)
+            found = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
             if found != volume.sha256:
                 raise InputError(
                     f"{archive.file(volume)}: damaged, its SHA-256 is {found} instead of "
@@ -133,46 +120,35 @@ def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
 
 def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
     place = "at its start"
-    with Joined(archive, watch) as joined:
+    with _damage_named(archive, place):
+        stream = _DECOMPRESSORS[archive.form](joined(archive, watch))
+        tar = _Tar.open(fileobj=stream, mode="r|", bufsize=1 << 16)
+    while True:
         with _damage_named(archive, place):
-            stream = _DECOMPRESSORS[archive.form](io.BufferedReader(joined, CHUNK))
-            tar = _Tar.open(fileobj=stream, mode="r|", bufsize=1 << 16)
-        while True:
-            with _damage_named(archive, place):
-                info = tar.next()
-            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
-            if info is None:
-                break
-            place = f"after {info.name!r}"
-            yield Member(archive, info, lambda info=info: tar.extractfile(info))  # type: ignore[misc]
+            info = tar.next()
+        tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
+        if info is None:
+            break
+        place = f"after {info.name!r}"
+        yield Member(archive, info, lambda info=info: tar.extractfile(info))  # type: ignore[misc]
     if not place.startswith("after"):
         raise InputError(f"{archive.path}: contains only zeros; download it again")
 
 
 def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
     forms = {0: tarfile.REGTYPE, stat.S_IFREG: tarfile.REGTYPE, stat.S_IFLNK: tarfile.SYMTYPE}
-    with _opened_zip(archive) as file:
-        for entry in file.infolist():
-            # The name that ZipInfo shows ends where the archive's own has a NUL.
-            info, form = (
-                tarfile.TarInfo(entry.orig_filename),
-                stat.S_IFMT(entry.external_attr >> 16),
-            )
-            info.size, info.type = entry.file_size, forms.get(form, tarfile.CHRTYPE)
-            if info.name.endswith("/") or form == stat.S_IFDIR:
-                info.size, info.type = 0, tarfile.DIRTYPE
-            info.mtime = time.mktime((*entry.date_time, 0, 0, -1))
-            yield Member(archive, info, lambda entry=entry: file.open(entry))  # type: ignore[misc]
-            watch(entry.compress_size)
-
-
-@contextmanager
-def _opened_zip(archive: Archive) -> Iterator[zipfile.ZipFile]:
-    with Joined(archive) as joined:
-        with _damage_named(archive, "at its end (its file list)"):
-            file = zipfile.ZipFile(cast(IO[bytes], io.BufferedReader(joined, CHUNK)))
-        with file:
-            yield file
+    with _damage_named(archive, "at its end (its file list)"):
+        file = zipfile.ZipFile(joined(archive))
+    for entry in file.infolist():
+        # The name that ZipInfo shows ends where the archive's own has a NUL.
+        info = tarfile.TarInfo(entry.orig_filename)
+        form = stat.S_IFMT(entry.external_attr >> 16)
+        info.size, info.type = entry.file_size, forms.get(form, tarfile.CHRTYPE)
+        if info.name.endswith("/") or form == stat.S_IFDIR:
+            info.size, info.type = 0, tarfile.DIRTYPE
+        info.mtime = time.mktime((*entry.date_time, 0, 0, -1))
+        yield Member(archive, info, lambda entry=entry: file.open(entry))  # type: ignore[misc]
+        watch(entry.compress_size)
 
 
 @contextmanager
@@ -180,7 +156,7 @@ def _damage_named(archive: Archive, place: str) -> Iterator[None]:
     """Turns what the libraries raise for damage into an InputError that says where."""
     try:
         yield
-    except _DAMAGE as error:
+    except (*_DAMAGE, *_NONSENSE, OSError) as error:
         # gzip and bz2 tell damage by an OSError without a number; with one, it is the disk's.
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -204,20 +180,21 @@ class _StrictInfo(tarfile.TarInfo):
     def fromtarfile(cls, tar: Any) -> _StrictInfo:
         try:
             info = super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            tar.zeros += tarfile.BLOCKSIZE
+            if tar.zeros <= _LONGEST_END:
+                raise
+            fault = f"more than {_LONGEST_END} bytes of zeros, as after an unfinished download"
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            if tar.zeros:
+                raise
+            fault = "its end mark is missing"
         except tarfile.HeaderError as error:
             fault = str(error)
-            if isinstance(error, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
-                tar.zeros += tarfile.BLOCKSIZE
-                fault = f"more than {_LONGEST_END} bytes of zeros, as after an unfinished download"
-                if tar.zeros <= _LONGEST_END:
-                    raise
-            elif isinstance(error, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
-                fault = "its end mark is missing"
-                if tar.zeros:
-                    raise
-            raise tarfile.ReadError(fault) from None
-        tar.zeros = 0
-        return info
+        else:
+            tar.zeros = 0
+            return info
+        raise tarfile.ReadError(fault)
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> _StrictInfo:

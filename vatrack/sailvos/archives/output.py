@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import tarfile
 import threading
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-from weakref import WeakValueDictionary
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,6 +25,7 @@ RESERVED = ".vatrack-unpack"  # names that this program needs for itself begin s
 RECORD = f"{RESERVED}.json"
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096  # bytes, Linux
 _DEEPEST = 100  # folders; Python's own functions for whole trees end at some hundred
+_LINKS = {tarfile.SYMTYPE: "symbolic link", tarfile.LNKTYPE: "hard link"}
 _DISTRUST = "it was not unpacked; do not trust this archive, or repack it without this file"
 
 
@@ -33,9 +34,8 @@ class OutputTree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._lock = threading.Lock()
-        self._writing: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
         self._folders = {root}  # known to exist
+        self._lock, self._writing = threading.Lock(), [threading.Lock() for _ in range(256)]
         # How the names in a folder are spelled, by what is left of them without case. Not all
         # folders at once: memory must not grow with the number of files.
         self._spelled = lru_cache(maxsize=256)(
@@ -48,13 +48,15 @@ class OutputTree:
         This refuses what `tarfile.data_filter` would repair or follow: a raw download has none.
 
         Raises:
-            InputError: it is no file or folder, or its name is absolute, too long or reserved, or
-                has `..`, a backslash, a colon or a control character in it.
+            InputError: it is no file or folder, or its name is empty, absolute, too long or
+                reserved, or has `..`, a backslash, a colon or a control character in it.
         """
         name, info = member.info.name, member.info
         parts = [part for part in name.split("/") if part not in ("", ".")]
         path = self.root.joinpath(*parts[strip:])
+        kind = _LINKS.get(info.type, "special file")
         checks = {
+            "name is empty": info.isreg() and not parts,
             "name contains unprintable characters": not name.isprintable(),
             "name is absolute": name.startswith("/"),
             "name contains `..`": ".." in parts,
@@ -65,9 +67,7 @@ class OutputTree:
                 or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
                 or len(os.fsencode(path.absolute())) >= _LONGEST_PATH
             ),
-            "member is a symbolic link (only files and folders are allowed)": info.issym(),
-            "member is a hard link (only files and folders are allowed)": info.islnk(),
-            "member is a special file (only files and folders are allowed)": not (
+            f"member is a {kind} (only files and folders are allowed)": not (
                 info.isreg() or info.isdir()
             ),
         }
@@ -85,31 +85,23 @@ class OutputTree:
         """
         if folder in self._folders:
             return
-        path = self.root
-        for name in folder.relative_to(self.root).parts:
-            path = path / name
-            with self._lock:
-                self._spell(path, label)
-                with suppress(FileExistsError):
-                    path.mkdir()
-                if path.is_symlink() or not path.is_dir():
-                    form = "a symbolic link" if path.is_symlink() else "a file"
-                    raise InputError(
-                        f"{label}: leads through {path}, which is {form}; move it away, or unpack "
-                        f"into a new folder"
-                    )
-                self._folders.add(path)
+        self.add_folder(folder.parent, label)
+        self._spell(folder, label)
+        with suppress(FileExistsError):
+            folder.mkdir()
+        if folder.is_symlink() or not folder.is_dir():
+            form = "a symbolic link" if folder.is_symlink() else "a file"
+            raise InputError(
+                f"{label}: leads through {folder}, which is {form}; move it away, or unpack into a "
+                "new folder"
+            )
+        self._folders.add(folder)
 
-    def add_file(self, path: Path, member: Member, *, by_size: bool) -> bool:
+    def add_file(self, path: Path, member: Member) -> bool:
         """Writes a file, whole or not at all, with the member's time and the umask's permissions.
 
-        Args:
-            path: from `place`.
-            by_size: a file of that name and size is taken for this one; otherwise the contents are
-                compared.
-
         Returns:
-            Whether it was written; it is not where it exists.
+            Whether it was written; it is not where it exists with the same content.
 
         Raises:
             InputError: something else of that name exists, or a name that differs only by case or
@@ -117,12 +109,12 @@ class OutputTree:
             OSError: it could not be written.
         """
         self.add_folder(path.parent, member.label)
-        with self._lock:
-            self._spell(path, member.label)
-            mine = self._writing.setdefault(path, threading.Lock())
-        with mine:  # another thread may be writing the same file
+        self._spell(path, member.label)
+        with self._writing[
+            hash(path) % len(self._writing)
+        ]:  # another thread may have the same file
             if os.path.lexists(path):
-                _compare(path, member, by_size)
+                _compare(path, member)
                 return False
             _write(path, member)
             return True
@@ -133,7 +125,8 @@ class OutputTree:
             path.unlink()
 
     def _spell(self, path: Path, label: str) -> None:
-        other = self._spelled(path.parent).setdefault(folded(path.name), path.name)
+        with self._lock:
+            other = self._spelled(path.parent).setdefault(folded(path.name), path.name)
         if other != path.name:
             raise InputError(
                 f"{label}: differs only by upper and lower case or Unicode form from "
@@ -142,13 +135,15 @@ class OutputTree:
             )
 
 
-def _compare(path: Path, member: Member, by_size: bool) -> None:
+def _compare(path: Path, member: Member) -> None:
     found, fault = path.lstat(), None
     if not stat.S_ISREG(found.st_mode):
         fault = "and is not a file"
     elif found.st_size != member.info.size:
         fault = f"with {found.st_size} bytes, but the archive has {member.info.size}"
-    elif not by_size:
+    else:
+        # Sizes are not enough: uncompressed frames all have the same, and so may what a power
+        # failure has left.
         with path.open("rb") as stream:
             if not all(stream.read(len(piece)) == piece for piece in member.pieces()):
                 fault = "with the same size but different content"
@@ -161,8 +156,8 @@ def _compare(path: Path, member: Member, by_size: bool) -> None:
 
 def _write(path: Path, member: Member) -> None:
     # No fsync: for a hundred thousand files and more it would take hours. An archive counts as
-    # finished only after a flush of everything (`unpack`), and of an unfinished one a power failure
-    # leaves files that are shorter than the archive says, which the next run reports.
+    # finished only after a flush of everything (`unpack`), and what an unfinished one has left is
+    # compared.
     temporary = path.with_name(f"{RESERVED}-{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as stream:
@@ -175,12 +170,11 @@ def _write(path: Path, member: Member) -> None:
         raise
 
 
-class Entry(Frozen):
-    """One archive, whose contents were checked, and how far it is unpacked."""
+class Entry(Frozen, extra="ignore"):  # earlier versions noted more
+    """An archive that was unpacked (or, by an earlier version, begun)."""
 
     parts: tuple[Volume, ...] = ()
     strip: int = 0
-    begun: bool = False
     finished: bool = False
     files: int = 0
     bytes: int = 0
@@ -220,16 +214,11 @@ class UnpackRecord:
         same = len(archive.volumes) == len(given) and given == entry.parts
         return entry if same and entry.strip == self.strip else Entry()
 
-    def note(self, archive: Archive, *, finished: bool, files: int = 0, size: int = 0) -> None:
-        """Notes that an archive was checked, and whether all of it is unpacked."""
+    def note(self, archive: Archive, **unpacked: int) -> None:
+        """Notes that an archive is finished, and its number of files and their bytes."""
         with self._lock:
             self.entries[str(archive.path.absolute())] = Entry(
-                parts=self.find(archive).parts or archive.volumes,
-                strip=self.strip,
-                begun=True,
-                finished=finished,
-                files=files,
-                bytes=size,
+                parts=archive.volumes, strip=self.strip, finished=True, **unpacked
             )
             record = _ENTRIES.dump_python({"archives": self.entries}, mode="json")
             write_json(self._path, record, indent=2)
