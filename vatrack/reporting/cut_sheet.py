@@ -108,6 +108,11 @@ def write_cut_sheet(
             cannot be read, or a name of `out` that is neither JPEG nor PNG.
     """
     out = Path(out)
+    if out.is_dir():
+        raise InputError(
+            f"{out}: is a folder, but --out must be an image with one --video; give "
+            f"{out / video}{SUFFIXES[0]}"
+        )
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"{out}: the sheet is an image; --out must end in {', '.join(SUFFIXES)}")
     data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)

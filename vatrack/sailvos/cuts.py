@@ -73,8 +73,13 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
 
     Raises:
         InputError: no such video, or a frame that is missing, broken or of another size than the
-            annotations say.
+            annotations say. Or `out` is a folder.
     """
+    if Path(out).is_dir():
+        raise InputError(
+            f"{out}: is a folder, but --out must be a file with one --video; give "
+            f"{Path(out) / video}.json"
+        )
     return _score_video(raw, index, read_index(index), video, out, threads)
 
 
