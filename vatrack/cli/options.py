@@ -9,30 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
-from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import file_of_run
 
 
 def in_run(name: str) -> Callable[[Path | None], Path | None]:
-    """What lets a run's folder stand for a file in it: `config`, `best_checkpoint`, ...
-
-    Args:
-        name: that of the file in `RunFolder`.
-    """
-
-    def file_of(value: Path | None) -> Path | None:
-        if value is None or not value.is_dir():
-            return value
-        found: Path = getattr(RunFolder(value), name)
-        if not found.is_file():
-            raise InputError(
-                f"{value}: folder without {found.name}; give a file, or a run folder that contains "
-                "one"
-            )
-        return found
-
-    return file_of
+    """What lets a run's folder stand for a file in it, see `vatrack.runs.results.file_of_run`."""
+    return lambda value: None if value is None else file_of_run(value, name)
 
 
 def _config(default: str = "") -> Any:
@@ -52,12 +35,11 @@ Overrides = Annotated[
         help="Override a config key, for example training.epochs=6 (repeatable).",
     ),
 ]
-Predictions = Annotated[
+_PREDICTIONS = "Predictions (JSON Lines or JSON array, also gzipped), or a run folder."
+Predictions = Annotated[Path, typer.Option(help=_PREDICTIONS, callback=in_run("predictions"))]
+PredictionsArgument = Annotated[
     Path,
-    typer.Option(
-        help="Predictions (JSON Lines or JSON array, also gzipped), or a run folder.",
-        callback=in_run("predictions"),
-    ),
+    typer.Argument(metavar="PREDICTIONS", help=_PREDICTIONS, callback=in_run("predictions")),
 ]
 CheckpointFile = Annotated[
     Path,
