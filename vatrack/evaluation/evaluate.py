@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.common.files import (
     check_target,
     refuse_same_file,
@@ -37,6 +38,7 @@ from vatrack.evaluation.summary import Evaluated
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS, video=TRACKS)
 def evaluate_files(
     ground_truth: Path,
     predictions: Path,

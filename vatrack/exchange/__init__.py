@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, get_args
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import JOINT, LISTING, PREDICTIONS, wants
 from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
@@ -47,6 +48,7 @@ class Exchanged:
         return "\n".join([f"{self.out}: {self.detections} detections", *self.notes])
 
 
+@wants(ground_truth=(JOINT, LISTING), predictions=PREDICTIONS)
 def export_predictions(
     predictions: Path | str,
     ground_truth: Path | str,
@@ -82,6 +84,7 @@ def export_predictions(
     return Exchanged(out, sum(len(track.detections) for track in tracks), tuple(notes))
 
 
+@wants(ground_truth=(JOINT, LISTING))
 def import_predictions(
     source: Path | str,
     ground_truth: Path | str,

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vatrack.common.colours import COLOURS
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import figure_style
@@ -64,8 +65,10 @@ class Cuts:
 
     @cached_property
     def videos(self) -> dict[str, dict[str, Any]]:
-        """The content of the index."""
-        return read_index(self.index)
+        """The content of the index, for this raw tree."""
+        videos = read_index(self.index)
+        require_frames(self.raw, videos, self.index)
+        return videos
 
     @cached_property
     def clips(self) -> dict[str, list[str]]:

@@ -11,7 +11,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import JOINT, PREDICTIONS, wants
 from vatrack.common.files import read_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.fields import mask_types_of, problem
@@ -71,6 +73,7 @@ class ContactSheet:
         )
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS)
 def write_contact_sheet(
     ground_truth: Path, predictions: Path, images: Path, out: Path, *, score: float, clips: int
 ) -> ContactSheet:
@@ -101,6 +104,7 @@ def write_contact_sheet(
             f"{ground_truth}: contains no images; use a file written by `vatrack convert`"
         )
     files = names_by_id(document, "images", "file_name", ground_truth)
+    require_frames(Path(images), files.values(), ground_truth)
     titles = names_by_id(document, "videos", "name", ground_truth)
     layers = read_layers(document, listed, ground_truth, predictions, score)
     blocks = []
@@ -120,6 +124,7 @@ def write_contact_sheet(
     return ContactSheet(out, len(chosen), len(listed.frames), len(layers), score)
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS)
 def read_layers(
     document: Any, images: Images, ground_truth: Path, predictions: Path, score: float
 ) -> list[Layer]:

@@ -17,7 +17,9 @@ from scipy.optimize import linear_sum_assignment
 
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import JOINT, PREDICTIONS, wants
 from vatrack.common.files import read_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
@@ -59,6 +61,7 @@ class Side:
     rles: Mapping[MaskType, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS)
 def write_overlay_video(
     ground_truth: Path,
     predictions: Path,
@@ -85,6 +88,7 @@ def write_overlay_video(
     document = read_json(ground_truth)
     listed = read_images(document, str(ground_truth))
     files = names_by_id(document, "images", "file_name", ground_truth)
+    require_frames(Path(images), files.values(), ground_truth)
     titles = names_by_id(document, "videos", "name", ground_truth)
     layers = read_layers(document, listed, ground_truth, predictions, score)
     chosen = choose_clips(listed, layers, clips)

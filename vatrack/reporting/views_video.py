@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import DETAILS, JOINT, PREDICTIONS, wants
 from vatrack.common.files import atomic_directory, read_json, write_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.evaluation.io.ground_truth import Images, read_images
 from vatrack.reporting.drawing import ImageArray
@@ -33,6 +35,7 @@ EACH = 3  # clips: the worst, the best, and evenly chosen ones
 PAPER = (24, 24, 24)
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS, details=DETAILS)
 def write_views(
     ground_truth: Path,
     predictions: Path,
@@ -65,6 +68,7 @@ def write_views(
     if not len(listed.id):
         raise InputError(f"{ground_truth}: contains no images; nothing to draw")
     files = names_by_id(document, "images", "file_name", ground_truth)
+    require_frames(Path(images), files.values(), ground_truth)
     titles = names_by_id(document, "videos", "name", ground_truth)
     layers = read_layers(document, listed, ground_truth, predictions, score)
     drawing = _Drawing(listed, layers, _tile(listed), Path(images), files)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import INDEX, wants
 from vatrack.common.files import read_json, write_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import SUFFIXES
 from vatrack.data.fields import first_problem
 from vatrack.sailvos.layout import list_folder, list_videos, safe_name
@@ -58,6 +60,7 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
             frame = {"file": file, "frame_id": image["frame_id"], "image_id": image["id"]}
             frames[name].append({**frame, "width": image["width"], "height": image["height"]})
         index[subset] = []
+        require_frames(raw, frames, path)
         for name, listed in frames.items():
             if name in owner:
                 raise InputError(
@@ -103,6 +106,7 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
         )
 
 
+@wants(path=INDEX)
 def read_index(path: Path) -> dict[str, dict[str, Any]]:
     """Reads an index: `{video: {"name", "frames"}}`, all subsets in one, in order.
 

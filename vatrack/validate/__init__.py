@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError, InvalidData
+from vatrack.common.file_kinds import AMODAL, JOINT, OFFICIAL, wants
 from vatrack.common.files import write_json
 from vatrack.common.similar import did_you_mean
 from vatrack.config.classes import SAILVOS, ClassList
@@ -70,6 +71,7 @@ class Report:
         return "\n".join(lines)
 
 
+@wants(official=OFFICIAL)
 def validate(
     raw: Path,
     official: Mapping[str, Path],
@@ -115,6 +117,7 @@ def validate(
     return _report(raw, videos, frames, files, settings, findings, started, out)
 
 
+@wants(files=(JOINT, OFFICIAL, AMODAL))
 def validate_joint(
     images: Path,
     files: Mapping[str, Path],
