@@ -142,8 +142,8 @@ def test_metrics_overlay_choice_and_export_of_a_run(
 
     other = [tmp_path / f"{name}.json" for name in ("folder", "file")]
     for given, out in zip((folder.path, folder.predictions), other, strict=True):
-        options = ("export-predictions", given, *truth, "--to", "coco", "--out", out)
-        assert vatrack(*options)[0] == 0
+        exporting = ("export-predictions", given, *truth, "--to", "coco", "--out", out)
+        assert vatrack(*exporting)[0] == 0
     assert other[0].read_bytes() == other[1].read_bytes()
     lines = list(package.read_predictions(folder.path))
     assert len(lines) == len(json.loads(other[0].read_text()))
