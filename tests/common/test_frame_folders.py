@@ -36,6 +36,14 @@ def test_what_is_expected_and_what_is_there(tmp_path: Path) -> None:
     assert refused(tmp_path, "n" * 300, "\0").endswith("give the folder that contains them")
 
 
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert "found nothing readable (Permission denied); give" in refused(tmp_path, *NAMES)
+
+
 def test_a_right_folder_is_looked_at_once(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     require_frames(tmp_path, NAMES, "joint.json")  # one video is enough

@@ -56,7 +56,10 @@ def lacks_all(folder: Path, names: Iterable[str], source: Path | str) -> str:
 
 def contents(folder: Path) -> str:
     """What a folder contains: the first names, for messages."""
-    names = sorted(item.name for item in folder.iterdir() if not is_clutter(item.name))
+    try:
+        names = sorted(item.name for item in folder.iterdir() if not is_clutter(item.name))
+    except OSError as error:
+        return f"nothing readable ({error.strerror})"
     return few(names) if names else "nothing"
 
 
@@ -67,7 +70,11 @@ def few(names: Iterable[str]) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(item for item in islice(folder.iterdir(), LOOKED_INTO) if item.is_dir())
+    """The first folders in a folder; none where it cannot be read."""
+    try:
+        return sorted(item for item in islice(folder.iterdir(), LOOKED_INTO) if item.is_dir())
+    except OSError:
+        return []
 
 
 def _holds(folder: Path, name: str) -> bool:
