@@ -47,6 +47,19 @@ FILES: dict[str, tuple[Any, Kind | None]] = {
         annotations(ITEM | {"obj_id": 1, "segmentation": MASK, "visible_mask": PART}),
         kinds.OFFICIAL,
     ),
+    # A field that is missing makes none of these another kind.
+    "official without obj_id": (
+        annotations(ITEM | {"segmentation": MASK, "visible_mask": PART}),
+        None,
+    ),
+    "official without amodal masks": (
+        annotations(ITEM | {"obj_id": 1, "visible_mask": PART}),
+        kinds.OFFICIAL,
+    ),
+    "joint without amodal_mask": (
+        annotations(OWN | {"obj_id": 1, "segmentation": [MASK, PART], "visible_mask": PART}),
+        None,
+    ),
     "tracks": ({**SMALL, "annotations": [{"id": 1, "segmentations": [MASK]}]}, kinds.TRACKS),
     "frames": (SMALL, kinds.LISTING),
     "no annotations yet": (annotations(), None),

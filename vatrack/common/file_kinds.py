@@ -180,18 +180,16 @@ def _of_item(key: str, item: Any) -> Kind | None:
         return TRACKS
     if "image_id" not in item:
         return None
-    if "obj_id" in item and "amodal_mask" not in item and "video_id" not in item:
-        return OFFICIAL
     if "amodal_mask" in item:
         return JOINT
-    if "visible_mask" in item:
-        # Where there are only visible masks, both fields have the same one; but so they have in
-        # amodal.json while nothing is hidden.
-        visible = item["visible_mask"]
-        if item.get("segmentation", [visible]) == [visible]:
-            return JOINT
-        return None if item["segmentation"] == visible else AMODAL
-    return None
+    if "obj_id" in item and "video_id" not in item:
+        return OFFICIAL
+    visible, other = item.get("visible_mask"), item.get("segmentation")
+    if visible is not None and "obj_id" not in item and other in (None, [visible]):
+        return JOINT
+    # Both are equal while nothing is hidden, and in files that have visible masks alone.
+    converted = isinstance(other, Mapping) and {"video_id", "instance_id"} <= item.keys()
+    return AMODAL if converted and visible is not None and other != visible else None
 
 
 def _of_names(names: Mapping[str, Any]) -> Kind | None:

@@ -71,7 +71,7 @@ class Report:
         return "\n".join(lines)
 
 
-@wants(official=OFFICIAL)
+@wants(official=(OFFICIAL, AMODAL))
 def validate(
     raw: Path,
     official: Mapping[str, Path],
