@@ -50,8 +50,11 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
     present = set(list_videos(raw))
     index: dict[str, list[dict[str, Any]]] = {}
     owner: dict[str, str] = {}
-    for subset, path in official.items():
-        data = read_official(path)
+    read = {subset: read_official(path) for subset, path in official.items()}
+    names = (video_name(video, data.path) for data in read.values() for video in data.videos)
+    require_frames(raw, names, ", ".join(map(str, official.values())))
+    for subset, data in read.items():
+        path = official[subset]
         frames: dict[str, list[dict[str, Any]]] = {
             video_name(video, path): [] for video in data.videos
         }
@@ -60,7 +63,6 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
             frame = {"file": file, "frame_id": image["frame_id"], "image_id": image["id"]}
             frames[name].append({**frame, "width": image["width"], "height": image["height"]})
         index[subset] = []
-        require_frames(raw, frames, path)
         for name, listed in frames.items():
             if name in owner:
                 raise InputError(
