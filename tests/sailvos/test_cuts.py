@@ -257,7 +257,6 @@ def test_scoring_broken_frames(tree: Path) -> None:
 def test_a_folder_in_place_of_a_score_file_is_kept(tree: Path) -> None:
     """The advice is never to remove it: it may hold the scores of all the other videos."""
     folder = tree / "scores"
-    folder.mkdir()
     with pytest.raises(InputError) as refused:
         score_video_file(tree / "raw", tree / "index.json", "a", folder)
     assert str(refused.value) == (
