@@ -119,9 +119,10 @@ def test_what_only_a_reader_of_predictions_would_not_say(tmp_path: Path) -> None
         assert "not a file of predictions; give JSON Lines (one pre" in str(caught.value)
     with pytest.raises(InputError, match=r"list `annotations` is missing$"):
         joint(written(tmp_path / "p.json", json.dumps({"images": []} | {"annotation": []})))
-    lines = f"{json.dumps(FOUND)}\n{json.dumps(FOUND)[:30]}"
-    with pytest.raises(InputError, match=r"line 1: not valid JSON$"):
-        predictions(written(tmp_path / "p.jsonl", lines))
+    line = json.dumps(FOUND)
+    for lines in (f"{line}\n{line[:30]}", f"{line},\n{line}"):
+        with pytest.raises(InputError, match=r"line 1: not valid JSON$"):
+            predictions(written(tmp_path / "p.jsonl", lines))
 
 
 @pytest.mark.parametrize(

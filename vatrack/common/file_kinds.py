@@ -117,9 +117,9 @@ def kind_of(path: Path) -> Kind | None:
         with open_source(path) as stream:
             found = _kind(JsonStream(stream))
             stream.seek(0)
-            first = stream.readline(LONGEST_LINE).strip()
-            over_lines = found == PREDICTIONS and first.startswith(b"{") and first[-1:] != b"}"
-            return OVER_LINES if over_lines else found
+            line = stream.readline(LONGEST_LINE)
+            over_lines = line.lstrip()[:1] == b"{" and line.count(b"{") > line.count(b"}")
+            return OVER_LINES if over_lines and found == PREDICTIONS else found
     except (InputError, JsonFault, OSError):
         return None
 
