@@ -28,41 +28,41 @@ HIDDEN = OWN | {"obj_id": 1, "segmentation": MASK, "visible_mask": PART}
 SEEN = OWN | {"obj_id": 1, "segmentation": MASK, "visible_mask": MASK}
 
 
-def annotations(*items: Mapping[str, Any]) -> dict[str, Any]:
+def annotated(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {**SMALL, "annotations": list(items)}
 
 
 FILES: dict[str, tuple[Any, Kind | None]] = {
-    "joint": (annotations(OWN | {"amodal_mask": MASK, "visible_mask": PART}), kinds.JOINT),
-    "amodal alone": (annotations(OWN | {"amodal_mask": MASK}), kinds.JOINT),
-    "visible alone": (annotations(OWN | {"visible_mask": PART}), kinds.JOINT),
-    "prepared": (annotations(OWN | {"visible_mask": PART, "segmentation": [PART]}), kinds.JOINT),
+    "joint": (annotated(OWN | {"amodal_mask": MASK, "visible_mask": PART}), kinds.JOINT),
+    "amodal alone": (annotated(OWN | {"amodal_mask": MASK}), kinds.JOINT),
+    "visible alone": (annotated(OWN | {"visible_mask": PART}), kinds.JOINT),
+    "prepared": (annotated(OWN | {"visible_mask": PART, "segmentation": [PART]}), kinds.JOINT),
     "annotations first": (
         {"annotations": [OWN | {"amodal_mask": MASK}], **SMALL},
         kinds.JOINT,
     ),
-    "amodal form": (annotations(SEEN, SEEN, HIDDEN), kinds.AMODAL),
-    "nothing hidden": (annotations(SEEN, SEEN), None),
+    "amodal form": (annotated(SEEN, SEEN, HIDDEN), kinds.AMODAL),
+    "nothing hidden": (annotated(SEEN, SEEN), None),
     "official": (
-        annotations(ITEM | {"obj_id": 1, "segmentation": MASK, "visible_mask": PART}),
+        annotated(ITEM | {"obj_id": 1, "segmentation": MASK, "visible_mask": PART}),
         kinds.OFFICIAL,
     ),
     # A field that is missing makes none of these another kind.
     "official without obj_id": (
-        annotations(ITEM | {"segmentation": MASK, "visible_mask": PART}),
+        annotated(ITEM | {"segmentation": MASK, "visible_mask": PART}),
         None,
     ),
     "official without amodal masks": (
-        annotations(ITEM | {"obj_id": 1, "visible_mask": PART}),
+        annotated(ITEM | {"obj_id": 1, "visible_mask": PART}),
         kinds.OFFICIAL,
     ),
     "joint without amodal_mask": (
-        annotations(OWN | {"obj_id": 1, "segmentation": [MASK, PART], "visible_mask": PART}),
+        annotated(OWN | {"obj_id": 1, "segmentation": [MASK, PART], "visible_mask": PART}),
         None,
     ),
     "tracks": ({**SMALL, "annotations": [{"id": 1, "segmentations": [MASK]}]}, kinds.TRACKS),
     "frames": (SMALL, kinds.LISTING),
-    "no annotations yet": (annotations(), None),
+    "no annotations yet": (annotated(), None),
     "index": ({"train": [], "valid": [{"name": "a", "frames": []}]}, kinds.INDEX),
     "clips": ({"a__3": [], "a__6": ["000003.bmp"]}, kinds.STRUCTURE),
     "scores": ({"video": "a", "frames": 2, "scores": [1.5]}, kinds.SCORES),
