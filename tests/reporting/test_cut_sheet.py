@@ -214,7 +214,7 @@ def test_long_names_keep_their_end() -> None:
         ),
         ({"video": "none"}, "none: neither a folder in"),
         ({"video": ".."}, "neither a folder in"),
-        ({"scores": "index.json"}, r"index\.json: not the content scores of v"),
+        ({"scores": "index.json"}, r"index\.json: is a frame index, not a file of content scores"),
         ({"scores": "raw"}, r"raw/v\.json: no such file"),
         (
             {"clips": {"v__5": ["000999.bmp"]}},
