@@ -13,6 +13,7 @@ import vatrack as package
 from tests.cli.test_cli import run as call
 from tests.conftest import TinyData
 from tests.models.small import SMALL
+from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.models.detector import build
 from vatrack.runs.folder import RunFolder
@@ -105,6 +106,12 @@ def test_a_folder_without_the_file_is_named(
     )
     assert code == 2
     assert f"{tmp_path}: folder without best.pt; give a file, or a run folder" in errors
+    (tmp_path / "runs").mkdir()
+    told = f"{tmp_path}: folder without best.pt; this is a results folder; give one of the folders "
+    code, _, errors = vatrack("export", "--checkpoint", tmp_path, "--out", tmp_path / "o")
+    assert code == 2 and f"{told}in {tmp_path}/runs" in errors
+    with pytest.raises(InputError, match="this is a results folder"):
+        package.load(tmp_path)
 
 
 def test_metrics_overlay_choice_and_export_of_a_run(
@@ -155,6 +162,17 @@ def test_metrics_overlay_choice_and_export_of_a_run(
     drawing = ("overlay", "--predictions", folder.path, *truth, "--images", tiny_data.images)
     assert vatrack(*drawing, "--score", 0, "--out", drawn)[0] == 0
     assert drawn.stat().st_size > 1000
+
+    other = [tmp_path / f"{name}.json" for name in ("folder", "file")]
+    for given, out in zip((folder.path, folder.predictions), other, strict=True):
+        exporting = ("export-predictions", given, *truth, "--to", "coco", "--out", out)
+        assert vatrack(*exporting)[0] == 0
+    assert other[0].read_bytes() == other[1].read_bytes()
+    lines = list(package.read_predictions(folder.path))
+    assert len(lines) == len(json.loads(other[0].read_text()))
+    assert package.load(folder.path, device="cpu").method == str(
+        load(folder.best_checkpoint).method
+    )
 
     exported = tmp_path / "shared.safetensors"
     assert vatrack("export", "--checkpoint", folder.path, "--out", exported)[0] == 0

@@ -60,6 +60,25 @@ def test_a_video_and_a_folder_of_frames(track: Callable, tmp_path: Path) -> None
     assert {"masks", "crops", "overlay.mp4"} <= set(results(tmp_path / "out/v"))
 
 
+def test_a_run_folder_stands_for_its_best_checkpoint(
+    track: Callable,
+    checkpoint: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    run_folder = tmp_path / "vatrack__resnet18"
+    run_folder.mkdir()
+    best = run_folder / "best.pt"
+    best.write_bytes(checkpoint.read_bytes())
+    write_video(tmp_path / "v.mp4")
+    outs = [tmp_path / name for name in ("by_file", "by_folder")]
+    for given, out in zip((best, run_folder), outs, strict=True):
+        assert track("v.mp4", "--checkpoint", given, "--out", out)[0] == 0
+    first, second = (out / "v" / "predictions.jsonl" for out in outs)
+    assert first.read_bytes() == second.read_bytes()
+    kept = yaml.safe_load((outs[1] / "v" / "run.yaml").read_text())
+    assert kept["checkpoint"] == str(best)
+
+
 def test_quiet_says_nothing_but_what_is_odd(track: Callable, tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", 3)
     assert track("v.mp4", "--quiet") == (0, "", "")

@@ -34,7 +34,7 @@ def test_targets_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name, message in (
         ("file/a.json", "part of this path is a file"),
-        ("folder", "folder, not a file"),
+        ("folder", "folder, not a file; choose another name for the output$"),
     ):
         with pytest.raises(InputError, match=message):
             write_text(tmp_path / name, "x")

@@ -60,7 +60,7 @@ RUNS = (
     "vatrack export --checkpoint results/mini/runs/vatrack__resnet18 --out vatrack.safetensors",
     "vatrack track street.mp4 --checkpoint best.pt",
     "vatrack track results/mini/clips/mini_valid_003__26/images "
-    "--checkpoint results/mini/runs/vatrack__resnet18/best.pt",
+    "--checkpoint results/mini/runs/vatrack__resnet18",
     "vatrack init-config --train train.json --valid valid.json --images frames --out mine.yaml",
     "vatrack config --config mine.yaml --set training.epochs=6 --set 'methods=[qdtrack]' "
     "--out full.yaml",

@@ -13,6 +13,7 @@ import pytest
 import torch
 import typer
 
+from snakemake_logger_plugin_vatrack.weights import WEIGHTS
 from tests.weights.test_formats import _Object
 from vatrack.cli import app
 from vatrack.common.errors import InputError
@@ -86,6 +87,23 @@ def problem(command: str) -> str | None:
 @pytest.mark.parametrize(("place", "command"), all_advised("vatrack"))
 def test_an_advised_command_of_ours_exists(place: str, command: str) -> None:
     assert problem(command) is None, place
+
+
+def parses(command: str) -> None:
+    """Parses a whole command, ours or one of Snakemake, as a shell hands it over.
+
+    Raises:
+        Exception: it lacks something, or has something that does not exist.
+    """
+    program, *words = shlex.split(command)
+    if program == "snakemake":
+        parser = pytest.importorskip("snakemake.cli").get_argument_parser()
+        assert set(parser.parse_args(words).targets) <= set(WEIGHTS), "rules of the workflow"
+        return
+    here: Any = typer.main.get_command(app)
+    while hasattr(here, "commands"):
+        here = here.commands[words.pop(0)]
+    here.make_context(command, words)
 
 
 def test_what_a_wrong_command_is() -> None:

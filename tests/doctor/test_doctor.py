@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
 import resource
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -21,16 +23,18 @@ from typing import Any
 import pytest
 import requests
 import torch
+import yaml
 from typer.testing import CliRunner
 
+from tests.docs.test_advice import parses
 from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.config import Config, parse_config
 from vatrack.doctor import (
     LOOKS,
-    LOOKS_AT_CONFIG,
     Report,
     examine,
+    looks_at_config,
     machine,
     places,
     services,
@@ -41,6 +45,8 @@ from vatrack.doctor.check import Check, State, looked
 GIB = 1 << 30
 RANDOM = {"random_start": True}
 ROOT = Path(__file__).parents[2]
+LOOKS_AT_CONFIG = looks_at_config("--config mine.yaml")
+COMMAND = re.compile(r"`((?:vatrack|snakemake) [^`]+)`")
 
 
 def config(**values: Any) -> Config:
@@ -58,6 +64,8 @@ def expect(check: Check, state: State, found: str = "", fix: str = "") -> None:
     assert found in check.found
     assert fix in check.fix
     assert bool(check.lost) == bool(check.fix) == (state != "ok"), "what is lost, and the fix"
+    for command in COMMAND.findall(check.fix):
+        parses(command)
 
 
 # The report.
@@ -88,6 +96,13 @@ def test_lines_of_a_report() -> None:
     assert str(report).endswith("\n1 ok, 1 warning, 1 failure")
     assert str(Report(report.checks[:1] * 2)).endswith("\n2 ok, 0 warnings, 0 failures")
     assert not Report(report.checks[:2]).fails
+
+
+def test_a_command_can_be_copied_from_a_report() -> None:
+    command = "`vatrack fetch --url https://example.org/a.json --size 3 --sha256 012345 --out a b`"
+    lines = str(Check("place", "fails", "a", "b", f"correct the path, or {command}")).splitlines()
+    assert lines[-1].strip() == command
+    assert max(map(len, lines[:-1])) <= 80
 
 
 def test_a_look_that_ends_in_an_error_is_a_finding() -> None:
@@ -212,7 +227,7 @@ def test_codecs(
     monkeypatch: pytest.MonkeyPatch, gone: tuple[str, ...], state: State, found: str
 ) -> None:
     monkeypatch.setattr(software, "_has_codec", lambda name, mode: name not in gone)
-    expect(only("codecs"), state, found, "vatrack[video]" if state != "ok" else "")
+    expect(only("codecs"), state, found, "--force-reinstall av" if state != "ok" else "")
 
 
 def test_real_codecs_and_no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,8 +453,55 @@ def test_weights(tmp_path: Path) -> None:
         expect(check, "fails", f"{needs}resnet18", "set training.weights: {")
     missing = only("weights", training=training)
     expect(missing, "fails", "no such file", "training.weights.resnet18")
+    assert "fetch-weights" not in missing.fix, "nothing is known of where to download it"
     weights.write_bytes(b"x")
     expect(only("weights", training=training), "ok", str(weights))
+
+
+def test_the_fixes_for_missing_files_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights and cuts that the config knows an address for: what is advised downloads them."""
+    monkeypatch.setattr("vatrack.doctor.LOOKS", {})
+    monkeypatch.chdir(tmp_path)
+    content = b'{"a__1": ["000003.bmp"]}'
+    digest = hashlib.sha256(content).hexdigest()
+    served = {name: tmp_path / name for name in ("cuts.json", f"r18-{digest[:8]}.pth")}
+    for file in served.values():
+        file.write_bytes(content)
+    cuts, weights = served
+    download = {"url": served[cuts].as_uri(), "size": len(content), "sha256": digest}
+    clips = {"structure": f"my data/{cuts}", "download": download}
+    values = {
+        "dataset": {"clips": clips},
+        "training": {"weights": {"resnet18": f"data/{weights}"}, "weights_urls": []},
+    }
+    mine = tmp_path / "my config.yaml"
+    mine.write_text(yaml.safe_dump(values))
+    overrides = [f"training.weights_urls=[{served[weights].as_uri()}]", "training.epochs=3"]
+    report = examine(mine, overrides)
+    missing = [check for check in report.checks if check.state == "fails"]
+    assert [check.name for check in missing] == [
+        "dataset.clips.structure",
+        "training.weights.resnet18",
+    ]
+    for check in missing:
+        expect(check, "fails", "no such file", "download it: `vatrack fetch")
+        (command,) = COMMAND.findall(check.fix)
+        assert f"`{command}`" in str(check)
+        ended = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert ended.exit_code == 0, ended.output
+    assert not examine(mine, overrides).fails
+    Path(f"my data/{cuts}").write_bytes(b"")
+    (empty,) = (check for check in examine(mine, overrides).checks if check.state == "fails")
+    expect(empty, "fails", "is empty", "or remove it and download it: `vatrack fetch --url ")
+
+
+def test_missing_data_are_told_with_what_makes_them() -> None:
+    raw = {"raw": "none/my raw", "train_json": "none/t.json", "clips": {"structure": "none.json"}}
+    fixes = {check.name: check for check in LOOKS_AT_CONFIG["data"](config(dataset=raw))}
+    expect(fixes["dataset.raw"], "fails", "no such folder", "dataset.archives")
+    annotate = "`vatrack annotate --raw 'none/my raw' --out none/t.json`"
+    expect(fixes["dataset.train_json"], "fails", "no such file", annotate)
+    expect(fixes["dataset.clips.structure"], "fails", "no such file", "set it to detect")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import measuring
@@ -466,6 +467,51 @@ def test_wrong_ground_truth_is_named(command, tmp_path: Path) -> None:
     assert errors.startswith(
         f"vatrack: error: {tracks}: item 3 of 'annotations' has no 'segmentations'"
     )
+
+
+def test_tracks_of_the_other_mask_type_are_refused(command, tmp_path: Path) -> None:
+    joint, predictions = many_videos(1)
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    given = {mask_type: tmp_path / f"{mask_type}.json" for mask_type in MASK_TYPES}
+    for mask_type, path in given.items():
+        path.write_text(json.dumps(video_ground_truth(joint, mask_type, 0.75)))
+
+    def ended(*tracks: object, predictions: Path = found, more: tuple[object, ...] = ()) -> str:
+        options = arguments(truth, predictions, tmp_path / "metrics.json")
+        code, _, errors = command(*options, *tracks, *more)
+        assert (code == 2) == bool(errors)
+        return errors
+
+    amodal, visible = (f"--video-ground-truth-{mask_type}" for mask_type in given)
+    assert ended(amodal, given["amodal"], visible, given["visible"]) == ""
+    alone = tmp_path / "amodal_alone.jsonl"  # of a method without visible masks
+    rows = [
+        {key: value for key, value in row.items() if "visible" not in key} for row in predictions
+    ]
+    alone.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = f"its masks in video 1 are the visible ones of {truth}, not the amodal ones; give it as "
+    for errors in (
+        ended(amodal, given["visible"], visible, given["amodal"]),
+        ended(amodal, given["visible"], more=("--processes", 2)),
+        ended(amodal, given["visible"], more=("--shard", "1/1")),
+        ended(amodal, given["visible"], predictions=alone),
+    ):
+        assert errors == f"vatrack: error: {given['visible']}: {told}{visible}\n"
+    assert f"are the amodal ones of {truth}, not the visible" in ended(visible, given["amodal"])
+
+    # Masks of their own are nobody's mistake, and neither is a set in which nothing is hidden.
+    own = read_json(given["visible"])
+    track = next(track for track in own["annotations"] if any(track["segmentations"]))
+    for place, mask in enumerate(track["segmentations"]):
+        if mask is not None:
+            track["segmentations"][place] = [[0, 0, 2, 0, 2, 1, 0, 1]]
+    others = tmp_path / "own.json"
+    others.write_text(json.dumps(own | {"annotations": [track]}))
+    assert ended(amodal, others) == ""
+    for annotation in joint["annotations"]:
+        annotation["visible_mask"] = annotation["amodal_mask"]
+    truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
+    assert ended(visible, given["amodal"]) == ""
 
 
 def test_nothing_that_is_read_is_written_over(command, tmp_path: Path) -> None:

@@ -198,9 +198,15 @@ def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_pa
     _, (first, second) = two
     out = tmp_path / "run" / "metrics.json"
     told = message(merge_evaluations, [first], out)
-    assert told == f"{out}: shard 2/2 is missing; evaluate it (`--shard`) and give all shards"
-    told = message(merge_evaluations, [first, second, first], out)
-    assert told == f"{out}: shard 1/2 is given twice; give each shard once"
+    fix = "2/2 is missing; evaluate it (`--shard`) and give all shards"
+    assert told == f"{first}: is shard 1/2, but {fix}"
+    for given in ([first, second, first], [first, first]):
+        told = message(merge_evaluations, given, out)
+        assert told == f"{first}: shard 1/2 is given twice; give each shard once"
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(first.read_bytes())
+    told = message(merge_evaluations, [first, second, copy], out)
+    assert told == f"{copy}: shard 1/2 is given twice, also as {first}; give each shard once"
     second.unlink()
     told = message(merge_evaluations, [first, second], out)
     assert told == f"{second}: no such file; evaluate the shard again"
@@ -331,6 +337,6 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     code, _, errors = command("merge-evaluations", shards[0], "--out", out)
     assert (code, errors) == (
         2,
-        f"vatrack: error: {out}: shard 2/2 is missing; evaluate it (`--shard`) and give all "
-        "shards\n",
+        f"vatrack: error: {shards[0]}: is shard 1/2, but 2/2 is missing; evaluate it (`--shard`) "
+        "and give all shards\n",
     )

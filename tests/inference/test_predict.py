@@ -109,6 +109,10 @@ def test_failure_leaves_no_file(
         predict_files(run, checkpoint, truth, tmp_path / "nowhere", out)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"/empty: contains no frames of .*joint\.json: expected "):
+        predict_files(run, checkpoint, truth, tmp_path / "empty", out)
+    for clip in tiny_data.images.iterdir():
+        (tmp_path / "empty" / clip.name).mkdir()
     with pytest.raises(InputError, match="000003"):
         predict_files(run, checkpoint, truth, tmp_path / "empty", out)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]

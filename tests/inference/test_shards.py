@@ -119,9 +119,9 @@ def test_a_shard_that_is_missing_is_named(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "run" / "p.jsonl.gz"
-    with pytest.raises(InputError, match=r"p\.jsonl\.gz: shard 2/2 is missing; predict it"):
+    with pytest.raises(InputError, match=r"1\.jsonl\.gz: is shard 1/2, but 2/2 is missing"):
         merge_shards(two[:1], out)
-    with pytest.raises(InputError, match="shard 1/2 is given twice"):
+    with pytest.raises(InputError, match=r"1\.jsonl\.gz: shard 1/2 is given twice; give each"):
         merge_shards([*two, two[0]], out)
     record_path(two[1]).unlink()
     with pytest.raises(InputError, match=r"2\.jsonl\.gz\.shard\.json: .* incomplete; predict"):

@@ -208,9 +208,13 @@ def test_long_names_keep_their_end() -> None:
             {"name": "sheet.gif"},
             r"sheet\.gif: the sheet is an image; --out must end in \.jpg",
         ),
+        (
+            {"name": "raw"},
+            r"raw: is a folder, but --out must be an image with one --video; give .*raw/v\.jpg",
+        ),
         ({"video": "none"}, "none: neither a folder in"),
         ({"video": ".."}, "neither a folder in"),
-        ({"scores": "index.json"}, r"index\.json: not the content scores of v"),
+        ({"scores": "index.json"}, r"index\.json: is a frame index, not a file of content scores"),
         ({"scores": "raw"}, r"raw/v\.json: no such file"),
         (
             {"clips": {"v__5": ["000999.bmp"]}},

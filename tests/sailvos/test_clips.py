@@ -280,7 +280,11 @@ def test_a_full_disk_leaves_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"c__1": ["000003.bmp"]}, r"raw/c/images: cannot be listed \(No such file"),
+        ({"c__1": ["000003.bmp"]}, r"raw: contains no frames of .*json: expected c, found a, b, "),
+        (
+            {"a__1": ["000003.bmp"], "c__1": ["000003.bmp"]},
+            r"raw/c/images: cannot be listed \(No such file",
+        ),
         ({"a__1": ["000003.gif"]}, r"clip a__1: 000003\.gif is not a \.bmp, \.png, .* file"),
         ({"a__1": ["000003.bmp", "000003.png"]}, "clip a__1 lists frame 000003 more than once"),
         ({"a__1": ["../000003.bmp"]}, "is not allowed as the name"),

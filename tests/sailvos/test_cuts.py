@@ -256,3 +256,13 @@ def test_scoring_broken_frames(tree: Path) -> None:
     with pytest.raises(InputError, match=r"000009\.bmp: no such frame"):
         score()
     assert not out.exists()
+
+
+def test_a_folder_in_place_of_a_score_file_is_kept(tree: Path) -> None:
+    """The advice is never to remove it: it may hold the scores of all the other videos."""
+    folder = tree / "scores"
+    with pytest.raises(InputError) as refused:
+        score_video_file(tree / "raw", tree / "index.json", "a", folder)
+    assert str(refused.value) == (
+        f"{folder}: is a folder, but --out must be a file with one --video; give {folder}/a.json"
+    )

@@ -101,10 +101,26 @@ def test_a_broken_frame_ends_the_training_with_its_name(
 
 
 def test_a_broken_frame_in_a_worker_is_still_bad_input(tiny_data: TinyData, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    for source in tiny_data.images.rglob("*.bmp"):
+        (images / source.relative_to(tiny_data.images)).parent.mkdir(parents=True, exist_ok=True)
     with pytest.raises(InputError, match=r"\.bmp"):
-        train(
-            _run(tmp_path, workers=1), tiny_data.annotations, tmp_path / "nowhere", tmp_path / "run"
-        )
+        train(_run(tmp_path, workers=1), tiny_data.annotations, images, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nowhere", "no such folder; "),
+        ("empty", "contains no frames of .*json: expected .*, found"),
+    ],
+)
+def test_a_wrong_folder_of_frames_is_told_once(
+    tiny_data: TinyData, tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=f"/{name}: {told}"):
+        train(_run(tmp_path), tiny_data.annotations, tmp_path / name, tmp_path / "run")
 
 
 def test_leftovers_of_an_earlier_training_are_no_candidates(

@@ -428,7 +428,7 @@ def rate_above_one(s: Set) -> None:
 # The raw tree.
 
 
-@spoils("raw-broken", "folder-missing")
+@spoils("raw-broken")
 def nothing_unpacked(s: Set) -> None:
     for video in list(s.raw.iterdir()):
         if video.is_dir():

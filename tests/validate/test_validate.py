@@ -69,7 +69,7 @@ def test_real_annotations_are_clean(case: Case, tmp_path: Path) -> None:
         item[key] = item[key].replace("__", "_")
     write_json(tmp_path / "renamed.json.gz", data)
     found = found_in({"train": tmp_path / "renamed.json.gz"}, tmp_path)
-    assert found.keys() == {"folder-missing", "raw-broken", "model-unknown"}
+    assert found.keys() == {"raw-broken", "model-unknown"}
     assert found["model-unknown"]["count"] == len(data["annotations"])
 
 

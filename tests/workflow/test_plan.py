@@ -167,6 +167,39 @@ def test_the_data_alone_need_no_weights(tmp_path: Path) -> None:
     assert plan["convert"] == 2 and "train" not in plan
 
 
+def test_missing_cuts_are_told_before_archives_are_unpacked(tmp_path: Path) -> None:
+    config = paper("sailvos_cut.yaml", tmp_path / "raw")
+    (tmp_path / "a.tar").touch()
+    config["dataset"]["archives"] = [{"path": str(tmp_path / "a.tar")}]
+    config["dataset"]["clips"]["structure"] = str(tmp_path / "none.json")
+    for target in ("annotations", "results", "all"):
+        with pytest.raises(SystemExit, match=r"none\.json: no such file"):
+            Workflow(tmp_path / "work", config).plan(target)
+
+
+def test_initial_weights_need_no_data(tmp_path: Path) -> None:
+    """They are fetched first: neither frames nor annotations nor cuts are asked for."""
+    config = paper("sailvos_cut.yaml", raw_tree(tmp_path / "raw"))
+    missing = {"raw": str(tmp_path / "none"), "clips": {"structure": str(tmp_path / "none.json")}}
+    own = {"format": "joint", "images": "no", "train_json": "no/t.json", "valid_json": "no/v.json"}
+    for changed, complaint in (
+        ({"dataset": {"raw": missing["raw"]}}, r"dataset\.clips\.structure: .*: no such file"),
+        ({"dataset": missing}, r"dataset\.clips\.structure: .*/none\.json: no such file"),
+        (
+            {"dataset": {"raw": missing["raw"], "clips": {"structure": "detect"}}},
+            r"dataset\.raw: .*/none: no such folder",
+        ),
+        (
+            {"dataset": own | {"raw": None, "clips": {"structure": "whole"}}},
+            r"dataset\.images: no: ",
+        ),
+    ):
+        workflow = Workflow(tmp_path / "work", config).changed(**changed)
+        assert workflow.plan("fetch_weights") == {"fetch_weights": 1}
+        with pytest.raises(SystemExit, match=rf"^error: {complaint}"):
+            workflow.plan("annotations")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     config = paper("sailvos_cut.yaml", raw_tree(tmp_path / "raw"))
     cuts = tmp_path / "cuts.json"

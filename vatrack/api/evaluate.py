@@ -11,6 +11,7 @@ from typing import Any
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.evaluation.io.prediction_file import open_predictions
+from vatrack.runs.results import file_of_run
 
 
 def evaluate(
@@ -24,7 +25,7 @@ def evaluate(
 
     Args:
         ground_truth: a joint JSON (contract 3), may be gzipped.
-        predictions: JSON Lines or a JSON array (contract 2), may be gzipped.
+        predictions: JSON Lines or a JSON array (contract 2), may be gzipped, or a run's folder.
         settings: evaluation settings; None: those of the paper's tables.
         processes: number of worker processes.
 
@@ -35,7 +36,7 @@ def evaluate(
         out = Path(folder) / "metrics.json"
         evaluate_files(
             Path(ground_truth),
-            Path(predictions),
+            file_of_run(Path(predictions), "predictions"),
             {},
             settings or EvaluationConfig(),
             out,
@@ -46,11 +47,11 @@ def evaluate(
 
 
 def read_predictions(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The predictions of a file (contract 2), one by one.
+    """The predictions of a file (contract 2) or of a run's folder, one by one.
 
     Raises:
         InputError: the file is missing, or a line is not JSON.
     """
-    with open_predictions(Path(path)) as items:
+    with open_predictions(file_of_run(Path(path), "predictions")) as items:
         for item in items:
             yield item.value

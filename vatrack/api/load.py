@@ -13,6 +13,7 @@ from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Config, Method
 from vatrack.models.detector import build
 from vatrack.models.prepared import prepare
+from vatrack.runs.results import file_of_run
 from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restore
 from vatrack.weights.checkpoint import load as load_checkpoint
 from vatrack.weights.formats import read_file
@@ -33,8 +34,8 @@ def load(
     """A predictor with the weights of a file.
 
     Args:
-        checkpoint: best.pt of a run, an exported safetensors file, or a published file with
-            OpenMMLab's names, whose method and backbone are recognised.
+        checkpoint: best.pt of a run or the run's folder, an exported safetensors file, or a
+            published file with OpenMMLab's names, whose method and backbone are recognised.
         device: "auto" is the first GPU, or the CPU if there is none.
         method: required if a published file does not contain it (`qdtrack` or `amodaltrack`);
             otherwise it must be that of the file.
@@ -48,7 +49,7 @@ def load(
         InputError: the file is not a checkpoint, or has a different method or backbone, or a
             setting is wrong.
     """
-    path = Path(checkpoint)
+    path = file_of_run(Path(checkpoint), "best_checkpoint")
     loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
                    key)  # fmt: skip
     run = loaded.run(loaded.settings(path))

@@ -23,8 +23,7 @@ EXAMPLES = {
     "evaluate": f"--run {RUN} --out {RUN}/metrics.json --details {RUN}/details.json",
     "examples": "--out examples",
     "export": f"--checkpoint {RUN} --out vatrack.safetensors",
-    "export-predictions": f"{RUN}/predictions.jsonl.gz --ground-truth {VALID} --to coco "
-    "--out coco.json",
+    "export-predictions": f"{RUN} --ground-truth {VALID} --to coco --out coco.json",
     "fetch": "--url https://example.org/cuts.json --size 123456 --sha256 0123...cdef "
     "--out cuts.json",
     "fetch-weights": "--config config/sailvos_cut.yaml",
@@ -46,7 +45,7 @@ EXAMPLES = {
     "select": f"--run {RUN} --out {RUN}/best.json",
     "synth": "--train-videos 4 --valid-videos 2 --seed 1 --out raw",
     "tables": "--run results/mini --out tables",
-    "track": f"street.mp4 --checkpoint {RUN}/best.pt --out tracked",
+    "track": f"street.mp4 --checkpoint {RUN} --out tracked",
     "train": f"--config mine.yaml --annotations {DATA} --images {CLIPS} --out run",
     "unpack": "--archive images_1.tar.zst --archive images_2.tar.zst --out raw",
     "validate": f"{OFFICIAL} --out report.json",

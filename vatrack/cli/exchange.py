@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import out_file
+from vatrack.cli.options import PredictionsArgument, out_file
 from vatrack.common.foreign import Form, SourceForm, SourceFormat
 from vatrack.common.mask_types import MaskType
 
@@ -20,7 +20,7 @@ GroundTruth = Annotated[
 
 
 def export_predictions(
-    predictions: Annotated[Path, typer.Argument(help="Predictions, JSON Lines or a JSON array.")],
+    predictions: PredictionsArgument,
     ground_truth: GroundTruth,
     to: Annotated[Form, typer.Option("--to", help="Output format.")],
     out: Annotated[

@@ -9,30 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
-from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import file_of_run
 
 
 def in_run(name: str) -> Callable[[Path | None], Path | None]:
-    """What lets a run's folder stand for a file in it: `config`, `best_checkpoint`, ...
-
-    Args:
-        name: that of the file in `RunFolder`.
-    """
-
-    def file_of(value: Path | None) -> Path | None:
-        if value is None or not value.is_dir():
-            return value
-        found: Path = getattr(RunFolder(value), name)
-        if not found.is_file():
-            raise InputError(
-                f"{value}: folder without {found.name}; give a file, or a run folder that contains "
-                "one"
-            )
-        return found
-
-    return file_of
+    """What lets a run's folder stand for a file in it, see `vatrack.runs.results.file_of_run`."""
+    return lambda value: None if value is None else file_of_run(value, name)
 
 
 def _config(default: str = "") -> Any:
@@ -52,15 +35,20 @@ Overrides = Annotated[
         help="Override a config key, for example training.epochs=6 (repeatable).",
     ),
 ]
+_PREDICTIONS = "Predictions (JSON Lines or JSON array, also gzipped), or a run folder"
 
 
 def predictions_option(default: str = "") -> Any:
     """`--predictions`; `default` says what is taken without it."""
-    text = f"Predictions (JSON Lines or JSON array, also gzipped), or a run folder{default}."
+    text = f"{_PREDICTIONS}{default}."
     return typer.Option(metavar="PATH", help=text, callback=in_run("predictions"))
 
 
 Predictions = Annotated[Path, predictions_option()]
+PredictionsArgument = Annotated[
+    Path,
+    typer.Argument(metavar="PREDICTIONS", help=f"{_PREDICTIONS}.", callback=in_run("predictions")),
+]
 CheckpointFile = Annotated[
     Path,
     typer.Option(

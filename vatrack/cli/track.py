@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vatrack.cli.options import out_folder
+from vatrack.cli.options import in_run, out_folder
 
 TRUNCATED = 3  # exit code: done, but a source was truncated or damaged
 
@@ -25,7 +25,9 @@ def track(
     checkpoint: Annotated[
         Path,
         typer.Option(
-            help="Checkpoint: best.pt of a run, an exported .safetensors, or a published .pth."
+            help="Checkpoint: a run folder or its best.pt, an exported .safetensors, or a "
+            "published .pth.",
+            callback=in_run("best_checkpoint"),
         ),
     ],
     out: Annotated[

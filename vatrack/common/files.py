@@ -56,8 +56,8 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
         ) from None
     if path.exists() and path.is_dir() != folder:
         raise InputError(
-            f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; remove it, "
-            f"or choose another name"
+            f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose "
+            "another name for the output"
         )
     return path
 

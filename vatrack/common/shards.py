@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +94,18 @@ def complete(
         for path, other in others:
             if other[name] != record[name]:
                 raise InputError(f"{path}: {text} than {first}; {verb} it again")
-    numbers = [other["shard"] for _, other in known]
-    wanted = range(1, record["of"] + 1)
-    if lost := [number for number in wanted if number not in numbers]:
-        names = ", ".join(f"{number}/{record['of']}" for number in lost)
+    count = record["of"]
+    for (path, one), (again, other) in pairwise(known):
+        if one["shard"] == other["shard"]:
+            also = f", also as {path}" * (path != again)
+            raise InputError(
+                f"{again}: shard {one['shard']}/{count} is given twice{also}; give each shard once"
+            )
+    numbers = {other["shard"] for _, other in known}
+    if lost := [number for number in range(1, count + 1) if number not in numbers]:
+        names = ", ".join(f"{number}/{count}" for number in lost)
         raise InputError(
-            f"{out}: shard {names} is missing; {verb} it (`--shard`) and give all shards"
-        )
-    if len(numbers) > len(wanted):
-        twice = next(number for number in wanted if numbers.count(number) > 1)
-        raise InputError(
-            f"{out}: shard {twice}/{record['of']} is given twice; give each shard once"
+            f"{first}: is shard {record['shard']}/{count}, but {names} is missing; {verb} it "
+            "(`--shard`) and give all shards"
         )
     return known

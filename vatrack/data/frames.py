@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vatrack.common.bitmaps import draw
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MaskType
@@ -141,6 +142,15 @@ class AnnotationFile:
             [self.frame(number) for number in range(start, stop)]
             for start, stop in pairwise(self.bounds.tolist())
         ]
+
+    def require_frames(self, images: Path) -> None:
+        """Sees that the frames can be in a folder.
+
+        Raises:
+            InputError: it is no folder, or nothing of theirs is in it.
+        """
+        names = (self.frame(number).file_name for number in range(len(self)))
+        require_frames(images, names, self.path)
 
     def objects(self, number: int) -> Objects:
         """The usable objects of a frame. Dropped: ignored and crowd ones, empty or degenerate

@@ -28,6 +28,7 @@ import orjson
 from safetensors import SafetensorError, safe_open
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import AMODAL, JOINT, LISTING, wants
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import is_packed
@@ -101,6 +102,7 @@ class Store:
         return self._reader.load_all(offsets, lengths)
 
 
+@wants(source=(JOINT, AMODAL, LISTING))
 def open_store(source: Path) -> Store:
     """Opens the store of an annotation file (optionally gzip); rebuilds it where that is needed.
 

@@ -5,9 +5,11 @@ Nothing is changed: what is written to see whether it can be written is removed 
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vatrack.common.counted import counted
@@ -32,8 +34,6 @@ LOOKS: dict[str, Look] = {
     "/dev/shm": look_at_shared_memory,
     "open files": look_at_files,
 }
-# What only a config names.
-LOOKS_AT_CONFIG: dict[str, Look] = {"data": look_at_data, "weights": look_at_weights}
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ class Report:
         return "\n".join([*map(str, self.checks), end])
 
 
+def looks_at_config(options: str) -> dict[str, Look]:
+    """The looks at what only a config names.
+
+    Args:
+        options: what gives this config on a command line, for commands that help.
+    """
+    return {"data": look_at_data, "weights": partial(look_at_weights, options=options)}
+
+
 def examine(path: Path | None = None, overrides: Sequence[str] | None = None) -> Report:
     """Looks at software, machine, services and folders.
 
@@ -67,15 +76,18 @@ def examine(path: Path | None = None, overrides: Sequence[str] | None = None) ->
         overrides: `KEY=VALUE` each, on top of it (`vatrack.config.load_config`).
     """
     found: list[Check] = []
+    looks = LOOKS
     try:
         config = load_config(path, overrides)
         if path:
             found.append(Check("config", "ok", str(path)))
+            words = ["--config", str(path), *(w for one in overrides or () for w in ("--set", one))]
+            looks = LOOKS | looks_at_config(shlex.join(words))
     except InputError as error:
         found.append(
             Check("config", "fails", str(error), "every command with this --config", "correct it")
         )
-        config, path = Config(), None
-    for name, look in (LOOKS | (LOOKS_AT_CONFIG if path else {})).items():
+        config = Config()
+    for name, look in looks.items():
         found += looked(name, look, config)
     return Report(tuple(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from vatrack.config import Config
 State = Literal["ok", "warning", "fails"]
 WIDTH = 80  # columns
 INDENT = " " * 9
+_COMMAND = re.compile(r"`[^`]+`")
+_UNBROKEN = "\u00a0"  # a space at which no line ends
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ class Check:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(
+    """The lines of a text. A command stays on one line, so that it can be copied."""
+    text = _COMMAND.sub(lambda command: command[0].replace(" ", _UNBROKEN), text)
+    lines = textwrap.wrap(
         text,
         WIDTH,
         subsequent_indent=f"{INDENT}  ",
@@ -47,6 +52,7 @@ def _wrapped(text: str) -> list[str]:
         break_on_hyphens=False,
         drop_whitespace=True,
     )
+    return [line.replace(_UNBROKEN, " ") for line in lines]
 
 
 Look = Callable[[Config], Iterable[Check]]

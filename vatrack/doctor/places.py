@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
+from vatrack.weights.fetch import address
 
 GIB = 1 << 30
 LEAST_FREE = GIB // 10  # bytes; with less nothing useful can be written
@@ -94,25 +96,54 @@ def look_at_data(config: Config) -> Iterator[Check]:
     for key, path in named.items():
         if unpacked and key != "clips.structure" and not key.startswith("archives"):
             continue  # they come with the archives
-        yield _named(f"dataset.{key}", path, key in ("raw", "images"))
+        yield _named(f"dataset.{key}", path, _other_ways(config, key), key in ("raw", "images"))
 
 
-def look_at_weights(config: Config) -> Iterator[Check]:
-    """The files of weights that trainings start from, and whether one is needed."""
+def _other_ways(config: Config, key: str) -> str:
+    """How a missing file or folder of `dataset` can be had."""
+    dataset, source = config.dataset, config.dataset.clips.download
+    if key == "raw":
+        return "list the archives of the download in dataset.archives"
+    if key == "clips.structure" and source:
+        out = shlex.quote(str(dataset.clips.structure))
+        return (
+            f"download it: `vatrack fetch --url {shlex.quote(source.url)} --size {source.size} "
+            f"--sha256 {source.sha256} --out {out}`"
+        )
+    if key == "clips.structure":
+        return "set it to detect"
+    if key in ("train_json", "valid_json") and dataset.format == "sailvos":
+        raw = shlex.quote(str(dataset.raw or "RAW"))
+        out = shlex.quote(str(getattr(dataset, key)))
+        return f"create it from the raw masks: `vatrack annotate --raw {raw} --out {out}`"
+    return "put it there"
+
+
+def look_at_weights(config: Config, options: str = "--config FILE") -> Iterator[Check]:
+    """The files of weights that trainings start from, and whether one is needed.
+
+    Args:
+        options: what gives this config on a command line.
+    """
     for backbone in config.backbones:
         run = config.for_run(config.methods[0], backbone)
-        key = f"training.weights.{backbone}"
-        if run.training.weights:
-            yield _named(key, run.training.weights, False)
-            continue
-        if lack := run.lacks_pretrained:
+        key, path = f"training.weights.{backbone}", run.training.weights
+        if path:
+            known = address(path, run.training)
+            fetch = f"download it: `vatrack fetch-weights {options}`"
+            yield _named(key, path, fetch if known else "put it there")
+        elif lack := run.lacks_pretrained:
             yield Check(key, "fails", lack, "trainings", f"set {run.start_choices}")
 
 
-def _named(key: str, path: Path, is_folder: bool) -> Check:
-    """Whether a file or a folder that a config names is there and can be read."""
+def _named(key: str, path: Path, other: str, is_folder: bool = False) -> Check:
+    """Whether a file or a folder that a config names is there and can be read.
+
+    Args:
+        other: what can be done where it is missing, besides correcting the config.
+    """
     what = "folder" if is_folder else "file"
-    lost, fix = "every command that reads it", f"correct {key} in the config, or create the {what}"
+    lost, fix = "every command that reads it", f"correct {key} in the config, or {other}"
     if not (path.is_dir() if is_folder else path.is_file()):
         return Check(key, "fails", f"{path}: no such {what}", lost, fix)
     try:
@@ -123,7 +154,9 @@ def _named(key: str, path: Path, is_folder: bool) -> Check:
                 empty = not file.read(1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        return Check(key, "fails", f"{path}: cannot be read ({reason})", lost, f"chmod +r {path}")
+        chmod = f"`chmod +r {shlex.quote(str(path))}`"
+        return Check(key, "fails", f"{path}: cannot be read ({reason})", lost, chmod)
     if empty:
+        fix = f"correct {key} in the config, or remove it and {other}"
         return Check(key, "fails", f"{path}: is empty", lost, fix)
     return Check(key, "ok", str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ from vatrack.experiments.client import sqlite_path, store_uri
 from vatrack.runs.folder import RunFolder
 
 SECONDS = 3.0  # that a service has to answer
-UNLOGGED = "logging to MLflow; trainings continue, and `vatrack mlflow-sync` uploads later"
+UNLOGGED = "logging to MLflow; trainings continue, and `vatrack mlflow-sync RUN` uploads later"
 
 
 def look_at_slurm(config: Config) -> Iterator[Check]:
@@ -67,19 +68,25 @@ def look_at_mlflow(config: Config) -> Iterator[Check]:
     uri = store_uri(RunFolder(where).path, run)
     path = sqlite_path(uri)
     if path is not None:
-        yield _database(path)
+        yield _database(path, where.parent)
     elif uri.startswith(("http://", "https://")):
         yield _server(uri.rstrip("/"))
     else:
         yield Check("MLflow", "ok", f"{uri} (not checked)")
 
 
-def _database(path: Path) -> Check:
+def _database(path: Path, runs: Path) -> Check:
+    """Whether a file is the store, and can be written.
+
+    Args:
+        runs: the folder of the config's runs.
+    """
     name = "MLflow"
     if not path.exists():
         found = folder(name, path.parent, UNLOGGED, "set mlflow.tracking_uri", "fails")
         return Check(name, "ok", f"{path} (will be created)") if found.state == "ok" else found
-    fix = f"restore {path} from a backup, or move it away and rebuild it with `vatrack mlflow-sync`"
+    fix = f"restore {path} from a backup, or move it away and rebuild it: "
+    fix += f"`vatrack mlflow-sync {shlex.quote(str(runs))}/*`"
     try:
         address = f"file:{quote(str(path))}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=SECONDS)) as store:
@@ -90,7 +97,8 @@ def _database(path: Path) -> Check:
         if "locked" in str(error):
             fix = "wait for the process that is writing; uploads wait automatically"
             return Check(name, "warning", f"{path}: {error}", UNLOGGED, fix)
-        return Check(name, "fails", f"{path}: {error}", UNLOGGED, f"chmod u+w {path}")
+        chmod = f"`chmod u+w {shlex.quote(str(path))}`"
+        return Check(name, "fails", f"{path}: {error}", UNLOGGED, chmod)
     except sqlite3.DatabaseError as error:
         return Check(name, "fails", f"{path}: {error}", UNLOGGED, fix)
     if "experiments" not in tables:

@@ -111,7 +111,7 @@ def look_at_codecs(_: Config) -> Iterator[Check]:
     encoders = [ours for name, ours in ENCODERS.items() if _has_codec(name, "w")]
     found = f"encoders {', '.join(encoders) or 'none'}"
     missing = [name for name in DECODERS if not _has_codec(name, "r")]
-    wheel = "pip install --force-reinstall 'vatrack[video]' (its wheels include them)"
+    wheel = "pip install --force-reinstall av (its wheels include them)"
     if not {"openh264", "vp9"} & set(encoders):
         lost = "overlays of `vatrack track`" + (" without --encoder x264" * bool(encoders))
         yield Check("codecs", "fails", found, lost, wheel)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.file_kinds import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
@@ -30,6 +31,7 @@ from vatrack.evaluation.summary import Evaluated
 VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS, video=TRACKS)
 def evaluate_files(
     ground_truth: Path,
     predictions: Path,

@@ -18,6 +18,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
+from vatrack.common.file_kinds import JOINT, wants
 from vatrack.common.files import atomic_path, create_text, read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.evaluation.perfect import perfect_metrics
@@ -79,6 +80,7 @@ class Examples:
         )
 
 
+@wants(ground_truth=JOINT)
 def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examples:
     """Writes `<example>/predictions.jsonl.gz` for each of `EXAMPLES`, and in
     `perfect/expected.json` what those must reach.

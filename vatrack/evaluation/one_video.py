@@ -26,7 +26,7 @@ from vatrack.evaluation.hidden import HiddenCounts, hidden_counts
 from vatrack.evaluation.io.box_fit import BoxFit, box_fit
 from vatrack.evaluation.io.ground_truth import Images, TrueObjects, read_images, read_objects
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
-from vatrack.evaluation.io.true_tracks import read_tracks, tracks_of
+from vatrack.evaluation.io.true_tracks import read_tracks, refuse_other_masks, tracks_of
 from vatrack.evaluation.mot.measures import TrackCounts, track_counts, track_metrics
 
 
@@ -183,7 +183,9 @@ def _measure_mask_type(
     if tracks is None:
         true = tracks_of(objects, images, protocol.video_max_occlusion)
     else:
-        true = read_tracks(tracks, images, protocol.tracks.get(mask_type, protocol.truth))
+        source = protocol.tracks.get(mask_type, protocol.truth)
+        true = read_tracks(tracks, images, source)
+        refuse_other_masks(true, objects, video.document, images, mask_type, source, protocol.truth)
     predicted = predicted_tracks(predictions, images, mask_type, limit)
     masks = track_mask_overlaps(predicted, true, predictions, objects, overlaps, images)
     pairs = track_overlaps(predicted, true, masks)

@@ -21,6 +21,7 @@ from typing import Any
 
 from vatrack import __version__
 from vatrack.common.counted import counted
+from vatrack.common.file_kinds import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.common.files import sha256_of
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
@@ -64,6 +65,7 @@ class EvaluatedShard:
         )
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS, video=TRACKS)
 def evaluate_shard(
     ground_truth: Path,
     predictions: Path,

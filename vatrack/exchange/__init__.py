@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import JOINT, LISTING, PREDICTIONS, wants
 from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
@@ -49,6 +50,7 @@ class Exchanged:
         return "\n".join([f"{self.out}: {counted(self.detections, 'detection')}", *self.notes])
 
 
+@wants(ground_truth=(JOINT, LISTING), predictions=PREDICTIONS)
 def export_predictions(
     predictions: Path | str,
     ground_truth: Path | str,
@@ -84,6 +86,7 @@ def export_predictions(
     return Exchanged(out, sum(len(track.detections) for track in tracks), tuple(notes))
 
 
+@wants(ground_truth=(JOINT, LISTING))
 def import_predictions(
     source: Path | str,
     ground_truth: Path | str,

@@ -121,6 +121,7 @@ def predict_files(
             f"{images}: no such folder; create the clips of {ground_truth} there (`vatrack clips`)"
         )
     file = AnnotationFile(ground_truth)
+    file.require_frames(images)
     everything = file.clips
     clips = everything[shard.part(list(map(len, everything)))] if shard else everything
     if shard:

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from vatrack.common.colours import COLOURS
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import figure_style
@@ -65,8 +66,10 @@ class Cuts:
 
     @cached_property
     def videos(self) -> dict[str, dict[str, Any]]:
-        """The content of the index."""
-        return read_index(self.index)
+        """The content of the index, for this raw tree."""
+        videos = read_index(self.index)
+        require_frames(self.raw, videos, self.index)
+        return videos
 
     @cached_property
     def clips(self) -> dict[str, list[str]]:
@@ -109,6 +112,11 @@ def write_cut_sheet(
             cannot be read, or a name of `out` that is neither JPEG nor PNG.
     """
     out = Path(out)
+    if out.is_dir():
+        raise InputError(
+            f"{out}: is a folder, but --out must be an image with one --video; give "
+            f"{out / video}{SUFFIXES[0]}"
+        )
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"{out}: the sheet is an image; --out must end in {', '.join(SUFFIXES)}")
     data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)

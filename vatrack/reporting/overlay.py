@@ -12,7 +12,9 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import JOINT, PREDICTIONS, wants
 from vatrack.common.files import read_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.fields import mask_types_of, problem
@@ -59,11 +61,13 @@ class FrameList:
         """Reads a joint JSON; its file names begin in the folder.
 
         Raises:
-            InputError: the file is missing or not in its form.
+            InputError: the file is missing or not in its form, or the folder lacks its frames.
         """
         document = read_json(ground_truth)
         images = read_images(document, str(ground_truth))
         files = names_by_id(document, "images", "file_name", ground_truth)
+        if files:
+            require_frames(Path(folder), files.values(), ground_truth)
         titles = names_by_id(document, "videos", "name", ground_truth)
         return cls(ground_truth, document, images, Path(folder), files, titles)
 
@@ -114,6 +118,7 @@ class ContactSheet:
         )
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS)
 def write_contact_sheet(
     ground_truth: Path, predictions: Path, images: Path, out: Path, *, score: float, clips: int
 ) -> ContactSheet:
@@ -155,6 +160,7 @@ def write_contact_sheet(
     return ContactSheet(out, len(chosen), len(listed.images.frames), len(layers), score)
 
 
+@wants(predictions=PREDICTIONS)
 def read_layers(listed: FrameList, predictions: Path, score: float) -> list[Layer]:
     """The rows of the sheet: for each mask type of the predictions, ground truth and predictions.
 

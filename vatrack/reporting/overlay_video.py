@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import JOINT, PREDICTIONS, wants
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
@@ -58,6 +59,7 @@ class Side:
     rles: Mapping[MaskType, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS)
 def write_overlay_video(
     ground_truth: Path,
     predictions: Path,

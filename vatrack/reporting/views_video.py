@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import DETAILS, JOINT, PREDICTIONS, wants
 from vatrack.common.files import atomic_directory, read_json, write_json
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
@@ -32,6 +33,7 @@ EACH = 3  # clips: the worst, the best, and evenly chosen ones
 PAPER = (24, 24, 24)
 
 
+@wants(ground_truth=JOINT, predictions=PREDICTIONS, details=DETAILS)
 def write_views(
     ground_truth: Path,
     predictions: Path,

@@ -1,12 +1,34 @@
-"""Folders of results, as the workflow lays them out: their runs, and the data of those."""
+"""Folders of results, as the workflow lays them out: their runs, and the data of those; and a run's
+folder in place of a file in it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.common.numbers_in_names import natural
 from vatrack.runs.folder import RunFolder
+
+
+def file_of_run(path: Path, name: str) -> Path:
+    """The file itself, or, where `path` is the folder of a run, a file in it.
+
+    Args:
+        name: that of the file in `RunFolder`: `config`, `best_checkpoint`, `predictions`, ...
+
+    Raises:
+        InputError: a folder without that file.
+    """
+    if not path.is_dir():
+        return path
+    found: Path = getattr(RunFolder(path), name)
+    if found.is_file():
+        return found
+    fix = f"give a file, or a run folder that contains {found.name}"
+    if (path / "runs").is_dir():
+        fix = f"this is a results folder; give one of the folders in {path / 'runs'}"
+    raise InputError(f"{path}: folder without {found.name}; {fix}")
 
 
 def run_data(folder: Path) -> tuple[Path, Path]:

@@ -23,6 +23,7 @@ from typing import Any
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, naming_full_disk, read_json, write_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import FORMS, SUFFIXES, check_image, is_frame, read_image, write_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -94,6 +95,7 @@ def build_clip_tree(
     raw, out = Path(raw), Path(out)
     given = read_structure(structure)
     clips = usable_clips(given)
+    require_frames(raw, map(source_video, clips), structure)
     _check_target(out, raw)
     jobs = list(_find_frames(raw, clips, mode, structure))
     digest = hashlib.sha256(json.dumps(clips, sort_keys=True).encode()).hexdigest()

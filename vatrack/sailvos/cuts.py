@@ -11,7 +11,9 @@ import cv2
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import SCORES, wants
 from vatrack.common.files import read_json, write_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
 from vatrack.sailvos.content import Image, read_images, score_frames
@@ -75,9 +77,14 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
 
     Raises:
         InputError: no such video, or a frame that is missing, broken or of another size than the
-            annotations say.
+            annotations say. Or `out` is a folder.
     """
-    return _score_video(raw, index, read_index(index), video, out, threads)
+    if Path(out).is_dir():
+        raise InputError(
+            f"{out}: is a folder, but --out must be a file with one --video; give "
+            f"{Path(out) / video}.json"
+        )
+    return _score_video(raw, index, _listed(raw, index), video, out, threads)
 
 
 def score_videos(
@@ -96,9 +103,16 @@ def score_videos(
         raise InputError(
             f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
         )
-    listed = read_index(index)
+    listed = _listed(raw, index)
     for video in videos or list_videos(raw):
         yield _score_video(raw, index, listed, video, Path(out) / f"{video}.json", threads)
+
+
+def _listed(raw: Path, index: Path) -> dict[str, dict[str, Any]]:
+    """The content of an index for this raw tree."""
+    videos = read_index(index)
+    require_frames(raw, videos, index)
+    return videos
 
 
 def _score_video(
@@ -199,6 +213,7 @@ def write_structure(
     return Structured(out, len(lengths), sum(lengths), len(files))
 
 
+@wants(path=SCORES)
 def read_scores(path: Path, video: str, frames: int) -> list[float]:
     """The content scores of a video of so many annotated frames, from `score_video_file`.
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import INDEX, wants
 from vatrack.common.files import read_json, write_json
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import SUFFIXES
 from vatrack.common.similar import meant
 from vatrack.data.fields import first_problem
@@ -51,8 +53,11 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
     present = set(list_videos(raw))
     index: dict[str, list[dict[str, Any]]] = {}
     owner: dict[str, str] = {}
-    for subset, path in official.items():
-        data = read_official(path)
+    read = {subset: read_official(path) for subset, path in official.items()}
+    names = (video_name(video, data.path) for data in read.values() for video in data.videos)
+    require_frames(raw, names, ", ".join(map(str, official.values())))
+    for subset, data in read.items():
+        path = official[subset]
         frames: dict[str, list[dict[str, Any]]] = {
             video_name(video, path): [] for video in data.videos
         }
@@ -107,6 +112,7 @@ def _check_frames(folder: Path, frames: list[dict[str, Any]], path: Path) -> Non
         )
 
 
+@wants(path=INDEX)
 def read_index(path: Path) -> dict[str, dict[str, Any]]:
     """Reads an index: `{video: {"name", "frames"}}`, all subsets in one, in order.
 

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import contents
 from vatrack.common.images import is_clutter
 from vatrack.data.fields import is_safe_name, shown
 
@@ -32,8 +33,8 @@ def list_videos(raw: Path) -> list[str]:
     videos = [item.name for item in list_folder(raw) if is_video(item)]
     if not videos:
         raise InputError(
-            f"{raw}: contains no video folders (folders with images/); unpack the raw download "
-            "there"
+            f"{raw}: contains no video folders (folders with images/), but {contents(raw)}; give "
+            "the folder that contains them, or unpack the raw download there"
         )
     return videos
 

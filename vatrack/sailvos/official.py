@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import AMODAL, LISTING, OFFICIAL, wants
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_forms import PIXEL_LIMIT, form_problem
 from vatrack.data.fields import is_side, problem, rate
@@ -100,6 +101,7 @@ class Official:
     annotations: AnnotationTable
 
 
+@wants(path=(OFFICIAL, AMODAL, LISTING))
 def read_official(path: Path) -> Official:
     """Reads official annotations and checks their form and numbers.
 

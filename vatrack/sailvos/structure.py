@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import STRUCTURE, wants
 from vatrack.common.files import read_json
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
 
@@ -15,6 +16,7 @@ def source_video(clip: str) -> str:
     return clip.split(CLIP_MARK, 1)[0]
 
 
+@wants(path=STRUCTURE)
 def read_structure(path: Path) -> dict[str, list[str]]:
     """Reads a dictionary of clips.
 

@@ -179,8 +179,12 @@ def _train(
 
 
 def _dataset(run: RunConfig, annotations: Path, images: Path) -> PairDataset:
-    """The pairs of frames to train on."""
-    return PairDataset(
+    """The pairs of frames to train on.
+
+    Raises:
+        InputError: see `AnnotationFile`; or `images` is not the folder of its frames.
+    """
+    pairs = PairDataset(
         annotations / "train" / f"{run.method.form}.json",
         images,
         mask_types=run.method.masks,
@@ -190,6 +194,8 @@ def _dataset(run: RunConfig, annotations: Path, images: Path) -> PairDataset:
         seed=run.seed,
         classes=run.class_list,
     )
+    pairs.file.require_frames(images)
+    return pairs
 
 
 def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBatches:

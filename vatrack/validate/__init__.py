@@ -11,6 +11,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
+from vatrack.common.file_kinds import AMODAL, JOINT, OFFICIAL, wants
 from vatrack.common.files import write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import check_source
@@ -70,6 +71,7 @@ class Report:
         return "\n".join(lines)
 
 
+@wants(official=(OFFICIAL, AMODAL))
 def validate(
     raw: Path,
     official: Mapping[str, Path],
@@ -117,6 +119,7 @@ def validate(
     return _report(raw, videos, frames, files, settings, findings, started, out)
 
 
+@wants(files=(JOINT, OFFICIAL, AMODAL))
 def validate_joint(
     images: Path,
     files: Mapping[str, Path],

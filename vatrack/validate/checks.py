@@ -108,7 +108,7 @@ CHECKS: dict[str, Check] = {
     "rate-wrong": Check("error", "occlusion rates differ from 1 - visible / amodal area", _MAKE),
     "raw-broken": Check(
         "error",
-        "raw folders cannot be read or contain no video",
+        "folders of frames cannot be read, or contain no video of the annotations",
         "correct the path or the permissions",
     ),
     "folder-missing": Check(

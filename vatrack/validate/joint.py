@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import lacks_all
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
@@ -232,6 +233,10 @@ class _Checker:
 
     def frames(self, folder: Path) -> Iterator[Frame]:
         """The frames that are there."""
+        names = (image["file_name"] for image in self.items["images"])
+        if problem := lacks_all(folder, names, self.path):
+            self.findings.add("raw-broken", folder, detail=problem)
+            return
         for image in self.items["images"]:
             try:
                 path = existing_image(folder / image["file_name"])

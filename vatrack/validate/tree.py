@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from vatrack.common.frame_folders import lacks_all
 from vatrack.common.images import SUFFIXES, is_clutter, is_frame
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
 from vatrack.validate.findings import Findings
@@ -38,6 +39,11 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
                 {image.file: image.size for image in listed if image.file}
             )
     by_fold = _by_fold(folders)
+    if not any(folded(video) in by_fold for video in wanted):
+        source = ", ".join(str(subset.path) for subset in subsets)
+        if problem := lacks_all(raw, wanted, source):
+            findings.add("raw-broken", raw, detail=problem)
+            return 0, []
     used: set[str] = set()
     found: list[Frame] = []
     videos = 0

@@ -37,10 +37,10 @@ def require_start(run: RunConfig) -> None:
     if path is None or path.is_file():
         return
     fix = "create it, or correct the path"
-    if _address(path, run.training):
+    if address(path, run.training):
         fix = (
-            "download it (`vatrack fetch-weights --config FILE`, or `snakemake fetch_weights`), or "
-            "correct the path"
+            "download it (`vatrack fetch-weights --config FILE`, or `snakemake fetch_weights "
+            "--cores 1 --configfile FILE`), or correct the path"
         )
     raise InputError(f"config: training.weights: {path}: no such file; {fix}")
 
@@ -69,7 +69,7 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
             f"config: training.weights has no file for {', '.join(config.backbones)}; set "
             f"training.weights: {{BACKBONE: FILE}}"
         )
-    addresses = {path: _address(path, training) for path in named}
+    addresses = {path: address(path, training) for path in named}
     for path, url in addresses.items():
         if url is None and not path.is_file():
             raise InputError(
@@ -95,6 +95,7 @@ def checksum(name: str) -> str:
     return match[1]
 
 
-def _address(path: Path, training: TrainingConfig) -> str | None:
+def address(path: Path, training: TrainingConfig) -> str | None:
+    """Where a file of weights is downloaded from; None: the config has no address for it."""
     names = (unquote(url.rpartition("/")[2]) for url in training.weights_urls)
     return dict(zip(names, training.weights_urls, strict=True)).get(path.name)

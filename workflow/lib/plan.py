@@ -42,10 +42,10 @@ class Plan:
     """The paths and lists of one config."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        """Checks the config, and that the files and folders exist that it names.
+        """Checks the config. Whether the files that it names exist is asked where they are needed.
 
         Raises:
-            InputError: a bad value, or something that is missing.
+            InputError: a bad value.
         """
         self.config = parse_config(values, "config", Config)
         self.plain: dict[str, Any] = self.config.model_dump(mode="json")
@@ -82,11 +82,6 @@ class Plan:
         self.unpacked = f"{self.root}/unpacked.json"
         self.train_json = str(dataset.train_json or f"{self.raw_folder}/train.json")
         self.valid_json = str(dataset.valid_json or f"{self.raw_folder}/valid.json")
-        if self.joint:
-            self._check_own(
-                {"images": self.raw_folder, "train_json": self.train_json}
-                | {"valid_json": self.valid_json}
-            )
         structure = "whole" if self.joint else dataset.clips.structure
         self.cuts = [] if structure in ("detect", "whole") else [str(structure)]
         # Content changes are measured where they decide about the cuts, or where the sheets are to
@@ -95,21 +90,29 @@ class Plan:
         self.measure = self.detect or (dataset.clips.curves and structure != "whole")
         scores = shlex.quote(f"{self.root}/cuts/scores")
         self.scores_option = f"--scores {scores}" if self.measure else ""
-        # A missing file is reported before anything runs.
-        if self.cuts and not dataset.clips.fetch and not Path(self.cuts[0]).exists():
+
+    def require_data(self) -> None:
+        """Sees that what the data are made of is there, before anything runs.
+
+        Asked for where the data are planned, so that other targets (`fetch_weights`) need none.
+
+        Raises:
+            InputError: a file or folder is missing.
+        """
+        if self.cuts and not self.dataset.clips.fetch and not Path(self.cuts[0]).exists():
             raise InputError(
                 f"config: dataset.clips.structure: {self.cuts[0]}: no such file; set "
                 "dataset.clips.fetch: true to download it, or put it there"
             )
-        if dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
+        if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise InputError(
                 f"config: dataset.raw: {self.raw_folder}: no such folder; give the folder of the "
                 "unpacked download, or list its archives in dataset.archives"
             )
-
-    def _check_own(self, named: Mapping[str, str]) -> None:
-        """Own files and folders that are missing are reported before anything runs."""
-        for key, path in named.items():
+        if not self.joint:
+            return
+        own = {"images": self.raw_folder, "train_json": self.train_json}
+        for key, path in (own | {"valid_json": self.valid_json}).items():
             if not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
                 what = "folder" if key == "images" else "file"
                 raise InputError(f"config: dataset.{key}: {path}: no such {what}; correct the path")

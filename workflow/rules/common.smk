@@ -62,6 +62,7 @@ RAW = (
 
 def videos():
     """The names of the raw video folders. Archives must be unpacked before they are known."""
+    stopping(plan.require_data)
     if plan.archives:
         checkpoints.unpack.get()
     return stopping(plan.videos)
@@ -113,6 +114,7 @@ def raw_folder(wildcards):
 
 def official_files(wildcards):
     """Both annotation files; those in archives come when they are unpacked."""
+    stopping(plan.require_data)
     if plan.archives:
         checkpoints.unpack.get()
     return plan.official

@@ -7,7 +7,7 @@ FRAMES = ancient(plan.raw_folder)
 rule validate:
     input:
         images=FRAMES,
-        official=plan.official,
+        official=official_files,
     output:
         touch(f"{R}/validated"),
     log:

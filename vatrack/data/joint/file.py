@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
+from vatrack.common.file_kinds import AMODAL, JOINT, OFFICIAL, wants
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config.file_classes import FileClasses
@@ -67,6 +68,7 @@ class JointFile:
         return tuple(method for method in Method if set(method.masks) <= set(self.mask_types))
 
 
+@wants(path=(JOINT, AMODAL, OFFICIAL))
 def read_joint(path: Path) -> JointFile:
     """Reads the lists of a joint JSON and checks that they belong together; masks are not read.
 

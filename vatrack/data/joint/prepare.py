@@ -18,6 +18,7 @@ import orjson
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import scratch_directory, unpacked
+from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import Texts
 from vatrack.common.mask_types import MaskType
@@ -90,6 +91,7 @@ def prepare_joint(
     if dataset.class_list is not None:
         FileClasses.of(data.categories, str(source)).labels(dataset.class_list)
     check_methods(data, methods)
+    require_frames(Path(images), (image["file_name"] for image in data.images), source)
     for image in data.images:
         existing_image(Path(images) / image["file_name"])
     types = data.mask_types

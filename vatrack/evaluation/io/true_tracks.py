@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vatrack.common.errors import InputError
+from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints
 from vatrack.data.fields import is_area, is_rate, problem, rate, read_masks
 from vatrack.evaluation.ap.overlaps import MaskRows
@@ -90,6 +92,46 @@ def read_tracks(document: Any, images: Images, source: str) -> TrueTracks:
         track=track_rows,
         mask_area=pixels,
     )
+
+
+def refuse_other_masks(
+    true: TrueTracks,
+    objects: TrueObjects,
+    document: Mapping[str, Any],
+    images: Images,
+    mask_type: MaskType,
+    source: str,
+    truth: str,
+) -> None:
+    """Refuses the tracks of one mask type where the other one is wanted.
+
+    They are told by their masks alone: all are masks that the joint ground truth has of the other
+    type, and some of them it does not have of this one. Tracks with masks of their own, whatever
+    these are, and those of a video in which nothing is hidden pass.
+
+    Args:
+        true: of a given file; `objects`: those of the joint ground truth, with their masks of
+            `mask_type`; `document`: that ground truth.
+        source, truth: the names of both files, for messages.
+
+    Raises:
+        InputError: as described.
+    """
+    given = set(zip(true.masks.image.tolist(), true.masks.counts, strict=True))
+    image = objects.masks.image
+    if given <= set(zip(image.tolist(), objects.masks.counts, strict=True)):
+        return
+    other = next(name for name in MASK_TYPES if name != mask_type)
+    masks = [annotation.get(f"{other}_mask") for annotation in document["annotations"]]
+    try:
+        counts, _ = read_masks(masks, images.size[image], [""] * len(masks))
+    except InputError:  # not all objects have one that is sound, and none is needed here
+        return
+    if given <= set(zip(image.tolist(), counts, strict=True)):
+        raise InputError(
+            f"{source}: its masks in video {true.video[0]} are the {other} ones of {truth}, not "
+            f"the {mask_type} ones; give it as --video-ground-truth-{other}"
+        )
 
 
 def tracks_of(objects: TrueObjects, images: Images, max_occlusion: float) -> TrueTracks:

@@ -1,0 +1,158 @@
+"""Files and folders in place of others, command by command: one message says what each is and what
+is wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import run
+from tests.evaluation.scenes import random_scene
+from tests.sailvos.official import write_raw
+from vatrack.common import file_kinds as kinds
+from vatrack.common.file_kinds import Kind
+from vatrack.common.files import read_json, write_json
+from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.sailvos.index import build_index
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small file of every kind, in the working folder."""
+    joint, predictions = random_scene(1)
+    write_json(tmp_path / "joint.json", joint)
+    write_json(tmp_path / "tracks.json", video_ground_truth(joint, "amodal", 0.75))
+    (tmp_path / "found.jsonl").write_text("".join(json.dumps(one) + "\n" for one in predictions))
+    write_json(tmp_path / "object.json", {"predictions": predictions}, indent=1)
+    paths = write_raw(tmp_path / "raw", {"train": {"a": 4}, "valid": {"b": 4}})
+    build_index(tmp_path / "raw", paths, tmp_path / "index.json")
+    write_json(tmp_path / "clips.json", {"a__9": [], "a__3": ["000003.bmp", "000004.bmp"]})
+    write_json(tmp_path / "metrics.json", {"image/amodal/AP": 1.0})
+    (tmp_path / "c.yaml").write_text("dataset: {clips: {structure: index.json}}\n")
+    (tmp_path / "wrong" / "x").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+TRUTH = "--ground-truth joint.json"
+RAW = "--raw raw --index index.json"
+MIXED_UP: dict[str, tuple[str, Kind, Kind]] = {
+    "evaluate --ground-truth tracks.json --predictions found.jsonl": (
+        "tracks.json", kinds.TRACKS, kinds.JOINT,
+    ),
+    "evaluate --ground-truth raw/valid.json --predictions found.jsonl": (
+        "raw/valid.json", kinds.OFFICIAL, kinds.JOINT,
+    ),
+    "evaluate --ground-truth found.jsonl --predictions found.jsonl --shard 1/2": (
+        "found.jsonl", kinds.PREDICTIONS, kinds.JOINT,
+    ),
+    f"evaluate {TRUTH} --predictions found.jsonl --video-ground-truth-amodal joint.json": (
+        "joint.json", kinds.JOINT, kinds.TRACKS,
+    ),
+    f"evaluate {TRUTH} --predictions joint.json": ("joint.json", kinds.JOINT, kinds.PREDICTIONS),
+    f"evaluate {TRUTH} --predictions metrics.json": (
+        "metrics.json", kinds.METRICS, kinds.PREDICTIONS,
+    ),
+    f"evaluate {TRUTH} --predictions object.json": (
+        "object.json", Kind("one JSON object (keys: `predictions`)"), kinds.PREDICTIONS,
+    ),
+    f"export-predictions object.json {TRUTH} --to coco": (
+        "object.json", Kind("one JSON object (keys: `predictions`)"), kinds.PREDICTIONS,
+    ),
+    "export-predictions found.jsonl --ground-truth tracks.json --to coco": (
+        "tracks.json", kinds.TRACKS, kinds.JOINT,
+    ),
+    "import-predictions found.jsonl --ground-truth index.json --from coco": (
+        "index.json", kinds.INDEX, kinds.JOINT,
+    ),
+    "overlay --ground-truth tracks.json --predictions found.jsonl --images raw": (
+        "tracks.json", kinds.TRACKS, kinds.JOINT,
+    ),
+    "views --ground-truth clips.json --predictions found.jsonl --images raw": (
+        "clips.json", kinds.STRUCTURE, kinds.JOINT,
+    ),
+    "examples --ground-truth tracks.json": ("tracks.json", kinds.TRACKS, kinds.JOINT),
+    "validate --joint tracks.json --images raw": ("tracks.json", kinds.TRACKS, kinds.JOINT),
+    "validate --raw raw --train joint.json --valid raw/valid.json": (
+        "joint.json", kinds.JOINT, kinds.OFFICIAL,
+    ),
+    "index --raw raw --train raw/train.json --valid tracks.json": (
+        "tracks.json", kinds.TRACKS, kinds.OFFICIAL,
+    ),
+    "convert --config c.yaml --official joint.json --structure clips.json": (
+        "joint.json", kinds.JOINT, kinds.OFFICIAL,
+    ),
+    "cuts score --raw raw --index joint.json": ("joint.json", kinds.JOINT, kinds.INDEX),
+    "cuts structure --config c.yaml --index clips.json": (
+        "clips.json", kinds.STRUCTURE, kinds.INDEX,
+    ),
+    "cuts structure --config c.yaml --index index.json": (
+        "index.json", kinds.INDEX, kinds.STRUCTURE,
+    ),
+    f"cuts sheet {RAW} --structure index.json": ("index.json", kinds.INDEX, kinds.STRUCTURE),
+    f"cuts sheet {RAW} --structure clips.json --video a --scores joint.json": (
+        "joint.json", kinds.JOINT, kinds.SCORES,
+    ),
+    "cuts compare clips.json index.json": ("index.json", kinds.INDEX, kinds.STRUCTURE),
+    "clips --config c.yaml --raw raw --structure raw/train.json": (
+        "raw/train.json", kinds.OFFICIAL, kinds.STRUCTURE,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", MIXED_UP)
+def test_a_file_of_another_kind_is_named_as_what_it_is(
+    vatrack: Command, files: Path, words: str
+) -> None:
+    out = "o.png" if words.startswith("overlay") or "--video a" in words else "o"
+    code, _, errors = vatrack(*words.split(), "--out", out)
+    path, found, wanted = MIXED_UP[words]
+    told = f"vatrack: error: {path}: is {found.what}, not {wanted.what}; {wanted.give}\n"
+    assert (code, errors) == (2, told)
+
+
+WRONG_FOLDERS = {
+    f"overlay {TRUTH} --predictions found.jsonl --images wrong": "joint.json",
+    f"views {TRUTH} --predictions found.jsonl --images wrong": "joint.json",
+    "cuts score --raw wrong --index index.json": "index.json",
+    "cuts score --raw wrong --index index.json --video a": "index.json",
+    "cuts sheet --raw wrong --index index.json --structure clips.json --video a": "index.json",
+    "clips --config c.yaml --raw wrong --structure clips.json": "clips.json",
+}
+
+
+@pytest.mark.parametrize("words", WRONG_FOLDERS)
+def test_a_wrong_folder_of_frames_is_told_once(vatrack: Command, files: Path, words: str) -> None:
+    image = words.startswith(("overlay", "cuts sheet"))
+    code, _, errors = vatrack(*words.split(), "--out", "o.png" if image else "o")
+    told = f"vatrack: error: wrong: contains no frames of {WRONG_FOLDERS[words]}: expected "
+    assert code == 2 and errors.startswith(told) and errors.count("\n") == 1
+    assert ", found x; give " in errors
+    if "--raw" in words:
+        assert "; give the folder that contains them" in errors or f"give {files}/raw" in errors
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "validate --joint joint.json --images wrong",
+        "validate --raw wrong --train raw/train.json --valid raw/valid.json",
+    ],
+)
+def test_validate_reports_a_wrong_folder_once(vatrack: Command, files: Path, words: str) -> None:
+    code, _, errors = vatrack(*words.split(), "--out", "report.json")
+    assert code == 2 and "wrong: contains no frames of " in errors
+    report = read_json(files / "report.json")
+    found = {one["code"]: one["count"] for one in report["findings"]}
+    assert found.pop("raw-broken") == 1
+    assert not {"frame-missing", "folder-missing", "folder-plain"} & found.keys()
