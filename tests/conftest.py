@@ -165,13 +165,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-# What takes longest goes first, or one worker would be left with it in the end.
+# These share what is slow to make (the cluster; the workflow that ran to its end, in
+# tests/workflow/conftest.py), so one worker gets all files of a group.
 CLUSTER = "tests/slurm/"
+FINISHED = (
+    "tests/workflow/test_end_to_end.py",
+    "tests/workflow/test_logger.py",
+    "tests/workflow/test_shards.py",
+    "tests/workflow/test_variants.py",
+)
+# What takes longest goes first, or one worker would be left with it in the end.
 FIRST = (
     CLUSTER,
-    "tests/workflow/test_end_to_end.py",
+    *FINISHED,
     "tests/workflow/test_own_data.py",
-    "tests/workflow/test_variants.py",
     "tests/training/test_resume.py",
     "tests/training/test_distributed.py",
     "tests/parity/test_losses.py",
@@ -210,6 +217,7 @@ SLOW = (
     "tests/workflow/test_cut_rules.py",
     "tests/workflow/test_data_stages.py",
     "tests/workflow/test_end_to_end.py",
+    "tests/workflow/test_variants.py",
 )
 
 
@@ -219,10 +227,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
     def place(item: pytest.Item) -> int:
-        return next(
-            (number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)),
-            len(FIRST),
-        )
+        """The long groups, then what else is slow, then the rest, which fills the gaps."""
+        for number, start in enumerate(FIRST):
+            if item.nodeid.startswith(start):
+                return number
+        return len(FIRST) + (item.get_closest_marker("slow") is None)
 
     items.sort(key=place)
 
@@ -230,15 +239,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """How `pytest -n` shares tests out: a file stays together, because its tests share what is slow
-    to make; a golden case
-    is independent, and all tests on the cluster share one. (xdist's own marker for groups has no
-    effect with pytest 9.)"""
+    to make, and so do the groups above; a golden case is independent. (xdist's own marker for
+    groups has no effect with pytest 9.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(CLUSTER):
                 return CLUSTER
+            if nodeid.startswith(FINISHED):
+                return FINISHED[0]
             return nodeid if nodeid.startswith("tests/parity/") else nodeid.split("::")[0]
 
     config.option.loadscopereorder = False  # in the order of the collection, not by number of tests
