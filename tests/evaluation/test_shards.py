@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +140,8 @@ def _nothing_found(folder: Path, joint: Json, _: list[Json]) -> Inputs:
     return write(folder, joint, [])
 
 
-VARIANTS: list[Callable[[Path, Json, list[Json]], Inputs]] = [
+Variant = Callable[[Path, Json, list[Json]], Inputs]
+VARIANTS: list[Variant] = [
     _plain,
     _published,
     _tracks,
@@ -149,20 +152,34 @@ VARIANTS: list[Callable[[Path, Json, list[Json]], Inputs]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: variant.__name__[1:])
-def variant(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Inputs, tuple[bytes, bytes, str]]:
-    folder = tmp_path_factory.mktemp("variant")
-    inputs = request.param(folder, *ten_videos())
-    return inputs, inputs.whole(folder)
+Whole = Callable[[Variant], tuple[Inputs, tuple[bytes, bytes, str]]]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 25])  # 25: some have no video
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The files of a variant and what one evaluation makes of them, once for all tests."""
+
+    @cache
+    def evaluate(variant: Variant) -> tuple[Inputs, tuple[bytes, bytes, str]]:
+        folder = tmp_path_factory.mktemp("variant")
+        inputs = variant(folder, *ten_videos())
+        return inputs, inputs.whole(folder)
+
+    return evaluate
+
+
+# Fewer shards than videos, and so many that some have no video; every number with one variant.
+COUNTS = [(_plain, count) for count in (1, 2, 3, 7, 25)]
+COUNTS += [(variant, count) for variant in VARIANTS[1:] for count in (3, 25)]
+
+
+@pytest.mark.parametrize(
+    ("variant", "count"), COUNTS, ids=[f"{variant.__name__[1:]}-{n}" for variant, n in COUNTS]
+)
 def test_merged_they_are_the_bytes_of_one_evaluation(
-    variant: tuple[Inputs, tuple[bytes, bytes, str]], tmp_path: Path, count: int
+    evaluated: Whole, tmp_path: Path, variant: Variant, count: int
 ) -> None:
-    inputs, whole = variant
+    inputs, whole = evaluated(variant)
     shards = inputs.shards(count, tmp_path)
     assert merged(shards[::-1], tmp_path) == whole  # in any order
     alone = tmp_path / "alone.json"
@@ -170,12 +187,10 @@ def test_merged_they_are_the_bytes_of_one_evaluation(
     assert alone.read_bytes() == whole[0]
 
 
-def test_the_variants_are_different(tmp_path: Path) -> None:
+def test_the_variants_are_different(evaluated: Whole) -> None:
     documents = set()
-    for number, make in enumerate(VARIANTS):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        metrics, details, _ = make(folder, *ten_videos()).whole(folder)
+    for variant in VARIANTS:
+        _, (metrics, details, _) = evaluated(variant)
         documents.add(metrics + details)
         assert json.loads(details)["per_video"]["nothing in it"]["image/visible"]["AP"] is None
     assert len(documents) == len(VARIANTS)
@@ -293,10 +308,22 @@ def test_a_wrong_ground_truth_is_named_after_all_wrong_predictions(tmp_path: Pat
     assert len(wrong) == 3 and all(one.startswith(told) for one in wrong)
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Inputs, list[Path]]:
+    """Files and their two shards, which nothing changes."""
+    folder = tmp_path_factory.mktemp("sound")
+    inputs = write(folder, *ten_videos())
+    return inputs, inputs.shards(2, folder)
+
+
 @pytest.fixture
-def two(tmp_path: Path) -> tuple[Inputs, list[Path]]:
-    inputs = write(tmp_path, *ten_videos())
-    return inputs, inputs.shards(2, tmp_path)
+def two(sound: tuple[Inputs, list[Path]], tmp_path: Path) -> tuple[Inputs, list[Path]]:
+    """Copies of these files, to be spoiled."""
+    inputs, shards = sound
+    truth, found, *copies = (
+        shutil.copy(path, tmp_path) for path in (inputs.truth, inputs.predictions, *shards)
+    )
+    return Inputs(truth, found), copies
 
 
 def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_path: Path) -> None:
@@ -411,19 +438,23 @@ def test_what_is_no_shard(two: tuple[Inputs, list[Path]], tmp_path: Path, kind: 
 
 def test_no_damage_changes_a_number(tmp_path: Path) -> None:
     joint, predictions = ten_videos()
-    inputs = write(tmp_path, joint, predictions[:20])
-    shards = inputs.shards(7, tmp_path)
+    of_image = {image["id"]: image["video_id"] for image in joint["images"]}
+    joint["videos"] = [video for video in joint["videos"] if video["id"] in (3, 4)]
+    for name in ("images", "annotations"):
+        joint[name] = [entry for entry in joint[name] if entry["video_id"] in (3, 4)]
+    found = [one for one in predictions if of_image[one["image_id"]] in (3, 4)]
+    shards = write(tmp_path, joint, found[:20]).shards(2, tmp_path)
     whole = merged(shards, tmp_path)
-    path = min(shards[:3], key=lambda shard: shard.stat().st_size)
+    path = min(shards, key=lambda shard: shard.stat().st_size)
     sound = path.read_bytes()
-    refused = 0
+    refused, results = 0, []
     for place in range(0, len(sound), len(sound) // 150):
         path.write_bytes(
             sound[:place] + bytes([sound[place] ^ (1 << place % 8)]) + sound[place + 1 :]
         )
-        said = refusal(merged, shards, tmp_path)
+        said = refusal(lambda: results.append(merged(shards, tmp_path)))
         if said is None:
-            assert merged(shards, tmp_path) == whole, place
+            assert results.pop() == whole, place
         else:
             assert said.startswith(f"{path}: "), place
             refused += 1
