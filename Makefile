@@ -2,7 +2,8 @@
 SHELL := bash
 VENV := .venv
 INSTALLED := $(VENV)/.installed
-CORES ?= $(shell nproc)
+# nproc alone would say OMP_NUM_THREADS where that is set.
+CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 # Options of `make fuzz`.
 CASES ?= 10000
 SEED ?= 0
