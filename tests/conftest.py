@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
+from tests.built_once import commands_built_once
 from vatrack.common import logs
 from vatrack.config import Backbone, ComputeConfig, Config, Method, RunConfig
 from vatrack.config.dataset import ClipsConfig, SyntheticConfig
@@ -25,12 +24,7 @@ logs.configure()  # progress is shown as by the command line
 
 @pytest.fixture(scope="session", autouse=True)
 def _commands_built_once() -> Iterator[None]:
-    """Typer builds all commands anew for every call, which takes longer than most calls of a test;
-    nothing changes them."""
-    build = cache(typer.main.get_command)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("typer.main.get_command", build)
-        patch.setattr("typer.testing._get_command", build)
+    with commands_built_once():
         yield
 
 
