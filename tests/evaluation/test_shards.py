@@ -169,7 +169,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 
 # Fewer shards than videos, and so many that some have no video; every number with one variant.
-COUNTS = [(_plain, count) for count in (1, 2, 3, 7, 25)]
+COUNTS: list[tuple[Variant, int]] = [(_plain, count) for count in (1, 2, 3, 7, 25)]
 COUNTS += [(variant, count) for variant in VARIANTS[1:] for count in (3, 25)]
 
 
@@ -321,7 +321,7 @@ def two(sound: tuple[Inputs, list[Path]], tmp_path: Path) -> tuple[Inputs, list[
     """Copies of these files, to be spoiled."""
     inputs, shards = sound
     truth, found, *copies = (
-        shutil.copy(path, tmp_path) for path in (inputs.truth, inputs.predictions, *shards)
+        Path(shutil.copy(path, tmp_path)) for path in (inputs.truth, inputs.predictions, *shards)
     )
     return Inputs(truth, found), copies
 
