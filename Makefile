@@ -2,7 +2,8 @@
 SHELL := bash
 VENV := .venv
 INSTALLED := $(VENV)/.installed
-CORES ?= $(shell nproc)
+# nproc alone would say OMP_NUM_THREADS where that is set.
+CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 # Options of `make fuzz`.
 CASES ?= 10000
 SEED ?= 0
@@ -10,6 +11,8 @@ ALL_METHODS := [qdtrack,amodaltrack,vatrack,vatrack-2bbox]
 # Folder where Snakemake looks up profiles by name.
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Containers often keep Python from writing bytecode: every process would compile the package anew, and pytest the tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo demo-all show ui slurm-profile check test fuzz kill-test lowest lint schema \
 	bench docs picture hooks clean-results

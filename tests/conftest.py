@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.built_once import commands_built_once
 from vatrack.common import logs
 from vatrack.config import Backbone, ComputeConfig, Config, Method, RunConfig
 from vatrack.config.dataset import ClipsConfig, SyntheticConfig
@@ -19,6 +20,12 @@ from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import render
 
 logs.configure()  # progress is shown as by the command line
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once() -> Iterator[None]:
+    with commands_built_once():
+        yield
 
 
 @dataclass(frozen=True)
@@ -165,40 +172,57 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-# What takes longest goes first, or one worker would be left with it in the end.
+# These share what is slow to make (the cluster; the workflow that ran to its end, in
+# tests/workflow/conftest.py), so one worker gets all files of a group.
 CLUSTER = "tests/slurm/"
+FINISHED = (
+    "tests/workflow/test_end_to_end.py",
+    "tests/workflow/test_logger.py",
+    "tests/workflow/test_shards.py",
+    "tests/workflow/test_variants.py",
+)
+# What takes longest goes first, or one worker would be left with it in the end.
 FIRST = (
     CLUSTER,
-    "tests/workflow/test_end_to_end.py",
+    *FINISHED,
     "tests/workflow/test_own_data.py",
-    "tests/workflow/test_variants.py",
     "tests/training/test_resume.py",
     "tests/training/test_distributed.py",
     "tests/parity/test_losses.py",
 )
 
 
-# What takes more than about five seconds: whole files, or single tests of them.
+# What takes more than about two seconds of a processor: whole files, or single tests of them.
 SLOW = (
+    "tests/api/test_track.py::test_the_command_can_be_stopped",
     "tests/benchmarks/test_benchmarks.py::test_a_benchmark_runs_and_its_ways_agree",
     "tests/benchmarks/test_benchmarks.py::test_every_switch_is_one_of_the_config_and_is_measured",
     "tests/benchmarks/test_benchmarks.py::test_the_plain_way_runs_alone",
-    "tests/api/test_track.py::test_the_command_can_be_stopped",
+    "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
     "tests/cli/test_full_disk.py",
     "tests/cli/test_loading.py",
-    "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
+    "tests/cli/test_run_options.py::test_a_checkpoint_says_how_it_predicts",
+    "tests/cli/test_run_options.py::test_metrics_overlay_choice_and_export_of_a_run",
     "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",
-    "tests/fuzz/test_fuzz.py",
+    "tests/evaluation/io/test_shard_file.py::test_no_damage_changes_a_number",
     "tests/experiments/test_log.py::test_a_server_goes_and_comes_back",
+    "tests/experiments/test_pages.py::test_the_server_runs_without_telemetry_and_ends_with_the_command",
     "tests/experiments/test_sync.py::test_killed_at_any_moment",
+    "tests/fuzz/test_fuzz.py",
     "tests/jobs/test_interrupt.py",
     "tests/jobs/test_launch.py",
     "tests/models/test_losses.py::test_gradients_do_not_depend_on_how_python_hashes_texts",
+    "tests/packaging/test_dependencies.py::test_arrays_are_tracked_without_any_extra",
     "tests/parity/test_end_to_end.py",
     "tests/parity/test_forward.py",
     "tests/parity/test_losses.py",
     "tests/parity/test_published_checkpoints.py::test_an_imported_checkpoint_computes_the_golden_numbers",
+    "tests/reporting/test_overlay.py::test_the_number_of_clips_and_equal_files",
     "tests/training/test_distributed.py",
+    "tests/training/test_faults.py::test_lines_are_complete_where_the_last_batch_of_an_epoch_is_left_out",
+    "tests/training/test_faults.py::test_rollback_undoes_what_led_to_the_fault",
+    "tests/training/test_faults.py::test_skip_leaves_the_batch_out",
+    "tests/training/test_faults.py::test_stop_names_the_images_and_saves_the_state_before",
     "tests/training/test_kills.py",
     "tests/training/test_loop.py",
     "tests/training/test_own_classes.py",
@@ -207,9 +231,11 @@ SLOW = (
     "tests/training/test_step.py::test_a_continued_updater_makes_the_same_steps",
     "tests/training/test_step.py::test_a_scale_that_is_too_high_is_lowered_without_an_update",
     "tests/training/test_step.py::test_mixed_precision_gives_nearly_the_same_loss",
+    "tests/training/test_step.py::test_steps_reduce_the_loss_of_a_fixed_batch",
     "tests/workflow/test_cut_rules.py",
     "tests/workflow/test_data_stages.py",
     "tests/workflow/test_end_to_end.py",
+    "tests/workflow/test_variants.py",
 )
 
 
@@ -219,10 +245,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
     def place(item: pytest.Item) -> int:
-        return next(
-            (number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)),
-            len(FIRST),
-        )
+        """The long groups, then what else is slow, then the rest, which fills the gaps."""
+        for number, start in enumerate(FIRST):
+            if item.nodeid.startswith(start):
+                return number
+        return len(FIRST) + (item.get_closest_marker("slow") is None)
 
     items.sort(key=place)
 
@@ -230,15 +257,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """How `pytest -n` shares tests out: a file stays together, because its tests share what is slow
-    to make; a golden case
-    is independent, and all tests on the cluster share one. (xdist's own marker for groups has no
-    effect with pytest 9.)"""
+    to make, and so do the groups above; a golden case is independent. (xdist's own marker for
+    groups has no effect with pytest 9.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(CLUSTER):
                 return CLUSTER
+            if nodeid.startswith(FINISHED):
+                return FINISHED[0]
             return nodeid if nodeid.startswith("tests/parity/") else nodeid.split("::")[0]
 
     config.option.loadscopereorder = False  # in the order of the collection, not by number of tests

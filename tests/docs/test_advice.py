@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,21 @@ def advised(program: str, text: str, blocks: bool) -> Iterator[str]:
                 yield " ".join(line.partition(" #")[0].split())
 
 
+@cache
+def all_texts() -> list[tuple[str, str, bool]]:
+    """File, text and whether the text is a page, of all that could advise; read and parsed once."""
+    found = [(page, page.read_text(encoding="utf-8"), True) for page in PAGES]
+    # A command in a text stands between backticks.
+    found += [(path, text, False) for path in SOURCES for text in texts(path) if "`" in text]
+    return [(path.relative_to(ROOT).as_posix(), text, page) for path, text, page in found]
+
+
+@cache
 def all_advised(program: str) -> list[tuple[str, str]]:
     found = {
-        (path.relative_to(ROOT).as_posix(), command)
-        for path in [*PAGES, *SOURCES]
-        for text in ([path.read_text(encoding="utf-8")] if path in PAGES else texts(path))
-        for command in advised(program, text, path in PAGES)
+        (place, command)
+        for place, text, page in all_texts()
+        for command in advised(program, text, page)
     }
     return sorted(found)
 

@@ -72,6 +72,19 @@ def test_a_target_of_make_exists(target: str) -> None:
     assert target in found
 
 
+def test_make_lets_python_keep_what_it_compiled() -> None:
+    shows = "shown: ; @echo [$$PYTHONDONTWRITEBYTECODE]"
+    shown = subprocess.run(
+        ["make", "--silent", "--eval", shows, "shown"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == "[]\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", PLANS)
 def test_snakemake_shows_its_plan(command: str, tmp_path: Path) -> None:

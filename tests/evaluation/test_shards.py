@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ def _nothing_found(folder: Path, joint: Json, _: list[Json]) -> Inputs:
     return write(folder, joint, [])
 
 
-VARIANTS: list[Callable[[Path, Json, list[Json]], Inputs]] = [
+Variant = Callable[[Path, Json, list[Json]], Inputs]
+VARIANTS: list[Variant] = [
     _plain,
     _published,
     _tracks,
@@ -78,20 +79,34 @@ VARIANTS: list[Callable[[Path, Json, list[Json]], Inputs]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: variant.__name__[1:])
-def variant(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Inputs, tuple[bytes, bytes, str]]:
-    folder = tmp_path_factory.mktemp("variant")
-    inputs = request.param(folder, *ten_videos())
-    return inputs, inputs.whole(folder)
+Whole = Callable[[Variant], tuple[Inputs, tuple[bytes, bytes, str]]]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 25])  # 25: some have no video
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The files of a variant and what one evaluation makes of them, once for all tests."""
+
+    @cache
+    def evaluate(variant: Variant) -> tuple[Inputs, tuple[bytes, bytes, str]]:
+        folder = tmp_path_factory.mktemp("variant")
+        inputs = variant(folder, *ten_videos())
+        return inputs, inputs.whole(folder)
+
+    return evaluate
+
+
+# Fewer shards than videos, and so many that some have no video; every number with one variant.
+COUNTS: list[tuple[Variant, int]] = [(_plain, count) for count in (1, 2, 3, 7, 25)]
+COUNTS += [(variant, count) for variant in VARIANTS[1:] for count in (3, 25)]
+
+
+@pytest.mark.parametrize(
+    ("variant", "count"), COUNTS, ids=[f"{variant.__name__[1:]}-{n}" for variant, n in COUNTS]
+)
 def test_merged_they_are_the_bytes_of_one_evaluation(
-    variant: tuple[Inputs, tuple[bytes, bytes, str]], tmp_path: Path, count: int
+    evaluated: Whole, tmp_path: Path, variant: Variant, count: int
 ) -> None:
-    inputs, whole = variant
+    inputs, whole = evaluated(variant)
     shards = inputs.shards(count, tmp_path)
     assert merged(shards[::-1], tmp_path) == whole  # in any order
     alone = tmp_path / "alone.json"
@@ -99,12 +114,10 @@ def test_merged_they_are_the_bytes_of_one_evaluation(
     assert alone.read_bytes() == whole[0]
 
 
-def test_the_variants_are_different(tmp_path: Path) -> None:
+def test_the_variants_are_different(evaluated: Whole) -> None:
     documents = set()
-    for number, make in enumerate(VARIANTS):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        metrics, details, _ = make(folder, *ten_videos()).whole(folder)
+    for variant in VARIANTS:
+        _, (metrics, details, _) = evaluated(variant)
         documents.add(metrics + details)
         assert json.loads(details)["per_video"]["nothing in it"]["image/visible"]["AP"] is None
     assert len(documents) == len(VARIANTS)

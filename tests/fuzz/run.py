@@ -24,6 +24,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.built_once import commands_built_once
 from tests.fuzz.targets import TARGETS, Target, make_inputs, prepare, tree, uses_numbers
 
 SECONDS = 60  # a case that takes longer hangs
@@ -183,12 +184,13 @@ def _batch(pipe: Connection, tasks: list[tuple[int, int]], seed: int, inputs: Pa
     """A child process: a crash in C ends it, and the parent knows which case it was."""
     os.environ["OMP_NUM_THREADS"] = "1"
     sound: dict[int, dict[str, bytes]] = {}
-    for place, number in tasks:
-        target = TARGETS[place]
-        if place not in sound:
-            sound[place] = sound_result(target, inputs)
-        pipe.send(None)
-        pipe.send(run_case(target, number, seed, inputs, sound[place]))
+    with commands_built_once():
+        for place, number in tasks:
+            target = TARGETS[place]
+            if place not in sound:
+                sound[place] = sound_result(target, inputs)
+            pipe.send(None)
+            pipe.send(run_case(target, number, seed, inputs, sound[place]))
     pipe.close()
 
 

@@ -38,7 +38,8 @@ ALWAYS = 1e-9
 
 
 def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
-    settings = SHORT | {"save_minutes": 1000} | training
+    """Two epochs: one border between epochs to be killed at, and a validation on each side."""
+    settings = SHORT | {"epochs": 2, "save_minutes": 1000} | training
     return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
 
 
@@ -223,7 +224,7 @@ def test_a_training_that_has_begun_needs_no_start_weights(
     finish(run, tiny_data, out)
     assert train(run, tiny_data.annotations, tiny_data.images, out).repeated
     with pytest.raises(InputError, match=r"start\.pt: no such file; create it"):
-        train(config(out, weights=weights, epochs=2), tiny_data.annotations, tiny_data.images, out)
+        train(config(out, weights=weights, epochs=1), tiny_data.annotations, tiny_data.images, out)
 
 
 def test_a_complete_training_is_not_repeated_and_never_lost(
@@ -326,7 +327,7 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
     undisturbed: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    run = config(out, keep_checkpoints="best")
+    run = config(out, epochs=3, keep_checkpoints="best")
     kill_at_random(run, tiny_data, out, 1, 3, random.Random(SEED))
     values = {
         epoch: read_json(out / f"validation/epoch_{epoch:02d}.json")["video/amodal/AP"]

@@ -62,10 +62,10 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     return path
 
 
-def same_file(first: Path, second: Path) -> bool:
+def same_file(first: Path | str, second: Path | str) -> bool:
     """Whether two paths name one file or folder, by whatever links; also one that is not there."""
     try:
-        return first.samefile(second)
+        return Path(first).samefile(second)
     except (OSError, ValueError):
         return os.path.realpath(first) == os.path.realpath(second)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from vatrack.common.files import atomic_path
+from vatrack.common.files import atomic_path, same_file
 from vatrack.common.locks import locked, patience
 from vatrack.config import RunConfig
 from vatrack.runs.folder import RunFolder
@@ -139,11 +139,31 @@ def connect(uri: str) -> Any:
         if path and not path.exists():
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-            with atomic_path(path) as temporary:
+            with atomic_path(path) as temporary, _written_later(temporary):
                 address = library_uri(sqlite_uri(temporary))
                 store = SqlAlchemyStore(address, _artifacts(path))  # type: ignore[no-untyped-call]
                 store.engine.dispose()
         return MlflowClient(tracking_uri=library_uri(uri))
+
+
+@contextmanager
+def _written_later(path: Path) -> Iterator[None]:
+    """SQLite does not wait for the disk after each of the many steps that make this file, which
+    takes seconds: nobody reads it before it is whole, and then all of it is written at once."""
+    from sqlalchemy import Engine, event
+
+    def connected(connection: Any, _: object) -> None:
+        if not isinstance(connection, sqlite3.Connection):  # another thread's, of another store
+            return
+        (_, _, file), *_ = connection.execute("PRAGMA database_list").fetchall()
+        if file and same_file(file, path):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", connected)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", connected)
 
 
 def library_uri(uri: str) -> str:
