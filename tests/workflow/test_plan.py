@@ -196,7 +196,7 @@ def test_initial_weights_need_no_data(tmp_path: Path) -> None:
     ):
         workflow = Workflow(tmp_path / "work", config).changed(**changed)
         assert workflow.plan("fetch_weights") == {"fetch_weights": 1}
-        with pytest.raises(SystemExit, match=rf"^error: {complaint}"):
+        with pytest.raises(SystemExit, match=rf"^error: .*\.yaml: {complaint}"):
             workflow.plan("annotations")
 
 

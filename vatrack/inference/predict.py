@@ -121,11 +121,11 @@ def predict_files(
             f"{images}: no such folder; create the clips of {ground_truth} there (`vatrack clips`)"
         )
     file = AnnotationFile(ground_truth)
-    file.require_frames(images)
     everything = file.clips
     clips = everything[shard.part(list(map(len, everything)))] if shard else everything
     if shard:
         record_path(out).unlink(missing_ok=True)  # it says that the shard is complete
+    file.require_frames(images)
     weights = load(checkpoint)
     run = weights.run(run)
     ids = file.categories.category_ids(run.class_list, str(checkpoint), class_map)
