@@ -12,12 +12,18 @@ import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
+from torchvision.ops import roi_align
 
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.data.frames import Frame
 from vatrack.models.detector import Detector
 from vatrack.models.roi_heads import Detections
+
+
+def aligned(features: Tensor, regions: Tensor, size: int, scale: float) -> Tensor:
+    """RoIAlign of one level with torchvision's gradient."""
+    return roi_align(features, regions, size, scale, 0, aligned=True)
 
 
 def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float) -> np.ndarray:

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import plain
 from benchmarks.measure import Case, Subject, Watch, Work
 from benchmarks.networks import (
     BACKBONES,
     ROUNDED,
+    WAYS,
     count_gflop,
     network,
     settings,
@@ -20,6 +22,7 @@ from benchmarks.networks import (
 )
 from tests.models.small import random_pairs
 from vatrack.common.device import choose_device, without_denormals
+from vatrack.models import roi
 from vatrack.training.distributed import Processes
 from vatrack.training.start import placed
 from vatrack.training.state import BatchIndex
@@ -44,6 +47,8 @@ def cases(size: str) -> list[Case]:
 def prepare(case: Case, _: Path, way: str) -> Work:
     """A round is one step, at a learning rate of 0: all rounds compute the same."""
     run = settings(case.options, way)
+    if WAYS[way].plain:  # in the process of this way alone
+        roi._aligned = plain.aligned
     device = choose_device(run.compute.device)
     model = placed(network(run).train(), run.compute, device)
     updater = Updater(model, run, Processes(device))
@@ -62,7 +67,7 @@ def prepare(case: Case, _: Path, way: str) -> Work:
 SUBJECT = Subject(
     about="One step of a training: losses of a pair, gradients, update.",
     unit="pair",
-    plain="float32, eager, `conv2d`, no setting of the allocator",
+    plain="float32, eager, `conv2d`, torchvision's RoIAlign, no setting of the allocator",
     cases=cases,
     prepare=prepare,
     tolerance=1e-4,

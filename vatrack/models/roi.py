@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ VECTOR_REGION_SIZE = 7  # of the heads that end in a vector: box and embedding h
 LEVELS = 4
 BAND = 64  # rows of network pixels whose regions are taken from left to right
 CHANNELS = 32  # of a map: on P2 of a large frame 8 MB
-FEWEST_FOR_THREADS = 100_000  # features; with fewer, threads cost more than they save
 
 
 def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
@@ -79,24 +77,17 @@ def _aligned(features: Tensor, regions: Tensor, size: int, scale: float) -> Tens
 
 
 class _GroupedRoIAlign(torch.autograd.Function):
-    """RoIAlign on a CPU: some channels after the others, whose maps stay in its cache, on threads,
-    because torchvision takes one thread for all. Every channel is alone, so the same bits."""
+    """RoIAlign on a CPU: some channels after the others, whose maps stay in its cache."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, regions: Tensor, size: int, scale: float) -> Tensor:
         ctx.save_for_backward(regions)
         ctx.shape, ctx.scale = features.shape, scale
-        parts = features.detach().split(CHANNELS, dim=1)
-        count = len(regions) * features.shape[1] * size * size
-        threads = min(torch.get_num_threads(), len(parts)) if count >= FEWEST_FOR_THREADS else 1
-
-        def of_part(part: Tensor) -> Tensor:
-            return roi_align(part, regions, size, scale, 0, aligned=True)
-
-        if threads == 1:
-            return torch.cat([of_part(part) for part in parts], dim=1)
-        with ThreadPoolExecutor(threads) as pool:
-            return torch.cat(list(pool.map(of_part, parts)), dim=1)
+        parts = [
+            roi_align(part, regions, size, scale, 0, aligned=True)
+            for part in features.split(CHANNELS, dim=1)
+        ]
+        return torch.cat(parts, dim=1)
 
     @staticmethod
     @once_differentiable
