@@ -70,8 +70,8 @@ SUBJECT = Subject(
     plain="float32, eager, `conv2d`, torchvision's RoIAlign, no setting of the allocator",
     cases=cases,
     prepare=prepare,
-    # Rounding swaps two of a thousand proposals with almost equal scores, so that one of the samples
-    # may be another; everything else agrees to six digits.
+    # Rounding swaps two of a thousand proposals with almost equal scores, so that one of the
+    # samples may be another; everything else agrees to six digits.
     tolerance=1e-3,
     gflop=partial(count_gflop, prepare),
     gpu=True,

@@ -340,3 +340,45 @@ def test_the_commands(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*words, "--mask-type", "amodal"])
     assert result.exit_code == 0, result.output
     assert len(load(back)) == 6
+
+
+@pytest.mark.parametrize("form", ["mots", "motchallenge", "trackeval"])
+def test_a_folder_with_other_files_is_not_replaced(
+    scene: tuple[Path, Path], tmp_path: Path, form: Any
+) -> None:
+    truth, predictions = scene
+    out = tmp_path / "out"
+    for _ in range(2):  # what it wrote itself is replaced
+        export_predictions(predictions, truth, form, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (out / "gt").mkdir(exist_ok=True)
+    other = out / "gt" / "thesis.txt"
+    other.write_text("years of work")
+    with pytest.raises(InputError, match=r"out: contains gt/thesis\.txt, which would be lost; "):
+        export_predictions(predictions, truth, form, out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before | {
+        other: b"years of work"
+    }
+
+
+def test_the_working_folder_is_not_replaced(
+    scene: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, predictions = scene
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match="is the working folder; choose a new folder"):
+        export_predictions(predictions, truth, "mots", Path())
+
+
+def test_a_file_of_another_ending_is_not_written_over(
+    scene: tuple[Path, Path], tmp_path: Path
+) -> None:
+    truth, predictions = scene
+    best = tmp_path / "best.pt"
+    best.write_bytes(b"weights")
+    with pytest.raises(InputError, match=r"best\.pt: .* must end in \.json"):
+        export_predictions(predictions, truth, "coco", best)
+    with pytest.raises(InputError, match=r"best\.pt: metrics and details are JSON; "):
+        evaluate_files(truth, predictions, {}, EvaluationConfig(), best)
+    assert best.read_bytes() == b"weights"

@@ -102,3 +102,15 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="per_video"):
         write_views(**files, out=tmp_path / "views", details=tmp_path / "details.json")
     assert not (tmp_path / "views").exists()
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    files = scene(tmp_path, 1)
+    out = tmp_path / "run"
+    for _ in range(2):  # what it drew itself is replaced
+        write_views(**files, out=out)
+    (out / "best.pt").write_bytes(b"weights")
+    with pytest.raises(InputError, match=r"run: contains best\.pt, which would be lost; choose"):
+        write_views(**files, out=out)
+    assert (out / "best.pt").read_bytes() == b"weights"
+    assert read_views(out).clips

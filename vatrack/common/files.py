@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +32,8 @@ __all__ = [
     "open_text",
     "read_json",
     "read_yaml",
+    "refuse_other_files",
+    "require_json",
     "scratch_directory",
     "unpacked",
     "write_json",
@@ -60,6 +62,35 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
             "another name for the output"
         )
     return path
+
+
+def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
+    """Keeps a command that replaces a whole folder from removing what it did not write.
+
+    Args:
+        folder: that is to be replaced; it may be missing.
+        known: of a file's path in it, whether the command may replace it.
+
+    Raises:
+        InputError: it contains another file.
+    """
+    others = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    for path in sorted(others):
+        if not known(path.relative_to(folder)):
+            raise InputError(
+                f"{folder}: contains {path.relative_to(folder)}, which would be lost; choose a new "
+                "folder for the output"
+            )
+
+
+def require_json(path: Path, what: str) -> None:
+    """Refuses another ending than .json: the name is then most likely another file's.
+
+    Raises:
+        InputError: the path ends otherwise.
+    """
+    if path.suffix.lower() != ".json":
+        raise InputError(f"{path}: {what} JSON; the name of the output must end in .json")
 
 
 def same_file(first: Path | str, second: Path | str) -> bool:
@@ -112,6 +143,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def atomic_directory(path: Path | str) -> Iterator[Path]:
     """Like `atomic_path` for a folder; an existing folder at `path` is replaced."""
     path = check_target(path, folder=True)
+    if path.resolve() == Path.cwd():
+        raise InputError(f"{path}: is the working folder; choose a new folder for the output")
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
         with naming_full_disk(path):

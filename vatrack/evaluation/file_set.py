@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, refuse_same_file, same_file, scratch_directory
+from vatrack.common.files import (
+    check_target,
+    refuse_same_file,
+    require_json,
+    same_file,
+    scratch_directory,
+)
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
@@ -59,13 +65,17 @@ class FileSet:
         )
 
 
-def check_targets(sources: Iterable[Path], out: Path, details: Path | None = None) -> None:
-    """Makes the folders of what is to be written, before any work.
+def check_targets(
+    sources: Iterable[Path], out: Path, details: Path | None = None, *, shard: bool = False
+) -> None:
+    """Makes the folders of what is to be written, before any work; `shard`: `out` is one.
 
     Raises:
         InputError: it cannot be written there, or would be written over something that is read.
     """
     targets = [check_target(path) for path in (out, details) if path is not None]
+    for target in [] if shard else targets:
+        require_json(target, "metrics and details are")
     for source in sources:
         for target in targets:
             refuse_same_file(source, target)
@@ -99,7 +109,7 @@ def open_files(
             cannot be written.
     """
     given = {mask_type: Path(path) for mask_type, path in video.items() if path is not None}
-    check_targets((ground_truth, predictions, *given.values()), out, details)
+    check_targets((ground_truth, predictions, *given.values()), out, details, shard=shard)
     if shard:
         out.unlink(missing_ok=True)
     with scratch_directory(out) as scratch:

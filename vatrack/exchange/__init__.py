@@ -15,7 +15,13 @@ from typing import Any, get_args
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.file_kinds import JOINT, LISTING, PREDICTIONS, wants
-from vatrack.common.files import atomic_path, check_target, create_text, refuse_same_file
+from vatrack.common.files import (
+    atomic_path,
+    check_target,
+    create_text,
+    refuse_same_file,
+    require_json,
+)
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
@@ -66,7 +72,8 @@ def export_predictions(
         form: "coco" (results list with track ids), "ytvis" (YouTube-VIS results), "mots" (KITTI
             MOTS text files), "mots-challenge" (frames from 1), "motchallenge" (boxes),
             "trackeval" (a folder that TrackEval evaluates as YouTube-VIS, with the ground truth).
-        out: a file for "coco" and "ytvis", else a folder, which is replaced.
+        out: a .json file for "coco" and "ytvis", else a folder, which is replaced unless it
+            contains other files.
         mask_type: which masks, and boxes, are written.
 
     Raises:
@@ -79,6 +86,8 @@ def export_predictions(
     for source in (predictions, ground_truth):
         refuse_same_file(source, out)
     check_target(out, folder=module.FOLDER)
+    if not module.FOLDER:
+        require_json(out, "this format is")
     listing = read_listing(ground_truth)
     tracks = read_tracks(predictions, listing, mask_type)
     settings = {"first_frame": 1} if form == "mots-challenge" else {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, write_json
+from vatrack.common.files import atomic_directory, refuse_other_files, write_json
 from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MaskType
 from vatrack.evaluation.io.ground_truth import read_objects
@@ -49,6 +49,7 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
         for path, value in ((GROUND_TRUTH, truth), (RESULTS, results(tracks, listing))):
             (folder / path).parent.mkdir(parents=True)
             write_json(folder / path, value)
+        refuse_other_files(out, lambda name: (folder / name).exists())
     return ["evaluate it with TrackEval as benchmark YouTube-VIS, split 'val'"]
 
 

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, create_text
+from vatrack.common.files import atomic_directory, create_text, refuse_other_files
 from vatrack.exchange.listing import Listing, Video, file_stem
 
 
 def write_files(out: Path, listing: Listing, lines: Mapping[int, Sequence[str]]) -> None:
     """Writes the lines of each video, by its id, into the folder `out`; a video without lines gets
-    an empty file."""
+    an empty file.
+
+    Raises:
+        InputError: the folder contains other files.
+    """
     with atomic_directory(out) as folder:
         for video in listing.videos:
             with create_text(folder / f"{file_stem(video)}.txt") as stream:
                 stream.writelines(f"{text}\n" for text in lines.get(video.id, ()))
+        refuse_other_files(out, lambda name: (folder / name).exists())
 
 
 def video_files(source: Path, listing: Listing) -> Iterator[tuple[Path, Video]]:

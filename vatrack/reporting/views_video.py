@@ -6,6 +6,7 @@ are in one video, so that a page can switch and compare them without losing step
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.file_kinds import DETAILS, JOINT, PREDICTIONS, wants
-from vatrack.common.files import atomic_directory, read_json, write_json
+from vatrack.common.files import atomic_directory, read_json, refuse_other_files, write_json
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.overlay import FrameList, Layer, read_layers
@@ -55,7 +56,8 @@ def write_views(
         rate: frames a second.
 
     Raises:
-        InputError: a file is missing or not in its form, or a number is out of range.
+        InputError: a file is missing or not in its form, a number is out of range, or the folder
+            contains other files.
     """
     if each < 1:
         raise InputError(f"--clips {each}: nothing to draw; must be 1 or more")
@@ -63,6 +65,8 @@ def write_views(
         raise InputError(
             f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
         )
+    own = re.compile(rf"\d\d+\.(mp4|jpg)|{re.escape(FILE)}")
+    refuse_other_files(out, lambda path: bool(own.fullmatch(str(path))))
     listed = FrameList.read(ground_truth, images)
     if not len(listed.images.id):
         raise InputError(f"{ground_truth}: contains no images; nothing to draw")
