@@ -115,9 +115,8 @@ def test_the_nearest_class_is_named() -> None:
     with pytest.raises(InputError, match="no class 'zebra'; choose from 'person', "):
         classes.index("zebra")
     file = FileClasses.of([{"id": 4, "name": "pedestrian"}, {"id": 9, "name": "car"}], "gt.json")
-    with pytest.raises(
-        InputError, match=r"no class 'pedestrain'; did you mean pedestrian\? Otherwise "
-    ):
+    told = r"no class 'pedestrain'; did you mean pedestrian\? Otherwise choose from 'pedestrian', "
+    with pytest.raises(InputError, match=told):
         file.category_ids(classes, class_map={"person": "pedestrain", "potted plant": ""})
     told = r"^--class-map persn=car: a\.pt has no class 'persn'; did you mean person\? Otherwise "
     with pytest.raises(InputError, match=told):
