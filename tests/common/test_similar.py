@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vatrack.common.similar import nearest, not_a_choice, unknown
+from vatrack.common.similar import meant, nearest, not_a_choice, unknown
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ from vatrack.common.similar import nearest, not_a_choice, unknown
 def test_the_nearest_names_or_all(name: str, end: str) -> None:
     text = unknown("class", name, iter(["person", "car", "potted plant"]))
     assert text == f"unknown class {name!r}; {end}"
+
+
+def test_the_advice_stays_beside_a_near_name() -> None:
+    """A video that is not unpacked may have a neighbour of a similar name."""
+    told = "; did you mean video_1? Otherwise unpack it"
+    assert meant("video_2", ["video_1", "other"], "unpack it") == told
+    assert meant("video_2", ["other"], "unpack it") == "; unpack it"
 
 
 def test_a_long_list_is_cut() -> None:

@@ -129,8 +129,10 @@ def test_mots_has_no_overlap(tmp_path: Path, form: Any, first: int) -> None:
     masks = [coco_mask.decode({"size": [120, 160], "counts": row[5]}) for row in rows[:2]]
     assert np.array_equal(masks[0], rectangle(0, 0, 30, 40))  # the lower score gives way
     assert np.array_equal(masks[1], rectangle(30, 0, 70, 40))
-    assert "4 masks cut where others overlap" in result.notes[0]
-    assert "(2 of them skipped, completely hidden)" in result.notes[0]
+    assert result.notes[0] == (
+        "4 masks cut where others overlap (MOTS allows no overlap); 2 completely hidden ones were "
+        "skipped"
+    )
 
     import_predictions(tmp_path / "mots", truth, form, tmp_path / "back.jsonl", "visible")
     back = load(tmp_path / "back.jsonl")
@@ -287,7 +289,7 @@ def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:
     truth, _ = overlapping(tmp_path)
     (tmp_path / "source").mkdir()
     (tmp_path / "source/other.txt").write_text("0 1001 1 120 160 0\n")
-    with pytest.raises(InputError, match=r"has no video 'other'; its videos are clip__1"):
+    with pytest.raises(InputError, match=r"has no video 'other'; name the file after .*: clip__1"):
         import_predictions(tmp_path / "source", truth, "mots", tmp_path / "out.jsonl")
     with pytest.raises(InputError, match="not a folder; this format needs a folder"):
         import_predictions(tmp_path / "none", truth, "mots", tmp_path / "out.jsonl")

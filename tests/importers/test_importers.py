@@ -158,7 +158,7 @@ def test_objects_without_pixels_are_left_out_and_hidden_ones_kept(case: Case) ->
     result = case.take("coco-amodal", case.write(document))
     assert case.only()["occlude_rate"] == 1
     assert case.only()["id"] == 0
-    assert "2 objects without a pixel" in str(result)
+    assert "skipped 2 objects without a pixel in the image" in str(result)
     assert "1 object completely hidden" in str(result)
 
 
@@ -473,7 +473,7 @@ def test_tao_boxes_stay_exact_and_masks_end_at_the_border(case: Case) -> None:
     assert cut["bbox"] == cut["bbox_amodal"] == [-15, 1, 17.6, 2.4]
     assert (cut["area_amodal"], whole["amodal_mask"], whole["visible_mask"]) == (6, AMODAL, None)
     assert cut["occlude_rate"] == 0.75
-    assert "1 object without a pixel" in str(result)
+    assert "skipped 1 object without a pixel in the image" in str(result)
     assert "evaluate only boxes and box tracking" in str(result)
 
 

@@ -66,6 +66,32 @@ def test_unusual_regions(corners: list[float]) -> None:
     torch.testing.assert_close(found, _torchvisions(gradient, regions), rtol=0, atol=1e-5)
 
 
+def test_no_regions() -> None:
+    found = features_gradient(torch.zeros(0, 5, 7, 7), torch.zeros(0, 5), SHAPE, 1 / STRIDE)
+    assert found.shape == SHAPE
+    assert found.abs().max() == 0
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_products_are_bounded(flat: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of flat regions, which have more bins than rows."""
+    count, numbers, counts = 100, 20_000, []
+    multiply = torch.bmm
+
+    def noted(left: Tensor, right: Tensor) -> Tensor:
+        result = multiply(left, right)
+        counts.append(result.numel())
+        return result
+
+    monkeypatch.setattr(roi_gradient, "NUMBERS", numbers)
+    monkeypatch.setattr(torch, "bmm", noted)
+    corners = [0, 4, 60, 5, 240] if not flat else [0, 4, 60, 250, 61]
+    features_gradient(
+        torch.ones(count, 5, 7, 7), torch.tensor([corners] * count).float(), SHAPE, 1 / STRIDE
+    )
+    assert numbers / 2 < max(counts) <= numbers
+
+
 def test_a_region_reaches_only_the_pixels_around_it() -> None:
     regions = torch.tensor([[0, 50.0, 50, 90, 100], [0, 0, 0, 200, 3]])
     gradient = torch.zeros(2, 5, 7, 7)

@@ -163,7 +163,8 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {1: {"video/amodal/AP": 1.0}})
     with pytest.raises(
         InputError,
-        match=r"has no metric video/amodal/AR \(selection\.metric\); did you mean video/amodal/AP",
+        match=r"has no metric video/amodal/AR \(selection\.metric\); did you mean "
+        r"video/amodal/AP\? Otherwise set it to one of: video/amodal/AP$",
     ):
         chosen(run, "video/amodal/AR")
     (run / "validation/epoch_01.json").write_text('{"video/amodal/AP": 1')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
@@ -19,7 +20,12 @@ from tests.sailvos.packing import pack, split, tar_entry, video
 from vatrack.common.errors import InputError
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.sailvos.archives.members import check, read_members
-from vatrack.sailvos.archives.volumes import _group, archives_with_checksums, open_archives
+from vatrack.sailvos.archives.volumes import (
+    Archive,
+    _group,
+    archives_with_checksums,
+    open_archives,
+)
 
 FORMS = ["x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz", "x.tar.zst", "x.zip"]
 
@@ -35,6 +41,10 @@ def given_as(*paths: Path | str) -> list[ArchiveConfig]:
 def read(*paths: Path) -> dict[str, bytes]:
     """All files of one archive, checked as `unpack` checks them."""
     (archive,) = open_archives(given_as(*paths))
+    return read_opened(archive)
+
+
+def read_opened(archive: Archive) -> dict[str, bytes]:
     check(archive, ignore)
     return {
         member.info.name: b"".join(member.pieces())
@@ -198,7 +208,7 @@ REPACK = "is not supported; unpack it yourself, or repack it as tar or zip"
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"", "has 0 bytes; download it again"),
+        (b"", "is empty; download it again"),
         (b"\n<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; log in"),
         (b"no archive at all" * 100, "is neither a tar"),
         (b"short", "is neither a tar"),
@@ -233,8 +243,45 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         match=r"x\.tar: cannot be read \(No such file or directory\); download it, or correct its",
     ):
         read(tmp_path / "x.tar")
-    with pytest.raises(InputError, match="is not a file"):
-        read(tmp_path)
+    (tmp_path / "folder.tar").mkdir()
+    with pytest.raises(InputError, match=r"folder\.tar: is a folder; give the archives"):
+        read(tmp_path / "folder.tar")
+    os.mkfifo(tmp_path / "pipe.tar")
+    with pytest.raises(InputError, match=r"pipe\.tar: is not a regular file; save the archive as"):
+        read(tmp_path / "pipe.tar")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_volume_that_grows_while_it_is_read(tmp_path: Path, number: int) -> None:
+    """It counts as it was when it was measured: what comes after that is not read."""
+    files = {f"a/{name}": random.Random(name).randbytes(2000) for name in range(20)}
+    names = [f"x.tar.{each:03d}" for each in range(3)]
+    volumes = split(pack(tmp_path / "x.tar", files), names)
+    (archive,) = open_archives(given_as(*volumes))
+    with volumes[number].open("ab") as stream:
+        stream.write(b"more" * 500)
+    assert read_opened(archive) == files
+
+
+@pytest.mark.parametrize("left", [0, 300])
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("summed", [False, True])
+def test_a_volume_that_is_shortened_while_it_is_read(
+    tmp_path: Path, number: int, left: int, summed: bool
+) -> None:
+    """Nothing of what follows is taken for its end, neither by a checksum nor by a tar."""
+    volumes = split(
+        pack(tmp_path / "x.tar", video("a", 10)), [f"x.tar.{each:03d}" for each in range(3)]
+    )
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() if summed else None for path in volumes]
+    (archive,) = open_archives(
+        [ArchiveConfig(path=path, sha256=each) for path, each in zip(volumes, sums, strict=True)]
+    )
+    os.truncate(volumes[number], left)
+    place = "while its checksum was computed" if summed else "(at|after|in) .*"
+    told = rf"x\.tar: damaged or truncated {place} \(x\.tar\.00{number} was shortened while it was"
+    with pytest.raises(InputError, match=told):
+        read_opened(archive)
 
 
 @pytest.mark.parametrize("name", FORMS)

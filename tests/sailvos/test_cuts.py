@@ -201,7 +201,8 @@ def test_scoring_a_video(tree: Path) -> None:
     assert read_json(out) == {"video": "extra", "frames": 0, "scores": []}
     with pytest.raises(InputError, match="nowhere: neither a folder"):
         score_video_file(raw, index, "nowhere", out)
-    with pytest.raises(InputError, match=r"Extras: neither a folder.*; did you mean extra\?$"):
+    told = r"Extras: neither a folder.*; did you mean extra\? Otherwise check the name$"
+    with pytest.raises(InputError, match=told):
         score_video_file(raw, index, "Extras", out)
 
 

@@ -458,7 +458,8 @@ def test_names_that_differ_only_by_case(
 
 
 def test_threads_wait_for_each_others_files(tmp_path: Path) -> None:
-    """While a file is being written under a temporary name, its own name is taken."""
+    """While a file is being written under a temporary name, its own name is taken, in any case;
+    also when the names in the folder are listed again meanwhile."""
     tree = OutputTree(tmp_path)
     begun, resume = threading.Event(), threading.Event()
 
@@ -472,18 +473,49 @@ def test_threads_wait_for_each_others_files(tmp_path: Path) -> None:
         member = Member(Archive(Path("x.tar"), ()), tar_entry(name, size=1), data)
         return tree.add_file(tmp_path / name, member)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         first = pool.submit(add, "a.bmp", lambda: Slow(b"x"))
         assert begun.wait(60)
+        tree._spelled.cache_clear()
         same = pool.submit(add, "a.bmp", lambda: io.BytesIO(b"x"))
+        other = pool.submit(add, "A.bmp", lambda: io.BytesIO(b"x"))
         try:
-            assert wait([same], timeout=0.2).done == set()
-            with pytest.raises(InputError, match=r"'A\.bmp': differs only by upper and lower case"):
-                add("A.bmp", lambda: io.BytesIO(b"x"))
+            assert wait([same, other], timeout=0.2).done == set()
         finally:
             resume.set()
         assert (first.result(), same.result()) == (True, False)
+        with pytest.raises(InputError, match=r"'A\.bmp': differs only by upper and lower case"):
+            other.result()
     assert contents(tmp_path) == {"a.bmp": b"x"}
+
+
+def test_threads_wait_for_each_others_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is made before another thread lists what its name could differ from."""
+    tree, make = OutputTree(tmp_path), Path.mkdir
+    begun, resume = threading.Event(), threading.Event()
+
+    def make_slowly(path: Path) -> None:
+        if path.name == "a":
+            begun.set()
+            tree._spelled.cache_clear()
+            resume.wait(60)
+        make(path)
+
+    monkeypatch.setattr(Path, "mkdir", make_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(tree.add_folder, tmp_path / "a", "first")
+        assert begun.wait(60)
+        other = pool.submit(tree.add_folder, tmp_path / "A", "other")
+        try:
+            assert wait([other], timeout=0.2).done == set()
+        finally:
+            resume.set()
+        first.result()
+        with pytest.raises(InputError, match="other: differs only by upper and lower case"):
+            other.result()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 # What is there already.

@@ -136,5 +136,5 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
     assert (code, errors) == (
         2,
         "vatrack: error: dataset.validation.accept: unknown finding 'area-rong'; did you mean "
-        "area-wrong?\n",
+        "area-wrong? Otherwise choose one listed in docs/findings.md\n",
     )

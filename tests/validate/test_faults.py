@@ -678,8 +678,9 @@ def test_folders_that_may_not_be_read(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    _, report = mini_set.check(tmp_path / "report.json")
+    text, report = mini_set.check(tmp_path / "report.json")
     assert [(f["code"], f["count"]) for f in report["findings"]] == [("folder-unreadable", 2)]
+    assert f"{mini_set.raw}: 1 of these videos, " in text
     assert report["looked_at"]["raw"]["videos"] == 1
 
 

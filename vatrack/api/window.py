@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 
-NO_WINDOW = "no display to show frames on; remove --show"
+NO_WINDOW, ADVICE = "no display to show frames on", "remove --show"
 ENDS = (ord("q"), 27)  # 27: the Escape key
 
 
@@ -43,11 +43,12 @@ class Window:
             self._open = True
             return cv2.waitKey(1) & 0xFF not in ENDS
         except cv2.error as error:
-            raise InputError(f"OpenCV says: {error.err or error}: {NO_WINDOW}") from None
+            words = " ".join(str(error.err or error).split())
+            raise InputError(f"{NO_WINDOW} (OpenCV: {words}); {ADVICE}") from None
 
 
 def check_display() -> None:
     """Raises InputError where there is no display."""
     graphical = sys.platform in ("darwin", "win32")
     if not (graphical or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise InputError(NO_WINDOW)
+        raise InputError(f"{NO_WINDOW}; {ADVICE}")

@@ -41,17 +41,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def meant(name: str, known: Iterable[str], advice: str) -> str:
-    """The end of a message on a name that is nowhere: the nearest names, else the advice.
+    """The end of a message on a name that is nowhere: the nearest names and the advice.
 
-    Example: `meant("dgo", ["dog"], "check the name") == "; did you mean dog?"`
+    The advice is always said: a near name may be another item, not this one misspelt.
+
+    Example: `meant("dgo", ["dog"], "add it") == "; did you mean dog? Otherwise add it"`
     """
-    return did_you_mean(name, known) or f"; {advice}"
+    near = did_you_mean(name, known)
+    return f"{near} Otherwise {advice}" if near else f"; {advice}"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence that a name is not known, with the nearest names, else with all of them."""
     names = list(known)
-    return f"unknown {what} {name!r}" + meant(name, names, f"choose from {', '.join(names[:30])}")
+    hint = did_you_mean(name, names) or f"; choose from {', '.join(names[:30])}"
+    return f"unknown {what} {name!r}{hint}"
 
 
 def not_a_choice(message: str, value: object) -> str:

@@ -69,7 +69,7 @@ class ClassList:
         try:
             return self.names.index(name)
         except ValueError:
-            hint = meant(name, self.names, f"the classes are {self}")
+            hint = meant(name, self.names, f"choose from {self}")
             raise InputError(f"no class {shown_name(name)}{hint}") from None
 
     def __str__(self) -> str:

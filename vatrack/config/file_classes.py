@@ -163,7 +163,7 @@ def no_class(old: str, new: str, source: str, name: str, classes: ClassList) -> 
         source, classes: where `name` should be, and what is there.
     """
     pair = f"{shown_name(old)[1:-1]}={shown_name(new)[1:-1]}"
-    hint = meant(name, classes.names, f"its classes are {classes}")
+    hint = meant(name, classes.names, f"choose from {classes}")
     return InputError(f"--class-map {pair}: {source} has no class {shown_name(name)}{hint}")
 
 

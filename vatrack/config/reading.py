@@ -18,7 +18,7 @@ from vatrack.config.methods import Backbone, Method
 from vatrack.config.models import Config, RunConfig
 from vatrack.config.renamed import with_new_names
 
-FEW = 3  # unknown keys, from which on a file without any known one is no config
+FEW = 3  # unknown keys; a file with more than these and without any known one is no config
 MOST = 10  # errors of a file that are shown
 
 T = TypeVar("T", bound=Frozen)

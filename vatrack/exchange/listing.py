@@ -59,7 +59,8 @@ class Listing:
             if file_stem(video) == name:
                 return video
         names = sorted(file_stem(video) for video in self.videos)
-        hint = meant(name, names, f"its videos are {', '.join(names[:5])} ...")
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        hint = meant(name, names, f"name the file after one of its videos: {some}")
         raise InputError(f"{source}: {self.path} has no video {name!r}{hint}")
 
     def category_id(self, number: int, source: str) -> int:

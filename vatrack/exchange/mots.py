@@ -59,9 +59,10 @@ def write(
     write_files(out, listing, lines)
     notes = []
     if cut:
+        skipped = counted(lost, "completely hidden one") + (" was" if lost == 1 else " were")
         notes.append(
-            f"{counted(cut, 'mask')} cut where others overlap ({lost} of them skipped, completely "
-            "hidden); MOTS allows no overlap"
+            f"{counted(cut, 'mask')} cut where others overlap (MOTS allows no overlap)"
+            + (f"; {skipped} skipped" if lost else "")
         )
     if mask_type == "amodal":
         notes.append("MOTS has visible masks; amodal masks lose the parts that others cover")

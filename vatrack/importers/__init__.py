@@ -78,12 +78,14 @@ def import_dataset(
     notes = [f"the source has no {dataset.lacks}"] if dataset.lacks else []
     notes += [missing] if missing else []
     notes += dataset.notes
-    for number, noun, text in (
-        (counts.united, "amodal mask", "extended, to contain all of the visible masks"),
-        (counts.hidden, "object", "completely hidden, with an empty visible mask"),
-        (counts.empty, "object", "without a pixel in the image skipped"),
-    ):
-        notes += [f"{counted(number, noun)} {text}"] if number else []
+    masks, hidden = counted(counts.united, "amodal mask"), counted(counts.hidden, "object")
+    empty = counted(counts.empty, "object")
+    optional = {
+        f"{masks} extended, to contain all of the visible masks": counts.united,
+        f"{hidden} completely hidden, with an empty visible mask": counts.hidden,
+        f"skipped {empty} without a pixel in the image": counts.empty,
+    }
+    notes += [text for text, count in optional.items() if count]
     return Imported(
         out,
         len(dataset.videos),

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-NUMBERS = 1 << 21  # in the windows of the regions that are computed together: 8 MB
+NUMBERS = 1 << 21  # in the largest product of the regions that are computed together: 8 MB
 
 
 def features_gradient(gradient: Tensor, regions: Tensor, shape: torch.Size, scale: float) -> Tensor:
     """The gradient of torchvision's `roi_align(..., sampling_ratio=0, aligned=True)`.
 
     Args:
-        gradient: with respect to its output, float32 (k, channels, size, size).
+        gradient: with respect to its output, float32 (k, channels, size, size); k may be 0.
         regions: (k, 5), index of the image and corners in pixels of the network's input.
         shape: of the map (n, channels, height, width); `scale`: its pixels to one of the input.
 
@@ -31,6 +31,8 @@ def features_gradient(gradient: Tensor, regions: Tensor, shape: torch.Size, scal
     """
     images, channels, height, width = shape
     total = gradient.new_zeros(images, height, width, channels)
+    if not len(regions):
+        return total.permute(0, 3, 1, 2)
     size = gradient.shape[-1]
     rows = _axis(regions[:, 2], regions[:, 4], scale, size, height)
     columns = _axis(regions[:, 1], regions[:, 3], scale, size, width)
@@ -45,7 +47,7 @@ def features_gradient(gradient: Tensor, regions: Tensor, shape: torch.Size, scal
             strict=True,
         )
     )
-    for part in _together([(place[2], place[4]) for place in places], channels):
+    for part in _together([(place[2], place[4]) for place in places], size, channels):
         high = max(place[2] for place in places[part])
         wide = max(place[4] for place in places[part])
         by_row = rows.weights[part, :, :high].transpose(1, 2)
@@ -99,14 +101,20 @@ def _axis(start: Tensor, end: Tensor, scale: float, size: int, length: int) -> _
     return _Axis(first, count, weights)
 
 
-def _together(sizes: list[tuple[int, int]], channels: int) -> Iterator[slice]:
-    """Runs of regions whose windows, all as large as the largest, have at most `NUMBERS` numbers;
-    at least one region."""
-    begin, high, wide = 0, 0, 0
+def _together(sizes: list[tuple[int, int]], size: int, channels: int) -> Iterator[slice]:
+    """Runs of regions whose products have at most `NUMBERS` numbers each; at least one region.
+
+    The windows are all as large as the largest. The strips have a row for each of the `size` bins
+    instead, which are more than the window's rows where regions are flat.
+
+    Args:
+        sizes: of the windows, rows and columns.
+    """
+    begin, high, wide = 0, size, 0
     for index, (down, across) in enumerate(sizes):
         taller, wider = max(high, down), max(wide, across)
         if index > begin and (index + 1 - begin) * taller * wider * channels > NUMBERS:
             yield slice(begin, index)
-            begin, taller, wider = index, down, across
+            begin, taller, wider = index, max(size, down), across
         high, wide = taller, wider
     yield slice(begin, len(sizes))

@@ -69,7 +69,7 @@ class WinogradConv2d(nn.Conv2d):
 
     Attributes:
         transformed: the kernel's transform, kept for weights that change no more (`freeze`).
-        kernel: the same weights in NNPACK's order, kept with it.
+        kernel: the weights, contiguous, as NNPACK needs them.
     """
 
     transformed: Tensor | None = None

@@ -189,7 +189,7 @@ def _findings(settings: ValidationConfig) -> Findings:
     if unknown:
         raise InputError(
             f"dataset.validation.accept: unknown finding {unknown[0]!r}"
-            + meant(unknown[0], CHECKS, "choose one of docs/findings.md")
+            + meant(unknown[0], CHECKS, "choose one listed in docs/findings.md")
         )
     return Findings(frozenset(settings.accept))
 
@@ -254,7 +254,7 @@ def _overview(seen: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {file['path']}: {', '.join([_size(file['bytes']), *counts, *end])}"
     raw = seen["raw"]
     yield (
-        f"  {raw['path']}: {counted(raw['videos'], 'of these video', ',')}, "
+        f"  {raw['path']}: {raw['videos']:,} of these videos, "
         f"{counted(raw['frames'], 'frame', ',')} {FRAMES[raw['frames_checked']]}"
     )
     masks = (

@@ -186,7 +186,8 @@ def test_no_annotated_frame(tmp_path: Path) -> None:
 
 def test_the_nearest_video_is_named(small: Path) -> None:
     assert refused(small, video=[f"{small.name}s"]).endswith(
-        f"no such video (a folder with images/); did you mean {small.name}?"
+        f"no such video (a folder with images/); did you mean {small.name}? Otherwise unpack it or "
+        "correct the name"
     )
 
 

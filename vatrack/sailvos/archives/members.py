@@ -91,7 +91,8 @@ def check(archive: Archive, watch: Callable[[int], None]) -> None:
     for volume in archive.volumes:
         if volume.sha256:
             stream = joined(replace(archive, volumes=(volume,)), watch)
-            found = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
+            with _damage_named(archive, "while its checksum was computed"):
+                found = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
             if found != volume.sha256:
                 raise InputError(
                     f"{archive.file(volume)}: damaged, its SHA-256 is {found} instead of "

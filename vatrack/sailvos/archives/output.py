@@ -86,9 +86,12 @@ class OutputTree:
         if folder in self._folders:
             return
         self.add_folder(folder.parent, label)
-        self._spell(folder, label)
-        with suppress(FileExistsError):
-            folder.mkdir()
+        # Under one lock: another thread may have a name that differs only by case, and finds this
+        # one by listing the folder above if `_spelled` has forgotten it meanwhile.
+        with self._lock:
+            self._spell(folder, label)
+            with suppress(FileExistsError):
+                folder.mkdir()
         if folder.is_symlink() or not folder.is_dir():
             form = "a symbolic link" if folder.is_symlink() else "a file"
             raise InputError(
@@ -109,10 +112,11 @@ class OutputTree:
             OSError: it could not be written.
         """
         self.add_folder(path.parent, member.label)
-        self._spell(path, member.label)
-        with self._writing[
-            hash(path) % len(self._writing)
-        ]:  # another thread may have the same file
+        # Another thread may have the same file, or one whose name differs only by case.
+        number = hash((path.parent, folded(path.name))) % len(self._writing)
+        with self._writing[number]:
+            with self._lock:
+                self._spell(path, member.label)
             if os.path.lexists(path):
                 _compare(path, member)
                 return False
@@ -125,8 +129,8 @@ class OutputTree:
             path.unlink()
 
     def _spell(self, path: Path, label: str) -> None:
-        with self._lock:
-            other = self._spelled(path.parent).setdefault(folded(path.name), path.name)
+        """Refuses a name that differs only by case from another one; needs `_lock`."""
+        other = self._spelled(path.parent).setdefault(folded(path.name), path.name)
         if other != path.name:
             raise InputError(
                 f"{label}: differs only by upper and lower case or Unicode form from "

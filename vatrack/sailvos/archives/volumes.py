@@ -8,6 +8,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -74,11 +75,19 @@ class Archive:
 class _Joined(io.RawIOBase):
     """The bytes of all volumes, one after the other; `watch` is told how many were read.
 
-    A volume is open only while it is read: there may be a thousand of them.
+    A volume is open only while it is read: there may be a thousand of them. Each has the bytes that
+    it had when it was measured, also where it has grown since.
+
+    Raises:
+        EOFError: a volume has become shorter.
     """
 
     def __init__(self, archive: Archive, watch: Callable[[int], None]) -> None:
-        self._parts = [(archive.file(volume), volume.size) for volume in archive.volumes]
+        ends = accumulate(volume.size for volume in archive.volumes)
+        self._parts = [
+            (archive.file(volume), end - volume.size, end)
+            for volume, end in zip(archive.volumes, ends, strict=True)
+        ]
         self._size, self._watch, self._position = archive.size, watch, 0
 
     def readable(self) -> bool:
@@ -88,16 +97,16 @@ class _Joined(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        end = 0
-        for path, size in self._parts:
-            end += size
+        for path, begin, end in self._parts:
             if self._position < end:
                 try:
                     with path.open("rb", buffering=0) as file:
-                        file.seek(self._position - end, io.SEEK_END)
+                        file.seek(self._position - begin)
                         count = file.readinto(memoryview(buffer)[: end - self._position])
                 except OSError as error:
                     raise OSError(error.errno, error.strerror, str(path)) from None
+                if not count and len(buffer):
+                    raise EOFError(f"{path.name} was shortened while it was read")
                 self._position += count
                 self._watch(count)
                 return count
@@ -118,8 +127,8 @@ def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
     Sizes are compared, and the form is told by the first bytes, not by the name.
 
     Raises:
-        InputError: no file, a file twice or of another size than told, a volume is missing, or it
-            is no tar or zip.
+        InputError: no file, a file twice, an empty one or one of another size than told, a folder,
+            a volume is missing, or it is no tar or zip.
     """
     archives = [Archive(path, tuple(map(_look, files))) for path, files in _group(given)]
     return [replace(archive, form=_find_form(archive)) for archive in archives]
@@ -129,16 +138,23 @@ def _look(file: ArchiveConfig) -> Volume:
     path = file.path
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(0, "it is not a file")
-        path.open("rb").close()
+        if stat.S_ISREG(found.st_mode):  # to open a pipe would wait for a writer
+            path.open("rb").close()
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); download it, or correct its path"
         ) from None
-    if not found.st_size or file.size not in (None, found.st_size):
-        wanted = f" instead of {file.size}" if file.size else ""
-        raise InputError(f"{path}: has {found.st_size} bytes{wanted}; download it again")
+    fault = None
+    if stat.S_ISDIR(found.st_mode):
+        fault = "is a folder; give the archives themselves"
+    elif not stat.S_ISREG(found.st_mode):
+        fault = "is not a regular file; save the archive as a file and give that"
+    elif not found.st_size:
+        fault = "is empty; download it again"
+    elif file.size not in (None, found.st_size):
+        fault = f"has {found.st_size} bytes instead of {file.size}; download it again"
+    if fault:
+        raise InputError(f"{path}: {fault}")
     return Volume(
         name=path.name, size=found.st_size, mtime_ns=found.st_mtime_ns, sha256=file.sha256
     )
@@ -146,7 +162,10 @@ def _look(file: ArchiveConfig) -> Volume:
 
 def _find_form(archive: Archive) -> str:
     path = archive.file(archive.volumes[0])
-    head = joined(archive).read(tarfile.BLOCKSIZE)
+    try:
+        head = joined(archive).read(tarfile.BLOCKSIZE)
+    except EOFError as error:
+        raise InputError(f"{path}: damaged or truncated ({error}); download it again") from None
     signatures = (form for magic, form in _SIGNATURES.items() if head.lstrip().startswith(magic))
     form = next(signatures, "tar")
     # Of a split zip, the last volume is called .zip, and only the first has a signature.
