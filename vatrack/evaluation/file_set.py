@@ -74,13 +74,13 @@ def check_targets(
         InputError: it cannot be written there, or would be written over something that is read.
     """
     targets = [check_target(path) for path in (out, details) if path is not None]
-    for target in [] if shard else targets:
-        require_json(target, "metrics and details are")
     for source in sources:
         for target in targets:
             refuse_same_file(source, target)
     if details is not None and same_file(*targets):
         raise InputError(f"{details}: is also --out; choose another file for --details")
+    for target in [] if shard else targets:
+        require_json(target, "metrics and details are")
 
 
 @contextmanager
