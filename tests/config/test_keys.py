@@ -11,6 +11,7 @@ import yaml
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, load_config, load_run, parse_config
 from vatrack.config.keys import known_keys, overridden
+from vatrack.config.reading import config_name
 
 
 @pytest.mark.parametrize(
@@ -168,3 +169,13 @@ def test_a_wrong_item_is_the_only_problem_of_its_list() -> None:
         parse_config({"methods": ["vatrak"]}, "c.yaml", Config)
     with pytest.raises(InputError, match=r"methods: .* at least 1 item"):
         parse_config({"methods": []}, "c.yaml", Config)
+
+
+def test_a_config_is_called_by_its_files_and_overrides() -> None:
+    assert config_name(None) == config_name() == "the configuration"
+    assert config_name("a.yaml", overrides=[]) == "a.yaml"
+    assert (
+        config_name(Path("a.yaml"), overrides=["seed=1", "x=2"]) == "a.yaml with --set seed=1 x=2"
+    )
+    of_snakemake = config_name("a.yaml", "b.yaml", overrides={"seed": 1}, option="--config")
+    assert of_snakemake == "a.yaml and b.yaml with --config seed"

@@ -12,8 +12,5 @@ def test_every_rule_has_a_weight_and_every_weight_a_rule() -> None:
     files = [*(REPOSITORY / "workflow").rglob("*.smk"), REPOSITORY / "workflow/Snakefile"]
     text = "\n".join(file.read_text() for file in files)
     rules = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
-    # Those that are called by whether there are shards.
-    for choice in re.findall(r"^ *name:\n(.+)$", text, re.MULTILINE):
-        rules |= set(re.findall(r'"(\w+)"', choice))
     assert {"train", "predict_shard", "unpack", "prepare", "all"} <= rules
     assert set(WEIGHTS) == rules

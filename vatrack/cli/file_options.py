@@ -71,7 +71,8 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
                 command(**given)
             except InputError as error:
                 if config := given.get("config"):
-                    error = naming_config(error, config_name(config, given.get("overrides")))
+                    name = config_name(config, overrides=given.get("overrides"))
+                    error = naming_config(error, name)
                 text = str(error)
                 for copy, name in copies.items():
                     text = text.replace(copy, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -214,16 +214,23 @@ def _values(path: Path | str | None, overrides: Sequence[str] | None) -> tuple[A
     if not overrides or not isinstance(values, dict | None):
         return values, source
     named = with_new_names(values or {}, source)
-    return overridden(named, overrides), config_name(path, overrides)
+    return overridden(named, overrides), config_name(path, overrides=overrides)
 
 
-def config_name(path: Path | str | None, overrides: Sequence[str] | None = None) -> str:
-    """What a config is called in messages: its file, and the overrides on top of it.
+def config_name(
+    *files: Path | str | None, overrides: Iterable[str] | None = None, option: str = "--set"
+) -> str:
+    """What a config is called in messages: its files, and the overrides on top of them.
 
-    Example: `config_name("mine.yaml", ["seed=1"]) == "mine.yaml with --set seed=1"`
+    Example: `config_name("mine.yaml", overrides=["seed=1"]) == "mine.yaml with --set seed=1"`
+
+    Args:
+        files: those given; None for all defaults.
+        overrides: as the user gave them, or the names of their keys.
+        option: that gives the overrides.
     """
-    name = "the configuration" if path is None else str(path)
-    return f"{name} with --set {' '.join(overrides)}" if overrides else name
+    name = " and ".join(str(file) for file in files if file is not None) or "the configuration"
+    return f"{name} with {option} {' '.join(overrides)}" if overrides else name
 
 
 def _is_run(values: Any) -> bool:

@@ -24,12 +24,6 @@ SECTIONS = tuple(
 )
 
 
-def config_name(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> str:
-    """What the config of one call of Snakemake is called in messages; arguments as below."""
-    name = " and ".join(map(str, files)) or "the configuration"
-    return f"{name} with --config {' '.join(overrides)}" if overrides else name
-
-
 def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The config of one call of Snakemake, as plain values.
 

@@ -22,6 +22,7 @@ from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import video_names
 from vatrack.weights.fetch import require_start
 
+from .jobs import CutJobs, Shards
 from .names import CLASS_TABLES, FIGURES, FORMS, RUN, TABLES, VIDEO_TABLES
 
 # Of a rendered set: what one process does with so many takes no longer than to start two.
@@ -90,6 +91,7 @@ class Plan:
         self.measure = self.detect or (dataset.clips.curves and structure != "whole")
         scores = shlex.quote(f"{self.root}/cuts/scores")
         self.scores_option = f"--scores {scores}" if self.measure else ""
+        self.cut_jobs = CutJobs(self.videos() if self.small else None)
 
     def require_data(self) -> None:
         """Sees that what the data are made of is there, before anything runs.
@@ -126,8 +128,9 @@ class Plan:
         self.train_memory = round(launcher.memory_gb * 1000) if self.trains_here else 1000
         self.train_gpus = launcher.gpus if self.trains_here else 0
         self.predict_gpus = min(1, launcher.gpus)
-        self.prediction_shards = launcher.prediction_shards
-        self.evaluation_shards = launcher.evaluation_shards
+        predicted, evaluated = launcher.prediction_shards, launcher.evaluation_shards
+        self.prediction = Shards(f"{self.run}/shards_of_{predicted}", predicted)
+        self.evaluation = Shards(f"{self.run}/evaluation_shards_of_{evaluated}", evaluated)
 
     def videos(self) -> list[str]:
         """The names of the raw video folders; archives must be unpacked before.

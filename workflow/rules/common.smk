@@ -8,7 +8,8 @@ from pathlib import Path
 from snakemake.logging import logger
 from snakemake.utils import validate
 
-from lib.call import check_cluster, config_name, layered_config
+from lib.call import check_cluster, layered_config
+from lib.jobs import details_option
 from lib.names import (
     CLASS_TABLES,
     FIGURES,
@@ -20,11 +21,11 @@ from lib.names import (
 from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
-from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, naming_config, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.common.user import user_name
 from vatrack.config import Backbone, Method
+from vatrack.config.reading import config_name
 
 # Snakemake asks for the user's name, and ends in a KeyError where there is none (`docker run --user 12345`).
 os.environ.setdefault("LOGNAME", user_name())
@@ -35,7 +36,8 @@ def stopping(function, *arguments):
     try:
         return function(*arguments)
     except InputError as error:
-        name = config_name(workflow.configfiles, workflow.config_settings.config)
+        overrides = workflow.config_settings.config
+        name = config_name(*workflow.configfiles, overrides=overrides, option="--config")
         sys.exit(f"error: {naming_config(error, name)}")
 
 
@@ -74,37 +76,6 @@ def scores(wildcards):
 
 def cut_sheets(wildcards):
     return plan.cut_sheets(videos()) if plan.shows_cuts else []
-
-
-def by_video(rule):
-    """The name of the rule's log: of each video, or of all together."""
-    return rule if plan.small else f"{rule}/{{video}}"
-
-
-def cut_target(wildcards, output):
-    """Options: the folder of all videos, or one of them and its file."""
-    if plan.small:
-        return f"--out {shlex.quote(os.path.dirname(output[0]))}"
-    return f"--video {shlex.quote(wildcards.video)} --out {shlex.quote(output[0])}"
-
-
-def by_shard(shards):
-    """The name of a run's log: of each shard, where there are several."""
-    return RUN_NAME if shards == 1 else f"{RUN_NAME}.{{shard}}"
-
-
-def prediction_part(wildcards):
-    """Options: which shard, where there are several."""
-    shards = plan.prediction_shards
-    return f"--shard {wildcards.shard}/{shards}" if shards > 1 else ""
-
-
-def evaluation_part(wildcards, output):
-    """Options: which shard, where there are several, or the file of the details: shards have none before they are merged."""
-    shards = plan.evaluation_shards
-    if shards > 1:
-        return f"--shard {wildcards.shard}/{shards}"
-    return f"--details {shlex.quote(output.details)}"
 
 
 def raw_folder(wildcards):

@@ -1,24 +1,18 @@
 # Frames -> where videos are cut into clips -> sheets that show it.
 
 
-# All videos of a small set in one job: a process takes longer to start than to work on one of them. Those of a download in a job
-# each: they run side by side, on a cluster, too, and what is done stays done.
-CUT_VIDEOS = plan.videos() if plan.small else ["{video}"]
-SHOWN_VIDEOS = counted(len(CUT_VIDEOS), "video") if plan.small else "{wildcards.video}"
-
-
 rule cut_scores:
     input:
         raw=RAW,
         index=rules.index.output,
     output:
-        plan.scores(CUT_VIDEOS),
+        plan.scores(plan.cut_jobs.videos),
     log:
-        f"{R}/logs/{by_video('cut_scores')}.log",
+        f"{R}/logs/{plan.cut_jobs.name('cut_scores')}.log",
     benchmark:
-        f"{R}/benchmarks/{by_video('cut_scores')}.tsv"
+        f"{R}/benchmarks/{plan.cut_jobs.name('cut_scores')}.tsv"
     group:
-        None if plan.small else "cut_scores"
+        plan.cut_jobs.group("cut_scores")
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -27,9 +21,9 @@ rule cut_scores:
         runtime=60,
     params:
         raw=raw_folder,
-        target=cut_target,
+        target=plan.cut_jobs.target,
     message:
-        f"measuring content scores of {SHOWN_VIDEOS}"
+        f"measuring content scores of {plan.cut_jobs.shown}"
     shell:
         "vatrack cuts score --raw {params.raw:q} --index {input.index:q} --threads {threads} {params.target} > {log:q} 2>&1"
 
@@ -105,14 +99,14 @@ rule cut_sheet:
                 category="Cuts",
                 labels={"video": video},
             )
-            for video, sheet in zip(CUT_VIDEOS, plan.cut_sheets(CUT_VIDEOS))
+            for video, sheet in zip(plan.cut_jobs.videos, plan.cut_sheets(plan.cut_jobs.videos))
         ],
     log:
-        f"{R}/logs/{by_video('cut_sheet')}.log",
+        f"{R}/logs/{plan.cut_jobs.name('cut_sheet')}.log",
     benchmark:
-        f"{R}/benchmarks/{by_video('cut_sheet')}.tsv"
+        f"{R}/benchmarks/{plan.cut_jobs.name('cut_sheet')}.tsv"
     group:
-        None if plan.small else "cut_sheet"
+        plan.cut_jobs.group("cut_sheet")
     conda:
         "../../envs/vatrack.yaml"
     threads: 1
@@ -123,9 +117,9 @@ rule cut_sheet:
         raw=raw_folder,
         scores=plan.scores_option,
         threshold=plan.dataset.clips.threshold,
-        target=cut_target,
+        target=plan.cut_jobs.target,
     message:
-        f"drawing the clips of {SHOWN_VIDEOS}"
+        f"drawing the clips of {plan.cut_jobs.shown}"
     shell:
         "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
         " --threshold {params.threshold} {params.target} > {log:q} 2>&1"

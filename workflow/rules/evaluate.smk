@@ -1,9 +1,6 @@
 # The best checkpoint -> predictions -> metrics.
 
 
-# How many shards there are changes no byte, so the files of different numbers must not be mixed.
-PREDICTED = f"{RUN}/shards_of_{plan.prediction_shards}"
-EVALUATED = f"{RUN}/evaluation_shards_of_{plan.evaluation_shards}"
 # What changes the predictions, and the metrics, whole or in shards.
 PREDICTION = plan.settings(
     "inference", "input", "compute.precision", "compute.tf32", "compute.winograd"
@@ -14,30 +11,21 @@ METRICS = ensure(f"{RUN}/metrics.json", non_empty=True)
 DETAILS = ensure(f"{RUN}/details.json", non_empty=True)
 
 
+# Where there are no shards, `predict` and `evaluate` below are the same rules for everything at once.
 # On one machine, shards take its GPUs in turn (shard 1 the first); SLURM gives each job its own.
-rule:
-    name:
-        "predict" if plan.prediction_shards == 1 else "predict_shard"
+rule predict_shard:
     input:
         checkpoint=rules.select.output.checkpoint,
         ground_truth=f"{R}/annotations/valid/joint.json",
         images=FRAMES,
     output:
         # Shards stay until they are merged: what failed is predicted again, and nothing else.
-        predictions=(
-            PREDICTIONS if plan.prediction_shards == 1 else temp(f"{PREDICTED}/{{shard}}.jsonl.gz")
-        ),
-        record=(
-            []
-            if plan.prediction_shards == 1
-            else temp(f"{PREDICTED}/{{shard}}.jsonl.gz.shard.json")
-        ),
+        predictions=temp(plan.prediction.one(".jsonl.gz")),
+        record=temp(plan.prediction.one(".jsonl.gz.shard.json")),
     log:
-        f"{R}/logs/predict/{by_shard(plan.prediction_shards)}.log",
+        f"{R}/logs/predict/{plan.prediction.name}.log",
     benchmark:
-        f"{R}/benchmarks/predict/{by_shard(plan.prediction_shards)}.tsv"
-    wildcard_constraints:
-        shard="[0-9]+",
+        f"{R}/benchmarks/predict/{plan.prediction.name}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: plan.threads(8)
@@ -49,7 +37,7 @@ rule:
         config=plan.config_file,
         # 0: as many as suit the device
         processes=lambda wildcards, threads: 0 if plan.predict_gpus else threads,
-        part=prediction_part,
+        part=plan.prediction.part,
         settings=PREDICTION,
     message:
         "predicting: {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
@@ -59,15 +47,12 @@ rule:
         " --out {output.predictions:q} --processes {params.processes} {params.part} > {log:q} 2>&1"
 
 
-if plan.prediction_shards > 1:
+if plan.prediction.several:
 
     rule predict:
         input:
-            [
-                f"{PREDICTED}/{number}.jsonl.gz{end}"
-                for end in ("", ".shard.json")
-                for number in range(1, plan.prediction_shards + 1)
-            ],
+            shards=plan.prediction.all(".jsonl.gz"),
+            records=plan.prediction.all(".jsonl.gz.shard.json"),
         output:
             PREDICTIONS,
         log:
@@ -81,31 +66,37 @@ if plan.prediction_shards > 1:
             mem_mb=1000,
             runtime=60,
         params:
-            shards=lambda wildcards, input: input[: plan.prediction_shards],
             settings=PREDICTION,
         message:
             "merging the predictions of {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
         shell:
-            "vatrack merge-predictions {params.shards:q} --out {output:q} > {log:q} 2>&1"
+            "vatrack merge-predictions {input.shards:q} --out {output:q} > {log:q} 2>&1"
+
+else:
+
+    use rule predict_shard as predict with:
+        output:
+            predictions=PREDICTIONS,
+        log:
+            f"{R}/logs/predict/{RUN_NAME}.log",
+        benchmark:
+            f"{R}/benchmarks/predict/{RUN_NAME}.tsv"
+        params:
+            part="",
 
 
-rule:
-    name:
-        "evaluate" if plan.evaluation_shards == 1 else "evaluate_shard"
+rule evaluate_shard:
     input:
         predictions=rules.predict.output,
         ground_truth=f"{R}/annotations/valid/joint.json",
         tracks=[f"{R}/annotations/valid/{name}" for name in plan.track_files],
     output:
         # Shards stay until they are merged: what failed is evaluated again, and nothing else.
-        results=METRICS if plan.evaluation_shards == 1 else temp(f"{EVALUATED}/{{shard}}.npz"),
-        details=DETAILS if plan.evaluation_shards == 1 else [],
+        results=temp(plan.evaluation.one(".npz")),
     log:
-        f"{R}/logs/evaluate/{by_shard(plan.evaluation_shards)}.log",
+        f"{R}/logs/evaluate/{plan.evaluation.name}.log",
     benchmark:
-        f"{R}/benchmarks/evaluate/{by_shard(plan.evaluation_shards)}.tsv"
-    wildcard_constraints:
-        shard="[0-9]+",
+        f"{R}/benchmarks/evaluate/{plan.evaluation.name}.tsv"
     conda:
         "../../envs/vatrack.yaml"
     threads: plan.threads(8)
@@ -114,9 +105,9 @@ rule:
         runtime=240,
     params:
         config=plan.config_file,
-        run=subpath(output[0], ancestor=1 if plan.evaluation_shards == 1 else 2),
+        run=subpath(output[0], ancestor=2),
         tracks=plan.track_options,
-        part=evaluation_part,
+        part=plan.evaluation.part,
         settings=EVALUATION,
     message:
         "evaluating {wildcards.method} with {wildcards.backbone}{wildcards.variant}"
@@ -126,11 +117,11 @@ rule:
         " --out {output.results:q} --processes {threads} {params.part} > {log:q} 2>&1"
 
 
-if plan.evaluation_shards > 1:
+if plan.evaluation.several:
 
     rule evaluate:
         input:
-            [f"{EVALUATED}/{number}.npz" for number in range(1, plan.evaluation_shards + 1)],
+            plan.evaluation.all(".npz"),
         output:
             metrics=METRICS,
             details=DETAILS,
@@ -152,3 +143,17 @@ if plan.evaluation_shards > 1:
         shell:
             "vatrack merge-evaluations {input:q} --run {params.run:q} --out {output.metrics:q}"
             " --details {output.details:q} > {log:q} 2>&1"
+
+else:
+
+    use rule evaluate_shard as evaluate with:
+        output:
+            results=METRICS,
+            details=DETAILS,
+        log:
+            f"{R}/logs/evaluate/{RUN_NAME}.log",
+        benchmark:
+            f"{R}/benchmarks/evaluate/{RUN_NAME}.tsv"
+        params:
+            run=subpath(output[0], parent=True),
+            part=details_option,
