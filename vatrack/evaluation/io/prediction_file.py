@@ -24,6 +24,7 @@ _FIELDS = frozenset(
     {"image_id", "category_id", "score", "bbox", "bbox_visible", "track_id", *MASK_TYPES}
 )
 AGAIN = "create the predictions again"
+OTHER_TRUTH = "the predictions belong to another ground truth"
 
 
 class PredictionItem(NamedTuple):
@@ -47,6 +48,10 @@ class PredictionError(InputError):
     def __str__(self) -> str:
         label, number, problem = self.args
         return f"{label} {number}: {problem}"
+
+    def is_about(self, path: Path | str) -> bool:
+        """Also about the ground truth where both do not fit: either may be the wrong file."""
+        return self.args[2].endswith(OTHER_TRUTH) or super().is_about(path)
 
 
 class PredictionReader:
