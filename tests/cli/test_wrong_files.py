@@ -121,6 +121,30 @@ def test_a_file_of_another_form_is_named_as_what_it_is(
     assert (code, errors) == (2, told)
 
 
+@pytest.mark.parametrize("also", ["", " --video-ground-truth-amodal tracks.json"])
+@pytest.mark.parametrize("field", ["category_id", "video_id", "image_id"])
+def test_ids_that_do_not_fit_are_told_by_the_form_of_the_ground_truth(
+    vatrack: Command, files: Path, field: str, also: str
+) -> None:
+    """An official file has the images of the converted one, but other classes and videos."""
+    joint, official = (read_json(files / name) for name in ("joint.json", "raw/valid.json"))
+    item = official["annotations"][0]
+    images = [dict(image) for image in joint["images"]]
+    changed = {"categories": joint["categories"], "videos": joint["videos"], "images": images}
+    if field == "category_id":
+        changed["categories"] = [{"id": 99, "name": "x"}]
+    elif field == "video_id":
+        changed["videos"] = [{"id": 99, "name": "x", "vid_name": "x"}]
+        images[:] = [{**image, "video_id": 99} for image in images]
+    else:
+        images[:] = [{**image, "id": image["id"] + 5000} for image in images]
+    changed["annotations"] = [{**item, "image_id": images[0]["id"]}]
+    write_json(files / "other.json", changed)
+    words = f"evaluate --ground-truth other.json --predictions found.jsonl{also} --out o"
+    told = f"other.json: is {forms.OFFICIAL.what}, not {forms.JOINT.what}; {forms.JOINT.give}\n"
+    assert vatrack(*words.split()) == (2, "", f"vatrack: error: {told}")
+
+
 @pytest.mark.parametrize("masks", ["own", "both"])
 def test_no_sound_file_is_blamed_for_a_prediction(
     vatrack: Command, files: Path, masks: str

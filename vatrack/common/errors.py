@@ -23,11 +23,17 @@ class InputError(VatrackError):
     """Bad input, not a bug. The message names the file, the item and the fix.
 
     The command line prints the message and exits with 2.
+
+    Attributes:
+        misfit: two files do not fit each other, and either may be the wrong one.
     """
 
+    misfit = False
+
     def is_about(self, path: Path | str) -> bool:
-        """Whether the message is about this file: it begins with its path."""
-        return str(self).startswith((f"{path}:", f"{Path(path)}:"))
+        """Whether the message may be about this file: it begins with its path, or any may be
+        wrong."""
+        return self.misfit or str(self).startswith((f"{path}:", f"{Path(path)}:"))
 
 
 class InvalidData(InputError):

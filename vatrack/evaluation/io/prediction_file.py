@@ -25,6 +25,7 @@ _FIELDS = frozenset(
 )
 AGAIN = "create the predictions again"
 OTHER_TRUTH = "the predictions belong to another ground truth"
+OTHER_CLASSES = "use the category ids of the ground truth"
 
 
 class PredictionItem(NamedTuple):
@@ -44,14 +45,11 @@ class PredictionError(InputError):
     def __init__(self, label: str, number: int, problem: str) -> None:
         super().__init__(label, number, advised(problem, "correct it, or create the file again"))
         self.number = number
+        self.misfit = problem.endswith((OTHER_TRUTH, OTHER_CLASSES))
 
     def __str__(self) -> str:
         label, number, problem = self.args
         return f"{label} {number}: {problem}"
-
-    def is_about(self, path: Path | str) -> bool:
-        """Also about the ground truth where both do not fit: either may be the wrong file."""
-        return self.args[2].endswith(OTHER_TRUTH) or super().is_about(path)
 
 
 class PredictionReader:
