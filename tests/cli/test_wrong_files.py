@@ -12,9 +12,9 @@ import pytest
 from tests.cli.test_cli import run
 from tests.evaluation.scenes import random_scene
 from tests.sailvos.official import write_raw
-from vatrack.common import file_kinds as kinds
-from vatrack.common.file_kinds import Kind
+from vatrack.common.file_forms import FileForm
 from vatrack.common.files import read_json, write_json
+from vatrack.data import known_forms as forms
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.sailvos.index import build_index
 
@@ -28,7 +28,7 @@ def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small file of every kind, in the working folder."""
+    """A small file of every form, in the working folder."""
     joint, predictions = random_scene(1)
     write_json(tmp_path / "joint.json", joint)
     write_json(tmp_path / "tracks.json", video_ground_truth(joint, "amodal", 0.75))
@@ -46,72 +46,72 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 TRUTH = "--ground-truth joint.json"
 RAW = "--raw raw --index index.json"
-MIXED_UP: dict[str, tuple[str, Kind, Kind]] = {
+MIXED_UP: dict[str, tuple[str, FileForm, FileForm]] = {
     "evaluate --ground-truth tracks.json --predictions found.jsonl": (
-        "tracks.json", kinds.TRACKS, kinds.JOINT,
+        "tracks.json", forms.TRACKS, forms.JOINT,
     ),
     "evaluate --ground-truth raw/valid.json --predictions found.jsonl": (
-        "raw/valid.json", kinds.OFFICIAL, kinds.JOINT,
+        "raw/valid.json", forms.OFFICIAL, forms.JOINT,
     ),
     "evaluate --ground-truth found.jsonl --predictions found.jsonl --shard 1/2": (
-        "found.jsonl", kinds.PREDICTIONS, kinds.JOINT,
+        "found.jsonl", forms.PREDICTIONS, forms.JOINT,
     ),
     f"evaluate {TRUTH} --predictions found.jsonl --video-ground-truth-amodal joint.json": (
-        "joint.json", kinds.JOINT, kinds.TRACKS,
+        "joint.json", forms.JOINT, forms.TRACKS,
     ),
-    f"evaluate {TRUTH} --predictions joint.json": ("joint.json", kinds.JOINT, kinds.PREDICTIONS),
+    f"evaluate {TRUTH} --predictions joint.json": ("joint.json", forms.JOINT, forms.PREDICTIONS),
     f"evaluate {TRUTH} --predictions metrics.json": (
-        "metrics.json", kinds.METRICS, kinds.PREDICTIONS,
+        "metrics.json", forms.METRICS, forms.PREDICTIONS,
     ),
     f"evaluate {TRUTH} --predictions object.json": (
-        "object.json", Kind("one JSON object (keys: `predictions`)"), kinds.PREDICTIONS,
+        "object.json", FileForm("one JSON object (keys: `predictions`)"), forms.PREDICTIONS,
     ),
     f"export-predictions object.json {TRUTH} --to coco": (
-        "object.json", Kind("one JSON object (keys: `predictions`)"), kinds.PREDICTIONS,
+        "object.json", FileForm("one JSON object (keys: `predictions`)"), forms.PREDICTIONS,
     ),
     "export-predictions found.jsonl --ground-truth tracks.json --to coco": (
-        "tracks.json", kinds.TRACKS, kinds.JOINT,
+        "tracks.json", forms.TRACKS, forms.JOINT,
     ),
     "import-predictions found.jsonl --ground-truth index.json --from coco": (
-        "index.json", kinds.INDEX, kinds.JOINT,
+        "index.json", forms.INDEX, forms.JOINT,
     ),
     "overlay --ground-truth tracks.json --predictions found.jsonl --images raw": (
-        "tracks.json", kinds.TRACKS, kinds.JOINT,
+        "tracks.json", forms.TRACKS, forms.JOINT,
     ),
     "views --ground-truth clips.json --predictions found.jsonl --images raw": (
-        "clips.json", kinds.STRUCTURE, kinds.JOINT,
+        "clips.json", forms.STRUCTURE, forms.JOINT,
     ),
-    "examples --ground-truth tracks.json": ("tracks.json", kinds.TRACKS, kinds.JOINT),
-    "validate --joint tracks.json --images raw": ("tracks.json", kinds.TRACKS, kinds.JOINT),
+    "examples --ground-truth tracks.json": ("tracks.json", forms.TRACKS, forms.JOINT),
+    "validate --joint tracks.json --images raw": ("tracks.json", forms.TRACKS, forms.JOINT),
     "validate --raw raw --train joint.json --valid raw/valid.json": (
-        "joint.json", kinds.JOINT, kinds.OFFICIAL,
+        "joint.json", forms.JOINT, forms.OFFICIAL,
     ),
     "index --raw raw --train raw/train.json --valid tracks.json": (
-        "tracks.json", kinds.TRACKS, kinds.OFFICIAL,
+        "tracks.json", forms.TRACKS, forms.OFFICIAL,
     ),
     "convert --config c.yaml --official joint.json --structure clips.json": (
-        "joint.json", kinds.JOINT, kinds.OFFICIAL,
+        "joint.json", forms.JOINT, forms.OFFICIAL,
     ),
-    "cuts score --raw raw --index joint.json": ("joint.json", kinds.JOINT, kinds.INDEX),
+    "cuts score --raw raw --index joint.json": ("joint.json", forms.JOINT, forms.INDEX),
     "cuts structure --config c.yaml --index clips.json": (
-        "clips.json", kinds.STRUCTURE, kinds.INDEX,
+        "clips.json", forms.STRUCTURE, forms.INDEX,
     ),
     "cuts structure --config c.yaml --index index.json": (
-        "index.json", kinds.INDEX, kinds.STRUCTURE,
+        "index.json", forms.INDEX, forms.STRUCTURE,
     ),
-    f"cuts sheet {RAW} --structure index.json": ("index.json", kinds.INDEX, kinds.STRUCTURE),
+    f"cuts sheet {RAW} --structure index.json": ("index.json", forms.INDEX, forms.STRUCTURE),
     f"cuts sheet {RAW} --structure clips.json --video a --scores joint.json": (
-        "joint.json", kinds.JOINT, kinds.SCORES,
+        "joint.json", forms.JOINT, forms.SCORES,
     ),
-    "cuts compare clips.json index.json": ("index.json", kinds.INDEX, kinds.STRUCTURE),
+    "cuts compare clips.json index.json": ("index.json", forms.INDEX, forms.STRUCTURE),
     "clips --config c.yaml --raw raw --structure raw/train.json": (
-        "raw/train.json", kinds.OFFICIAL, kinds.STRUCTURE,
+        "raw/train.json", forms.OFFICIAL, forms.STRUCTURE,
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", MIXED_UP)
-def test_a_file_of_another_kind_is_named_as_what_it_is(
+def test_a_file_of_another_form_is_named_as_what_it_is(
     vatrack: Command, files: Path, words: str
 ) -> None:
     out = "o.png" if words.startswith("overlay") or "--video a" in words else "o"
@@ -119,6 +119,58 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(
     path, found, wanted = MIXED_UP[words]
     told = f"vatrack: error: {path}: is {found.what}, not {wanted.what}; {wanted.give}\n"
     assert (code, errors) == (2, told)
+
+
+@pytest.mark.parametrize("also", ["", " --video-ground-truth-amodal tracks.json"])
+@pytest.mark.parametrize("field", ["category_id", "video_id", "image_id"])
+def test_ids_that_do_not_fit_are_told_by_the_form_of_the_ground_truth(
+    vatrack: Command, files: Path, field: str, also: str
+) -> None:
+    """An official file has the images of the converted one, but other classes and videos."""
+    joint, official = (read_json(files / name) for name in ("joint.json", "raw/valid.json"))
+    item = official["annotations"][0]
+    images = [dict(image) for image in joint["images"]]
+    changed = {"categories": joint["categories"], "videos": joint["videos"], "images": images}
+    if field == "category_id":
+        changed["categories"] = [{"id": 99, "name": "x"}]
+    elif field == "video_id":
+        changed["videos"] = [{"id": 99, "name": "x", "vid_name": "x"}]
+        images[:] = [{**image, "video_id": 99} for image in images]
+    else:
+        images[:] = [{**image, "id": image["id"] + 5000} for image in images]
+    changed["annotations"] = [{**item, "image_id": images[0]["id"]}]
+    write_json(files / "other.json", changed)
+    words = f"evaluate --ground-truth other.json --predictions found.jsonl{also} --out o"
+    told = f"other.json: is {forms.OFFICIAL.what}, not {forms.JOINT.what}; {forms.JOINT.give}\n"
+    assert vatrack(*words.split()) == (2, "", f"vatrack: error: {told}")
+
+
+@pytest.mark.parametrize("masks", ["own", "both"])
+def test_no_sound_file_is_blamed_for_a_prediction(
+    vatrack: Command, files: Path, masks: str
+) -> None:
+    """Own masks beside the visible ones alone, and predictions with a field more than needed."""
+    joint = read_json(files / "joint.json")
+    lines = (files / "found.jsonl").read_text().splitlines()
+    predictions = [json.loads(line) for line in lines]
+    for one in predictions:
+        one["segmentation"] = one["visible"]
+    if masks == "own":
+        for item in joint["annotations"]:
+            item["segmentation"] = item.pop("amodal_mask")
+        for one in predictions:
+            del one["amodal"]
+    write_json(files / "own.json", joint)
+    for score in (0.5, "high"):
+        predictions[2]["score"] = score
+        (files / "more.jsonl").write_text("".join(json.dumps(each) + "\n" for each in predictions))
+        words = "evaluate --ground-truth own.json --predictions more.jsonl --out o"
+        code, _, errors = vatrack(*words.split())
+        if score == "high":
+            told = "vatrack: error: more.jsonl: line 3: score is 'high'; "
+            assert code == 2 and errors.startswith(told)
+        else:
+            assert (code, errors) == (0, "")
 
 
 WRONG_FOLDERS = {

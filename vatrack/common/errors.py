@@ -10,6 +10,8 @@ VatrackError
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -21,11 +23,33 @@ class InputError(VatrackError):
     """Bad input, not a bug. The message names the file, the item and the fix.
 
     The command line prints the message and exits with 2.
+
+    Attributes:
+        misfit: two files do not fit each other, and either may be the wrong one.
     """
+
+    misfit = False
+
+    def is_about(self, path: Path | str) -> bool:
+        """Whether the message may be about this file: it begins with its path, or any may be
+        wrong."""
+        return self.misfit or str(self).startswith((f"{path}:", f"{Path(path)}:"))
 
 
 class InvalidData(InputError):
-    """Data that `validate` found errors in. The message lists the findings."""
+    """Data that `validate` found errors in. The message lists the findings.
+
+    Attributes:
+        files: where the errors were found.
+    """
+
+    def __init__(self, message: str, files: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.files = frozenset(files)
+
+    def is_about(self, path: Path | str) -> bool:
+        """Whether an error was found in this file."""
+        return str(Path(path)) in self.files or str(path) in self.files
 
 
 class FolderBusy(InputError):

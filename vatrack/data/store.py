@@ -28,12 +28,12 @@ import orjson
 from safetensors import SafetensorError, safe_open
 
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import AMODAL, JOINT, LISTING, wants
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
 from vatrack.common.text_files import is_packed
 from vatrack.config.file_classes import FileClasses
 from vatrack.data.checks import AnnotationChecks
+from vatrack.data.known_forms import AMODAL, JOINT, LISTING, wants
 from vatrack.data.store_writer import (
     COLUMNS,
     FORMAT,

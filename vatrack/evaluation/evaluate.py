@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.file_kinds import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
 from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
+from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.evaluation.ap.precision import Metrics
 from vatrack.evaluation.details import detail_document, unique_names
 from vatrack.evaluation.file_set import open_files

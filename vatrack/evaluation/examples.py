@@ -18,9 +18,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
-from vatrack.common.file_kinds import JOINT, wants
 from vatrack.common.files import atomic_path, create_text, read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
 
 Json = dict[str, Any]

@@ -21,11 +21,11 @@ from typing import Any
 
 from vatrack import __version__
 from vatrack.common.counted import counted
-from vatrack.common.file_kinds import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.common.files import sha256_of
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
 from vatrack.config import EvaluationConfig, parse_config
+from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.evaluation.evaluate import (
     VIDEO_MAX_OCCLUSION,
     Names,

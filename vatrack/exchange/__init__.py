@@ -14,7 +14,6 @@ from typing import Any, get_args
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import JOINT, LISTING, PREDICTIONS, wants
 from vatrack.common.files import (
     atomic_path,
     check_target,
@@ -25,6 +24,7 @@ from vatrack.common.files import (
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
+from vatrack.data.known_forms import JOINT, LISTING, PREDICTIONS, wants
 from vatrack.evaluation.io.predictions import parse_predictions
 from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
 from vatrack.exchange.listing import Listing, read_listing

@@ -12,12 +12,12 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import JOINT, PREDICTIONS, wants
 from vatrack.common.files import read_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.fields import mask_types_of, problem
+from vatrack.data.known_forms import JOINT, PREDICTIONS, wants
 from vatrack.evaluation.io.checks import list_of
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import read_predictions

@@ -18,10 +18,10 @@ from scipy.optimize import linear_sum_assignment
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import JOINT, PREDICTIONS, wants
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
+from vatrack.data.known_forms import JOINT, PREDICTIONS, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray, put_text, track_colours
 from vatrack.reporting.overlay import FrameList, Layer, choose_clips, read_layers

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import DETAILS, JOINT, PREDICTIONS, wants
 from vatrack.common.files import atomic_directory, read_json, refuse_other_files, write_json
+from vatrack.data.known_forms import DETAILS, JOINT, PREDICTIONS, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.overlay import FrameList, Layer, read_layers

@@ -11,11 +11,11 @@ import cv2
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import SCORES, wants
 from vatrack.common.files import read_json, write_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
+from vatrack.data.known_forms import SCORES, wants
 from vatrack.sailvos.content import Image, read_images, score_frames
 from vatrack.sailvos.index import check_video, read_index
 from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name

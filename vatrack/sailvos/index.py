@@ -9,12 +9,12 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import INDEX, wants
 from vatrack.common.files import read_json, write_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import SUFFIXES
 from vatrack.common.similar import meant
 from vatrack.data.fields import first_problem
+from vatrack.data.known_forms import INDEX, wants
 from vatrack.sailvos.layout import list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import AMODAL, LISTING, OFFICIAL, wants
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_forms import PIXEL_LIMIT, form_problem
 from vatrack.data.fields import is_side, problem, rate
+from vatrack.data.known_forms import AMODAL, LISTING, OFFICIAL, wants
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
 
 Json = dict[str, Any]

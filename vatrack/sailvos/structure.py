@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import STRUCTURE, wants
 from vatrack.common.files import read_json
+from vatrack.data.known_forms import STRUCTURE, wants
 from vatrack.sailvos.layout import CLIP_MARK, safe_name
 
 

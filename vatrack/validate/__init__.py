@@ -11,12 +11,12 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
-from vatrack.common.file_kinds import AMODAL, JOINT, OFFICIAL, wants
 from vatrack.common.files import write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import check_source
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
+from vatrack.data.known_forms import AMODAL, JOINT, OFFICIAL, wants
 from vatrack.validate.annotations import read_subset
 from vatrack.validate.checks import CHECKS, SEVERITIES, Severity
 from vatrack.validate.findings import SHOWN_EXAMPLES, Findings
@@ -230,7 +230,7 @@ def _report(
         }
         write_json(out, content, indent=2)
     if not report.ok:
-        raise InvalidData(str(report))
+        raise InvalidData(str(report), findings.files("error"))
     return report
 
 

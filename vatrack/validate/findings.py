@@ -107,6 +107,11 @@ class Findings:
         """How many findings of a severity there are."""
         return sum(count for code, count in self.counts.items() if self.severity(code) == severity)
 
+    def files(self, severity: Severity) -> set[str]:
+        """The files in which examples of a severity were found."""
+        found = [code for code in self.codes() if self.severity(code) == severity]
+        return {example.file for code in found for example in self.examples[code]}
+
     def report(self) -> list[dict[str, Any]]:
         """The findings as plain values, worst first."""
         return [

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vatrack.common.errors import InputError
-from vatrack.common.file_kinds import AMODAL, JOINT, OFFICIAL, wants
 from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config.file_classes import FileClasses
 from vatrack.config.methods import Method
 from vatrack.data.fields import is_safe_name, is_whole, mask_types_of, problem, safe_name, shown
 from vatrack.data.forms import Json
+from vatrack.data.known_forms import AMODAL, JOINT, OFFICIAL, wants
 
 
 @dataclass

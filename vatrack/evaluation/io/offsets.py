@@ -158,7 +158,11 @@ def find_tracks(path: Path, head: TruthHead) -> dict[int, Ints]:
         if item.section == "annotations":
             _add(found, item.value, "video_id", str(path), item.offset, item.length)
     videos, offsets = found.keys(), found.rows(2)
-    _refuse_unknown(np.isin(videos, list(head.heads)), path, offsets, "video_id")
+    try:
+        _refuse_unknown(np.isin(videos, list(head.heads)), path, offsets, "video_id")
+    except InputError as error:
+        error.misfit = True
+        raise
     return {video: offsets[rows] for video, rows in group_rows(videos).items()}
 
 

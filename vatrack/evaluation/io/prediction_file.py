@@ -24,6 +24,8 @@ _FIELDS = frozenset(
     {"image_id", "category_id", "score", "bbox", "bbox_visible", "track_id", *MASK_TYPES}
 )
 AGAIN = "create the predictions again"
+OTHER_TRUTH = "the predictions belong to another ground truth"
+OTHER_CLASSES = "use the category ids of the ground truth"
 
 
 class PredictionItem(NamedTuple):
@@ -43,6 +45,7 @@ class PredictionError(InputError):
     def __init__(self, label: str, number: int, problem: str) -> None:
         super().__init__(label, number, advised(problem, "correct it, or create the file again"))
         self.number = number
+        self.misfit = problem.endswith((OTHER_TRUTH, OTHER_CLASSES))
 
     def __str__(self) -> str:
         label, number, problem = self.args

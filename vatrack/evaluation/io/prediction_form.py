@@ -17,6 +17,7 @@ from vatrack.common.rle import Ints
 from vatrack.data.columns import rows_of_numbers, whole_numbers
 from vatrack.data.fields import is_number, problem, shown
 from vatrack.evaluation.io.ground_truth import Images
+from vatrack.evaluation.io.prediction_file import OTHER_TRUTH
 
 
 @dataclass
@@ -55,7 +56,7 @@ def image_of(prediction: Any) -> tuple[int, None] | tuple[None, str]:
 
 def unknown_image(image_id: int | None) -> str:
     """The message for a prediction of an image that is not listed."""
-    return f"unknown image_id {image_id}; the predictions belong to another ground truth"
+    return f"unknown image_id {image_id}; {OTHER_TRUTH}"
 
 
 def append_all(columns: Columns, numbers: Sequence[int], predictions: Sequence[Any]) -> bool:

@@ -20,6 +20,7 @@ from vatrack.common.rle import Floats, Ints, canonical
 from vatrack.data.fields import damage
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.evaluation.io.prediction_file import (
+    OTHER_CLASSES,
     PredictionError,
     PredictionLines,
     open_predictions,
@@ -162,8 +163,7 @@ def parse_predictions(
     strange = (index < 0) & kept
     refuse(
         strange,
-        f"unknown category_id {_first(category, strange)}; use the category ids of the ground "
-        "truth",
+        f"unknown category_id {_first(category, strange)}; {OTHER_CLASSES}",
     )
     large = np.abs(np.array(columns.score, np.float64)) > LARGEST_SCORE
     refuse(large, f"'score' is larger than {LARGEST_SCORE:g}; use smaller scores")
