@@ -223,8 +223,8 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
         image = image[..., 0]  # grey values that were saved three times
     if image.ndim != 2:
         raise InputError(
-            f"{path}: has {image.shape[2]} channels, but an id map has one; use the file with ids, "
-            "not its colour rendering"
+            f"{path}: has {counted(image.shape[2], 'channel')}, but an id map has one; use the "
+            "file with ids, not its colour rendering"
         )
     return image
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.text_files import read_text
 from vatrack.config.base import Frozen
@@ -138,7 +139,7 @@ def _look(file: ArchiveConfig) -> Volume:
         ) from None
     if not found.st_size or file.size not in (None, found.st_size):
         wanted = f" instead of {file.size}" if file.size else ""
-        raise InputError(f"{path}: has {found.st_size} bytes{wanted}; download it again")
+        raise InputError(f"{path}: has {counted(found.st_size, 'byte')}{wanted}; download it again")
     return Volume(
         name=path.name, size=found.st_size, mtime_ns=found.st_mtime_ns, sha256=file.sha256
     )
