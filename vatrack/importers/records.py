@@ -212,7 +212,7 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
     read_header(path)  # OpenCV fills what is missing of a file and says nothing
     data = read_bytes(path)
     if not data.startswith(PNG):
-        raise InputError(f"{path}: not a PNG file; other formats do not preserve ids")
+        raise InputError(f"{path}: not a PNG file; use the id map as PNG, other formats lose ids")
     depth, colour = data[24], data[25]
     image = decode(_as_grey(data) if colour == PALETTE else data, cv2.IMREAD_UNCHANGED)
     if image is None:
