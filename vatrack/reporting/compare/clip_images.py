@@ -111,7 +111,6 @@ def _as_url(image: ImageArray) -> str:
     done, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
         raise InputError(
-            "an image cannot be written as JPEG, which has at most 65535 pixels a side; use "
-            "smaller images"
+            "an image cannot be written as JPEG (it may be too large); use smaller images"
         )
     return data_url(code.tobytes(), "image/jpeg")
