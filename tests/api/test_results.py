@@ -62,7 +62,7 @@ def test_a_method_with_one_type_of_mask(types: tuple[str, ...]) -> None:
     result = make(types=types)
     assert np.isnan(result.visibility()).all()
     (other,) = {"amodal", "visible"} - set(types)
-    with pytest.raises(InputError, match=f"no {other} masks; it predicts {types[0]} ones"):
+    with pytest.raises(InputError, match=f"no {other} masks; use its {types[0]} ones"):
         result.masks(other)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="unknown mask type 'visble'; did you mean visible"):
         result.masks("visble")  # type: ignore[arg-type]

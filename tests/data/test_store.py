@@ -595,7 +595,7 @@ def test_no_frame_outside_the_folder(tmp_path: Path, name: object) -> None:
             (key, GONE, LACKS.format(key))
             for key in ("bbox", "segmentation", "area_visible", "category_id", "instance_id")
         ),
-        ("category_id", 25, "annotation 1 has category 25; 1 to 24 are known"),
+        ("category_id", 25, "annotation 1 has category 25; use one of 1 to 24"),
     ],
 )
 def test_annotations_that_lack_something(

@@ -237,7 +237,7 @@ def test_trackeval_reads_its_folder(
         (
             "ytvis",
             [{"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}],
-            "has 1 segmentations, but its video 'clip__1' has 2 frames",
+            "has 1 segmentation, but its video 'clip__1' has 2 frames",
         ),
         (
             "ytvis",

@@ -421,7 +421,7 @@ def test_mots_text_and_maps_say_the_same(case: Case, first: int) -> None:
     )
     result = case.take("mots", text.parent)
     from_text = case.document
-    assert "1 ignore regions" in str(result)
+    assert "skipped 1 ignore region" in str(result)
     for offset, columns in ((0, slice(2, 4)), (1, slice(1, 2))):
         ids = np.zeros((4, 6), np.uint16)
         ids[3, 5] = 10000

@@ -88,7 +88,7 @@ def test_everything_that_can_happen(
     # A job that fails: one message.
     pipeline.run(status=1)
     assert (
-        "config.yaml: the 1 pairs of a process cannot be divided into "
+        "config.yaml: the 1 pair of a process cannot be divided into "
         "training.accumulate = 2" in pipeline.shown
     )
     assert "Traceback" not in pipeline.shown

@@ -207,7 +207,7 @@ def test_a_class_that_does_not_occur_and_an_annotation_without_class(
     document["annotations"][0]["category_id"] = 3333
     (tmp_path / "bad" / "train").mkdir(parents=True)
     write_json(tmp_path / "bad" / "train" / "joint.json", document)
-    with pytest.raises(InputError, match=r"has category 3333; .* are known"):
+    with pytest.raises(InputError, match=r"has category 3333; use one of .*"):
         count_classes(tmp_path / "bad" / "train" / "joint.json")
 
 

@@ -38,7 +38,8 @@ ALWAYS = 1e-9
 
 
 def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
-    """Two epochs: one border between epochs to be killed at, and a validation on each side."""
+    """Two epochs, if not told otherwise: one border between epochs to be killed at, and a
+    validation on each side."""
     settings = SHORT | {"epochs": 2, "save_minutes": 1000} | training
     return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
 
@@ -52,7 +53,16 @@ def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three epochs: one can be resumed with a finished epoch behind it and another ahead."""
     out = tmp_path_factory.mktemp("undisturbed") / "run"
+    finish(config(out, epochs=3), tiny_data, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def two_epochs(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `undisturbed`, but shorter, for what does not depend on the number of epochs."""
+    out = tmp_path_factory.mktemp("two_epochs") / "run"
     finish(config(out), tiny_data, out)
     return out
 
@@ -66,7 +76,8 @@ def test_killed_at_random_moments_nothing_is_lost(
     killed, rounds = 0, 0
     while killed < KILLS:
         out = tmp_path / f"round_{rounds}"
-        run = config(out, workers=rounds % 3, save_minutes=ALWAYS)  # which must not matter
+        # workers and saves must not matter
+        run = config(out, epochs=3, workers=rounds % 3, save_minutes=ALWAYS)
         killed += kill_at_random(run, tiny_data, out, KILLS - killed, 0.6 * length + 1, dice)
         assert differences(undisturbed, out) == [], f"VATRACK_KILL_SEED={SEED}"
         rounds += 1
@@ -76,16 +87,21 @@ def test_killed_at_random_moments_nothing_is_lost(
 def test_steps_between_two_saves_are_made_again(
     undisturbed: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
+    """Killed in the second of three epochs."""
     out = tmp_path / "run"
-    run = config(out)
+    run = config(out, epochs=3)
     process = start(run, tiny_data, out)
-    wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
+    wait_for(
+        lambda: (out / "metrics.jsonl").exists() and any(line["epoch"] == 2 for line in lines(out)),
+        process,
+    )
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     saved = read_state(sorted(out.glob("state/state_*.pt"))[-1])
     assert saved["log"]["bytes"] < (out / "metrics.jsonl").stat().st_size, (
         "the log is ahead of what was saved"
     )
+    assert saved["progress"]["epoch"] == 1, "one epoch is complete, two are not"
     finish(run, tiny_data, out)
     assert differences(undisturbed, out) == []
     assert read_json(out / "training.json")["starts"] == 2
@@ -110,21 +126,21 @@ def _die_writing(number: int, share: float) -> None:
 
 @pytest.mark.parametrize(("number", "share"), [(1, 0.5), (2, 0.0), (3, 0.99), (7, 0.3)])
 def test_killed_while_a_file_is_written(
-    number: int, share: float, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    number: int, share: float, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     process = start(config(out), tiny_data, out, _die_writing, number, share)
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
     finish(config(out), tiny_data, out)
-    assert differences(undisturbed, out) == []
+    assert differences(two_epochs, out) == []
     left = [*out.glob("state/.*"), *out.glob("checkpoints/.*"), *out.glob("validation/.*")]
     assert not left, "half-written files are cleared away"
 
 
 @pytest.mark.parametrize("damage", ["cut off", "a changed bit", "another program's", "empty"])
 def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
-    damage: str, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    damage: str, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     kill_with_two_states(tiny_data, out)
@@ -161,7 +177,7 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     older.unlink()
     newest.write_bytes(original)
     finish(config(out), tiny_data, out)
-    assert differences(undisturbed, out) == []
+    assert differences(two_epochs, out) == []
 
 
 def test_a_disk_that_does_not_answer_says_nothing_about_a_state(
@@ -214,10 +230,10 @@ def test_with_another_recipe_or_other_data_a_training_begins_anew(
 
 
 def test_a_training_that_has_begun_needs_no_start_weights(
-    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    two_epochs: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     weights, out = tmp_path / "start.pt", tmp_path / "run"
-    shutil.copy(undisturbed / "checkpoints" / "epoch_01.pt", weights)
+    shutil.copy(two_epochs / "checkpoints" / "epoch_01.pt", weights)
     kill_with_two_states(tiny_data, out, weights=weights)
     weights.unlink()
     run = config(out, weights=weights)
@@ -266,7 +282,7 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_state_and_ends_the_training(
-    number: signal.Signals, undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    number: signal.Signals, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     run = config(out, workers=1)
@@ -279,11 +295,11 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     progress = read_state(sorted(out.glob("state/state_*.pt"))[-1])["progress"]
     assert progress["batch"] not in (0, 5), "saved between two steps, not at the end of an epoch"
     finish(run, tiny_data, out)
-    assert differences(undisturbed, out) == []
+    assert differences(two_epochs, out) == []
 
 
 def test_a_signal_during_a_validation_does_not_wait_for_its_end(
-    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    two_epochs: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     """SLURM sends it to every process of a job, those that load frames included: one of them obeys,
     once."""
@@ -296,7 +312,7 @@ def test_a_signal_during_a_validation_does_not_wait_for_its_end(
     assert process.exitcode == 3, (tmp_path / "run.log").read_text()
     assert obeyed.read_text() == f"{process.pid}\n"
     finish(run, tiny_data, out)
-    assert differences(undisturbed, out) == []
+    assert differences(two_epochs, out) == []
 
 
 def _validate_slowly(validating: Path, obeyed: Path) -> None:
@@ -324,7 +340,7 @@ def _validate_slowly(validating: Path, obeyed: Path) -> None:
 
 
 def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so(
-    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     run = config(out, epochs=3, keep_checkpoints="best")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_size
 from vatrack.video.reader import Reader
@@ -49,7 +50,9 @@ def frames_of(
     if isinstance(video, str | Path):
         sources = find_sources([str(video)])
         if len(sources) > 1:
-            raise InputError(f"{video}: matches {len(sources)} videos; track them one by one")
+            raise InputError(
+                f"{video}: matches {counted(len(sources), 'video')}; track them one by one"
+            )
         return _Opened(Reader(sources[0], selection, rate))
     if isinstance(video, np.ndarray) and video.ndim == 3:
         raise InputError(f"an array {list(video.shape)} is one frame; give a list: [frame]")

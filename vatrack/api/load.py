@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vatrack.api.predictor import Predictor
+from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
@@ -55,7 +56,8 @@ def load(
     run = loaded.run(loaded.settings(path))
     if largest_side is not None:
         if not 32 <= largest_side <= 8192:
-            raise InputError(f"the largest side is {largest_side} pixels; it must be 32 to 8192")
+            side = counted(largest_side, "pixel")
+            raise InputError(f"the largest side is {side}; it must be 32 to 8192")
         limits = {"image_scale": (largest_side, largest_side)}
         run = run.model_copy(update={"input": run.input.model_copy(update=limits)})
     compute = {"device": device, "precision": "mixed" if half else run.compute.precision}

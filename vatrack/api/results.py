@@ -174,5 +174,5 @@ class FrameResult:
             raise InputError(unknown("mask type", mask_type, MASK_TYPES))
         if mask_type not in self.rles:
             have = " and ".join(self.rles)
-            raise InputError(f"this method has no {mask_type} masks; it predicts {have} ones")
+            raise InputError(f"this method has no {mask_type} masks; use its {have} ones")
         return self.rles[mask_type]

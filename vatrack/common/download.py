@@ -101,7 +101,9 @@ def _check_existing(out: Path, size: int | None, sha256: str) -> Fetched:
         raise InputError(f"{out}: not a file; choose another name for the download")
     found = sha256_of(out)
     if not found.startswith(sha256):
-        wanted = f"sha256 {sha256}" if size is None else f"{size} bytes with sha256 {sha256}"
+        wanted = (
+            f"sha256 {sha256}" if size is None else f"{counted(size, 'byte')} with sha256 {sha256}"
+        )
         raise InputError(
             f"{out}: already exists, but is a different file (sha256 {found}, expected {wanted}); "
             "move it away"
@@ -120,7 +122,7 @@ def _download(url: str, target: Path, size: int | None, advance: Callable[[int],
             with urlopen(url) as source:
                 shutil.copyfileobj(source, stream)
     if size and stream.count < size:
-        raise requests.ConnectionError(f"ended after {stream.count} of {size} bytes")
+        raise requests.ConnectionError(f"ended after {stream.count} of {counted(size, 'byte')}")
 
 
 class _Limited:
@@ -133,7 +135,7 @@ class _Limited:
     def write(self, data: bytes) -> int:
         self.count += len(data)
         if self.count > self._size:
-            raise ValueError(f"has more than {self._size} bytes; it is a different file")
+            raise ValueError(f"has more than {counted(self._size, 'byte')}; it is a different file")
         self._advance(len(data))
         return self._file.write(data)
 

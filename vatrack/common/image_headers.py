@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -141,7 +142,9 @@ def _check_sides(path: Path, width: int, height: int) -> None:
 
 
 def _bmp_header(path: Path, head: bytes, size: int) -> Header:
-    cut = bad_image(path, "cut-off", f"truncated inside the BMP header ({size} bytes); {AGAIN}")
+    cut = bad_image(
+        path, "cut-off", f"truncated inside the BMP header ({counted(size, 'byte')}); {AGAIN}"
+    )
     if len(head) < 26:
         raise cut
     whole, start, length = struct.unpack_from("<I4xII", head, 2)
@@ -155,7 +158,9 @@ def _bmp_header(path: Path, head: bytes, size: int) -> Header:
         height = abs(height)  # a negative one says that the top row comes first
     _check_sides(path, width, height)
     if length != 12 and length < 40:
-        text = f"its BMP header has {length} bytes, which is not supported; save it as PNG"
+        text = (
+            f"its BMP header has {counted(length, 'byte')}, which is not supported; save it as PNG"
+        )
         raise bad_image(path, "undecodable", text)
     if start < 14 + length:
         text = f"its header places the pixel data at byte {start}, inside the header; {AGAIN}"
@@ -165,7 +170,7 @@ def _bmp_header(path: Path, head: bytes, size: int) -> Header:
     rows = start + (width * depth + 31) // 32 * 4 * height
     needed = whole if packing in (_RLE8, _RLE4) else rows
     if size < needed:
-        text = f"truncated, {size} of {needed} bytes; {AGAIN}"
+        text = f"truncated, {size} of {counted(needed, 'byte')}; {AGAIN}"
         raise bad_image(path, "cut-off", text)
     masks = struct.unpack_from("<4I", head, 54) if len(head) == HEADER_BYTES else (0,) * 4
     if packing == _BITFIELDS and masks[:3] not in _MASKS.get(depth, ()):

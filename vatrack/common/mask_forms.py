@@ -10,6 +10,8 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
+from vatrack.common.counted import counted
+
 RUN_LIMIT = 2**31
 PIXEL_LIMIT = 2**31  # of an image: pycocotools counts in 32 bits
 POLYGON_SIDE = 1 << 15  # longest side of an image whose masks may be polygons
@@ -181,8 +183,8 @@ def _check_runs(runs: Sequence[Any], size: tuple[int, int]) -> None:
         raise MaskError("has run lengths that are not non-negative integers; create the file again")
     if sum(runs) != size[0] * size[1]:
         raise MaskError(
-            f"is damaged: its runs cover {sum(runs)} pixels instead of {size[1]} x {size[0]}; "
-            "create the file again"
+            f"is damaged: its runs cover {counted(sum(runs), 'pixel')} instead of "
+            f"{size[1]} x {size[0]}; create the file again"
         )
 
 
@@ -194,7 +196,8 @@ def _check_polygons(polygons: Sequence[Any]) -> None:
             raise MaskError(f"is a list, but not of polygons; it {NEEDED}")
         if len(polygon) < 6 or len(polygon) % 2:
             raise MaskError(
-                f"has a polygon of {len(polygon)} numbers; polygons need three or more x, y pairs"
+                f"has a polygon of {counted(len(polygon), 'number')}; polygons need three or "
+                "more x, y pairs"
             )
         if not all(type(value) in (int, float) and abs(value) < math.inf for value in polygon):
             raise MaskError("has a polygon with values that are not finite numbers; correct it")

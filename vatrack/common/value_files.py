@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.text_files import AGAIN, read_text
 
@@ -60,7 +61,9 @@ def parse_json(text: str, source: str) -> Any:
         long = _LONG_NUMBER.search(text)
         line = text.count("\n", 0, long.start()) + 1 if long else 0
         problem = (
-            f"line {line} has an integer of {len(long[0])} digits" if long else str(error) or "?"
+            f"line {line} has an integer of {counted(len(long[0]), 'digit')}"
+            if long
+            else str(error) or "?"
         )
     raise InputError(f"{source}: not valid JSON: {problem}; correct it")
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.similar import meant
 from vatrack.config.classes import ClassList, names_problem, shown_name
@@ -177,6 +178,7 @@ def different_classes(
     """
     some = ", ".join(map(shown_name, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
     return (
-        f"{source}: {len(unknown)} of its {len(own)} classes are not among the {len(wanted)} of "
-        f"{owner}: {some}\n  {source}: {own}\n  {owner}: {wanted}\n  they do not fit"
+        f"{source}: {len(unknown)} of its {counted(len(own), 'class')} are not among the "
+        f"{len(wanted)} of {owner}: {some}\n  {source}: {own}\n  {owner}: {wanted}\n  "
+        "they do not fit"
     )

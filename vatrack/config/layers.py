@@ -51,7 +51,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
         )
     if not base.is_file():
         raise InputError(
-            f"{path}: {EXTENDS}: {base}: no such file; its path is relative to {path.name}"
+            f"{path}: {EXTENDS}: {base}: no such file; give its path relative to {path.name}"
         )
     values = _read(base, chain)
     if values is not None and not isinstance(values, dict):

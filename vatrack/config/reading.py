@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.common.similar import not_a_choice
@@ -48,8 +49,8 @@ def parse_config(values: Any, source: str, model: type[T]) -> T:
         if len(values) > FEW and not any(key in model.model_fields for key in values):
             some = ", ".join(f"{key!s:.40}" for key in list(values)[:FEW])
             raise InputError(
-                f"{source}: not a config: none of its {len(values)} keys is known (first: {some}); "
-                f"give a config file ({REFERENCE})"
+                f"{source}: not a config: none of its {counted(len(values), 'key')} is known "
+                f"(first: {some}); give a config file ({REFERENCE})"
             )
         values = with_new_names(values, source)
     try:

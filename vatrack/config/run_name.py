@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from vatrack.common.counted import counted
 from vatrack.config.methods import Backbone, Method
 
 MARK = "__"  # between the parts of a name; no part has it
@@ -52,7 +53,7 @@ def label_problem(label: str) -> str | None:
             "single '.', '-' or '_' between them, for example e6 or lr-0.01"
         )
     if len(label) > LONGEST:
-        return f"{label:.20}... has {len(label)} characters; use at most {LONGEST}"
+        return f"{label:.20}... has {counted(len(label), 'character')}; use at most {LONGEST}"
     return None
 
 

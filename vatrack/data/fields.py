@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import (
     PIXEL_LIMIT,
@@ -218,7 +219,7 @@ def read_masks(
 
 def damage(total: int, size: Sequence[int]) -> str:
     """What is wrong with a compressed string of so many pixels in an image of height and width."""
-    pixels = f"have {total} pixels and" if total >= 0 else "are invalid and"
+    pixels = f"have {counted(total, 'pixel')} and" if total >= 0 else "are invalid and"
     return (
         f"is damaged: its runs {pixels} do not fill the image, {size[1]} x {size[0]}; create "
         "the file again"

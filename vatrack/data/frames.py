@@ -192,7 +192,7 @@ def usable_objects(
             if label is None:
                 raise InputError(
                     f"{path}: annotation {annotation['id']} has category "
-                    f"{annotation['category_id']}; {_listed(labels_by_id)} are known"
+                    f"{annotation['category_id']}; use one of {_listed(labels_by_id)}"
                 )
             for mask_type, (x, y, width, height) in own_boxes.items():
                 boxes[mask_type].append([x, y, x + width, y + height])
@@ -265,7 +265,7 @@ def count_classes(path: Path) -> dict[str, int]:
     ids = ids or {name: number for number, name in enumerate(SAILVOS.names, 1)}
     if unknown := sorted(set(counts) - set(ids.values())):
         raise InputError(
-            f"{path}: an annotation has category {unknown[0]}; {_listed(ids.values())} are known"
+            f"{path}: an annotation has category {unknown[0]}; use one of {_listed(ids.values())}"
         )
     return {name: counts[number] for name, number in ids.items()}
 

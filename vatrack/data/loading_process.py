@@ -23,6 +23,7 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.signals import end_with_parent, ignore_stop_signals
 
@@ -71,8 +72,8 @@ def explained(error: OSError, what: str) -> Exception:
     if error.errno == errno.EMFILE:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         return InputError(
-            f"{what}: this process has reached its limit of {soft} open files; raise the limit "
-            f"(ulimit -n; up to {hard} here), or lower compute.workers"
+            f"{what}: this process has reached its limit of {counted(soft, 'open file')}; raise "
+            f"the limit (ulimit -n; up to {hard} here), or lower compute.workers"
         )
     if error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EAGAIN) and error.filename is None:
         return InputError(f"{what} ({error.strerror}); {memory_advice()}")

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
 from vatrack.weights.fetch import address
@@ -69,7 +70,7 @@ def folder(
     free, entries = shutil.disk_usage(there).free, os.statvfs(there)
     found = f"{shown}, {free / GIB:.1f} GiB free"
     if entries.f_files and entries.f_favail < LEAST_FILES:
-        found = f"{shown}: only {entries.f_favail} more files (inodes) possible"
+        found = f"{shown}: only {counted(entries.f_favail, 'more file')} (inodes) possible"
         return Check(name, worst, found, lost, f"remove files, or {fix}")
     if free < LEAST_FREE:
         return Check(name, worst, found, lost, f"free disk space, or {fix}")

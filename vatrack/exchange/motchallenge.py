@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.text_files import read_text
@@ -73,8 +74,8 @@ def read(
                 ) from None
             if category is None:
                 raise InputError(
-                    f"{where}: has no class, but {listing.path} has {len(listing.categories)} "
-                    "classes; write it in the eighth column"
+                    f"{where}: has no class, but {listing.path} has "
+                    f"{counted(len(listing.categories), 'class')}; write it in the eighth column"
                 )
             predictions.append(
                 as_prediction(

@@ -130,5 +130,5 @@ def read(
             )
     notes = ["MOTS has no scores; all detections get score 1"]
     if ignored:
-        notes.append(f"{ignored} ignore regions are skipped")
+        notes.append(f"skipped {counted(ignored, 'ignore region')}")
     return predictions, notes

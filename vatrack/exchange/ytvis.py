@@ -70,9 +70,13 @@ def read(
                 f"{where}: video_id {item['video_id']} is not in {listing.path}; use its ids"
             )
         if not isinstance(masks, list) or len(masks) != len(video.rows):
-            count = len(masks) if isinstance(masks, list) else "no"
+            found = (
+                counted(len(masks), "segmentation")
+                if isinstance(masks, list)
+                else "no segmentations"
+            )
             raise InputError(
-                f"{where}: has {count} segmentations, but its video {video.name!r} has "
+                f"{where}: has {found}, but its video {video.name!r} has "
                 f"{counted(len(video.rows), 'frame')}; give a mask or null for each frame"
             )
         predictions += [

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vatrack.common.bitmaps import encode_bitmap
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mots import IDS, IGNORED, read_lines
 from vatrack.importers.records import (
@@ -94,7 +95,7 @@ def _objects(sequences: list[Sequence], notes: list[str]) -> Iterator[Object]:
             else:
                 yield item
     if ignored:
-        notes.append(f"{ignored} ignore regions are skipped")
+        notes.append(f"skipped {counted(ignored, 'ignore region')}")
 
 
 def _from_text(path: Path, images: dict[int, Json]) -> Iterator[Object]:

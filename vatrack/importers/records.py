@@ -212,7 +212,7 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
     read_header(path)  # OpenCV fills what is missing of a file and says nothing
     data = read_bytes(path)
     if not data.startswith(PNG):
-        raise InputError(f"{path}: not a PNG file; other formats do not preserve ids")
+        raise InputError(f"{path}: not a PNG file; use the id map as PNG, other formats lose ids")
     depth, colour = data[24], data[25]
     image = decode(_as_grey(data) if colour == PALETTE else data, cv2.IMREAD_UNCHANGED)
     if image is None:
@@ -223,8 +223,8 @@ def read_id_map(path: Path) -> npt.NDArray[Any]:
         image = image[..., 0]  # grey values that were saved three times
     if image.ndim != 2:
         raise InputError(
-            f"{path}: has {image.shape[2]} channels, but an id map has one; use the file with ids, "
-            "not its colour rendering"
+            f"{path}: has {counted(image.shape[2], 'channel')}, but an id map has one; use the "
+            "file with ids, not its colour rendering"
         )
     return image
 

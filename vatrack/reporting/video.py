@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
@@ -64,7 +65,9 @@ class DrawSettings:
             if part not in PARTS:
                 raise InputError(unknown("part of a drawing", part, PARTS))
         if self.line_width is not None and not 1 <= self.line_width <= 100:
-            raise InputError(f"the line width is {self.line_width} pixels; it must be 1 to 100")
+            raise InputError(
+                f"the line width is {counted(self.line_width, 'pixel')}; it must be 1 to 100"
+            )
 
 
 class Trails:

@@ -69,7 +69,7 @@ def write_views(
     refuse_other_files(out, lambda path: bool(own.fullmatch(str(path))))
     listed = FrameList.read(ground_truth, images)
     if not len(listed.images.id):
-        raise InputError(f"{ground_truth}: contains no images; nothing to draw")
+        raise InputError(f"{ground_truth}: contains no images; give another file")
     layers = read_layers(listed, predictions, score)
     drawing = _Drawing(listed, layers, _tile(listed.images))
     metric = f"video/{layers[0].mask_type}/AP50"

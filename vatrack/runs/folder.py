@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.numbers_in_names import numbered
@@ -264,7 +265,7 @@ class RunFolder:
             wanted: those of the one that begins.
         """
         names = changed(found.get("recipe", {}), wanted["recipe"])
-        what = names[:5] + [f"{len(names) - 5} other settings"] * (len(names) > 5)
+        what = names[:5] + [counted(len(names) - 5, "other setting")] * (len(names) > 5)
         what += ["the data"] * (found.get("data") != wanted["data"])
         state = "complete" if self.training.exists() else "interrupted"
         number = 1

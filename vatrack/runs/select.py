@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk, read_json, write_json
 from vatrack.common.similar import meant
@@ -66,7 +67,8 @@ class Selection:
         if len(self.candidates) == 1:
             return "the only validated epoch"
         if self.value is None:
-            return f"the last one; {self.metric} is undefined in all {len(self.candidates)} epochs"
+            epochs = counted(len(self.candidates), "epoch")
+            return f"the last one; {self.metric} is undefined in all {epochs}"
         if self.margin is None:
             return f"the only one whose {self.metric} is defined"
         if not self.margin:

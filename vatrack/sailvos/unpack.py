@@ -209,8 +209,9 @@ def _check_space(archives: Sequence[Archive], out: Path, notes: UnpackRecord) ->
         needed -= max(0, present - finished)
     if needed > free:
         raise InputError(
-            f"{out}: the archives need {needed} bytes ({needed / 1e9:.1f} GB) there, but only "
-            f"{free} ({free / 1e9:.1f} GB) are free; free disk space, or unpack to another disk"
+            f"{out}: the archives need {counted(needed, 'byte')} ({needed / 1e9:.1f} GB) there, "
+            f"but only {free} ({free / 1e9:.1f} GB) are free; free disk space, or unpack to "
+            "another disk"
         )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
+from vatrack.common.counted import counted
 from vatrack.common.device import choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.logs import warnings_only
@@ -102,8 +103,8 @@ class Processes:
         """
         if total % self.count:
             raise InputError(
-                f"config: {what} is {total}, which cannot be divided among {self.count} processes; "
-                "choose a multiple"
+                f"config: {what} is {total}, which cannot be divided among "
+                f"{counted(self.count, 'process')}; choose a multiple"
             )
         each = total // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
@@ -132,8 +133,8 @@ def processes(device: str) -> Iterator[Processes]:
     except dist.DistError as problem:
         where = f"{os.environ['MASTER_ADDR']}:{named['MASTER_PORT']}"
         raise TimeoutError(
-            f"the {named['WORLD_SIZE']} processes could not connect at {where}; check their logs "
-            f"({problem})"
+            f"the {counted(int(named['WORLD_SIZE']), 'process')} could not connect at {where}; "
+            f"check their logs ({problem})"
         ) from None
     gpu = chosen if chosen.type == "cuda" else None
     dist.init_process_group(

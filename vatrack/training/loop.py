@@ -209,8 +209,8 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
     pairs = share.stop - share.start
     if pairs % settings.accumulate:
         raise InputError(
-            f"config: the {pairs} pairs of a process cannot be divided into training.accumulate = "
-            f"{settings.accumulate} equal micro-batches; choose a divisor"
+            f"config: the {counted(pairs, 'pair')} of a process cannot be divided into "
+            f"training.accumulate = {settings.accumulate} equal micro-batches; choose a divisor"
         )
     return EpochBatches(dataset, settings.batch_size, run.seed, share)
 

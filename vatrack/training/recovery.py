@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import TrainingDiverged
 from vatrack.common.signals import StopSignals
 from vatrack.config import TrainingConfig
@@ -165,8 +166,8 @@ class Recovery:
             )
         if too_many:
             raise TrainingDiverged(
-                f"training stopped after training.faults.limit = {limit} faults: {what}; lower "
-                "training.optimizer.learning_rate, or set a clip_norm"
+                f"training stopped after training.faults.limit = {counted(limit, 'fault')}: "
+                f"{what}; lower training.optimizer.learning_rate, or set a clip_norm"
             )
         self.progress.faults += 1
         self.progress.skipped.append([index.epoch, index.batch])

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.logs import IN_PLACE, clear_line
 from vatrack.common.progress import time_left
@@ -157,9 +158,9 @@ class RunLog:
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < state["bytes"]:
             raise InputError(
-                f"{self.path}: {size} bytes, but {state['bytes']} bytes were written before the "
-                "training was interrupted; restore the file, or remove state/ next to it to train "
-                "from scratch"
+                f"{self.path}: {counted(size, 'byte')}, but {state['bytes']} were written before "
+                "the training was interrupted; restore the file, or remove state/ next to it to "
+                "train from scratch"
             )
         if state["bytes"] < size:
             os.truncate(self.path, state["bytes"])

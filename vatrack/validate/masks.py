@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
+from vatrack.common.counted import counted
 from vatrack.common.rle import canonical
 from vatrack.sailvos.official import BOXES
 from vatrack.validate.findings import Findings
@@ -83,7 +84,8 @@ class Masks:
         if self.totals[row] < 0:
             return f"the counts of {self.field} are invalid"
         height, width = self.sizes[row].astype(int)
-        return f"{self.field} has {self.totals[row]} pixels instead of {height} x {width}"
+        pixels = counted(int(self.totals[row]), "pixel")
+        return f"{self.field} has {pixels} instead of {height} x {width}"
 
 
 def check_masks(rows: Sequence[Row], shared: tuple[str, bool]) -> Findings:
@@ -170,7 +172,7 @@ class _Batch:
                 self.add(
                     "area-wrong",
                     wrong,
-                    f"{name} is {{}}, {masks.field} has {{}} pixels",
+                    f"{name} is {{}}, that of {masks.field} is {{}}",
                     written,
                     measured,
                 )

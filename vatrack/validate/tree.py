@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.frame_folders import lacks_all
 from vatrack.common.images import SUFFIXES, is_clutter, is_frame
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
@@ -190,7 +191,9 @@ def _check_numbers(
     if gaps:
         before, after = gaps[0]
         findings.add(
-            "file-gap", images, detail=f"{after:06d} follows {before:06d} ({len(gaps)} gaps)"
+            "file-gap",
+            images,
+            detail=f"{after:06d} follows {before:06d} ({counted(len(gaps), 'gap')})",
         )
     if not listed:
         return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.video.ebml import lacks_bytes
 from vatrack.video.frames import DEFAULT_RATE, Properties
@@ -187,10 +188,11 @@ class Decoder:
             missing = lacks_bytes(Path(known.source))
         known.truncated = known.damaged > 0 or (short and missing)
         if known.truncated:
-            claimed = f" of {known.count_header}" if known.count_header else ""
+            used = counted(known.count_header or known.count_read, "frame")
+            if known.count_header:
+                used = f"{known.count_read} of {used}"
             known.notes.append(
-                f"{known.source}: truncated or damaged; using the {known.count_read}{claimed} "
-                "frames that could be read"
+                f"{known.source}: truncated or damaged; using the {used} that could be read"
             )
 
     def close(self) -> None:

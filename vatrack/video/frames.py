@@ -100,5 +100,5 @@ def check_size(frame: str, shape: Sequence[int], first: Sequence[int]) -> None:
     if tuple(shape[:2]) != tuple(first[:2]):
         raise InputError(
             f"{frame}: is {shape[1]} x {shape[0]} pixels, the first frame is {first[1]} x "
-            f"{first[0]}; frames of one video have one size"
+            f"{first[0]}; give frames of one size"
         )

@@ -112,7 +112,7 @@ def _trunk(weights: Mapping[str, Tensor], prefix: str) -> str:
     deep = f"{prefix}layer3.0.conv3.weight" in weights
     groups = len(middle) // max(1, middle.shape[1])
     found = (
-        f"a residual network of {blocks} blocks in layer3 and {groups} groups "
-        f"({describe_shape(middle)})"
+        f"a residual network of {counted(blocks, 'block')} in layer3 and "
+        f"{counted(groups, 'group')} ({describe_shape(middle)})"
     )
     return TRUNKS.get((blocks, groups, deep), found)

@@ -193,7 +193,7 @@ def _choose(
         if key == OLD_MEANS or any(str(item).startswith(prefix) for item in groups[name]):
             return name, OLD_MEANS if key == OLD_MEANS else prefix
     shown = ", ".join(name or "(the top of the file)" for name in groups)
-    raise InputError(f"{path}: --key {key}: not found; the file has tensors under: {shown}")
+    raise InputError(f"{path}: --key {key}: not found; choose from {shown}")
 
 
 def _prefixes(names: Collection[str], wanted: Collection[str]) -> Counter[str]:

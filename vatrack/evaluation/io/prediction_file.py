@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import orjson
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, advised
 from vatrack.common.json_stream import JsonFault, JsonStream, loads
 from vatrack.common.mask_types import MASK_TYPES
@@ -252,5 +253,5 @@ def parse(text: bytes) -> Any:
 
 def _integer(text: str) -> int:
     if len(text) > 300:  # more than a float can be
-        raise ValueError(f"an integer of {len(text)} digits")
+        raise ValueError(f"an integer of {counted(len(text), 'digit')}")
     return int(text)

@@ -21,6 +21,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.shards import is_numbered
@@ -228,5 +229,5 @@ def _cut(values: Any, rows: Array) -> list[Any]:
     """Values cut into parts of so many rows."""
     bounds = [0, *np.cumsum(rows).tolist()]
     if bounds[-1] != len(values):
-        raise ValueError(f"{len(values)} rows, expected {bounds[-1]}")
+        raise ValueError(f"{counted(len(values), 'row')}, expected {bounds[-1]}")
     return [values[start:stop] for start, stop in pairwise(bounds)]

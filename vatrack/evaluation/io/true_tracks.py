@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.rle import Floats, Ints
@@ -195,7 +196,7 @@ def _track_lists(
     if not all(isinstance(values, list) and len(values) == frames for values in lists):
         raise InputError(
             f"{what}: 'segmentations', 'areas' and 'occlude_rate' must be lists with one item for "
-            f"each of the {frames} images of video {annotation['video_id']}; {FIX}"
+            f"each of the {counted(frames, 'image')} of video {annotation['video_id']}; {FIX}"
         )
     segmentations, areas, rates = lists
     for name, meaning, values in (("area", is_area, areas), ("occlude_rate", is_rate, rates)):

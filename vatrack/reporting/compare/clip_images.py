@@ -110,5 +110,7 @@ def _has_predictions(side: Side) -> bool:
 def _as_url(image: ImageArray) -> str:
     done, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
-        raise InputError("an image cannot be written as JPEG; it may be too large")
+        raise InputError(
+            "an image cannot be written as JPEG (it may be too large); use smaller images"
+        )
     return data_url(code.tobytes(), "image/jpeg")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import isnan
 from statistics import fmean, stdev
 
+from vatrack.common.counted import counted
 from vatrack.config.run_name import seed_of, without_seed
 from vatrack.reporting.tables.names import run_row
 from vatrack.reporting.tables.runs import Run
@@ -51,9 +52,9 @@ def mean_rows(measured: Sequence[Measured], source: str, block: str) -> list[Row
             seeds = "seeds " + ", ".join(str(seed) for seed in members)
             label = f"{label}, {seeds}" if label else seeds
         run = replace(next(iter(members.values()))[0], label=label)
-        what = f"{source}, " if source else ""
-        row = run_row(run, f"{what}mean of {number} seeds", [mean for mean, _ in pairs], block)
-        spread = run_row(run, f"{what}standard deviation of {number} seeds", (), block).key
+        what, of = f"{source}, " if source else "", f"of {counted(number, 'seed')}"
+        row = run_row(run, f"{what}mean {of}", [mean for mean, _ in pairs], block)
+        spread = run_row(run, f"{what}standard deviation {of}", (), block).key
         rows.append(row._replace(spread=[value for _, value in pairs], spread_key=spread))
     return rows
 

@@ -102,7 +102,7 @@ def check_usable(total: Findings, raw: Path, models: Path | None) -> None:
         raise InputError(named[0])
     if broken:
         more = [f"and {broken - len(named)} more"] * (broken > len(named))
-        head = f"{raw}: {broken} files cannot be used; fix them or exclude their videos:"
+        head = f"{raw}: {counted(broken, 'file')} cannot be used; fix them or exclude their videos:"
         raise InputError("\n  ".join([head, *named, *more]))
     if not total.counts["annotations"]:
         found = "; ".join(_warnings(total, models)) or "no frame has a visible object"

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import AGAIN, PNG, name_format, open_regular
 from vatrack.common.images import read_bytes
@@ -79,7 +80,8 @@ def _read_array(path: Path, stream: BinaryIO, size: tuple[int, int]) -> Ids:
             else "has more data than its header says"
         )
         raise InputError(
-            f"{path}: {reason} ({needed} bytes of pixel data expected after the header); {AGAIN}"
+            f"{path}: {reason} ({counted(needed, 'byte')} of pixel data expected after the "
+            f"header); {AGAIN}"
         )
     ids = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
     return np.ascontiguousarray(ids, dtype.newbyteorder("="))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
 from vatrack.common.similar import meant
@@ -115,9 +116,9 @@ def plan_videos(raw: Path, names: Sequence[str], note: Note) -> list[Video]:
     videos = [_plan_video(Path(raw) / safe_name(name, str(raw)), note) for name in names]
     found = [video for video in videos if video.images]
     if not found:
-        frames = FRAMES_BEFORE + FRAMES_AFTER
+        frames = counted(FRAMES_BEFORE + FRAMES_AFTER, "image")
         raise InputError(
-            f"{raw}: no video has an annotated frame (it needs more than {frames} images); "
+            f"{raw}: no video has an annotated frame (it needs more than {frames}); "
             f"unpack all of them"
         )
     return found

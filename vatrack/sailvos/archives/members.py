@@ -19,6 +19,7 @@ from typing import IO, Any, cast
 
 import zstandard
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.sailvos.archives.volumes import CHUNK, Archive, joined
 
@@ -67,7 +68,7 @@ class Member:
                     left -= len(piece)
                     yield piece
             if left:
-                raise EOFError(f"{left} bytes are missing")
+                raise EOFError(f"{counted(left, 'byte')} missing")
 
 
 def checking_size(archive: Archive) -> int:
@@ -201,7 +202,7 @@ class _StrictInfo(tarfile.TarInfo):
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> _StrictInfo:
         info = super().frombuf(buf, encoding, errors)
         if info.type in _NAME_TYPES and info.size > _LONGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {info.size} bytes")
+            raise tarfile.ReadError(f"a header of {counted(info.size, 'byte')}")
         return info
 
 

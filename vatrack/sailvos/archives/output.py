@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config.base import Frozen
@@ -144,7 +145,7 @@ def _compare(path: Path, member: Member) -> None:
     if not stat.S_ISREG(found.st_mode):
         fault = "and is not a file"
     elif found.st_size != member.info.size:
-        fault = f"with {found.st_size} bytes, but the archive has {member.info.size}"
+        fault = f"with {counted(found.st_size, 'byte')}, but the archive has {member.info.size}"
     else:
         # Sizes are not enough: uncompressed frames all have the same, and so may what a power
         # failure has left.

@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, cast
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.text_files import read_text
 from vatrack.config.base import Frozen
@@ -152,7 +153,8 @@ def _look(file: ArchiveConfig) -> Volume:
     elif not found.st_size:
         fault = "is empty; download it again"
     elif file.size not in (None, found.st_size):
-        fault = f"has {found.st_size} bytes instead of {file.size}; download it again"
+        size = counted(found.st_size, "byte")
+        fault = f"has {size} instead of {file.size}; download it again"
     if fault:
         raise InputError(f"{path}: {fault}")
     return Volume(
