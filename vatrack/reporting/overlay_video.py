@@ -22,6 +22,7 @@ from vatrack.common.file_kinds import JOINT, PREDICTIONS, wants
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
+from vatrack.common.scores import check_score
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray, put_text, track_colours
 from vatrack.reporting.overlay import FrameList, Layer, choose_clips, read_layers
@@ -85,6 +86,7 @@ def write_overlay_video(
         raise InputError(
             f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
         )
+    check_score(score)
     listed = FrameList.read(ground_truth, images)
     layers = read_layers(listed, predictions, score)
     chosen = choose_clips(listed.images, layers, clips)

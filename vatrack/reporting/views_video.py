@@ -18,6 +18,7 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.file_kinds import DETAILS, JOINT, PREDICTIONS, wants
 from vatrack.common.files import atomic_directory, read_json, write_json
+from vatrack.common.scores import check_score
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.overlay import FrameList, Layer, read_layers
@@ -63,6 +64,7 @@ def write_views(
         raise InputError(
             f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
         )
+    check_score(score)
     listed = FrameList.read(ground_truth, images)
     if not len(listed.images.id):
         raise InputError(f"{ground_truth}: contains no images; nothing to draw")
