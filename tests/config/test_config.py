@@ -108,9 +108,16 @@ def test_all_problems_come_at_once() -> None:
 
 def test_our_own_words_have_no_title_of_the_library() -> None:
     with pytest.raises(InputError) as caught:
-        parsed(seeds=[1, 1], dataset={"format": "joint"})
+        parsed(
+            methods=["qdtrack", "vatrack", "qdtrack"],
+            backbones=["resnet50", "resnet50"],
+            seeds=[1, 1],
+            dataset={"format": "joint"},
+        )
     text = str(caught.value)
-    assert "  seeds: a seed is listed twice; list each seed once" in text
+    assert "  methods: qdtrack is listed twice; keep one of them" in text
+    assert "  backbones: resnet50 is listed twice; keep one of them" in text
+    assert "  seeds: 1 is listed twice; keep one of them" in text
     assert "  dataset: format joint needs images" in text
     assert "Value error" not in text
 
@@ -171,9 +178,13 @@ def test_unreadable_files(text: str | None, complaint: str, tmp_path: Path) -> N
         load_config(path)
 
 
-def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").touch()
-    assert load_config(tmp_path / "config.yaml") == Config()
+@pytest.mark.parametrize("text", ["", "\n", "# seed: 1\n"])
+@pytest.mark.parametrize("overrides", [None, ["seed=1"]])
+def test_an_empty_file_is_no_config(text: str, overrides: list[str] | None, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"config\.yaml: is empty; set at least one key"):
+        load_config(path, overrides)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_each_seed_is_a_run() -> None:
 
 @pytest.mark.parametrize(
     ("seeds", "complaint"),
-    [([], "at least 1"), ([1, 1], "a seed is listed"), ([-1], "greater than"), (3, "tuple")],
+    [([], "at least 1"), ([1, 1], "1 is listed twice"), ([-1], "greater than"), (3, "tuple")],
 )
 def test_bad_seeds_are_named(seeds: Any, complaint: str) -> None:
     with pytest.raises(InputError, match=f"seeds.*{complaint}"):

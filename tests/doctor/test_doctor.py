@@ -135,6 +135,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "did you mean training.epochs?" in " ".join(shown.split())
     assert "cores: " in shown, "the rest is looked at all the same"
     assert ending("--config", str(tmp_path / "none.yaml"))[0] == 1
+    (tmp_path / "empty.yaml").touch()
+    code, shown = ending("--config", str(tmp_path / "empty.yaml"))
+    assert (code, "is empty; set at least one key" in " ".join(shown.split())) == (1, True)
 
 
 # Software.

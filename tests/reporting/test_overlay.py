@@ -234,10 +234,15 @@ def test_a_grid_has_rows_and_columns_of_paper() -> None:
 
 
 def refused(
-    tmp_path: Path, files: dict[str, Path], message: str, out: str = "sheet.png", clips: int = 2
+    tmp_path: Path,
+    files: dict[str, Path],
+    message: str,
+    out: str = "sheet.png",
+    clips: int = 2,
+    score: float = 0.5,
 ) -> None:
     with pytest.raises(InputError, match=message):
-        write_contact_sheet(**files, out=tmp_path / "out" / out, score=0.5, clips=clips)
+        write_contact_sheet(**files, out=tmp_path / "out" / out, score=score, clips=clips)
     assert not list(tmp_path.glob("out/*")), "nothing is left half-written"
 
 
@@ -245,6 +250,7 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     files = write_set(tmp_path)
     refused(tmp_path, files, r"sheet\.jpg.*\.png", out="sheet.jpg")
     refused(tmp_path, files, "--clips 0", clips=0)
+    refused(tmp_path, files, "the score threshold is 50; it must be from 0 to 1", score=50)
     refused(tmp_path, {**files, "ground_truth": tmp_path / "no.json"}, r"no\.json: no such file")
     refused(tmp_path, {**files, "predictions": tmp_path / "no.jsonl"}, r"no\.jsonl: no such file")
     (tmp_path / "empty.json").write_text(

@@ -90,7 +90,11 @@ def test_the_choice_of_few_and_of_equal_clips() -> None:
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
     files = scene(tmp_path, 1)
-    cases: list[tuple[dict[str, Any], str]] = [({"each": 0}, "--clips 0"), ({"rate": 0}, "--fps 0")]
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"each": 0}, "--clips 0"),
+        ({"rate": 0}, "--fps 0"),
+        ({"score": 50}, "the score threshold is 50; it must be from 0 to 1"),
+    ]
     for given, match in cases:
         with pytest.raises(InputError, match=match):
             write_views(**files, out=tmp_path / "views", **given)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_cli import run
+from tests.own_data.own import write_own
 from tests.validate.conftest import Set
 from vatrack.common.files import read_json
 
@@ -33,6 +34,11 @@ def command(
         return run(capsys, monkeypatch, "validate", *arguments)
 
     return call
+
+
+@pytest.fixture
+def vatrack(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
 def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path) -> None:
@@ -137,4 +143,44 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
         2,
         "vatrack: error: dataset.validation.accept: unknown finding 'area-rong'; did you mean "
         "area-wrong? Otherwise choose one listed in docs/findings.md\n",
+    )
+
+
+def test_joint_files_of_one_name_are_all_checked(
+    vatrack: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, out = write_own(tmp_path / "own"), tmp_path / "report.json"
+    monkeypatch.chdir(own)
+    files = ["train/A/joint.json", "valid/A/joint.json", "joint.json", "more.json"]
+    for file in files:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        source = own / ("train.json" if "train" in file else "valid.json")
+        Path(file).write_bytes(source.read_bytes())
+    given = [word for file in files for word in ("--joint", file)]
+    code, shown, _ = vatrack("validate", *given, "--images", "frames", "--out", out)
+    seen = read_json(out)["looked_at"]["files"]
+    assert (code, [one["path"] for one in seen]) == (0, files)
+    assert [one["subset"] for one in seen] == files, "the shortest names that differ"
+    assert "not read to the end" not in shown
+
+
+def test_a_broken_joint_file_says_nothing_about_the_next(vatrack: Command, tmp_path: Path) -> None:
+    own, out = write_own(tmp_path / "own"), tmp_path / "report.json"
+    empty = tmp_path / "empty.json"
+    empty.touch()
+    given = ("--joint", empty, "--joint", own / "train.json", "--images", own / "frames")
+    code, _, errors = vatrack("validate", *given, "--out", out)
+    assert (code, errors.count("not read to the end")) == (2, 1)
+    seen = read_json(out)["looked_at"]["files"]
+    assert [one["read_to_the_end"] for one in seen] == [False, True]
+
+
+def test_a_joint_file_given_twice_is_refused(vatrack: Command, tmp_path: Path) -> None:
+    own = write_own(tmp_path / "own")
+    again = own / "frames" / ".." / "train.json"
+    given = ("--joint", own / "train.json", "--joint", again, "--images", own / "frames")
+    code, _, errors = vatrack("validate", *given)
+    assert (code, errors) == (
+        2,
+        f"vatrack: error: --joint {again}: is given twice; give each file once\n",
     )

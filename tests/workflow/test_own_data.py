@@ -108,6 +108,22 @@ def test_masks_that_fit_no_method_together(tmp_path: Path) -> None:
         init_config(own / "train.json", other / "valid.json", own / "frames", tmp_path / "c", 0)
 
 
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("nope", r"nope: no such folder; give the folder of the frames that .*train\.json lists"),
+        ("frames/train", r"train: contains no frames of .*train\.json: expected train, found a, "),
+        ("half", r"half: contains no frames of .*valid\.json: expected valid, found train; give "),
+    ],
+)
+def test_the_folder_of_the_images_is_checked(tmp_path: Path, folder: str, message: str) -> None:
+    own, out = write_own(tmp_path / "own"), tmp_path / "config.yaml"
+    shutil.copytree(own / "frames" / "train", own / "half" / "train")
+    with pytest.raises(InputError, match=message):
+        init_config(own / "train.json", own / "valid.json", own / folder, out, 0)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("memory", [0, 24])
 def test_the_first_config_is_one(tmp_path: Path, memory: float) -> None:
     own, out = write_own(tmp_path / "own"), tmp_path / "config.yaml"

@@ -17,6 +17,7 @@ from vatrack.api.results import FrameResult
 from vatrack.api.shots import ShotDetector
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
+from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.config import RunConfig
 from vatrack.data.frames import Frame
@@ -192,12 +193,6 @@ class Predictor:
             },
             others[0] if others else None,
         )
-
-
-def check_score(score: float) -> None:
-    """Raises InputError where a score threshold is not between 0 and 1."""
-    if not 0 <= score <= 1:
-        raise InputError(f"the score threshold is {score}; it must be from 0 to 1")
 
 
 def _select(tracked: TrackedFrame, score: float, class_ids: Collection[int] | None) -> TrackedFrame:

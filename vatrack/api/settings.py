@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import get_args
 
 from vatrack.api.frames import exact_rate
-from vatrack.api.predictor import DEFAULT_SCORE, Cuts, check_score
+from vatrack.api.predictor import DEFAULT_SCORE, Cuts
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import out_folder
+from vatrack.cli.options import out_folder, score_option
 
 PICTURES = "Images of the page"
 
@@ -37,10 +37,7 @@ def compare(
             min=0, help="Number of worst clips shown with images.", rich_help_panel=PICTURES
         ),
     ] = 5,
-    score: Annotated[
-        float,
-        typer.Option(help="Hide predictions with a lower score.", rich_help_panel=PICTURES),
-    ] = 0.5,
+    score: Annotated[float, score_option(PICTURES)] = 0.5,
     ground_truth: Annotated[
         Path | None,
         typer.Option(

@@ -70,6 +70,12 @@ def out_folder(text: str) -> Any:
     return typer.Option("--out", metavar="FOLDER", help=text)
 
 
+def score_option(panel: str | None = None) -> Any:
+    """`--score` of a command that draws predictions; `panel`: the part of the help it is in."""
+    text = "Hide predictions with a lower score (0 to 1)."
+    return typer.Option(help=text, rich_help_panel=panel)
+
+
 def _name(option: str, names: type[StrEnum], default: str = "") -> Any:
     *first, last = names
     text = f"{', '.join(first)} or {last}{default}."

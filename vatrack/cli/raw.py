@@ -173,6 +173,7 @@ def validate(
     Options override the config.
     """
     from vatrack.validate import validate as check
+    from vatrack.validate.joint import subsets_of
 
     chosen = load_config(config, overrides)
     given = {"frames": frames, "masks": masks, "accept": accept}
@@ -182,7 +183,7 @@ def validate(
     settings = parse_config(values, "vatrack validate", ValidationConfig)
     dataset = chosen.dataset
     classes = dataset.class_list
-    own = {path.name: path for path in joint or ()}
+    own = subsets_of(joint or ())
     if not own and dataset.format == "joint" and dataset.train_json and dataset.valid_json:
         own = {"train": dataset.train_json, "valid": dataset.valid_json}
     if own:

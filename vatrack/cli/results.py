@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from vatrack.cli.options import Images, Predictions, out_file, out_folder
+from vatrack.cli.options import Images, Predictions, out_file, out_folder, score_option
+
+Score = Annotated[float, score_option()]
 
 
 def tables(
@@ -59,7 +61,7 @@ def overlay(
     predictions: Predictions,
     images: Images,
     out: Annotated[Path, out_file("Output image (PNG).")],
-    score: Annotated[float, typer.Option(help="Hide predictions with a lower score.")] = 0.5,
+    score: Score = 0.5,
     clips: Annotated[int, typer.Option(help="Number of clips to show.")] = 3,
     video: Annotated[
         Path | None, typer.Option(help="Also write these clips as a video (MP4).")
@@ -93,7 +95,7 @@ def views(
         Path | None,
         typer.Option(help="details.json of these predictions, to find the worst and best clips."),
     ] = None,
-    score: Annotated[float, typer.Option(help="Hide predictions with a lower score.")] = 0.5,
+    score: Score = 0.5,
     clips: Annotated[
         int, typer.Option(help="Number of clips in each group: worst, best, other.")
     ] = 3,

@@ -25,10 +25,13 @@ def read_layers(path: Path | str) -> Any:
     """The content of a YAML config file on top of the files that it extends, as plain values.
 
     Raises:
-        InputError: a file is missing or is not valid YAML, `extends` is not a path, or files
-            extend each other in a cycle.
+        InputError: a file is missing or is not valid YAML, `extends` is not a path, files extend
+            each other in a cycle, or the file has no key, not even `extends`.
     """
-    return _read(Path(path), ())
+    values = _read(Path(path), ())
+    if values is None:  # or it would stand for all defaults, which nobody means by such a file
+        raise InputError(f"{path}: is empty; set at least one key, see docs/config.md")
+    return values
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> Any:

@@ -261,11 +261,12 @@ class Config(_Shared):
         weights = self.training.weights
         return weights.get(backbone) if isinstance(weights, dict) else weights
 
-    @field_validator("seeds")
+    @field_validator("methods", "backbones", "seeds")
     @classmethod
-    def _different_seeds(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if value and len(set(value)) < len(value):
-            raise ValueError("a seed is listed twice; list each seed once")
+    def _each_once(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        for number, item in enumerate(value or ()):
+            if item in (value or ())[:number]:
+                raise ValueError(f"{item} is listed twice; keep one of them")
         return value
 
     @model_validator(mode="after")

@@ -212,9 +212,9 @@ def _values(path: Path | str | None, overrides: Sequence[str] | None) -> tuple[A
     """The plain values of a file with overrides, and what they are called in messages."""
     values = {} if path is None else read_layers(path)
     source = config_name(path)
-    if not overrides or not isinstance(values, dict | None):
+    if not overrides or not isinstance(values, dict):
         return values, source
-    named = with_new_names(values or {}, source)
+    named = with_new_names(values, source)
     return overridden(named, overrides), config_name(path, overrides=overrides)
 
 

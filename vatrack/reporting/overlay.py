@@ -16,6 +16,7 @@ from vatrack.common.files import read_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.scores import check_score
 from vatrack.data.fields import mask_types_of, problem
 from vatrack.data.known_forms import JOINT, PREDICTIONS, wants
 from vatrack.evaluation.io.checks import list_of
@@ -131,17 +132,19 @@ def write_contact_sheet(
         predictions: JSON Lines or a JSON array (contract 2).
         images: the folder that the file names of the ground truth are relative to.
         out: the PNG file.
-        score: predictions below it are not drawn.
+        score: predictions below it are not drawn; 0 to 1.
         clips: how many clips are drawn, evenly chosen among those with objects.
 
     Raises:
-        InputError: a file is missing or not in its form, or the number of clips is below 1.
+        InputError: a file is missing or not in its form, the number of clips is below 1, or the
+            score is not from 0 to 1.
     """
     out = Path(out)
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: the contact sheet is a PNG image; --out must end in .png")
     if clips < 1:
         raise InputError(f"--clips {clips}: nothing to draw; must be 1 or more")
+    check_score(score)
     listed = FrameList.read(ground_truth, images)
     if not len(listed.images.id):
         raise InputError(

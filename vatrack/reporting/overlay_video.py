@@ -21,6 +21,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
+from vatrack.common.scores import check_score
 from vatrack.data.known_forms import JOINT, PREDICTIONS, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray, put_text, track_colours
@@ -85,6 +86,7 @@ def write_overlay_video(
         raise InputError(
             f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
         )
+    check_score(score)
     listed = FrameList.read(ground_truth, images)
     layers = read_layers(listed, predictions, score)
     chosen = choose_clips(listed.images, layers, clips)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, read_json, refuse_other_files, write_json
+from vatrack.common.scores import check_score
 from vatrack.data.known_forms import DETAILS, JOINT, PREDICTIONS, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
@@ -65,6 +66,7 @@ def write_views(
         raise InputError(
             f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
         )
+    check_score(score)
     own = re.compile(rf"\d\d+\.(mp4|jpg)|{re.escape(FILE)}")
     refuse_other_files(out, lambda path: bool(own.fullmatch(str(path))))
     listed = FrameList.read(ground_truth, images)

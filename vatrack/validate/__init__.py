@@ -144,6 +144,7 @@ def validate_joint(
     described, frames = [], list[Frame]()
     videos = 0
     for name, path in files.items():
+        broken = findings.counts["json-broken"]  # of the files before
         total, found, classes = check_joint(path, images, classes, settings.masks, findings)
         frames += found
         videos += total["videos"]
@@ -152,7 +153,7 @@ def validate_joint(
                 "subset": name,
                 "path": str(path),
                 "bytes": path.stat().st_size,
-                "read_to_the_end": not findings.counts["json-broken"],
+                "read_to_the_end": findings.counts["json-broken"] == broken,
                 "videos": total["videos"],
                 "frames": total["images"],
                 "annotations": total["annotations"],

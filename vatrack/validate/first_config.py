@@ -13,6 +13,7 @@ import vatrack
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, write_text
+from vatrack.common.frame_folders import require_frames
 from vatrack.config.methods import Method
 from vatrack.data.joint.file import JointFile, read_joint
 
@@ -104,12 +105,15 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
         memory: of the GPU, GB; 0: there is none.
 
     Raises:
-        InputError: see `read_joint`; there is no image; or the masks of both files fit no method.
+        InputError: see `read_joint`; there is no image; the folder of the images is missing or
+            contains no frames of a file; or the masks of both files fit no method.
     """
     out = check_target(out)
     data, other = read_joint(train), read_joint(valid)
     if not data.images:
         raise InputError(f"{train}: contains no images; give the training annotations")
+    for file in (data, other):
+        require_frames(images, (image["file_name"] for image in file.images), file.path)
     method = next((m for m in BEST_FIRST if m in data.methods and m in other.methods), None)
     if method is None:
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,30 @@ def check_joint(
     found = checker.classes(classes)
     checker.annotations(masks)
     return checker.total, list(checker.frames(Path(images))), found
+
+
+def subsets_of(paths: Sequence[Path]) -> dict[str, Path]:
+    """Annotation files by a name for each: its own, with as many folders as tell it from others.
+
+    Example: `list(subsets_of([Path("a/b/x.json"), Path("a/c/x.json")])) == ["b/x.json",
+    "c/x.json"]`
+
+    Raises:
+        InputError: a file is given twice, maybe by another path.
+    """
+    seen = set[Path]()
+    for path in paths:
+        if (real := path.resolve()) in seen:
+            raise InputError(f"--joint {path}: is given twice; give each file once")
+        seen.add(real)
+    found = {}
+    for path in paths:
+        others = [other for other in paths if other != path]
+        depth = 1
+        while any(other.parts[-depth:] == path.parts[-depth:] for other in others):
+            depth += 1
+        found["/".join(path.parts[-depth:])] = path
+    return found
 
 
 class _Checker:

@@ -53,9 +53,9 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
     layers = []
     for file in files:
         values = read_layers(file)
-        if values is not None and not isinstance(values, dict):
+        if not isinstance(values, dict):
             raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
-        layers.append(values or {})
+        layers.append(values)
     return reduce(merged, [*layers, overrides], {})
 
 

@@ -189,3 +189,9 @@ def test_the_command_prints_and_writes(pair: list[Path], tmp_path: Path) -> None
     done = CliRunner().invoke(app, ["compare", *map(str, pair), "--out", str(out)])
     assert done.exit_code == 0
     assert done.stdout.rstrip().endswith(f"wrote {out}/compare.txt, {out}/compare.html")
+
+
+def test_a_score_in_percent_is_refused(pair: list[Path]) -> None:
+    done = CliRunner().invoke(app, ["compare", *map(str, pair), "--score", "50"])
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception) == "the score threshold is 50.0; it must be from 0 to 1"

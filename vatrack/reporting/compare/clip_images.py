@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 
 from vatrack.common.errors import InputError
+from vatrack.common.scores import check_score
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.html import data_url
@@ -28,8 +29,11 @@ class ClipImages:
 
     Attributes:
         clips: of so many clips; 0: none. `frames`: so many of each, evenly chosen.
-        score: predictions below it are not drawn.
+        score: predictions below it are not drawn; 0 to 1.
         ground_truth, images: file and folder where those beside the first run are not meant.
+
+    Raises:
+        InputError: the score is not from 0 to 1.
     """
 
     clips: int = 5
@@ -37,6 +41,9 @@ class ClipImages:
     score: float = 0.5
     ground_truth: Path | None = None
     images: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_score(self.score)
 
 
 class Frame(NamedTuple):
