@@ -308,7 +308,7 @@ def test_a_failed_training_job_is_code_1(
 
     monkeypatch.setattr(train_job, "launch", fail)
     config = tmp_path / "config.yaml"
-    config.touch()
+    config.write_text("results: results\n")
     arguments = ("--config", config, "--method", "vatrack", "--backbone", "resnet18")
     code, _, errors = vatrack(
         "launch",

@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 
+NOT_JSON = (".pt", ".pth", ".safetensors", ".yaml", ".yml", ".jsonl", ".png", ".jpg", ".mp4")
+
+
 def check_target(path: Path | str, *, folder: bool = False) -> Path:
     """The path of something that is to be written, with the folder that it will be in; long work
     calls this before it starts.
@@ -84,13 +87,14 @@ def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
 
 
 def require_json(path: Path, what: str) -> None:
-    """Refuses another ending than .json: the name is then most likely another file's.
+    """Refuses a name that ends as weights, configs, line files or images do: an existing file of
+    that name is most likely not an earlier output.
 
     Raises:
-        InputError: the path ends otherwise.
+        InputError: the path has such an ending.
     """
-    if path.suffix.lower() != ".json":
-        raise InputError(f"{path}: {what} JSON; the name of the output must end in .json")
+    if Path(path.name.removesuffix(".gz")).suffix.lower() in NOT_JSON:
+        raise InputError(f"{path}: {what} JSON; choose an output that ends in .json")
 
 
 def same_file(first: Path | str, second: Path | str) -> bool:

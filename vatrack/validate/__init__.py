@@ -231,7 +231,7 @@ def _report(
         }
         write_json(out, content, indent=2)
     if not report.ok:
-        raise InvalidData(str(report), findings.files("error"))
+        raise InvalidData(str(report), files=findings.files("error"))
     return report
 
 
