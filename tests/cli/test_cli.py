@@ -411,3 +411,19 @@ def test_the_module_is_the_command() -> None:
     )
     assert ended.returncode == 2
     assert "--out" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--video", "a.avi"], "a.avi: the video is an MP4 file; --video must end in .mp4"),
+        (["--video", "a.mp4", "--fps", "0"], "--fps 0.0: not a frame rate; must be above 0"),
+    ],
+)
+def test_overlay_looks_at_its_options_before_it_draws(
+    vatrack, tmp_path: Path, options: list[str], complaint: str
+) -> None:
+    """The files are not even there: nothing was read yet."""
+    given = ("--ground-truth", "no.json", "--predictions", "no.jsonl", "--images", tmp_path)
+    code, _, errors = vatrack("overlay", *given, "--out", tmp_path / "sheet.png", *options)
+    assert (code, complaint in errors) == (2, True), errors

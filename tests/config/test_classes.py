@@ -45,7 +45,7 @@ def listed(*names: str, first: int = 1) -> list[dict[str, Any]]:
         (["car", " \t"], "class 2 has an empty name"),
         (["a\nb", "a\nb"], r"class 'a\\nb' is listed twice"),
         ([], "at least one name"),
-        ([3], "dataset.classes.0: Input should be a valid string"),
+        ([3], "dataset.classes.0: 3 is not text; put it in quotes"),
         (["\ud800"], "contains invalid characters"),
         ("dat", "Input should be 'sailvos' or 'data'"),
     ],

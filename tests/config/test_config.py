@@ -83,7 +83,7 @@ def test_the_schema_agrees_with_the_models(path: Path) -> None:
         ({"nonsense": 1}, "nonsense: unknown key"),
         (
             {"training": {"epochs": 0}},
-            "training.epochs: Input should be greater than or equal to 1",
+            "training.epochs: 0 must be at least 1",
         ),
         ({"methods": ["VATrack"]}, "methods.0: Input should be"),
         ({"dataset": {"name": "../elsewhere"}}, "dataset.name: String should match"),

@@ -103,8 +103,8 @@ def test_the_given_values_stay_as_they_are() -> None:
             {"training": {"workers": 3}, "compute": {"workers": 3}},
             r"mine: training\.workers is now compute\.workers, but both are given",
         ),
-        ({"training": {"workers": -1}}, r"compute\.workers: Input should be greater"),
-        ({"training": {"workers": 1}, "compute": 5}, r"compute: Input should be a valid dict"),
+        ({"training": {"workers": -1}}, r"compute\.workers: -1 must be at least 0"),
+        ({"training": {"workers": 1}, "compute": 5}, r"compute: 5 is not a mapping of keys; "),
     ],
 )
 @pytest.mark.filterwarnings("ignore:mine. keys were renamed")

@@ -110,7 +110,12 @@ def test_each_seed_is_a_run() -> None:
 
 @pytest.mark.parametrize(
     ("seeds", "complaint"),
-    [([], "at least 1"), ([1, 1], "1 is listed twice"), ([-1], "greater than"), (3, "tuple")],
+    [
+        ([], "give at least 1"),
+        ([1, 1], "1 is listed twice"),
+        ([-1], "-1 must be at least 0"),
+        (3, r"3 is not a list; write \[3\]"),
+    ],
 )
 def test_bad_seeds_are_named(seeds: Any, complaint: str) -> None:
     with pytest.raises(InputError, match=f"seeds.*{complaint}"):

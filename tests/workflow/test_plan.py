@@ -136,7 +136,7 @@ def test_predictions_and_evaluations_in_shards(
         ({"training": {"epoch": 3}}, "training.epoch: unknown key"),
         ({"trainings": {}}, "trainings: unknown key"),
         ({"methods": ["vatrak"]}, "methods.0: Input should be 'qdtrack'"),
-        ({"training": {"epochs": "many"}}, "training.epochs: Input should be a valid integer"),
+        ({"training": {"epochs": "many"}}, "training.epochs: 'many' is not a whole number; "),
         (
             {"backbones": ["resnet50"], "training": {"batch_size": {"resnet18": 2}}},
             "batch_size has no value for resnet50",

@@ -70,12 +70,13 @@ def overlay(
 ) -> None:
     """Draw ground truth and predictions of a few clips side by side."""
     from vatrack.reporting.overlay import write_contact_sheet
+    from vatrack.reporting.overlay_video import check_video, write_overlay_video
 
+    if video:
+        check_video(video, fps)
     sheet = write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips)
     typer.echo(sheet)
     if video:
-        from vatrack.reporting.overlay_video import write_overlay_video
-
         typer.echo(
             write_overlay_video(
                 ground_truth, predictions, images, video, score=score, clips=clips, rate=fps

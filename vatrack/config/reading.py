@@ -17,6 +17,7 @@ from vatrack.config.keys import REFERENCE, overridden, unknown_key
 from vatrack.config.layers import read_layers
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.models import Config, RunConfig
+from vatrack.config.plain_words import in_plain_words
 from vatrack.config.renamed import with_new_names
 
 FEW = 3  # unknown keys; a file with more than these and without any known one is no config
@@ -71,12 +72,12 @@ def _complaint(item: Any, model: type[Frozen]) -> str:
     """One of pydantic's errors in a line: the full name of the key, what is wrong, what was
     meant."""
     name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
-    message = item["msg"]
+    message = in_plain_words(item)
     if item["type"] == "extra_forbidden":
         full = ".".join(part for part in item["loc"] if isinstance(part, str))
         message = unknown_key(full, model, item["input"])
     elif item["type"] in ("enum", "literal_error"):
-        message = not_a_choice(message, item["input"])
+        message = not_a_choice(item["msg"], item["input"])
     elif item["type"] == "value_error":  # our own words, which pydantic puts a title before
         message = str(item["ctx"]["error"])
     return f"{name}: {message}" if name else message

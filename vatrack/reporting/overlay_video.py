@@ -60,6 +60,29 @@ class Side:
     rles: Mapping[MaskType, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
+def check_video(out: Path, rate: float) -> None:
+    """Looks at what is asked for, before anything is written.
+
+    Raises:
+        InputError: the video is no MP4 file, or the rate is none.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"{out}: the video is an MP4 file; --video must end in .mp4")
+    check_rate(rate)
+
+
+def check_rate(rate: float) -> None:
+    """Refuses what is not a frame rate.
+
+    Raises:
+        InputError: it is not above 0 and at most 240 frames a second.
+    """
+    if not 0 < rate <= 240:
+        raise InputError(
+            f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
+        )
+
+
 @wants(ground_truth=JOINT, predictions=PREDICTIONS)
 def write_overlay_video(
     ground_truth: Path,
@@ -80,12 +103,7 @@ def write_overlay_video(
     Raises:
         InputError: a file is missing or not in its form.
     """
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"{out}: the video is an MP4 file; --video must end in .mp4")
-    if not 0 < rate <= 240:
-        raise InputError(
-            f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
-        )
+    check_video(out, rate)
     check_score(score)
     listed = FrameList.read(ground_truth, images)
     layers = read_layers(listed, predictions, score)

@@ -23,7 +23,7 @@ from vatrack.data.known_forms import DETAILS, JOINT, PREDICTIONS, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.overlay import FrameList, Layer, read_layers
-from vatrack.reporting.overlay_video import draw_side, find_owners
+from vatrack.reporting.overlay_video import check_rate, draw_side, find_owners
 from vatrack.reporting.sheet import save_image
 from vatrack.reporting.views import FILE, ClipView, Views, choose
 from vatrack.video.writer import VideoWriter
@@ -62,10 +62,7 @@ def write_views(
     """
     if each < 1:
         raise InputError(f"--clips {each}: nothing to draw; must be 1 or more")
-    if not 0 < rate <= 240:
-        raise InputError(
-            f"--fps {rate}: not a frame rate; must be above 0 and at most 240 per second"
-        )
+    check_rate(rate)
     check_score(score)
     own = re.compile(rf"\d\d+\.(mp4|jpg)|{re.escape(FILE)}")
     refuse_other_files(out, lambda path: bool(own.fullmatch(str(path))))

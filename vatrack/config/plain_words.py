@@ -1,0 +1,69 @@
+"""pydantic's complaints about a value in plain words, with the value and what to give instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vatrack.common.counted import counted
+
+_LONGEST = 60  # characters of a value
+
+
+def in_plain_words(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, and what to give.
+
+    Args:
+        error: one of pydantic's `ValidationError.errors()`.
+
+    Returns:
+        pydantic's own message where its type is not known here.
+
+    Example: `"'many' is not a whole number; give one, such as 3"` for the type `int_parsing`.
+    """
+    value, context = error["input"], error.get("ctx", {})
+    shown = f"{value!r:.{_LONGEST}}"
+    if (forms := _FORMS.get(error["type"])) is not None:
+        return f"{shown} is {forms}"
+    if (limit := _LIMITS.get(error["type"])) is not None:
+        return f"{shown} must be {limit(context)}"
+    if error["type"] in ("tuple_type", "list_type"):
+        inside = f"; write [{value}]" if isinstance(value, str | int | float) else ""
+        return f"{shown} is not a list{inside or '; give one, such as [1, 2]'}"
+    if error["type"] == "too_short":
+        has = counted(context["actual_length"], "item")
+        return f"has {has}; give at least {context['min_length']}"
+    if error["type"] == "too_long":
+        has = context["actual_length"]  # None: of what is not counted
+        return f"has {has or 'too many'} items; give at most {context['max_length']}"
+    if error["type"] == "missing":
+        return "is missing; add it"
+    return str(error["msg"])
+
+
+_WHOLE = "not a whole number; give one, such as 3"
+_NUMBER = "not a number; give one, such as 0.5"
+_TEXT = "not text; put it in quotes"
+_SWITCH = "neither true nor false; give one of them"
+_MAPPING = "not a mapping of keys; give keys with values below it (docs/config.md)"
+_FORMS = {
+    "int_parsing": _WHOLE,
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": "not a finite number; give one",
+    "string_type": _TEXT,
+    "path_type": "not a path; give one, in quotes",
+    "bool_parsing": _SWITCH,
+    "bool_type": _SWITCH,
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+}
+_LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than": lambda context: f"greater than {context['gt']}",
+    "greater_than_equal": lambda context: f"at least {context['ge']}",
+    "less_than": lambda context: f"less than {context['lt']}",
+    "less_than_equal": lambda context: f"at most {context['le']}",
+}
