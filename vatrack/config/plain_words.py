@@ -34,8 +34,9 @@ def in_plain_words(error: Mapping[str, Any]) -> str:
         has = counted(context["actual_length"], "item")
         return f"has {has}; give at least {context['min_length']}"
     if error["type"] == "too_long":
-        has = context["actual_length"]  # None: of what is not counted
-        return f"has {has or 'too many'} items; give at most {context['max_length']}"
+        length = context["actual_length"]  # None: of what is not counted
+        has = counted(length, "item") if length else "too many items"
+        return f"has {has}; give at most {context['max_length']}"
     if error["type"] == "missing":
         return "is missing; add it"
     return str(error["msg"])
