@@ -100,8 +100,7 @@ RUNS = (
 DATA_RUNS = (
     "vatrack unpack --archive sailvos_a.tar.00 --archive sailvos_a.tar.01 --archive more.zip "
     "--out data/sailvos",
-    "vatrack validate --raw data/sailvos --train data/sailvos/train.json "
-    "--valid data/sailvos/valid.json --out report.json",
+    "vatrack validate --raw data/sailvos --out report.json",
     "vatrack annotate --raw RAW --out train.json --videos train.txt --models models.csv "
     "--processes 8",
     "vatrack cuts compare A B",

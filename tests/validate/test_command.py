@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +174,30 @@ def test_a_broken_joint_file_says_nothing_about_the_next(vatrack: Command, tmp_p
     assert (code, errors.count("not read to the end")) == (2, 1)
     seen = read_json(out)["looked_at"]["files"]
     assert [one["read_to_the_end"] for one in seen] == [False, True]
+
+
+def test_the_raw_data_of_a_config_are_checked(
+    vatrack: Command, mini_set: Set, tmp_path: Path
+) -> None:
+    mini_set.save()
+    config, out = tmp_path / "mine.yaml", tmp_path / "report.json"
+    paths = mini_set.paths()
+    dataset = {
+        "raw": str(mini_set.raw),
+        "train_json": str(paths["train"]),
+        "valid_json": str(paths["valid"]),
+    }
+    config.write_text(json.dumps({"dataset": dataset}))
+    code, shown, errors = vatrack("validate", "--config", config, "--out", out)
+    assert (code, errors) == (0, "")
+    assert f"in {mini_set.raw} and its annotations (" in shown
+    code, _, errors = vatrack("validate", "--raw", tmp_path / "empty")
+    assert code == 2 and str(tmp_path / "empty") in errors
+    code, _, errors = vatrack("validate")
+    assert (code, "no data to check; give --raw, or a config with dataset.raw" in errors) == (
+        2,
+        True,
+    )
 
 
 def test_a_joint_file_given_twice_is_refused(vatrack: Command, tmp_path: Path) -> None:

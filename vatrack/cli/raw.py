@@ -133,8 +133,12 @@ def validate(
     raw: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder of the raw frames.")
     ] = None,
-    train: Annotated[Path | None, typer.Option(help="Official train.json.")] = None,
-    valid: Annotated[Path | None, typer.Option(help="Official valid.json.")] = None,
+    train: Annotated[
+        Path | None, typer.Option(help="Official train.json (default: in the raw folder).")
+    ] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="Official valid.json (default: in the raw folder).")
+    ] = None,
     joint: Annotated[
         list[Path] | None,
         typer.Option(help="Instead of --raw: your own annotations (repeatable; docs/own-data.md)."),
@@ -198,12 +202,17 @@ def validate(
         wanted = classes if config else None
         typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
         return
-    if raw is None or train is None or valid is None:
+    raw = raw or dataset.raw
+    if raw is None:
         raise InputError(
-            "no data to check; give --raw, --train and --valid; for your own annotations give "
-            "--joint and --images, or a config with dataset.format: joint"
+            "no data to check; give --raw, or a config with dataset.raw; for your own annotations "
+            "give --joint and --images, or a config with dataset.format: joint"
         )
-    typer.echo(check(raw, {"train": train, "valid": valid}, settings, out, processes, classes))
+    official = {
+        "train": train or dataset.train_json or raw / "train.json",
+        "valid": valid or dataset.valid_json or raw / "valid.json",
+    }
+    typer.echo(check(raw, official, settings, out, processes, classes))
 
 
 def index(
