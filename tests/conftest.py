@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from vatrack.sailvos.layout import list_videos
 from vatrack.synthetic.render import render
 
 logs.configure()  # progress is shown as by the command line
+# Under nohup it is ignored, and so by every command that a test starts.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -229,3 +229,18 @@ def test_progress_shows_a_bar_on_a_terminal(
     assert list(progress(range(5), "numbers", 5)) == list(range(5))
     shown = capsys.readouterr().err
     assert "numbers:   0%" in shown and shown.endswith("\r")  # taken away at the end
+
+
+def test_the_first_process_takes_no_signal_before_it_is_ready() -> None:
+    """Python's tracker of resources, which starts with it, would let the signals in."""
+    script = (
+        "import signal\n"
+        "from multiprocessing import resource_tracker\n"
+        "from vatrack.common.parallel import _signals_afterwards\n"
+        "from vatrack.common.signals import NUMBERS\n"
+        "with _signals_afterwards():\n"
+        "    resource_tracker.ensure_running()\n"
+        "    assert set(NUMBERS) <= signal.pthread_sigmask(signal.SIG_BLOCK, ())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

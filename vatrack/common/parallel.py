@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from typing import Any, Generic, NoReturn, TypeVar
 
 from vatrack.common.errors import VatrackError
@@ -138,6 +138,8 @@ def _signals_afterwards() -> Iterator[None]:
     with a traceback, and a new one must not meet a signal before it knows what to do."""
     came: list[int] = []
     before: dict[int, Any] = {}
+    # Python starts it with the first process, and takes the mask away then.
+    resource_tracker.ensure_running()
     # The mask is for the new processes; a signal may still come to another thread of this one.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
     try:
