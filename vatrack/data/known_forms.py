@@ -12,6 +12,7 @@ from typing import Any
 from vatrack.common.file_forms import FileForm, FormTable, Outline
 from vatrack.common.mask_types import MASK_TYPES
 
+# As `common.images.SUFFIXES`; that module loads OpenCV, which commands on JSON do without.
 IMAGES = (".bmp", ".png", ".jpg", ".jpeg")
 DETECTION = frozenset({"image_id", "category_id", "score"})
 # What `vatrack convert` keeps or adds in every annotation; files of other origin have no `obj_id`.

@@ -86,11 +86,10 @@ def _axis(start: Tensor, end: Tensor, scale: float, size: int, length: int) -> _
     within = (number + 0.5) * bin_size[:, None] / samples.clamp(min=1)[:, None]
     at = (start[:, None] + bins * bin_size[:, None])[:, :, None] + within[:, None]
     valid = (number < samples[:, None])[:, None] & (at >= -1) & (at <= length)
-    at = at.clamp(min=0)
-    low = at.long().clamp(max=length - 1)
-    last = low == length - 1
-    high = torch.where(last, low, low + 1)
-    above = torch.where(last, 0.0, at - low)
+    at = at.clamp(0, length - 1)
+    low = at.long()
+    high = (low + 1).clamp(max=length - 1)
+    above = at - low
     part = valid / samples.clamp(min=1)[:, None, None]
     first = torch.where(valid, low, length - 1).amin((1, 2))
     count = torch.where(valid, high, first[:, None, None]).amax((1, 2)) - first + 1
