@@ -21,6 +21,7 @@ def two(sound: tuple[Inputs, list[Path]], tmp_path: Path) -> tuple[Inputs, list[
     """Copies of these files, to be spoiled."""
     inputs, shards = sound
     truth, found, *copies = (
-        Path(shutil.copy(path, tmp_path)) for path in (inputs.truth, inputs.predictions, *shards)
+        Path(shutil.copy(path, tmp_path))
+        for path in (inputs.ground_truth, inputs.predictions, *shards)
     )
     return Inputs(truth, found), copies

@@ -5,60 +5,31 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.evaluation.test_evaluate_files import many_videos
 from vatrack.common.errors import InputError
-from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard
-from vatrack.config import EvaluationConfig
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.shards import evaluate_shard, merge_evaluations
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Files and settings of an evaluation."""
-
-    truth: Path
-    predictions: Path
-    tracks: dict[MaskType, Path | None] = field(default_factory=dict)
-    switches: EvaluationConfig = field(default_factory=EvaluationConfig)
-    class_map: dict[str, str] | None = None
-    occlusion: float = 0.75
+class Inputs(EvaluationInputs):
+    """Files and settings of an evaluation, at once or in shards."""
 
     def whole(self, folder: Path) -> tuple[bytes, bytes, str]:
         """metrics.json, details.json, and what is printed, but for where it was written."""
         out, details = folder / "metrics.json", folder / "details.json"
-        done = evaluate_files(
-            self.truth,
-            self.predictions,
-            self.tracks,
-            self.switches,
-            out,
-            self.occlusion,
-            details=details,
-            class_map=self.class_map,
-        )
+        done = evaluate_inputs(self, out, details=details)
         return out.read_bytes(), details.read_bytes(), str(done).replace(str(out), "")
 
     def shard(self, number: int, count: int, folder: Path, processes: int = 1) -> Path:
         out = folder / f"{number}.npz"
-        evaluate_shard(
-            self.truth,
-            self.predictions,
-            self.tracks,
-            self.switches,
-            out,
-            Shard(number, count),
-            self.occlusion,
-            processes,
-            self.class_map,
-        )
+        evaluate_shard(self, out, Shard(number, count), processes)
         return out
 
     def shards(self, count: int, folder: Path) -> list[Path]:

@@ -8,9 +8,8 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +20,6 @@ from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.evaluate import evaluate_files
 from vatrack.evaluation.shards import evaluate_shard, merge_evaluations
 
 
@@ -40,11 +38,11 @@ def _plain(folder: Path, joint: Json, predictions: list[Json]) -> Inputs:
 
 def _published(folder: Path, joint: Json, predictions: list[Json]) -> Inputs:
     switches = EvaluationConfig(extended=False, max_tracks=3, detection_area="mask")
-    return replace(write(folder, joint, predictions), switches=switches, occlusion=0.5)
+    return replace(write(folder, joint, predictions), switches=switches, video_max_occlusion=0.5)
 
 
 def _tracks(folder: Path, joint: Json, predictions: list[Json]) -> Inputs:
-    return replace(write(folder, joint, predictions), tracks=given_tracks(folder, joint))
+    return replace(write(folder, joint, predictions), video=given_tracks(folder, joint))
 
 
 def _classes(folder: Path, joint: Json, predictions: list[Json]) -> Inputs:
@@ -137,8 +135,8 @@ def test_packed_files_and_plain_ones_are_the_same(tmp_path: Path) -> None:
     inputs = write(tmp_path, *ten_videos())
     plain = tmp_path / "plain"
     plain.mkdir()
-    copies = Inputs(plain / inputs.truth.stem, plain / inputs.predictions.stem)
-    copies.truth.write_bytes(gzip.decompress(inputs.truth.read_bytes()))
+    copies = Inputs(plain / inputs.ground_truth.stem, plain / inputs.predictions.stem)
+    copies.ground_truth.write_bytes(gzip.decompress(inputs.ground_truth.read_bytes()))
     copies.predictions.write_bytes(gzip.decompress(inputs.predictions.read_bytes()))
     shards = [inputs.shard(1, 2, tmp_path), copies.shard(2, 2, plain)]
     assert merged(shards, tmp_path) == inputs.whole(tmp_path)
@@ -227,9 +225,9 @@ def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_pa
 
 
 def _other_truth(inputs: Inputs) -> Inputs:
-    joint = json.loads(gzip.decompress(inputs.truth.read_bytes()))
+    joint = json.loads(gzip.decompress(inputs.ground_truth.read_bytes()))
     joint["annotations"].pop()
-    inputs.truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
+    inputs.ground_truth.write_bytes(gzip.compress(json.dumps(joint).encode()))
     return inputs
 
 
@@ -240,8 +238,8 @@ def _other_predictions(inputs: Inputs) -> Inputs:
 
 
 def _with_tracks(inputs: Inputs) -> Inputs:
-    joint = json.loads(gzip.decompress(inputs.truth.read_bytes()))
-    return replace(inputs, tracks=given_tracks(inputs.truth.parent, joint))
+    joint = json.loads(gzip.decompress(inputs.ground_truth.read_bytes()))
+    return replace(inputs, video=given_tracks(inputs.ground_truth.parent, joint))
 
 
 OTHER: list[tuple[Callable[[Inputs], Inputs], str]] = [
@@ -249,7 +247,7 @@ OTHER: list[tuple[Callable[[Inputs], Inputs], str]] = [
     (_other_predictions, "of other predictions"),
     (_with_tracks, "of another per-video ground truth"),
     (lambda inputs: replace(inputs, switches=EvaluationConfig(max_tracks=7)), "other settings"),
-    (lambda inputs: replace(inputs, occlusion=0.5), "with other settings"),
+    (lambda inputs: replace(inputs, video_max_occlusion=0.5), "with other settings"),
     (lambda inputs: replace(inputs, class_map={"1": ""}), "with other classes of the predictions"),
 ]
 
@@ -283,13 +281,12 @@ def test_nothing_that_is_read_is_written_over(
     two: tuple[Inputs, list[Path]], tmp_path: Path
 ) -> None:
     inputs, shards = two
-    before = [path.read_bytes() for path in (*shards, inputs.truth, inputs.predictions)]
+    before = [path.read_bytes() for path in (*shards, inputs.ground_truth, inputs.predictions)]
     for out, details in ((shards[0], None), (tmp_path / "m.json", shards[1])):
         assert "would overwrite the input" in message(merge_evaluations, shards, out, details)
-    for source in (inputs.truth, inputs.predictions):
-        given: Any = inputs.truth, inputs.predictions, {}, inputs.switches, source, Shard(1, 2)
-        assert "would overwrite the input" in message(evaluate_shard, *given)
-    assert [p.read_bytes() for p in (*shards, inputs.truth, inputs.predictions)] == before
+    for source in (inputs.ground_truth, inputs.predictions):
+        assert "would overwrite" in message(evaluate_shard, inputs, source, Shard(1, 2))
+    assert [p.read_bytes() for p in (*shards, inputs.ground_truth, inputs.predictions)] == before
 
 
 @pytest.mark.parametrize("where", ["videos", "categories"])
@@ -300,10 +297,8 @@ def test_names_that_are_there_twice_are_refused_as_by_a_whole_evaluation(
     joint[where][1]["name"] = joint[where][0]["name"]
     inputs = write(tmp_path, joint, predictions)
     out = tmp_path / "1.npz"
-    given: Any = inputs.truth, inputs.predictions, {}, inputs.switches, out
-    refused = message(evaluate_shard, *given, Shard(1, 2))
-    whole = partial(evaluate_files, details=tmp_path / "details.json")
-    assert refused == message(whole, *given)
+    refused = message(evaluate_shard, inputs, out, Shard(1, 2))
+    assert refused == message(inputs.whole, tmp_path)
     assert f"of '{where}' are both named" in refused
     assert not out.exists()
 
@@ -319,7 +314,7 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     inputs = write(tmp_path, *ten_videos())
     folder = tmp_path / "run"
     folder.mkdir()
-    options = ["--ground-truth", inputs.truth, "--predictions", inputs.predictions]
+    options = ["--ground-truth", inputs.ground_truth, "--predictions", inputs.predictions]
     options += ["--set", "evaluation.max_tracks=4"]
     code, whole, _ = command("evaluate", *options, "--out", tmp_path / "metrics.json")
     assert code == 0

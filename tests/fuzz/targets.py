@@ -72,7 +72,8 @@ def make_inputs(root: Path) -> None:
     from tests.models.small import small_network
     from vatrack.common.files import write_json, write_yaml
     from vatrack.common.shards import Shard
-    from vatrack.config import Backbone, EvaluationConfig, Method
+    from vatrack.config import Backbone, Method
+    from vatrack.evaluation.file_set import EvaluationInputs
     from vatrack.evaluation.shards import evaluate_shard
     from vatrack.runs.folder import RunFolder
     from vatrack.runs.metrics_log import TrainingPoint, append
@@ -102,10 +103,7 @@ def make_inputs(root: Path) -> None:
     (root / "shards").mkdir()
     for number in (1, 2):
         evaluate_shard(
-            evaluate / "gt.json",
-            evaluate / "predictions.jsonl",
-            {},
-            EvaluationConfig(),
+            EvaluationInputs(evaluate / "gt.json", evaluate / "predictions.jsonl"),
             root / "shards" / f"{number}.npz",
             Shard(number, 2),
         )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.config import EvaluationConfig
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.evaluation.io.prediction_file import open_predictions
 from vatrack.runs.results import file_of_run
 
@@ -34,14 +35,12 @@ def evaluate(
     """
     with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
         out = Path(folder) / "metrics.json"
-        evaluate_files(
+        inputs = EvaluationInputs(
             Path(ground_truth),
             file_of_run(Path(predictions), "predictions"),
-            {},
-            settings or EvaluationConfig(),
-            out,
-            processes=processes,
+            switches=settings or EvaluationConfig(),
         )
+        evaluate_inputs(inputs, out, processes)
         metrics: dict[str, float | None] = json.loads(out.read_text(encoding="utf-8"))
         return metrics
 

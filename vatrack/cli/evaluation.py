@@ -92,7 +92,8 @@ def evaluate(
     shard: Annotated[str | None, shard_option("merge-evaluations")] = None,
 ) -> None:
     """Compute image, video and tracking metrics."""
-    from vatrack.evaluation.evaluate import evaluate_files
+    from vatrack.evaluation.evaluate import evaluate_inputs
+    from vatrack.evaluation.file_set import EvaluationInputs
     from vatrack.evaluation.shards import evaluate_shard
 
     _check_run(run)
@@ -116,13 +117,13 @@ def evaluate(
     if kept:
         masks = load_run_config(kept).method.masks
         video = {mask: path for mask, path in video.items() if mask in masks}
-    limit = chosen.dataset.video_limit
     mapping = parse_class_map(class_map) if class_map else None
-    given = truth, predicted, video, switches, out
+    limit = chosen.dataset.video_limit
+    inputs = EvaluationInputs(truth, predicted, video, switches, limit, mapping)
     if only:
-        typer.echo(evaluate_shard(*given, only, limit, processes, mapping))
+        typer.echo(evaluate_shard(inputs, out, only, processes))
         return
-    typer.echo(evaluate_files(*given, limit, processes, details, mapping))
+    typer.echo(evaluate_inputs(inputs, out, processes, details))
     if run:
         _keep(run, out, switches)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -88,18 +89,24 @@ class FormTable:
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             @wraps(function)
             def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-                try:
+                given = inspect.signature(function).bind(*args, **kwargs).arguments
+                with self.wanted(*((given.get(name), forms) for name, forms in wanted.items())):
                     return function(*args, **kwargs)
-                except InputError as error:
-                    given = inspect.signature(function).bind(*args, **kwargs).arguments
-                    for name, forms in wanted.items():
-                        for path in filter(error.is_about, _paths(given.get(name))):
-                            self._refuse(path, forms if isinstance(forms, tuple) else (forms,))
-                    raise
 
             return checked
 
         return decorate
+
+    @contextmanager
+    def wanted(self, *files: tuple[Any, FileForm | tuple[FileForm, ...]]) -> Iterator[None]:
+        """The same for a block: files, each with the form that is wanted."""
+        try:
+            yield
+        except InputError as error:
+            for paths, forms in files:
+                for path in filter(error.is_about, _paths(paths)):
+                    self._refuse(path, forms if isinstance(forms, tuple) else (forms,))
+            raise
 
     def _refuse(self, path: Path | str, forms: tuple[FileForm, ...]) -> None:
         found, wanted = self.form_of(Path(path)), forms[0]

@@ -114,3 +114,4 @@ def _of_detection(item: Any) -> FileForm | None:
 TABLE = FormTable("annotations", _of_annotation, _of_object, _of_detection)
 form_of = TABLE.form_of
 wants = TABLE.wants
+wanted = TABLE.wanted

@@ -16,22 +16,17 @@ from typing import Any
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
-from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
-from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wants
 from vatrack.evaluation.ap.precision import Metrics
 from vatrack.evaluation.details import detail_document, unique_names
-from vatrack.evaluation.file_set import open_files
+from vatrack.evaluation.file_set import VIDEO_MAX_OCCLUSION, EvaluationInputs, open_files
 from vatrack.evaluation.io.by_video import objects_by_video, read_head
 from vatrack.evaluation.joining import Evaluation, join_results
 from vatrack.evaluation.measuring import measure_all, measure_objects
 from vatrack.evaluation.one_video import Protocol, VideoResult
 from vatrack.evaluation.summary import Evaluated
 
-VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
 
-
-@wants(ground_truth=JOINT, predictions=PREDICTIONS, video=TRACKS)
 def evaluate_files(
     ground_truth: Path,
     predictions: Path,
@@ -68,21 +63,22 @@ def evaluate_files(
             missing, damaged or does not belong to the others. Of several wrong
             predictions the first is named, with its line.
     """
-    with open_files(
-        ground_truth,
-        predictions,
-        video,
-        switches,
-        out,
-        video_max_occlusion,
-        class_map,
-        details=details,
-    ) as split:
+    inputs = EvaluationInputs(
+        Path(ground_truth), Path(predictions), video, switches, video_max_occlusion, class_map
+    )
+    return evaluate_inputs(inputs, out, processes, details)
+
+
+def evaluate_inputs(
+    inputs: EvaluationInputs, out: Path, processes: int = 1, details: Path | None = None
+) -> Evaluated:
+    """`evaluate_files` with what it evaluates in one."""
+    with open_files(inputs, out, details=details) as split:
         # Before the work: names that are there twice would spoil it.
         named = (
             None
             if details is None
-            else Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
+            else Names.of(split.head.category_names, split.head.video_names, split.protocol.truth)
         )
         results = split.measure(processes)
     return write_metrics(results, list(split.head.heads), split.protocol, named, out, details)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vatrack.common.errors import InputError
@@ -19,13 +19,29 @@ from vatrack.common.json_lists import read_lists
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.shards import Shard
 from vatrack.config import EvaluationConfig
+from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
+from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wanted
 from vatrack.evaluation.io.by_video import TruthHead
 from vatrack.evaluation.io.classes import category_ids
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import PredictionError
 from vatrack.evaluation.measuring import measure_all, measure_offsets
 from vatrack.evaluation.one_video import Protocol, VideoResult
+
+VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """What an evaluation reads and goes by; `evaluate.evaluate_files` explains each field."""
+
+    ground_truth: Path
+    predictions: Path
+    video: Mapping[MaskType, Path | None] = field(default_factory=dict)
+    switches: EvaluationConfig = field(default_factory=EvaluationConfig)
+    video_max_occlusion: float = VIDEO_MAX_OCCLUSION
+    class_map: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,22 +101,14 @@ def check_targets(
 
 @contextmanager
 def open_files(
-    ground_truth: Path,
-    predictions: Path,
-    video: Mapping[MaskType, Path | None],
-    switches: EvaluationConfig,
-    out: Path,
-    video_max_occlusion: float,
-    class_map: Mapping[str, str] | None,
-    *,
-    details: Path | None = None,
-    shard: bool = False,
+    inputs: EvaluationInputs, out: Path, *, details: Path | None = None, shard: bool = False
 ) -> Iterator[FileSet]:
-    """The files of an evaluation, split by video; arguments as in `evaluate.evaluate_files`.
+    """The files of an evaluation, split by video.
 
     Packed files are unpacked beside `out` for the time that the context is open.
 
     Args:
+        out, details: as in `evaluate.evaluate_files`.
         shard: `out` is to be a shard: it holds metrics of single videos, and is removed before
             anything is read, because what stood there may be of other files or settings.
 
@@ -108,28 +116,28 @@ def open_files(
         InputError: a file is missing, damaged or does not belong to the others, or a target
             cannot be written.
     """
-    given = {mask_type: Path(path) for mask_type, path in video.items() if path is not None}
-    check_targets((ground_truth, predictions, *given.values()), out, details, shard=shard)
-    if shard:
-        out.unlink(missing_ok=True)
-    with scratch_directory(out) as scratch:
-        head, videos, found, files = files_by_video(
-            Path(ground_truth), Path(predictions), given, scratch
-        )
-        protocol = Protocol(
-            found.mask_types or tuple(given) or _mask_types(files.truth) or MASK_TYPES,
-            switches,
-            video_max_occlusion,
-            str(ground_truth),
-            found.label,
-            {mask_type: str(path) for mask_type, path in given.items()},
-            details=shard or details is not None,
-            category_ids=category_ids(
-                head.category_names, str(ground_truth), Path(predictions), class_map
-            ),
-            with_tracks=head.tracks,
-        )
-        yield FileSet(head, videos, files, protocol, found.wrong)
+    truth, predictions = inputs.ground_truth, inputs.predictions
+    given = {mask_type: path for mask_type, path in inputs.video.items() if path is not None}
+    with wanted((truth, JOINT), (predictions, PREDICTIONS), (given, TRACKS)):
+        check_targets((truth, predictions, *given.values()), out, details, shard=shard)
+        if shard:
+            out.unlink(missing_ok=True)
+        with scratch_directory(out) as scratch:
+            head, videos, found, files = files_by_video(truth, predictions, given, scratch)
+            protocol = Protocol(
+                found.mask_types or tuple(given) or _mask_types(files.truth) or MASK_TYPES,
+                inputs.switches,
+                inputs.video_max_occlusion,
+                str(truth),
+                found.label,
+                {mask_type: str(path) for mask_type, path in given.items()},
+                details=shard or details is not None,
+                category_ids=category_ids(
+                    head.category_names, str(truth), predictions, inputs.class_map
+                ),
+                with_tracks=head.tracks,
+            )
+            yield FileSet(head, videos, files, protocol, found.wrong)
 
 
 def _mask_types(truth: Path) -> tuple[MaskType, ...]:

@@ -13,7 +13,7 @@ from vatrack.common.rle import Bools, Ints
 from vatrack.data.fields import lacks_tracks
 from vatrack.evaluation.ap.matching import SETTINGS, count_earlier, ignored_truths
 from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, Metrics
-from vatrack.evaluation.evaluate import VIDEO_MAX_OCCLUSION
+from vatrack.evaluation.file_set import VIDEO_MAX_OCCLUSION
 from vatrack.evaluation.hidden import HIDDEN_COLUMNS, RANGES
 from vatrack.evaluation.io.ground_truth import TrueObjects, read_images, read_objects
 from vatrack.evaluation.io.true_tracks import tracks_of

@@ -22,16 +22,10 @@ from typing import Any
 from vatrack import __version__
 from vatrack.common.counted import counted
 from vatrack.common.files import sha256_of
-from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
 from vatrack.config import EvaluationConfig, parse_config
-from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wants
-from vatrack.evaluation.evaluate import (
-    VIDEO_MAX_OCCLUSION,
-    Names,
-    write_metrics,
-)
-from vatrack.evaluation.file_set import FileSet, check_targets, open_files
+from vatrack.evaluation.evaluate import Names, write_metrics
+from vatrack.evaluation.file_set import EvaluationInputs, FileSet, check_targets, open_files
 from vatrack.evaluation.io.shard_file import read_record, read_results, write_shard
 from vatrack.evaluation.one_video import Protocol
 from vatrack.evaluation.summary import Evaluated
@@ -65,42 +59,23 @@ class EvaluatedShard:
         )
 
 
-@wants(ground_truth=JOINT, predictions=PREDICTIONS, video=TRACKS)
 def evaluate_shard(
-    ground_truth: Path,
-    predictions: Path,
-    video: Mapping[MaskType, Path | None],
-    switches: EvaluationConfig,
-    out: Path,
-    shard: Shard,
-    video_max_occlusion: float = VIDEO_MAX_OCCLUSION,
-    processes: int = 1,
-    class_map: Mapping[str, str] | None = None,
+    inputs: EvaluationInputs, out: Path, shard: Shard, processes: int = 1
 ) -> EvaluatedShard:
     """Evaluates some of the videos and writes what `merge_evaluations` needs of them.
 
     Args:
         out: the file of the shard (see `io.shard_file`).
         shard: which of the videos; all shards have about the same number of images.
-
-    The other arguments are those of `evaluate.evaluate_files`.
+        inputs, processes: as in `evaluate.evaluate_files`.
 
     Raises:
         InputError: as `evaluate.evaluate_files` with details. The first wrong prediction is that of
             the whole file, even if it belongs to another shard.
     """
-    with open_files(
-        ground_truth,
-        predictions,
-        video,
-        switches,
-        out,
-        video_max_occlusion,
-        class_map,
-        shard=True,
-    ) as split:
+    with open_files(inputs, out, shard=True) as split:
         # A shard holds the details, too, in which names stand for ids.
-        Names.of(split.head.category_names, split.head.video_names, str(ground_truth))
+        Names.of(split.head.category_names, split.head.video_names, split.protocol.truth)
         record = _record(split, shard)
         part = split.part(shard)
         results = split.measure(processes, part)

@@ -10,7 +10,8 @@ from typing import Any
 from vatrack.common.files import read_json, scratch_directory
 from vatrack.config import RunConfig
 from vatrack.data.frames import AnnotationFile, Frame
-from vatrack.evaluation.evaluate import evaluate_files
+from vatrack.evaluation.evaluate import evaluate_inputs
+from vatrack.evaluation.file_set import EvaluationInputs
 from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import write_predictions
 from vatrack.models.detector import Detector
@@ -61,9 +62,10 @@ def validate(
         videos = {name: folder / f"video_{name}.json" for name in run.method.masks}
         # Starting processes is only worth its seconds for many clips.
         workers = max(1, min(run.launcher.cpus, len(clips) // CLIPS_PER_PROCESS))
-        evaluate_files(
-            path, predictions, videos, run.evaluation, out, run.dataset.video_limit, workers
+        inputs = EvaluationInputs(
+            path, predictions, videos, run.evaluation, run.dataset.video_limit
         )
+        evaluate_inputs(inputs, out, workers)
     processes.wait()
     return read_json(out)
 
