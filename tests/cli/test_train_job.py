@@ -34,7 +34,7 @@ def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None
         ({}, "frozen_stages 1 and norm batch need pretrained weights"),
         (
             {"compute": {"device": "cuda"}, "launcher": {"gpus": 0}},
-            r"compute\.device is cuda but launcher\.gpus is 0",
+            r"compute\.device: is cuda but launcher\.gpus is 0",
         ),
         ({"compute": {"device": "cuda"}}, r"launcher\.gpus is 0"),
     ],

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from vatrack.common.errors import InputError, InvalidData, advised, naming_config
+from vatrack.common.errors import ConfigError, advised
 
 ROOT = Path(__file__).parents[2]
-ERRORS = {"InputError", "InvalidData", "FolderBusy", "TrainingDiverged", "PredictionError"}
+ERRORS = {
+    "InputError", "ConfigError", "InvalidData", "FolderBusy", "TrainingDiverged", "PredictionError",
+}  # fmt: skip
 # What an advice, or a part of it, begins with; or it says what something must be.
 ORDERS = (
     "add ask check choose compare convert copy correct create delete do download evaluate exclude "
@@ -48,8 +51,8 @@ FORWARDED = {
     "vatrack/exchange/listing.py": {"hint"},
     "vatrack/exchange/masks.py": {"text", "problem()"},
     "vatrack/importers/writing.py": {"NEEDED['flag']"},
-    "vatrack/jobs/launch.py": {"found.text"},
-    "vatrack/jobs/wait.py": {"value.text"},
+    "vatrack/jobs/slurm.py": {"problem"},
+    "vatrack/jobs/submit.py": {"self.text"},
     "vatrack/reporting/curves.py": {"str()"},
     "vatrack/reporting/overlay.py": {"text"},
     "vatrack/runs/select.py": {"hint"},
@@ -62,7 +65,7 @@ FORWARDED = {
     "vatrack/validate/__init__.py": {"str()", r"'\n'.join()"},
     "vatrack/weights/openmmlab.py": {"_refusal()"},
     "vatrack/weights/tensors.py": {"_nothing()"},
-    "workflow/lib/plan.py": {"error"},
+    "workflow/lib/plan.py": {"str()"},
 }
 
 
@@ -210,8 +213,20 @@ def test_advice_is_given_once() -> None:
 
 
 def test_a_config_is_named_where_its_file_is_known() -> None:
-    named = naming_config(InvalidData("config: seed is odd; choose another"), "mine.yaml")
-    assert type(named) is InvalidData
-    assert str(named) == "mine.yaml: seed is odd; choose another"
-    other = InputError("a.json: config: seed; correct it")
-    assert naming_config(other, "mine.yaml") is other
+    error = ConfigError("seed", "is odd; choose another")
+    assert str(error) == "config: seed: is odd; choose another"
+    arrived = pickle.loads(pickle.dumps(error))  # as from a job
+    arrived.source = "mine.yaml"
+    again = pickle.loads(pickle.dumps(arrived))
+    assert type(again) is ConfigError
+    assert str(again) == "mine.yaml: seed: is odd; choose another"
+
+
+def test_no_message_names_a_config_by_itself(modules: dict[str, ast.Module]) -> None:
+    texts = (
+        (name, node.value)
+        for name, tree in modules.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    assert [found for found in texts if found[1].startswith("config: ")] == []

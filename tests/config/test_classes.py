@@ -96,7 +96,7 @@ def test_the_recipe_knows_other_classes() -> None:
 def test_classes_of_the_data_are_open_until_the_file_is_known() -> None:
     run = run_of(dataset={"classes": "data"}, model={"class_weights": "balanced"})
     assert run.classes is None
-    with pytest.raises(InputError, match=r"dataset\.classes is data"):
+    with pytest.raises(InputError, match=r"dataset\.classes: is data"):
         _ = run.class_list
     with pytest.raises(ValueError, match="not resolved"):
         _ = run.model.weights

@@ -87,7 +87,7 @@ def test_the_schema_agrees_with_the_models(path: Path) -> None:
         ),
         ({"methods": ["VATrack"]}, "methods.0: Input should be"),
         ({"dataset": {"name": "../elsewhere"}}, "dataset.name: String should match"),
-        ({"model": {"class_weights": [1.0]}}, "model.class_weights has 1 weight for 24 classes"),
+        ({"model": {"class_weights": [1.0]}}, "model.class_weights: has 1 weight for 24 classes"),
         (
             {"model": {"norm_groups": 48}},
             "norm_groups = 48 does not divide track_head_channels = 256",
@@ -143,7 +143,7 @@ def test_values_by_backbone_or_method() -> None:
     config = parsed(training={"batch_size": {"resnet18": 2}, "optimizer": {"learning_rate": 0.1}})
     run = config.for_run(Method.QDTRACK, Backbone.RESNET18)
     assert (run.training.batch_size, run.training.optimizer.learning_rate) == (2, 0.1)
-    with pytest.raises(InputError, match=r"training\.batch_size has no value for resnet50"):
+    with pytest.raises(InputError, match=r"training\.batch_size: has no value for resnet50"):
         config.for_run(Method.QDTRACK, Backbone.RESNET50)
 
 

@@ -28,10 +28,10 @@ def run_of(
 @pytest.mark.parametrize(
     ("model", "complaint"),
     [
-        ({}, "config: frozen_stages 1 and norm batch need pretrained weights, but none are given "),
-        ({"frozen_stages": 3}, "config: frozen_stages 3 and norm batch need pretrained"),
-        ({"frozen_stages": 0}, "config: norm batch needs pretrained weights, but none"),
-        ({"norm": "group"}, "config: frozen_stages 1 needs pretrained weights, but none"),
+        ({}, "frozen_stages 1 and norm batch need pretrained weights, but none are given "),
+        ({"frozen_stages": 3}, "frozen_stages 3 and norm batch need pretrained"),
+        ({"frozen_stages": 0}, "norm batch needs pretrained weights, but none"),
+        ({"norm": "group"}, "frozen_stages 1 needs pretrained weights, but none"),
     ],
 )
 @pytest.mark.parametrize("training", [{}, {"weights": {"resnet18": "r18.pth"}}])
@@ -41,7 +41,7 @@ def test_a_frozen_random_backbone_is_refused(
     run = run_of(training, model)
     with pytest.raises(InputError) as caught:
         run.check_start()
-    assert str(caught.value).startswith(complaint)
+    assert str(caught.value).startswith(f"config: training.weights: {complaint}")
     for fix in (
         "for resnet50; set training.weights: {resnet50: FILE}",
         "or model: {norm: group, frozen_stages: 0}",

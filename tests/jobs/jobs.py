@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError, InputError
 
 
 def report(word: str) -> str:
@@ -19,6 +19,10 @@ def report(word: str) -> str:
 
 def bad_input() -> str:
     raise InputError("train.json: cut off; fetch it again")
+
+
+def bad_setting() -> str:
+    raise ConfigError("training.epochs", "is odd; choose another")
 
 
 def fail_and_stay(bad: Path, pid: Path) -> str:

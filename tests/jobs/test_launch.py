@@ -21,7 +21,7 @@ import submitit
 import torch
 
 from tests.jobs import jobs
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.gpus import claimed
 from vatrack.common.locks import held, locked
 from vatrack.config import Config, LauncherConfig, parse_config
@@ -68,6 +68,9 @@ def test_debug_cluster_runs_in_this_process(
 def test_bad_input_arrives_as_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^train.json: cut off; fetch it again$"):
         run(jobs.bad_input, (), tmp_path)
+    with pytest.raises(ConfigError) as caught:  # so that the config's file can be named
+        run(jobs.bad_setting, (), tmp_path / "setting")
+    assert caught.value.key == "training.epochs"
 
 
 def test_a_job_that_found_its_input_bad_is_not_asked_again(
@@ -535,11 +538,11 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("launcher", "complaint"),
     [
-        ({"nodes": 2}, r"launcher\.nodes is 2, but launcher\.cluster local uses one machine"),
-        ({"cluster": "debug", "gpus": 2}, r"launcher\.cluster debug uses one process"),
+        ({"nodes": 2}, r"launcher\.nodes: is 2, but launcher\.cluster local uses one machine"),
+        ({"cluster": "debug", "gpus": 2}, r"^config: launcher\.cluster: debug uses one process"),
         (
             {"cluster": "slurm", "minutes": 2},
-            r"launcher\.save_seconds is 120, .* raise launcher\.minutes",
+            r"^config: launcher\.save_seconds: is 120, .* raise launcher\.minutes",
         ),
     ],
 )

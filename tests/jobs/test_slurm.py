@@ -160,8 +160,8 @@ def test_without_slurm_nothing_is_launched(
     with pytest.raises(InputError) as caught:
         run_in_job(str, (), LauncherConfig(cluster="slurm"), tmp_path / "job")
     assert str(caught.value) == (
-        f"config: launcher.cluster is slurm, but SLURM is not available: {missing}; run this on a "
-        "login node of the cluster, or set launcher.cluster to local"
+        f"config: launcher.cluster: is slurm, but SLURM is not available: {missing}; run this on a "
+        "login node of the cluster, or set it to local"
     )
     assert not (tmp_path / "job").exists()
 
@@ -184,7 +184,7 @@ def test_a_refusal_is_shown_whole_and_once(
     with pytest.raises(InputError) as caught:
         run_in_job(str, (), LauncherConfig(cluster="slurm"), tmp_path / "job")
     assert str(caught.value).splitlines() == [
-        "config: slurm refused the job; check the launcher section:",
+        "config: launcher: slurm refused the job; check this section:",
         f"  {reason}",
         f"  {last}",
     ]

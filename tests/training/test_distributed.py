@@ -210,7 +210,7 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     group = Processes(torch.device("cpu"), rank=1, count=3)
     assert group.share(6, "training.batch_size") == slice(2, 4)
     with pytest.raises(
-        InputError, match=r"training\.batch_size is 4, which cannot be divided among 3 processes"
+        InputError, match=r"training\.batch_size: is 4, which cannot be divided among 3 processes"
     ):
         group.share(4, "training.batch_size")
 

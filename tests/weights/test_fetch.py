@@ -79,8 +79,8 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
     [
         (
             None,
-            r"training\.weights has no file for resnet18, resnet50; "
-            r"set training\.weights: \{BACKBONE: FILE\}",
+            r"training\.weights: has no file for resnet18, resnet50; "
+            r"set it to \{BACKBONE: FILE\}",
         ),
         ({"resnet50": "mine.pth"}, r"mine\.pth: no such file, and no address .* ends in mine\.pth"),
     ],

@@ -139,7 +139,7 @@ def test_predictions_and_evaluations_in_shards(
         ({"training": {"epochs": "many"}}, "training.epochs: 'many' is not a whole number; "),
         (
             {"backbones": ["resnet50"], "training": {"batch_size": {"resnet18": 2}}},
-            "batch_size has no value for resnet50",
+            "batch_size: has no value for resnet50",
         ),
         ({"dataset": {"raw": "nowhere"}}, "dataset.raw: nowhere: no such folder"),
         ({"dataset": {"raw": "."}, **RANDOM}, "dataset.raw: .: contains no video folders"),
@@ -315,7 +315,7 @@ def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert workflow.plan()["train"] == 1
-    with pytest.raises(SystemExit, match=r"config\S*: launcher\.cluster is slurm, but "):
+    with pytest.raises(SystemExit, match=r"config\S*: launcher\.cluster: is slurm, but "):
         workflow.run()
     assert not workflow.results.exists()
 

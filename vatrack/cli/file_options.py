@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError, naming_config
+from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.files import same_file
 from vatrack.config.reading import config_name
 from vatrack.runs.folder import RunFolder
@@ -70,9 +70,8 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
             try:
                 command(**given)
             except InputError as error:
-                if config := given.get("config"):
-                    name = config_name(config, overrides=given.get("overrides"))
-                    error = naming_config(error, name)
+                if isinstance(error, ConfigError) and (config := given.get("config")):
+                    error.source = config_name(config, overrides=given.get("overrides"))
                 text = str(error)
                 for copy, name in copies.items():
                     text = text.replace(copy, name)

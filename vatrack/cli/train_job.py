@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.errors import ConfigError, show_warnings_plainly
 from vatrack.common.logs import configure
 from vatrack.config import RunConfig
 from vatrack.experiments.log import ExperimentLog, watch
@@ -32,9 +32,9 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
         JobFailed: the job failed, was cancelled or was lost.
     """
     if run.compute.device == "cuda" and run.launcher.gpus == 0:
-        raise InputError(
-            "config: compute.device is cuda but launcher.gpus is 0; ask for a GPU or set "
-            "compute.device to auto"
+        raise ConfigError(
+            "compute.device",
+            "is cuda but launcher.gpus is 0; ask for a GPU or set compute.device to auto",
         )
     require_start(run)
     if run.training.weights:  # before a job is queued for it

@@ -2,6 +2,7 @@
 
 VatrackError
 └── InputError            bad input: one message, no traceback, exit code 2
+    ├── ConfigError       a setting that cannot be used
     ├── InvalidData       `validate` found an error in the data
     ├── FolderBusy        another process is at work in a folder
     └── TrainingDiverged  numbers of a training are not finite
@@ -36,6 +37,27 @@ class InputError(VatrackError):
         return self.misfit or str(self).startswith((f"{path}:", f"{Path(path)}:"))
 
 
+class ConfigError(InputError):
+    """A setting that cannot be used, found by code that does not know the config's file.
+
+    Args:
+        key: its full name.
+        problem: what is wrong with it, and the fix.
+
+    Attributes:
+        source: what the message calls the config; whoever knows its file sets it.
+    """
+
+    source = "config"
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(key, problem)
+        self.key, self.problem = key, problem
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.key}: {self.problem}"
+
+
 class InvalidData(InputError):
     """Data that `validate` found errors in. The message lists the findings.
 
@@ -63,20 +85,6 @@ class TrainingDiverged(InputError):
 def advised(problem: str, advice: str) -> str:
     """A problem with what to do about it, unless it says so itself (behind a semicolon)."""
     return problem if "; " in problem else f"{problem}; {advice}"
-
-
-CONFIG = "config: "  # begins a message on a setting, where the code does not know its file
-
-
-def naming_config(error: InputError, name: str) -> InputError:
-    """The same error with the config's file in its message, which the code that found it did not
-    know.
-
-    Args:
-        name: the file, and what was set on top of it.
-    """
-    text = str(error)
-    return type(error)(f"{name}: {text.removeprefix(CONFIG)}") if text.startswith(CONFIG) else error
 
 
 def show_warnings_plainly() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError
 from vatrack.config.classes import SAILVOS, ClassList, shown_name
 
 WeightPreset = Literal["auto", "sailvos", "uniform", "balanced"]
@@ -32,16 +32,16 @@ def resolve_weights(
         counts: annotations by class name; without them `balanced` stays as it is.
 
     Raises:
-        InputError: there are not as many weights as classes, or SAIL-VOS has no such class.
+        ConfigError: there are not as many weights as classes, or SAIL-VOS has no such class.
     """
     if weights == "auto":
         weights = "sailvos" if classes == SAILVOS else "uniform"
     if weights == "sailvos":
         if unknown := classes.missing_in(SAILVOS):
-            raise InputError(
-                f"config: model.class_weights: sailvos has no weight for {len(unknown)} of "
-                f"{counted(len(classes), 'class')} (first: {shown_name(unknown[0])}); use uniform, "
-                "balanced or a list"
+            raise ConfigError(
+                "model.class_weights",
+                f"sailvos has no weight for {len(unknown)} of {counted(len(classes), 'class')} "
+                f"(first: {shown_name(unknown[0])}); use uniform, balanced or a list",
             )
         own = (PAPER_CLASS_WEIGHTS[SAILVOS.index(name)] for name in classes.names)
         return (*own, PAPER_CLASS_WEIGHTS[-1])
@@ -54,9 +54,9 @@ def resolve_weights(
         mean = sum(given) / max(1, sum(map(bool, given)))
         return (*(mean / count if count else 1.0 for count in given), 1.0)
     if len(weights) != len(classes) + 1:
-        raise InputError(
-            f"config: model.class_weights has {counted(len(weights), 'weight')} for "
-            f"{counted(len(classes), 'class')}; give {len(classes) + 1}: one for each class in "
-            "their order, then the background"
+        raise ConfigError(
+            "model.class_weights",
+            f"has {counted(len(weights), 'weight')} for {counted(len(classes), 'class')}; give "
+            f"{len(classes) + 1}: one for each class in their order, then the background",
         )
     return weights

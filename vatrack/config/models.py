@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError
 from vatrack.config.base import Frozen
 from vatrack.config.class_weights import resolve_weights
 from vatrack.config.classes import SAILVOS, ClassList, names_problem
@@ -94,9 +94,10 @@ class RunConfig(_Shared):
             InputError: they come from the training file, which was not looked at.
         """
         if self.classes is None:
-            raise InputError(
-                "config: dataset.classes is data, but there is no training file or checkpoint to "
-                "take the class names from; list the names in dataset.classes"
+            raise ConfigError(
+                "dataset.classes",
+                "is data, but there is no training file or checkpoint to take the class names "
+                "from; list the names instead",
             )
         return ClassList(self.classes)
 
@@ -147,7 +148,7 @@ class RunConfig(_Shared):
             InputError: as described; the message says what to set.
         """
         if lack := self.lacks_pretrained:
-            raise InputError(f"config: {lack}; set {self.start_choices}")
+            raise ConfigError("training.weights", f"{lack}; set {self.start_choices}")
 
     @property
     def lacks_pretrained(self) -> str:
@@ -248,9 +249,9 @@ class Config(_Shared):
         training = values["training"]
         training["weights"] = self.start_file(backbone)
         if training["copy_visible_to_amodal"] and not training["weights"]:
-            raise InputError(
-                "config: training.copy_visible_to_amodal needs weights to copy, but "
-                f"training.weights has no file for {backbone}; add one"
+            raise ConfigError(
+                "training.copy_visible_to_amodal",
+                f"needs weights to copy, but training.weights has no file for {backbone}; add one",
             )
         known = self.dataset.class_list
         resolved = RunConfig.model_validate(values | run | {"classes": known and known.names})
@@ -274,8 +275,8 @@ class Config(_Shared):
         if known := self.dataset.class_list:
             try:
                 resolve_weights(self.model.class_weights, known)
-            except InputError as error:
-                raise ValueError(str(error).removeprefix("config: ")) from None
+            except ConfigError as error:
+                raise ValueError(f"{error.key}: {error.problem}") from None
         return self
 
 
@@ -291,7 +292,5 @@ def _pick(value: Any, key: str, name: str) -> Any:
     if not isinstance(value, dict):
         return value
     if key not in value:
-        raise InputError(
-            f"config: {name} has no value for {key}; add one, or give one value for all"
-        )
+        raise ConfigError(name, f"has no value for {key}; add one, or give one value for all")
     return value[key]

@@ -205,8 +205,7 @@ def _interrupted(
 
 
 def _text(found: JobResult, product: Path | None) -> str:
-    if found.outcome == "bad input":
-        raise InputError(found.text)
+    found.check()
     if product and found.product is not None and not product.exists():
         write_text(product, found.product)
     return found.text

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.user import user_name
 from vatrack.jobs.interrupt import never, pause
 
@@ -32,22 +32,24 @@ SHORTEST_CHECK, LONGEST_CHECK = 2.0, 30.0
 ASK_SECONDS = 60
 
 
-def require_slurm(wanted: str, instead: str) -> None:
+def require_slurm(wanted: str, instead: str, *, key: str = "") -> None:
     """Checks that jobs can be submitted here.
 
     Args:
         wanted: what asks for SLURM.
         instead: how to do without it.
+        key: of the config, where it is a setting that asks.
 
     Raises:
         InputError: with both, and the command of SLURM that is missing.
     """
     missing = [command for command in ("sbatch", "srun") if shutil.which(command) is None]
     if missing:
-        raise InputError(
+        problem = (
             f"{wanted}, but SLURM is not available: no {' and no '.join(missing)} in PATH; run "
             f"this on a login node of the cluster, or {instead}"
         )
+        raise ConfigError(key, problem) if key else InputError(problem)
 
 
 class SlurmJob:

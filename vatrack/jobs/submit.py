@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.gpus import VISIBLE, Gpu, hold
 from vatrack.common.locks import try_locked
 from vatrack.config import LauncherConfig
@@ -38,6 +38,16 @@ class JobResult:
     text: str  # the summary, or the message
     # The file that tells that the work is complete, to be written again where it is missing.
     product: str | None = None
+    error: InputError | None = None  # what the message is of; older versions leave none
+
+    def check(self) -> None:
+        """Raises what a job found wrong.
+
+        Raises:
+            InputError: its input is bad.
+        """
+        if self.outcome == "bad input":
+            raise self.error or InputError(self.text)
 
 
 class JobCall:
@@ -96,7 +106,7 @@ class JobCall:
                 # The others wait for this one. What started them ends them only when this one
                 # fails.
                 atexit.register(_exit_failed)
-            return JobResult("bad input", str(error))
+            return JobResult("bad input", str(error), error=error)
         return JobResult("done", text, self._read_product())
 
     def _read_product(self) -> str | None:
@@ -193,26 +203,27 @@ def check_launcher(launcher: LauncherConfig) -> None:
         InputError: with the keys and the fix.
     """
     if launcher.cluster != "slurm" and launcher.nodes > 1:
-        raise InputError(
-            f"config: launcher.nodes is {launcher.nodes}, but launcher.cluster {launcher.cluster} "
-            "uses one machine; set launcher.nodes to 1"
+        raise ConfigError(
+            "launcher.nodes",
+            f"is {launcher.nodes}, but launcher.cluster {launcher.cluster} uses one machine; set "
+            "it to 1",
         )
     if launcher.cluster == "debug" and process_count(launcher) > 1:
-        raise InputError(
-            "config: launcher.cluster debug uses one process; set launcher.processes to 1, or "
-            "launcher.cluster to local"
+        raise ConfigError(
+            "launcher.cluster",
+            "debug uses one process; set launcher.processes to 1, or launcher.cluster to local",
         )
     if (
         launcher.cluster == "slurm"
         and launcher.save_seconds + WARNING_SECONDS >= 60 * launcher.minutes
     ):
-        raise InputError(
-            f"config: launcher.save_seconds is {launcher.save_seconds}, so a job of "
-            f"launcher.minutes {launcher.minutes} "
-            "would have to save its state as soon as it starts; raise launcher.minutes"
+        raise ConfigError(
+            "launcher.save_seconds",
+            f"is {launcher.save_seconds}, so a job of launcher.minutes {launcher.minutes} would "
+            "have to save its state as soon as it starts; raise launcher.minutes",
         )
     if launcher.cluster == "slurm":
-        require_slurm("config: launcher.cluster is slurm", "set launcher.cluster to local")
+        require_slurm("is slurm", "set it to local", key="launcher.cluster")
 
 
 def executor_parameters(launcher: LauncherConfig, name: str, token: str = "") -> dict[str, Any]:
@@ -269,9 +280,9 @@ def submit(
             folder=folder.resolve(), cluster=launcher.cluster, slurm_max_num_timeout=REQUEUES
         )
     except RuntimeError as problem:
-        raise InputError(
-            f"config: launcher.cluster is {launcher.cluster}, but it does not work here "
-            f"({problem}); set it to local"
+        raise ConfigError(
+            "launcher.cluster",
+            f"{launcher.cluster} does not work here ({problem}); set it to local",
         ) from None
     executor.update_parameters(**executor_parameters(launcher, name, token))
     # Ctrl-C on a terminal reaches every process of the command. This process decides what follows
@@ -286,8 +297,8 @@ def submit(
     except submitit.core.utils.FailedJobError as problem:
         # All of it: sbatch gives the reason first, and often ends in "Unspecified error".
         reason = "\n  ".join(str(problem).strip().splitlines()) or "no reason given"
-        raise InputError(
-            f"config: {launcher.cluster} refused the job; check the launcher section:\n  {reason}"
+        raise ConfigError(
+            "launcher", f"{launcher.cluster} refused the job; check this section:\n  {reason}"
         ) from None
     else:
         sys.stderr.write(printed.getvalue())

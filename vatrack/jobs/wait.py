@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from vatrack.common.errors import InputError
 from vatrack.jobs.local import LocalJob
 from vatrack.jobs.slurm import SlurmJob
 from vatrack.jobs.submit import JobResult
@@ -178,8 +177,8 @@ def result(job: Job, files: Files) -> JobResult:
         files.look_again()
         time.sleep(POLL_SECONDS)
     for _, value in filter(None, results):
-        if isinstance(value, JobResult) and value.outcome == "bad input":
-            raise InputError(value.text)
+        if isinstance(value, JobResult):
+            value.check()
     first = results[0]
     if first and isinstance(first[1], JobResult) and not any(map(failed, results)):
         return first[1]

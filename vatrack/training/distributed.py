@@ -20,7 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from vatrack.common.counted import counted
 from vatrack.common.device import choose_device
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.logs import warnings_only
 from vatrack.common.structures import at_least_one
 
@@ -95,16 +95,17 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
-    def share(self, total: int, what: str) -> slice:
-        """This process's shard of so many things.
+    def share(self, total: int, key: str) -> slice:
+        """This process's shard of so many things; `key`: the setting that says how many.
 
         Raises:
             InputError: they cannot be divided equally.
         """
         if total % self.count:
-            raise InputError(
-                f"config: {what} is {total}, which cannot be divided among "
-                f"{counted(self.count, 'process')}; choose a multiple"
+            raise ConfigError(
+                key,
+                f"is {total}, which cannot be divided among {counted(self.count, 'process')}; "
+                "choose a multiple",
             )
         each = total // self.count
         return slice(self.rank * each, (self.rank + 1) * each)

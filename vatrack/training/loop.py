@@ -17,7 +17,7 @@ import torch
 from vatrack.common.allocator import keep_memory
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, without_denormals
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError
 from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.common.progress import duration
 from vatrack.common.signals import StopSignals
@@ -208,9 +208,10 @@ def _batches(run: RunConfig, dataset: PairDataset, group: Processes) -> EpochBat
     share = group.share(settings.batch_size, "training.batch_size")
     pairs = share.stop - share.start
     if pairs % settings.accumulate:
-        raise InputError(
-            f"config: the {counted(pairs, 'pair')} of a process cannot be divided into "
-            f"training.accumulate = {settings.accumulate} equal micro-batches; choose a divisor"
+        raise ConfigError(
+            "training.accumulate",
+            f"the {counted(pairs, 'pair')} of a process cannot be divided into "
+            f"{settings.accumulate} equal micro-batches; choose a divisor",
         )
     return EpochBatches(dataset, settings.batch_size, run.seed, share)
 

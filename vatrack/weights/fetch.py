@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError
 from vatrack.config import Config, RunConfig
 from vatrack.config.training import HASHED_NAME, TrainingConfig
 
@@ -42,7 +42,7 @@ def require_start(run: RunConfig) -> None:
             "download it (`vatrack fetch-weights --config FILE`, or `snakemake fetch_weights "
             "--cores 1 --configfile FILE`), or correct the path"
         )
-    raise InputError(f"config: training.weights: {path}: no such file; {fix}")
+    raise ConfigError("training.weights", f"{path}: no such file; {fix}")
 
 
 def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> FetchedWeights:
@@ -65,16 +65,17 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
     training = config.training
     named = {path: None for each in config.backbones if (path := config.start_file(each))}
     if not named:
-        raise InputError(
-            f"config: training.weights has no file for {', '.join(config.backbones)}; set "
-            f"training.weights: {{BACKBONE: FILE}}"
+        raise ConfigError(
+            "training.weights",
+            f"has no file for {', '.join(config.backbones)}; set it to {{BACKBONE: FILE}}",
         )
     addresses = {path: address(path, training) for path in named}
     for path, url in addresses.items():
         if url is None and not path.is_file():
-            raise InputError(
-                f"config: training.weights: {path}: no such file, and no address in "
-                f"training.weights_urls ends in {path.name}; create it, or correct the name"
+            raise ConfigError(
+                "training.weights",
+                f"{path}: no such file, and no address in training.weights_urls ends in "
+                f"{path.name}; create it, or correct the name",
             )
     return FetchedWeights(
         tuple(

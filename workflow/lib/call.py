@@ -90,6 +90,5 @@ def check_cluster(executor: str, trains_on_slurm: bool) -> None:
         require_slurm("the profile or --executor asks for SLURM", "remove that option")
     if trains_on_slurm:
         require_slurm(
-            "config: launcher.cluster is slurm",
-            "train here: --config 'launcher={cluster: local}'",
+            "is slurm", "train here: --config 'launcher={cluster: local}'", key="launcher.cluster"
         )

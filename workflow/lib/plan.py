@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.numbers_in_names import natural
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
@@ -42,13 +42,16 @@ def _trunk(folder: str) -> tuple[str, ...]:
 class Plan:
     """The paths and lists of one config."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], source: str = "config") -> None:
         """Checks the config. Whether the files that it names exist is asked where they are needed.
+
+        Args:
+            source: what messages call it.
 
         Raises:
             InputError: a bad value.
         """
-        self.config = parse_config(values, "config", Config)
+        self.config = parse_config(values, source, Config)
         self.plain: dict[str, Any] = self.config.model_dump(mode="json")
         self.runs: dict[tuple[Method, Backbone, str], RunConfig] = {
             (run.method, run.backbone, variant(run)): run for run in self.config.runs()
@@ -102,14 +105,16 @@ class Plan:
             InputError: a file or folder is missing.
         """
         if self.cuts and not self.dataset.clips.fetch and not Path(self.cuts[0]).exists():
-            raise InputError(
-                f"config: dataset.clips.structure: {self.cuts[0]}: no such file; set "
-                "dataset.clips.fetch: true to download it, or put it there"
+            raise ConfigError(
+                "dataset.clips.structure",
+                f"{self.cuts[0]}: no such file; set dataset.clips.fetch: true to download it, or "
+                "put it there",
             )
         if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
-            raise InputError(
-                f"config: dataset.raw: {self.raw_folder}: no such folder; give the folder of the "
-                "unpacked download, or list its archives in dataset.archives"
+            raise ConfigError(
+                "dataset.raw",
+                f"{self.raw_folder}: no such folder; give the folder of the unpacked download, or "
+                "list its archives in dataset.archives",
             )
         if not self.joint:
             return
@@ -117,7 +122,7 @@ class Plan:
         for key, path in (own | {"valid_json": self.valid_json}).items():
             if not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
                 what = "folder" if key == "images" else "file"
-                raise InputError(f"config: dataset.{key}: {path}: no such {what}; correct the path")
+                raise ConfigError(f"dataset.{key}", f"{path}: no such {what}; correct the path")
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
@@ -143,13 +148,13 @@ class Plan:
         try:
             videos = list_videos(self.dataset.raw)
         except InputError as error:
-            raise InputError(f"config: dataset.raw: {error}") from None
+            raise ConfigError("dataset.raw", str(error)) from None
         for video in videos:
             if video.startswith(".") or set(video) & set("{}"):
-                raise InputError(
-                    f"config: dataset.raw: {self.raw_folder}/{video}: video names with braces or a "
-                    "leading dot are not supported; rename the folder, and the video in both "
-                    "annotation files"
+                raise ConfigError(
+                    "dataset.raw",
+                    f"{self.raw_folder}/{video}: video names with braces or a leading dot are not "
+                    "supported; rename the folder, and the video in both annotation files",
                 )
         return videos
 

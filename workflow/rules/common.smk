@@ -21,7 +21,7 @@ from lib.names import (
 from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
-from vatrack.common.errors import InputError, naming_config, show_warnings_plainly
+from vatrack.common.errors import ConfigError, InputError, show_warnings_plainly
 from vatrack.common.files import write_yaml
 from vatrack.common.user import user_name
 from vatrack.config import Backbone, Method
@@ -31,20 +31,25 @@ from vatrack.config.reading import config_name
 os.environ.setdefault("LOGNAME", user_name())
 
 
+SOURCE = config_name(
+    *workflow.configfiles, overrides=workflow.config_settings.config, option="--config"
+)
+
+
 def stopping(function, *arguments):
     """The function's result. Bad input ends here, in one message. (Snakemake would show an exception with lines of code.)"""
     try:
         return function(*arguments)
     except InputError as error:
-        overrides = workflow.config_settings.config
-        name = config_name(*workflow.configfiles, overrides=overrides, option="--config")
-        sys.exit(f"error: {naming_config(error, name)}")
+        if isinstance(error, ConfigError):
+            error.source = SOURCE
+        sys.exit(f"error: {error}")
 
 
 # Read here once more, because Snakemake knows nothing of `extends`.
 show_warnings_plainly()
 plan = stopping(
-    Plan, stopping(layered_config, workflow.configfiles, workflow.config_settings.config)
+    Plan, stopping(layered_config, workflow.configfiles, workflow.config_settings.config), SOURCE
 )
 # The typed values, because Snakemake hands nested ones of --config on as text. This also stops a schema that is out of date.
 validate(plan.plain, "../schemas/config.schema.json", set_default=False)
