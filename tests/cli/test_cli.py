@@ -416,7 +416,7 @@ def test_the_module_is_the_command() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--video", "a.avi"], "a.avi: the video is an MP4 file; --video must end in .mp4"),
+        (["--video", "a.avi"], "a.avi: the video is an MP4 file; its name must end in .mp4"),
         (["--video", "a.mp4", "--fps", "0"], "--fps 0.0: not a frame rate; must be above 0"),
     ],
 )

@@ -379,7 +379,7 @@ def test_a_file_of_another_ending_is_not_written_over(
     truth, predictions = scene
     best = tmp_path / "best.pt"
     best.write_bytes(b"weights")
-    with pytest.raises(InputError, match=r"best\.pt: .* choose an output that ends in \.json"):
+    with pytest.raises(InputError, match=r"best\.pt: .* its name must end in \.json"):
         export_predictions(predictions, truth, "coco", best)
     with pytest.raises(InputError, match=r"best\.pt: metrics and details are JSON; "):
         evaluate_files(truth, predictions, {}, EvaluationConfig(), best)

@@ -206,7 +206,7 @@ def test_long_names_keep_their_end() -> None:
     [
         (
             {"name": "sheet.gif"},
-            r"sheet\.gif: the sheet is an image; --out must end in \.jpg",
+            r"sheet\.gif: the sheet is an image; its name must end in \.jpg",
         ),
         (
             {"name": "raw"},

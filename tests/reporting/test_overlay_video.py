@@ -87,7 +87,7 @@ def test_frames_without_objects_and_other_sizes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"out": Path("o.avi")}, "--video must end in .mp4"),
+        ({"out": Path("o.avi")}, "its name must end in .mp4"),
         ({"rate": 0.0}, "--fps 0.0"),
         ({"rate": 1000.0}, "--fps 1000.0"),
         ({"score": 50}, "the score threshold is 50; it must be from 0 to 1"),

@@ -52,9 +52,11 @@ def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
 @pytest.mark.parametrize("name", ["v.pt", "v", "v.safetensors.gz"])
 def test_another_ending_is_refused(saved: Path, tmp_path: Path, name: str) -> None:
     """A .pt file in which safetensors are would be a riddle to who opens it, and so the reverse."""
-    with pytest.raises(InputError, match=rf"{name}: .*; --out must end in \.safetensors$"):
+    with pytest.raises(InputError, match=rf"{name}: .*; its name must end in \.safetensors$"):
         export(saved, tmp_path / name)
-    with pytest.raises(InputError, match=r"v\.safetensors: .*; --out must end in \.pt or \.pth$"):
+    with pytest.raises(
+        InputError, match=r"v\.safetensors: .*; its name must end in \.pt or \.pth$"
+    ):
         import_checkpoint(saved, run_of(Method.VATRACK), tmp_path / "v.safetensors")
     assert not (tmp_path / name).exists()
 

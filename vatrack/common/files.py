@@ -33,6 +33,7 @@ __all__ = [
     "read_json",
     "read_yaml",
     "refuse_other_files",
+    "require_ending",
     "require_json",
     "scratch_directory",
     "unpacked",
@@ -86,6 +87,19 @@ def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
             )
 
 
+def require_ending(path: Path, what: str, *endings: str) -> None:
+    """Refuses an output whose name ends otherwise.
+
+    Args:
+        what: the output and its form, for the message.
+
+    Raises:
+        InputError: the name has none of these endings.
+    """
+    if path.suffix.lower() not in endings:
+        raise InputError(f"{path}: {what}; its name must end in {' or '.join(endings)}")
+
+
 def require_json(path: Path, what: str) -> None:
     """Refuses a name that ends as weights, configs, line files or images do: an existing file of
     that name is most likely not an earlier output.
@@ -94,7 +108,7 @@ def require_json(path: Path, what: str) -> None:
         InputError: the path has such an ending.
     """
     if Path(path.name.removesuffix(".gz")).suffix.lower() in NOT_JSON:
-        raise InputError(f"{path}: {what} JSON; choose an output that ends in .json")
+        require_ending(path, f"{what} JSON", ".json")
 
 
 def same_file(first: Path | str, second: Path | str) -> bool:

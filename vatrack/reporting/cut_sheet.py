@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from vatrack.common.colours import COLOURS
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.files import require_ending
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
@@ -117,8 +118,7 @@ def write_cut_sheet(
             f"{out}: is a folder, but --out must be an image with one --video; give "
             f"{out / video}{SUFFIXES[0]}"
         )
-    if out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{out}: the sheet is an image; --out must end in {', '.join(SUFFIXES)}")
+    require_ending(out, "the sheet is an image", *SUFFIXES)
     data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
     return _write_sheet(data, video, out)
 

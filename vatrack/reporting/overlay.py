@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.files import read_json, require_ending
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
@@ -140,8 +140,7 @@ def write_contact_sheet(
             score is not from 0 to 1.
     """
     out = Path(out)
-    if out.suffix.lower() != ".png":
-        raise InputError(f"{out}: the contact sheet is a PNG image; --out must end in .png")
+    require_ending(out, "the contact sheet is a PNG image", ".png")
     if clips < 1:
         raise InputError(f"--clips {clips}: nothing to draw; must be 1 or more")
     check_score(score)

@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.files import require_ending
 from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
@@ -66,8 +67,7 @@ def check_video(out: Path, rate: float) -> None:
     Raises:
         InputError: the video is no MP4 file, or the rate is none.
     """
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"{out}: the video is an MP4 file; --video must end in .mp4")
+    require_ending(out, "the video is an MP4 file", ".mp4")
     check_rate(rate)
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, check_target, refuse_same_file
+from vatrack.common.files import atomic_path, check_target, refuse_same_file, require_ending
 from vatrack.config import Backbone, Method
 from vatrack.weights.checkpoint import FORMAT, load, public_config
 from vatrack.weights.checksum import KEY, checksum
@@ -49,8 +48,7 @@ def export(path: Path, out: Path) -> Exported:
         OSError: the disk is full, or the like; nothing is left at `out` then.
     """
     refuse_same_file(path, out)
-    if out.suffix.lower() != ENDING:
-        raise InputError(f"{out}: the export is a safetensors file; --out must end in {ENDING}")
+    require_ending(out, "the export is a safetensors file", ENDING)
     check_target(out)
     checkpoint = load(path)
     # Own memory for each: the format knows neither views nor shared memory.

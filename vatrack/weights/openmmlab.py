@@ -19,7 +19,13 @@ from torch import Tensor
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, refuse_same_file, sha256_of, write_text
+from vatrack.common.files import (
+    check_target,
+    refuse_same_file,
+    require_ending,
+    sha256_of,
+    write_text,
+)
 from vatrack.config import ClassList, RunConfig
 from vatrack.config.classes import SAILVOS, names_problem, shown_name
 from vatrack.models.detector import build
@@ -81,8 +87,7 @@ def import_checkpoint(
     """
     refuse_same_file(source, out)
     refuse_same_file(source, _names_file(out))
-    if out.suffix.lower() not in (".pt", ".pth"):
-        raise InputError(f"{out}: the checkpoint is a PyTorch file; --out must end in .pt or .pth")
+    require_ending(out, "the checkpoint is a PyTorch file", ".pt", ".pth")
     check_target(out)
     run = run.to_predict(SAILVOS if run.classes is None else run.class_list)
     own = _shapes(run)

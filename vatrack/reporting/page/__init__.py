@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, write_text
+from vatrack.common.files import check_target, require_ending, write_text
 from vatrack.reporting.html import render
 from vatrack.reporting.page.appendix import run_times, versions
 from vatrack.reporting.page.charts import bar_charts, curve_charts, precision_charts
@@ -79,8 +79,7 @@ def write_report(
         InputError: a run is missing or damaged, or `out` has another suffix; nothing is written.
     """
     out = check_target(out)
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{out}: the report is an HTML page; --out must end in .html")
+    require_ending(out, "the report is an HTML page", ".html", ".htm")
     if results is not None and not Path(results).is_dir():
         raise InputError(f"--results {results}: no such folder; check the path")
     found, unfinished = read_runs(runs)
