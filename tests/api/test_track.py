@@ -128,7 +128,7 @@ def test_results_are_kept_unless_they_may_be_replaced(squares: Predictor, tmp_pa
     run(squares, source, out, overwrite=True, overlay=False)
     assert left(out / "v") == [name for name in FILES if name != "overlay.mp4"]
     (out / "v/thesis.tex").touch()
-    with pytest.raises(InputError, match=r"thesis\.tex, which is not from"):
+    with pytest.raises(InputError, match=r"thesis\.tex, which would be lost"):
         run(squares, source, out, overwrite=True)
     assert (out / "v/thesis.tex").exists()
 

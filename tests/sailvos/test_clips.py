@@ -127,9 +127,16 @@ def test_never_in_place_of_the_raw_frames(tree: Path, out: str) -> None:
 
 def test_never_in_place_of_other_files(tree: Path) -> None:
     (tree / "clips").mkdir()
-    (tree / "clips" / "thesis.tex").touch()
-    with pytest.raises(InputError, match=r"contains thesis\.tex, which is not a clip"):
-        build(tree, "copy")
+    for other in ("thesis.tex", "a__0/thesis.tex", "a__0/notes/images/1.bmp"):
+        path = tree / "clips" / other
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        with pytest.raises(InputError, match=f"contains {other}, which would be lost"):
+            build(tree, "copy")
+        path.unlink()
+    for nobodys in (".snakemake_timestamp", "Thumbs.db"):
+        (tree / "clips" / nobodys).touch()
+    build(tree, "copy")
     with pytest.raises(InputError, match="is a file"):
         build_clip_tree(tree / "raw", tree / "structure.json", tree / "structure.json", "copy")
 

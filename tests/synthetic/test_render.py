@@ -4,6 +4,7 @@ can be made again."""
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -321,7 +322,13 @@ def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_does_not_replace_other_folders(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").touch()
-    with pytest.raises(InputError, match="is not a rendered dataset"):
-        render(tmp_path, SMALL, 0)
-    assert (tmp_path / "thesis.tex").exists()
+    render(tmp_path / "raw", SMALL, 0)
+    # A download of the real videos has a train.json, too.
+    other = tmp_path / "raw" / "ah_1_mcs_1" / "images" / "000000.bmp"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    with pytest.raises(InputError, match=r"contains ah_1_mcs_1/images/000000\.bmp, which would be"):
+        render(tmp_path / "raw", SMALL, 0)
+    assert other.exists()
+    shutil.rmtree(other.parents[1])
+    assert render(tmp_path / "raw", SMALL, 0).videos  # what it rendered itself is replaced

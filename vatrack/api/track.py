@@ -18,7 +18,7 @@ from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.window import Window, check_display
 from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, check_target, write_yaml
+from vatrack.common.files import atomic_directory, check_target, refuse_other_files, write_yaml
 from vatrack.common.progress import counted_progress
 from vatrack.common.signals import StopSignals
 from vatrack.reporting.video import draw_frame
@@ -97,17 +97,12 @@ def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings
         folder = out / source.name
         if not folder.exists():
             continue
-        files = {file.name for file in check_target(folder, folder=True).iterdir()}
-        if files and not settings.overwrite:
+        if any(check_target(folder, folder=True).iterdir()) and not settings.overwrite:
             raise InputError(
                 f"{folder}: already has results; replace them with --overwrite, or choose another "
                 "--out"
             )
-        if strange := files - NAMES:
-            raise InputError(
-                f"{folder}: contains {min(strange)}, which is not from `vatrack track`; choose "
-                "another --out"
-            )
+        refuse_other_files(folder, lambda path: path.parts[0] in NAMES)
         for other in sources:
             for file in (Path(other.address), *other.files):
                 if folder.resolve() in file.resolve().parents:

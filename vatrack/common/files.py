@@ -71,6 +71,8 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
 def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
     """Keeps a command that replaces a whole folder from removing what it did not write.
 
+    Hidden files do not count: they are notes of programs, such as Snakemake's time stamp.
+
     Args:
         folder: that is to be replaced; it may be missing.
         known: of a file's path in it, whether the command may replace it.
@@ -80,7 +82,7 @@ def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
     """
     others = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     for path in sorted(others):
-        if not known(path.relative_to(folder)):
+        if not path.name.startswith(".") and not known(path.relative_to(folder)):
             raise InputError(
                 f"{folder}: contains {path.relative_to(folder)}, which would be lost; choose a new "
                 "folder for the output"

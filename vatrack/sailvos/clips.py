@@ -22,9 +22,24 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, naming_full_disk, read_json, write_json
+from vatrack.common.files import (
+    atomic_directory,
+    check_target,
+    naming_full_disk,
+    read_json,
+    refuse_other_files,
+    write_json,
+)
 from vatrack.common.frame_folders import require_frames
-from vatrack.common.images import FORMS, SUFFIXES, check_image, is_frame, read_image, write_image
+from vatrack.common.images import (
+    FORMS,
+    SUFFIXES,
+    check_image,
+    is_clutter,
+    is_frame,
+    read_image,
+    write_image,
+)
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.sailvos.layout import CLIP_MARK, list_folder
@@ -281,16 +296,9 @@ def _check_target(out: Path, raw: Path) -> None:
             f"{out}: contains the raw frames, which are never changed; choose another folder for "
             "the clips"
         )
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise InputError(f"{out}: is a file; choose another folder for the clips")
-    for clip in list_folder(out):
-        # Hidden files are notes of programs, such as Snakemake's time stamp.
-        if not clip.name.startswith(".") and (
-            not clip.is_dir() or [item.name for item in list_folder(Path(clip))] != ["images"]
-        ):
-            raise InputError(
-                f"{out}: contains {clip.name}, which is not a clip; choose another folder for the "
-                "clips"
-            )
+    refuse_other_files(check_target(out, folder=True), _may_be_replaced)
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether a file of the old tree is a frame of a clip, or nobody's."""
+    return path.parts[1:-1] == ("images",) or is_clutter(str(path))

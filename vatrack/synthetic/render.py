@@ -10,13 +10,13 @@ train.json, valid.json               the official annotations (spec 1.2)
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_directory, naming_full_disk, write_json
+from vatrack.common.files import atomic_directory, naming_full_disk, refuse_other_files, write_json
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.config.categories import CATEGORIES
@@ -33,6 +33,10 @@ CATEGORY_IDS: tuple[int, ...] = tuple(
 )
 # A category that models may have but annotations do not (spec 1.2).
 OUTSIDE_CATEGORY_ID = 3
+
+
+# What may be replaced in a folder.
+OWN = re.compile(r"mini_(train|valid)_\d{3,}/|(train|valid)\.json$")
 
 
 def video_names(settings: SyntheticConfig) -> dict[str, list[str]]:
@@ -70,13 +74,10 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
         processes: videos rendered at a time.
 
     Raises:
-        InputError: `out` holds something that is not a rendered set.
+        InputError: `out` holds something that is not of a rendered set.
     """
     out = Path(out)
-    if out.exists() and not (
-        out.is_dir() and ((out / "train.json").exists() or not any(out.iterdir()))
-    ):
-        raise InputError(f"{out}: exists and is not a rendered dataset; give a new folder")
+    refuse_other_files(out, lambda path: bool(OWN.match(str(path))))
     names = video_names(settings)
     with atomic_directory(out) as folder:
         jobs = [
