@@ -4,6 +4,7 @@ is wanted."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,79 +47,100 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 TRUTH = "--ground-truth joint.json"
 RAW = "--raw raw --index index.json"
-MIXED_UP: dict[str, tuple[str, FileForm, FileForm]] = {
-    "evaluate --ground-truth tracks.json --predictions found.jsonl": (
-        "tracks.json", forms.TRACKS, forms.JOINT,
-    ),
-    "evaluate --ground-truth raw/valid.json --predictions found.jsonl": (
-        "raw/valid.json", forms.OFFICIAL, forms.JOINT,
-    ),
-    "evaluate --ground-truth found.jsonl --predictions found.jsonl --shard 1/2": (
-        "found.jsonl", forms.PREDICTIONS, forms.JOINT,
-    ),
-    f"evaluate {TRUTH} --predictions found.jsonl --video-ground-truth-amodal joint.json": (
-        "joint.json", forms.JOINT, forms.TRACKS,
-    ),
-    f"evaluate {TRUTH} --predictions joint.json": ("joint.json", forms.JOINT, forms.PREDICTIONS),
-    f"evaluate {TRUTH} --predictions metrics.json": (
-        "metrics.json", forms.METRICS, forms.PREDICTIONS,
-    ),
-    f"evaluate {TRUTH} --predictions object.json": (
-        "object.json", FileForm("one JSON object (keys: `predictions`)"), forms.PREDICTIONS,
-    ),
-    f"export-predictions object.json {TRUTH} --to coco": (
-        "object.json", FileForm("one JSON object (keys: `predictions`)"), forms.PREDICTIONS,
-    ),
-    "export-predictions found.jsonl --ground-truth tracks.json --to coco": (
-        "tracks.json", forms.TRACKS, forms.JOINT,
-    ),
-    "import-predictions found.jsonl --ground-truth index.json --from coco": (
-        "index.json", forms.INDEX, forms.JOINT,
-    ),
-    "overlay --ground-truth tracks.json --predictions found.jsonl --images raw": (
-        "tracks.json", forms.TRACKS, forms.JOINT,
-    ),
-    "views --ground-truth clips.json --predictions found.jsonl --images raw": (
-        "clips.json", forms.STRUCTURE, forms.JOINT,
-    ),
-    "examples --ground-truth tracks.json": ("tracks.json", forms.TRACKS, forms.JOINT),
-    "validate --joint tracks.json --images raw": ("tracks.json", forms.TRACKS, forms.JOINT),
-    "validate --raw raw --train joint.json --valid raw/valid.json": (
-        "joint.json", forms.JOINT, forms.OFFICIAL,
-    ),
-    "index --raw raw --train raw/train.json --valid tracks.json": (
-        "tracks.json", forms.TRACKS, forms.OFFICIAL,
-    ),
-    "convert --config c.yaml --official joint.json --structure clips.json": (
-        "joint.json", forms.JOINT, forms.OFFICIAL,
-    ),
-    "cuts score --raw raw --index joint.json": ("joint.json", forms.JOINT, forms.INDEX),
-    "cuts structure --config c.yaml --index clips.json": (
-        "clips.json", forms.STRUCTURE, forms.INDEX,
-    ),
-    "cuts structure --config c.yaml --index index.json": (
-        "index.json", forms.INDEX, forms.STRUCTURE,
-    ),
-    f"cuts sheet {RAW} --structure index.json": ("index.json", forms.INDEX, forms.STRUCTURE),
-    f"cuts sheet {RAW} --structure clips.json --video a --scores joint.json": (
-        "joint.json", forms.JOINT, forms.SCORES,
-    ),
-    "cuts compare clips.json index.json": ("index.json", forms.INDEX, forms.STRUCTURE),
-    "clips --config c.yaml --raw raw --structure raw/train.json": (
-        "raw/train.json", forms.OFFICIAL, forms.STRUCTURE,
-    ),
-}  # fmt: skip
 
 
-@pytest.mark.parametrize("words", MIXED_UP)
-def test_a_file_of_another_form_is_named_as_what_it_is(
-    vatrack: Command, files: Path, words: str
-) -> None:
-    out = "o.png" if words.startswith("overlay") or "--video a" in words else "o"
-    code, _, errors = vatrack(*words.split(), "--out", out)
-    path, found, wanted = MIXED_UP[words]
-    told = f"vatrack: error: {path}: is {found.what}, not {wanted.what}; {wanted.give}\n"
-    assert (code, errors) == (2, told)
+def in_place(path: str, found: FileForm, wanted: FileForm) -> str:
+    """What is said of a file of another form, as a pattern."""
+    return re.escape(f"{path}: is {found.what}, not {wanted.what}; {wanted.give}")
+
+
+def no_frames(source: str, give: str = "") -> str:
+    """What is said of a folder without the frames of a file."""
+    return rf"wrong: contains no frames of {re.escape(source)}: expected .*, found x; give {give}.*"
+
+
+RAW_FOLDER = "(.*the folder that contains them|.*/raw)"
+WRONG: dict[str, str] = {
+    "evaluate --ground-truth tracks.json --predictions found.jsonl": in_place(
+        "tracks.json", forms.TRACKS, forms.JOINT
+    ),
+    "evaluate --ground-truth raw/valid.json --predictions found.jsonl": in_place(
+        "raw/valid.json", forms.OFFICIAL, forms.JOINT
+    ),
+    "evaluate --ground-truth found.jsonl --predictions found.jsonl --shard 1/2": in_place(
+        "found.jsonl", forms.PREDICTIONS, forms.JOINT
+    ),
+    f"evaluate {TRUTH} --predictions found.jsonl --video-ground-truth-amodal joint.json": in_place(
+        "joint.json", forms.JOINT, forms.TRACKS
+    ),
+    f"evaluate {TRUTH} --predictions joint.json": in_place(
+        "joint.json", forms.JOINT, forms.PREDICTIONS
+    ),
+    f"evaluate {TRUTH} --predictions metrics.json": in_place(
+        "metrics.json", forms.METRICS, forms.PREDICTIONS
+    ),
+    f"evaluate {TRUTH} --predictions object.json": in_place(
+        "object.json", FileForm("one JSON object (keys: `predictions`)"), forms.PREDICTIONS
+    ),
+    f"export-predictions object.json {TRUTH} --to coco": in_place(
+        "object.json", FileForm("one JSON object (keys: `predictions`)"), forms.PREDICTIONS
+    ),
+    "export-predictions found.jsonl --ground-truth tracks.json --to coco": in_place(
+        "tracks.json", forms.TRACKS, forms.JOINT
+    ),
+    "import-predictions found.jsonl --ground-truth index.json --from coco": in_place(
+        "index.json", forms.INDEX, forms.JOINT
+    ),
+    "overlay --ground-truth tracks.json --predictions found.jsonl --images raw": in_place(
+        "tracks.json", forms.TRACKS, forms.JOINT
+    ),
+    "views --ground-truth clips.json --predictions found.jsonl --images raw": in_place(
+        "clips.json", forms.STRUCTURE, forms.JOINT
+    ),
+    "examples --ground-truth tracks.json": in_place("tracks.json", forms.TRACKS, forms.JOINT),
+    "validate --joint tracks.json --images raw": in_place("tracks.json", forms.TRACKS, forms.JOINT),
+    "validate --raw raw --train joint.json --valid raw/valid.json": in_place(
+        "joint.json", forms.JOINT, forms.OFFICIAL
+    ),
+    "index --raw raw --train raw/train.json --valid tracks.json": in_place(
+        "tracks.json", forms.TRACKS, forms.OFFICIAL
+    ),
+    "convert --config c.yaml --official joint.json --structure clips.json": in_place(
+        "joint.json", forms.JOINT, forms.OFFICIAL
+    ),
+    "cuts score --raw raw --index joint.json": in_place("joint.json", forms.JOINT, forms.INDEX),
+    "cuts structure --config c.yaml --index clips.json": in_place(
+        "clips.json", forms.STRUCTURE, forms.INDEX
+    ),
+    "cuts structure --config c.yaml --index index.json": in_place(
+        "index.json", forms.INDEX, forms.STRUCTURE
+    ),
+    f"cuts sheet {RAW} --structure index.json": in_place(
+        "index.json", forms.INDEX, forms.STRUCTURE
+    ),
+    f"cuts sheet {RAW} --structure clips.json --video a --scores joint.json": in_place(
+        "joint.json", forms.JOINT, forms.SCORES
+    ),
+    "cuts compare clips.json index.json": in_place("index.json", forms.INDEX, forms.STRUCTURE),
+    "clips --config c.yaml --raw raw --structure raw/train.json": in_place(
+        "raw/train.json", forms.OFFICIAL, forms.STRUCTURE
+    ),
+    f"overlay {TRUTH} --predictions found.jsonl --images wrong": no_frames("joint.json"),
+    f"views {TRUTH} --predictions found.jsonl --images wrong": no_frames("joint.json"),
+    "cuts score --raw wrong --index index.json": no_frames("index.json", RAW_FOLDER),
+    "cuts score --raw wrong --index index.json --video a": no_frames("index.json", RAW_FOLDER),
+    "cuts sheet --raw wrong --index index.json --structure clips.json --video a": no_frames(
+        "index.json", RAW_FOLDER
+    ),
+    "clips --config c.yaml --raw wrong --structure clips.json": no_frames("clips.json", RAW_FOLDER),
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_what_is_given_is_named_as_what_it_is(vatrack: Command, files: Path, words: str) -> None:
+    image = words.startswith("overlay") or "--video a" in words
+    code, _, errors = vatrack(*words.split(), "--out", "o.png" if image else "o")
+    assert code == 2 and re.fullmatch(f"vatrack: error: {WRONG[words]}\n", errors)
 
 
 @pytest.mark.parametrize("also", ["", " --video-ground-truth-amodal tracks.json"])
@@ -171,27 +193,6 @@ def test_no_sound_file_is_blamed_for_a_prediction(
             assert code == 2 and errors.startswith(told)
         else:
             assert (code, errors) == (0, "")
-
-
-WRONG_FOLDERS = {
-    f"overlay {TRUTH} --predictions found.jsonl --images wrong": "joint.json",
-    f"views {TRUTH} --predictions found.jsonl --images wrong": "joint.json",
-    "cuts score --raw wrong --index index.json": "index.json",
-    "cuts score --raw wrong --index index.json --video a": "index.json",
-    "cuts sheet --raw wrong --index index.json --structure clips.json --video a": "index.json",
-    "clips --config c.yaml --raw wrong --structure clips.json": "clips.json",
-}
-
-
-@pytest.mark.parametrize("words", WRONG_FOLDERS)
-def test_a_wrong_folder_of_frames_is_told_once(vatrack: Command, files: Path, words: str) -> None:
-    image = words.startswith(("overlay", "cuts sheet"))
-    code, _, errors = vatrack(*words.split(), "--out", "o.png" if image else "o")
-    told = f"vatrack: error: wrong: contains no frames of {WRONG_FOLDERS[words]}: expected "
-    assert code == 2 and errors.startswith(told) and errors.count("\n") == 1
-    assert ", found x; give " in errors
-    if "--raw" in words:
-        assert "; give the folder that contains them" in errors or f"give {files}/raw" in errors
 
 
 @pytest.mark.parametrize(
