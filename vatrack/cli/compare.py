@@ -9,7 +9,7 @@ import typer
 
 from vatrack.cli.options import out_folder, score_option
 
-PICTURES = "Images of the page"
+IMAGES = "Images of the page"
 
 
 def compare(
@@ -31,18 +31,22 @@ def compare(
         ),
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Number of clips in the text output.")] = 10,
-    pictures: Annotated[
+    image_clips: Annotated[
         int,
         typer.Option(
-            min=0, help="Number of worst clips shown with images.", rich_help_panel=PICTURES
+            "--image-clips",
+            "--pictures",  # its name before
+            min=0,
+            help="Number of worst clips shown with images.",
+            rich_help_panel=IMAGES,
         ),
     ] = 5,
-    score: Annotated[float, score_option(PICTURES)] = 0.5,
+    score: Annotated[float, score_option(IMAGES)] = 0.5,
     ground_truth: Annotated[
         Path | None,
         typer.Option(
             help="Ground truth in the joint form (default: found in the runs' results folder).",
-            rich_help_panel=PICTURES,
+            rich_help_panel=IMAGES,
         ),
     ] = None,
     images: Annotated[
@@ -50,7 +54,7 @@ def compare(
         typer.Option(
             metavar="FOLDER",
             help="Folder of the frames (default: found in the runs' results folder).",
-            rich_help_panel=PICTURES,
+            rich_help_panel=IMAGES,
         ),
     ] = None,
 ) -> None:
@@ -58,5 +62,5 @@ def compare(
     from vatrack.reporting.compare import compare_runs
     from vatrack.reporting.compare.clip_images import ClipImages
 
-    wanted = ClipImages(pictures, score=score, ground_truth=ground_truth, images=images)
+    wanted = ClipImages(image_clips, score=score, ground_truth=ground_truth, images=images)
     typer.echo(compare_runs(run, out, by=by, clips=clips, clip_images=wanted))

@@ -20,8 +20,8 @@ class ClipView:
     """A clip that was drawn.
 
     Attributes:
-        name: of the clip; `video` and `picture`: names of its files.
-        frames: how many are shown, the first of `of_frames`; the picture is the one at `fullest`
+        name: of the clip; `video` and `image`: names of its files.
+        frames: how many are shown, the first of `of_frames`; the image is the one at `fullest`
             (from 0), in the middle of those with the most objects.
         value: the clip's video AP50 in percent; None where undefined or not known.
         why: some of "worst", "best", "evenly chosen".
@@ -29,7 +29,7 @@ class ClipView:
 
     name: str
     video: str
-    picture: str
+    image: str
     frames: int
     of_frames: int
     fullest: int
@@ -78,13 +78,15 @@ def read_views(folder: Path) -> Views | None:
     content = read_json(path)
     try:
         clips = tuple(
-            ClipView(**{**clip, "why": tuple(clip["why"])}) for clip in content.pop("clips")
+            # Older versions call the image a picture.
+            ClipView(**{"image": clip.pop("picture", None), **clip, "why": tuple(clip["why"])})
+            for clip in content.pop("clips")
         )
         width, height = content.pop("tile")
         views = Views(
             **{**content, "views": tuple(content["views"])}, tile=(width, height), clips=clips
         )
-        files = [path.parent / name for clip in clips for name in (clip.video, clip.picture)]
+        files = [path.parent / name for clip in clips for name in (clip.video, clip.image)]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
             f"{path}: not written by `vatrack views`; delete it and run `vatrack views` again"

@@ -85,7 +85,7 @@ def write_report(
     found, unfinished = read_runs(runs)
     shown = collect(found)
     media = Media(out, round(embed_mb * MEGABYTE))
-    # Pictures are small and come first; then the videos, one of every run in turn.
+    # Images are small and come first; then the videos, one of every run in turn.
     viewer = viewer_data(shown, media)
     sheets = cut_sheets(results, media) if results else None
     datasets = dict.fromkeys(dataset_name(run.dataset) for run in found)

@@ -66,7 +66,7 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
                     {
                         "name": clip.name,
                         "video": clip.video,
-                        "picture": media.source(folder / clip.picture),
+                        "image": media.source(folder / clip.image),
                         "frames": clip.frames,
                         "of_frames": clip.of_frames,
                         "fullest": clip.fullest,
@@ -93,7 +93,7 @@ def for_script(viewer: dict[str, Any]) -> dict[str, Any]:
             {
                 **own,
                 "clips": [
-                    {key: value for key, value in clip.items() if key != "picture"}
+                    {key: value for key, value in clip.items() if key != "image"}
                     for clip in own["clips"]
                 ],
             }
