@@ -19,6 +19,7 @@ from vatrack.reporting.cut_sheet import (
     GAP,
     TILE,
     TITLE,
+    Cuts,
     CutSheet,
     draw_curve,
     write_cut_sheet,
@@ -77,9 +78,8 @@ def draw(
 ) -> tuple[CutSheet, np.ndarray]:
     folder = scene["folder"]
     out = folder / name
-    summary = write_cut_sheet(
-        folder / "raw", folder / "index.json", folder / "structure.json", video, out, **options
-    )
+    places = folder / "raw", folder / "index.json", folder / "structure.json"
+    summary = write_cut_sheet(Cuts(*places, **options), video, out)
     image = cv2.imread(str(out))
     assert image is not None
     return summary, image
@@ -137,17 +137,19 @@ def test_a_video_without_annotations(scene: dict[str, Any]) -> None:
 def test_several_videos_in_one_process_get_what_each_gets_alone(scene: dict[str, Any]) -> None:
     folder = scene["folder"]
     places = folder / "raw", folder / "index.json", folder / "structure.json"
-    drawn = list(write_cut_sheets(*places, (), folder / "sheets", folder / "scores"))
+    drawn = list(write_cut_sheets(Cuts(*places, folder / "scores"), (), folder / "sheets"))
     assert [sheet.video for sheet in drawn] == ["bare", "v"]
     for video in ("v", "bare"):
         draw(scene, "alone.jpg", video=video, scores=folder / "scores")
         sheet = folder / "sheets" / f"{video}.jpg"
         assert sheet.read_bytes() == (folder / "alone.jpg").read_bytes()
-    assert [sheet.video for sheet in write_cut_sheets(*places, ("v",), folder / "one")] == ["v"]
+    assert [sheet.video for sheet in write_cut_sheets(Cuts(*places), ("v",), folder / "one")] == [
+        "v"
+    ]
     with pytest.raises(InputError, match="none: neither a folder in"):
-        list(write_cut_sheets(*places, ("none",), folder / "sheets"))
+        list(write_cut_sheets(Cuts(*places), ("none",), folder / "sheets"))
     with pytest.raises(InputError, match="the name of a file, for several videos; give a folder"):
-        list(write_cut_sheets(*places, (), folder / "all.jpg"))
+        list(write_cut_sheets(Cuts(*places), (), folder / "all.jpg"))
     assert not (folder / "all.jpg").exists()
 
 
@@ -210,7 +212,7 @@ def test_long_names_keep_their_end() -> None:
         ),
         (
             {"name": "raw"},
-            r"raw: is a folder, but --out must be an image with one --video; give .*raw/v\.jpg",
+            r"raw: is a folder, but --out must be a file with one --video; give .*raw/v\.jpg",
         ),
         ({"video": "none"}, "none: neither a folder in"),
         ({"video": ".."}, "neither a folder in"),

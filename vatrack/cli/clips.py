@@ -102,12 +102,13 @@ def cuts_sheet(
     ] = 27.0,
 ) -> None:
     """Draw the first frame of each clip of videos, and their score curves."""
-    from vatrack.reporting.cut_sheet import write_cut_sheet, write_cut_sheets
+    from vatrack.reporting.cut_sheet import Cuts, write_cut_sheet, write_cut_sheets
 
+    data = Cuts(raw, index, structure, scores, threshold)
     if video and len(video) == 1:
-        typer.echo(write_cut_sheet(raw, index, structure, video[0], out, scores, threshold))
+        typer.echo(write_cut_sheet(data, video[0], out))
         return
-    for sheet in write_cut_sheets(raw, index, structure, video or (), out, scores, threshold):
+    for sheet in write_cut_sheets(data, video or (), out):
         typer.echo(sheet)
 
 

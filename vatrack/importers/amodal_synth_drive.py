@@ -75,12 +75,7 @@ def read(settings: Settings) -> Dataset:
             labels.append((path, sequence, camera, number, image))
     notes: list[str] = []
     return Dataset(
-        categories(CLASSES),
-        frames,
-        _objects(labels, notes),
-        whole_if_absent=True,
-        lacks="",
-        notes=notes,
+        categories(CLASSES), frames, _objects(labels, notes), whole_if_absent=True, notes=notes
     )
 
 

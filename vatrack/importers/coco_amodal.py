@@ -34,14 +34,8 @@ def read(settings: Settings) -> Dataset:
     """
     lists = read_all(settings)
     single = len(lists.frames.videos) == len(lists.frames.images)
-    return Dataset(
-        lists.categories,
-        lists.frames,
-        _objects(lists, single),
-        whole_if_absent=True,
-        lacks="tracks (each image becomes a video of one frame)" if single else "",
-        notes=lists.notes,
-    )
+    lacks = "tracks (each image becomes a video of one frame)" if single else ""
+    return lists.dataset(_objects(lists, single), lacks=lacks, whole_if_absent=True)
 
 
 def _objects(lists: Lists, single: bool) -> Iterator[Object]:

@@ -18,14 +18,9 @@ def read(settings: Settings) -> Dataset:
     `isStuff`; the name stays in `region_name`. Of several authors of an image the first is taken.
     """
     lists = read_all(settings, _classes)
-    return Dataset(
-        lists.categories,
-        lists.frames,
-        _objects(lists),
-        whole_if_absent=True,
-        lacks="tracks and classes (each image becomes a video of one frame; classes are object and "
-        "stuff)",
-        notes=lists.notes,
+    lacks = "each image becomes a video of one frame; classes are object and stuff"
+    return lists.dataset(
+        _objects(lists), lacks=f"tracks and classes ({lacks})", whole_if_absent=True
     )
 
 

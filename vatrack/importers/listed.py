@@ -11,7 +11,16 @@ from pathlib import Path, PurePosixPath
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.data.fields import is_whole
-from vatrack.importers.records import FIX, Frames, Json, Settings, class_list, required
+from vatrack.importers.records import (
+    FIX,
+    Dataset,
+    Frames,
+    Json,
+    Object,
+    Settings,
+    class_list,
+    required,
+)
 
 # Names that a published file spells wrongly.
 SPELLING = {"trcuk": "truck"}
@@ -52,6 +61,14 @@ class Lists:
     categories: list[Json]
     frames: Frames
     notes: list[str]
+
+    def dataset(
+        self, objects: Iterator[Object], *, lacks: str, whole_if_absent: bool = False
+    ) -> Dataset:
+        """All of it, with its objects."""
+        return Dataset(
+            self.categories, self.frames, objects, whole_if_absent, lacks, notes=self.notes
+        )
 
 
 def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | None = None) -> Lists:

@@ -16,6 +16,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mots import IDS, IGNORED, read_lines
 from vatrack.importers.records import (
+    ONLY_VISIBLE,
     Dataset,
     Frames,
     Json,
@@ -46,14 +47,8 @@ def read(settings: Settings) -> Dataset:
             images[number] = frames.image_like(video, position, shown, file)
         sequences.append((path, images))
     notes: list[str] = []
-    return Dataset(
-        categories(CLASSES),
-        frames,
-        _objects(sequences, notes),
-        whole_if_absent=False,
-        lacks="amodal masks and occlusion rates",
-        notes=notes,
-    )
+    objects = _objects(sequences, notes)
+    return Dataset(categories(CLASSES), frames, objects, lacks=ONLY_VISIBLE, notes=notes)
 
 
 def _labels(sources: tuple[Path, ...]) -> list[tuple[Path, str]]:

@@ -61,13 +61,8 @@ def read(settings: Settings) -> Dataset:
             name = f"{folder.name}/rgba_full_{digits}.png"
             image = frames.image_like(video, position, name, path)
             labels.append((path, int(digits), image, sorted(objects.get(int(digits), [])), classes))
-    return Dataset(
-        categories({number: name for name, number in numbers.items()}),
-        frames,
-        _objects(labels, numbers),
-        whole_if_absent=False,
-        lacks="",
-    )
+    listed = categories({number: name for name, number in numbers.items()})
+    return Dataset(listed, frames, _objects(labels, numbers))
 
 
 def _unnamed(names_of: dict[Path, list[str]]) -> set[str]:

@@ -123,6 +123,9 @@ class Frames:
         return self.image(video, position, name, (height, width), str(file))
 
 
+ONLY_VISIBLE = "amodal masks and occlusion rates"  # what a source with visible masks lacks
+
+
 @dataclass
 class Dataset:
     """A foreign dataset in the lists of contract 3; its objects are read while they are written.
@@ -137,8 +140,8 @@ class Dataset:
     categories: list[Json]
     frames: Frames
     objects: Iterator[Object]
-    whole_if_absent: bool
-    lacks: str
+    whole_if_absent: bool = False
+    lacks: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -17,14 +17,10 @@ EXTRA = ("visibility", "out_of_frame", "amodal_is_uncertain")
 def read(settings: Settings) -> Dataset:
     """Reads files with `amodal_bbox`; the exact box stays in `bbox_amodal`."""
     lists = read_all(settings)
-    return Dataset(
-        lists.categories,
-        lists.frames,
+    return lists.dataset(
         _objects(lists),
-        whole_if_absent=False,
         lacks="masks (amodal masks are the amodal boxes, clipped at the border; evaluate only "
         "boxes and box tracking; occlusion rates are 1 - `visibility`)",
-        notes=lists.notes,
     )
 
 

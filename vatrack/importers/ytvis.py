@@ -8,6 +8,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.json_lists import read_lists
 from vatrack.importers.records import (
     FIX,
+    ONLY_VISIBLE,
     Dataset,
     Frames,
     Json,
@@ -57,13 +58,8 @@ def read(settings: Settings) -> Dataset:
             f"{path}: has videos but no annotations (like the published valid and test files); "
             "import the train file"
         )
-    return Dataset(
-        class_list(categories, path),
-        frames,
-        _objects(settings, images),
-        whole_if_absent=False,
-        lacks="amodal masks and occlusion rates",
-    )
+    objects = _objects(settings, images)
+    return Dataset(class_list(categories, path), frames, objects, lacks=ONLY_VISIBLE)
 
 
 def _objects(settings: Settings, images: dict[int, list[Json]]) -> Iterator[Object]:

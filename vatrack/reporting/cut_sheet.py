@@ -17,13 +17,12 @@ from vatrack.common.colours import COLOURS
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import require_ending
-from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import read_image
 from vatrack.reporting.drawing import ImageArray, scale_image, text_mask
 from vatrack.reporting.plots import figure_style
 from vatrack.reporting.sheet import INK, Text, evenly, fit, grid, pad, save_image, tile
 from vatrack.sailvos.cuts import read_scores
-from vatrack.sailvos.index import check_video, read_index
+from vatrack.sailvos.index import check_video, listed_frames, output_of_one, output_of_several
 from vatrack.sailvos.layout import list_videos, safe_name
 from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
@@ -57,20 +56,23 @@ class CutSheet:
 
 @dataclass(frozen=True)
 class Cuts:
-    """What sheets are drawn from, see `write_cut_sheet`; index and structure are read once."""
+    """What sheets are drawn from; index and structure are read once.
+
+    `raw`: raw tree; `index`: from `vatrack index`; `structure`: dictionary of clips; `scores`:
+    score file of the video, or the folder of score files, None: no curve; `threshold`: content
+    score that makes a cut, drawn as a line.
+    """
 
     raw: Path
     index: Path
     structure: Path
-    scores: Path | None
-    threshold: float
+    scores: Path | None = None
+    threshold: float = 27.0
 
     @cached_property
     def videos(self) -> dict[str, dict[str, Any]]:
         """The content of the index, for this raw tree."""
-        videos = read_index(self.index)
-        require_frames(self.raw, videos, self.index)
-        return videos
+        return listed_frames(self.raw, self.index)
 
     @cached_property
     def clips(self) -> dict[str, list[str]]:
@@ -88,67 +90,35 @@ class Clip:
     frames: int
 
 
-def write_cut_sheet(
-    raw: Path,
-    index: Path,
-    structure: Path,
-    video: str,
-    out: Path,
-    scores: Path | None = None,
-    threshold: float = 27.0,
-) -> CutSheet:
+def write_cut_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
     """Draws the sheet of one video.
 
     Args:
-        raw: raw tree.
-        index: from `vatrack index`.
-        structure: dictionary of clips.
         video: name of the video; one without annotated frames gets a sheet that says so.
         out: JPEG or PNG file.
-        scores: score file of the video, or the folder of score files; None: no curve.
-        threshold: content score that makes a cut, drawn as a line.
 
     Raises:
         InputError: no such video, a clip with a frame that is not annotated, a frame or file that
             cannot be read, or a name of `out` that is neither JPEG nor PNG.
     """
-    out = Path(out)
-    if out.is_dir():
-        raise InputError(
-            f"{out}: is a folder, but --out must be an image with one --video; give "
-            f"{out / video}{SUFFIXES[0]}"
-        )
+    out = output_of_one(out, video, SUFFIXES[0])
     require_ending(out, "the sheet is an image", *SUFFIXES)
-    data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
     return _write_sheet(data, video, out)
 
 
-def write_cut_sheets(
-    raw: Path,
-    index: Path,
-    structure: Path,
-    videos: Sequence[str],
-    out: Path,
-    scores: Path | None = None,
-    threshold: float = 27.0,
-) -> Iterator[CutSheet]:
+def write_cut_sheets(data: Cuts, videos: Sequence[str], out: Path) -> Iterator[CutSheet]:
     """`write_cut_sheet` for several videos: `<video>.jpg` in the folder `out`.
 
     Args:
         videos: their names; none: all of the raw tree.
-        scores: the folder of score files; None: no curves.
 
     Raises:
         InputError: see `write_cut_sheet`; the sheets before are written. Or `out` is the name of an
             image.
     """
-    if Path(out).suffix.lower() in SUFFIXES:
-        raise InputError(
-            f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
-        )
-    data = Cuts(Path(raw), Path(index), Path(structure), scores, threshold)
+    out = output_of_several(out, SUFFIXES)
     for video in videos or list_videos(data.raw):
-        yield _write_sheet(data, video, Path(out) / f"{video}.jpg")
+        yield _write_sheet(data, video, out / f"{video}.jpg")
 
 
 def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
@@ -160,10 +130,9 @@ def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
     sizes = {frame["file"]: (frame["width"], frame["height"]) for frame in frames}
     places = {Path(file).stem: number for number, file in enumerate(files)}
     clips = _clips(structure, data.clips, video, places)
-    folder = Path(raw) / safe_name(video, str(index)) / "images"
+    folder = raw / safe_name(video, str(index)) / "images"
     values = None
     if scores is not None:
-        scores = Path(scores)
         values = read_scores(
             scores / f"{video}.json" if scores.is_dir() else scores, video, len(files)
         )

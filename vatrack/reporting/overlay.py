@@ -62,13 +62,17 @@ class FrameList:
         """Reads a joint JSON; its file names begin in the folder.
 
         Raises:
-            InputError: the file is missing or not in its form, or the folder lacks its frames.
+            InputError: the file is missing, not in its form or without images, or the folder lacks
+                its frames.
         """
         document = read_json(ground_truth)
         images = read_images(document, str(ground_truth))
         files = names_by_id(document, "images", "file_name", ground_truth)
-        if files:
-            require_frames(Path(folder), files.values(), ground_truth)
+        if not files:
+            raise InputError(
+                f"{ground_truth}: contains no images; use a file written by `vatrack convert`"
+            )
+        require_frames(Path(folder), files.values(), ground_truth)
         titles = names_by_id(document, "videos", "name", ground_truth)
         return cls(ground_truth, document, images, Path(folder), files, titles)
 
@@ -145,10 +149,6 @@ def write_contact_sheet(
         raise InputError(f"--clips {clips}: nothing to draw; must be 1 or more")
     check_score(score)
     listed = FrameList.read(ground_truth, images)
-    if not len(listed.images.id):
-        raise InputError(
-            f"{ground_truth}: contains no images; use a file written by `vatrack convert`"
-        )
     layers = read_layers(listed, predictions, score)
     blocks = []
     chosen = choose_clips(listed.images, layers, clips)

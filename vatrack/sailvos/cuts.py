@@ -12,12 +12,17 @@ import cv2
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
-from vatrack.common.frame_folders import require_frames
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
 from vatrack.data.known_forms import SCORES, wants
 from vatrack.sailvos.content import Image, read_images, score_frames
-from vatrack.sailvos.index import check_video, read_index
+from vatrack.sailvos.index import (
+    check_video,
+    listed_frames,
+    output_of_one,
+    output_of_several,
+    read_index,
+)
 from vatrack.sailvos.layout import CLIP_MARK, list_videos, safe_name
 from vatrack.sailvos.structure import read_structure, source_video, usable_clips
 
@@ -79,12 +84,8 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
         InputError: no such video, or a frame that is missing, broken or of another size than the
             annotations say. Or `out` is a folder.
     """
-    if Path(out).is_dir():
-        raise InputError(
-            f"{out}: is a folder, but --out must be a file with one --video; give "
-            f"{Path(out) / video}.json"
-        )
-    return _score_video(raw, index, _listed(raw, index), video, out, threads)
+    out = output_of_one(Path(out), video, ".json")
+    return _score_video(raw, index, listed_frames(raw, index), video, out, threads)
 
 
 def score_videos(
@@ -99,20 +100,10 @@ def score_videos(
         InputError: see `score_video_file`; the videos before are written. Or `out` is the name of a
             score file.
     """
-    if Path(out).suffix.lower() == ".json":
-        raise InputError(
-            f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
-        )
-    listed = _listed(raw, index)
+    out = output_of_several(Path(out), {".json"})
+    listed = listed_frames(raw, index)
     for video in videos or list_videos(raw):
-        yield _score_video(raw, index, listed, video, Path(out) / f"{video}.json", threads)
-
-
-def _listed(raw: Path, index: Path) -> dict[str, dict[str, Any]]:
-    """The content of an index for this raw tree."""
-    videos = read_index(index)
-    require_frames(raw, videos, index)
-    return videos
+        yield _score_video(raw, index, listed, video, out / f"{video}.json", threads)
 
 
 def _score_video(

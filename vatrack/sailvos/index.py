@@ -137,6 +137,44 @@ def read_index(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def listed_frames(raw: Path, index: Path) -> dict[str, dict[str, Any]]:
+    """`read_index`, for this raw tree.
+
+    Raises:
+        InputError: likewise, or the tree has none of its frames.
+    """
+    videos = read_index(index)
+    require_frames(raw, videos, index)
+    return videos
+
+
+def output_of_one(out: Path, video: str, ending: str) -> Path:
+    """The file of a single video.
+
+    Raises:
+        InputError: it is a folder.
+    """
+    if out.is_dir():
+        raise InputError(
+            f"{out}: is a folder, but --out must be a file with one --video; give "
+            f"{out / video}{ending}"
+        )
+    return out
+
+
+def output_of_several(out: Path, endings: Collection[str]) -> Path:
+    """The folder for the files of several videos.
+
+    Raises:
+        InputError: it has the name of such a file.
+    """
+    if out.suffix.lower() in endings:
+        raise InputError(
+            f"--out {out}: the name of a file, for several videos; give a folder, or one --video"
+        )
+    return out
+
+
 def check_video(video: str, raw: Path, index: Path, listed: Collection[str]) -> None:
     """Refuses the name of a video that is neither in an index nor in the raw tree.
 
