@@ -524,7 +524,7 @@ def test_cut_off_annotations(tmp_path: Path) -> None:
 def test_the_folder_may_not_be_a_file(tmp_path: Path) -> None:
     train, structure = write_inputs(tmp_path)
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(InputError, match="out: is a file; choose another folder"):
+    with pytest.raises(InputError, match="out: is a file, not a folder; choose"):
         convert_files(train, structure, DatasetConfig(), tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
 

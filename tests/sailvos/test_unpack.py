@@ -555,7 +555,7 @@ def test_folders_and_files_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"member 'c': .* already exists and is not a file"):
         do(out, pack(tmp_path / "z.tar", {"c": b"x"}))
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(InputError, match="is a file; give a folder"):
+    with pytest.raises(InputError, match="is a file, not a folder; choose"):
         do(out / "b", pack(tmp_path / "y.tar", video("b")))
 
 

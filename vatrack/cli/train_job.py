@@ -33,8 +33,7 @@ def launch(run: RunConfig, annotations: Path, images: Path, out: Path) -> str:
     """
     if run.compute.device == "cuda" and run.launcher.gpus == 0:
         raise ConfigError(
-            "compute.device",
-            "is cuda but launcher.gpus is 0; ask for a GPU or set compute.device to auto",
+            "compute.device", "is cuda but launcher.gpus is 0; ask for a GPU or set it to auto"
         )
     require_start(run)
     if run.training.weights:  # before a job is queued for it

@@ -121,15 +121,15 @@ def same_file(first: Path | str, second: Path | str) -> bool:
         return os.path.realpath(first) == os.path.realpath(second)
 
 
-def refuse_same_file(source: Path | str, out: Path | str) -> None:
+def refuse_same_file(out: Path | str, *sources: Path | str) -> None:
     """Keeps a command from writing over what it reads, also by another name of it.
 
     Raises:
         InputError: both are one file.
     """
-    source, out = Path(source), Path(out)
-    if source.exists() and same_file(source, out):
-        raise InputError(f"{out}: would overwrite the input {source}; choose another --out")
+    for source in sources:
+        if Path(source).exists() and same_file(source, out):
+            raise InputError(f"{out}: would overwrite the input {source}; choose another --out")
 
 
 @contextmanager

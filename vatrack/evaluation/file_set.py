@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +82,7 @@ class FileSet:
 
 
 def check_targets(
-    sources: Iterable[Path], out: Path, details: Path | None = None, *, shard: bool = False
+    sources: Sequence[Path], out: Path, details: Path | None = None, *, shard: bool = False
 ) -> None:
     """Makes the folders of what is to be written, before any work; `shard`: `out` is one.
 
@@ -90,9 +90,8 @@ def check_targets(
         InputError: it cannot be written there, or would be written over something that is read.
     """
     targets = [check_target(path) for path in (out, details) if path is not None]
-    for source in sources:
-        for target in targets:
-            refuse_same_file(source, target)
+    for target in targets:
+        refuse_same_file(target, *sources)
     if details is not None and same_file(*targets):
         raise InputError(f"{details}: is also --out; choose another file for --details")
     for target in [] if shard else targets:

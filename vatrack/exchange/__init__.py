@@ -83,8 +83,7 @@ def export_predictions(
     form = _known(form, Form)
     predictions, ground_truth, out = Path(predictions), Path(ground_truth), Path(out)
     module = _MODULES[form]
-    for source in (predictions, ground_truth):
-        refuse_same_file(source, out)
+    refuse_same_file(out, predictions, ground_truth)
     check_target(out, folder=module.FOLDER)
     if not module.FOLDER:
         require_json(out, "this format is")
@@ -114,8 +113,7 @@ def import_predictions(
     """
     form = _known(form, SourceForm)
     source, ground_truth, out = Path(source), Path(ground_truth), Path(out)
-    for path in (source, ground_truth):
-        refuse_same_file(path, out)
+    refuse_same_file(out, source, ground_truth)
     check_target(out)
     listing = read_listing(ground_truth)
     settings = {"first_frame": 1} if form == "mots-challenge" else {}

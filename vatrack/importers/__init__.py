@@ -69,7 +69,7 @@ def import_dataset(
     for path in sources:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder; give the annotations")
-        refuse_same_file(path, out)
+        refuse_same_file(out, path)
     dataset = _READERS[source_format](Settings(tuple(sources), images))
     if not dataset.images:
         raise InputError(f"{sources[0]}: contains no images; give another file or folder")

@@ -111,9 +111,8 @@ def predict_files(
         BrokenProcessPool: one of several processes was killed.
     """
     settings = out.with_name(SETTINGS_FILE)
-    for source in (checkpoint, ground_truth):
-        for target in (out, settings):
-            refuse_same_file(source, target)
+    for target in (out, settings):
+        refuse_same_file(target, checkpoint, ground_truth)
     device = choose_device(run.compute.device)
     check_target(out)
     if not images.is_dir():

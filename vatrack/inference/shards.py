@@ -90,8 +90,7 @@ def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
             checkpoints, settings or sets.
     """
     settings = out.with_name(SETTINGS_FILE)
-    for path in shards:
-        refuse_same_file(path, out)
+    refuse_same_file(out, *shards)
     known = complete([(path, _read_record(path)) for path in shards], DIFFERS, out, "predict")
     count = 0
     with atomic_path(out) as temporary, create_text(temporary) as stream:

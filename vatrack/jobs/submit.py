@@ -41,11 +41,7 @@ class JobResult:
     error: InputError | None = None  # what the message is of; older versions leave none
 
     def check(self) -> None:
-        """Raises what a job found wrong.
-
-        Raises:
-            InputError: its input is bad.
-        """
+        """Raises the error of a job that found its input bad."""
         if self.outcome == "bad input":
             raise self.error or InputError(self.text)
 

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError
-from vatrack.common.files import scratch_directory, unpacked
+from vatrack.common.files import check_target, scratch_directory, unpacked
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -79,9 +78,7 @@ def convert_files(
         InputError: see `read_official`, `plan_clips`, `category_numbers`; or a mask that is used is
             damaged.
     """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; choose another folder for the annotations")
+    out = check_target(out, folder=True)
     data = read_official(official)
     numbers = category_numbers(data, dataset.class_list)
     plan = plan_clips(data, read_structure(structure))

@@ -149,11 +149,7 @@ def listed_frames(raw: Path, index: Path) -> dict[str, dict[str, Any]]:
 
 
 def output_of_one(out: Path, video: str, ending: str) -> Path:
-    """The file of a single video.
-
-    Raises:
-        InputError: it is a folder.
-    """
+    """The file of a single video; refused where it is a folder."""
     if out.is_dir():
         raise InputError(
             f"{out}: is a folder, but --out must be a file with one --video; give "
@@ -163,11 +159,7 @@ def output_of_one(out: Path, video: str, ending: str) -> Path:
 
 
 def output_of_several(out: Path, endings: Collection[str]) -> Path:
-    """The folder for the files of several videos.
-
-    Raises:
-        InputError: it has the name of such a file.
-    """
+    """The folder for the files of several videos; refused where it is named as one of them."""
     if out.suffix.lower() in endings:
         raise InputError(
             f"--out {out}: the name of a file, for several videos; give a folder, or one --video"

@@ -16,7 +16,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import opened_folder, write_json
+from vatrack.common.files import check_target, opened_folder, write_json
 from vatrack.common.images import is_clutter, is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
@@ -92,9 +92,7 @@ def unpack(
     """
     out = Path(out)
     opened = open_archives(archives)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; give a folder to unpack into")
-    out.mkdir(parents=True, exist_ok=True)
+    check_target(out, folder=True).mkdir(exist_ok=True)
     with opened_folder(out) as folder, try_locked(folder) as alone:
         if not alone:
             raise InputError(f"{out}: another run is unpacking there; wait until it ends")

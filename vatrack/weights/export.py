@@ -47,7 +47,7 @@ def export(path: Path, out: Path) -> Exported:
             .safetensors.
         OSError: the disk is full, or the like; nothing is left at `out` then.
     """
-    refuse_same_file(path, out)
+    refuse_same_file(out, path)
     require_ending(out, "the export is a safetensors file", ENDING)
     check_target(out)
     checkpoint = load(path)

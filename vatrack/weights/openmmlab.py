@@ -85,8 +85,8 @@ def import_checkpoint(
             not fit; the message says what is missing or left over, as above. Or `out` has another
             ending than .pt or .pth.
     """
-    refuse_same_file(source, out)
-    refuse_same_file(source, _names_file(out))
+    refuse_same_file(out, source)
+    refuse_same_file(_names_file(out), source)
     require_ending(out, "the checkpoint is a PyTorch file", ".pt", ".pth")
     check_target(out)
     run = run.to_predict(SAILVOS if run.classes is None else run.class_list)

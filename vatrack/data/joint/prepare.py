@@ -17,7 +17,7 @@ import orjson
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import scratch_directory, unpacked
+from vatrack.common.files import check_target, scratch_directory, unpacked
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import Texts
@@ -84,9 +84,7 @@ def prepare_joint(
         InputError: see `read_joint` and `complete`; the classes are not those of the config; a
             frame is missing; or the masks do not allow a method.
     """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; choose another folder for the annotations")
+    out = check_target(out, folder=True)
     data = read_joint(source)
     if dataset.class_list is not None:
         FileClasses.of(data.categories, str(source)).labels(dataset.class_list)
