@@ -538,7 +538,7 @@ def test_parameters_become_a_job_script(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("launcher", "complaint"),
     [
-        ({"nodes": 2}, r"launcher\.nodes: is 2, but launcher\.cluster local uses one machine"),
+        ({"nodes": 2}, r"launcher\.nodes: is 2, but cluster local uses one machine"),
         ({"cluster": "debug", "gpus": 2}, r"^config: launcher\.cluster: debug uses one process"),
         (
             {"cluster": "slurm", "minutes": 2},

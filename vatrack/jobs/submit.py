@@ -201,24 +201,20 @@ def check_launcher(launcher: LauncherConfig) -> None:
     if launcher.cluster != "slurm" and launcher.nodes > 1:
         raise ConfigError(
             "launcher.nodes",
-            f"is {launcher.nodes}, but launcher.cluster {launcher.cluster} uses one machine; set "
-            "it to 1",
+            f"is {launcher.nodes}, but cluster {launcher.cluster} uses one machine; set it to 1",
         )
     if launcher.cluster == "debug" and process_count(launcher) > 1:
         raise ConfigError(
             "launcher.cluster",
-            "debug uses one process; set launcher.processes to 1, or launcher.cluster to local",
-        )
-    if (
-        launcher.cluster == "slurm"
-        and launcher.save_seconds + WARNING_SECONDS >= 60 * launcher.minutes
-    ):
-        raise ConfigError(
-            "launcher.save_seconds",
-            f"is {launcher.save_seconds}, so a job of launcher.minutes {launcher.minutes} would "
-            "have to save its state as soon as it starts; raise launcher.minutes",
+            "debug uses one process; set launcher.processes to 1, or it to local",
         )
     if launcher.cluster == "slurm":
+        if launcher.save_seconds + WARNING_SECONDS >= 60 * launcher.minutes:
+            raise ConfigError(
+                "launcher.save_seconds",
+                f"is {launcher.save_seconds}, so a job of {launcher.minutes} minutes would have to "
+                "save its state as soon as it starts; raise launcher.minutes",
+            )
         require_slurm("is slurm", "set it to local", key="launcher.cluster")
 
 
@@ -277,8 +273,7 @@ def submit(
         )
     except RuntimeError as problem:
         raise ConfigError(
-            "launcher.cluster",
-            f"{launcher.cluster} does not work here ({problem}); set it to local",
+            "launcher.cluster", f"{launcher.cluster} fails here ({problem}); set it to local"
         ) from None
     executor.update_parameters(**executor_parameters(launcher, name, token))
     # Ctrl-C on a terminal reaches every process of the command. This process decides what follows

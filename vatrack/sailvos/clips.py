@@ -296,9 +296,5 @@ def _check_target(out: Path, raw: Path) -> None:
             f"{out}: contains the raw frames, which are never changed; choose another folder for "
             "the clips"
         )
-    refuse_other_files(check_target(out, folder=True), _may_be_replaced)
-
-
-def _may_be_replaced(path: Path) -> bool:
-    """Whether a file of the old tree is a frame of a clip, or nobody's."""
-    return path.parts[1:-1] == ("images",) or is_clutter(str(path))
+    check_target(out, folder=True)
+    refuse_other_files(out, lambda path: path.parts[1:-1] == ("images",) or is_clutter(str(path)))
