@@ -206,7 +206,7 @@ def check_launcher(launcher: LauncherConfig) -> None:
     if launcher.cluster == "debug" and process_count(launcher) > 1:
         raise ConfigError(
             "launcher.cluster",
-            "debug uses one process; set launcher.processes to 1, or it to local",
+            "debug uses one process; set launcher.processes to 1, or use local",
         )
     if launcher.cluster == "slurm":
         if launcher.save_seconds + WARNING_SECONDS >= 60 * launcher.minutes:
