@@ -212,8 +212,8 @@ def check_launcher(launcher: LauncherConfig) -> None:
         if launcher.save_seconds + WARNING_SECONDS >= 60 * launcher.minutes:
             raise ConfigError(
                 "launcher.save_seconds",
-                f"is {launcher.save_seconds}, so a job of {launcher.minutes} minutes would have to "
-                "save its state as soon as it starts; raise launcher.minutes",
+                f"is {launcher.save_seconds}, so a job with launcher.minutes {launcher.minutes} "
+                "would have to save its state as soon as it starts; raise launcher.minutes",
             )
         require_slurm("is slurm", "set it to local", key="launcher.cluster")
 
