@@ -8,8 +8,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from vatrack.common.counted import counted
+from vatrack.common.text_files import no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
 from vatrack.weights.fetch import address
@@ -143,10 +145,10 @@ def _named(key: str, path: Path, other: str, is_folder: bool = False) -> Check:
     Args:
         other: what can be done where it is missing, besides correcting the config.
     """
-    what = "folder" if is_folder else "file"
+    what: Literal["file", "folder"] = "folder" if is_folder else "file"
     lost, fix = "every command that reads it", f"correct {key} in the config, or {other}"
     if not (path.is_dir() if is_folder else path.is_file()):
-        return Check(key, "fails", f"{path}: no such {what}", lost, fix)
+        return Check(key, "fails", f"{path}: {no_such(path, what)}", lost, fix)
     try:
         if is_folder:
             empty = next(iter(os.scandir(path)), None) is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
     check_target,
@@ -21,7 +23,7 @@ from vatrack.common.shards import Shard
 from vatrack.config import EvaluationConfig
 from vatrack.data.fields import mask_types_of
 from vatrack.evaluation.io.by_video import TruthHead
-from vatrack.evaluation.io.classes import category_ids
+from vatrack.evaluation.io.classes import category_ids, warn_of_other_clips
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import PredictionError
 from vatrack.evaluation.measuring import measure_all, measure_offsets
@@ -116,6 +118,14 @@ def open_files(
         head, videos, found, files = files_by_video(
             Path(ground_truth), Path(predictions), given, scratch
         )
+        warn_of_other_clips(head.video_names, str(ground_truth), Path(predictions))
+        if not len(found.offsets) and not found.wrong:
+            warnings.warn(
+                f"{predictions}: contains no predictions, so all objects in "
+                f"{counted(len(head.images.id), 'image')} of {counted(len(videos), 'video')} count "
+                "as missed; check the file if that is not meant",
+                stacklevel=2,
+            )
         protocol = Protocol(
             found.mask_types or tuple(given) or _mask_types(files.truth) or MASK_TYPES,
             switches,

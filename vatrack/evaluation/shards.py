@@ -25,7 +25,7 @@ from vatrack.common.files import sha256_of
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import Shard, complete
 from vatrack.config import EvaluationConfig, parse_config
-from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wants
+from vatrack.data.known_forms import JOINT, PREDICTIONS, SHARD, TRACKS, wants
 from vatrack.evaluation.evaluate import (
     VIDEO_MAX_OCCLUSION,
     Names,
@@ -111,6 +111,7 @@ def evaluate_shard(
     return EvaluatedShard(out, shard, len(results), len(split.videos), detections)
 
 
+@wants(shards=SHARD)
 def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = None) -> Evaluated:
     """Writes the metrics of a whole set from the shards of its evaluation.
 
