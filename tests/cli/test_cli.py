@@ -212,7 +212,11 @@ def test_a_failing_disk_is_one_line_and_code_1(
 
     monkeypatch.setattr(cli, "write_yaml", full)
     code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
-    assert (code, errors) == (1, "vatrack: error: [Errno 28] No space left on device\n")
+    assert (code, errors) == (
+        1,
+        "vatrack: error: [Errno 28] No space left on device; free disk space, or choose another "
+        "place for the output\n",
+    )
 
 
 def test_a_killed_worker_is_one_line_and_code_1(

@@ -50,7 +50,8 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     calls this before it starts.
 
     Raises:
-        InputError: a file is where a folder must be, or the other way round.
+        InputError: a file is where a folder must be, or the other way round, or the folder may
+            not be written.
     """
     path = Path(path)
     try:
@@ -63,6 +64,12 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
         raise InputError(
             f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose "
             "another name for the output"
+        )
+    place = path if path.is_dir() else path.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path}: nothing can be written in {place}; correct its permissions, or choose "
+            "another folder"
         )
     return path
 

@@ -59,11 +59,12 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
             f"{path.name}"
         )
     values = _read(base, chain)
-    if values is not None and not isinstance(values, dict):
+    if not isinstance(values, dict):
+        found = "is empty" if values is None else "not a mapping of keys"
         raise InputError(
-            f"{base}: not a mapping of keys, as {path} needs to extend it; see docs/config.md"
+            f"{base}: {found}, but {path} extends it; give a config file (docs/config.md)"
         )
-    return merged(values or {}, own)
+    return merged(values, own)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

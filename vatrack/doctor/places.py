@@ -7,6 +7,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,21 +15,25 @@ from vatrack.common.counted import counted
 from vatrack.common.text_files import no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
+from vatrack.doctor.space import GIB, MINIATURE, needed_space
 from vatrack.weights.fetch import address
 
-GIB = 1 << 30
 LEAST_FREE = GIB // 10  # bytes; with less nothing useful can be written
 LEAST_FILES = 1000  # that a file system can still hold
-RESULTS_FREE = 5 * GIB  # the miniature set takes 1 GiB, a run of the paper some 5
 
 
 def look_at_folders(config: Config) -> Iterator[Check]:
     """Whether results, temporary files and caches can be written."""
     results = Path(config.results)
-    yield folder(
+    parts = needed_space(config)
+    needed = sum(parts.values())
+    check = folder(
         "results", results, "every stage of the workflow", "set `results` in the config", "fails",
-        RESULTS_FREE,
+        needed or MINIATURE,
     )  # fmt: skip
+    shown = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
+    more = f", about {needed / GIB:.1f} needed ({shown})" if parts else ""
+    yield replace(check, found=check.found + more)
     yield folder(
         "current folder", Path.cwd(), "Snakemake, which stores its state in .snakemake",
         "change to a folder that you can write to", "warning",
