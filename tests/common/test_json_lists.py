@@ -279,7 +279,8 @@ def test_what_is_not_json_is_refused(
     with pytest.raises(InputError, match=message) as caught:
         found_items(write(tmp_path, content))
     assert re.match(
-        r".*/file\.json: not valid JSON at byte \d+ \(.*\); .*download or create it again$",
+        r".*/file\.json: (not valid JSON at byte \d+ \(.*\)|is empty); "
+        r".*download or create it again$",
         str(caught.value),
     )
 

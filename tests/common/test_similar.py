@@ -49,7 +49,13 @@ def test_what_is_far_behind_the_nearest_is_not_said(name: str, near: list[str]) 
     assert nearest(name, known) == near
 
 
+def test_a_long_list_of_names_shows_that_it_goes_on() -> None:
+    names = [f"{letter}{letter}" for letter in "abcdef"]
+    assert unknown("x", "12", names, 3) == "unknown x '12'; choose from aa, bb, cc, ..."
+    assert unknown("x", "12", names, 6).endswith("; choose from aa, bb, cc, dd, ee, ff")
+
+
 def test_the_choices_of_a_message() -> None:
     message = "'vatrak' is not one of 'qdtrack', 'vatrack'."
     assert not_a_choice(message, "vatrak") == message[:-1] + "; did you mean vatrack?"
-    assert not_a_choice("Input should be 'a' or 'b'", 7) == "Input should be 'a' or 'b'"
+    assert not_a_choice("'a' or 'b'", 7) == "'a' or 'b'"

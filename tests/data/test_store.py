@@ -335,7 +335,9 @@ def test_a_folder_that_cannot_be_written(
     path = write(tmp_path / "data" / name)
     cache = tmp_path / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    refuse_writing(monkeypatch, path.parent, tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    other = write(tmp_path / "other" / name, {**small(), "annotations": []})
+    refuse_writing(monkeypatch, path.parent, other.parent)
     with builds() as built:
         assert ids(open_store(path)) == EXPECTED
         assert ids(open_store(path)) == EXPECTED
@@ -343,8 +345,6 @@ def test_a_folder_that_cannot_be_written(
     assert built[0].parent == cache / "vatrack"
     assert [entry.name for entry in path.parent.iterdir()] == [name]
     # Files of the same name in other folders have other stores.
-    (tmp_path / "other").mkdir()
-    other = write(tmp_path / "other" / name, {**small(), "annotations": []})
     assert ids(open_store(other)) == {number: [] for number in EXPECTED}
     assert ids(open_store(path)) == EXPECTED
     assert len(list((cache / "vatrack").glob("*.store"))) == 2
@@ -494,14 +494,17 @@ def test_other_files(
 
 
 def test_no_file(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.json", tmp_path):
-        with pytest.raises(InputError, match="no such file; create it with `vatrack convert`"):
+    for path, message in (
+        (tmp_path / "none.json", "no such file; create it with `vatrack convert`"),
+        (tmp_path, "is a folder; give an annotation file"),
+    ):
+        with pytest.raises(InputError, match=message):
             open_store(path)
     path = write(tmp_path / "a.json")
     whole = path.read_bytes()
     for size in range(0, len(whole), 50):
         path.write_bytes(whole[:size])
-        with pytest.raises(InputError, match=r"a\.json: not valid JSON"):
+        with pytest.raises(InputError, match=r"a\.json: (not valid JSON|is empty)"):
             open_store(path)
     # The file that was there before is gone, its store is not believed.
     path.write_bytes(whole)

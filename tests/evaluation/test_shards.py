@@ -211,7 +211,7 @@ def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_pa
     _, (first, second) = two
     out = tmp_path / "run" / "metrics.json"
     told = message(merge_evaluations, [first], out)
-    fix = "2/2 is missing; evaluate it (`--shard`) and give all shards"
+    fix = "2/2 is missing; evaluate it (`vatrack evaluate --shard 2/2`) and give all shards"
     assert told == f"{first}: is shard 1/2, but {fix}"
     for given in ([first, second, first], [first, first]):
         told = message(merge_evaluations, given, out)

@@ -50,8 +50,8 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     calls this before it starts.
 
     Raises:
-        InputError: a file is where a folder must be, or the other way round, or the folder may
-            not be written.
+        InputError: a file is where a folder must be, or the other way round.
+        PermissionError: the folder may not be written.
     """
     path = Path(path)
     try:
@@ -67,10 +67,7 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
         )
     place = path if path.is_dir() else path.parent
     if not os.access(place, os.W_OK | os.X_OK):
-        raise InputError(
-            f"{path}: nothing can be written in {place}; correct its permissions, or choose "
-            "another folder"
-        )
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     return path
 
 
