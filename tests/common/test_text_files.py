@@ -114,19 +114,19 @@ REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut gzip": (lambda text: gzip.compress(text * 99)[:20], "cannot be read"),
     "weights": (
         lambda _: b"PK\x03\x04" + bytes(26) + b"best/data.pkl",
-        "is PyTorch weights (.pt); ",
+        "is PyTorch weights (.pt)",
     ),
     "safetensors": (
         lambda _: b"@\x01" + bytes(6) + b'{"a": {}}',
-        "is weights (.safetensors); give",
+        "is weights (.safetensors)",
     ),
     "arrays": (
         lambda _: b"PK\x03\x04" + bytes(26) + b"record.npy",
         "is an evaluation shard (.npz)",
     ),
-    "PNG": (lambda _: b"\x89PNG\r\n", "is an image; give a"),
-    "BMP": (lambda _: b"BM6\0\0\0\0\0\0\0", "is an image; give a"),
-    "MP4": (lambda _: b"\0\0\0 ftypisom", "is a video; give a"),
+    "PNG": (lambda _: b"\x89PNG\r\n", "is an image"),
+    "BMP": (lambda _: b"BM6\0\0\0\0\0\0\0", "is an image"),
+    "MP4": (lambda _: b"\0\0\0 ftypisom", "is a video"),
     "LFS": (lambda _: b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
     "HTML": (lambda _: b"<!DOCTYPE html><html>", "is an HTML page"),
 }
