@@ -445,11 +445,10 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     (results / "annotations").mkdir(parents=True)
     (results / "clips").mkdir()
     assert needed_space(mine) == {}
-    packed = tmp_path / "raw.tar"
-    packed.write_bytes(bytes(700))
-    del dataset["raw"], dataset["clips"]
-    mine = config(**values, dataset=dataset | {"archives": [{"path": packed}]})
-    assert needed_space(mine) == {"unpacked archives": 700, "runs": 10 * GIB}
+    packed = {"path": tmp_path / "raw.tar", "size": 20 * GIB}
+    mine = config(**values, dataset={"raw": tmp_path / "new", "archives": [packed]})
+    _, check, *_ = places.look_at_folders(mine)
+    expect(check, "warning", "9.0 GiB free, at least 20.0 needed (archives)", "set dataset.raw")
 
 
 def test_the_files_of_a_config(tmp_path: Path) -> None:

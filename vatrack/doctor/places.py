@@ -15,7 +15,7 @@ from vatrack.common.counted import counted
 from vatrack.common.text_files import no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
-from vatrack.doctor.space import GIB, MINIATURE, needed_space
+from vatrack.doctor.space import GIB, MINIATURE, archive_space, needed_space
 from vatrack.weights.fetch import address
 
 LEAST_FREE = GIB // 10  # bytes; with less nothing useful can be written
@@ -34,6 +34,10 @@ def look_at_folders(config: Config) -> Iterator[Check]:
     shown = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
     more = f", about {needed / GIB:.1f} needed ({shown})" if parts else ""
     yield replace(check, found=check.found + more)
+    raw, needed = config.dataset.raw, archive_space(config.dataset)
+    if raw and needed:
+        check = folder("dataset.raw", raw, "unpacking", "set dataset.raw", "fails", needed)
+        yield replace(check, found=f"{check.found}, at least {needed / GIB:.1f} needed (archives)")
     yield folder(
         "current folder", Path.cwd(), "Snakemake, which stores its state in .snakemake",
         "change to a folder that you can write to", "warning",

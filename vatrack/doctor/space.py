@@ -26,10 +26,6 @@ def needed_space(config: Config) -> dict[str, int]:
     dataset, results = config.dataset, Path(config.results)
     raw = dataset.raw or results / "raw"
     parts = {}
-    if dataset.archives and not dataset.raw and not raw.is_dir():
-        parts["unpacked archives"] = sum(
-            archive.size or _size(archive.path) for archive in dataset.archives
-        )
     if not (results / "annotations").is_dir():
         files = (dataset.train_json, dataset.valid_json)
         parts["annotations"] = ANNOTATIONS * sum(_size(file) for file in files if file)
@@ -38,6 +34,13 @@ def needed_space(config: Config) -> dict[str, int]:
     parts = {name: size for name, size in parts.items() if size}
     runs = len(config.methods) * len(config.backbones) * len(config.seeds or (0,))
     return parts | {"runs": runs * RUN} if parts else {}
+
+
+def archive_space(dataset: DatasetConfig) -> int:
+    """Bytes that unpacking needs at least, in `dataset.raw`; 0 where it has begun."""
+    if dataset.raw is None or dataset.raw.is_dir():
+        return 0
+    return sum(archive.size or _size(archive.path) for archive in dataset.archives)
 
 
 def _copies(dataset: DatasetConfig, raw: Path, results: Path) -> bool:
