@@ -154,8 +154,10 @@ def predict_files(
     names = {number: name for name, number in file.categories.ids.items()}
     names = names or dict(enumerate(run.class_list.names, 1))
     used["categories"] = [{"id": number, "name": name} for number, name in names.items()]
-    names = list(file.clip_names.values())
-    used["clips"] = {"number": len(names), "first": names[0], "last": names[-1]} if names else None
+    clip_names = list(file.clip_names.values())
+    if clip_names:
+        first, last = clip_names[0], clip_names[-1]
+        used["clips"] = {"number": len(clip_names), "first": first, "last": last}
     if shard:
         videos, all_videos = ([clip[0].video_id for clip in some] for some in (clips, everything))
         write_record(out, shard, checkpoint, videos, all_videos, count, used)
