@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 # Of Snakemake 9's cli.parse_config; our own code is not read by then.
 DOTTED = "Config entry must start with a valid identifier"
 NO_PAIR = "Config entries have to be defined as name=value pairs"
-MISSING = re.compile(r"FileNotFoundError: \[Errno 2\][^:]*: '(.+)'\s*$")
+# Of its load_configfile, which knows only some of what may be wrong with a file.
+CONFIG_FILE = re.compile(r"load_configfile|Config file (is not valid|must be given)")
 
 
 def explained(text: str, words: Sequence[str]) -> str | None:
@@ -29,10 +30,32 @@ def explained(text: str, words: Sequence[str]) -> str | None:
         return f"error: {said}: sections need braces; write --config '{form}'"
     if NO_PAIR in text:
         return "error: --config: give NAME=VALUE, for example --config 'methods=[qdtrack]'"
-    missing = MISSING.search(text)
-    if missing and "load_configfile" in text:
-        return f"error: --configfile {missing[1]}: no such file; correct the path"
+    return _wrong_file(words) if CONFIG_FILE.search(text) else None
+
+
+def _wrong_file(words: Sequence[str]) -> str | None:
+    """What is wrong with the first of the config files that cannot be read."""
+    from vatrack.common.errors import InputError
+    from vatrack.config import load_config
+
+    for file in _config_files(words):
+        try:
+            load_config(file)
+        except InputError as error:
+            return f"error: --configfile {error}"
     return None
+
+
+def _config_files(words: Sequence[str]) -> Iterator[str]:
+    given = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("-"):
+            given = name in ("--configfile", "--configfiles")
+            if given and equals:
+                yield value
+        elif given:
+            yield word
 
 
 def _nested(dotted: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -212,7 +213,29 @@ def test_a_failing_disk_is_one_line_and_code_1(
 
     monkeypatch.setattr(cli, "write_yaml", full)
     code, _, errors = vatrack("config", "--out", tmp_path / "config.yaml")
-    assert (code, errors) == (1, "vatrack: error: [Errno 28] No space left on device\n")
+    told = "vatrack: error: [Errno 28] No space left on device; free disk space, or choose another "
+    assert (code, errors) == (1, f"{told}place for the output\n")
+
+
+def test_a_path_that_cannot_be_written_has_a_fix(
+    vatrack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for out, fix in (
+        (tmp_path / ("n" * 300), "choose a shorter name"),
+        (Path("/proc/x/y.yaml"), "check the path, or choose another one"),
+    ):
+        code, _, errors = vatrack("config", "--out", out)
+        assert code == 1 and errors.endswith(f"; {fix}\n")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    code, _, errors = vatrack("config", "--out", tmp_path / "c.yaml")
+    told = f"Permission denied: '{tmp_path}'; correct its permissions, or choose another folder\n"
+    assert code == 1 and errors.endswith(told)
+
+
+def test_one_of_schema_and_reference_is_written(vatrack, tmp_path: Path) -> None:
+    code, _, errors = vatrack("config", "--schema", "--reference", "--out", tmp_path / "c")
+    assert (code, "--schema and --reference are two files; give one" in errors) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_worker_is_one_line_and_code_1(

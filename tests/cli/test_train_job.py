@@ -29,7 +29,7 @@ def test_a_store_that_is_built_anew_is_no_other_training(tmp_path: Path) -> None
     [
         (
             {"training": {"weights": "/nowhere/x.pt"}},
-            r"training\.weights: /nowhere/x\.pt: no such file; create it",
+            r"training\.weights: /nowhere/x\.pt: no such file; put it there",
         ),
         ({}, "frozen_stages 1 and norm batch need pretrained weights"),
         (

@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from tests.cli.test_cli import run
 from tests.evaluation.scenes import random_scene
@@ -17,6 +19,7 @@ from vatrack.common.file_forms import FileForm
 from vatrack.common.files import read_json, write_json
 from vatrack.data import known_forms as forms
 from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.runs.metrics_log import TrainingPoint, append
 from vatrack.sailvos.index import build_index
 
 Command = Callable[..., tuple[int, str, str]]
@@ -39,6 +42,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     build_index(tmp_path / "raw", paths, tmp_path / "index.json")
     write_json(tmp_path / "clips.json", {"a__9": [], "a__3": ["000003.bmp", "000004.bmp"]})
     write_json(tmp_path / "metrics.json", {"image/amodal/AP": 1.0})
+    torch.save({"a": torch.zeros(1)}, tmp_path / "best.pt")
+    np.savez(tmp_path / "shard.npz", record=np.zeros(1))
+    append(tmp_path / "metrics.jsonl", TrainingPoint(1, 1, 1.0, {"loss": 2.0}))
+    append(tmp_path / "metrics.jsonl", TrainingPoint(2, 1, 2.0, {"loss": 1.0}))
     (tmp_path / "c.yaml").write_text("dataset: {clips: {structure: index.json}}\n")
     (tmp_path / "wrong" / "x").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -60,6 +67,7 @@ def no_frames(source: str, give: str = "") -> str:
 
 
 RAW_FOLDER = "(.*the folder that contains them|.*/raw)"
+WEIGHTS = FileForm("PyTorch weights (.pt)")
 WRONG: dict[str, str] = {
     "evaluate --ground-truth tracks.json --predictions found.jsonl": in_place(
         "tracks.json", forms.TRACKS, forms.JOINT
@@ -79,6 +87,20 @@ WRONG: dict[str, str] = {
     f"evaluate {TRUTH} --predictions metrics.json": in_place(
         "metrics.json", forms.METRICS, forms.PREDICTIONS
     ),
+    "evaluate --ground-truth best.pt --predictions found.jsonl": in_place(
+        "best.pt", WEIGHTS, forms.JOINT
+    ),
+    f"evaluate {TRUTH} --predictions metrics.jsonl": in_place(
+        "metrics.jsonl", forms.LOG, forms.PREDICTIONS
+    ),
+    "evaluate --ground-truth metrics.jsonl --predictions found.jsonl": in_place(
+        "metrics.jsonl", forms.LOG, forms.JOINT
+    ),
+    f"evaluate {TRUTH} --predictions shard.npz": in_place(
+        "shard.npz", forms.SHARD, forms.PREDICTIONS
+    ),
+    "merge-evaluations metrics.json": in_place("metrics.json", forms.METRICS, forms.SHARD),
+    "merge-evaluations best.pt": in_place("best.pt", WEIGHTS, forms.SHARD),
     f"evaluate {TRUTH} --predictions object.json": in_place(
         "object.json", FileForm("one JSON object (keys: `predictions`)"), forms.PREDICTIONS
     ),
@@ -193,6 +215,43 @@ def test_no_sound_file_is_blamed_for_a_prediction(
             assert code == 2 and errors.startswith(told)
         else:
             assert (code, errors) == (0, "")
+
+
+OTHER_KIND = {
+    "evaluate --run joint.json": "--run joint.json: is a file, not a folder; give a run folder",
+    "merge-evaluations wrong": "wrong: is a folder, not a file; evaluate the shard again",
+    "merge-evaluations m.npz --run wrong": "--run wrong: not a run folder (no config.yaml); give",
+    "merge-evaluations m.npz --run all": "--run all: a results folder; give one of the folders in",
+    "merge-predictions wrong": "wrong: is a folder, not a file, so the shard is incomplete; ",
+    "compare joint.json wrong": "joint.json: is a file, not a folder; give a run folder",
+    "compare all wrong": "all: a results folder; give one of the folders in all/runs",
+    "figures --run joint.json": "joint.json: is a file, not a folder; give a run folder",
+    "select --run joint.json": "--run joint.json: is a file, not a folder; give a run folder",
+    "tables --run joint.json": "--run joint.json: is a file, not a folder; must be METHOD",
+    "report --run x --results joint.json": "--results joint.json: is a file, not a folder; give",
+    f"overlay {TRUTH} --predictions found.jsonl --images joint.json": (
+        "joint.json: is a file, not a folder; give the folder of the frames"
+    ),
+    "cuts score --raw joint.json --index index.json": "joint.json: is a file, not a folder; ",
+    "cuts structure --set dataset.clips.structure=detect --config c.yaml --index index.json "
+    "--scores joint.json": (
+        "joint.json/a.json: no such file: joint.json is a file, not a folder; check the path"
+    ),
+    "init-config joint.json": "joint.json: is a file, not a folder; give the folder of your",
+    "validate --joint joint.json --images found.jsonl": "found.jsonl: is a file, not a folder; ",
+}
+
+
+@pytest.mark.parametrize("words", OTHER_KIND)
+def test_a_file_in_place_of_a_folder_is_not_called_missing(
+    vatrack: Command, files: Path, words: str
+) -> None:
+    (files / "all" / "runs").mkdir(parents=True)
+    image = words.startswith("overlay")
+    out = "r.html" if words.startswith("report") else "o.png" if image else "o"
+    code, _, errors = vatrack(*words.split(), "--out", out)
+    assert code == 2 and errors.startswith(f"vatrack: error: {OTHER_KIND[words]}"), errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import os
 import pickle
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vatrack.common.errors import ConfigError, advised
+from vatrack.common.errors import ConfigError, advised, with_fix
 
 ROOT = Path(__file__).parents[2]
 ERRORS = {
@@ -210,6 +212,17 @@ def test_what_the_test_sees(message: str, sound: bool) -> None:
 def test_advice_is_given_once() -> None:
     assert advised("is wrong", "correct it") == "is wrong; correct it"
     assert advised("is wrong; remove it", "correct it") == "is wrong; remove it"
+
+
+def test_what_the_system_says_has_a_fix() -> None:
+    for number, fix in (
+        (errno.EACCES, "correct its permissions, or choose another folder"),
+        (errno.ENAMETOOLONG, "choose a shorter name"),
+        (errno.ENOENT, "check the path, or choose another one"),
+    ):
+        error = OSError(number, os.strerror(number), "x")
+        assert with_fix(error) == f"{error}; {fix}"
+    assert with_fix(OSError("odd")) == "odd"
 
 
 def test_a_config_is_named_where_its_file_is_known() -> None:

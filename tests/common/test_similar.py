@@ -32,7 +32,8 @@ def test_the_advice_stays_beside_a_near_name() -> None:
 
 
 def test_a_long_list_is_cut() -> None:
-    assert unknown("key", "?", map(str, range(100))).endswith(" 28, 29")
+    assert unknown("key", "?", map(str, range(100))).endswith(" 28, 29, ...")
+    assert unknown("key", "?", ["a", "b"], 2).endswith("; choose from a, b")
 
 
 @pytest.mark.parametrize(
@@ -52,4 +53,4 @@ def test_what_is_far_behind_the_nearest_is_not_said(name: str, near: list[str]) 
 def test_the_choices_of_a_message() -> None:
     message = "'vatrak' is not one of 'qdtrack', 'vatrack'."
     assert not_a_choice(message, "vatrak") == message[:-1] + "; did you mean vatrack?"
-    assert not_a_choice("Input should be 'a' or 'b'", 7) == "Input should be 'a' or 'b'"
+    assert not_a_choice("'a' or 'b'", 7) == "'a' or 'b'"

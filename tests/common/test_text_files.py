@@ -16,7 +16,7 @@ import pytest
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_lists import Texts, read_lists
-from vatrack.common.text_files import read_text
+from vatrack.common.text_files import check_source, no_such, read_text
 from vatrack.common.value_files import parse_yaml, read_json, read_yaml
 from vatrack.config import load_config
 from vatrack.data.store import open_store
@@ -112,6 +112,21 @@ REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "zip": (lambda text: b"PK\x03\x04" + text, "is a zip archive"),
     "zstd": (lambda text: b"\x28\xb5\x2f\xfd" + text, "is compressed with zstd"),
     "cut gzip": (lambda text: gzip.compress(text * 99)[:20], "cannot be read"),
+    "weights": (
+        lambda _: b"PK\x03\x04" + bytes(26) + b"best/data.pkl",
+        "is PyTorch weights (.pt)",
+    ),
+    "safetensors": (
+        lambda _: b"@\x01" + bytes(6) + b'{"a": {}}',
+        "is weights (.safetensors)",
+    ),
+    "arrays": (
+        lambda _: b"PK\x03\x04" + bytes(26) + b"record.npy",
+        "is an evaluation shard (.npz)",
+    ),
+    "PNG": (lambda _: b"\x89PNG\r\n", "is an image"),
+    "BMP": (lambda _: b"BM6\0\0\0\0\0\0\0", "is an image"),
+    "MP4": (lambda _: b"\0\0\0 ftypisom", "is a video"),
     "LFS": (lambda _: b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
     "HTML": (lambda _: b"<!DOCTYPE html><html>", "is an HTML page"),
 }
@@ -137,11 +152,33 @@ def test_pipes_devices_and_folders_are_refused(tmp_path: Path, reader: str) -> N
         (Path("/dev/zero"), "save its content to a file first|no such file"),
         (tmp_path, "is a folder|no such file"),
         (tmp_path / "none", "no such file"),
-        (tmp_path / "pipe" / "none", "no such file"),
+        (tmp_path / "pipe" / "none", "no such file: .*pipe is a file|no such file"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             READERS[reader].read(path)
         assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_folder_is_no_missing_file_nor_the_other_way_round(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    os.mkfifo(tmp_path / "pipe")
+    assert no_such(tmp_path / "none", "file") == "no such file"
+    assert no_such(tmp_path / "none", "folder") == "no such folder"
+    assert no_such(tmp_path, "file") == "is a folder, not a file"
+    assert no_such(file, "folder") == "is a file, not a folder"
+    assert no_such(tmp_path / "pipe", "file") == "is a pipe or a device, not a file"
+    with pytest.raises(InputError, match=rf"no such file: {file} is a file, not a folder; check"):
+        check_source(file / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_json_file_is_not_called_damaged(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    for read in (read_json, lists):
+        with pytest.raises(InputError, match=r"a\.json: is empty; download or create it again$"):
+            read(path)
 
 
 BAD_VALUES = {

@@ -47,7 +47,7 @@ def listed(*names: str, first: int = 1) -> list[dict[str, Any]]:
         ([], "at least one name"),
         ([3], "dataset.classes.0: 3 is not text; put it in quotes"),
         (["\ud800"], "contains invalid characters"),
-        ("dat", "Input should be 'sailvos' or 'data'"),
+        ("dat", "'dat' is not allowed; give 'sailvos' or 'data'; did you mean data"),
     ],
 )
 def test_lists_that_cannot_be_meant_are_refused(names: Any, message: str) -> None:

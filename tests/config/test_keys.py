@@ -42,7 +42,7 @@ from vatrack.config.reading import config_name
         ({"backbones": ["resnet5"]}, "'resnext101_64x4d'; did you mean resnet50?"),
         (
             {"training": {"batch_size": {"resnet5": 1}}},
-            "training.batch_size.resnet5: Input should be 'resnet18', 'resnet50' or "
+            "training.batch_size.resnet5: 'resnet5' is not allowed; give 'resnet18', 'resnet50' or "
             "'resnext101_64x4d'; did you mean resnet50?",
         ),
         ({"dataset": {"classes": "sailvoss"}}, "'sailvos' or 'data'; did you mean sailvos?"),

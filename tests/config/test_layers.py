@@ -10,7 +10,7 @@ import yaml
 
 from vatrack.common.errors import InputError
 from vatrack.config import load_config
-from vatrack.config.layers import merged, read_layers
+from vatrack.config.layers import merged
 
 CONFIGS = Path(__file__).parents[2] / "config"
 
@@ -51,11 +51,6 @@ def test_a_chain_of_files_in_other_folders(tmp_path: Path) -> None:
     assert [str(backbone) for backbone in config.backbones] == ["resnet50"]
 
 
-def test_an_empty_base_changes_nothing(tmp_path: Path) -> None:
-    write(tmp_path / "base.yaml", "")
-    assert read_layers(write(tmp_path / "a.yaml", "extends: base.yaml\nseed: 2")) == {"seed": 2}
-
-
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [
@@ -63,6 +58,7 @@ def test_an_empty_base_changes_nothing(tmp_path: Path) -> None:
         ({"a": "extends: b.yaml", "b": "extends: ./a.yaml"}, r"b\.yaml: extends: .* in a cycle"),
         ({"a": "extends: b.yaml"}, r"a\.yaml: extends: .*b\.yaml: no such file"),
         ({"a": "extends: [b.yaml]", "b": ""}, r"a\.yaml: extends: \['b\.yaml'\] is not the path"),
+        ({"a": "extends: b.yaml", "b": ""}, r"b\.yaml: is empty, but .*a\.yaml extends it; give"),
         ({"a": "extends: b.yaml", "b": "[1]"}, r"b\.yaml: not a mapping"),
         ({"a": "extends: b.yaml", "b": "a: ["}, r"b\.yaml: not valid YAML"),
         ({"a": "extends: b.yaml", "b": "nonsense: 1"}, "nonsense: unknown key"),

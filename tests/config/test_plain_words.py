@@ -24,6 +24,15 @@ from vatrack.config.reading import parse_config
         ("compute.winograd=maybe", "compute.winograd: 'maybe' is neither true nor false; give"),
         ("training.epochs=many", "training.epochs: 'many' is not a whole number; give one"),
         ("training.epochs=1.5", "training.epochs: 1.5 is not a whole number; give one"),
+        (
+            "compute.device=gpu",
+            "compute.device: 'gpu' is not allowed; give 'auto', 'cpu' or 'cuda'",
+        ),
+        ("inference.score_threshold=50", "inference.score_threshold: 50 must be at most 1"),
+        ("inference.tracker.init_score=-1", "inference.tracker.init_score: -1 must be at least 0"),
+        ("inference.tracker.match_score=2", "inference.tracker.match_score: 2 must be at most 1"),
+        ("model.anchor_scale=.inf", "model.anchor_scale: inf is not a finite number; give one"),
+        ("dataset={1: 2}", "dataset.1: 1 is a key that is not text; put it in quotes"),
         ("training.epochs=0", "training.epochs: 0 must be at least 1"),
         ("inference.nms_iou=high", "inference.nms_iou: 'high' is not a number; give one"),
         ("dataset.name=3", "dataset.name: 3 is not text; put it in quotes"),
@@ -61,5 +70,7 @@ def test_no_message_of_a_config_is_a_librarys() -> None:
             except InputError as error:
                 told.append(str(error))
     assert len(told) > 300
-    foreign = re.compile(r"should be a valid|after validation|unable to|Field required|should have")
+    foreign = re.compile(
+        r"should be a valid|after validation|unable to|Field required|[Ss]hould (be|have|match)"
+    )
     assert [text for text in told if foreign.search(text)] == []

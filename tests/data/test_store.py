@@ -25,7 +25,7 @@ from tests.conftest import Mini
 from tests.sailvos.official import mask
 from vatrack.common import json_stream
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import create_text, read_json
 from vatrack.common.json_lists import Item, read_lists
 from vatrack.common.mask_types import MaskType
 from vatrack.common.parallel import ordered_map
@@ -70,7 +70,8 @@ def small() -> Json:
 
 
 def write(path: Path, data: Json | None = None) -> Path:
-    write_json(path, small() if data is None else data)
+    with create_text(path) as stream:  # also where a test says that nothing can be written
+        json.dump(small() if data is None else data, stream)
     return path
 
 
@@ -494,14 +495,17 @@ def test_other_files(
 
 
 def test_no_file(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.json", tmp_path):
-        with pytest.raises(InputError, match="no such file; create it with `vatrack convert`"):
+    for path, message in (
+        (tmp_path / "none.json", "no such file; create it with `vatrack convert`"),
+        (tmp_path, "is a folder; give an annotation file"),
+    ):
+        with pytest.raises(InputError, match=message):
             open_store(path)
     path = write(tmp_path / "a.json")
     whole = path.read_bytes()
     for size in range(0, len(whole), 50):
         path.write_bytes(whole[:size])
-        with pytest.raises(InputError, match=r"a\.json: not valid JSON"):
+        with pytest.raises(InputError, match=r"a\.json: (not valid JSON|is empty)"):
             open_store(path)
     # The file that was there before is gone, its store is not believed.
     path.write_bytes(whole)

@@ -113,7 +113,7 @@ def parses(command: str) -> None:
     here: Any = typer.main.get_command(app)
     while hasattr(here, "commands"):
         here = here.commands[words.pop(0)]
-    here.make_context(command, words)
+    here.make_context(command, words, help_option_names=["-h", "--help"])  # which it keeps
 
 
 def test_what_a_wrong_command_is() -> None:

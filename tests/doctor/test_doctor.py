@@ -41,6 +41,7 @@ from vatrack.doctor import (
     software,
 )
 from vatrack.doctor.check import Check, State, looked
+from vatrack.doctor.space import needed_space
 
 GIB = 1 << 30
 RANDOM = {"random_start": True}
@@ -134,6 +135,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert code == 1
     assert "did you mean training.epochs?" in " ".join(shown.split())
     assert "cores: " in shown, "the rest is looked at all the same"
+    assert "not checked: SLURM, MLflow, folders" in " ".join(shown.split())
+    looks = {"folders": places.look_at_folders, "cores": machine.look_at_cores}
+    monkeypatch.setattr("vatrack.doctor.LOOKS", looks)
+    assert "results: " not in ending("--config", str(tmp_path / "none.yaml"))[1]
+    assert "results: " in ending("--config", str(mine))[1]
     assert ending("--config", str(tmp_path / "none.yaml"))[0] == 1
     (tmp_path / "empty.yaml").touch()
     code, shown = ending("--config", str(tmp_path / "empty.yaml"))
@@ -414,6 +420,35 @@ def test_home_and_cache_follow_the_environment(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = {check.name: check.found for check in LOOKS["folders"](Config())}
     assert found["cache"].startswith(f"{tmp_path}, ")
+
+
+def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, results = tmp_path / "raw", tmp_path / "results"
+    (raw / "a" / "images").mkdir(parents=True)
+    for number in range(3):
+        (raw / "a" / "images" / f"{number}.bmp").write_bytes(bytes(1000))
+    for subset in ("train", "valid"):
+        (raw / f"{subset}.json").write_bytes(bytes(500))
+    dataset: dict[str, Any] = {"raw": raw, "clips": {"structure": "whole"}} | {
+        f"{subset}_json": raw / f"{subset}.json" for subset in ("train", "valid")
+    }
+    values = {"results": results, "methods": ["vatrack", "qdtrack"], "backbones": ["resnet18"]}
+    assert needed_space(Config()) == {}
+    mine = config(**values, dataset=dataset)
+    assert needed_space(mine) == {"annotations": 6000, "runs": 10 * GIB}
+    dataset["clips"]["mode"] = "copy"
+    mine = config(**values, dataset=dataset)
+    assert needed_space(mine) == {"annotations": 6000, "clips": 3000, "runs": 10 * GIB}
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=9 * GIB))
+    check = next(iter(places.look_at_folders(mine)))
+    expect(check, "warning", "9.0 GiB free, about 10.0 needed (annotations 0.0, clips 0.0, runs 10")
+    (results / "annotations").mkdir(parents=True)
+    (results / "clips").mkdir()
+    assert needed_space(mine) == {}
+    packed = {"path": tmp_path / "raw.tar", "size": 20 * GIB}
+    mine = config(**values, dataset={"raw": tmp_path / "new", "archives": [packed]})
+    _, check, *_ = places.look_at_folders(mine)
+    expect(check, "warning", "9.0 GiB free, at least 20.0 needed (archives)", "set dataset.raw")
 
 
 def test_the_files_of_a_config(tmp_path: Path) -> None:

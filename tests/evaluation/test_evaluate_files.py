@@ -14,8 +14,9 @@ import pytest
 from tests.cli.test_cli import run
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_evaluate import write_inputs
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.files import read_json, write_json, write_yaml
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
@@ -362,7 +363,10 @@ def test_half_a_last_line(command, tmp_path: Path) -> None:
 def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
     joint, _ = random_scene(2)
     truth, found = write_inputs(tmp_path, joint, [])
-    code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    images, videos = (counted(len(joint[key]), key[:-1]) for key in ("images", "videos"))
+    told = f"contains no predictions, so all objects in {images} of {videos} count as missed; "
+    with pytest.warns(UserWarning, match=f"{found}: {told}"):
+        code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
     assert code == 0
     assert "the file has no predictions; all metrics are those of an empty result" in shown
     assert read_json(tmp_path / "metrics.json")["image/amodal/AP"] == 0
@@ -373,6 +377,59 @@ def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
     assert "is empty" in errors
     packed.write_bytes(gzip.compress(b""))
     assert command(*arguments(truth, packed, tmp_path / "metrics.json"))[0] == 0
+
+
+def test_the_ground_truth_of_another_subset_is_named(
+    command, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    joint, predictions = random_scene(2)
+    for video in joint["videos"]:
+        video["name"] = f"a__{video['id']}"
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    first, last = joint["videos"][0]["name"], joint["videos"][-1]["name"]
+    beside = found.with_name("inference.yaml")
+    for begin, told in ((first, False), ("b__0", True)):
+        recwarn.clear()
+        write_yaml(beside, {"clips": {"number": 3, "first": begin, "last": last}})
+        assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
+        shown = [str(one.message) for one in recwarn if "predicted for" in str(one.message)]
+        assert shown == told * [
+            f"{found}: predicted for 3 clips (b__0 to {last}, see inference.yaml), but {truth} has "
+            "no clip b__0; give the ground truth of the same subset (train or valid)"
+        ]
+    # Without such a note only the ids tell.
+    beside.unlink()
+    for number, image in enumerate(joint["images"]):
+        image["id"] += 1000 * (number == 0)
+    joint["annotations"] = []
+    found.write_text(json.dumps(predictions[0] | {"image_id": joint["images"][0]["id"] - 1000}))
+    write_json(truth, joint)
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert code == 2 and errors.endswith(": give that of the same subset (train or valid)\n")
+
+
+def test_many_videos_without_predictions_make_another_subset_likely(
+    command, tmp_path: Path
+) -> None:
+    joint, predictions = many_videos(0)
+    video = {image["id"]: image["video_id"] for image in joint["images"]}
+    seen = video[predictions[0]["image_id"]]
+    some = [one for one in predictions if video[one["image_id"]] == seen]
+    for kept, told in ((some, True), (predictions, False)):
+        truth, found = write_inputs(tmp_path, joint, kept)
+        code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
+        assert (code, "(of another subset? Then give its ground truth)" in shown) == (0, told)
+
+
+def test_a_ground_truth_without_the_masks_names_the_file_that_has_them(
+    command, tmp_path: Path
+) -> None:
+    joint, predictions = random_scene(2)
+    for item in joint["annotations"]:
+        del item["amodal_mask"]
+    truth, found = write_inputs(tmp_path, joint, predictions)
+    code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
+    assert code == 2 and "has no 'amodal_mask'; give joint.json from `vatrack convert`" in errors
 
 
 def test_tracks_of_two_classes_are_counted(command, tmp_path: Path) -> None:

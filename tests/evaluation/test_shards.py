@@ -209,7 +209,7 @@ def test_a_shard_that_is_missing_is_named(two: tuple[Inputs, list[Path]], tmp_pa
     _, (first, second) = two
     out = tmp_path / "run" / "metrics.json"
     told = message(merge_evaluations, [first], out)
-    fix = "2/2 is missing; evaluate it (`--shard`) and give all shards"
+    fix = "2/2 is missing; evaluate it (`vatrack evaluate --shard 2/2`) and give all shards"
     assert told == f"{first}: is shard 1/2, but {fix}"
     for given in ([first, second, first], [first, first]):
         told = message(merge_evaluations, given, out)
@@ -314,6 +314,7 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     inputs = write(tmp_path, *ten_videos())
     folder = tmp_path / "run"
     folder.mkdir()
+    (folder / "config.yaml").touch()
     options = ["--ground-truth", inputs.ground_truth, "--predictions", inputs.predictions]
     options += ["--set", "evaluation.max_tracks=4"]
     code, whole, _ = command("evaluate", *options, "--out", tmp_path / "metrics.json")
@@ -345,6 +346,6 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     code, _, errors = command("merge-evaluations", shards[0], "--out", out)
     assert (code, errors) == (
         2,
-        f"vatrack: error: {shards[0]}: is shard 1/2, but 2/2 is missing; evaluate it (`--shard`) "
-        "and give all shards\n",
+        f"vatrack: error: {shards[0]}: is shard 1/2, but 2/2 is missing; evaluate it "
+        "(`vatrack evaluate --shard 2/2`) and give all shards\n",
     )

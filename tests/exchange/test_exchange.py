@@ -291,7 +291,7 @@ def test_a_file_of_a_video_that_is_not_listed(tmp_path: Path) -> None:
     (tmp_path / "source/other.txt").write_text("0 1001 1 120 160 0\n")
     with pytest.raises(InputError, match=r"has no video 'other'; name the file after .*: clip__1"):
         import_predictions(tmp_path / "source", truth, "mots", tmp_path / "out.jsonl")
-    with pytest.raises(InputError, match="not a folder; this format needs a folder"):
+    with pytest.raises(InputError, match="no such folder; this format needs a folder"):
         import_predictions(tmp_path / "none", truth, "mots", tmp_path / "out.jsonl")
 
 

@@ -119,12 +119,14 @@ def test_failure_leaves_no_file(
 
 
 def test_the_settings_lie_beside_the_predictions(
-    predictions: Path, tiny_run: tuple[RunConfig, Path]
+    predictions: Path, tiny_run: tuple[RunConfig, Path], tiny_data: TinyData
 ) -> None:
     run, _ = tiny_run
     found = read_yaml(predictions.with_name("inference.yaml"))
     assert InferenceConfig.model_validate(found["inference"]) == run.inference
     assert InputConfig.model_validate(found["input"]) == run.input
+    clips = list(AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clip_names.values())
+    assert found["clips"] == {"number": len(clips), "first": clips[0], "last": clips[-1]}
     assert found["compute"] == run.compute.model_dump(include={"precision", "tf32", "winograd"})
 
 

@@ -138,7 +138,7 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, bad: str) -> None:
 def test_a_missing_file_is_named_before_anything_is_written(tmp_path: Path) -> None:
     good, empty = make_run(tmp_path / "good"), tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(InputError, match=r"empty.metrics\.jsonl: no such file"):
+    with pytest.raises(InputError, match=r"empty: not a run folder \(no metrics\.jsonl\)"):
         write_curves([good, empty], tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
 

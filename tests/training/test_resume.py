@@ -239,7 +239,7 @@ def test_a_training_that_has_begun_needs_no_start_weights(
     run = config(out, weights=weights)
     finish(run, tiny_data, out)
     assert train(run, tiny_data.annotations, tiny_data.images, out).repeated
-    with pytest.raises(InputError, match=r"start\.pt: no such file; create it"):
+    with pytest.raises(InputError, match=r"start\.pt: no such file; put it there"):
         train(config(out, weights=weights, epochs=1), tiny_data.annotations, tiny_data.images, out)
 
 

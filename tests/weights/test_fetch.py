@@ -100,7 +100,7 @@ def test_a_training_says_how_to_get_its_file(tmp_path: Path) -> None:
     urls = published(tmp_path / "server", **CONTENT)
     for name, fix in (
         (urls["resnet18"].rpartition("/")[2], r"download it \(`vatrack fetch-weights --config"),
-        ("mine.pth", "create it, or correct the path"),
+        ("mine.pth", "put it there, or correct the path"),
     ):
         place = tmp_path / name
         run = config_of(urls, place).for_run(Method.VATRACK, Backbone.RESNET18)

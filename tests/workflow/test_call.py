@@ -83,3 +83,7 @@ def test_a_file_that_is_no_config_is_named(tmp_path: Path) -> None:
     for text in ("[1, 2]", "false", "a: [1", "a: 1\na: 2\n"):
         with pytest.raises(InputError, match=r"a\.yaml"):
             layered_config(files(tmp_path, a=text), {})
+    with pytest.raises(
+        InputError, match=r"a\.yaml: the config of one run .*; give the config file"
+    ):
+        layered_config(files(tmp_path, a="method: vatrack\nbackbone: resnet18\n"), {})

@@ -363,13 +363,25 @@ def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
         ),
         (
             ["--configfile", "no such.yaml"],
-            "error: --configfile no such.yaml: no such file; correct the path",
+            "error: --configfile no such.yaml: no such file; check the path",
+        ),
+        (["--configfile", "."], "error: --configfile .: is a folder; give a YAML file"),
+        (
+            ["--configfile=empty.yaml"],
+            "error: --configfile empty.yaml: is empty; set at least one key, see docs/config.md",
+        ),
+        (
+            ["--configfile", "text.yaml"],
+            "error: --configfile text.yaml: invalid configuration: 'hello' is not a mapping of "
+            "keys; see docs/config.md",
         ),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(
     tmp_path: Path, words: list[str], message: str, more: list[str]
 ) -> None:
+    (tmp_path / "empty.yaml").touch()
+    (tmp_path / "text.yaml").write_text("hello\n")
     command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "1"]
     ended = subprocess.run([*command, *more, *words], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 1

@@ -135,7 +135,7 @@ def test_predictions_and_evaluations_in_shards(
     [
         ({"training": {"epoch": 3}}, "training.epoch: unknown key"),
         ({"trainings": {}}, "trainings: unknown key"),
-        ({"methods": ["vatrak"]}, "methods.0: Input should be 'qdtrack'"),
+        ({"methods": ["vatrak"]}, "methods.0: 'vatrak' is not allowed; give 'qdtrack'"),
         ({"training": {"epochs": "many"}}, "training.epochs: 'many' is not a whole number; "),
         (
             {"backbones": ["resnet50"], "training": {"batch_size": {"resnet18": 2}}},

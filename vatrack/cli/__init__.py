@@ -36,7 +36,7 @@ from vatrack.cli.file_options import with_files
 from vatrack.cli.options import AnyConfig, Overrides, out_file
 from vatrack.cli.parsing import Command, Group
 from vatrack.common import logs
-from vatrack.common.errors import InputError, show_warnings_plainly
+from vatrack.common.errors import InputError, show_warnings_plainly, with_fix
 from vatrack.common.extras import install_hint
 from vatrack.common.files import write_json, write_text, write_yaml
 from vatrack.common.value_files import parse_json
@@ -88,6 +88,8 @@ def config(
     ] = False,
 ) -> None:
     """Validate a config file and write it with all defaults filled in."""
+    if schema and reference:
+        raise InputError("--schema and --reference are two files; give one of them")
     if schema:
         write_json(out, json_schema(), indent=2)
     elif reference:
@@ -207,7 +209,7 @@ def main() -> None:
     except (
         OSError
     ) as error:  # a full disk, a missing permission: nothing that a traceback would explain
-        print(f"vatrack: error: {error}", file=sys.stderr)
+        print(f"vatrack: error: {with_fix(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -24,7 +24,7 @@ from vatrack.common.shards import parse_shard
 from vatrack.config import EvaluationConfig, load_config, load_run_config
 from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.results import run_data
+from vatrack.runs.results import require_run, run_data
 
 # Options with long names, in the help in a table of their own.
 TRUE_TRACKS = "Ground truth of the video metrics"
@@ -96,7 +96,8 @@ def evaluate(
     from vatrack.evaluation.file_set import EvaluationInputs
     from vatrack.evaluation.shards import evaluate_shard
 
-    _check_run(run)
+    if run:
+        require_run(run, option="--run ")
     truth, predicted = _inputs(run, ground_truth, predictions)
     only = None if shard is None else parse_shard(shard)
     if only and details:
@@ -141,21 +142,11 @@ def merge_evaluations(
     from vatrack.evaluation.shards import merge_evaluations as merge
     from vatrack.evaluation.shards import switches_of
 
-    _check_run(run)
+    if run:
+        require_run(run, option="--run ")
     typer.echo(merge(shards, out, details))
     if run:
         _keep(run, out, switches_of(shards[0]))
-
-
-def _check_run(run: Path | None) -> None:
-    if run and not run.is_dir():
-        raise InputError(
-            f"--run {run}: no such folder; give the folder of the run that made the predictions"
-        )
-    if run and (run / "runs").is_dir():
-        raise InputError(
-            f"--run {run}: a results folder; give one of the folders in {run / 'runs'}"
-        )
 
 
 def _inputs(

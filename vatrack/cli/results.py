@@ -10,16 +10,19 @@ import typer
 from vatrack.cli.options import Images, Predictions, out_file, out_folder, score_option
 
 Score = Annotated[float, score_option()]
+Runs = Annotated[
+    list[str],
+    typer.Option(
+        "--run",
+        metavar="[LABEL=]PATH",
+        help="Run folder or results folder (also LABEL=FOLDER), or METHOD/BACKBONE[:LABEL]=FILE of "
+        "metrics (repeatable).",
+    ),
+]
 
 
 def tables(
-    run: Annotated[
-        list[str],
-        typer.Option(
-            help="Results folder or run folder (also LABEL=FOLDER), or "
-            "METHOD/BACKBONE[:LABEL]=FILE of metrics (repeatable)."
-        ),
-    ],
+    run: Runs,
     out: Annotated[Path, out_folder("Output folder for the tables.")],
     details: Annotated[
         list[str] | None,
@@ -119,13 +122,7 @@ def views(
 
 
 def report(
-    run: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[LABEL=]FOLDER",
-            help="Run folder or results folder, also LABEL=FOLDER (repeatable).",
-        ),
-    ],
+    run: Runs,
     out: Annotated[Path, out_file("Output HTML file.")],
     results: Annotated[
         Path | None,

@@ -23,6 +23,7 @@ from vatrack.cli.options import (
 )
 from vatrack.config import load_config, load_run
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import require_run
 
 
 def train(
@@ -96,5 +97,6 @@ def select(
     """Select the best checkpoint of a run by its validation metrics."""
     from vatrack.runs.select import select_best
 
+    require_run(run, option="--run ")
     chosen = load_config(config or RunFolder(run).config, overrides)
     typer.echo(select_best(run, chosen.selection, out))

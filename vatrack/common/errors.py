@@ -10,6 +10,7 @@ VatrackError
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -85,6 +86,37 @@ class TrainingDiverged(InputError):
 def advised(problem: str, advice: str) -> str:
     """A problem with what to do about it, unless it says so itself (behind a semicolon)."""
     return problem if "; " in problem else f"{problem}; {advice}"
+
+
+_SPACE = "free disk space, or choose another place for the output"
+_PERMISSION = "correct its permissions, or choose another folder"
+_FIXES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "choose a folder that can be written",
+    errno.ENOENT: "check the path, or choose another one",
+    errno.ENOTDIR: "check the path: part of it is a file",
+    errno.EISDIR: "give a file, not a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "correct the links that lead to each other",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or use fewer processes",
+    errno.ENFILE: "close other programs, or use fewer processes",
+    errno.ENOMEM: "free memory, or use fewer processes",
+    errno.EIO: "check the disk, and run again",
+    errno.ESTALE: "check the network file system, and run again",
+}
+
+
+def with_fix(error: OSError) -> str:
+    """What the operating system says, with what to do about it where that is known.
+
+    Example: `with_fix(OSError(28, "No space left on device"))` begins with "[Errno 28] No space
+        left on device; free disk space".
+    """
+    fix = _FIXES.get(error.errno or 0)
+    return f"{error}; {fix}" if fix else str(error)
 
 
 def show_warnings_plainly() -> None:

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from vatrack.common.errors import InputError
 from vatrack.common.json_stream import JsonFault, JsonStream
-from vatrack.common.text_files import open_source
+from vatrack.common.text_files import NotText, open_source
 
 LONGEST_LINE = 1 << 20  # bytes that are read of a line
 LOOKED_AT = 1000  # items of the list that tells
@@ -110,11 +110,13 @@ class FormTable:
 
     def _refuse(self, path: Path | str, forms: tuple[FileForm, ...]) -> None:
         found, wanted = self.form_of(Path(path)), forms[0]
-        if found is not None and found not in forms and (wanted.by_line or not found.vague):
+        if found is None or found.what in [form.what for form in forms]:
+            return
+        if wanted.by_line or not found.vague:
             raise InputError(f"{path}: is {found.what}, not {wanted.what}; {wanted.give}") from None
 
     def form_of(self, path: Path) -> FileForm | None:
-        """What a JSON file (optionally gzip) plainly is; None where it is missing, damaged or
+        """What a file (JSON, optionally gzip) plainly is; None where it is missing, damaged or
         unknown.
 
         It is read up to the first items of the list that tells at most.
@@ -128,6 +130,8 @@ class FormTable:
                 line = stream.readline(LONGEST_LINE)
                 over_lines = line.lstrip()[:1] == b"{" and line.count(b"{") > line.count(b"}")
                 return OVER_LINES if over_lines and found and found.by_line else found
+        except NotText as error:
+            return FileForm(error.found)
         except (InputError, JsonFault, OSError):
             return None
 

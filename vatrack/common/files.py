@@ -52,6 +52,7 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
 
     Raises:
         InputError: a file is where a folder must be, or the other way round.
+        PermissionError: the folder may not be written.
     """
     path = Path(path)
     try:
@@ -65,6 +66,9 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
             f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose "
             "another name for the output"
         )
+    place = path if path.is_dir() else path.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     return path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.images import image_exists, is_clutter
+from vatrack.common.text_files import no_such
 
 SHOWN = 3  # names in a message
 LOOKED_INTO = 100  # neighbouring folders in which the frames are looked for
@@ -34,7 +35,7 @@ def lacks_all(folder: Path, names: Iterable[str], source: Path | str) -> str:
     """What is wrong with the folder, as `require_frames` says it, and the fix; empty: nothing."""
     folder = Path(folder)
     if not folder.is_dir():
-        return f"no such folder; give the folder of the frames that {source} lists"
+        return f"{no_such(folder, 'folder')}; give the folder of the frames that {source} lists"
     wanted: dict[str, None] = {}
     for name in names:
         top = name.split("/")[0]

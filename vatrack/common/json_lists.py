@@ -50,7 +50,10 @@ def read_lists(path: Path, required: Collection[str] = ()) -> Iterator[Item]:
     lists: set[str] = set()
     try:
         with open_source(path, what="a JSON file", again=AGAIN) as stream:
-            yield from _Reader(stream).items(lists)
+            reader = _Reader(stream)
+            if not reader.stream.next():
+                raise InputError(f"{path}: is empty; {AGAIN}")
+            yield from reader.items(lists)
     except JsonFault as fault:
         cut = "the file may be truncated: " if fault.cut else ""
         raise InputError(

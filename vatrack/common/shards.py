@@ -106,6 +106,6 @@ def complete(
         names = ", ".join(f"{number}/{count}" for number in lost)
         raise InputError(
             f"{first}: is shard {record['shard']}/{count}, but {names} is missing; {verb} it "
-            "(`--shard`) and give all shards"
+            f"(`vatrack {verb} --shard {lost[0]}/{count}`) and give all shards"
         )
     return known

@@ -51,17 +51,19 @@ def meant(name: str, known: Iterable[str], advice: str) -> str:
     return f"{near} Otherwise {advice}" if near else f"; {advice}"
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The sentence that a name is not known, with the nearest names, else with all of them."""
+def unknown(what: str, name: str, known: Iterable[str], most: int = 30) -> str:
+    """The sentence that a name is not known, with the nearest names, else with the first `most` of
+    them."""
     names = list(known)
-    hint = did_you_mean(name, names) or f"; choose from {', '.join(names[:30])}"
+    listed = ", ".join(names[:most]) + ", ..." * (len(names) > most)
+    hint = did_you_mean(name, names) or f"; choose from {listed}"
     return f"unknown {what} {name!r}{hint}"
 
 
 def not_a_choice(message: str, value: object) -> str:
     """A library's message that lists quoted choices, with the nearest one at its end.
 
-    Example: `not_a_choice("Input should be 'a1' or 'b'", "a2")` ends in "; did you mean a1?"
+    Example: `not_a_choice("give 'a1' or 'b'", "a2")` ends in "; did you mean a1?"
     """
     choices = [choice for choice in _QUOTED.findall(message) if choice != value]
     return message.rstrip(".") + did_you_mean(str(value), choices)

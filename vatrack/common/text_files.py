@@ -15,14 +15,26 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Literal, cast
 
 from vatrack.common.errors import InputError
 
 AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
+NPZ = "an evaluation shard (.npz)"
+HEAD = 256  # bytes that tell what a file is; the first name in a zip archive is in them
 MARK = b"\xef\xbb\xbf"  # of UTF-8
 
+# Files that are no text at all, and what they are; they begin so.
+_BINARY = (
+    (re.compile(rb"PK\x03\x04.{26}[^\0]*?data\.pkl", re.DOTALL), "PyTorch weights (.pt)"),
+    (re.compile(rb"PK\x03\x04.{26}[^\0]*?\.npy", re.DOTALL), NPZ),
+    (re.compile(rb".{4}\0{4}\{", re.DOTALL), "weights (.safetensors)"),
+    (re.compile(rb"\x93NUMPY"), "a NumPy array (.npy)"),
+    (re.compile(rb"\x89PNG|\xff\xd8\xff|BM.{4}\0{4}", re.DOTALL), "an image"),
+    (re.compile(rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI", re.DOTALL), "a video"),
+    (re.compile(rb"%PDF"), "a PDF"),
+)
 _NOT_TEXT = (
     (re.compile(rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff"), "UTF-16; save it as UTF-8"),
     (re.compile(rb"[^\0]\0[^\0]\0|\0[^\0]\0[^\0]"), "UTF-16; save it as UTF-8"),
@@ -39,6 +51,24 @@ _NOT_TEXT = (
 )
 
 
+class NotText(InputError):
+    """A file that is no text at all.
+
+    Attributes:
+        found: what it is.
+    """
+
+    found = ""
+
+
+def no_such(path: Path | str, kind: Literal["file", "folder"]) -> str:
+    """What is said of a missing file or folder; one of the other kind may be in its place."""
+    if not Path(path).exists():
+        return f"no such {kind}"
+    found = "folder" if Path(path).is_dir() else "file" if kind == "folder" else "pipe or a device"
+    return f"is a {found}, not a {kind}"
+
+
 def check_source(path: Path | str, what: str = "a file") -> Path:
     """The path of a file that is to be read.
 
@@ -52,8 +82,13 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     path = Path(path)
     try:
         mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
+    except NotADirectoryError:
+        file = next(place for place in path.parents if place.exists())
+        raise InputError(
+            f"{path}: no such file: {file} is a file, not a folder; check the path"
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); check the path") from None
     if stat.S_ISDIR(mode):
@@ -131,7 +166,12 @@ def _opened(path: Path | str, name: Path | str, what: str, again: str) -> Iterat
             packed = file.read(2) == GZIP
             file.seek(0)
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
-            head = stream.read(64)
+            head = stream.read(HEAD)
+            for pattern, found in _BINARY:
+                if pattern.match(head):
+                    error = NotText(f"{name}: is {found}; give {what}")
+                    error.found = found
+                    raise error
             for pattern, found in _NOT_TEXT:
                 if pattern.match(head):
                     raise InputError(f"{name}: is {found}")

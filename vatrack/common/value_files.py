@@ -42,6 +42,8 @@ def parse_json(text: str, source: str) -> Any:
         InputError: it is not JSON, an object has a key twice, it is nested more than `DEEPEST`
             levels deep, or an integer has thousands of digits.
     """
+    if not text.strip():
+        raise InputError(f"{source}: is empty; {AGAIN}")
     try:
         value = json.loads(text, object_pairs_hook=check_keys)
         check_depth(value)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Similarity = Annotated[float, Field(ge=-1, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Steps = Annotated[int, Field(ge=0)]
@@ -14,6 +15,7 @@ Side = Annotated[int, Field(ge=32)]
 
 
 class Frozen(BaseModel):
-    """A section of the config: unknown keys are refused, values cannot change."""
+    """A section of the config: unknown keys and infinite numbers are refused, values cannot
+    change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vatrack.config.base import Fraction, Frozen
+from vatrack.config.base import Fraction, Frozen, Similarity
 
 SETTINGS_FILE = "inference.yaml"  # beside predictions: the settings that they were made with
 
@@ -14,15 +14,15 @@ SETTINGS_FILE = "inference.yaml"  # beside predictions: the settings that they w
 class TrackerConfig(Frozen):
     """The quasi-dense tracker (spec 5.1). The defaults are the paper's."""
 
-    init_score: float = Field(
+    init_score: Fraction = Field(
         0.01, description="detections must have a higher score to start a track"
     )
-    obj_score: float = Field(
+    obj_score: Fraction = Field(
         0.01,
         description="detections must have a higher score to continue a track; also decides which "
         "of the two nms_*_iou thresholds applies",
     )
-    match_score: float = Field(0.5, description="minimum similarity of a match")
+    match_score: Similarity = Field(0.5, description="minimum similarity of a match")
     memo_frames: int = Field(
         32, ge=1, description="number of frames that a lost track is remembered"
     )
@@ -32,13 +32,13 @@ class TrackerConfig(Frozen):
     momentum: Fraction = Field(
         0.8, description="weight of the new embedding in the track's running mean (spec I11)"
     )
-    nms_conf: float = Field(
+    nms_conf: Similarity = Field(
         0.5, description="similarity to a track above which a low-score detection is discarded"
     )
-    nms_backdrop_iou: float = Field(
+    nms_backdrop_iou: Fraction = Field(
         0.3, description="IoU with a better box above which a low-score detection is discarded"
     )
-    nms_class_iou: float = Field(
+    nms_class_iou: Fraction = Field(
         0.7, description="IoU with a better box above which any other detection is discarded"
     )
     with_classes: bool = Field(True, description="match only within a class")
@@ -50,7 +50,7 @@ class TrackerConfig(Frozen):
 class InferenceConfig(Frozen):
     """Detection at test time (spec 5)."""
 
-    score_threshold: float = Field(0.01, ge=0, description="detections must have a higher score")
+    score_threshold: Fraction = Field(0.01, description="detections must have a higher score")
     nms_iou: Fraction = Field(
         0.5, description="NMS: IoU within a class above which only the better box is kept"
     )

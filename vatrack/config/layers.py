@@ -16,6 +16,7 @@ from typing import Any
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
+from vatrack.common.text_files import no_such
 
 EXTENDS = "extends"
 REPLACE = "_replace_"
@@ -54,14 +55,16 @@ def _read(path: Path, above: tuple[Path, ...]) -> Any:
         )
     if not base.is_file():
         raise InputError(
-            f"{path}: {EXTENDS}: {base}: no such file; give its path relative to {path.name}"
+            f"{path}: {EXTENDS}: {base}: {no_such(base, 'file')}; give its path relative to "
+            f"{path.name}"
         )
     values = _read(base, chain)
-    if values is not None and not isinstance(values, dict):
+    if not isinstance(values, dict):
+        found = "is empty" if values is None else "not a mapping of keys"
         raise InputError(
-            f"{base}: not a mapping of keys, as {path} needs to extend it; see docs/config.md"
+            f"{base}: {found}, but {path} extends it; give a config file (docs/config.md)"
         )
-    return merged(values or {}, own)
+    return merged(values, own)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

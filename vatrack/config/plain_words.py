@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vatrack.common.counted import counted
+from vatrack.common.similar import not_a_choice
 
 _LONGEST = 60  # characters of a value
 
@@ -37,6 +38,10 @@ def in_plain_words(error: Mapping[str, Any]) -> str:
         length = context["actual_length"]  # None: of what is not counted
         has = counted(length, "item") if length else "too many items"
         return f"has {has}; give at most {context['max_length']}"
+    if error["type"] in ("enum", "literal_error"):
+        return f"{shown} is not allowed; give {not_a_choice(context['expected'], value)}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{shown} is not of the form {context['pattern']}; correct it"
     if error["type"] == "missing":
         return "is missing; add it"
     return str(error["msg"])
@@ -58,6 +63,7 @@ _FORMS = {
     "path_type": "not a path; give one, in quotes",
     "bool_parsing": _SWITCH,
     "bool_type": _SWITCH,
+    "invalid_key": "a key that is not text; put it in quotes",
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
     "model_attributes_type": _MAPPING,

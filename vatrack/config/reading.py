@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
-from vatrack.common.similar import not_a_choice
 from vatrack.config.base import Frozen
 from vatrack.config.keys import REFERENCE, overridden, unknown_key
 from vatrack.config.layers import read_layers
@@ -76,8 +75,6 @@ def _complaint(item: Any, model: type[Frozen]) -> str:
     if item["type"] == "extra_forbidden":
         full = ".".join(part for part in item["loc"] if isinstance(part, str))
         message = unknown_key(full, model, item["input"])
-    elif item["type"] in ("enum", "literal_error"):
-        message = not_a_choice(item["msg"], item["input"])
     elif item["type"] == "value_error":  # our own words, which pydantic puts a title before
         message = str(item["ctx"]["error"])
     return f"{name}: {message}" if name else message
@@ -126,7 +123,7 @@ def load_config(path: Path | str | None, overrides: Sequence[str] | None = None)
         InputError: a file is missing, is not valid YAML, or holds an unknown key or a bad value.
     """
     values, source = _values(path, overrides)
-    if _is_run(values):
+    if is_run(values):
         return parse_config(values, source, RunConfig).as_config()
     return parse_config(values, source, Config)
 
@@ -153,7 +150,7 @@ def load_run(
             does not say which.
     """
     values, source = _values(path, overrides)
-    if _is_run(values):
+    if is_run(values):
         run = parse_config(values, source, RunConfig)
         for name, asked, own in (
             ("method", method, run.method),
@@ -235,7 +232,7 @@ def config_name(
     return f"{name} with {option} {' '.join(overrides)}" if overrides else name
 
 
-def _is_run(values: Any) -> bool:
+def is_run(values: Any) -> bool:
     """Whether these are the values of a run's config.yaml."""
     own = RunConfig.model_fields.keys() - Config.model_fields.keys()
     return isinstance(values, dict) and {"method", "backbone"} <= own & values.keys()

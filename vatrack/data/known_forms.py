@@ -11,6 +11,7 @@ from typing import Any
 
 from vatrack.common.file_forms import FileForm, FormTable, Outline
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.text_files import NPZ
 
 # As `common.images.SUFFIXES`; that module loads OpenCV, which commands on JSON do without.
 IMAGES = (".bmp", ".png", ".jpg", ".jpeg")
@@ -41,6 +42,8 @@ PREDICTIONS = FileForm(
     by_line=True,
 )
 SCORES = FileForm("a file of content scores", "give the file from `vatrack cuts score`")
+SHARD = FileForm(NPZ, "give the files from `vatrack evaluate --shard`")
+LOG = FileForm("a training log (metrics.jsonl)")
 METRICS = FileForm("a file of metrics")
 DETAILS = FileForm(
     "a file of metrics by class and video", "give the file from `vatrack evaluate --details`"
@@ -104,7 +107,11 @@ def _is_indexed(item: Any) -> bool:
 
 
 def _of_detection(item: Any) -> FileForm | None:
-    if not isinstance(item, Mapping) or not item.keys() >= DETECTION:
+    if not isinstance(item, Mapping):
+        return None
+    if {"step", "epoch", "time"} <= item.keys():
+        return LOG
+    if not item.keys() >= DETECTION:
         return None
     # A `track_id` tells nothing: `vatrack export-predictions --to coco` writes it, too.
     ours = any(name in item for name in (*MASK_TYPES, "bbox_visible"))

@@ -30,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.json_lists import Texts, read_lists
-from vatrack.common.text_files import is_packed
+from vatrack.common.text_files import check_source, is_packed
 from vatrack.config.file_classes import FileClasses
 from vatrack.data.checks import AnnotationChecks
 from vatrack.data.known_forms import AMODAL, JOINT, LISTING, wants
@@ -114,8 +114,9 @@ def open_store(source: Path) -> Store:
             is built, a field or mask in it is wrong.
     """
     source = Path(source)
-    if not source.is_file():
+    if not source.exists():
         raise InputError(f"{source}: no such file; create it with `vatrack convert`")
+    check_source(source, "an annotation file")
     paths = _store_paths(source)
     for path in paths:
         with suppress(_Damaged):

@@ -7,26 +7,37 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from vatrack.common.counted import counted
+from vatrack.common.text_files import no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
+from vatrack.doctor.space import GIB, MINIATURE, archive_space, needed_space
 from vatrack.weights.fetch import address
 
-GIB = 1 << 30
 LEAST_FREE = GIB // 10  # bytes; with less nothing useful can be written
 LEAST_FILES = 1000  # that a file system can still hold
-RESULTS_FREE = 5 * GIB  # the miniature set takes 1 GiB, a run of the paper some 5
 
 
 def look_at_folders(config: Config) -> Iterator[Check]:
     """Whether results, temporary files and caches can be written."""
     results = Path(config.results)
-    yield folder(
+    parts = needed_space(config)
+    needed = sum(parts.values())
+    check = folder(
         "results", results, "every stage of the workflow", "set `results` in the config", "fails",
-        RESULTS_FREE,
+        needed or MINIATURE,
     )  # fmt: skip
+    shown = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
+    more = f", about {needed / GIB:.1f} needed ({shown})" if parts else ""
+    yield replace(check, found=check.found + more)
+    raw, needed = config.dataset.raw, archive_space(config.dataset)
+    if raw and needed:
+        check = folder("dataset.raw", raw, "unpacking", "set dataset.raw", "fails", needed)
+        yield replace(check, found=f"{check.found}, at least {needed / GIB:.1f} needed (archives)")
     yield folder(
         "current folder", Path.cwd(), "Snakemake, which stores its state in .snakemake",
         "change to a folder that you can write to", "warning",
@@ -143,10 +154,10 @@ def _named(key: str, path: Path, other: str, is_folder: bool = False) -> Check:
     Args:
         other: what can be done where it is missing, besides correcting the config.
     """
-    what = "folder" if is_folder else "file"
+    what: Literal["file", "folder"] = "folder" if is_folder else "file"
     lost, fix = "every command that reads it", f"correct {key} in the config, or {other}"
     if not (path.is_dir() if is_folder else path.is_file()):
-        return Check(key, "fails", f"{path}: no such {what}", lost, fix)
+        return Check(key, "fails", f"{path}: {no_such(path, what)}", lost, fix)
     try:
         if is_folder:
             empty = next(iter(os.scandir(path)), None) is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
     check_target,
@@ -23,7 +25,7 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
 from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wanted
 from vatrack.evaluation.io.by_video import TruthHead
-from vatrack.evaluation.io.classes import category_ids
+from vatrack.evaluation.io.classes import category_ids, warn_of_other_clips
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import PredictionError
 from vatrack.evaluation.measuring import measure_all, measure_offsets
@@ -123,6 +125,14 @@ def open_files(
             out.unlink(missing_ok=True)
         with scratch_directory(out) as scratch:
             head, videos, found, files = files_by_video(truth, predictions, given, scratch)
+            warn_of_other_clips(head.video_names, str(truth), predictions)
+            if not len(found.offsets) and not found.wrong:
+                warnings.warn(
+                    f"{predictions}: contains no predictions, so all objects in "
+                    f"{counted(len(head.images.id), 'image')} of {counted(len(videos), 'video')} "
+                    "count as missed; check the file if that is not meant",
+                    stacklevel=2,
+                )
             protocol = Protocol(
                 found.mask_types or tuple(given) or _mask_types(files.truth) or MASK_TYPES,
                 inputs.switches,

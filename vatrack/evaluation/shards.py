@@ -24,6 +24,7 @@ from vatrack.common.counted import counted
 from vatrack.common.files import sha256_of
 from vatrack.common.shards import Shard, complete
 from vatrack.config import EvaluationConfig, parse_config
+from vatrack.data.known_forms import SHARD, wants
 from vatrack.evaluation.evaluate import Names, write_metrics
 from vatrack.evaluation.file_set import EvaluationInputs, FileSet, check_targets, open_files
 from vatrack.evaluation.io.shard_file import read_record, read_results, write_shard
@@ -86,6 +87,7 @@ def evaluate_shard(
     return EvaluatedShard(out, shard, len(results), len(split.videos), detections)
 
 
+@wants(shards=SHARD)
 def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = None) -> Evaluated:
     """Writes the metrics of a whole set from the shards of its evaluation.
 

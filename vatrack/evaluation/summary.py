@@ -75,6 +75,8 @@ class Evaluated:
                 f"{counted(self.images, 'image')}, {self.videos_seen} of "
                 f"{counted(self.videos, 'video')}; {counted(self.tracks, 'track')}"
             )
+            if 2 * self.videos_seen < self.videos:
+                found += " (of another subset? Then give its ground truth)"
             if self.mixed:
                 found += f", {self.mixed} of them with detections of more than one class"
         if without_tracks(self.metrics):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, create_text, refuse_other_files
+from vatrack.common.text_files import no_such
 from vatrack.exchange.listing import Listing, Video, file_stem
 
 
@@ -32,7 +33,8 @@ def video_files(source: Path, listing: Listing) -> Iterator[tuple[Path, Video]]:
     """
     if not source.is_dir():
         raise InputError(
-            f"{source}: not a folder; this format needs a folder with one text file per video"
+            f"{source}: {no_such(source, 'folder')}; this format needs a folder with one text "
+            "file per video"
         )
     found = sorted(path for path in source.glob("*.txt") if not path.name.startswith("."))
     if not found:

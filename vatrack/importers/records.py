@@ -15,6 +15,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.image_headers import PNG, read_header
 from vatrack.common.images import SUFFIXES, check_image, decode, image_exists, read_bytes
+from vatrack.common.text_files import no_such
 from vatrack.data.fields import problem, safe_name, shown
 
 Json = dict[str, Any]
@@ -259,7 +260,7 @@ def frame_files(folder: Path) -> dict[int, Path]:
     """
     found: dict[int, Path] = {}
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such image folder; check --images")
+        raise InputError(f"{folder}: {no_such(folder, 'folder')}; check --images")
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
@@ -283,7 +284,9 @@ def check_images(images: list[Json], folder: Path) -> str | None:
         InputError: none of them is.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the image folder with --images")
+        raise InputError(
+            f"{folder}: {no_such(folder, 'folder')}; give the image folder with --images"
+        )
     missing = [item["file_name"] for item in images if not image_exists(folder / item["file_name"])]
     if not missing:
         return None

@@ -28,6 +28,7 @@ from vatrack.common.gpus import claimed
 from vatrack.common.parallel import available_cores, ordered_streams
 from vatrack.common.progress import counted_progress
 from vatrack.common.shards import Shard
+from vatrack.common.text_files import no_such
 from vatrack.config import RunConfig
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
@@ -117,7 +118,8 @@ def predict_files(
     check_target(out)
     if not images.is_dir():
         raise InputError(
-            f"{images}: no such folder; create the clips of {ground_truth} there (`vatrack clips`)"
+            f"{images}: {no_such(images, 'folder')}; create the clips of {ground_truth} there "
+            "(`vatrack clips`)"
         )
     file = AnnotationFile(ground_truth)
     everything = file.clips
@@ -151,6 +153,10 @@ def predict_files(
     names = {number: name for name, number in file.categories.ids.items()}
     names = names or dict(enumerate(run.class_list.names, 1))
     used["categories"] = [{"id": number, "name": name} for number, name in names.items()]
+    clip_names = list(file.clip_names.values())
+    if clip_names:
+        first, last = clip_names[0], clip_names[-1]
+        used["clips"] = {"number": len(clip_names), "first": first, "last": last}
     if shard:
         videos, all_videos = ([clip[0].video_id for clip in some] for some in (clips, everything))
         write_record(out, shard, checkpoint, videos, all_videos, count, used)

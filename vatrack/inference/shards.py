@@ -24,6 +24,7 @@ from vatrack.common.files import (
     write_yaml,
 )
 from vatrack.common.shards import Shard, complete, is_numbered
+from vatrack.common.text_files import no_such
 from vatrack.config.inference import SETTINGS_FILE
 
 # What must be the same in all shards.
@@ -104,7 +105,9 @@ def _read_record(predictions: Path) -> dict[str, Any]:
     path = record_path(predictions)
     if not predictions.is_file() or not path.is_file():
         missing = path if predictions.is_file() else predictions
-        raise InputError(f"{missing}: no such file, so the shard is incomplete; predict it again")
+        raise InputError(
+            f"{missing}: {no_such(missing, 'file')}, so the shard is incomplete; predict it again"
+        )
     record = read_json(path)
     types = {"predictions": int, "clips": list, "settings": dict}
     if (

@@ -30,6 +30,7 @@ from vatrack.reporting.curves import (
     thin,
 )
 from vatrack.runs.folder import RunFolder
+from vatrack.runs.results import require_run
 
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -96,6 +97,8 @@ def write_curves(runs: Sequence[Path], out: Path) -> WrittenPlots:
     if not runs:
         raise InputError("no run given; give at least one run folder with --run")
     out = Path(out)
+    for run in runs:
+        require_run(Path(run), "metrics_log")
     curves = [read_curves(RunFolder(run).metrics_log) for run in runs]
     named = dict(zip(run_labels(runs), curves, strict=True))
     drawings = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.common.numbers_in_names import natural
+from vatrack.common.text_files import no_such
 from vatrack.runs.folder import RunFolder
 
 
@@ -29,6 +30,29 @@ def file_of_run(path: Path, name: str) -> Path:
     if (path / "runs").is_dir():
         fix = f"this is a results folder; give one of the folders in {path / 'runs'}"
     raise InputError(f"{path}: folder without {found.name}; {fix}")
+
+
+def require_run(folder: Path, name: str = "config", option: str = "") -> None:
+    """Refuses what is not the folder of a run.
+
+    Args:
+        name: of a file that must be in it, as for `file_of_run`.
+        option: that named the folder, with a space behind it, for messages.
+
+    Raises:
+        InputError: it is missing, a file, a folder of results, or one without that file.
+    """
+    said = f"{option}{folder}"
+    if not folder.is_dir():
+        raise InputError(f"{said}: {no_such(folder, 'folder')}; give a run folder")
+    if (folder / "runs").is_dir():
+        raise InputError(f"{said}: a results folder; give one of the folders in {folder / 'runs'}")
+    file: Path = getattr(RunFolder(folder), name)
+    if not file.is_file():
+        raise InputError(
+            f"{said}: not a run folder (no {file.name}); give one such as "
+            "results/mini/runs/vatrack__resnet18"
+        )
 
 
 def run_data(folder: Path) -> tuple[Path, Path]:

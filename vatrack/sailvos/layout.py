@@ -9,6 +9,7 @@ from pathlib import Path
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import contents
 from vatrack.common.images import is_clutter
+from vatrack.common.text_files import no_such
 from vatrack.data.fields import is_safe_name, shown
 
 # In every video the first and last frames have no annotation: annotation frame k is file k +
@@ -28,7 +29,7 @@ def list_videos(raw: Path) -> list[str]:
     raw = Path(raw)
     if not raw.is_dir():
         raise InputError(
-            f"{raw}: no such folder; put the raw download there (one folder per video)"
+            f"{raw}: {no_such(raw, 'folder')}; put the raw download there (one folder per video)"
         )
     videos = [item.name for item in list_folder(raw) if is_video(item)]
     if not videos:

@@ -13,7 +13,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
 from vatrack.common.files import write_json
 from vatrack.common.similar import meant
-from vatrack.common.text_files import check_source
+from vatrack.common.text_files import check_source, no_such
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import ValidationConfig
 from vatrack.data.known_forms import AMODAL, JOINT, OFFICIAL, wants
@@ -171,7 +171,7 @@ def _require(folder: Path, files: Mapping[str, Path]) -> None:
     """
     problems = []
     if not folder.is_dir():
-        problems.append(f"{folder}: no such folder; correct the path of the frames")
+        problems.append(f"{folder}: {no_such(folder, 'folder')}; correct the path of the frames")
     elif not os.access(folder, os.R_OK | os.X_OK):
         problems.append(f"{folder}: may not be read; correct its permissions")
     for path in map(Path, files.values()):

@@ -11,6 +11,7 @@ from pathlib import Path
 from vatrack.common.errors import InputError
 from vatrack.common.images import image_exists
 from vatrack.common.json_lists import read_lists
+from vatrack.common.text_files import no_such
 
 WORDS = {"train": {"train", "training"}, "valid": {"valid", "val", "validation"}}
 DEPTH = 3  # of folders that are looked into
@@ -42,7 +43,9 @@ def find_data(
         InputError: the folder is missing, nothing fits, or several things do.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the folder of your annotations")
+        raise InputError(
+            f"{folder}: {no_such(folder, 'folder')}; give the folder of your annotations"
+        )
     folders = list(_folders(folder))
     files = [
         path

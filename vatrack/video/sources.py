@@ -14,7 +14,7 @@ from typing import Literal
 from vatrack.common.errors import InputError
 from vatrack.common.images import FORMS, SUFFIXES, is_clutter, is_frame
 from vatrack.common.numbers_in_names import natural
-from vatrack.common.text_files import read_text
+from vatrack.common.text_files import no_such, read_text
 
 Form = Literal["file", "frames", "camera", "stream"]
 
@@ -135,7 +135,9 @@ def _list(path: Path) -> list[Source]:
         raise InputError(f"{path}: contains no paths; write one path per line")
     for number, file in named:
         if not file.is_file():
-            raise InputError(f"{path}: line {number}: {file}: no such file; correct the line")
+            raise InputError(
+                f"{path}: line {number}: {file}: {no_such(file, 'file')}; correct the line"
+            )
     return _files([file for _, file in named], str(path), _name(path.stem), keep_order=True)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from vatrack.common.errors import ConfigError
+from vatrack.common.text_files import no_such
 from vatrack.config import Config, RunConfig
 from vatrack.config.training import HASHED_NAME, TrainingConfig
 
@@ -36,13 +37,13 @@ def require_start(run: RunConfig) -> None:
     path = run.training.weights
     if path is None or path.is_file():
         return
-    fix = "create it, or correct the path"
+    fix = "put it there, or correct the path"
     if address(path, run.training):
         fix = (
             "download it (`vatrack fetch-weights --config FILE`, or `snakemake fetch_weights "
             "--cores 1 --configfile FILE`), or correct the path"
         )
-    raise ConfigError("training.weights", f"{path}: no such file; {fix}")
+    raise ConfigError("training.weights", f"{path}: {no_such(path, 'file')}; {fix}")
 
 
 def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> FetchedWeights:
@@ -74,8 +75,8 @@ def fetch_weights(config: Config, *, tries: int = 4, wait: float = 2.0) -> Fetch
         if url is None and not path.is_file():
             raise ConfigError(
                 "training.weights",
-                f"{path}: no such file, and no address in training.weights_urls ends in "
-                f"{path.name}; create it, or correct the name",
+                f"{path}: {no_such(path, 'file')}, and no address in training.weights_urls ends in "
+                f"{path.name}; put the file there, add its address, or correct the name",
             )
     return FetchedWeights(
         tuple(

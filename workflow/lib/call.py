@@ -13,6 +13,7 @@ from vatrack.common.errors import InputError
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
+from vatrack.config.reading import is_run
 from vatrack.jobs.slurm import require_slurm
 
 LISTS = ("methods", "backbones", "seeds")
@@ -55,6 +56,11 @@ def layered_config(files: Sequence[Path | str], overrides: Mapping[str, Any]) ->
         values = read_layers(file)
         if not isinstance(values, dict):
             raise InputError(f"{file}: not a mapping of sections; see docs/config.md")
+        if is_run(values):
+            raise InputError(
+                f"{file}: the config of one run (it has `method` and `backbone`); give the config "
+                "file of the whole workflow, such as config/config.yaml"
+            )
         layers.append(values)
     return reduce(merged, [*layers, overrides], {})
 

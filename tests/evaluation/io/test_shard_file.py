@@ -49,11 +49,9 @@ def _one_array(path: Path) -> None:
         np.save(stream, np.zeros(3))
 
 
+SHARDS = "not an evaluation shard (.npz); give the files from `vatrack evaluate --shard`"
 OTHER_FORM = np.frombuffer(b'{"form": "something else"}', np.uint8)
 NO_SHARDS: dict[str, Callable[[Path], object]] = {
-    "empty": lambda path: path.write_bytes(b""),
-    "metrics": lambda path: path.write_text('{"image/amodal/AP": 3.0}'),
-    "one array": _one_array,
     "other arrays": lambda path: _save(path, a=np.zeros(3)),
     "another form": lambda path: _save(path, record=OTHER_FORM),
     "pickle": lambda path: _save(path, record=np.array([{}], object)),
@@ -70,6 +68,27 @@ def test_what_is_no_shard(two: tuple[Inputs, list[Path]], tmp_path: Path, kind: 
     assert shown.startswith(f"{second}: damaged, or not an evaluation shard (")
     assert shown.endswith("; evaluate the shard again")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda path: path.write_bytes(b""), "is empty; evaluate the shard again"),
+        (
+            lambda path: path.write_text('{"image/amodal/AP": 3.0}'),
+            f"is a file of metrics, {SHARDS}",
+        ),
+        (_one_array, f"is a NumPy array (.npy), {SHARDS}"),
+    ],
+    ids=["empty", "metrics", "one array"],
+)
+def test_another_file_is_called_by_its_name(
+    two: tuple[Inputs, list[Path]], tmp_path: Path, write: Callable[[Path], object], told: str
+) -> None:
+    _, (first, second) = two
+    write(second)
+    shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
+    assert shown == f"{second}: {told}"
 
 
 def test_no_damage_changes_a_number(tmp_path: Path) -> None:

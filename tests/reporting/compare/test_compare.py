@@ -78,6 +78,8 @@ def test_three_runs_and_another_metric(pair: list[Path]) -> None:
     assert re.findall(r"clip_\d", text) == ["clip_2", "clip_3", "clip_1"]
     with pytest.raises(InputError, match=r"--by: .*image/amodal/AP5"):
         compare_runs(pair, by="image/amodal/AP5")
+    with pytest.raises(InputError, match=r"choose from image/amodal/AP, .*, track/amodal/\w+$"):
+        compare_runs(pair, by="x")
 
 
 def test_fewer_identity_switches_are_a_gain(pair: list[Path], tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from vatrack.common.errors import InputError
 from vatrack.common.rle import Floats, Ints
 from vatrack.data.columns import column
 from vatrack.data.fields import is_whole, problem, shown
+from vatrack.data.known_forms import JOINT
 
-FIX = "use a file written by `vatrack convert`"
+FIX = "use a file from `vatrack convert` or `vatrack prepare`, or correct it (docs/formats.md)"
 
 
 def list_of(document: Any, key: str, source: str) -> list[Any]:
@@ -32,7 +33,8 @@ def field_of(item: Any, key: str, source: str, where: str) -> Any:
     try:
         return item[key]
     except (KeyError, TypeError, IndexError):
-        raise InputError(f"{source}: {_named(item, where)} has no '{key}'; {FIX}") from None
+        fix = JOINT.give if key.endswith("_mask") else FIX
+        raise InputError(f"{source}: {_named(item, where)} has no '{key}'; {fix}") from None
 
 
 def values_of(items: list[Any], key: str, source: str, where: str) -> list[Any]:

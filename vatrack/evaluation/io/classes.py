@@ -1,12 +1,14 @@
-"""The classes of predictions against those of the ground truth."""
+"""The classes and clips of predictions against those of the ground truth."""
 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.config.classes import shown_name
@@ -63,12 +65,36 @@ def category_ids(
     return changed or None
 
 
+def warn_of_other_clips(names: Mapping[int, Any], truth: str, predictions: Path) -> None:
+    """Warns where predictions were made for clips that the ground truth does not have: ids are
+    often the same in the files of both subsets.
+
+    Args:
+        names: names by clip id in the ground truth; `truth`: that file, for messages.
+    """
+    beside = predictions.with_name(SETTINGS_FILE)
+    clips = _beside(beside, "clips")
+    if not isinstance(clips, Mapping):
+        return
+    listed = [clips.get("first"), clips.get("last")]
+    known = set(map(str, names.values()))
+    if lost := [name for name in listed if name is not None and str(name) not in known]:
+        warnings.warn(
+            f"{predictions}: predicted for {counted(clips.get('number', 0), 'clip')} "
+            f"({listed[0]} to {listed[1]}, see {beside.name}), but {truth} has no clip {lost[0]}; "
+            "give the ground truth of the same subset (train or valid)",
+            stacklevel=2,
+        )
+
+
+def _beside(path: Path, key: str) -> Any:
+    """What stands beside predictions; None in files of older versions."""
+    values = read_yaml(path) if path.is_file() else None
+    return values.get(key) if isinstance(values, Mapping) else None
+
+
 def _categories(path: Path) -> list[dict[str, Any]]:
-    """The categories that are listed beside predictions; none in files of older versions."""
-    if not path.is_file():
-        return []
-    values = read_yaml(path)
-    found = values.get("categories") if isinstance(values, Mapping) else None
+    found = _beside(path, "categories")
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):

@@ -25,6 +25,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
 from vatrack.common.shards import is_numbered
+from vatrack.common.text_files import no_such
 from vatrack.evaluation.ap.matching import Matches
 from vatrack.evaluation.hidden import HiddenCounts
 from vatrack.evaluation.io.box_fit import BoxFit
@@ -130,7 +131,9 @@ def _opened(path: Path) -> Iterator[_Columns]:
         InputError: the file is missing or damaged.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; {AGAIN}")
+        raise InputError(f"{path}: {no_such(path, 'file')}; {AGAIN}")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: is empty; {AGAIN}")
     with path.open("rb") as stream:
         try:
             with ZipFile(stream) as archive:

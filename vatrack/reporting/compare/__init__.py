@@ -181,7 +181,7 @@ def _worst_first(
         for metric in values
     )
     if by is not None and by not in known:
-        raise InputError(f"--by: {unknown('metric', by, known)}")
+        raise InputError(f"--by: {unknown('metric', by, known, len(known))}")
     if by is None:
         by = next(iter(section.metric for section in sections), None)
     elif all(section.metric != by for section in sections):

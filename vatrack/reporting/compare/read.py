@@ -16,7 +16,7 @@ from vatrack.common.files import read_yaml
 from vatrack.reporting.curves import run_labels
 from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.results import run_data
+from vatrack.runs.results import require_run, run_data
 
 LISTED = 5  # names of classes or clips in a message
 
@@ -65,13 +65,7 @@ def read_sides(folders: Sequence[Path]) -> list[Side]:
 
 def _check(folder: Path) -> None:
     run = RunFolder(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give run folders")
-    if not run.config.is_file():
-        raise InputError(
-            f"{folder}: not a run folder (no {run.config.name}); give run folders such as "
-            "results/mini/runs/vatrack__resnet18"
-        )
+    require_run(folder)
     if not run.metrics.is_file():
         raise InputError(
             f"{folder}: has no {run.metrics.name}; evaluate the run first: vatrack evaluate --run "

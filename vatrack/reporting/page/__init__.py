@@ -10,6 +10,7 @@ from pathlib import Path
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, require_ending, write_text
+from vatrack.common.text_files import no_such
 from vatrack.reporting.html import render
 from vatrack.reporting.page.appendix import run_times, versions
 from vatrack.reporting.page.charts import bar_charts, curve_charts, precision_charts
@@ -81,7 +82,9 @@ def write_report(
     out = check_target(out)
     require_ending(out, "the report is an HTML page", ".html", ".htm")
     if results is not None and not Path(results).is_dir():
-        raise InputError(f"--results {results}: no such folder; check the path")
+        raise InputError(
+            f"--results {results}: {no_such(results, 'folder')}; give a results folder"
+        )
     found, unfinished = read_runs(runs)
     shown = collect(found)
     media = Media(out, round(embed_mb * MEGABYTE))

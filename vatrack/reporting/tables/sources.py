@@ -8,6 +8,7 @@ from pathlib import Path
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.common.similar import unknown
+from vatrack.common.text_files import no_such
 from vatrack.config import Backbone, Method
 from vatrack.runs.folder import RunFolder
 
@@ -45,7 +46,7 @@ def find_runs(text: str) -> tuple[list[Source], list[Path]]:
     left, equals, right = ("", "", text) if Path(text).is_dir() else text.partition("=")
     if not equals or ("/" not in left and Path(right).is_dir()):
         if not right or not Path(right).is_dir():
-            raise InputError(f"--run {text}: no such folder; must be {FORMS}")
+            raise InputError(f"--run {text}: {no_such(right or text, 'folder')}; must be {FORMS}")
         return _in_folder(text, Path(right), _label(left, f"--run {text}") if equals else "")
     method, backbone, label = parse_key(left, f"--run {text}", FORMS)
     if not right:
