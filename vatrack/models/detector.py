@@ -13,6 +13,7 @@ from vatrack.config import Backbone, InferenceConfig, Method, ModelConfig
 from vatrack.models.backbone import ResidualTrunk
 from vatrack.models.fpn import FeaturePyramid
 from vatrack.models.initialise import initialise
+from vatrack.models.memory_order import channels_first
 from vatrack.models.roi_heads import Detections, FrameBatch, Layout, RegionHeads
 from vatrack.models.rpn import ProposalNetwork, propose, rpn_losses, zero_if_finite
 
@@ -85,7 +86,8 @@ class Detector(nn.Module):
         count = len(key_images)
         # One pass over key and reference frames: no layer mixes images, so this equals two passes.
         features = self.features(torch.cat([key_images, ref_images]))
-        logits, deltas = self.rpn_head([f[:count] for f in features])
+        key_features, ref_features = zip(*(f.split(count) for f in features), strict=True)
+        logits, deltas = self.rpn_head(key_features)
         anchors = self.rpn_head.anchors(logits)
         primary = self.roi_head.layout.primary
         losses, rpn_counts = rpn_losses(
@@ -101,14 +103,11 @@ class Detector(nn.Module):
                 logits, deltas, anchors, image_sizes, self.settings.train_proposals
             )
         if ref_proposals is None:
-            ref_proposals, check = self.proposals([f[count:] for f in features], image_sizes)
+            ref_proposals, check = self.proposals(ref_features, image_sizes)
             losses["loss_rpn_cls"] = losses["loss_rpn_cls"] + check
-        key_features, ref_features = zip(
-            *(f.split(count) for f in _for_regions(features)), strict=True
-        )
         terms, sampled = self.roi_head.losses(
-            FrameBatch(key_features, key_proposals, key_targets),
-            FrameBatch(ref_features, ref_proposals, ref_targets),
+            FrameBatch(_for_regions(key_features), key_proposals, key_targets),
+            FrameBatch(_for_regions(ref_features), ref_proposals, ref_targets),
             part,
         )
         return losses | terms, {"rpn": rpn_counts} | sampled
@@ -165,7 +164,7 @@ class Detector(nn.Module):
 
 def _for_regions(features: Sequence[Tensor]) -> list[Tensor]:
     """The same maps; RoIAlign takes no other order in memory, and is called for each head."""
-    return [level.contiguous() for level in features]
+    return [channels_first(level) for level in features]
 
 
 def _of_image(features: Sequence[Tensor], image: int) -> list[Tensor]:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from vatrack.models.memory_order import channels_first, joined_channels_last
+
 FEWEST_PIXELS = 2000  # of an image: below, the transform of the kernel costs what is saved
 _LARGEST_ERROR = 1e-3  # of numbers about 1, in the test of the operator
 
@@ -41,13 +43,21 @@ def suits(x: Tensor) -> bool:
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """(n, inputs, h, w) to (n, outputs, h, w), n > 0; in memory the columns come last.
 
-    One image after the other, so that an image's numbers depend on no other one.
-
     Args:
         weight: (outputs, inputs, 3, 3), contiguous.
     """
-    images = [
-        torch._nnpack_spatial_convolution(image, weight, bias, 1)
-        for image in x.contiguous().split(1)
-    ]
+    images = _convolved(x, weight, bias)
     return images[0] if len(images) == 1 else torch.cat(images)
+
+
+def convolve_channels_last(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same; in memory the channels come last."""
+    return joined_channels_last(_convolved(x, weight, bias))
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
+    """One image after the other, so that an image's numbers depend on no other one."""
+    return [
+        torch._nnpack_spatial_convolution(image, weight, bias, 1)
+        for image in channels_first(x).split(1)
+    ]

@@ -208,15 +208,15 @@ class RegionHeads(nn.Module):
         key_samples: Sequence[Sample],
         ref_samples: Sequence[Sample],
     ) -> dict[str, Tensor]:
-        key_regions = positive_regions(key_samples)
-        ref_regions = with_image_index([sample.boxes for sample in ref_samples])
-        matching, auxiliary = tracking_losses(
-            self.track_head(region_features(key.features, key_regions, REGION_SIZE)),
-            self.track_head(region_features(ref.features, ref_regions, REGION_SIZE)),
-            key_samples,
-            ref_samples,
-            [target.match_indices for target in key.targets],
-        )
+        regions = positive_regions(key_samples), with_image_index([s.boxes for s in ref_samples])
+        pooled = [
+            region_features(frames.features, found, REGION_SIZE)
+            for frames, found in zip((key, ref), regions, strict=True)
+        ]
+        # At once: the gradient of the wide layer is as large as the layer.
+        embeddings = self.track_head(torch.cat(pooled)).tensor_split([len(regions[0])])
+        matches = [target.match_indices for target in key.targets]
+        matching, auxiliary = tracking_losses(*embeddings, key_samples, ref_samples, matches)
         weights = self.settings.loss_weights
         return {
             "loss_track": weights.track * matching,

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vatrack.models import nnpack
+from vatrack.models.memory_order import channels_last
 
 OUT, IN = 4, 6  # sides of a tile of outputs, and of the inputs that it needs
 BAND = 128  # tiles that are computed together: some megabytes with 256 channels
@@ -171,9 +172,9 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        # Its output keeps NNPACK's layout, which RoIAlign and the next such layer want anyway.
+        # Channels last, as all other layers of a training take and leave them.
         if nnpack.suits(x):
-            return nnpack.convolve(x, weight.contiguous(), bias)
+            return nnpack.convolve_channels_last(x, weight.contiguous(), bias)
         return convolve(x, transform_kernel(weight).transpose(1, 2), bias)
 
     @staticmethod
@@ -192,7 +193,7 @@ def _input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
     """The convolution of the gradient with the turned kernel."""
     if nnpack.suits(gradient):
         turned = weight.flip(2, 3).transpose(0, 1).contiguous()
-        return nnpack.convolve(gradient, turned, None)
+        return nnpack.convolve_channels_last(gradient, turned, None)
     return convolve(gradient, transform_kernel(weight, turned=True), None)
 
 
@@ -200,11 +201,13 @@ def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """The gradient with respect to the kernel: every step of `convolve`, transposed."""
     count, inputs, height, width = x.shape
     outputs = gradient.shape[1]
-    total = x.new_zeros(IN * IN, outputs, inputs)
-    for band in _bands(count, height, width):
+    x, gradient = channels_last(x), channels_last(gradient)
+    total = x.new_empty(IN * IN, outputs, inputs)
+    for number, band in enumerate(_bands(count, height, width)):
         tiles = band.split(gradient, OUT, 0)
         products = (_both_axes(_OUTPUT).T @ tiles).view(IN * IN, -1, outputs)
-        total.baddbmm_(products.transpose(1, 2), _transform_inputs(x, band))
+        # The first band needs no zeros to be added to.
+        total.baddbmm_(products.transpose(1, 2), _transform_inputs(x, band), beta=min(number, 1))
     taps = torch.bmm(_both_axes(_KERNEL).T.expand(outputs, -1, -1), total.transpose(0, 1))
     return taps.view(outputs, 3, 3, inputs).permute(0, 3, 1, 2)
 
