@@ -214,9 +214,9 @@ class RegionHeads(nn.Module):
             for frames, found in zip((key, ref), regions, strict=True)
         ]
         # At once: the gradient of the wide layer is as large as the layer.
-        embeddings = self.track_head(torch.cat(pooled)).tensor_split([len(regions[0])])
+        own, others = self.track_head(torch.cat(pooled)).tensor_split([len(regions[0])])
         matches = [target.match_indices for target in key.targets]
-        matching, auxiliary = tracking_losses(*embeddings, key_samples, ref_samples, matches)
+        matching, auxiliary = tracking_losses(own, others, key_samples, ref_samples, matches)
         weights = self.settings.loss_weights
         return {
             "loss_track": weights.track * matching,
