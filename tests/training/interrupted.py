@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import random
 import signal
 import time
 from collections.abc import Callable
@@ -83,24 +82,6 @@ def finish(run: RunConfig, data: TinyData, out: Path) -> None:
     process.join(300)
     log = (out.parent / f"{out.name}.log").read_text()
     assert process.exitcode == 0, log
-
-
-def kill_at_random(
-    run: RunConfig, data: TinyData, out: Path, kills: int, longest: float, dice: random.Random
-) -> int:
-    """Kills a training with SIGKILL so many times, each time at a random moment; then lets it end.
-    Returns the kills."""
-    killed = 0
-    while killed < kills and not (out / "training.json").exists():
-        process = start(run, data, out)
-        process.join(dice.uniform(0, longest))
-        if process.is_alive():
-            killed += 1
-            os.kill(process.pid, signal.SIGKILL)
-        process.join()
-    # Also where it is complete: it may have been killed before it could clear up.
-    finish(run, data, out)
-    return killed
 
 
 def wait_for(
