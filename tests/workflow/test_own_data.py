@@ -12,7 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 from tests.own_data.foreign import write_kins, write_synth_drive
 from tests.own_data.own import write_own
-from tests.workflow.conftest import TINY
+from tests.workflow.conftest import IN_PLACE, TINY
 from tests.workflow.snake import REPOSITORY, Workflow
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
@@ -153,6 +153,7 @@ def test_to_the_tables(tmp_path: Path) -> None:
         training={"epochs": 1, "schedule": {"steps": []}},
         compute={"workers": 0},
         inference={"max_detections": 20},
+        launcher=IN_PLACE,
     )
     workflow.run("results")
     metrics = read_json(workflow.results / "runs" / "qdtrack__resnet18" / "metrics.json")
@@ -170,7 +171,10 @@ def _with_config(folder: Path, name: str, images: Path, joint: Path) -> Workflow
     own = {key: value for key, value in TINY.items() if key != "dataset"}
     files = {"images": str(images), "train_json": str(joint), "valid_json": str(joint)}
     return Workflow(folder / "work", {**config, **own, "backbones": ["resnet18"]}).changed(
-        dataset=files, model={"class_weights": "uniform"}, input={"image_scale": [96, 64]}
+        dataset=files,
+        model={"class_weights": "uniform"},
+        input={"image_scale": [96, 64]},
+        launcher=IN_PLACE,
     )
 
 

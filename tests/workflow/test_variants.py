@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tests.workflow.conftest import IN_PLACE
 from tests.workflow.snake import Workflow
 
 RUN_STAGES = ["train", "select", "predict", "evaluate", "overlay", "views"]
@@ -23,7 +24,7 @@ def test_a_label_plans_a_run_of_its_own(finished: Workflow) -> None:
 def test_seeds_stand_beside_the_earlier_run(finished: Workflow, tmp_path: Path) -> None:
     shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     again = Workflow(tmp_path / "copy", finished.config)
-    seeds = again.changed(seeds=[0, 1])
+    seeds = again.changed(seeds=[0, 1], launcher=IN_PLACE)
     done = seeds.run("results")
     assert done == dict.fromkeys(["train", "select", "predict", "evaluate"], 2) | {"tables": 1}
     assert seeds.plan("results") == {}
