@@ -101,6 +101,11 @@ def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -
     return out
 
 
+@pytest.fixture(scope="module")
+def two_videos(tmp_path_factory: pytest.TempPathFactory) -> TinyData:
+    return make_tiny_data(tmp_path_factory.mktemp("two_videos"), valid_videos=2)
+
+
 def damage(frame: Path) -> Callable[[], None]:
     """Cuts a frame off; what is returned restores it."""
     target = frame.resolve()
@@ -169,9 +174,10 @@ def test_a_damaged_frame_ends_a_prediction_and_leaves_no_half_file(
     line = command.end(command.start(*options), 2)
     assert line.startswith(f"vatrack: error: {frame}: truncated, 1000 of ")
     assert not [path for path in tmp_path.iterdir() if "predictions" in path.name]
-    restore()
-    command.end(command.start(*options), 0)
-    assert out.exists()
+    if workers:
+        restore()
+        command.end(command.start(*options), 0)
+        assert out.exists()
 
 
 @pytest.mark.parametrize(
@@ -221,14 +227,14 @@ def test_processes_that_predict_end_together(
     status: int,
     message: str,
     undisturbed: Path,
+    two_videos: TinyData,
     tmp_path: Path,
 ) -> None:
-    data = make_tiny_data(tmp_path / "data", valid_videos=2)
-    command = Command(data, tmp_path, "predict", workers=2)
+    command = Command(two_videos, tmp_path, "predict", workers=2)
     folder = tmp_path / "out"
     process = command.start(
         *("--checkpoint", undisturbed / "checkpoints" / "epoch_01.pt", "--processes", 2),
-        *("--frames", data.annotations / "valid" / "joint.json", "--out", folder / "p.jsonl"),
+        *("--frames", two_videos.annotations / "valid" / "joint.json", "--out", folder / "p.jsonl"),
     )
     deadline = time.monotonic() + SECONDS
     while len(found := predicting(command.processes())) < 2:
