@@ -29,6 +29,7 @@ from vatrack.common.allocator import keep_memory
 ALL = "all"  # the stage that is the whole round
 SIZES = ("tiny", "small", "full")  # tiny: for tests
 CUDA = "cuda"  # what ways on a GPU begin with
+START = "spawn"  # a process has only what its way loads
 
 
 class Watch:
@@ -220,7 +221,7 @@ class _Runner:
 
     def __init__(self, name: str, case: Case, folder: Path, way: str) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
-        context = get_context("spawn")
+        context = get_context(START)
         self.connection, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there, name, case, folder, way))
         self.process.start()
