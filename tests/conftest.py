@@ -201,8 +201,13 @@ FIRST = (
     *FINISHED,
     "tests/workflow/test_own_data.py",
     "tests/training/test_resume.py",
+    "tests/cli/test_loading.py",
     "tests/training/test_distributed.py",
+    "tests/training/test_kills.py",
+    # These three share their weights.
     "tests/parity/test_losses.py",
+    "tests/parity/test_forward.py",
+    "tests/parity/test_end_to_end.py",
 )
 
 

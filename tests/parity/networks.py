@@ -13,7 +13,7 @@ from vatrack.models.detector import Detector, build
 
 
 @cache
-def _entry(name: str, shape: tuple[int, ...], override: tuple[float, ...] | None) -> torch.Tensor:
+def entry(name: str, shape: tuple[int, ...], override: tuple[float, ...] | None) -> torch.Tensor:
     """One tensor of the recipe: networks share most of theirs, and drawing one anew takes as long
     as computing with it."""
     overrides = None if override is None else {name: override}
@@ -24,7 +24,7 @@ def golden_weights(shapes: Mapping[str, Sequence[int]], backbone: str) -> dict[s
     """`weights` of the recipe, as tensors that nobody else has."""
     overrides = recipe().read_overrides(backbone)
     return {
-        name: _entry(
+        name: entry(
             name, tuple(shape), tuple(overrides[name]) if name in overrides else None
         ).clone()
         for name, shape in shapes.items()
