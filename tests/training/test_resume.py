@@ -46,6 +46,14 @@ def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
 
 
 @pytest.fixture(scope="module")
+def one_epoch(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `two_epochs`, but shorter, for what does not depend on the number of epochs."""
+    out = tmp_path_factory.mktemp("one_epoch") / "run"
+    finish(config(out, epochs=1), tiny_data, out)
+    return out
+
+
+@pytest.fixture(scope="module")
 def two_epochs(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed training."""
     out = tmp_path_factory.mktemp("two_epochs") / "run"
@@ -100,16 +108,25 @@ def _die_writing(number: int, share: float) -> None:
     torch.save = save  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("number", "share"), [(1, 0.5), (2, 0.0), (3, 0.99), (7, 0.3)])
+@pytest.mark.parametrize(
+    ("number", "share", "epochs"), [(1, 0.5, 1), (2, 0.0, 1), (3, 0.99, 1), (7, 0.3, 2)]
+)
 def test_killed_while_a_file_is_written(
-    number: int, share: float, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+    number: int,
+    share: float,
+    epochs: int,
+    one_epoch: Path,
+    two_epochs: Path,
+    tiny_data: TinyData,
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "run"
-    process = start(config(out), tiny_data, out, _die_writing, number, share)
+    run = config(out, epochs=epochs)
+    process = start(run, tiny_data, out, _die_writing, number, share)
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    finish(config(out), tiny_data, out)
-    assert differences(two_epochs, out) == []
+    finish(run, tiny_data, out)
+    assert differences(one_epoch if epochs == 1 else two_epochs, out) == []
     left = [*out.glob("state/.*"), *out.glob("checkpoints/.*"), *out.glob("validation/.*")]
     assert not left, "half-written files are cleared away"
 
@@ -262,10 +279,10 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_state_and_ends_the_training(
-    number: signal.Signals, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+    number: signal.Signals, one_epoch: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    run = config(out, workers=1)
+    run = config(out, epochs=1, workers=1)
     process = start(run, tiny_data, out)
     wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
     os.kill(process.pid, number)
@@ -275,16 +292,16 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     progress = read_state(sorted(out.glob("state/state_*.pt"))[-1])["progress"]
     assert progress["batch"] not in (0, 5), "saved between two steps, not at the end of an epoch"
     finish(run, tiny_data, out)
-    assert differences(two_epochs, out) == []
+    assert differences(one_epoch, out) == []
 
 
 def test_a_signal_during_a_validation_does_not_wait_for_its_end(
-    two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+    one_epoch: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     """SLURM sends it to every process of a job, those that load frames included: one of them obeys,
     once."""
     out, obeyed = tmp_path / "run", tmp_path / "obeyed"
-    run = config(out, workers=2)
+    run = config(out, epochs=1, workers=2)
     process = start(run, tiny_data, out, _validate_slowly, out / "validating", obeyed)
     wait_for((out / "validating").exists, process)
     os.killpg(process.pid, signal.SIGUSR2)
@@ -292,7 +309,7 @@ def test_a_signal_during_a_validation_does_not_wait_for_its_end(
     assert process.exitcode == 3, (tmp_path / "run.log").read_text()
     assert obeyed.read_text() == f"{process.pid}\n"
     finish(run, tiny_data, out)
-    assert differences(two_epochs, out) == []
+    assert differences(one_epoch, out) == []
 
 
 def _validate_slowly(validating: Path, obeyed: Path) -> None:
