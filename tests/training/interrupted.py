@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from tests.conftest import TinyData
+from tests.conftest import TinyData, tiny_config
 from vatrack.common import logs
 from vatrack.common.files import read_json
-from vatrack.config import RunConfig
+from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training import loop
 from vatrack.weights.checkpoint import load
 
@@ -28,7 +28,6 @@ SERVER.set_forkserver_preload(
     ["tests.training.interrupted", "torchvision.ops", "vatrack.training.loop"]
 )
 TIMES = {"seconds_per_iteration", "time"}
-# Three epochs, each with a validation, in about ten seconds.
 SHORT: dict[str, Any] = {
     "epochs": 3,
     "validate_from": 1,
@@ -36,7 +35,16 @@ SHORT: dict[str, Any] = {
     "log_every": 3,
     "ema_decay": 0.9,
     "optimizer": {"name": "sgd", "learning_rate": 0.005, "clip_norm": 5.0},
+    "random_start": True,
 }
+
+
+def short_run(folder: Path, **given: object) -> RunConfig:
+    """Three epochs, each with a validation, in some seconds: the heads alone are trained, so steps
+    are quick and states small."""
+    config = tiny_config(folder, **SHORT | given)
+    model = config.model.model_copy(update={"frozen_stages": 4})
+    return config.model_copy(update={"model": model}).for_run(Method.VATRACK, Backbone.RESNET18)
 
 
 def _work(

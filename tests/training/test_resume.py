@@ -14,28 +14,27 @@ from typing import IO, Any
 import pytest
 import torch
 
-from tests.conftest import TinyData, tiny_config
+from tests.conftest import TinyData
 from tests.training.interrupted import (
-    SHORT,
     differences,
     finish,
     lines,
+    short_run,
     start,
     wait_for,
 )
 from vatrack.common.errors import FolderBusy, InputError
 from vatrack.common.files import read_json
-from vatrack.config import Backbone, Method, RunConfig
+from vatrack.config import RunConfig
 from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
 
 
-def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
+def config(folder: Path, **training: object) -> RunConfig:
     """Two epochs, if not told otherwise: one border between epochs to be killed at, and a
     validation on each side."""
     # So states are saved at the start and around validations alone.
-    settings = SHORT | {"epochs": 2, "save_minutes": 1000} | training
-    return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
+    return short_run(folder, **{"epochs": 2, "save_minutes": 1000, **training})
 
 
 def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
