@@ -80,9 +80,13 @@ def command(config: Path, method: Method, data: TinyData, out: Path) -> list[str
     return shown
 
 
+def _name(names: dict[str, str]) -> None:
+    os.environ.update(names)
+
+
 def start(run: RunConfig, data: TinyData, out: Path) -> list[BaseProcess]:
     """The same in two processes that need not load PyTorch."""
-    return [interrupted.start(run, data, out, os.environ.update, names) for names in names_of(2)]
+    return [interrupted.start(run, data, out, _name, names) for names in names_of(2)]
 
 
 def finish(started: list[BaseProcess], out: Path) -> str:
