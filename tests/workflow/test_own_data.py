@@ -150,6 +150,7 @@ def test_two_datasets_have_folders_of_their_own(tmp_path: Path, file: str, name:
 @pytest.mark.slow
 def test_to_the_tables(tmp_path: Path) -> None:
     workflow = _workflow(tmp_path, frames=2).changed(
+        model={**TINY["model"], "class_weights": "uniform"},
         training={"epochs": 1, "schedule": {"steps": []}},
         compute={"workers": 0},
         inference={"max_detections": 20},
@@ -200,7 +201,7 @@ def test_amodal_synth_drive_is_ready_to_be_trained_on(tmp_path: Path) -> None:
     source = tmp_path / "amodal_instance_seg"
     import_dataset("amodal-synth-drive", [source], images, joint)
     workflow = _with_config(tmp_path, "amodal_synth_drive", images, joint)
-    assert workflow.run("annotations") == {"validate": 1, "prepare": 2}
+    assert workflow.run("annotations") == {"validate": 1, "prepare": 2, "annotations": 1}
     assert {"train": 1, "evaluate": 1, "tables": 1}.items() <= workflow.plan().items()
     prepared = read_json(workflow.results / "annotations" / "train" / "joint.json")
     assert len(prepared["videos"]) == 2, "its sequences are tracked"
