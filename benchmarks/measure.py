@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from vatrack.common.allocator import keep_memory
 ALL = "all"  # the stage that is the whole round
 SIZES = ("tiny", "small", "full")  # tiny: for tests
 CUDA = "cuda"  # what ways on a GPU begin with
-START = "spawn"  # a process has only what its way loads
+START: Literal["spawn", "forkserver"] = "spawn"  # a process has only what its way loads
 
 
 class Watch:

@@ -53,7 +53,7 @@ def free_port() -> str:
 
 def names_of(count: int) -> list[dict[str, str]]:
     """The variables that torchrun sets, for each of so many processes."""
-    same = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    same: dict[str, object] = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     same |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "OMP_NUM_THREADS": 1}
     return [
         {name: str(value) for name, value in (same | {"RANK": rank, "LOCAL_RANK": rank}).items()}
