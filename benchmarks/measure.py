@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from vatrack.common.allocator import keep_memory
 ALL = "all"  # the stage that is the whole round
 SIZES = ("tiny", "small", "full")  # tiny: for tests
 CUDA = "cuda"  # what ways on a GPU begin with
-START: Literal["spawn", "forkserver"] = "spawn"  # a process has only what its way loads
+CONTEXT = get_context("spawn")  # a process has only what its way loads
 
 
 class Watch:
@@ -221,9 +221,8 @@ class _Runner:
 
     def __init__(self, name: str, case: Case, folder: Path, way: str) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
-        context = get_context(START)
-        self.connection, there = context.Pipe()
-        self.process = context.Process(target=_serve, args=(there, name, case, folder, way))
+        self.connection, there = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_serve, args=(there, name, case, folder, way))
         self.process.start()
         there.close()
 

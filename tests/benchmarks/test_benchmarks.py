@@ -23,7 +23,7 @@ FIELDS = {"case", "way", "stage", "seconds", "ratio", "peak_mb", "gflop"}
 @pytest.fixture
 def _with_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes need not load PyTorch: there are two dozen, and their peaks do not matter here."""
-    monkeypatch.setattr("benchmarks.measure.START", SERVER.get_start_method())
+    monkeypatch.setattr("benchmarks.measure.CONTEXT", SERVER)
 
 
 @pytest.mark.usefixtures("_with_pytorch")
