@@ -29,6 +29,7 @@ from vatrack.common.allocator import keep_memory
 ALL = "all"  # the stage that is the whole round
 SIZES = ("tiny", "small", "full")  # tiny: for tests
 CUDA = "cuda"  # what ways on a GPU begin with
+CONTEXT = get_context("spawn")  # a process has only what its way loads
 
 
 class Watch:
@@ -220,9 +221,8 @@ class _Runner:
 
     def __init__(self, name: str, case: Case, folder: Path, way: str) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
-        context = get_context("spawn")
-        self.connection, there = context.Pipe()
-        self.process = context.Process(target=_serve, args=(there, name, case, folder, way))
+        self.connection, there = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_serve, args=(there, name, case, folder, way))
         self.process.start()
         there.close()
 

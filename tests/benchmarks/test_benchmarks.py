@@ -14,11 +14,19 @@ from benchmarks.measure import Case, check, load
 from benchmarks.switches import AS_CONFIGURED, GPU_ONLY, METRICS, SWITCHES, measured, moves
 from benchmarks.table import PAGE, RESULTS, read_results, table, updated
 from tests.conftest import TinyData
+from tests.training.interrupted import SERVER
 from vatrack.config import ComputeConfig, RunConfig
 
 FIELDS = {"case", "way", "stage", "seconds", "ratio", "peak_mb", "gflop"}
 
 
+@pytest.fixture
+def _with_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes need not load PyTorch: there are two dozen, and their peaks do not matter here."""
+    monkeypatch.setattr("benchmarks.measure.CONTEXT", SERVER)
+
+
+@pytest.mark.usefixtures("_with_pytorch")
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_a_benchmark_runs_and_its_ways_agree(name: str) -> None:
     result = run(name, "tiny", 1, machine.describe(rates=False), plain=False)

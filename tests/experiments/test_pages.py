@@ -284,14 +284,14 @@ class Shown:
 
 
 @pytest.fixture
-def shown(tmp_path: Path) -> Iterator[Shown]:
-    """The pages of a store with one run, when they can be opened."""
-    sync(make_run(tmp_path / "runs/vatrack__resnet18", config(tmp_path), lines=1))
+def shown(results: Path, folder: Path) -> Iterator[Shown]:
+    """The pages of a store with runs, when they can be opened."""
+    sync(make_run(folder, config(results), lines=1))
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     master, slave = pty.openpty()
-    words = ["mlflow-ui", "--results", str(tmp_path), "--port", str(port)]
+    words = ["mlflow-ui", "--results", str(results), "--port", str(port)]
     quiet = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
     command = subprocess.Popen(
         [sys.executable, "-m", "vatrack", *words],
@@ -341,7 +341,7 @@ def test_the_server_runs_without_telemetry_and_ends_with_the_command(shown: Show
 @pytest.mark.slow
 def test_a_closed_terminal_ends_the_server(shown: Shown) -> None:
     shown.terminal.close()
-    shown.command.wait(30)
+    assert shown.command.wait(30) == 128 + signal.SIGHUP
     assert gone(shown.port)
 
 
@@ -349,7 +349,6 @@ def test_a_closed_terminal_ends_the_server(shown: Shown) -> None:
 @pytest.mark.parametrize(
     ("number", "code"),
     [
-        (signal.SIGHUP, 128 + signal.SIGHUP),
         (signal.SIGTERM, 128 + signal.SIGTERM),
         (signal.SIGKILL, -signal.SIGKILL),
     ],
@@ -363,10 +362,10 @@ def test_a_signal_to_the_command_alone_ends_the_server(
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_ends_the_command(shown: Shown, tmp_path: Path) -> None:
+def test_a_server_that_dies_ends_the_command(shown: Shown, results: Path) -> None:
     os.kill(shown.server, signal.SIGKILL)
     assert shown.command.wait(30) == 1
     assert gone(shown.port)  # MLflow's own child, which answered
     said = shown.terminal.read(5000).decode()
     assert "vatrack: error: MLflow: the server stopped: " in said
-    assert said.endswith(f"(full log: {tmp_path / 'mlflow_ui.log'})\r\n")
+    assert said.endswith(f"(full log: {results / 'mlflow_ui.log'})\r\n")

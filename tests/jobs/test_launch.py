@@ -35,9 +35,13 @@ from vatrack.jobs.wait import Log
 REPOSITORY = Path(__file__).parents[2]
 
 
+POLL_SECONDS = 0.05
+
+
 @pytest.fixture(autouse=True)
-def _jobs_can_import_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+def _jobs_can_import_the_tests_and_are_looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setattr(wait, "POLL_SECONDS", POLL_SECONDS)
 
 
 def run(
@@ -128,7 +132,8 @@ class Launcher:
         code = (
             "import sys; from pathlib import Path; from tests.jobs import jobs; from "
             "vatrack.config import LauncherConfig;"
-            "from vatrack.jobs.launch import run_in_job;"
+            "from vatrack.jobs import wait; from vatrack.jobs.launch import run_in_job;"
+            f"wait.POLL_SECONDS = {POLL_SECONDS};"
             f"print(run_in_job(jobs.{function}, {arguments!r}, LauncherConfig(), "
             f"Path({str(folder)!r}), "
             f"key={key!r}, product={product!r}))"

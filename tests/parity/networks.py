@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import torch
 
@@ -11,13 +12,22 @@ from vatrack.config import Backbone, Method, ModelConfig
 from vatrack.models.detector import Detector, build
 
 
-@lru_cache(maxsize=1)
-def _weights(
-    backbone: str, names: tuple[tuple[str, tuple[int, ...]], ...]
-) -> dict[str, torch.Tensor]:
+@cache
+def entry(name: str, shape: tuple[int, ...], override: tuple[float, ...] | None) -> torch.Tensor:
+    """One tensor of the recipe: networks share most of theirs, and drawing one anew takes as long
+    as computing with it."""
+    overrides = None if override is None else {name: override}
+    return torch.from_numpy(recipe().entry(name, shape, overrides))
+
+
+def golden_weights(shapes: Mapping[str, Sequence[int]], backbone: str) -> dict[str, torch.Tensor]:
+    """`weights` of the recipe, as tensors that nobody else has."""
+    overrides = recipe().read_overrides(backbone)
     return {
-        name: torch.from_numpy(value)
-        for name, value in recipe().weights(dict(names), backbone).items()
+        name: entry(
+            name, tuple(shape), tuple(overrides[name]) if name in overrides else None
+        ).clone()
+        for name, shape in shapes.items()
     }
 
 
@@ -26,9 +36,7 @@ def golden_network(case: Case, settings: ModelConfig | None = None) -> Detector:
     settings = settings or ModelConfig()
     with torch.device("meta"):
         model = build(Method(case.info["method"]), settings, Backbone(case.info["backbone"]))
-    names = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
-    model.load_state_dict(
-        {k: v.clone() for k, v in _weights(case.info["backbone"], names).items()}, assign=True
-    )
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    model.load_state_dict(golden_weights(shapes, case.info["backbone"]), assign=True)
     model.roi_head.class_weights = torch.tensor(settings.weights)
     return model.eval()

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.parity.golden import Case, cases, recipe
+from tests.parity.golden import Case, cases
 from tests.parity.measure import demand
+from tests.parity.networks import golden_weights
 from tests.parity.test_forward import measure
 from tests.weights.published import FORMS, filled, write_published
 from vatrack.config import Backbone, Config, Method
@@ -82,10 +83,7 @@ def test_an_imported_checkpoint_computes_the_golden_numbers(case: Case, tmp_path
     model = build(run.method, run.model, run.backbone)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     shapes |= {f"mu{i}": (1, 256, 30) for i in range(5)}
-    weights = {
-        name: torch.from_numpy(value)
-        for name, value in recipe().weights(shapes, str(run.backbone)).items()
-    }
+    weights = golden_weights(shapes, str(run.backbone))
     source = write_published(tmp_path / "published.pth", weights, "wrapped")
     del weights
     import_checkpoint(source, run, tmp_path / "imported.pt")

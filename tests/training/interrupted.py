@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import random
 import signal
 import time
 from collections.abc import Callable
@@ -17,10 +16,10 @@ from typing import Any
 
 import torch
 
-from tests.conftest import TinyData
+from tests.conftest import TinyData, tiny_config
 from vatrack.common import logs
 from vatrack.common.files import read_json
-from vatrack.config import RunConfig
+from vatrack.config import Backbone, Method, RunConfig
 from vatrack.training import loop
 from vatrack.weights.checkpoint import load
 
@@ -29,7 +28,6 @@ SERVER.set_forkserver_preload(
     ["tests.training.interrupted", "torchvision.ops", "vatrack.training.loop"]
 )
 TIMES = {"seconds_per_iteration", "time"}
-# Three epochs, each with a validation, in about ten seconds.
 SHORT: dict[str, Any] = {
     "epochs": 3,
     "validate_from": 1,
@@ -37,7 +35,16 @@ SHORT: dict[str, Any] = {
     "log_every": 3,
     "ema_decay": 0.9,
     "optimizer": {"name": "sgd", "learning_rate": 0.005, "clip_norm": 5.0},
+    "random_start": True,
 }
+
+
+def short_run(folder: Path, **given: object) -> RunConfig:
+    """Three epochs, each with a validation, in some seconds: the heads alone are trained, so steps
+    are quick and states small."""
+    config = tiny_config(folder, **SHORT | given)
+    model = config.model.model_copy(update={"frozen_stages": 4})
+    return config.model_copy(update={"model": model}).for_run(Method.VATRACK, Backbone.RESNET18)
 
 
 def _work(
@@ -83,24 +90,6 @@ def finish(run: RunConfig, data: TinyData, out: Path) -> None:
     process.join(300)
     log = (out.parent / f"{out.name}.log").read_text()
     assert process.exitcode == 0, log
-
-
-def kill_at_random(
-    run: RunConfig, data: TinyData, out: Path, kills: int, longest: float, dice: random.Random
-) -> int:
-    """Kills a training with SIGKILL so many times, each time at a random moment; then lets it end.
-    Returns the kills."""
-    killed = 0
-    while killed < kills and not (out / "training.json").exists():
-        process = start(run, data, out)
-        process.join(dice.uniform(0, longest))
-        if process.is_alive():
-            killed += 1
-            os.kill(process.pid, signal.SIGKILL)
-        process.join()
-    # Also where it is complete: it may have been killed before it could clear up.
-    finish(run, data, out)
-    return killed
 
 
 def wait_for(

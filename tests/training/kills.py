@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tests.conftest import TinyData, make_tiny_data, tiny_config
-from tests.training.interrupted import SHORT, differences, finish, start
+from tests.conftest import TinyData, make_tiny_data
+from tests.training.interrupted import differences, finish, short_run, start
 from vatrack.common.files import read_json
-from vatrack.config import Backbone, Method, RunConfig
+from vatrack.config import RunConfig
 
 # What is done, to whom, and how often among ten times.
 DISTURBANCES = {
@@ -40,8 +40,7 @@ LOADER_TIMEOUT = 5.0
 
 
 def config(folder: Path, **given: object) -> RunConfig:
-    settings = SHORT | {"loader_timeout_seconds": LOADER_TIMEOUT} | given
-    return tiny_config(folder, **settings).for_run(Method.VATRACK, Backbone.RESNET18)
+    return short_run(folder, **{"loader_timeout_seconds": LOADER_TIMEOUT, **given})
 
 
 @dataclass

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from tests.conftest import TinyData, make_tiny_data, tiny_config
+from tests.training import interrupted
 from tests.training.interrupted import lines, wait_for
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_yaml
@@ -49,58 +51,70 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
-def start(
-    config: Path, method: Method, data: TinyData, out: Path, count: int = 2
-) -> list[subprocess.Popen[str]]:
-    """`vatrack train` in so many processes, named by the variables that torchrun sets."""
-    port = free_port()
+def names_of(count: int) -> list[dict[str, str]]:
+    """The variables that torchrun sets, for each of so many processes."""
+    same: dict[str, object] = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    same |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "OMP_NUM_THREADS": 1}
+    return [
+        {name: str(value) for name, value in (same | {"RANK": rank, "LOCAL_RANK": rank}).items()}
+        for rank in range(count)
+    ]
+
+
+def command(config: Path, method: Method, data: TinyData, out: Path) -> list[str]:
+    """`vatrack train` in two processes; returns what each shows."""
     words = ["train", "--config", config, "--method", method, "--backbone", "resnet18"]
     words += ["--annotations", data.annotations, "--images", data.images, "--out", out]
-    started = []
-    for rank in range(count):
-        names: dict[str, object] = {
-            "RANK": rank,
-            "LOCAL_RANK": rank,
-            "WORLD_SIZE": count,
-            "LOCAL_WORLD_SIZE": count,
-        }
-        names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
-        environment = os.environ | {name: str(value) for name, value in names.items()}
-        command = [sys.executable, "-m", "vatrack", *map(str, words)]
-        process = subprocess.Popen(
-            command,
-            env=environment,
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "vatrack", *map(str, words)],
+            env=os.environ | names,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        started.append(process)
-    return started
-
-
-def finish(started: list[subprocess.Popen[str]]) -> list[str]:
+        for names in names_of(2)
+    ]
     shown = [process.communicate(timeout=300)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * len(started), shown
+    assert [process.returncode for process in started] == [0, 0], shown
+    return shown
+
+
+def _name(names: dict[str, str]) -> None:
+    os.environ.update(names)
+
+
+def start(run: RunConfig, data: TinyData, out: Path) -> list[BaseProcess]:
+    """The same in two processes that need not load PyTorch."""
+    return [interrupted.start(run, data, out, _name, names) for names in names_of(2)]
+
+
+def finish(started: list[BaseProcess], out: Path) -> str:
+    """Waits for the end; returns what both show."""
+    for process in started:
+        process.join(300)
+    shown = (out.parent / f"{out.name}.log").read_text()
+    assert [process.exitcode for process in started] == [0] * len(started), shown
     return shown
 
 
 @pytest.mark.parametrize("method", [Method.VATRACK, Method.VATRACK_2BBOX])
 def test_two_processes_equal_one(method: Method, tiny_data: TinyData, tmp_path: Path) -> None:
+    """Once by the command, as torchrun starts it."""
     config = _config(tmp_path)
-    write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
-    train(
-        config.for_run(method, Backbone.RESNET18),
-        tiny_data.annotations,
-        tiny_data.images,
-        tmp_path / "one",
-    )
-    shown = finish(start(tmp_path / "config.yaml", method, tiny_data, tmp_path / "two"))
-    assert "2 processes on cpu" in shown[0]
-    assert shown[1].strip() == "", "one process speaks for all"
+    run = config.for_run(method, Backbone.RESNET18)
+    train(run, tiny_data.annotations, tiny_data.images, tmp_path / "one")
+    if method is Method.VATRACK:
+        write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
+        shown = command(tmp_path / "config.yaml", method, tiny_data, tmp_path / "two")
+        assert "2 processes on cpu" in shown[0]
+        assert shown[1].strip() == "", "one process speaks for all"
+    else:
+        finish(start(run, tiny_data, tmp_path / "two"), tmp_path / "two")
     one, two = (
         load(tmp_path / name / "checkpoints" / "epoch_01.pt").weights for name in ("one", "two")
     )
-    start_weights = _initial(config.for_run(method, Backbone.RESNET18))
+    start_weights = _initial(run)
     moved = max(
         float((value - start_weights[name]).abs().max())
         for name, value in one.items()
@@ -129,11 +143,10 @@ def test_two_processes_validate_as_one_does(tmp_path: Path) -> None:
     config = config.model_copy(
         update={"inference": config.inference.model_copy(update={"score_threshold": 0.0})}
     )
-    write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
     run = config.for_run(Method.VATRACK, Backbone.RESNET18)
     data = make_tiny_data(tmp_path / "data", valid_videos=3)
     train(run, data.annotations, data.images, tmp_path / "one")
-    finish(start(tmp_path / "config.yaml", Method.VATRACK, data, tmp_path / "two"))
+    finish(start(run, data, tmp_path / "two"), tmp_path / "two")
     one, two = (
         read_json(tmp_path / name / "validation" / "epoch_01.json") for name in ("one", "two")
     )
@@ -155,19 +168,19 @@ def test_two_processes_stop_together_and_go_on(tiny_data: TinyData, tmp_path: Pa
     """A signal to one of them ends both at the same step; what follows equals the undisturbed run
     of two bit by bit."""
     config = _config(tmp_path, epochs=2, save_minutes=1000)
-    write_yaml(tmp_path / "config.yaml", config.model_dump(mode="json"))
-    finish(start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, tmp_path / "whole"))
-    out = tmp_path / "interrupted"
-    started = start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, out)
+    run = config.for_run(Method.VATRACK, Backbone.RESNET18)
+    whole, out = tmp_path / "whole", tmp_path / "interrupted"
+    finish(start(run, tiny_data, whole), whole)
+    started = start(run, tiny_data, out)
     wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 2)
-    started[1].send_signal(signal.SIGTERM)
-    assert [process.wait(60) for process in started] == [128 + signal.SIGTERM] * 2
-    finish(start(tmp_path / "config.yaml", Method.VATRACK, tiny_data, out))
-    whole, again = (
-        load(folder / "checkpoints" / "epoch_02.pt").weights for folder in (tmp_path / "whole", out)
-    )
-    assert all(torch.equal(value, again[name]) for name, value in whole.items())
-    assert lines(tmp_path / "whole") == lines(out)
+    os.kill(started[1].pid or 0, signal.SIGTERM)
+    for process in started:
+        process.join(60)
+    assert [process.exitcode for process in started] == [-signal.SIGTERM] * 2
+    stopped = f"stopped by signal {signal.SIGTERM}; the state is saved"
+    assert stopped in (tmp_path / "interrupted.log").read_text()
+    finish(start(run, tiny_data, out), out)
+    assert interrupted.differences(whole, out) == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conftest import TinyData
 from tests.training.kills import Kills, kill
 
-KILLS = int(os.environ.get("VATRACK_KILLS", "8"))
+KILLS = int(os.environ.get("VATRACK_KILLS", "10"))
 SEED = int(os.environ.get("VATRACK_KILL_SEED", random.randrange(10**6)))
 
 

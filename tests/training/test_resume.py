@@ -4,7 +4,6 @@ bit."""
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import sys
@@ -15,33 +14,27 @@ from typing import IO, Any
 import pytest
 import torch
 
-from tests.conftest import TinyData, tiny_config
+from tests.conftest import TinyData
 from tests.training.interrupted import (
-    SHORT,
     differences,
     finish,
-    kill_at_random,
     lines,
+    short_run,
     start,
     wait_for,
 )
 from vatrack.common.errors import FolderBusy, InputError
 from vatrack.common.files import read_json
-from vatrack.config import Backbone, Method, RunConfig
+from vatrack.config import RunConfig
 from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
 
-KILLS = int(os.environ.get("VATRACK_KILLS", "8"))
-SEED = int(os.environ.get("VATRACK_KILL_SEED", random.randrange(10**6)))
-# minutes between two saves; without it, states are saved at the start and around validations
-ALWAYS = 1e-9
 
-
-def config(folder: Path, method: Method = Method.VATRACK, **training: object) -> RunConfig:
+def config(folder: Path, **training: object) -> RunConfig:
     """Two epochs, if not told otherwise: one border between epochs to be killed at, and a
     validation on each side."""
-    settings = SHORT | {"epochs": 2, "save_minutes": 1000} | training
-    return tiny_config(folder, **settings).for_run(method, Backbone.RESNET18)
+    # So states are saved at the start and around validations alone.
+    return short_run(folder, **{"epochs": 2, "save_minutes": 1000, **training})
 
 
 def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
@@ -52,45 +45,35 @@ def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three epochs: one can be resumed with a finished epoch behind it and another ahead."""
-    out = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish(config(out, epochs=3), tiny_data, out)
+def one_epoch(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `two_epochs`, but shorter, for what does not depend on the number of epochs."""
+    out = tmp_path_factory.mktemp("one_epoch") / "run"
+    finish(config(out, epochs=1), tiny_data, out)
     return out
 
 
 @pytest.fixture(scope="module")
 def two_epochs(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `undisturbed`, but shorter, for what does not depend on the number of epochs."""
+    """An undisturbed training."""
     out = tmp_path_factory.mktemp("two_epochs") / "run"
     finish(config(out), tiny_data, out)
     return out
 
 
-def test_killed_at_random_moments_nothing_is_lost(
-    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
-) -> None:
-    """More kills: VATRACK_KILLS=100; the moments repeat with VATRACK_KILL_SEED."""
-    length = read_json(undisturbed / "training.json")["seconds"]
-    dice = random.Random(SEED)
-    killed, rounds = 0, 0
-    while killed < KILLS:
-        out = tmp_path / f"round_{rounds}"
-        # workers and saves must not matter
-        run = config(out, epochs=3, workers=rounds % 3, save_minutes=ALWAYS)
-        killed += kill_at_random(run, tiny_data, out, KILLS - killed, 0.6 * length + 1, dice)
-        assert differences(undisturbed, out) == [], f"VATRACK_KILL_SEED={SEED}"
-        rounds += 1
-    print(f"{killed} kills in {rounds} trainings, nothing lost")
+@pytest.fixture(scope="module")
+def two_states(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that was killed after its first epoch: copy it."""
+    out = tmp_path_factory.mktemp("two_states") / "run"
+    kill_with_two_states(tiny_data, out)
+    return out
 
 
 def test_steps_between_two_saves_are_made_again(
-    undisturbed: Path, tiny_data: TinyData, tmp_path: Path
+    two_epochs: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
-    """Killed in the second of three epochs."""
+    """Killed in the second epoch."""
     out = tmp_path / "run"
-    run = config(out, epochs=3)
-    process = start(run, tiny_data, out)
+    process = start(config(out), tiny_data, out)
     wait_for(
         lambda: (out / "metrics.jsonl").exists() and any(line["epoch"] == 2 for line in lines(out)),
         process,
@@ -102,8 +85,8 @@ def test_steps_between_two_saves_are_made_again(
         "the log is ahead of what was saved"
     )
     assert saved["progress"]["epoch"] == 1, "one epoch is complete, two are not"
-    finish(run, tiny_data, out)
-    assert differences(undisturbed, out) == []
+    finish(config(out), tiny_data, out)
+    assert differences(two_epochs, out) == []
     assert read_json(out / "training.json")["starts"] == 2
 
 
@@ -124,29 +107,37 @@ def _die_writing(number: int, share: float) -> None:
     torch.save = save  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("number", "share"), [(1, 0.5), (2, 0.0), (3, 0.99), (7, 0.3)])
+@pytest.mark.parametrize(
+    ("number", "share", "epochs"), [(1, 0.5, 1), (2, 0.0, 1), (3, 0.99, 1), (7, 0.3, 2)]
+)
 def test_killed_while_a_file_is_written(
-    number: int, share: float, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+    number: int,
+    share: float,
+    epochs: int,
+    one_epoch: Path,
+    two_epochs: Path,
+    tiny_data: TinyData,
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "run"
-    process = start(config(out), tiny_data, out, _die_writing, number, share)
+    run = config(out, epochs=epochs)
+    process = start(run, tiny_data, out, _die_writing, number, share)
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    finish(config(out), tiny_data, out)
-    assert differences(two_epochs, out) == []
+    finish(run, tiny_data, out)
+    assert differences(one_epoch if epochs == 1 else two_epochs, out) == []
     left = [*out.glob("state/.*"), *out.glob("checkpoints/.*"), *out.glob("validation/.*")]
     assert not left, "half-written files are cleared away"
 
 
 @pytest.mark.parametrize("damage", ["cut off", "a changed bit", "another program's", "empty"])
 def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
-    damage: str, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+    damage: str, two_states: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    kill_with_two_states(tiny_data, out)
+    shutil.copytree(two_states, out)
     older, newest = sorted(out.glob("state/state_*.pt"))[-2:]
-    original = newest.read_bytes()
-    content = bytearray(original)
+    content = bytearray(newest.read_bytes())
     if damage == "cut off":
         newest.write_bytes(content[: len(content) // 2])
     elif damage == "a changed bit":
@@ -174,9 +165,16 @@ def test_a_damaged_state_is_recognised_and_the_one_before_is_used(
     ):
         latest_state(out / "state")
     assert older.exists()
-    older.unlink()
-    newest.write_bytes(original)
+
+
+def test_what_is_lost_with_a_damaged_state_is_made_again(
+    two_states: Path, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(two_states, out)
+    sorted(out.glob("state/state_*.pt"))[-1].write_bytes(b"")
     finish(config(out), tiny_data, out)
+    assert "resuming from the previous state" in (tmp_path / "run.log").read_text()
     assert differences(two_epochs, out) == []
 
 
@@ -194,10 +192,8 @@ def test_a_disk_that_does_not_answer_says_nothing_about_a_state(
     assert path.exists()
 
 
-def test_a_state_is_plain_tensors_and_values(tiny_data: TinyData, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    kill_with_two_states(tiny_data, out)
-    content = torch.load(sorted(out.glob("state/state_*.pt"))[-1], weights_only=True)
+def test_a_state_is_plain_tensors_and_values(two_states: Path) -> None:
+    content = torch.load(sorted(two_states.glob("state/state_*.pt"))[-1], weights_only=True)
     assert content.keys() >= {
         "format",
         "identity",
@@ -212,10 +208,10 @@ def test_a_state_is_plain_tensors_and_values(tiny_data: TinyData, tmp_path: Path
 
 
 def test_with_another_recipe_or_other_data_a_training_begins_anew(
-    tiny_data: TinyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    two_states: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    kill_with_two_states(tiny_data, out)
+    shutil.copytree(two_states, out)
     finish(config(out, epochs=1, flip=0.0), tiny_data, out)
     assert (
         "the existing training differs in training.epochs, training.flip; starting a new one"
@@ -282,10 +278,10 @@ def test_a_complete_training_is_not_repeated_and_never_lost(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_state_and_ends_the_training(
-    number: signal.Signals, two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+    number: signal.Signals, one_epoch: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    run = config(out, workers=1)
+    run = config(out, epochs=1, workers=1)
     process = start(run, tiny_data, out)
     wait_for(lambda: (out / "metrics.jsonl").exists() and len(lines(out)) >= 1, process)
     os.kill(process.pid, number)
@@ -295,16 +291,16 @@ def test_a_signal_saves_the_state_and_ends_the_training(
     progress = read_state(sorted(out.glob("state/state_*.pt"))[-1])["progress"]
     assert progress["batch"] not in (0, 5), "saved between two steps, not at the end of an epoch"
     finish(run, tiny_data, out)
-    assert differences(two_epochs, out) == []
+    assert differences(one_epoch, out) == []
 
 
 def test_a_signal_during_a_validation_does_not_wait_for_its_end(
-    two_epochs: Path, tiny_data: TinyData, tmp_path: Path
+    one_epoch: Path, tiny_data: TinyData, tmp_path: Path
 ) -> None:
     """SLURM sends it to every process of a job, those that load frames included: one of them obeys,
     once."""
     out, obeyed = tmp_path / "run", tmp_path / "obeyed"
-    run = config(out, workers=2)
+    run = config(out, epochs=1, workers=2)
     process = start(run, tiny_data, out, _validate_slowly, out / "validating", obeyed)
     wait_for((out / "validating").exists, process)
     os.killpg(process.pid, signal.SIGUSR2)
@@ -312,7 +308,7 @@ def test_a_signal_during_a_validation_does_not_wait_for_its_end(
     assert process.exitcode == 3, (tmp_path / "run.log").read_text()
     assert obeyed.read_text() == f"{process.pid}\n"
     finish(run, tiny_data, out)
-    assert differences(two_epochs, out) == []
+    assert differences(one_epoch, out) == []
 
 
 def _validate_slowly(validating: Path, obeyed: Path) -> None:
@@ -344,7 +340,11 @@ def test_only_the_last_and_the_best_checkpoint_are_kept_where_the_config_says_so
 ) -> None:
     out = tmp_path / "run"
     run = config(out, epochs=3, keep_checkpoints="best")
-    kill_at_random(run, tiny_data, out, 1, 3, random.Random(SEED))
+    process = start(run, tiny_data, out)
+    wait_for((out / "checkpoints" / "epoch_01.pt").exists, process)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    finish(run, tiny_data, out)
     values = {
         epoch: read_json(out / f"validation/epoch_{epoch:02d}.json")["video/amodal/AP"]
         for epoch in (1, 2, 3)

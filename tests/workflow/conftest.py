@@ -55,6 +55,8 @@ TINY: dict[str, Any] = {
     "inference": {"max_detections": 20},
     "launcher": {"cpus": 1, "minutes": 20},
 }
+# No process of its own for the training, which loads PyTorch once more; `finished` has one.
+IN_PLACE = {"cluster": "debug"}
 
 
 @pytest.fixture

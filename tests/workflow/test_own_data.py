@@ -12,19 +12,18 @@ from snakemake.exceptions import WorkflowError
 
 from tests.own_data.foreign import write_kins, write_synth_drive
 from tests.own_data.own import write_own
-from tests.workflow.conftest import TINY
+from tests.workflow.conftest import IN_PLACE, TINY
 from tests.workflow.snake import REPOSITORY, Workflow
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, read_yaml
-from vatrack.common.foreign import SourceFormat
 from vatrack.config import load_config
 from vatrack.importers import import_dataset
 from vatrack.validate.find_data import find_data
 from vatrack.validate.first_config import batch_size, init_config
 
 
-def _workflow(tmp_path: Path) -> Workflow:
-    own = write_own(tmp_path / "own", masks=("visible",))
+def _workflow(tmp_path: Path, frames: int = 4) -> Workflow:
+    own = write_own(tmp_path / "own", frames, masks=("visible",))
     out = tmp_path / "config.yaml"
     init_config(own / "train.json", own / "valid.json", own / "frames", out, 0)
     return Workflow(tmp_path / "work", yaml.safe_load(out.read_text()))
@@ -150,46 +149,59 @@ def test_two_datasets_have_folders_of_their_own(tmp_path: Path, file: str, name:
 
 @pytest.mark.slow
 def test_to_the_tables(tmp_path: Path) -> None:
-    workflow = _workflow(tmp_path).changed(
-        training={"epochs": 1, "schedule": {"steps": []}}, compute={"workers": 0}
+    workflow = _workflow(tmp_path, frames=2).changed(
+        model={**TINY["model"], "class_weights": "uniform"},
+        training={"epochs": 1, "schedule": {"steps": []}},
+        compute={"workers": 0},
+        inference={"max_detections": 20},
+        launcher=IN_PLACE,
     )
-    workflow.run("results")
-    assert (workflow.results / "tables" / "tables.html").is_file()
+    tables = workflow.results / "tables"
+    workflow.run(str((tables / "tables.html").relative_to(workflow.folder)))
+    metrics = read_json(workflow.results / "runs" / "qdtrack__resnet18" / "metrics.json")
+    assert metrics["video/visible/AP"] is not None and metrics["track/visible/FN"] is not None
+    assert NO_TRACKS not in (tables / "track_visible.md").read_text()
 
 
-FOREIGN: list[tuple[str, SourceFormat]] = [
-    ("kins", "coco-amodal"),
-    ("amodal_synth_drive", "amodal-synth-drive"),
-]
+NO_TRACKS = "the ground truth has no tracks"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "source_format"), FOREIGN)
-def test_other_datasets_to_the_tables(
-    tmp_path: Path, name: str, source_format: SourceFormat
-) -> None:
-    """The example config of the dataset, with a small network, on files of its form."""
-    if name == "kins":
-        write_kins(tmp_path)
-        source, images = tmp_path / "update_train_2020.json", tmp_path / "image_2"
-    else:
-        write_synth_drive(tmp_path)
-        source, images = tmp_path / "amodal_instance_seg", tmp_path / "images"
-    joint = tmp_path / "joint.json"
-    import_dataset(source_format, [source], images, joint)
+def _with_config(folder: Path, name: str, images: Path, joint: Path) -> Workflow:
+    """The example config of a dataset with files of its form and a small network."""
     config = read_yaml(REPOSITORY / "config" / f"{name}.yaml")
     own = {key: value for key, value in TINY.items() if key != "dataset"}
     files = {"images": str(images), "train_json": str(joint), "valid_json": str(joint)}
-    workflow = Workflow(tmp_path / "work", {**config, **own, "backbones": ["resnet18"]}).changed(
-        dataset=files, model={"class_weights": "uniform"}, input={"image_scale": [96, 64]}
+    return Workflow(folder / "work", {**config, **own, "backbones": ["resnet18"]}).changed(
+        dataset=files,
+        model={"class_weights": "uniform"},
+        input={"image_scale": [96, 64]},
+        launcher=IN_PLACE,
     )
+
+
+@pytest.mark.slow
+def test_kins_to_the_tables(tmp_path: Path) -> None:
+    """It has no tracks."""
+    write_kins(tmp_path)
+    joint, images = tmp_path / "joint.json", tmp_path / "image_2"
+    import_dataset("coco-amodal", [tmp_path / "update_train_2020.json"], images, joint)
+    workflow = _with_config(tmp_path, "kins", images, joint)
     workflow.run("results")
-    folder = tmp_path / "work" / config["results"] / config["dataset"]["name"]
-    metrics = read_json(folder / "runs" / "vatrack__resnet18" / "metrics.json")
+    metrics = read_json(workflow.results / "runs" / "vatrack__resnet18" / "metrics.json")
     assert metrics["image/amodal/AP"] is not None
-    alone = name == "kins"
-    assert (metrics["video/amodal/AP"] is None) == (metrics["track/visible/FN"] is None) == alone
-    note = (folder / "tables" / "track_amodal.md").read_text()
-    assert ("the ground truth has no tracks" in note) == alone
-    log = next((folder / "logs" / "train").iterdir()).read_text()
-    assert log.count("tracking losses are 0") == alone
+    assert metrics["video/amodal/AP"] is None and metrics["track/visible/FN"] is None
+    assert NO_TRACKS in (workflow.results / "tables" / "track_amodal.md").read_text()
+    log = next((workflow.results / "logs" / "train").iterdir()).read_text()
+    assert log.count("tracking losses are 0") == 1
+
+
+def test_amodal_synth_drive_is_ready_to_be_trained_on(tmp_path: Path) -> None:
+    write_synth_drive(tmp_path)
+    joint, images = tmp_path / "joint.json", tmp_path / "images"
+    source = tmp_path / "amodal_instance_seg"
+    import_dataset("amodal-synth-drive", [source], images, joint)
+    workflow = _with_config(tmp_path, "amodal_synth_drive", images, joint)
+    assert workflow.run("annotations") == {"validate": 1, "prepare": 2, "annotations": 1}
+    assert {"train": 1, "evaluate": 1, "tables": 1}.items() <= workflow.plan().items()
+    prepared = read_json(workflow.results / "annotations" / "train" / "joint.json")
+    assert len(prepared["videos"]) == 2, "its sequences are tracked"
