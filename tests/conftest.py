@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -195,37 +196,88 @@ FIRST = (
 )
 
 
-# What takes more than about two seconds of a processor: whole files, or single tests of them.
+# What takes more than about one second of a processor: whole files, or single tests of them.
 SLOW = (
+    "tests/api/test_load.py::test_largest_side_and_half_precision",
+    "tests/api/test_predictor.py::test_a_video_without_end_is_tracked_frame_by_frame",
+    "tests/api/test_predictor.py::test_wherever_frames_come_from_the_objects_are_the_same",
     "tests/api/test_track.py::test_the_command_can_be_stopped",
     "tests/benchmarks/test_benchmarks.py::test_a_benchmark_runs_and_its_ways_agree",
     "tests/benchmarks/test_benchmarks.py::test_every_switch_is_one_of_the_config_and_is_measured",
     "tests/benchmarks/test_benchmarks.py::test_the_plain_way_runs_alone",
     "tests/cli/test_cli.py::test_examples_are_evaluated_as_they_say",
     "tests/cli/test_full_disk.py",
+    "tests/cli/test_help.py::test_completion",
     "tests/cli/test_loading.py",
     "tests/cli/test_run_options.py::test_a_checkpoint_says_how_it_predicts",
     "tests/cli/test_run_options.py::test_metrics_overlay_choice_and_export_of_a_run",
+    "tests/cli/test_run_options.py::test_own_annotations_are_not_looked_for",
+    "tests/cli/test_track.py::test_a_run_folder_stands_for_its_best_checkpoint",
+    "tests/cli/test_track.py::test_a_video_that_is_cut_off_is_kept_and_said",
+    "tests/cli/test_track.py::test_results_are_kept",
+    "tests/common/test_allocator.py::test_freed_memory_is_used_again",
+    "tests/common/test_gpus.py::test_a_process_that_was_killed_holds_nothing",
+    "tests/common/test_gpus.py::test_two_processes_that_claim_at_once_get_different_gpus",
     "tests/common/test_json_lists.py::test_items_are_those_of_json_and_can_be_read_again_by_their_offset",
+    "tests/data/test_loading.py::test_a_loading_process_that_hangs",
+    "tests/data/test_loading.py::test_a_program_that_forgets_its_iteration_ends_although_a_process_is_stopped",
+    "tests/data/test_loading.py::test_few_open_files_are_enough_and_too_few_are_said",
+    "tests/data/test_loading.py::test_results_are_pinned_in_order",
+    "tests/data/test_loading.py::test_the_size_of_dev_shm_does_not_matter",
+    "tests/data/test_store.py::test_no_changed_bit_is_taken_for_the_truth",
+    "tests/data/test_store.py::test_objects_are_those_of_the_file",
     "tests/evaluation/io/test_shard_file.py::test_no_damage_changes_a_number",
+    "tests/evaluation/mot/test_hota.py::test_silent_and_without_traces",
+    "tests/evaluation/mot/test_measures.py::test_the_accumulator_goes_on_where_it_was_emptied",
+    "tests/evaluation/test_evaluate_files.py::test_details",
+    "tests/evaluation/test_evaluate_files.py::test_tracks_of_the_other_mask_type_are_refused",
+    "tests/evaluation/test_shards.py::test_a_wrong_ground_truth_is_named_after_all_wrong_predictions",
     "tests/experiments/test_log.py::test_a_server_goes_and_comes_back",
+    "tests/experiments/test_log.py::test_no_system_metrics_where_they_are_off",
+    "tests/experiments/test_pages.py::test_saved_views_and_addresses",
     "tests/experiments/test_pages.py::test_the_server_runs_without_telemetry_and_ends_with_the_command",
+    "tests/experiments/test_sync.py::test_a_copy_for_another_store_leaves_the_runs_own",
+    "tests/experiments/test_sync.py::test_a_disk_that_fills_while_the_store_is_made",
+    "tests/experiments/test_sync.py::test_a_store_that_was_deleted_is_filled_again",
+    "tests/experiments/test_sync.py::test_another_writer_of_the_file_is_waited_for",
     "tests/experiments/test_sync.py::test_killed_at_any_moment",
+    "tests/experiments/test_sync.py::test_only_a_new_file_does_not_wait_for_the_disk",
+    "tests/experiments/test_sync.py::test_results_that_were_moved_keep_their_store",
+    "tests/experiments/test_sync.py::test_runs_that_start_together_share_a_new_store",
+    "tests/experiments/test_sync.py::test_two_processes_at_once",
     "tests/fuzz/test_fuzz.py",
+    "tests/inference/test_predict.py::test_a_bad_frame_ends_all_processes",
+    "tests/inference/test_predict.py::test_float32_changes_no_bit_and_bfloat16_stays_close",
+    "tests/inference/test_predict.py::test_frames_in_batches_give_the_same_objects",
+    "tests/inference/test_predict.py::test_neither_processes_nor_mask_workers_change_a_byte",
+    "tests/inference/test_shards.py::test_no_clip_depends_on_the_batches_before_it",
     "tests/jobs/test_interrupt.py",
     "tests/jobs/test_launch.py",
     "tests/models/test_losses.py::test_gradients_do_not_depend_on_how_python_hashes_texts",
+    "tests/models/test_prepared.py::test_a_network_of_full_width_takes_winograds_form",
+    "tests/own_data/test_without_tracks.py::test_training_says_so_once_and_chooses_by_image_ap",
     "tests/packaging/test_dependencies.py::test_arrays_are_tracked_without_any_extra",
+    "tests/parity/test_convert.py::test_real_counts",
     "tests/parity/test_end_to_end.py",
     "tests/parity/test_forward.py",
     "tests/parity/test_losses.py",
     "tests/parity/test_published_checkpoints.py::test_an_imported_checkpoint_computes_the_golden_numbers",
+    "tests/parity/test_published_checkpoints.py::test_every_published_state_dict_is_imported",
+    "tests/parity/test_published_cuts.py::test_the_clip_tree",
+    "tests/reporting/tables/test_breakdown.py::test_columns_of_many_runs_are_parted_by_figure_for_a_page",
+    "tests/reporting/tables/test_means.py::test_a_seed_counts_once_in_a_group",
     "tests/reporting/test_overlay.py::test_the_number_of_clips_and_equal_files",
+    "tests/sailvos/annotate/test_annotate.py::test_same_file_for_any_number_of_processes_and_packed",
+    "tests/sailvos/test_archives.py::test_no_damage_ends_in_a_traceback",
+    "tests/sailvos/test_convert.py::test_the_files_do_not_depend_on_how_the_work_is_cut_up",
+    "tests/sailvos/test_cuts.py::test_published_names_follow_the_rule",
+    "tests/synthetic/test_render.py::test_same_seed_same_files",
     "tests/training/test_distributed.py",
     "tests/training/test_faults.py::test_lines_are_complete_where_the_last_batch_of_an_epoch_is_left_out",
     "tests/training/test_faults.py::test_rollback_undoes_what_led_to_the_fault",
     "tests/training/test_faults.py::test_skip_leaves_the_batch_out",
     "tests/training/test_faults.py::test_stop_names_the_images_and_saves_the_state_before",
+    "tests/training/test_faults.py::test_the_number_of_faults_is_bounded",
     "tests/training/test_kills.py",
     "tests/training/test_loop.py",
     "tests/training/test_own_classes.py",
@@ -235,16 +287,41 @@ SLOW = (
     "tests/training/test_step.py::test_a_scale_that_is_too_high_is_lowered_without_an_update",
     "tests/training/test_step.py::test_mixed_precision_gives_nearly_the_same_loss",
     "tests/training/test_step.py::test_steps_reduce_the_loss_of_a_fixed_batch",
+    "tests/validate/test_masks.py::test_consistent_annotations_give_no_finding",
+    "tests/weights/test_classes.py::test_foreign_checkpoints_of_other_classes_are_imported",
+    "tests/weights/test_classes.py::test_initial_weights_keep_rows_of_named_classes",
+    "tests/weights/test_damage.py::test_a_full_disk_ends_export_and_import_in_one_message",
+    "tests/weights/test_export.py::test_an_exported_file_says_what_it_is_and_is_the_same_each_time",
     "tests/workflow/test_cut_rules.py",
     "tests/workflow/test_data_stages.py",
     "tests/workflow/test_end_to_end.py",
+    "tests/workflow/test_logger.py::test_a_mistake_on_the_command_line_is_one_sentence",
+    "tests/workflow/test_plan.py::test_a_user_without_a_name",
+    "tests/workflow/test_plan.py::test_another_working_folder",
+    "tests/workflow/test_plan.py::test_initial_weights_need_no_data",
+    "tests/workflow/test_plan.py::test_the_slurm_profile_is_accepted",
+    "tests/workflow/test_plan.py::test_the_slurm_profile_without_slurm_is_one_message",
+    "tests/workflow/test_plan.py::test_weights_are_downloaded_only_when_asked_for",
     "tests/workflow/test_variants.py",
 )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """The collection makes millions of objects that live to the end (modules, tests): the garbage
+    collector would look through them again and again, now and in every test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.nodeid.split("[")[0].startswith(SLOW):
+        test = item.nodeid.split("[")[0]
+        if test in SLOW or test.split("::")[0] in SLOW:
             item.add_marker(pytest.mark.slow)
 
     def place(item: pytest.Item) -> int:

