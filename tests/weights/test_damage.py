@@ -92,7 +92,13 @@ FORMS: dict[str, tuple[Callable[[Path], None], Callable[[Path], dict[str, Tensor
 WITHOUT_CHECKSUM = ("legacy", "safetensors")
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.slow] if form in ("own", "initial", "state") else [])
+        for form in FORMS
+    ],
+)
 def test_a_changed_bit_or_a_cut_is_never_silently_other_weights(form: str, tmp_path: Path) -> None:
     make, read = FORMS[form]
     path = tmp_path / "x.pt"
