@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -333,18 +332,6 @@ SLOW = (
     "tests/workflow/test_plan.py::test_weights_are_downloaded_only_when_asked_for",
     "tests/workflow/test_variants.py",
 )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """The collection makes millions of objects that live to the end (modules, tests): the garbage
-    collector would look through them again and again, now and in every test."""
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.enable()
-        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
