@@ -14,8 +14,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Containers often keep Python from writing bytecode: every process would compile the package anew, and pytest the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo demo-all show ui slurm-profile check test fuzz kill-test lowest \
-	lint lint-style lint-types lint-workflow schema bench docs picture hooks clean-results
+.PHONY: help setup demo demo-all show ui slurm-profile check test coverage fuzz kill-test \
+	lowest lint lint-style lint-types lint-workflow schema bench docs picture hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -48,8 +48,11 @@ check: setup ## lint and quick tests, in three minutes
 	@$(MAKE) --no-print-directory --jobs $(CORES) --output-sync lint
 	OMP_NUM_THREADS=1 pytest -n $(CORES) -m "not slow and not slurm"
 
-test: setup ## run all tests, with coverage
-	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
+test: setup ## run all tests
+	OMP_NUM_THREADS=1 pytest -n $(CORES)
+
+coverage: setup ## run all tests and list the lines of vatrack that none runs
+	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term-missing:skip-covered
 
 fuzz: setup ## fuzz test: damage the input of every command CASES times (default 10000)
 	OMP_NUM_THREADS=1 python -m tests.fuzz.run --cases $(CASES) --seed $(SEED)
