@@ -14,8 +14,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Containers often keep Python from writing bytecode: every process would compile the package anew, and pytest the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo demo-all show ui slurm-profile check test fuzz kill-test lowest lint schema \
-	bench docs picture hooks clean-results
+.PHONY: help setup demo demo-all show ui slurm-profile check test coverage fuzz kill-test \
+	lowest lint lint-style lint-types lint-workflow schema bench docs picture hooks clean-results
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -44,11 +44,15 @@ slurm-profile: ## let `snakemake --profile slurm` use profiles/slurm
 		echo "$$link already exists; move it away, or use --profile profiles/slurm" >&2; exit 1; \
 	else mkdir -p "$(PROFILES)" && ln -s "$$target" "$$link" && echo "$$link -> $$target"; fi
 
-check: lint ## lint and quick tests, in three minutes
+check: setup ## lint and quick tests, in three minutes
+	@$(MAKE) --no-print-directory --jobs $(CORES) --output-sync lint
 	OMP_NUM_THREADS=1 pytest -n $(CORES) -m "not slow and not slurm"
 
-test: setup ## run all tests, with coverage
-	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term:skip-covered
+test: setup ## run all tests
+	OMP_NUM_THREADS=1 pytest -n $(CORES)
+
+coverage: setup ## run all tests and list the lines of vatrack that none runs
+	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term-missing:skip-covered
 
 fuzz: setup ## fuzz test: damage the input of every command CASES times (default 10000)
 	OMP_NUM_THREADS=1 python -m tests.fuzz.run --cases $(CASES) --seed $(SEED)
@@ -60,11 +64,18 @@ kill-test: setup ## kill trainings at KILLS=200 random moments and check that th
 lowest: setup ## run the quick tests with the lowest versions that pyproject.toml allows (downloads 3 GB)
 	tests/lowest_versions .venv-lowest -n $(CORES)
 
-lint: setup ## check style, types, imports between packages, workflow
+# In parts, which `make check` runs side by side.
+lint: lint-types lint-style lint-workflow ## check style, types, imports between packages, workflow
+
+lint-types: setup
+	mypy
+
+lint-style: setup
 	ruff check .
 	ruff format --check .
-	mypy
 	lint-imports --no-logo
+
+lint-workflow: setup
 	snakefmt --check workflow
 	snakemake --lint
 

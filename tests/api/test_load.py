@@ -19,7 +19,13 @@ from vatrack.weights.checkpoint import save
 from vatrack.weights.export import export
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, marks=[pytest.mark.slow] if method is not Method.VATRACK_2BBOX else [])
+        for method in Method
+    ],
+)
 def test_every_method_is_loaded_from_a_checkpoint_and_safetensors(
     method: Method, tmp_path: Path
 ) -> None:

@@ -404,10 +404,16 @@ DRAWN = READ | {"matplotlib", "PIL"}
         ("vatrack.validate", READ),
         ("vatrack.evaluation.evaluate, vatrack.experiments.log", {"numpy"}),
         ("vatrack.reporting.tables", {"numpy", "pandas"}),
-        ("vatrack.reporting.cut_sheet", DRAWN),
-        ("vatrack.reporting.plots", {"matplotlib", "numpy", "PIL"}),
-        ("vatrack.reporting.overlay_video, vatrack.reporting.views_video", DRAWN | {"scipy"}),
-        ("vatrack.reporting.page", DRAWN | {"pandas"}),
+        pytest.param("vatrack.reporting.cut_sheet", DRAWN, marks=pytest.mark.slow),
+        pytest.param(
+            "vatrack.reporting.plots", {"matplotlib", "numpy", "PIL"}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "vatrack.reporting.overlay_video, vatrack.reporting.views_video",
+            DRAWN | {"scipy"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("vatrack.reporting.page", DRAWN | {"pandas"}, marks=pytest.mark.slow),
     ],
 )
 def test_commands_start_without_libraries_that_they_do_not_need(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.common.test_json_lists import OBJECTS, STYLES
@@ -18,26 +18,29 @@ from vatrack.common.value_files import DEEPEST
 USUAL = {"id": 7, "bbox": [1, 2.5], "mask": {"size": [3, 4], "counts": "0\\]["}, "list": [{"a": 1}]}
 
 
-@given(
-    items=st.lists(OBJECTS, min_size=1, max_size=6),
-    style=STYLES,
-    behind=st.sampled_from(["", "]", ' ], "b": [{"a": {}}]}', ", ", ', {"a": {"b', "]\n}}"]),
-    cut=st.integers(0, 40),
-)
-def test_each_object_is_what_it_is_alone(
-    items: list[dict[str, Any]], style: dict[str, Any], behind: str, cut: int
-) -> None:
-    whole = (json.dumps(items, **style).strip()[1:-1].strip() + behind).encode()
-    text = whole[: max(1, len(whole) - cut)]
-    found = parse_together(text)
-    if found is None:
-        # Only where a text has a brace or an escape.
-        assert any(mark in json.dumps(texts(items)) for mark in "\\{}")
-        return
-    assert found.values == items[: len(found.values)]
-    for value, start, stop in zip(*found, strict=True):
-        assert json.loads(text[start:stop]) == value
-        assert json.dumps(json.loads(text[start:stop])) == json.dumps(value)
+@pytest.mark.parametrize("examples", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_each_object_is_what_it_is_alone(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(
+        items=st.lists(OBJECTS, min_size=1, max_size=6),
+        style=STYLES,
+        behind=st.sampled_from(["", "]", ' ], "b": [{"a": {}}]}', ", ", ', {"a": {"b', "]\n}}"]),
+        cut=st.integers(0, 40),
+    )
+    def check(items: list[dict[str, Any]], style: dict[str, Any], behind: str, cut: int) -> None:
+        whole = (json.dumps(items, **style).strip()[1:-1].strip() + behind).encode()
+        text = whole[: max(1, len(whole) - cut)]
+        found = parse_together(text)
+        if found is None:
+            # Only where a text has a brace or an escape.
+            assert any(mark in json.dumps(texts(items)) for mark in "\\{}")
+            return
+        assert found.values == items[: len(found.values)]
+        for value, start, stop in zip(*found, strict=True):
+            assert json.loads(text[start:stop]) == value
+            assert json.dumps(json.loads(text[start:stop])) == json.dumps(value)
+
+    check()
 
 
 def texts(value: Any) -> list[str]:

@@ -48,7 +48,7 @@ def make(number: int) -> Batch:
     return Batch(images, {"amodal": boxes}, (f"{number}.bmp",))
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 5, 40])
+@pytest.mark.parametrize("workers", [0, 1, 2, 5, pytest.param(40, marks=pytest.mark.slow)])
 def test_results_come_in_order_whatever_the_number_of_processes(workers: int) -> None:
     found = list(load_in_order(make, range(13), ComputeConfig(workers=workers)))
     assert [batch.names for batch in found] == [(f"{number}.bmp",) for number in range(13)]
@@ -152,7 +152,11 @@ def test_a_bug_in_a_loading_process_shows_where_it_is() -> None:
         (signal.SIGKILL, r"\(SIGKILL\) while reading /frames/3\.bmp: probably out of memory"),
         (signal.SIGBUS, r"\(SIGBUS\) while reading /frames/3\.bmp: a file was truncated"),
         (signal.SIGSEGV, r"\(SIGSEGV\) while reading /frames/3\.bmp; check that file for damage"),
-        (signal.SIGTERM, r"\(SIGTERM\) while reading /frames/3\.bmp, killed from outside; run"),
+        pytest.param(
+            signal.SIGTERM,
+            r"\(SIGTERM\) while reading /frames/3\.bmp, killed from outside; run",
+            marks=pytest.mark.slow,
+        ),
         (None, r"\(exit code 7\) while reading /frames/3\.bmp; check"),
     ],
 )
@@ -283,9 +287,19 @@ def gone(pid: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("act", ["time.sleep(100)", "os.kill(os.getpid(), signal.SIGSTOP)"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_loading_processes_end_with_their_parent(act: str, number: signal.Signals) -> None:
+ASLEEP, STOPPED = "time.sleep(100)", "os.kill(os.getpid(), signal.SIGSTOP)"
+
+
+@pytest.mark.parametrize(
+    ("number", "act"),
+    [
+        (signal.SIGKILL, STOPPED),
+        pytest.param(signal.SIGKILL, ASLEEP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, STOPPED, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, ASLEEP, marks=pytest.mark.slow),
+    ],
+)
+def test_loading_processes_end_with_their_parent(number: signal.Signals, act: str) -> None:
     process = program("list(results)", act, slow=3)
     assert process.stdout is not None
     child = int(process.stdout.readline())

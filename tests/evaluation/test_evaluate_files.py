@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,22 +129,26 @@ FORMS: dict[str, Callable[[Json], str]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("late", [False, True])
-def test_lines_may_be_written_in_any_way(command, tmp_path: Path, form: str, late: bool) -> None:
-    """Also where the first mask of a mask type comes late."""
+@cache
+def late_or_not(late: bool) -> tuple[Json, list[Json], Json]:
+    """Ground truth, predictions and their metrics; `late`: the first mask of a mask type comes at
+    the end."""
     joint, predictions = many_videos(0)
     if late:
         predictions = [record | {"visible": None} for record in predictions[:-3]] + predictions[-3:]
-    documents = []
-    for number, write in enumerate((json.dumps, FORMS[form])):
-        truth, found = write_inputs(tmp_path, joint, [])
-        found.write_text("".join(write(record) + "\n" for record in predictions))
-        out = tmp_path / f"{number}.json"
-        assert command(*arguments(truth, found, out))[0] == 0
-        documents.append(read_json(out))
-    assert documents[0] == documents[1]
-    assert "video/visible/AP" in documents[0]
+    metrics = evaluate(joint, predictions)
+    assert "video/visible/AP" in metrics
+    return joint, predictions, metrics
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("late", [False, True])
+def test_lines_may_be_written_in_any_way(command, tmp_path: Path, form: str, late: bool) -> None:
+    joint, predictions, metrics = late_or_not(late)
+    truth, found = write_inputs(tmp_path, joint, [])
+    found.write_text("".join(FORMS[form](record) + "\n" for record in predictions))
+    assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
+    assert read_json(tmp_path / "metrics.json") == metrics
 
 
 def test_a_line_that_names_two_images_is_refused(command, tmp_path: Path) -> None:

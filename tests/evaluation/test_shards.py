@@ -96,10 +96,20 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 # Fewer shards than videos, and so many that some have no video; every number with one variant.
 COUNTS: list[tuple[Variant, int]] = [(_plain, count) for count in (1, 2, 3, 7, 25)]
 COUNTS += [(variant, count) for variant in VARIANTS[1:] for count in (3, 25)]
+QUICK = {(_plain, count) for count in (3, 25)} | {(variant, 3) for variant in VARIANTS[1:]}
 
 
 @pytest.mark.parametrize(
-    ("variant", "count"), COUNTS, ids=[f"{variant.__name__[1:]}-{n}" for variant, n in COUNTS]
+    ("variant", "count"),
+    [
+        pytest.param(
+            variant,
+            count,
+            id=f"{variant.__name__[1:]}-{count}",
+            marks=[] if (variant, count) in QUICK else [pytest.mark.slow],
+        )
+        for variant, count in COUNTS
+    ],
 )
 def test_merged_they_are_the_bytes_of_one_evaluation(
     evaluated: Whole, tmp_path: Path, variant: Variant, count: int

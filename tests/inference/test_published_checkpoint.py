@@ -15,7 +15,9 @@ from vatrack.common.files import write_yaml
 from vatrack.config import Method
 
 
-@pytest.mark.parametrize("method", [Method.QDTRACK, Method.VATRACK_2BBOX])
+@pytest.mark.parametrize(
+    "method", [pytest.param(Method.QDTRACK, marks=pytest.mark.slow), Method.VATRACK_2BBOX]
+)
 def test_import_predict_export_predict(
     method: Method,
     tiny_data: TinyData,

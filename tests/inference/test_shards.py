@@ -75,7 +75,11 @@ def change_record(shard: Path, changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "processes"), [(3, 2), (7, 1)], ids=["3 shards", "more shards than clips"]
+    ("count", "processes"),
+    [
+        pytest.param(3, 2, id="3 shards", marks=pytest.mark.slow),
+        pytest.param(7, 1, id="more shards than clips"),
+    ],
 )
 def test_merged_they_are_the_bytes_of_one_prediction(
     tiny_run: tuple[RunConfig, Path],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
+
 import torch
 
 from vatrack.common.structures import Targets
@@ -32,9 +35,19 @@ HEIGHT, WIDTH = 64, 96
 
 
 def small_network(method: Method, seed: int = 0) -> Detector:
-    """A network of few weights, the same for every call."""
+    """A network of few weights, the same for every call, and so is the generator's state after
+    it."""
+    network, state = _built(method, seed)
+    torch.manual_seed(seed)  # also those of GPUs
+    torch.set_rng_state(state)
+    return deepcopy(network)
+
+
+@cache
+def _built(method: Method, seed: int) -> tuple[Detector, torch.Tensor]:
+    """Drawing the weights takes longer than copying them."""
     torch.manual_seed(seed)
-    return build(method, SMALL, Backbone.RESNET18)
+    return build(method, SMALL, Backbone.RESNET18), torch.get_rng_state()
 
 
 def random_targets(

@@ -159,7 +159,14 @@ def test_left_overs_are_no_clips(tree: Path) -> None:
     assert listing(tree / "clips") == ["b__1/images/000003.bmp", "b__1/images/000004.bmp"]
 
 
-@pytest.mark.parametrize("mode", ["copy", "png", "symlink"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("copy", marks=pytest.mark.slow),
+        pytest.param("png", marks=pytest.mark.slow),
+        "symlink",
+    ],
+)
 def test_processes_make_the_same_tree(tree: Path, mode: str) -> None:
     build(tree, mode)
     content = {name: (tree / "clips" / name).read_bytes() for name in listing(tree / "clips")}

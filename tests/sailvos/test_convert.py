@@ -201,26 +201,23 @@ def plainly_converted(
     return files
 
 
-@settings(
-    deadline=None,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
-    subset=subsets(),
-    rates=st.lists(
+ANNOTATIONS: dict[str, st.SearchStrategy[Any]] = {
+    "subset": subsets(),
+    "rates": st.lists(
         st.sampled_from([0.0, 0.3, BELOW, 0.75, ABOVE, 1.0]) | st.floats(0, 1),
         min_size=25,
         max_size=25,
     ),
-    categories=st.lists(st.sampled_from(range(10, 250, 10)), min_size=25, max_size=25),
-    limit=st.sampled_from([0.3, 0.75, 1.0]),
-    track_limit=st.sampled_from([0.3, 0.75, 1.0]),
-    box=st.sampled_from(["amodal", "visible"]),
-    mode=st.sampled_from(["png", "copy"]),
-    piece=st.sampled_from([1, 700, 1 << 21]),
-)
-def test_any_annotations(
+    "categories": st.lists(st.sampled_from(range(10, 250, 10)), min_size=25, max_size=25),
+    "limit": st.sampled_from([0.3, 0.75, 1.0]),
+    "track_limit": st.sampled_from([0.3, 0.75, 1.0]),
+    "box": st.sampled_from(["amodal", "visible"]),
+    "mode": st.sampled_from(["png", "copy"]),
+    "piece": st.sampled_from([1, 700, 1 << 21]),
+}
+
+
+def check_annotations(
     tmp_path: Path,
     subset: tuple[dict[str, list[str]], Json],
     rates: list[float],
@@ -269,6 +266,16 @@ def test_any_annotations(
         assert len(open_store(tmp_path / "out" / f"{form}.json").spans) == len(
             expected[form]["annotations"]
         )
+
+
+@pytest.mark.parametrize("examples", [15, pytest.param(150, marks=pytest.mark.slow)])
+def test_any_annotations(tmp_path: Path, examples: int) -> None:
+    @settings(deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    @given(case=st.fixed_dictionaries(ANNOTATIONS))
+    def check(case: dict[str, Any]) -> None:
+        check_annotations(tmp_path, **case)
+
+    check()
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "png"])
@@ -584,10 +591,10 @@ CALLS = [
     (form_files.FormFile, "add", 4),
     (store_writer.StoreWriter, "write", 4),
     (rewrite, "video_ground_truth", 6),
-    (os, "fsync", 14),
+    pytest.param(os, "fsync", 14, marks=pytest.mark.slow),
     (convert, "move_files", 1),
-    (Path, "unlink", 14),
-    (os, "replace", 14),
+    pytest.param(Path, "unlink", 14, marks=pytest.mark.slow),
+    pytest.param(os, "replace", 14, marks=pytest.mark.slow),
 ]
 
 

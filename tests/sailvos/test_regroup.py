@@ -146,14 +146,12 @@ def test_nothing_is_lost(tmp_path: Path, structure: dict[str, list[str]], messag
         regrouped(tmp_path, structure, official({"a": 3, "b": 2}))
 
 
-@settings(
-    deadline=None,
-    max_examples=300,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(subset=subsets())
-def test_regrouping_is_that_of_the_specification(
-    tmp_path: Path, subset: tuple[dict[str, list[str]], Json]
-) -> None:
-    structure, data = subset
-    assert regrouped(tmp_path, structure, data) == plainly_regrouped(structure, data)
+@pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_regrouping_is_that_of_the_specification(tmp_path: Path, examples: int) -> None:
+    @settings(deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    @given(subset=subsets())
+    def check(subset: tuple[dict[str, list[str]], Json]) -> None:
+        structure, data = subset
+        assert regrouped(tmp_path, structure, data) == plainly_regrouped(structure, data)
+
+    check()

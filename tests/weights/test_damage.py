@@ -92,7 +92,13 @@ FORMS: dict[str, tuple[Callable[[Path], None], Callable[[Path], dict[str, Tensor
 WITHOUT_CHECKSUM = ("legacy", "safetensors")
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.slow] if form in ("own", "initial", "state") else [])
+        for form in FORMS
+    ],
+)
 def test_a_changed_bit_or_a_cut_is_never_silently_other_weights(form: str, tmp_path: Path) -> None:
     make, read = FORMS[form]
     path = tmp_path / "x.pt"
@@ -186,7 +192,14 @@ def test_the_checksum_goes_by_content() -> None:
     assert checksum({"a": bits}) == checksum({"a": large})
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        pytest.param(float("inf"), marks=pytest.mark.slow),
+        pytest.param(-float("inf"), marks=pytest.mark.slow),
+    ],
+)
 def test_every_reader_refuses_values_that_are_not_finite(
     value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

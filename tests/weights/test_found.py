@@ -63,7 +63,14 @@ def test_weights_are_found_under_any_key(key: str, tmp_path: Path) -> None:
     assert f"taking the weights from '{key}.module'" in text
 
 
-@pytest.mark.parametrize("key", ["ema_state_dict", "ema", "teacher"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("ema_state_dict", marks=pytest.mark.slow),
+        "ema",
+        pytest.param("teacher", marks=pytest.mark.slow),
+    ],
+)
 def test_running_means_beside_plain_weights_are_offered(key: str, tmp_path: Path) -> None:
     content = {key: MEANS, "model_state_dict": WEIGHTS, "optimizer_state_dict": OPTIMIZER}
     text, means = take(content, tmp_path)

@@ -26,6 +26,10 @@ from vatrack.weights.tensors import read_weights
 PAIRS = [
     (method, backbone) for method in Method for backbone in (Backbone.RESNET50, Backbone.RESNEXT101)
 ]
+LARGER_ONES_SLOW = [
+    pytest.param(*pair, marks=[pytest.mark.slow] if pair[1] is Backbone.RESNEXT101 else [])
+    for pair in PAIRS
+]
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def small(method: Method) -> RunConfig:
     return Config(model=SMALL).for_run(method, Backbone.RESNET18)
 
 
-@pytest.mark.parametrize(("method", "backbone"), PAIRS)
+@pytest.mark.parametrize(("method", "backbone"), LARGER_ONES_SLOW)
 def test_the_command_imports_every_pair(
     vatrack, method: Method, backbone: Backbone, tmp_path: Path
 ) -> None:
@@ -114,8 +118,8 @@ def test_every_unused_and_every_missing_entry_is_named(tmp_path: Path) -> None:
     "name",
     [
         "backbone.bn1.running_var",
-        "neck.fpn_convs.3.conv.bias",
-        "roi_head.track_head.fc_embed.weight",
+        pytest.param("neck.fpn_convs.3.conv.bias", marks=pytest.mark.slow),
+        pytest.param("roi_head.track_head.fc_embed.weight", marks=pytest.mark.slow),
     ],
 )
 def test_one_missing_or_other_entry_is_an_error(vatrack, name: str, tmp_path: Path) -> None:
@@ -239,7 +243,7 @@ SKIPPED = {f"{layer}.{kind}" for layer in OUTPUTS for kind in ("weight", "bias")
 RANDOM = ("roi_head.amodal_", "roi_head.track_head.")
 
 
-@pytest.mark.parametrize(("method", "backbone"), PAIRS)
+@pytest.mark.parametrize(("method", "backbone"), LARGER_ONES_SLOW)
 def test_a_coco_file_fills_the_groups_of_the_specification(
     method: Method, backbone: Backbone, tmp_path: Path
 ) -> None:
