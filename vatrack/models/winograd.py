@@ -172,9 +172,9 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        # Channels last, as all other layers of a training take and leave them.
+        # Its output keeps NNPACK's order, which RoIAlign and the next such layer want anyway.
         if nnpack.suits(x):
-            return nnpack.convolve_channels_last(x, weight.contiguous(), bias)
+            return nnpack.convolve(x, weight.contiguous(), bias)
         return convolve(x, transform_kernel(weight).transpose(1, 2), bias)
 
     @staticmethod
