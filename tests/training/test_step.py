@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import NotFinite
 from vatrack.training.run_log import RunLog
+from vatrack.training.start import placed
 from vatrack.training.state import BatchIndex
 from vatrack.training.step import Updater, make_optimizer, pair_seeds
 
@@ -37,6 +39,10 @@ def _updater(folder: Path, method: Method = Method.VATRACK, **training: Any) -> 
 
 def _weights(updater: Updater) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in updater.model.state_dict().items()}
+
+
+def _vector(updater: Updater) -> torch.Tensor:
+    return torch.cat([value.detach().flatten() for value in updater.model.parameters()])
 
 
 def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -96,6 +102,49 @@ def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -
     assert _same(_weights(updater), before)
     assert updater.mean is not None and updater.mean.n_averaged == 0
     assert updater.scaler.get_scale() == 2.0**59
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_first_step_that_overflows_leaves_no_trace(optimizer: str, tmp_path: Path) -> None:
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    both = [
+        _updater(
+            tmp_path, precision="float16", optimizer={"name": optimizer, "learning_rate": 1e-3}
+        )
+        for _ in range(2)
+    ]
+    both[0].scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
+    both[0].step(batch, 1e-3, START)
+    for updater in both:
+        updater.scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+        updater.step(batch, 1e-3, START)
+        updater.step(batch, 1e-3, START)
+    assert _same(_weights(both[0]), _weights(both[1]))
+
+
+@pytest.mark.parametrize(("optimizer", "fused"), [("sgd", None), ("sgd", True), ("adamw", True)])
+@pytest.mark.parametrize("winograd", [False, True])
+def test_a_state_fits_another_order_in_memory(
+    optimizer: str, fused: bool | None, winograd: bool, tmp_path: Path
+) -> None:
+    """All of `compute` may change where a training is resumed, and older states are not fused."""
+    batch = random_pairs(Method.VATRACK, (2, 1))
+    settings = {"name": optimizer, "learning_rate": 1e-3}
+    own = _updater(tmp_path, winograd=winograd, optimizer=settings)
+    other = _updater(tmp_path, winograd=not winograd, optimizer=settings)
+    for updater in (own, other):
+        placed(updater.model, updater.run.compute, torch.device("cpu"))
+    own.step(batch, 1e-3, START)
+    state = own.state()
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = fused
+    other.load_state(copy.deepcopy(state))
+    before = _vector(own)
+    for updater in (own, other):
+        updater.step(batch, 1e-3, BatchIndex(0, 1))
+    ends = [_vector(updater) for updater in (own, other)]
+    # AdamW turns the rounding of a gradient near 0 into a step.
+    assert (ends[1] - ends[0]).norm() < 0.01 * (ends[0] - before).norm()
 
 
 @pytest.mark.parametrize("method", Method)

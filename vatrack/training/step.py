@@ -99,7 +99,10 @@ class Updater:
             torch.nn.utils.clip_grads_with_norm_(trained, limit, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.scaler.step(self.optimizer)
+        # Not by the scaler: it leaves it to a fused optimizer to skip an overflow, and SGD's first
+        # buffers would then keep what was in their memory.
+        if not overflow:
+            self.optimizer.step()
         self.scaler.update()
         if self.mean is not None and not overflow:
             self.mean.update_parameters(self.model)
@@ -162,6 +165,14 @@ class Updater:
         """Takes what `state` gave in a training with the same config."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["fused"] = True  # states of older versions were not
+        # One pass walks through the memory of all alike, and a state may come from a training with
+        # another order in memory.
+        for parameter, values in self.optimizer.state.items():
+            for name, value in values.items():
+                if value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter).copy_(value)
         self.scaler.load_state_dict(state["scaler"])
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
