@@ -39,11 +39,11 @@ SHORT: dict[str, Any] = {
 }
 
 
-def short_run(folder: Path, **given: object) -> RunConfig:
-    """Three epochs, each with a validation, in some seconds: the heads alone are trained, so steps
-    are quick and states small."""
+def short_run(folder: Path, *, frozen_stages: int = 4, **given: object) -> RunConfig:
+    """Three epochs, each with a validation, in some seconds: if not told otherwise, the heads alone
+    are trained, so steps are quick and states small."""
     config = tiny_config(folder, **SHORT | given)
-    model = config.model.model_copy(update={"frozen_stages": 4})
+    model = config.model.model_copy(update={"frozen_stages": frozen_stages})
     return config.model_copy(update={"model": model}).for_run(Method.VATRACK, Backbone.RESNET18)
 
 

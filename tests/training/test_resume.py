@@ -30,11 +30,12 @@ from vatrack.training.loop import train
 from vatrack.training.state import latest_state, read_state, save_state
 
 
-def config(folder: Path, **training: object) -> RunConfig:
+def config(folder: Path, frozen_stages: int = 4, **training: object) -> RunConfig:
     """Two epochs, if not told otherwise: one border between epochs to be killed at, and a
     validation on each side."""
     # So states are saved at the start and around validations alone.
-    return short_run(folder, **{"epochs": 2, "save_minutes": 1000, **training})
+    settings: dict[str, Any] = {"epochs": 2, "save_minutes": 1000, **training}
+    return short_run(folder, frozen_stages=frozen_stages, **settings)
 
 
 def kill_with_two_states(data: TinyData, out: Path, **training: Any) -> None:
@@ -68,12 +69,11 @@ def two_states(tiny_data: TinyData, tmp_path_factory: pytest.TempPathFactory) ->
     return out
 
 
-def test_steps_between_two_saves_are_made_again(
-    two_epochs: Path, tiny_data: TinyData, tmp_path: Path
-) -> None:
-    """Killed in the second epoch."""
-    out = tmp_path / "run"
-    process = start(config(out), tiny_data, out)
+def test_steps_between_two_saves_are_made_again(tiny_data: TinyData, tmp_path: Path) -> None:
+    """Killed in the second epoch; the whole network is trained."""
+    undisturbed, out = tmp_path / "undisturbed", tmp_path / "run"
+    finish(config(undisturbed, frozen_stages=0), tiny_data, undisturbed)
+    process = start(config(out, frozen_stages=0), tiny_data, out)
     wait_for(
         lambda: (out / "metrics.jsonl").exists() and any(line["epoch"] == 2 for line in lines(out)),
         process,
@@ -85,8 +85,8 @@ def test_steps_between_two_saves_are_made_again(
         "the log is ahead of what was saved"
     )
     assert saved["progress"]["epoch"] == 1, "one epoch is complete, two are not"
-    finish(config(out), tiny_data, out)
-    assert differences(two_epochs, out) == []
+    finish(config(out, frozen_stages=0), tiny_data, out)
+    assert differences(undisturbed, out) == []
     assert read_json(out / "training.json")["starts"] == 2
 
 
