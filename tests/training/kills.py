@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import TinyData, make_tiny_data
 from tests.training.interrupted import differences, finish, short_run, start
@@ -39,7 +40,7 @@ PATIENCE = 60
 LOADER_TIMEOUT = 5.0
 
 
-def config(folder: Path, **given: object) -> RunConfig:
+def config(folder: Path, **given: Any) -> RunConfig:
     return short_run(folder, **{"loader_timeout_seconds": LOADER_TIMEOUT, **given})
 
 
