@@ -14,7 +14,6 @@ from vatrack.config import ProposalConfig, SamplerConfig
 from vatrack.models.assign import RPN_THRESHOLDS, assign
 from vatrack.models.boxes import RPN_STD, classwise_nms, decode, encode
 from vatrack.models.fpn import STRIDES
-from vatrack.models.memory_order import channels_last
 from vatrack.models.sample import draw_anchors
 
 RATIOS = (0.5, 1.0, 2.0)
@@ -65,14 +64,8 @@ class ProposalNetwork(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """[P2..P6] to raw logits [(n, 3, h, w)] and deltas [(n, 12, h, w)] per level."""
-        hidden = [relu(self._convolved(feature), inplace=True) for feature in features]
+        hidden = [relu(self.rpn_conv(feature), inplace=True) for feature in features]
         return [self.rpn_cls(x) for x in hidden], [self.rpn_reg(x) for x in hidden]
-
-    def _convolved(self, feature: Tensor) -> Tensor:
-        """In a training on a CPU with the channels last; else each layer after it, and each of
-        their gradients, reorders what NNPACK left, and does so more slowly."""
-        x: Tensor = self.rpn_conv(feature)
-        return channels_last(x) if self.training and x.device.type == "cpu" else x
 
     def anchors(self, logits: Sequence[Tensor]) -> list[Tensor]:
         """The anchors that belong to raw logits, per level."""

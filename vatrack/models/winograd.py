@@ -82,7 +82,8 @@ class WinogradConv2d(nn.Conv2d):
         self.transformed = transform_kernel(self.weight.detach()).contiguous().transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last."""
+        """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last, but for what
+        NNPACK makes where the weights change no more."""
         if not _possible(x, self.weight):
             return super().forward(x)
         if self.transformed is not None:
@@ -172,9 +173,9 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        # Its output keeps NNPACK's order, which RoIAlign and the next such layer want anyway.
+        # Channels last, as all other layers of a training take and leave them.
         if nnpack.suits(x):
-            return nnpack.convolve(x, weight.contiguous(), bias)
+            return nnpack.convolve_channels_last(x, weight.contiguous(), bias)
         return convolve(x, transform_kernel(weight).transpose(1, 2), bias)
 
     @staticmethod
