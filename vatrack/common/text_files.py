@@ -21,13 +21,14 @@ from vatrack.common.errors import InputError
 
 AGAIN = "download or create it again"
 GZIP = b"\x1f\x8b"
+NPZ = "an evaluation shard (.npz)"
 HEAD = 256  # bytes that tell what a file is; the first name in a zip archive is in them
 MARK = b"\xef\xbb\xbf"  # of UTF-8
 
 # Files that are no text at all, and what they are; they begin so.
 _BINARY = (
     (re.compile(rb"PK\x03\x04.{26}[^\0]*?data\.pkl", re.DOTALL), "PyTorch weights (.pt)"),
-    (re.compile(rb"PK\x03\x04.{26}record\.npy", re.DOTALL), "an evaluation shard (.npz)"),
+    (re.compile(rb"PK\x03\x04.{26}record\.npy", re.DOTALL), NPZ),
     (re.compile(rb"PK\x03\x04.{26}[^\0]*?\.npy", re.DOTALL), "a NumPy archive (.npz)"),
     (re.compile(rb".{4}\0{4}\{", re.DOTALL), "weights (.safetensors)"),
     (re.compile(rb"\x93NUMPY"), "a NumPy array (.npy)"),

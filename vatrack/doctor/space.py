@@ -36,7 +36,7 @@ def needed_space(config: Config) -> dict[str, int]:
         parts["annotations"] = ANNOTATIONS * sum(_size(file) for file in files if file)
     if not (results / "clips").is_dir() and _copies(dataset, raw, results):
         parts["clips"] = sum(_frames(raw))
-    if parts or annotated or raw.is_dir():
+    if any(parts.values()) or annotated or raw.is_dir():
         folders = (RunFolder(results / "runs" / run.name) for run in config.runs())
         parts["runs"] = RUN * sum(not folder.measured for folder in folders)
     return {name: size for name, size in parts.items() if size}

@@ -71,8 +71,8 @@ def evaluate_shard(
         inputs, processes: as in `evaluate.evaluate_inputs`.
 
     Raises:
-        InputError: as `evaluate.evaluate_inputs` with details. The first wrong prediction is that of
-            the whole file, even if it belongs to another shard.
+        InputError: as `evaluate.evaluate_inputs` with details. The first wrong prediction is that
+            of the whole file, even if it belongs to another shard.
     """
     with open_files(inputs, out, shard=True) as split:
         # A shard holds the details, too, in which names stand for ids.

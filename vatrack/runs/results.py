@@ -51,9 +51,10 @@ def require_run(folder: Path, name: str | None = "config", option: str = "") -> 
         return
     file: Path = getattr(RunFolder(folder), name)
     if not file.is_file():
+        other = ", or give --config" if option and name == "config" else ""
         raise InputError(
             f"{said}: not a run folder (no {file.name}); give one such as "
-            "results/mini/runs/vatrack__resnet18"
+            f"results/mini/runs/vatrack__resnet18{other}"
         )
 
 

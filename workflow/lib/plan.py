@@ -123,8 +123,9 @@ class Plan:
         for key, path in (own | {"valid_json": self.valid_json}).items():
             kind: Literal["file", "folder"] = "folder" if key == "images" else "file"
             if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
-                problem = f"{path}: {no_such(path, kind)}; correct the path"
-                raise ConfigError(f"dataset.{key}", problem)
+                raise ConfigError(
+                    f"dataset.{key}", f"{path}: {no_such(path, kind)}; correct the path"
+                )
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
