@@ -149,7 +149,7 @@ def test_predictions_and_evaluations_in_shards(
             "dataset.clips.structure: .: is a folder, not a file; ",
         ),
         (
-            {"dataset": OWN | {"images": __file__}},
+            {"dataset": OWN | {"images": __file__}, **RANDOM},
             f"dataset.images: {__file__}: is a file, not a folder; correct the path",
         ),
         ({"dataset": {"raw": "."}, **RANDOM}, "dataset.raw: .: contains no video folders"),

@@ -99,8 +99,8 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     every number. best.pt is a hard link where the file system allows, else a copy.
 
     Args:
-        run: the run's folder, with training.json, validation/, checkpoints/ and, unless a metric is chosen,
-            config.yaml.
+        run: the run's folder, with training.json, validation/, checkpoints/ and, unless a metric
+            is chosen, config.yaml.
         out: best.json: {epoch, checkpoint, metric, value, candidates: [{epoch, value}]}; best.pt
             is made beside it.
 

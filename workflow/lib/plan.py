@@ -119,13 +119,11 @@ class Plan:
             )
         if not self.joint:
             return
-        own = {"images": self.raw_folder, "train_json": self.train_json}
-        for key, path in (own | {"valid_json": self.valid_json}).items():
-            kind: Literal["file", "folder"] = "folder" if key == "images" else "file"
+        own = {"dataset.images": self.raw_folder, "dataset.train_json": self.train_json}
+        for key, path in (own | {"dataset.valid_json": self.valid_json}).items():
+            kind: Literal["file", "folder"] = "folder" if key == "dataset.images" else "file"
             if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
-                raise ConfigError(
-                    f"dataset.{key}", f"{path}: {no_such(path, kind)}; correct the path"
-                )
+                raise ConfigError(key, f"{path}: {no_such(path, kind)}; correct the path")
 
     def _set_training(self) -> None:
         launcher = self.config.launcher
