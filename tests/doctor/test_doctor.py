@@ -442,7 +442,7 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=9 * GIB))
     check = next(iter(places.look_at_folders(mine)))
     expect(check, "warning", "9.0 GiB free, about 10.0 needed (annotations 0.0, clips 0.0, runs 10")
-    # What the workflow has made already: data, and one of the runs.
+    # What the workflow has made already.
     made = results / mine.dataset.name
     (made / "annotations").mkdir(parents=True)
     (made / "clips").mkdir()
