@@ -12,8 +12,10 @@ import yaml
 import vatrack as package
 from tests.cli.test_cli import run as call
 from tests.conftest import TinyData
+from tests.evaluation.scenes import random_scene
 from tests.models.small import SMALL
 from vatrack.common.errors import InputError
+from vatrack.common.files import write_json
 from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.models.detector import build
 from vatrack.runs.folder import RunFolder
@@ -188,12 +190,43 @@ def test_the_best_checkpoint_by_the_runs_own_config(
     shutil.copytree(tiny_run[1], trained)
     out = trained / "best.json"
     assert vatrack("select", "--run", trained, "--out", out)[0] == 0
-    assert json.loads(out.read_text())["epoch"] == 2
+    chosen = json.loads(out.read_text())
+    assert chosen["epoch"] == 2
     code, _, errors = vatrack(
         "select", "--run", trained, "--out", out, "--set", "selection.metrics=x"
     )
     assert code == 2
     assert "selection.metrics: unknown key; did you mean selection.metric?" in errors
+    config = (trained / "config.yaml").rename(tmp_path / "config.yaml")
+    out.unlink()
+    code, _, errors = vatrack("select", "--run", trained, "--out", out)
+    assert code == 2 and "no config.yaml" in errors and "or give --config" in errors
+    given = ("select", "--run", trained, "--out", out, "--config", config)
+    code, _, errors = vatrack(*given)
+    assert code == 2 and "config.yaml: no such file, so the default metric is unknown; " in errors
+    assert vatrack(*given, "--set", f"selection.metric={chosen['metric']}")[0] == 0
+    assert json.loads(out.read_text()) == chosen
+
+
+def test_a_run_folder_without_a_config_is_evaluated_by_another(
+    vatrack, folder: RunFolder, tmp_path: Path
+) -> None:
+    truth, predictions = random_scene(1)
+    write_json(tmp_path / "joint.json", truth)
+    lines = (json.dumps(one) + "\n" for one in predictions)
+    (tmp_path / "found.jsonl").write_text("".join(lines))
+    config = folder.config.rename(tmp_path / "config.yaml")
+    given = ("--ground-truth", tmp_path / "joint.json", "--predictions", tmp_path / "found.jsonl")
+    options = (*given, "--config", config, "--run", folder.path, "--out")
+    assert vatrack("evaluate", *options, folder.metrics)[0] == 0
+    whole = folder.metrics.read_bytes()
+    folder.metrics.unlink()
+    folder.evaluation.unlink()
+    shard = tmp_path / "1.npz"
+    assert vatrack("evaluate", *options, shard, "--shard", "1/1")[0] == 0
+    merging = ("merge-evaluations", shard, "--run", folder.path, "--out", folder.metrics)
+    assert vatrack(*merging)[0] == 0
+    assert folder.metrics.read_bytes() == whole and folder.evaluation.is_file()
 
 
 def test_a_training_says_what_it_lacks(vatrack, tmp_path: Path) -> None:

@@ -220,7 +220,10 @@ def test_no_sound_file_is_blamed_for_a_prediction(
 OTHER_KIND = {
     "evaluate --run joint.json": "--run joint.json: is a file, not a folder; give a run folder",
     "merge-evaluations wrong": "wrong: is a folder, not a file; evaluate the shard again",
-    "merge-evaluations m.npz --run wrong": "--run wrong: not a run folder (no config.yaml); give",
+    f"evaluate {TRUTH} --predictions found.jsonl --run wrong": (
+        "--run wrong: not a run folder (no config.yaml); give one such as "
+        "results/mini/runs/vatrack__resnet18, or give --config"
+    ),
     "merge-evaluations m.npz --run all": "--run all: a results folder; give one of the folders in",
     "merge-predictions wrong": "wrong: is a folder, not a file, so the shard is incomplete; ",
     "compare joint.json wrong": "joint.json: is a file, not a folder; give a run folder",

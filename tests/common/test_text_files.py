@@ -124,6 +124,10 @@ REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda _: b"PK\x03\x04" + bytes(26) + b"record.npy",
         "is an evaluation shard (.npz)",
     ),
+    "other arrays": (
+        lambda _: b"PK\x03\x04" + bytes(26) + b"masks.npy",
+        "is a NumPy archive (.npz)",
+    ),
     "PNG": (lambda _: b"\x89PNG\r\n", "is an image"),
     "BMP": (lambda _: b"BM6\0\0\0\0\0\0\0", "is an image"),
     "MP4": (lambda _: b"\0\0\0 ftypisom", "is a video"),

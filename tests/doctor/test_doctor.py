@@ -442,8 +442,23 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=9 * GIB))
     check = next(iter(places.look_at_folders(mine)))
     expect(check, "warning", "9.0 GiB free, about 10.0 needed (annotations 0.0, clips 0.0, runs 10")
-    (results / "annotations").mkdir(parents=True)
-    (results / "clips").mkdir()
+    # What the workflow has made already.
+    made = results / mine.dataset.name
+    (made / "annotations").mkdir(parents=True)
+    (made / "clips").mkdir()
+    assert needed_space(mine) == {"runs": 10 * GIB}
+    shutil.rmtree(raw)
+    assert needed_space(mine) == {"runs": 10 * GIB}
+    seeds = config(**values, dataset=dataset, seeds=[1, 2], run_label="long")
+    assert needed_space(seeds) == {"runs": 20 * GIB}
+    run = made / "runs" / "vatrack__resnet18__long-seed2"
+    assert run.name in {one.name for one in seeds.runs()}
+    run.mkdir(parents=True)
+    (run / "config.yaml").touch()
+    assert needed_space(seeds) == {"runs": 20 * GIB}, "it is not complete"
+    (run / "metrics.json").touch()
+    assert needed_space(seeds) == {"runs": 15 * GIB}
+    shutil.rmtree(made / "annotations")
     assert needed_space(mine) == {}
     packed = {"path": tmp_path / "raw.tar", "size": 20 * GIB}
     mine = config(**values, dataset={"raw": tmp_path / "new", "archives": [packed]})

@@ -13,7 +13,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json, write_yaml
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import evaluate, evaluate_files
-from vatrack.evaluation.io.classes import category_ids
+from vatrack.evaluation.io import classes
 
 NAMES = {1: "car", 2: "bus", 7: "dog"}
 
@@ -23,6 +23,12 @@ def beside(folder: Path, *categories: tuple[int, str]) -> Path:
     listed = [{"id": number, "name": name} for number, name in categories]
     write_yaml(folder / "inference.yaml", {"inference": {}, "categories": listed})
     return folder / "predictions.jsonl"
+
+
+def category_ids(
+    names: dict[int, str], truth: str, path: Path, class_map: dict[str, str] | None = None
+) -> dict[int, int | None] | None:
+    return classes.category_ids(names, truth, path, classes.notes_beside(path), class_map)
 
 
 def test_ids_are_mapped_by_name(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation import measuring
 from vatrack.evaluation.evaluate import evaluate, evaluate_files, evaluate_in_detail
+from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 from vatrack.evaluation.mot.measures import track_metrics
 from vatrack.evaluation.one_video import measure_video
 
@@ -402,6 +403,12 @@ def test_the_ground_truth_of_another_subset_is_named(
             f"{found}: predicted for 3 clips (b__0 to {last}, see inference.yaml), but {truth} has "
             "no clip b__0; give the ground truth of the same subset (train or valid)"
         ]
+    # A damaged note says nothing.
+    for damaged in ({"number": "many"}, {"number": None}, {"last": None}, {"first": 3}):
+        recwarn.clear()
+        write_yaml(beside, {"clips": {"number": 3, "first": "b__0", "last": last} | damaged})
+        assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
+        assert not [one for one in recwarn if "predicted for" in str(one.message)]
     # Without such a note only the ids tell.
     beside.unlink()
     for number, image in enumerate(joint["images"]):
@@ -410,7 +417,7 @@ def test_the_ground_truth_of_another_subset_is_named(
     found.write_text(json.dumps(predictions[0] | {"image_id": joint["images"][0]["id"] - 1000}))
     write_json(truth, joint)
     code, _, errors = command(*arguments(truth, found, tmp_path / "metrics.json"))
-    assert code == 2 and errors.endswith(": give that of the same subset (train or valid)\n")
+    assert code == 2 and errors.endswith(f": {SAME_SUBSET}\n")
 
 
 def test_many_videos_without_predictions_make_another_subset_likely(
@@ -423,7 +430,7 @@ def test_many_videos_without_predictions_make_another_subset_likely(
     for kept, told in ((some, True), (predictions, False)):
         truth, found = write_inputs(tmp_path, joint, kept)
         code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
-        assert (code, "(of another subset? Then give its ground truth)" in shown) == (0, told)
+        assert (code, f"(if they are for another subset, {SAME_SUBSET})" in shown) == (0, told)
 
 
 def test_a_ground_truth_without_the_masks_names_the_file_that_has_them(

@@ -133,5 +133,5 @@ def test_the_later_line_of_a_step_or_an_epoch_counts(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metrics\.jsonl: no such file"):
         read_metrics_log(tmp_path / "metrics.jsonl")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="is a folder, not a file; give a run folder written by"):
         read_metrics_log(tmp_path)

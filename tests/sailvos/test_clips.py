@@ -127,7 +127,7 @@ def test_never_in_place_of_the_raw_frames(tree: Path, out: str) -> None:
 
 def test_never_in_place_of_other_files(tree: Path) -> None:
     (tree / "clips").mkdir()
-    for other in ("thesis.tex", "a__0/thesis.tex", "a__0/notes/images/1.bmp"):
+    for other in ("thesis.tex", ".env", "a__0/.gitignore", "a__0/notes/images/1.bmp"):
         path = tree / "clips" / other
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

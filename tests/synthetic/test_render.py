@@ -331,4 +331,10 @@ def test_does_not_replace_other_folders(tmp_path: Path) -> None:
         render(tmp_path / "raw", SMALL, 0)
     assert other.exists()
     shutil.rmtree(other.parents[1])
+    for name in ("notes.txt", "images/notes.txt", "images/000000.bmp.txt", ".gitignore"):
+        more = tmp_path / "raw" / "mini_train_000" / name
+        more.touch()
+        with pytest.raises(InputError, match=rf"contains mini_train_000/{name}, which would be"):
+            render(tmp_path / "raw", SMALL, 0)
+        more.unlink()
     assert render(tmp_path / "raw", SMALL, 0).videos  # what it rendered itself is replaced

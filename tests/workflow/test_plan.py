@@ -54,6 +54,7 @@ def start_weights(folder: Path) -> dict[str, str]:
 
 
 STAGES = ("prediction", "evaluation")  # that can be split
+OWN = {"format": "joint", "images": "no", "train_json": "no/t.json", "valid_json": "no/v.json"}
 RANDOM = {"training": {"random_start": True}}  # of the defaults' frozen backbone
 
 
@@ -142,6 +143,15 @@ def test_predictions_and_evaluations_in_shards(
             "batch_size: has no value for resnet50",
         ),
         ({"dataset": {"raw": "nowhere"}}, "dataset.raw: nowhere: no such folder"),
+        ({"dataset": {"raw": __file__}}, f"dataset.raw: {__file__}: is a file, not a folder; "),
+        (
+            {"dataset": {"raw": ".", "clips": {"structure": "."}}},
+            "dataset.clips.structure: .: is a folder, not a file; ",
+        ),
+        (
+            {"dataset": OWN | {"images": __file__}, **RANDOM},
+            f"dataset.images: {__file__}: is a file, not a folder; correct the path",
+        ),
         ({"dataset": {"raw": "."}, **RANDOM}, "dataset.raw: .: contains no video folders"),
         ({}, "frozen_stages 1 and norm batch need pretrained weights"),
     ],
@@ -181,7 +191,6 @@ def test_initial_weights_need_no_data(tmp_path: Path) -> None:
     """They are fetched first: neither frames nor annotations nor cuts are asked for."""
     config = paper("sailvos_cut.yaml", raw_tree(tmp_path / "raw"))
     missing = {"raw": str(tmp_path / "none"), "clips": {"structure": str(tmp_path / "none.json")}}
-    own = {"format": "joint", "images": "no", "train_json": "no/t.json", "valid_json": "no/v.json"}
     for changed, complaint in (
         ({"dataset": {"raw": missing["raw"]}}, r"dataset\.clips\.structure: .*: no such file"),
         ({"dataset": missing}, r"dataset\.clips\.structure: .*/none\.json: no such file"),
@@ -190,7 +199,7 @@ def test_initial_weights_need_no_data(tmp_path: Path) -> None:
             r"dataset\.raw: .*/none: no such folder",
         ),
         (
-            {"dataset": own | {"raw": None, "clips": {"structure": "whole"}}},
+            {"dataset": OWN | {"raw": None, "clips": {"structure": "whole"}}},
             r"dataset\.images: no: ",
         ),
     ):

@@ -97,7 +97,7 @@ def evaluate(
     from vatrack.evaluation.shards import evaluate_shard
 
     if run:
-        require_run(run, option="--run ")
+        require_run(run, None if config else "config", "--run ")
     truth, predicted = _inputs(run, ground_truth, predictions)
     only = None if shard is None else parse_shard(shard)
     if only and details:
@@ -143,7 +143,7 @@ def merge_evaluations(
     from vatrack.evaluation.shards import switches_of
 
     if run:
-        require_run(run, option="--run ")
+        require_run(run, None, "--run ")  # the settings are those of the shards
     typer.echo(merge(shards, out, details))
     if run:
         _keep(run, out, switches_of(shards[0]))

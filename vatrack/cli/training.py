@@ -97,6 +97,6 @@ def select(
     """Select the best checkpoint of a run by its validation metrics."""
     from vatrack.runs.select import select_best
 
-    require_run(run, option="--run ")
+    require_run(run, None if config else "config", "--run ")
     chosen = load_config(config or RunFolder(run).config, overrides)
     typer.echo(select_best(run, chosen.selection, out))

@@ -95,7 +95,7 @@ _FIXES = {
     errno.EDQUOT: _SPACE,
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
-    errno.EROFS: "choose a folder that can be written",
+    errno.EROFS: "choose a writable folder",
     errno.ENOENT: "check the path, or choose another one",
     errno.ENOTDIR: "check the path: part of it is a file",
     errno.EISDIR: "give a file, not a folder",

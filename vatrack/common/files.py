@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import yaml
 
+from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.text_files import open_text, unpacked
 from vatrack.common.value_files import read_json, read_yaml
@@ -75,7 +76,7 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
 def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
     """Keeps a command that replaces a whole folder from removing what it did not write.
 
-    Hidden files do not count: they are notes of programs, such as Snakemake's time stamp.
+    Snakemake's time stamp and what operating systems add (`is_clutter`) do not count.
 
     Args:
         folder: that is to be replaced; it may be missing.
@@ -85,11 +86,11 @@ def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
         InputError: it contains another file.
     """
     others = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
-    for path in sorted(others):
-        if not path.name.startswith(".") and not known(path.relative_to(folder)):
+    for path in sorted(path.relative_to(folder) for path in others):
+        if not (known(path) or path.name == ".snakemake_timestamp" or is_clutter(path.as_posix())):
             raise InputError(
-                f"{folder}: contains {path.relative_to(folder)}, which would be lost; choose a new "
-                "folder for the output"
+                f"{folder}: contains {path}, which would be lost; choose a new folder for the "
+                "output"
             )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.images import image_exists, is_clutter
+from vatrack.common.images import image_exists
 from vatrack.common.text_files import no_such
 
 SHOWN = 3  # names in a message

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
 from vatrack.common.image_headers import AGAIN, bad_image, open_regular, read_header
@@ -23,23 +24,6 @@ FORMS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 
 if logging := getattr(cv2.utils, "logging", None):
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # our own messages name the file, OpenCV's do not
-
-
-def is_clutter(name: str) -> bool:
-    """Whether a file is one that macOS or Windows adds to folders and archives.
-
-    They are AppleDouble files (`._000001.bmp` beside `000001.bmp`), all below `__MACOSX/`, and
-    `.DS_Store` and `Thumbs.db`.
-
-    Args:
-        name: of a file or folder, with or without folders before it, parted by `/`.
-    """
-    *_, last = parts = name.rstrip("/").split("/")
-    return (
-        "__MACOSX" in parts
-        or last.startswith("._")
-        or last.casefold() in (".ds_store", "thumbs.db")
-    )
 
 
 def is_frame(name: str) -> bool:

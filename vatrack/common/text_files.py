@@ -28,7 +28,8 @@ MARK = b"\xef\xbb\xbf"  # of UTF-8
 # Files that are no text at all, and what they are; they begin so.
 _BINARY = (
     (re.compile(rb"PK\x03\x04.{26}[^\0]*?data\.pkl", re.DOTALL), "PyTorch weights (.pt)"),
-    (re.compile(rb"PK\x03\x04.{26}[^\0]*?\.npy", re.DOTALL), NPZ),
+    (re.compile(rb"PK\x03\x04.{26}record\.npy", re.DOTALL), NPZ),
+    (re.compile(rb"PK\x03\x04.{26}[^\0]*?\.npy", re.DOTALL), "a NumPy archive (.npz)"),
     (re.compile(rb".{4}\0{4}\{", re.DOTALL), "weights (.safetensors)"),
     (re.compile(rb"\x93NUMPY"), "a NumPy array (.npy)"),
     (re.compile(rb"\x89PNG|\xff\xd8\xff|BM.{4}\0{4}", re.DOTALL), "an image"),

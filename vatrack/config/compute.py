@@ -62,7 +62,6 @@ class ComputeConfig(Frozen):
     loader_timeout_seconds: float = Field(
         600.0,
         gt=0,
-        allow_inf_nan=False,
         description="time limit in seconds for loading a batch or frame; training or prediction "
         "stops with an error after it",
     )

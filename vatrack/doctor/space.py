@@ -10,6 +10,7 @@ from pathlib import Path
 from vatrack.common.images import is_frame
 from vatrack.config import Config
 from vatrack.config.dataset import DatasetConfig
+from vatrack.runs.folder import RunFolder
 
 GIB = 1 << 30
 ANNOTATIONS = 6  # times the official JSON: 6 GB become 36 GB (docs/data.md)
@@ -19,21 +20,26 @@ MINIATURE = 5 * GIB  # all results of the miniature set, and room to spare
 
 def needed_space(config: Config) -> dict[str, int]:
     """Bytes that will be written into the results folder, by what they are; empty where no data
-    are there to tell.
+    are there to tell, and for the miniature set.
 
-    What is there already counts no more.
+    Existing results are not counted.
     """
-    dataset, results = config.dataset, Path(config.results)
-    raw = dataset.raw or results / "raw"
+    dataset = config.dataset
+    results = Path(config.results) / dataset.name
+    raw = dataset.images if dataset.format == "joint" else dataset.raw
+    if raw is None:
+        return {}
     parts = {}
-    if not (results / "annotations").is_dir():
+    annotated = (results / "annotations").is_dir()
+    if not annotated:
         files = (dataset.train_json, dataset.valid_json)
         parts["annotations"] = ANNOTATIONS * sum(_size(file) for file in files if file)
     if not (results / "clips").is_dir() and _copies(dataset, raw, results):
         parts["clips"] = sum(_frames(raw))
-    parts = {name: size for name, size in parts.items() if size}
-    runs = len(config.methods) * len(config.backbones) * len(config.seeds or (0,))
-    return parts | {"runs": runs * RUN} if parts else {}
+    if any(parts.values()) or annotated or raw.is_dir():
+        folders = (RunFolder(results / "runs" / run.name) for run in config.runs())
+        parts["runs"] = RUN * sum(not folder.measured for folder in folders)
+    return {name: size for name, size in parts.items() if size}
 
 
 def archive_space(dataset: DatasetConfig) -> int:

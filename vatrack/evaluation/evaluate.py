@@ -38,31 +38,7 @@ def evaluate_files(
     details: Path | None = None,
     class_map: Mapping[str, str] | None = None,
 ) -> Evaluated:
-    """Evaluates a file of predictions and writes the flat metrics (contract 4).
-
-    Neither file is ever in memory as a whole: each is read once as a stream, then a video at a
-    time. Packed files are unpacked beside `out` for that time. Mask types that the predictions do
-    not have are left out. Where there is no prediction at all, those of `video` are evaluated, or
-    else those of the ground truth.
-
-    Args:
-        ground_truth: joint-form JSON, may be gzipped.
-        predictions: contract 2.
-        video: per-video ground truth by mask type; derived from `ground_truth` where it is None
-            or missing.
-        switches: protocol switches.
-        out: the metrics file.
-        video_max_occlusion: exclusive limit of a derived per-video ground truth (spec 1.6).
-        processes: processes that work side by side; the results are the same for any number.
-        details: a JSON file for the metrics of every class and every video (see
-            `details.detail_document`).
-        class_map: classes of the predictions to classes of the ground truth (`io.classes`).
-
-    Raises:
-        InputError: the classes of the predictions are not those of the ground truth; a file is
-            missing, damaged or does not belong to the others. Of several wrong
-            predictions the first is named, with its line.
-    """
+    """`evaluate_inputs` with the fields of `EvaluationInputs` one by one."""
     inputs = EvaluationInputs(
         Path(ground_truth), Path(predictions), video, switches, video_max_occlusion, class_map
     )
@@ -72,7 +48,25 @@ def evaluate_files(
 def evaluate_inputs(
     inputs: EvaluationInputs, out: Path, processes: int = 1, details: Path | None = None
 ) -> Evaluated:
-    """`evaluate_files` with what it evaluates in one."""
+    """Evaluates a file of predictions and writes the flat metrics (contract 4).
+
+    Neither file is ever in memory as a whole: each is read once as a stream, then a video at a
+    time. Packed files are unpacked beside `out` for that time. Mask types that the predictions do
+    not have are left out. Where there is no prediction at all, those of `video` are evaluated, or
+    else those of the ground truth.
+
+    Args:
+        inputs: the files, and how they are evaluated.
+        out: the metrics file.
+        processes: processes that work side by side; the results are the same for any number.
+        details: a JSON file for the metrics of every class and every video (see
+            `details.detail_document`).
+
+    Raises:
+        InputError: the classes of the predictions are not those of the ground truth; a file is
+            missing, damaged or does not belong to the others. Of several wrong
+            predictions the first is named, with its line.
+    """
     with open_files(inputs, out, details=details) as split:
         # Before the work: names that are there twice would spoil it.
         named = (
@@ -117,7 +111,7 @@ def write_metrics(
         results: of all videos, in their order.
         videos: their ids.
         names: for the details, where these are wanted.
-        out, details: as in `evaluate_files`.
+        out, details: as in `evaluate_inputs`.
     """
     evaluation = join_results(results, protocol)
     if details is not None and names is not None:

@@ -25,7 +25,7 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
 from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wanted
 from vatrack.evaluation.io.by_video import TruthHead
-from vatrack.evaluation.io.classes import category_ids, warn_of_other_clips
+from vatrack.evaluation.io.classes import category_ids, notes_beside, warn_of_other_clips
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import PredictionError
 from vatrack.evaluation.measuring import measure_all, measure_offsets
@@ -36,7 +36,17 @@ VIDEO_MAX_OCCLUSION: float = DatasetConfig().video_limit
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """What an evaluation reads and goes by; `evaluate.evaluate_files` explains each field."""
+    """What an evaluation reads and goes by.
+
+    Attributes:
+        ground_truth: joint-form JSON, may be gzipped.
+        predictions: contract 2.
+        video: per-video ground truth by mask type; derived from `ground_truth` where it is None
+            or missing.
+        switches: protocol switches.
+        video_max_occlusion: exclusive limit of a derived per-video ground truth (spec 1.6).
+        class_map: classes of the predictions to classes of the ground truth (`io.classes`).
+    """
 
     ground_truth: Path
     predictions: Path
@@ -109,7 +119,7 @@ def open_files(
     Packed files are unpacked beside `out` for the time that the context is open.
 
     Args:
-        out, details: as in `evaluate.evaluate_files`.
+        out, details: as in `evaluate.evaluate_inputs`.
         shard: `out` is to be a shard: it holds metrics of single videos, and is removed before
             anything is read, because what stood there may be of other files or settings.
 
@@ -125,7 +135,8 @@ def open_files(
             out.unlink(missing_ok=True)
         with scratch_directory(out) as scratch:
             head, videos, found, files = files_by_video(truth, predictions, given, scratch)
-            warn_of_other_clips(head.video_names, str(truth), predictions)
+            notes = notes_beside(predictions)
+            warn_of_other_clips(head.video_names, str(truth), predictions, notes)
             if not len(found.offsets) and not found.wrong:
                 warnings.warn(
                     f"{predictions}: contains no predictions, so all objects in "
@@ -142,7 +153,7 @@ def open_files(
                 {mask_type: str(path) for mask_type, path in given.items()},
                 details=shard or details is not None,
                 category_ids=category_ids(
-                    head.category_names, str(truth), predictions, inputs.class_map
+                    head.category_names, str(truth), predictions, notes, inputs.class_map
                 ),
                 with_tracks=head.tracks,
             )

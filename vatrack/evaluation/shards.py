@@ -68,11 +68,11 @@ def evaluate_shard(
     Args:
         out: the file of the shard (see `io.shard_file`).
         shard: which of the videos; all shards have about the same number of images.
-        inputs, processes: as in `evaluate.evaluate_files`.
+        inputs, processes: as in `evaluate.evaluate_inputs`.
 
     Raises:
-        InputError: as `evaluate.evaluate_files` with details. The first wrong prediction is that of
-            the whole file, even if it belongs to another shard.
+        InputError: as `evaluate.evaluate_inputs` with details. The first wrong prediction is that
+            of the whole file, even if it belongs to another shard.
     """
     with open_files(inputs, out, shard=True) as split:
         # A shard holds the details, too, in which names stand for ids.
@@ -93,7 +93,7 @@ def merge_evaluations(shards: Sequence[Path], out: Path, details: Path | None = 
 
     Args:
         shards: the files that `evaluate_shard` wrote, in any order.
-        out, details: as for `evaluate.evaluate_files`, which would write the same bytes.
+        out, details: as for `evaluate.evaluate_inputs`, which would write the same bytes.
 
     Raises:
         InputError: a shard is missing, damaged or there twice, or they are of different files,

@@ -10,6 +10,7 @@ from vatrack.common.counted import counted
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, Metrics
 from vatrack.evaluation.hidden import HIDDEN_COLUMNS
+from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 from vatrack.evaluation.one_video import VideoResult
 
 TRACK_COLUMNS = (
@@ -35,7 +36,7 @@ NO_TRACKS = "Video and track metrics are undefined: the ground truth has no trac
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What `evaluate_files` evaluated and wrote.
+    """What `evaluate_inputs` evaluated and wrote.
 
     `metrics`: by name, in percent; `detections`, in `images_seen` of `images`, `videos_seen` of
     `videos`; `tracks`, `mixed` of which have detections of more than one class: allowed, but worth
@@ -76,7 +77,7 @@ class Evaluated:
                 f"{counted(self.videos, 'video')}; {counted(self.tracks, 'track')}"
             )
             if 2 * self.videos_seen < self.videos:
-                found += " (of another subset? Then give its ground truth)"
+                found += f" (if they are for another subset, {SAME_SUBSET})"
             if self.mixed:
                 found += f", {self.mixed} of them with detections of more than one class"
         if without_tracks(self.metrics):

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk
-from vatrack.common.text_files import open_text
+from vatrack.common.text_files import no_such, open_text
 from vatrack.common.value_files import check_keys
 
 LARGEST_INTEGER = 2**53  # what a float still counts exactly
@@ -158,8 +158,10 @@ def append(path: Path, point: TrainingPoint | ValidationPoint) -> None:
 
 def _lines(path: Path) -> Iterator[tuple[str, str, bool]]:
     """Each line that is not blank: its place, its text, and whether its newline is missing."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give a run folder written by `vatrack train`")
+    if not path.exists() or path.is_dir():
+        raise InputError(
+            f"{path}: {no_such(path, 'file')}; give a run folder written by `vatrack train`"
+        )
     with open_text(path, errors="replace") as stream:
         content = stream.read()
     lines = content.split("\n")

@@ -32,11 +32,11 @@ def file_of_run(path: Path, name: str) -> Path:
     raise InputError(f"{path}: folder without {found.name}; {fix}")
 
 
-def require_run(folder: Path, name: str = "config", option: str = "") -> None:
+def require_run(folder: Path, name: str | None = "config", option: str = "") -> None:
     """Refuses what is not the folder of a run.
 
     Args:
-        name: of a file that must be in it, as for `file_of_run`.
+        name: of a file that must be in it, as for `file_of_run`; None: none need be.
         option: that named the folder, with a space behind it, for messages.
 
     Raises:
@@ -47,11 +47,14 @@ def require_run(folder: Path, name: str = "config", option: str = "") -> None:
         raise InputError(f"{said}: {no_such(folder, 'folder')}; give a run folder")
     if (folder / "runs").is_dir():
         raise InputError(f"{said}: a results folder; give one of the folders in {folder / 'runs'}")
+    if name is None:
+        return
     file: Path = getattr(RunFolder(folder), name)
     if not file.is_file():
+        other = ", or give --config" if option and name == "config" else ""
         raise InputError(
             f"{said}: not a run folder (no {file.name}); give one such as "
-            "results/mini/runs/vatrack__resnet18"
+            f"results/mini/runs/vatrack__resnet18{other}"
         )
 
 

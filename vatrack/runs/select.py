@@ -16,6 +16,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import naming_full_disk, read_json, write_json
 from vatrack.common.similar import meant
+from vatrack.common.text_files import no_such
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
 from vatrack.runs.folder import RunFolder
 
@@ -98,17 +99,23 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     every number. best.pt is a hard link where the file system allows, else a copy.
 
     Args:
-        run: the run's folder, with config.yaml, training.json, validation/ and checkpoints/.
+        run: the run's folder, with training.json, validation/, checkpoints/ and, unless a metric
+            is chosen, config.yaml.
         out: best.json: {epoch, checkpoint, metric, value, candidates: [{epoch, value}]}; best.pt
             is made beside it.
 
     Raises:
         InputError: no epoch was validated, the metric is unknown, a checkpoint is missing, or
-            training.json or a file of metrics is damaged.
+            config.yaml, training.json or a file of metrics is damaged.
     """
     folder, out = RunFolder(run), Path(out)
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
     epochs = folder.read_training()["epochs"]
+    if not selection.metric and not folder.config.is_file():
+        raise InputError(
+            f"{folder.config}: {no_such(folder.config, 'file')}, so the default metric is unknown; "
+            "set selection.metric"
+        )
     metric = selection.metric or default_metric(folder, load_run_config(folder.config).method)
     values = {
         epoch: value
@@ -124,8 +131,8 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
     checkpoint = folder.checkpoint(best)
     if not checkpoint.is_file():
         raise InputError(
-            f"{checkpoint}: no such file, but epoch {best} is the best one by {metric}; train "
-            "again (with training.keep_checkpoints: all to keep every epoch)"
+            f"{checkpoint}: {no_such(checkpoint, 'file')}, but epoch {best} is the best one by "
+            f"{metric}; train again (with training.keep_checkpoints: all to keep every epoch)"
         )
     _link(checkpoint, RunFolder(out.parent).best_checkpoint)
     description: dict[str, Any] = {

@@ -35,7 +35,6 @@ from vatrack.common.images import (
     FORMS,
     SUFFIXES,
     check_image,
-    is_clutter,
     is_frame,
     read_image,
     write_image,
@@ -297,4 +296,4 @@ def _check_target(out: Path, raw: Path) -> None:
             "the clips"
         )
     check_target(out, folder=True)
-    refuse_other_files(out, lambda path: path.parts[1:-1] == ("images",) or is_clutter(str(path)))
+    refuse_other_files(out, lambda path: path.parts[1:-1] == ("images",))

@@ -6,9 +6,9 @@ import os
 import unicodedata
 from pathlib import Path
 
+from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import contents
-from vatrack.common.images import is_clutter
 from vatrack.common.text_files import no_such
 from vatrack.data.fields import is_safe_name, shown
 

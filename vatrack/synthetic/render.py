@@ -34,16 +34,19 @@ CATEGORY_IDS: tuple[int, ...] = tuple(
 # A category that models may have but annotations do not (spec 1.2).
 OUTSIDE_CATEGORY_ID = 3
 
-
-# What may be replaced in a folder.
-OWN = re.compile(r"mini_(train|valid)_\d{3,}/|(train|valid)\.json$")
+_PREFIX = "mini"  # of the videos' names
+# Files that `render` writes; it replaces no others.
+_OWN = re.compile(
+    rf"{_PREFIX}_(train|valid)_\d{{3,}}/(images/\d{{6,}}\.bmp|visible/\d{{6,}}\.npy"
+    r"|visible_objects\.npy|\d+_Mini_[^/]+/\d{6,}\.png)|(train|valid)\.json"
+)
 
 
 def video_names(settings: SyntheticConfig) -> dict[str, list[str]]:
     """Names of the videos by subset (train, valid), known without rendering anything."""
     counts = {"train": settings.train_videos, "valid": settings.valid_videos}
     return {
-        subset: [f"mini_{subset}_{number:03d}" for number in range(count)]
+        subset: [f"{_PREFIX}_{subset}_{number:03d}" for number in range(count)]
         for subset, count in counts.items()
     }
 
@@ -77,7 +80,7 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
         InputError: `out` holds something that is not of a rendered set.
     """
     out = Path(out)
-    refuse_other_files(out, lambda path: bool(OWN.match(str(path))))
+    refuse_other_files(out, lambda path: bool(_OWN.fullmatch(path.as_posix())))
     names = video_names(settings)
     with atomic_directory(out) as folder:
         jobs = [

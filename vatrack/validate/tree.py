@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
 from vatrack.common.frame_folders import lacks_all
-from vatrack.common.images import SUFFIXES, is_clutter, is_frame
+from vatrack.common.images import SUFFIXES, is_frame
 from vatrack.sailvos.layout import FRAMES_AFTER, FRAMES_BEFORE, folded
 from vatrack.validate.findings import Findings
 from vatrack.validate.frames import Frame, Size

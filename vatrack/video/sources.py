@@ -11,8 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.images import FORMS, SUFFIXES, is_clutter, is_frame
+from vatrack.common.images import FORMS, SUFFIXES, is_frame
 from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import no_such, read_text
 

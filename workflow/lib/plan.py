@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.numbers_in_names import natural
+from vatrack.common.text_files import no_such
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
 from vatrack.runs.folder import RunFolder
 from vatrack.runs.results import named_runs
@@ -104,25 +105,25 @@ class Plan:
         Raises:
             InputError: a file or folder is missing.
         """
-        if self.cuts and not self.dataset.clips.fetch and not Path(self.cuts[0]).exists():
+        if self.cuts and not self.dataset.clips.fetch and not Path(self.cuts[0]).is_file():
             raise ConfigError(
                 "dataset.clips.structure",
-                f"{self.cuts[0]}: no such file; set dataset.clips.fetch: true to download it, or "
-                "put it there",
+                f"{self.cuts[0]}: {no_such(self.cuts[0], 'file')}; set dataset.clips.fetch: true "
+                "to download it, or correct the path",
             )
         if self.dataset.raw and not self.archives and not Path(self.raw_folder).is_dir():
             raise ConfigError(
                 "dataset.raw",
-                f"{self.raw_folder}: no such folder; give the folder of the unpacked download, or "
-                "list its archives in dataset.archives",
+                f"{self.raw_folder}: {no_such(self.raw_folder, 'folder')}; give the folder of the "
+                "unpacked download, or list its archives in dataset.archives",
             )
         if not self.joint:
             return
-        own = {"images": self.raw_folder, "train_json": self.train_json}
-        for key, path in (own | {"valid_json": self.valid_json}).items():
-            if not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
-                what = "folder" if key == "images" else "file"
-                raise ConfigError(f"dataset.{key}", f"{path}: no such {what}; correct the path")
+        own = {"dataset.images": self.raw_folder, "dataset.train_json": self.train_json}
+        for key, path in (own | {"dataset.valid_json": self.valid_json}).items():
+            kind: Literal["file", "folder"] = "folder" if key == "dataset.images" else "file"
+            if not (Path(path).is_dir() if kind == "folder" else Path(path).is_file()):
+                raise ConfigError(key, f"{path}: {no_such(path, kind)}; correct the path")
 
     def _set_training(self) -> None:
         launcher = self.config.launcher

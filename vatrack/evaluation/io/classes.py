@@ -14,6 +14,7 @@ from vatrack.common.files import read_yaml
 from vatrack.config.classes import shown_name
 from vatrack.config.file_classes import FileClasses, no_class
 from vatrack.config.inference import SETTINGS_FILE
+from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def category_ids(
     names: Mapping[int, Any],
     truth: str,
     predictions: Path,
+    notes: Mapping[str, Any],
     class_map: Mapping[str, str] | None = None,
 ) -> dict[int, int | None] | None:
     """Category ids of predictions to those of the ground truth, where they differ; None: nowhere.
@@ -31,6 +33,7 @@ def category_ids(
 
     Args:
         names: names by category id in the ground truth; `truth`: that file, for messages.
+        notes: see `notes_beside`.
         class_map: classes of the predictions, by name or, where there are no names, by id, to
             classes of the ground truth; an empty name leaves a class out.
 
@@ -39,7 +42,7 @@ def category_ids(
             a mapping names a class that is not there.
     """
     beside = predictions.with_name(SETTINGS_FILE)
-    listed = _categories(beside)
+    listed = _categories(beside, notes.get("categories"))
     if not listed and not class_map:
         return None
     own = FileClasses.of([{"id": number, "name": name} for number, name in names.items()], truth)
@@ -65,36 +68,45 @@ def category_ids(
     return changed or None
 
 
-def warn_of_other_clips(names: Mapping[int, Any], truth: str, predictions: Path) -> None:
+def warn_of_other_clips(
+    names: Mapping[int, Any], truth: str, predictions: Path, notes: Mapping[str, Any]
+) -> None:
     """Warns where predictions were made for clips that the ground truth does not have: ids are
     often the same in the files of both subsets.
 
     Args:
         names: names by clip id in the ground truth; `truth`: that file, for messages.
+        notes: see `notes_beside`.
     """
-    beside = predictions.with_name(SETTINGS_FILE)
-    clips = _beside(beside, "clips")
+    clips = notes.get("clips")
     if not isinstance(clips, Mapping):
         return
-    listed = [clips.get("first"), clips.get("last")]
+    number, *ends = (clips.get(key) for key in ("number", "first", "last"))
+    if not isinstance(number, int) or not all(isinstance(end, str) for end in ends):
+        return
     known = set(map(str, names.values()))
-    if lost := [name for name in listed if name is not None and str(name) not in known]:
+    if lost := [name for name in ends if name not in known]:
         warnings.warn(
-            f"{predictions}: predicted for {counted(clips.get('number', 0), 'clip')} "
-            f"({listed[0]} to {listed[1]}, see {beside.name}), but {truth} has no clip {lost[0]}; "
-            "give the ground truth of the same subset (train or valid)",
+            f"{predictions}: predicted for {counted(number, 'clip')} ({ends[0]} to {ends[1]}, see "
+            f"{SETTINGS_FILE}), but {truth} has no clip {lost[0]}; {SAME_SUBSET}",
             stacklevel=2,
         )
 
 
-def _beside(path: Path, key: str) -> Any:
-    """What stands beside predictions; None in files of older versions."""
+def notes_beside(predictions: Path) -> Mapping[str, Any]:
+    """What inference.yaml beside predictions says; nothing where there is none.
+
+    Older versions wrote neither `categories` nor `clips`.
+
+    Raises:
+        InputError: it is no valid YAML.
+    """
+    path = predictions.with_name(SETTINGS_FILE)
     values = read_yaml(path) if path.is_file() else None
-    return values.get(key) if isinstance(values, Mapping) else None
+    return values if isinstance(values, Mapping) else {}
 
 
-def _categories(path: Path) -> list[dict[str, Any]]:
-    found = _beside(path, "categories")
+def _categories(path: Path, found: Any) -> list[dict[str, Any]]:
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):

@@ -25,9 +25,8 @@ _FIELDS = frozenset(
     {"image_id", "category_id", "score", "bbox", "bbox_visible", "track_id", *MASK_TYPES}
 )
 AGAIN = "create the predictions again"
-OTHER_TRUTH = (
-    "the predictions belong to another ground truth: give that of the same subset (train or valid)"
-)
+SAME_SUBSET = "give the ground truth of the same subset (train or valid)"
+OTHER_TRUTH = f"the predictions belong to another ground truth: {SAME_SUBSET}"
 OTHER_CLASSES = "use the category ids of the ground truth"
 
 

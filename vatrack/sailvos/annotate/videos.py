@@ -12,7 +12,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.images import SUFFIXES
 from vatrack.common.similar import meant
-from vatrack.common.text_files import read_text
+from vatrack.common.text_files import no_such, read_text
 from vatrack.sailvos.layout import (
     CLIP_MARK,
     FRAMES_AFTER,
@@ -134,8 +134,8 @@ def _plan_video(folder: Path, note: Note) -> Video:
         raise InputError(f"{folder}: starts with a dot (hidden in many programs); rename it")
     if not (folder / "visible").is_dir():
         raise InputError(
-            f"{folder / 'visible'}: no such folder, so this video has no masks; unpack them, or "
-            "choose other videos with --video or --videos"
+            f"{folder / 'visible'}: {no_such(folder / 'visible', 'folder')}, so this video has no "
+            "masks; unpack them, or choose other videos with --video or --videos"
         )
     images = list_numbered(folder / "images", SUFFIXES)
     maps = list_numbered(folder / "visible", (".npy",))
