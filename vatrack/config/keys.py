@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from vatrack.common.errors import InputError
 from vatrack.common.similar import nearest
+from vatrack.common.value_files import parse_yaml
 from vatrack.config.layers import merged
 from vatrack.config.renamed import with_new_names
 
@@ -95,11 +96,12 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
                 f"--set {text}: not a setting; write KEY=VALUE, such as --set training.epochs=6"
             )
         try:
-            value = yaml.safe_load(given)
-        except yaml.YAMLError:
+            value = parse_yaml(given, f"--set {text}")
+        except InputError as error:
+            problem = str(error).removesuffix("; correct it")
             raise InputError(
-                f"--set {text}: {given!r} is not valid YAML; write lists as [a, b], and strings "
-                "with special characters in quotation marks"
+                f"{problem}; correct it: lists are written as [a, b], and strings with special "
+                "characters in quotation marks"
             ) from None
         for part in reversed(name.split(".")):
             value = {part: value}

@@ -17,10 +17,10 @@ from pycocotools.cocoeval import COCOeval
 from tests.evaluation.ap.test_coco_equality import problems
 from tests.evaluation.coco import coco_judge
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
+from vatrack.common.metric_names import AP_COLUMNS, AR_COLUMNS, AR_LIMITS
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.image import LIMITS
-from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, AR_LIMITS
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
