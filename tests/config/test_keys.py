@@ -85,7 +85,7 @@ def test_values_are_typed_by_yaml(given: list[str], expected: dict[str, Any]) ->
 )
 def test_another_form_is_refused(text: str) -> None:
     with pytest.raises(
-        InputError, match=r"^--set .*: (not a setting; write KEY=VALUE|.* is not valid YAML)"
+        InputError, match=r"^--set .*: (not a setting; write KEY=VALUE|not valid YAML)"
     ):
         overridden({}, [text])
 

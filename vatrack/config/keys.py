@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -39,6 +39,25 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for choice in get_args(annotation):
         yield from _models(choice)
+
+
+def list_length(name: str, model: type[BaseModel]) -> int:
+    """How many items the value of a key must have; 1 where any number will do.
+
+    Example: `list_length("input.image_scale", Config) == 2`
+    """
+    annotation: Any = model
+    for part in name.split("."):
+        inner = next((each for each in _models(annotation) if part in each.model_fields), None)
+        if inner is None:
+            return 1
+        annotation = inner.model_fields[part].annotation
+    fixed = [
+        get_args(choice)
+        for choice in (annotation, *get_args(annotation))
+        if get_origin(choice) is tuple and ... not in get_args(choice)
+    ]
+    return len(fixed[0]) if fixed else 1
 
 
 def unknown_key(name: str, model: type[BaseModel], value: Any = None) -> str:
