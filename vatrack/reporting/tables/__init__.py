@@ -93,4 +93,10 @@ def write_tables(
         texts[f"{table.name}.tex"] = to_latex(table)
     for file, text in texts.items():
         write_text(Path(out) / file, text)
+    # What an earlier call wrote of other runs would be taken for a part of these.
+    for name in (*PAPER, *TRACKING):
+        for kind in ("classes", "videos"):
+            for ending in ("csv", "md", "tex"):
+                if (file := f"{kind}_{name}.{ending}") not in texts:
+                    (Path(out) / file).unlink(missing_ok=True)
     return WrittenTables(Path(out), tables, classes, videos, tuple(unfinished))
