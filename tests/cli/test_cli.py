@@ -64,6 +64,11 @@ def test_bad_input_is_one_message_and_code_2(vatrack, tmp_path: Path) -> None:
     code, _, errors = vatrack("config", "--json", "{", "--out", out)
     assert code == 2
     assert "--json: not valid JSON" in errors
+    code, _, errors = vatrack("config", "--set", "seed=x", "--out", out)
+    assert code == 2 and "--json" not in errors
+    assert "the configuration with --set seed=x: invalid configuration" in errors
+    code, _, errors = vatrack("config", "--config", source, "--json", "{}", "--out", out)
+    assert code == 2 and "--config and --json are two configs; give one" in errors
 
 
 def test_synth_index_cuts_clips_convert(vatrack, tmp_path: Path) -> None:
@@ -228,8 +233,8 @@ def test_a_path_that_cannot_be_written_has_a_fix(
         assert code == 1 and errors.endswith(f"; {fix}\n")
     monkeypatch.setattr(os, "access", lambda *_: False)
     code, _, errors = vatrack("config", "--out", tmp_path / "c.yaml")
-    told = f"Permission denied: '{tmp_path}'; correct its permissions, or choose another folder\n"
-    assert code == 1 and errors.endswith(told)
+    told = f"vatrack: error: {tmp_path / 'c.yaml'}: permission denied; correct its permissions"
+    assert code == 1 and errors.startswith(told)
 
 
 def test_one_of_schema_and_reference_is_written(vatrack, tmp_path: Path) -> None:

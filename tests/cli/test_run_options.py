@@ -141,6 +141,8 @@ def test_metrics_overlay_choice_and_export_of_a_run(
         "evaluate", "--predictions", folder.path, "--out", tmp_path / "m.json"
     )
     assert (code, "no ground truth; give --ground-truth, or --run" in errors) == (2, True)
+    code, _, errors = vatrack("evaluate", "--out", tmp_path / "m.json")
+    assert (code, "give --predictions and --ground-truth, or --run" in errors) == (2, True)
     # A run among the results of the workflow says where everything is.
     results = tmp_path / "results"
     shutil.copytree(folder.path, results / "runs" / "vatrack__resnet18")

@@ -216,12 +216,13 @@ def test_advice_is_given_once() -> None:
 
 def test_what_the_system_says_has_a_fix() -> None:
     for number, fix in (
-        (errno.EACCES, "correct its permissions, or choose another folder"),
         (errno.ENAMETOOLONG, "choose a shorter name"),
         (errno.ENOENT, "check the path, or choose another one"),
     ):
         error = OSError(number, os.strerror(number), "x")
         assert with_fix(error) == f"{error}; {fix}"
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "x")
+    assert with_fix(error).startswith("x: permission denied; correct its permissions")
     assert with_fix(OSError("odd")) == "odd"
 
 

@@ -277,3 +277,18 @@ def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
     path.write_text(r'{"a": "\ud83d"}')
     with pytest.raises(InputError, match=r"x\.json: .*a single surrogate"):
         read_json(path)
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret.json"
+    path.write_text("{}")
+
+    def forbidden(*given: Any, **named: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name, read in (("open", read_text), ("stat", check_source)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, forbidden)
+            with pytest.raises(InputError) as refused:
+                read(path)
+        assert str(refused.value).startswith(f"{path}: cannot be read (permission denied); correct")

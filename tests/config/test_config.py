@@ -242,6 +242,35 @@ def test_values_that_could_only_fail_later_are_refused(values: dict, place: str)
         parse_config(values, "config", Config)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"metric": "foo"}, "vatrack has no 'foo'; give null, or a name of docs/metrics.md"),
+        ({"metric": "auto"}, "vatrack has no 'auto'; give null"),
+        ({"metric": "vide/amodal/AP"}, "; did you mean video/amodal/AP"),
+        ({"metric": "video/amodal/AP", "methods": ["vatrack", "qdtrack"]}, "qdtrack has no"),
+        ({"metric": "image/hidden/IoU", "methods": ["amodaltrack"]}, "amodaltrack has no"),
+        ({"metric": "image/amodal/AR10", "extended": False}, "without evaluation.extended"),
+    ],
+)
+def test_a_metric_that_no_run_will_have_is_refused(values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=r"selection\.metric: ") as refused:
+        parsed(
+            selection={"metric": values["metric"]},
+            methods=values.get("methods", ["vatrack"]),
+            evaluation={"extended": values.get("extended", True)},
+        )
+    assert message in str(refused.value)
+
+
+def test_metrics_that_every_run_will_have() -> None:
+    for metric in (None, "track/visible_box/HOTA", "image/hidden/Recall", "video/amodal/AR100"):
+        assert parsed(selection={"metric": metric}).selection.metric == metric
+    run = Config().for_run(Method.QDTRACK, Backbone.RESNET18).model_dump(mode="json")
+    with pytest.raises(InputError, match="qdtrack has no 'video/amodal/AP'"):
+        parse_config(run | {"selection": {"metric": "video/amodal/AP"}}, "run", RunConfig)
+
+
 def test_occlusion_limits_with_and_without_their_end() -> None:
     data = DatasetConfig()
     assert 0.75 < data.frame_limit < 0.7500001

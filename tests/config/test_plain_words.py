@@ -17,7 +17,10 @@ from vatrack.config.reading import parse_config
     ("override", "complaint"),
     [
         ("backbones=resnet18", "backbones: 'resnet18' is not a list; write [resnet18]"),
-        ("input.image_scale=256", "input.image_scale: 256 is not a list; write [256]"),
+        (
+            "input.image_scale=256",
+            "input.image_scale: 256 is not a list; write [256, 256]",
+        ),
         ("input.image_scale={a: 1}", "input.image_scale: {'a': 1} is not a list; give one, such"),
         ("input.image_scale=[1, 2, 3]", "input.image_scale: has 3 items; give at most 2"),
         ("methods=[]", "methods: has 0 items; give at least 1"),

@@ -16,16 +16,22 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.common.mask_forms import decode_runs
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.metric_names import (
+    AP_COLUMNS,
+    AR_COLUMNS,
+    HIDDEN_COLUMNS,
+    TRACK_COLUMNS,
+    TRACK_TYPES,
+    metric_names,
+)
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
-from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS
 from vatrack.evaluation.evaluate import (
     evaluate,
     evaluate_files,
     evaluate_in_detail,
 )
-from vatrack.evaluation.hidden import HIDDEN_COLUMNS
-from vatrack.evaluation.summary import TRACK_COLUMNS, TRACK_TYPES, format_metrics
+from vatrack.evaluation.summary import format_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
 LEGACY = EvaluationConfig(legacy_gt_id0=True)
@@ -211,23 +217,12 @@ def write_inputs(folder: Path, joint: dict, predictions: list[dict]) -> tuple[Pa
     return truth, found
 
 
-def keys(*mask_types: str) -> list[str]:
-    both, boxes = list(mask_types), [f"{mask_type}_box" for mask_type in mask_types]
-    levels = [
-        *((f"image/{name}", AP_COLUMNS + AR_COLUMNS) for name in both + boxes),
-        *(("image/hidden", HIDDEN_COLUMNS) for _ in mask_types[1:]),
-        *((f"video/{name}", AP_COLUMNS + AR_COLUMNS) for name in both),
-        *((f"track/{name}", TRACK_COLUMNS) for name in both + boxes),
-    ]
-    return [f"{level}/{column}" for level, columns in levels for column in columns]
-
-
 def test_files_and_memory_agree_and_leave_their_input_alone(tmp_path: Path) -> None:
     joint, predictions = random_scene(0)
     before = copy.deepcopy((joint, predictions))
     metrics = evaluate(joint, predictions)
     assert (joint, predictions) == before
-    assert list(metrics) == keys("amodal", "visible")
+    assert list(metrics) == metric_names(["amodal", "visible"])
     truth, found = write_inputs(tmp_path, joint, predictions)
     tracks = tmp_path / "video_amodal.json"
     tracks.write_text(json.dumps(video_ground_truth(joint, "amodal", 0.75)))
@@ -301,14 +296,14 @@ def test_a_missing_kind_of_mask_is_absent() -> None:
     only = [record | {"amodal": None} for record in predictions]
     metrics = evaluate(joint, only)
     both = evaluate(joint, predictions)
-    assert list(metrics) == keys("visible")
+    assert list(metrics) == metric_names(["visible"])
     assert metrics == {key: value for key, value in both.items() if "/visible" in key}
 
 
 def test_no_prediction_is_zero() -> None:
     joint, _ = random_scene(1)
     metrics = evaluate(joint, [])
-    assert list(metrics) == keys("amodal", "visible")
+    assert list(metrics) == metric_names(["amodal", "visible"])
     assert (
         metrics["image/amodal/AP"]
         == metrics["video/visible/AP50"]
@@ -316,7 +311,7 @@ def test_no_prediction_is_zero() -> None:
         == 0.0
     )
     video: dict[MaskType, Any] = {"visible": video_ground_truth(joint, "visible", 0.75)}
-    assert list(evaluate(joint, [], video)) == keys("visible")
+    assert list(evaluate(joint, [], video)) == metric_names(["visible"])
 
 
 @pytest.mark.parametrize("mask_type", MASK_TYPES)
@@ -328,7 +323,7 @@ def test_no_prediction_is_measured_by_the_masks_of_the_ground_truth(
     for annotation in joint["annotations"]:
         for key in (f"{other}_mask", f"area_{other}", "segmentation"):
             del annotation[key]
-    assert list(evaluate_in_detail(joint, []).metrics) == keys(mask_type)
+    assert list(evaluate_in_detail(joint, []).metrics) == metric_names([mask_type])
     assert set(evaluate_in_detail(joint, []).per_class) == {
         f"{level}/{mask_type}{box}" for level in ("image", "video") for box in ("", "_box")
     } - {f"video/{mask_type}_box"}
@@ -336,7 +331,7 @@ def test_no_prediction_is_measured_by_the_masks_of_the_ground_truth(
     details = tmp_path / "details.json"
     out = tmp_path / "metrics.json"
     evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)
-    assert list(read_json(out)) == keys(mask_type)
+    assert list(read_json(out)) == metric_names([mask_type])
     assert read_json(out)[f"image/{mask_type}/AP"] == 0
     assert not any(other in level for level in read_json(details)["per_class"])
     with pytest.raises(InputError, match=f"has no '{other}_mask'"):
@@ -346,7 +341,7 @@ def test_no_prediction_is_measured_by_the_masks_of_the_ground_truth(
 def test_nothing_at_all_has_both_mask_types() -> None:
     joint, _ = random_scene(1)
     metrics = evaluate(joint | {"annotations": []}, [])
-    assert list(metrics) == keys("amodal", "visible")
+    assert list(metrics) == metric_names(["amodal", "visible"])
     assert metrics["image/amodal/AP"] is None
 
 

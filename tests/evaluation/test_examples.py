@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import io
 import json
+import shlex
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,13 @@ def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         write_examples(tmp_path / "none.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_can_be_pasted_and_the_output_is_a_folder(tmp_path: Path) -> None:
+    out = tmp_path / "with space"
+    command = shlex.split(str(write_examples(None, out)).splitlines()[-1])
+    assert command[2::2] == ["--ground-truth", "--predictions", "--out"]
+    assert command[-1] == f"{out}/perfect/metrics.json"
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        write_examples(None, tmp_path / "file")

@@ -11,11 +11,12 @@ from pycocotools import mask as coco_mask
 
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle, rle
 from vatrack.common.mask_forms import encode
+from vatrack.common.metric_names import HIDDEN_COLUMNS
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation import hidden
 from vatrack.evaluation.ap.image import frame_overlaps
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
-from vatrack.evaluation.hidden import HIDDEN_COLUMNS, hidden_counts, hidden_overlaps, join_hidden
+from vatrack.evaluation.hidden import hidden_counts, hidden_overlaps, join_hidden
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
 from vatrack.evaluation.io.predictions import parse_predictions
 

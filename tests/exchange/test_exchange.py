@@ -384,3 +384,16 @@ def test_a_file_of_another_ending_is_not_written_over(
     with pytest.raises(InputError, match=r"best\.pt: metrics and details are JSON; "):
         evaluate_files(truth, predictions, {}, EvaluationConfig(), best)
     assert best.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(("form", "other"), [("coco", "ytvis"), ("ytvis", "coco")])
+def test_a_source_of_another_form_is_named(
+    scene: tuple[Path, Path], tmp_path: Path, form: Any, other: Any
+) -> None:
+    truth, lines = scene
+    out, source = tmp_path / "out.jsonl", tmp_path / "r.json"
+    export_predictions(lines, truth, form, source)
+    with pytest.raises(InputError, match=f"item 1: looks like a .*; use --from {form}"):
+        import_predictions(source, truth, other, out)
+    with pytest.raises(InputError, match="is a file of predictions already; give it to"):
+        import_predictions(lines, truth, form, out)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vatrack.common.errors import InputError
-from workflow.lib.call import check_cluster, layered_config
+from workflow.lib.call import check_cluster, check_results, layered_config
 
 
 def files(folder: Path, **texts: str) -> list[Path]:
@@ -87,3 +87,11 @@ def test_a_file_that_is_no_config_is_named(tmp_path: Path) -> None:
         InputError, match=r"a\.yaml: the config of one run .*; give the config file"
     ):
         layered_config(files(tmp_path, a="method: vatrack\nbackbone: resnet18\n"), {})
+
+
+def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
+    check_results(tmp_path / "new" / "mini")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "mini"):
+        with pytest.raises(InputError, match=r"results: .*file is a file, not a folder; choose"):
+            check_results(folder)

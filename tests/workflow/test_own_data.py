@@ -125,9 +125,10 @@ def test_the_folder_of_the_images_is_checked(tmp_path: Path, folder: str, messag
 
 @pytest.mark.parametrize("memory", [0, 24])
 def test_the_first_config_is_one(tmp_path: Path, memory: float) -> None:
-    own, out = write_own(tmp_path / "own"), tmp_path / "config.yaml"
+    own, out = write_own(tmp_path / "own"), tmp_path / "my config.yaml"
     text = str(init_config(own / "train.json", own / "valid.json", own / "frames", out, memory))
-    assert f"--configfile {out}" in text
+    assert text.count(f"--configfile '{out}'") == 2 and f"validate --config '{out}'" in text
+    assert f"fetch-weights --config {out}" not in text
     config = load_config(out)
     assert config.input.image_scale == (128, 96)
     assert config.model.fpn_channels == (256 if memory else 64)

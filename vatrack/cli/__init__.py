@@ -90,6 +90,8 @@ def config(
     """Validate a config file and write it with all defaults filled in."""
     if schema and reference:
         raise InputError("--schema and --reference are two files; give one of them")
+    if config and values is not None:
+        raise InputError("--config and --json are two configs; give one of them")
     if schema:
         write_json(out, json_schema(), indent=2)
     elif reference:
@@ -97,10 +99,10 @@ def config(
 
         write_text(out, config_reference())
     else:
-        if config:
+        if values is None:
             checked = load_config(config, overrides)
         else:
-            given = parse_json(values or "{}", "--json")
+            given = parse_json(values, "--json")
             if overrides and isinstance(given, dict):
                 given = overridden(given, overrides)
             checked = parse_config(given, "--json", Config)

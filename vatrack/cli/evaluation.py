@@ -155,6 +155,11 @@ def _inputs(
     """Ground truth and predictions as given, else those of the run."""
     if predictions is None and run is not None:
         predictions = in_run("predictions")(run)
+    if run is None and predictions is ground_truth is None:
+        raise InputError(
+            "no predictions and no ground truth; give --predictions and --ground-truth, or --run "
+            "with a run folder"
+        )
     if predictions is None:
         raise InputError("no predictions; give --predictions, or --run with a run folder")
     if ground_truth is None and run is not None:
@@ -191,7 +196,7 @@ def examples(
             "example."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the errors.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the errors.")] = 0,
 ) -> None:
     """Write perfect and faulty example predictions, for testing the evaluation."""
     from vatrack.evaluation.examples import write_examples

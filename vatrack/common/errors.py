@@ -89,7 +89,7 @@ def advised(problem: str, advice: str) -> str:
 
 
 _SPACE = "free disk space, or choose another place for the output"
-_PERMISSION = "correct its permissions, or choose another folder"
+_PERMISSION = "correct its permissions or those of its folder, or choose another folder"
 _FIXES = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
@@ -116,6 +116,8 @@ def with_fix(error: OSError) -> str:
         left on device; free disk space".
     """
     fix = _FIXES.get(error.errno or 0)
+    if fix == _PERMISSION and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}; {fix}"
     return f"{error}; {fix}" if fix else str(error)
 
 

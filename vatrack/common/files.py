@@ -69,7 +69,7 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
         )
     place = path if path.is_dir() else path.parent
     if not os.access(place, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return path
 
 

@@ -90,6 +90,8 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
         raise InputError(
             f"{path}: no such file: {file} is a file, not a folder; check the path"
         ) from None
+    except PermissionError:
+        raise _forbidden(path) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); check the path") from None
     if stat.S_ISDIR(mode):
@@ -97,6 +99,13 @@ def check_source(path: Path | str, what: str = "a file") -> Path:
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: is a pipe or a device; save its content to a file first")
     return path
+
+
+def _forbidden(path: Path | str) -> InputError:
+    return InputError(
+        f"{path}: cannot be read (permission denied); correct the permissions of the file and its "
+        "folders"
+    )
 
 
 def is_packed(path: Path) -> bool:
@@ -178,6 +187,8 @@ def _opened(path: Path | str, name: Path | str, what: str, again: str) -> Iterat
                     raise InputError(f"{name}: is {found}")
             stream.seek(0)
             yield stream
+    except PermissionError:
+        raise _forbidden(name) from None
     except (OSError, EOFError, zlib.error, MemoryError) as error:
         raise InputError(f"{name}: cannot be read ({error}); {again}") from None
 

@@ -10,10 +10,15 @@ from vatrack.config.class_weights import PAPER_CLASS_WEIGHTS
 from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.compute import ComputeConfig, InputConfig
 from vatrack.config.file_classes import FileClasses
-from vatrack.config.inference import EvaluationConfig, InferenceConfig, TrackerConfig
+from vatrack.config.inference import (
+    EvaluationConfig,
+    InferenceConfig,
+    SelectionConfig,
+    TrackerConfig,
+)
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import ModelConfig, ProposalConfig, SamplerConfig
-from vatrack.config.models import TECHNICAL_KEYS, Config, RunConfig, start_names
+from vatrack.config.models import TECHNICAL_KEYS, Config, RunConfig
 from vatrack.config.reading import (
     json_schema,
     load_config,
@@ -27,8 +32,8 @@ from vatrack.config.training import (
     RunScheduleConfig,
     RunTrainingConfig,
     ScheduleConfig,
-    SelectionConfig,
     TrainingConfig,
+    start_names,
 )
 
 __all__ = [

@@ -1,12 +1,16 @@
-"""Settings of detection, tracking and evaluation (spec 5 and 6)."""
+"""Settings of detection, tracking, evaluation and selection (spec 5 and 6)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
+from vatrack.common.metric_names import metric_names
+from vatrack.common.similar import meant
 from vatrack.config.base import Fraction, Frozen, Similarity
+from vatrack.config.methods import Method
 
 SETTINGS_FILE = "inference.yaml"  # beside predictions: the settings that they were made with
 
@@ -77,3 +81,30 @@ class EvaluationConfig(Frozen):
         True,
         description="also compute average recall, AP of boxes, and the quality of hidden parts",
     )
+
+
+class SelectionConfig(Frozen):
+    """How the best checkpoint is selected."""
+
+    metric: str | None = Field(
+        None,
+        description="metric to maximize, a key of metrics.json; null: video AP (image AP without "
+        "tracks), of amodal masks if the method predicts them",
+    )
+
+    def check(self, methods: Iterable[Method], *, extended: bool) -> None:
+        """Refuses a metric that a run will not have, before hours of training.
+
+        Args:
+            extended: whether the validation computes the extended metrics.
+
+        Raises:
+            ValueError: one of the methods does not have the metric.
+        """
+        for method in methods if self.metric is not None else ():
+            known = metric_names(method.masks, extended=extended)
+            if self.metric not in known:
+                more = "" if extended else " without evaluation.extended"
+                advice = f"give null, or a name of docs/metrics.md, such as {known[0]}"
+                hint = meant(str(self.metric), known, advice)
+                raise ValueError(f"selection.metric: {method} has no {self.metric!r}{more}{hint}")

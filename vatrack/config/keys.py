@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
 
 from vatrack.common.errors import InputError
 from vatrack.common.similar import nearest
+from vatrack.common.value_files import parse_yaml
 from vatrack.config.layers import merged
 from vatrack.config.renamed import with_new_names
 
@@ -38,6 +39,25 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for choice in get_args(annotation):
         yield from _models(choice)
+
+
+def list_length(name: str, model: type[BaseModel]) -> int:
+    """How many items the value of a key must have; 1 where any number will do.
+
+    Example: `list_length("input.image_scale", Config) == 2`
+    """
+    annotation: Any = model
+    for part in name.split("."):
+        inner = next((each for each in _models(annotation) if part in each.model_fields), None)
+        if inner is None:
+            return 1
+        annotation = inner.model_fields[part].annotation
+    fixed = [
+        get_args(choice)
+        for choice in (annotation, *get_args(annotation))
+        if get_origin(choice) is tuple and ... not in get_args(choice)
+    ]
+    return len(fixed[0]) if fixed else 1
 
 
 def unknown_key(name: str, model: type[BaseModel], value: Any = None) -> str:
@@ -95,11 +115,12 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
                 f"--set {text}: not a setting; write KEY=VALUE, such as --set training.epochs=6"
             )
         try:
-            value = yaml.safe_load(given)
-        except yaml.YAMLError:
+            value = parse_yaml(given, f"--set {text}")
+        except InputError as error:
+            problem = str(error).removesuffix("; correct it")
             raise InputError(
-                f"--set {text}: {given!r} is not valid YAML; write lists as [a, b], and strings "
-                "with special characters in quotation marks"
+                f"{problem}; correct it: lists are written as [a, b], and strings with special "
+                "characters in quotation marks"
             ) from None
         for part in reversed(name.split(".")):
             value = {part: value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,7 +14,7 @@ from vatrack.config.class_weights import resolve_weights
 from vatrack.config.classes import SAILVOS, ClassList, names_problem
 from vatrack.config.compute import ComputeConfig, InputConfig
 from vatrack.config.dataset import DatasetConfig
-from vatrack.config.inference import EvaluationConfig, InferenceConfig
+from vatrack.config.inference import EvaluationConfig, InferenceConfig, SelectionConfig
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.model import ModelConfig
 from vatrack.config.run_name import RunName, checked_label, with_seed
@@ -22,8 +22,8 @@ from vatrack.config.training import (
     LauncherConfig,
     MlflowConfig,
     RunTrainingConfig,
-    SelectionConfig,
     TrainingConfig,
+    start_names,
 )
 
 # Of `training`: they decide how the work is done, kept or logged.
@@ -57,6 +57,12 @@ class _Shared(Frozen):
     selection: SelectionConfig = Field(default_factory=SelectionConfig)
     launcher: LauncherConfig = Field(default_factory=LauncherConfig)
     mlflow: MlflowConfig = Field(default_factory=MlflowConfig)
+
+    @model_validator(mode="after")
+    def _has_metric(self) -> Self:
+        methods = getattr(self, "methods", None) or (self.method,)  # type: ignore[attr-defined]
+        self.selection.check(methods, extended=self.evaluation.extended)
+        return self
 
     @field_validator("run_label", mode="before")
     @classmethod
@@ -278,14 +284,6 @@ class Config(_Shared):
             except ConfigError as error:
                 raise ValueError(f"{error.key}: {error.problem}") from None
         return self
-
-
-def start_names(weights: str | None) -> dict[str, str | None]:
-    """The file that a training starts from under the names that older versions gave it.
-
-    Recipes and fingerprints keep them, so that trainings of older versions are still the same.
-    """
-    return {"initial_checkpoint": weights, "backbone_weights": None}
 
 
 def _pick(value: Any, key: str, name: str) -> Any:

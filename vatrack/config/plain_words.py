@@ -11,11 +11,12 @@ from vatrack.common.similar import not_a_choice
 _LONGEST = 60  # characters of a value
 
 
-def in_plain_words(error: Mapping[str, Any]) -> str:
+def in_plain_words(error: Mapping[str, Any], length: int = 1) -> str:
     """What is wrong with a value, and what to give.
 
     Args:
         error: one of pydantic's `ValidationError.errors()`.
+        length: items of the list that is needed, where it has a fixed number.
 
     Returns:
         pydantic's own message where its type is not known here.
@@ -29,7 +30,8 @@ def in_plain_words(error: Mapping[str, Any]) -> str:
     if (limit := _LIMITS.get(error["type"])) is not None:
         return f"{shown} must be {limit(context)}"
     if error["type"] in ("tuple_type", "list_type"):
-        inside = f"; write [{value}]" if isinstance(value, str | int | float) else ""
+        single = isinstance(value, str | int | float)
+        inside = f"; write [{', '.join([str(value)] * length)}]" if single else ""
         return f"{shown} is not a list{inside or '; give one, such as [1, 2]'}"
     if error["type"] == "too_short":
         has = counted(context["actual_length"], "item")

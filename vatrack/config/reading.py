@@ -12,7 +12,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.config.base import Frozen
-from vatrack.config.keys import REFERENCE, overridden, unknown_key
+from vatrack.config.keys import REFERENCE, list_length, overridden, unknown_key
 from vatrack.config.layers import read_layers
 from vatrack.config.methods import Backbone, Method
 from vatrack.config.models import Config, RunConfig
@@ -71,7 +71,7 @@ def _complaint(item: Any, model: type[Frozen]) -> str:
     """One of pydantic's errors in a line: the full name of the key, what is wrong, what was
     meant."""
     name = ".".join(str(part) for part in item["loc"] if not _is_choice(part))
-    message = in_plain_words(item)
+    message = in_plain_words(item, list_length(name, model))
     if item["type"] == "extra_forbidden":
         full = ".".join(part for part in item["loc"] if isinstance(part, str))
         message = unknown_key(full, model, item["input"])

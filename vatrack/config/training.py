@@ -194,16 +194,6 @@ class RunTrainingConfig(TrainingConfig):
     schedule: RunScheduleConfig
 
 
-class SelectionConfig(Frozen):
-    """How the best checkpoint is selected."""
-
-    metric: str | None = Field(
-        None,
-        description="metric to maximize, a key of metrics.json; null: video AP (image AP without "
-        "tracks), of amodal masks if the method predicts them",
-    )
-
-
 class LauncherConfig(Frozen):
     """How a training job is started by submitit, and what predictions and evaluations are split
     into."""
@@ -272,3 +262,11 @@ class MlflowConfig(Frozen):
     )
     experiment: str | None = Field(None, description="MLflow experiment; null: the dataset's name")
     system_metrics: bool = Field(True, description="also log the use of CPU, memory and GPU")
+
+
+def start_names(weights: str | None) -> dict[str, str | None]:
+    """The file that a training starts from under the names that older versions gave it.
+
+    Recipes and fingerprints keep them, so that trainings of older versions are still the same.
+    """
+    return {"initial_checkpoint": weights, "backbone_weights": None}

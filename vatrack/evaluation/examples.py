@@ -8,6 +8,7 @@ draws that Python promises to repeat in every version.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
-from vatrack.common.files import atomic_path, create_text, read_json, write_json
+from vatrack.common.files import atomic_path, check_target, create_text, read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
@@ -65,9 +66,12 @@ class Examples:
 
     def __str__(self) -> str:
         folder = self.expected.parent
-        given = (
-            f"--ground-truth {self.ground_truth} --predictions {folder}/predictions.jsonl.gz "
-            f"--out {folder}/metrics.json"
+        given = shlex.join(
+            [
+                *("--ground-truth", str(self.ground_truth)),
+                *("--predictions", f"{folder}/predictions.jsonl.gz"),
+                *("--out", f"{folder}/metrics.json"),
+            ]
         )
         return "\n".join(
             [
@@ -94,7 +98,7 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
     Raises:
         InputError: the ground truth is missing, damaged or without objects.
     """
-    out = Path(out)
+    out = check_target(out, folder=True)
     if ground_truth is None:
         from vatrack.synthetic.ground_truth import make_ground_truth
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from vatrack.common.metric_names import HIDDEN_COLUMNS
 from vatrack.common.rle import Bools, Floats, Ints, runs_of
 from vatrack.evaluation.ap.matching import LOWEST_IOU, SETTINGS, Setting
 from vatrack.evaluation.ap.overlaps import Overlaps
@@ -22,8 +23,7 @@ from vatrack.evaluation.io.predictions import Predictions
 
 # Every object, and the ranges of occlusion that average precision has, too.
 RANGES = {setting.name: setting.rate for setting in SETTINGS if setting.rate != Setting.rate}
-BINS = ("IoU", *(f"IoU_{name}" for name in RANGES))
-HIDDEN_COLUMNS = (*BINS, "Recall")
+BINS = HIDDEN_COLUMNS[:-1]
 CHUNK = 1 << 20  # characters of masks that are compared at once
 
 Masks = Sequence[bytes]

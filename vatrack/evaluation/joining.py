@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.metric_names import TRACK_TYPES
 from vatrack.evaluation.ap.image import LIMITS
 from vatrack.evaluation.ap.matching import join
 from vatrack.evaluation.ap.precision import (
@@ -22,7 +23,7 @@ from vatrack.evaluation.hidden import join_hidden
 from vatrack.evaluation.io.box_fit import BoxFit
 from vatrack.evaluation.mot.measures import TrackCounts, track_metrics
 from vatrack.evaluation.one_video import Protocol, VideoResult
-from vatrack.evaluation.summary import TRACK_TYPES, metric_order
+from vatrack.evaluation.summary import metric_order
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,22 @@ import numpy as np
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.metric_names import (
+    AP_COLUMNS,
+    AR_COLUMNS,
+    AR_LIMITS,
+    HIDDEN_COLUMNS,
+    TRACK_COLUMNS,
+)
 from vatrack.common.rle import Bools, Ints
 from vatrack.data.fields import lacks_tracks
 from vatrack.evaluation.ap.matching import SETTINGS, count_earlier, ignored_truths
-from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, Metrics
+from vatrack.evaluation.ap.precision import Metrics
 from vatrack.evaluation.file_set import VIDEO_MAX_OCCLUSION
-from vatrack.evaluation.hidden import HIDDEN_COLUMNS, RANGES
+from vatrack.evaluation.hidden import RANGES
 from vatrack.evaluation.io.ground_truth import TrueObjects, read_images, read_objects
 from vatrack.evaluation.io.true_tracks import tracks_of
-from vatrack.evaluation.summary import TRACK_COLUMNS, metric_order
+from vatrack.evaluation.summary import metric_order
 
 
 def perfect_metrics(document: Mapping[str, Any], source: str) -> Metrics:

@@ -7,30 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vatrack.common.counted import counted
-from vatrack.common.mask_types import MASK_TYPES
-from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, Metrics
-from vatrack.evaluation.hidden import HIDDEN_COLUMNS
+from vatrack.common.metric_names import (
+    AP_COLUMNS,
+    AR_COLUMNS,
+    HIDDEN_COLUMNS,
+    TRACK_COLUMNS,
+    TRACK_TYPES,
+)
+from vatrack.evaluation.ap.precision import Metrics
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 from vatrack.evaluation.one_video import VideoResult
 
-TRACK_COLUMNS = (
-    "HOTA",
-    "DetA",
-    "AssA",
-    "LocA",
-    "MOTA",
-    "MOTP",
-    "IDF1",
-    "IDs",
-    "MT",
-    "ML",
-    "FP",
-    "FN",
-)
-TRACK_TYPES: tuple[str, ...] = (  # overlaps are those of masks or of boxes
-    *MASK_TYPES,
-    *(f"{mask_type}_box" for mask_type in MASK_TYPES),
-)
 NO_TRACKS = "Video and track metrics are undefined: the ground truth has no tracks."
 
 

@@ -24,7 +24,8 @@ from vatrack.common.files import (
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
-from vatrack.data.known_forms import JOINT, LISTING, PREDICTIONS, wants
+from vatrack.common.text_files import read_text
+from vatrack.data.known_forms import JOINT, LISTING, PREDICTIONS, form_of, wants
 from vatrack.evaluation.io.predictions import parse_predictions
 from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
 from vatrack.exchange.listing import Listing, read_listing
@@ -117,7 +118,16 @@ def import_predictions(
     check_target(out)
     listing = read_listing(ground_truth)
     settings = {"first_frame": 1} if form == "mots-challenge" else {}
-    predictions, notes = _MODULES[form].read(source, listing, mask_type, **settings)
+    try:
+        predictions, notes = _MODULES[form].read(source, listing, mask_type, **settings)
+    except InputError as error:
+        # Lines of objects; other tools' results are lists, also those without masks.
+        found = form_of(source) if error.is_about(source) else None
+        if found is PREDICTIONS and read_text(source).lstrip().startswith("{"):
+            raise InputError(
+                f"{source}: is {found.what} already; give it to `vatrack evaluate --predictions`"
+            ) from None
+        raise
     _check(predictions, listing, source)
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for prediction in predictions:

@@ -54,6 +54,8 @@ def read(
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
             raise InputError(f"{where}: not a JSON object; write each detection as one")
+        if "image_id" not in item and "segmentations" in item:
+            raise InputError(f"{where}: looks like a YouTube-VIS track; use --from ytvis")
         for key in ("image_id", "category_id", "score"):
             if key not in item:
                 raise InputError(f"{where}: has no {key!r}; add it")

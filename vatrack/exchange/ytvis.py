@@ -59,6 +59,8 @@ def read(
         where = f"{source}: item {number}"
         if not isinstance(item, dict):
             raise InputError(f"{where}: not a JSON object; write each track as one")
+        if "segmentations" not in item and "image_id" in item:
+            raise InputError(f"{where}: looks like a COCO detection; use --from coco")
         for key in ("video_id", "category_id", "score", "segmentations"):
             if key not in item:
                 raise InputError(f"{where}: has no {key!r}; add it")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import threading
 import time
 import warnings
@@ -200,7 +201,7 @@ def log_evaluation(folder: Path) -> None:
 
 def command(folder: Path) -> str:
     """What a person calls to send the rest."""
-    return f"`vatrack mlflow-sync {folder}`"
+    return f"`vatrack mlflow-sync {shlex.quote(str(folder))}`"
 
 
 def _left_to_others(run: RunConfig, folder: Path) -> bool:

@@ -6,6 +6,7 @@ The published code leaves this to the reader.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -167,8 +168,8 @@ def read_selection(run: Path) -> Selection | None:
     numbers = all(type(value) in (int, float, type(None)) for value in values.values())
     if not (whole and numbers and isinstance(metric, str)):
         raise InputError(
-            f"{path}: not written by `vatrack select`; run it again: vatrack select --run {run} "
-            f"--out {path}"
+            f"{path}: not written by `vatrack select`; run it again: vatrack select --run "
+            f"{shlex.quote(str(run))} --out {shlex.quote(str(path))}"
         )
     return Selection(path, checkpoint, epoch, metric, values)
 

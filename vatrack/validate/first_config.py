@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +75,11 @@ class FirstConfig:
     first: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        run = f"snakemake{_snakefile()} --cores 2 --configfile {self.out}"
+        config = shlex.quote(str(self.out))
+        run = f"snakemake{_snakefile()} --cores 2 --configfile {config}"
         steps = (
             *self.first,
-            f"vatrack validate --config {self.out}",
+            f"vatrack validate --config {config}",
             f"{run} -n    # dry run",
             run,
         )
@@ -89,7 +91,9 @@ def _snakefile() -> str:
     if Path("workflow/Snakefile").is_file():
         return ""
     own = Path(vatrack.__file__).parents[1] / "workflow" / "Snakefile"
-    return f" --snakefile {own if own.is_file() else 'CHECKOUT/workflow/Snakefile'}"
+    return (
+        f" --snakefile {shlex.quote(str(own)) if own.is_file() else 'CHECKOUT/workflow/Snakefile'}"
+    )
 
 
 def batch_size(memory: float, pixels: int) -> int:
@@ -153,7 +157,9 @@ launcher:
   cluster: local  # slurm: one job for each training
 """,
     )
-    return FirstConfig(out, found, (f"vatrack fetch-weights --config {out}",) * bool(memory))
+    return FirstConfig(
+        out, found, (f"vatrack fetch-weights --config {shlex.quote(str(out))}",) * bool(memory)
+    )
 
 
 def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:

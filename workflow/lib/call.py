@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vatrack.common.errors import InputError
+from vatrack.common.errors import ConfigError, InputError
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
@@ -80,6 +80,17 @@ def _check_name(key: str, value: Any) -> None:
         raise InputError(
             f"--config {name}={inner}: {name} is not a section; write --config '{section}={text}'"
         )
+
+
+def check_results(folder: Path) -> None:
+    """Checks that the folder of all results can be made.
+
+    Raises:
+        InputError: it, or a part of its path, is a file.
+    """
+    there = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ConfigError("results", f"{there} is a file, not a folder; choose another folder")
 
 
 def check_cluster(executor: str, trains_on_slurm: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.logging import logger
 from snakemake.utils import validate
 
-from lib.call import check_cluster, layered_config
+from lib.call import check_cluster, check_results, layered_config
 from lib.jobs import details_option
 from lib.names import (
     CLASS_TABLES,
@@ -51,6 +51,7 @@ show_warnings_plainly()
 plan = stopping(
     Plan, stopping(layered_config, workflow.configfiles, workflow.config_settings.config), SOURCE
 )
+stopping(check_results, Path(plan.root))
 # The typed values, because Snakemake hands nested ones of --config on as text. This also stops a schema that is out of date.
 validate(plan.plain, "../schemas/config.schema.json", set_default=False)
 config.clear()

@@ -17,10 +17,11 @@ from pycocotools.cocoeval import COCOeval
 from tests.evaluation.ap.test_coco_equality import problems
 from tests.evaluation.coco import coco_judge
 from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
+from vatrack.common.mask_types import MASK_TYPES
+from vatrack.common.metric_names import AP_COLUMNS, AR_COLUMNS, AR_LIMITS, metric_names
 from vatrack.config import EvaluationConfig
 from vatrack.data.video_ground_truth import video_ground_truth
 from vatrack.evaluation.ap.image import LIMITS
-from vatrack.evaluation.ap.precision import AP_COLUMNS, AR_COLUMNS, AR_LIMITS
 from vatrack.evaluation.evaluate import evaluate, evaluate_in_detail
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' decode
@@ -210,6 +211,7 @@ def test_the_switch_leaves_all_other_metrics_as_they_are() -> None:
     short = evaluate_in_detail(joint, predictions, None, EvaluationConfig(extended=False))
     whole = evaluate_in_detail(joint, predictions)
     assert short.metrics.items() < whole.metrics.items()
+    assert list(short.metrics) == metric_names(MASK_TYPES, extended=False)
     levels = ("amodal", "visible")
     assert sorted(whole.metrics.keys() - short.metrics.keys()) == sorted(
         [

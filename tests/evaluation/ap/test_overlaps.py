@@ -7,11 +7,11 @@ from pycocotools import mask as coco_mask
 from tests.evaluation.scenes import add_object, document, random_scene, rectangle
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
+from vatrack.common.metric_names import TRACK_COLUMNS
 from vatrack.evaluation.ap import overlaps
 from vatrack.evaluation.ap.overlaps import BoxRows, Overlaps, box_overlaps
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.io.ground_truth import read_images, read_objects
-from vatrack.evaluation.summary import TRACK_COLUMNS
 
 
 def random_boxes(random: np.random.Generator, number: int) -> BoxRows:

@@ -127,6 +127,12 @@ def test_several_runs_have_columns_of_their_own(tmp_path: Path) -> None:
     assert "\\cmidrule(lr){2-3}\n\\cmidrule(lr){4-5}\nClass & " in tex
     assert tex.count("{") == tex.count("}")
     assert 'colspan="2">AP50</th>' in (tmp_path / "tables.html").read_text()
+    # Without details, those tables go; what is not a table stays.
+    (tmp_path / "classes_mine.md").touch()
+    write_tables([f"vatrack/resnet18={first}"], tmp_path)
+    assert [path.name for path in tmp_path.glob("classes_*")] == ["classes_mine.md"]
+    assert not list(tmp_path.glob("videos_*"))
+    assert (tmp_path / "image_amodal.md").is_file()
 
 
 def latex_rows(tex: str) -> list[list[list[str]]]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vatrack.common.metric_names import AP_COLUMNS, AR_COLUMNS, AR_LIMITS
 from vatrack.common.rle import Floats, Ints
 from vatrack.evaluation.ap.matching import (
     SETTINGS,
@@ -22,9 +23,6 @@ from vatrack.evaluation.ap.matching import (
 )
 
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
-AP_COLUMNS = ("AP", "AP50", "AP75", "AP50_P", "AP50_OM", "AP50_H", "AP50_L", "AP50_M", "AP50_S")
-AR_LIMITS = (1, 10, 100)  # detections of a scope and class that count
-AR_COLUMNS = tuple(f"AR{limit}" for limit in AR_LIMITS)
 NAMES = [setting.name for setting in SETTINGS]
 
 Metrics = dict[str, float | None]

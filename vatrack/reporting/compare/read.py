@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -69,7 +70,7 @@ def _check(folder: Path) -> None:
     if not run.metrics.is_file():
         raise InputError(
             f"{folder}: has no {run.metrics.name}; evaluate the run first: vatrack evaluate --run "
-            f"{folder} --out {run.metrics}"
+            f"{shlex.quote(str(folder))} --out {shlex.quote(str(run.metrics))}"
         )
 
 

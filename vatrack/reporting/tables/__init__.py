@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vatrack.common.files import write_text
 from vatrack.reporting.tables.breakdown import class_table, video_table
+from vatrack.reporting.tables.extended import TITLES as EXTENDED
 from vatrack.reporting.tables.extended import extended_tables
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table
@@ -60,7 +61,8 @@ def write_tables(
     `{image,video}_{amodal,visible}` and `track_{amodal,visible}`; where at least one run has such
     metrics, `extended_{amodal,visible,hidden}`; where at least one run has details, also
     `classes_*` and `videos_*` of the first six. All are written as .csv and .md, all but `videos_*`
-    as .tex and into one page. A method appears in the tables of the masks that it predicts.
+    as .tex and into one page. Such files of an earlier call in `out` that these runs do not have
+    are removed. A method appears in the tables of the masks that it predicts.
 
     Args:
         runs: for each METHOD/BACKBONE[:LABEL]=metrics.json, a run's folder, or a folder of results,
@@ -93,4 +95,10 @@ def write_tables(
         texts[f"{table.name}.tex"] = to_latex(table)
     for file, text in texts.items():
         write_text(Path(out) / file, text)
+    # What an earlier call wrote of other runs would be taken for a part of these.
+    detailed = (f"{kind}_{name}" for kind in ("classes", "videos") for name in (*PAPER, *TRACKING))
+    for name in (*detailed, *EXTENDED):
+        for file in (f"{name}.{ending}" for ending in ("csv", "md", "tex")):
+            if file not in texts:
+                (Path(out) / file).unlink(missing_ok=True)
     return WrittenTables(Path(out), tables, classes, videos, tuple(unfinished))
