@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from vatrack.cli.replaced import refuse_lost_file
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.files import same_file
 from vatrack.config.reading import config_name
@@ -31,7 +32,8 @@ FOLDERS = ("run",)  # in which a command reads some files and writes others
 
 
 def with_files(command: Callable[..., None]) -> Callable[..., None]:
-    """A subcommand that refuses to write over what it reads, and that takes pipes as input.
+    """A subcommand that takes pipes as input, and that refuses to write over what it reads or
+    what it cannot have written.
 
     A pipe (`<(...)`, /dev/stdin) is read once, into a temporary file.
     """
@@ -61,6 +63,9 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
                             f"{shown}: would overwrite the input {path} ({name}); choose another "
                             "name or folder"
                         )
+        for output in written:
+            if isinstance(target := given.get(output), Path):
+                refuse_lost_file(command.__name__, output, target)
         with tempfile.TemporaryDirectory(prefix="vatrack-pipe-") as folder:
             copies: dict[str, str] = {}
             for name, paths in sources.items():
