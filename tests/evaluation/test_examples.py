@@ -22,7 +22,7 @@ from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_hidden import plain_metrics, plain_rows
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.files import read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, predictions, write_examples
@@ -278,3 +278,14 @@ def test_bad_ground_truth_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         write_examples(tmp_path / "none.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_another_ground_truth_is_kept(tmp_path: Path) -> None:
+    source = tmp_path / "ground_truth.json.gz"
+    for _ in range(2):  # its own files are replaced
+        write_examples(None, tmp_path)
+    write_json(source, read_json(source) | {"videos": []})
+    before = source.read_bytes()
+    with pytest.raises(InputError, match="is not the ground truth of the examples"):
+        write_examples(None, tmp_path)
+    assert source.read_bytes() == before

@@ -52,8 +52,22 @@ LISTING = FileForm("a list of frames without annotations")
 AMODAL = FileForm("an annotation file in the form amodal.json")
 COCO = FileForm("a COCO results file (convert it with `vatrack import-predictions`)")
 
-DATA = (JOINT, TRACKS, OFFICIAL, INDEX, STRUCTURE, PREDICTIONS, SCORES, LOG, METRICS, DETAILS)
-DATA += (LISTING, AMODAL, COCO)
+# What no other command's output may take the place of.
+DATA = (
+    JOINT,
+    TRACKS,
+    OFFICIAL,
+    INDEX,
+    STRUCTURE,
+    PREDICTIONS,
+    SCORES,
+    LOG,
+    METRICS,
+    DETAILS,
+    LISTING,
+    AMODAL,
+    COCO,
+)
 
 
 def _of_annotation(item: Any) -> FileForm | None:
