@@ -111,7 +111,7 @@ def test_a_subcommand_refuses(
 
 
 METRICS = {"amodal/image/AP": 1.0}
-DETAILS = {"per_class": [], "per_video": []}
+DETAILS: dict[str, Any] = {"per_class": [], "per_video": []}
 PREDICTION = {"image_id": 1, "category_id": 1, "score": 1, "bbox_visible": [0, 0, 1, 1]}
 TRACKS = {"annotations": [{"id": 1, "segmentations": [None]}]}
 

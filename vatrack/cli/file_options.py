@@ -64,8 +64,8 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
                             "name or folder"
                         )
         for output in written:
-            if isinstance(target := given.get(output), Path):
-                refuse_lost_file(command.__name__, output, target)
+            if isinstance(file := given.get(output), Path):
+                refuse_lost_file(command.__name__, output, file)
         with tempfile.TemporaryDirectory(prefix="vatrack-pipe-") as folder:
             copies: dict[str, str] = {}
             for name, paths in sources.items():
