@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vatrack.cli.replaced import refuse_lost_file
 from vatrack.common.errors import ConfigError, InputError
 from vatrack.common.files import same_file
 from vatrack.config.reading import config_name
@@ -64,7 +63,9 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
                             "name or folder"
                         )
         for output in written:
-            if isinstance(file := given.get(output), Path):
+            if isinstance(file := given.get(output), Path) and file.is_file():
+                from vatrack.cli.replaced import refuse_lost_file  # loads numpy
+
                 refuse_lost_file(command.__name__, output, file)
         with tempfile.TemporaryDirectory(prefix="vatrack-pipe-") as folder:
             copies: dict[str, str] = {}

@@ -48,13 +48,14 @@ def refuse_lost_file(command: str, option: str, target: Path) -> None:
 
     Args:
         command: name of its function.
+        target: an existing file.
         option: that names the target.
 
     Raises:
         InputError: the file has another form, or belongs to the run or to the results that it is
             in.
     """
-    if not target.is_file() or command in NEVER_REPLACES:
+    if command in NEVER_REPLACES:
         return
     folder = RunFolder(target.parent)
     of_run = folder.config.is_file() and (folder.begun or folder.metrics_log.is_file())

@@ -17,7 +17,7 @@ def followed(path: Path) -> Path:
 def refuse_special(path: Path) -> None:
     """Refuses a path whose file cannot be replaced by a new one.
 
-    Names in /dev and /proc stand for what a process has open: with a new file in its place,
+    Names in /dev and /proc/*/fd stand for what a process has open: with a new file in its place,
     whoever reads there would get nothing.
 
     Raises:
@@ -25,7 +25,7 @@ def refuse_special(path: Path) -> None:
     """
     place = Path(os.path.realpath(path.parent))
     special = path.exists() and not path.is_file() and not path.is_dir()
-    if special or place == Path("/dev") or Path("/proc") in (place, *place.parents):
+    if special or place == Path("/dev") or place.match("/proc/*/fd"):
         raise InputError(
             f"{path}: is a device or pipe, which cannot be written whole or not at all; choose a "
             "file for the output"
