@@ -17,7 +17,7 @@ from vatrack.cli.prediction import predict
 from vatrack.cli.training import select
 from vatrack.cli.weights import import_checkpoint
 from vatrack.common.errors import InputError
-from vatrack.common.files import write_text
+from vatrack.common.files import write_json, write_text
 
 
 def evaluate(source: Any, out: Path, details: Path | None = None, run: Path | None = None) -> None:
@@ -108,3 +108,69 @@ def test_a_subcommand_refuses(
     assert ended.value.code == 2
     assert "would overwrite the input" in capsys.readouterr().err
     assert source.read_text() == "x"
+
+
+METRICS = {"amodal/image/AP": 1.0}
+DETAILS: dict[str, Any] = {"per_class": [], "per_video": []}
+PREDICTION = {"image_id": 1, "category_id": 1, "score": 1, "bbox_visible": [0, 0, 1, 1]}
+TRACKS = {"annotations": [{"id": 1, "segmentations": [None]}]}
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "name", "content", "what"),
+    [
+        ("evaluate", "details", "run/training.json", {"epochs": 1}, "belongs to the run there"),
+        ("evaluate", "out", "run/mlflow.json", {"run": "1"}, "belongs to the run there"),
+        ("evaluate", "out", "run/details.json", DETAILS, "is a file of metrics by class and"),
+        ("evaluate", "details", "validation.json", {"ok": True}, "is one JSON object"),
+        ("evaluate", "out", "video_amodal.json", TRACKS, "is a file of tracks"),
+        ("merge_evaluations", "details", "run/metrics.json", METRICS, "is a file of metrics"),
+        ("export_predictions", "out", "run/metrics.json", METRICS, "is a file of metrics"),
+        ("validate", "out", "p.json", [PREDICTION], "is a file of predictions"),
+        ("config", "out", "run/inference.yaml", {}, "belongs to the run there"),
+        ("config", "out", "config.yaml", {}, "belongs to the results there"),
+    ],
+)
+def test_what_a_command_never_wrote_is_kept(
+    tmp_path: Path, command: str, option: str, name: str, content: Any, what: str
+) -> None:
+    for part in ("run", "runs"):
+        (tmp_path / part).mkdir()
+    write_json(tmp_path / "run" / "config.yaml", {})
+    write_json(tmp_path / "run" / "training.json", {})
+    target = tmp_path / name
+    write_json(target, content)
+    before = target.read_bytes()
+
+    def write(**paths: Path) -> None:
+        write_text(paths[option], "lost")
+
+    write.__name__ = command
+    paths = {"out": tmp_path / "new", option: target}
+    with pytest.raises(InputError, match=f"^--{option} .*{what}.*would be lost; choose another"):
+        with_files(write)(**paths)
+    assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "content"),
+    [
+        ("evaluate", "out", METRICS | {"amodal/class/bed/cot": None}),
+        ("evaluate", "details", DETAILS),
+        ("predict", "out", [PREDICTION]),
+        ("validate", "out", {"ok": True}),
+        ("config", "out", {"seed": 1}),
+    ],
+)
+def test_an_earlier_output_is_replaced(
+    tmp_path: Path, command: str, option: str, content: Any
+) -> None:
+    target = tmp_path / "old.json"
+    write_json(target, content)
+
+    def write(**paths: Path) -> None:
+        write_text(paths[option], "new")
+
+    write.__name__ = command
+    with_files(write)(**{"out": tmp_path / "new", option: target})
+    assert target.read_text() == "new"

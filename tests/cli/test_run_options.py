@@ -155,7 +155,7 @@ def test_metrics_overlay_choice_and_export_of_a_run(
     assert inside.metrics.read_bytes() == (tmp_path / "m.json").read_bytes()
     taken = ("--run", inside.path, "--out", inside.predictions)
     code, _, errors = vatrack("evaluate", *taken)
-    assert (code, "would overwrite the input" in errors) == (2, True)
+    assert (code, "is a file of predictions, which would be lost" in errors) == (2, True)
     # Metrics elsewhere are another evaluation: the folder's own keep their settings.
     elsewhere = ("--out", tmp_path / "other.json", "--set", "evaluation.max_tracks=5")
     assert vatrack(*options[:-2], *elsewhere, "--run", folder.path)[0] == 0

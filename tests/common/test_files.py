@@ -15,6 +15,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import (
     atomic_directory,
     atomic_path,
+    check_target,
     create_text,
     open_text,
     read_json,
@@ -102,6 +103,33 @@ def test_a_folder_replaces_the_old_one_whole_or_not_at_all(tmp_path: Path) -> No
         fail()
     assert names(path) == ["b"]
     assert names(tmp_path) == ["folder"]
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    link, folder = tmp_path / "link.json", tmp_path / "folder"
+    link.symlink_to("files/target.json")
+    for value in (1, 2):  # the target is missing at first
+        write_json(link, value)
+        assert link.is_symlink() and read_json(tmp_path / "files" / "target.json") == value
+    folder.symlink_to("files")
+    with atomic_directory(folder) as temporary:
+        (temporary / "new").write_text("whole")
+    assert folder.is_symlink()
+    assert [path.name for path in (tmp_path / "files").iterdir()] == ["new"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_devices_and_pipes_are_refused(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, Path("/dev/null"), Path("/dev/stdout"), Path("/proc/self/fd/1")):
+        before = os.lstat(path)
+        with pytest.raises(InputError, match=f"{path}: is a device or pipe.*choose a file"):
+            check_target(path)
+        assert os.lstat(path).st_mode == before.st_mode
+    assert pipe.is_fifo() and link.is_symlink()
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.json.gz"])

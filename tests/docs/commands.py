@@ -61,8 +61,8 @@ RUNS = (
     "vatrack track street.mp4 --checkpoint best.pt",
     "vatrack track results/mini/clips/mini_valid_003__26/images "
     "--checkpoint results/mini/runs/vatrack__resnet18",
-    "vatrack init-config --train train.json --valid valid.json --images frames --out mine.yaml",
-    "vatrack config --config mine.yaml --set training.epochs=6 --set 'methods=[qdtrack]' "
+    "vatrack init-config --train train.json --valid valid.json --images frames --out first.yaml",
+    "vatrack config --config first.yaml --set training.epochs=6 --set 'methods=[qdtrack]' "
     "--out full.yaml",
     "vatrack init-config data/mine --out mine.yaml",
     "vatrack validate --config mine.yaml",

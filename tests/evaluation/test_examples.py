@@ -23,7 +23,7 @@ from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_hidden import plain_metrics, plain_rows
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json
+from vatrack.common.files import read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, predictions, write_examples
@@ -289,3 +289,14 @@ def test_the_command_can_be_pasted_and_the_output_is_a_folder(tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file, not a folder"):
         write_examples(None, tmp_path / "file")
+
+
+def test_another_ground_truth_is_kept(tmp_path: Path) -> None:
+    source = tmp_path / "ground_truth.json.gz"
+    for _ in range(2):  # its own files are replaced
+        write_examples(None, tmp_path)
+    write_json(source, read_json(source) | {"videos": []})
+    before = source.read_bytes()
+    with pytest.raises(InputError, match="is not the ground truth of the examples"):
+        write_examples(None, tmp_path)
+    assert source.read_bytes() == before

@@ -198,3 +198,13 @@ def test_the_example_of_the_docs(tmp_path: Path) -> None:
     assert (result.kept, result.mask_types) == (1, ("amodal", "visible"))
     (item,) = read_json(tmp_path / "out" / "joint.json")["annotations"]
     assert item["occlude_rate"] == pytest.approx(8 / 30)
+
+
+@pytest.mark.parametrize("name", ["joint.json", "video_visible.json"])
+def test_own_annotations_are_never_written_over(own: Path, name: str) -> None:
+    source = (own / "train.json").rename(own / name)
+    before = source.read_bytes()
+    with pytest.raises(InputError, match=rf"{name}: would overwrite the input"):
+        prepare_joint(source, own / "frames", DATA, own)
+    assert source.read_bytes() == before
+    assert not (own / "amodal.json").exists()

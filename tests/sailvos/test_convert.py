@@ -755,3 +755,15 @@ def test_fields_mean_the_same_as_elsewhere(tmp_path: Path, changes: Json, messag
     train, structure = write_inputs(tmp_path, lambda data: data["annotations"][4].update(changes))
     with pytest.raises(InputError, match=rf"annotation(s, id)? 4: {message}"):
         convert_files(train, structure, DatasetConfig(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["visible.json", "video_amodal.json"])
+def test_official_annotations_are_never_written_over(tmp_path: Path, name: str) -> None:
+    train, structure = write_inputs(tmp_path)
+    train = train.rename(tmp_path / name)
+    before = content(tmp_path)
+    with pytest.raises(InputError, match=rf"{name}: would overwrite the input"):
+        convert_files(train, structure, DatasetConfig(), tmp_path)
+    with pytest.raises(InputError, match="would overwrite the input"):
+        convert_files(train, structure, DatasetConfig(raw=tmp_path), tmp_path)
+    assert content(tmp_path) == before

@@ -209,3 +209,25 @@ def test_a_joint_file_given_twice_is_refused(vatrack: Command, tmp_path: Path) -
         2,
         f"vatrack: error: --joint {again}: is given twice; give each file once\n",
     )
+
+
+def test_the_report_never_replaces_annotations(
+    vatrack: Command, mini_set: Set, tmp_path: Path
+) -> None:
+    mini_set.save()
+    own = write_own(tmp_path / "own")
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        f"dataset: {{format: joint, classes: data, images: {own}/frames, "
+        f"train_json: {own}/train.json, valid_json: {own}/valid.json}}"
+    )
+    for given, target in (
+        (("--raw", mini_set.raw), mini_set.raw / "train.json"),
+        (("--set", f"dataset.raw={mini_set.raw}"), mini_set.raw / "valid.json"),
+        (("--config", config), own / "train.json"),
+    ):
+        before = target.read_bytes()
+        code, shown, errors = vatrack("validate", *given, "--out", target)
+        assert (code, shown) == (2, "")
+        assert f"{target}: would overwrite the input {target}; choose another --out" in errors
+        assert target.read_bytes() == before

@@ -206,3 +206,11 @@ def test_amodal_synth_drive_is_ready_to_be_trained_on(tmp_path: Path) -> None:
     assert {"train": 1, "evaluate": 1, "tables": 1}.items() <= workflow.plan().items()
     prepared = read_json(workflow.results / "annotations" / "train" / "joint.json")
     assert len(prepared["videos"]) == 2, "its sequences are tracked"
+
+
+def test_an_edited_config_is_kept(tmp_path: Path) -> None:
+    own, out = write_own(tmp_path / "own"), tmp_path / "own.yaml"
+    out.write_text("seed: 7\n")
+    with pytest.raises(InputError, match=r"own\.yaml: already exists; choose another file"):
+        init_config(own / "train.json", own / "valid.json", own / "frames", out, 0)
+    assert out.read_text() == "seed: 7\n"

@@ -12,7 +12,7 @@ EXAMPLES = {
     "annotate": "--raw raw --models models.csv --out annotations",
     "clips": "--config mine.yaml --raw raw --structure clips.json --out clips",
     "compare": f"{RUN} {RUN}__e6 --out compare",
-    "config": "--config mine.yaml --set training.epochs=6 --out full.yaml",
+    "config": "--config first.yaml --set training.epochs=6 --out full.yaml",
     "convert": "--config mine.yaml --official raw/valid.json --structure clips.json --out valid",
     "cuts compare": "ours.json theirs.json",
     "cuts score": "--raw raw --index index.json --video ah_1_ext --out scores/ah_1_ext.json",

@@ -31,7 +31,8 @@ FOLDERS = ("run",)  # in which a command reads some files and writes others
 
 
 def with_files(command: Callable[..., None]) -> Callable[..., None]:
-    """A subcommand that refuses to write over what it reads, and that takes pipes as input.
+    """A subcommand that takes pipes as input, and that refuses to write over what it reads or
+    what it cannot have written.
 
     A pipe (`<(...)`, /dev/stdin) is read once, into a temporary file.
     """
@@ -61,6 +62,11 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
                             f"{shown}: would overwrite the input {path} ({name}); choose another "
                             "name or folder"
                         )
+        for output in written:
+            if isinstance(file := given.get(output), Path) and file.is_file():
+                from vatrack.cli.replaced import refuse_lost_file  # loads numpy
+
+                refuse_lost_file(command.__name__, output, file)
         with tempfile.TemporaryDirectory(prefix="vatrack-pipe-") as folder:
             copies: dict[str, str] = {}
             for name, paths in sources.items():

@@ -39,8 +39,6 @@ def init_config(
     from vatrack.validate.first_config import init_config as write
 
     target = out or Path("own.yaml")
-    if out is None and target.exists():
-        raise InputError(f"{target}: already exists; choose another file with --out")
     if train and valid and images:
         data = FoundData(train, valid, images)
     elif folder is None:

@@ -21,6 +21,7 @@ import yaml
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
+from vatrack.common.special_files import followed, refuse_special
 from vatrack.common.text_files import open_text, unpacked
 from vatrack.common.value_files import read_json, read_yaml
 
@@ -52,10 +53,12 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     calls this before it starts.
 
     Raises:
-        InputError: a file is where a folder must be, or the other way round.
+        InputError: a file is where a folder must be, or the other way round; or it is a device, a
+            pipe or the like.
         PermissionError: the folder may not be written.
     """
     path = Path(path)
+    refuse_special(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -67,6 +70,8 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
             f"{path}: is a {'file, not a folder' if folder else 'folder, not a file'}; choose "
             "another name for the output"
         )
+    if (target := followed(path)) != path:
+        check_target(target, folder=folder)
     place = path if path.is_dir() else path.parent
     if not os.access(place, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -145,7 +150,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The temporary name keeps the suffixes of `path`, so that writers that look at them (OpenCV,
     numpy) work.
     """
-    path = check_target(path)
+    path = followed(check_target(path))
     descriptor, name = tempfile.mkstemp(
         prefix=f".{path.stem[:40]}.", suffix="".join(path.suffixes), dir=path.parent
     )
@@ -167,7 +172,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 @contextmanager
 def atomic_directory(path: Path | str) -> Iterator[Path]:
     """Like `atomic_path` for a folder; an existing folder at `path` is replaced."""
-    path = check_target(path, folder=True)
+    path = followed(check_target(path, folder=True))
     if path.resolve() == Path.cwd():
         raise InputError(f"{path}: is the working folder; choose a new folder for the output")
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))

@@ -11,11 +11,26 @@ from typing import Any
 import numpy as np
 import orjson
 
+from vatrack.common.files import check_target, refuse_same_file
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config.file_classes import FileClasses
-from vatrack.data.forms import Json
+from vatrack.data.forms import FORMS, Json
 from vatrack.data.store_writer import StoreWriter, source_state, store_path
 
 SEPARATOR = b",\n"
+NAMES = [f"{form}.json" for form in FORMS] + [f"video_{name}.json" for name in MASK_TYPES]
+
+
+def check_folder(out: Path, *sources: Path) -> Path:
+    """The folder that files of the forms are to be written into.
+
+    Raises:
+        InputError: it is a file; or one of the files would be written over a source.
+    """
+    out = check_target(out, folder=True)
+    for name in NAMES:
+        refuse_same_file(out / name, *sources)
+    return out
 
 
 def move_files(folder: Path, out: Path) -> None:

@@ -52,6 +52,23 @@ LISTING = FileForm("a list of frames without annotations")
 AMODAL = FileForm("an annotation file in the form amodal.json")
 COCO = FileForm("a COCO results file (convert it with `vatrack import-predictions`)")
 
+# What no other command's output may take the place of.
+DATA = (
+    JOINT,
+    TRACKS,
+    OFFICIAL,
+    INDEX,
+    STRUCTURE,
+    PREDICTIONS,
+    SCORES,
+    LOG,
+    METRICS,
+    DETAILS,
+    LISTING,
+    AMODAL,
+    COCO,
+)
+
 
 def _of_annotation(item: Any) -> FileForm | None:
     if not isinstance(item, Mapping):
@@ -82,7 +99,7 @@ def _of_object(found: Outline) -> FileForm | None:
         return SCORES
     if {"per_class", "per_video"} <= first.keys():
         return DETAILS
-    if first and not found.lists and all(name.count("/") == 2 for name in first):
+    if first and not found.lists and all(name.count("/") >= 2 for name in first):
         return METRICS
     if {"images"} <= first.keys() <= {"images", "videos", "categories", "info", "licenses"}:
         return LISTING

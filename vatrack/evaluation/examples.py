@@ -19,6 +19,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
+from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path, check_target, create_text, read_json, write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.known_forms import JOINT, wants
@@ -96,7 +97,8 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
         seed: of the spoilt predictions; those of a seed are the same everywhere.
 
     Raises:
-        InputError: the ground truth is missing, damaged or without objects.
+        InputError: the ground truth is missing, damaged or without objects; or `out` holds
+            another one under the name that the rendered one gets.
     """
     out = check_target(out, folder=True)
     if ground_truth is None:
@@ -104,6 +106,11 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
 
         document = make_ground_truth(out / "ground_truth")
         source = out / "ground_truth.json.gz"
+        if source.exists() and read_json(source) != json.loads(json.dumps(document)):
+            raise InputError(
+                f"{source}: is not the ground truth of the examples and would be lost; choose "
+                "another folder with --out"
+            )
     else:
         document, source = read_json(ground_truth), Path(ground_truth)
     expected = perfect_metrics(document, str(source))

@@ -17,12 +17,19 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.counted import counted
-from vatrack.common.files import check_target, scratch_directory, unpacked
+from vatrack.common.files import refuse_same_file, scratch_directory, unpacked
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
 from vatrack.config.dataset import DatasetConfig
-from vatrack.data.form_files import SEPARATOR, finish, form_file, move_files, write_head
+from vatrack.data.form_files import (
+    SEPARATOR,
+    check_folder,
+    finish,
+    form_file,
+    move_files,
+    write_head,
+)
 from vatrack.data.forms import FORMS
 from vatrack.sailvos.forms import category_numbers, renumber
 from vatrack.sailvos.official import Official, read_official
@@ -78,7 +85,9 @@ def convert_files(
         InputError: see `read_official`, `plan_clips`, `category_numbers`; or a mask that is used is
             damaged.
     """
-    out = check_target(out, folder=True)
+    out = check_folder(out, official, structure)
+    if dataset.raw is not None:
+        refuse_same_file(out, dataset.raw)
     data = read_official(official)
     numbers = category_numbers(data, dataset.class_list)
     plan = plan_clips(data, read_structure(structure))

@@ -11,7 +11,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
-from vatrack.common.files import write_json
+from vatrack.common.files import check_target, refuse_same_file, write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import check_source, no_such
 from vatrack.config.classes import SAILVOS, ClassList
@@ -102,7 +102,7 @@ def validate(
     started = time.monotonic()
     raw = Path(raw)
     findings = _findings(settings)
-    _require(raw, official)
+    _require(raw, official, out)
     subsets = [
         read_subset(name, Path(path), settings.masks, processes, findings)
         for name, path in official.items()
@@ -140,7 +140,7 @@ def validate_joint(
     """
     started = time.monotonic()
     findings = _findings(settings)
-    _require(Path(images), files)
+    _require(Path(images), files, out)
     described, frames = [], list[Frame]()
     videos = 0
     for name, path in files.items():
@@ -163,12 +163,15 @@ def validate_joint(
     return _report(Path(images), videos, frames, described, settings, findings, started, out)
 
 
-def _require(folder: Path, files: Mapping[str, Path]) -> None:
-    """Sees that all inputs are there and may be read, before the hours that the frames can take.
+def _require(folder: Path, files: Mapping[str, Path], out: Path | None) -> None:
+    """Sees that all inputs are there and may be read, and that the report can be written, before
+    the hours that the frames can take.
 
     Raises:
-        InputError: naming each that is not.
+        InputError: naming each input that is not; or the report would be written over one.
     """
+    if out is not None:
+        refuse_same_file(check_target(out), *files.values())
     problems = []
     if not folder.is_dir():
         problems.append(f"{folder}: {no_such(folder, 'folder')}; correct the path of the frames")

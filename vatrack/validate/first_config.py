@@ -109,10 +109,12 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
         memory: of the GPU, GB; 0: there is none.
 
     Raises:
-        InputError: see `read_joint`; there is no image; the folder of the images is missing or
-            contains no frames of a file; or the masks of both files fit no method.
+        InputError: `out` exists; see `read_joint`; there is no image; the folder of the images is
+            missing or contains no frames of a file; or the masks of both files fit no method.
     """
     out = check_target(out)
+    if out.exists():
+        raise InputError(f"{out}: already exists; choose another file with --out, or remove it")
     data, other = read_joint(train), read_joint(valid)
     if not data.images:
         raise InputError(f"{train}: contains no images; give the training annotations")

@@ -17,7 +17,7 @@ import orjson
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, scratch_directory, unpacked
+from vatrack.common.files import scratch_directory, unpacked
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import existing_image
 from vatrack.common.json_lists import Texts
@@ -26,7 +26,14 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.config.file_classes import FileClasses
 from vatrack.config.methods import Method
 from vatrack.data.fields import shown
-from vatrack.data.form_files import SEPARATOR, finish, form_file, move_files, write_head
+from vatrack.data.form_files import (
+    SEPARATOR,
+    check_folder,
+    finish,
+    form_file,
+    move_files,
+    write_head,
+)
 from vatrack.data.forms import Json
 from vatrack.data.joint.annotations import complete, make_form
 from vatrack.data.joint.file import JointFile, need, read_joint
@@ -84,7 +91,7 @@ def prepare_joint(
         InputError: see `read_joint` and `complete`; the classes are not those of the config; a
             frame is missing; or the masks do not allow a method.
     """
-    out = check_target(out, folder=True)
+    out = check_folder(out, source)
     data = read_joint(source)
     if dataset.class_list is not None:
         FileClasses.of(data.categories, str(source)).labels(dataset.class_list)
