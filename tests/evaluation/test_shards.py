@@ -345,7 +345,7 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
     assert out.read_bytes() == (tmp_path / "metrics.json").read_bytes()
     assert yaml.safe_load((folder / "evaluation.yaml").read_text())["max_tracks"] == 4
     code, _, errors = command("evaluate", *options, "--shard", "3/2", "--out", shards[0])
-    assert (code, "give NUMBER/COUNT" in errors) == (2, True)
+    assert (code, "give NUMBER/COUNT" in errors) == (2, True), errors
     code, _, errors = command(
         "evaluate", *options, "--shard", "1/2", "--out", shards[0], "--details", tmp_path / "d"
     )

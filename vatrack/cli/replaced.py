@@ -64,9 +64,9 @@ def refuse_lost_file(command: str, option: str, target: Path) -> None:
         owned = of_run or (results and name == "config")
         if owned and target.name == getattr(folder, name).name and command not in commands:
             _refuse(option, target, f"belongs to the {'run' if of_run else 'results'} there")
-    own = FORMS.get(f"{command} {option}", ())
+    own = {form.what for form in FORMS.get(f"{command} {option}", ())}
     found = forms.form_of(target)
-    if found and found not in own and (found in forms.DATA or command in STRICT):
+    if found and found.what not in own and (found in forms.DATA or command in STRICT):
         _refuse(option, target, f"is {found.what}")
 
 

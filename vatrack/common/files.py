@@ -44,7 +44,6 @@ __all__ = [
     "write_yaml",
 ]
 
-
 NOT_JSON = (".pt", ".pth", ".safetensors", ".yaml", ".yml", ".jsonl", ".png", ".jpg", ".mp4")
 
 

@@ -52,7 +52,6 @@ def _one_array(path: Path) -> None:
 SHARDS = "not an evaluation shard (.npz); give the files from `vatrack evaluate --shard`"
 OTHER_FORM = np.frombuffer(b'{"form": "something else"}', np.uint8)
 NO_SHARDS: dict[str, Callable[[Path], object]] = {
-    "other arrays": lambda path: _save(path, a=np.zeros(3)),
     "another form": lambda path: _save(path, record=OTHER_FORM),
     "pickle": lambda path: _save(path, record=np.array([{}], object)),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
@@ -67,6 +66,16 @@ def test_what_is_no_shard(two: tuple[Inputs, list[Path]], tmp_path: Path, kind: 
     shown = message(merge_evaluations, [first, second], out)
     assert shown.startswith(f"{second}: damaged, or not an evaluation shard (")
     assert shown.endswith("; evaluate the shard again")
+    assert not out.exists()
+
+
+def test_another_numpy_archive_is_named(two: tuple[Inputs, list[Path]], tmp_path: Path) -> None:
+    _, (first, second) = two
+    _save(second, a=np.zeros(3))
+    out = tmp_path / "metrics.json"
+    assert message(merge_evaluations, [first, second], out) == (
+        f"{second}: is a NumPy archive (.npz), {SHARDS}"
+    )
     assert not out.exists()
 
 
