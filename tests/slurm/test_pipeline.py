@@ -88,8 +88,8 @@ def test_everything_that_can_happen(
     # A job that fails: one message.
     pipeline.run(status=1)
     assert (
-        "config.yaml: the 1 pair of a process cannot be divided into "
-        "training.accumulate = 2" in pipeline.shown
+        "config.yaml: training.accumulate: the 1 pair of a process cannot be divided into 2 equal "
+        "micro-batches" in pipeline.shown
     )
     assert "Traceback" not in pipeline.shown
     failed = pipeline.job()
