@@ -9,7 +9,7 @@ from vatrack.common.errors import InputError
 from vatrack.data import known_forms as forms
 from vatrack.runs.folder import RunFolder
 
-# What a command writes, by function and option, or by function alone.
+# What a command writes, by function and option.
 FORMS = {
     "evaluate out": (forms.METRICS, forms.SHARD),
     "evaluate details": (forms.DETAILS,),
