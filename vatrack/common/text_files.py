@@ -62,6 +62,11 @@ class NotText(InputError):
     found = ""
 
 
+def existing_part(path: Path) -> Path:
+    """The path itself, or the nearest folder (or file) above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
 def no_such(path: Path | str, kind: Literal["file", "folder"]) -> str:
     """What is said of a missing file or folder; one of the other kind may be in its place."""
     if not Path(path).exists():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatrack.common.counted import counted
-from vatrack.common.text_files import no_such
+from vatrack.common.text_files import existing_part, no_such
 from vatrack.config import Config
 from vatrack.doctor.check import Check, State
 from vatrack.doctor.space import GIB, MINIATURE, archive_space, needed_space
@@ -67,7 +67,7 @@ def folder(
         wanted: bytes below which there is a warning.
     """
     path = path.absolute()
-    there = next(place for place in (path, *path.parents) if place.exists())
+    there = existing_part(path)
     shown = str(path) if there == path else f"{path} (will be created)"
     if not there.is_dir():
         return Check(name, worst, f"{shown}: {there} is a file", lost, f"move it away, or {fix}")

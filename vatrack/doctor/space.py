@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vatrack.common.images import is_frame
+from vatrack.common.text_files import existing_part
 from vatrack.config import Config
 from vatrack.config.dataset import DatasetConfig
 from vatrack.runs.folder import RunFolder
@@ -53,8 +54,7 @@ def _copies(dataset: DatasetConfig, raw: Path, results: Path) -> bool:
     """Whether the clips are copies of the raw frames."""
     if dataset.format != "sailvos" or not raw.is_dir():
         return False
-    there = next(place for place in (results, *results.absolute().parents) if place.exists())
-    other_disk = raw.stat().st_dev != there.stat().st_dev
+    other_disk = raw.stat().st_dev != existing_part(results).stat().st_dev
     mode = dataset.clips.mode
     return mode in ("copy", "png") or (mode == "hardlink" and other_disk)
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.text_files import existing_part
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
 from vatrack.config.layers import merged, read_layers
@@ -88,8 +89,8 @@ def check_results(folder: Path) -> None:
     Raises:
         InputError: it, or a part of its path, is a file.
     """
-    there = next((place for place in (folder, *folder.parents) if place.exists()), None)
-    if there is not None and not there.is_dir():
+    there = existing_part(folder)
+    if not there.is_dir():
         raise ConfigError("results", f"{there} is a file, not a folder; choose another folder")
 
 
