@@ -167,7 +167,7 @@ def pack(network: nn.Module) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Sequential) and all(map(_folded, child)):
                 module.set_submodule(name, _stage(child))
-            elif type(child) is nn.Linear:
+            elif isinstance(child, nn.Linear):
                 module.set_submodule(name, PackedLinear(child.weight, child.bias))
 
 

@@ -28,9 +28,11 @@ from torch.autograd.function import once_differentiable
 
 from vatrack.models import nnpack
 from vatrack.models.memory_order import channels_last
+from vatrack.models.products import add_products, possible, product, products
+from vatrack.models.products import available as products_available
 
 OUT, IN = 4, 6  # sides of a tile of outputs, and of the inputs that it needs
-BAND = 128  # tiles that are computed together: some megabytes with 256 channels
+BAND = 256  # tiles that are computed together: some megabytes with 256 channels
 CHANNELS = 128  # with fewer, the transforms cost more than is saved
 FEWEST_TILES = 32  # with fewer, the transform of the kernel alone does
 
@@ -79,12 +81,12 @@ class WinogradConv2d(nn.Conv2d):
     def freeze(self) -> None:
         """Transforms the kernel once for all; four times its memory."""
         self.kernel = self.weight.detach().contiguous()
-        self.transformed = transform_kernel(self.weight.detach()).contiguous().transpose(1, 2)
+        self.transformed = transform_kernel(self.weight.detach()).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last, but for what
         NNPACK makes where the weights change no more."""
-        if not _possible(x, self.weight):
+        if not possible(x, self.weight):
             return super().forward(x)
         if self.transformed is not None:
             if nnpack.suits(x):
@@ -118,30 +120,19 @@ def _profits(layer: nn.Conv2d) -> bool:
     )
 
 
-def _possible(x: Tensor, weight: Tensor) -> bool:
-    return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and x.numel() > 0
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-    )
-
-
 def _tiles(x: Tensor) -> int:
     return len(x) * -(-x.shape[2] // OUT) * -(-x.shape[3] // OUT)
 
 
 def transform_kernel(weight: Tensor, *, turned: bool = False) -> Tensor:
-    """(outputs, inputs, 3, 3) to (36, outputs, inputs), in memory (outputs, 36, inputs); `turned`:
-    of the kernel turned by 180 degrees."""
+    """(outputs, inputs, 3, 3) to (36, outputs, inputs); `turned`: of the kernel turned by 180
+    degrees."""
     outputs, inputs = weight.shape[:2]
     matrix = _both_axes(_KERNEL)
     if turned:
         matrix = matrix.flip(1)
-    # Free where the weights are channels last, as they are in a training.
-    taps = weight.permute(0, 2, 3, 1).reshape(outputs, 9, inputs)
-    return torch.bmm(matrix.expand(outputs, -1, -1), taps).transpose(0, 1)
+    taps = weight.permute(2, 3, 0, 1).reshape(9, -1)
+    return product(matrix, taps).view(IN * IN, outputs, inputs)
 
 
 def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
@@ -158,8 +149,8 @@ def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
     )
     rows = result.permute(0, 2, 3, 1)
     for band in _bands(count, height, width):
-        products = torch.bmm(_transform_inputs(x, band), transformed)
-        tiles = _both_axes(_OUTPUT) @ products.view(IN * IN, -1)
+        sums = products(_transform_inputs(x, band), transformed)
+        tiles = product(_both_axes(_OUTPUT), sums.view(IN * IN, -1))
         target = rows[band.images, band.rows]
         values = band.joined(tiles)[:, : target.shape[1], :width]
         if bias is None:
@@ -174,7 +165,7 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         # Channels last, as all other layers of a training take and leave them.
-        if nnpack.suits(x):
+        if _nnpack_suits(x):
             return nnpack.convolve_channels_last(x, weight.contiguous(), bias)
         return convolve(x, transform_kernel(weight).transpose(1, 2), bias)
 
@@ -190,9 +181,14 @@ class _Convolution(torch.autograd.Function):
         )
 
 
+def _nnpack_suits(x: Tensor) -> bool:
+    """Whether a training gains by NNPACK, which takes and leaves maps in another order."""
+    return nnpack.suits(x) and not products_available()
+
+
 def _input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
     """The convolution of the gradient with the turned kernel."""
-    if nnpack.suits(gradient):
+    if _nnpack_suits(gradient):
         turned = weight.flip(2, 3).transpose(0, 1).contiguous()
         return nnpack.convolve_channels_last(gradient, turned, None)
     return convolve(gradient, transform_kernel(weight, turned=True), None)
@@ -203,14 +199,14 @@ def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     count, inputs, height, width = x.shape
     outputs = gradient.shape[1]
     x, gradient = channels_last(x), channels_last(gradient)
-    total = x.new_empty(IN * IN, outputs, inputs)
-    for number, band in enumerate(_bands(count, height, width)):
-        tiles = band.split(gradient, OUT, 0)
-        products = (_both_axes(_OUTPUT).T @ tiles).view(IN * IN, -1, outputs)
-        # The first band needs no zeros to be added to.
-        total.baddbmm_(products.transpose(1, 2), _transform_inputs(x, band), beta=min(number, 1))
-    taps = torch.bmm(_both_axes(_KERNEL).T.expand(outputs, -1, -1), total.transpose(0, 1))
-    return taps.view(outputs, 3, 3, inputs).permute(0, 3, 1, 2)
+    total: Tensor | None = None
+    for band in _bands(count, height, width):
+        tiles = product(_both_axes(_OUTPUT).T, band.split(gradient, OUT, 0))
+        of_outputs = tiles.view(IN * IN, -1, outputs).transpose(1, 2)
+        total = add_products(total, of_outputs, _transform_inputs(x, band))
+    assert total is not None  # there is at least one band
+    taps = product(_both_axes(_KERNEL).T, total.view(IN * IN, -1))
+    return taps.view(3, 3, outputs, inputs).permute(2, 3, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -269,5 +265,5 @@ def _bands(count: int, height: int, width: int) -> Iterator[_Band]:
 
 def _transform_inputs(x: Tensor, band: _Band) -> Tensor:
     """(36, tiles, inputs)."""
-    values = _both_axes(_INPUT) @ band.split(x, IN, 1)
+    values = product(_both_axes(_INPUT), band.split(x, IN, 1))
     return values.view(IN * IN, -1, x.shape[1])

@@ -21,6 +21,7 @@ from vatrack.common.locks import locked
 from vatrack.config import SAILVOS, ComputeConfig, RunConfig
 from vatrack.data.frames import AnnotationFile, count_classes
 from vatrack.models.detector import Detector, build
+from vatrack.models.products import use_products
 from vatrack.models.winograd import use_winograd
 from vatrack.runs.folder import RunFolder
 from vatrack.weights.initial import copy_visible_to_amodal, fitted, load_initial
@@ -150,6 +151,7 @@ def placed(model: Detector, compute: ComputeConfig, device: torch.device) -> Det
     winograd = compute.winograd and device.type == "cpu"
     if winograd:
         use_winograd(model)
+        use_products(model)
     if compute.channels_last or winograd:
         model.to(memory_format=torch.channels_last)
     return model
