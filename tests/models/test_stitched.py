@@ -1,4 +1,4 @@
-"""Mask heads stitched for NNPACK against the ordinary ones."""
+"""Stitched mask heads against the ordinary ones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import copy
 import pytest
 import torch
 
-from tests.models.test_nnpack import needs_nnpack
 from vatrack.models.mask_head import MaskHead
 from vatrack.models.stitched import StitchedMaskHead, stitch_mask_heads
 from vatrack.models.winograd import use_winograd
 
 
-@needs_nnpack
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 30])
 @torch.inference_mode()
 def test_stitched_masks_are_those_of_single_regions(count: int) -> None:

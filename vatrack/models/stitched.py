@@ -1,7 +1,7 @@
-"""Mask heads for prediction on a CPU: all regions stitched into one image for NNPACK.
+"""Mask heads for prediction on a CPU: all regions stitched into one image.
 
-A region of 14 x 14 alone fills nine tiles of 6 x 6 to three fifths; in an image only one row and
-one column of zeros between neighbours are computed for nothing.
+A region of 14 x 14 alone fills nine of Winograd's tiles of 6 x 6 to three fifths; in an image only
+one row and one column of zeros between neighbours are computed for nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vatrack.models import nnpack, packed
+from vatrack.models import packed
 from vatrack.models.mask_head import MASK_SIZE, REGION_SIZE, MaskHead
 from vatrack.models.packed import PackedLinear
 from vatrack.models.winograd import WinogradConv2d
@@ -51,27 +51,28 @@ class StitchedMaskHead(MaskHead):
         count, channels = regions.shape[:2]
         across = math.isqrt(count - 1) + 1
         down = -(-count // across)
-        shape = channels, down, PERIOD, across, PERIOD
-        image = regions.new_zeros(1, channels, down * PERIOD, across * PERIOD)
+        shape = down, PERIOD, across, PERIOD, channels
+        image = regions.new_zeros(1, down * PERIOD, across * PERIOD, channels)
         places = _inside(image.view(shape))
-        for row, some in enumerate(regions.split(across)):
+        for row, some in enumerate(regions.permute(0, 2, 3, 1).split(across)):
             places[row, : len(some)] = some
+        image = image.permute(0, 3, 1, 2)
         for block in self.convs:
             image = block(image)
             image[:, :, REGION_SIZE::PERIOD] = 0
             image[:, :, :, REGION_SIZE::PERIOD] = 0
-        pixels = _inside(image.reshape(shape)).permute(0, 1, 3, 4, 2)
+        pixels = _inside(image.permute(0, 2, 3, 1).reshape(shape))
         return pixels.reshape(down * across, -1, channels)[:count].reshape(-1, channels)
 
 
 def _inside(image: Tensor) -> Tensor:
-    """(channels, down, 15, across, 15) to the regions, (down, across, channels, 14, 14)."""
-    return image[:, :, :-1, :, :-1].permute(1, 3, 0, 2, 4)
+    """(down, 15, across, 15, channels) to the regions, (down, across, 14, 14, channels)."""
+    return image[:, :-1, :, :-1].transpose(1, 2)
 
 
 def stitch_mask_heads(network: nn.Module) -> None:
     """Changes the mask heads whose convolutions take Winograd's form, for prediction alone."""
-    if not (nnpack.available() and packed.available()):
+    if not packed.available():
         return
     for head in network.modules():
         if type(head) is MaskHead and all(

@@ -1,14 +1,15 @@
-"""Winograd's 3x3 convolution F(4x4, 3x3): a quarter of the multiplications, in float32 on a CPU.
+"""Winograd's 3x3 convolutions F(4x4, 3x3) and F(6x6, 3x3) in float32 on a CPU.
 
-A tile of 4x4 outputs is the inverse transform of a product, number by number, of the transformed
-6x6 inputs and the transformed kernel, summed over channels: 36 multiplications a channel where the
-direct form takes 144 (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016).
-The products of many tiles are 36 matrix products; the transforms are matrix products too. Bands of
-tiles that fit the processor's second-level cache are taken one after the other.
+A tile of outputs is the inverse transform of a product, number by number, of the transformed inputs
+and the transformed kernel, summed over channels: 36 multiplications a channel for 16 outputs, where
+the direct form takes 144, or 64 for 36, where it takes 324 (Lavin and Gray, "Fast algorithms for
+convolutional neural networks", 2016). The products of many tiles are matrix products, one for each
+number of a tile; the transforms are matrix products too. Bands of tiles are taken one after the
+other, so that memory stays small.
 
-Rounding differs from `conv2d` by some 3e-6 of the outputs' standard deviation (`conv2d` itself is
-about 1e-6 off). The same input gives the same bits on one machine, whatever the number of threads.
-Large maps go to NNPACK, whose larger tiles are faster there.
+Rounding differs from `conv2d` by some 3e-6 of the outputs' standard deviation, on large maps, which
+take the larger tiles, by 7e-6 (`conv2d` itself is about 1e-6 off). The same input gives the same
+bits on one machine, whatever the number of threads.
 
 Layers use it only where they are asked to: `use_winograd` changes convolutions of a network that
 exists; a network without that call is the plain one. Names, order and values of its parameters
@@ -19,79 +20,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vatrack.models import nnpack
 from vatrack.models.memory_order import channels_last
 from vatrack.models.products import add_products, possible, product, products
-from vatrack.models.products import available as products_available
+from vatrack.models.winograd_forms import KERNEL, Form, both_axes, form_for
 
-OUT, IN = 4, 6  # sides of a tile of outputs, and of the inputs that it needs
 BAND = 256  # tiles that are computed together: some megabytes with 256 channels
 CHANNELS = 128  # with fewer, the transforms cost more than is saved
 FEWEST_TILES = 32  # with fewer, the transform of the kernel alone does
-
-_INPUT = (
-    (4.0, 0.0, -5.0, 0.0, 1.0, 0.0),
-    (0.0, -4.0, -4.0, 1.0, 1.0, 0.0),
-    (0.0, 4.0, -4.0, -1.0, 1.0, 0.0),
-    (0.0, -2.0, -1.0, 2.0, 1.0, 0.0),
-    (0.0, 2.0, -1.0, -2.0, 1.0, 0.0),
-    (0.0, 4.0, 0.0, -5.0, 0.0, 1.0),
-)
-_KERNEL = (
-    (1 / 4, 0.0, 0.0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0.0, 0.0, 1.0),
-)
-_OUTPUT = (
-    (1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
-    (0.0, 1.0, -1.0, 2.0, -2.0, 0.0),
-    (0.0, 1.0, 1.0, 4.0, 4.0, 0.0),
-    (0.0, 1.0, -1.0, 8.0, -8.0, 1.0),
-)
-
-
-@cache
-def _both_axes(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    """The matrix that applies `matrix` to rows and columns of a tile whose numbers are a column."""
-    one_axis = torch.tensor(matrix, dtype=torch.float64)
-    return torch.kron(one_axis, one_axis).float()
 
 
 class WinogradConv2d(nn.Conv2d):
     """A convolution that takes Winograd's form in float32 on a CPU, else is the ordinary one.
 
     Attributes:
-        transformed: the kernel's transform, kept for weights that change no more (`freeze`).
-        kernel: the weights, contiguous, as NNPACK needs them.
+        transformed: transforms of the kernel (numbers of a tile, inputs, outputs) that are made
+            when a map first needs them and kept; None while the weights change (see `freeze`).
     """
 
-    transformed: Tensor | None = None
-    kernel: Tensor
+    transformed: dict[Form, Tensor] | None = None
 
     def freeze(self) -> None:
-        """Transforms the kernel once for all; four times its memory."""
-        self.kernel = self.weight.detach().contiguous()
-        self.transformed = transform_kernel(self.weight.detach()).transpose(1, 2)
+        """The weights change no more."""
+        self.transformed = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last, but for what
-        NNPACK makes where the weights change no more."""
+        """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last."""
         if not possible(x, self.weight):
             return super().forward(x)
         if self.transformed is not None:
-            if nnpack.suits(x):
-                return nnpack.convolve(x, self.kernel, self.bias)
-            return convolve(x, self.transformed, self.bias)
+            form = form_for(x)
+            if form not in self.transformed:
+                self.transformed[form] = transform_kernel(self.weight.detach(), form)
+            return convolve(x, self.transformed[form], self.bias, form)
         if _tiles(x) < FEWEST_TILES:
             return super().forward(x)
         result: Tensor = _Convolution.apply(x, self.weight, self.bias)
@@ -121,25 +87,29 @@ def _profits(layer: nn.Conv2d) -> bool:
 
 
 def _tiles(x: Tensor) -> int:
-    return len(x) * -(-x.shape[2] // OUT) * -(-x.shape[3] // OUT)
+    size = form_for(x).size
+    return len(x) * -(-x.shape[2] // size) * -(-x.shape[3] // size)
 
 
-def transform_kernel(weight: Tensor, *, turned: bool = False) -> Tensor:
-    """(outputs, inputs, 3, 3) to (36, outputs, inputs); `turned`: of the kernel turned by 180
-    degrees."""
+def transform_kernel(weight: Tensor, form: Form, *, turned: bool = False) -> Tensor:
+    """(outputs, inputs, 3, 3) to (numbers of a tile, inputs, outputs).
+
+    Args:
+        turned: of the kernel turned by 180 degrees and its channels exchanged, as the gradient
+            needs it: (numbers of a tile, outputs, inputs).
+    """
     outputs, inputs = weight.shape[:2]
-    matrix = _both_axes(_KERNEL)
-    if turned:
-        matrix = matrix.flip(1)
-    taps = weight.permute(2, 3, 0, 1).reshape(9, -1)
-    return product(matrix, taps).view(IN * IN, outputs, inputs)
+    matrix = both_axes(form.kernel)
+    taps = weight.permute(2, 3, 0, 1).reshape(KERNEL * KERNEL, -1)
+    found = product(matrix.flip(1) if turned else matrix, taps).view(-1, outputs, inputs)
+    return found if turned else found.transpose(1, 2)
 
 
-def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
+def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None, form: Form) -> Tensor:
     """(n, inputs, h, w) to (n, outputs, h, w).
 
     Args:
-        transformed: the kernel's transform, (36, inputs, outputs).
+        transformed: see `transform_kernel`.
     """
     count, _, height, width = x.shape
     outputs = transformed.shape[2]
@@ -148,9 +118,9 @@ def convolve(x: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
         (count, outputs, height, width), dtype=x.dtype, memory_format=torch.channels_last
     )
     rows = result.permute(0, 2, 3, 1)
-    for band in _bands(count, height, width):
-        sums = products(_transform_inputs(x, band), transformed)
-        tiles = product(_both_axes(_OUTPUT), sums.view(IN * IN, -1))
+    for band in _bands(x, form.size):
+        sums = products(_transform_inputs(x, band, form), transformed)
+        tiles = product(both_axes(form.outputs), sums.flatten(1))
         target = rows[band.images, band.rows]
         values = band.joined(tiles)[:, : target.shape[1], :width]
         if bias is None:
@@ -164,55 +134,44 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        # Channels last, as all other layers of a training take and leave them.
-        if _nnpack_suits(x):
-            return nnpack.convolve_channels_last(x, weight.contiguous(), bias)
-        return convolve(x, transform_kernel(weight).transpose(1, 2), bias)
+        form = form_for(x)
+        return convolve(x, transform_kernel(weight, form), bias, form)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        form = form_for(x)
         for_x, for_weight, for_bias = ctx.needs_input_grad
+        # With respect to the inputs, it is the convolution with the turned kernel.
+        turned = transform_kernel(weight, form, turned=True) if for_x else weight
         return (
-            _input_gradient(gradient, weight) if for_x else None,
-            _kernel_gradient(x, gradient) if for_weight else None,
+            convolve(gradient, turned, None, form) if for_x else None,
+            _kernel_gradient(x, gradient, form) if for_weight else None,
             gradient.sum((0, 2, 3)) if for_bias else None,
         )
 
 
-def _nnpack_suits(x: Tensor) -> bool:
-    """Whether a training gains by NNPACK, which takes and leaves maps in another order."""
-    return nnpack.suits(x) and not products_available()
-
-
-def _input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
-    """The convolution of the gradient with the turned kernel."""
-    if _nnpack_suits(gradient):
-        turned = weight.flip(2, 3).transpose(0, 1).contiguous()
-        return nnpack.convolve_channels_last(gradient, turned, None)
-    return convolve(gradient, transform_kernel(weight, turned=True), None)
-
-
-def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
+def _kernel_gradient(x: Tensor, gradient: Tensor, form: Form) -> Tensor:
     """The gradient with respect to the kernel: every step of `convolve`, transposed."""
-    count, inputs, height, width = x.shape
-    outputs = gradient.shape[1]
+    inputs, outputs = x.shape[1], gradient.shape[1]
     x, gradient = channels_last(x), channels_last(gradient)
     total: Tensor | None = None
-    for band in _bands(count, height, width):
-        tiles = product(_both_axes(_OUTPUT).T, band.split(gradient, OUT, 0))
-        of_outputs = tiles.view(IN * IN, -1, outputs).transpose(1, 2)
-        total = add_products(total, of_outputs, _transform_inputs(x, band))
+    for band in _bands(x, form.size):
+        tiles = product(both_axes(form.outputs).T, band.split(gradient, form.size, 0))
+        of_outputs = tiles.view(form.numbers, -1, outputs).transpose(1, 2)
+        total = add_products(total, of_outputs, _transform_inputs(x, band, form))
     assert total is not None  # there is at least one band
-    taps = product(_both_axes(_KERNEL).T, total.view(IN * IN, -1))
-    return taps.view(3, 3, outputs, inputs).permute(2, 3, 0, 1)
+    taps = product(both_axes(form.kernel).T, total.flatten(1))
+    return taps.view(KERNEL, KERNEL, outputs, inputs).permute(2, 3, 0, 1)
 
 
 @dataclass(frozen=True)
 class _Band:
     """Some rows of tiles of an image, or all tiles of some images."""
 
+    size: int
+    """Side of a tile of outputs."""
     images: slice
     rows: slice
     """Rows of numbers; the last ones may lie below the image."""
@@ -220,7 +179,7 @@ class _Band:
     """Tiles beside each other."""
 
     def split(self, x: Tensor, side: int, margin: int) -> Tensor:
-        """Squares (side * side, tiles * channels) of x, one every four pixels; 0 outside of x.
+        """Squares (side * side, tiles * channels) of x, one every `size` pixels; 0 outside of x.
 
         Args:
             margin: how far the first square begins outside of the image.
@@ -228,9 +187,11 @@ class _Band:
         height, width = x.shape[-2:]
         images = x[self.images].permute(0, 2, 3, 1)
         count, channels = len(images), x.shape[1]
-        rows = (self.rows.stop - self.rows.start) // OUT
-        overlap = side - OUT
-        padded = x.new_zeros(count, rows * OUT + overlap, self.columns * OUT + overlap, channels)
+        rows = (self.rows.stop - self.rows.start) // self.size
+        overlap = side - self.size
+        padded = x.new_zeros(
+            count, rows * self.size + overlap, self.columns * self.size + overlap, channels
+        )
         first, last = max(self.rows.start - margin, 0), self.rows.stop + overlap - margin
         source = images[:, first : min(last, height)]
         top = first - (self.rows.start - margin)
@@ -238,32 +199,37 @@ class _Band:
         image, row, column, _ = padded.stride()
         squares = padded.as_strided(
             (side, side, count, rows, self.columns, channels),
-            (row, column, image, OUT * row, OUT * column, 1),
+            (row, column, image, self.size * row, self.size * column, 1),
         )
         return squares.reshape(side * side, -1)
 
     def joined(self, tiles: Tensor) -> Tensor:
-        """Tiles (16, tiles * channels) of outputs to images (n, 4 rows, 4 columns, channels)."""
+        """Tiles (size * size, tiles * channels) of outputs to images (n, size * rows, size *
+        columns, channels)."""
         count = self.images.stop - self.images.start
-        rows = (self.rows.stop - self.rows.start) // OUT
-        squares = tiles.view(OUT, OUT, count, rows, self.columns, -1)
-        return squares.permute(2, 3, 0, 4, 1, 5).reshape(count, rows * OUT, self.columns * OUT, -1)
+        rows = (self.rows.stop - self.rows.start) // self.size
+        squares = tiles.view(self.size, self.size, count, rows, self.columns, -1)
+        return squares.permute(2, 3, 0, 4, 1, 5).reshape(
+            count, rows * self.size, self.columns * self.size, -1
+        )
 
 
-def _bands(count: int, height: int, width: int) -> Iterator[_Band]:
-    down, across = -(-height // OUT), -(-width // OUT)
+def _bands(x: Tensor, size: int) -> Iterator[_Band]:
+    count, _, height, width = x.shape
+    down, across = -(-height // size), -(-width // size)
     images = max(1, BAND // (down * across))
     rows = min(down, max(1, BAND // across))
     for image in range(0, count, images):
         for row in range(0, down, rows):
             yield _Band(
+                size,
                 slice(image, min(image + images, count)),
-                slice(row * OUT, min(row + rows, down) * OUT),
+                slice(row * size, min(row + rows, down) * size),
                 across,
             )
 
 
-def _transform_inputs(x: Tensor, band: _Band) -> Tensor:
-    """(36, tiles, inputs)."""
-    values = product(_both_axes(_INPUT), band.split(x, IN, 1))
-    return values.view(IN * IN, -1, x.shape[1])
+def _transform_inputs(x: Tensor, band: _Band, form: Form) -> Tensor:
+    """(numbers of a tile, tiles, inputs)."""
+    squares = band.split(x, len(form.inputs), 1)
+    return product(both_axes(form.inputs), squares).view(form.numbers, -1, x.shape[1])
