@@ -5,7 +5,7 @@ measure, and is used where `prepare` is not called):
 
 - batch norms become part of the convolutions in front of them; group norms stay;
 - 3x3 convolutions take Winograd's form on a CPU (`compute.winograd`), with kernels transformed
-  once; large maps go to NNPACK, and regions of mask heads are stitched into such a map;
+  once; regions of mask heads are stitched into one large map, which the larger tiles suit;
 - other layers on a CPU have weights in oneDNN's order, with ReLU and sums inside;
 - channels come last in memory: on a CPU, and on a GPU with TF32 or a short type;
 - with a short type the weights of convolutions and linear layers are rounded once, not for every
