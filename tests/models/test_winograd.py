@@ -52,7 +52,7 @@ def test_outputs_and_gradients_are_those_of_the_exact_convolution(
         assert value.shape == expected.shape
         assert _error(value, expected) < RMS
 
-    layer.freeze()
+    layer.frozen = True
     with torch.no_grad():
         torch.testing.assert_close(layer(x), output.detach(), rtol=0, atol=1e-4)
         channels_last = x.contiguous(memory_format=torch.channels_last)
@@ -92,7 +92,7 @@ def test_the_number_of_threads_changes_no_bit(side: int) -> None:
 
 def test_where_it_cannot_serve_the_ordinary_form_does() -> None:
     plain, layer = _layers(128, 128)
-    layer.freeze()
+    layer.frozen = True
     x = torch.randn(1, 128, 24, 24)
     assert layer(x[:0]).shape == (0, 128, 24, 24)
     with torch.autocast("cpu", torch.bfloat16):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -69,24 +69,28 @@ class WinogradConv2d(nn.Conv2d):
     """A convolution that takes Winograd's form in float32 on a CPU, else is the ordinary one.
 
     Attributes:
-        transformed: the kernel's transform, kept for weights that change no more (`freeze`).
-        kernel: the weights, contiguous, as NNPACK needs them.
+        frozen: the weights change no more, so that what is made of them is made once, when an image
+            first needs it.
     """
 
-    transformed: Tensor | None = None
-    kernel: Tensor
+    frozen = False
 
-    def freeze(self) -> None:
-        """Transforms the kernel once for all; four times its memory."""
-        self.kernel = self.weight.detach().contiguous()
-        self.transformed = transform_kernel(self.weight.detach()).contiguous().transpose(1, 2)
+    @cached_property
+    def transformed(self) -> Tensor:
+        """The kernel's transform, (36, inputs, outputs); four times its memory."""
+        return transform_kernel(self.weight.detach()).contiguous().transpose(1, 2)
+
+    @cached_property
+    def kernel(self) -> Tensor:
+        """The weights, contiguous, as NNPACK needs them."""
+        return self.weight.detach().contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last, but for what
         NNPACK makes where the weights change no more."""
         if not _possible(x, self.weight):
             return super().forward(x)
-        if self.transformed is not None:
+        if self.frozen:
             if nnpack.suits(x):
                 return nnpack.convolve(x, self.kernel, self.bias)
             return convolve(x, self.transformed, self.bias)
@@ -106,7 +110,7 @@ def use_winograd(network: nn.Module, *, frozen: bool = False) -> None:
         if type(layer) is nn.Conv2d and _profits(layer):
             layer.__class__ = WinogradConv2d  # the same parameters, hooks and name
         if frozen and isinstance(layer, WinogradConv2d):
-            layer.freeze()
+            layer.frozen = True
 
 
 def _profits(layer: nn.Conv2d) -> bool:
