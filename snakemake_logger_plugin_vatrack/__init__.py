@@ -86,8 +86,10 @@ class LogHandler(LogHandlerBase):
         try:
             if (closing := getattr(record, "vatrack_closing", None)) is not None:
                 self._closing = closing
-            elif record.levelno >= WARNING and (
-                mistake := explained(record.getMessage(), sys.argv[1:])
+            elif (
+                record.levelno >= WARNING
+                and getattr(record, "event", None) != LogEvent.JOB_ERROR
+                and (mistake := explained(record.getMessage(), sys.argv[1:]))
             ):
                 self._write([mistake], sys.stderr)
             elif self._plain:

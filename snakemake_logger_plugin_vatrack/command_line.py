@@ -1,15 +1,21 @@
-"""Mistakes on Snakemake's command line that end in a traceback of Snakemake's, in a sentence."""
+"""What ends in a traceback of Snakemake's, in a sentence: mistakes on the command line, and folders
+that may not be written."""
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 # Of Snakemake 9's cli.parse_config; our own code is not read by then.
 DOTTED = "Config entry must start with a valid identifier"
 NO_PAIR = "Config entries have to be defined as name=value pairs"
 # Of its load_configfile, which knows only some of what may be wrong with a file.
 CONFIG_FILE = re.compile(r"load_configfile|Config file (is not valid|must be given)")
+# Of the operating system, with the first file that it names.
+OF_SYSTEM = re.compile(r"^(?:\w+: )?\[Errno (\d+)\] ([^:\n]+): '([^'\n]+)'", re.MULTILINE)
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def explained(text: str, words: Sequence[str]) -> str | None:
@@ -30,7 +36,25 @@ def explained(text: str, words: Sequence[str]) -> str | None:
         return f"error: {said}: sections need braces; write --config '{form}'"
     if NO_PAIR in text:
         return "error: --config: give NAME=VALUE, for example --config 'methods=[qdtrack]'"
-    return _wrong_file(words) if CONFIG_FILE.search(text) else None
+    if CONFIG_FILE.search(text) and (wrong := _wrong_file(words)):
+        return wrong
+    return _of_system(text)
+
+
+def _of_system(text: str) -> str | None:
+    """An error of the operating system whose fix is known."""
+    from vatrack.common.errors import with_fix
+
+    if not (found := OF_SYSTEM.search(text)):
+        return None
+    number, reason, path = int(found[1]), found[2], found[3]
+    if ".snakemake" in Path(path).parts and number in NOT_WRITABLE:
+        return (
+            f"error: {path}: {reason.lower()}; Snakemake keeps its records there: run it in a "
+            "writable folder, or give one with --directory"
+        )
+    known = with_fix(OSError(number, reason, path))
+    return f"error: {known}" if "; " in known else None
 
 
 def _wrong_file(words: Sequence[str]) -> str | None:

@@ -33,7 +33,7 @@ from vatrack.video.frames import Selection, VideoFrame
 from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 from vatrack.weights.checkpoint import load as load_checkpoint
-from vatrack.weights.checkpoint import restore, write
+from vatrack.weights.checkpoint import restored, write
 
 
 def frames(count: int = 6, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
@@ -241,6 +241,5 @@ def test_a_video_without_end_is_tracked_frame_by_frame(
             assert line.pop("time_s") == number / 8
             found.append(line | {"image_id": frame.image_id})
     device = torch.device("cpu")
-    model = build(run.method, run.model, run.backbone)
-    restore(model, load_checkpoint(folder / "checkpoints" / "epoch_02.pt"), run, folder)
+    model = restored(load_checkpoint(folder / "checkpoints" / "epoch_02.pt"), run, folder)
     assert found == list(predict_clips(model, run, [clip], tiny_data.images, device, "test"))

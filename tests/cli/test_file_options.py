@@ -120,6 +120,7 @@ TRACKS = {"annotations": [{"id": 1, "segmentations": [None]}]}
     ("command", "option", "name", "content", "what"),
     [
         ("evaluate", "details", "run/training.json", {"epochs": 1}, "belongs to the run there"),
+        ("overlay", "video", "run/training.json", {"epochs": 1}, "belongs to the run there"),
         ("evaluate", "out", "run/mlflow.json", {"run": "1"}, "belongs to the run there"),
         ("evaluate", "out", "run/details.json", DETAILS, "is a file of metrics by class and"),
         ("evaluate", "details", "validation.json", {"ok": True}, "is one JSON object"),

@@ -123,6 +123,10 @@ def test_version() -> None:
         ("predict --out x --frames y", "Missing: --checkpoint, --images"),
         ("track", "Missing: SOURCE..., --checkpoint"),
         ("cuts compare a", "Missing: B"),
+        ("evaluate", "Missing: --out, --ground-truth (or --run), --predictions (or --run)"),
+        ("evaluate --out x --ground-truth y", "Missing: --predictions (or --run)"),
+        ("evaluate --run x", "Missing: --out"),
+        ("unpack", "Missing: --archive (or --config), --out (or --config)"),
         ("convert --processes x", "Invalid value for '--processes'"),
     ],
 )  # fmt: skip

@@ -135,14 +135,6 @@ def test_metrics_overlay_choice_and_export_of_a_run(
     code, _, errors = vatrack("evaluate", "--run", folder.path, "--out", tmp_path / "m.json")
     assert code == 2
     assert "no ground truth in its results folder" in errors and "give --ground-truth" in errors
-    code, _, errors = vatrack("evaluate", *truth, "--out", tmp_path / "m.json")
-    assert (code, "no predictions; give --predictions, or --run" in errors) == (2, True)
-    code, _, errors = vatrack(
-        "evaluate", "--predictions", folder.path, "--out", tmp_path / "m.json"
-    )
-    assert (code, "no ground truth; give --ground-truth, or --run" in errors) == (2, True)
-    code, _, errors = vatrack("evaluate", "--out", tmp_path / "m.json")
-    assert (code, "give --predictions and --ground-truth, or --run" in errors) == (2, True)
     # A run among the results of the workflow says where everything is.
     results = tmp_path / "results"
     shutil.copytree(folder.path, results / "runs" / "vatrack__resnet18")

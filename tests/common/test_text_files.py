@@ -105,44 +105,41 @@ def test_text_is_read_by_its_content(
     assert read(path) == read(plain)
 
 
+ZIP = b"PK\x03\x04"
+ENTRY = ZIP + bytes(26)  # up to the name of the first file
+# Files of other kinds, whatever the text.
+OTHER_FILES = {
+    "weights": (ENTRY + b"best/data.pkl", "is PyTorch weights (.pt)"),
+    "safetensors": (b"@\x01" + bytes(6) + b'{"a": {}}', "is weights (.safetensors)"),
+    "arrays": (ENTRY + b"record.npy", "is an evaluation shard (.npz)"),
+    "other arrays": (ENTRY + b"masks.npy", "is a NumPy archive (.npz)"),
+    "PNG": (b"\x89PNG\r\n", "is an image"),
+    "BMP": (b"BM6\0\0\0\0\0\0\0", "is an image"),
+    "MP4": (b"\0\0\0 ftypisom", "is a video"),
+    "LFS": (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+    "HTML": (b"<!DOCTYPE html><html>", "is an HTML page"),
+}
 REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "UTF-16": (lambda text: text.decode().encode("utf-16"), "is UTF-16; save it as UTF-8"),
     "UTF-16 without mark": (lambda text: text.decode().encode("utf-16-be"), "is UTF-16"),
     "UTF-32": (lambda text: text.decode().encode("utf-32"), "is UTF-16"),
-    "zip": (lambda text: b"PK\x03\x04" + text, "is a zip archive"),
+    "zip": (lambda text: ZIP + text, "is a zip archive"),
     "zstd": (lambda text: b"\x28\xb5\x2f\xfd" + text, "is compressed with zstd"),
     "cut gzip": (lambda text: gzip.compress(text * 99)[:20], "cannot be read"),
-    "weights": (
-        lambda _: b"PK\x03\x04" + bytes(26) + b"best/data.pkl",
-        "is PyTorch weights (.pt)",
-    ),
-    "safetensors": (
-        lambda _: b"@\x01" + bytes(6) + b'{"a": {}}',
-        "is weights (.safetensors)",
-    ),
-    "arrays": (
-        lambda _: b"PK\x03\x04" + bytes(26) + b"record.npy",
-        "is an evaluation shard (.npz)",
-    ),
-    "other arrays": (
-        lambda _: b"PK\x03\x04" + bytes(26) + b"masks.npy",
-        "is a NumPy archive (.npz)",
-    ),
-    "PNG": (lambda _: b"\x89PNG\r\n", "is an image"),
-    "BMP": (lambda _: b"BM6\0\0\0\0\0\0\0", "is an image"),
-    "MP4": (lambda _: b"\0\0\0 ftypisom", "is a video"),
-    "LFS": (lambda _: b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
-    "HTML": (lambda _: b"<!DOCTYPE html><html>", "is an HTML page"),
 }
 
 
-@pytest.mark.parametrize("fault", REFUSED)
+@pytest.mark.parametrize("fault", [*REFUSED, *OTHER_FILES])
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_no_text_is_called_by_its_name(tmp_path: Path, reader: str, fault: str) -> None:
     read, sound, _ = READERS[reader]
-    spoil, message = REFUSED[fault]
     path = tmp_path / "file"
-    path.write_bytes(spoil(sound.encode()))
+    if fault in REFUSED:
+        spoil, message = REFUSED[fault]
+        path.write_bytes(spoil(sound.encode()))
+    else:
+        content, message = OTHER_FILES[fault]
+        path.write_bytes(content)
     with pytest.raises(InputError) as caught:
         read(path)
     assert str(caught.value).startswith(f"{path}: {message}")

@@ -259,6 +259,14 @@ def test_wrong_lists_are_named(case: Case, section: str, value: Any, message: st
     assert message in case.refused("coco-amodal", case.write(document))
 
 
+def test_a_folder_near_the_given_one_is_named(case: Case) -> None:
+    path = case.write(coco(case))
+    (case.images / "below").mkdir()
+    case.images /= "below"
+    told = case.refused("coco-amodal", path)
+    assert f"give {case.images.parent} with --images" in told
+
+
 def cocoa(case: Case) -> dict[str, Any]:
     document = coco(case)
     del document["categories"]

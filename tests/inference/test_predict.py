@@ -29,8 +29,7 @@ from vatrack.inference import clips, predictor
 from vatrack.inference.clips import predict_clips
 from vatrack.inference.predict import predict_files
 from vatrack.inference.tracker import QuasiDenseTracker, Tracked
-from vatrack.models.detector import build
-from vatrack.weights.checkpoint import load, restore
+from vatrack.weights.checkpoint import load, restored
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +158,7 @@ def predictions_with(
         update={"compute": run.compute.model_copy(update={"precision": precision})}
     )
     checkpoint = folder / "checkpoints" / "epoch_02.pt"
-    model = build(run.method, run.model, run.backbone)
-    restore(model, load(checkpoint), run, checkpoint)
+    model = restored(load(checkpoint), run, checkpoint)
     clips = AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clips[:1]
     return list(predict_clips(model, run, clips, tiny_data.images, torch.device("cpu"), "test"))
 

@@ -16,7 +16,7 @@ from tests.parity.test_forward import measure
 from tests.weights.published import FORMS, filled, write_published
 from vatrack.config import Backbone, Config, Method
 from vatrack.models.detector import build
-from vatrack.weights.checkpoint import load, restore
+from vatrack.weights.checkpoint import load, restored
 from vatrack.weights.openmmlab import import_checkpoint
 
 STATES = cases("state_dict")
@@ -88,5 +88,5 @@ def test_an_imported_checkpoint_computes_the_golden_numbers(case: Case, tmp_path
     del weights
     import_checkpoint(source, run, tmp_path / "imported.pt")
     source.unlink()
-    restore(model, load(tmp_path / "imported.pt"), run, tmp_path / "imported.pt")
+    model = restored(load(tmp_path / "imported.pt"), run, tmp_path / "imported.pt")
     demand(measure(case, model.eval()))

@@ -846,10 +846,12 @@ def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--out", "x"], "no archive given"),
-        (["--archive", "none.tar"], "no output folder; give --out"),
+        (["--out", "x"], "Missing: --archive (or --config)"),
+        (["--out", "x", "--set", "seed=1"], "no archive given"),
+        (["--archive", "none.tar"], "Missing: --out (or --config)"),
+        (["--archive", "none.tar", "--set", "seed=1"], "no output folder; give --out"),
         (["--archive", "none.tar", "--out", "x"], "none.tar: cannot be read"),
-        (["--checksums", "sums", "--out", "x"], "--checksums needs --archive"),
+        (["--checksums", "sums", "--out", "x", "--set", "seed=1"], "--checksums needs --archive"),
     ],
 )
 def test_bad_options(

@@ -91,6 +91,12 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
             "empty",
             r"empty: contains no frames; give a folder with .bmp, .png, .jpg or .jpeg files$",
         ),
+        ("clip", r"clip: contains no frames; give clip/images$"),
+        (
+            "clips",
+            r"clips: contains no frames; give one of clips/a/images, clips/b/images$",
+        ),
+        ("clip*", r"clip\*: matches folders only; give them without .* such as 'clip\*/\*\.png'$"),
         ("films", r"films: contains no frames .*, only .mp4 files; .* list them: 'films/\*\.mp4'"),
         ("twice", r"01\.jpg: has the same number as 1\.jpg|1\.jpg: has the same number"),
         ("mixed/*", r"mixed/\*: images and other files are mixed"),
@@ -104,6 +110,9 @@ def test_what_names_no_video(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
+    for folder in ("clip/images", "clip/.hidden", "clips/a/images", "clips/b/images"):
+        frames(Path(folder), "1.jpg")
+    Path("clip/info.json").touch()
     Path("films").mkdir()
     Path("films/a.mp4").write_bytes(b"x")
     frames(Path("twice"), "1.jpg", "01.jpg")

@@ -14,21 +14,26 @@ from tests.weights.conftest import run_of
 from vatrack.common.errors import InputError
 from vatrack.config import Method
 from vatrack.models.detector import build
-from vatrack.weights.checkpoint import load, restore
+from vatrack.weights.checkpoint import load, restored
 from vatrack.weights.export import export
 
 
 def test_round_trip(saved: Path) -> None:
     run = run_of(Method.VATRACK)
-    torch.manual_seed(2)
-    model = build(run.method, run.model, run.backbone)
     checkpoint = load(saved)
-    restore(model, checkpoint, run, saved)
+    before = torch.get_rng_state()
+    model = restored(checkpoint, run, saved)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(
+        value.data_ptr() == checkpoint.weights[name].data_ptr()
+        for name, value in model.state_dict().items()
+    ), "no memory is taken twice"
     torch.manual_seed(1)
     original = build(run.method, run.model, run.backbone)
     assert checkpoint.epoch == 3
     for name, value in model.state_dict().items():
         assert torch.equal(value, original.state_dict()[name]), name
+    assert torch.equal(model.roi_head.class_weights, original.roi_head.class_weights)
     assert [path.name for path in saved.parent.iterdir()] == ["epoch_03.pt"], (
         "no temporary file is left"
     )
@@ -40,7 +45,7 @@ def test_another_method_is_refused_by_name(saved: Path) -> None:
         InputError,
         match=r"epoch_03\.pt: a checkpoint of method vatrack, not qdtrack; use --method vatrack",
     ):
-        restore(build(run.method, run.model, run.backbone), load(saved), run, saved)
+        restored(load(saved), run, saved)
 
 
 def test_another_width_is_refused_with_the_first_difference(saved: Path) -> None:
@@ -49,7 +54,7 @@ def test_another_width_is_refused_with_the_first_difference(saved: Path) -> None
         InputError,
         match=r"the checkpoint has a different model configuration.*bbox_head.*24 expected",
     ):
-        restore(build(run.method, run.model, run.backbone), load(saved), run, saved)
+        restored(load(saved), run, saved)
 
 
 def test_cut_off_foreign_and_missing_files(saved: Path, tmp_path: Path) -> None:
@@ -96,9 +101,8 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
 def test_settings_that_no_shape_shows_are_compared(change: dict, saved: Path) -> None:
     run = run_of(Method.VATRACK)
     other = run.model_copy(update={"model": run.model.model_copy(update=change)})
-    model = build(other.method, other.model, other.backbone)
     with pytest.raises(InputError, match=rf"trained with model\.{next(iter(change))} = 8"):
-        restore(model, load(saved), other, saved)
+        restored(load(saved), other, saved)
 
 
 def test_damaged_and_foreign_safetensors(saved: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vatrack.common.errors import InputError
 from vatrack.config import SAILVOS, Backbone, ClassList, Config, Method, RunConfig
 from vatrack.models.detector import Detector, build
 from vatrack.training.start import load_start
-from vatrack.weights.checkpoint import load, restore, save
+from vatrack.weights.checkpoint import load, restored, save
 from vatrack.weights.class_rows import ClassRows
 from vatrack.weights.export import export
 from vatrack.weights.initial import load_initial
@@ -142,7 +142,7 @@ def test_a_checkpoint_of_other_classes_is_refused_with_both_lists(tmp_path: Path
     saved(tmp_path / "best.pt", run_of(OWN))
     wrong = run_of()
     with pytest.raises(InputError) as caught:
-        restore(network(wrong, 1), load(tmp_path / "best.pt"), wrong, tmp_path / "best.pt")
+        restored(load(tmp_path / "best.pt"), wrong, tmp_path / "best.pt")
     text = str(caught.value)
     assert "the checkpoint has different classes" in text
     assert f"best.pt: {ClassList(OWN)}\n" in text
@@ -150,7 +150,7 @@ def test_a_checkpoint_of_other_classes_is_refused_with_both_lists(tmp_path: Path
     found = load(tmp_path / "best.pt")
     right = found.run(wrong)
     assert right.classes == OWN
-    restore(network(right, 1), found, right, tmp_path / "best.pt")
+    restored(found, right, tmp_path / "best.pt")
 
 
 def test_exported_weights_say_their_classes(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_weights_that_wait_for_counts_stop_no_prediction(tmp_path: Path, classes
     values["model"]["class_weights"] = "balanced"
     run = Config.model_validate(values).for_run(Method.VATRACK, Backbone.RESNET18)
     right = found.run(run)
-    restore(network(right, 1), found, right, tmp_path / "best.pt")
+    restored(found, right, tmp_path / "best.pt")
     published(tmp_path / "own.pth", 4, OWN)
     import_checkpoint(tmp_path / "own.pth", run, tmp_path / "named.pt")
     assert load(tmp_path / "named.pt").classes == ClassList(OWN)

@@ -12,8 +12,7 @@ from safetensors import safe_open
 from tests.weights.conftest import run_of
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig, parse_config
-from vatrack.models.detector import build
-from vatrack.weights.checkpoint import load, public_config, restore, write
+from vatrack.weights.checkpoint import load, public_config, restored, write
 from vatrack.weights.export import export
 from vatrack.weights.openmmlab import import_checkpoint
 
@@ -38,8 +37,7 @@ def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
         assert torch.equal(released.weights[name], value), name
     assert [path.name for path in out.parent.iterdir()] == ["weights.safetensors"]
     run = run_of(Method.VATRACK)
-    model = build(run.method, run.model, run.backbone)
-    restore(model, released, run, out)
+    model = restored(released, run, out)
     assert all(
         torch.equal(value, original.weights[name]) for name, value in model.state_dict().items()
     )

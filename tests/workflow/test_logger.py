@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import pty
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from snakemake_logger_plugin_vatrack import POLL_SECONDS, LogHandler
+from snakemake_logger_plugin_vatrack.command_line import explained
 from snakemake_logger_plugin_vatrack.stages import Stages
 from tests.workflow.snake import REPOSITORY, SNAKEFILE, Workflow
 
@@ -343,6 +345,13 @@ def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
     assert "report: results/tiny/report.html" in lines
 
 
+# Nobody may make a folder in /sys, not even root, who gets another error.
+NOT_ALLOWED = (
+    f"{os.strerror(errno.EACCES if os.geteuid() else errno.EPERM).lower()}; correct its "
+    "permissions or those of its folder, or choose another folder"
+)
+
+
 @pytest.mark.parametrize("more", [[], ["-n"]])
 @pytest.mark.parametrize(
     ("words", "message"),
@@ -375,6 +384,21 @@ def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
             "error: --configfile text.yaml: invalid configuration: 'hello' is not a mapping of "
             "keys; see docs/config.md",
         ),
+        (
+            ["--until", "validat"],
+            "error: --until validat: no such rule or file of the workflow; did you mean validate? "
+            "Otherwise list the rules with `snakemake --list-rules`",
+        ),
+        (
+            ["--config", "seed=1", "--config", "run_label=e3"],
+            "error: --config occurs twice, and Snakemake reads only the last; give all values "
+            "after one --config",
+        ),
+        (
+            ["--config", "seed=1", "seed=2"],
+            "error: --config seed: seed occurs twice (1, then 2); give it once",
+        ),
+        (["--directory", "/sys/new"], f"error: /sys/new: {NOT_ALLOWED}"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(
@@ -389,3 +413,33 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
     assert message in lines
     assert "Traceback" not in ended.stderr
     assert len(lines) <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder", "results"])
+def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path, place: str) -> None:
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "1"]
+    if place == "folder":
+        folder = Path("/sys")
+        message = (
+            f"error: /sys/.snakemake: {NOT_ALLOWED.split(';')[0]}; Snakemake keeps its records "
+            "there: run it in a writable folder, or give one with --directory"
+        )
+    else:
+        folder = tmp_path
+        command += ["--config", "results=/sys/new", "--until", "synth"]
+        message = f"results: /sys/new: {NOT_ALLOWED}"
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert ended.returncode == 1
+    told = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1 and told[0].endswith(message)
+    assert "Traceback" not in ended.stderr and "line 1" not in ended.stderr
+
+
+def test_errors_of_the_system_that_have_no_known_fix_stay_as_they_are() -> None:
+    assert explained("OSError: [Errno 28] No space left on device: 'a/b'", []) == (
+        "error: [Errno 28] No space left on device: 'a/b'; free disk space, or choose another "
+        "place for the output"
+    )
+    assert explained("OSError: [Errno 71] Protocol error: 'a/b'", []) is None
+    assert explained("vatrack: error: [Errno 28] No space left on device: 'a/b'", []) is None

@@ -12,10 +12,9 @@ from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
 from vatrack.common.similar import unknown
 from vatrack.config import Backbone, Config, Method
-from vatrack.models.detector import build
 from vatrack.models.prepared import prepare
 from vatrack.runs.results import file_of_run
-from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restore
+from vatrack.weights.checkpoint import Checkpoint, is_ours, parse, restored
 from vatrack.weights.checkpoint import load as load_checkpoint
 from vatrack.weights.formats import read_file
 from vatrack.weights.networks import recognise_method
@@ -64,9 +63,8 @@ def load(
     run = run.model_copy(update={"compute": run.compute.model_copy(update=compute)})
     chosen = choose_device(device)
     allow_tf32(run.compute.tf32)
-    model = build(run.method, run.model, run.backbone)
-    restore(model, loaded, run, path)
-    return Predictor(prepare(model.to(chosen), run.compute, chosen), run, chosen)
+    model = restored(loaded, run, path).to(chosen)
+    return Predictor(prepare(model, run.compute, chosen), run, chosen)
 
 
 def _one_of(values: type[Any], what: str, value: str | None) -> Any:

@@ -17,6 +17,7 @@ from vatrack.cli.options import (
     predictions_option,
     shard_option,
 )
+from vatrack.cli.parsing import Unless
 from vatrack.common.errors import InputError
 from vatrack.common.files import same_file, write_yaml
 from vatrack.common.mask_types import MaskType
@@ -49,10 +50,12 @@ def evaluate(
             help="Ground truth in the joint form, .json or .json.gz (default: the validation set "
             "in the results folder of --run)."
         ),
+        Unless(("run",)),
     ] = None,
     predictions: Annotated[
         Path | None,
         predictions_option(" (default: those of --run)"),
+        Unless(("run",)),
     ] = None,
     video_ground_truth_amodal: Annotated[
         Path | None,
@@ -153,24 +156,16 @@ def _inputs(
     run: Path | None, ground_truth: Path | None, predictions: Path | None
 ) -> tuple[Path, Path]:
     """Ground truth and predictions as given, else those of the run."""
-    if predictions is None and run is not None:
-        predictions = in_run("predictions")(run)
-    if run is None and predictions is ground_truth is None:
-        raise InputError(
-            "no predictions and no ground truth; give --predictions and --ground-truth, or --run "
-            "with a run folder"
-        )
-    if predictions is None:
-        raise InputError("no predictions; give --predictions, or --run with a run folder")
-    if ground_truth is None and run is not None:
-        ground_truth, _ = run_data(run)
-        if not ground_truth.is_file():
-            raise InputError(
-                f"--run {run}: no ground truth in its results folder ({ground_truth}); give "
-                "--ground-truth"
-            )
-    if ground_truth is None:
-        raise InputError("no ground truth; give --ground-truth, or --run with a run folder")
+    if run is not None:
+        predictions = predictions or in_run("predictions")(run)
+        if ground_truth is None:
+            ground_truth, _ = run_data(run)
+            if not ground_truth.is_file():
+                raise InputError(
+                    f"--run {run}: no ground truth in its results folder ({ground_truth}); give "
+                    "--ground-truth"
+                )
+    assert ground_truth and predictions  # required without --run
     return ground_truth, predictions
 
 

@@ -18,6 +18,7 @@ from vatrack.runs.folder import RunFolder
 WRITTEN = {
     "evaluate": ("out", "details"),
     "merge_evaluations": ("out", "details"),
+    "overlay": ("out", "video"),
     "unpack": ("out", "record"),
 }
 # What is written beside --out.

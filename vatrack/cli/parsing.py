@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,13 @@ UsageError: Any = typer.BadParameter.__base__
 VALUES: dict[Any, str] = {Path: "FILE", str: "TEXT", int: "N", float: "NUMBER"}
 
 
+@dataclass(frozen=True)
+class Unless:
+    """In the annotation of an option: it is required unless one of these parameters is given."""
+
+    names: tuple[str, ...]
+
+
 class _Helpful:
     """What commands and groups of commands have in common."""
 
@@ -30,11 +38,14 @@ class _Helpful:
         names of a wrong one."""
         given = list(args)
         try:
-            return super().parse_args(ctx, args)  # type: ignore[misc]
+            rest = super().parse_args(ctx, args)  # type: ignore[misc]
+            if not ctx.resilient_parsing and (missing := self._missing(ctx, given)):
+                self._fail_missing(ctx, missing)
+            return rest
         except typer.BadParameter as error:
             missing = self._missing(ctx, given)
             if error.param in missing:
-                ctx.fail(f"Missing: {', '.join(map(_shown, missing))}")
+                self._fail_missing(ctx, missing)
             text = error.message.removeprefix("Value error, ")
             value = text.partition("' is not one of ")[0].removeprefix("'")
             error.message = text if value == text else not_a_choice(text, value)
@@ -54,19 +65,32 @@ class _Helpful:
                 param.metavar = ""
         return params
 
-    def _missing(self, ctx: Any, args: list[str]) -> list[Any]:
-        """The required options and arguments that have no value."""
+    def _missing(self, ctx: Any, args: list[str]) -> dict[Any, str]:
+        """The required options and arguments that have no value, with what may be given instead."""
         values, _, _ = ctx.command.make_parser(ctx).parse_args(args=args)
-        return [
-            param
-            for param in ctx.command.get_params(ctx)
-            if param.required and not _is_given(values.get(param.name))
-        ]
+        params = {param.name: param for param in ctx.command.get_params(ctx)}
+        given = {name for name in params if _is_given(values.get(name))}
+        missing = {}
+        for name, param in params.items():
+            instead = _instead(ctx.command, name)
+            if (param.required or instead) and not given & {name, *instead}:
+                missing[param] = f" (or {_shown(params[instead[0]])})" if instead else ""
+        return missing
+
+    def _fail_missing(self, ctx: Any, missing: Mapping[Any, str]) -> None:
+        told = ", ".join(f"{_shown(param)}{instead}" for param, instead in missing.items())
+        ctx.fail(f"Missing: {told}")
 
 
 def _is_given(value: Any) -> bool:
     """Whether the command line has a value: versions of click stand for none in several ways."""
     return isinstance(value, str) or (isinstance(value, list | tuple) and len(value) > 0)
+
+
+def _instead(command: Any, name: str) -> tuple[str, ...]:
+    """The parameters one of which may be given instead of this one."""
+    kind = getattr(command, "types", {}).get(name)
+    return next((extra.names for extra in get_args(kind)[1:] if isinstance(extra, Unless)), ())
 
 
 def _shown(param: Any) -> str:
@@ -96,9 +120,10 @@ class Command(_Helpful, TyperCommand):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        types = get_type_hints(inspect.unwrap(self.callback)) if self.callback else {}
+        called = self.callback and inspect.unwrap(self.callback)
+        self.types = get_type_hints(called, include_extras=True) if called else {}
         for param in self.params:
-            _name_value(param, types)
+            _name_value(param, self.types)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """`[OPTIONS] SOURCE...`, with what may be left out in brackets."""

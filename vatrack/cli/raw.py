@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vatrack.cli.options import AnyConfig, Overrides, Processes, Raw, out_file, out_folder
+from vatrack.cli.parsing import Unless
 from vatrack.common.errors import InputError
 from vatrack.config import load_config, parse_config
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
@@ -61,6 +62,7 @@ def unpack(
     archive: Annotated[
         list[Path] | None,
         typer.Option(help="Archive to unpack (repeatable)."),
+        Unless(("config", "overrides")),
     ] = None,
     config: AnyConfig = None,
     overrides: Overrides = None,
@@ -70,6 +72,7 @@ def unpack(
     out: Annotated[
         Path | None,
         out_folder("Output folder for the raw frames."),
+        Unless(("config", "overrides")),
     ] = None,
     strip: Annotated[
         int | None,

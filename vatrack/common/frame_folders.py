@@ -8,11 +8,11 @@ from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.images import image_exists
+from vatrack.common.images import image_exists, is_frame
 from vatrack.common.text_files import no_such
 
 SHOWN = 3  # names in a message
-LOOKED_INTO = 100  # neighbouring folders in which the frames are looked for
+LOOKED_INTO = 100  # things in a folder among which frames, or a folder with them, are looked for
 
 
 def require_frames(folder: Path, names: Iterable[str], source: Path | str) -> None:
@@ -45,15 +45,24 @@ def lacks_all(folder: Path, names: Iterable[str], source: Path | str) -> str:
         wanted[top] = None
     if not wanted:
         return ""
-    first = next(iter(wanted))
-    near = next(
-        (place for place in (folder.absolute().parent, *_folders(folder)) if _holds(place, first)),
-        "the folder that contains them",
-    )
     return (
         f"contains no frames of {source}: expected {few(wanted)}, found {contents(folder)}; give "
-        f"{near}"
+        f"{nearest_with(folder, next(iter(wanted))) or 'the folder that contains them'}"
     )
+
+
+def nearest_with(folder: Path, name: str) -> Path | None:
+    """The folder above this one, or the first one in it, that contains what the name says."""
+    places = (folder.absolute().parent, *folders_in(folder))
+    return next((place for place in places if _holds(place, name)), None)
+
+
+def frames_below(folder: Path) -> str:
+    """Which folder with frames may be meant: those in this one, or in these; empty: none is."""
+    below = folders_in(folder)
+    levels = [below, [inner for place in below for inner in folders_in(place)]]
+    found = next((some for level in levels if (some := list(filter(_has_frames, level)))), [])
+    return "one of " * (len(found) > 1) + few(map(str, found))
 
 
 def contents(folder: Path) -> str:
@@ -71,12 +80,21 @@ def few(names: Iterable[str]) -> str:
     return ", ".join(first[:SHOWN]) + ", ..." * (len(first) > SHOWN)
 
 
-def _folders(folder: Path) -> list[Path]:
-    """The first folders in a folder; none where it cannot be read."""
+def folders_in(folder: Path) -> list[Path]:
+    """The first folders in a folder, by name; none where it cannot be read."""
     try:
-        return sorted(item for item in islice(folder.iterdir(), LOOKED_INTO) if item.is_dir())
+        first = islice(folder.iterdir(), LOOKED_INTO)
+        return sorted(item for item in first if item.is_dir() and not item.name.startswith("."))
     except OSError:
         return []
+
+
+def _has_frames(folder: Path) -> bool:
+    """Whether a frame is among the first files of a folder."""
+    try:
+        return any(is_frame(item.name) for item in islice(folder.iterdir(), LOOKED_INTO))
+    except OSError:
+        return False
 
 
 def _holds(folder: Path, name: str) -> bool:

@@ -39,19 +39,18 @@ def read(settings: Settings) -> Dataset:
 
 
 def _objects(lists: Lists, single: bool) -> Iterator[Object]:
-    for source in lists.sources:
-        for where, item in source.annotations():
-            yield Object(
-                where,
-                source.image_of(item, where),
-                required(item, "category_id", where),
-                track=None if single else _track(item, where),
-                amodal=_first(item, AMODAL),
-                visible=_first(item, VISIBLE),
-                hidden=_first(item, HIDDEN),
-                crowd=item.get("iscrowd", 0),
-                fields={"source_id": item["id"]} if "id" in item else {},
-            )
+    for where, item, image in lists.annotations():
+        yield Object(
+            where,
+            image,
+            required(item, "category_id", where),
+            track=None if single else _track(item, where),
+            amodal=_first(item, AMODAL),
+            visible=_first(item, VISIBLE),
+            hidden=_first(item, HIDDEN),
+            crowd=item.get("iscrowd", 0),
+            fields={"source_id": item["id"]} if "id" in item else {},
+        )
 
 
 def _track(item: Json, where: str) -> Any:

@@ -30,36 +30,34 @@ def _classes() -> list[Json]:
 
 def _objects(lists: Lists) -> Iterator[Object]:
     again = 0
-    for source in lists.sources:
-        seen: set[int] = set()
-        for where, item in source.annotations():
-            image = source.image_of(item, where)
-            regions = item.get("regions")
-            if not isinstance(regions, list):
-                raise InputError(
-                    f"{where}: has no list `regions`; import files with one object per annotation "
-                    "with --from coco-amodal"
-                )
-            if image["id"] in seen:
-                again += 1
-                continue
-            seen.add(image["id"])
-            for number, region in enumerate(regions, 1):
-                name = f"{where}: region {number}"
-                if not isinstance(region, dict):
-                    raise InputError(f"{name} is {shown(region)}, not a JSON object; {FIX}")
-                stuff = region.get("isStuff", 0)
-                if not is_flag(stuff):
-                    raise InputError(f"{name}: isStuff is {shown(stuff)}; must be 0 or 1")
-                yield Object(
-                    name,
-                    image,
-                    2 if stuff else 1,
-                    amodal=region.get("segmentation"),
-                    visible=region.get("visible_mask"),
-                    hidden=region.get("invisible_mask"),
-                    fields={"region_name": region.get("name"), "order": region.get("order")},
-                )
+    seen: set[int] = set()
+    for where, item, image in lists.annotations():
+        regions = item.get("regions")
+        if not isinstance(regions, list):
+            raise InputError(
+                f"{where}: has no list `regions`; import files with one object per annotation "
+                "with --from coco-amodal"
+            )
+        if image["id"] in seen:
+            again += 1
+            continue
+        seen.add(image["id"])
+        for number, region in enumerate(regions, 1):
+            name = f"{where}: region {number}"
+            if not isinstance(region, dict):
+                raise InputError(f"{name} is {shown(region)}, not a JSON object; {FIX}")
+            stuff = region.get("isStuff", 0)
+            if not is_flag(stuff):
+                raise InputError(f"{name}: isStuff is {shown(stuff)}; must be 0 or 1")
+            yield Object(
+                name,
+                image,
+                2 if stuff else 1,
+                amodal=region.get("segmentation"),
+                visible=region.get("visible_mask"),
+                hidden=region.get("invisible_mask"),
+                fields={"region_name": region.get("name"), "order": region.get("order")},
+            )
     if again:
         lists.notes.append(
             f"skipped {counted(again, 'annotation')} of the same images by other annotators"

@@ -28,39 +28,36 @@ TRACK = ("instance_id", "track_id")
 
 
 @dataclass(frozen=True)
-class Source:
-    """One file: its images by their ids, which are unique in this file alone."""
-
-    path: Path
-    images: dict[int, Json]
-
-    def annotations(self) -> Iterator[tuple[str, Json]]:
-        """What messages call an annotation, and the annotation, one by one."""
-        for item in read_lists(self.path, ("annotations",)):
-            if item.section == "annotations":
-                name = item.value.get("id", f"at byte {item.offset}")
-                yield f"{self.path}: annotation {name}", item.value
-
-    def image_of(self, annotation: Json, where: str) -> Json:
-        """The image that an annotation belongs to.
-
-        Raises:
-            InputError: there is none.
-        """
-        number = required(annotation, "image_id", where)
-        if number not in self.images:
-            raise InputError(f"{where}: image_id {number} is not in the list of images; {FIX}")
-        return self.images[number]
-
-
-@dataclass(frozen=True)
 class Lists:
-    """The lists of all sources, and sentences on what was corrected."""
+    """The lists of all sources, and sentences on what was corrected.
 
-    sources: list[Source]
+    Attributes:
+        images: of each source by their ids, which are unique in that file alone.
+    """
+
+    images: dict[Path, dict[int, Json]]
     categories: list[Json]
     frames: Frames
     notes: list[str]
+
+    def annotations(self) -> Iterator[tuple[str, Json, Json]]:
+        """What messages call an annotation, the annotation, and its image, one by one.
+
+        Raises:
+            InputError: an annotation belongs to no image.
+        """
+        for path, images in self.images.items():
+            for entry in read_lists(path, ("annotations",)):
+                if entry.section != "annotations":
+                    continue
+                item = entry.value
+                where = f"{path}: annotation {item.get('id', f'at byte {entry.offset}')}"
+                number = required(item, "image_id", where)
+                if number not in images:
+                    raise InputError(
+                        f"{where}: image_id {number} is not in the list of images; {FIX}"
+                    )
+                yield where, item, images[number]
 
     def dataset(
         self, objects: Iterator[Object], *, lacks: str, whole_if_absent: bool = False
@@ -80,7 +77,7 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
     Raises:
         InputError: a list is missing or wrong, or two files have different classes.
     """
-    frames, sources, notes = Frames(), [], []
+    frames, images, notes = Frames(), {}, []
     categories: list[Json] = []
     for path in settings.sources:
         lists: dict[str, list[Json]] = defaultdict(list)
@@ -109,8 +106,8 @@ def read_all(settings: Settings, default_classes: Callable[[], list[Json]] | Non
                 f"({_shown(categories)}); import each file separately"
             )
         categories = found
-        sources.append(Source(path, _add_images(frames, lists, path)))
-    return Lists(sources, categories, frames, notes)
+        images[path] = _add_images(frames, lists, path)
+    return Lists(images, categories, frames, notes)
 
 
 def _shown(categories: list[Json]) -> str:

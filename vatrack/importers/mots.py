@@ -14,7 +14,10 @@ import numpy as np
 from vatrack.common.bitmaps import encode_bitmap
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import frames_below
+from vatrack.common.images import SUFFIXES
 from vatrack.common.mots import IDS, IGNORED, read_lines
+from vatrack.common.text_files import no_such
 from vatrack.importers.records import (
     ONLY_VISIBLE,
     Dataset,
@@ -23,7 +26,6 @@ from vatrack.importers.records import (
     Object,
     Settings,
     categories,
-    frame_files,
     read_id_map,
 )
 
@@ -42,7 +44,7 @@ def read(settings: Settings) -> Dataset:
         folder = settings.images / name
         folder = folder / "img1" if (folder / "img1").is_dir() else folder
         video, images = frames.video(name), {}
-        for position, (number, file) in enumerate(frame_files(folder).items()):
+        for position, (number, file) in enumerate(_frame_files(folder).items()):
             shown = file.relative_to(settings.images).as_posix()
             images[number] = frames.image_like(video, position, shown, file)
         sequences.append((path, images))
@@ -80,6 +82,33 @@ def _sequence(path: Path) -> str:
     return path.parent.parent.name if path.name == "gt.txt" else path.stem
 
 
+def _frame_files(folder: Path) -> dict[int, Path]:
+    """The images of a folder by the number that ends their names.
+
+    Raises:
+        InputError: there is no such folder, no image in it, or a number twice.
+    """
+    found: dict[int, Path] = {}
+    if not folder.is_dir():
+        raise InputError(f"{folder}: {no_such(folder, 'folder')}; check --images")
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        digits = path.stem[len(path.stem.rstrip("0123456789")) :]
+        if not digits:
+            raise InputError(
+                f"{path}: its name does not end in a frame number; rename or remove it"
+            )
+        if int(digits) in found:
+            raise InputError(f"{path}: frame {int(digits)} exists twice; remove one")
+        found[int(digits)] = path
+    if not found:
+        if below := frames_below(folder):
+            raise InputError(f"{folder}: contains no images; give {below}")
+        raise InputError(f"{folder}: contains no images; check --images")
+    return dict(sorted(found.items()))
+
+
 def _objects(sequences: list[Sequence], notes: list[str]) -> Iterator[Object]:
     ignored = 0
     for path, images in sequences:
@@ -100,7 +129,7 @@ def _from_text(path: Path, images: dict[int, Json]) -> Iterator[Object]:
 
 
 def _from_maps(folder: Path, images: dict[int, Json]) -> Iterator[Object]:
-    for frame, path in frame_files(folder).items():
+    for frame, path in _frame_files(folder).items():
         image = _image(images, frame, str(path))
         ids = read_id_map(path)
         if ids.dtype != np.uint16:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import nearest_with
 from vatrack.common.image_headers import PNG, read_header
-from vatrack.common.images import SUFFIXES, check_image, decode, image_exists, read_bytes
+from vatrack.common.images import check_image, decode, image_exists, read_bytes
 from vatrack.common.text_files import no_such
 from vatrack.data.fields import problem, safe_name, shown
 
@@ -252,31 +253,6 @@ def _as_grey(data: bytes) -> bytes:
     return b"".join(found)
 
 
-def frame_files(folder: Path) -> dict[int, Path]:
-    """The images of a folder by the number that ends their names.
-
-    Raises:
-        InputError: there is no such folder, no image in it, or a number twice.
-    """
-    found: dict[int, Path] = {}
-    if not folder.is_dir():
-        raise InputError(f"{folder}: {no_such(folder, 'folder')}; check --images")
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-            continue
-        digits = path.stem[len(path.stem.rstrip("0123456789")) :]
-        if not digits:
-            raise InputError(
-                f"{path}: its name does not end in a frame number; rename or remove it"
-            )
-        if int(digits) in found:
-            raise InputError(f"{path}: frame {int(digits)} exists twice; remove one")
-        found[int(digits)] = path
-    if not found:
-        raise InputError(f"{folder}: contains no images; check --images")
-    return dict(sorted(found.items()))
-
-
 def check_images(images: list[Json], folder: Path) -> str | None:
     """A note on images that are not in their folder.
 
@@ -291,9 +267,10 @@ def check_images(images: list[Json], folder: Path) -> str | None:
     if not missing:
         return None
     if len(missing) == len(images):
+        near = nearest_with(folder, missing[0])
         raise InputError(
             f"{folder}: contains none of the images ({len(images)}), such as {missing[0]}; "
-            "give the folder that these names are relative to with --images"
+            f"give {near or 'the folder that these names are relative to'} with --images"
         )
     return (
         f"not in {folder}: {len(missing)} of {counted(len(images), 'image')}, such as {missing[0]}"

@@ -26,45 +26,44 @@ def read(settings: Settings) -> Dataset:
 
 def _objects(lists: Lists) -> Iterator[Object]:
     without = 0
-    for source in lists.sources:
-        for where, item in source.annotations():
-            image, box = source.image_of(item, where), item.get("amodal_bbox")
-            if box is None:
-                without += 1
-                continue
-            for key, value in (("amodal_bbox", box), ("bbox", item.get("bbox"))):
-                if value is not None and not is_box(value):
-                    raise InputError(
-                        f"{where}: {key} is {shown(value)}; must be four numbers x, y, width, "
-                        f"height; {FIX}"
-                    )
-            fields = {key: item[key] for key in EXTRA if key in item}
-            visibility = item.get("visibility")
-            if visibility is not None:
-                if not is_rate(visibility):
-                    raise InputError(
-                        f"{where}: visibility is {shown(visibility)}; must be a number from 0 to "
-                        f"1; {FIX}"
-                    )
-                fields["occlude_rate"] = 1 - rate(visibility)
-            if item.get("bbox") is not None:
-                fields["bbox_visible"] = item["bbox"]
-            size = [image["height"], image["width"]]
-            counts = rectangle(box, size)
-            yield Object(
-                where,
-                image,
-                required(item, "category_id", where),
-                track=required(item, "track_id", where),
-                amodal=None if counts is None else {"size": size, "counts": counts.decode()},
-                crowd=item.get("iscrowd", 0),
-                fields={
-                    "source_id": required(item, "id", where),
-                    "track_id": item["track_id"],
-                    "bbox": box,
-                    "bbox_amodal": box,
-                    **fields,
-                },
-            )
+    for where, item, image in lists.annotations():
+        box = item.get("amodal_bbox")
+        if box is None:
+            without += 1
+            continue
+        for key, value in (("amodal_bbox", box), ("bbox", item.get("bbox"))):
+            if value is not None and not is_box(value):
+                raise InputError(
+                    f"{where}: {key} is {shown(value)}; must be four numbers x, y, width, "
+                    f"height; {FIX}"
+                )
+        fields = {key: item[key] for key in EXTRA if key in item}
+        visibility = item.get("visibility")
+        if visibility is not None:
+            if not is_rate(visibility):
+                raise InputError(
+                    f"{where}: visibility is {shown(visibility)}; must be a number from 0 to "
+                    f"1; {FIX}"
+                )
+            fields["occlude_rate"] = 1 - rate(visibility)
+        if item.get("bbox") is not None:
+            fields["bbox_visible"] = item["bbox"]
+        size = [image["height"], image["width"]]
+        counts = rectangle(box, size)
+        yield Object(
+            where,
+            image,
+            required(item, "category_id", where),
+            track=required(item, "track_id", where),
+            amodal=None if counts is None else {"size": size, "counts": counts.decode()},
+            crowd=item.get("iscrowd", 0),
+            fields={
+                "source_id": required(item, "id", where),
+                "track_id": item["track_id"],
+                "bbox": box,
+                "bbox_amodal": box,
+                **fields,
+            },
+        )
     if without:
         lists.notes.append(f"skipped {counted(without, 'annotation')} without amodal_bbox")

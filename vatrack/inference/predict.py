@@ -34,9 +34,8 @@ from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.inference.clips import CategoryIds, predict_frames
 from vatrack.inference.shards import record_path, write_record
-from vatrack.models.detector import build
 from vatrack.models.prepared import prepare
-from vatrack.weights.checkpoint import Checkpoint, load, restore
+from vatrack.weights.checkpoint import Checkpoint, load, restored
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +142,7 @@ def predict_files(
             lines = ordered_streams(_start, share, units, share.processes, advance)
         else:
             lines = _counted(_Clips(run, checkpoint, images, device, ids, weights)(clips), advance)
+            del weights  # the network has a copy
         with _threads(None if processes is None else 1):
             count = _write_lines(chain.from_iterable(lines), out)
     used = run.model_dump(
@@ -194,8 +194,7 @@ class _Clips:
         keep_memory()
         if device.index is not None:
             torch.cuda.set_device(device)
-        model = build(run.method, run.model, run.backbone)
-        restore(model, weights or load(checkpoint), run, checkpoint)
+        model = restored(weights or load(checkpoint), run, checkpoint)
         self.model = prepare(model.to(device), run.compute, device)
         self.run, self.images, self.device = run, images, device
         self.category_ids = category_ids

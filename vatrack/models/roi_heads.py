@@ -115,7 +115,7 @@ class RegionHeads(nn.Module):
             settings.embedding_channels,
             settings.norm_groups,
         )
-        self.register_buffer("class_weights", torch.tensor(settings.weights), persistent=False)
+        self.register_buffer("class_weights", torch.tensor(settings.weights, device="cpu"), False)
 
     def losses(
         self, key: FrameBatch, ref: FrameBatch, part: BatchPart = WHOLE_BATCH

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.frame_folders import contents
+from vatrack.common.frame_folders import contents, folders_in
 from vatrack.common.text_files import no_such
 from vatrack.data.fields import is_safe_name, shown
 
@@ -33,9 +33,16 @@ def list_videos(raw: Path) -> list[str]:
         )
     videos = [item.name for item in list_folder(raw) if is_video(item)]
     if not videos:
+        places = [raw.absolute().parent] if (raw / "images").is_dir() else folders_in(raw)
+        near = (
+            place
+            for place in places
+            if any((folder / "images").is_dir() for folder in folders_in(place))
+        )
+        give = next(near, "the folder that contains them")
         raise InputError(
             f"{raw}: contains no video folders (folders with images/), but {contents(raw)}; give "
-            "the folder that contains them, or unpack the raw download there"
+            f"{give}, or unpack the raw download there"
         )
     return videos
 

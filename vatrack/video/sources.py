@@ -13,6 +13,7 @@ from typing import Literal
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
+from vatrack.common.frame_folders import frames_below
 from vatrack.common.images import FORMS, SUFFIXES, is_frame
 from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import no_such, read_text
@@ -100,6 +101,8 @@ def _folder(path: Path) -> Source:
     files = [file for file in path.iterdir() if not file.name.startswith(".")]
     frames = [file for file in files if is_frame(file.name) and file.is_file()]
     if not frames:
+        if below := frames_below(path):
+            raise InputError(f"{path}: contains no frames; give {below}")
         others = sorted({file.suffix for file in files if file.is_file() and file.suffix})
         if not others:
             raise InputError(f"{path}: contains no frames; give a folder with {FORMS} files")
@@ -119,6 +122,11 @@ def _folder_name(path: Path) -> str:
 def _matches(pattern: str) -> list[Source]:
     paths = [Path(text) for text in glob.glob(pattern, recursive=True)]  # noqa: PTH207
     files = [path for path in paths if path.is_file() and not is_clutter(str(path))]
+    if not files and any(path.is_dir() for path in paths):
+        raise InputError(
+            f"{pattern}: matches folders only; give them without quotation marks, or a pattern of "
+            f"files such as '{pattern}/*.png'"
+        )
     if not files:
         raise InputError(f"{pattern}: no file matches this pattern; check it")
     folder = Path(pattern.split("*")[0].split("?")[0].split("[")[0] + "x").parent

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,9 @@ from vatrack.config.renamed import STARTS, with_new_names
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.formats import read_file, write_file
 from vatrack.weights.tensors import check_tensors
+
+if TYPE_CHECKING:
+    from vatrack.models.detector import Detector
 
 FORMAT = "vatrack-checkpoint-1"
 # What a config says about the machine of its run, and no one else.
@@ -203,13 +206,15 @@ def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return public
 
 
-def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Path) -> None:
-    """Copies the weights into a network of the same method, backbone and widths.
+def restored(checkpoint: Checkpoint, run: RunConfig, source: Path) -> Detector:
+    """A new network of a run that shares the memory of the checkpoint's weights.
 
     Raises:
         InputError: the checkpoint belongs to another method, backbone or model configuration, or
             to other classes.
     """
+    from vatrack.models.detector import build  # loads torchvision
+
     checkpoint.check_names(source, run.method, run.backbone)
     if run.classes is not None and checkpoint.classes != run.class_list:
         raise InputError(
@@ -217,6 +222,8 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
             f"the config: {run.class_list}\n  the order matters; use the config of its run, or set "
             "it as training.weights to train on these classes"
         )
+    with torch.device("meta"):  # no memory, no random numbers
+        model = build(run.method, run.model, run.backbone)
     expected = {name: value.shape for name, value in model.state_dict().items()}
     found = {name: value.shape for name, value in checkpoint.weights.items()}
     if expected != found:
@@ -238,7 +245,12 @@ def restore(model: nn.Module, checkpoint: Checkpoint, run: RunConfig, source: Pa
                 f"{source}: trained with model.{key} = {value}, but the config has {given}; use "
                 f"the config of its run"
             )
-    model.load_state_dict(checkpoint.weights)
+    weights = {
+        name: checkpoint.weights[name].to(value.dtype).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    model.load_state_dict(weights, assign=True)
+    return model
 
 
 def _shape(shape: torch.Size | None) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.errors import ConfigError, InputError, with_fix
+from vatrack.common.files import write_yaml
 from vatrack.common.text_files import existing_part
 from vatrack.config import Config
 from vatrack.config.keys import known_keys, nested
@@ -92,6 +93,18 @@ def check_results(folder: Path) -> None:
     there = existing_part(folder)
     if not there.is_dir():
         raise ConfigError("results", f"{there} is a file, not a folder; choose another folder")
+
+
+def write_config(file: str, values: Mapping[str, Any]) -> None:
+    """Writes the checked config into the folder of all results, as its first file.
+
+    Raises:
+        InputError: the folder may not be written, or the like.
+    """
+    try:
+        write_yaml(file, values)
+    except OSError as error:
+        raise ConfigError("results", with_fix(error)) from None
 
 
 def check_cluster(executor: str, trains_on_slurm: bool) -> None:

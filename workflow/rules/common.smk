@@ -8,7 +8,8 @@ from pathlib import Path
 from snakemake.logging import logger
 from snakemake.utils import validate
 
-from lib.call import check_cluster, check_results, layered_config
+from lib.call import check_cluster, check_results, layered_config, write_config
+from lib.command_line import arguments, check_config_entries, check_names
 from lib.jobs import details_option
 from lib.names import (
     CLASS_TABLES,
@@ -21,8 +22,12 @@ from lib.names import (
 from lib.plan import Plan
 from lib.sending import send_runs
 from lib.summary import closing_summary
-from vatrack.common.errors import ConfigError, InputError, show_warnings_plainly
-from vatrack.common.files import write_yaml
+from vatrack.common.errors import (
+    ConfigError,
+    InputError,
+    show_warnings_plainly,
+    with_fix,
+)
 from vatrack.common.user import user_name
 from vatrack.config import Backbone, Method
 from vatrack.config.reading import config_name
@@ -44,7 +49,13 @@ def stopping(function, *arguments):
         if isinstance(error, ConfigError):
             error.source = SOURCE
         sys.exit(f"error: {error}")
+    except OSError as error:  # a folder that may not be read or written
+        sys.exit(f"error: {with_fix(error)}")
 
+
+if workflow.is_main_process:
+    words = stopping(arguments, sys.argv)
+    stopping(check_config_entries, workflow.config_settings.config_args or ())
 
 # Read here once more, because Snakemake knows nothing of `extends`.
 show_warnings_plainly()
@@ -109,6 +120,31 @@ def training_settings(wildcards):
     return plan.training_settings(wildcards.method, wildcards.backbone, wildcards.variant)
 
 
+def is_made(file):
+    return any(each.is_producer(os.path.relpath(file)) for each in workflow.rules)
+
+
+def check_rules():
+    """Looks at the names on the command line when all rules are known."""
+    if not workflow.is_main_process:
+        return
+    names = [each.name for each in workflow.rules]
+    for option, given in (
+        ("", words.targets),
+        ("--until", words.until),
+        ("--omit-from", words.omit_from),
+        ("--forcerun", words.forcerun),
+        ("--prioritize", words.prioritize),
+    ):
+        stopping(check_names, option, given, names, is_made)
+    for option, given in (
+        ("--allowed-rules", words.allowed_rules),
+        ("--set-threads", words.set_threads),
+        ("--set-resources", words.set_resources),
+    ):
+        stopping(check_names, option, given, names)
+
+
 def begin():
     """Before the first job: looks for SLURM where it is needed, and writes the checked config with all defaults filled in.
 
@@ -116,7 +152,11 @@ def begin():
     """
     trains = any(job.rule.name == "train" for job in workflow.dag.needrun_jobs())
     stopping(check_cluster, workflow.executor_plugin.name, trains and not plan.trains_here)
-    write_yaml(plan.config_file, plan.plain)
+    stopping(write_config, plan.config_file, plan.plain)
+
+
+onstart:
+    begin()
 
 
 def send():

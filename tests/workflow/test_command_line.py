@@ -1,0 +1,70 @@
+"""Mistakes on Snakemake's command line that it passes over in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from vatrack.common.errors import InputError
+from workflow.lib.command_line import arguments, check_config_entries, check_names
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("--config seed=1 -C run_label=a", "--config"),
+        ("-n --configfile a.yaml --configfiles=b.yaml", "--configfile"),
+        ("-U train --until evaluate", "--until"),
+        ("--set-threads train=2 -n --set-threads predict=2", "--set-threads"),
+    ],
+)
+def test_an_option_of_several_values_is_given_once(words: str, option: str) -> None:
+    for program in ("/usr/bin/snakemake", "/lib/snakemake/__main__.py"):
+        with pytest.raises(InputError, match=rf"^{option} occurs twice.* after one {option}$"):
+            arguments([program, *words.split()])
+    assert arguments(["/usr/bin/pytest", *words.split()]).until is None
+
+
+def test_what_may_occur_twice() -> None:
+    words = "snakemake --cores 1 --cores 2 -n -n --profile a --profile b --until a b"
+    assert arguments(words.split(" ")).until == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        (["seed=1", "seed=2"], r"--config seed: seed occurs twice \(1, then 2\); give it once"),
+        (
+            ["training={epochs: 3, flip: 0}", "training={epochs: 4}"],
+            r"--config training: training\.epochs occurs twice \(3, then 4\); give it once",
+        ),
+        (["training={epochs: 3, epochs: 4}"], "--config training: .*key `epochs` occurs twice"),
+    ],
+)
+def test_a_key_of_the_config_is_given_once(entries: list[str], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        check_config_entries(entries)
+
+
+def test_entries_may_share_a_section() -> None:
+    check_config_entries(
+        ["training={epochs: 3}", "training={'flip': 0}", "methods=[a, b]", "launcher={}", "seed=1"]
+    )
+
+
+def test_unknown_names_are_refused_with_the_nearest(tmp_path: object) -> None:
+    def check(option: str, name: str, *, files: bool = True) -> None:
+        is_made = (lambda name: name.startswith("results/")) if files else None
+        check_names(option, [name], ["train", "evaluate"], is_made)
+
+    for name in ("train", "results/a.json", str(tmp_path)):
+        check("--until", name)
+    told = r"^--omit-from trian: no such rule or file of the workflow; did you mean train\? "
+    with pytest.raises(InputError, match=told):
+        check("--omit-from", "trian")
+    with pytest.raises(InputError, match=r"^repotr: no such rule or file .*list the rules with"):
+        check("", "repotr")
+    with pytest.raises(InputError, match=r"^--set-threads results/a\.json: no such rule; list"):
+        check("--set-threads", "results/a.json=2", files=False)
+    with pytest.raises(InputError, match=r"^--set-resources evaluat: .*did you mean evaluate\?"):
+        check("--set-resources", "evaluat:mem_mb=2", files=False)
+    check("--set-resources", "evaluate:mem_mb=2", files=False)

@@ -1,0 +1,97 @@
+"""Mistakes on Snakemake's command line that it passes over in silence, or does not explain."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vatrack.common.errors import InputError
+from vatrack.common.similar import meant
+from vatrack.common.value_files import parse_yaml
+
+LIST_RULES = "list the rules with `snakemake --list-rules`"
+
+
+def arguments(words: Sequence[str]) -> Namespace:
+    """What Snakemake's own parser reads on the command line, without its profiles.
+
+    Args:
+        words: of the command line, with the program's path; another program than Snakemake may
+            have called it as a library, and has no arguments here.
+
+    Raises:
+        InputError: an option of several values occurs twice: Snakemake reads only the last.
+    """
+    program, *rest = words
+    from snakemake.cli import get_argument_parser
+
+    parser = get_argument_parser()
+    if "snakemake" not in (Path(program).name, Path(program).parent.name):
+        return parser.parse_args([])
+    given = [word.partition("=")[0] for word in rest]
+    for action in parser._actions:
+        names = action.option_strings
+        if action.nargs in ("*", "+") and sum(word in names for word in given) > 1:
+            raise InputError(
+                f"{names[0]} occurs twice, and Snakemake reads only the last; give all values "
+                f"after one {names[0]}"
+            )
+    return parser.parse_args(rest)
+
+
+def check_config_entries(entries: Iterable[str]) -> None:
+    """Refuses keys of `--config` with several values: Snakemake takes the last.
+
+    Args:
+        entries: `NAME=VALUE` each. Two entries may set different keys of one section.
+
+    Raises:
+        InputError: a key occurs twice, in two entries or in one.
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, _, text = entry.partition("=")
+        value = parse_yaml(text, f"--config {name}") if text.startswith("{") else text
+        for key, inner in _leaves(name, value):
+            if key in found:
+                raise InputError(
+                    f"--config {name}: {key} occurs twice ({found[key]}, then {inner}); give it "
+                    "once"
+                )
+            found[key] = inner
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}", inner)
+    else:
+        yield name, str(value)
+
+
+def check_names(
+    option: str,
+    given: Iterable[str] | None,
+    rules: Iterable[str],
+    is_made: Callable[[str], bool] | None = None,
+) -> None:
+    """Refuses names of rules (or files) that the workflow does not have.
+
+    Args:
+        option: that gives the names, also as `NAME=VALUE` and `NAME:KEY=VALUE`; empty for targets.
+        is_made: whether a rule makes a file of this name; None: the option takes rules alone.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    rules = list(rules)
+    what = "rule or file of the workflow" if is_made else "rule"
+    for word in given or ():
+        name = word if is_made else re.split("[:=]", word)[0]
+        if name in rules or (is_made and (is_made(name) or Path(name).exists())):
+            continue
+        shown = f"{option} {name}" if option else name
+        raise InputError(f"{shown}: no such {what}{meant(name, rules, LIST_RULES)}")
