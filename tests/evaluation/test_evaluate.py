@@ -330,7 +330,8 @@ def test_no_prediction_is_measured_by_the_masks_of_the_ground_truth(
     truth, found = write_inputs(tmp_path, joint, [])
     details = tmp_path / "details.json"
     out = tmp_path / "metrics.json"
-    evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)
+    with pytest.warns(UserWarning, match="contains no predictions"):
+        evaluate_files(truth, found, {}, EvaluationConfig(), out, details=details)
     assert list(read_json(out)) == metric_names([mask_type])
     assert read_json(out)[f"image/{mask_type}/AP"] == 0
     assert not any(other in level for level in read_json(details)["per_class"])

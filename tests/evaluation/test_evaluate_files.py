@@ -382,7 +382,8 @@ def test_an_empty_file_is_said_to_be_empty(command, tmp_path: Path) -> None:
     assert code == 2
     assert "is empty" in errors
     packed.write_bytes(gzip.compress(b""))
-    assert command(*arguments(truth, packed, tmp_path / "metrics.json"))[0] == 0
+    with pytest.warns(UserWarning, match=f"{packed}: {told}"):
+        assert command(*arguments(truth, packed, tmp_path / "metrics.json"))[0] == 0
 
 
 def test_the_ground_truth_of_another_subset_is_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ Pair = tuple[float | None, float | None]
 
 @pytest.mark.parametrize("case", cases("evaluation"))
 def test_figures(case: Case, tmp_path: Path) -> None:
-    demand(measure(case, tmp_path))
+    # One box of this case is narrower than nothing.
+    negative = pytest.warns(UserWarning, match="1 of 171 have a slightly negative width")
+    with negative if case.folder.name == "real_hard_amodaltrack" else nullcontext():
+        demand(measure(case, tmp_path))
 
 
 def measure(case: Case, folder: Path) -> list[Measure]:

@@ -121,6 +121,7 @@ def our_precision(joint: Json, predictions: list[Json]) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:boxes of predictions:UserWarning")  # some leave their image
 def test_equal_to_pycocotools() -> None:
     """On hundreds of random problems; each sort of data that matters must have been among them."""
     seen: Counter[str] = Counter()

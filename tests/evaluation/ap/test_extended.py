@@ -65,6 +65,7 @@ def pycocotools_metrics(joint: Json, predictions: list[Json]) -> Json:
     return metrics
 
 
+@pytest.mark.filterwarnings("ignore:boxes of predictions:UserWarning")  # some leave their image
 @pytest.mark.parametrize("examples", [25, pytest.param(300, marks=pytest.mark.slow)])
 def test_equal_to_pycocotools(examples: int) -> None:
     seen: Counter[str] = Counter()

@@ -179,9 +179,9 @@ def npy(header: str, data: bytes = bytes(48), version: bytes = b"\1\0") -> bytes
 HEADER = "{'descr': '<i8', 'fortran_order': False, 'shape': (2, 3), }"
 
 
-def saved(value: np.ndarray) -> bytes:
+def saved(value: np.ndarray, version: tuple[int, int] | None = None) -> bytes:
     stream = io.BytesIO()
-    np.save(stream, value, allow_pickle=True)
+    np.lib.format.write_array(stream, value, version)
     return stream.getvalue()
 
 
@@ -212,7 +212,7 @@ BAD_MAPS = {
     "text": (saved(IDS.astype(str)), "contains <U"),
     "object": (saved(IDS.astype(object)), "contains object"),
     "structured": (saved(np.zeros((2, 3), [("id", "<i8")])), "contains [('id', '<i8')]"),
-    "named in Unicode": (saved(np.zeros((2, 3), [("Ω漢", "<i8")])), "contains [("),
+    "named in Unicode": (saved(np.zeros((2, 3), [("Ω漢", "<i8")]), (3, 0)), "contains [("),
     "too large": (saved(np.full((2, 3), 2**63, np.uint64)), f"contains the object id {2**63}"),
     "wrapped": (saved(np.full((2, 3), 200).astype(np.int8)), "contains the negative object id -56"),
 }  # fmt: skip
