@@ -40,7 +40,7 @@ class StitchedMaskHead(MaskHead):
         pixels = self.expand(self._convolved(regions), relu=True)
         channels = self.conv_logits.in_channels
         weights = self.conv_logits.weight[:, :, 0, 0][labels]
-        planes = torch.bmm(pixels.view(count, -1, channels), weights[:, :, None])
+        planes = torch.bmm(weights[:, None], pixels.view(count, -1, channels).transpose(1, 2))
         planes = planes.view(count, REGION_SIZE, REGION_SIZE, 2, 2).transpose(2, 3)
         assert self.conv_logits.bias is not None
         bias = self.conv_logits.bias[labels][:, None, None]
