@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -165,6 +167,21 @@ def test_metrics_overlay_choice_and_export_of_a_run(
         assert vatrack(*exporting)[0] == 0
     assert other[0].read_bytes() == other[1].read_bytes()
     lines = list(package.read_predictions(folder.path))
+    # The run's method has both masks, so predictions with one alone are damaged.
+    inside.predictions.write_bytes(
+        gzip.compress(
+            "".join(json.dumps({**one, "visible": None}) + "\n" for one in lines).encode()
+        )
+    )
+    said = f"{inside.predictions}: no prediction has visible masks, although the method of the run"
+    code, _, errors = vatrack("evaluate", "--run", inside.path, "--out", tmp_path / "m.json")
+    assert (code, said in errors) == (2, True)
+    with pytest.raises(package.InputError, match=re.escape(said)):
+        package.evaluate(truth[1], inside.path)
+    assert (
+        package.evaluate(truth[1], inside.predictions).keys()
+        < json.loads(inside.metrics.read_text()).keys()
+    )
     assert len(lines) == len(json.loads(other[0].read_text()))
     assert package.load(folder.path, device="cpu").method == str(
         load(folder.best_checkpoint).method

@@ -27,11 +27,15 @@ ORDERS = (
 VERBS = set(ORDERS.split())
 RULE = re.compile(r"\b(must|needs?|needed|did you mean)\b")
 # Behind a semicolon: names and expressions of advice that is written elsewhere.
-ADVICE = {"again", "fix", "hint", "known[1]", "memory_advice()", "verb", "wanted.give"}
+ADVICE = {
+    "again", "fix", "hint", "known[1]", "memory_advice()", "verb", "wanted.give",
+    "INDEX.give", "JOINT.give", "OFFICIAL.give", "STRUCTURE.give",
+}  # fmt: skip
 # Functions that end every message of theirs with advice.
 ADVISERS = {"meant()", "unknown()", "why_not()"}
 # Where messages are only passed on, or made of parts: the value that they end in.
 FORWARDED = {
+    "vatrack/api/evaluate.py": {"problem"},
     "vatrack/api/track.py": {r"'\n'.join()"},
     "vatrack/cli/file_options.py": {"text"},
     "vatrack/cli/weights.py": {"problem"},

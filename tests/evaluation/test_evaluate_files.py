@@ -563,7 +563,7 @@ def test_tracks_of_the_other_mask_type_are_refused(command, tmp_path: Path) -> N
     for errors in (
         ended(amodal, given["visible"], visible, given["amodal"]),
         ended(amodal, given["visible"], more=("--processes", 2)),
-        ended(amodal, given["visible"], more=("--shard", "1/1")),
+        ended(amodal, given["visible"], more=("--shard", "1/1", "--out", tmp_path / "1.npz")),
         ended(amodal, given["visible"], predictions=alone),
     ):
         assert errors == f"vatrack: error: {given['visible']}: {told}{visible}\n"

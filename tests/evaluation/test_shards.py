@@ -368,3 +368,77 @@ def test_the_commands(command: Callable[..., tuple[int, str, str]], tmp_path: Pa
         f"vatrack: error: {shards[0]}: is shard 1/2, but 2/2 is missing; evaluate it "
         "(`vatrack evaluate --shard 2/2`) and give all shards\n",
     )
+
+
+def without_visible(predictions: list[Json], every: int) -> list[Json]:
+    """Predictions of which every so many-th has no visible mask; the third is the first one."""
+    return [
+        one | ({"visible": None} if number % every == 3 % every else {})
+        for number, one in enumerate(predictions, 1)
+    ]
+
+
+@pytest.mark.parametrize("array", [False, True])
+def test_missing_masks_are_counted_and_the_first_is_named(tmp_path: Path, array: bool) -> None:
+    joint, predictions = ten_videos()
+    spoilt = without_visible(predictions, 5)[::-1]  # the last video comes first
+    first = next(number for number, one in enumerate(spoilt, 1) if one["visible"] is None)
+    count = sum(one["visible"] is None for one in spoilt)
+    assert 1 < count < len(spoilt) / 3
+    inputs = write(tmp_path, joint, spoilt)
+    if array:
+        inputs.predictions.write_bytes(gzip.compress(json.dumps(spoilt).encode()))
+    where = "item" if array else "line"
+    told = (
+        f"{inputs.predictions}: {where} {first}: has no visible mask ({count} of {len(spoilt)} "
+        "predictions without); "
+    )
+    with pytest.warns(UserWarning, match="has no visible mask") as whole:
+        expected = inputs.whole(tmp_path)
+    assert [str(one.message).startswith(told) for one in whole] == [True]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shards = inputs.shards(3, tmp_path)
+    with pytest.warns(UserWarning, match="has no visible mask") as after:
+        assert merged(shards, tmp_path) == expected
+    assert [str(one.message) for one in after] == [str(one.message) for one in whole]
+    # The visible metrics are those without these predictions, the amodal ones those of all.
+    metrics = json.loads(expected[0])
+    kept = [one for one in spoilt if one["visible"] is not None]
+    for mask_type, same in (("visible", kept), ("amodal", predictions[::-1])):
+        alone = json.loads(write(tmp_path, joint, same).whole(tmp_path)[0])
+        for key, value in alone.items():
+            if f"/{mask_type}/" in key:
+                assert metrics[key] == value, key
+
+
+def test_masks_that_a_method_lacks_are_no_gap(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    joint, predictions = ten_videos()
+    amodal = [one | {"visible": None} for one in predictions]
+    inputs = write(tmp_path, joint, amodal)
+    inputs.whole(tmp_path)
+    replace(inputs, masks=("amodal",)).whole(tmp_path)
+    assert [str(one.message) for one in recwarn] == []
+    # The method has both, so that something is wrong with the file.
+    both = replace(inputs, masks=MASK_TYPES)
+    said = message(both.whole, tmp_path)
+    assert said.startswith(f"{inputs.predictions}: no prediction has visible masks, although ")
+    assert message(both.shard, 1, 2, tmp_path) == said
+    replace(write(tmp_path, joint, []), masks=MASK_TYPES).whole(tmp_path)
+
+
+def test_tracks_that_nothing_is_measured_on_are_warned_of(tmp_path: Path) -> None:
+    joint, predictions = ten_videos()
+    inputs = write(tmp_path, joint, [one | {"visible": None} for one in predictions])
+    given = replace(inputs, video=given_tracks(tmp_path, joint))
+    with pytest.warns(UserWarning, match="is not used") as said:
+        given.whole(tmp_path)
+    assert [str(one.message) for one in said if one.category is UserWarning] == [
+        f"{inputs.predictions}: no prediction has visible masks, so {given.video['visible']} is "
+        "not used; check the file if that is not meant"
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        replace(given, masks=("amodal",)).whole(tmp_path)  # the method has no others

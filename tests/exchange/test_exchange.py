@@ -399,3 +399,45 @@ def test_a_source_of_another_form_is_named(
         import_predictions(source, truth, other, out)
     with pytest.raises(InputError, match="is a file of predictions already; give it to"):
         import_predictions(lines, truth, form, out)
+
+
+FORMS = ["coco", "ytvis", "mots", "mots-challenge", "motchallenge", "trackeval"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path, form: Any) -> None:
+    truth, lines = overlapping(tmp_path)
+    items = load(lines)
+    items[1]["visible"] = None
+    write(tmp_path, json.loads(truth.read_text()), items)
+    out = tmp_path / ("x.json" if form in ("coco", "ytvis") else "x")
+    with pytest.warns(UserWarning, match="has no visible mask") as said:
+        assert export_predictions(lines, truth, form, out, "visible").detections == 5
+    assert [str(one.message) for one in said if one.category is UserWarning] == [
+        f"{lines}: line 2: has no visible mask (1 of 6 predictions without); it is left out; "
+        "create the predictions again if that is not meant"
+    ]
+    lines.write_text("")
+    with pytest.warns(UserWarning, match="contains no predictions") as said:
+        assert export_predictions(lines, truth, form, out, "visible").detections == 0
+    empty = "contains no predictions, so nothing is exported; check the file if that is not meant"
+    assert [str(one.message) for one in said if one.category is UserWarning] == [
+        f"{lines}: {empty}"
+    ]
+
+
+@pytest.mark.parametrize("form", ["coco", "ytvis", "mots", "mots-challenge"])
+def test_results_of_nothing_are_warned_of(tmp_path: Path, form: Any) -> None:
+    truth, _ = overlapping(tmp_path)
+    source = tmp_path / "theirs"
+    if form in ("coco", "ytvis"):
+        source.write_text("[]")
+    else:
+        source.mkdir()
+        (source / "clip__1.txt").write_text("")
+    with pytest.warns(UserWarning, match="contains no predictions") as said:
+        assert import_predictions(source, truth, form, tmp_path / "o.jsonl").detections == 0
+    assert [str(one.message) for one in said if one.category is UserWarning] == [
+        f"{source}: contains no predictions, so the file that is written is empty; check the file "
+        "if that is not meant"
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from vatrack.common.errors import InputError
 from vatrack.config.categories import CATEGORIES
 from vatrack.reporting.drawing import track_colours
 from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_contact_sheet
+from vatrack.reporting.overlay_video import write_overlay_video
 from vatrack.reporting.sheet import evenly, grid, pad, tile
+from vatrack.reporting.views_video import write_views
 
 FRAMES = 8
 CELL_HEIGHT = CELL_WIDTH * HEIGHT // WIDTH
@@ -286,3 +289,29 @@ def test_a_name_that_is_missing_is_named(tmp_path: Path) -> None:
     del document["videos"][1]["name"]
     files["ground_truth"].write_text(json.dumps(document))
     refused(tmp_path, files, "item 2 of 'videos' has no 'name'")
+
+
+def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
+    paths: dict[str, Any] = write_set(tmp_path)
+    lines = gzip.decompress(paths["predictions"].read_bytes()).splitlines()
+    spoilt = json.loads(lines[2]) | {"visible": None}
+    file = paths["predictions"]
+    cases = {
+        b"": f"{file}: contains no predictions, so only the ground truth is drawn; check the file "
+        "if that is not meant",
+        b"\n".join([*lines[:2], json.dumps(spoilt).encode(), *lines[3:]]): (
+            f"{file}: line 3: has no visible mask (1 of {len(lines)} predictions without); it is "
+            "not drawn where masks of this type are; create the predictions again if that is not "
+            "meant"
+        ),
+    }
+    for content, told in cases.items():
+        paths["predictions"].write_bytes(gzip.compress(content))
+        for draw in (write_contact_sheet, write_overlay_video):
+            out = tmp_path / ("o.png" if draw is write_contact_sheet else "o.mp4")
+            with pytest.warns(UserWarning, match=re.escape(told)) as said:
+                draw(**paths, out=out, score=0.5, clips=1)
+            assert [str(one.message) for one in said if one.category is UserWarning] == [told]
+        with pytest.warns(UserWarning, match=re.escape(told)) as said:
+            write_views(**paths, out=tmp_path / "views", each=1)
+        assert [str(one.message) for one in said if one.category is UserWarning] == [told]

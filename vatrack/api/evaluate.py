@@ -11,8 +11,9 @@ from typing import Any
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
-from vatrack.evaluation.io.prediction_file import open_predictions
-from vatrack.runs.results import file_of_run
+from vatrack.evaluation.io.prediction_file import PredictionError, open_predictions
+from vatrack.evaluation.io.prediction_form import prediction_problem
+from vatrack.runs.results import file_of_run, masks_of_run
 
 
 def evaluate(
@@ -39,6 +40,7 @@ def evaluate(
             Path(ground_truth),
             file_of_run(Path(predictions), "predictions"),
             switches=settings or EvaluationConfig(),
+            masks=masks_of_run(Path(predictions)),
         )
         evaluate_inputs(inputs, out, processes)
         metrics: dict[str, float | None] = json.loads(out.read_text(encoding="utf-8"))
@@ -49,8 +51,10 @@ def read_predictions(path: str | Path) -> Iterator[dict[str, Any]]:
     """The predictions of a file (contract 2) or of a run's folder, one by one.
 
     Raises:
-        InputError: the file is missing, or a line is not JSON.
+        InputError: the file is missing, or something in it is not a prediction.
     """
     with open_predictions(file_of_run(Path(path), "predictions")) as items:
         for item in items:
+            if problem := prediction_problem(item.value):
+                raise PredictionError(items.label, item.number, problem)
             yield item.value

@@ -22,10 +22,10 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import same_file, write_yaml
 from vatrack.common.mask_types import MaskType
 from vatrack.common.shards import parse_shard
-from vatrack.config import EvaluationConfig, load_config, load_run_config
+from vatrack.config import EvaluationConfig, load_config
 from vatrack.config.file_classes import parse_class_map
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.results import require_run, run_data
+from vatrack.runs.results import masks_of_run, require_run, run_data
 
 # Options with long names, in the help in a table of their own.
 TRUE_TRACKS = "Ground truth of the video metrics"
@@ -117,13 +117,10 @@ def evaluate(
         "amodal": video_ground_truth_amodal,
         "visible": video_ground_truth_visible,
     }
-    # Predictions of nothing do not tell what masks the method has.
-    if kept:
-        masks = load_run_config(kept).method.masks
-        video = {mask: path for mask, path in video.items() if mask in masks}
+    masks = masks_of_run(run) if run else None
     mapping = parse_class_map(class_map) if class_map else None
     limit = chosen.dataset.video_limit
-    inputs = EvaluationInputs(truth, predicted, video, switches, limit, mapping)
+    inputs = EvaluationInputs(truth, predicted, video, switches, limit, mapping, masks)
     if only:
         typer.echo(evaluate_shard(inputs, out, only, processes))
         return

@@ -37,14 +37,13 @@ __all__ = [
     "refuse_other_files",
     "require_ending",
     "require_json",
+    "require_lines",
     "scratch_directory",
     "unpacked",
     "write_json",
     "write_text",
     "write_yaml",
 ]
-
-NOT_JSON = (".pt", ".pth", ".safetensors", ".yaml", ".yml", ".jsonl", ".png", ".jpg", ".mp4")
 
 
 def check_target(path: Path | str, *, folder: bool = False) -> Path:
@@ -99,7 +98,8 @@ def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
 
 
 def require_ending(path: Path, what: str, *endings: str) -> None:
-    """Refuses an output whose name ends otherwise.
+    """Refuses an output whose name ends otherwise: an existing file of that name is most likely not
+    an earlier output, and what reads it later may take it for something else.
 
     Args:
         what: the output and its form, for the message.
@@ -107,19 +107,18 @@ def require_ending(path: Path, what: str, *endings: str) -> None:
     Raises:
         InputError: the name has none of these endings.
     """
-    if path.suffix.lower() not in endings:
+    if not path.name.lower().endswith(endings):
         raise InputError(f"{path}: {what}; its name must end in {' or '.join(endings)}")
 
 
 def require_json(path: Path, what: str) -> None:
-    """Refuses a name that ends as weights, configs, line files or images do: an existing file of
-    that name is most likely not an earlier output.
+    """`require_ending` for JSON; `what`: the output, with "is" or "are"."""
+    require_ending(path, f"{what} JSON", ".json", ".json.gz")
 
-    Raises:
-        InputError: the path has such an ending.
-    """
-    if Path(path.name.removesuffix(".gz")).suffix.lower() in NOT_JSON:
-        require_ending(path, f"{what} JSON", ".json")
+
+def require_lines(path: Path) -> None:
+    """`require_ending` for predictions."""
+    require_ending(path, "predictions are JSON Lines", ".jsonl", ".jsonl.gz")
 
 
 def same_file(first: Path | str, second: Path | str) -> bool:

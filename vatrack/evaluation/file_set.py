@@ -13,6 +13,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import (
     check_target,
     refuse_same_file,
+    require_ending,
     require_json,
     same_file,
     scratch_directory,
@@ -26,8 +27,9 @@ from vatrack.data.fields import mask_types_of
 from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wanted
 from vatrack.evaluation.io.by_video import TruthHead
 from vatrack.evaluation.io.classes import category_ids, notes_beside, warn_of_other_clips
+from vatrack.evaluation.io.gaps import empty_warning
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
-from vatrack.evaluation.io.prediction_file import PredictionError
+from vatrack.evaluation.io.prediction_file import AGAIN, PredictionError
 from vatrack.evaluation.measuring import measure_all, measure_offsets
 from vatrack.evaluation.one_video import Protocol, VideoResult
 
@@ -46,6 +48,8 @@ class EvaluationInputs:
         switches: protocol switches.
         video_max_occlusion: exclusive limit of a derived per-video ground truth (spec 1.6).
         class_map: classes of the predictions to classes of the ground truth (`io.classes`).
+        masks: mask types of the method that predicted, where it is known. `video` of other types is
+            left out.
     """
 
     ground_truth: Path
@@ -54,6 +58,7 @@ class EvaluationInputs:
     switches: EvaluationConfig = field(default_factory=EvaluationConfig)
     video_max_occlusion: float = VIDEO_MAX_OCCLUSION
     class_map: Mapping[str, str] | None = None
+    masks: Sequence[MaskType] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,16 @@ def check_targets(
     Raises:
         InputError: it cannot be written there, or would be written over something that is read.
     """
-    targets = [check_target(path) for path in (out, details) if path is not None]
+    targets = [path for path in (out, details) if path is not None]
     for target in targets:
         refuse_same_file(target, *sources)
+        if shard:
+            require_ending(target, "a shard is a NumPy archive", ".npz")
+        else:
+            require_json(target, "metrics and details are")
+        check_target(target)
     if details is not None and same_file(*targets):
         raise InputError(f"{details}: is also --out; choose another file for --details")
-    for target in [] if shard else targets:
-        require_json(target, "metrics and details are")
 
 
 @contextmanager
@@ -128,22 +136,30 @@ def open_files(
             cannot be written.
     """
     truth, predictions = inputs.ground_truth, inputs.predictions
-    given = {mask_type: path for mask_type, path in inputs.video.items() if path is not None}
+    masks = inputs.masks or MASK_TYPES
+    given = {
+        mask_type: path
+        for mask_type, path in inputs.video.items()
+        if path is not None and mask_type in masks
+    }
     with wanted((truth, JOINT), (predictions, PREDICTIONS), (given, TRACKS)):
         check_targets((truth, predictions, *given.values()), out, details, shard=shard)
         if shard:
             out.unlink(missing_ok=True)
         with scratch_directory(out) as scratch:
             head, videos, found, files = files_by_video(truth, predictions, given, scratch)
+            if not len(head.images.id):
+                raise InputError(f"{truth}: contains no images; {JOINT.give}")
             notes = notes_beside(predictions)
             warn_of_other_clips(head.video_names, str(truth), predictions, notes)
             if not len(found.offsets) and not found.wrong:
-                warnings.warn(
-                    f"{predictions}: contains no predictions, so all objects in "
-                    f"{counted(len(head.images.id), 'image')} of {counted(len(videos), 'video')} "
-                    "count as missed; check the file if that is not meant",
-                    stacklevel=2,
+                effect = (
+                    f"all objects in {counted(len(head.images.id), 'image')} of "
+                    f"{counted(len(videos), 'video')} count as missed"
                 )
+                warnings.warn(empty_warning(predictions, effect), stacklevel=2)
+            elif not found.wrong:
+                _check_mask_types(predictions, found.mask_types, inputs.masks or (), given)
             protocol = Protocol(
                 found.mask_types or tuple(given) or _mask_types(files.truth) or MASK_TYPES,
                 inputs.switches,
@@ -158,6 +174,31 @@ def open_files(
                 with_tracks=head.tracks,
             )
             yield FileSet(head, videos, files, protocol, found.wrong)
+
+
+def _check_mask_types(
+    predictions: Path,
+    found: Sequence[MaskType],
+    masks: Sequence[MaskType],
+    given: Mapping[MaskType, Path],
+) -> None:
+    """Warns where a per-video ground truth is of no use, because no prediction has such a mask.
+
+    Raises:
+        InputError: no prediction has a mask of a type that their method predicts.
+    """
+    for mask_type in (name for name in MASK_TYPES if name not in found):
+        if mask_type in masks:
+            raise InputError(
+                f"{predictions}: no prediction has {mask_type} masks, although the method of the "
+                f"run predicts them; {AGAIN}, or evaluate them without --run"
+            )
+        if mask_type in given:
+            warnings.warn(
+                f"{predictions}: no prediction has {mask_type} masks, so {given[mask_type]} is not "
+                "used; check the file if that is not meant",
+                stacklevel=3,
+            )
 
 
 def _mask_types(truth: Path) -> tuple[MaskType, ...]:

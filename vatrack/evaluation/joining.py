@@ -21,6 +21,7 @@ from vatrack.evaluation.ap.precision import (
 )
 from vatrack.evaluation.hidden import join_hidden
 from vatrack.evaluation.io.box_fit import BoxFit
+from vatrack.evaluation.io.gaps import missing_warnings
 from vatrack.evaluation.mot.measures import TrackCounts, track_metrics
 from vatrack.evaluation.one_video import Protocol, VideoResult
 from vatrack.evaluation.summary import metric_order
@@ -47,7 +48,7 @@ class Evaluation:
 def join_results(results: Sequence[VideoResult], protocol: Protocol) -> Evaluation:
     """What the videos of a whole set give together.
 
-    Warns where the boxes of the predictions are not what they should be.
+    Warns where the boxes of the predictions are not what they should be, or masks are missing.
 
     Args:
         results: of all videos in their order, which decides between equal scores.
@@ -56,6 +57,11 @@ def join_results(results: Sequence[VideoResult], protocol: Protocol) -> Evaluati
     if text := sum((result.boxes for result in results), BoxFit()).warning():
         warnings.warn(text, stacklevel=2)
     mask_types, switches = protocol.mask_types, protocol.switches
+    total = sum(result.detections for result in results)
+    missing = [result.missing for result in results]
+    effect = "their objects count as missed in the metrics of these masks"
+    for text in missing_warnings(missing, mask_types, total, protocol.label, effect):
+        warnings.warn(text, stacklevel=2)
     metrics: Metrics = {}
     per_class: dict[str, dict[int, Metrics]] = {}
     tracking: dict[str, list[TrackCounts]] = {}

@@ -24,6 +24,7 @@ from vatrack.evaluation.ap.video import (
 )
 from vatrack.evaluation.hidden import HiddenCounts, hidden_counts
 from vatrack.evaluation.io.box_fit import BoxFit, box_fit
+from vatrack.evaluation.io.gaps import Missing, missing_masks
 from vatrack.evaluation.io.ground_truth import Images, TrueObjects, read_images, read_objects
 from vatrack.evaluation.io.predictions import Predictions, parse_predictions
 from vatrack.evaluation.io.true_tracks import read_tracks, refuse_other_masks, tracks_of
@@ -75,7 +76,8 @@ class VideoResult:
     by mask type; `hidden`: where they are measured, those of the hidden parts; `detections`: their
     number; `tracks`: number of predicted tracks, `mixed`: of those with detections of more than one
     class; `metrics`: by "image/amodal", "video/amodal", "track/amodal" and so on, where details are
-    wanted; `boxes`: whether the boxes can be what they should be.
+    wanted; `boxes`: whether the boxes can be what they should be; `missing`: the predictions
+    without a mask, by the type that they lack.
     """
 
     images: int
@@ -88,6 +90,7 @@ class VideoResult:
     mixed: int
     metrics: Mapping[str, Metrics]
     boxes: BoxFit
+    missing: Mapping[MaskType, Missing]
 
 
 def measure_video(
@@ -150,6 +153,7 @@ def _measure(video: Video, protocol: Protocol, check_only: bool) -> VideoResult:
         mixed,
         metrics,
         BoxFit() if check_only else box_fit(predictions, images),
+        missing_masks(predictions),
     )
 
 

@@ -138,6 +138,7 @@ def _record(split: FileSet, shard: Shard) -> dict[str, Any]:
         "mask_types": list(protocol.mask_types),
         "with_tracks": protocol.with_tracks,
         "truth": protocol.truth,
+        "label": protocol.label,
         "category_names": list(head.category_names.items()),
         "video_names": list(head.video_names.items()),
     }
@@ -155,7 +156,7 @@ def _protocol(record: Mapping[str, Any], path: Path) -> Protocol:
         parse_config(settings["evaluation"], f"{path}: its settings", EvaluationConfig),
         settings["video_max_occlusion"],
         record["truth"],
-        "",
+        record["label"],
         {},
         details=True,
         with_tracks=record["with_tracks"],

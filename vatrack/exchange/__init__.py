@@ -7,6 +7,7 @@ Each form is a module with `write(tracks, listing, mask_type, out)` and, where t
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +21,14 @@ from vatrack.common.files import (
     create_text,
     refuse_same_file,
     require_json,
+    require_lines,
 )
 from vatrack.common.foreign import Form, SourceForm
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
 from vatrack.common.text_files import read_text
 from vatrack.data.known_forms import JOINT, LISTING, PREDICTIONS, form_of, wants
+from vatrack.evaluation.io.gaps import empty_warning
 from vatrack.evaluation.io.predictions import parse_predictions
 from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
 from vatrack.exchange.listing import Listing, read_listing
@@ -57,7 +60,7 @@ class Exchanged:
         return "\n".join([f"{self.out}: {counted(self.detections, 'detection')}", *self.notes])
 
 
-@wants(ground_truth=(JOINT, LISTING), predictions=PREDICTIONS)
+@wants(ground_truth=(JOINT, LISTING))
 def export_predictions(
     predictions: Path | str,
     ground_truth: Path | str,
@@ -114,6 +117,7 @@ def import_predictions(
     """
     form = _known(form, SourceForm)
     source, ground_truth, out = Path(source), Path(ground_truth), Path(out)
+    require_lines(out)
     refuse_same_file(out, source, ground_truth)
     check_target(out)
     listing = read_listing(ground_truth)
@@ -128,6 +132,8 @@ def import_predictions(
                 f"{source}: is {found.what} already; give it to `vatrack evaluate --predictions`"
             ) from None
         raise
+    if not predictions:
+        warnings.warn(empty_warning(source, "the file that is written is empty"), stacklevel=2)
     _check(predictions, listing, source)
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for prediction in predictions:

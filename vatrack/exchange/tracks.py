@@ -13,6 +13,7 @@ import numpy as np
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import box_of
+from vatrack.evaluation.io.gaps import warn_of_gaps
 from vatrack.evaluation.io.predictions import Predictions, read_predictions
 from vatrack.exchange.listing import Listing
 
@@ -63,7 +64,7 @@ class Track:
 def read_tracks(path: Path, listing: Listing, mask_type: MaskType) -> list[Track]:
     """The tracks of a file of predictions (contract 2) with one type of mask, by video and id.
 
-    Detections without such a mask are left out.
+    Detections without such a mask are left out, with a warning.
 
     Raises:
         InputError: the file is wrong, or no detection has such a mask.
@@ -73,6 +74,7 @@ def read_tracks(path: Path, listing: Listing, mask_type: MaskType) -> list[Track
     rows = [row for row, counts in enumerate(found.counts[mask_type]) if counts is not None]
     if len(found.image) and not rows:
         raise InputError(f"{path}: no prediction has {mask_type} masks; choose another mask type")
+    warn_of_gaps(path, found, [mask_type], "nothing is exported", "it is left out")
     order = sorted(
         rows,
         key=lambda row: (

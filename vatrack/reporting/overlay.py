@@ -18,8 +18,9 @@ from vatrack.common.images import read_image
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.common.scores import check_score
 from vatrack.data.fields import mask_types_of, problem
-from vatrack.data.known_forms import JOINT, PREDICTIONS, wants
+from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.io.checks import list_of
+from vatrack.evaluation.io.gaps import warn_of_gaps
 from vatrack.evaluation.io.ground_truth import Images, read_images, read_objects
 from vatrack.evaluation.io.predictions import read_predictions
 from vatrack.reporting.drawing import (
@@ -123,7 +124,7 @@ class ContactSheet:
         )
 
 
-@wants(ground_truth=JOINT, predictions=PREDICTIONS)
+@wants(ground_truth=JOINT)
 def write_contact_sheet(
     ground_truth: Path, predictions: Path, images: Path, out: Path, *, score: float, clips: int
 ) -> ContactSheet:
@@ -162,7 +163,6 @@ def write_contact_sheet(
     return ContactSheet(out, len(chosen), len(listed.images.frames), len(layers), score)
 
 
-@wants(predictions=PREDICTIONS)
 def read_layers(listed: FrameList, predictions: Path, score: float) -> list[Layer]:
     """The rows of the sheet: for each mask type of the predictions, ground truth and predictions.
 
@@ -171,6 +171,13 @@ def read_layers(listed: FrameList, predictions: Path, score: float) -> list[Laye
     """
     document, images, source = listed.document, listed.images, str(listed.source)
     found = read_predictions(predictions, images)
+    warn_of_gaps(
+        predictions,
+        found,
+        found.mask_types,
+        "only the ground truth is drawn",
+        "it is not drawn where masks of this type are",
+    )
     names = names_by_id(document, "categories", "name", listed.source)
     named = [names[number] for number in images.categories.tolist()]
     layers = []

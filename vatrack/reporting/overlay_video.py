@@ -23,7 +23,7 @@ from vatrack.common.mask_forms import encode
 from vatrack.common.mask_types import MaskType
 from vatrack.common.rle import boxes_of
 from vatrack.common.scores import check_score
-from vatrack.data.known_forms import JOINT, PREDICTIONS, wants
+from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray, put_text, track_colours
 from vatrack.reporting.overlay import FrameList, Layer, choose_clips, read_layers
@@ -83,7 +83,7 @@ def check_rate(rate: float) -> None:
         )
 
 
-@wants(ground_truth=JOINT, predictions=PREDICTIONS)
+@wants(ground_truth=JOINT)
 def write_overlay_video(
     ground_truth: Path,
     predictions: Path,

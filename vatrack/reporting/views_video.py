@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, read_json, refuse_other_files, write_json
 from vatrack.common.scores import check_score
-from vatrack.data.known_forms import DETAILS, JOINT, PREDICTIONS, wants
+from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.overlay import FrameList, Layer, read_layers
@@ -35,7 +35,7 @@ EACH = 3  # clips: the worst, the best, and evenly chosen ones
 PAPER = (24, 24, 24)
 
 
-@wants(ground_truth=JOINT, predictions=PREDICTIONS, details=DETAILS)
+@wants(ground_truth=JOINT, details=DETAILS)
 def write_views(
     ground_truth: Path,
     predictions: Path,

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
+from vatrack.common.mask_types import MaskType
 from vatrack.common.numbers_in_names import natural
 from vatrack.common.text_files import no_such
+from vatrack.config import load_run_config
 from vatrack.runs.folder import RunFolder
 
 
@@ -56,6 +58,16 @@ def require_run(folder: Path, name: str | None = "config", option: str = "") -> 
             f"{said}: not a run folder (no {file.name}); give one such as "
             f"results/mini/runs/vatrack__resnet18{other}"
         )
+
+
+def masks_of_run(folder: Path) -> tuple[MaskType, ...] | None:
+    """The mask types that the method of a run predicts; None where the folder has no config.
+
+    Raises:
+        InputError: config.yaml is not the config of a run.
+    """
+    config = RunFolder(folder).config
+    return load_run_config(config).method.masks if config.is_file() else None
 
 
 def run_data(folder: Path) -> tuple[Path, Path]:

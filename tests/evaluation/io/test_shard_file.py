@@ -32,10 +32,11 @@ def test_another_version_of_the_form(
     two: tuple[Inputs, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs, (first, second) = two
-    monkeypatch.setattr(shard_file, "VERSION", shard_file.VERSION + 1)
+    own = shard_file.VERSION
+    monkeypatch.setattr(shard_file, "VERSION", own + 1)
     inputs.shard(1, 2, tmp_path)
     shown = message(merge_evaluations, [first, second], tmp_path / "metrics.json")
-    assert shown.startswith(f"{second}: written by another version of vatrack (format 1, ")
+    assert shown.startswith(f"{second}: written by another version of vatrack (format {own}, ")
     assert shown.endswith("; evaluate the shard again")
 
 

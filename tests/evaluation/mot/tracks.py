@@ -59,6 +59,7 @@ def tracks_from(
     category = images.category_index(category)
     number = len(image)
     found = Predictions(
+        number=np.arange(number),
         image=image,
         category=category,
         score=np.ones(number),

@@ -19,6 +19,7 @@ from vatrack.common.json_stream import JsonFault, JsonStream, loads
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.text_files import open_source
 from vatrack.common.value_files import check_depth, check_keys
+from vatrack.data.known_forms import PREDICTIONS, wanted
 from vatrack.evaluation.io.prediction_heads import BLOCK, Heads, heads_of, whole_lines
 
 _FIELDS = frozenset(
@@ -142,7 +143,8 @@ class PredictionReader:
 
 @contextmanager
 def open_predictions(path: Path, name: Path | str | None = None) -> Iterator[PredictionReader]:
-    """Opens a file of predictions, unpacked where it is gzip.
+    """Opens a file of predictions, unpacked where it is gzip. What the block refuses of another
+    form is named as what it is.
 
     Args:
         path: the file.
@@ -152,7 +154,10 @@ def open_predictions(path: Path, name: Path | str | None = None) -> Iterator[Pre
         InputError: the file is missing or cannot be read; also within the block.
     """
     name = name or path
-    with open_source(path, name=name, again=AGAIN) as stream:
+    with (
+        wanted((name, PREDICTIONS)),
+        open_source(path, name=name, again=AGAIN) as stream,
+    ):
         yield PredictionReader(stream, name)
 
 

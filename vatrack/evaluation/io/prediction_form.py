@@ -136,8 +136,8 @@ def _sizes(sizes: Sequence[Any]) -> Ints | None:
     return None if found is None else np.broadcast_to(found.reshape(-1, 2), (len(sizes), 2))
 
 
-def append(columns: Columns, number: int, prediction: Any, images: Images) -> str | None:
-    """Adds one prediction of any form; returns what is wrong with its form."""
+def prediction_problem(prediction: Any) -> str | None:
+    """What is wrong with the form of a prediction, as far as it shows without the images."""
     if not isinstance(prediction, Mapping):
         return "is not a JSON object; write one for each prediction"
     for key in ("image_id", "category_id", "score", "bbox", "track_id"):
@@ -146,24 +146,29 @@ def append(columns: Columns, number: int, prediction: Any, images: Images) -> st
     for key in ("image_id", "category_id", "track_id", "score"):
         if text := problem(key, prediction[key]):
             return text
-    boxes = {"amodal": prediction["bbox"], "visible": prediction.get("bbox_visible")}
-    if boxes["visible"] is None:
-        boxes["visible"] = boxes["amodal"]
-    for box in boxes.values():
+    for box in _boxes(prediction).values():
         if not (isinstance(box, list | tuple) and len(box) == 4 and all(map(is_number, box))):
             return f"box {shown(box)} is wrong; must be four finite numbers [x, y, width, height]"
-    masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
-    if all(mask is None for mask in masks.values()):
+    masks = _masks(prediction)
+    if not masks:
         return "has neither an 'amodal' nor a 'visible' mask; add one"
+    for mask_type, mask in masks.items():
+        if text := form_problem(mask):
+            return f"the {mask_type} mask {text}"
+    return None
+
+
+def append(columns: Columns, number: int, prediction: Any, images: Images) -> str | None:
+    """Adds one prediction of any form; returns what is wrong with its form."""
+    if text := prediction_problem(prediction):
+        return text
     row = int(images.index(np.array([prediction["image_id"]]))[0])
     size = tuple(images.size[row].tolist()) if row >= 0 else (0, 0)
-    counts: dict[MaskType, bytes | None] = {}
-    for mask_type, mask in masks.items():
-        if mask is not None and (text := form_problem(mask)):
-            return f"the {mask_type} mask {text}"
+    counts: dict[MaskType, bytes] = {}
+    # A mask of an unknown image is never read: the prediction is refused for that.
+    for mask_type, mask in _masks(prediction).items() if row >= 0 else ():
         try:
-            # A mask of an unknown image is never read: the prediction is refused for that.
-            counts[mask_type] = compress(mask, size) if mask is not None and row >= 0 else None
+            counts[mask_type] = compress(mask, size)
         except MaskError as error:
             return f"the {mask_type} mask {error}"
     columns.number.append(number)
@@ -171,9 +176,21 @@ def append(columns: Columns, number: int, prediction: Any, images: Images) -> st
     columns.category.append(prediction["category_id"])
     columns.track.append(prediction["track_id"])
     columns.score.append(prediction["score"])
-    for mask_type in MASK_TYPES:
-        columns.box[mask_type].extend(boxes[mask_type])
-        columns.counts[mask_type].append(counts[mask_type])
-        if counts[mask_type] is not None:
+    for mask_type, box in _boxes(prediction).items():
+        columns.box[mask_type].extend(box)
+        columns.counts[mask_type].append(counts.get(mask_type))
+        if mask_type in counts:
             columns.size[mask_type].extend(size)
     return None
+
+
+def _boxes(prediction: Mapping[str, Any]) -> dict[MaskType, Any]:
+    """The box by mask type: that of the amodal mask is also the visible one's, if it has none."""
+    amodal, visible = prediction["bbox"], prediction.get("bbox_visible")
+    return {"amodal": amodal, "visible": amodal if visible is None else visible}
+
+
+def _masks(prediction: Mapping[str, Any]) -> dict[MaskType, Any]:
+    """The masks that a prediction has."""
+    masks = {mask_type: prediction.get(mask_type) for mask_type in MASK_TYPES}
+    return {mask_type: mask for mask_type, mask in masks.items() if mask is not None}

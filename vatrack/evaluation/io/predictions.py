@@ -38,11 +38,13 @@ INSIDE_OUT = 0.01
 class Predictions:
     """N detections in file order.
 
+    `number` [N]: of the line, or of the item in a JSON array, from 1, which `label` calls so;
     `image`, `category` [N]: indices into `Images`; `score`, `track` [N]; for each mask type: `box`
     [N, 4] (x, y, width, height in pixels, as given), `counts` (N compressed strings, None where the
     detection has no such mask), canonical, and `area` [N], the mask's pixels.
     """
 
+    number: Ints
     image: Ints
     category: Ints
     score: Floats
@@ -50,6 +52,7 @@ class Predictions:
     box: Mapping[MaskType, Floats]
     counts: Mapping[MaskType, Sequence[bytes | None]]
     area: Mapping[MaskType, Ints]
+    label: str = "prediction"
 
     def box_area(self, mask_type: MaskType) -> Floats:
         """Areas [N] of the boxes: plain products, as in the original, also of negative widths (a
@@ -60,6 +63,7 @@ class Predictions:
     def select(self, rows: Ints) -> Predictions:
         """The detections of these rows."""
         return Predictions(
+            self.number[rows],
             self.image[rows],
             self.category[rows],
             self.score[rows],
@@ -70,6 +74,7 @@ class Predictions:
                 for mask_type, texts in self.counts.items()
             },
             {mask_type: values[rows] for mask_type, values in self.area.items()},
+            self.label,
         )
 
     @property
@@ -222,7 +227,8 @@ def parse_predictions(
     if wrong_form:
         raise wrong_form
     score = np.array(columns.score, np.float64)
-    found_all = Predictions(image, index, score, track, box, texts, area)
+    number = np.array(columns.number, np.int64)
+    found_all = Predictions(number, image, index, score, track, box, texts, area, label)
     return found_all if kept.all() else found_all.select(np.flatnonzero(kept))
 
 

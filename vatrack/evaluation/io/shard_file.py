@@ -29,12 +29,13 @@ from vatrack.common.text_files import no_such
 from vatrack.evaluation.ap.matching import Matches
 from vatrack.evaluation.hidden import HiddenCounts
 from vatrack.evaluation.io.box_fit import BoxFit
+from vatrack.evaluation.io.gaps import Missing
 from vatrack.evaluation.mot.hota import HotaResult
 from vatrack.evaluation.mot.measures import TrackCounts
 from vatrack.evaluation.one_video import VideoResult
 
 FORM = "vatrack evaluation shard"
-VERSION = 1  # of the form, and of what the numbers in it mean
+VERSION = 2  # of the form, and of what the numbers in it mean
 AGAIN = "evaluate the shard again"
 RECORD = "record"  # name of the array that holds the record
 COUNTS = ("images", "seen", "detections", "tracks", "mixed")
@@ -67,6 +68,10 @@ def write_shard(path: Path, record: Mapping[str, Any], results: Sequence[VideoRe
         "hidden": bool(first and first.hidden is not None),
         "counts": [[getattr(result, name) for name in COUNTS] for result in results],
         "boxes": [astuple(result.boxes) for result in results],
+        "missing": [
+            {mask_type: astuple(missing) for mask_type, missing in result.missing.items()}
+            for result in results
+        ],
         "metrics": [result.metrics for result in results],
         "same": columns.same,
     }
@@ -117,6 +122,10 @@ def read_results(path: Path) -> list[VideoResult]:
                 hidden=hidden[row],
                 metrics=record["metrics"][row],
                 boxes=BoxFit(*record["boxes"][row]),
+                missing={
+                    mask_type: Missing(*values)
+                    for mask_type, values in record["missing"][row].items()
+                },
                 **dict(zip(COUNTS, record["counts"][row], strict=True)),
             )
             for row in range(count)
