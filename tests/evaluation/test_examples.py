@@ -23,7 +23,7 @@ from tests.evaluation.scenes import document as empty_document
 from tests.evaluation.scenes import random_scene
 from tests.evaluation.test_hidden import plain_metrics, plain_rows
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import read_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.evaluation.evaluate import evaluate
 from vatrack.evaluation.examples import EXAMPLES, predictions, write_examples
@@ -291,16 +291,34 @@ def test_the_command_can_be_pasted_and_the_output_is_a_folder(tmp_path: Path) ->
         write_examples(None, tmp_path / "file")
 
 
-def test_another_ground_truth_is_kept(
-    ground_truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "name",
+    ["ground_truth.json.gz", "swapped/predictions.jsonl.gz", "perfect/expected.json"],
+)
+def test_other_files_are_kept(
+    ground_truth, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where only some of its own files lie beside."""
     # Rendered once for all tests.
     monkeypatch.setattr("vatrack.synthetic.ground_truth.make_ground_truth", lambda _: ground_truth)
-    source = tmp_path / "ground_truth.json.gz"
-    for _ in range(2):  # its own files are replaced
+    for _ in range(2):
+        write_examples(None, tmp_path)  # its own files may be there
+    other = tmp_path / name
+    other.write_bytes(b"{}\n")
+    (tmp_path / "shifted" / "predictions.jsonl.gz").unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=rf"{name}: has other content than this example and would"):
         write_examples(None, tmp_path)
-    write_json(source, read_json(source) | {"videos": []})
-    before = source.read_bytes()
-    with pytest.raises(InputError, match="is not the ground truth of the examples"):
-        write_examples(None, tmp_path)
-    assert source.read_bytes() == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    other.unlink()
+    write_examples(None, tmp_path)
+    assert other.is_file() and (tmp_path / "shifted" / "predictions.jsonl.gz").is_file()
+
+
+def test_another_seed_replaces_nothing(
+    ground_truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vatrack.synthetic.ground_truth.make_ground_truth", lambda _: ground_truth)
+    write_examples(None, tmp_path)
+    with pytest.raises(InputError, match=r"predictions\.jsonl\.gz: has other content than this"):
+        write_examples(None, tmp_path, seed=1)

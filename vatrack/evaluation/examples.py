@@ -7,8 +7,10 @@ draws that Python promises to repeat in every version.
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,13 @@ from pycocotools import mask as coco_mask
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, check_target, create_text, read_json, write_json
+from vatrack.common.files import (
+    check_target,
+    create_text,
+    read_json,
+    scratch_directory,
+    write_json,
+)
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.data.known_forms import JOINT, wants
 from vatrack.evaluation.perfect import perfect_metrics
@@ -97,8 +105,8 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
         seed: of the spoilt predictions; those of a seed are the same everywhere.
 
     Raises:
-        InputError: the ground truth is missing, damaged or without objects; or `out` holds
-            another one under the name that the rendered one gets.
+        InputError: the ground truth is missing, damaged or without objects; or `out` holds a file
+            of one of these names with other content.
     """
     out = check_target(out, folder=True)
     if ground_truth is None:
@@ -106,27 +114,46 @@ def write_examples(ground_truth: Path | None, out: Path, seed: int = 0) -> Examp
 
         document = make_ground_truth(out / "ground_truth")
         source = out / "ground_truth.json.gz"
-        if source.exists() and read_json(source) != json.loads(json.dumps(document)):
-            raise InputError(
-                f"{source}: is not the ground truth of the examples and would be lost; choose "
-                "another folder with --out"
-            )
     else:
         document, source = read_json(ground_truth), Path(ground_truth)
     expected = perfect_metrics(document, str(source))
-    if ground_truth is None:
-        write_json(source, document)
     files = {}
-    for name, effects in EXAMPLES.items():
-        file = out / name / "predictions.jsonl.gz"
-        with atomic_path(file) as temporary, create_text(temporary) as stream:
-            files[file] = sum(
-                stream.write(json.dumps(prediction) + "\n") > 0
-                for prediction in predictions(document, effects, seed)
+    with scratch_directory(out / "examples") as scratch:
+        if ground_truth is None:
+            write_json(scratch / source.name, document)
+        for name, effects in EXAMPLES.items():
+            file = Path(name, "predictions.jsonl.gz")
+            with create_text(check_target(scratch / file)) as stream:
+                files[out / file] = sum(
+                    stream.write(json.dumps(prediction) + "\n") > 0
+                    for prediction in predictions(document, effects, seed)
+                )
+        path = Path("perfect", "expected.json")
+        write_json(scratch / path, expected, indent=1)
+        _add_files(scratch, out)
+    return Examples(
+        source, len(document["images"]), len(document["annotations"]), files, out / path
+    )
+
+
+def _add_files(made: Path, out: Path) -> None:
+    """Moves files into a folder, where each is new or the same as the one there.
+
+    Raises:
+        InputError: a file there is another one; nothing is moved.
+    """
+    new = []
+    for path in sorted(path for path in made.rglob("*") if path.is_file()):
+        target = out / path.relative_to(made)
+        if not target.exists():
+            new.append((path, target))
+        elif target.is_dir() or not filecmp.cmp(path, target, shallow=False):
+            raise InputError(
+                f"{target}: has other content than this example and would be lost; choose another "
+                "folder with --out, or delete it"
             )
-    path = out / "perfect" / "expected.json"
-    write_json(path, expected, indent=1)
-    return Examples(source, len(document["images"]), len(document["annotations"]), files, path)
+    for path, target in new:
+        shutil.move(path, check_target(target))
 
 
 def predictions(document: Mapping[str, Any], effects: Effects, seed: int = 0) -> Iterator[Json]:
