@@ -35,7 +35,7 @@ show: ## show the tables of `make demo`
 	@cat results/mini/tables/{image,video,track}_{amodal,visible}.md
 
 ui: setup ## start the MLflow UI for the runs, without telemetry (PORT=5000)
-	vatrack mlflow-ui --results results --port $(or $(PORT),5000)
+	vatrack mlflow-ui $(if $(PORT),--port $(PORT))
 
 slurm-profile: ## let `snakemake --profile slurm` use profiles/slurm
 	@target="$(CURDIR)/profiles/slurm"; link="$(PROFILES)/slurm"; \

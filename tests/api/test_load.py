@@ -69,6 +69,7 @@ def test_bad_checkpoints(checkpoint: Path, tmp_path: Path) -> None:
         (checkpoint, {"backbone": "resnet50"}, "resnet50"),
         (checkpoint, {"method": "vatrac"}, "did you mean vatrack"),
         (checkpoint, {"largest_side": 8}, "32 to 8192"),
+        (checkpoint, {"key": "ema"}, "without keys; remove --key"),
     ):
         with pytest.raises(InputError, match=f"(?s){message}"):
             load(path, device="cpu", **given)

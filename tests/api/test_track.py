@@ -350,3 +350,15 @@ def test_nothing_is_found(squares: Predictor, tmp_path: Path) -> None:
     assert (tmp_path / "out/v/predictions.jsonl").read_text() == ""
     assert len((tmp_path / "out/v/tracks.csv").read_text().splitlines()) == 1
     assert len(times(tmp_path / "out/v/overlay.mp4")) == 3
+
+
+def test_a_rate_is_for_sources_without_times(squares: Predictor, tmp_path: Path) -> None:
+    video, frames = write_video(tmp_path / "v.mp4", 3), tmp_path / "frames"
+    frames.mkdir()
+    for number in range(3):
+        assert cv2.imwrite(str(frames / f"{number}.png"), sample_image(number))
+    settings, out = TrackSettings(rate=10, overlay=False), tmp_path / "out"
+    with pytest.raises(InputError, match=r"--fps 10: has no effect, because v has times"):
+        track_videos(squares, [video], out, settings)
+    assert not out.exists()
+    assert len(list(track_videos(squares, [video, frames], out, settings))) == 2

@@ -82,7 +82,7 @@ def test_errors_are_all_told_and_end_with_code_2(
 
 
 def test_missing_inputs_are_told_before_anything_is_looked_at(
-    command: Command, mini_set: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, vatrack: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look(*_: object) -> None:
         raise AssertionError("looked at")
@@ -97,8 +97,7 @@ def test_missing_inputs_are_told_before_anything_is_looked_at(
     assert second.startswith(f"{none}: no such file; ")
     assert not out.exists()
     monkeypatch.setattr("vatrack.validate.check_joint", look)
-    arguments = ("--joint", none, "--images", tmp_path)
-    code, _, errors = command(*arguments)
+    code, _, errors = vatrack("validate", "--joint", none, "--images", tmp_path)
     assert (code, errors.startswith(f"vatrack: error: {none}: no such file; ")) == (2, True)
 
 

@@ -97,7 +97,8 @@ def test_settings_are_values_by_full_name() -> None:
 def test_what_the_cuts_need(clips: dict[str, Any], measure: bool, sheets: bool, names: int) -> None:
     plan = Plan({"dataset": {"clips": clips}})
     assert (plan.measure, plan.shows_cuts, len(plan.cut_settings())) == (measure, sheets, names)
-    assert bool(plan.scores_option) == measure
+    assert bool(plan.curve_options) == measure
+    assert bool(plan.scores_option) == plan.detect
 
 
 def test_the_miniature_sets_videos_are_known_before_it_is_rendered() -> None:

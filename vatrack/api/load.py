@@ -89,6 +89,8 @@ def _read(
                 f"remove --{name}"
             )
     if own:
+        if key is not None:
+            raise InputError(f"{path}: is a checkpoint of this package, without keys; remove --key")
         return own
     del content  # the import reads the file for itself
     if method is None and len(methods) > 1:

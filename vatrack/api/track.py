@@ -65,6 +65,11 @@ def track_videos(
     words = [sources] if isinstance(sources, str | Path) else sources
     found, out = find_sources([str(word) for word in words]), Path(out)
     _check_folders(found, out, settings)
+    if settings.rate is not None and not any(source.form == "frames" for source in found):
+        raise InputError(
+            f"--fps {settings.rate:g}: has no effect, because {found[0].name} has times of its "
+            "own; remove it"
+        )
     if settings.show:
         check_display()
     return _track_all(predictor, found, out, settings, wanted, about or {})

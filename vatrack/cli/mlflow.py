@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from vatrack.common.errors import InputError
+
 
 def mlflow_sync(
     run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
@@ -38,25 +40,34 @@ def mlflow_sync(
 
 def mlflow_ui(
     results: Annotated[
-        Path, typer.Option(help="Results folder with mlflow.db.", metavar="FOLDER")
-    ] = Path("results"),
+        Path | None,
+        typer.Option(
+            help="Results folder with mlflow.db.", metavar="FOLDER", show_default="results"
+        ),
+    ] = None,
     tracking_uri: Annotated[
         str | None,
         typer.Option(
-            help="MLflow store: sqlite:///FILE, or a running server to print links for (default: "
-            "$MLFLOW_TRACKING_URI, else the store of --results)."
+            help="Instead of --results: MLflow store sqlite:///FILE, or a running server to print "
+            "links for (default: $MLFLOW_TRACKING_URI, if --results is not given either)."
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web page.")] = 5000,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the web page.", show_default="5000"),
+    ] = None,
 ) -> None:
     """Start the MLflow UI for the runs on this machine, without telemetry. Ctrl-C stops it."""
     from vatrack.experiments.client import DATABASE, absolute, sqlite_uri
     from vatrack.experiments.store import StoreError
     from vatrack.experiments.ui import links, serve
 
-    named = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    uri = absolute(named) if named else sqlite_uri(results.resolve() / DATABASE)
+    named = tracking_uri or (None if results else os.environ.get("MLFLOW_TRACKING_URI"))
+    folder = results or Path("results")
+    uri = absolute(named) if named else sqlite_uri(folder.resolve() / DATABASE)
     running = uri.startswith("http")
+    if running and port is not None:
+        raise InputError(f"--port {port}: has no effect, because {uri} is running; remove it")
 
     def show(server: str) -> None:
         found = links(uri, server)
@@ -73,7 +84,7 @@ def mlflow_ui(
             return
         typer.echo("Starting MLflow (up to half a minute) ...")
         with contextlib.suppress(KeyboardInterrupt):
-            serve(uri, port, show)
+            serve(uri, port or 5000, show)
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -40,6 +40,10 @@ def init_config(
 
     target = out or Path("own.yaml")
     if train and valid and images:
+        if folder is not None:
+            raise InputError(
+                f"{folder}: has no effect with all of --train, --valid and --images; remove it"
+            )
         data = FoundData(train, valid, images)
     elif folder is None:
         raise InputError("no annotations; give a folder, or all of --train, --valid and --images")

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from vatrack.cli.option_pairs import check_options
 from vatrack.common.similar import did_you_mean, not_a_choice
 
 # Click's, which newer versions of typer have inside.
@@ -124,6 +125,11 @@ class Command(_Helpful, TyperCommand):
         self.types = get_type_hints(called, include_extras=True) if called else {}
         for param in self.params:
             _name_value(param, self.types)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command, unless an option would have no effect."""
+        check_options(ctx)
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """`[OPTIONS] SOURCE...`, with what may be left out in brackets."""

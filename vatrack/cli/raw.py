@@ -196,6 +196,12 @@ def validate(
     if own:
         from vatrack.validate import validate_joint
 
+        for name, path in {"raw": raw, "train": train, "valid": valid}.items():
+            if path is not None:
+                raise InputError(
+                    f"--{name}: has no effect with your own annotations; remove it, or "
+                    f"{'--joint' if joint else 'dataset.format: joint from the config'}"
+                )
         folder = images or dataset.images
         if folder is None:
             raise InputError(
@@ -205,6 +211,8 @@ def validate(
         wanted = classes if config else None
         typer.echo(validate_joint(folder, own, settings, out, processes, wanted))
         return
+    if images is not None:
+        raise InputError("--images: has no effect without --joint; give both, or neither")
     raw = raw or dataset.raw
     if raw is None:
         raise InputError(

@@ -89,12 +89,12 @@ class Plan:
         self.valid_json = str(dataset.valid_json or f"{self.raw_folder}/valid.json")
         structure = "whole" if self.joint else dataset.clips.structure
         self.cuts = [] if structure in ("detect", "whole") else [str(structure)]
-        # Content changes are measured where they decide about the cuts, or where the sheets are to
-        # show them.
+        # Content changes are measured where they decide about the cuts, or the sheets show them.
         self.detect = structure == "detect"
         self.measure = self.detect or (dataset.clips.curves and structure != "whole")
-        scores = shlex.quote(f"{self.root}/cuts/scores")
-        self.scores_option = f"--scores {scores}" if self.measure else ""
+        scores = f"--scores {shlex.quote(f'{self.root}/cuts/scores')}"
+        self.scores_option = scores if self.detect else ""
+        self.curve_options = f"{scores} --threshold {dataset.clips.threshold}" * self.measure
         self.cut_jobs = CutJobs(self.videos() if self.small else None)
 
     def require_data(self) -> None:

@@ -115,11 +115,10 @@ rule cut_sheet:
         runtime=30,
     params:
         raw=raw_folder,
-        scores=plan.scores_option,
-        threshold=plan.dataset.clips.threshold,
+        curve=plan.curve_options,
         target=plan.cut_jobs.target,
     message:
         f"drawing the clips of {plan.cut_jobs.shown}"
     shell:
-        "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q} {params.scores}"
-        " --threshold {params.threshold} {params.target} > {log:q} 2>&1"
+        "vatrack cuts sheet --raw {params.raw:q} --index {input.index:q} --structure {input.structure:q}"
+        " {params.curve} {params.target} > {log:q} 2>&1"

@@ -193,7 +193,8 @@ def test_the_command_prints_and_writes(pair: list[Path], tmp_path: Path) -> None
     assert done.stdout.rstrip().endswith(f"wrote {out}/compare.txt, {out}/compare.html")
 
 
-def test_a_score_in_percent_is_refused(pair: list[Path]) -> None:
-    done = CliRunner().invoke(app, ["compare", *map(str, pair), "--score", "50"])
+def test_a_score_in_percent_is_refused(pair: list[Path], tmp_path: Path) -> None:
+    out = str(tmp_path / "compare")
+    done = CliRunner().invoke(app, ["compare", *map(str, pair), "--score", "50", "--out", out])
     assert isinstance(done.exception, InputError)
     assert str(done.exception) == "the score threshold is 50.0; it must be from 0 to 1"
