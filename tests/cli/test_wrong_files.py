@@ -3,22 +3,32 @@ is wanted."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import typer
 
+import vatrack as vatrack_package
 from tests.cli.test_cli import run
 from tests.evaluation.scenes import random_scene
 from tests.sailvos.official import write_raw
+from vatrack.cli import app
+from vatrack.common.errors import InputError
 from vatrack.common.file_forms import FileForm
 from vatrack.common.files import read_json, write_json
+from vatrack.config import EvaluationConfig
 from vatrack.data import known_forms as forms
 from vatrack.data.video_ground_truth import video_ground_truth
+from vatrack.evaluation.io.predictions import read_predictions as read_whole
+from vatrack.exchange.listing import read_listing
+from vatrack.inference.predict import predict_files
 from vatrack.runs.metrics_log import TrainingPoint, append
 from vatrack.sailvos.index import build_index
 
@@ -41,7 +51,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     paths = write_raw(tmp_path / "raw", {"train": {"a": 4}, "valid": {"b": 4}})
     build_index(tmp_path / "raw", paths, tmp_path / "index.json")
     write_json(tmp_path / "clips.json", {"a__9": [], "a__3": ["000003.bmp", "000004.bmp"]})
+    (tmp_path / "found.jsonl.gz").write_bytes(
+        gzip.compress((tmp_path / "found.jsonl").read_bytes())
+    )
     write_json(tmp_path / "metrics.json", {"image/amodal/AP": 1.0})
+    write_json(tmp_path / "details.json", {"per_class": {}, "per_video": {}})
     torch.save({"a": torch.zeros(1)}, tmp_path / "best.pt")
     np.savez(tmp_path / "shard.npz", record=np.zeros(1))
     append(tmp_path / "metrics.jsonl", TrainingPoint(1, 1, 1.0, {"loss": 2.0}))
@@ -50,6 +64,23 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "wrong" / "x").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+# Names for what commands write; for others a folder.
+OUTPUTS = {
+    ".npz": r"evaluate .*--shard",
+    ".json": r"evaluate|merge-evaluations|index|select|annotate|validate|cuts (structure|compare)"
+    r"|cuts score .*--video|export-predictions .*--to (coco|ytvis)|import-dataset",
+    ".jsonl": r"predict|merge-predictions|import-predictions",
+    ".png": r"overlay|cuts sheet .*--video",
+    ".html": "report",
+    ".yaml": "init-config|config",
+}
+
+
+def output_of(words: str) -> str:
+    """A name that a command may give to what it writes."""
+    return "o" + next((end for end, own in OUTPUTS.items() if re.match(own, words)), "")
 
 
 TRUTH = "--ground-truth joint.json"
@@ -61,7 +92,9 @@ WEIGHTS = FileForm("PyTorch weights (.pt)")
 FORMS = {
     "best.pt": WEIGHTS,
     "clips.json": forms.STRUCTURE,
+    "details.json": forms.DETAILS,
     "found.jsonl": forms.PREDICTIONS,
+    "found.jsonl.gz": forms.PREDICTIONS,
     "index.json": forms.INDEX,
     "joint.json": forms.JOINT,
     "metrics.json": forms.METRICS,
@@ -104,6 +137,17 @@ IN_PLACE: list[tuple[str, FileForm, str]] = [
         "tracks.json",
     ),
     (f"views --ground-truth {{}} {FOUND} --images raw", forms.JOINT, "clips.json"),
+    (
+        "tables --run vatrack/resnet18={}",
+        forms.METRICS,
+        "found.jsonl found.jsonl.gz joint.json details.json",
+    ),
+    (
+        "tables --run vatrack/resnet18=metrics.json --details vatrack/resnet18={}",
+        forms.DETAILS,
+        "metrics.json",
+    ),
+    ("report --run vatrack/resnet18={}", forms.METRICS, "metrics.jsonl"),
     ("examples --ground-truth {}", forms.JOINT, "tracks.json"),
     ("validate --joint {} --images raw", forms.JOINT, "tracks.json"),
     ("validate --raw raw --train {} --valid raw/valid.json", forms.OFFICIAL, "joint.json"),
@@ -150,8 +194,7 @@ WRONG = {
 
 @pytest.mark.parametrize("words", WRONG)
 def test_what_is_given_is_named_as_what_it_is(vatrack: Command, files: Path, words: str) -> None:
-    image = words.startswith("overlay") or "--video a" in words
-    code, _, errors = vatrack(*words.split(), "--out", "o.png" if image else "o")
+    code, _, errors = vatrack(*words.split(), "--out", output_of(words))
     assert code == 2 and re.fullmatch(f"vatrack: error: {WRONG[words]}\n", errors)
 
 
@@ -174,7 +217,7 @@ def test_ids_that_do_not_fit_are_told_by_the_form_of_the_ground_truth(
         images[:] = [{**image, "id": image["id"] + 5000} for image in images]
     changed["annotations"] = [{**item, "image_id": images[0]["id"]}]
     write_json(files / "other.json", changed)
-    words = f"evaluate --ground-truth other.json --predictions found.jsonl{also} --out o"
+    words = f"evaluate --ground-truth other.json --predictions found.jsonl{also} --out o.json"
     told = f"other.json: is {forms.OFFICIAL.what}, not {forms.JOINT.what}; {forms.JOINT.give}\n"
     assert vatrack(*words.split()) == (2, "", f"vatrack: error: {told}")
 
@@ -198,7 +241,7 @@ def test_no_sound_file_is_blamed_for_a_prediction(
     for score in (0.5, "high"):
         predictions[2]["score"] = score
         (files / "more.jsonl").write_text("".join(json.dumps(each) + "\n" for each in predictions))
-        words = "evaluate --ground-truth own.json --predictions more.jsonl --out o"
+        words = "evaluate --ground-truth own.json --predictions more.jsonl --out o.json"
         code, _, errors = vatrack(*words.split())
         if score == "high":
             told = "vatrack: error: more.jsonl: line 3: score is 'high'; "
@@ -244,9 +287,7 @@ def test_a_file_in_place_of_a_folder_is_not_called_missing(
     vatrack: Command, files: Path, words: str
 ) -> None:
     (files / "all" / "runs").mkdir(parents=True)
-    image = words.startswith("overlay")
-    out = "r.html" if words.startswith("report") else "o.png" if image else "o"
-    code, _, errors = vatrack(*words.split(), "--out", out)
+    code, _, errors = vatrack(*words.split(), "--out", output_of(words))
     assert code == 2 and re.match(f"vatrack: error: {OTHER_KIND[words]}", errors), errors
     assert errors.count("\n") == 1
 
@@ -265,3 +306,177 @@ def test_validate_reports_a_wrong_folder_once(vatrack: Command, files: Path, wor
     found = {one["code"]: one["count"] for one in report["findings"]}
     assert found.pop("raw-broken") == 1
     assert not {"frame-missing", "folder-missing", "folder-plain"} & found.keys()
+
+
+CLIPS = "contains no clip with frames; give the file from `vatrack cuts structure`"
+IMAGES = "contains no images; "
+BARE = "--ground-truth bare.json --predictions none.jsonl"
+TRAIN = "raw/train.json"
+# Input that is sound, but has nothing in it.
+NOTHING = {
+    "clips --config c.yaml --raw raw --structure none.json": f"none.json: {CLIPS}",
+    "clips --config c.yaml --raw raw --structure hollow.json": f"hollow.json: {CLIPS}",
+    f"convert --config c.yaml --official {TRAIN} --structure none.json": f"none.json: {CLIPS}",
+    "cuts compare clips.json none.json": f"none.json: {CLIPS}",
+    f"cuts sheet {RAW} --structure none.json": f"none.json: {CLIPS}",
+    "cuts structure --config whole.yaml --index lists.json": "lists.json: contains no annotated "
+    "frames; give the file from `vatrack index`",
+    "index --raw raw --train official.json --valid official.json": "official.json, official.json: "
+    "contains no images; give train.json or valid.json of the download",
+    f"evaluate {BARE}": f"bare.json: {IMAGES}",
+    f"overlay {BARE} --images raw": f"bare.json: {IMAGES}",
+    f"views {BARE} --images raw": f"bare.json: {IMAGES}",
+    "init-config --train bare.json --valid bare.json --images raw": f"bare.json: {IMAGES}",
+    "prepare --config own.yaml --subset valid": f"bare.json: {IMAGES}",
+    "tables --run vatrack/resnet18=none.json": "none.json: contains no metrics; create the file",
+    "report --run vatrack/resnet18=none.json": "none.json: contains no metrics; create the file",
+    "import-dataset ytvis.json --from ytvis --images raw": "ytvis.json: has videos but no annot",
+}
+
+
+@pytest.mark.parametrize("words", NOTHING)
+def test_nothing_to_do_is_no_success(vatrack: Command, files: Path, words: str) -> None:
+    write_json(files / "none.json", {})
+    write_json(files / "hollow.json", {"a__9": []})
+    write_json(files / "lists.json", {"train": [], "valid": []})
+    (files / "none.jsonl").write_text("")
+    empty: dict[str, Any] = {"videos": [], "images": [], "annotations": []}
+    write_json(files / "bare.json", read_json(files / "joint.json") | empty)
+    write_json(files / "official.json", read_json(files / "raw" / "valid.json") | empty)
+    write_json(files / "ytvis.json", {"videos": [], "annotations": [], "categories": []})
+    (files / "whole.yaml").write_text("dataset: {clips: {structure: whole}}\n")
+    (files / "own.yaml").write_text(
+        "dataset: {format: joint, train_json: joint.json, valid_json: bare.json, images: raw,\n"
+        "  classes: data}\n"
+    )
+    out = output_of(words)
+    code, shown, errors = vatrack(*words.split(), "--out", out)
+    assert (code, shown) == (2, "")
+    assert errors.startswith(f"vatrack: error: {NOTHING[words]}"), errors
+    assert not (files / out).exists()
+
+
+BOTH = f"{TRUTH} --predictions found.jsonl"
+OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
+OWN = "--train joint.json --valid joint.json --images raw"
+# Commands with the option that names a file, and how that file's name must end.
+ENDINGS: dict[str, str] = {
+    "config --out": ".yaml or .yml",
+    "config --schema --out": ".json or .json.gz",
+    "config --reference --out": ".md",
+    "unpack --archive a.tar --out o --record": ".json or .json.gz",
+    "annotate --raw raw --out": ".json or .json.gz",
+    f"validate {OFFICIAL} --out": ".json or .json.gz",
+    "validate --joint joint.json --images raw --out": ".json or .json.gz",
+    f"index {OFFICIAL} --out": ".json or .json.gz",
+    "import-dataset joint.json --from ytvis --images raw --out": ".json or .json.gz",
+    f"init-config {OWN} --out": ".yaml or .yml",
+    "select --run run --out": ".json or .json.gz",
+    "import-checkpoint best.pt --method vatrack --backbone resnet18 --out": ".pt or .pth",
+    "export --checkpoint best.pt --out": ".safetensors",
+    "merge-predictions found.jsonl --out": ".jsonl or .jsonl.gz",
+    f"import-predictions found.jsonl {TRUTH} --from coco --out": ".jsonl or .jsonl.gz",
+    f"export-predictions found.jsonl {TRUTH} --to coco --out": ".json or .json.gz",
+    f"evaluate {BOTH} --out": ".json or .json.gz",
+    f"evaluate {BOTH} --out o.json --details": ".json or .json.gz",
+    f"evaluate {BOTH} --shard 1/2 --out": ".npz",
+    "merge-evaluations shard.npz --out": ".json or .json.gz",
+    f"overlay {BOTH} --images raw --out": ".png",
+    f"overlay {BOTH} --images raw --out o.png --video": ".mp4",
+    "report --run run --out": ".html or .htm",
+    "cuts score --raw raw --index index.json --video a --out": ".json or .json.gz",
+    "cuts structure --config c.yaml --index index.json --out": ".json or .json.gz",
+    "cuts compare clips.json clips.json --out": ".json or .json.gz",
+    f"cuts sheet {RAW} --structure clips.json --video a --out": ".jpg, .jpeg or .png",
+}
+
+
+@pytest.mark.parametrize("words", ENDINGS)
+@pytest.mark.parametrize("name", ["q.txt", "q"])
+def test_the_name_of_an_output_says_its_form(
+    vatrack: Command, files: Path, words: str, name: str
+) -> None:
+    (files / "run").mkdir()
+    (files / "run" / "config.yaml").write_text("seed: 1\n")
+    before = {path: path.is_dir() or path.read_bytes() for path in files.rglob("*")}
+    code, shown, errors = vatrack(*words.split(), name)
+    assert (code, shown) == (2, "")
+    assert re.search(rf"^vatrack: error: {name}: .*; its name must end in ", errors), errors
+    assert errors.endswith(f" {ENDINGS[words]}\n") or "cuts sheet" in words
+    assert {path: path.is_dir() or path.read_bytes() for path in files.rglob("*")} == before
+
+
+def test_every_file_that_a_command_writes_has_a_form() -> None:
+    group: Any = typer.main.get_command(app)
+    commands = group.commands | {
+        f"cuts {name}": one for name, one in group.commands["cuts"].commands.items()
+    }
+    writing = {
+        name
+        for name, one in commands.items()
+        for param in one.params
+        if param.name == "out" and param.metavar != "FOLDER"
+    }
+    # What is downloaded may be anything; a prediction loads its checkpoint first.
+    known = {" ".join(words.split()[: 1 + words.startswith("cuts")]) for words in ENDINGS}
+    assert writing - known == {"fetch", "predict"}
+    run: Any = None
+    with pytest.raises(InputError, match=r"q\.txt: .* must end in \.jsonl or \.jsonl\.gz"):
+        predict_files(run, Path("c.pt"), Path("j.json"), Path("i"), Path("q.txt"))
+
+
+# What takes a file of predictions in Python.
+CALLS: dict[str, Callable[[str], Any]] = {
+    "read_predictions": lambda name: list(vatrack_package.read_predictions(name)),
+    "evaluate": lambda name: vatrack_package.evaluate("joint.json", name),
+    "evaluate_files": lambda name: vatrack_package.evaluate_files(
+        Path("joint.json"), Path(name), {}, EvaluationConfig(), Path("o.json")
+    ),
+    "export_predictions": lambda name: vatrack_package.export_predictions(
+        name, "joint.json", "coco", "o.json"
+    ),
+    "in one go": lambda name: read_whole(name, read_listing(Path("joint.json")).images),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("joint.json", forms.JOINT),
+        ("tracks.json", forms.TRACKS),
+        ("raw/valid.json", forms.OFFICIAL),
+        ("index.json", forms.INDEX),
+        ("clips.json", forms.STRUCTURE),
+        ("metrics.json", forms.METRICS),
+        ("details.json", forms.DETAILS),
+        ("metrics.jsonl", forms.LOG),
+        ("coco.json", forms.COCO),
+        ("best.pt", WEIGHTS),
+        ("shard.npz", forms.SHARD),
+    ],
+)
+def test_python_names_files_as_the_commands_do(
+    files: Path, call: str, name: str, form: FileForm
+) -> None:
+    item = {"image_id": 40, "category_id": 1, "score": 0.5, "segmentation": {}, "track_id": 1}
+    write_json(files / "coco.json", [item])
+    told = f"{name}: is {form.what}, not {forms.PREDICTIONS.what}; {forms.PREDICTIONS.give}"
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
+        CALLS[call](name)
+
+
+def test_what_python_reads_is_a_prediction(files: Path) -> None:
+    lines = (files / "found.jsonl").read_text().splitlines()
+    assert len(list(vatrack_package.read_predictions(files / "found.jsonl"))) == len(lines)
+    for change, told in (
+        ({"score": "high"}, "score is 'high'; "),
+        ({"amodal": None, "visible": None}, "has neither an 'amodal' nor a 'visible' mask; add"),
+        ({"amodal": {"counts": "x"}}, "the amodal mask "),
+    ):
+        wrong = json.dumps(json.loads(lines[1]) | change)
+        (files / "w.jsonl").write_text("\n".join([lines[0], wrong, *lines[2:]]))
+        read = vatrack_package.read_predictions("w.jsonl")
+        assert next(read) == json.loads(lines[0])
+        with pytest.raises(InputError, match=rf"^w\.jsonl: line 2: {re.escape(told)}"):
+            next(read)

@@ -19,7 +19,7 @@ from pycocotools import mask as rle_tools
 
 from tests.conftest import TinyData, make_tiny_data
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, read_yaml
+from vatrack.common.files import read_json, read_yaml, write_json
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.config import EvaluationConfig, InferenceConfig, RunConfig
 from vatrack.config.compute import InputConfig
@@ -115,6 +115,11 @@ def test_failure_leaves_no_file(
     with pytest.raises(InputError, match="000003"):
         predict_files(run, checkpoint, truth, tmp_path / "empty", out)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    bare = tmp_path / "bare" / "joint.json"
+    write_json(bare, read_json(truth) | {"videos": [], "images": [], "annotations": []})
+    with pytest.raises(InputError, match=r"bare/joint\.json: contains no images; give joint\.json"):
+        predict_files(run, checkpoint, bare, tiny_data.images, out)
+    assert not out.exists()
 
 
 def test_the_settings_lie_beside_the_predictions(

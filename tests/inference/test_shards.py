@@ -90,7 +90,9 @@ def test_merged_they_are_the_bytes_of_one_prediction(
     processes: int,
 ) -> None:
     shards = [
-        predict(tiny_run, five_clips, tmp_path / f"{number}.gz", Shard(number, count), processes)
+        predict(
+            tiny_run, five_clips, tmp_path / f"{number}.jsonl.gz", Shard(number, count), processes
+        )
         for number in range(count, 0, -1)
     ]
     merged = merge_shards(shards, tmp_path / "run" / "p.jsonl.gz")
@@ -108,7 +110,7 @@ def test_no_clip_depends_on_the_batches_before_it(
     batches: dict[str, Any] = {"batch_frames": 3}
     alone = predict(tiny_run, five_clips, tmp_path / "p.jsonl", **batches)
     shards = [
-        predict(tiny_run, five_clips, tmp_path / f"{number}", Shard(number, 3), **batches)
+        predict(tiny_run, five_clips, tmp_path / f"{number}.jsonl", Shard(number, 3), **batches)
         for number in (1, 2, 3)
     ]
     merged = merge_shards(shards, tmp_path / "merged.jsonl")

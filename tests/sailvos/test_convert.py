@@ -7,6 +7,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -260,6 +261,10 @@ def check_annotations(
         with pytest.raises(InputError, match=rf"train\.json: {error}; see"):
             run()
         return
+    if not expected["joint"]["images"]:
+        with pytest.raises(InputError, match=r"none of its images is in|contains no clip with"):
+            run()
+        return
     run()
     assert {path.stem: read_json(path) for path in (tmp_path / "out").glob("*.json")} == expected
     for form in FORMS:
@@ -397,20 +402,32 @@ def test_a_clip_without_annotations(tmp_path: Path) -> None:
     assert {track["video_id"] for track in tracks} == {2, 3}
 
 
-def test_no_annotations_and_no_clips(tmp_path: Path) -> None:
+def test_no_annotations(tmp_path: Path) -> None:
     train, structure = write_inputs(tmp_path, lambda data: data.update(annotations=[]))
-    for clips in (STRUCTURE, {}, {"other__7": ["000003.bmp"]}):
+    done = convert_files(train, structure, DatasetConfig(), tmp_path / "out", processes=2)
+    assert "0 of 0 annotations" in str(done)
+    for name in names(tmp_path / "out"):
+        if name.endswith(".json"):
+            data = read_json(tmp_path / "out" / name)
+            assert data["annotations"] == []
+            assert len(data["videos"]) == 3
+    assert len(open_store(tmp_path / "out" / "joint.json").frames) == 5
+
+
+def test_clips_of_nothing_are_refused(tmp_path: Path) -> None:
+    train, structure = write_inputs(tmp_path, lambda data: data.update(annotations=[]))
+    for clips, told in (
+        ({}, f"{structure}: contains no clip with frames; give the file from `vatrack cuts"),
+        ({"a__9": []}, f"{structure}: contains no clip with frames; give the file from `vatrack"),
+        (
+            {"other__7": ["000003.bmp"]},
+            f"{train}: none of its images is in a clip of {structure}; give files of the same data",
+        ),
+    ):
         write_json(structure, clips)
-        done = convert_files(train, structure, DatasetConfig(), tmp_path / "out", processes=2)
-        assert "0 of 0 annotations" in str(done)
-        for name in names(tmp_path / "out"):
-            if name.endswith(".json"):
-                data = read_json(tmp_path / "out" / name)
-                assert data["annotations"] == []
-                assert len(data["videos"]) == (3 if clips is STRUCTURE else 0)
-        assert len(open_store(tmp_path / "out" / "joint.json").frames) == (
-            5 if clips is STRUCTURE else 0
-        )
+        with pytest.raises(InputError, match=re.escape(told)):
+            convert_files(train, structure, DatasetConfig(), tmp_path / "out")
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

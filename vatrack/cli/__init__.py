@@ -38,7 +38,7 @@ from vatrack.cli.parsing import Command, Group
 from vatrack.common import logs
 from vatrack.common.errors import InputError, show_warnings_plainly, with_fix
 from vatrack.common.extras import install_hint
-from vatrack.common.files import write_json, write_text, write_yaml
+from vatrack.common.files import require_ending, require_json, write_json, write_text, write_yaml
 from vatrack.common.value_files import parse_json
 from vatrack.config import Config, json_schema, load_config, parse_config
 from vatrack.config.keys import overridden
@@ -88,17 +88,16 @@ def config(
     ] = False,
 ) -> None:
     """Validate a config file and write it with all defaults filled in."""
-    if schema and reference:
-        raise InputError("--schema and --reference are two files; give one of them")
-    if config and values is not None:
-        raise InputError("--config and --json are two configs; give one of them")
     if schema:
+        require_json(out, "the schema is")
         write_json(out, json_schema(), indent=2)
     elif reference:
+        require_ending(out, "the table is Markdown", ".md")
         from vatrack.config.reference import config_reference
 
         write_text(out, config_reference())
     else:
+        require_ending(out, "the config is YAML", ".yaml", ".yml")
         if values is None:
             checked = load_config(config, overrides)
         else:

@@ -9,7 +9,7 @@ CLIPS = "results/mini/clips"
 OFFICIAL = "--raw raw --train raw/train.json --valid raw/valid.json"
 
 EXAMPLES = {
-    "annotate": "--raw raw --models models.csv --out annotations",
+    "annotate": "--raw raw --models models.csv --out annotations.json",
     "clips": "--config mine.yaml --raw raw --structure clips.json --out clips",
     "compare": f"{RUN} {RUN}__e6 --out compare",
     "config": "--config first.yaml --set training.epochs=6 --out full.yaml",

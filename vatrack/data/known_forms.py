@@ -44,7 +44,7 @@ PREDICTIONS = FileForm(
 SCORES = FileForm("a file of content scores", "give the file from `vatrack cuts score`")
 SHARD = FileForm(NPZ, "give the files from `vatrack evaluate --shard`")
 LOG = FileForm("a training log (metrics.jsonl)")
-METRICS = FileForm("a file of metrics")
+METRICS = FileForm("a file of metrics", "give metrics.json from `vatrack evaluate`")
 DETAILS = FileForm(
     "a file of metrics by class and video", "give the file from `vatrack evaluate --details`"
 )

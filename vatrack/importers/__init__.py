@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, refuse_same_file
+from vatrack.common.files import check_target, refuse_same_file, require_json
 from vatrack.common.foreign import SourceFormat
 from vatrack.importers import amodal_synth_drive, coco_amodal, cocoa, mots, movi, tao_amodal, ytvis
 from vatrack.importers.records import Dataset, Settings, check_images
@@ -65,6 +65,7 @@ def import_dataset(
     Raises:
         InputError: a source is missing or wrong, or no image is found.
     """
+    require_json(Path(out), "the dataset is")
     out = check_target(out)
     for path in sources:
         if not path.exists():

@@ -22,6 +22,7 @@ from vatrack.common.files import (
     check_target,
     create_text,
     refuse_same_file,
+    require_lines,
     write_yaml,
 )
 from vatrack.common.gpus import claimed
@@ -32,6 +33,7 @@ from vatrack.common.text_files import no_such
 from vatrack.config import RunConfig
 from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
+from vatrack.data.known_forms import JOINT
 from vatrack.inference.clips import CategoryIds, predict_frames
 from vatrack.inference.shards import record_path, write_record
 from vatrack.models.prepared import prepare
@@ -110,6 +112,7 @@ def predict_files(
             those of the file.
         BrokenProcessPool: one of several processes was killed.
     """
+    require_lines(out)
     settings = out.with_name(SETTINGS_FILE)
     for target in (out, settings):
         refuse_same_file(target, checkpoint, ground_truth)
@@ -122,6 +125,8 @@ def predict_files(
         )
     file = AnnotationFile(ground_truth)
     everything = file.clips
+    if not everything:
+        raise InputError(f"{ground_truth}: contains no images; {JOINT.give}")
     clips = everything[shard.part(list(map(len, everything)))] if shard else everything
     if shard:
         record_path(out).unlink(missing_ok=True)  # it says that the shard is complete

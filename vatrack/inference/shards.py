@@ -20,6 +20,7 @@ from vatrack.common.files import (
     open_text,
     read_json,
     refuse_same_file,
+    require_lines,
     write_json,
     write_yaml,
 )
@@ -90,6 +91,7 @@ def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
         InputError: a shard is missing, incomplete or there twice, or they are of different
             checkpoints, settings or sets.
     """
+    require_lines(out)
     settings = out.with_name(SETTINGS_FILE)
     refuse_same_file(out, *shards)
     known = complete([(path, _read_record(path)) for path in shards], DIFFERS, out, "predict")

@@ -15,7 +15,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, read_json, write_json
+from vatrack.common.files import naming_full_disk, read_json, require_json, write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import no_such
 from vatrack.config import Method, RunConfig, SelectionConfig, load_run_config
@@ -110,6 +110,7 @@ def select_best(run: Path, selection: SelectionConfig, out: Path) -> Selection:
             config.yaml, training.json or a file of metrics is damaged.
     """
     folder, out = RunFolder(run), Path(out)
+    require_json(out, "the choice is")
     # A run that was repeated with fewer epochs may still hold validations of the longer one.
     epochs = folder.read_training()["epochs"]
     if not selection.metric and not folder.config.is_file():

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.counted import counted
+from vatrack.common.errors import InputError
 from vatrack.common.files import refuse_same_file, scratch_directory, unpacked
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.parallel import ordered_map
@@ -82,8 +83,8 @@ def convert_files(
         processes: processes that rewrite annotations; the files are the same for any number.
 
     Raises:
-        InputError: see `read_official`, `plan_clips`, `category_numbers`; or a mask that is used is
-            damaged.
+        InputError: see `read_official`, `plan_clips`, `category_numbers`; or no image is in a clip,
+            or a mask that is used is damaged.
     """
     out = check_folder(out, official, structure)
     if dataset.raw is not None:
@@ -91,6 +92,11 @@ def convert_files(
     data = read_official(official)
     numbers = category_numbers(data, dataset.class_list)
     plan = plan_clips(data, read_structure(structure))
+    if not len(plan.images):
+        raise InputError(
+            f"{official}: none of its images is in a clip of {structure}; give files of the same "
+            "data"
+        )
     rates = data.annotations.rates[plan.rows]
     kept = np.flatnonzero(rates < dataset.frame_limit)
     tracked = np.flatnonzero(rates < min(dataset.video_limit, dataset.frame_limit))

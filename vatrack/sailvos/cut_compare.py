@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vatrack.common.counted import counted
-from vatrack.common.files import write_json
+from vatrack.common.files import require_json, write_json
 from vatrack.sailvos.structure import left_overs, read_structure, source_video, usable_clips
 
 Structure = Mapping[str, list[str]]
@@ -126,6 +126,8 @@ def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
     Raises:
         InputError: see `read_structure`.
     """
+    if out is not None:
+        require_json(Path(out), "the list of differences is")
     found = compare_structures(read_structure(a), read_structure(b), str(a), str(b))
     if out is not None:
         write_json(out, {"totals": found.totals(), **asdict(found)}, indent=1)

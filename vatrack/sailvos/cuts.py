@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.errors import ConfigError, InputError
+from vatrack.common.files import read_json, require_json, write_json
 from vatrack.common.progress import progress
 from vatrack.config.dataset import ClipsConfig
-from vatrack.data.known_forms import SCORES, wants
+from vatrack.data.known_forms import INDEX, SCORES, wants
 from vatrack.sailvos.content import Image, read_images, score_frames
 from vatrack.sailvos.index import (
     check_video,
@@ -85,6 +85,7 @@ def score_video_file(raw: Path, index: Path, video: str, out: Path, threads: int
             annotations say. Or `out` is a folder.
     """
     out = output_of_one(Path(out), video, ".json")
+    require_json(out, "the scores are")
     return _score_video(raw, index, listed_frames(raw, index), video, out, threads)
 
 
@@ -180,6 +181,12 @@ def write_structure(
         InputError: missing or foreign score files; a dictionary that does not cover exactly the
             annotated frames.
     """
+    require_json(Path(out), "the clip dictionary is")
+    if scores_dir is not None and clips.structure != "detect":
+        raise ConfigError(
+            "dataset.clips.structure",
+            f"is {clips.structure}, so that --scores has no effect; remove it, or use detect",
+        )
     videos = read_index(index)
     files = {name: [frame["file"] for frame in video["frames"]] for name, video in videos.items()}
     if clips.structure == "whole":
@@ -199,6 +206,8 @@ def write_structure(
     else:
         structure = usable_clips(read_structure(Path(clips.structure)))
         _check_cover(structure, files, Path(clips.structure))
+    if not structure:
+        raise InputError(f"{index}: contains no annotated frames; {INDEX.give}")
     write_json(out, structure)
     lengths = [len(names) for names in structure.values()]
     return Structured(out, len(lengths), sum(lengths), len(files))

@@ -9,12 +9,12 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_json, write_json
+from vatrack.common.files import read_json, require_json, write_json
 from vatrack.common.frame_folders import require_frames
 from vatrack.common.images import SUFFIXES
 from vatrack.common.similar import meant
 from vatrack.data.fields import first_problem
-from vatrack.data.known_forms import INDEX, wants
+from vatrack.data.known_forms import INDEX, OFFICIAL, wants
 from vatrack.sailvos.layout import list_folder, list_videos, safe_name
 from vatrack.sailvos.official import image_file, read_official, video_name
 
@@ -47,13 +47,17 @@ def build_index(raw: Path, official: Mapping[str, Path], out: Path) -> Indexed:
 
     Raises:
         InputError: a folder or frame is missing, frame ids have gaps, a video is in two subsets, or
-            bad annotations.
+            bad annotations, or none.
     """
-    raw = Path(raw)
+    raw, out = Path(raw), Path(out)
+    require_json(out, "the index is")
     present = set(list_videos(raw))
     index: dict[str, list[dict[str, Any]]] = {}
     owner: dict[str, str] = {}
     read = {subset: read_official(path) for subset, path in official.items()}
+    if not any(data.images for data in read.values()):
+        given = ", ".join(map(str, official.values()))
+        raise InputError(f"{given}: contains no images; {OFFICIAL.give}")
     names = (video_name(video, data.path) for data in read.values() for video in data.videos)
     require_frames(raw, names, ", ".join(map(str, official.values())))
     for subset, data in read.items():

@@ -21,13 +21,16 @@ def read_structure(path: Path) -> dict[str, list[str]]:
     """Reads a dictionary of clips.
 
     Raises:
-        InputError: not an object of lists of file names, an unsafe name, or a file twice in a clip.
+        InputError: not an object of lists of file names, one without any file, an unsafe name, or a
+            file twice in a clip.
     """
     data = read_json(path)
     if not isinstance(data, dict) or not all(isinstance(names, list) for names in data.values()):
         raise InputError(
             f"{path}: not a dictionary of clips; write one (clip name: list of file names)"
         )
+    if not any(data.values()):
+        raise InputError(f"{path}: contains no clip with frames; {STRUCTURE.give}")
     for clip, names in data.items():
         safe_name(clip, f"{path}: clip")
         for name in names:

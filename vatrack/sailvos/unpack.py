@@ -17,7 +17,7 @@ from typing import Any
 from vatrack.common.clutter import is_clutter
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, opened_folder, write_json
+from vatrack.common.files import check_target, opened_folder, require_json, write_json
 from vatrack.common.images import is_frame
 from vatrack.common.locks import try_locked
 from vatrack.common.progress import byte_progress
@@ -92,6 +92,8 @@ def unpack(
         OSError: the disk is full, or fails.
     """
     out = Path(out)
+    if record:
+        require_json(Path(record), "the record is")
     opened = open_archives(archives)
     check_target(out, folder=True).mkdir(exist_ok=True)
     with opened_folder(out) as folder, try_locked(folder) as alone:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError, InvalidData
-from vatrack.common.files import check_target, refuse_same_file, write_json
+from vatrack.common.files import check_target, refuse_same_file, require_json, write_json
 from vatrack.common.similar import meant
 from vatrack.common.text_files import check_source, no_such
 from vatrack.config.classes import SAILVOS, ClassList
@@ -171,6 +171,7 @@ def _require(folder: Path, files: Mapping[str, Path], out: Path | None) -> None:
         InputError: naming each input that is not; or the report would be written over one.
     """
     if out is not None:
+        require_json(out, "the report is")
         refuse_same_file(check_target(out), *files.values())
     problems = []
     if not folder.is_dir():

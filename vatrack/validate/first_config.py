@@ -13,7 +13,7 @@ import yaml
 import vatrack
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import check_target, write_text
+from vatrack.common.files import check_target, require_ending, write_text
 from vatrack.common.frame_folders import require_frames
 from vatrack.config.methods import Method
 from vatrack.data.joint.file import JointFile, read_joint
@@ -109,15 +109,14 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
         memory: of the GPU, GB; 0: there is none.
 
     Raises:
-        InputError: `out` exists; see `read_joint`; there is no image; the folder of the images is
+        InputError: `out` exists; see `read_joint`; the folder of the images is
             missing or contains no frames of a file; or the masks of both files fit no method.
     """
+    require_ending(Path(out), "the config is YAML", ".yaml", ".yml")
     out = check_target(out)
     if out.exists():
         raise InputError(f"{out}: already exists; choose another file with --out, or remove it")
     data, other = read_joint(train), read_joint(valid)
-    if not data.images:
-        raise InputError(f"{train}: contains no images; give the training annotations")
     for file in (data, other):
         require_frames(images, (image["file_name"] for image in file.images), file.path)
     method = next((m for m in BEST_FIRST if m in data.methods and m in other.methods), None)

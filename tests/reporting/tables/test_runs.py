@@ -117,7 +117,7 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
         ),
         ("vatrack/resnet19=m.json", "unknown backbone 'resnet19'; did you mean resnet18"),
         ("vatrack/resnet18=none.json", "none.json: no such file"),
-        ("vatrack/resnet18=list.json", "list.json: not a metrics file"),
+        ("vatrack/resnet18=list.json", "list.json: contains no metrics"),
         ("vatrack/resnet18=text.json", "'image/amodal/AP' is 'high', not a number"),
         ("vatrack/resnet18=nan.json", "'image/amodal/AP' is nan, not a number"),
         (

@@ -74,7 +74,7 @@ def read_joint(path: Path) -> JointFile:
 
     Raises:
         InputError: the file is damaged; a field that is needed is missing or wrong; an id occurs
-            twice or is not in its list; a video has no image.
+            twice or is not in its list; there is no image, or a video has none.
     """
     data = JointFile(Path(path))
     columns = [array("q") for _ in range(4)]  # id of the image, of the category, offset, length
@@ -100,6 +100,8 @@ def read_joint(path: Path) -> JointFile:
             video: Any = value.get("video_id")
             videos.append(video if is_whole(video) else -1)
             known = known or value.get("instance_id") is not None
+    if not data.images:
+        raise InputError(f"{path}: contains no images; list them, or give another file")
     if not data.videos:
         data.trackless = "no list of videos"
     elif videos and not known:

@@ -11,6 +11,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.config.classes import SAILVOS, names_problem
+from vatrack.data.known_forms import DETAILS, wants
 from vatrack.reporting.tables.checks import TOLERANCE, Metrics, check_metrics
 
 FIX = "create it with `vatrack evaluate --details`"
@@ -27,6 +28,7 @@ class Details:
     classes: tuple[str, ...] = SAILVOS.names
 
 
+@wants(path=DETAILS)
 def read_details(path: Path, metrics: Metrics, source: Path) -> Details:
     """Reads the details of a run.
 

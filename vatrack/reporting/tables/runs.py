@@ -11,6 +11,7 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
 from vatrack.config import Backbone, Method, load_run_config
+from vatrack.data.known_forms import METRICS, wants
 from vatrack.reporting.tables.checks import Metrics, check_metrics
 from vatrack.reporting.tables.details import Details, read_details
 from vatrack.reporting.tables.sources import Source, find_runs, parse_key
@@ -175,12 +176,9 @@ def _settings(folder: Path) -> tuple[str, int | None]:
     return without_seed_hash(config), config.seed
 
 
+@wants(path=METRICS)
 def _read_metrics(path: Path) -> Metrics:
     values = read_json(path)
-    if isinstance(values, dict) and "per_class" in values:
-        raise InputError(
-            f"{path}: contains details; give the metrics here, and this file with --details"
-        )
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: not a metrics file; create it with `vatrack evaluate`")
+    if not isinstance(values, dict) or not values:
+        raise InputError(f"{path}: contains no metrics; create the file with `vatrack evaluate`")
     return check_metrics(values, "", path, "create the file with `vatrack evaluate`")

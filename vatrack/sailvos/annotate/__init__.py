@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vatrack.common.errors import InputError
-from vatrack.common.files import atomic_path, create_text, scratch_directory
+from vatrack.common.files import atomic_path, create_text, require_json, scratch_directory
 from vatrack.common.images import check_image
 from vatrack.common.parallel import ordered_map
 from vatrack.common.progress import progress
@@ -81,6 +81,7 @@ def annotate_files(
             or no object is annotated.
     """
     raw, out = Path(raw), Path(out)
+    require_json(out, "annotations are")
     total = Findings()
     given = read_models(models)
     plans = plan_videos(raw, select_videos(raw, video, videos, total.note), total.note)
