@@ -414,7 +414,7 @@ def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path, form: Any)
     with pytest.warns(UserWarning, match="has no visible mask") as said:
         assert export_predictions(lines, truth, form, out, "visible").detections == 5
     assert [str(one.message) for one in said if one.category is UserWarning] == [
-        f"{lines}: line 2: has no visible mask (1 of 6 predictions without); it is left out; "
+        f"{lines}: line 2: has no visible mask (1 of 6 predictions without); they are left out; "
         "create the predictions again if that is not meant"
     ]
     lines.write_text("")

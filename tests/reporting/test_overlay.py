@@ -300,9 +300,9 @@ def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
         b"": f"{file}: contains no predictions, so only the ground truth is drawn; check the file "
         "if that is not meant",
         b"\n".join([*lines[:2], json.dumps(spoilt).encode(), *lines[3:]]): (
-            f"{file}: line 3: has no visible mask (1 of {len(lines)} predictions without); it is "
-            "not drawn where masks of this type are; create the predictions again if that is not "
-            "meant"
+            f"{file}: line 3: has no visible mask (1 of {len(lines)} predictions without); they "
+            "are not drawn where masks of this type are; create the predictions again if that is "
+            "not meant"
         ),
     }
     for content, told in cases.items():

@@ -74,7 +74,7 @@ def read_tracks(path: Path, listing: Listing, mask_type: MaskType) -> list[Track
     rows = [row for row, counts in enumerate(found.counts[mask_type]) if counts is not None]
     if len(found.image) and not rows:
         raise InputError(f"{path}: no prediction has {mask_type} masks; choose another mask type")
-    warn_of_gaps(path, found, [mask_type], "nothing is exported", "it is left out")
+    warn_of_gaps(path, found, [mask_type], "nothing is exported", "they are left out")
     order = sorted(
         rows,
         key=lambda row: (

@@ -176,7 +176,7 @@ def read_layers(listed: FrameList, predictions: Path, score: float) -> list[Laye
         found,
         found.mask_types,
         "only the ground truth is drawn",
-        "it is not drawn where masks of this type are",
+        "they are not drawn where masks of this type are",
     )
     names = names_by_id(document, "categories", "name", listed.source)
     named = [names[number] for number in images.categories.tolist()]
