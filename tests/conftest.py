@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +28,21 @@ from vatrack.synthetic.render import render
 logs.configure()  # progress is shown as by the command line
 # Under nohup it is ignored, and so by every command that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure() -> None:
+    """Puts temporary folders into memory: tests write tens of thousands of small files, which takes
+    minutes on a disk. The disk it is where memory is short, or where it may hold no programs."""
+    memory = Path("/dev/shm")
+    with suppress(OSError):
+        system = os.statvfs(memory)
+        (available,) = re.findall(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+        free = min(system.f_bavail * system.f_frsize, 1024 * int(available))
+        if free > 10e9 and not system.f_flag & os.ST_NOEXEC and os.access(memory, os.W_OK):
+            # What PyTorch compiles takes a minute, and is kept on the disk.
+            compiled = Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}"
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
+            tempfile.tempdir = os.environ.setdefault("TMPDIR", str(memory))
 
 
 @pytest.fixture(scope="session", autouse=True)
