@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,15 @@ import yaml
 from tests.api.conftest import checkpoint  # noqa: F401
 from tests.cli.test_cli import run
 from tests.video.videos import sample_image, write_sound, write_video
+from vatrack.api.load import load
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded_once() -> Iterator[None]:
+    """Making the network ready takes longer than most of these calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vatrack.api.load.load", cache(load))
+        yield
 
 
 @pytest.fixture
@@ -96,8 +106,10 @@ def test_a_video_that_is_cut_off_is_kept_and_said(track: Callable, tmp_path: Pat
     assert "overlay.mp4" in results(tmp_path / "out/v")
 
 
-def prepare(folder: Path) -> None:
-    """Files for the inputs below."""
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the files that are named below."""
+    folder = tmp_path_factory.mktemp("inputs")
     write_video(folder / "v.mp4", 3)
     write_sound(folder / "song.m4a")
     (folder / "empty").mkdir()
@@ -111,6 +123,7 @@ def prepare(folder: Path) -> None:
         (folder / name).mkdir()
         for number, size in enumerate(sizes):
             cv2.imwrite(str(folder / name / f"{number}.png"), np.zeros((*size, 3), np.uint8))
+    return folder
 
 
 BAD = [
@@ -150,11 +163,11 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(case[0]) for case in BAD])
 def test_bad_input(
-    track: Callable, tmp_path: Path, arguments: list[str], message: str,
+    track: Callable, inputs: Path, tmp_path: Path, arguments: list[str], message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    prepare(tmp_path)
+    monkeypatch.chdir(inputs)
     code, shown, errors = track(*arguments)
     assert (code, shown) == (2, ""), errors
     assert errors.startswith("vatrack: error: ") and errors.count("\n") == 1
@@ -203,7 +216,6 @@ def test_odd_videos(track: Callable, tmp_path: Path, settings: dict, size: tuple
     assert video.read()[1].shape[:2] == size
 
 
-def test_a_frame_of_one_pixel(track: Callable, tmp_path: Path) -> None:
-    prepare(tmp_path)
-    assert track("one", "--score", 0)[0] == 0
+def test_a_frame_of_one_pixel(track: Callable, inputs: Path, tmp_path: Path) -> None:
+    assert track(inputs / "one", "--score", 0)[0] == 0
     assert "overlay.mp4" in results(tmp_path / "out/one")

@@ -291,7 +291,11 @@ def test_the_command_can_be_pasted_and_the_output_is_a_folder(tmp_path: Path) ->
         write_examples(None, tmp_path / "file")
 
 
-def test_another_ground_truth_is_kept(tmp_path: Path) -> None:
+def test_another_ground_truth_is_kept(
+    ground_truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rendered once for all tests.
+    monkeypatch.setattr("vatrack.synthetic.ground_truth.make_ground_truth", lambda _: ground_truth)
     source = tmp_path / "ground_truth.json.gz"
     for _ in range(2):  # its own files are replaced
         write_examples(None, tmp_path)

@@ -16,6 +16,7 @@ from tests.models.small import random_pairs, small_network
 from tests.training.interrupted import lines
 from vatrack.common.device import mixed_type
 from vatrack.config import Backbone, Method, RunConfig
+from vatrack.data.batches import PairBatch
 from vatrack.runs.folder import RunFolder
 from vatrack.training.distributed import Processes
 from vatrack.training.faults import NotFinite
@@ -45,6 +46,11 @@ def _vector(updater: Updater) -> torch.Tensor:
     return torch.cat([value.detach().flatten() for value in updater.model.parameters()])
 
 
+def _one_pair() -> PairBatch:
+    """Small, because float16 is slow on a CPU."""
+    return random_pairs(Method.VATRACK, (1,), size=(32, 64))
+
+
 def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
@@ -67,7 +73,7 @@ def test_sgd_has_momentum_and_decay_on_every_trainable_parameter(tmp_path: Path)
 
 @pytest.mark.parametrize("precision", ["bfloat16", "mixed", "float16"])
 def test_mixed_precision_gives_nearly_the_same_loss(precision: str, tmp_path: Path) -> None:
-    batch = random_pairs(Method.VATRACK, (2, 1))
+    batch = _one_pair()
     exact = _updater(tmp_path).step(batch, 1e-3, START)["loss"].item()
     updater = _updater(tmp_path, precision=precision)
     before = _weights(updater)
@@ -92,7 +98,7 @@ def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -
     updater = _updater(tmp_path, precision="float16", ema_decay=0.5)
     updater.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
     before = _weights(updater)
-    batch = random_pairs(Method.VATRACK, (2, 1))
+    batch = _one_pair()
     terms = updater.step(batch, 1e-3, START)
     assert not torch.isfinite(terms["gradient_norm"])
     log = RunLog(_run(tmp_path, log_every=1), RunFolder(tmp_path), 9, HERE)
@@ -104,9 +110,9 @@ def test_a_scale_that_is_too_high_is_lowered_without_an_update(tmp_path: Path) -
     assert updater.scaler.get_scale() == 2.0**59
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
 def test_a_first_step_that_overflows_leaves_no_trace(optimizer: str, tmp_path: Path) -> None:
-    batch = random_pairs(Method.VATRACK, (2, 1))
+    batch = _one_pair()
     both = [
         _updater(
             tmp_path, precision="float16", optimizer={"name": optimizer, "learning_rate": 1e-3}
@@ -270,7 +276,7 @@ def test_gradients_that_are_not_finite_are_named(tmp_path: Path) -> None:
 
 
 def test_a_continued_updater_makes_the_same_steps(tmp_path: Path) -> None:
-    batch = random_pairs(Method.VATRACK, (2, 1))
+    batch = _one_pair()
     settings: dict[str, Any] = {"precision": "float16", "ema_decay": 0.9}
     first = _updater(tmp_path, **settings)
     before = _weights(first)

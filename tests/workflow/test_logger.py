@@ -343,39 +343,43 @@ def test_the_workflows_own_profile_asks_for_it(finished: Workflow) -> None:
     assert "report: results/tiny/report.html" in lines
 
 
-@pytest.mark.parametrize("more", [[], ["-n"]])
+MISTAKES = [
+    (
+        ["--config", "training.epochs=6"],
+        "error: --config training.epochs=6: sections need braces; "
+        "write --config 'training={epochs: 6}'",
+    ),
+    (
+        ["--config", "dataset.clips.fetch=true"],
+        "error: --config dataset.clips.fetch=true: sections need braces; "
+        "write --config 'dataset={clips: {fetch: true}}'",
+    ),
+    (
+        ["--config", "methods"],
+        "error: --config: give NAME=VALUE, for example --config 'methods=[qdtrack]'",
+    ),
+    (
+        ["--configfile", "no such.yaml"],
+        "error: --configfile no such.yaml: no such file; check the path",
+    ),
+    (["--configfile", "."], "error: --configfile .: is a folder; give a YAML file"),
+    (
+        ["--configfile=empty.yaml"],
+        "error: --configfile empty.yaml: is empty; set at least one key, see docs/config.md",
+    ),
+    (
+        ["--configfile", "text.yaml"],
+        "error: --configfile text.yaml: invalid configuration: 'hello' is not a mapping of "
+        "keys; see docs/config.md",
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            ["--config", "training.epochs=6"],
-            "error: --config training.epochs=6: sections need braces; "
-            "write --config 'training={epochs: 6}'",
-        ),
-        (
-            ["--config", "dataset.clips.fetch=true"],
-            "error: --config dataset.clips.fetch=true: sections need braces; "
-            "write --config 'dataset={clips: {fetch: true}}'",
-        ),
-        (
-            ["--config", "methods"],
-            "error: --config: give NAME=VALUE, for example --config 'methods=[qdtrack]'",
-        ),
-        (
-            ["--configfile", "no such.yaml"],
-            "error: --configfile no such.yaml: no such file; check the path",
-        ),
-        (["--configfile", "."], "error: --configfile .: is a folder; give a YAML file"),
-        (
-            ["--configfile=empty.yaml"],
-            "error: --configfile empty.yaml: is empty; set at least one key, see docs/config.md",
-        ),
-        (
-            ["--configfile", "text.yaml"],
-            "error: --configfile text.yaml: invalid configuration: 'hello' is not a mapping of "
-            "keys; see docs/config.md",
-        ),
-    ],
+    ("words", "message", "more"),
+    # A dry run shows less; one mistake of each option is enough for it.
+    [(*mistake, []) for mistake in MISTAKES]
+    + [(*mistake, ["-n"]) for mistake in (MISTAKES[0], MISTAKES[5])],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(
     tmp_path: Path, words: list[str], message: str, more: list[str]
