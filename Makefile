@@ -44,7 +44,7 @@ slurm-profile: ## let `snakemake --profile slurm` use profiles/slurm
 		echo "$$link already exists; move it away, or use --profile profiles/slurm" >&2; exit 1; \
 	else mkdir -p "$(PROFILES)" && ln -s "$$target" "$$link" && echo "$$link -> $$target"; fi
 
-check: setup ## lint and quick tests, in about four minutes
+check: setup ## lint and quick tests, in about three minutes
 	@$(MAKE) --no-print-directory --jobs $(CORES) --output-sync lint
 	OMP_NUM_THREADS=1 pytest -n $(CORES) -m "not slow and not slurm"
 
