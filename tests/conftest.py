@@ -39,6 +39,9 @@ def pytest_configure() -> None:
         (available,) = re.findall(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
         free = min(system.f_bavail * system.f_frsize, 1024 * int(available))
         if free > 10e9 and not system.f_flag & os.ST_NOEXEC and os.access(memory, os.W_OK):
+            # What PyTorch compiles takes a minute, and is kept on the disk.
+            compiled = Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}"
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
             tempfile.tempdir = os.environ.setdefault("TMPDIR", str(memory))
 
 

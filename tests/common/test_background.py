@@ -108,17 +108,17 @@ def test_an_error_of_the_work_is_raised(last: bool) -> None:
 
 def test_after_an_error_outside_no_more_is_written() -> None:
     done: list[int] = []
-    go = threading.Event()
+    writers: list[WriteBehind[int]] = []
 
     def work(item: int) -> None:
-        go.wait(10)
+        writers[0]._stop.wait(10)  # the end comes while it is at work
         done.append(item)
 
     def write() -> None:
         with WriteBehind(work, 5) as writer:
+            writers.append(writer)
             for item in range(5):
                 writer.put(item)
-            threading.Timer(0.05, go.set).start()
             raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):

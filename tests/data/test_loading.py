@@ -196,7 +196,7 @@ def test_a_loading_process_that_hangs(way: str) -> None:
         match=r"did not respond for 1 s while reading /frames/3\.bmp; .*loader_timeout_seconds",
     ):
         list(load_in_order(load, range(8), compute))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60, "it waits for what hangs"
 
 
 def test_a_signal_that_comes_while_one_hangs_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
