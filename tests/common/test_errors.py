@@ -32,7 +32,7 @@ ADVICE = {
     "INDEX.give", "JOINT.give", "OFFICIAL.give", "STRUCTURE.give",
 }  # fmt: skip
 # Functions that end every message of theirs with advice.
-ADVISERS = {"meant()", "unknown()", "why_not()"}
+ADVISERS = {"meant()", "unknown()", "why_not()", "with_fix()"}
 # Where messages are only passed on, or made of parts: the value that they end in.
 FORWARDED = {
     "vatrack/api/evaluate.py": {"problem"},
