@@ -135,3 +135,14 @@ def test_a_network_keeps_its_tensors_and_its_losses() -> None:
         torch.testing.assert_close(found_terms[name], value, rtol=1e-4, atol=1e-6)
     for name, value in gradients.items():
         torch.testing.assert_close(found_gradients[name], value, rtol=1e-2, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_the_order_of_the_weights_in_memory_changes_no_bit() -> None:
+    """A training keeps them channels last, a prediction as they were saved."""
+    _, layer = _layers(128, 160)
+    layer.freeze()
+    other = copy.deepcopy(layer).to(memory_format=torch.channels_last)
+    for side in (40, 50):
+        x = torch.randn(1, 128, side, side)
+        assert torch.equal(layer(x), other(x))

@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vatrack.common.device import mixed_type
 from vatrack.config import ComputeConfig
 from vatrack.models.packed import pack
+from vatrack.models.products import use_products
 from vatrack.models.stitched import stitch_mask_heads
 from vatrack.models.winograd import use_winograd
 
@@ -44,6 +45,7 @@ def prepare(network: Network, compute: ComputeConfig, device: torch.device) -> N
         _round_weights(prepared, short)
     elif compute.winograd and device.type == "cpu":
         use_winograd(prepared, frozen=True)
+        use_products(prepared)
         stitch_mask_heads(prepared)
     if short is None and device.type == "cpu":
         pack(prepared)

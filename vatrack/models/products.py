@@ -121,7 +121,7 @@ class PointwiseConvTranspose2d(nn.ConvTranspose2d):
         count, inputs, height, width = x.shape
         down, across = self.stride
         rows = channels_last(x).permute(0, 2, 3, 1).reshape(-1, inputs)
-        matrix = self.weight.permute(2, 3, 1, 0).reshape(-1, inputs)
+        matrix = self.weight.permute(2, 3, 1, 0).reshape(-1, inputs).contiguous()
         bias = None if self.bias is None else self.bias.repeat(down * across)
         squares = _applied(rows, matrix, bias).view(count, height, width, down, across, -1)
         pixels = squares.transpose(2, 3).reshape(count, height * down, width * across, -1)

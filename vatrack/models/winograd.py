@@ -100,7 +100,8 @@ def transform_kernel(weight: Tensor, form: Form, *, turned: bool = False) -> Ten
     """
     outputs, inputs = weight.shape[:2]
     matrix = both_axes(form.kernel)
-    taps = weight.permute(2, 3, 0, 1).reshape(KERNEL * KERNEL, -1)
+    # The same bits for weights in any order in memory: a product rounds by the order, too.
+    taps = weight.permute(2, 3, 0, 1).reshape(KERNEL * KERNEL, -1).contiguous()
     found = product(matrix.flip(1) if turned else matrix, taps).view(-1, outputs, inputs)
     return found if turned else found.transpose(1, 2)
 
