@@ -71,7 +71,6 @@ FORWARDED = {
     "vatrack/validate/__init__.py": {"str()", r"'\n'.join()"},
     "vatrack/weights/openmmlab.py": {"_refusal()"},
     "vatrack/weights/tensors.py": {"_nothing()"},
-    "workflow/lib/call.py": {"with_fix()"},
     "workflow/lib/plan.py": {"str()"},
 }
 
