@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from tests.conftest import Mini
-from tests.data.reading import ids, read_ids
 from tests.sailvos.official import mask
 from vatrack.common import json_stream
 from vatrack.common.errors import InputError
@@ -89,6 +88,14 @@ def builds() -> Iterator[list[Path]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_build", build)
         yield found
+
+
+def ids(found: Store) -> dict[int, list[int]]:
+    """Image id to the ids of its annotations."""
+    return {
+        image_id: [value["id"] for value in found.annotations(number)]
+        for number, image_id in enumerate(found.frames["image_id"].tolist())
+    }
 
 
 EXPECTED = {10: [2, 3], 11: [], 12: [1], 30: [5, 7], 31: []}
@@ -391,11 +398,17 @@ def test_no_process_ever_sees_a_store_that_is_not_whole(
     assert ids(opened[0]) == EXPECTED
 
 
+def read_all(path: Path, form: tuple[MaskType, ...]) -> list[list[int]]:
+    file = AnnotationFile(path, form)
+    return [file.objects(number).instances.tolist() for number in range(len(file))]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_processes_that_build_at_the_same_time(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
-    assert list(ordered_map(read_ids, [path] * 12, 4, None)) == [EXPECTED] * 12
+    results = list(ordered_map(read_all, [path] * 12, 4, BOTH))
+    assert results == [[[1, 2], [], [1], [1, 2], []]] * 12
 
 
 def test_a_source_that_changes_while_it_is_read(

@@ -22,8 +22,6 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
-from tests.workflow.preloaded import preloaded
-
 REPOSITORY = Path(__file__).parents[2]
 SNAKEFILE = REPOSITORY / "workflow" / "Snakefile"
 
@@ -68,18 +66,14 @@ class Workflow:
         """How many jobs of each rule a run would do now."""
         return self._execute("dryrun", targets, force)
 
-    def run(self, *targets: str, force: tuple[str, ...] = (), fork: bool = False) -> Counter[str]:
+    def run(self, *targets: str, force: tuple[str, ...] = ()) -> Counter[str]:
         """Runs what has to be run; returns the jobs done.
-
-        Args:
-            fork: the commands do not start anew; worth it where several load PyTorch.
 
         Raises:
             WorkflowError: a job failed.
             SystemExit: the config is bad.
         """
-        with preloaded() if fork else contextlib.nullcontext():
-            return self._execute(None, targets, force)
+        return self._execute(None, targets, force)
 
     def _execute(
         self, executor: str | None, targets: tuple[str, ...], force: tuple[str, ...]

@@ -158,7 +158,7 @@ def test_to_the_tables(tmp_path: Path) -> None:
         launcher=IN_PLACE,
     )
     tables = workflow.results / "tables"
-    workflow.run(str((tables / "tables.html").relative_to(workflow.folder)), fork=True)
+    workflow.run(str((tables / "tables.html").relative_to(workflow.folder)))
     metrics = read_json(workflow.results / "runs" / "qdtrack__resnet18" / "metrics.json")
     assert metrics["video/visible/AP"] is not None and metrics["track/visible/FN"] is not None
     assert NO_TRACKS not in (tables / "track_visible.md").read_text()
@@ -187,7 +187,7 @@ def test_kins_to_the_tables(tmp_path: Path) -> None:
     joint, images = tmp_path / "joint.json", tmp_path / "image_2"
     import_dataset("coco-amodal", [tmp_path / "update_train_2020.json"], images, joint)
     workflow = _with_config(tmp_path, "kins", images, joint)
-    workflow.run("results", fork=True)
+    workflow.run("results")
     metrics = read_json(workflow.results / "runs" / "vatrack__resnet18" / "metrics.json")
     assert metrics["image/amodal/AP"] is not None
     assert metrics["video/amodal/AP"] is None and metrics["track/visible/FN"] is None

@@ -27,24 +27,21 @@ def test_shards_leave_the_bytes_of_one_job(finished: Workflow, tmp_path: Path) -
     for name in SAME[:3]:
         (run / name).unlink()
     predictions = run / SAME[0]
-    assert shards.run(f"results/tiny/{RUN}/{SAME[0]}", fork=True) == {
-        "predict_shard": 2,
-        "predict": 1,
-    }
+    assert shards.run(f"results/tiny/{RUN}/{SAME[0]}") == {"predict_shard": 2, "predict": 1}
     sound = predictions.read_bytes()
     assert sound == before[SAME[0]]
 
     # One that fails leaves its log, and the shards that are complete.
     predictions.write_bytes(sound[:-20])
     with pytest.raises(WorkflowError):
-        shards.run(METRICS, fork=True)
+        shards.run(METRICS)
     logs = shards.results / "logs/evaluate"
     said = [path.read_text() for path in sorted(logs.glob("*.[12].log"))]
     assert said and all(f"vatrack: error: {predictions.relative_to(tmp_path)}" in s for s in said)
     assert not (run / "metrics.json").exists()
     predictions.write_bytes(sound)
 
-    assert shards.run(METRICS, fork=True) == {"evaluate_shard": 2, "evaluate": 1}
+    assert shards.run(METRICS) == {"evaluate_shard": 2, "evaluate": 1}
     assert {name: (run / name).read_bytes() for name in SAME} == before
     left = [path.name for path in run.rglob("*") if "shard" in str(path.relative_to(run))]
     assert left == [], "shards are removed when they are merged"

@@ -26,7 +26,7 @@ def test_seeds_stand_beside_the_earlier_run(finished: Workflow, tmp_path: Path) 
     shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     again = Workflow(tmp_path / "copy", finished.config)
     seeds = again.changed(seeds=[0, 1], launcher=IN_PLACE)
-    done = seeds.run(TABLES, fork=True)
+    done = seeds.run(TABLES)
     assert done == dict.fromkeys(["train", "select", "predict", "evaluate"], 2) | {"tables": 1}
     assert seeds.plan(TABLES) == {}
     with (seeds.results / "tables/image_amodal.csv").open() as file:
@@ -42,7 +42,7 @@ def test_seeds_stand_beside_the_earlier_run(finished: Workflow, tmp_path: Path) 
         labels = store.execute("SELECT value FROM tags WHERE key = 'run_label' ORDER BY value")
         assert [value for (value,) in labels] == ["seed0", "seed1"]
     # Back to the first config: its run is there, and the tables go on showing the others.
-    again.run(TABLES, fork=True)
+    again.run(TABLES)
     assert again.plan(TABLES) == {}
     with (again.results / "tables/image_amodal.csv").open() as file:
         assert {"seed0", "seed1"} <= {row["label"] for row in csv.DictReader(file)}
