@@ -22,15 +22,16 @@ from tests.experiments.experiments import (
     make_run,
     running,
 )
-from vatrack.config import Method
+from vatrack.config import Method, RunConfig
 from vatrack.experiments import log as experiment_log
-from vatrack.experiments.identity import begin, identify, read_identity
+from vatrack.experiments.identity import begin, read_identity
 from vatrack.experiments.log import ExperimentLog, log_evaluation, watch
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
 
 AP50 = [("AP50 visible", 0, 61.5), ("results image visible/AP50", 0, 61.5)]
+TRAINED = '{"epochs": 1, "iterations": 2, "seconds": 3.5}'
 SLURM: dict[str, Any] = {"launcher": {"cluster": "slurm"}}
 
 
@@ -46,6 +47,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExperimentLog, "pause", 0.05)
     monkeypatch.setattr(ExperimentLog, "share", 1.0)
+
+
+def begun(run: RunConfig, folder: Path, resume: bool = False) -> ExperimentLog:
+    """The copy of a training that begins now."""
+    log = ExperimentLog.start(run, folder, resume)
+    assert log is not None
+    return log
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -77,7 +85,7 @@ def test_curves_are_live(
     run = config(results)
     make_run(folder, run, lines=3)
     with running(folder):
-        log = ExperimentLog.start(run, folder)
+        log = begun(run, folder)
         sync(folder)  # the file of a new store appears before its tables do
         wait_for(lambda: sent(store, folder))
         for number in range(4, 30):
@@ -92,7 +100,7 @@ def test_curves_are_live(
     assert store.status(run_id) == "FAILED"
     names = {name for name, _, _ in measured(store, run_id)}
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= names
-    log.close()  # nothing more
+    sync(folder)
     assert store.status(run_id) == "FAILED"
 
 
@@ -100,10 +108,10 @@ def test_no_system_metrics_where_they_are_off(results: Path, store: Store, folde
     run = config(results, mlflow={"system_metrics": False})
     make_run(folder, run, lines=3)
     with running(folder):
-        log = ExperimentLog.start(run, folder)
+        log = begun(run, folder)
         wait_for(lambda: store.path.exists() and sent(store, folder))
         time.sleep(0.5)
-        log.close()
+        log.close("FINISHED")
     assert store.points(store.run(folder)) == expected(folder)
 
 
@@ -111,16 +119,16 @@ def test_a_resumed_run_continues_its_mlflow_run(results: Path, store: Store, fol
     run = config(results, mlflow={"system_metrics": False})
     make_run(folder, run, lines=3)
     with running(folder):
-        ExperimentLog.start(run, folder).close("KILLED")
+        begun(run, folder).close("KILLED")
         first = store.run(folder)
         assert store.status(first) == "KILLED"
-        log = ExperimentLog.start(run, folder, resume=True)
+        log = begun(run, folder, resume=True)
         wait_for(lambda: store.status(first) == "RUNNING")
         add_lines(folder, 4, 3)
-        log.close()
+        log.close("FINISHED")
         assert (store.status(first), store.points(first)) == ("FINISHED", expected(folder))
         (folder / "metrics.jsonl").unlink()
-        ExperimentLog.start(run, folder).close()
+        begun(run, folder).close("FINISHED")
     assert len(store.runs(folder)) == 2
 
 
@@ -146,7 +154,7 @@ def test_a_server_goes_and_comes_back(
     caplog.set_level("INFO", logger="vatrack")
     with warnings.catch_warnings(record=True) as told, running(folder):
         warnings.simplefilter("always")
-        log = ExperimentLog.start(run, folder)
+        log = begun(run, folder)
         train(
             lambda: (
                 len(server.store.runs(folder)) == 1
@@ -159,7 +167,8 @@ def test_a_server_goes_and_comes_back(
         server.start()
         train(lambda: any("the store is back" in message for message in caplog.messages))
         server.kill()
-        log.close()
+        log.close("FINISHED")
+        (folder / "training.json").write_text(TRAINED)
         messages = [str(warning.message) for warning in told]
     assert len(messages) == 2, messages
     assert messages[0].endswith("; the run continues; missing data is uploaded later")
@@ -185,7 +194,8 @@ def test_a_server_that_is_away_from_the_start(
         UserWarning,
         match=r"MLflow: http://127\.0\.0\.1:9: .*`vatrack mlflow-sync .*` uploads the rest",
     ):
-        ExperimentLog.start(run, folder).close()
+        begun(run, folder).close("FINISHED")
+    (folder / "training.json").write_text(TRAINED)
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     with pytest.warns(
         UserWarning, match=f"has no metrics yet; `vatrack mlflow-sync {folder}` uploads them"
@@ -203,22 +213,21 @@ def test_a_server_that_is_away_from_the_start(
     ("instead", "message"),
     [
         (
-            lambda folder: time.sleep(1),
+            lambda *_, **__: time.sleep(1),
             r"the store has not responded for 0 s; `vatrack mlflow-sync .*` uploads the rest",
         ),
-        (lambda folder: 1 // 0, "division or modulo by zero"),
+        (lambda *_, **__: 1 // 0, "division or modulo by zero"),
     ],
 )
 def test_no_failure_ends_or_holds_up_a_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: Callable[[Path], Any], message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: Callable[..., Any], message: str
 ) -> None:
     run = config(tmp_path)
     folder = make_run(tmp_path / "run", run)
     monkeypatch.setattr(experiment_log, "sync", instead)
-    log = ExperimentLog.start(run, folder)
+    log = begun(run, folder)
     with pytest.warns(UserWarning, match=message):
-        log.close(patience=0.2 if "responded" in message else 20.0)
-    assert identify(folder).status == "FINISHED"
+        log.close("FINISHED", patience=0.2 if "responded" in message else 20.0)
 
 
 def test_an_identity_that_cannot_be_written_ends_no_training(
@@ -231,7 +240,7 @@ def test_an_identity_that_cannot_be_written_ends_no_training(
     )
     message = "No such file or directory.*; the run is logged only to its folder"
     with pytest.warns(UserWarning, match=message):
-        ExperimentLog.start(run, folder).close()
+        assert ExperimentLog.start(run, folder) is None
 
 
 def test_final_metrics_are_added(results: Path, store: Store, folder: Path) -> None:
@@ -257,12 +266,11 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
                 UserWarning,
                 match=r"cannot be written from jobs on .*machines; .* set MLFLOW_TRACKING_URI",
             ):
-                log = ExperimentLog.start(run, folder)
+                assert ExperimentLog.start(run, folder) is None
             add_lines(folder, 1, 6)
-            assert log._thread is None
             wait_for(lambda: sent(store, folder))
-            log.close()
         add_lines(folder, 7, 1)
+        (folder / "training.json").write_text(TRAINED)
     run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FINISHED", expected(folder))
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
@@ -290,7 +298,7 @@ def test_one_who_waits_sends_only_what_the_job_leaves_to_others(
     sends: bool,
 ) -> None:
     calls: list[Path] = []
-    monkeypatch.setattr(experiment_log, "sync", calls.append)
+    monkeypatch.setattr(experiment_log, "sync", lambda folder, status: calls.append(folder))
     run = config(tmp_path, **sections)
     make_run(tmp_path / "run", run)
     if begun:
@@ -303,8 +311,7 @@ def test_one_who_waits_sends_only_what_the_job_leaves_to_others(
 def test_off_is_off(tmp_path: Path) -> None:
     run = config(tmp_path, mlflow={"enabled": False})
     (tmp_path / "mlflow.json").write_text("{}")  # of an earlier training
-    log = ExperimentLog.start(run, tmp_path)
-    log.close()
+    assert ExperimentLog.start(run, tmp_path) is None
     (tmp_path / "metrics.json").write_text("{}")
     log_evaluation(tmp_path)
     with watch(config(tmp_path, mlflow={"enabled": False}, **SLURM), tmp_path):
@@ -324,12 +331,9 @@ def test_without_mlflow_one_warning(
             match="MLflow is not installed; once it is installed, `vatrack mlflow-sync .*` uploads "
             "the run",
         ):
-            log = ExperimentLog.start(run, folder)
-        with warnings.catch_warnings(action="error"):
-            log.close()
+            assert ExperimentLog.start(run, folder) is None
     sync(folder)  # elsewhere, later
     assert store.points(store.run(folder)) == expected(folder)
-    assert store.status(store.run(folder)) == "FINISHED"
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:

@@ -14,8 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,14 @@ from tests.experiments.experiments import (
 )
 from vatrack.common.errors import InputError
 from vatrack.config import Method
-from vatrack.experiments import store as experiment_store
-from vatrack.experiments.client import absolute, sqlite_path, sqlite_uri, store_uri
+from vatrack.experiments import content
+from vatrack.experiments.client import StoreError, sqlite_path, sqlite_uri, store_uri
 from vatrack.experiments.content import read_points
-from vatrack.experiments.identity import begin, identify, note, read_identity
-from vatrack.experiments.store import StoreError, sync
+from vatrack.experiments.identity import begin, identify, read_identity
+from vatrack.experiments.store import sync
 
+CREATED = "a new MLflow run"
+TRAINED = '{"epochs": 1, "iterations": 2, "seconds": 3.5}'
 AP50 = [("AP50 visible", 0, 61.5), ("results image visible/AP50", 0, 61.5)]
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -70,8 +71,7 @@ def test_a_run_becomes_an_mlflow_run(results: Path, store: Store, folder: Path) 
     identity = begin(folder, resume=False)
     with running(folder):
         summary = sync(folder)
-    assert (summary.created, summary.lines) == (True, 14)
-    assert summary.files == ("config.yaml", "environment.json")
+    assert summary.sent == ("a new MLflow run", "14 lines", "config.yaml", "environment.json")
     run_id = store.run(folder)
     assert store.points(run_id) == expected(folder)
     assert store.status(run_id) == "RUNNING"
@@ -128,7 +128,7 @@ def test_a_second_call_sends_nothing(
     ):
         monkeypatch.setattr(MlflowClient, name, lambda *_, **__: pytest.fail("something was sent"))
     summary = sync(folder)
-    assert (summary.created, summary.lines, summary.files) == (False, 0, ())
+    assert summary.sent == ()
     assert "nothing new" in str(summary)
     assert everything == [store.ask(f"SELECT * FROM {table}") for table in tables]
 
@@ -145,7 +145,7 @@ def test_a_resumed_training_that_logs_the_same_steps_again(
     (folder / "metrics.jsonl").write_text("".join(lines[:4]))
     begin(folder, resume=True)
     add_lines(folder, 5, 8, seconds_per_iteration=0.5, time=1.8e9)
-    assert sync(folder).lines == 4  # three training lines, one validation
+    assert sync(folder).sent == ("4 lines",)  # three training lines, one validation
     points = store.points(store.run(folder))
     assert set(sent) <= set(points)
     assert [point for point in points if point[0] == "loss/all"] == [
@@ -191,7 +191,7 @@ def test_killed_right_after_the_mlflow_run_was_made(
         with pytest.raises(KeyboardInterrupt):
             sync(folder)
     assert store.points(store.run(folder)) == []
-    assert not sync(folder).created
+    assert CREATED not in sync(folder).sent
     assert store.points(store.run(folder)) == expected(folder)
 
 
@@ -203,12 +203,12 @@ def test_a_copied_folder_is_a_run_of_its_own(results: Path, store: Store, folder
     shutil.copytree(folder, copy)
     add_lines(copy, 4, 2, loss=9.0)
     summary = sync(copy)
-    assert summary.created
+    assert CREATED in summary.sent
     assert summary.run_id != original
     assert store.points(summary.run_id) == expected(copy)
     assert (store.points(original), store.run(folder)) == (points, original)
     for place, run_id in ((copy, summary.run_id), (folder, original)):
-        assert (sync(place).run_id, sync(place).created) == (run_id, False)
+        assert (sync(place).run_id, sync(place).sent) == (run_id, ())
 
 
 @pytest.mark.parametrize("damage", ["", '{"uuid": "x"}', "[1]"])
@@ -237,8 +237,8 @@ def test_results_that_were_moved_keep_their_store(tmp_path: Path, processes: Any
     add_lines(folder, 4, 1)
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     summary = sync(folder)
-    assert (summary.run_id, summary.created) == (run_id, False)
-    assert (summary.lines, summary.files) == (1, ("metrics.json",))
+    assert summary.run_id == run_id
+    assert summary.sent == ("1 line", "2 final metrics", "metrics.json")
     assert not old.exists()
     assert list(tmp_path.rglob("*.db")) == [new / "mlflow.db"]
     store = Store(new / "mlflow.db")
@@ -258,41 +258,30 @@ def test_a_moved_run_keeps_its_identity(results: Path, store: Store, folder: Pat
     assert sync(moved).run_id == run_id
 
 
-# Several in one path, because a new database takes seconds.
-@pytest.mark.parametrize("name", ["a b/a#b%", "a%20b/why? a=b/ä ü"])
-def test_any_path_can_be_a_stores(tmp_path: Path, name: str) -> None:
-    folder = make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2)
+def test_a_path_that_sqlalchemy_cannot_open_is_named(tmp_path: Path) -> None:
+    from sqlalchemy import make_url
+
+    folder = make_run(tmp_path / "why? a#b%/runs/run", config(tmp_path), lines=2)
+    database = tmp_path / "why? a#b%/mlflow.db"
+    if make_url(sqlite_uri(database)).database == str(database):
+        assert CREATED in sync(folder).sent
+    else:
+        with pytest.raises(
+            InputError, match=r"mlflow\.db: .*; set mlflow\.tracking_uri to another"
+        ):
+            sync(folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"why? a#b%"}
+
+
+def test_a_path_with_spaces_and_umlauts(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "a b/ä ü=/runs/run", config(tmp_path), lines=2)
     sync(folder)
-    assert not sync(folder).created
-    (database,) = tmp_path.rglob("*.db")
-    assert database == tmp_path / name / "mlflow.db"
-    with closing(sqlite3.connect(database)) as store:
-        ((count,),) = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss/all'")
-    assert count == 2
-    assert {path.name for path in (tmp_path / name / "mlartifacts").rglob("*.*")} == {
+    assert sync(folder).sent == ()
+    assert list(tmp_path.rglob("*.db")) == [tmp_path / "a b/ä ü=/mlflow.db"]
+    assert {path.name for path in (tmp_path / "a b/ä ü=/mlartifacts").rglob("*.*")} == {
         "config.yaml",
         "environment.json",
     }
-    assert {path.name for path in tmp_path.iterdir()} == {name.partition("/")[0]}
-
-
-def test_only_a_new_file_does_not_wait_for_the_disk(tmp_path: Path) -> None:
-    """It is written at once when it is whole; afterwards SQLite waits after every step."""
-    from sqlalchemy import Pool, event
-
-    waits: dict[bool, set[int]] = {True: set(), False: set()}
-
-    def seen(connection: Any, _: object) -> None:
-        (_, _, file), *_ = connection.execute("PRAGMA database_list").fetchall()
-        ((level,),) = connection.execute("PRAGMA synchronous").fetchall()
-        waits[Path(file).name == "mlflow.db"].add(level)
-
-    event.listen(Pool, "checkin", seen)
-    try:
-        sync(make_run(tmp_path / "runs/run", config(tmp_path), lines=1))
-    finally:
-        event.remove(Pool, "checkin", seen)
-    assert waits == {False: {0}, True: {2}}
 
 
 @pytest.mark.parametrize("free", [20, 400])
@@ -313,23 +302,15 @@ def test_a_disk_that_fills_while_the_store_is_made(small_disk: Path, free: int) 
     }
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)
-    assert sync(folder).created
+    assert CREATED in sync(folder).sent
 
 
-def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses() -> None:
     for path in (Path("/a/b c.db"), Path("/a?/b#.db"), Path("/a%3F/b.db")):
         assert sqlite_path(sqlite_uri(path)) == path
     assert [sqlite_path(uri) for uri in ("http://h:1/x", "sqlite://", "postgresql:///x")] == [
         None
     ] * 3
-    where = tmp_path / "why?"
-    for place in (tmp_path, where):
-        place.mkdir(exist_ok=True)
-        monkeypatch.chdir(place)
-        assert sqlite_path(absolute("sqlite:///x/m.db")) == place / "x/m.db"
-    assert absolute("sqlite:///m.db?timeout=5") == f"{sqlite_uri(where / 'm.db')}&timeout=5"
-    for uri in ("http://h:1", "sqlite:////m.db?timeout=5"):
-        assert absolute(uri) == uri
 
 
 def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,53 +326,41 @@ def test_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store_uri(tmp_path / "run", run) == "http://elsewhere"
     monkeypatch.chdir(tmp_path)
     run = config(tmp_path, mlflow={"tracking_uri": "sqlite:///mine.db"})
-    assert store_uri(tmp_path / "run", run) == f"sqlite:///{tmp_path}/mine.db"
+    assert store_uri(tmp_path / "run", run) == "sqlite:///mine.db"
 
 
-def _is_there(folder: Path) -> None:
-    """Nothing was noted."""
-
-
-def _complete(folder: Path) -> None:
-    (folder / "training.json").write_text("{}")
-
-
-def _noted_failure(folder: Path) -> None:
-    note(folder, status="FAILED", ended=1_800_000_000_000)
-
-
-@pytest.mark.parametrize(
-    ("held", "end", "status"),
-    [
-        (True, _is_there, "RUNNING"),
-        (False, _is_there, "KILLED"),  # kill -9
-        (False, _complete, "FINISHED"),
-        (False, _noted_failure, "FAILED"),
-        (True, _noted_failure, "FAILED"),  # its process is about to end
-    ],
-)
+@pytest.mark.parametrize("complete", [True, False])
 def test_who_holds_the_folder_tells_whether_it_runs(
-    results: Path, store: Store, folder: Path, held: bool, end: Callable[[Path], None], status: str
+    results: Path, store: Store, folder: Path, complete: bool
 ) -> None:
     make_run(folder, config(results), lines=2)
     with running(folder):
         begin(folder, resume=False)
         run_id = sync(folder).run_id
         assert store.status(run_id) == "RUNNING"
-        if held:
-            end(folder)
-            sync(folder)
-    if not held:
-        end(folder)
-        assert sync(folder).status == status
-    assert store.status(run_id) == status
-    ((ended,),) = store.ask("SELECT end_time FROM runs WHERE run_uuid = ?", run_id)
-    assert (ended is None) == (status == "RUNNING")
+    if complete:
+        (folder / "training.json").write_text(TRAINED)
+    for path in folder.iterdir():
+        os.utime(path, (1_800_000_000, 1_800_000_000))
+    status = "FINISHED" if complete else "KILLED"
+    assert sync(folder).status == store.status(run_id) == status
+    assert store.ask("SELECT end_time FROM runs WHERE run_uuid = ?", run_id) == [
+        (1_800_000_000_000,)
+    ]
     with running(folder):
         (folder / "training.json").unlink(missing_ok=True)
         begin(folder, resume=True)
         sync(folder)
         assert store.status(run_id) == "RUNNING"
+
+
+def test_what_its_process_says_of_an_end_stays(results: Path, store: Store, folder: Path) -> None:
+    make_run(folder, config(results), lines=2)
+    with running(folder):
+        begin(folder, resume=False)
+        run_id = sync(folder, status="FAILED").run_id
+        assert store.status(run_id) == "FAILED"
+    assert sync(folder).status == store.status(run_id) == "FAILED"
 
 
 def test_without_locks_nobody_is_called_dead(
@@ -416,7 +385,7 @@ def test_a_bad_line_is_named_and_the_rest_is_sent(
     add_lines(folder, 7, 1)
     problem = rf"MLflow: {folder}/metrics\.jsonl, line 4: .* \(and 2 more\); the rest is uploaded"
     with pytest.warns(UserWarning, match=problem):
-        assert sync(folder).lines == 4
+        assert "4 lines" in sync(folder).sent
     losses = [step for name, step, _ in store.points(store.run(folder)) if name == "loss/all"]
     assert losses == [2, 4, 6, 14]
 
@@ -445,8 +414,8 @@ def test_a_read_only_folder_is_sent_to_another_store(nobody: Path, known: bool) 
     try:
         if root:
             os.seteuid(12345)
-        assert sync(folder, uri).created
-        assert not sync(folder, uri).created
+        assert CREATED in sync(folder, uri).sent
+        assert sync(folder, uri).sent == ()
         with pytest.raises(StoreError, match=r"mlflow\.db: .*Permission denied"):
             sync(folder)
     finally:
@@ -464,10 +433,11 @@ def test_final_metrics(
     make_run(folder, config(results), lines=2)
     sync(folder)
     (folder / "metrics.json").write_text(
-        json.dumps({"image/visible/AP50": 61.5, "x/AP50_S": None, "track/IDF1 (all)": 3.0})
+        json.dumps({"image/visible/AP50": 61.5, "x/AP50_S": None, "track/IDF1": 3.0})
     )
-    note(folder, status="FINISHED", ended=1_900_000_000_000)
-    final = [*AP50, ("results track/IDF1 _all_", 0, 3.0)]
+    (folder / "training.json").write_text(TRAINED)
+    os.utime(folder / "training.json", (1_900_000_000, 1_900_000_000))
+    final = [*AP50, ("results track/IDF1", 0, 3.0)]
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -480,17 +450,17 @@ def test_final_metrics(
     run_id = store.run(folder)
     assert store.points(run_id) == sorted(expected(folder) + final)
     done = sync(folder)
-    assert (done.metrics, done.files) == (0, ("metrics.json",))
+    assert done.sent == ("metrics.json",)
     assert store.points(run_id) == sorted(expected(folder) + final)
     assert store.artifacts(run_id) == {"config.yaml", "environment.json", "metrics.json"}
     assert store.ask("SELECT status, end_time FROM runs WHERE run_uuid = ?", run_id) == [
         ("FINISHED", 1_900_000_000_000)
     ]
     (folder / "metrics.json").write_text(
-        json.dumps({"image/visible/AP50": 70.123, "track/IDF1 (all)": 3.0})
+        json.dumps({"image/visible/AP50": 70.123, "track/IDF1": 3.0})
     )
     done = sync(folder)
-    assert (done.metrics, done.files) == (2, ("metrics.json",))
+    assert done.sent == ("2 final metrics", "metrics.json")
     assert "2 final metrics, metrics.json" in str(done)
     new = [("AP50 visible", 0, 70.12), ("results image visible/AP50", 0, 70.123)]
     assert store.points(run_id) == sorted([*expected(folder), *final, *new])
@@ -552,34 +522,6 @@ def test_runs_that_start_together_share_a_new_store(tmp_path: Path, processes: A
         assert store.points(store.run(folder)) == expected(folder)
 
 
-@pytest.mark.slow
-def test_two_new_stores_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second is begun amid the first one's migration, and would end before it goes on."""
-    from alembic.runtime.migration import MigrationContext
-
-    folders = [make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2) for name in "ab"]
-    migrate, begun = MigrationContext.run_migrations, threading.Event()
-    second: list[Future[Any]] = []
-
-    def interrupted(*arguments: Any, **options: Any) -> None:
-        if second:
-            begun.set()
-        else:
-            second.append(pool.submit(sync, folders[1]))
-            if begun.wait(2):
-                wait(second)
-        migrate(*arguments, **options)
-
-    monkeypatch.setattr(MigrationContext, "run_migrations", interrupted)
-    with ThreadPoolExecutor(1) as pool:
-        assert sync(folders[0]).created
-        assert second[0].result().created
-    assert begun.is_set()
-    for folder in folders:
-        store = Store(folder.parents[1] / "mlflow.db")
-        assert store.points(store.run(folder)) == expected(folder)
-
-
 def test_another_writer_of_the_file_is_waited_for(
     results: Path, store: Store, folder: Path
 ) -> None:
@@ -592,7 +534,7 @@ def test_another_writer_of_the_file_is_waited_for(
         writer.execute("BEGIN IMMEDIATE")
         end = threading.Timer(1.5, writer.rollback)
         end.start()
-        assert sync(folder).lines == 1
+        assert sync(folder).sent == ("1 line",)
         end.join()
     assert store.points(store.run(folder)) == expected(folder)
 
@@ -614,7 +556,7 @@ def test_a_training_that_begins_during_the_call(
             add_lines(folder, 1, 9, loss=9.0)
         return read(*arguments)
 
-    monkeypatch.setattr(experiment_store, "read_points", slow)
+    monkeypatch.setattr(content, "read_points", slow)
     new = sync(folder).run_id
     assert new != old
     assert store.points(old) == before
@@ -640,7 +582,7 @@ def test_what_was_deleted_is_not_made_again(results: Path, store: Store, folder:
     with pytest.raises(StoreError, match=f"the MLflow run of {folder} was deleted; restore it"):
         sync(folder)
     (folder / "mlflow.json").unlink()
-    assert sync(folder).created
+    assert CREATED in sync(folder).sent
     experiment = client.get_experiment_by_name("gone")
     assert experiment
     client.delete_experiment(experiment.experiment_id)
@@ -655,13 +597,13 @@ def test_a_copy_for_another_store_leaves_the_runs_own(
     sync(folder)
     identity = read_identity(folder)
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    assert sync(folder, other).created
-    assert not sync(folder, other).created
+    assert CREATED in sync(folder, other).sent
+    assert sync(folder, other).sent == ()
     assert read_identity(folder) == identity
     copy = Store(tmp_path / "other.db")
     assert copy.points(copy.run(folder)) == expected(folder)
     assert copy.artifacts(copy.run(folder)) == {"config.yaml", "environment.json"}
-    assert not sync(folder).created
+    assert sync(folder).sent == ()
 
 
 def test_the_command(results: Path, store: Store, folder: Path) -> None:

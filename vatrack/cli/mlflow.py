@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -23,7 +22,8 @@ def mlflow_sync(
     ] = None,
 ) -> None:
     """Upload whatever is missing in MLflow for these runs. Safe to repeat."""
-    from vatrack.experiments.store import StoreError, run_config, sync
+    from vatrack.experiments.client import StoreError
+    from vatrack.experiments.store import run_config, sync
 
     for folder in run:
         run_config(folder)
@@ -58,33 +58,26 @@ def mlflow_ui(
     ] = None,
 ) -> None:
     """Start the MLflow UI for the runs on this machine, without telemetry. Ctrl-C stops it."""
-    from vatrack.experiments.client import DATABASE, absolute, sqlite_uri
-    from vatrack.experiments.store import StoreError
-    from vatrack.experiments.ui import links, serve
+    from vatrack.experiments.client import DATABASE, StoreError, sqlite_uri
+    from vatrack.experiments.pages import HOST, check_server, links, serve
 
     named = tracking_uri or (None if results else os.environ.get("MLFLOW_TRACKING_URI"))
-    folder = results or Path("results")
-    uri = absolute(named) if named else sqlite_uri(folder.resolve() / DATABASE)
+    uri = named or sqlite_uri((results or Path("results")) / DATABASE)
     running = uri.startswith("http")
     if running and port is not None:
         raise InputError(f"--port {port}: has no effect, because {uri} is running; remove it")
-
-    def show(server: str) -> None:
-        found = links(uri, server)
-        for link in found:
-            typer.echo(f"{link.shows}\n  {link.address}")
-        if not found:
-            typer.echo(f"no runs yet: {server}")
-        if not running:
-            typer.echo("Press Ctrl-C to stop.")
-
+    port = port or 5000
+    log = None if running else check_server(uri, port)
+    server = uri.rstrip("/") if running else f"http://{HOST}:{port}"
     try:
-        if running:
-            show(uri.rstrip("/"))
-            return
-        typer.echo("Starting MLflow (up to half a minute) ...")
-        with contextlib.suppress(KeyboardInterrupt):
-            serve(uri, port or 5000, show)
+        found = links(uri, server)
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+    for shows, address in found:
+        typer.echo(f"{shows}\n  {address}")
+    if not found:
+        typer.echo(f"no runs yet: {server}")
+    if log:
+        typer.echo(f"Starting MLflow (up to half a minute; log: {log}). Press Ctrl-C to stop.")
+        serve(uri, port, log)

@@ -32,16 +32,15 @@ def ignore_stop_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
 
 
-def end_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+def end_with_parent(parent: int) -> None:
     """Lets the kernel end this process when its parent ends, in whatever way (Linux).
 
     Args:
         parent: its number; where it is gone already, this process ends at once.
-        number: the signal that ends this process.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "prctl"):
-        libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 

@@ -1,54 +1,65 @@
-"""What an MLflow run holds of a run's folder: points of curves, parameters, tags."""
+"""What an MLflow run holds of a run's folder: points of curves, final metrics, parameters, tags and
+a description.
+
+MLflow draws a group of charts for what stands before the last slash of a metric's name, the groups
+in the order of the alphabet, and after them what has no slash: losses, one point per validation,
+final metrics by evaluation and mask type, the rest of the training's numbers, the main metrics.
+"""
 
 from __future__ import annotations
 
-import math
-import re
+import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vatrack.common.colours import COLOURS
+from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json
+from vatrack.common.progress import duration
 from vatrack.common.user import user_name
 from vatrack.config import Method, RunConfig
-from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, curves, training_values
+from vatrack.evaluation.key_metrics import KEY_METRICS
+from vatrack.experiments.identity import modified
 from vatrack.runs.fingerprint import comparison, config_hash, flatten
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.metrics_log import Problem, TrainingPoint, ValidationPoint, read_metrics_log
+from vatrack.runs.metrics_file import read_metrics
+from vatrack.runs.metrics_log import TrainingPoint, ValidationPoint, read_metrics_log
+from vatrack.runs.select import read_selection
 
-NAME_LENGTH = 250
+LOSSES, VALIDATIONS, RESULTS, TRAINING = "loss", "per-epoch validation", "results", "training"
+# In every line of metrics.jsonl of their type, and sent last: they tell which lines have arrived.
+EPOCH, VALIDATED_EPOCH = f"{TRAINING}/epoch", f"{VALIDATIONS}/epoch"
 PARAM_LENGTH = 6000
 NOT_PARAMS = {"mlflow", "launcher", "results", "run_label"}  # the label is a tag
+
+# The columns of the table of runs, the same names as in the paper's tables.
+MAIN = {
+    f"{mask} {metric.short}" if mask == "hidden" else f"{metric.short} {mask}": metric.key(mask)
+    for metric in KEY_METRICS
+    for mask in metric.masks
+}
 
 
 @dataclass(frozen=True)
 class Point:
-    """A line of metrics.jsonl, at one step of the training.
+    """Values of several curves at one step of the training.
 
     Attributes:
         time: milliseconds since 1970.
-        values: by MLflow's names. The last one, EPOCH or VALIDATED_EPOCH, is in every line of its
-            type: a store that has it at a step has the whole line.
+        values: by MLflow's names; of a line of metrics.jsonl, EPOCH or VALIDATED_EPOCH is the last.
     """
 
     step: int
     time: int
     values: dict[str, float]
 
-    @property
-    def marker(self) -> str:
-        """The name of the last value."""
-        return next(reversed(self.values))
 
-
-def read_points(
-    path: Path, started: int, selected: str | None = None
-) -> tuple[list[Point], list[Problem]]:
-    """The points of a metrics.jsonl (none where it is missing), and what is wrong with the file.
+def read_points(path: Path, started: int, selected: str | None = None) -> list[Point]:
+    """The points of a metrics.jsonl (none where it is missing); warns of what is wrong with it.
 
     Args:
         started: when the training started, milliseconds since 1970. A line without a time gets one
@@ -56,33 +67,65 @@ def read_points(
         selected: the metric that the best checkpoint is chosen by, where it is not the default.
     """
     if not path.exists():
-        return [], []
+        return []
     log = read_metrics_log(path)
+    if log.problems:
+        more = f" (and {len(log.problems) - 1} more)" if log.problems[1:] else ""
+        warnings.warn(f"MLflow: {log.problems[0]}{more}; the rest is uploaded", stacklevel=2)
     points = []
     lines: list[TrainingPoint | ValidationPoint] = [*log.training, *log.validation]
     for line in lines:
         if isinstance(line, TrainingPoint):
-            values = training_values(line.terms) | {EPOCH: line.epoch}
+            values = {_training_name(name): value for name, value in line.terms.items()}
+            marker = EPOCH
         else:
-            values = curves(line.metrics, selected) | {VALIDATED_EPOCH: line.epoch}
+            values = curves(line.metrics, selected)
+            marker = VALIDATED_EPOCH
         if line.step is not None:
             time = started + line.step if line.time is None else round(1000 * line.time)
-            points.append(Point(line.step, time, finite(values)))
-    return sorted(points, key=lambda point: point.step), log.problems
+            points.append(Point(line.step, time, _defined(values | {marker: line.epoch})))
+    return sorted(points, key=lambda point: point.step)
 
 
-def finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """The values that a curve can show, under names that MLflow takes."""
-    return {
-        metric_name(name): float(value)
-        for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
+def _training_name(name: str) -> str:
+    """`loss_mask` becomes `loss/mask`, their sum `loss/all`."""
+    if name.startswith("loss"):
+        return f"{LOSSES}/{'all' if name == 'loss' else name.removeprefix('loss_')}"
+    return name if "/" in name else f"{TRAINING}/{name}"
 
 
-def metric_name(name: str) -> str:
-    """The name with every character that MLflow refuses replaced by an underscore."""
-    return re.sub(r"[^\w\-. /:]", "_", name, flags=re.ASCII)[:NAME_LENGTH]
+def curves(metrics: Mapping[str, float | None], selected: str | None) -> dict[str, float | None]:
+    """What is shown of a validation: the main metrics, and the one that the choice goes by."""
+    shown = {name: metrics[metric] for name, metric in MAIN.items() if metric in metrics}
+    if selected and selected in metrics and selected not in MAIN.values():
+        shown[selected.replace("/", " ")] = metrics[selected]
+    return {f"{VALIDATIONS}/{name}": value for name, value in shown.items()}
+
+
+def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def final_metrics(path: Path | None) -> Point:
+    """All metrics of a metrics.json in their groups; and the main ones, as in a table.
+
+    With the file's time, what a killed call has sent is the same point to the store.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    if path is None:
+        return Point(0, 0, {})
+    metrics = _defined(read_metrics(path, "evaluate the run again"))
+    main = {name: round(metrics[key], 2) for name, key in MAIN.items() if key in metrics}
+    grouped = {_result_name(metric): value for metric, value in metrics.items()}
+    return Point(0, modified(path), main | grouped)
+
+
+def _result_name(metric: str) -> str:
+    """`image/amodal_box/AP50` becomes `results image amodal box/AP50`."""
+    *group, short = metric.split("/")
+    return f"{' '.join([RESULTS, *group]).replace('_', ' ')}/{short}"
 
 
 def params(run: RunConfig) -> dict[str, str]:
@@ -98,15 +141,11 @@ def run_name(run: RunConfig) -> str:
     return " ".join([*parts, f"seed {run.seed}"])
 
 
-def _colour(run: RunConfig) -> str:
-    """One hue for each method; its labels and seeds differ in lightness."""
-    colour = COLOURS[list(Method).index(run.method) % len(COLOURS)]
-    shades = (colour.light, colour.dark, colour.deep)
-    return shades[(run.seed + zlib.crc32(run.run_label.encode())) % len(shades)]
-
-
 def tags(folder: Path, run: RunConfig) -> dict[str, str]:
     """What runs are looked up by (docs/mlflow.md)."""
+    # One hue for each method; its labels and seeds differ in lightness.
+    hue = COLOURS[list(Method).index(run.method) % len(COLOURS)]
+    shades = (hue.light, hue.dark, hue.deep)
     found = {
         "method": run.method.value,
         "backbone": run.backbone.value,
@@ -115,18 +154,58 @@ def tags(folder: Path, run: RunConfig) -> dict[str, str]:
         "seed": str(run.seed),
         "config_hash": config_hash(run),
         "comparison": comparison(run),
-        "mlflow.runColor": _colour(run),
+        "mlflow.runColor": shades[(run.seed + zlib.crc32(run.run_label.encode())) % len(shades)],
         "mlflow.source.name": "vatrack",
         "mlflow.user": user_name(),
     }
     if run.run_label:
         found["run_label"] = run.run_label
-    try:
-        revision = read_json(RunFolder(folder).environment).get("git_revision")
-    except (InputError, AttributeError):
-        revision = None
-    if revision:
+    if revision := _environment(folder, "git_revision"):
         # MLflow shows its own tag as the run's version; it takes a bare revision only.
         found["git_revision"] = revision
         found["mlflow.source.git.commit"] = revision.removesuffix("+changes")
     return found
+
+
+def _environment(folder: Path, name: str) -> str | None:
+    """A value of environment.json, as far as there is one."""
+    with suppress(InputError, AttributeError):
+        return read_json(RunFolder(folder).environment).get(name)
+    return None
+
+
+def description(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> str:
+    """What a run is and has reached, as Markdown, for the top of its page.
+
+    MLflow shows the first five lines or so, and the rest after a click.
+
+    Args:
+        metrics: the final ones by their names in MLflow; empty before the evaluation.
+    """
+    parts = "".join(f"- {part}\n" for part in _reached(folder, run, metrics))
+    return (
+        f"{parts}\n{run.method} with {run.backbone}, seed {run.seed}, on {run.dataset.name}; "
+        f"metrics in percent. Runs to compare with: `tags.comparison = '{comparison(run)}'`. "
+        f"Folder: `{folder.resolve()}`."
+    )
+
+
+def _reached(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> Iterator[str]:
+    for mask in run.method.masks:
+        names = {metric.short: f"{metric.short} {mask}" for metric in KEY_METRICS}
+        found = [f"{short} {metrics[name]:.1f}" for short, name in names.items() if name in metrics]
+        if found:
+            yield f"**{mask}**: {', '.join(found)}"
+    if "hidden IoU" in metrics:
+        yield f"**hidden parts**: IoU {metrics['hidden IoU']:.1f}"
+    with suppress(InputError):  # a damaged file: the description says what there is
+        if best := read_selection(folder):
+            yield f"chosen: epoch {best.epoch}, {best.reason}"
+    with suppress(InputError):
+        if done := RunFolder(folder).complete():
+            device = _environment(folder, "device")
+            yield (
+                f"trained for {duration(done['seconds'])}{f' on {device}' if device else ''}: "
+                f"{counted(done['epochs'], 'epoch')}, {counted(done['iterations'], 'iteration')} "
+                f"of {counted(run.training.batch_size, 'pair')}"
+            )

@@ -21,14 +21,14 @@ from typing import Any
 from vatrack.common.errors import InputError
 from vatrack.config import RunConfig
 from vatrack.experiments.client import (
+    StoreError,
+    first_line,
     import_client,
-    import_monitor,
-    library_uri,
     sqlite_path,
     store_uri,
 )
-from vatrack.experiments.identity import begin, note, now, read_identity
-from vatrack.experiments.store import StoreError, first_line, run_config, sync
+from vatrack.experiments.identity import begin, read_identity
+from vatrack.experiments.store import Summary, run_config, sync
 from vatrack.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -40,83 +40,78 @@ class ExperimentLog:
     pause = 10.0  # seconds between two calls; more where a call takes long
     share = 0.2  # of the time that may be spent in calls
 
-    def __init__(self, folder: Path, *, system_metrics: bool = False) -> None:
-        """Does nothing yet.
+    def __init__(self, run: RunConfig, folder: Path, trains: bool) -> None:
+        """Starts the thread.
 
         Args:
-            system_metrics: also let MLflow measure the use of this machine.
+            trains: this process trains the run; it also measures the machine where the config says.
+
+        Raises:
+            ImportError: MLflow is not installed.
         """
         self._folder = folder
-        self._closing = threading.Event()
-        self._failure: str | None = None
-        self._measures = system_metrics
+        # What the caller knows of the training; None: the folder tells.
+        self._status = "RUNNING" if trains else None
+        self._measures = trains and run.mlflow.system_metrics
         self._monitor: Any = None
-        self._thread: threading.Thread | None = None
+        self._failure: str | None = None
+        self._closing = threading.Event()
+        # Here: a data loader's worker that is forked amid an import may wait for ever.
+        import_client(store_uri(folder, run))
+        if self._measures:
+            try:
+                import mlflow.system_metrics.system_metrics_monitor
+                import mlflow.utils.autologging_utils  # noqa: F401
+            except ImportError:  # no psutil
+                self._measures = False
+            logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+        # A daemon: a store that does not answer must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
 
     @classmethod
-    def start(cls, run: RunConfig, out: Path, resume: bool = False) -> ExperimentLog:
+    def start(cls, run: RunConfig, out: Path, resume: bool = False) -> ExperimentLog | None:
         """Begins mlflow.json of a training, and the copying where that is this process's task.
 
         config.yaml must be in `out` already, and the lines of an earlier training must be gone from
-        there. Until `close` this process must hold the folder's lock: it says that the run runs.
+        there. Meanwhile this process must hold the folder's lock: it tells others that the run
+        runs.
 
         Args:
             run: the resolved config.
             out: the run's folder.
             resume: continue the MLflow run of this folder.
         """
-        log = cls(Path(out), system_metrics=run.mlflow.system_metrics)
         if not run.mlflow.enabled:
             if not resume:  # an earlier training's MLflow run is not this one's
                 RunFolder(out).mlflow.unlink(missing_ok=True)
-            return log
+            return None
         try:
             begin(out, resume)
-            # Here: a data loader's worker that is forked amid an import may wait for ever.
-            import_client(store_uri(out, run))
-            log._measures = log._measures and import_monitor()
-        except ImportError:
+            if not _left_to_others(run, out):
+                return cls(run, out, trains=True)
             _warn(
-                "MLflow is not installed", f"once it is installed, {command(out)} uploads the run"
+                "a SQLite store cannot be written from jobs on several machines",
+                f"`vatrack launch` uploads the curves while it waits, or use {_command(out)}; set "
+                "MLFLOW_TRACKING_URI to a server to upload from the job",
             )
+        except ImportError:
+            rest = f"once it is installed, {_command(out)} uploads the run"
+            _warn("MLflow is not installed", rest)
         except OSError as error:
             _warn(first_line(error), "the run is logged only to its folder")
-        else:
-            if _left_to_others(run, out):
-                _warn(
-                    "a SQLite store cannot be written from jobs on several machines",
-                    f"`vatrack launch` uploads the curves while it waits, or use {command(out)}; "
-                    "set MLFLOW_TRACKING_URI to a server to upload from the job",
-                )
-            else:
-                log._run()
-        return log
+        return None
 
-    def close(self, status: str = "FINISHED", patience: float = 20.0) -> None:
-        """Notes how the training ended, and waits for the last copy.
+    def close(self, status: str | None = None, patience: float = 20.0) -> None:
+        """Waits for the last copy, at most so many seconds.
 
         Args:
-            status: FINISHED, FAILED or KILLED.
-            patience: seconds to wait at most.
+            status: how the training ended: FINISHED, FAILED or KILLED; None: the folder tells.
         """
-        try:
-            note(self._folder, status=status, ended=now())
-        except OSError as error:
-            name = RunFolder(self._folder).mlflow
-            _warn(first_line(error), f"{name} could not be told that the run is {status}")
-        self._stop(patience)
-
-    def _run(self) -> None:
-        # A daemon: a store that does not answer must not keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
-
-    def _stop(self, patience: float) -> None:
-        if self._thread is None or self._closing.is_set():
-            return
+        self._status = status
         self._closing.set()
         self._thread.join(patience)
-        rest = f"{command(self._folder)} uploads the rest"
+        rest = f"{_command(self._folder)} uploads the rest"
         if self._thread.is_alive():
             _warn(f"the store has not responded for {patience:.0f} s", rest)
         elif self._failure:
@@ -143,27 +138,26 @@ class ExperimentLog:
 
     def _attempt(self) -> bool:
         """Whether the store has everything now; warns when an outage begins, and tells its end."""
+        before, self._failure = self._failure, None
         try:
-            done = sync(self._folder)
-            if self._measures and done.status == "RUNNING" and not self._closing.is_set():
-                self._measure(done.run_id, done.store)
+            done = sync(self._folder, status=self._status)
+            if self._measures and not self._closing.is_set():
+                self._measure(done)
         except Exception as error:  # whatever it is, it must not end a training
-            if self._failure is None and not self._closing.is_set():
-                _warn(first_line(error), "the run continues; missing data is uploaded later")
             self._failure = first_line(error)
-            return False
-        if self._failure is not None:
+            if before is None and not self._closing.is_set():
+                _warn(self._failure, "the run continues; missing data is uploaded later")
+        if before and not self._failure:
             logger.info("MLflow: the store is back and up to date")
-        self._failure = None
-        return True
+        return self._failure is None
 
-    def _measure(self, run_id: str, store: str) -> None:
+    def _measure(self, done: Summary) -> None:
         """Starts MLflow's own monitor of the machine; it ends by itself when the store fails it."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
             self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-                run_id, self.pause, resume_logging=True, tracking_uri=library_uri(store)
+                done.run_id, self.pause, resume_logging=True, tracking_uri=done.store
             )
             self._monitor.start()
 
@@ -171,15 +165,15 @@ class ExperimentLog:
 @contextmanager
 def watch(run: RunConfig, out: Path) -> Iterator[None]:
     """Copies the run while its job is waited for, where the job leaves that to others."""
-    log = ExperimentLog(Path(out))
+    log = None
     if run.mlflow.enabled and _cluster_with_file(run, out):
         with suppress(ImportError):  # the job says it
-            import_client(store_uri(out, run))
-            log._run()
+            log = ExperimentLog(run, out, trains=False)
     try:
         yield
     finally:
-        log._stop(patience=20.0)
+        if log:
+            log.close()
 
 
 def log_evaluation(folder: Path) -> None:
@@ -194,13 +188,12 @@ def log_evaluation(folder: Path) -> None:
         # Evaluations are many jobs at a time; the end of the workflow sends what they leave.
         if run.mlflow.enabled and not _left_to_others(run, folder):
             sync(folder)
-    except (InputError, StoreError, OSError) as error:
-        rest = f"{command(folder)} uploads them"
+    except (InputError, StoreError, ImportError, OSError) as error:
+        rest = f"{_command(folder)} uploads them"
         _warn(first_line(error), f"the MLflow run of {folder} has no metrics yet; {rest}")
 
 
-def command(folder: Path) -> str:
-    """What a person calls to send the rest."""
+def _command(folder: Path) -> str:
     return f"`vatrack mlflow-sync {shlex.quote(str(folder))}`"
 
 

@@ -8,34 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import textwrap
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vatrack.common.counted import counted
-from vatrack.common.errors import InputError, VatrackError
+from vatrack.common.errors import InputError
+from vatrack.common.locks import held
 from vatrack.config import RunConfig, load_run_config
-from vatrack.experiments.client import absolute, alone_at, connect, experiment_id, store_uri
-from vatrack.experiments.content import Point, finite, params, read_points, run_name, tags
-from vatrack.experiments.description import description
-from vatrack.experiments.identity import Identity, identify, modified, status
-from vatrack.experiments.names import EPOCH, VALIDATED_EPOCH, results
-from vatrack.experiments.saved_views import outdated_views
+from vatrack.experiments import content
+from vatrack.experiments.client import (
+    StoreError,
+    alone_at,
+    connect,
+    experiment_id,
+    naming_store,
+    store_uri,
+)
+from vatrack.experiments.identity import Identity, identify, modified
+from vatrack.experiments.pages import missing_views
 from vatrack.runs.fingerprint import comparison
 from vatrack.runs.folder import RunFolder
-from vatrack.runs.metrics_file import read_metrics
 
 UUID = "vatrack.run_uuid"  # tag: which training it is
 FOLDER = "vatrack.folder"  # tag: where its folder is
 SENT = "vatrack.sent"  # tag: digests of the files and the description that have arrived, as JSON
 NOTE = "mlflow.note.content"  # tag: the description
-
-
-class StoreError(VatrackError):
-    """The store is unreachable or refuses. The message names the store."""
 
 
 @dataclass(frozen=True)
@@ -44,58 +43,43 @@ class Summary:
 
     Attributes:
         store: address of the store; `run_id`: of the MLflow run there.
-        comparison: the tag that runs share that may be compared.
-        created: whether the MLflow run is new.
-        lines: how many lines of metrics.jsonl were sent; `metrics`: how many final metrics;
-            `files`: which files.
         status: RUNNING, FINISHED, FAILED or KILLED.
+        comparison: the tag that runs share that may be compared.
+        sent: what the store lacked: "a new MLflow run", "3 lines", "config.yaml", ...
     """
 
     folder: Path
     store: str
     run_id: str
-    comparison: str
-    created: bool
-    lines: int
-    metrics: int
-    files: tuple[str, ...]
     status: str
+    comparison: str
+    sent: tuple[str, ...]
 
     def __str__(self) -> str:
-        parts = ["a new MLflow run"] * self.created + [counted(self.lines, "line")] * bool(
-            self.lines
-        )
-        parts += [counted(self.metrics, "final metric")] * bool(self.metrics) + [*self.files]
         return (
-            f"{self.folder}: {', '.join(parts) or 'nothing new'} -> {self.store} "
+            f"{self.folder}: {', '.join(self.sent) or 'nothing new'} -> {self.store} "
             f"({self.status.lower()}, comparison {self.comparison})"
         )
 
 
-def sync(folder: Path, to: str | None = None) -> Summary:
+def sync(folder: Path, to: str | None = None, status: str | None = None) -> Summary:
     """Sends to the store what it does not have yet.
 
     Args:
         folder: a run's, with its config.yaml; it may be read-only.
         to: address of another store than the run's own (see `client.store_uri`).
+        status: of the training, where the caller knows it; None: its folder tells.
 
     Raises:
         InputError: the folder is none of a run, or one of its files cannot be read.
+        ImportError: MLflow is not installed.
         StoreError: the store is unreachable, or refuses; calling again later sends the rest.
     """
     folder = Path(folder)
     run = run_config(folder)
-    uri = absolute(to) if to else store_uri(folder, run)
-    try:
-        with alone_at(uri, folder):
-            return _sync(connect(uri), folder, run, uri)
-    except VatrackError:
-        raise
-    except ImportError as error:
-        raise StoreError(f"MLflow cannot be used here: {error}") from error
-    # requests, SQLAlchemy, alembic, MLflow, the disk: whatever it is, the store lacks something
-    except Exception as error:
-        raise StoreError(f"{uri}: {first_line(error)}") from error
+    uri = to or store_uri(folder, run)
+    with naming_store(uri), alone_at(uri, folder):
+        return _sync(connect(uri), folder, run, uri, status)
 
 
 def run_config(folder: Path) -> RunConfig:
@@ -114,22 +98,17 @@ def run_config(folder: Path) -> RunConfig:
     return load_run_config(config)
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line of bounded length."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return textwrap.shorten(lines[0], 300, placeholder=" ...")
-
-
-def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
+def _sync(client: Any, folder: Path, run: RunConfig, uri: str, status: str | None) -> Summary:
     from mlflow.entities import ViewType
 
     experiment = experiment_id(client, run.mlflow.experiment or run.dataset.name, uri)
     identity, points = _read(folder, run)
-    described = tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
+    described = content.tags(folder, run) | {FOLDER: identity.folder, UUID: identity.uuid}
     wanted = f"tags.`{UUID}` = '{identity.uuid}'"
     known = next(iter(client.search_runs([experiment], wanted, ViewType.ALL)), None)
-    copy = known or client.create_run(experiment, identity.started, described, run_name(run))
-    run_id, now, ended = copy.info.run_id, *status(folder, identity)
+    name = content.run_name(run)
+    copy = known or client.create_run(experiment, identity.started, described, name)
+    run_id = copy.info.run_id
     if copy.info.lifecycle_stage != "active":
         raise StoreError(
             f"{uri}: the MLflow run of {folder} was deleted; restore it in MLflow, or remove "
@@ -137,39 +116,34 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str) -> Summary:
         )
     if known is None:
         _end_replaced(client, experiment, run_id, identity.folder)
-    elif copy.info.run_name == run.name:  # what versions before this one called it
-        client.update_run(run_id, name=run_name(run))
     arrived = _arrived(copy.data.tags)
     files = _files(RunFolder(folder), identity, arrived)
-    final = _final_metrics(files.get(RunFolder(folder).metrics.name))
-    described |= _note(copy.data.tags, description(folder, run, final.values), arrived)
-    lines, metrics = _send_values(client, copy, points, final, params(run), described)
-    sent = _send_files(client, run_id, files, arrived)
-    there = client.get_experiment(experiment).tags
-    for tag, view in outdated_views(comparison(run), there).items():
+    final = content.final_metrics(files.get(RunFolder(folder).metrics.name))
+    described |= _note(copy.data.tags, content.description(folder, run, final.values), arrived)
+    sent = ["a new MLflow run"] if known is None else []
+    sent += _send_values(client, copy, points, final, content.params(run), described)
+    sent += _send_files(client, run_id, files, arrived)
+    views = missing_views(comparison(run), client.get_experiment(experiment).tags)
+    for tag, view in views.items():
         client.set_experiment_tag(experiment, tag, view)
-    if copy.info.status != now:
-        if now == "RUNNING":
-            client.update_run(run_id, now)
-        else:
-            client.set_terminated(run_id, now, ended)
-    return Summary(folder, uri, run_id, comparison(run), known is None, lines, metrics, sent, now)
+    now = status or _status(RunFolder(folder), copy.info.status)
+    if now != copy.info.status and now == "RUNNING":
+        client.update_run(run_id, now)
+    elif now != copy.info.status:
+        client.set_terminated(run_id, now, _last_change(RunFolder(folder)))
+    return Summary(folder, uri, run_id, now, comparison(run), tuple(sent))
 
 
-def _read(folder: Path, run: RunConfig) -> tuple[Identity, list[Point]]:
+def _read(folder: Path, run: RunConfig) -> tuple[Identity, list[content.Point]]:
     """Which training the folder holds, and its curves."""
-    log = RunFolder(folder).metrics_log
     while True:
         identity = identify(folder)
-        points, problems = read_points(log, identity.started, run.selection.metric)
+        log = RunFolder(folder).metrics_log
+        points = content.read_points(log, identity.started, run.selection.metric)
         # A new training removes the old lines, then writes its identity, then its first line. So
         # the lines are its own if the uuid is the same before and after reading.
         if identify(folder).uuid == identity.uuid:
-            break
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
-        warnings.warn(f"MLflow: {problems[0]}{more}; the rest is uploaded", stacklevel=2)
-    return identity, points
+            return identity, points
 
 
 def _end_replaced(client: Any, experiment: str, run_id: str, folder: str) -> None:
@@ -179,28 +153,51 @@ def _end_replaced(client: Any, experiment: str, run_id: str, folder: str) -> Non
             client.set_terminated(other.info.run_id, "KILLED")
 
 
+def _status(run: RunFolder, there: str) -> str:
+    """MLflow's status of a training (RUNNING, FINISHED, FAILED, KILLED).
+
+    The lock of the folder tells whether a training runs. Why one ended without training.json is
+    known to its process only; where the file system has no locks, not even that it ended.
+
+    Args:
+        there: the status in the store.
+    """
+    if run.training.exists():
+        return "FINISHED"
+    runs = held(run.lock)
+    if runs:
+        return "RUNNING"
+    return "KILLED" if runs is False and there == "RUNNING" else there
+
+
+def _last_change(run: RunFolder) -> int:
+    paths = (run.config, run.metrics_log, run.training)
+    return max(modified(path) for path in paths if path.exists())
+
+
 def _send_values(
     client: Any,
     copy: Any,
-    points: Iterable[Point],
-    final: Point,
+    points: list[content.Point],
+    final: content.Point,
     settings: Mapping[str, str],
     described: Mapping[str, str],
-) -> tuple[int, int]:
-    """Sends what the store lacks of curves, final metrics, parameters and tags; returns how many
-    lines and final metrics that were."""
+) -> list[str]:
+    """Sends what the store lacks of curves, final metrics, parameters and tags."""
     from mlflow.entities import Metric, Param, RunTag
 
     run_id, there = copy.info.run_id, copy.data
     arrived = {
         (marker, metric.step)
-        for marker in (EPOCH, VALIDATED_EPOCH)
+        for marker in (content.EPOCH, content.VALIDATED_EPOCH)
         for metric in client.get_metric_history(run_id, marker)
     }
-    lines = [point for point in points if (point.marker, point.step) not in arrived]
+    lines = [point for point in points if (list(point.values)[-1], point.step) not in arrived]
     changed = {k: v for k, v in final.values.items() if there.metrics.get(k) != v}
-    metrics = [Metric(k, v, p.time, p.step) for p in lines for k, v in p.values.items()]
-    metrics += [Metric(k, v, final.time, final.step) for k, v in changed.items()]
+    values = [*lines, content.Point(final.step, final.time, changed)]
+    metrics = [
+        Metric(k, v, point.time, point.step) for point in values for k, v in point.values.items()
+    ]
     missing = [Param(k, v) for k, v in settings.items() if k not in there.params]
     follow = (FOLDER, NOTE, SENT)  # the other tags stay as they were sent first
     tagged = [
@@ -212,15 +209,8 @@ def _send_values(
     # line whose last value did not arrive comes again; to the store its values are the same ones.
     if metrics or missing or tagged:
         client.log_batch(run_id, metrics, missing, tagged)
-    return len(lines), len(changed)
-
-
-def _final_metrics(path: Path | None) -> Point:
-    """With the file's time, what a killed call has sent is the same point to the store."""
-    if path is None:
-        return Point(0, 0, {})
-    metrics = read_metrics(path, "evaluate the run again")
-    return Point(0, modified(path), finite(results(metrics)))
+    counts = ((len(lines), "line"), (len(changed), "final metric"))
+    return [counted(count, what) for count, what in counts if count]
 
 
 def _files(run: RunFolder, identity: Identity, arrived: Mapping[str, str]) -> dict[str, Path]:
@@ -239,7 +229,7 @@ def _files(run: RunFolder, identity: Identity, arrived: Mapping[str, str]) -> di
 
 def _send_files(
     client: Any, run_id: str, files: Mapping[str, Path], arrived: dict[str, str]
-) -> tuple[str, ...]:
+) -> list[str]:
     """Sends the files and folders that have changed since they were sent; returns their names."""
     sent = []
     for name, path in files.items():
@@ -253,7 +243,7 @@ def _send_files(
         arrived[name] = digest
         client.set_tag(run_id, SENT, json.dumps(arrived))
         sent.append(name)
-    return tuple(sent)
+    return sent
 
 
 def _arrived(tags: Mapping[str, str]) -> dict[str, str]:

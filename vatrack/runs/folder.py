@@ -190,7 +190,7 @@ class RunFolder:
 
     @property
     def mlflow_lock(self) -> Path:
-        """.mlflow.lock: held by the process that sends this folder to MLflow."""
+        """.mlflow.lock: held by whoever sends this folder to MLflow, or to the store in it."""
         return self.path / ".mlflow.lock"
 
     # What a training does with them.

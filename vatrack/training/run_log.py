@@ -34,11 +34,12 @@ class Copy(Protocol):
 
 class StartCopy(Protocol):
     """Begins a copy, in the first process of a training; config.yaml is in the folder already.
+    None: nothing is copied.
 
     It may neither raise nor take long, since the training waits for it.
     """
 
-    def __call__(self, run: RunConfig, out: Path, resume: bool) -> Copy: ...
+    def __call__(self, run: RunConfig, out: Path, resume: bool) -> Copy | None: ...
 
 
 class RunLog:
