@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sqlite3
 import textwrap
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from vatrack.common.errors import InputError, VatrackError
+from vatrack.common.errors import VatrackError
 from vatrack.common.files import atomic_path
 from vatrack.common.locks import locked, patience
 from vatrack.config import RunConfig
@@ -48,14 +47,19 @@ def store_uri(folder: Path, run: RunConfig) -> str:
 
 def sqlite_uri(path: Path) -> str:
     """The address of a SQLite file, with characters quoted that mean something in addresses."""
-    return "sqlite:///" + re.sub("[?#%]", lambda found: quote(found[0]), str(path))
+    if not set("?#%") & set(str(path)):
+        return f"sqlite:///{path}"
+    # SQLite takes quoted paths only with its own scheme, and MLflow wants the driver named then.
+    return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"
 
 
 def sqlite_path(uri: str) -> Path | None:
     """The file of a SQLite store; None for other stores."""
     scheme, _, rest = uri.partition(":///")
-    path = unquote(rest.partition("?")[0])
-    return Path(path) if path and scheme.partition("+")[0] == "sqlite" else None
+    path = rest.partition("?")[0]
+    if not path or scheme.partition("+")[0] != "sqlite":
+        return None
+    return Path(unquote(path.removeprefix("file:")) if path.startswith("file:") else path)
 
 
 @contextmanager
@@ -122,25 +126,14 @@ def import_client(uri: str) -> None:
 
 
 def connect(uri: str) -> Any:
-    """A client of the store; a SQLite file that does not exist is made, whole or not at all.
-
-    Raises:
-        InputError: SQLAlchemy cannot open a SQLite file with this path.
-    """
+    """A client of the store; a SQLite file that does not exist is made, whole or not at all."""
     import_client(uri)
     from mlflow.tracking import MlflowClient
 
-    if path := sqlite_path(uri):
-        from sqlalchemy import make_url
-
-        if make_url(uri).database != str(path):  # before 2.1 it takes quoted characters as they are
-            raise InputError(
-                f"{path}: SQLAlchemy cannot open a path with ?, # or %; set mlflow.tracking_uri to "
-                "another file, or move the results"
-            )
-        if not path.exists():
-            _create(path)
-    return MlflowClient(tracking_uri=uri)
+    path = sqlite_path(uri)
+    if path and not path.exists():
+        _create(path)
+    return MlflowClient(tracking_uri=library_uri(uri))
 
 
 def _create(path: Path) -> None:
@@ -158,6 +151,20 @@ def _create(path: Path) -> None:
             made.backup(file)
     finally:
         store.engine.dispose()
+
+
+def library_uri(uri: str) -> str:
+    """The address as SQLAlchemy takes it: from 2.1 on it decodes the path of a file itself."""
+    if "%" not in uri or sqlite_path(uri) is None:
+        return uri
+    from sqlalchemy import make_url
+
+    if make_url("sqlite:///%25").database == "%25":
+        return uri
+    path, mark, query = uri.partition("?")
+    # With the driver named: MLflow would make the parents of the path as it is written here.
+    place = path.partition(":///")[2].replace("%", "%25")
+    return f"sqlite+pysqlite:///{place}{mark}{query}"
 
 
 def experiment_id(client: Any, name: str, uri: str) -> str:

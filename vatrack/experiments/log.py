@@ -24,6 +24,7 @@ from vatrack.experiments.client import (
     StoreError,
     first_line,
     import_client,
+    library_uri,
     sqlite_path,
     store_uri,
 )
@@ -157,7 +158,7 @@ class ExperimentLog:
 
         if not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate()):
             self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-                done.run_id, self.pause, resume_logging=True, tracking_uri=done.store
+                done.run_id, self.pause, resume_logging=True, tracking_uri=library_uri(done.store)
             )
             self._monitor.start()
 
