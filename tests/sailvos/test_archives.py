@@ -347,6 +347,15 @@ def test_zips_that_cannot_be_read_name_the_member(
         read(path)
 
 
+def test_a_zip_that_lacks_bytes(tmp_path: Path) -> None:
+    """What its list tells of then begins before the file does."""
+    path = pack(tmp_path / "x.zip", {"a": b"data"})
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + data[5:])
+    with pytest.raises(InputError, match=r"x\.zip: damaged, truncated or not supported in 'a'"):
+        read(path)
+
+
 def test_the_checksum_of_an_empty_file_is_compared(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.zip", {"a": b""})
     data = bytearray(path.read_bytes())

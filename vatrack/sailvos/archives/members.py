@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
 import lzma
@@ -41,7 +42,7 @@ _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError),
     # What the libraries let through where a header makes no sense; zipfile's of passwords.
     *(EOFError, ValueError, ArithmeticError, LookupError, struct.error, RuntimeError),
-    OSError,  # gzip's and bz2's
+    OSError,
 )
 
 
@@ -159,7 +160,9 @@ def _damage_named(archive: Archive, place: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's
+        # gzip and bz2 tell damage by an OSError without a number; a damaged zip has zipfile look
+        # before the file's beginning. Any other number is the disk's.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         last = archive.volumes[-1].path
         more = f", and check that no volume after {last.name} is missing"
