@@ -65,7 +65,6 @@ FORWARDED = {
     "vatrack/sailvos/annotate/findings.py": {"named[0]", r"'\n  '.join()"},
     "vatrack/sailvos/annotate/mask_files.py": {"error"},
     "vatrack/sailvos/annotate/videos.py": {"hint"},
-    "vatrack/sailvos/archives/volumes.py": {"form", "fault"},
     "vatrack/sailvos/index.py": {"hint"},
     "vatrack/sailvos/official.py": {"fault.text"},
     "vatrack/validate/__init__.py": {"str()", r"'\n'.join()"},

@@ -73,7 +73,6 @@ def grouped(*names: str) -> list[tuple[str, list[str]]]:
         ["x.tar.part_aa", "x.tar.part_ab"],
         ["x.tar.Part01", "x.tar.Part02"],
         ["x.TAR.AA", "x.TAR.AB"],
-        ["x.zip.001", "x.zip.002"],
         ["sailvos_1.tar.xz.aaa", "sailvos_1.tar.xz.aab"],
     ],
     ids=lambda volumes: volumes[0],
@@ -100,7 +99,7 @@ def test_volumes_are_named_as_split_names_them(
     ((name, volumes),) = grouped(*random.Random(0).sample(names, count))
     assert (name, volumes) == ("x.tar", names)
     for missing in (1, 50, 89, 100, min(649, count - 2)):  # 89 and yz are the last short ones
-        with pytest.raises(InputError, match="is missing"):
+        with pytest.raises(InputError, match="is missing between volumes"):
             grouped(*names[:missing], *names[missing + 1 :])
 
 
@@ -115,10 +114,8 @@ def test_a_compressed_tar_is_no_volume() -> None:
 @pytest.mark.parametrize(
     ("names", "missing"),
     [
-        ("x.tar.ab x.tar.ac", "x.tar.aa"),
         ("x.tar.aa x.tar.ac", "x.tar.ab"),
         ("x.tar.az x.tar.aa", "x.tar.ab"),
-        ("x.tar.002 x.tar.003", "x.tar.001"),
         ("x.tar.000 x.tar.002", "x.tar.001"),
         ("x.tar.gz.part1 x.tar.gz.part3", "x.tar.gz.part2"),
         (" ".join(f"x.tar.part-{n:02}" for n in (8, 9, 11, *range(8))), "x.tar.part-10"),
@@ -126,25 +123,27 @@ def test_a_compressed_tar_is_no_volume() -> None:
     ],
 )
 def test_a_missing_volume_is_named(names: str, missing: str) -> None:
-    with pytest.raises(InputError, match=rf"volume {missing}.* is missing"):
+    with pytest.raises(InputError, match=rf"^{missing}.*: is missing between volumes"):
         _group(given_as(*names.split()))
 
 
-def test_an_archive_given_twice(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is given twice"):
-        _group(given_as(tmp_path / "x.tar", tmp_path / "y" / ".." / "x.tar"))
+def test_the_number_of_archives(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.tar", video("a"))
+    assert len(open_archives(given_as(path, path))) == 1
     with pytest.raises(InputError, match="no archive given"):
-        _group([])
+        open_archives([])
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_read(tmp_path: Path, name: str) -> None:
-    """Told by content, not by name; also in volumes, given in any order."""
+    """Told by content, not by name; tars also in volumes, given in any order."""
     files = {**video("a", 30), "a/empty": b"", "ä/ö ü.txt": b"x" * 2_000_000}
     files[f"{'d' * 90}/{'e' * 60}/{'f' * 95}"] = b"data"
     path = pack(tmp_path / name, files)
     assert read(path) == files
     assert read(path.rename(tmp_path / "renamed.bin")) == files
+    if name == "x.zip":
+        return
     volumes = split(tmp_path / "renamed.bin", [f"{name}.{number:03d}" for number in range(7)])
     assert read(*reversed(volumes)) == files
 
@@ -182,9 +181,10 @@ def test_the_tar_command_is_understood(tmp_path: Path, form: str) -> None:
     }
 
 
-def test_memory_does_not_grow_with_a_tar(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_a_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
+    monkeypatch.setattr("vatrack.sailvos.archives.volumes.CHUNK", 1 << 16)
     peaks = []
     for count in (200, 2000):
         path = pack(
@@ -202,28 +202,19 @@ def test_memory_does_not_grow_with_a_tar(tmp_path: Path) -> None:
 
 
 REST = bytes(600)
-REPACK = "is not supported; unpack it yourself, or repack it as tar or zip"
+NEITHER = r"is neither a tar .*; download it again, or repack it \(7z, rar, a zip in volumes\)"
 
 
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"", "is empty; download it again"),
-        (b"\n<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; log in"),
-        (b"no archive at all" * 100, "is neither a tar"),
-        (b"short", "is neither a tar"),
-        (b"PK\x07\x08" + REST, "is a volume of a split zip; join all volumes with"),
-        (b"7z\xbc\xaf\x27\x1c" + REST, f"7z {REPACK}"),
-        (b"Rar!\x1a\x07\x01\0" + REST, f"rar {REPACK}"),
-        (b"LZIP" + REST, f"lzip {REPACK}"),
-        (bytes(102_400), "contains only zeros"),
-        (bytes(20_000_000), "more than 16777216 bytes of zeros"),
-        (
-            b"PK\x03\x04" + REST,
-            r"damaged or truncated at its end \(its file list\) .*; download it",
-        ),
-        *[(magic + REST, "damaged or truncated") for magic in (b"\x1f\x8b", b"BZh9")],
-        *[(magic + REST, "damaged or truncated") for magic in (b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")],
+        (b"\n<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; download it"),
+        *[(data, NEITHER) for data in (b"", b"short", b"no archive at all" * 100, bytes(102_400))],
+        *[(magic + REST, NEITHER) for magic in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07\x01\0")],
+        *[(magic + REST, NEITHER) for magic in (b"LZIP", b"PK\x07\x08")],
+        (b"PK\x03\x04" + REST, r"supported before its first member \(.*not a zip.*; download it"),
+        *[(magic + REST, "damaged, trunc") for magic in (b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0")],
+        (b"\x28\xb5\x2f\xfd" + REST, "damaged, trunc"),
     ],
     ids=lambda value: value[:12].hex() if isinstance(value, bytes) else "",
 )
@@ -237,17 +228,27 @@ def test_what_is_no_archive(tmp_path: Path, data: bytes, complaint: str) -> None
         assert str(caught.value).startswith(str(tmp_path / "x.tar"))
 
 
+def test_the_unwritten_end_of_a_download(tmp_path: Path) -> None:
+    """Some programs make the file as long as it will be, before they fill it."""
+    path = pack(tmp_path / "x.tar", video("a"))
+    with path.open("ab") as stream:
+        stream.truncate(20_000_000)
+    told = r"supported after 'a/images/000003\.bmp' \(more than 16777216 bytes of zeros"
+    with pytest.raises(InputError, match=told):
+        read(path)
+
+
 def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(
         InputError,
-        match=r"x\.tar: cannot be read \(No such file or directory\); download it, or correct its",
+        match=r"x\.tar: no such file; check the path",
     ):
         read(tmp_path / "x.tar")
     (tmp_path / "folder.tar").mkdir()
     with pytest.raises(InputError, match=r"folder\.tar: is a folder; give the archives"):
         read(tmp_path / "folder.tar")
     os.mkfifo(tmp_path / "pipe.tar")
-    with pytest.raises(InputError, match=r"pipe\.tar: is not a regular file; save the archive as"):
+    with pytest.raises(InputError, match=r"pipe\.tar: is a pipe or a device; save its content"):
         read(tmp_path / "pipe.tar")
 
 
@@ -278,8 +279,7 @@ def test_a_volume_that_is_shortened_while_it_is_read(
         [ArchiveConfig(path=path, sha256=each) for path, each in zip(volumes, sums, strict=True)]
     )
     os.truncate(volumes[number], left)
-    place = "while its checksum was computed" if summed else "(at|after|in) .*"
-    told = rf"x\.tar: damaged or truncated {place} \(x\.tar\.00{number} was shortened while it was"
+    told = rf"x\.tar\.00{number}: was shortened while it was read; download it again"
     with pytest.raises(InputError, match=told):
         read_opened(archive)
 
@@ -306,7 +306,7 @@ def test_a_cut_off_tar_names_the_member_and_the_volumes(tmp_path: Path) -> None:
     path.write_bytes(data[: 3 * 3584 + 1000])
     with pytest.raises(
         InputError,
-        match=r"truncated in 'a/images/000003.bmp' .*and check that no volume after x.tar.000 is",
+        match=r"supported in 'a/images/000003.bmp' .*and check that no volume after x.tar.000 is",
     ):
         read(path)
 
@@ -316,7 +316,7 @@ def test_a_first_volume_that_is_missing_shows_in_the_data(tmp_path: Path) -> Non
     path = pack(tmp_path / "x.tar", {"a": random.Random(0).randbytes(50_000)})
     volumes = split(path, [f"x.tar.{number:03d}" for number in range(3)])
     with pytest.raises(
-        InputError, match=r"x\.tar\.001: is neither a tar .* nor the first volume of one"
+        InputError, match=r"x\.tar\.001: is neither a tar .*, the first volume of one, nor"
     ):
         read(*volumes[1:])
 
@@ -329,10 +329,10 @@ LISTED = 35  # where the list at the end of a zip begins that holds `a` with 4 b
     [
         (
             [(31, b"X")],
-            r"damaged or truncated in 'a' \(Bad CRC-32 for file 'a'\); download it again",
+            r"damaged, .* in 'a' \(Bad CRC-32 for file 'a'\); download it again",
         ),
-        ([(6, b"\1"), (LISTED + 8, b"\1")], r"in 'a': .* is encrypted.*; unpack it yourself and"),
-        ([(8, b"\x09"), (LISTED + 10, b"\x09")], r"in 'a': .*method is not supported.*; unpack"),
+        ([(6, b"\1"), (LISTED + 8, b"\1")], r".*in 'a' \(.* is encrypted.*; .* or repack it"),
+        ([(8, b"\x09"), (LISTED + 10, b"\x09")], r".*in 'a' \(.*method is not supported.*; down"),
     ],
 )
 def test_zips_that_cannot_be_read_name_the_member(
@@ -347,23 +347,22 @@ def test_zips_that_cannot_be_read_name_the_member(
         read(path)
 
 
+def test_a_zip_that_lacks_bytes(tmp_path: Path) -> None:
+    """What its list tells of then begins before the file does."""
+    path = pack(tmp_path / "x.zip", {"a": b"data"})
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + data[5:])
+    with pytest.raises(InputError, match=r"x\.zip: damaged, truncated or not supported in 'a'"):
+        read(path)
+
+
 def test_the_checksum_of_an_empty_file_is_compared(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.zip", {"a": b""})
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 16] = 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"damaged or truncated in 'a' \(Bad CRC-32"):
+    with pytest.raises(InputError, match=r"supported in 'a' \(Bad CRC-32"):
         read(path)
-
-
-def test_split_zips_are_refused(tmp_path: Path) -> None:
-    path = pack(tmp_path / "x.zip", {"a": b"data"})
-    path.with_suffix(".z01").write_bytes(b"\0\1\2\3" * 100)
-    for name in ("x.zip", "x.z01"):
-        with pytest.raises(
-            InputError, match=rf"{name}: is a volume of a split zip; join all volumes with"
-        ):
-            read(tmp_path / name)
 
 
 def test_tar_headers_are_checked(tmp_path: Path) -> None:
@@ -371,7 +370,7 @@ def test_tar_headers_are_checked(tmp_path: Path) -> None:
     data[2 * 3584 + 5] ^= 1
     (tmp_path / "x.tar").write_bytes(data)
     with pytest.raises(
-        InputError, match=r"truncated after 'a/images/000001.bmp' \(bad checksum\); download it"
+        InputError, match=r"supported after 'a/images/000001.bmp' \(bad checksum\); download it"
     ):
         read(tmp_path / "x.tar")
 
@@ -427,25 +426,17 @@ def test_hostile_pax_headers(tmp_path: Path, key: str, value: str, data: bytes |
         )
         tar.addfile(tar_entry("b", size=4), io.BytesIO(b"data"))
     if data is None:
-        with pytest.raises(InputError, match=r"x\.tar: damaged or truncated (in|after|at) "):
+        with pytest.raises(InputError, match=r"x\.tar: damaged, .* (in|after|before) "):
             read(path)
     else:
         assert read(path) == {value if key == "path" else "a": data, "b": b"data"}
-
-
-def test_a_huge_header_is_not_read_into_memory(tmp_path: Path) -> None:
-    path = tmp_path / "x.tar"
-    info = tar_entry("a", type=tarfile.GNUTYPE_LONGNAME, size=1 << 33)
-    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(100_000))
-    with pytest.raises(InputError, match=r"a header of \d+ bytes"):
-        read(path)
 
 
 def test_nested_headers_do_not_exhaust_the_stack(tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     info = tar_entry("a", type=tarfile.GNUTYPE_LONGNAME, size=1)
     path.write_bytes((info.tobuf(tarfile.GNU_FORMAT) + b"b".ljust(512, b"\0")) * 5000)
-    with pytest.raises(InputError, match="damaged or truncated"):
+    with pytest.raises(InputError, match="damaged, truncated or"):
         read(path)
 
 
@@ -453,10 +444,11 @@ def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = pack(tmp_path / "x.tar.gz", video("a"))
     (archive,) = open_archives(given_as(path))
 
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(5, os.strerror(5))
+    class Failing(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise OSError(5, os.strerror(5))
 
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(Path, "open", lambda *_: Failing())
     with pytest.raises(OSError, match="Input/output error") as caught:
         list(read_members(archive, ignore))
     assert caught.value.filename == str(path)
@@ -467,7 +459,9 @@ def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_checksums_are_found_by_name(tmp_path: Path) -> None:
     sums = tmp_path / "sums"
-    sums.write_text(f"{'a' * 64}  x.tar\n{'B' * 64} *some/folder/y.tar\n\n{'c' * 64}  other.tar\n")
+    sums.write_text(
+        f"{'a' * 64}  x.tar\r\n{'B' * 64} *some/folder/y.tar\n\n{'c' * 64}  other.tar\n"
+    )
     found = archives_with_checksums([tmp_path / "x.tar", Path("y.tar")], sums)
     assert [(file.path, file.sha256) for file in found] == [
         (tmp_path / "x.tar", "a" * 64),
@@ -476,18 +470,11 @@ def test_checksums_are_found_by_name(tmp_path: Path) -> None:
     assert archives_with_checksums([Path("z.tar")], None)[0].sha256 is None
 
 
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        (f"{'a' * 64}  y.tar\n", "has no checksum of x.tar"),
-        ("abc  x.tar\n", "line 1: is not"),
-        (f"{'a' * 64}  x.tar\n{'b' * 64}  x.tar\n", "line 2: x.tar has two checksums"),
-    ],
-)
-def test_bad_checksum_lists(tmp_path: Path, text: str, complaint: str) -> None:
+@pytest.mark.parametrize("text", [f"{'a' * 64}  y.tar\n", "abc  x.tar\n", f"{'a' * 64}\n"])
+def test_bad_checksum_lists(tmp_path: Path, text: str) -> None:
     sums = tmp_path / "sums"
     sums.write_text(text)
-    with pytest.raises(InputError, match=complaint):
+    with pytest.raises(InputError, match=r"sums: has no line `checksum  x\.tar`; create the list"):
         archives_with_checksums([Path("x.tar")], sums)
     with pytest.raises(InputError, match="no such file"):
         archives_with_checksums([Path("x.tar")], tmp_path / "none")

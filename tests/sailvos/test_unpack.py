@@ -40,9 +40,8 @@ from vatrack.common import progress
 from vatrack.common.errors import InputError
 from vatrack.config.dataset import ArchiveConfig
 from vatrack.sailvos import unpack as unpacking
-from vatrack.sailvos.archives import output
 from vatrack.sailvos.archives.members import Member
-from vatrack.sailvos.archives.output import OutputTree
+from vatrack.sailvos.archives.output import EXISTED, WRITTEN, OutputTree
 from vatrack.sailvos.archives.volumes import Archive
 from vatrack.sailvos.unpack import unpack
 
@@ -64,7 +63,7 @@ def do(out: Path, *archives: Path | ArchiveConfig, **options: Any) -> str:
     given = [
         path if isinstance(path, ArchiveConfig) else ArchiveConfig(path=path) for path in archives
     ]
-    return str(unpack(given, out, **options))
+    return unpack(given, out, **options)
 
 
 def checked(path: Path) -> ArchiveConfig:
@@ -83,7 +82,9 @@ def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -
     parted = video("b", 40)
     first = pack(tmp_path / name, whole)
     second = pack(tmp_path / f"b{name[1:]}", parted)
-    parts = split(second, [f"{second.name}.part{number}" for number in range(1, 4)])
+    parts = [second]
+    if name != "x.zip":
+        parts = split(second, [f"{second.name}.part{number}" for number in range(1, 4)])
     third = pack(tmp_path / "c.zip", stored, method=zipfile.ZIP_STORED)
     out, record = tmp_path / "new" / "raw", tmp_path / "record.json"
     given: list[Any] = [checked(first), *[checked(part) for part in parts], third]
@@ -97,10 +98,8 @@ def test_archives_become_the_raw_tree(tmp_path: Path, name: str, workers: int) -
         (second.name, 40, 120_000),
         ("c.zip", 4, 12_000),
     ]
-    listed = written["archives"][1]["parts"]
-    assert listed == [
-        {"name": p.path.name, "size": p.size, "sha256": p.sha256} for p in map(checked, parts)
-    ]
+    listed = [(p["name"], p["size"], p["sha256"]) for p in written["archives"][1]["parts"]]
+    assert listed == [(p.path.name, p.size, p.sha256) for p in map(checked, parts)]
     assert written["archives"][2]["parts"][0]["sha256"] is None
     totals = {"files": 49, "bytes": 144_003, "videos": 3, "frames": 48}
     assert {key: written[key] for key in totals} == totals
@@ -149,20 +148,16 @@ def test_leading_folders_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureF
         do(tmp_path / "other", path, strip=5)
 
 
-@pytest.mark.parametrize(
-    ("top", "strip", "advice"),
-    [*[("sailvos/frames/", strip, "--strip 2 ") for strip in (0, 1, 3)], (None, 0, None)],
-)
 def test_a_layout_without_videos_is_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, top: str | None, strip: int, advice: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files = {f"{top}{name}": data for name, data in video("a").items()} if top else {"x.json": b""}
-    line = do(tmp_path / "out", pack(tmp_path / "x.tar", files), strip=strip)
+    path = pack(tmp_path / "x.tar", {f"sailvos/{name}": data for name, data in video("a").items()})
+    line = do(tmp_path / "out", path)
     assert line.endswith("; 0 video folders with 0 frames")
-    (error,) = caplog.messages
-    assert error.startswith(f"warning: {tmp_path / 'out'}: contains no video folders")
-    assert (advice or "; unpack the archives of the frames there, too") in error
-    assert ("--strip" in error) == bool(advice)
+    (told,) = caplog.messages
+    assert told.startswith(f"warning: {tmp_path / 'out'}: contains no video folders (folders with")
+    assert "but sailvos; unpack the archives of the frames there, too, or all into a new" in told
+    assert "another --strip" in told
 
 
 @pytest.mark.parametrize("form", ["x.tar", "x.zip"])
@@ -170,9 +165,7 @@ def test_clutter_is_skipped(tmp_path: Path, form: str) -> None:
     clutter = ["__MACOSX/a/images/._000000.bmp", ".DS_Store", "a/images/thumbs.db"]
     clutter += ["a/images/._000001.bmp", "a/images/Thumbs.db"]
     path = pack(tmp_path / form, dict.fromkeys(clutter, b"x") | video("a", 3))
-    result = unpack([ArchiveConfig(path=path)], tmp_path / "out")
-    assert (result.written, result.clutter, result.videos, result.frames) == (3, 5, 1, 3)
-    assert str(result).endswith(
+    assert do(tmp_path / "out", path).endswith(
         ": 3 files written, 5 files of macOS or Windows (._*, Thumbs.db, …) skipped; 1 video "
         "folder with 3 frames"
     )
@@ -198,7 +191,6 @@ def test_clutter_is_no_frame(tmp_path: Path) -> None:
             (tmp_path / folder / "images" / name).write_bytes(b"x")
     assert list_videos(tmp_path) == ["a"]
     assert set(_list_frames(tmp_path / "a" / "images")) == set(names[:2])
-    assert unpacking._count_frames(tmp_path) == (1, 2)
     findings = Findings()
     check_tree(tmp_path, [], findings)
     assert [example.item for example in findings.examples["folder-extra"]] == ["a"]
@@ -237,7 +229,7 @@ def test_nothing_is_unpacked_from_a_damaged_compressed_tar(tmp_path: Path, name:
     data = bytearray(path.read_bytes())
     data[-300] ^= 4
     path.write_bytes(data)
-    with pytest.raises(InputError, match="damaged or truncated"):
+    with pytest.raises(InputError, match="damaged, truncated or"):
         do(tmp_path / "out", path)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -247,11 +239,11 @@ def test_what_comes_before_the_damage_is_kept(tmp_path: Path) -> None:
     whole = pack(tmp_path / "whole.tar", video("a", 5))
     cut = tmp_path / "x.tar"
     cut.write_bytes(whole.read_bytes()[: 3 * 3584 + 900])
-    with pytest.raises(InputError, match=r"truncated in 'a/images/000003\.bmp'"):
+    with pytest.raises(InputError, match=r"supported in 'a/images/000003\.bmp'"):
         do(tmp_path / "out", cut)
     assert contents(tmp_path / "out") == video("a", 3)
     cut.write_bytes(whole.read_bytes())
-    assert "2 files written, 3 already existed" in do(tmp_path / "out", cut)
+    assert "2 files written, 3 files already existed" in do(tmp_path / "out", cut)
     assert contents(tmp_path / "out") == video("a", 5)
 
 
@@ -260,11 +252,11 @@ def test_what_an_interrupted_run_left_is_compared(tmp_path: Path) -> None:
     out, whole = tmp_path / "out", pack(tmp_path / "whole.tar", video("a", 5))
     path = tmp_path / "x.tar"
     path.write_bytes(whole.read_bytes()[: 3 * 3584 + 900])
-    with pytest.raises(InputError, match="truncated in"):
+    with pytest.raises(InputError, match="supported in"):
         do(out, path)
     frame = out / "a/images/000001.bmp"
     frame.write_bytes(bytes(frame.stat().st_size))
-    with pytest.raises(InputError, match=r"000001\.bmp already exists with the same size but"):
+    with pytest.raises(InputError, match=r"000001\.bmp already exists with other content"):
         do(out, path)
 
 
@@ -276,12 +268,12 @@ def test_a_failure_stops_the_other_archives(
     good = [pack(tmp_path / f"{number}.tar", video(f"v{number}")) for number in range(4)]
     work = unpacking._unpack_archive
 
-    def wait_for_the_failure(archive: Archive, tree: Any, notes: Any, watch: Any) -> Any:
+    def wait_for_the_failure(archive: Archive, tree: Any, watch: Any) -> Any:
         end = time.monotonic() + 60
         while archive.path != bad and time.monotonic() < end:
             watch(0)  # ends this archive, once the other has failed
             time.sleep(0.01)
-        return work(archive, tree, notes, watch)
+        return work(archive, tree, watch)
 
     monkeypatch.setattr(unpacking, "_unpack_archive", wait_for_the_failure)
     with pytest.raises(InputError, match=r"a\.tar: member '\.\./a'"):
@@ -291,17 +283,8 @@ def test_a_failure_stops_the_other_archives(
 
 # Nothing outside of the output folder, and nothing but files and folders.
 
-UNSAFE = {
-    **dict.fromkeys(["/etc/passwd", "//host/share"], "is absolute"),
-    **dict.fromkeys(["../x", "a/../../x", "a/.."], "contains `..`"),
-    **dict.fromkeys(["..\\x", "a\\b", "C:/x", "C:x"], "contains a backslash or a colon"),
-    **dict.fromkeys(["a\nb", "a\x1b[2Jb", "a\u202eb"], "contains unprintable"),
-    **dict.fromkeys(
-        ["a" * 256, "ä" * 128, "a/" * 101 + "b", ("a" * 99 + "/") * 41 + "b"],
-        "is too long or too deeply nested for",
-    ),
-    **dict.fromkeys([RECORD, "a/.VATRACK-unpack-0.part"], "which is reserved"),
-}
+UNSAFE = ["/etc/passwd", "//host/share", "../x", "a/../../x", "a/..", "..\\x", "a\\b", "C:x"]
+UNSAFE += ["a\nb", "a\x1b[2Jb", "a\u202eb", "a/" * 101 + "b", RECORD, "a/.VATRACK-unpack-0.part"]
 
 
 @pytest.mark.parametrize("name", UNSAFE, ids=lambda name: name[:12])
@@ -310,43 +293,49 @@ def test_unsafe_names_are_refused(tmp_path: Path, form: str, name: str) -> None:
     path = pack(tmp_path / form, {"first": b"1", name: b"x", "last": b"2"})
     with pytest.raises(InputError) as caught:
         do(tmp_path / "out", path)
-    assert str(caught.value).startswith(f"{path}: member {name!r}: the name ")
-    assert UNSAFE[name] in str(caught.value)
+    told = f"{path}: member {name!r}: the name is absolute, too deeply nested or contains `..`"
+    assert str(caught.value).startswith(told)
     assert contents(tmp_path / "out") == {"first": b"1"}
     assert {entry.name for entry in tmp_path.iterdir()} == {form, "out"}
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "ä" * 128, ("a" * 99 + "/") * 41 + "b"])
+def test_names_that_are_too_long(tmp_path: Path, name: str) -> None:
+    path = pack(tmp_path / "x.tar", {"first": b"1", name: b"x"})
+    with pytest.raises(OSError, match=r"File name too long: .*/out/[aä]"):
+        do(tmp_path / "out", path)
+    assert set(contents(tmp_path / "out")) == {"first"}
 
 
 def test_a_nul_in_a_name_is_refused(tmp_path: Path) -> None:
     """zipfile would end the name there: a.bmp of `a.bmp NUL .exe`."""
     path = pack(tmp_path / "x.zip", {"aZb": b"x"})
     path.write_bytes(path.read_bytes().replace(b"aZb", b"a\0b"))
-    with pytest.raises(InputError, match="contains unprintable"):
+    with pytest.raises(InputError, match="or an unprintable character"):
         do(tmp_path / "out", path)
     path = tmp_path / "x.tar"
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(tar_entry("x", size=1, pax_headers={"path": "a\0b"}), io.BytesIO(b"x"))
-    with pytest.raises(InputError, match="contains unprintable"):
+    with pytest.raises(InputError, match="or an unprintable character"):
         do(tmp_path / "out", path)
 
 
 @pytest.mark.parametrize("strip", [0, 1])
 def test_stripping_makes_no_name_safe(tmp_path: Path, strip: int) -> None:
     for name in ("../a/b", "/a/b", "c\\d/a/b"):
-        with pytest.raises(InputError, match="the name"):
+        with pytest.raises(InputError, match="the name is absolute"):
             do(tmp_path / "out", pack(tmp_path / "x.tar", {name: b"x"}), strip=strip)
 
 
 @pytest.mark.parametrize(
-    ("kind", "target", "complaint"),
+    ("kind", "target"),
     [
-        *[(tarfile.SYMTYPE, target, "symbolic link") for target in ("/etc", "../outside", "b")],
-        (tarfile.LNKTYPE, "b", "hard link"),
-        *[(kind, "", "is a special file") for kind in (b"3", b"4", b"6", b"M", b"Q")],
+        *[(tarfile.SYMTYPE, target) for target in ("/etc", "../outside", "b")],
+        (tarfile.LNKTYPE, "b"),
+        *[(kind, "") for kind in (b"3", b"4", b"6", b"M", b"Q")],
     ],
 )
-def test_only_files_and_folders_are_made(
-    tmp_path: Path, kind: bytes, target: str, complaint: str
-) -> None:
+def test_only_files_and_folders_are_made(tmp_path: Path, kind: bytes, target: str) -> None:
     """No links, devices, FIFOs, nor what begins in another volume or is unknown."""
     (tmp_path / "outside").mkdir()
     path = tmp_path / "x.tar"
@@ -357,7 +346,7 @@ def test_only_files_and_folders_are_made(
     with zipfile.ZipFile(zipped, "w") as file:
         file.writestr(zip_entry("a", mode=0o120777 if target else 0o020644), target)
     for archive in (path, zipped) if kind != tarfile.LNKTYPE else (path,):
-        with pytest.raises(InputError, match=rf"member 'a': .*{complaint}.*only files and folders"):
+        with pytest.raises(InputError, match="member 'a': is a link, a special file or"):
             do(tmp_path / "out", archive)
     assert contents(tmp_path / "out") == contents(tmp_path / "outside") == {}
 
@@ -371,7 +360,7 @@ def test_links_that_are_there_are_not_followed(tmp_path: Path, place: str, insid
     link = out / place
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(other)
-    with pytest.raises(InputError, match=r"member 'a/.* a symbolic link.*; move it away, or"):
+    with pytest.raises(InputError, match=r"member 'a/.* is a link or a file; move it away, or"):
         do(out, pack(tmp_path / "x.tar", video("a")))
     assert contents(other) == {}
 
@@ -428,39 +417,11 @@ def test_no_name_leads_outside(
     assert {"/".join(name.split("/")[strip:]) for name in plain} >= set(contents(out)) - {"link"}
 
 
-# Names that differ only by case or Unicode form.
-
-
-CASES = "a/x.bmp a/X.bmp|a/X.bmp a/x.bmp|a/X.bmp a/x.BMP|a/x A/y|Videos/x VIDEOS/x|a/b A|a A/b"
-CASES += "|ä/x Ä/x|\u00e4.bmp a\u0308.bmp|a\u0308/x \u00e4/y"  # also: composed and decomposed
-
-
-@pytest.mark.parametrize("names", [case.split() for case in CASES.split("|")], ids="-".join)
-@pytest.mark.parametrize("separate", [False, True])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_names_that_differ_only_by_case(
-    tmp_path: Path, names: list[str], separate: bool, workers: int
-) -> None:
-    """In one archive, in two, and in an archive and the folder."""
-    if not separate:
-        told = rf"member '{names[1]}': differs only by upper and lower case .*from .*"
-        with pytest.raises(InputError, match=told):
-            do(tmp_path / "out", pack(tmp_path / "x.tar", dict.fromkeys(names, b"x")))
-        assert contents(tmp_path / "out") == {names[0]: b"x"}
-        return
-    archives = [pack(tmp_path / f"{number}.tar", {name: b"x"}) for number, name in enumerate(names)]
-    with pytest.raises(InputError, match="differs only by upper and lower case"):
-        do(tmp_path / "out", *archives, workers=workers)
-    assert len(contents(tmp_path / "out")) == 1
-    do(tmp_path / "other", archives[0])
-    with pytest.raises(InputError, match="differs only by upper and lower case"):
-        do(tmp_path / "other", archives[1], workers=workers)
-
-
 def test_threads_wait_for_each_others_files(tmp_path: Path) -> None:
-    """While a file is being written under a temporary name, its own name is taken, in any case;
-    also when the names in the folder are listed again meanwhile."""
-    tree = OutputTree(tmp_path)
+    """While a file is being written under a temporary name, its own name is taken, in any case:
+    some disks do not tell it apart."""
+    (tmp_path / "out").mkdir()
+    tree = OutputTree(tmp_path / "out", tmp_path, strip=0)
     begun, resume = threading.Event(), threading.Event()
 
     class Slow(io.BytesIO):
@@ -469,53 +430,20 @@ def test_threads_wait_for_each_others_files(tmp_path: Path) -> None:
             resume.wait(60)
             return super().read(*size)
 
-    def add(name: str, data: Callable[[], Any]) -> bool:
-        member = Member(Archive(Path("x.tar"), ()), tar_entry(name, size=1), data)
-        return tree.add_file(tmp_path / name, member)
+    def add(name: str, data: Callable[[], Any]) -> str | None:
+        return tree.add(Member(Archive(Path("x.tar"), (), "tar"), tar_entry(name, size=1), data))
 
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(add, "a.bmp", lambda: Slow(b"x"))
         assert begun.wait(60)
-        tree._spelled.cache_clear()
         same = pool.submit(add, "a.bmp", lambda: io.BytesIO(b"x"))
-        other = pool.submit(add, "A.bmp", lambda: io.BytesIO(b"x"))
+        other = pool.submit(add, "A.bmp", lambda: io.BytesIO(b"y"))
         try:
             assert wait([same, other], timeout=0.2).done == set()
         finally:
             resume.set()
-        assert (first.result(), same.result()) == (True, False)
-        with pytest.raises(InputError, match=r"'A\.bmp': differs only by upper and lower case"):
-            other.result()
-    assert contents(tmp_path) == {"a.bmp": b"x"}
-
-
-def test_threads_wait_for_each_others_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder is made before another thread lists what its name could differ from."""
-    tree, make = OutputTree(tmp_path), Path.mkdir
-    begun, resume = threading.Event(), threading.Event()
-
-    def make_slowly(path: Path) -> None:
-        if path.name == "a":
-            begun.set()
-            tree._spelled.cache_clear()
-            resume.wait(60)
-        make(path)
-
-    monkeypatch.setattr(Path, "mkdir", make_slowly)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(tree.add_folder, tmp_path / "a", "first")
-        assert begun.wait(60)
-        other = pool.submit(tree.add_folder, tmp_path / "A", "other")
-        try:
-            assert wait([other], timeout=0.2).done == set()
-        finally:
-            resume.set()
-        first.result()
-        with pytest.raises(InputError, match="other: differs only by upper and lower case"):
-            other.result()
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+        assert (first.result(), same.result(), other.result()) == (WRITTEN, EXISTED, WRITTEN)
+    assert contents(tmp_path / "out") == {"a.bmp": b"x", "A.bmp": b"y"}
 
 
 # What is there already.
@@ -525,20 +453,16 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     target = out / "a/images/000002.bmp"
     target.parent.mkdir(parents=True)
-    told = rf"member 'a/images/000002.bmp': {target} already exists with"
-    for content, complaint in [
-        (b"mine", f"{told} 4 bytes, but the archive has 3000; move it away"),
-        (b"", f"{told} 0 bytes, but the archive has 3000"),
-        (b"\0" * 3000, f"{told} the same size but different content; move it away"),
-    ]:
+    told = rf"member 'a/images/000002.bmp': {target} already exists with other content; move it"
+    for content in (b"mine", b"", b"\0" * 3000):
         target.write_bytes(content)
         (out / RECORD).unlink(missing_ok=True)
-        with pytest.raises(InputError, match=complaint):
+        with pytest.raises(InputError, match=told):
             do(out, path)
         assert target.read_bytes() == content
     target.unlink()
     before = stats(out)
-    assert "2 files written, 2 already existed" in do(out, path)
+    assert "2 files written, 2 files already existed" in do(out, path)
     assert contents(out) == video("a")
     assert before.items() <= stats(out).items()
 
@@ -546,13 +470,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_folders_and_files_in_the_way(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "a/images/000001.bmp").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"000001\.bmp already exists and is not a file"):
+    with pytest.raises(InputError, match=r"000001\.bmp already exists with other content"):
         do(out, pack(tmp_path / "x.tar", video("a")))
     (out / "b").write_text("mine")
-    with pytest.raises(InputError, match=rf"leads through {out / 'b'}, which is a file"):
+    with pytest.raises(InputError, match=rf"leads through {out / 'b'}, which is a link or a file"):
         do(out, pack(tmp_path / "y.tar", video("b")))
     (out / "c").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"member 'c': .* already exists and is not a file"):
+    with pytest.raises(InputError, match=r"member 'c': .* already exists with other content"):
         do(out, pack(tmp_path / "z.tar", {"c": b"x"}))
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(InputError, match="is a file, not a folder; choose"):
@@ -567,9 +491,9 @@ def test_a_name_twice_in_one_archive(tmp_path: Path) -> None:
                 tar.addfile(tar_entry("a", size=1), io.BytesIO(data))
         out = tmp_path / f"out_{second.decode()}"
         if second == b"x":
-            assert "1 file written, 1 already existed" in do(out, path)
+            assert "1 file written, 1 file already existed" in do(out, path)
         else:
-            with pytest.raises(InputError, match="a already exists with"):
+            with pytest.raises(InputError, match="a already exists with other content"):
                 do(out, path)
         assert contents(out) == {"a": b"x"}
 
@@ -580,9 +504,9 @@ def test_one_file_in_several_archives(tmp_path: Path) -> None:
         pack(tmp_path / f"{name}.tar", video(name) | {"LICENSE": b"text"}) for name in "abcd"
     ]
     line = do(tmp_path / "out", *archives, workers=4)
-    assert "17 files written, 3 already existed" in line
+    assert "17 files written, 3 files already existed" in line
     other = pack(tmp_path / "e.tar", {"LICENSE": b"TEXT"})
-    with pytest.raises(InputError, match="the same size but different"):
+    with pytest.raises(InputError, match="already exists with other content"):
         do(tmp_path / "out", other)
 
 
@@ -590,10 +514,10 @@ def test_one_file_in_several_archives(tmp_path: Path) -> None:
 
 
 def stats(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Changes whenever a file is written again, also with the same content."""
-    files = (path for path in folder.rglob("[!.]*") if path.is_file())
-    found = ((str(path.relative_to(folder)), path.lstat()) for path in files)
-    return {name: (at.st_ino, at.st_mtime_ns, at.st_ctime_ns) for name, at in found}
+    """Of all frames: changes whenever one is written again, also with the same content."""
+    paths = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
+    found = {str(path.relative_to(folder)): path.lstat() for path in paths if path.suffix == ".bmp"}
+    return {name: (at.st_ino, at.st_mtime_ns, at.st_ctime_ns) for name, at in found.items()}
 
 
 def test_finished_archives_are_not_read_again(tmp_path: Path, flushed: list[int]) -> None:
@@ -627,10 +551,10 @@ def test_an_archive_that_changed_is_compared(tmp_path: Path) -> None:
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     do(out, path)
     os.utime(path, (1, 1))
-    assert "0 files written, 4 already existed" in do(out, path)
+    assert "0 files written, 4 files already existed" in do(out, path)
     changed = video("a") | {"a/images/000003.bmp": b"!" * 3000}
     pack(path, changed)
-    with pytest.raises(InputError, match=r"000003\.bmp already exists with the same size"):
+    with pytest.raises(InputError, match=r"000003\.bmp already exists with other content"):
         do(out, path)
     (out / "a/images/000003.bmp").unlink()
     do(out, path)
@@ -643,11 +567,10 @@ def test_checksums_that_are_given_later_are_compared(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged, its SHA-256 is"):
         do(out, ArchiveConfig(path=path, sha256="0" * 64))
     line = do(out, checked(path), record=tmp_path / "record.json")
-    assert "0 files written, 4 already existed" in line
+    assert "0 files written, 4 files already existed" in line
     (noted,) = json.loads((tmp_path / "record.json").read_text())["archives"]
     assert noted["parts"][0]["sha256"] == checked(path).sha256
     assert "1 archive already complete" in do(out, checked(path))
-    assert "1 archive already complete" in do(out, path)
 
 
 def test_another_strip_reads_again(tmp_path: Path) -> None:
@@ -660,12 +583,12 @@ def test_another_strip_reads_again(tmp_path: Path) -> None:
 def test_a_damaged_record(tmp_path: Path) -> None:
     out, path = tmp_path / "out", pack(tmp_path / "x.tar", video("a"))
     do(out, path)
-    for text in ('{"archives": {"x"', "[]", '{"archives": {"x": 1}}'):
+    for text in ('{"archives": {"x"', "[]", "1", '{"archives": {"x": 1}}'):
         (out / RECORD).write_text(text)
         with pytest.raises(InputError, match=rf"{RECORD}: is damaged; remove it and run again"):
             do(out, path)
     (out / RECORD).unlink()
-    assert "0 files written, 4 already existed" in do(out, path)
+    assert "0 files written, 4 files already existed" in do(out, path)
 
 
 def test_two_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -734,8 +657,6 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
         assert len(before) < len(after) < len(expected)
         assert before.items() <= after.items()
         assert all((out / name).read_bytes() == expected[name] for name in after)  # whole
-    # As a kill at the wrong moment leaves it.
-    (out / "a" / f"{output.RESERVED}-0123.part").write_bytes(b"half")
     before = stats(out)
     line = do(out, *archives, workers=2)
     assert f": {len(expected) - len(before)} files written" in line
@@ -751,12 +672,11 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_too_little_space_is_known_beforehand(small_disk: Path, tmp_path: Path) -> None:
-    for name in ("x.tar", "x.zip"):
-        path = pack(tmp_path / name, {f"a/{number}": bytes(10_000) for number in range(150)})
-        told = r"the archives need \d+ bytes \(.* GB\) there, but only \d+ \(0\.0 GB\) are free;"
-        with pytest.raises(InputError, match=told):
-            do(small_disk / "out", path)
-        assert list((small_disk / "out").iterdir()) == []
+    path = pack(tmp_path / "x.tar", {f"a/{number}": bytes(10_000) for number in range(150)})
+    told = r"the archives need \d+ bytes \(.* GB\) there, but only \d+ \(0\.0 GB\) are free;"
+    with pytest.raises(InputError, match=told):
+        do(small_disk / "out", path)
+    assert list((small_disk / "out").iterdir()) == []
 
 
 def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Path) -> None:
@@ -764,13 +684,10 @@ def test_what_is_unpacked_already_needs_no_space(small_disk: Path, tmp_path: Pat
     path = pack(tmp_path / "x.tar", files)
     out, ballast = small_disk / "out", small_disk / "ballast"
     do(out, path)
-    entry = json.loads((out / RECORD).read_text())
-    (key,) = entry["archives"]
-    entry["archives"][key] |= {"finished": False, "files": 0, "bytes": 0}
-    (out / RECORD).write_text(json.dumps(entry))
+    (out / RECORD).unlink()  # as if it had been killed
     (out / "a" / "7").unlink()
     ballast.write_bytes(bytes(90_000))
-    assert "1 file written, 19 already existed" in do(out, path)
+    assert "1 file written, 19 files already existed" in do(out, path)
 
 
 def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> None:
@@ -779,14 +696,14 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, vatrack_command: Any) -> 
     path, out = pack(tmp_path / "x.tar.gz", files), small_disk / "out"
     code, _, errors = vatrack_command("unpack", "--archive", path, "--out", out)
     assert code == 1
-    assert "No space left on device (fix this and run again: finished files are kept" in errors
-    assert f"'{out}/a/images/0000" in errors
+    assert f"No space left on device: '{out}/a/images/0000" in errors
+    assert "; free disk space" in errors
     before = stats(out)
     assert 20 < len(before) < 50
     assert all((out / name).read_bytes() == files[name] for name in before)
-    assert not list(out.rglob("*.part"))
+    assert [path.name for path in out.iterdir()] == ["a"]
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
-    assert f"{50 - len(before)} files written, {len(before)} already existed" in do(out, path)
+    assert f"{50 - len(before)} files written, {len(before)} files already existed" in do(out, path)
     assert contents(out) == files
     assert before.items() <= stats(out).items()
 
@@ -850,7 +767,7 @@ def test_the_command_with_a_config(tmp_path: Path, vatrack_command: Any) -> None
         (["--out", "x", "--set", "seed=1"], "no archive given"),
         (["--archive", "none.tar"], "Missing: --out (or --config)"),
         (["--archive", "none.tar", "--set", "seed=1"], "no output folder; give --out"),
-        (["--archive", "none.tar", "--out", "x"], "none.tar: cannot be read"),
+        (["--archive", "none.tar", "--out", "x"], "none.tar: no such file"),
         (["--checksums", "sums", "--out", "x", "--set", "seed=1"], "--checksums needs --archive"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
 import lzma
@@ -14,14 +15,17 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import IO, Any, cast
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from tarfile import EmptyHeaderError, EOFHeaderError  # type: ignore[attr-defined]
+from typing import Any
 
 import zstandard
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.sailvos.archives.volumes import CHUNK, Archive, joined
+from vatrack.sailvos.archives.volumes import CHUNK, Archive
 
 _DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
     "tar": lambda raw: raw,
@@ -34,12 +38,12 @@ _DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
 }
 # A tar ends in zeros, usually less than 10 KB. Far more are the unwritten end of a download.
 _LONGEST_END = 1 << 24
-# tarfile reads long names in one go; one that claims more than this is damaged or hostile.
-_LONGEST_HEADER = 1 << 26
-_NAME_TYPES = (*tarfile.GNU_TYPES[:2], tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
-# What the libraries let through where a header makes no sense.
-_NONSENSE = (EOFError, ValueError, ArithmeticError, LookupError, struct.error, RecursionError)
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError),
+    # What the libraries let through where a header makes no sense; zipfile's of passwords.
+    *(EOFError, ValueError, ArithmeticError, LookupError, struct.error, RuntimeError),
+    OSError,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Member:
 
     archive: Archive
     info: tarfile.TarInfo
-    opened: Callable[[], IO[bytes] | None]  # its data, until the next member is asked for
+    opened: Callable[[], Any]  # its data, until the next member is asked for
 
     @property
     def label(self) -> str:
@@ -56,17 +60,16 @@ class Member:
         return f"{self.archive.path}: member {self.info.name!r}"
 
     def pieces(self) -> Iterator[bytes]:
-        """The data, `info.size` bytes in all.
+        """Its data, `info.size` bytes in all.
 
         Raises:
-            InputError: it is damaged, cut off, or packed in a way that is not supported.
+            InputError: they are damaged, cut off, or packed in a way that is not supported.
         """
         left = self.info.size
-        with _damage_named(self.archive, f"in {self.info.name!r}"):
-            with cast(IO[bytes], self.opened()) as data:
-                while piece := data.read(CHUNK):
-                    left -= len(piece)
-                    yield piece
+        with _damage_named(self.archive, f"in {self.info.name!r}"), self.opened() as data:
+            while piece := data.read(CHUNK):
+                left -= len(piece)
+                yield piece
             if left:
                 raise EOFError(f"{counted(left, 'byte')} missing")
 
@@ -91,12 +94,12 @@ def check(archive: Archive, watch: Callable[[int], None]) -> None:
     """
     for volume in archive.volumes:
         if volume.sha256:
-            stream = joined(replace(archive, volumes=(volume,)), watch)
-            with _damage_named(archive, "while its checksum was computed"):
-                found = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
-            if found != volume.sha256:
+            digest = hashlib.sha256()
+            for block in volume.blocks(watch):
+                digest.update(block)
+            if digest.hexdigest() != volume.sha256:
                 raise InputError(
-                    f"{archive.file(volume)}: damaged, its SHA-256 is {found} instead of "
+                    f"{volume.path}: damaged, its SHA-256 is {digest.hexdigest()} instead of "
                     f"{volume.sha256}; download it again"
                 )
     if _needs_reading(archive):
@@ -117,40 +120,38 @@ def read_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Mem
     Raises:
         InputError: the archive is cut off or damaged.
     """
-    return _zip_members(archive, watch) if archive.form == "zip" else _tar_members(archive, watch)
+    members = (_zip_members if archive.form == "zip" else _tar_members)(archive, watch)
+    place = "before its first member"
+    while True:
+        with _damage_named(archive, place):
+            member = next(members, None)
+        if member is None:
+            return
+        yield member
+        place = f"after {member.info.name!r}"
 
 
 def _tar_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
-    place = "at its start"
-    with _damage_named(archive, place):
-        stream = _DECOMPRESSORS[archive.form](joined(archive, watch))
-        tar = _Tar.open(fileobj=stream, mode="r|", bufsize=1 << 16)
-    while True:
-        with _damage_named(archive, place):
-            info = tar.next()
+    joined = _Joined(chain.from_iterable(volume.blocks(watch) for volume in archive.volumes))
+    tar = _Tar.open(fileobj=_DECOMPRESSORS[archive.form](joined), mode="r|", bufsize=1 << 16)
+    while info := tar.next():
         tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
-        if info is None:
-            break
-        place = f"after {info.name!r}"
-        yield Member(archive, info, lambda info=info: tar.extractfile(info))  # type: ignore[misc]
-    if not place.startswith("after"):
-        raise InputError(f"{archive.path}: contains only zeros; download it again")
+        yield Member(archive, info, partial(tar.extractfile, info))
 
 
 def _zip_members(archive: Archive, watch: Callable[[int], None]) -> Iterator[Member]:
-    forms = {0: tarfile.REGTYPE, stat.S_IFREG: tarfile.REGTYPE, stat.S_IFLNK: tarfile.SYMTYPE}
-    with _damage_named(archive, "at its end (its file list)"):
-        file = zipfile.ZipFile(joined(archive))
-    for entry in file.infolist():
-        # The name that ZipInfo shows ends where the archive's own has a NUL.
-        info = tarfile.TarInfo(entry.orig_filename)
-        form = stat.S_IFMT(entry.external_attr >> 16)
-        info.size, info.type = entry.file_size, forms.get(form, tarfile.CHRTYPE)
-        if info.name.endswith("/") or form == stat.S_IFDIR:
-            info.size, info.type = 0, tarfile.DIRTYPE
-        info.mtime = time.mktime((*entry.date_time, 0, 0, -1))
-        yield Member(archive, info, lambda entry=entry: file.open(entry))  # type: ignore[misc]
-        watch(entry.compress_size)
+    with zipfile.ZipFile(archive.path) as file:
+        for entry in file.infolist():
+            # The name that ZipInfo shows ends where the archive's own has a NUL.
+            info = tarfile.TarInfo(entry.orig_filename)
+            info.size, info.mtime = entry.file_size, time.mktime((*entry.date_time, 0, 0, -1))
+            form = stat.S_IFMT(entry.external_attr >> 16)
+            if entry.is_dir() or form == stat.S_IFDIR:
+                info.type = tarfile.DIRTYPE
+            elif form not in (0, stat.S_IFREG):
+                info.type = tarfile.SYMTYPE  # or anything else that is refused
+            yield Member(archive, info, partial(file.open, entry))
+            watch(entry.compress_size)
 
 
 @contextmanager
@@ -158,21 +159,30 @@ def _damage_named(archive: Archive, place: str) -> Iterator[None]:
     """Turns what the libraries raise for damage into an InputError that says where."""
     try:
         yield
-    except (*_DAMAGE, *_NONSENSE, OSError) as error:
-        # gzip and bz2 tell damage by an OSError without a number; with one, it is the disk's.
-        if isinstance(error, OSError) and error.errno is not None:
+    except _DAMAGE as error:
+        # gzip and bz2 tell damage by an OSError without a number; a damaged zip has zipfile look
+        # before the file's beginning. Any other number is the disk's.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        again = "download it again"
-        if archive.file(archive.volumes[-1]) != archive.path:
-            again += f", and check that no volume after {archive.volumes[-1].name} is missing"
+        last = archive.volumes[-1].path
+        more = f", and check that no volume after {last.name} is missing"
         raise InputError(
-            f"{archive.path}: damaged or truncated {place} ({error or type(error).__name__}); "
-            f"{again}"
+            f"{archive.path}: damaged, truncated or not supported {place} "
+            f"({error or type(error).__name__}); download it again"
+            f"{more if last != archive.path else ' or repack it'}"
         ) from None
-    except RuntimeError as error:  # zipfile's, for passwords and methods that it does not know
-        raise InputError(
-            f"{archive.path}: {place}: {error}; unpack it yourself and repack it without this file"
-        ) from None
+
+
+class _Joined:
+    """Blocks of bytes as one stream."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._rest = blocks, memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        self._rest = self._rest or memoryview(next(self._blocks, b""))
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(piece)
 
 
 class _StrictInfo(tarfile.TarInfo):
@@ -182,27 +192,17 @@ class _StrictInfo(tarfile.TarInfo):
     def fromtarfile(cls, tar: Any) -> _StrictInfo:
         try:
             info = super().fromtarfile(tar)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        except EOFHeaderError:  # a block of zeros
             tar.zeros += tarfile.BLOCKSIZE
-            if tar.zeros <= _LONGEST_END:
-                raise
-            fault = f"more than {_LONGEST_END} bytes of zeros, as after an unfinished download"
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            if tar.zeros:
-                raise
-            fault = "its end mark is missing"
+            if tar.zeros > _LONGEST_END:
+                fault = f"more than {_LONGEST_END} bytes of zeros, as after an unfinished download"
+                raise tarfile.ReadError(fault) from None
+            raise
         except tarfile.HeaderError as error:
-            fault = str(error)
-        else:
-            tar.zeros = 0
-            return info
-        raise tarfile.ReadError(fault)
-
-    @classmethod
-    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _StrictInfo:
-        info = super().frombuf(buf, encoding, errors)
-        if info.type in _NAME_TYPES and info.size > _LONGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {counted(info.size, 'byte')}")
+            if tar.zeros and isinstance(error, EmptyHeaderError):
+                raise  # the end of the file, after the zeros that belong there
+            raise tarfile.ReadError(str(error)) from None
+        tar.zeros = 0
         return info
 
 
