@@ -62,6 +62,43 @@ def empty_list(s: Set) -> None:
 
 # Fields and numbers.
 
+# List of the training file, number of the item, its field, what is written there, what is found.
+WRITTEN: list[tuple[str, int, str, Any, str]] = [
+    ("annotations", 0, "id", "0", "number-bad"),
+    ("annotations", 0, "image_id", 1000, "image-unknown"),
+    ("annotations", 0, "model_id", 5000, "model-unknown"),
+    ("annotations", 0, "iscrowd", 1, "crowd"),
+    ("annotations", 0, "iscrowd", "0", "number-bad"),
+    ("annotations", 0, "area", "20", "number-bad"),
+    ("annotations", 0, "area", 10**30, "number-bad"),  # beyond 64 bits
+    ("annotations", 0, "area_visible", -1, "number-bad"),
+    ("annotations", 0, "occlude_rate", -0.02, "number-bad"),
+    ("annotations", 0, "occlude_rate", 1.5, "number-bad"),
+    ("annotations", 0, "bbox", [1, 1, -2, 3], "box-bad"),
+    ("annotations", 0, "bbox", [0, 0, WIDTH, HEIGHT + 1], "box-outside"),
+    ("annotations", 0, "bbox", [-1, 0, 2, 2], "box-outside"),
+    ("annotations", 0, "bbox_visible", [1, 1, 2], "box-bad"),
+    ("annotations", 0, "segmentation", [[1, 1, 9e5, 1, 9, 9]], "rle-bad"),
+    ("annotations", 0, "segmentation", encode(np.ones((HEIGHT, WIDTH // 2), bool)),
+     "rle-size area-wrong box-wrong rate-wrong"),
+    ("annotations", 0, "invisible_mask", [[1, 2, 3, 4]], "invisible-wrong"),
+    ("images", 0, "height", 0, "number-bad"),
+    ("images", 0, "video_id", 77, "video-id"),
+    ("images", 6, "frame_id", 8, "frame-id-gap frame-shift"),
+    ("images", 6, "frame_id", 5, "frame-id-gap frame-shift"),  # twice
+    ("videos", 0, "num_frames", 1, "num-frames"),
+    ("videos", 0, "num_objs", 1000, "num-objs"),
+]  # fmt: skip
+
+
+def write(section: str, number: int, name: str, value: Any) -> Spoil:
+    return lambda s: s.train[section][number].update({name: value})
+
+
+for *place, written, codes in WRITTEN:
+    name = f"{place[0]}-{place[2]}-{written!r:.40}"
+    SPOILS.append(pytest.param(write(*place, written), set(codes.split()), id=name))
+
 
 @spoils("field-missing")
 def no_area(s: Set) -> None:
@@ -73,11 +110,6 @@ def category_without_name(s: Set) -> None:
     del s.train["categories"][3]["name"]
 
 
-@spoils("number-bad")
-def text_for_a_number(s: Set) -> None:
-    s.annotation["area"] = "20"
-
-
 @spoils("json-broken")
 def infinite_rate(s: Set) -> None:
     s.save()
@@ -86,54 +118,9 @@ def infinite_rate(s: Set) -> None:
     s.texts["train"] = (head + rate + "1e999" + tail[tail.index("}") :]).encode()
 
 
-@spoils("number-bad")
-def negative_area(s: Set) -> None:
-    s.annotation["area_visible"] = -1
-
-
-@spoils("number-bad")
-def number_beyond_64_bits(s: Set) -> None:
-    s.annotation["area"] = 10**30
-
-
-@spoils("number-bad")
-def flat_image(s: Set) -> None:
-    s.train["images"][0]["height"] = 0
-
-
-@spoils("number-bad")
-def id_is_text(s: Set) -> None:
-    s.annotation["id"] = "0"
-
-
-@spoils("box-bad")
-def negative_box(s: Set) -> None:
-    s.annotation["bbox"] = [1, 1, -2, 3]
-
-
-@spoils("box-bad")
-def box_of_three(s: Set) -> None:
-    s.annotation["bbox_visible"] = [1, 1, 2]
-
-
 @spoils("rle-bad")
 def runs_that_do_not_fill_the_mask(s: Set) -> None:
     s.annotation["segmentation"]["counts"] = [3, 4]
-
-
-@spoils("rle-bad")
-def polygon_far_outside(s: Set) -> None:
-    s.annotation["segmentation"] = [[1, 1, 9e5, 1, 9, 9]]
-
-
-@spoils("number-bad")
-def crowd_as_text(s: Set) -> None:
-    s.annotation["iscrowd"] = "0"
-
-
-@spoils("number-bad")
-def negative_rate(s: Set) -> None:
-    s.annotation["occlude_rate"] = -0.02
 
 
 @spoils("rle-bad")
@@ -145,16 +132,6 @@ def garbage_mask(s: Set) -> None:
 def mask_cut_off(s: Set) -> None:
     code = s.annotation["visible_mask"]
     code["counts"] = code["counts"][:-2]
-
-
-@spoils("rle-size", "area-wrong", "box-wrong", "rate-wrong")
-def mask_of_another_size(s: Set) -> None:
-    s.annotation["segmentation"] = encode(np.ones((HEIGHT, WIDTH // 2), bool))
-
-
-@spoils("crowd")
-def crowd(s: Set) -> None:
-    s.annotation["iscrowd"] = 1
 
 
 # Entries among each other.
@@ -190,11 +167,6 @@ def annotation_outside_the_categories(s: Set) -> None:
             and annotation["instance_id"] == s.annotation["instance_id"]
         ):
             annotation["category_id"] = 3
-
-
-@spoils("image-unknown")
-def annotation_without_image(s: Set) -> None:
-    s.annotation["image_id"] = 1000
 
 
 @spoils("video-unknown", "folder-extra")
@@ -258,16 +230,6 @@ def image_id_twice(s: Set) -> None:
     s.train["annotations"] = [a for a in s.train["annotations"] if a["image_id"] != 3]
 
 
-@spoils("frame-id-gap", "frame-shift")
-def frame_ids_with_a_gap(s: Set) -> None:
-    s.train["images"][6]["frame_id"] = 8
-
-
-@spoils("frame-id-gap", "frame-shift")
-def frame_id_twice(s: Set) -> None:
-    s.train["images"][6]["frame_id"] = 5
-
-
 @spoils("frame-shift")
 def frames_in_another_order(s: Set) -> None:
     first, second = s.train["images"][:2]
@@ -324,16 +286,6 @@ def object_changes_its_category(s: Set) -> None:
     )
 
 
-@spoils("num-frames")
-def other_number_of_frames(s: Set) -> None:
-    s.train["videos"][0]["num_frames"] = 1
-
-
-@spoils("num-objs")
-def other_number_of_objects(s: Set) -> None:
-    s.train["videos"][0]["num_objs"] = 1000
-
-
 @spoils("video-empty", "folder-missing")
 def video_without_images(s: Set) -> None:
     s.train["videos"].append({"id": 9, "name": "empty"})
@@ -342,16 +294,6 @@ def video_without_images(s: Set) -> None:
 @spoils("image-empty")
 def image_without_annotations(s: Set) -> None:
     s.train["annotations"] = [a for a in s.train["annotations"] if a["image_id"] != 4]
-
-
-@spoils("video-id")
-def other_video_id(s: Set) -> None:
-    s.train["images"][0]["video_id"] = 77
-
-
-@spoils("model-unknown")
-def unknown_model(s: Set) -> None:
-    s.annotation["model_id"] = 5000
 
 
 @spoils("model-twice")
@@ -384,16 +326,6 @@ def wrong_box(s: Set) -> None:
     s.annotation["bbox_visible"] = [3, 4, 4, 16]
 
 
-@spoils("box-outside")
-def box_beyond_the_image(s: Set) -> None:
-    s.annotation["bbox"] = [0, 0, WIDTH, HEIGHT + 1]
-
-
-@spoils("box-outside")
-def box_before_the_image(s: Set) -> None:
-    s.annotation["bbox"] = [-1, 0, 2, 2]
-
-
 @spoils("visible-outside")
 def visible_outside(s: Set) -> None:
     s.annotation.update(fields(box(3, 9), box(8, 11)))
@@ -410,19 +342,9 @@ def garbage_invisible_mask(s: Set) -> None:
     s.annotation["invisible_mask"]["counts"] = "~~~"
 
 
-@spoils("invisible-wrong")
-def invisible_mask_of_another_form(s: Set) -> None:
-    s.annotation["invisible_mask"] = [[1, 2, 3, 4]]
-
-
 @spoils("rate-wrong")
 def wrong_rate(s: Set) -> None:
     s.annotation["occlude_rate"] += 2e-6
-
-
-@spoils("number-bad")
-def rate_above_one(s: Set) -> None:
-    s.annotation["occlude_rate"] = 1.5
 
 
 # The raw tree.
@@ -507,26 +429,6 @@ def frame_in_other_case(s: Set) -> None:
     s.frame().rename(s.images / "000005.BMP")
 
 
-@spoils("frame-empty")
-def empty_frame(s: Set) -> None:
-    s.frame().write_bytes(b"")
-
-
-@spoils("frame-cut-off")
-def frame_cut_off(s: Set) -> None:
-    s.frame().write_bytes(s.frame().read_bytes()[:-40])
-
-
-@spoils("frame-cut-off")
-def frame_cut_off_in_its_head(s: Set) -> None:
-    s.frame().write_bytes(s.frame().read_bytes()[:20])
-
-
-@spoils("frame-format")
-def frame_of_another_format(s: Set) -> None:
-    s.frame().write_bytes(b"GIF89a" + bytes(100))
-
-
 @spoils("frame-undecodable")
 def bmp_damaged(s: Set) -> None:
     data = bytearray(s.frame().read_bytes())
@@ -550,46 +452,46 @@ def frame_of_another_size(s: Set) -> None:
     assert cv2.imwrite(str(s.frame()), np.zeros((HEIGHT, WIDTH - 4, 3), np.uint8))
 
 
-@spoils("frame-depth")
-def frame_of_16_bits(s: Set) -> None:
-    as_png(s, png(pixels(s).astype(np.uint16) * 257, COLOUR, 16))
-
-
-@spoils("frame-alpha")
-def transparent_frame(s: Set) -> None:
-    as_png(s, png(np.dstack([pixels(s), pixels(s)[..., :1]]), COLOUR_ALPHA))
-
-
-@spoils("frame-turned")
-def turned_frame(s: Set) -> None:
-    as_png(s, png(pixels(s), COLOUR, more=orientation(6)))
-
-
-@spoils("frame-undecodable")
-def animated_frame(s: Set) -> None:
-    as_png(s, png(pixels(s), COLOUR, more=ANIMATION))
-
-
-@spoils("frame-undecodable")
-def enormous_frame(s: Set) -> None:
-    s.frame().write_bytes(bmp(50_000, 50_000, b""))
-
-
 @spoils("frame-missing")
 def frame_is_a_folder(s: Set) -> None:
     s.frame().unlink()
     s.frame().mkdir()
 
 
-def pixels(s: Set) -> np.ndarray:
-    image = cv2.imread(str(s.frame()))
-    assert image is not None
-    return image[..., ::-1]
+# What becomes of the bytes of a BMP frame, or of its pixels as a PNG file.
+FRAMES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda data: b"", "frame-empty"),
+    "cut off": (lambda data: data[:-40], "frame-cut-off"),
+    "cut off in its head": (lambda data: data[:20], "frame-cut-off"),
+    "of another format": (lambda data: b"GIF89a" + bytes(100), "frame-format"),
+    "enormous": (lambda data: bmp(50_000, 50_000, b""), "frame-undecodable"),
+}
+PNG_FRAMES: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
+    "of 16 bits": (lambda rgb: png(rgb.astype(np.uint16) * 257, COLOUR, 16), "frame-depth"),
+    "transparent": (lambda rgb: png(np.dstack([rgb, rgb[..., :1]]), COLOUR_ALPHA), "frame-alpha"),
+    "turned": (lambda rgb: png(rgb, COLOUR, more=orientation(6)), "frame-turned"),
+    "animated": (lambda rgb: png(rgb, COLOUR, more=ANIMATION), "frame-undecodable"),
+}
 
 
-def as_png(s: Set, content: bytes) -> None:
-    s.frame().unlink()
-    s.frame().with_suffix(".png").write_bytes(content)
+def change_frame(change: Callable[[bytes], bytes]) -> Spoil:
+    return lambda s: s.frame().write_bytes(change(s.frame().read_bytes()))
+
+
+def as_png(change: Callable[[np.ndarray], bytes]) -> Spoil:
+    def spoil(s: Set) -> None:
+        image = cv2.imread(str(s.frame()))
+        assert image is not None
+        s.frame().unlink()
+        s.frame().with_suffix(".png").write_bytes(change(image[..., ::-1]))
+
+    return spoil
+
+
+for what, (change, code) in FRAMES.items():
+    SPOILS.append(pytest.param(change_frame(change), {code}, id=f"frame {what}"))
+for what, (redraw, code) in PNG_FRAMES.items():
+    SPOILS.append(pytest.param(as_png(redraw), {code}, id=f"frame {what}"))
 
 
 @spoils("file-broken")
