@@ -60,7 +60,7 @@ FORWARDED = {
     "vatrack/jobs/slurm.py": {"problem"},
     "vatrack/jobs/submit.py": {"self.text"},
     "vatrack/reporting/curves.py": {"str()"},
-    "vatrack/reporting/overlay.py": {"text"},
+    "vatrack/reporting/layers.py": {"text"},
     "vatrack/runs/select.py": {"hint"},
     "vatrack/sailvos/annotate/findings.py": {"named[0]", r"'\n  '.join()"},
     "vatrack/sailvos/annotate/mask_files.py": {"error"},

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-import cv2
 import numpy as np
 import pytest
 
 from vatrack.reporting.drawing import (
-    draw_instances,
+    draw_box,
+    draw_labels,
     draw_trail,
     fill_mask,
     hatch_mask,
@@ -54,60 +54,21 @@ def test_a_colour_depends_on_the_track_alone() -> None:
 def test_a_full_channel_stays_full() -> None:
     """Quirk V3: a channel of 1.0 must not wrap to 0."""
     image = np.full((30, 30, 3), 255, np.uint8)
-    drawn = draw_instances(
-        image,
-        rectangle(0, 0, 30, 30, 30, 30)[None],
-        None,
-        [""],
-        np.array([[0, 127, 255]], np.uint8),
-    )
-    assert drawn[15, 15].tolist() == [128, 191, 255]
+    fill_mask(image, np.ones((30, 30), bool), (0, 127, 255))
+    assert image[15, 15].tolist() == [128, 191, 255]
 
 
-def test_masks_are_half_transparent_and_nothing_else_changes() -> None:
-    image, colours = flat_image(), track_colours([4, 5])
-    masks = np.stack([rectangle(10, 20, 60, 70), rectangle(80, 30, 120, 60)])
-    drawn = draw_instances(image, masks, None, ["", ""], colours)
-    np.testing.assert_array_equal(drawn[40, 30], blended(colours[0]))
-    np.testing.assert_array_equal(drawn[45, 100], blended(colours[1]))
-    np.testing.assert_array_equal(drawn[40, 10], colours[0])  # contour
-    far = cv2.dilate(np.asarray(masks.any(0), np.uint8), np.ones((7, 7), np.uint8)) == 0
-    assert (drawn[far] == GREY).all()
-    assert (image == GREY).all(), "the input is not drawn on"
-
-
-def test_a_small_mask_is_not_buried_under_a_large_one() -> None:
-    colours = track_colours([0, 1])
-    small, large = rectangle(50, 30, 70, 50), rectangle(10, 10, 120, 75)
-    for masks, order in ((np.stack([small, large]), [0, 1]), (np.stack([large, small]), [1, 0])):
-        drawn = draw_instances(flat_image(), masks, None, ["", ""], colours[order])
-        np.testing.assert_allclose(drawn[40, 60], blended(colours[1]) / 2 + colours[0] / 2, atol=1)
-
-
-def test_boxes_may_leave_the_image_and_need_no_masks() -> None:
+def test_boxes_may_leave_the_image() -> None:
+    image, colours = flat_image(), track_colours([0, 1, 2])
     boxes = [[-20.0, 10.2, 50.4, 500.0], [np.nan, 0, 5, 5], [20, 20, 20, 20]]
-    colours = track_colours([0, 1, 2])
-    drawn = draw_instances(flat_image(), None, np.array(boxes), ["", "", ""], colours)
-    np.testing.assert_array_equal(drawn[10, 25], colours[0])
-    np.testing.assert_array_equal(drawn[60, 50], colours[0])
-    np.testing.assert_array_equal(drawn[20, 20], colours[2])
-    np.testing.assert_array_equal(
-        draw_instances(flat_image(), np.zeros((0, HEIGHT, WIDTH), bool), [], [], colours[:0]),
-        GREY,
-    )
-
-
-def test_an_empty_mask_gets_no_label() -> None:
-    masks = np.zeros((1, HEIGHT, WIDTH), bool)
-    assert (draw_instances(flat_image(), masks, None, ["person"], track_colours([1])) == GREY).all()
-    assert (
-        draw_instances(flat_image(), masks, [[20, 30, 60, 60]], ["person"], track_colours([1]))
-        != GREY
-    ).any()
+    for box, colour in zip(boxes, colours, strict=True):
+        draw_box(image, box, colour)
+    np.testing.assert_array_equal(image[10, 25], colours[0])
+    np.testing.assert_array_equal(image[60, 50], colours[0])
+    np.testing.assert_array_equal(image[20, 20], colours[2])
 
 
 def test_labels_stay_in_the_image_and_do_not_cover_each_other() -> None:
-    height, width = 300, 400
     corners = [
         [0, 0, 30, 30],
         [380, 0, 399, 20],
@@ -116,17 +77,14 @@ def test_labels_stay_in_the_image_and_do_not_cover_each_other() -> None:
         *[[150, 140, 220, 200]] * 6,
     ]
     labels = [f"potted plant #{number}  0.97" for number in range(len(corners))]
-    colours = track_colours(range(len(corners)))
-    drawn = draw_instances(
-        flat_image(height, width), None, np.array(corners, float), labels, colours
-    )
+    drawn, colours = flat_image(300, 400), track_colours(range(len(corners)))
+    draw_labels(drawn, corners, labels, colours)
     for label, colour in zip(labels, colours, strict=True):
         rows, _ = np.nonzero((drawn == colour).all(axis=2))
         # the widest row of pure colour is the strip's upper edge: above the letters, as wide as the
         # label
-        counts = np.bincount(rows)
         expected = text_mask(label, 13).shape[1] + 4
-        assert counts.max() >= expected, label
+        assert np.bincount(rows).max() >= expected, label
 
 
 def test_text_is_cut_off_at_the_border() -> None:
@@ -140,13 +98,17 @@ def test_text_is_cut_off_at_the_border() -> None:
     )
 
 
-@pytest.mark.parametrize("width", [64, 480])
-def test_scaling_keeps_shape_and_share(width: int) -> None:
-    mask = rectangle(32, 20, 96, 60)
-    image, masks = scale_image(flat_image(), mask[None], width)
-    assert image.shape == (HEIGHT * width // WIDTH, width, 3)
-    assert masks.shape == (1, *image.shape[:2])
-    assert masks.mean() == pytest.approx(mask.mean(), rel=0.03)
+@pytest.mark.parametrize(
+    ("largest", "size"),
+    [
+        ((400, 64), (40, 64)),
+        ((300, 900), (300, 480)),
+        ((1, 1), (1, 1)),
+        ((np.inf, 480), (300, 480)),
+    ],
+)
+def test_scaling_keeps_the_shape(largest: tuple[float, float], size: tuple[int, int]) -> None:
+    assert scale_image(flat_image(), largest).shape == (*size, 3)
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.5, 1.0])

@@ -195,6 +195,18 @@ def test_no_prediction_where_the_truth_has_one_mask_type(tmp_path: Path) -> None
     assert len(cells(cv2.imread(str(tmp_path / "sheet.png")))) == 2
 
 
+def test_an_object_without_a_visible_pixel_is_not_drawn(tmp_path: Path) -> None:
+    files = write_set(tmp_path)
+    document = json.loads(files["ground_truth"].read_text())
+    for annotation in document["annotations"]:
+        annotation["visible_mask"] = encode(np.zeros((HEIGHT, WIDTH), bool))
+    files["ground_truth"].write_text(json.dumps(document))
+    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
+    hidden = cells(cv2.imread(str(tmp_path / "sheet.png")))[2]
+    assert (hidden[:, 60:] == GREY).all(), "neither mask nor label"
+    assert (hidden[:, :30, :40] != GREY).any(), "a note says that there is nothing"
+
+
 def test_frames_may_be_bmp_where_the_annotations_say_png(tmp_path: Path) -> None:
     files = write_set(tmp_path, suffix=".bmp")
     text = files["ground_truth"].read_text()

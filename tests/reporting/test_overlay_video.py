@@ -13,7 +13,8 @@ import pytest
 from tests.evaluation.scenes import add_object, detection, document, rectangle
 from tests.video.test_reader import read
 from vatrack.common.errors import InputError
-from vatrack.reporting.overlay_video import BAR, CELL, GREY, write_overlay_video
+from vatrack.reporting.layers import GREY
+from vatrack.reporting.overlay_video import BAR, CELL, write_overlay_video
 
 LEFT, RIGHT = (20, 20, 40, 50), (100, 30, 40, 60)  # x, y, width, height of two objects
 

@@ -137,7 +137,10 @@ def _write_sheet(data: Cuts, video: str, out: Path) -> CutSheet:
             scores / f"{video}.json" if scores.is_dir() else scores, video, len(files)
         )
     chosen = [clips[number] for number in evenly(len(clips), MOST, ends=True)]
-    images = [_small(read_image(folder / clip.first, sizes.get(clip.first))) for clip in chosen]
+    images = [
+        scale_image(read_image(folder / clip.first, sizes.get(clip.first)), (TILE, TILE))
+        for clip in chosen
+    ]
     columns = COLUMNS if values is not None else max(3, min(COLUMNS, len(chosen)))
     width = columns * (TILE + GAP) + GAP
     blocks = [draw_tiles(chosen, images, columns)]
@@ -252,9 +255,3 @@ def draw_curve(
         figure.legend(loc="outside upper right", ncols=4, fontsize=8)
         canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, 2::-1])
-
-
-def _small(image: ImageArray) -> ImageArray:
-    height, width = image.shape[:2]
-    no_masks = np.zeros((0, height, width), bool)
-    return scale_image(image, no_masks, max(1, round(width * TILE / max(height, width))))[0]

@@ -40,53 +40,6 @@ def track_colours(ids: ArrayLike) -> ImageArray:
     return np.rint(colours[:, ::-1]).astype(np.uint8)
 
 
-def draw_instances(
-    image: ImageArray,
-    masks: Masks | None,
-    boxes: ArrayLike | None,
-    labels: Sequence[str],
-    colours: ImageArray,
-    *,
-    text_size: int = 13,
-) -> ImageArray:
-    """Draws objects on a copy of an image: half-transparent masks, contours, thin boxes, labels.
-
-    Small masks lie above large ones; no label covers another one as long as there is room at its
-    object.
-
-    Args:
-        image: [H, W, 3] uint8 BGR.
-        masks: [n, H, W] bool, or None for boxes only.
-        boxes: [n, 4] corners x1, y1, x2, y2 in pixels, which may reach beyond the image; None: no
-            boxes are drawn, and a label stands at its mask (where the mask is empty, there is
-            none).
-        labels: n texts; an empty one is not drawn.
-        colours: [n, 3] uint8 BGR, for example from `track_colours`.
-        text_size: size of the letters in pixels.
-
-    Returns:
-        [H, W, 3] uint8 BGR.
-    """
-    result = image.copy()
-    order = np.arange(len(labels))
-    if masks is not None:
-        order = np.argsort(-np.count_nonzero(masks, axis=(1, 2)), kind="stable")
-        for draw in (fill_mask, outline_mask):
-            for index in order:
-                draw(result, masks[index], colours[index])
-    if boxes is None:
-        crops = [_extent(mask) for mask in masks] if masks is not None else []
-        corners = [(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in crops]
-        labels = [label if x.stop else "" for label, (_, x) in zip(labels, crops, strict=True)]
-        draw_labels(result, corners, labels, colours, text_size)
-        return result
-    places = np.asarray(boxes, float).reshape(-1, 4)
-    for index in order:
-        draw_box(result, places[index], colours[index])
-    draw_labels(result, places, labels, colours, text_size)
-    return result
-
-
 def fill_mask(image: ImageArray, mask: Masks, colour: Colour, opacity: float = OPACITY) -> None:
     """Mixes a colour into the pixels of a mask [H, W] bool; `opacity` is its share."""
     crop = _extent(mask)
@@ -267,17 +220,13 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
-def scale_image(image: ImageArray, masks: Masks, width: int) -> tuple[ImageArray, Masks]:
-    """Resizes an image and its masks [n, H, W] to a width in pixels.
+def scale_image(image: ImageArray, largest: tuple[float, float]) -> ImageArray:
+    """The image as large as a height and width in pixels allow, with its shape kept.
 
     To be done before drawing, so that lines and letters have their size on the final image.
     """
-    size = (width, max(round(image.shape[0] * width / image.shape[1]), 1))
-    shrink = width < image.shape[1]
-    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
-    resized = np.zeros((len(masks), size[1], size[0]), bool)
-    method = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    for index, mask in enumerate(masks):
-        grey = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=method)
-        resized[index] = grey >= 128
-    return np.asarray(scaled, np.uint8), resized
+    height, width = image.shape[:2]
+    scale = min(largest[0] / height, largest[1] / width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)

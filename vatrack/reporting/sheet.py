@@ -54,6 +54,13 @@ def pad(image: ImageArray, below: int, right: int) -> ImageArray:
     return paper
 
 
+def centre(region: ImageArray, image: ImageArray) -> None:
+    """Puts an image into the middle of a region that it fits into."""
+    height, width = image.shape[:2]
+    top, left = (region.shape[0] - height) // 2, (region.shape[1] - width) // 2
+    region[top : top + height, left : left + width] = image
+
+
 def grid(rows: Sequence[Sequence[ImageArray]]) -> ImageArray:
     """Tiles side by side, rows below each other.
 

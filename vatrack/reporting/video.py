@@ -96,6 +96,7 @@ def draw_frame(
     settings: DrawSettings | None = None,
     trails: Trails | None = None,
     colours: Image | None = None,
+    text_size: int | None = None,
 ) -> Image:
     """A copy of a frame with its objects.
 
@@ -103,6 +104,7 @@ def draw_frame(
         frame: uint8 [H, W, 3] BGR.
         trails: of the frames before, where trails are drawn.
         colours: [n, 3] BGR; None: those of the tracks' numbers.
+        text_size: of the labels, in pixels; None: depends on the frame size.
     """
     settings = settings or DrawSettings()
     parts = set(settings.parts)
@@ -134,7 +136,7 @@ def draw_frame(
         if "trail" in parts and trails is not None:
             points = trails.points(int(objects.track_ids[row]))
             draw_trail(image, np.array(points).reshape(-1, 2), colours[row], line)
-    text_size = max(11, round(min(height, width) / 45))
+    text_size = text_size or max(11, round(min(height, width) / 45))
     draw_labels(image, objects.boxes, _labels(objects, parts), colours, text_size)
     return image
 

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,10 +20,10 @@ from vatrack.common.files import atomic_directory, read_json, refuse_other_files
 from vatrack.common.scores import check_score
 from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
-from vatrack.reporting.drawing import ImageArray
-from vatrack.reporting.overlay import FrameList, Layer, read_layers
-from vatrack.reporting.overlay_video import check_rate, draw_side, find_owners
-from vatrack.reporting.sheet import save_image
+from vatrack.reporting.drawing import ImageArray, scale_image
+from vatrack.reporting.layers import FrameList, Layer, draw_side, find_owners, read_layers
+from vatrack.reporting.overlay_video import check_rate
+from vatrack.reporting.sheet import centre, save_image
 from vatrack.reporting.views import FILE, ClipView, Views, choose
 from vatrack.video.writer import VideoWriter
 
@@ -67,17 +66,17 @@ def write_views(
     own = re.compile(rf"\d\d+\.(mp4|jpg)|{re.escape(FILE)}")
     refuse_other_files(out, lambda path: bool(own.fullmatch(str(path))))
     listed = FrameList.read(ground_truth, images)
-    layers = read_layers(listed, predictions, score)
-    drawing = _Drawing(listed, layers, _tile(listed.images))
-    metric = f"video/{layers[0].mask_type}/AP50"
+    truth, found = read_layers(listed, predictions, score)
+    drawing = _Drawing(listed, truth, found, _tile(listed.images))
+    metric = f"video/{truth[0].mask_type}/AP50"
     values = _values(details, metric) if details else {}
     if details and all(value is None for value in values.values()):
-        metric = f"image/{layers[0].mask_type}/AP50"  # images that stand alone have no tracks
+        metric = f"image/{truth[0].mask_type}/AP50"  # images that stand alone have no tracks
         values = _values(details, metric)
     chosen = choose(
         [int(video) for video in dict.fromkeys(listed.images.video.tolist())],
         {video: values.get(title) for video, title in listed.titles.items()},
-        {int(video) for layer in layers[::2] for video in listed.images.video[layer.image]},
+        {int(video) for layer in truth for video in listed.images.video[layer.image]},
         each,
     )
     clips = []
@@ -138,11 +137,12 @@ class _Drawing:
     def __init__(
         self,
         listed: FrameList,
-        layers: Sequence[Layer],
+        truth: Sequence[Layer],
+        found: Sequence[Layer],
         tile: tuple[int, int],
     ) -> None:
         self.tile, self._listed = tile, listed
-        self._truth, self._found = layers[::2], layers[1::2]
+        self._truth, self._found = truth, found
         self._types = [layer.mask_type for layer in self._truth]
         self.views = (
             "input",
@@ -154,7 +154,7 @@ class _Drawing:
         """Writes path.mp4, and path.jpg: ground truth and prediction of the fullest frame, whose
         number is returned."""
         owners = find_owners(rows, self._listed.images, self._truth, self._found)
-        counts = [int(np.count_nonzero(self._truth[0].image == row)) for row in rows.tolist()]
+        counts = [len(self._truth[0].rows(row)) for row in rows.tolist()]
         # The middle of the frames with the most objects.
         fullest = np.flatnonzero(np.array(counts) == max(counts))
         shown = int(fullest[len(fullest) // 2])
@@ -177,7 +177,7 @@ class _Drawing:
 
     def _tiles(self, row: int, owners: Mapping[int, int]) -> list[ImageArray]:
         frame = self._listed.frame(row)
-        tiles = [self._centred(self._fit(frame))]
+        tiles = [self._centred(scale_image(frame, self.tile))]
         for layers, tracks in ((self._truth, None), (self._found, owners)):
             for mask_type in self._types:
                 # The amodal view hatches what the visible mask does not have.
@@ -186,15 +186,7 @@ class _Drawing:
                 tiles.append(self._centred(drawn))
         return tiles
 
-    def _fit(self, frame: ImageArray) -> ImageArray:
-        scale = min(self.tile[0] / frame.shape[0], self.tile[1] / frame.shape[1])
-        size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(frame, size, interpolation=how), np.uint8)
-
     def _centred(self, frame: ImageArray) -> ImageArray:
         canvas = np.full((*self.tile, 3), PAPER, np.uint8)
-        top = (self.tile[0] - frame.shape[0]) // 2
-        left = (self.tile[1] - frame.shape[1]) // 2
-        canvas[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
+        centre(canvas, frame)
         return canvas

@@ -14,13 +14,11 @@ from vatrack.common.scores import check_score
 from vatrack.reporting.compare.read import Side
 from vatrack.reporting.drawing import ImageArray
 from vatrack.reporting.html import data_url
-from vatrack.reporting.overlay import FrameList, Layer, read_layers
-from vatrack.reporting.overlay_video import draw_side, find_owners
+from vatrack.reporting.layers import FrameList, Layer, draw_side, find_owners, read_layers
 from vatrack.reporting.sheet import evenly
 
 QUALITY = 85  # of a JPEG
 LARGEST = (400, 480)  # height and width of an image, pixels
-TRUTH = "Ground truth"
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,9 @@ def draw_clips(
     images = wanted.images or next((side.images for side in sides if side.images), None)
     if wanted.clips < 1:
         return [], []
-    lacking = [f"{side.letter}'s predictions" for side in sides if not _has_predictions(side)]
+    lacking = [
+        f"{side.letter}'s predictions" for side in sides if not side.folder.predictions.is_file()
+    ]
     lacking += ["the ground truth (--ground-truth)"] * (truth is None)
     lacking += ["the frames (--images)"] * (images is None)
     if lacking or truth is None or images is None:
@@ -83,12 +83,9 @@ def draw_clips(
     if worst and not chosen:
         return [], [f"the page has no images: {truth} has none of the worst clips"]
     layers = [read_layers(listed, side.folder.predictions, wanted.score) for side in sides]
-    common = set.intersection(*({layer.mask_type for layer in own} for own in layers))
-    true = [layer for layer in layers[0] if layer.title == TRUTH and layer.mask_type in common]
-    found = [
-        [layer for layer in own if layer.title != TRUTH and layer.mask_type in common]
-        for own in layers
-    ]
+    common = set.intersection(*({layer.mask_type for layer in own} for _, own in layers))
+    true = [layer for layer in layers[0][0] if layer.mask_type in common]
+    found = [[layer for layer in own if layer.mask_type in common] for _, own in layers]
     clips = []
     for name, video in chosen:
         rows = listed.images.rows_of(video)
@@ -108,10 +105,6 @@ def draw_clips(
             frames.append(Frame(title, tuple(map(_as_url, shown))))
         clips.append(Clip(name, tuple(frames)))
     return clips, []
-
-
-def _has_predictions(side: Side) -> bool:
-    return side.folder.predictions.is_file()
 
 
 def _as_url(image: ImageArray) -> str:
