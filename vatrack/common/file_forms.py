@@ -137,24 +137,17 @@ class FormTable:
 
     def _form(self, stream: JsonStream) -> FileForm | None:
         if stream.next() == "[":
-            stream.take("[")
-            return None if stream.next() == "]" else self.of_record(stream.value())
+            return next((self.of_record(stream.value()) for _ in stream.places()), None)
         first: dict[str, Any] = {}
         lists = set()
-        stream.take("{")
-        while stream.next() != "}":
-            if first:
-                stream.take(",")
-            key = stream.value()
-            if not isinstance(key, str):
-                return None
-            stream.take(":")
+        for key in stream.names():
             if stream.next() != "[":
                 first[key] = stream.value()
                 continue
             lists.add(key)
             first[key] = None
-            for number, item in enumerate(_items(stream)):
+            for number, _ in enumerate(stream.places()):
+                item = stream.value()
                 if number == 0:
                     first[key] = item
                 if key == self.telling:
@@ -162,7 +155,6 @@ class FormTable:
                         return found
                     if number == LOOKED_AT:
                         return None
-        stream.take("}")
         if stream.next() == "{":  # the first of several lines
             return self.of_record(first)
         return self.of_object(Outline(first, frozenset(lists)))
@@ -174,15 +166,3 @@ def _paths(value: Any) -> Iterator[Path | str]:
     elif isinstance(value, Mapping | Iterable):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _paths(item)
-
-
-def _items(stream: JsonStream) -> Iterator[Any]:
-    """The items of a list."""
-    stream.take("[")
-    if stream.next() == "]":
-        stream.take("]")
-        return
-    while True:
-        yield stream.value()
-        if stream.take(",]") == "]":
-            return

@@ -143,41 +143,25 @@ class _Reader:
         seen: set[str] = set()
         if stream.next() != "{":
             stream.fail("not a JSON object of lists")
-        stream.take("{")
-        if stream.next() == "}":
-            stream.take("}")
-        else:
-            while True:
-                key = self._value()
-                if not isinstance(key, str):
-                    stream.fail("expected a name in quotation marks")
-                if key in seen:
-                    stream.fail(f"its key `{key}` occurs twice")
-                seen.add(key)
-                stream.take(":")
-                if stream.next() == "[":
-                    lists.add(key)
-                    yield from self._list(key)
-                else:
-                    self._value()
-                if stream.take(",}") == "}":
-                    break
+        for key in stream.names():
+            if key in seen:
+                stream.fail(f"its key `{key}` occurs twice")
+            seen.add(key)
+            if stream.next() == "[":
+                lists.add(key)
+                yield from self._list(key)
+            else:
+                self._value()
         if stream.next():
             stream.fail("there is text after its end")
 
     def _list(self, section: str) -> Iterator[Item]:
         stream = self.stream
-        stream.take("[")
-        if stream.next() == "]":
-            stream.take("]")
-            return
-        while True:
+        for _ in stream.places():
             if stream.next() != "{":
                 stream.fail(f"its list `{section}` is not a list of objects")
             for value, begin, end in stream.objects() or [self._one()]:
                 yield Item(section, value, begin, end - begin)
-            if stream.take(",]") == "]":
-                return
 
     def _one(self) -> tuple[Any, int, int]:
         return self._value(), self.stream.begin, self.stream.end

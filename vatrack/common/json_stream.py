@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NoReturn
 
 import orjson
@@ -123,6 +123,35 @@ class JsonStream:
             self.fail(f"expected {' or '.join(map(repr, expected))}")
         self._position += 1
         return found
+
+    def places(self, brackets: str = "[]") -> Iterator[None]:
+        """The places of a list that starts here; whoever takes one reads the item there.
+
+        Raises:
+            JsonFault: it is no list.
+        """
+        opening, closing = tuple(brackets)
+        self.take(opening)
+        if self.next() == closing:
+            self.take(closing)
+            return
+        while True:
+            yield
+            if self.take(f",{closing}") == closing:
+                return
+
+    def names(self) -> Iterator[str]:
+        """The names in an object that starts here; whoever takes one reads its value.
+
+        Raises:
+            JsonFault: it is no object.
+        """
+        for _ in self.places("{}"):
+            key = self.value()
+            if not isinstance(key, str):
+                self.fail("expected a name in quotation marks")
+            self.take(":")
+            yield key
 
     def value(self, parse: Callable[[bytes], Any] = loads) -> Any:
         """The value that starts here; the position moves behind it.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -60,30 +60,34 @@ def counted_progress(title: str, total: int | None) -> Iterator[Callable[[], Non
 
     Without a total the time that is left is not known.
     """
-    start = reported = time.monotonic()
-    count = 0
 
-    def advance() -> None:
-        nonlocal count, reported
-        count += 1
-        bar.update()
-        now = time.monotonic()
-        if bar.disable and now - reported >= LOG_SECONDS:
-            reported = now
-            text = f"{title}: {count}"
-            if total is not None:
-                left = (now - start) / count * max(0, total - count)
-                text += f" of {total}, {time_left(left)}"
-            print(f"{text} ({count / (now - start):.1f} a second)", file=sys.stderr, flush=True)
+    def shown(done: int, seconds: float, left: str) -> str:
+        of = "" if total is None else f" of {total}"
+        return f"{done}{of}{left} ({done / seconds:.1f} a second)"
 
-    with tqdm(total=total, desc=title, disable=not sys.stderr.isatty(), leave=False) as bar:
-        yield advance
+    with _progress(title, total, shown) as advance:
+        yield lambda: advance(1)
 
 
 @contextmanager
 def byte_progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """The same for work that is counted in bytes: yields a function to call, from any thread, with
     each further number."""
+
+    def shown(done: int, seconds: float, left: str) -> str:
+        of = "" if total is None else f" of {total / 1e9:.1f}"
+        return f"{done / 1e9:.1f}{of} GB{left}"
+
+    with _progress(title, total, shown, unit="B", unit_scale=True) as advance:
+        yield advance
+
+
+@contextmanager
+def _progress(
+    title: str, total: int | None, shown: Callable[[int, float, str], str], **looks: Any
+) -> Iterator[Callable[[int], None]]:
+    """`shown` says what is done, from its number, the seconds so far and the words on those left;
+    `looks` are of the bar."""
     lock = threading.Lock()
     start = reported = time.monotonic()
     done = 0
@@ -95,15 +99,11 @@ def byte_progress(title: str, total: int | None) -> Iterator[Callable[[int], Non
             bar.update(count)
             now = time.monotonic()
             if bar.disable and now - reported >= LOG_SECONDS:
-                reported = now
-                shown = f"{done / 1e9:.1f} GB"
+                reported, left = now, ""
                 if total is not None:
-                    left = (now - start) / max(1, done) * max(0, total - done)
-                    shown = f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, {time_left(left)}"
-                print(f"{title}: {shown}", file=sys.stderr, flush=True)
+                    left = f", {time_left((now - start) / max(1, done) * max(0, total - done))}"
+                print(f"{title}: {shown(done, now - start, left)}", file=sys.stderr, flush=True)
 
     disable = not sys.stderr.isatty()
-    with tqdm(
-        total=total, desc=title, unit="B", unit_scale=True, disable=disable, leave=False
-    ) as bar:
+    with tqdm(total=total, desc=title, disable=disable, leave=False, **looks) as bar:
         yield advance

@@ -120,19 +120,11 @@ class PredictionReader:
         """Items of an array, so that it is never in memory as a whole."""
         stream, number = JsonStream(self.stream), 0
         try:
-            stream.take("[")
-            if stream.next() == "]":
-                stream.take("]")
-            else:
-                while True:
-                    found = stream.objects() if stream.next() == "{" else []
-                    for value, begin, end in found or [
-                        (stream.value(parse), stream.begin, stream.end)
-                    ]:
-                        number += 1
-                        yield PredictionItem(number, value, begin, end - begin)
-                    if stream.take(",]") == "]":
-                        break
+            for _ in stream.places():
+                found = stream.objects() if stream.next() == "{" else []
+                for value, begin, end in found or [(stream.value(parse), stream.begin, stream.end)]:
+                    number += 1
+                    yield PredictionItem(number, value, begin, end - begin)
         except JsonFault as fault:
             raise PredictionError(
                 self.label, number + 1, f"not valid JSON, or truncated ({fault.reason}); {AGAIN}"
