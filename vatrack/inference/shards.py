@@ -21,6 +21,7 @@ from vatrack.common.files import (
     read_json,
     refuse_same_file,
     require_lines,
+    sha256_of,
     write_json,
     write_yaml,
 )
@@ -57,8 +58,7 @@ def write_record(
         count: of its predictions.
         settings: the content of inference.yaml.
     """
-    with checkpoint.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256_of(checkpoint)
     whole = hashlib.sha256(repr(list(all_videos)).encode()).hexdigest()
     content = {"shard": shard.number, "of": shard.count, "checkpoint": digest, "set": whole}
     content |= {"clips": list(videos), "predictions": count, "settings": settings}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,12 @@ def _columns(
 
 def _is_curve(name: str) -> bool:
     return name in ("lr", "loss") or name.startswith("loss_") or name.endswith("/AP")
+
+
+def loss_names(curves: Iterable[Curves]) -> list[str]:
+    """The losses of some runs, in the order of `LOSS_NAMES`, unknown ones behind them."""
+    found = {name for own in curves for name in own.terms if name != "lr"}
+    return [name for name in LOSS_NAMES if name in found] + sorted(found - LOSS_NAMES.keys())
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from vatrack.common.files import atomic_path
 from vatrack.reporting.curves import (
     LOSS_NAMES,
     Curves,
+    loss_names,
     read_curves,
     run_labels,
     smooth,
@@ -116,10 +117,7 @@ def write_curves(runs: Sequence[Path], out: Path) -> WrittenPlots:
 
 def draw_losses(runs: dict[str, Curves]) -> Figure:
     """One panel per loss term, one line per run; what was logged is faint, smoothed strong."""
-    found = dict.fromkeys(name for curves in runs.values() for name in curves.terms if name != "lr")
-    names = [name for name in LOSS_NAMES if name in found] + sorted(
-        name for name in found if name not in LOSS_NAMES
-    )
+    names = loss_names(runs.values())
     if not names:
         return draw_note("No losses: no run has logged a training step yet.")
     columns = min((4, 3), key=lambda number: -len(names) % number)  # whichever leaves fewer gaps

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from itertools import zip_longest
 from pathlib import Path
 from string import ascii_uppercase
@@ -13,7 +12,7 @@ from typing import Any
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.common.files import read_yaml
+from vatrack.common.files import read_yaml, sha256_of
 from vatrack.reporting.curves import run_labels
 from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.runs.folder import RunFolder
@@ -94,28 +93,20 @@ def _read(letter: str, name: str, path: Path) -> Side:
 
 def _check_same(first: Side, other: Side) -> None:
     """Whether the metrics of two runs are of one set of objects, by one protocol."""
-    _same(first, other, "datasets", lambda side: [side.run.dataset or "not named"])
-    if first.run.details and other.run.details:
-        _same(first, other, "classes", lambda side: side.run.details.classes)  # type: ignore[union-attr]
-        _same(first, other, "clips", _clips)
-        shared = _evaluations(first) & _evaluations(other)
-        for evaluation in sorted(shared):
-            _same(
-                first,
-                other,
-                f"classes with ground-truth objects ({evaluation})",
-                lambda side, name=evaluation: sorted(side.run.details.per_class[name]),  # type: ignore
+    theirs = _facts(other)
+    for what, mine in _facts(first).items():
+        if mine != (own := theirs.get(what, mine)):
+            shown = "\n".join(
+                f"  {side.letter} {side.folder.path}: {_listed(values, foreign)}"
+                for side, values, foreign in ((first, mine, own), (other, own, mine))
             )
-    if first.switches and other.switches:
-        _same(
-            first,
-            other,
-            "evaluation settings",
-            lambda side: [f"{key}: {value}" for key, value in sorted(side.switches.items())],
-        )
+            raise InputError(
+                f"these runs have different {what}, so their metrics cannot be compared; "
+                f"evaluate both with the same ground truth and config:\n{shown}"
+            )
     files = first.ground_truth, other.ground_truth
     if files[0] and files[1] and not files[0].samefile(files[1]):
-        digests = [_digest(file) for file in files if file]
+        digests = [sha256_of(file) for file in files if file]
         if digests[0] != digests[1]:
             shown = "\n".join(
                 f"  {side.letter} {side.folder.path}: {side.ground_truth} (sha256 {digest[:10]})"
@@ -127,27 +118,19 @@ def _check_same(first: Side, other: Side) -> None:
             )
 
 
-def _clips(side: Side) -> list[str]:
-    assert side.run.details
-    return sorted({name for own in side.run.details.per_video.values() for name in own})
-
-
-def _evaluations(side: Side) -> set[str]:
-    return set(side.run.details.per_class) if side.run.details else set()
-
-
-def _same(first: Side, other: Side, what: str, values: Callable[[Side], Iterable[str]]) -> None:
-    mine, theirs = list(values(first)), list(values(other))
-    if mine == theirs:
-        return
-    shown = "\n".join(
-        f"  {side.letter} {side.folder.path}: {_listed(own, foreign)}"
-        for side, own, foreign in ((first, mine, theirs), (other, theirs, mine))
-    )
-    raise InputError(
-        f"these runs have different {what}, so their metrics cannot be compared; "
-        f"evaluate both with the same ground truth and config:\n{shown}"
-    )
+def _facts(side: Side) -> dict[str, list[str]]:
+    """What must be the same in all runs that say it."""
+    facts = {"datasets": [side.run.dataset or "not named"]}
+    if details := side.run.details:
+        facts["classes"] = list(details.classes)
+        facts["clips"] = sorted({name for own in details.per_video.values() for name in own})
+        for evaluation, classes in sorted(details.per_class.items()):
+            facts[f"classes with ground-truth objects ({evaluation})"] = sorted(classes)
+    if side.switches:
+        facts["evaluation settings"] = [
+            f"{key}: {side.switches[key]}" for key in sorted(side.switches)
+        ]
+    return facts
 
 
 def _listed(own: Sequence[str], foreign: Sequence[str]) -> str:
@@ -159,8 +142,3 @@ def _listed(own: Sequence[str], foreign: Sequence[str]) -> str:
         differ = [one for one, two in zip_longest(own, foreign) if one and one != two]
     shown = ", ".join(differ[:LISTED]) + ", ..." * (len(differ) > LISTED)
     return f"{len(own)}, different: {shown}" if shown else f"{len(own)}, all in the other"
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()

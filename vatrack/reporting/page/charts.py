@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.colours import COLOURS
-from vatrack.reporting.curves import LOSS_NAMES, smooth, thin
+from vatrack.reporting.curves import LOSS_NAMES, loss_names, smooth, thin
 from vatrack.reporting.page.results import LEVELS, RunResults
 
 Chart = dict[str, Any]
@@ -29,11 +29,9 @@ def curve_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
     """Losses, learning rate and validation metrics: a chart each, a line for each run."""
     with_log = [run for run in runs if run.curves is not None]
     logs = [run.curves for run in runs if run.curves is not None]
-    found = dict.fromkeys(name for log in logs for name in log.terms)
-    losses = [name for name in LOSS_NAMES if name in found]
-    losses += sorted(name for name in found if name not in LOSS_NAMES and name != "lr")
-    charts = [_steps(with_log, name, LOSS_NAMES.get(name, name)) for name in losses]
-    rate = [_steps(with_log, "lr", "Learning rate", smoothed=False)] if "lr" in found else []
+    charts = [_steps(with_log, name, LOSS_NAMES.get(name, name)) for name in loss_names(logs)]
+    rate = [_steps(with_log, "lr", "Learning rate", smoothed=False)]
+    rate *= any("lr" in log.terms for log in logs)
     validation = []
     for level, title in LEVELS.items():
         series = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -47,36 +47,12 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
     for run in runs:
         if run.views is None or not run.views.clips or run.folder is None:
             continue
-        folder = run.folder / "views"
-        views = run.views
-        folders.append(folder)
-        found.append(
-            {
-                "colour": run.colour,
-                "name": run.name,
-                "views": list(views.views),
-                "tile": list(views.tile),
-                "columns": views.columns,
-                "rate": views.rate,
-                "score": views.score,
-                "metric": views.metric,
-                "short": "vAP50" if views.metric.startswith("video/") else "AP50",
-                "of_clips": views.of_clips,
-                "clips": [
-                    {
-                        "name": clip.name,
-                        "video": clip.video,
-                        "image": media.source(folder / clip.image),
-                        "frames": clip.frames,
-                        "of_frames": clip.of_frames,
-                        "fullest": clip.fullest,
-                        "value": clip.value,
-                        "why": list(clip.why),
-                    }
-                    for clip in views.clips
-                ],
-            }
-        )
+        folders.append(run.folder / "views")
+        own = asdict(run.views)
+        for clip in own["clips"]:
+            clip["image"] = media.source(folders[-1] / clip["image"])
+        short = "vAP50" if run.views.metric.startswith("video/") else "AP50"
+        found.append({**own, "colour": run.colour, "name": run.name, "short": short})
     # One clip of every run in turn, so that what is left out is left out everywhere.
     for place in range(max((len(own["clips"]) for own in found), default=0)):
         for own, folder in zip(found, folders, strict=True):

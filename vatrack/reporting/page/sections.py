@@ -17,15 +17,9 @@ from vatrack.reporting.html.section import (
     text_style,
 )
 from vatrack.reporting.page.results import LABELS, RunResults, Shown
-from vatrack.reporting.tables.breakdown import class_table, video_table
-from vatrack.reporting.tables.extended import extended_tables
-from vatrack.reporting.tables.paper import TITLES as PAPER
-from vatrack.reporting.tables.paper import paper_table
-from vatrack.reporting.tables.published import read_published
+from vatrack.reporting.tables import make_tables
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Table
-from vatrack.reporting.tables.tracking import TITLES as TRACKING
-from vatrack.reporting.tables.tracking import tracking_table
 
 MOST_CARDS = 8  # runs
 MOST_ROWS = 200  # of one table; more are in its CSV file
@@ -36,25 +30,28 @@ def table_sections(
 ) -> tuple[list[Section], dict[str, list[tuple[str, Section]]]]:
     """The paper's four tables; and all others that have rows, by headings, each with its name below
     its heading. Those of the video level come first."""
-    published = read_published()
-    order = sorted(PAPER, key=lambda name: not name.startswith("video"))
-    paper = [section(paper_table(name, runs, published, means=means)) for name in order]
+    made = make_tables(runs, means=means)
+    paper = [section(table) for table in sorted(made.paper, key=_place)]
     # What is said of several tables stands below the last of them.
     paper = [
         replace(own, note=()) if own.note == following.note else own
         for own, following in pairwise(paper)
     ] + paper[-1:]
-    tracking = [tracking_table(name, runs, means=means) for name in TRACKING]
-    further = {"Beyond the paper": [*tracking, *extended_tables(runs, means=means)]}
-    if any(run.details for run in runs):
-        names = (*order, *TRACKING)
-        further["By class"] = [class_table(name, runs) for name in names]
-        further["By video"] = [video_table(name, runs) for name in names]
+    further = {
+        "Beyond the paper": made.further,
+        "By class": sorted(made.classes, key=_place),
+        "By video": sorted(made.videos, key=_place),
+    }
     named = {
         heading: [(_below(table, heading, runs), section(table)) for table in tables if table.rows]
         for heading, tables in further.items()
     }
     return paper, {heading: tables for heading, tables in named.items() if tables}
+
+
+def _place(table: Table) -> tuple[bool, bool]:
+    """For sorting: tables of the video level, of frames, of tracking."""
+    return "track_" in table.name, "image_" in table.name
 
 
 def _below(table: Table, heading: str, runs: Sequence[Run]) -> str:

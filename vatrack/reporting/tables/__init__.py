@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vatrack.common.files import write_text
 from vatrack.reporting.tables.breakdown import class_table, video_table
@@ -14,13 +15,36 @@ from vatrack.reporting.tables.extended import extended_tables
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table
 from vatrack.reporting.tables.published import read_published
-from vatrack.reporting.tables.runs import read_runs
+from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.reporting.tables.table import Table
 from vatrack.reporting.tables.tracking import TITLES as TRACKING
 from vatrack.reporting.tables.tracking import tracking_table
 from vatrack.reporting.tables.writers import to_csv, to_latex, to_markdown, to_page
 
 PAGE = "tables.html"
+
+
+class Tables(NamedTuple):
+    """The paper's tables, those of tracking and further metrics, and, where some run has details,
+    those by class and by video."""
+
+    paper: tuple[Table, ...]
+    further: tuple[Table, ...]
+    classes: tuple[Table, ...]
+    videos: tuple[Table, ...]
+
+
+def make_tables(runs: Sequence[Run], *, means: bool) -> Tables:
+    """All tables of runs; `means` as in `write_tables`."""
+    published = read_published()
+    detailed = (*PAPER, *TRACKING) if any(run.details for run in runs) else ()
+    return Tables(
+        tuple(paper_table(name, runs, published, means=means) for name in PAPER),
+        tuple(tracking_table(name, runs, means=means) for name in TRACKING)
+        + extended_tables(runs, means=means),
+        tuple(class_table(name, runs) for name in detailed),
+        tuple(video_table(name, runs) for name in detailed),
+    )
 
 
 @dataclass(frozen=True)
@@ -78,15 +102,8 @@ def write_tables(
         InputError: see `runs.read_runs`; nothing is written then.
     """
     found, unfinished = read_runs(runs, details, dataset)
-    published = read_published()
-    paper = tuple(paper_table(name, found, published, means=means) for name in PAPER)
-    tracking = tuple(tracking_table(name, found, means=means) for name in TRACKING)
-    tables = paper + tracking + extended_tables(found, means=means)
-    classes: tuple[Table, ...] = ()
-    videos: tuple[Table, ...] = ()
-    if any(run.details for run in found):
-        classes = tuple(class_table(name, found) for name in (*PAPER, *TRACKING))
-        videos = tuple(video_table(name, found) for name in (*PAPER, *TRACKING))
+    made = make_tables(found, means=means)
+    tables, classes, videos = made.paper + made.further, made.classes, made.videos
     texts = {PAGE: to_page(tables + classes)}
     for table in tables + classes + videos:
         texts[f"{table.name}.csv"] = to_csv(table)
