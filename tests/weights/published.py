@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vatrack.config import Backbone, Method, ModelConfig
+from vatrack.config import Backbone, Method, ModelConfig, RunConfig
 from vatrack.config.categories import CATEGORIES
 from vatrack.models.detector import build
+from vatrack.weights.openmmlab import import_checkpoint
 
 FORMS = ("bare", "wrapped", "parallel", "legacy")
 
@@ -101,3 +102,11 @@ def write_published(path: Path, weights: Mapping[str, Tensor], form: str) -> Pat
     content = {"meta": meta, "state_dict": state, "optimizer": optimizer}
     torch.save(content, path, _use_new_zipfile_serialization=form != "legacy")
     return path
+
+
+def imported(
+    folder: Path, weights: Mapping[str, Tensor], run: RunConfig, form: str = "bare", **settings: Any
+) -> str:
+    """What the import of such a file, x.pth in the folder, into out.pt says."""
+    source = write_published(folder / "x.pth", weights, form)
+    return str(import_checkpoint(source, run, folder / "out.pt", **settings))

@@ -94,6 +94,10 @@ def test_running_means_beside_plain_weights_are_offered(key: str, tmp_path: Path
         ({"optimizer": OPTIMIZER, "epoch": 3}, "contains an optimizer state but no named tensors"),
         (OPTIMIZER, "contains an optimizer state but no named tensors"),
         (torch.zeros(3), "contains a single tensor instead of named tensors.*; give the file"),
+        ({"epoch": 3}, "contains no named tensors"),
+        ({"state_dict": {}}, "contains no named tensors"),
+        ([torch.zeros(2)], "contains a list instead of named tensors.*; give the file"),
+        ({"module.a": torch.zeros(2), "a": torch.zeros(2)}, "exist twice.*; keep one of them"),
         ({0: torch.zeros(3)}, "the name of a tensor is 0, not a string"),
         ({"a": torch.zeros(3).to_sparse()}, "a is a tensor of layout sparse_coo"),
         ({"a": torch.zeros(3, device="meta")}, "without data"),
@@ -103,7 +107,7 @@ def test_running_means_beside_plain_weights_are_offered(key: str, tmp_path: Path
 def test_other_content_is_named(content: object, words: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(InputError, match=words):
-        read_weights(tmp_path / "x.pth", WEIGHTS)
+        read_weights(tmp_path / "x.pth", {*WEIGHTS, "a"})
 
 
 # PyTorch warns of both kinds where they are made; files have them all the same.

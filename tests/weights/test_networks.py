@@ -8,11 +8,10 @@ import pytest
 import torch
 from torchvision.models import resnet34
 
-from tests.weights.published import left_overs, plain_mask_rcnn, tensors, write_published
+from tests.weights.published import imported, left_overs, plain_mask_rcnn, tensors
 from tests.weights.test_openmmlab import R50, X101, paper
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
-from vatrack.weights.openmmlab import import_checkpoint
 
 
 @pytest.mark.parametrize(
@@ -44,35 +43,33 @@ from vatrack.weights.openmmlab import import_checkpoint
 def test_a_checkpoint_of_another_method_or_backbone_says_what_it_looks_like(
     source: tuple[Method, Backbone], wanted: tuple[Method, Backbone], words: str, tmp_path: Path
 ) -> None:
-    path = write_published(tmp_path / "x.pth", left_overs() | tensors(*source), "wrapped")
-    with pytest.raises(
-        InputError, match=rf"x\.pth: not a checkpoint of {wanted[0]} with {wanted[1]}: "
-    ) as refused:
-        import_checkpoint(path, paper(*wanted), tmp_path / "out.pt")
+    told = rf"x\.pth: not a checkpoint of {wanted[0]} with {wanted[1]}: "
+    with pytest.raises(InputError, match=told) as refused:
+        imported(tmp_path, left_overs() | tensors(*source), paper(*wanted), "wrapped")
     assert f"it looks like {words}" in str(refused.value).splitlines()[0]
 
 
 def test_other_kinds_of_files_are_told_where_to_go(tmp_path: Path) -> None:
-    run, out = paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "out.pt"
-    coco = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50))
-    with pytest.raises(
-        InputError, match=r"a detector of 80 classes with resnet50; --partial imports"
+    run = paper(Method.VATRACK, Backbone.RESNET50)
+    narrow = run.model.model_copy(update={"box_head_channels": 512})
+    for weights, told in (
+        (
+            plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50)),
+            "a detector of 80 classes with resnet50; --partial imports",
+        ),
+        (
+            resnet34(weights=None).state_dict(),
+            r"only a backbone \(resnet34\); --partial imports it",
+        ),
+        (
+            {"encoder.w": torch.zeros(3)},
+            r"the tensor names of an OpenMMLab detector \(first tensor: encoder\.w\)",
+        ),
+        (
+            tensors(Method.VATRACK, Backbone.RESNET50, narrow),
+            "vatrack with resnet50 with other layer widths, or truncated; .* with --config",
+        ),
     ):
-        import_checkpoint(write_published(tmp_path / "x.pth", coco, "wrapped"), run, out)
-    torch.save(resnet34(weights=None).state_dict(), tmp_path / "resnet34.pth")
-    with pytest.raises(InputError, match=r"only a backbone \(resnet34\); --partial imports it"):
-        import_checkpoint(tmp_path / "resnet34.pth", run, out)
-    torch.save({"encoder.w": torch.zeros(3)}, tmp_path / "foreign.pth")
-    with pytest.raises(
-        InputError, match=r"the tensor names of an OpenMMLab detector \(first tensor: encoder\.w\)"
-    ):
-        import_checkpoint(tmp_path / "foreign.pth", run, out)
-    narrow = tensors(
-        Method.VATRACK, Backbone.RESNET50, run.model.model_copy(update={"box_head_channels": 512})
-    )
-    with pytest.raises(
-        InputError,
-        match=r"vatrack with resnet50 with other layer widths, or truncated; .* with --config",
-    ):
-        import_checkpoint(write_published(tmp_path / "x.pth", narrow, "bare"), run, out)
-    assert not out.exists()
+        with pytest.raises(InputError, match=told):
+            imported(tmp_path, weights, run)
+    assert not (tmp_path / "out.pt").exists()

@@ -13,7 +13,14 @@ from torchvision.models import resnet18, resnet34
 
 from tests.cli.test_cli import run as run_command
 from tests.models.small import SMALL
-from tests.weights.published import FORMS, left_overs, plain_mask_rcnn, tensors, write_published
+from tests.weights.published import (
+    FORMS,
+    imported,
+    left_overs,
+    plain_mask_rcnn,
+    tensors,
+    write_published,
+)
 from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Config, Method, RunConfig
 from vatrack.config.categories import CATEGORIES
@@ -90,28 +97,23 @@ def test_every_unused_and_every_missing_entry_is_named(tmp_path: Path) -> None:
     run = small(Method.VATRACK)
     weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
     more = {f"ema_{i}": torch.zeros(2) for i in range(9)}
-    text = str(
-        import_checkpoint(
-            write_published(tmp_path / "x.pth", weights | more, "wrapped"), run, tmp_path / "out.pt"
-        )
-    )
+    text = imported(tmp_path, weights | more, run, "wrapped")
     shown = "unused (9):\n  " + "\n  ".join(list(more)[:5])
     listed = tmp_path / "out.pt.names.txt"
     assert f"{shown}\n  ...\nall names: {listed}" in text
     assert listed.read_text() == "unused (9):\n  " + "\n  ".join(more) + "\n"
     lost = [name for name in weights if name.startswith("roi_head.mask_head")]
     left = {name: value for name, value in weights.items() if name not in lost}
+    (tmp_path / "out.pt").unlink()
     with pytest.raises(InputError) as refused:
-        import_checkpoint(
-            write_published(tmp_path / "x.pth", left | more, "bare"), run, tmp_path / "no.pt"
-        )
+        imported(tmp_path, left | more, run)
     assert f"missing ({len(lost)}):\n  " + "\n  ".join(lost[:5]) + "\n  ..." in str(refused.value)
     assert shown in str(refused.value)
     assert len(str(refused.value).splitlines()) < 40
-    everything = (tmp_path / "no.pt.names.txt").read_text()
+    everything = listed.read_text()
     assert f"missing ({len(lost)}):\n  " + "\n  ".join(lost) in everything
     assert "unused (9):\n  " + "\n  ".join(more) in everything
-    assert not (tmp_path / "no.pt").exists()
+    assert not (tmp_path / "out.pt").exists()
 
 
 @pytest.mark.parametrize(
@@ -148,13 +150,7 @@ def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
         name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")
     }
     assert len(weights) - len(old) == 53
-    text = str(
-        import_checkpoint(
-            write_published(tmp_path / "x.pth", old, "legacy"),
-            paper(Method.QDTRACK, Backbone.RESNET50),
-            tmp_path / "out.pt",
-        )
-    )
+    text = imported(tmp_path, old, paper(Method.QDTRACK, Backbone.RESNET50), "legacy")
     assert "53 batch norm counters not in the file" in text
     found = load(tmp_path / "out.pt").weights
     assert list(found) == list(weights)
@@ -171,17 +167,15 @@ def test_half_precision_views_and_safetensors_come_in_as_our_own(tmp_path: Path)
     name = "neck.lateral_convs.0.conv.bias"
     everything[: weights[name].numel()] = weights[name].flatten()
     views = weights | {name: everything[: weights[name].numel()].view(weights[name].shape)}
-    import_checkpoint(
-        write_published(tmp_path / "views.pth", views, "bare"), run, tmp_path / "views.pt"
-    )
-    sizes = [(tmp_path / f"views.{suffix}").stat().st_size for suffix in ("pth", "pt")]
+    imported(tmp_path, views, run)
+    sizes = [(tmp_path / name).stat().st_size for name in ("x.pth", "out.pt")]
     assert sizes[0] - sizes[1] > 11_000_000, "only the view is kept"
     half = {
         key: value.half() if value.is_floating_point() else value for key, value in weights.items()
     }
     save_file(half, tmp_path / "half.st")
     import_checkpoint(tmp_path / "half.st", run, tmp_path / "half.pt")
-    for file in ("views.pt", "half.pt"):
+    for file in ("out.pt", "half.pt"):
         found = load(tmp_path / file).weights
         for key, value in weights.items():
             assert torch.equal(found[key], value), key
@@ -194,17 +188,9 @@ R50, X101 = Backbone.RESNET50, Backbone.RESNEXT101
 def test_more_heads_than_the_method_has_are_unused(tmp_path: Path) -> None:
     """A method with two masks holds all of one with one mask, so this is allowed, and said."""
     weights = tensors(Method.VATRACK, Backbone.RESNET18, SMALL)
-    text = str(
-        import_checkpoint(
-            write_published(tmp_path / "x.pth", weights, "bare"),
-            small(Method.QDTRACK),
-            tmp_path / "out.pt",
-        )
-    )
-    assert (
-        "warning: the file has more heads than qdtrack and looks like vatrack; use --method vatrack"
-        in text
-    )
+    text = imported(tmp_path, weights, small(Method.QDTRACK))
+    told = "the file has more heads than qdtrack and looks like vatrack; use --method vatrack"
+    assert f"warning: {told}" in text
     extra = [name for name in weights if "amodal_mask_head" in name]
     assert f"unused ({len(extra)}):\n  " + "\n  ".join(extra[:5]) in text
     assert "\n  ".join(extra) in (tmp_path / "out.pt.names.txt").read_text()
@@ -248,11 +234,9 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
     method: Method, backbone: Backbone, tmp_path: Path
 ) -> None:
     wanted = tensors(method, backbone)
-    source = write_published(tmp_path / "coco.pth", plain_mask_rcnn(wanted), "wrapped")
-    text = str(
-        import_checkpoint(source, paper(method, backbone), tmp_path / "init.pt", partial=True)
-    )
-    found = read_weights(tmp_path / "init.pt").weights
+    run = paper(method, backbone)
+    text = imported(tmp_path, plain_mask_rcnn(wanted), run, "wrapped", partial=True)
+    found = read_weights(tmp_path / "out.pt").weights
     loaded = {name for name in wanted if name.startswith(LOADED)}
     left = {name for name in wanted if name.startswith(RANDOM)}
     assert loaded | left | SKIPPED == set(wanted), "the three groups are everything"
@@ -274,16 +258,15 @@ def test_a_coco_file_fills_the_groups_of_the_specification(
     assert rows["roi_head.track_head"] == ["0", "0", "16", "0", "16"]
     assert "fc_reg.weight (320x1024 in the file, 96x1024 expected)" in text
     with pytest.raises(InputError, match=r"initial weights of some parts only.*training\.weights"):
-        load(tmp_path / "init.pt")
+        load(tmp_path / "out.pt")
 
 
 def test_initial_weights_start_a_training_as_the_file_itself_does(tmp_path: Path) -> None:
     coco = plain_mask_rcnn(tensors(Method.VATRACK_2BBOX, Backbone.RESNET18, SMALL))
-    source = write_published(tmp_path / "coco.pth", coco, "parallel")
     run = small(Method.VATRACK_2BBOX)
-    import_checkpoint(source, run, tmp_path / "init.pt", partial=True)
+    imported(tmp_path, coco, run, "parallel", partial=True)
     states = []
-    for path in (source, tmp_path / "init.pt"):
+    for path in (tmp_path / "x.pth", tmp_path / "out.pt"):
         torch.manual_seed(4)
         model = build(run.method, run.model, run.backbone)
         load_initial(model, path)
@@ -316,25 +299,15 @@ def test_a_backbone_alone_goes_into_the_backbone(tmp_path: Path) -> None:
 
 def test_a_network_of_another_shape_is_no_initialisation(tmp_path: Path) -> None:
     """Skipped in silence (quirk M5), half of a backbone would be another network's."""
+    run = paper(Method.VATRACK, Backbone.RESNET50)
     coco = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNEXT101))
-    source = write_published(tmp_path / "coco.pth", coco, "bare")
-    with pytest.raises(
-        InputError,
-        match=r"a network with different layer sizes: .*first: backbone\.layer1\.0\.conv1\.weight",
-    ):
-        import_checkpoint(
-            source, paper(Method.VATRACK, Backbone.RESNET50), tmp_path / "no.pt", partial=True
-        )
+    first = r"first: backbone\.layer1\.0\.conv1\.weight"
+    with pytest.raises(InputError, match=f"a network with different layer sizes: .*{first}"):
+        imported(tmp_path, coco, run, partial=True)
     # A ResNet-101 has all tensors of a ResNet-50, in the same shapes, and 17 more blocks.
     deeper = plain_mask_rcnn(tensors(Method.VATRACK, Backbone.RESNET50))
     deeper["backbone.layer3.6.conv1.weight"] = torch.zeros(256, 1024, 1, 1)
-    with pytest.raises(
-        InputError, match=r"backbone\.layer3\.6\.conv1\.weight: not in this network"
-    ):
-        import_checkpoint(
-            write_published(source, deeper, "bare"),
-            paper(Method.VATRACK, Backbone.RESNET50),
-            tmp_path / "no.pt",
-            partial=True,
-        )
-    assert not (tmp_path / "no.pt").exists()
+    told = r"backbone\.layer3\.6\.conv1\.weight: not in this network"
+    with pytest.raises(InputError, match=told):
+        imported(tmp_path, deeper, run, partial=True)
+    assert not (tmp_path / "out.pt").exists()
