@@ -12,7 +12,8 @@ from vatrack.common.background import WriteBehind, read_ahead
 
 
 def threads() -> set[str]:
-    return {item.name for item in threading.enumerate()} & {"read ahead", "write behind"}
+    names = {item.name for item in threading.enumerate()}
+    return {name for name in names if name.startswith(("read ahead", "write behind"))}
 
 
 def counted(number: int, made: list[int]) -> Iterator[int]:
@@ -35,9 +36,9 @@ def test_items_come_in_order_and_not_too_far_ahead() -> None:
     made: list[int] = []
     with read_ahead(counted(100, made), 3) as items:
         assert next(items) == 0
-        wait_until(lambda: len(made) >= 5)
+        wait_until(lambda: len(made) >= 4)
         time.sleep(0.05)
-        assert len(made) == 5, "three wait, one is in hand, one was taken"
+        assert len(made) == 4, "three wait, one was taken"
         assert list(items) == list(range(1, 100))
     assert made[-1] == -1 and not threads()
 
@@ -92,9 +93,12 @@ def test_all_is_written_in_order() -> None:
 
 @pytest.mark.parametrize("last", [False, True])
 def test_an_error_of_the_work_is_raised(last: bool) -> None:
+    done: list[int] = []
+
     def work(item: int) -> None:
         if item == 3:
             raise OSError("disk")
+        done.append(item)
 
     def write() -> None:
         with WriteBehind(work, 2) as writer:
@@ -103,7 +107,7 @@ def test_an_error_of_the_work_is_raised(last: bool) -> None:
 
     with pytest.raises(OSError, match="disk"):
         write()
-    assert not threads()
+    assert done == [0, 1, 2] and not threads()
 
 
 def test_after_an_error_outside_no_more_is_written() -> None:

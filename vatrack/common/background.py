@@ -6,21 +6,15 @@ encoders and OpenCV let other threads run meanwhile.
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from queue import Empty, Full, Queue
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 POLL_SECONDS = 0.1
-
-
-class _End:
-    """Stands behind the last item; with the error that ended the items, if one did."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
+_END: Any = object()  # stands behind the last item
 
 
 @contextmanager
@@ -35,52 +29,27 @@ def read_ahead(
     Args:
         cancelled: asked while an item is waited for; where it is true, the items end.
     """
-    queue: Queue[Any] = Queue(depth)
-    stop = threading.Event()
-
-    def put(item: Any) -> bool:
-        while not stop.is_set():
-            try:
-                queue.put(item, timeout=POLL_SECONDS)
-                return True
-            except Full:
-                continue
-        return False
-
-    def read() -> None:
-        iterator = iter(items)
-        try:
-            for item in iterator:
-                if not put(item):
-                    break
-            put(_End())
-        except BaseException as error:
-            put(_End(error))
-        finally:
-            if close := getattr(iterator, "close", None):
-                close()
+    iterator = iter(items)
+    pool = ThreadPoolExecutor(1, "read ahead")
+    waiting = deque(pool.submit(next, iterator, _END) for _ in range(depth))
 
     def given() -> Iterator[T]:
         while True:
-            try:
-                item = queue.get(timeout=POLL_SECONDS)
-            except Empty:
+            while not wait([waiting[0]], POLL_SECONDS).done:
                 if cancelled():
                     return
-                continue
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
+            item = waiting.popleft().result()
+            if item is _END:
                 return
+            waiting.append(pool.submit(next, iterator, _END))
             yield item
 
-    thread = threading.Thread(target=read, name="read ahead", daemon=True)
-    thread.start()
     try:
         yield given()
     finally:
-        stop.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
+        if close := getattr(iterator, "close", None):
+            close()
 
 
 class WriteBehind(Generic[T]):
@@ -91,55 +60,28 @@ class WriteBehind(Generic[T]):
     """
 
     def __init__(self, work: Callable[[T], None], depth: int) -> None:
-        self._work, self._queue = work, Queue[Any](depth)
-        self._error: BaseException | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="write behind", daemon=True)
-        self._thread.start()
+        self._work, self._depth, self._failed = work, depth, False
+        self._pool = ThreadPoolExecutor(1, "write behind")
+        self._waiting: deque[Future[None]] = deque()
 
     def put(self, item: T) -> None:
         """Hands an item over; waits while the other thread is too far behind."""
-        while True:
-            if self._error is not None:
-                raise self._error
-            try:
-                self._queue.put(item, timeout=POLL_SECONDS)
-                return
-            except Full:
-                continue
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) > self._depth):
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._run, item))
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                item = self._queue.get(timeout=POLL_SECONDS)
-            except Empty:
-                continue
-            if isinstance(item, _End):
-                return
-            try:
-                self._work(item)
-            except BaseException as error:
-                self._error = error
-                return
+    def _run(self, item: T) -> None:
+        if not self._failed:  # else an item is lost already
+            self._failed = True
+            self._work(item)
+            self._failed = False
 
     def __enter__(self) -> WriteBehind[T]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None:
-                self._finish()
+            while kind is None and self._waiting:
+                self._waiting.popleft().result()
         finally:
-            self._stop.set()
-            self._thread.join()
-        if kind is None and self._error is not None:
-            raise self._error
-
-    def _finish(self) -> None:
-        while self._thread.is_alive():
-            try:
-                self._queue.put(_End(), timeout=POLL_SECONDS)
-                break
-            except Full:
-                continue
-        self._thread.join()
+            self._pool.shutdown(cancel_futures=True)
