@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -114,6 +117,21 @@ def detection(
         "track_id": track,
         **masks,
     }
+
+
+def write_scene(
+    folder: Path, joint: dict[str, Any], predictions: list[dict[str, Any]], grey: int = 60
+) -> dict[str, Path]:
+    """Ground truth, predictions and flat frames as files, by the parameters that take them."""
+    for image in joint["images"]:
+        path = folder / "images" / image["file_name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame = np.full((image["height"], image["width"], 3), grey, np.uint8)
+        assert cv2.imwrite(str(path), frame)
+    truth, found = folder / "truth.json", folder / "predictions.jsonl"
+    truth.write_text(json.dumps(joint))
+    found.write_text("".join(json.dumps(item) + "\n" for item in predictions))
+    return {"ground_truth": truth, "predictions": found, "images": folder / "images"}
 
 
 def random_scene(seed: int, *, tied: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -13,7 +13,14 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from tests.evaluation.scenes import add_object, detection, document, random_scene, rectangle
+from tests.evaluation.scenes import (
+    add_object,
+    detection,
+    document,
+    random_scene,
+    rectangle,
+    write_scene,
+)
 from vatrack.cli import app
 from vatrack.common.errors import InputError
 from vatrack.config import EvaluationConfig
@@ -38,10 +45,8 @@ def scene(tmp_path: Path) -> tuple[Path, Path]:
 def write(
     folder: Path, joint: dict[str, Any], predictions: list[dict[str, Any]]
 ) -> tuple[Path, Path]:
-    truth, lines = folder / "truth.json", folder / "predictions.jsonl"
-    truth.write_text(json.dumps(joint))
-    lines.write_text("".join(json.dumps(item) + "\n" for item in predictions))
-    return truth, lines
+    files = write_scene(folder, joint, predictions)
+    return files["ground_truth"], files["predictions"]
 
 
 def load(path: Path) -> list[dict[str, Any]]:

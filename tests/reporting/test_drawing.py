@@ -60,7 +60,7 @@ def test_a_full_channel_stays_full() -> None:
 
 def test_boxes_may_leave_the_image() -> None:
     image, colours = flat_image(), track_colours([0, 1, 2])
-    boxes = [[-20.0, 10.2, 50.4, 500.0], [np.nan, 0, 5, 5], [20, 20, 20, 20]]
+    boxes = np.array([[-20.0, 10.2, 50.4, 500.0], [np.nan, 0, 5, 5], [20, 20, 20, 20]])
     for box, colour in zip(boxes, colours, strict=True):
         draw_box(image, box, colour)
     np.testing.assert_array_equal(image[10, 25], colours[0])

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
-from tests.reporting.test_drawing import GREY, HEIGHT, WIDTH, blended, flat_image, rectangle
+from tests.evaluation.scenes import (
+    HEIGHT,
+    WIDTH,
+    add_object,
+    detection,
+    document,
+    rectangle,
+    rle,
+    write_scene,
+)
+from tests.reporting.test_drawing import GREY, blended, flat_image
 from vatrack.common.errors import InputError
-from vatrack.config.categories import CATEGORIES
 from vatrack.reporting.drawing import track_colours
 from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_contact_sheet
 from vatrack.reporting.overlay_video import write_overlay_video
@@ -24,14 +30,7 @@ from vatrack.reporting.views_video import write_views
 
 FRAMES = 8
 CELL_HEIGHT = CELL_WIDTH * HEIGHT // WIDTH
-
-
-def encode(mask: np.ndarray) -> dict[str, Any]:
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": rle["size"], "counts": rle["counts"].decode()}
-
-
-AMODAL, VISIBLE = rectangle(40, 30, 100, 70), rectangle(40, 50, 100, 70)
+AMODAL, VISIBLE = rectangle(40, 30, 60, 40), rectangle(40, 50, 60, 20)
 
 
 def write_set(
@@ -43,69 +42,18 @@ def write_set(
 ) -> dict[str, Path]:
     """Clips with one object each, at the same place in every frame, and a prediction that equals
     it; clip 1 has no object."""
-    document: dict[str, list[Any]] = {
-        "videos": [],
-        "images": [],
-        "annotations": [],
-        "categories": [],
-    }
-    document["categories"] = [
-        {"id": number, "name": name} for number, name in enumerate(CATEGORIES, 1)
-    ]
-    predictions = []
-    masks = {"amodal": encode(AMODAL), "visible": encode(VISIBLE)}
-    for video in range(1, clips + 2):
-        name = f"clip_{video}"
-        document["videos"].append(
-            {"id": video, "name": name, "width": WIDTH, "height": HEIGHT, "num_frames": FRAMES}
-        )
-        (folder / "images" / name / "images").mkdir(parents=True)
-        for frame in range(FRAMES):
-            image_id, file = video * 100 + frame, f"{name}/images/{frame + 3:06d}{suffix}"
-            cv2.imwrite(str(folder / "images" / file), flat_image())
-            size = {"width": WIDTH, "height": HEIGHT}
-            document["images"].append(
-                {"id": image_id, "video_id": video, "frame_id": frame, "file_name": file, **size}
-            )
-            if video == 1:
-                continue
-            document["annotations"].append(
-                {
-                    "id": image_id,
-                    "image_id": image_id,
-                    "video_id": video,
-                    "category_id": 2,
-                    "instance_id": video,
-                    "amodal_mask": masks["amodal"],
-                    "visible_mask": masks["visible"],
-                    "area_amodal": int(AMODAL.sum()),
-                    "segmentation": [masks["amodal"], masks["visible"]],
-                    "bbox": [40, 30, 60, 40],
-                    "iscrowd": 0,
-                    "area_visible": int(VISIBLE.sum()),
-                    "occlude_rate": 0.5,
-                    "bbox_visible": [40, 50, 60, 20],
-                }
-            )
-            shown = {name: mask if name in mask_types else None for name, mask in masks.items()}
-            predictions.append(
-                {
-                    "image_id": image_id,
-                    "category_id": 2,
-                    "score": score,
-                    "bbox": [40, 30, 60, 40],
-                    "track_id": 7,
-                    **shown,
-                }
-            )
-    (folder / "truth.json").write_text(json.dumps(document))
-    with gzip.open(folder / "predictions.jsonl.gz", "wt") as stream:
-        stream.writelines(json.dumps(prediction) + "\n" for prediction in predictions)
-    return {
-        "ground_truth": folder / "truth.json",
-        "predictions": folder / "predictions.jsonl.gz",
-        "images": folder / "images",
-    }
+    joint, predictions = document([FRAMES] * (clips + 1)), []
+    for video in joint["videos"]:
+        video["name"] = f"clip_{video['id']}"
+    amodal = AMODAL if "amodal" in mask_types else None
+    visible = VISIBLE if "visible" in mask_types else None
+    for image in joint["images"]:
+        name = image["file_name"].replace("clip__", "clip_")
+        image["file_name"] = name.replace(".png", suffix)
+        if image["video_id"] > 1:
+            add_object(joint, image["id"], 2, image["video_id"], AMODAL, VISIBLE)
+            predictions.append(detection(image["id"], 2, score, 7, amodal, visible))
+    return write_scene(folder, joint, predictions, GREY)
 
 
 def cells(sheet: np.ndarray) -> np.ndarray:
@@ -138,7 +86,7 @@ def test_the_sheet_shows_both_sides_and_both_mask_types(tmp_path: Path) -> None:
     assert str(summary) == (
         f"{tmp_path}/sheet.png: 1 of 3 clips, 4 rows each; predictions with a score of 0.5 or more"
     )
-    hidden = AMODAL & ~VISIBLE
+    hidden = AMODAL > VISIBLE
     for row, (track, mask_type) in enumerate(
         [(3, "amodal"), (7, "amodal"), (3, "visible"), (7, "visible")]
     ):
@@ -157,7 +105,7 @@ def test_a_mask_type_without_predictions_is_left_out(tmp_path: Path) -> None:
     images = cells(cv2.imread(str(tmp_path / "sheet.png")))
     assert len(images) == 2
     np.testing.assert_array_equal(centre(images[1, 0], VISIBLE), blended(track_colours([7])[0]))
-    np.testing.assert_array_equal(centre(images[1, 0], AMODAL & ~VISIBLE), [GREY] * 3)
+    np.testing.assert_array_equal(centre(images[1, 0], AMODAL > VISIBLE), [GREY] * 3)
 
 
 @pytest.mark.parametrize(("threshold", "drawn"), [(0.9, True), (0.91, False)])
@@ -171,35 +119,28 @@ def test_predictions_below_the_score_are_not_drawn(
     assert (centre(images[0, 0], VISIBLE) != GREY).any(), "ground truth has no score"
 
 
-def test_no_prediction_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("lacking", "rows"), [((), 4), (("amodal_mask", "area_amodal"), 2)])
+def test_no_prediction_at_all(tmp_path: Path, lacking: tuple[str, ...], rows: int) -> None:
+    """The ground truth says which masks there are."""
     files = write_set(tmp_path)
-    files["predictions"] = tmp_path / "none.jsonl"
-    files["predictions"].write_text("")
-    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
-    images = cells(cv2.imread(str(tmp_path / "sheet.png")))
-    assert len(images) == 4
-    assert (images[1, 0, 60:] == GREY).all()
-    assert (images[1, 0, :30, :40] != GREY).any(), "a note says that there is nothing"
-
-
-def test_no_prediction_where_the_truth_has_one_mask_type(tmp_path: Path) -> None:
-    files = write_set(tmp_path)
-    files["predictions"] = tmp_path / "none.jsonl"
     files["predictions"].write_text("")
     document = json.loads(files["ground_truth"].read_text())
     for annotation in document["annotations"]:
-        for key in ("amodal_mask", "area_amodal", "bbox_visible"):
+        for key in lacking:
             del annotation[key]
     files["ground_truth"].write_text(json.dumps(document))
     write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
-    assert len(cells(cv2.imread(str(tmp_path / "sheet.png")))) == 2
+    images = cells(cv2.imread(str(tmp_path / "sheet.png")))
+    assert len(images) == rows
+    assert (images[1, 0, 60:] == GREY).all()
+    assert (images[1, 0, :30, :40] != GREY).any(), "a note says that there is nothing"
 
 
 def test_an_object_without_a_visible_pixel_is_not_drawn(tmp_path: Path) -> None:
     files = write_set(tmp_path)
     document = json.loads(files["ground_truth"].read_text())
     for annotation in document["annotations"]:
-        annotation["visible_mask"] = encode(np.zeros((HEIGHT, WIDTH), bool))
+        annotation["visible_mask"] = rle(np.zeros((HEIGHT, WIDTH)))
     files["ground_truth"].write_text(json.dumps(document))
     write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
     hidden = cells(cv2.imread(str(tmp_path / "sheet.png")))[2]
@@ -284,11 +225,8 @@ def test_bad_images_are_named(tmp_path: Path) -> None:
     files = write_set(tmp_path)
     image = tmp_path / "images" / "clip_2" / "images" / "000004.png"
     cv2.imwrite(str(image), flat_image(HEIGHT, WIDTH - 2))
-    refused(
-        tmp_path,
-        files,
-        rf"000004\.png: is 126 x {HEIGHT} pixels, but its annotation says {WIDTH} x {HEIGHT}",
-    )
+    told = f"is {WIDTH - 2} x {HEIGHT} pixels, but its annotation says {WIDTH} x {HEIGHT}"
+    refused(tmp_path, files, rf"000004\.png: {told}")
     image.write_bytes(image.read_bytes()[:40])
     refused(tmp_path, files, r"000004\.png")
     image.unlink()

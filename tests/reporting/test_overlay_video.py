@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
-from tests.evaluation.scenes import add_object, detection, document, rectangle
+from tests.evaluation.scenes import add_object, detection, document, rectangle, write_scene
 from tests.video.test_reader import read
 from vatrack.common.errors import InputError
 from vatrack.reporting.layers import GREY
@@ -26,17 +24,7 @@ def files(tmp_path: Path, predictions: list[dict[str, Any]]) -> dict[str, Any]:
         hidden = rectangle(*RIGHT)
         hidden[:, 120:] = 0
         add_object(joint, image, 3, 6, rectangle(*RIGHT), hidden)
-    for image in joint["images"]:
-        path = tmp_path / "images" / image["file_name"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(path), np.full((120, 160, 3), 60, np.uint8))
-    (tmp_path / "truth.json").write_text(json.dumps(joint))
-    (tmp_path / "p.jsonl").write_text("".join(json.dumps(item) + "\n" for item in predictions))
-    return {
-        "ground_truth": tmp_path / "truth.json",
-        "predictions": tmp_path / "p.jsonl",
-        "images": tmp_path / "images",
-    }
+    return write_scene(tmp_path, joint, predictions)
 
 
 def colour_at(frame: np.ndarray, side: int, x: float, y: float) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tests.evaluation.scenes import add_object, detection, document, rectangle
+from tests.evaluation.scenes import add_object, detection, document, rectangle, write_scene
 from tests.reporting.tables.made_up import run_folder
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.reporting.views_video import write_views
 
 EVIL = "</script><script>alert('x')</script>"
@@ -83,26 +84,16 @@ def _complete(run: Path, videos: int, number: int) -> None:
 
 def scene(folder: Path, clips: int, masks: tuple[str, ...] = ("amodal", "visible")) -> dict:
     """Ground truth, predictions and images of clips of three frames: an object half hidden."""
-    joint = document([3] * clips)
-    predictions = []
+    joint, predictions = document([3] * clips), []
     for image in joint["images"]:
-        whole, seen = rectangle(40, 30, 60, 40), rectangle(40, 30, 60, 40)
-        seen[:, 70:] = 0
+        whole, seen = rectangle(40, 30, 60, 40), rectangle(40, 30, 30, 40)
         add_object(joint, image["id"], 3, 10 * image["video_id"], whole, seen)
-        found = detection(image["id"], 3, 0.9, 7, whole, seen)
-        predictions.append(
-            {k: v for k, v in found.items() if k not in {"amodal", "visible"} - {*masks}}
+        shown = (
+            mask if name in masks else None
+            for name, mask in zip(MASK_TYPES, (whole, seen), strict=True)
         )
-        path = folder / "images" / image["file_name"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(path), np.full((120, 160, 3), 60, np.uint8))
-    (folder / "truth.json").write_text(json.dumps(joint))
-    (folder / "p.jsonl").write_text("".join(json.dumps(item) + "\n" for item in predictions))
-    return {
-        "ground_truth": folder / "truth.json",
-        "predictions": folder / "p.jsonl",
-        "images": folder / "images",
-    }
+        predictions.append(detection(image["id"], 3, 0.9, 7, *shown))
+    return write_scene(folder, joint, predictions)
 
 
 def add_views(root: Path, folder: Path, runs: list[str], clips: int = 2) -> None:
