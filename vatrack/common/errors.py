@@ -37,6 +37,13 @@ class InputError(VatrackError):
         wrong."""
         return self.misfit or str(self).startswith((f"{path}:", f"{Path(path)}:"))
 
+    def without(self, *begins: Path | str) -> str:
+        """The message without the file, and then the item, that it is shown beside."""
+        text = str(self)
+        for begin in begins:
+            text = text.removeprefix(f"{begin}: ")
+        return text
+
 
 class ConfigError(InputError):
     """A setting that cannot be used, found by code that does not know the config's file.

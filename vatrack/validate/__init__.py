@@ -23,7 +23,6 @@ from vatrack.validate.findings import SHOWN_EXAMPLES, Findings
 from vatrack.validate.frames import Frame, check_frames
 from vatrack.validate.joint import check_joint
 from vatrack.validate.relations import check_relations, check_subsets, named_classes
-from vatrack.validate.subset import Subset
 from vatrack.validate.tree import check_tree
 
 __all__ = ["Report", "validate", "validate_joint"]
@@ -115,7 +114,10 @@ def validate(
     videos, frames = check_tree(raw, subsets, findings)
     check_frames(frames, settings.frames, processes, findings)
 
-    files = [_describe(subset) for subset in subsets]
+    files = [
+        _describe(own.name, own.path, own.ended, len(own.videos), len(own.images), own.total)
+        for own in subsets
+    ]
     return _report(raw, videos, frames, files, settings, findings, started, out)
 
 
@@ -148,17 +150,9 @@ def validate_joint(
         total, found, classes = check_joint(path, images, classes, settings.masks, findings)
         frames += found
         videos += total["videos"]
-        described.append(
-            {
-                "subset": name,
-                "path": str(path),
-                "bytes": path.stat().st_size,
-                "read_to_the_end": findings.counts["json-broken"] == broken,
-                "videos": total["videos"],
-                "frames": total["images"],
-                "annotations": total["annotations"],
-            }
-        )
+        ended = findings.counts["json-broken"] == broken
+        counts = total["videos"], total["images"], total["annotations"]
+        described.append(_describe(name, path, ended, *counts))
     check_frames(frames, settings.frames, processes, findings)
     return _report(Path(images), videos, frames, described, settings, findings, started, out)
 
@@ -239,15 +233,17 @@ def _report(
     return report
 
 
-def _describe(subset: Subset) -> dict[str, Any]:
+def _describe(
+    subset: str, path: Path, ended: bool, videos: int, frames: int, annotations: int
+) -> dict[str, Any]:
     return {
-        "subset": subset.name,
-        "path": str(subset.path),
-        "bytes": subset.path.stat().st_size,
-        "read_to_the_end": subset.ended,
-        "videos": len(subset.videos),
-        "frames": len(subset.images),
-        "annotations": subset.total,
+        "subset": subset,
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "read_to_the_end": ended,
+        "videos": videos,
+        "frames": frames,
+        "annotations": annotations,
     }
 
 

@@ -24,7 +24,7 @@ from vatrack.sailvos.official import (
     value_faults,
     video_name,
 )
-from vatrack.validate.findings import Findings
+from vatrack.validate.findings import SINGULAR, Findings
 from vatrack.validate.masks import Rle, Row, check_masks
 from vatrack.validate.subset import (
     COLUMNS,
@@ -40,13 +40,6 @@ from vatrack.validate.subset import (
 Json = dict[str, Any]
 
 BATCH = 1 << 20  # bytes of text whose annotations are checked at a time
-SINGULAR = {
-    "categories": "category",
-    "models": "model",
-    "videos": "video",
-    "images": "image",
-    "annotations": "annotation",
-}
 
 
 def read_subset(name: str, path: Path, compare: bool, processes: int, findings: Findings) -> Subset:
@@ -91,7 +84,7 @@ class _Reader:
                     yield rows
                     rows, stop = [], listed.offset + BATCH
         except InputError as error:
-            self.findings.add("json-broken", subset.path, detail=_detail(error, subset.path))
+            self.findings.add("json-broken", subset.path, detail=error.without(subset.path))
         else:
             subset.ended = True
             lost = [section for section in FIELDS if section not in self.seen]
@@ -128,9 +121,8 @@ class _Reader:
         try:
             name = video_name(value, self.subset.path)
         except InputError as error:
-            self.findings.add(
-                "video-name", self.subset.path, item, _detail(error, self.subset.path, item)
-            )
+            detail = error.without(self.subset.path, item)
+            self.findings.add("video-name", self.subset.path, item, detail)
             names = (value.get("name"), value.get("vid_name"))
             self.subset.unusable.update(name for name in names if isinstance(name, str))
             return
@@ -159,17 +151,12 @@ class _Reader:
         try:
             video, file = image_file(value, self.subset.path)
         except InputError as error:
-            self.findings.add(
-                "image-place", self.subset.path, item, _detail(error, self.subset.path, item)
-            )
+            detail = error.without(self.subset.path, item)
+            self.findings.add("image-place", self.subset.path, item, detail)
             return None, None
         if split_suffix(file)[1] not in SUFFIXES:
-            self.findings.add(
-                "image-place",
-                self.subset.path,
-                item,
-                f"{file!r} does not end in {FORMS}",
-            )
+            detail = f"{file!r} does not end in {FORMS}"
+            self.findings.add("image-place", self.subset.path, item, detail)
             return video, None
         return video, file
 
@@ -227,18 +214,10 @@ def _annotation_faults(value: Json) -> Iterator[Fault]:
 def _name(listed: Item) -> str:
     """What an item is called: by its id, or by its offset where it has none."""
     number = listed.value.get("id")
-    return (
-        f"{SINGULAR[listed.section]} {number}"
-        if is_whole(number)
-        else f"{SINGULAR[listed.section]} at byte {listed.offset}"
-    )
+    place = f"{number}" if is_whole(number) else f"at byte {listed.offset}"
+    return f"{SINGULAR[listed.section]} {place}"
 
 
 def _whole(value: Json, name: str) -> int | None:
     number = value.get(name)
     return number if is_whole(number) else None
-
-
-def _detail(error: InputError, path: Path, item: str = "") -> str:
-    """A message without the file and the item that it is shown with."""
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{item}: ")

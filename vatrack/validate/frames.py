@@ -68,8 +68,7 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
         if mode == "decode":
             read_image(path)
     except BadImage as error:
-        detail = str(error).removeprefix(f"{path}: ").removesuffix(f"; {AGAIN}")
-        yield f"frame-{error.fault}", detail
+        yield f"frame-{error.fault}", error.without(path).removesuffix(f"; {AGAIN}")
     else:
         kept = (header.depth == 16, header.alpha, header.turned)
         yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)

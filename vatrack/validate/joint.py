@@ -22,7 +22,7 @@ from vatrack.data.fields import (
     mask_types_of,
     read_masks,
 )
-from vatrack.validate.findings import Findings
+from vatrack.validate.findings import SINGULAR, Findings
 from vatrack.validate.frames import Frame
 from vatrack.validate.masks import is_inside
 
@@ -34,12 +34,6 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "videos": ("id",),
     "images": ("id", "file_name", "width", "height"),
     "annotations": ("id", "image_id", "category_id"),
-}
-SINGULAR = {
-    "categories": "category",
-    "videos": "video",
-    "images": "image",
-    "annotations": "annotation",
 }
 
 
@@ -111,7 +105,7 @@ class _Checker:
                     self.items[item.section].append(item.value)
         except InputError as error:
             self.broken = True
-            self.add("json-broken", detail=str(error).removeprefix(f"{self.path}: "))
+            self.add("json-broken", detail=error.without(self.path))
             return
         for name in ("categories", "images", "annotations"):
             if name not in seen:
@@ -145,11 +139,8 @@ class _Checker:
         videos = {video["id"] for video in self.items["videos"]}
         filled, places = set(), set()
         for image in self.items["images"]:
-            name, video, frame = (
-                f"image {image['id']}",
-                image.get("video_id"),
-                image.get("frame_id"),
-            )
+            name = f"image {image['id']}"
+            video, frame = image.get("video_id"), image.get("frame_id")
             for key in ("video_id", "frame_id"):
                 if image.get(key) is None:
                     self.add("field-missing", name, key)
@@ -169,9 +160,8 @@ class _Checker:
             listed = FileClasses.of(self.items["categories"], str(self.path))
             listed.labels(wanted or listed.classes)
         except InputError as error:
-            text = str(error).splitlines()[0].removeprefix(f"{self.path}: ")
             if not self.broken:
-                self.add("category-list", detail=text)
+                self.add("category-list", detail=error.without(self.path).splitlines()[0])
             return wanted
         return wanted or listed.classes
 

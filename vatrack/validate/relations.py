@@ -66,16 +66,11 @@ def _check_categories(subset: Subset, findings: Findings, classes: ClassList | N
             listed = _file_classes(subset)
             listed.labels(classes or listed.classes)
         except InputError as error:
-            findings.add("category-list", subset.path, detail=_first_line(error, subset))
+            detail = error.without(subset.path).splitlines()[0]
+            findings.add("category-list", subset.path, detail=detail)
     elif names != list(CATEGORIES) and (subset.whole or len(names) > len(CATEGORIES)):
-        position = next(
-            (
-                n
-                for n, pair in enumerate(zip(names, CATEGORIES, strict=False))
-                if pair[0] != pair[1]
-            ),
-            len(names),
-        )
+        pairs = enumerate(zip(names, CATEGORIES, strict=False))
+        position = next((n for n, (name, ours) in pairs if name != ours), len(names))
         wanted = repr(CATEGORIES[position]) if position < len(CATEGORIES) else "no more"
         found = repr(names[position]) if position < len(names) else "no more"
         total = counted(len(names), "category")
@@ -88,10 +83,6 @@ def _check_categories(subset: Subset, findings: Findings, classes: ClassList | N
         (number for number, _ in subset.categories if number is not None),
     )
     findings.add_repeated("model-twice", subset.path, "model", subset.models)
-
-
-def _first_line(error: InputError, subset: Subset) -> str:
-    return str(error).splitlines()[0].removeprefix(f"{subset.path}: ")
 
 
 def _check_videos(subset: Subset, findings: Findings) -> None:
@@ -158,11 +149,9 @@ def _check_frames(video: str, images: Sequence[Image], subset: Subset, findings:
     twice = [frame for frame, count in frames.items() if count > 1]
     missing = sorted(set(range(len(images))) - frames.keys()) if subset.whole else []
     if twice or missing:
-        detail = (
-            f"frame_id {twice[0]} is listed more than once"
-            if twice
-            else f"frame_id {missing[0]} is missing"
-        )
+        detail = f"frame_id {missing[0]} is missing" if missing else ""
+        if twice:
+            detail = f"frame_id {twice[0]} is listed more than once"
         findings.add("frame-id-gap", subset.path, f"video {video}", detail)
     shifts = [(image, _shift(image)) for image in images]
     wrong = [(image, shift) for image, shift in shifts if shift not in (None, FRAMES_BEFORE)]
