@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
+from tests.evaluation.scenes import rle
 from vatrack.api.results import FrameResult
 from vatrack.common.errors import InputError
 
@@ -20,10 +20,9 @@ VISIBLE = [(slice(2, 7), slice(3, 13)), (slice(0, 0), slice(0, 0))]
 def codes(areas: list[tuple[slice, slice]]) -> list[dict[str, Any]]:
     found = []
     for area in areas:
-        bitmap = np.zeros(SIZE, np.uint8, order="F")
+        bitmap = np.zeros(SIZE, np.uint8)
         bitmap[area] = 1
-        code = coco_mask.encode(bitmap)
-        found.append({"size": code["size"], "counts": code["counts"].decode("ascii")})
+        found.append(rle(bitmap))
     return found
 
 

@@ -19,7 +19,6 @@ from vatrack.common.files import (
     create_text,
     open_text,
     read_json,
-    read_yaml,
     scratch_directory,
     write_json,
     write_text,
@@ -159,18 +158,13 @@ def test_gzip_lines(tmp_path: Path) -> None:
 
 def test_broken_json_is_bad_input(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    with pytest.raises(InputError, match="no such file"):
-        read_json(path)
-    path.write_text(json.dumps({"a": [1, 2, 3]})[:-4])
-    with pytest.raises(
-        InputError, match=r"x\.json: not valid JSON at line 1, column .* may be truncated"
+    for content, told in (
+        (b'{"a": [1, 2', r"x\.json: not valid JSON at line 1, column .* may be truncated"),
+        (b"[1,\n \xff]", "cannot be read: line 2 is not UTF-8"),
     ):
-        read_json(path)
-    path.write_bytes(b"[1,\n \xff]")
-    with pytest.raises(InputError, match="cannot be read: line 2 is not UTF-8"):
-        read_json(path)
-    with pytest.raises(InputError, match="is a folder"):
-        read_json(tmp_path)
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=told):
+            read_json(path)
 
 
 def test_a_gzip_file_that_is_cut_off_is_bad_input(tmp_path: Path) -> None:
@@ -180,19 +174,6 @@ def test_a_gzip_file_that_is_cut_off_is_bad_input(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"x\.json\.gz"):
             read_json(path)
-    path.write_bytes(b"[1]")  # unpacked on the way, as browsers do
-    assert read_json(path) == [1]
-
-
-def test_yaml(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text("a: {b: 1}\n")
-    assert read_yaml(path) == {"a": {"b": 1}}
-    path.write_text("a: [1\n")
-    with pytest.raises(InputError, match=r"x\.yaml: not valid YAML"):
-        read_yaml(path)
-    with pytest.raises(InputError, match="no such file"):
-        read_yaml(tmp_path / "missing.yaml")
 
 
 def test_a_scratch_folder_is_hidden_and_goes_away(tmp_path: Path) -> None:

@@ -250,10 +250,9 @@ def test_real_codecs_and_no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
 # GPUs.
 
 
-@contextmanager
 def gpus(
     monkeypatch: pytest.MonkeyPatch, *free: float, bf16: bool = True, driver: bool = False
-) -> Iterator[None]:
+) -> None:
     """GPUs of 80 GiB with so much free memory, in GiB."""
     cuda = torch.cuda
     monkeypatch.setattr(cuda, "is_available", lambda: bool(free))
@@ -263,29 +262,28 @@ def gpus(
     monkeypatch.setattr(cuda, "is_bf16_supported", lambda **_: bf16)
     monkeypatch.setattr(cuda, "device", lambda n: tempfile.TemporaryDirectory())
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi" if driver else None)
-    yield
 
 
 def test_gpus_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    with gpus(monkeypatch, 79, 1):
-        first, second = LOOKS["GPU"](Config())
+    gpus(monkeypatch, 79, 1)
+    first, second = LOOKS["GPU"](Config())
     expect(first, "ok", "NVIDIA H100, 79.0 of 80.0 GiB free, bfloat16")
     expect(second, "warning", "1.0 of 80.0 GiB free", "nvidia-smi")
 
 
 def test_a_gpu_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    with gpus(monkeypatch, 79, bf16=False):
-        expect(only("GPU"), "ok", "no bfloat16")
-        compute = {"precision": "bfloat16"}
-        expect(only("GPU", compute=compute), "warning", "no bfloat16", "compute.precision to mixed")
+    gpus(monkeypatch, 79, bf16=False)
+    expect(only("GPU"), "ok", "no bfloat16")
+    compute = {"precision": "bfloat16"}
+    expect(only("GPU", compute=compute), "warning", "no bfloat16", "compute.precision to mixed")
 
 
 def test_too_few_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    with gpus(monkeypatch, 79):
-        wants, here = LOOKS["GPU"](config(launcher={"gpus": 4}))
-        expect(wants, "fails", "1, but launcher.gpus is 4", "launcher.gpus to 1")
-        expect(here, "ok")
-        expect(only("GPU", launcher={"gpus": 4, "cluster": "slurm"}), "ok")
+    gpus(monkeypatch, 79)
+    wants, here = LOOKS["GPU"](config(launcher={"gpus": 4}))
+    expect(wants, "fails", "1, but launcher.gpus is 4", "launcher.gpus to 1")
+    expect(here, "ok")
+    expect(only("GPU", launcher={"gpus": 4, "cluster": "slurm"}), "ok")
 
 
 @pytest.mark.parametrize(
@@ -308,8 +306,8 @@ def test_no_gpu(
     text: str,
 ) -> None:
     monkeypatch.setattr(torch.version, "cuda", cuda)
-    with gpus(monkeypatch, driver=driver):
-        expect(only("GPU", **values), state, text)
+    gpus(monkeypatch, driver=driver)
+    expect(only("GPU", **values), state, text)
 
 
 # Cores, shared memory, open files.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.api.test_results import AMODAL, SIZE, VISIBLE, make
+from tests.evaluation.scenes import rle
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.reporting.drawing import track_colours
@@ -59,17 +60,10 @@ def test_an_object_that_is_hidden_whole_is_hatched_and_nothing_else() -> None:
 
 def test_small_objects_lie_above_large_ones() -> None:
     result = make()
-    result = replace(result, rles={"amodal": [result.rles["amodal"][0], full()]})
+    result = replace(result, rles={"amodal": [result.rles["amodal"][0], rle(np.ones(SIZE))]})
     drawn = draw_frame(GREY, result, DrawSettings(("fill",)))
     alone = draw_frame(GREY, result.select(class_ids=[3]), DrawSettings(("fill",)))
     assert (drawn[5, 5] != alone[5, 5]).any() and (drawn[15, 1] == alone[15, 1]).all()
-
-
-def full() -> dict:
-    from pycocotools import mask as coco_mask
-
-    code = coco_mask.encode(np.ones(SIZE, np.uint8, order="F"))
-    return {"size": code["size"], "counts": code["counts"].decode("ascii")}
 
 
 def test_trails_fade_and_do_not_grow() -> None:
@@ -89,11 +83,8 @@ def test_trails_fade_and_do_not_grow() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2)])
 def test_the_smallest_frames(size: tuple[int, int]) -> None:
-    from pycocotools import mask as coco_mask
-
-    code = coco_mask.encode(np.ones(size, np.uint8, order="F"))
-    rle = {"size": list(size), "counts": code["counts"].decode("ascii")}
-    rles: dict[MaskType, list[dict[str, Any]]] = {"amodal": [rle], "visible": [rle]}
+    whole = rle(np.ones(size))
+    rles: dict[MaskType, list[dict[str, Any]]] = {"amodal": [whole], "visible": [whole]}
     result = replace(make(1), height=size[0], width=size[1], rles=rles)
     drawn = draw_frame(np.zeros((*size, 3), np.uint8), result)
     assert drawn.shape == (*size, 3) and drawn.any()

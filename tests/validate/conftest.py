@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from pycocotools import mask as coco_mask
 
+from tests.evaluation.scenes import rle
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
@@ -94,17 +95,12 @@ def mini_set(rendered: Path, tmp_path: Path) -> Set:
     return Set(raw, read_json(raw / "train.json"), read_json(raw / "valid.json"))
 
 
-def encode(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    code = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": list(mask.shape), "counts": code["counts"].decode("ascii")}
-
-
 def fields(amodal: npt.NDArray[np.bool_], visible: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """The fields of an annotation that follow from its masks."""
     codes = {
-        "segmentation": encode(amodal),
-        "visible_mask": encode(visible),
-        "invisible_mask": encode(amodal & ~visible),
+        "segmentation": rle(amodal),
+        "visible_mask": rle(visible),
+        "invisible_mask": rle(amodal & ~visible),
     }
     area, area_visible = int(amodal.sum()), int(visible.sum())
     return {

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tests.common.image_files import ANIMATION, COLOUR, COLOUR_ALPHA, bmp, orientation, png
-from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, encode, fields
+from tests.evaluation.scenes import rle
+from tests.validate.conftest import HEIGHT, VIDEO, WIDTH, Set, fields
 from vatrack.validate.checks import CHECKS
 
 Spoil = Callable[[Set], object]
@@ -79,7 +80,7 @@ WRITTEN: list[tuple[str, int, str, Any, str]] = [
     ("annotations", 0, "bbox", [-1, 0, 2, 2], "box-outside"),
     ("annotations", 0, "bbox_visible", [1, 1, 2], "box-bad"),
     ("annotations", 0, "segmentation", [[1, 1, 9e5, 1, 9, 9]], "rle-bad"),
-    ("annotations", 0, "segmentation", encode(np.ones((HEIGHT, WIDTH // 2), bool)),
+    ("annotations", 0, "segmentation", rle(np.ones((HEIGHT, WIDTH // 2), bool)),
      "rle-size area-wrong box-wrong rate-wrong"),
     ("annotations", 0, "invisible_mask", [[1, 2, 3, 4]], "invisible-wrong"),
     ("images", 0, "height", 0, "number-bad"),
@@ -95,9 +96,10 @@ def write(section: str, number: int, name: str, value: Any) -> Spoil:
     return lambda s: s.train[section][number].update({name: value})
 
 
-for *place, written, codes in WRITTEN:
-    name = f"{place[0]}-{place[2]}-{written!r:.40}"
-    SPOILS.append(pytest.param(write(*place, written), set(codes.split()), id=name))
+for section, number, key, written, codes in WRITTEN:
+    spoil = write(section, number, key, written)
+    name = f"{section}-{key}-{written!r:.40}"
+    SPOILS.append(pytest.param(spoil, set(codes.split()), id=name))
 
 
 @spoils("field-missing")
@@ -334,7 +336,7 @@ def visible_outside(s: Set) -> None:
 @spoils("invisible-wrong")
 def wrong_invisible_mask(s: Set) -> None:
     s.annotation.update(fields(box(3, 9), box(3, 6)))
-    s.annotation["invisible_mask"] = encode(box(7, 10))
+    s.annotation["invisible_mask"] = rle(box(7, 10))
 
 
 @spoils("invisible-wrong")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-from tests.validate.conftest import encode, fields
+from tests.evaluation.scenes import rle
+from tests.validate.conftest import fields
 from vatrack.validate.findings import Findings
 from vatrack.validate.masks import Rle, Row, check_masks
 
@@ -102,7 +103,7 @@ def test_exactly_the_spoiled_field_is_found(
         pixel = tuple(data.draw(st.integers(0, side - 1)) for side in cases[chosen][0].shape)
         wrong = cases[chosen][0] & ~cases[chosen][1]
         wrong[pixel] = ~wrong[pixel]
-        annotation[name] = encode(wrong)
+        annotation[name] = rle(wrong)
     found = check(*annotations)
     assert dict(found.counts) == {SPOILS[name]: 1}
     (example,) = found.examples[SPOILS[name]]
@@ -117,7 +118,7 @@ def test_a_visible_pixel_outside_is_found(case: Case, data: st.DataObject) -> No
     free = np.argwhere(~amodal)
     assume(len(free) > 0)
     visible[tuple(free[data.draw(st.integers(0, len(free) - 1))])] = True
-    for invisible in (encode(amodal & ~visible), None):
+    for invisible in (rle(amodal & ~visible), None):
         annotation = fields(amodal, visible) | {"invisible_mask": invisible}
         # With as many visible as amodal pixels, or more, the rate would be out of range as well.
         annotation["occlude_rate"] = None
@@ -170,7 +171,7 @@ def test_codes_that_are_not_minimal() -> None:
     annotation["segmentation"]["counts"] = "0202"
     assert coco_mask.area(annotation["segmentation"] | {"counts": b"0202"}) == 6
     assert not check(annotation).counts
-    annotation["invisible_mask"] = encode(np.array([[0, 1, 0], [0, 0, 1]], bool))
+    annotation["invisible_mask"] = rle(np.array([[0, 1, 0], [0, 0, 1]], bool))
     assert dict(check(annotation).counts) == {"invisible-wrong": 1}
 
 

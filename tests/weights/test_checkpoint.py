@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from tests.weights.conftest import run_of
 from vatrack.common.errors import InputError
-from vatrack.config import Method
+from vatrack.config import Method, RunConfig
 from vatrack.models.detector import build
 from vatrack.weights.checkpoint import load, restored
 from vatrack.weights.export import export
@@ -38,21 +38,27 @@ def test_round_trip(saved: Path) -> None:
     )
 
 
-def test_another_method_is_refused_by_name(saved: Path) -> None:
-    run = run_of(Method.QDTRACK)
-    with pytest.raises(
-        InputError,
-        match=r"epoch_03\.pt: a checkpoint of method vatrack, not qdtrack; use --method vatrack",
-    ):
-        restored(load(saved), run, saved)
-
-
-def test_another_width_is_refused_with_the_first_difference(saved: Path) -> None:
-    run = run_of(Method.VATRACK, box_head_channels=24)
-    with pytest.raises(
-        InputError,
-        match=r"the checkpoint has a different model configuration.*bbox_head.*24 expected",
-    ):
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (
+            run_of(Method.QDTRACK),
+            r"epoch_03\.pt: a checkpoint of method vatrack, not qdtrack; use --method vatrack",
+        ),
+        (
+            run_of(Method.VATRACK, box_head_channels=24),
+            "the checkpoint has a different model configuration.*bbox_head.*24 expected",
+        ),
+        (run_of(Method.VATRACK, anchor_scale=4.0), r"trained with model\.anchor_scale = 8"),
+        (run_of(Method.VATRACK, norm_groups=4), r"trained with model\.norm_groups = 8"),
+    ],
+    ids=["method", "width", "anchor_scale", "norm_groups"],
+)
+def test_another_network_is_refused_with_the_difference(
+    run: RunConfig, told: str, saved: Path
+) -> None:
+    """Also where no shape shows it."""
+    with pytest.raises(InputError, match=told):
         restored(load(saved), run, saved)
 
 
@@ -67,14 +73,6 @@ def test_cut_off_foreign_and_missing_files(saved: Path, tmp_path: Path) -> None:
         load(foreign)
     with pytest.raises(InputError, match="no such checkpoint"):
         load(tmp_path / "missing.pt")
-
-
-@pytest.mark.parametrize("change", [{"anchor_scale": 4.0}, {"norm_groups": 4}])
-def test_settings_that_no_shape_shows_are_compared(change: dict, saved: Path) -> None:
-    run = run_of(Method.VATRACK)
-    other = run.model_copy(update={"model": run.model.model_copy(update=change)})
-    with pytest.raises(InputError, match=rf"trained with model\.{next(iter(change))} = 8"):
-        restored(load(saved), other, saved)
 
 
 def test_damaged_and_foreign_safetensors(saved: Path, tmp_path: Path) -> None:
