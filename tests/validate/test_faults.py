@@ -37,6 +37,60 @@ def box(left: int, right: int) -> np.ndarray:
     return mask
 
 
+# What is one step, with what is found then.
+STEPS: dict[str, tuple[str, Spoil]] = {
+    "no categories": ("list-missing", lambda s: s.train.pop("categories")),
+    "no area": ("field-missing", lambda s: s.annotation.pop("area")),
+    "category without name": (
+        "field-missing category-list",
+        lambda s: s.train["categories"][3].pop("name"),
+    ),
+    "categories in another order": ("category-list", lambda s: s.train["categories"].reverse()),
+    "one category more": (
+        "category-list",
+        lambda s: s.train["categories"].append({"id": 999, "name": "boat"}),
+    ),
+    "unsafe place": ("video-name image-place folder-extra", lambda s: rename(s, "..")),
+    "clip mark": ("video-name folder-extra", lambda s: rename(s, "a__b")),
+    "video twice": ("video-twice", lambda s: s.train["videos"].append(s.train["videos"][0])),
+    "video in both subsets": (
+        "video-in-both video-empty",
+        lambda s: s.valid["videos"].append(s.train["videos"][0]),
+    ),
+    "video without images": (
+        "video-empty folder-missing",
+        lambda s: s.train["videos"].append({"id": 9, "name": "empty"}),
+    ),
+    "model twice": ("model-twice", lambda s: s.train["models"].append(s.train["models"][0])),
+    "nothing visible": (
+        "visible-empty",
+        lambda s: s.annotation.update(fields(box(3, 9), box(0, 0))),
+    ),
+    "visible outside": (
+        "visible-outside",
+        lambda s: s.annotation.update(fields(box(3, 9), box(8, 11))),
+    ),
+    "video missing": ("folder-missing", lambda s: shutil.rmtree(s.raw / VIDEO)),
+    "images missing": ("folder-missing", lambda s: shutil.rmtree(s.images)),
+    "video in other case": ("folder-case", lambda s: (s.raw / VIDEO).rename(s.raw / VIDEO.upper())),
+    "another video": ("folder-extra", lambda s: (s.raw / "other" / "images").mkdir(parents=True)),
+    "another folder": ("folder-plain", lambda s: (s.raw / "other").mkdir()),
+    "frame missing": ("frame-missing", lambda s: s.frame().unlink()),
+    "frame in other case": ("frame-case", lambda s: s.frame().rename(s.images / "000005.BMP")),
+    "unused frame broken": ("file-broken", lambda s: s.frame(0).write_bytes(b"")),
+    "names alike": ("file-case", lambda s: shutil.copy(s.frame(), s.images / "000005.BMP")),
+    "gap at the end": ("file-gap frame-ends", lambda s: s.frame(12).unlink()),
+    "too few files": ("frame-ends", lambda s: s.frame(15).unlink()),
+    "another file": ("file-extra", lambda s: (s.images / "Thumbs.db").touch()),
+    "enormous number": (
+        "file-gap frame-ends",
+        lambda s: shutil.copy(s.frame(), s.images / "99999999999999.bmp"),
+    ),
+}
+for what, (codes, step) in STEPS.items():
+    SPOILS.append(pytest.param(step, set(codes.split()), id=what))
+
+
 # The annotation files as such.
 
 
@@ -49,11 +103,6 @@ def cut_off_at_the_end(s: Set) -> None:
 def not_a_number(s: Set) -> None:
     text = s.paths()["train"].read_text()
     s.texts["train"] = text.replace('"occlu_depth": 0', '"occlu_depth": NaN').encode()
-
-
-@spoils("list-missing")
-def no_categories(s: Set) -> None:
-    del s.train["categories"]
 
 
 @spoils("list-missing")
@@ -102,16 +151,6 @@ for section, number, key, written, codes in WRITTEN:
     SPOILS.append(pytest.param(spoil, set(codes.split()), id=name))
 
 
-@spoils("field-missing")
-def no_area(s: Set) -> None:
-    del s.annotation["area"]
-
-
-@spoils("field-missing", "category-list")
-def category_without_name(s: Set) -> None:
-    del s.train["categories"][3]["name"]
-
-
 @spoils("json-broken")
 def infinite_rate(s: Set) -> None:
     s.save()
@@ -151,16 +190,6 @@ def category_id_twice(s: Set) -> None:
     spare[0]["id"] = spare[1]["id"]
 
 
-@spoils("category-list")
-def categories_in_another_order(s: Set) -> None:
-    s.train["categories"].reverse()
-
-
-@spoils("category-list")
-def one_category_more(s: Set) -> None:
-    s.train["categories"].append({"id": 999, "name": "boat"})
-
-
 @spoils("category-unknown")
 def annotation_outside_the_categories(s: Set) -> None:
     for annotation in s.train["annotations"]:
@@ -176,29 +205,9 @@ def images_without_video(s: Set) -> None:
     s.train["videos"] = [video for video in s.train["videos"] if video["name"] != VIDEO]
 
 
-@spoils("video-name", "image-place", "folder-extra")
-def unsafe_place(s: Set) -> None:
-    rename(s, "..")
-
-
-@spoils("video-name", "folder-extra")
-def clip_mark(s: Set) -> None:
-    rename(s, "a__b")
-
-
 @spoils("video-name", "folder-extra", "video-unknown")
 def no_video_name(s: Set) -> None:
     del s.train["videos"][0]["name"], s.train["videos"][0]["vid_name"]
-
-
-@spoils("video-twice")
-def video_twice(s: Set) -> None:
-    s.train["videos"].append(s.train["videos"][0])
-
-
-@spoils("video-in-both", "video-empty")
-def video_in_both_subsets(s: Set) -> None:
-    s.valid["videos"].append(s.train["videos"][0])
 
 
 @spoils("video-name-case")
@@ -288,19 +297,9 @@ def object_changes_its_category(s: Set) -> None:
     )
 
 
-@spoils("video-empty", "folder-missing")
-def video_without_images(s: Set) -> None:
-    s.train["videos"].append({"id": 9, "name": "empty"})
-
-
 @spoils("image-empty")
 def image_without_annotations(s: Set) -> None:
     s.train["annotations"] = [a for a in s.train["annotations"] if a["image_id"] != 4]
-
-
-@spoils("model-twice")
-def model_twice(s: Set) -> None:
-    s.train["models"].append(s.train["models"][0])
 
 
 # Fields against masks.
@@ -312,11 +311,6 @@ def empty_masks(s: Set) -> None:
     s.annotation.update(fields(nothing, nothing))
 
 
-@spoils("visible-empty")
-def nothing_visible(s: Set) -> None:
-    s.annotation.update(fields(box(3, 9), box(0, 0)))
-
-
 @spoils("area-wrong")
 def wrong_area(s: Set) -> None:
     s.annotation["area"] += 1
@@ -326,11 +320,6 @@ def wrong_area(s: Set) -> None:
 def wrong_box(s: Set) -> None:
     s.annotation.update(fields(box(3, 9), box(3, 6)))
     s.annotation["bbox_visible"] = [3, 4, 4, 16]
-
-
-@spoils("visible-outside")
-def visible_outside(s: Set) -> None:
-    s.annotation.update(fields(box(3, 9), box(8, 11)))
 
 
 @spoils("invisible-wrong")
@@ -357,21 +346,6 @@ def nothing_unpacked(s: Set) -> None:
     for video in list(s.raw.iterdir()):
         if video.is_dir():
             shutil.rmtree(video)
-
-
-@spoils("folder-missing")
-def video_missing(s: Set) -> None:
-    shutil.rmtree(s.raw / VIDEO)
-
-
-@spoils("folder-missing")
-def images_missing(s: Set) -> None:
-    shutil.rmtree(s.images)
-
-
-@spoils("folder-case")
-def video_in_other_case(s: Set) -> None:
-    (s.raw / VIDEO).rename(s.raw / VIDEO.upper())
 
 
 @spoils("folder-case", "video-name-case")
@@ -405,30 +379,10 @@ def images_in_other_case(s: Set) -> None:
     s.images.rename(s.raw / VIDEO / "Images")
 
 
-@spoils("folder-extra")
-def another_video(s: Set) -> None:
-    (s.raw / "other" / "images").mkdir(parents=True)
-
-
-@spoils("folder-plain")
-def another_folder(s: Set) -> None:
-    (s.raw / "other").mkdir()
-
-
-@spoils("frame-missing")
-def frame_missing(s: Set) -> None:
-    s.frame().unlink()
-
-
 @spoils("frame-missing")
 def frame_is_a_lost_link(s: Set) -> None:
     s.frame().unlink()
     s.frame().symlink_to(s.raw / "nowhere.bmp")
-
-
-@spoils("frame-case")
-def frame_in_other_case(s: Set) -> None:
-    s.frame().rename(s.images / "000005.BMP")
 
 
 @spoils("frame-undecodable")
@@ -496,39 +450,9 @@ for what, (redraw, code) in PNG_FRAMES.items():
     SPOILS.append(pytest.param(as_png(redraw), {code}, id=f"frame {what}"))
 
 
-@spoils("file-broken")
-def unused_frame_broken(s: Set) -> None:
-    s.frame(0).write_bytes(b"")
-
-
-@spoils("file-case")
-def names_alike(s: Set) -> None:
-    shutil.copy(s.frame(), s.images / "000005.BMP")
-
-
 @spoils("file-both")
 def two_suffixes(s: Set) -> None:
     assert cv2.imwrite(str(s.frame().with_suffix(".png")), cv2.imread(str(s.frame())))
-
-
-@spoils("file-gap", "frame-ends")
-def gap_at_the_end(s: Set) -> None:
-    s.frame(12).unlink()
-
-
-@spoils("frame-ends")
-def too_few_files(s: Set) -> None:
-    s.frame(15).unlink()
-
-
-@spoils("file-extra")
-def another_file(s: Set) -> None:
-    (s.images / "Thumbs.db").touch()
-
-
-@spoils("file-gap", "frame-ends")
-def enormous_number(s: Set) -> None:
-    shutil.copy(s.frame(), s.images / "99999999999999.bmp")
 
 
 def rename(s: Set, name: str) -> None:
