@@ -367,30 +367,13 @@ def test_one_missing_quotation_mark_does_not_read_the_whole_file(
     assert read < 500
 
 
-@pytest.mark.parametrize("together", [1, 60, 1 << 20])
-def test_texts_that_are_read_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
-) -> None:
-    """Neighbours, gaps, steps backwards, the same twice."""
-    monkeypatch.setattr(json_lists, "TOGETHER", together)
-    items = [{"n": n, "text": "x" * n} for n in range(40)]
-    spaced = [json.dumps(item) + " " * (100 * (n % 7 == 0)) for n, item in enumerate(items)]
-    path = write(tmp_path, '{"items": [' + ",".join(spaced) + "]}")
-    listed = list(read_lists(path))
-    texts = Texts(path)
-    for order in (range(40), range(0, 40, 3), [*range(20, 40), *range(20)], [5, 5, 6, 4], []):
-        places = [listed[n].offset for n in order], [listed[n].length for n in order]
-        assert texts.load_all(*places) == [items[n] for n in order]
-
-
 def test_texts_of_a_file_that_has_changed(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps(SMALL))
     items: list[Item] = list(read_lists(path))
     texts = Texts(path)
     again = pickle.loads(pickle.dumps(texts))
-    assert [again.load(entry.offset, entry.length) for entry in items] == [
-        entry.value for entry in items
-    ]
+    places = [entry.offset for entry in items], [entry.length for entry in items]
+    assert again.load_all(*places) == [entry.value for entry in items]
     path.write_bytes(path.read_bytes()[: items[-1].offset + 3])
     assert texts.load(items[0].offset, items[0].length) == items[0].value
     with pytest.raises(
@@ -431,13 +414,15 @@ def test_flat_objects_are_read_like_all_others(seed: int, monkeypatch: pytest.Mo
     assert found == [outcome(text) for text in texts]
 
 
+@pytest.mark.parametrize("together", [1, 100, 1 << 20])
 def test_texts_that_are_read_together_are_those_read_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
 ) -> None:
+    """Neighbours, gaps, steps backwards, the same twice."""
     random = np.random.default_rng(0)
     path = tmp_path / "file"
     path.write_bytes(b"\xef\xbb\xbf" + random.integers(0, 256, 3000).astype(np.uint8).tobytes())
-    monkeypatch.setattr(json_lists, "TOGETHER", 100)
+    monkeypatch.setattr(json_lists, "TOGETHER", together)
     texts = Texts(path)
     for _ in range(200):
         starts = random.integers(0, 2900, random.integers(0, 30))

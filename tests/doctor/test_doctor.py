@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import PackageNotFoundError
@@ -69,6 +69,15 @@ def expect(check: Check, state: State, found: str = "", fix: str = "") -> None:
         parses(command)
 
 
+def raising(error: Exception) -> Callable[..., Any]:
+    """A function that ends in this error, whatever it is called with."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse
+
+
 # The report.
 
 
@@ -107,10 +116,7 @@ def test_a_command_can_be_copied_from_a_report() -> None:
 
 
 def test_a_look_that_ends_in_an_error_is_a_finding() -> None:
-    def bad(_: Config) -> Iterator[Check]:
-        raise InputError("the disk is square")
-
-    (check,) = looked("disk", bad, Config())
+    (check,) = looked("disk", raising(InputError("the disk is square")), Config())
     expect(check, "fails", "InputError: the disk is square", "fix the problem in the message")
 
 
@@ -193,20 +199,15 @@ def test_a_package_that_cannot_be_imported(
 
 
 def test_a_torchvision_of_another_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> None:
-        raise RuntimeError("operator torchvision::nms does not exist\nmore")
-
-    monkeypatch.setattr("torchvision.ops.nms", missing)
+    error = RuntimeError("operator torchvision::nms does not exist\nmore")
+    monkeypatch.setattr("torchvision.ops.nms", raising(error))
     found = {check.name: check for check in LOOKS["packages"](Config())}
     expect(found["torchvision"], "fails", "nms does not exist)", "matching versions")
     expect(found["torch"], "ok")
 
 
 def test_packages_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def version(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setattr("importlib.metadata.version", raising(PackageNotFoundError("x")))
     assert all(check.state == "ok" for check in LOOKS["packages"](Config()))
 
 
@@ -386,10 +387,8 @@ def test_folders(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refuse(**_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    error = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(tempfile, "TemporaryFile", raising(error))
     look_at(tmp_path, "fails", "cannot be written (permission denied)", "set `results`")
     found = {check.name: check.state for check in LOOKS["folders"](Config())}
     assert found["results"] == found["temporary files"] == "fails"
@@ -556,12 +555,9 @@ def test_missing_data_are_told_with_what_makes_them() -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
     weights = tmp_path / "resnet.pth"
     weights.write_bytes(b"x")
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "open", raising(PermissionError(13, "Permission denied")))
     check = only("weights", training={"weights": str(weights)})
     expect(check, "fails", "cannot be read (permission denied)", "chmod +r")
 
@@ -657,21 +653,16 @@ def test_a_store_that_somebody_writes_or_that_is_read_only(
         other.execute("BEGIN IMMEDIATE")
         expect(only("MLflow"), "warning", "locked", "wait")
         other.rollback()
-
-    def refuse(*_: object, **__: object) -> None:
-        raise sqlite3.OperationalError("attempt to write a readonly database")
-
-    monkeypatch.setattr(sqlite3, "connect", refuse)
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    monkeypatch.setattr(sqlite3, "connect", raising(error))
     expect(only("MLflow"), "fails", "readonly", "chmod u+w")
 
 
 def test_a_store_in_a_folder_that_cannot_be_written(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(**_: object) -> None:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    error = OSError(30, "Read-only file system")
+    monkeypatch.setattr(tempfile, "TemporaryFile", raising(error))
     expect(only("MLflow"), "fails", "read-only file system", "mlflow.tracking_uri")
 
 
@@ -723,11 +714,7 @@ def test_a_server(
 def test_a_server_that_is_away(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = only("MLflow", mlflow={"tracking_uri": "http://127.0.0.1:9"})
     expect(check, "fails", "not reachable (ConnectionError)", "mlflow server")
-
-    def slow(*_: object, **__: object) -> None:
-        raise requests.ReadTimeout
-
-    monkeypatch.setattr(requests.Session, "post", slow)
+    monkeypatch.setattr(requests.Session, "post", raising(requests.ReadTimeout()))
     check = only("MLflow", mlflow={"tracking_uri": "https://example.org"})
     expect(check, "fails", "not reachable (ReadTimeout)", "mlflow.tracking_uri")
     check = only("MLflow", mlflow={"tracking_uri": "postgresql://host/base"})

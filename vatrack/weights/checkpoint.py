@@ -31,6 +31,7 @@ from vatrack.config.renamed import STARTS, with_new_names
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.formats import read_file, write_file
 from vatrack.weights.tensors import check_tensors
+from vatrack.weights.transfer import describe_shape
 
 if TYPE_CHECKING:
     from vatrack.models.detector import Detector
@@ -224,8 +225,10 @@ def restored(checkpoint: Checkpoint, run: RunConfig, source: Path) -> Detector:
         )
     with torch.device("meta"):  # no memory, no random numbers
         model = build(run.method, run.model, run.backbone)
-    expected = {name: value.shape for name, value in model.state_dict().items()}
-    found = {name: value.shape for name, value in checkpoint.weights.items()}
+    expected, found = (
+        {name: describe_shape(value) for name, value in weights.items()}
+        for weights in (model.state_dict(), checkpoint.weights)
+    )
     if expected != found:
         different = sorted(
             name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
@@ -233,8 +236,8 @@ def restored(checkpoint: Checkpoint, run: RunConfig, source: Path) -> Detector:
         raise InputError(
             f"{source}: the checkpoint has a different model configuration; different: "
             f"{counted(len(different), 'tensor')}, first: {different[0]} "
-            f"({_shape(found.get(different[0]))} in the file, {_shape(expected.get(different[0]))} "
-            "expected); use the config of its run"
+            f"({found.get(different[0], 'nothing')} in the file, "
+            f"{expected.get(different[0], 'nothing')} expected); use the config of its run"
         )
     trained = checkpoint.config.get("model")
     for key in SHAPELESS:
@@ -251,7 +254,3 @@ def restored(checkpoint: Checkpoint, run: RunConfig, source: Path) -> Detector:
     }
     model.load_state_dict(weights, assign=True)
     return model
-
-
-def _shape(shape: torch.Size | None) -> str:
-    return "nothing" if shape is None else "x".join(map(str, shape)) or "a number"

@@ -194,18 +194,13 @@ def _check_zip(path: Path, what: str, *, tensors: bool) -> None:
                             pass  # it compares at the end
     except (
         zipfile.BadZipFile, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
-        OverflowError,
-    ):  # fmt: skip
+        OverflowError, OSError,
+    ) as error:  # fmt: skip
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise InputError(
             f"{path}: not a readable {what}: damaged or truncated, its zip structure or checksums "
             "(CRC) are wrong; download or create it again"
-        ) from None
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise InputError(
-            f"{path}: not a readable {what}: its zip structure is damaged; download or create it "
-            "again"
         ) from None
     if damaged or packed:
         why = "its members are compressed, which PyTorch does not support"

@@ -220,14 +220,12 @@ def _plain_names(
     if chosen == OLD_MEANS:
         goal = {OLD_MEANS + name.replace(".", "_"): name for name in wanted}
         return {goal[name]: value for name, value in found.items() if name in goal}, []
-    notes = []
+    notes: list[str] = []
+    kept = [(name.replace(COMPILED, ""), value) for name, value in found.items()]
     if chosen is None:
-        chosen, others = _prefix(_prefixes(found, wanted), path)
-        notes += others
-        kept = [(name.replace(COMPILED, ""), value) for name, value in found.items()]
+        chosen, notes = _prefix(_prefixes(found, wanted), path)
     else:
-        named = [(name.replace(COMPILED, ""), value) for name, value in found.items()]
-        kept = [(name, value) for name, value in named if name.startswith(chosen)]
+        kept = [(name, value) for name, value in kept if name.startswith(chosen)]
         rest = _prefixes([name.removeprefix(chosen) for name, _ in kept], wanted)
         chosen += max(rest, key=lambda text: rest[text], default="")
     weights = {name.removeprefix(chosen): value.detach() for name, value in kept}
