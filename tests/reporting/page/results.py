@@ -26,7 +26,10 @@ def results_folder(root: Path, *, methods: list[str], backbones: list[str], vide
     for backbone in backbones:
         for method in methods:
             run = run_folder(
-                root / "runs" / f"{method}__{backbone}", method, backbone, "mini", 20.0 + number
+                root / "runs" / f"{method}__{backbone}",
+                20.0 + number,
+                method=method,
+                backbone=backbone,
             )
             _complete(run, videos, number)
             number += 1

@@ -51,7 +51,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = results_folder(folder / "mini", methods=methods, backbones=backbones, videos=3)
     for label in ("seed0", "seed1", "one-label-of-" + 47 * "x"):
         run = root / "runs" / f"vatrack-2bbox__resnext101_64x4d__{label}"
-        run_folder(run, "vatrack-2bbox", "resnext101_64x4d", "sailvos-cut", 99.0)
+        run_folder(
+            run, 99.0, method="vatrack-2bbox", backbone="resnext101_64x4d", dataset="sailvos-cut"
+        )
     write_report([str(root)], root / "report.html", results=root)
     return root / "report.html"
 

@@ -34,7 +34,13 @@ def metrics(path: Path, start: float, **changes: Any) -> Path:
 
 
 def run_folder(
-    folder: Path, method: str, backbone: str, dataset: str, start: float, **changes: Any
+    folder: Path,
+    start: float,
+    *,
+    method: str = "vatrack",
+    backbone: str = "resnet18",
+    dataset: str = "mini",
+    **changes: Any,
 ) -> Path:
     """A run's folder with the two files that the tables need; its config has keys of another
     version, too."""

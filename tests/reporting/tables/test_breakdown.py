@@ -40,13 +40,7 @@ def details(path: Path, **changes: Any) -> Path:
 
 def test_one_run(tmp_path: Path) -> None:
     run = run_folder(
-        tmp_path / "run",
-        "amodaltrack",
-        "resnet18",
-        "mini",
-        10,
-        image__amodal__AP50=50.0,
-        track__amodal__IDs=3,
+        tmp_path / "run", 10, method="amodaltrack", image__amodal__AP50=50.0, track__amodal__IDs=3
     )
     details(run / "details.json")
     out = tmp_path / "tables"
@@ -154,12 +148,7 @@ def test_columns_of_many_runs_are_parted_by_figure_for_a_page(tmp_path: Path) ->
     lost."""
     for number in range(14):
         run = run_folder(
-            tmp_path / f"runs/{number}",
-            "vatrack",
-            "resnet50",
-            "mini",
-            number,
-            image__amodal__AP50=50.0,
+            tmp_path / f"runs/{number}", number, backbone="resnet50", image__amodal__AP50=50.0
         )
         details(run / "details.json")
     for runs, headings, parts in (
@@ -173,34 +162,19 @@ def test_columns_of_many_runs_are_parted_by_figure_for_a_page(tmp_path: Path) ->
             tex = (out / f"classes_{level}_amodal.tex").read_text()
             found = latex_rows(tex)
             assert len(found) == len(set(re.findall(r"\\label{(.*)}", tex))) == number
-            assert (
-                [row[0] for row in found[0]][-2:] == ["dog", "all"]
-                if level == "image"
-                else ["person", "all"]
-            )
+            last = "dog" if level == "image" else "person"
+            assert [row[0] for row in found[0]][-2:] == [last, "all"]
             head = next(row for row in found[0] if row[0] == "Class")
             assert head[1:] == (headings if number > 1 else headings * 2)
             if head[1] == "1":
                 assert "1: VATrack (seed 0); 2: VATrack (seed 1)" in tex
             for part in found:
-                assert (
-                    max(
-                        sum(len(cell) + 2 for cell in row)
-                        for row in part
-                        if "multicolumn" not in row[1]
-                    )
-                    <= 110
-                )
-            ours = [
-                cell for part in found for row in part if row[0] == "person" for cell in row[1:]
-            ]
-            (markdown,) = [
-                row
-                for row in markdown_rows(out / f"classes_{level}_amodal.md")
-                if row[0] == "person"
-            ]
-            assert [cell.replace("--", "-") for cell in ours] == [
-                cell.strip("*") for cell in markdown[1:]
+                rows = [row for row in part if "multicolumn" not in row[1]]
+                assert max(sum(len(cell) + 2 for cell in row) for row in rows) <= 110
+            ours = [row[1:] for part in found for row in part if row[0] == "person"]
+            shown = {row[0]: row[1:] for row in markdown_rows(out / f"classes_{level}_amodal.md")}
+            assert [cell.replace("--", "-") for row in ours for cell in row] == [
+                cell.strip("*") for cell in shown["person"]
             ]
 
 
@@ -277,7 +251,7 @@ def test_bad_details_are_refused(
 def test_classes_of_any_name_have_a_row_in_the_order_of_the_list(tmp_path: Path) -> None:
     names = ["zebra", 'say "a, b"', "Straße 信号", "two\nlines", "a | b & c_d", "never"]
     values = {name: {"AP": 1.0, "AP50": 50.0} for name in reversed(names[:-1])}
-    run = run_folder(tmp_path / "run", "vatrack", "resnet18", "mini", 3, image__amodal__AP50=50.0)
+    run = run_folder(tmp_path / "run", 3, image__amodal__AP50=50.0)
     details(run / "details.json", per_class={"image/amodal": values}, classes=names)
     write_tables([str(run)], tmp_path / "tables")
     name = tmp_path / "tables" / "classes_image_amodal"
@@ -304,7 +278,7 @@ def test_classes_of_any_name_have_a_row_in_the_order_of_the_list(tmp_path: Path)
 
 @pytest.mark.parametrize("classes", ["dog", [3], ["dog", "dog"], [""]])
 def test_bad_lists_of_classes_are_refused(tmp_path: Path, classes: Any) -> None:
-    run = run_folder(tmp_path / "run", "vatrack", "resnet18", "mini", 3, image__amodal__AP50=50.0)
+    run = run_folder(tmp_path / "run", 3, image__amodal__AP50=50.0)
     details(run / "details.json", classes=classes)
     with pytest.raises(InputError, match=r"details\.json: 'classes' must be a list of names"):
         write_tables([str(run)], tmp_path / "tables")

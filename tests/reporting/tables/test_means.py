@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,10 +17,10 @@ from vatrack.reporting.tables.runs import read_runs
 STARTS = {"seed0": 10.0, "seed1": 13.0, "seed2": 19.0}
 
 
-def runs(folder: Path, labels: dict[str, float], **changes: float | None) -> Path:
+def runs(folder: Path, labels: dict[str, float], **changes: Any) -> Path:
     for label, start in labels.items():
         name = "vatrack__resnet18" + f"__{label}" * bool(label)
-        run_folder(folder / "runs" / name, "vatrack", "resnet18", "mini", start, **changes)
+        run_folder(folder / "runs" / name, start, **changes)
     return folder
 
 
@@ -44,7 +45,7 @@ def test_labels_are_told_apart_across_folders(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_another_name_has_the_label_of_its_config(tmp_path: Path) -> None:
-    run = run_folder(tmp_path / "mine", "vatrack", "resnet18", "mini", 1)
+    run = run_folder(tmp_path / "mine", 1)
     config = run / "config.yaml"
     config.write_text(f"{config.read_text()}run_label: e6\n")
     assert read_runs([str(run)])[0][0].label == "e6"
@@ -78,7 +79,7 @@ def test_mean_and_sample_deviation_stand_beside_the_single_rows(tmp_path: Path) 
 def test_groups_have_one_label_method_and_dataset(tmp_path: Path) -> None:
     labels = {"e6-seed0": 10.0, "e6-seed1": 12.0, "seed0": 30.0, "e6": 40.0}
     results = runs(tmp_path / "a", labels)
-    run_folder(results / "runs/qdtrack__resnet18__seed1", "qdtrack", "resnet18", "mini", 5)
+    run_folder(results / "runs/qdtrack__resnet18__seed1", 5, method="qdtrack")
     write_tables([str(results)], tmp_path)
     rows = read_csv(tmp_path / "image_visible.csv")
     means = [row for row in rows if row["source"].startswith("mean")]
@@ -89,7 +90,7 @@ def test_groups_have_one_label_method_and_dataset(tmp_path: Path) -> None:
 def configured(results: Path, label: str, start: float, seed: int, epochs: int) -> None:
     """A run's folder with a config that this version reads."""
     run = results / f"runs/vatrack__resnet18__{label}"
-    run_folder(run, "vatrack", "resnet18", "mini", start)
+    run_folder(run, start)
     training = {"epochs": epochs}
     values = {"dataset": {"name": "mini"}, "seed": seed, "training": training}
     config = Config.model_validate(values).for_run(Method.VATRACK, Backbone.RESNET18)
@@ -128,9 +129,6 @@ def test_a_metric_that_one_seed_lacks_has_no_mean(tmp_path: Path) -> None:
     results = runs(tmp_path / "a", {"seed0": 10.0, "seed1": 12.0})
     run_folder(
         results / "runs/vatrack__resnet18__seed2",
-        "vatrack",
-        "resnet18",
-        "mini",
         14,
         image__amodal__AP50_H=None,
         image__amodal__AP50_S=-1,
@@ -145,9 +143,6 @@ def test_tracking_counts_have_a_decimal_in_their_mean(tmp_path: Path) -> None:
     for seed, count in ((0, 3), (1, 4)):
         run_folder(
             tmp_path / f"a/runs/vatrack__resnet18__seed{seed}",
-            "vatrack",
-            "resnet18",
-            "mini",
             10,
             track__amodal__IDs=count,
             track__amodal_box__IDs=count + 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,13 +91,13 @@ def test_the_published_figures_are_those_of_the_specification(tmp_path: Path) ->
 
 
 def test_the_difference_to_the_published_figures(tmp_path: Path) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "video__amodal__AP50_S": None,
         "video__amodal__AP": 14.13,
         "video__amodal__AP50": 22.27,
     }
     folder = run_folder(
-        tmp_path / "run", "vatrack", "resnext101_64x4d", "sailvos-cut", 20, **changes
+        tmp_path / "run", 20, backbone="resnext101_64x4d", dataset="sailvos-cut", **changes
     )
     write_tables([str(folder)], tmp_path)
     ours, difference, *published = read_csv(tmp_path / "video_amodal.csv")
@@ -139,7 +140,7 @@ def test_no_difference_where_it_would_mean_nothing(
 ) -> None:
     text = str(
         write_tables(
-            [str(run_folder(tmp_path / "run", "vatrack", backbone, dataset, 20))], tmp_path
+            [str(run_folder(tmp_path / "run", 20, backbone=backbone, dataset=dataset))], tmp_path
         )
     )
     for name in PAPER:
@@ -231,9 +232,15 @@ def test_the_best_is_bold_where_there_are_several_runs(tmp_path: Path) -> None:
 
 def test_the_best_is_sought_among_runs_on_one_dataset(tmp_path: Path) -> None:
     folders = [
-        run_folder(tmp_path / "a", "amodaltrack", "resnet18", "mini", 60),
-        run_folder(tmp_path / "b", "vatrack", "resnext101_64x4d", "sailvos-cut", 20),
-        run_folder(tmp_path / "c", "amodaltrack", "resnext101_64x4d", "sailvos-cut", 10),
+        run_folder(tmp_path / "a", 60, method="amodaltrack"),
+        run_folder(tmp_path / "b", 20, backbone="resnext101_64x4d", dataset="sailvos-cut"),
+        run_folder(
+            tmp_path / "c",
+            10,
+            method="amodaltrack",
+            backbone="resnext101_64x4d",
+            dataset="sailvos-cut",
+        ),
     ]
     write_tables(list(map(str, folders)), tmp_path)
     rows = markdown_rows(tmp_path / "image_amodal.md")[1:]

@@ -42,7 +42,7 @@ def test_the_label_is_shown(tmp_path: Path) -> None:
 
 
 def test_metrics_in_a_runs_folder_know_their_dataset(tmp_path: Path) -> None:
-    run = run_folder(tmp_path / "run", "vatrack", "resnet18", "mini", 3)
+    run = run_folder(tmp_path / "run", 3)
     assert keys(f"vatrack/resnet18={run}/metrics.json") == [("vatrack/resnet18", "mini", 3)]
     assert keys(f"vatrack/resnet18:x={run}") == [("vatrack/resnet18:x", "mini", 3)]
     # A config that is not a run's, as the workflow's own, says nothing.
@@ -54,11 +54,9 @@ def test_metrics_in_a_runs_folder_know_their_dataset(tmp_path: Path) -> None:
 
 def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    first = run_folder(results / "mini/runs/vatrack__resnet18", "vatrack", "resnet18", "mini", 1)
-    run_folder(results / "mini/runs/qdtrack__resnet18", "qdtrack", "resnet18", "mini", 2)
-    run_folder(
-        results / "sailvos-cut/runs/vatrack__resnet18", "vatrack", "resnet18", "sailvos-cut", 3
-    )
+    first = run_folder(results / "mini/runs/vatrack__resnet18", 1)
+    run_folder(results / "mini/runs/qdtrack__resnet18", 2, method="qdtrack")
+    run_folder(results / "sailvos-cut/runs/vatrack__resnet18", 3, dataset="sailvos-cut")
     assert keys(first) == [("vatrack/resnet18", "mini", 1)]
     assert keys(results / "mini") == [
         ("qdtrack/resnet18", "mini", 2),
@@ -72,18 +70,12 @@ def test_runs_folders_and_folders_of_results(tmp_path: Path) -> None:
 
 def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> None:
     for seed in (0, 1):
-        run_folder(
-            tmp_path / f"seed{seed}/mini/runs/vatrack__resnet18",
-            "vatrack",
-            "resnet18",
-            "mini",
-            seed,
-        )
+        run_folder(tmp_path / f"seed{seed}/mini/runs/vatrack__resnet18", seed)
     assert keys(tmp_path / "seed0", tmp_path / "seed1") == [
         ("vatrack/resnet18:seed0", "mini", 0),
         ("vatrack/resnet18:seed1", "mini", 1),
     ]
-    elsewhere = run_folder(tmp_path / "other", "vatrack", "resnet18", "mini", 2)
+    elsewhere = run_folder(tmp_path / "other", 2)
     assert [key for key, _, _ in keys(tmp_path / "seed0", elsewhere)] == [
         f"vatrack/resnet18:{tmp_path}/seed0/mini/runs/vatrack__resnet18",
         f"vatrack/resnet18:{elsewhere}",
@@ -95,8 +87,8 @@ def test_like_runs_are_named_by_what_differs_in_their_paths(tmp_path: Path) -> N
 
 
 def test_unfinished_runs_are_named(tmp_path: Path) -> None:
-    run_folder(tmp_path / "mini/runs/vatrack__resnet18", "vatrack", "resnet18", "mini", 1)
-    waiting = run_folder(tmp_path / "mini/runs/qdtrack__resnet18", "qdtrack", "resnet18", "mini", 1)
+    run_folder(tmp_path / "mini/runs/vatrack__resnet18", 1)
+    waiting = run_folder(tmp_path / "mini/runs/qdtrack__resnet18", 1, method="qdtrack")
     (waiting / "metrics.json").unlink()
     written = write_tables([str(tmp_path)], tmp_path / "tables")
     assert written.unfinished == (waiting,)
@@ -156,8 +148,8 @@ def test_bad_runs_are_refused_and_nothing_is_written(
     metrics(tmp_path / "no_config" / "metrics.json", 10)
     metrics(tmp_path / "bare_config" / "metrics.json", 10)
     (tmp_path / "bare_config" / "config.yaml").write_text("method: vatrack\n")
-    run_folder(tmp_path / "folder", "mask-rcnn", "resnet18", "mini", 1)
-    run_folder(tmp_path / "other", "vatrack", "resnet18", "mini", 1)
+    run_folder(tmp_path / "folder", 1, method="mask-rcnn")
+    run_folder(tmp_path / "other", 1)
     with pytest.raises(InputError, match=re.escape(message)):
         write_tables(["vatrack/resnet50=m.json", run], tmp_path / "tables")
     assert not (tmp_path / "tables").exists()

@@ -74,9 +74,12 @@ def test_values_in_reason(tmp_path: Path) -> None:
 
 
 def test_minus_one_is_a_dash_with_a_note(tmp_path: Path) -> None:
-    changes = {"image__amodal__AP": -1, "image__amodal__AP50_S": -1.0, "track__amodal__IDs": -1}
-    run = run_folder(tmp_path / "run", "vatrack", "resnext101_64x4d", "sailvos-cut", 20, **changes)
-    other = run_folder(tmp_path / "other", "amodaltrack", "resnet18", "sailvos-cut", 5)
+    changes: dict[str, Any] = dict.fromkeys(("image__amodal__AP", "track__amodal__IDs"), -1)
+    changes["image__amodal__AP50_S"] = -1.0
+    run = run_folder(
+        tmp_path / "run", 20, backbone="resnext101_64x4d", dataset="sailvos-cut", **changes
+    )
+    other = run_folder(tmp_path / "other", 5, method="amodaltrack", dataset="sailvos-cut")
     document = {"per_class": {"image/amodal": {"dog": {"AP": 3.0, "AP50": -1}}}, "per_video": {}}
     (run / "details.json").write_text(json.dumps(document))
     out = tmp_path / "tables"
@@ -105,7 +108,7 @@ def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
     """As a dataset, a class and a video."""
     values = {"image/amodal": {NAME: {"AP": 1.0, "AP50": 50.0}}}
     videos = {NAME: {"image/amodal": {"AP": 1.0, "AP50": 2.0}}}
-    run = run_folder(tmp_path / "run", "vatrack", "resnet18", NAME, 3, image__amodal__AP50=50.0)
+    run = run_folder(tmp_path / "run", 3, dataset=NAME, image__amodal__AP50=50.0)
     document = {"per_class": values, "per_video": videos}
     (run / "details.json").write_text(json.dumps(document))
     out = tmp_path / "tables"
