@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.common.test_json_lists import OBJECTS, STYLES
 from vatrack.common.json_stream import loads
-from vatrack.common.json_together import count_keys, parse_together
-from vatrack.common.value_files import DEEPEST
+from vatrack.common.json_together import parse_together
+from vatrack.common.value_files import DEEPEST, count_keys
 
 USUAL = {"id": 7, "bbox": [1, 2.5], "mask": {"size": [3, 4], "counts": "0\\]["}, "list": [{"a": 1}]}
 

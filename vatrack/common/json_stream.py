@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, NoReturn
 
 import orjson
 
-from vatrack.common.json_together import count_keys, parse_together
-from vatrack.common.value_files import DEEPEST, TooDeep, check_keys
+from vatrack.common.json_together import parse_together
+from vatrack.common.value_files import DEEPEST, check_keys, count_keys
 
 BLOCK = 1 << 22  # bytes read at once
 # Nothing in such a file is longer; without a limit one missing quotation mark would read all of it
@@ -35,10 +35,7 @@ def loads(text: bytes) -> Any:
     # Counted first, which costs little: each key has a quotation mark before its colon.
     spaced = b'" ' in text or b'"\n' in text or b'"\t' in text or b'"\r' in text
     marks = len(_KEY.findall(text)) if spaced else text.count(b'":')
-    keys = count_keys([value])
-    if keys is None:
-        raise TooDeep(f"nested more than {DEEPEST} levels deep")
-    if marks != keys:
+    if marks != count_keys([value]):
         json.loads(text, object_pairs_hook=check_keys)
     return value
 

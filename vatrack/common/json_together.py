@@ -3,14 +3,12 @@ surely comes to the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
-from vatrack.common.value_files import DEEPEST
+from vatrack.common.value_files import count_keys
 
 _SPACE = b" \t\n\r"
 _QUOTE, _COLON, _ESCAPE, _UNICODE, _OPEN, _CLOSE = b'":\\u{}'
@@ -67,27 +65,13 @@ def parse_together(text: bytes) -> Together | None:
         values = orjson.loads(b"[%b]" % text[:stop])
         if (escaped == _UNICODE).any():
             orjson.dumps(values)  # refuses half a surrogate pair
+        keys = count_keys(values)
     except (ValueError, TypeError):
         return None
     if (
         (np.searchsorted(quotes, braces[: last[number - 1] + 1]) % 2).any()
         # No key is there twice if there are as many in the text as in the values.
-        or np.count_nonzero(np.searchsorted(quotes, colons) % 2 == 0) != count_keys(values)
+        or np.count_nonzero(np.searchsorted(quotes, colons) % 2 == 0) != keys
     ):
         return None
     return Together(values, starts[:number], stops[:number])
-
-
-def count_keys(values: list[Any]) -> int | None:
-    """The number of keys in all objects of some values; None where one is nested more than
-    `DEEPEST` levels deep."""
-    found = 0
-    for _ in range(DEEPEST + 1):
-        objects = [value for value in values if type(value) is dict]
-        lists = [value for value in values if type(value) is list]
-        found += sum(map(len, objects))
-        inner: Iterable[Any] = chain(chain.from_iterable(map(dict.values, objects)), *lists)
-        values = [value for value in inner if type(value) is dict or type(value) is list]
-        if not values:
-            return found
-    return None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,7 +48,7 @@ def parse_json(text: str, source: str) -> Any:
         raise InputError(f"{source}: is empty; {AGAIN}")
     try:
         value = json.loads(text, object_pairs_hook=check_keys)
-        check_depth(value)
+        count_keys([value])
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
         return value
@@ -88,22 +90,21 @@ def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def check_depth(value: Any) -> None:
-    """
+def count_keys(values: list[Any]) -> int:
+    """The number of keys in all objects of some values.
+
     Raises:
-        TooDeep: lists and mappings are nested more than `DEEPEST` levels deep.
+        TooDeep: one is nested more than `DEEPEST` levels deep.
     """
-    level = [value]
+    found = 0
     for _ in range(DEEPEST + 1):
-        level = [
-            item
-            for above in level
-            if isinstance(above, dict | list)
-            for item in (above.values() if isinstance(above, dict) else above)
-            if isinstance(item, dict | list)
-        ]
-        if not level:
-            return
+        objects = [value for value in values if type(value) is dict]
+        lists = [value for value in values if type(value) is list]
+        found += sum(map(len, objects))
+        inner: Iterable[Any] = chain(chain.from_iterable(map(dict.values, objects)), *lists)
+        values = [value for value in inner if type(value) is dict or type(value) is list]
+        if not values:
+            return found
     raise TooDeep(f"nested more than {DEEPEST} levels deep")
 
 

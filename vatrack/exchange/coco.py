@@ -19,6 +19,7 @@ from vatrack.exchange.masks import as_prediction
 from vatrack.exchange.tracks import Track
 
 FOLDER = False
+NEEDED = ("image_id", "category_id", "score")
 
 
 def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: Path) -> list[str]:
@@ -56,22 +57,12 @@ def read(
             raise InputError(f"{where}: not a JSON object; write each detection as one")
         if "image_id" not in item and "segmentations" in item:
             raise InputError(f"{where}: looks like a YouTube-VIS track; use --from ytvis")
-        for key in ("image_id", "category_id", "score"):
+        for key in NEEDED:
             if key not in item:
                 raise InputError(f"{where}: has no {key!r}; add it")
         if "track_id" not in item:
             notes.add("detections without 'track_id' become tracks of one frame")
-        predictions.append(
-            as_prediction(
-                where,
-                listing,
-                image_id=item["image_id"],
-                category_id=item["category_id"],
-                score=item["score"],
-                track_id=item.get("track_id", -number),
-                mask=item.get("segmentation"),
-                box=item.get("bbox"),
-                mask_type=mask_type,
-            )
-        )
+        fields = {key: item[key] for key in NEEDED} | {"track_id": item.get("track_id", -number)}
+        mask, box = item.get("segmentation"), item.get("bbox")
+        predictions.append(as_prediction(where, listing, mask_type, fields, mask=mask, box=box))
     return predictions, sorted(notes)

@@ -63,18 +63,13 @@ class Listing:
         hint = meant(name, names, f"name the file after one of its videos: {some}")
         raise InputError(f"{source}: {self.path} has no video {name!r}{hint}")
 
-    def category_id(self, number: int, source: str) -> int:
-        """The id itself, checked.
-
-        Raises:
-            InputError: there is no such class.
-        """
+    def check_category(self, number: int, source: str) -> None:
+        """Raises InputError where there is no class of this id."""
         if number not in self.categories:
             known = ", ".join(f"{key} {name}" for key, name in list(self.categories.items())[:5])
             raise InputError(
                 f"{source}: class {number} is not in {self.path} (classes: {known} ...); correct it"
             )
-        return number
 
 
 def read_listing(path: Path) -> Listing:

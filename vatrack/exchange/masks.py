@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,35 +18,32 @@ from vatrack.exchange.listing import Listing
 def as_prediction(
     where: str,
     listing: Listing,
-    *,
-    image_id: Any,
-    category_id: Any,
-    score: Any,
-    track_id: Any,
-    mask: Any,
-    box: Any,
     mask_type: MaskType,
+    fields: Mapping[str, Any],
+    *,
+    mask: Any = None,
+    box: Any = None,
 ) -> dict[str, Any]:
     """A prediction, its mask in canonical form.
 
     Args:
         where: what messages call it.
+        fields: its image_id, category_id, score and track_id.
         mask: in any form that pycocotools reads; None: the box is taken for the mask.
         box: x, y, width, height in pixels; None: that of the mask.
 
     Raises:
         InputError: a field is wrong, or there is neither mask nor box.
     """
-    fields = {
-        "image_id": image_id, "category_id": category_id, "score": score, "track_id": track_id
-    }  # fmt: skip
     for name, value in fields.items():
         if text := problem(name, value):
             raise InputError(f"{where}: {text}")
-    row = int(listing.images.index(np.array([image_id]))[0])
+    row = int(listing.images.index(np.array([fields["image_id"]]))[0])
     if row < 0:
-        raise InputError(f"{where}: image_id {image_id} is not in {listing.path}; use its ids")
-    listing.category_id(category_id, where)
+        raise InputError(
+            f"{where}: image_id {fields['image_id']} is not in {listing.path}; use its ids"
+        )
+    listing.check_category(fields["category_id"], where)
     size = listing.images.size[row].tolist()
     if box is not None and not is_box(box):
         raise InputError(f"{where}: {problem('bbox', box)}")

@@ -77,17 +77,9 @@ def read(
                     f"{where}: has no class, but {listing.path} has "
                     f"{counted(len(listing.categories), 'class')}; write it in the eighth column"
                 )
-            predictions.append(
-                as_prediction(
-                    where,
-                    listing,
-                    image_id=image_at(listing, video, frame - 1, where),
-                    category_id=category,
-                    score=score,
-                    track_id=track,
-                    mask=None,
-                    box=[x - 1, y - 1, width, height],
-                    mask_type=mask_type,
-                )
-            )
+            image = image_at(listing, video, frame - 1, where)
+            fields: dict[str, Any] = {"image_id": image, "category_id": category}
+            fields |= {"score": score, "track_id": track}
+            box = [x - 1, y - 1, width, height]
+            predictions.append(as_prediction(where, listing, mask_type, fields, box=box))
     return predictions, ["boxes are used as masks: overlaps are computed from boxes"]

@@ -115,19 +115,14 @@ def read(
             if line.track == IGNORED * IDS or line.category == IGNORED:
                 ignored += 1
                 continue
-            predictions.append(
-                as_prediction(
-                    line.where,
-                    listing,
-                    image_id=image_at(listing, video, line.frame - first_frame, line.where),
-                    category_id=line.category,
-                    score=1.0,
-                    track_id=line.track,
-                    mask=line.mask,
-                    box=None,
-                    mask_type=mask_type,
-                )
-            )
+            fields = {
+                "image_id": image_at(listing, video, line.frame - first_frame, line.where),
+                "category_id": line.category,
+                "score": 1.0,
+                "track_id": line.track,
+            }
+            own = as_prediction(line.where, listing, mask_type, fields, mask=line.mask)
+            predictions.append(own)
     notes = ["MOTS has no scores; all detections get score 1"]
     if ignored:
         notes.append(f"skipped {counted(ignored, 'ignore region')}")

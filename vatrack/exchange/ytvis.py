@@ -72,28 +72,17 @@ def read(
                 f"{where}: video_id {item['video_id']} is not in {listing.path}; use its ids"
             )
         if not isinstance(masks, list) or len(masks) != len(video.rows):
-            found = (
-                counted(len(masks), "segmentation")
-                if isinstance(masks, list)
-                else "no segmentations"
-            )
+            count = len(masks) if isinstance(masks, list) else 0
+            found = counted(count, "segmentation") if count else "no segmentations"
             raise InputError(
                 f"{where}: has {found}, but its video {video.name!r} has "
                 f"{counted(len(video.rows), 'frame')}; give a mask or null for each frame"
             )
-        predictions += [
-            as_prediction(
-                f"{where}: frame {frame}",
-                listing,
-                image_id=int(listing.images.id[video.rows[frame]]),
-                category_id=item["category_id"],
-                score=item["score"],
-                track_id=item.get("track_id", number),
-                mask=mask,
-                box=None,
-                mask_type=mask_type,
-            )
-            for frame, mask in enumerate(masks)
-            if mask
-        ]
+        fields = {"category_id": item["category_id"], "score": item["score"]}
+        fields["track_id"] = item.get("track_id", number)
+        for frame, mask in enumerate(masks):
+            if mask:
+                own = {"image_id": int(listing.images.id[video.rows[frame]]), **fields}
+                place = f"{where}: frame {frame}"
+                predictions.append(as_prediction(place, listing, mask_type, own, mask=mask))
     return predictions, []

@@ -18,7 +18,7 @@ from vatrack.common.errors import InputError, advised
 from vatrack.common.json_stream import JsonFault, JsonStream, loads
 from vatrack.common.mask_types import MASK_TYPES
 from vatrack.common.text_files import open_source
-from vatrack.common.value_files import check_depth, check_keys
+from vatrack.common.value_files import check_keys, count_keys
 from vatrack.data.known_forms import PREDICTIONS, wanted
 from vatrack.evaluation.io.prediction_heads import BLOCK, Heads, heads_of, whole_lines
 
@@ -239,7 +239,7 @@ def parse(text: bytes) -> Any:
     except json.JSONDecodeError as error:
         try:
             value = json.loads(text.decode(), object_pairs_hook=check_keys, parse_int=_integer)
-            check_depth(value)
+            count_keys([value])
             return value
         except UnicodeDecodeError:
             raise ValueError("not UTF-8 text") from None
