@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
@@ -29,7 +32,8 @@ class ClipView:
 
     name: str
     video: str
-    image: str
+    # Older versions call it a picture.
+    image: Annotated[str, Field(validation_alias=AliasChoices("image", "picture"))]
     frames: int
     of_frames: int
     fullest: int
@@ -75,23 +79,13 @@ def read_views(folder: Path) -> Views | None:
     path = Path(folder) / FILE
     if not path.is_file():
         return None
-    content = read_json(path)
     try:
-        clips = tuple(
-            # Older versions call the image a picture.
-            ClipView(**{"image": clip.pop("picture", None), **clip, "why": tuple(clip["why"])})
-            for clip in content.pop("clips")
-        )
-        width, height = content.pop("tile")
-        views = Views(
-            **{**content, "views": tuple(content["views"])}, tile=(width, height), clips=clips
-        )
-        files = [path.parent / name for clip in clips for name in (clip.video, clip.image)]
-    except (AttributeError, KeyError, TypeError, ValueError):
+        views = TypeAdapter(Views).validate_python(read_json(path))
+    except ValidationError:
         raise InputError(
             f"{path}: not written by `vatrack views`; delete it and run `vatrack views` again"
         ) from None
-    for file in files:
+    for file in (path.parent / name for clip in views.clips for name in (clip.video, clip.image)):
         if not file.is_file():
             raise InputError(
                 f"{file}: no such file, but {path} lists it; run `vatrack views` again"

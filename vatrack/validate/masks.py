@@ -118,12 +118,8 @@ class _Batch:
     def add(self, code: str, bad: Bools, detail: str, *values: Floats) -> None:
         """A finding for each bad row; `detail` is filled in with the row of each of `values`."""
         for row in np.flatnonzero(bad).tolist():
-            self.found.add(
-                code,
-                self.file,
-                self.rows[row].item,
-                detail.format(*(_plain(column[row]) for column in values)),
-            )
+            text = detail.format(*(_plain(column[row]) for column in values))
+            self.found.add(code, self.file, self.rows[row].item, text)
 
     def column(self, name: str) -> Floats:
         """A field of numbers, NaN where there is none."""
@@ -142,25 +138,17 @@ class _Batch:
 
     def check_boxes(self, compare: bool) -> None:
         for name, masks in zip(BOXES, (self.amodal, self.visible), strict=True):
-            boxes = np.array(
-                [getattr(row, name) or NO_BOX for row in self.rows], np.float64
-            ).reshape(-1, 4)
+            listed = [getattr(row, name) or NO_BOX for row in self.rows]
+            boxes = np.array(listed, np.float64).reshape(-1, 4)
             limits = masks.sizes[:, ::-1]
             corners = boxes[:, :2] + boxes[:, 2:]
             outside = np.any((boxes[:, :2] < -TOLERANCE) | (corners > limits + TOLERANCE), axis=1)
             self.add("box-outside", outside, f"{name} is {{}}, the image {{}}", boxes, limits)
             if compare:
                 tight = masks.boxes()
-                wrong = (
-                    (np.abs(boxes - tight) > TOLERANCE).any(axis=1) & (masks.areas > 0) & ~outside
-                )
-                self.add(
-                    "box-wrong",
-                    wrong,
-                    f"{name} is {{}}, that of {masks.field} is {{}}",
-                    boxes,
-                    tight,
-                )
+                far = (np.abs(boxes - tight) > TOLERANCE).any(axis=1)
+                text = f"{name} is {{}}, that of {masks.field} is {{}}"
+                self.add("box-wrong", far & (masks.areas > 0) & ~outside, text, boxes, tight)
 
     def check_areas(self, compare: bool) -> None:
         areas = []
@@ -169,25 +157,15 @@ class _Batch:
             if compare:
                 measured = np.where(masks.sound, masks.areas, np.nan)
                 wrong = np.abs(written - measured) > TOLERANCE
-                self.add(
-                    "area-wrong",
-                    wrong,
-                    f"{name} is {{}}, that of {masks.field} is {{}}",
-                    written,
-                    measured,
-                )
+                text = f"{name} is {{}}, that of {masks.field} is {{}}"
+                self.add("area-wrong", wrong, text, written, measured)
                 written = np.where(masks.sound, measured, written)
             areas.append(written)
         rates = self.column("occlude_rate")
         expected = 1 - areas[1] / np.where(areas[0] > 0, areas[0], np.nan)
         wrong = (np.abs(rates - expected) > TOLERANCE) | (rates > 1 + TOLERANCE)
-        self.add(
-            "rate-wrong",
-            wrong,
-            "occlude_rate is {}, 1 - visible / amodal area is {}",
-            rates,
-            expected,
-        )
+        text = "occlude_rate is {}, 1 - visible / amodal area is {}"
+        self.add("rate-wrong", wrong, text, rates, expected)
 
     def check_overlaps(self) -> None:
         complete = _complete(self.amodal, self.visible, self.invisible)

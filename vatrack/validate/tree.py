@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,13 +27,10 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
     Returns:
         The number of video folders of the annotations that are there, and the frames in them.
     """
-    try:
-        folders = sorted(
-            item.name for item in os.scandir(raw) if item.is_dir() and not is_clutter(item.name)
-        )
-    except OSError as error:
-        findings.add("raw-broken", raw, detail=error.strerror or str(error))
+    folders = _listed(raw, "raw-broken", lambda item: item.is_dir(), findings)
+    if folders is None:
         return 0, []
+    folders = [name for name in folders if not is_clutter(name)]
     wanted: dict[str, dict[str, Size | None]] = {}
     for subset in subsets:
         for video, listed in subset.by_video().items():
@@ -55,7 +52,7 @@ def check_tree(raw: Path, subsets: Sequence[Subset], findings: Findings) -> tupl
             continue
         used.add(folder)
         images = _find_images(raw / folder, findings)
-        names = _list_files(images, findings) if images else None
+        names = _listed(images, "folder-unreadable", _is_file, findings) if images else None
         if images and names is not None:
             videos += 1
             found += _check_names(images, names, expected, findings)
@@ -101,10 +98,8 @@ def _find_folder(
 
 
 def _find_images(folder: Path, findings: Findings) -> Path | None:
-    try:
-        names = sorted(item.name for item in os.scandir(folder) if item.is_dir())
-    except OSError as error:
-        findings.add("folder-unreadable", folder, detail=error.strerror or str(error))
+    names = _listed(folder, "folder-unreadable", lambda item: item.is_dir(), findings)
+    if names is None:
         return None
     if IMAGES in names:
         return folder / IMAGES
@@ -116,11 +111,14 @@ def _find_images(folder: Path, findings: Findings) -> Path | None:
     return None
 
 
-def _list_files(images: Path, findings: Findings) -> list[str] | None:
+def _listed(
+    folder: Path, code: str, chosen: Callable[[os.DirEntry[str]], bool], findings: Findings
+) -> list[str] | None:
+    """The names of what is chosen in a folder, sorted; None, and a finding: it cannot be read."""
     try:
-        return sorted(item.name for item in os.scandir(images) if _is_file(item))
+        return sorted(item.name for item in os.scandir(folder) if chosen(item))
     except OSError as error:
-        findings.add("folder-unreadable", images, detail=error.strerror or str(error))
+        findings.add(code, folder, detail=error.strerror or str(error))
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ CLASSES = [QUOTED, *(f"class {number}" for number in range(1, 24))]
 LEVELS = {"amodal": ("image/amodal", "video/amodal"), "visible": ("image/visible", "video/visible")}
 
 
-def results_folder(root: Path, *, methods: list[str], backbones: list[str], videos: int) -> Path:
+def results_folder(
+    root: Path,
+    *,
+    methods: Sequence[str] = ("vatrack",),
+    backbones: Sequence[str] = ("resnet18",),
+    videos: int = 3,
+) -> Path:
     """Runs of these methods and backbones, and what the workflow leaves beside them."""
     number = 0
     for backbone in backbones:

@@ -34,9 +34,7 @@ PAINTED = """() => {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    root = results_folder(
-        folder / "mini", methods=["qdtrack", "vatrack"], backbones=["resnet18"], videos=40
-    )
+    root = results_folder(folder / "mini", methods=["qdtrack", "vatrack"], videos=40)
     add_views(root, folder, RUNS)
     write_report([str(root)], root / "report.html", results=root)
     return root / "report.html"
@@ -48,7 +46,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     methods = ["qdtrack", "amodaltrack", "vatrack", "vatrack-2bbox"]
     backbones = ["resnet18", "resnext101_64x4d"]
     folder = tmp_path_factory.mktemp("many")
-    root = results_folder(folder / "mini", methods=methods, backbones=backbones, videos=3)
+    root = results_folder(folder / "mini", methods=methods, backbones=backbones)
     for label in ("seed0", "seed1", "one-label-of-" + 47 * "x"):
         run = root / "runs" / f"vatrack-2bbox__resnext101_64x4d__{label}"
         run_folder(

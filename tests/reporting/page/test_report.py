@@ -48,9 +48,7 @@ class Reader(HTMLParser):
 
 
 def test_key_metrics_tables_and_reasons(tmp_path: Path) -> None:
-    root = results_folder(
-        tmp_path / "mini", methods=["qdtrack", "vatrack"], backbones=["resnet18"], videos=3
-    )
+    root = results_folder(tmp_path / "mini", methods=["qdtrack", "vatrack"])
     written = write_report([str(root)], root / "report.html", results=root)
     assert (written.runs, written.clips, written.size) == (
         2,
@@ -69,7 +67,7 @@ def test_key_metrics_tables_and_reasons(tmp_path: Path) -> None:
 
 
 def test_names_with_quotes_and_tags_are_only_text(tmp_path: Path) -> None:
-    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=3)
+    root = results_folder(tmp_path / "mini")
     write_report([str(root)], root / "report.html", title=QUOTED)
     text = (root / "report.html").read_text()
     page = Reader(text)
@@ -79,7 +77,7 @@ def test_names_with_quotes_and_tags_are_only_text(tmp_path: Path) -> None:
 
 
 def test_the_page_stands_alone(tmp_path: Path) -> None:
-    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=3)
+    root = results_folder(tmp_path / "mini")
     add_views(root, tmp_path, ["vatrack__resnet18"])
     written = write_report([str(root)], root / "report.html", results=root)
     assert (written.clips, written.beside) == (2, 0)
@@ -90,7 +88,7 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
 
 
 def test_what_is_too_large_lies_beside_the_page(tmp_path: Path) -> None:
-    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=3)
+    root = results_folder(tmp_path / "mini")
     add_views(root, tmp_path, ["vatrack__resnet18"])
     written = write_report([str(root)], tmp_path / "here" / "report.html", embed_mb=0)
     assert written.beside == 4  # a video and an image of each clip
@@ -116,7 +114,7 @@ def test_eight_runs_and_hundreds_of_videos(tmp_path: Path) -> None:
 
 
 def test_images_that_stand_alone_have_metrics_of_images_only(tmp_path: Path) -> None:
-    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    root = results_folder(tmp_path / "mini", videos=0)
     run = root / "runs" / "vatrack__resnet18"
     values = json.loads((run / "metrics.json").read_text())
     tracks = {f"track/{mask}/{name}": None for mask in MASK_TYPES for name in ("HOTA", "FN")}
@@ -149,7 +147,7 @@ def test_images_that_stand_alone_have_metrics_of_images_only(tmp_path: Path) -> 
 def test_commands_name_the_data_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
-    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    root = results_folder(tmp_path / "mini", videos=0)
     run = root / "runs" / "vatrack__resnet18"
     (run / "linked").symlink_to(run)
     monkeypatch.chdir(run)
@@ -168,7 +166,7 @@ def test_commands_name_the_data_of_the_run(
 def test_commands_are_short_below_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=0)
+    results_folder(tmp_path / "mini", videos=0)
     monkeypatch.chdir(tmp_path)
     (found,) = collect(read_runs(["mini"])[0])
     assert "--annotations mini/annotations --images mini/clips" in found.commands[0]
@@ -183,7 +181,7 @@ def test_metrics_alone_make_a_page(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
-    root = results_folder(tmp_path / "mini", methods=["vatrack"], backbones=["resnet18"], videos=1)
+    root = results_folder(tmp_path / "mini", videos=1)
     cases: list[tuple[dict[str, Any], str]] = [
         ({"out": tmp_path / "report.pdf"}, r"report\.pdf: .*must end in \.html"),
         ({"out": tmp_path / "r.html", "results": tmp_path / "gone"}, "gone: no such folder"),
