@@ -83,23 +83,17 @@ def bar_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
             groups.append(
                 _chart("bars", title, series, groups=list(BARS), splits=SPLITS, y="AP50 in %")
             )
-        names = dict.fromkeys(
-            name
+        detailed = [
+            (run, details.classes, own)
             for run in runs
-            if run.run.details
-            for name in run.run.details.classes
-            if name in run.run.details.per_class.get(level, {})
+            if (details := run.run.details) and (own := details.per_class.get(level))
+        ]
+        names = dict.fromkeys(
+            name for _, classes, own in detailed for name in classes if name in own
         )
         by_class = _known(
-            _bars(
-                run,
-                [
-                    run.run.details.per_class.get(level, {}).get(name, {}).get("AP50")
-                    for name in names
-                ],
-            )
-            for run in runs
-            if run.run.details and run.run.details.per_class.get(level)
+            _bars(run, [own.get(name, {}).get("AP50") for name in names])
+            for run, _, own in detailed
         )
         if by_class:
             form = "rows" if len(by_class) <= MOST_BARS else "points"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -178,24 +179,18 @@ def _key_metrics(run: Run, training: dict[str, Any], epoch: int | None) -> list[
 
 def _with_best(runs: list[RunResults]) -> list[RunResults]:
     """Marks the highest values where several runs on one dataset have the metric."""
-    highest: dict[tuple[str, str], list[float]] = {}
+    known: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for run in runs:
         for metric in run.key_metrics:
             if metric.value is not None:
-                highest.setdefault((run.dataset, metric.name), []).append(metric.value)
+                known[run.dataset, metric.name].append(metric.value)
+
+    def marked(run: RunResults, metric: Shown) -> Shown:
+        values = known[run.dataset, metric.name]
+        return replace(metric, best=len(values) > 1 and metric.value == max(values))
+
     return [
-        replace(
-            run,
-            key_metrics=[
-                replace(
-                    metric,
-                    best=metric.value is not None
-                    and len(highest[run.dataset, metric.name]) > 1
-                    and metric.value == max(highest[run.dataset, metric.name]),
-                )
-                for metric in run.key_metrics
-            ],
-        )
+        replace(run, key_metrics=[marked(run, metric) for metric in run.key_metrics])
         for run in runs
     ]
 

@@ -49,11 +49,8 @@ def _table(
 ) -> Table:
     """Leaves out the runs without any metric; adds the row of all together, from the metrics."""
     evaluation, every = name.replace("_", "/"), runs
-    measured = [
-        (run, own[evaluation])
-        for run, own in zip(runs, details, strict=True)
-        if own.get(evaluation)
-    ]
+    pairs = zip(runs, details, strict=True)
+    measured = [(run, own[evaluation]) for run, own in pairs if own.get(evaluation)]
     runs = [run for run, _ in measured]
     tracking = name.startswith("track")
     wanted = TRACK_METRICS if tracking else AP_METRICS
@@ -68,14 +65,10 @@ def _table(
             across.append(f"{metric} on {run.dataset}")
     labels = list(dict.fromkeys(chain.from_iterable(own for _, own in measured)))
     labels.sort(key=lambda label: order.get(label, len(order)))
-    rows = [
-        Row(
-            [label],
-            [label],
-            [own.get(label, {}).get(metric) for metric in wanted for _, own in measured],
-        )
-        for label in labels
-    ]
+    rows = []
+    for label in labels:
+        values = [own.get(label, {}).get(metric) for metric in wanted for _, own in measured]
+        rows.append(Row([label], [label], values))
     if rows:
         overall = [run.metrics.get(f"{evaluation}/{metric}") for metric in wanted for run in runs]
         rows.append(Row([ALL], [ALL], overall, ALL))

@@ -14,7 +14,7 @@ from vatrack.config import Backbone, Method, load_run_config
 from vatrack.data.known_forms import METRICS, wants
 from vatrack.reporting.tables.checks import Metrics, check_metrics
 from vatrack.reporting.tables.details import Details, read_details
-from vatrack.reporting.tables.sources import Source, find_runs, parse_key
+from vatrack.reporting.tables.sources import Source, find_runs, parse_key, run_key
 from vatrack.runs.fingerprint import without_seed_hash
 from vatrack.runs.folder import RunFolder
 
@@ -45,7 +45,7 @@ class Run:
     @property
     def key(self) -> str:
         """As options name it."""
-        return f"{self.method}/{self.backbone}{f':{self.label}' if self.label else ''}"
+        return run_key(self.method, self.backbone, self.label)
 
 
 def read_runs(
@@ -85,24 +85,17 @@ def read_runs(
     for source in sources:
         name = (*source.key, source.dataset)
         if name in known:
-            shown = f"{source.method}/{source.backbone}{f':{source.label}' if source.label else ''}"
-            fix = (
-                "give the runs different labels (METHOD/BACKBONE:LABEL=metrics.json or "
-                "LABEL=FOLDER)"
+            raise InputError(
+                f"--run {source.given}: {run_key(*source.key)} is given twice; give the runs "
+                "different labels (METHOD/BACKBONE:LABEL=metrics.json or LABEL=FOLDER)"
             )
-            raise InputError(f"--run {source.given}: {shown} is given twice; {fix}")
         known.add(name)
     for text in details:
         sources = _with_details(sources, text)
     datasets = list(dict.fromkeys(source.dataset for source in sources))
     methods, backbones = list(Method), list(Backbone)
-    sources.sort(
-        key=lambda s: (
-            datasets.index(s.dataset),
-            methods.index(s.method),
-            backbones.index(s.backbone),
-        )
-    )
+    sources.sort(key=lambda own: (methods.index(own.method), backbones.index(own.backbone)))
+    sources.sort(key=lambda own: datasets.index(own.dataset))
     return [_read(source) for source in sources], unfinished
 
 

@@ -151,6 +151,11 @@ def parse_key(left: str, where: str, form: str) -> tuple[Method, Backbone, str]:
     return Method(method), Backbone(backbone), _label(label, where) if colon else ""
 
 
+def run_key(method: Method, backbone: Backbone, label: str) -> str:
+    """The other way round: METHOD/BACKBONE[:LABEL]."""
+    return f"{method}/{backbone}{f':{label}' if label else ''}"
+
+
 def _label(label: str, where: str) -> str:
     if not label.strip() or not label.isprintable():
         raise InputError(f"{where}: not a label before '='; must be a short text, such as 'seed 1'")
