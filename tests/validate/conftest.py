@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from tests.evaluation.scenes import rle
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
+from vatrack.config.classes import SAILVOS, ClassList
 from vatrack.config.dataset import SyntheticConfig, ValidationConfig
 from vatrack.synthetic.render import render
 from vatrack.validate import validate
@@ -55,18 +56,29 @@ class Set:
             if subset in self.texts:
                 path.write_bytes(self.texts[subset])
 
-    def check(self, out: Path, processes: int = 1, **settings: Any) -> tuple[str, dict[str, Any]]:
+    def check(
+        self,
+        out: Path,
+        processes: int = 1,
+        classes: ClassList | None = SAILVOS,
+        **settings: Any,
+    ) -> tuple[str, dict[str, Any]]:
         """The text and the report of a validation."""
         self.save()
         try:
             chosen = ValidationConfig(**settings)
-            text = str(validate(self.raw, self.paths(), chosen, out, processes))
+            text = str(validate(self.raw, self.paths(), chosen, out, processes, classes))
         except InputError as error:
             text = str(error)
             assert not read_json(out)["ok"]
         else:
             assert read_json(out)["ok"]
         return text, read_json(out)
+
+    def found(self, folder: Path, **given: Any) -> dict[str, dict[str, Any]]:
+        """Its findings by code, worst first."""
+        _, report = self.check(folder / "report.json", **given)
+        return {finding["code"]: finding for finding in report["findings"]}
 
 
 @pytest.fixture(scope="session")

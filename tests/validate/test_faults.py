@@ -490,8 +490,7 @@ def test_every_code_has_its_test() -> None:
 )
 def test_names_that_no_folder_may_have(mini_set: Set, tmp_path: Path, name: object) -> None:
     mini_set.train["videos"].append({"id": 9, "name": name})
-    _, report = mini_set.check(tmp_path / "report.json")
-    assert [finding["code"] for finding in report["findings"]] == ["video-name"]
+    assert list(mini_set.found(tmp_path)) == ["video-name"]
 
 
 def test_folders_that_may_not_be_read(
@@ -523,11 +522,10 @@ def test_frames_that_may_not_be_read(
         return opened(path, *arguments, **named)
 
     monkeypatch.setattr(Path, "open", refuse)
-    _, report = mini_set.check(tmp_path / "report.json")
-    assert [finding["code"] for finding in report["findings"]] == ["frame-unreadable"]
-    assert report["findings"][0]["examples"] == [
-        {"file": str(mini_set.frame()), "item": "", "detail": "cannot be read (Permission denied)"}
-    ]
+    ((code, finding),) = mini_set.found(tmp_path).items()
+    example = {"item": "", "detail": "cannot be read (Permission denied)"}
+    assert code == "frame-unreadable"
+    assert finding["examples"] == [{"file": str(mini_set.frame()), **example}]
 
 
 def test_the_documents_list_every_code() -> None:

@@ -164,8 +164,7 @@ def test_examples_are_limited(mini_set: Set, tmp_path: Path) -> None:
             "model_id": 10**6,
         }
         mini_set.train["annotations"].append(first | changed)
-    _, report = mini_set.check(tmp_path / "report.json")
-    found = {finding["code"]: finding for finding in report["findings"]}
+    found = mini_set.found(tmp_path)
     for code in ("area-wrong", "model-unknown"):
         assert found[code]["count"] == 3 * KEPT_EXAMPLES
         examples = found[code]["examples"]
@@ -193,9 +192,8 @@ def test_less_is_looked_at_on_demand(mini_set: Set, tmp_path: Path, mode: str) -
     mini_set.frame(4).write_bytes(data)
     mini_set.frame(5).write_bytes(mini_set.frame(5).read_bytes()[:-1])
     mini_set.frame(6).unlink()
-    _, report = mini_set.check(tmp_path / "report.json", frames=mode)
     codes = {"header": ["frame-missing", "frame-cut-off"], "exist": ["frame-missing"]}
-    assert [finding["code"] for finding in report["findings"]] == codes[mode]
+    assert list(mini_set.found(tmp_path, frames=mode)) == codes[mode]
 
 
 JUNK: list[Any] = [
@@ -246,8 +244,7 @@ def test_junk_is_never_too_much(rendered: Path, tmp_path: Path, data: st.DataObj
 
 def test_video_names_are_compared_by_case_across_files(mini_set: Set, tmp_path: Path) -> None:
     mini_set.valid["videos"].append({"id": 5, "name": VIDEO.upper()})
-    _, report = mini_set.check(tmp_path / "report.json")
-    found = {finding["code"]: finding for finding in report["findings"]}
+    found = mini_set.found(tmp_path)
     assert found.keys() == {"video-name-case", "video-empty", "folder-case"}
     assert found["video-name-case"]["examples"][0]["detail"] == f"and {VIDEO}"
 
@@ -259,40 +256,28 @@ def with_classes(mini_set: Set, *, reverse: bool = False) -> tuple[str, ...]:
             item["name"] = f"class {number}"
     if reverse:
         mini_set.valid["categories"].reverse()
-    mini_set.save()
     return tuple(item["name"] for item in mini_set.train["categories"])
-
-
-def codes_of(mini_set: Set, out: Path, classes: ClassList | None) -> dict[str, str]:
-    """The findings by code, each with its first example."""
-    try:
-        validate(mini_set.raw, mini_set.paths(), ValidationConfig(), out, classes=classes)
-    except InputError:
-        assert not read_json(out)["ok"]
-    return {item["code"]: str(item) for item in read_json(out)["findings"]}
 
 
 def test_classes_of_the_data_or_of_a_list_are_clean(mini_set: Set, tmp_path: Path) -> None:
     names = with_classes(mini_set, reverse=True)
-    out = tmp_path / "report.json"
-    assert codes_of(mini_set, out, None) == {}
-    assert codes_of(mini_set, out, ClassList((*names[::-1], "one more"))) == {}
-    assert codes_of(mini_set, out, SAILVOS).keys() == {"category-list"}
+    assert mini_set.found(tmp_path, classes=None) == {}
+    more = ClassList((*names[::-1], "one more"))
+    assert mini_set.found(tmp_path, classes=more) == {}
+    assert mini_set.found(tmp_path, classes=SAILVOS).keys() == {"category-list"}
 
 
 def test_bad_lists_of_classes_are_found(mini_set: Set, tmp_path: Path) -> None:
+    def told(classes: ClassList | None = None) -> str:
+        return str(mini_set.found(tmp_path, classes=classes)["category-list"])
+
     names = with_classes(mini_set)
-    out = tmp_path / "report.json"
-    found = codes_of(mini_set, out, ClassList(names[1:]))
-    assert "'class 0'" in found["category-list"]
+    assert "'class 0'" in told(ClassList(names[1:]))
     mini_set.valid["categories"][3]["name"] = "unknown"
-    mini_set.save()
-    found = codes_of(mini_set, out, None)
-    assert "'unknown'" in found["category-list"], "not in the training file"
-    assert str(mini_set.paths()["valid"]) in found["category-list"]
+    found = told()
+    assert "'unknown'" in found, "not in the training file"
+    assert str(mini_set.paths()["valid"]) in found
     mini_set.train["categories"][3]["name"] = "class 5"
-    mini_set.save()
-    assert "'class 5' is listed twice" in codes_of(mini_set, out, None)["category-list"]
+    assert "'class 5' is listed twice" in told()
     mini_set.train["categories"][3]["name"] = " "
-    mini_set.save()
-    assert "class 4 has an empty name" in codes_of(mini_set, out, None)["category-list"]
+    assert "class 4 has an empty name" in told()
