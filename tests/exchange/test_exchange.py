@@ -181,18 +181,13 @@ def test_trackeval_reads_its_folder(
     truth, lines = scene
     if perfect:
         joint = json.loads(truth.read_text())
-        lines.write_text(
-            "".join(
-                json.dumps(
-                    {
-                        "image_id": item["image_id"], "category_id": item["category_id"],
-                        "score": 0.9, "track_id": item["instance_id"], "bbox": item["bbox"],
-                        "amodal": item["amodal_mask"], "visible": None,
-                    }
-                ) + "\n"
-                for item in joint["annotations"]
-            )
-        )  # fmt: skip
+        found = [
+            {key: item[key] for key in ("image_id", "category_id", "bbox")}
+            | {"score": 0.9, "track_id": item["instance_id"]}
+            | {"amodal": item["amodal_mask"], "visible": None}
+            for item in joint["annotations"]
+        ]
+        truth, lines = write(tmp_path, joint, found)
     export_predictions(lines, truth, "trackeval", tmp_path / "te", "amodal")
     base = trackeval.Evaluator.get_default_eval_config() | {
         "PRINT_RESULTS": False, "PRINT_CONFIG": False, "TIME_PROGRESS": False,
@@ -218,55 +213,33 @@ def test_trackeval_reads_its_folder(
     assert own["track/amodal/HOTA"] == pytest.approx(hota, abs=1e-9)
 
 
+BOX = {"image_id": 1, "category_id": 1, "score": 1, "bbox": [0, 0, 2, 2]}
+TRACK = {"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}
+NO_MOTS = "line 1: not a line of MOTS; write `frame id class height width mask`"
+NO_MOTCHALLENGE = "line 1: not a line of MOTChallenge; write `frame, id, left"
+
+
 @pytest.mark.parametrize(
     ("form", "content", "message"),
     [
         ("coco", {"a": 1}, "not a list of detections"),
         ("coco", [17], "item 1: not a JSON object; write each detection"),
         ("coco", [{"image_id": 1}], "item 1: has no 'category_id'"),
-        (
-            "coco",
-            [{"image_id": 99, "category_id": 1, "score": 1, "bbox": [0, 0, 2, 2]}],
-            "item 1: image_id 99 is not in",
-        ),
-        (
-            "coco",
-            [{"image_id": 1, "category_id": 77, "score": 1, "bbox": [0, 0, 2, 2]}],
-            "item 1: class 77 is not in .*classes: 1 ",
-        ),
-        ("coco", [{"image_id": 1, "category_id": 1, "score": 1}], "neither a mask nor a box"),
-        (
-            "coco",
-            [{"image_id": 1, "category_id": 1, "score": "x", "bbox": [0, 0, 2, 2]}],
-            "score is 'x'",
-        ),
+        ("coco", [BOX | {"image_id": 99}], "item 1: image_id 99 is not in"),
+        ("coco", [BOX | {"category_id": 77}], "item 1: class 77 is not in .*classes: 1 "),
+        ("coco", [BOX | {"bbox": None}], "neither a mask nor a box"),
+        ("coco", [BOX | {"score": "x"}], "score is 'x'"),
         ("ytvis", {"a": 1}, "not a list of tracks"),
-        (
-            "ytvis",
-            [{"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}],
-            "has 1 segmentation, but its video 'clip__1' has 2 frames",
-        ),
-        (
-            "ytvis",
-            [{"video_id": 9, "category_id": 1, "score": 1, "segmentations": [None]}],
-            "video_id 9 is not in",
-        ),
-        (
-            "mots",
-            "0 1001 1 120 160",
-            "line 1: not a line of MOTS; write `frame id class height width mask`",
-        ),
+        ("ytvis", [TRACK], "has 1 segmentation, but its video 'clip__1' has 2 frames"),
+        ("ytvis", [TRACK | {"video_id": 9}], "video_id 9 is not in"),
+        ("mots", "0 1001 1 120 160", NO_MOTS),
         ("mots", "5 1001 1 120 160 0", r"line 1: frame 5 \(counted from 0\) is not one of the 2"),
         ("mots", "0 1001 1 12 16 0", r"line 1: its mask has size \[12, 16\]"),
         ("mots", "0 1001 1 120 160 ~~", "line 1: its mask is damaged"),
-        ("motchallenge", "1,1,5", "line 1: not a line of MOTChallenge; write `frame, id, left"),
+        ("motchallenge", "1,1,5", NO_MOTCHALLENGE),
         ("motchallenge", "1,1,5,5,9,9,1,-1,-1,-1", "line 1: has no class"),
         ("motchallenge", "1,1,5,5,9,nan,1,1,-1,-1", r"line 1: bbox is \["),
-        (
-            "motchallenge",
-            "1,1,5,5,9,9,1,inf,-1,-1",
-            "line 1: not a line of MOTChallenge; write `frame, id, left",
-        ),
+        ("motchallenge", "1,1,5,5,9,9,1,inf,-1,-1", NO_MOTCHALLENGE),
     ],
 )
 def test_bad_sources(tmp_path: Path, form: Any, content: Any, message: str) -> None:

@@ -201,35 +201,30 @@ def test_a_real_evaluation_fits(tmp_path: Path) -> None:
         )
 
 
+OWN, OTHER = "vatrack/resnet18={file}", {"image/amodal": {"dog": {"AP50": 49.0}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "option", "message"),
     [
-        (
-            {"per_class": []},
-            "{key}={file}",
-            "must be a JSON object with 'per_class' and 'per_video'; create it with",
-        ),
-        (
-            {"per_class": {"image/amodal": 3}},
-            "{key}={file}",
-            "'per_class/image/amodal' must be an object",
-        ),
+        ({"per_class": []}, OWN, "must be a JSON object with 'per_class' and 'per_video'; create"),
+        ({"per_class": {"image/amodal": 3}}, OWN, "'per_class/image/amodal' must be an object"),
         (
             {"per_video": {"v": {"image/amodal": {"AP": "x"}}}},
-            "{key}={file}",
+            OWN,
             "'per_video/v/image/amodal/AP' is 'x', not a number",
         ),
-        ({"per_video": {"v": 3}}, "{key}={file}", "'per_video/v' must be an object"),
+        ({"per_video": {"v": 3}}, OWN, "'per_video/v' must be an object"),
         (
-            {"per_class": {"image/amodal": {"dog": {"AP50": 49.0}}}},
-            "{key}={file}",
+            {"per_class": OTHER},
+            OWN,
             "belongs to a different evaluation than metrics.json (image/amodal/AP50 differs)",
         ),
         ({}, "vatrack/resnet50={file}", "no run is given as --run vatrack/resnet50=metrics.json"),
-        ({}, "{key}:b={file}", "no run is given as --run vatrack/resnet18:b=metrics.json"),
-        ({}, "{key}=", "must be METHOD/BACKBONE[:LABEL]=details.json"),
+        ({}, "vatrack/resnet18:b={file}", "no run is given as --run vatrack/resnet18:b=metrics"),
+        ({}, "vatrack/resnet18=", "must be METHOD/BACKBONE[:LABEL]=details.json"),
         ({}, "details.json", "must be METHOD/BACKBONE[:LABEL]=details.json"),
-        ({}, "{key}=none.json", "none.json: no such file"),
+        ({}, "vatrack/resnet18=none.json", "none.json: no such file"),
     ],
 )
 def test_bad_details_are_refused(
@@ -242,7 +237,7 @@ def test_bad_details_are_refused(
     monkeypatch.chdir(tmp_path)
     metrics(tmp_path / "metrics.json", 10, image__amodal__AP50=50.0)
     details(tmp_path / "details.json", **changes)
-    option = option.format(key="vatrack/resnet18", file="details.json")
+    option = option.format(file="details.json")
     with pytest.raises(InputError, match=re.escape(message)):
         write_tables(["vatrack/resnet18=metrics.json"], tmp_path / "tables", details=[option])
     assert not (tmp_path / "tables").exists()
