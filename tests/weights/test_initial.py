@@ -73,16 +73,10 @@ def test_what_fits_of_another_detector_is_taken_and_the_rest_reported(tmp_path: 
     assert str(transfer).startswith(f"{len(weights) - 2} tensors copied; 1 with a different shape")
 
 
-def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
+def test_a_file_of_which_nothing_fits_is_refused(tmp_path: Path) -> None:
     model = small_network(Method.QDTRACK)
     with pytest.raises(InputError, match="no such weights file"):
         load_initial(model, tmp_path / "missing.pth")
-    (tmp_path / "text.pth").write_text("weights")
-    with pytest.raises(InputError, match="not a readable weights file"):
-        load_initial(model, tmp_path / "text.pth")
-    torch.save({"epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="no named tensors"):
-        load_initial(model, tmp_path / "other.pth")
     torch.save({"something": torch.zeros(3)}, tmp_path / "foreign.pth")
     with pytest.raises(InputError, match="no tensor fits"):
         load_initial(model, tmp_path / "foreign.pth")
