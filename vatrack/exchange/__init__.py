@@ -31,7 +31,7 @@ from vatrack.data.known_forms import JOINT, LISTING, PREDICTIONS, form_of, wants
 from vatrack.evaluation.io.gaps import empty_warning
 from vatrack.evaluation.io.predictions import parse_predictions
 from vatrack.exchange import coco, motchallenge, mots, trackeval, ytvis
-from vatrack.exchange.listing import Listing, read_listing
+from vatrack.exchange.listing import read_listing
 from vatrack.exchange.tracks import read_tracks
 
 _MODULES: dict[str, ModuleType] = {
@@ -134,16 +134,12 @@ def import_predictions(
         raise
     if not predictions:
         warnings.warn(empty_warning(source, "the file that is written is empty"), stacklevel=2)
-    _check(predictions, listing, source)
+    # The checks of every file of predictions, before anything is written.
+    parse_predictions(enumerate(predictions, 1), listing.images, f"{source}: detection")
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for prediction in predictions:
             stream.write(json.dumps(prediction, allow_nan=False) + "\n")
     return Exchanged(out, len(predictions), tuple(notes))
-
-
-def _check(predictions: list[dict[str, Any]], listing: Listing, source: Path) -> None:
-    """The checks of every file of predictions, before anything is written."""
-    parse_predictions(enumerate(predictions, 1), listing.images, f"{source}: detection")
 
 
 def _known(form: str, forms: Any) -> Any:

@@ -119,7 +119,8 @@ def draw_frame(
         raise ValueError("objects without masks cannot be drawn")
     # Small objects lie above large ones. Masks are decoded one by one: of large frames with many
     # objects all of them would take gigabytes.
-    order = np.argsort(-np.array([_area(code) for code in whole], np.int64), kind="stable")
+    areas = np.array([coco_mask.area(code) for code in whole], np.int64)
+    order = np.argsort(-areas, kind="stable")
     spacing = 4 * line + 4
     for row in order:
         visible = _decode(seen[row])
@@ -139,10 +140,6 @@ def draw_frame(
     text_size = text_size or max(11, round(min(height, width) / 45))
     draw_labels(image, objects.boxes, _labels(objects, parts), colours, text_size)
     return image
-
-
-def _area(code: dict[str, Any]) -> int:
-    return int(coco_mask.area(code))
 
 
 def _decode(code: dict[str, Any]) -> npt.NDArray[np.bool_]:

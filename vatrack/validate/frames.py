@@ -63,7 +63,8 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
         header = read_header(path)
         # Compared before it is decoded: the size in a damaged header may be enormous.
         if frame.size and frame.size != (header.height, header.width):
-            yield "frame-size", _compare((header.height, header.width), frame.size)
+            said = f"{frame.size[1]} x {frame.size[0]}"
+            yield "frame-size", f"{header.width} x {header.height}, not {said}"
             return
         if mode == "decode":
             read_image(path)
@@ -72,7 +73,3 @@ def _findings(frame: Frame, mode: Mode) -> Iterator[tuple[str, str]]:
     else:
         kept = (header.depth == 16, header.alpha, header.turned)
         yield from ((code, "") for code, found in zip(REMARKS, kept, strict=True) if found)
-
-
-def _compare(found: Sequence[int], said: Size) -> str:
-    return f"{found[1]} x {found[0]}, not {said[1]} x {said[0]}"
