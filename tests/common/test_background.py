@@ -115,7 +115,8 @@ def test_after_an_error_outside_no_more_is_written() -> None:
     writers: list[WriteBehind[int]] = []
 
     def work(item: int) -> None:
-        writers[0]._stop.wait(10)  # the end comes while it is at work
+        waiting = writers[0]._waiting  # the end comes while it is at work
+        wait_until(lambda: waiting and waiting[-1].cancelled())
         done.append(item)
 
     def write() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -243,9 +244,9 @@ def test_a_name_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
     paths: dict[str, Any] = write_set(tmp_path)
-    lines = gzip.decompress(paths["predictions"].read_bytes()).splitlines()
-    spoilt = json.loads(lines[2]) | {"visible": None}
     file = paths["predictions"]
+    lines = file.read_bytes().splitlines()
+    spoilt = json.loads(lines[2]) | {"visible": None}
     cases = {
         b"": f"{file}: contains no predictions, so only the ground truth is drawn; check the file "
         "if that is not meant",
@@ -256,7 +257,7 @@ def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
         ),
     }
     for content, told in cases.items():
-        paths["predictions"].write_bytes(gzip.compress(content))
+        file.write_bytes(content)
         for draw in (write_contact_sheet, write_overlay_video):
             out = tmp_path / ("o.png" if draw is write_contact_sheet else "o.mp4")
             with pytest.warns(UserWarning, match=re.escape(told)) as said:
