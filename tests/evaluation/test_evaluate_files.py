@@ -142,6 +142,7 @@ def late_or_not(late: bool) -> tuple[Json, list[Json], Json]:
     return joint, predictions, metrics
 
 
+@pytest.mark.filterwarnings("ignore:.*has no visible mask:UserWarning")  # those that come late
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("late", [False, True])
 def test_lines_may_be_written_in_any_way(command, tmp_path: Path, form: str, late: bool) -> None:

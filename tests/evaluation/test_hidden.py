@@ -112,6 +112,7 @@ def spoilt_scene(seed: int) -> tuple[Json, list[Json]]:
     return joint, predictions
 
 
+@pytest.mark.filterwarnings("ignore:.*has no (amodal|visible) mask:UserWarning")
 @pytest.mark.parametrize("seed", range(12))
 def test_equal_to_a_plain_count(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     joint, predictions = spoilt_scene(seed)

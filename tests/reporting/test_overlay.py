@@ -120,6 +120,7 @@ def test_predictions_below_the_score_are_not_drawn(
     assert (centre(images[0, 0], VISIBLE) != GREY).any(), "ground truth has no score"
 
 
+@pytest.mark.filterwarnings("ignore:.*contains no predictions:UserWarning")
 @pytest.mark.parametrize(("lacking", "rows"), [((), 4), (("amodal_mask", "area_amodal"), 2)])
 def test_no_prediction_at_all(tmp_path: Path, lacking: tuple[str, ...], rows: int) -> None:
     """The ground truth says which masks there are."""

@@ -65,6 +65,7 @@ def test_found_objects_have_the_colour_of_the_true_ones(tmp_path: Path) -> None:
     assert 5 < np.abs(hidden - 60).max() < np.abs(visible - 60).max()
 
 
+@pytest.mark.filterwarnings("ignore:.*contains no predictions:UserWarning")
 def test_frames_without_objects_and_other_sizes(tmp_path: Path) -> None:
     paths = files(tmp_path, [])
     found = write_overlay_video(**paths, out=tmp_path / "o.mp4", score=0.5, clips=1)
@@ -88,6 +89,7 @@ def test_wrong_settings(tmp_path: Path, changes: dict[str, Any], message: str) -
         write_overlay_video(**(arguments | {"score": 0.5, "clips": 1} | changes))
 
 
+@pytest.mark.filterwarnings("ignore:.*contains no predictions:UserWarning")
 def test_a_frame_that_is_not_there_leaves_no_video(tmp_path: Path) -> None:
     paths = files(tmp_path, [])
     next((tmp_path / "images").rglob("*.png")).unlink()
