@@ -104,7 +104,9 @@ def test_masks_that_fit_no_method_together(tmp_path: Path) -> None:
     own = write_own(tmp_path / "own", masks=("visible",))
     other = write_own(tmp_path / "other", masks=("amodal",))
     with pytest.raises(InputError, match=r"only amodal masks.*only visible ones"):
-        init_config(own / "train.json", other / "valid.json", own / "frames", tmp_path / "c.yaml", 0)
+        init_config(
+            own / "train.json", other / "valid.json", own / "frames", tmp_path / "c.yaml", 0
+        )
 
 
 @pytest.mark.parametrize(
