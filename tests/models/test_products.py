@@ -80,6 +80,17 @@ def test_what_comes_out_can_be_changed_in_place() -> None:
 
 
 @pytest.mark.usefixtures("_library")
+def test_gradients_lie_in_memory_as_the_weights_do() -> None:
+    """Or DDP warns and copies; also those of a layer that is used more than once, as the RPN's."""
+    _, faster = _made(nn.Conv2d(16, 12, 1))
+    faster.to(memory_format=torch.channels_last)
+    x = torch.randn(2, 16, 5, 5)
+    (faster(x).square().sum() + faster(2 * x).square().sum()).backward()
+    weight = faster.get_parameter("weight")
+    assert weight.grad is not None and weight.grad.stride() == weight.stride()
+
+
+@pytest.mark.usefixtures("_library")
 def test_matrices_with_gaps_in_memory() -> None:
     left, right = torch.randn(20, 3, 30)[:, 1], torch.randn(30, 2, 24)[:, 0]
     exact = (left.double() @ right.double()).float()

@@ -107,7 +107,7 @@ class PointwiseConv2d(nn.Conv2d):
         # Cut in this order, or the gradient would have the columns last in memory.
         taken = channels_last(x).permute(0, 2, 3, 1)[:, ::down, ::across]
         rows = taken.reshape(-1, self.in_channels)
-        found = _applied(rows, self.weight.flatten(1), self.bias)
+        found = _applied(rows, self.weight, self.bias)
         return found.view(*taken.shape[:3], -1).permute(0, 3, 1, 2)
 
 
@@ -162,14 +162,15 @@ def _applied(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """(n, inputs), (outputs, inputs) and (outputs,) to (n, outputs)."""
+    """(n, inputs), (outputs, inputs) or (outputs, inputs, 1, 1), and (outputs,) to (n, outputs)."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(rows, weight)
+        matrix = weight.flatten(1)
         if available():
-            return _linear(_dense(rows), _dense(weight), bias)
-        return nn.functional.linear(rows, weight, bias)
+            return _linear(_dense(rows), _dense(matrix), bias)
+        return nn.functional.linear(rows, matrix, bias)
 
     @staticmethod
     @once_differentiable
@@ -177,9 +178,14 @@ class _Product(torch.autograd.Function):
         rows, weight = ctx.saved_tensors
         for_rows, for_weight, for_bias = ctx.needs_input_grad
         gradient = gradient.contiguous()  # that of a sum is one number
+        of_weight = None
+        if for_weight:
+            of_weight = _outer(gradient, rows)
+            if weight.ndim == 4:  # strides of its own, as DDP wants them, also after an addition
+                of_weight = torch.empty_like(weight).copy_(of_weight[:, :, None, None])
         return (
-            product(gradient, weight) if for_rows else None,
-            _outer(gradient, rows) if for_weight else None,
+            product(gradient, weight.flatten(1)) if for_rows else None,
+            of_weight,
             gradient.sum(0) if for_bias else None,
         )
 
