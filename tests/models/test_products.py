@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.models.small import random_batch, small_network
-from vatrack.config import Method
+from vatrack.config import ComputeConfig, Method
 from vatrack.models import products
+from vatrack.models.prepared import prepare
 from vatrack.models.products import (
     PointwiseConv2d,
     PointwiseConvTranspose2d,
@@ -20,6 +21,7 @@ from vatrack.models.products import (
     product,
     use_products,
 )
+from vatrack.training.start import placed
 
 LAYERS = [
     (nn.Linear(96, 40), (30, 96)),
@@ -66,9 +68,21 @@ def test_outputs_and_gradients_are_those_of_the_exact_layer(
     wanted = torch.autograd.grad(exact, (x, *plain.parameters()), gradient.double())
     output = faster(x)
     found = torch.autograd.grad(output, (x, *faster.parameters()), gradient)
+    single = x[0].detach() if isinstance(layer, nn.Linear) else x[:1].detach()
+    assert faster(single).shape == plain(single.double()).shape
     for value, expected in zip((output, *found), (exact, *wanted), strict=True):
         assert value.shape == expected.shape
         torch.testing.assert_close(value, expected.to(value.dtype), rtol=1e-5, atol=2e-5)
+
+
+def test_trainings_and_predictions_use_them() -> None:
+    cpu = torch.device("cpu")
+    network = small_network(Method.VATRACK)
+    for winograd in (False, True):
+        compute = ComputeConfig(winograd=winograd)
+        ready = prepare(copy.deepcopy(network), compute, cpu)
+        for used in (placed(copy.deepcopy(network), compute, cpu), ready):
+            assert isinstance(used.rpn_head.rpn_cls, PointwiseConv2d) is winograd
 
 
 @pytest.mark.usefixtures("_library")
@@ -159,22 +173,35 @@ def test_a_network_keeps_its_tensors_and_its_losses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "maker", "slow"),
+    ("capability", "maker", "family", "slow", "twice"),
     [
-        ("AVX512", "AuthenticAMD", True),
-        ("AVX512", "GenuineIntel", False),
-        ("AVX2", "AuthenticAMD", False),
+        ("AVX512", "AuthenticAMD", 26, True, True),
+        ("AVX512", "AuthenticAMD", 25, True, False),
+        ("AVX512", "GenuineIntel", 6, False, False),
+        ("AVX2", "AuthenticAMD", 26, False, False),
     ],
 )
 def test_only_processors_that_the_other_library_serves_badly(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capability: str, maker: str, slow: bool
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capability: str,
+    maker: str,
+    family: int,
+    slow: bool,
+    twice: bool,
 ) -> None:
     processor = tmp_path / "cpuinfo"
-    processor.write_text(f"processor\t: 0\nvendor_id\t: {maker}\n")
+    processor.write_text(f"processor\t: 0\nvendor_id\t: {maker}\ncpu family\t: {family}\n")
     monkeypatch.setattr(products, "_PROCESSOR", processor)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(products, "available", products._mkl_is_slow)
     assert products._mkl_is_slow() is slow
+    products.twice_as_fast.cache_clear()
+    try:
+        assert products.twice_as_fast() is twice
+    finally:
+        products.twice_as_fast.cache_clear()
     processor.unlink()
     assert not products._mkl_is_slow()
 

@@ -11,11 +11,21 @@ from torch.nn.functional import conv2d
 
 from tests.models.small import random_batch, small_network
 from vatrack.config import Method
+from vatrack.models import nnpack, products
 from vatrack.models.winograd import WinogradConv2d, use_winograd
 
 # What `conv2d` loses itself is about 1e-6; the transforms' numbers up to 8, and up to 32 on large
 # maps, cost a factor of three and of seven.
 RMS = 1e-5
+
+
+@pytest.fixture(params=["oneDNN", "MKL", "NNPACK"])
+def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ways of computing it, on any processor."""
+    if request.param == "NNPACK" and not nnpack.available():
+        pytest.skip("NNPACK is not for this processor")
+    monkeypatch.setattr(products, "available", lambda: request.param == "oneDNN")
+    monkeypatch.setattr(products, "twice_as_fast", lambda: request.param != "NNPACK")
 
 
 def _layers(inputs: int, outputs: int, *, bias: bool = True) -> tuple[nn.Conv2d, WinogradConv2d]:
@@ -31,6 +41,7 @@ def _error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).double().square().mean().sqrt() / expected.std())
 
 
+@pytest.mark.usefixtures("_library")
 @pytest.mark.parametrize(
     ("images", "height", "width"),
     [(1, 50, 70), (2, 25, 40), (1, 3, 600), (1, 200, 9), (40, 7, 7), (9, 14, 14), (1, 32, 32)],
@@ -65,6 +76,7 @@ def test_a_layer_without_bias() -> None:
     assert _error(layer(x).detach(), plain(x).detach()) < RMS
 
 
+@pytest.mark.usefixtures("_library")
 @pytest.mark.parametrize("side", [40, 50])
 def test_the_number_of_threads_changes_no_bit(side: int) -> None:
     """A small map, and one that is large enough for the larger tiles."""
@@ -137,6 +149,7 @@ def test_a_network_keeps_its_tensors_and_its_losses() -> None:
         torch.testing.assert_close(found_gradients[name], value, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.usefixtures("_library")
 @torch.inference_mode()
 def test_the_order_of_the_weights_in_memory_changes_no_bit() -> None:
     """A training keeps them channels last, a prediction as they were saved."""

@@ -87,12 +87,11 @@ class FrameBatch:
     @property
     def boxes(self) -> list[Tensor]:
         """The proposals without their scores."""
-        return [proposals[:, :4] for proposals in self.proposals]
+        return [x[:, :4] for x in self.proposals]
 
 
 class RegionHeads(nn.Module):
-    """Box, mask and embedding heads of one method. The names of the heads are those of published
-    checkpoints."""
+    """Box, mask and embedding heads of one method, by the names of published checkpoints."""
 
     class_weights: Tensor
 
@@ -101,12 +100,12 @@ class RegionHeads(nn.Module):
         channels, classes = settings.fpn_channels, settings.classes
         self.settings, self.layout = settings, layout
         names = {*layout.boxes.values(), *(name for name, _ in layout.masks.values())}
-        for name in (name for name in PUBLISHED_ORDER if name in names):
+        for name in filter(names.__contains__, PUBLISHED_ORDER):
             if name.endswith("bbox_head"):
                 self.add_module(name, BoxHead(classes, channels, settings.box_head_channels))
             else:
-                width, depth = settings.mask_head_channels, settings.mask_head_convs
-                self.add_module(name, MaskHead(classes, channels, width, depth))
+                size = settings.mask_head_channels, settings.mask_head_convs
+                self.add_module(name, MaskHead(classes, channels, *size))
         self.track_head = EmbeddingHead(
             channels,
             settings.track_head_channels,
@@ -115,7 +114,8 @@ class RegionHeads(nn.Module):
             settings.embedding_channels,
             settings.norm_groups,
         )
-        self.register_buffer("class_weights", torch.tensor(settings.weights, device="cpu"), False)
+        weights = torch.tensor(settings.weights, device="cpu")
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def losses(
         self, key: FrameBatch, ref: FrameBatch, part: BatchPart = WHOLE_BATCH

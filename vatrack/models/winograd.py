@@ -7,9 +7,9 @@ convolutional neural networks", 2016). The products of many tiles are matrix pro
 number of a tile; the transforms are matrix products too. Bands of tiles are taken one after the
 other, so that memory stays small.
 
-Rounding differs from `conv2d` by some 3e-6 of the outputs' standard deviation, on large maps, which
-take the larger tiles, by 7e-6 (`conv2d` itself is about 1e-6 off). The same input gives the same
-bits on one machine, whatever the number of threads.
+Rounding differs from the exact outputs by some 3e-6 of their standard deviation, on large maps,
+which take the larger tiles, by 7e-6 (`conv2d` by 2e-7 to 1e-6). The same input gives the same bits
+on one machine, whatever the number of threads. Large maps go to NNPACK where it is faster.
 
 Layers use it only where they are asked to: `use_winograd` changes convolutions of a network that
 exists; a network without that call is the plain one. Names, order and values of its parameters
@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vatrack.models import nnpack
 from vatrack.models.memory_order import channels_last
 from vatrack.models.products import add_products, possible, product, products
 from vatrack.models.winograd_forms import KERNEL, Form, both_axes, form_for
@@ -50,10 +51,13 @@ class WinogradConv2d(nn.Conv2d):
         self.transformed = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last."""
+        """(n, inputs, h, w) to (n, outputs, h, w); in memory the channels come last, but for what
+        NNPACK makes where the weights change no more."""
         if not possible(x, self.weight):
             return super().forward(x)
         if self.transformed is not None:
+            if nnpack.suits(x):
+                return nnpack.convolve(x, self.weight.detach().contiguous(), self.bias)
             form = form_for(x)
             if form not in self.transformed:
                 self.transformed[form] = transform_kernel(self.weight.detach(), form)
@@ -135,6 +139,9 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
+        # Channels last, as all other layers of a training take and leave them.
+        if nnpack.suits(x):
+            return nnpack.convolve_channels_last(x, weight.contiguous(), bias)
         form = form_for(x)
         return convolve(x, transform_kernel(weight, form), bias, form)
 
@@ -144,13 +151,19 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         form = form_for(x)
         for_x, for_weight, for_bias = ctx.needs_input_grad
-        # With respect to the inputs, it is the convolution with the turned kernel.
-        turned = transform_kernel(weight, form, turned=True) if for_x else weight
         return (
-            convolve(gradient, turned, None, form) if for_x else None,
+            _input_gradient(gradient, weight, form) if for_x else None,
             _kernel_gradient(x, gradient, form) if for_weight else None,
             gradient.sum((0, 2, 3)) if for_bias else None,
         )
+
+
+def _input_gradient(gradient: Tensor, weight: Tensor, form: Form) -> Tensor:
+    """The convolution of the gradient with the turned kernel."""
+    if nnpack.suits(gradient):
+        turned = weight.flip(2, 3).transpose(0, 1).contiguous()
+        return nnpack.convolve_channels_last(gradient, turned, None)
+    return convolve(gradient, transform_kernel(weight, form, turned=True), None, form)
 
 
 def _kernel_gradient(x: Tensor, gradient: Tensor, form: Form) -> Tensor:
@@ -164,7 +177,7 @@ def _kernel_gradient(x: Tensor, gradient: Tensor, form: Form) -> Tensor:
         total = add_products(total, of_outputs, _transform_inputs(x, band, form))
     assert total is not None  # there is at least one band
     taps = product(both_axes(form.kernel).T, total.flatten(1))
-    return taps.view(KERNEL, KERNEL, outputs, inputs).permute(2, 3, 0, 1)
+    return taps.reshape(KERNEL, KERNEL, outputs, inputs).permute(2, 3, 0, 1)
 
 
 @dataclass(frozen=True)
