@@ -87,7 +87,7 @@ class FrameBatch:
     @property
     def boxes(self) -> list[Tensor]:
         """The proposals without their scores."""
-        return [x[:, :4] for x in self.proposals]
+        return [proposals[:, :4] for proposals in self.proposals]
 
 
 class RegionHeads(nn.Module):
@@ -100,12 +100,12 @@ class RegionHeads(nn.Module):
         channels, classes = settings.fpn_channels, settings.classes
         self.settings, self.layout = settings, layout
         names = {*layout.boxes.values(), *(name for name, _ in layout.masks.values())}
-        for name in filter(names.__contains__, PUBLISHED_ORDER):
+        for name in (name for name in PUBLISHED_ORDER if name in names):
             if name.endswith("bbox_head"):
                 self.add_module(name, BoxHead(classes, channels, settings.box_head_channels))
             else:
-                size = settings.mask_head_channels, settings.mask_head_convs
-                self.add_module(name, MaskHead(classes, channels, *size))
+                width, depth = settings.mask_head_channels, settings.mask_head_convs
+                self.add_module(name, MaskHead(classes, channels, width, depth))
         self.track_head = EmbeddingHead(
             channels,
             settings.track_head_channels,
