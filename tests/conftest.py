@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.built_once import commands_built_once
+from tests.leftovers import remove_leftovers
 from vatrack.common import logs
 from vatrack.config import Backbone, ComputeConfig, Config, Method, RunConfig
 from vatrack.config.dataset import ClipsConfig, SyntheticConfig
@@ -34,6 +35,7 @@ def pytest_configure() -> None:
     """Puts temporary folders into memory: tests write tens of thousands of small files, which takes
     minutes on a disk. The disk it is where memory is short, or where it may hold no programs."""
     memory = Path("/dev/shm")
+    remove_leftovers(memory)
     with suppress(OSError):
         system = os.statvfs(memory)
         (available,) = re.findall(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())

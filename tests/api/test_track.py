@@ -358,7 +358,7 @@ def test_a_rate_is_for_sources_without_times(squares: Predictor, tmp_path: Path)
     for number in range(3):
         assert cv2.imwrite(str(frames / f"{number}.png"), sample_image(number))
     settings, out = TrackSettings(rate=10, overlay=False), tmp_path / "out"
-    with pytest.raises(InputError, match=r"--fps 10: has no effect, because v has times"):
+    with pytest.raises(InputError, match=r"^the frame rate 10: has no effect, because v has times"):
         track_videos(squares, [video], out, settings)
     assert not out.exists()
     assert len(list(track_videos(squares, [video, frames], out, settings))) == 2

@@ -91,23 +91,43 @@ def test_all_is_written_in_order() -> None:
     assert done == list(range(50)) and not threads()
 
 
-@pytest.mark.parametrize("last", [False, True])
-def test_an_error_of_the_work_is_raised(last: bool) -> None:
+@pytest.mark.parametrize("number", [4, 6, 1000])
+def test_an_error_of_the_work_is_raised_and_no_later_item_is_written(number: int) -> None:
     done: list[int] = []
+    queued = threading.Event()
 
     def work(item: int) -> None:
         if item == 3:
+            assert queued.wait(10)
             raise OSError("disk")
         done.append(item)
 
     def write() -> None:
-        with WriteBehind(work, 2) as writer:
-            for item in range(4 if last else 1000):
+        with WriteBehind(work, 5) as writer:
+            for item in range(number):
                 writer.put(item)
+                if item == min(number - 1, 5):
+                    queued.set()
 
     with pytest.raises(OSError, match="disk"):
         write()
     assert done == [0, 1, 2] and not threads()
+
+
+def test_an_error_of_the_work_is_raised_each_time() -> None:
+    def work(item: int) -> None:
+        raise OSError(f"disk {item}")
+
+    def write() -> None:
+        with WriteBehind(work, 0) as writer:
+            writer.put(0)
+            for item in range(1, 5):
+                with pytest.raises(OSError, match="disk 0"):
+                    writer.put(item)
+
+    with pytest.raises(OSError, match="disk 0"):
+        write()
+    assert not threads()
 
 
 def test_after_an_error_outside_no_more_is_written() -> None:

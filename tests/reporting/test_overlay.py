@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.evaluation.scenes import (
 from tests.reporting.test_drawing import GREY, blended, flat_image
 from vatrack.common.errors import InputError
 from vatrack.reporting.drawing import track_colours
+from vatrack.reporting.layers import FrameList, draw_side, read_layers
 from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_contact_sheet
 from vatrack.reporting.overlay_video import write_overlay_video
 from vatrack.reporting.sheet import evenly, grid, pad, tile
@@ -145,9 +147,35 @@ def test_an_object_without_a_visible_pixel_is_not_drawn(tmp_path: Path) -> None:
         annotation["visible_mask"] = rle(np.zeros((HEIGHT, WIDTH)))
     files["ground_truth"].write_text(json.dumps(document))
     write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
-    hidden = cells(cv2.imread(str(tmp_path / "sheet.png")))[2]
-    assert (hidden[:, 60:] == GREY).all(), "neither mask nor label"
+    amodal, _, hidden, _ = cells(cv2.imread(str(tmp_path / "sheet.png")))
+    label = track_colours([3])[0]
+    assert (amodal == label).all(axis=-1).any()
+    assert not (hidden == label).all(axis=-1).any(), "neither mask nor label"
     assert (hidden[:, :30, :40] != GREY).any(), "a note says that there is nothing"
+
+
+def test_a_side_leaves_out_an_object_whose_mask_is_empty(tmp_path: Path) -> None:
+    files = write_set(tmp_path)
+    listed = FrameList.read(files["ground_truth"], files["images"])
+    (truth, _), _ = read_layers(listed, files["predictions"], 0.5)
+    row = int(truth.image[0])
+    empty = rle(np.zeros((HEIGHT, WIDTH)))["counts"].encode()
+    both = replace(
+        truth,
+        image=np.array([row, row]),
+        track=np.array([3, 4]),
+        label=["a", "b"],
+        counts=[truth.counts[0], empty],
+    )
+    one = replace(
+        both, image=both.image[:1], track=both.track[:1], label=["a"], counts=both.counts[:1]
+    )
+    frame = flat_image(HEIGHT, WIDTH)
+    drawn, expected = (
+        draw_side(frame, row, listed.images, [layer], None, (HEIGHT, WIDTH))
+        for layer in (both, one)
+    )
+    assert (expected != frame).any() and np.array_equal(drawn, expected)
 
 
 def test_frames_may_be_bmp_where_the_annotations_say_png(tmp_path: Path) -> None:

@@ -59,11 +59,14 @@ def test_an_object_that_is_hidden_whole_is_hatched_and_nothing_else() -> None:
 
 
 def test_small_objects_lie_above_large_ones() -> None:
-    result = make()
-    result = replace(result, rles={"amodal": [result.rles["amodal"][0], rle(np.ones(SIZE))]})
-    drawn = draw_frame(GREY, result, DrawSettings(("fill",)))
-    alone = draw_frame(GREY, result.select(class_ids=[3]), DrawSettings(("fill",)))
-    assert (drawn[5, 5] != alone[5, 5]).any() and (drawn[15, 1] == alone[15, 1]).all()
+    masks = [make().rles["amodal"][0], rle(np.ones(SIZE))]
+    colours = np.array([[0, 0, 255], [255, 0, 0]], np.uint8)
+    below = (colours[1].astype(int) + 100) / 2
+    for order in ([0, 1], [1, 0]):
+        result = replace(make(), rles={"amodal": [masks[row] for row in order]})
+        drawn = draw_frame(GREY, result, DrawSettings(("fill",)), colours=colours[order])
+        assert np.abs(drawn[15, 1] - below).max() <= 1
+        assert np.abs(drawn[5, 5] - (below + colours[0]) / 2).max() <= 1
 
 
 def test_trails_fade_and_do_not_grow() -> None:

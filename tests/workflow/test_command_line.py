@@ -14,6 +14,8 @@ from workflow.lib.command_line import arguments, check_config_entries, check_nam
         ("--config seed=1 -C run_label=a", "--config"),
         ("-n --configfile a.yaml --configfiles=b.yaml", "--configfile"),
         ("-U train --until evaluate", "--until"),
+        ("-Utrain -Uselect", "--until"),
+        ("-nUtrain --unti=select", "--until"),
         ("--set-threads train=2 -n --set-threads predict=2", "--set-threads"),
     ],
 )

@@ -67,8 +67,8 @@ def track_videos(
     _check_folders(found, out, settings)
     if settings.rate is not None and not any(source.form == "frames" for source in found):
         raise InputError(
-            f"--fps {settings.rate:g}: has no effect, because {found[0].name} has times of its "
-            "own; remove it"
+            f"the frame rate {settings.rate:g}: has no effect, because {found[0].name} has times "
+            "of its own; remove it"
         )
     if settings.show:
         check_display()

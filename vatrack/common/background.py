@@ -56,11 +56,12 @@ class WriteBehind(Generic[T]):
     """Calls `work` with each item, in order, in another thread, up to `depth` of them behind.
 
     As a context manager it ends when all is done, or, after an error, at once; in either case its
-    thread has ended then. An error of `work` is raised by the next `put` or at the end.
+    thread has ended then. An error of `work` ends the work: every later `put` and the end raise it.
     """
 
     def __init__(self, work: Callable[[T], None], depth: int) -> None:
-        self._work, self._depth, self._failed = work, depth, False
+        self._work, self._depth = work, depth
+        self._error: BaseException | None = None
         self._pool = ThreadPoolExecutor(1, "write behind")
         self._waiting: deque[Future[None]] = deque()
 
@@ -68,13 +69,17 @@ class WriteBehind(Generic[T]):
         """Hands an item over; waits while the other thread is too far behind."""
         while self._waiting and (self._waiting[0].done() or len(self._waiting) > self._depth):
             self._waiting.popleft().result()
+        if self._error:
+            raise self._error
         self._waiting.append(self._pool.submit(self._run, item))
 
     def _run(self, item: T) -> None:
-        if not self._failed:  # else an item is lost already
-            self._failed = True
+        if self._error:  # an item is lost already
+            return
+        try:
             self._work(item)
-            self._failed = False
+        except BaseException as error:
+            self._error = error
 
     def __enter__(self) -> WriteBehind[T]:
         return self
@@ -85,3 +90,5 @@ class WriteBehind(Generic[T]):
                 self._waiting.popleft().result()
         finally:
             self._pool.shutdown(cancel_futures=True)
+        if kind is None and self._error:
+            raise self._error

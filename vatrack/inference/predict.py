@@ -147,7 +147,7 @@ def predict_files(
             lines = ordered_streams(_start, share, units, share.processes, advance)
         else:
             lines = _counted(_Clips(run, checkpoint, images, device, ids, weights)(clips), advance)
-            del weights  # the network has a copy
+            del weights  # the network shares their memory or, on a GPU, has a copy
         with _threads(None if processes is None else 1):
             count = _write_lines(chain.from_iterable(lines), out)
     used = run.model_dump(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import Action, Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,21 @@ def arguments(words: Sequence[str]) -> Namespace:
     parser = get_argument_parser()
     if "snakemake" not in (Path(program).name, Path(program).parent.name):
         return parser.parse_args([])
-    given = [word.partition("=")[0] for word in rest]
-    for action in parser._actions:
-        names = action.option_strings
-        if action.nargs in ("*", "+") and sum(word in names for word in given) > 1:
-            raise InputError(
-                f"{names[0]} occurs twice, and Snakemake reads only the last; give all values "
-                f"after one {names[0]}"
-            )
+    read, given = parser._get_values, set()
+
+    def read_once(action: Action, values: list[str]) -> Any:
+        # Called for each occurrence, in whatever form: `-U a`, `-Ua`, `-nUa`, `--until=a`.
+        if action.option_strings and action.nargs in ("*", "+"):
+            name = action.option_strings[0]
+            if name in given:
+                raise InputError(
+                    f"{name} occurs twice, and Snakemake reads only the last; give all values "
+                    f"after one {name}"
+                )
+            given.add(name)
+        return read(action, values)
+
+    parser._get_values = read_once
     return parser.parse_args(rest)
 
 
