@@ -316,12 +316,39 @@ def test_the_commands(tmp_path: Path) -> None:
     words = ["export-predictions", str(lines), *common, "--to", "ytvis", "--out", str(out)]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
-    assert f"{out}: 6 detections" in result.output
+    assert f"{out}: 6 detections (visible masks)\n" in result.output
     back = tmp_path / "back.jsonl"
     words = ["import-predictions", str(out), *common, "--from", "ytvis", "--out", str(back)]
+    result = CliRunner().invoke(app, words)
+    assert result.output == f"{back}: 6 detections (visible masks)\n"
+
+    # Without the option, masks come back as what they were.
+    def masks(path: Path, mask_type: str) -> list[Any]:
+        return sorted((item["image_id"], str(item[mask_type])) for item in load(path))
+
+    assert masks(back, "visible") == masks(lines, "visible")
+    assert {item["amodal"] for item in load(back)} == {None}
     result = CliRunner().invoke(app, [*words, "--mask-type", "amodal"])
-    assert result.exit_code == 0, result.output
-    assert len(load(back)) == 6
+    assert result.output == f"{back}: 6 detections (amodal masks)\n"
+    assert masks(back, "amodal") == masks(lines, "visible")
+
+
+@pytest.mark.parametrize(
+    ("form", "out", "lost"),
+    [
+        ("coco", "o.json", "boxes are not written"),
+        ("ytvis", "o.json", "boxes and scores of single frames are not written"),
+        ("trackeval", "o", "boxes and scores of single frames are not written"),
+        ("mots", "o", "scores are not written"),
+        ("motchallenge", "o", "only boxes are written (of the amodal masks)"),
+    ],
+)
+def test_what_a_format_cannot_contain_is_said(
+    scene: tuple[Path, Path], tmp_path: Path, form: Any, out: str, lost: str
+) -> None:
+    truth, lines = scene
+    shown = str(export_predictions(lines, truth, form, tmp_path / out, "amodal"))
+    assert any(line.startswith(lost) for line in shown.splitlines()[1:]), shown
 
 
 @pytest.mark.parametrize("form", ["mots", "motchallenge", "trackeval"])

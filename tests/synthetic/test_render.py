@@ -282,8 +282,8 @@ def test_same_seed_same_files(tmp_path: Path) -> None:
     assert digest(tmp_path / "two") == first
     assert digest(tmp_path / "other") != first
     more = SMALL.model_copy(update={"train_videos": 3})
-    render(tmp_path / "one", more, 3)
-    again = digest(tmp_path / "one")
+    render(tmp_path / "more", more, 3)
+    again = digest(tmp_path / "more")
     assert all(again[file] == value for file, value in first.items() if not file.endswith(".json"))
 
 
@@ -338,3 +338,45 @@ def test_does_not_replace_other_folders(tmp_path: Path) -> None:
             render(tmp_path / "raw", SMALL, 0)
         more.unlink()
     assert render(tmp_path / "raw", SMALL, 0).videos  # what it rendered itself is replaced
+
+
+@pytest.mark.parametrize(
+    ("changes", "seed", "named"),
+    [
+        (
+            {"train_videos": 1},
+            0,
+            r"raw: contains mini_train_001/.*, which would be",
+        ),
+        ({"train_videos": 3}, 0, r"raw: contains train\.json, which is not what these settings"),
+        ({"width": 80}, 0, r"mini_train_000: contains .*, which is not what these settings"),
+        ({}, 1, r"mini_train_000: contains .*, which is not what these settings"),
+        ({"frames": 24}, 0, r"mini_train_000: contains .*, which is not what these settings"),
+    ],
+)
+def test_does_not_replace_a_set_of_other_settings(
+    tmp_path: Path, changes: dict[str, int], seed: int, named: str
+) -> None:
+    raw = tmp_path / "raw"
+    render(raw, SMALL, 0)
+    before = digest(raw)
+    with pytest.raises(InputError, match=f"{named}.*; choose a new folder for the output"):
+        render(raw, SMALL.model_copy(update=changes), seed)
+    assert digest(raw) == before
+    assert list(tmp_path.iterdir()) == [raw]
+
+
+def test_does_not_replace_own_files_of_the_same_names(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    render(raw, SMALL, 0)
+    video = raw / "mini_train_000"
+    added = video / "images" / "000777.bmp"
+    shutil.copy(video / "images" / "000000.bmp", added)
+    with pytest.raises(InputError, match=r"contains images/000777\.bmp, which is not what these"):
+        render(raw, SMALL, 0)
+    added.unlink()
+    official = raw / "train.json"
+    official.write_text(official.read_text().replace('"iscrowd": 0', '"iscrowd": 1', 1))
+    with pytest.raises(InputError, match=r"contains train\.json, which is not what these"):
+        render(raw, SMALL, 0)
+    assert '"iscrowd": 1' in official.read_text()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vatrack.cli.options import PredictionsArgument, out_file
-from vatrack.common.foreign import Form, SourceForm, SourceFormat
+from vatrack.common.foreign import EXCHANGED, Form, SourceForm, SourceFormat
 from vatrack.common.mask_types import MaskType
 
 GroundTruth = Annotated[
@@ -31,7 +31,7 @@ def export_predictions(
             help="Output file, or folder for a format with a file per video.",
         ),
     ],
-    mask_type: Annotated[MaskType, typer.Option(help="Masks and boxes to export.")] = "amodal",
+    mask_type: Annotated[MaskType, typer.Option(help="Masks and boxes to export.")] = EXCHANGED,
 ) -> None:
     """Export predictions in the format of another tool, as a file or a file per video."""
     from vatrack.exchange import export_predictions as export
@@ -46,7 +46,7 @@ def import_predictions(
     ground_truth: GroundTruth,
     origin: Annotated[SourceForm, typer.Option("--from", help="Format of the source.")],
     out: Annotated[Path, out_file("Predictions to write (JSON Lines).")],
-    mask_type: Annotated[MaskType, typer.Option(help="Type of its masks.")] = "visible",
+    mask_type: Annotated[MaskType, typer.Option(help="Type of its masks.")] = EXCHANGED,
 ) -> None:
     """Convert the results of another tracker into predictions for `vatrack evaluate`."""
     from vatrack.exchange import import_predictions as take

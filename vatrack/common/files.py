@@ -76,14 +76,16 @@ def check_target(path: Path | str, *, folder: bool = False) -> Path:
     return path
 
 
-def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
+def refuse_other_files(
+    folder: Path, known: Callable[[Path], bool], reason: str = "which would be lost"
+) -> None:
     """Keeps a command that replaces a whole folder from removing what it did not write.
 
     Snakemake's time stamp and what operating systems add (`is_clutter`) do not count.
 
     Args:
         folder: that is to be replaced; it may be missing.
-        known: of a file's path in it, whether the command may replace it.
+        known: of a file's path in it, whether the command may replace it; `reason`: why not.
 
     Raises:
         InputError: it contains another file.
@@ -92,8 +94,7 @@ def refuse_other_files(folder: Path, known: Callable[[Path], bool]) -> None:
     for path in sorted(path.relative_to(folder) for path in others):
         if not (known(path) or path.name == ".snakemake_timestamp" or is_clutter(path.as_posix())):
             raise InputError(
-                f"{folder}: contains {path}, which would be lost; choose a new folder for the "
-                "output"
+                f"{folder}: contains {path}, {reason}; choose a new folder for the output"
             )
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vatrack.common.mask_types import MaskType
+
 # Here, not with their readers and writers: commands name them before they know what they need.
 SourceForm = Literal["coco", "ytvis", "mots", "mots-challenge", "motchallenge"]
 Form = Literal["coco", "ytvis", "mots", "mots-challenge", "motchallenge", "trackeval"]
 SourceFormat = Literal[
     "coco-amodal", "cocoa", "ytvis", "amodal-synth-drive", "mots", "tao-amodal", "movi"
 ]
+# The masks to export or import, unless told: visible, as most tools have them. One default for
+# both ways, so that what is exported comes back as what it was.
+EXCHANGED: MaskType = "visible"

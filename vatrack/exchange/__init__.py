@@ -23,7 +23,7 @@ from vatrack.common.files import (
     require_json,
     require_lines,
 )
-from vatrack.common.foreign import Form, SourceForm
+from vatrack.common.foreign import EXCHANGED, Form, SourceForm
 from vatrack.common.mask_types import MaskType
 from vatrack.common.similar import unknown
 from vatrack.common.text_files import read_text
@@ -49,15 +49,18 @@ class Exchanged:
     """What was written.
 
     Attributes:
-        detections: written; `notes`: what the form could not hold, in sentences.
+        detections: written, with masks of `mask_type`; `notes`: what the form could not hold, in
+            sentences.
     """
 
     out: Path
     detections: int
+    mask_type: MaskType
     notes: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.out}: {counted(self.detections, 'detection')}", *self.notes])
+        found = f"{counted(self.detections, 'detection')} ({self.mask_type} masks)"
+        return "\n".join([f"{self.out}: {found}", *self.notes])
 
 
 @wants(ground_truth=(JOINT, LISTING))
@@ -66,7 +69,7 @@ def export_predictions(
     ground_truth: Path | str,
     form: Form,
     out: Path | str,
-    mask_type: MaskType = "amodal",
+    mask_type: MaskType = EXCHANGED,
 ) -> Exchanged:
     """Writes predictions (contract 2) in another form.
 
@@ -95,7 +98,8 @@ def export_predictions(
     tracks = read_tracks(predictions, listing, mask_type)
     settings = {"first_frame": 1} if form == "mots-challenge" else {}
     notes = module.write(tracks, listing, mask_type, out, **settings)
-    return Exchanged(out, sum(len(track.detections) for track in tracks), tuple(notes))
+    detections = sum(len(track.detections) for track in tracks)
+    return Exchanged(out, detections, mask_type, tuple(notes))
 
 
 @wants(ground_truth=(JOINT, LISTING))
@@ -104,7 +108,7 @@ def import_predictions(
     ground_truth: Path | str,
     form: SourceForm,
     out: Path | str,
-    mask_type: MaskType = "visible",
+    mask_type: MaskType = EXCHANGED,
 ) -> Exchanged:
     """Writes what another tracker wrote as predictions (contract 2), so that it can be evaluated.
 
@@ -139,7 +143,7 @@ def import_predictions(
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for prediction in predictions:
             stream.write(json.dumps(prediction, allow_nan=False) + "\n")
-    return Exchanged(out, len(predictions), tuple(notes))
+    return Exchanged(out, len(predictions), mask_type, tuple(notes))
 
 
 def _known(form: str, forms: Any) -> Any:

@@ -66,7 +66,7 @@ def write(
         )
     if mask_type == "amodal":
         notes.append("MOTS has visible masks; amodal masks lose the parts that others cover")
-    return notes
+    return [*notes, "scores are not written: MOTS has none"]
 
 
 def _numbers(tracks: Sequence[Track]) -> dict[tuple[int, int], int]:

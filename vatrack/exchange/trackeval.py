@@ -17,7 +17,7 @@ from vatrack.common.mask_types import MaskType
 from vatrack.evaluation.io.ground_truth import read_objects
 from vatrack.exchange.listing import Listing
 from vatrack.exchange.tracks import Track
-from vatrack.exchange.ytvis import results
+from vatrack.exchange.ytvis import left_out, results
 
 FOLDER = True
 GROUND_TRUTH = Path("gt/youtube_vis/youtube_vis_val/gt.json")
@@ -50,7 +50,7 @@ def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: P
             (folder / path).parent.mkdir(parents=True)
             write_json(folder / path, value)
         refuse_other_files(out, lambda name: (folder / name).exists())
-    return ["evaluate it with TrackEval as benchmark YouTube-VIS, split 'val'"]
+    return [*left_out(tracks), "evaluate it with TrackEval as benchmark YouTube-VIS, split 'val'"]
 
 
 def _true_tracks(listing: Listing, mask_type: MaskType) -> list[dict[str, Any]]:

@@ -24,9 +24,18 @@ FOLDER = False
 def write(tracks: Sequence[Track], listing: Listing, mask_type: MaskType, out: Path) -> list[str]:
     """Writes the list. A track has one score, the mean, and one class, that of most frames."""
     write_json(out, results(tracks, listing))
+    return left_out(tracks)
+
+
+def left_out(tracks: Sequence[Track]) -> list[str]:
+    """What of the tracks is not in the list."""
+    notes = ["boxes and scores of single frames are not written: a track has its mean score"]
     mixed = sum(len({d.category_id for d in track.detections}) > 1 for track in tracks)
-    text = f"{counted(mixed, 'track')} of several classes; the most frequent class is used"
-    return [text] if mixed else []
+    if mixed:
+        notes.append(
+            f"{counted(mixed, 'track')} of several classes; the most frequent class is used"
+        )
+    return notes
 
 
 def results(tracks: Sequence[Track], listing: Listing) -> list[dict[str, Any]]:

@@ -9,9 +9,11 @@ train.json, valid.json               the official annotations (spec 1.2)
 
 from __future__ import annotations
 
+import filecmp
 import io
 import re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,7 @@ CATEGORY_IDS: tuple[int, ...] = tuple(
 OUTSIDE_CATEGORY_ID = 3
 
 _PREFIX = "mini"  # of the videos' names
-# Files that `render` writes; it replaces no others.
+# Names of the files that `render` writes; it replaces no others.
 _OWN = re.compile(
     rf"{_PREFIX}_(train|valid)_\d{{3,}}/(images/\d{{6,}}\.bmp|visible/\d{{6,}}\.npy"
     r"|visible_objects\.npy|\d+_Mini_[^/]+/\d{6,}\.png)|(train|valid)\.json"
@@ -71,17 +73,21 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
     """Renders the whole set into folder `out`, or nothing.
 
     Args:
-        out: folder to make; an earlier set there is replaced.
+        out: folder to make; a set there is replaced if it is the same, so that nothing is lost.
         settings: sizes and counts.
         seed: with the same settings and seed every file is the same, for any number of processes.
         processes: videos rendered at a time.
 
     Raises:
-        InputError: `out` holds something that is not of a rendered set.
+        InputError: `out` holds something else: files of other names, or of another content, as
+            those of a set with other settings.
     """
     out = Path(out)
-    refuse_other_files(out, lambda path: bool(_OWN.fullmatch(path.as_posix())))
     names = video_names(settings)
+    tops = {*chain.from_iterable(names.values()), *(f"{subset}.json" for subset in names)}
+    refuse_other_files(  # before the work, as far as names tell
+        out, lambda path: path.parts[0] in tops and bool(_OWN.fullmatch(path.as_posix()))
+    )
     with atomic_directory(out) as folder:
         jobs = [
             (folder, name, settings, seed, subset, number)
@@ -90,14 +96,28 @@ def render(out: Path, settings: SyntheticConfig, seed: int, processes: int = 1) 
         ]
         rendered = ordered_map(_render_video, jobs, min(processes, len(jobs)), None)
         done = progress(rendered, "rendering videos", len(jobs))
-        videos = dict(zip((job[1] for job in jobs), done, strict=True))
+        videos = {}
+        for (_, name, *_), video in zip(jobs, done, strict=True):
+            videos[name] = video
+            _refuse_changed(out / name, folder / name)
         for subset, subset_names in names.items():
             official = _official({name: videos[name] for name in subset_names})
             write_json(folder / f"{subset}.json", official)
+        _refuse_changed(out, folder)
     annotations = sum(
         len(frame["objects"]) for video in videos.values() for frame in video["frames"]
     )
     return Rendered(out, len(jobs), settings.frames, annotations)
+
+
+def _refuse_changed(earlier: Path, rendered: Path) -> None:
+    """Keeps files that were changed, added, or rendered with other settings."""
+
+    def same(path: Path) -> bool:
+        new = rendered / path
+        return new.is_file() and filecmp.cmp(earlier / path, new, shallow=False)
+
+    refuse_other_files(earlier, same, "which is not what these settings render")
 
 
 def _render_video(job: tuple[Path, str, SyntheticConfig, int, str, int], _: None) -> dict[str, Any]:
