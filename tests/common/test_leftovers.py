@@ -28,7 +28,7 @@ def test_failed(tmp_path):
 def run(folder: Path, test: str) -> int:
     file = folder / "test_it.py"
     file.write_text(test)
-    words = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, str(file)]
+    words = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), str(file)]
     environment = os.environ | {"TMPDIR": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
     return subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=False).returncode
