@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,11 @@ def test_a_full_disk_is_named_and_leaves_nothing(small_disk: Path, name: str) ->
     ):
         (folder / "a").write_text(text)
     assert names(small_disk) == []
+    subprocess.run(["mount", "-o", "remount,nr_inodes=1", str(small_disk)], check=True)
+    for made in (atomic_path, atomic_directory, scratch_directory):
+        # Already the unfinished one cannot be made.
+        with (
+            pytest.raises(OSError, match=rf"No space left on device: '{small_disk / name}'"),
+            made(small_disk / name),
+        ):
+            pass

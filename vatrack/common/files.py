@@ -150,22 +150,22 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     numpy) work.
     """
     path = followed(check_target(path))
-    descriptor, name = tempfile.mkstemp(
-        prefix=f".{path.stem[:40]}.", suffix="".join(path.suffixes), dir=path.parent
-    )
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        with naming_full_disk(path):
+    with naming_full_disk(path):
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.stem[:40]}.", suffix="".join(path.suffixes), dir=path.parent
+        )
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
             yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        _share(temporary, 0o666)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            _share(temporary, 0o666)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
 
 
 @contextmanager
@@ -174,20 +174,20 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     path = followed(check_target(path, folder=True))
     if path.resolve() == Path.cwd():
         raise InputError(f"{path}: is the working folder; choose a new folder for the output")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
-    try:
-        with naming_full_disk(path):
+    with naming_full_disk(path):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+        try:
             yield temporary
-        _share(temporary, 0o777)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
-            os.replace(path, old / path.name)
-            os.replace(temporary, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            _share(temporary, 0o777)
+            if path.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
+                os.replace(path, old / path.name)
+                os.replace(temporary, path)
+                shutil.rmtree(old)
+            else:
+                os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -206,7 +206,7 @@ def scratch_directory(path: Path | str) -> Iterator[Path]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(left / "files")
             shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as name:
+    with naming_full_disk(path), tempfile.TemporaryDirectory(None, prefix, path.parent) as name:
         folder = Path(name)
         (folder / "files").mkdir()
         with (folder / "locking").open("w") as lock:
@@ -215,8 +215,7 @@ def scratch_directory(path: Path | str) -> Iterator[Path]:
             # Under its final name it is locked already, so nobody takes a new folder for one that
             # was left.
             (folder / "locking").rename(folder / "lock")
-            with naming_full_disk(path):
-                yield folder / "files"
+            yield folder / "files"
 
 
 @contextmanager
