@@ -21,7 +21,7 @@ ERRORS = {
 # What an advice, or a part of it, begins with; or it says what something must be.
 ORDERS = (
     "add ask check choose compare convert copy correct create delete do download evaluate exclude "
-    "export fix free give import install keep list lower move number predict put raise remove "
+    "export fix free give import install join keep list lower move number predict put raise remove "
     "rename replace restart restore run save see set track train try unpack use wait write"
 )
 VERBS = set(ORDERS.split())

@@ -129,7 +129,16 @@ def test_a_missing_volume_is_named(names: str, missing: str) -> None:
 
 def test_the_number_of_archives(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.tar", video("a"))
-    assert len(open_archives(given_as(path, path))) == 1
+    assert len(open_archives(given_as(path))) == 1
+    (tmp_path / "link.tar").symlink_to(path)
+    (tmp_path / "y").mkdir()
+    for again in ("x.tar", "y/../x.tar", "link.tar"):
+        twice = [ArchiveConfig(path=path, sha256="0" * 64), *given_as(tmp_path / again)]
+        with pytest.raises(InputError, match=rf"{again}: is listed twice; list it once"):
+            open_archives(twice)
+    first, second = split(path, ["x.tar.1", "x.tar.2"])
+    with pytest.raises(InputError, match=r"x\.tar\.1: is listed twice"):
+        open_archives(given_as(first, second, first))
     with pytest.raises(InputError, match="no archive given"):
         open_archives([])
 
@@ -202,7 +211,7 @@ def test_memory_does_not_grow_with_a_tar(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 REST = bytes(600)
-NEITHER = r"is neither a tar .*; download it again, or repack it \(7z, rar, a zip in volumes\)"
+NEITHER = r"is neither a tar .*; download it again, or repack it \(7z, rar\)"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +220,8 @@ NEITHER = r"is neither a tar .*; download it again, or repack it \(7z, rar, a zi
         (b"\n<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; download it"),
         *[(data, NEITHER) for data in (b"", b"short", b"no archive at all" * 100, bytes(102_400))],
         *[(magic + REST, NEITHER) for magic in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07\x01\0")],
-        *[(magic + REST, NEITHER) for magic in (b"LZIP", b"PK\x07\x08")],
+        (b"LZIP" + REST, NEITHER),
+        (b"PK\x07\x08" + REST, "is a volume of a zip; join all volumes with `zip -s 0 first.zip"),
         (b"PK\x03\x04" + REST, r"supported before its first member \(.*not a zip.*; download it"),
         *[(magic + REST, "damaged, trunc") for magic in (b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0")],
         (b"\x28\xb5\x2f\xfd" + REST, "damaged, trunc"),
@@ -226,6 +236,20 @@ def test_what_is_no_archive(tmp_path: Path, data: bytes, complaint: str) -> None
         with pytest.raises(InputError, match=complaint) as caught:
             read(path)
         assert str(caught.value).startswith(str(tmp_path / "x.tar"))
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.z01", "x.Z02", "x.zip.001"])
+def test_zips_in_volumes(tmp_path: Path, name: str) -> None:
+    """Told by their names: only the first volume begins as a zip does."""
+    pack(tmp_path / "x.zip", video("a")).rename(tmp_path / name)
+    if name == "x.zip":
+        (tmp_path / "x.z01").write_bytes(REST)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name)
+    assert str(caught.value) == (
+        f"{tmp_path / name}: is a volume of a zip; join all volumes with `zip -s 0 first.zip --out "
+        "whole.zip` (first.zip.001 and the like with `cat first.zip.* > whole.zip`)"
+    )
 
 
 def test_the_unwritten_end_of_a_download(tmp_path: Path) -> None:
@@ -432,6 +456,17 @@ def test_hostile_pax_headers(tmp_path: Path, key: str, value: str, data: bytes |
         assert read(path) == {value if key == "path" else "a": data, "b": b"data"}
 
 
+@pytest.mark.parametrize("kind", [*b"LKxgX"])
+def test_a_huge_header_is_not_read_into_memory(tmp_path: Path, kind: int) -> None:
+    path = tmp_path / "x.tar"
+    info = tar_entry("a", type=bytes([kind]), size=1 << 33)
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(100_000))
+    with pytest.raises(
+        InputError, match=r"first member \(a header of 8589934592 bytes\); download"
+    ):
+        read(path)
+
+
 def test_nested_headers_do_not_exhaust_the_stack(tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     info = tar_entry("a", type=tarfile.GNUTYPE_LONGNAME, size=1)
@@ -460,7 +495,8 @@ def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_checksums_are_found_by_name(tmp_path: Path) -> None:
     sums = tmp_path / "sums"
     sums.write_text(
-        f"{'a' * 64}  x.tar\r\n{'B' * 64} *some/folder/y.tar\n\n{'c' * 64}  other.tar\n"
+        f"{'a' * 64}  x.tar\r\n{'A' * 64}  x.tar\n{'B' * 64} *some/folder/y.tar\n\n"
+        f"{'c' * 64}  other.tar\n"
     )
     found = archives_with_checksums([tmp_path / "x.tar", Path("y.tar")], sums)
     assert [(file.path, file.sha256) for file in found] == [
@@ -470,11 +506,24 @@ def test_checksums_are_found_by_name(tmp_path: Path) -> None:
     assert archives_with_checksums([Path("z.tar")], None)[0].sha256 is None
 
 
-@pytest.mark.parametrize("text", [f"{'a' * 64}  y.tar\n", "abc  x.tar\n", f"{'a' * 64}\n"])
-def test_bad_checksum_lists(tmp_path: Path, text: str) -> None:
+GOOD = f"{'a' * 64}  x.tar\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (f"{'a' * 64}  y.tar\n", r"has no line `checksum  x\.tar`; create the list"),
+        ("abc  x.tar\n", "line 1: is not `checksum  name`; create the list with `sha256sum`"),
+        (f"\n{'a' * 64}\n", "line 2: is not"),
+        (f"{GOOD}{'a' * 63}  y.tar\n", "line 2: is not"),
+        (f"{GOOD}\n{'b' * 64}  x.tar\n", r"line 3: x\.tar has two checksums; keep the right one"),
+        (f"{GOOD}{'b' * 64} *again/x.tar\n", r"line 2: x\.tar has two checksums"),
+    ],
+)
+def test_bad_checksum_lists(tmp_path: Path, text: str, complaint: str) -> None:
     sums = tmp_path / "sums"
     sums.write_text(text)
-    with pytest.raises(InputError, match=r"sums: has no line `checksum  x\.tar`; create the list"):
+    with pytest.raises(InputError, match=f"sums: {complaint}"):
         archives_with_checksums([Path("x.tar")], sums)
     with pytest.raises(InputError, match="no such file"):
         archives_with_checksums([Path("x.tar")], tmp_path / "none")

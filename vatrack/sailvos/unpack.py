@@ -29,6 +29,7 @@ from vatrack.sailvos.archives.members import check, checking_size, read_members
 from vatrack.sailvos.archives.output import EXISTED, RESERVED, WRITTEN, OutputTree, Record
 from vatrack.sailvos.archives.volumes import Archive, open_archives
 
+_DEEPEST = 6  # folders below the output that `images/` is looked for in, to say what to strip
 logger = logging.getLogger(__name__)
 
 
@@ -76,7 +77,7 @@ def unpack(
         _check_space(todo, out, notes)
         total = sum(archive.size + checking_size(archive) for archive in todo)
         with (
-            scratch_directory(out / RESERVED) as scratch,
+            scratch_directory(out / f"{RESERVED}-files") as scratch,
             byte_progress("unpacking", total) as advance,
         ):
             files = _run(todo, OutputTree(out, scratch, strip), notes, advance, workers)
@@ -86,8 +87,8 @@ def unpack(
     if not videos:
         logger.warning(
             "warning: %s: contains no video folders (folders with images/), but %s; unpack the "
-            "archives of the frames there, too, or all into a new folder with another --strip",
-            *(out, few(sorted(path.name for path in out.glob("[!.]*")))),
+            "archives of the frames there, too, or all into a new folder with %s",
+            *(out, few(sorted(path.name for path in out.glob("[!.]*"))), _strip_advice(out, strip)),
         )
     if record:
         entries = [notes.find(archive) for archive in opened]
@@ -102,6 +103,16 @@ def unpack(
         f"unpacked {counted(len(opened), 'archive')} into {out}: {', '.join(done)}; "
         f"{counted(len(videos), 'video folder')} with {counted(frames, 'frame')}"
     )
+
+
+def _strip_advice(out: Path, strip: int) -> str:
+    """The option that would have put the video folders into `out`, if images are below it."""
+    for depth in range(_DEEPEST):
+        folders = (path.relative_to(out).as_posix() for path in out.glob("*/" * depth + "images/"))
+        # One folder, the video's, belongs between `out` and its images.
+        if strip + depth > 0 and not all(map(is_clutter, folders)):
+            return f"--strip {strip + depth - 1} (dataset.archive_strip)"
+    return "another --strip"
 
 
 def _run(
@@ -152,8 +163,13 @@ def _unpack_archive(
 
 
 def _check_space(archives: Sequence[Archive], out: Path, notes: Record) -> None:
-    # No archive says what it needs before it is read; it is at least its own size.
-    needed, free = sum(archive.size for archive in archives), shutil.disk_usage(out).free
+    # A zip lists what it holds; what is in a tar needs at least the size of the tar.
+    needed, free = 0, shutil.disk_usage(out).free
+    for archive in archives:
+        if archive.form == "zip":
+            needed += sum(member.info.size for member in read_members(archive, lambda _: None))
+        else:
+            needed += archive.size
     if needed > free:  # what an earlier run has already unpacked needs no space any more
         present = sum(path.lstat().st_size for path in out.rglob("*"))
         needed -= max(0, present - sum(entry["bytes"] for entry in notes.entries.values()))

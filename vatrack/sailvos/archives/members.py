@@ -38,6 +38,9 @@ _DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
 }
 # A tar ends in zeros, usually less than 10 KB. Far more are the unwritten end of a download.
 _LONGEST_END = 1 << 24
+# tarfile reads long names in one go; one that claims more bytes than this is damaged or hostile.
+_LONGEST_HEADER = 1 << 26
+_NAME_TYPES = (*tarfile.GNU_TYPES[:2], tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError),
     # What the libraries let through where a header makes no sense; zipfile's of passwords.
@@ -203,6 +206,13 @@ class _StrictInfo(tarfile.TarInfo):
                 raise  # the end of the file, after the zeros that belong there
             raise tarfile.ReadError(str(error)) from None
         tar.zeros = 0
+        return info
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _StrictInfo:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _NAME_TYPES and info.size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {counted(info.size, 'byte')}")
         return info
 
 

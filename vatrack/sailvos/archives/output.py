@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import stat
 import threading
@@ -12,7 +12,7 @@ from typing import Any
 
 from vatrack.common.clutter import is_clutter
 from vatrack.common.errors import InputError
-from vatrack.common.files import naming_full_disk, write_json
+from vatrack.common.files import read_json, write_json
 from vatrack.sailvos.archives.members import Member
 from vatrack.sailvos.archives.volumes import Archive
 from vatrack.sailvos.layout import folded
@@ -45,13 +45,26 @@ class OutputTree:
         It is written whole or not at all, with the member's time and the umask's permissions.
 
         Raises:
-            InputError: the member has an unsafe name, or is neither file nor folder; something else
-                of that name exists; its data are damaged.
+            InputError: the member has an unsafe or too long name, or is neither file nor folder;
+                something else of that name exists; its data are damaged.
             OSError: it could not be written.
         """
         if is_clutter(member.info.name):
             return CLUTTER
         path = self.root.joinpath(*_safe_parts(member)[self.strip :])
+        try:
+            return self._add(path, member)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(
+                    f"{member.label}: the name is too long for {self.root}; unpack into a folder "
+                    "with a shorter path, or repack the archive with shorter names"
+                ) from None
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # it names the unfinished file, or none
+                raise OSError(error.errno, error.strerror, str(path)) from None
+            raise
+
+    def _add(self, path: Path, member: Member) -> str | None:
         if member.info.isdir():
             self._make(path, member)
             return None
@@ -84,12 +97,11 @@ class OutputTree:
         # No fsync: for a hundred thousand files and more it would take hours. An archive is noted
         # only after a flush of everything, and what an unfinished one has left is compared.
         temporary = self._scratch / str(threading.get_ident())
-        with naming_full_disk(path):
-            with temporary.open("wb") as stream:
-                stream.writelines(member.pieces())
-            with suppress(ValueError, OverflowError):  # a time that no file can have
-                os.utime(temporary, (member.info.mtime, member.info.mtime))
-            temporary.rename(path)
+        with temporary.open("wb") as stream:
+            stream.writelines(member.pieces())
+        with suppress(ValueError, OverflowError):  # a time that no file can have
+            os.utime(temporary, (member.info.mtime, member.info.mtime))
+        temporary.rename(path)
 
 
 def _safe_parts(member: Member) -> list[str]:
@@ -136,12 +148,17 @@ class Record:
     def __init__(self, folder: Path, strip: int) -> None:
         self.path, self._strip = folder / f".{RESERVED}.json", strip
         self.entries: dict[str, dict[str, Any]] = {}  # by the archive's path
-        with suppress(FileNotFoundError):
-            try:
-                self.entries = json.loads(self.path.read_bytes())["archives"]
-                sum(entry["bytes"] for entry in self.entries.values())
-            except (ValueError, TypeError, LookupError, AttributeError):
-                raise InputError(f"{self.path}: is damaged; remove it and run again") from None
+        if not self.path.exists():
+            return
+        try:
+            self.entries = read_json(self.path)["archives"]
+            if {type(e[key]) for e in self.entries.values() for key in ("files", "bytes")} - {int}:
+                raise TypeError
+        except (InputError, TypeError, LookupError, AttributeError):
+            raise InputError(
+                f"{self.path}: is damaged; remove it and run again (existing files will be "
+                "compared with the archives)"
+            ) from None
 
     def find(self, archive: Archive) -> dict[str, Any] | None:
         """The entry of an archive, unless its files, their size, time or checksum, or the number of

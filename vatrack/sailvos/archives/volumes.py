@@ -19,6 +19,7 @@ _VOLUME = re.compile(
     r"(.+\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst))([._-]?part[._-]?|\.)(\d+|[a-z]{2,4})",
     re.IGNORECASE,
 )
+_ZIP_VOLUME = re.compile(r"\.(z|zip\.)\d+$", re.IGNORECASE)
 # Suffixes of compressed tars that are made of the letters that `split` counts with.
 _COMPRESSIONS = {"gz", "xz", "zst", "lz", "lzma", "lzo", "br"}
 _SIGNATURES = {  # what a file of each form begins with
@@ -84,11 +85,17 @@ def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
     Sizes are compared, and the form is told by the first bytes, not by the name.
 
     Raises:
-        InputError: no file, one of another size than told, a folder, a volume is missing, or it is
-            no tar or zip.
+        InputError: no file, one twice or of another size than told, a folder, a volume is missing,
+            or it is no tar or zip.
     """
     if not given:
         raise InputError("no archive given; use --archive, or set dataset.archives in the config")
+    seen = set[Path]()
+    for file in given:
+        real = check_source(file.path, "the archives themselves").resolve()
+        if real in seen:
+            raise InputError(f"{file.path}: is listed twice; list it once")
+        seen.add(real)
     archives = []
     for path, files in _group(given):
         volumes = tuple(map(_look, files))
@@ -97,8 +104,7 @@ def open_archives(given: Sequence[ArchiveConfig]) -> list[Archive]:
 
 
 def _look(file: ArchiveConfig) -> Volume:
-    path = check_source(file.path, "the archives themselves")
-    found = path.stat()
+    path, found = file.path, file.path.stat()
     if file.size not in (None, found.st_size):
         raise InputError(
             f"{path}: has {counted(found.st_size, 'byte')} instead of {file.size}; download it "
@@ -111,6 +117,13 @@ def _look(file: ArchiveConfig) -> Volume:
 def _find_form(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(tarfile.BLOCKSIZE)
+    # Only the first volume has a mark; the last one of x.z01 is called x.zip.
+    last = path.suffix.lower() == ".zip" and path.with_suffix(".z01").exists()
+    if last or head.startswith(b"PK\x07\x08") or _ZIP_VOLUME.search(path.name):
+        raise InputError(
+            f"{path}: is a volume of a zip; join all volumes with `zip -s 0 first.zip --out "
+            "whole.zip` (first.zip.001 and the like with `cat first.zip.* > whole.zip`)"
+        )
     for magic, form in _SIGNATURES.items():
         if head.startswith(magic):
             return form
@@ -124,7 +137,7 @@ def _find_form(path: Path) -> str:
     except tarfile.HeaderError:
         raise InputError(
             f"{path}: is neither a tar (plain, gz, bz2, xz, zst), the first volume of one, nor a "
-            "zip; download it again, or repack it (7z, rar, a zip in volumes) as tar or zip"
+            "zip; download it again, or repack it (7z, rar) as tar or zip"
         ) from None
     return "tar"
 
@@ -174,13 +187,23 @@ def archives_with_checksums(
     """Archives with their checksums from a list as `sha256sum` writes it, by their bare names.
 
     Raises:
-        InputError: the list cannot be read, or lacks an archive.
+        InputError: the list cannot be read, a line is not `checksum  name`, a name has two
+            checksums, or it lacks an archive.
     """
     sums: dict[str, str] = {}
     if checksums:
         text = read_text(checksums, "a checksum list in the format of `sha256sum`")
-        lines = re.findall(r"^([0-9a-fA-F]{64}) [ *](?:.*/)?([^/\r\n]+)\r?$", text, re.MULTILINE)
-        sums = {name: checksum.lower() for checksum, name in lines}
+        for number, line in enumerate(text.splitlines(), start=1):
+            found = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](?:.*/)?([^/]+)|\s*", line)
+            if not found:
+                raise InputError(
+                    f"{checksums}: line {number}: is not `checksum  name`; create the list with "
+                    "`sha256sum`"
+                )
+            if found[1] and sums.setdefault(found[2], found[1].lower()) != found[1].lower():
+                raise InputError(
+                    f"{checksums}: line {number}: {found[2]} has two checksums; keep the right one"
+                )
         if missing := [path.name for path in archives if path.name not in sums]:
             raise InputError(
                 f"{checksums}: has no line `checksum  {missing[0]}`; create the list with "
