@@ -127,6 +127,28 @@ def test_a_missing_volume_is_named(names: str, missing: str) -> None:
         _group(given_as(*names.split()))
 
 
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        ("x.tar.ab x.tar.ac", "x.tar.aa"),
+        ("x.tar.002 x.tar.003", "x.tar.001"),
+        ("x.tar.gz.part2", "x.tar.gz.part1"),
+    ],
+)
+def test_a_missing_first_volume_is_named(names: str, missing: str) -> None:
+    """Though its data might not show it: a volume may begin where a member does."""
+    with pytest.raises(InputError, match=rf"^{missing}: the first volume is missing"):
+        _group(given_as(*names.split()))
+
+
+def test_an_empty_volume_is_no_end(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.tar", video("a"))
+    volumes = [path.rename(tmp_path / "x.tar.aa"), tmp_path / "x.tar.ab"]
+    volumes[1].touch()
+    with pytest.raises(InputError, match=r"x\.tar\.ab: is empty; download it again"):
+        open_archives(given_as(*volumes))
+
+
 def test_the_number_of_archives(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.tar", video("a"))
     assert len(open_archives(given_as(path))) == 1
@@ -218,7 +240,8 @@ NEITHER = r"is neither a tar .*; download it again, or repack it \(7z, rar\)"
     ("data", "complaint"),
     [
         (b"\n<!DOCTYPE html><html>log in</html>", "is a web page, not an archive; download it"),
-        *[(data, NEITHER) for data in (b"", b"short", b"no archive at all" * 100, bytes(102_400))],
+        (b"", "is empty; download it again"),
+        *[(data, NEITHER) for data in (b"short", b"no archive at all" * 100, bytes(102_400))],
         *[(magic + REST, NEITHER) for magic in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07\x01\0")],
         (b"LZIP" + REST, NEITHER),
         (b"PK\x07\x08" + REST, "is a volume of a zip; join all volumes with `zip -s 0 first.zip"),

@@ -110,6 +110,8 @@ def _look(file: ArchiveConfig) -> Volume:
             f"{path}: has {counted(found.st_size, 'byte')} instead of {file.size}; download it "
             "again"
         )
+    if not found.st_size:
+        raise InputError(f"{path}: is empty; download it again")
     path.open("rb").close()  # whether it may be read shows before anything is unpacked
     return Volume(path, found.st_size, found.st_mtime_ns, file.sha256)
 
@@ -160,12 +162,19 @@ def _group(given: Sequence[ArchiveConfig]) -> list[tuple[Path, list[ArchiveConfi
 
 
 def _in_order(stem: str, files: dict[str, ArchiveConfig]) -> list[ArchiveConfig]:
-    """Volumes by their numbers (digits or letters). Whether the first is missing shows in its data.
+    """Volumes by their numbers (digits or letters).
 
     Raises:
-        InputError: one between others is missing.
+        InputError: the first or one between others is missing. Data would not always show it: a
+            volume may begin where a member does.
     """
     numbers = sorted(files, key=lambda number: int(number or "0", 36))
+    first = numbers[0].lower().lstrip("0")
+    if first.strip("a") and first != "1":
+        wanted = "a" * len(first) if first.isalpha() else f"{1:0{len(numbers[0])}}"
+        raise InputError(
+            f"{stem}{wanted}: the first volume is missing; download it and list it, too"
+        )
     for before, number in pairwise(numbers):
         if before.isdigit():
             zero, wanted = "0", f"{int(before) + 1:0{len(before)}}"
