@@ -35,7 +35,7 @@ from vatrack.config import Method
 from vatrack.experiments import content
 from vatrack.experiments.client import StoreError, sqlite_path, sqlite_uri, store_uri
 from vatrack.experiments.content import read_points
-from vatrack.experiments.identity import begin, identify, read_identity
+from vatrack.experiments.identity import begin, end, identify, read_identity
 from vatrack.experiments.store import sync
 
 CREATED = "a new MLflow run"
@@ -353,6 +353,30 @@ def test_what_its_process_says_of_an_end_stays(results: Path, store: Store, fold
         run_id = sync(folder, status="FAILED").run_id
         assert store.status(run_id) == "FAILED"
     assert sync(folder).status == store.status(run_id) == "FAILED"
+
+
+def test_every_store_learns_how_a_training_ended(
+    results: Path, store: Store, folder: Path, tmp_path: Path
+) -> None:
+    make_run(folder, config(results), lines=2)
+    with running(folder):
+        begin(folder, resume=False)
+        run_id = sync(folder).run_id
+        end(folder, "FAILED")
+    ended = identify(folder).ended
+    copy = shutil.copytree(folder, folder.with_name(f"{folder.name}_copy"))
+    sync(folder, f"sqlite:///{tmp_path / 'other.db'}")
+    for made, place in ((Store(tmp_path / "other.db"), folder), (store, folder), (store, copy)):
+        sync(place)
+        asked = "SELECT status, end_time FROM runs WHERE run_uuid = ?"
+        assert made.ask(asked, made.run(place)) == [("FAILED", ended)]
+    with running(folder):
+        begin(folder, resume=True)
+        sync(folder)
+        assert store.status(run_id) == "RUNNING"
+    # The second attempt was killed before it could note anything.
+    sync(folder)
+    assert store.status(run_id) == "KILLED"
 
 
 def test_without_locks_nobody_is_called_dead(
