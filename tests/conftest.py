@@ -292,6 +292,7 @@ SLOW = (
     "tests/experiments/test_sync.py::test_a_store_that_was_deleted_is_filled_again",
     "tests/experiments/test_sync.py::test_another_writer_of_the_file_is_waited_for",
     "tests/experiments/test_sync.py::test_any_path_can_be_a_stores",
+    "tests/experiments/test_sync.py::test_every_store_learns_how_a_training_ended",
     "tests/experiments/test_sync.py::test_killed_at_any_moment",
     "tests/experiments/test_sync.py::test_results_that_were_moved_keep_their_store",
     "tests/experiments/test_sync.py::test_runs_that_start_together_share_a_new_store",

@@ -25,7 +25,7 @@ from tests.experiments.experiments import (
 from vatrack.config import Method, RunConfig
 from vatrack.experiments import log as experiment_log
 from vatrack.experiments.identity import begin, read_identity
-from vatrack.experiments.log import ExperimentLog, log_evaluation, watch
+from vatrack.experiments.log import EndNote, ExperimentLog, log_evaluation, watch
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -52,7 +52,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def begun(run: RunConfig, folder: Path, resume: bool = False) -> ExperimentLog:
     """The copy of a training that begins now."""
     log = ExperimentLog.start(run, folder, resume)
-    assert log is not None
+    assert isinstance(log, ExperimentLog)
     return log
 
 
@@ -243,6 +243,23 @@ def test_an_identity_that_cannot_be_written_ends_no_training(
         assert ExperimentLog.start(run, folder) is None
 
 
+def test_an_end_that_cannot_be_noted_hides_no_error(
+    results: Path, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = config(results, mlflow={"system_metrics": False})
+    make_run(folder, run)
+    with running(folder):
+        log = begun(run, folder)
+        monkeypatch.setattr(experiment_log, "end", full)
+        message = "No space left on device; later uploads may say KILLED instead of FAILED"
+        with pytest.warns(UserWarning, match=message):
+            log.close("FAILED")
+    assert store.status(store.run(folder)) == "FAILED"
+
+
 def test_final_metrics_are_added(results: Path, store: Store, folder: Path) -> None:
     make_run(folder, config(results, Method.QDTRACK, mlflow={"experiment": "other"}))
     begin(folder, resume=False)
@@ -266,12 +283,20 @@ def test_jobs_of_a_cluster_leave_a_sqlite_file_alone(
                 UserWarning,
                 match=r"cannot be written from jobs on .*machines; .* set MLFLOW_TRACKING_URI",
             ):
-                assert ExperimentLog.start(run, folder) is None
+                note = ExperimentLog.start(run, folder)
+            assert isinstance(note, EndNote)
             add_lines(folder, 1, 6)
             wait_for(lambda: sent(store, folder))
+            note.close("FAILED")
+    run_id = store.run(folder)
+    assert store.status(run_id) == "FAILED"
+    with watch(run, folder):  # once more, from where it was
+        with running(folder):
+            with pytest.warns(UserWarning, match="cannot be written from jobs"):
+                ExperimentLog.start(run, folder, resume=True)
+            wait_for(lambda: store.status(run_id) == "RUNNING")
         add_lines(folder, 7, 1)
         (folder / "training.json").write_text(TRAINED)
-    run_id = store.run(folder)
     assert (store.status(run_id), store.points(run_id)) == ("FINISHED", expected(folder))
     (folder / "metrics.json").write_text('{"image/visible/AP50": 61.5}')
     log_evaluation(folder)
@@ -331,9 +356,12 @@ def test_without_mlflow_one_warning(
             match="MLflow is not installed; once it is installed, `vatrack mlflow-sync .*` uploads "
             "the run",
         ):
-            assert ExperimentLog.start(run, folder) is None
+            note = ExperimentLog.start(run, folder)
+        assert isinstance(note, EndNote)
+        note.close("FAILED")
     sync(folder)  # elsewhere, later
-    assert store.points(store.run(folder)) == expected(folder)
+    run_id = store.run(folder)
+    assert (store.status(run_id), store.points(run_id)) == ("FAILED", expected(folder))
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:

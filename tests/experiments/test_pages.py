@@ -32,7 +32,7 @@ from vatrack.experiments import content
 from vatrack.experiments.client import StoreError
 from vatrack.experiments.content import run_name
 from vatrack.experiments.identity import begin
-from vatrack.experiments.pages import HOST, PREFIX, check_server, links
+from vatrack.experiments.pages import HOST, PREFIX, check_server, links, serve
 from vatrack.experiments.store import sync
 
 pytestmark = pytest.mark.usefixtures("no_store_from_outside")
@@ -236,12 +236,14 @@ class Shown:
 
     Attributes:
         terminal: the other end of the terminal.
+        server: number of MLflow's process.
         said: what has been read from the terminal.
     """
 
     command: subprocess.Popen[bytes]
     terminal: IO[bytes]
     port: int
+    server: int
     said: str
 
 
@@ -269,12 +271,13 @@ def shown(results: Path, folder: Path) -> Iterator[Shown]:
         said = b""
         while b"to stop." not in said:
             said += terminal.read(1000)
-        while not answers(port):
-            assert command.poll() is None
-            time.sleep(0.3)
-        yield Shown(command, terminal, port, said.decode())
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(command.pid, signal.SIGKILL)
+        assert answers(port), "the links are shown when they work"
+        pid = command.pid
+        server = int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+        yield Shown(command, terminal, port, server, said.decode())
+    for pid in (command.pid, server):
+        with contextlib.suppress(ProcessLookupError):  # where a test has failed
+            os.killpg(pid, signal.SIGKILL)
     command.wait()
 
 
@@ -297,12 +300,12 @@ def test_the_server_runs_without_telemetry_and_ends_with_the_command(
     shown: Shown, results: Path
 ) -> None:
     assert re.search(rf"http://127\.0\.0\.1:{shown.port}/#/experiments/\d+/runs\?", shown.said)
-    environment = Path(f"/proc/{shown.command.pid}/environ").read_text().split("\0")
+    environment = Path(f"/proc/{shown.server}/environ").read_text().split("\0")
     assert {"MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"} <= set(environment)
     with urllib.request.urlopen(f"http://{HOST}:{shown.port}/health", timeout=60) as answer:
         assert answer.read() == b"OK"
     shown.terminal.write(b"\x03")
-    shown.command.wait(30)
+    assert shown.command.wait(30) == 0
     assert gone(shown.port)
     assert shown.terminal.read(5000).strip() == b"^C", "the links stay in view"
     assert str(shown.port) in (results / "mlflow_ui.log").read_text()
@@ -311,12 +314,35 @@ def test_the_server_runs_without_telemetry_and_ends_with_the_command(
 @pytest.mark.slow
 def test_a_closed_terminal_ends_the_server(shown: Shown) -> None:
     shown.terminal.close()
-    shown.command.wait(30)
+    assert shown.command.wait(30) == 128 + signal.SIGHUP
     assert gone(shown.port)
 
 
 @pytest.mark.slow
-def test_a_signal_to_the_command_alone_ends_the_server(shown: Shown) -> None:
-    shown.command.terminate()
-    shown.command.wait(30)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_command_alone_ends_the_server(
+    shown: Shown, number: signal.Signals
+) -> None:
+    shown.command.send_signal(number)
+    assert shown.command.wait(30) == 128 + number
     assert gone(shown.port)
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_ends_the_command(shown: Shown, results: Path) -> None:
+    os.kill(shown.server, signal.SIGKILL)
+    assert shown.command.wait(30) == 1
+    assert gone(shown.port)  # MLflow's own child, which answered
+    said = shown.terminal.read(5000).decode()
+    assert "vatrack: error: MLflow: the server stopped: " in said
+    assert said.endswith(f"; see {results / 'mlflow_ui.log'}\r\n")
+
+
+def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho loading\necho no such module >&2\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    log = tmp_path / "log"
+    with pytest.raises(StoreError, match=f"^the server stopped: no such module; see {log}$"):
+        serve("sqlite:///x.db", 1, log, lambda: pytest.fail("nothing answers"))

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,9 +34,9 @@ from tests.experiments.experiments import (
 from vatrack.common.errors import InputError
 from vatrack.config import Method
 from vatrack.experiments import content
-from vatrack.experiments.client import StoreError, sqlite_path, sqlite_uri, store_uri
+from vatrack.experiments.client import StoreError, experiment_id, sqlite_path, sqlite_uri, store_uri
 from vatrack.experiments.content import read_points
-from vatrack.experiments.identity import begin, identify, read_identity
+from vatrack.experiments.identity import begin, end, identify, read_identity
 from vatrack.experiments.store import sync
 
 CREATED = "a new MLflow run"
@@ -247,6 +248,38 @@ def test_results_that_were_moved_keep_their_store(tmp_path: Path, processes: Any
     assert store.run(folder) == run_id, "the tag follows"
 
 
+@pytest.mark.parametrize(
+    ("kept", "exist", "corrected"),
+    [
+        ("old/mlartifacts", ("new/mlartifacts",), True),  # moved
+        ("old/mlartifacts", ("old/mlartifacts", "new/mlartifacts"), True),  # copied
+        ("old/mlartifacts", (), True),  # moved before any artifact arrived
+        ("old/mlartifacts", ("old/mlartifacts",), False),  # the file was copied, they were not
+        ("elsewhere", ("new/mlartifacts",), False),  # where somebody wanted them
+    ],
+)
+def test_addresses_of_artifacts_are_corrected_only_where_they_moved(
+    tmp_path: Path, kept: str, exist: tuple[str, ...], corrected: bool
+) -> None:
+    for folder in ("new", *exist):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    database, old = tmp_path / "new/mlflow.db", (tmp_path / kept).as_uri()
+    new = (tmp_path / "new/mlartifacts").as_uri()
+    before = [f"{old}/1/artifacts", f"{old}2/1/artifacts"]  # the second one begins alike
+    with closing(sqlite3.connect(database)) as store, store:
+        store.execute("CREATE TABLE experiments (artifact_location)")
+        store.execute("CREATE TABLE runs (artifact_uri)")
+        store.execute("INSERT INTO experiments VALUES (?)", (old,))
+        store.executemany("INSERT INTO runs VALUES (?)", [(uri,) for uri in before])
+    known = SimpleNamespace(experiment_id="1", lifecycle_stage="active", artifact_location=old)
+    client = SimpleNamespace(get_experiment_by_name=lambda name: known)
+    assert experiment_id(client, "mini", f"sqlite:///{database}") == "1"
+    made = Store(database)
+    after = [f"{new}/1/artifacts", before[1]] if corrected else before
+    assert made.ask("SELECT * FROM runs") == [(uri,) for uri in after]
+    assert made.ask("SELECT * FROM experiments") == [(new if corrected else old,)]
+
+
 def test_a_moved_run_keeps_its_identity(results: Path, store: Store, folder: Path) -> None:
     make_run(folder, config(results), lines=3)
     run_id = sync(folder).run_id
@@ -353,6 +386,30 @@ def test_what_its_process_says_of_an_end_stays(results: Path, store: Store, fold
         run_id = sync(folder, status="FAILED").run_id
         assert store.status(run_id) == "FAILED"
     assert sync(folder).status == store.status(run_id) == "FAILED"
+
+
+def test_every_store_learns_how_a_training_ended(
+    results: Path, store: Store, folder: Path, tmp_path: Path
+) -> None:
+    make_run(folder, config(results), lines=2)
+    with running(folder):
+        begin(folder, resume=False)
+        run_id = sync(folder).run_id
+        end(folder, "FAILED")
+    ended = identify(folder).ended
+    copy = shutil.copytree(folder, folder.with_name(f"{folder.name}_copy"))
+    sync(folder, f"sqlite:///{tmp_path / 'other.db'}")
+    for made, place in ((Store(tmp_path / "other.db"), folder), (store, folder), (store, copy)):
+        sync(place)
+        asked = "SELECT status, end_time FROM runs WHERE run_uuid = ?"
+        assert made.ask(asked, made.run(place)) == [("FAILED", ended)]
+    with running(folder):
+        begin(folder, resume=True)
+        sync(folder)
+        assert store.status(run_id) == "RUNNING"
+    # The second attempt was killed before it could note anything.
+    sync(folder)
+    assert store.status(run_id) == "KILLED"
 
 
 def test_without_locks_nobody_is_called_dead(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -69,15 +70,23 @@ def mlflow_ui(
     port = port or 5000
     log = None if running else check_server(uri, port)
     server = uri.rstrip("/") if running else f"http://{HOST}:{port}"
+
+    def show() -> None:
+        for shows, address in found:
+            typer.echo(f"{shows}\n  {address}")
+        if not found:
+            typer.echo(f"no runs yet: {server}")
+        if log:
+            typer.echo("Press Ctrl-C to stop.")
+
     try:
         found = links(uri, server)
+        if log is None:
+            show()
+            return
+        typer.echo(f"Starting MLflow (up to half a minute; log: {log}) ...")
+        with suppress(KeyboardInterrupt):
+            serve(uri, port, log, show)
     except StoreError as error:
         print(f"vatrack: error: MLflow: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    for shows, address in found:
-        typer.echo(f"{shows}\n  {address}")
-    if not found:
-        typer.echo(f"no runs yet: {server}")
-    if log:
-        typer.echo(f"Starting MLflow (up to half a minute; log: {log}). Press Ctrl-C to stop.")
-        serve(uri, port, log)

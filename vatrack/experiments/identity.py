@@ -1,4 +1,5 @@
-"""mlflow.json of a run's folder: the uuid by which the folder's MLflow run is found.
+"""mlflow.json of a run's folder: the uuid by which the folder's MLflow run is found, and how the
+training ended.
 
 The uuid belongs to one training in one folder. A folder that was moved keeps it; a copy gets one of
 its own as soon as it is looked at, because the folder that mlflow.json names still has it. (Where
@@ -26,11 +27,16 @@ class Identity:
         uuid: of the training; its MLflow run carries it as a tag, in whatever store.
         folder: absolute path of the folder that the uuid belongs to.
         started: of the training, milliseconds since 1970.
+        status: how it ended, as it noted itself: FINISHED, FAILED or KILLED; None: it runs, or was
+            killed before it could.
+        ended: when it noted that, milliseconds since 1970.
     """
 
     uuid: str
     folder: str
     started: int
+    status: str | None = None
+    ended: int | None = None
 
 
 def begin(folder: Path, resume: bool) -> Identity:
@@ -39,8 +45,13 @@ def begin(folder: Path, resume: bool) -> Identity:
     What an earlier training logged must be gone from the folder: it would be taken for this one's.
     """
     if resume:
-        return identify(folder)
-    return _write(folder, Identity(uuid.uuid4().hex, _path(folder), int(time.time() * 1000)))
+        return _write(folder, replace(identify(folder), status=None, ended=None))
+    return _write(folder, Identity(uuid.uuid4().hex, _path(folder), _now()))
+
+
+def end(folder: Path, status: str) -> None:
+    """Notes that the training has ended: FINISHED, FAILED or KILLED."""
+    _write(folder, replace(identify(folder), status=status, ended=_now()))
 
 
 def identify(folder: Path) -> Identity:
@@ -54,8 +65,8 @@ def identify(folder: Path) -> Identity:
     else:
         # It must be the same one next time, also where it cannot be written down.
         own = uuid.uuid4() if writable else uuid.uuid5(uuid.NAMESPACE_URL, here)
-        started = known.started if known else modified(RunFolder(folder).config)
-        found = Identity(own.hex, here, started)
+        first = known or Identity("", here, modified(RunFolder(folder).config))
+        found = replace(first, uuid=own.hex, folder=here)
     return _write(folder, found) if writable else found
 
 
@@ -63,15 +74,20 @@ def read_identity(folder: Path) -> Identity | None:
     """The content of mlflow.json; None where there is none that can be read."""
     try:
         found = read_json(RunFolder(folder).mlflow)
-        # Earlier versions noted more, which the folder tells as well.
-        return Identity(**{field.name: found[field.name] for field in fields(Identity)})
-    except (InputError, TypeError, KeyError):
+        # Earlier versions noted more, which the folder tells as well, and not how it ended.
+        names = [field.name for field in fields(Identity) if field.name in found]
+        return Identity(**{name: found[name] for name in names})
+    except (InputError, TypeError):
         return None
 
 
 def modified(path: Path) -> int:
     """When a file was changed, milliseconds since 1970."""
     return int(path.stat().st_mtime * 1000)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 def _path(folder: Path) -> str:

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,25 @@ from vatrack.experiments.client import (
     sqlite_path,
     store_uri,
 )
-from vatrack.experiments.identity import begin, read_identity
+from vatrack.experiments.identity import begin, end, read_identity
 from vatrack.experiments.store import Summary, run_config, sync
 from vatrack.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EndNote:
+    """What a training keeps where others upload it: its end is noted in its folder."""
+
+    folder: Path
+
+    def close(self, status: str) -> None:
+        """Notes how the training ended: FINISHED, FAILED or KILLED."""
+        try:
+            end(self.folder, status)
+        except OSError as error:  # a full disk, which may be why it ended
+            _warn(first_line(error), f"later uploads may say KILLED instead of {status}")
 
 
 class ExperimentLog:
@@ -71,7 +86,9 @@ class ExperimentLog:
         self._thread.start()
 
     @classmethod
-    def start(cls, run: RunConfig, out: Path, resume: bool = False) -> ExperimentLog | None:
+    def start(
+        cls, run: RunConfig, out: Path, resume: bool = False
+    ) -> ExperimentLog | EndNote | None:
         """Begins mlflow.json of a training, and the copying where that is this process's task.
 
         config.yaml must be in `out` already, and the lines of an earlier training must be gone from
@@ -101,7 +118,8 @@ class ExperimentLog:
             _warn("MLflow is not installed", rest)
         except OSError as error:
             _warn(first_line(error), "the run is logged only to its folder")
-        return None
+            return None
+        return EndNote(out)
 
     def close(self, status: str | None = None, patience: float = 20.0) -> None:
         """Waits for the last copy, at most so many seconds.
@@ -109,6 +127,8 @@ class ExperimentLog:
         Args:
             status: how the training ended: FINISHED, FAILED or KILLED; None: the folder tells.
         """
+        if status:
+            EndNote(self._folder).close(status)
         self._status = status
         self._closing.set()
         self._thread.join(patience)

@@ -9,16 +9,27 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES
-from vatrack.experiments.client import connect, experiment_id, naming_store, sqlite_path
+from vatrack.experiments.client import (
+    StoreError,
+    connect,
+    experiment_id,
+    naming_store,
+    sqlite_path,
+)
 from vatrack.experiments.content import LOSSES, MAIN, RESULTS, TRAINING, VALIDATIONS
 
 PREFIX = "mlflow.sharedViewState."
@@ -158,12 +169,56 @@ def check_server(uri: str, port: int) -> Path:
     return path.with_name("mlflow_ui.log")
 
 
-def serve(uri: str, port: int, log: Path) -> NoReturn:
-    """Becomes MLflow's server for a store; `links` has set its environment."""
+def serve(uri: str, port: int, log: Path, show: Callable[[], None]) -> NoReturn:
+    """Runs MLflow's server for a store until it ends, or an exception (Ctrl-C, a signal) ends it.
+
+    Args:
+        uri: the store; `links` has prepared it, and the environment.
+        log: file for what the server says.
+        show: called once the server answers.
+
+    Raises:
+        StoreError: the server did not start, or ended by itself.
+    """
     words = ["-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", uri]
-    sys.stdout.flush()
     with log.open("w") as told:
-        for stream in (1, 2):
-            os.dup2(told.fileno(), stream)
-    os.execv(sys.executable, [sys.executable, *words])
+        # In a group of its own: Ctrl-C is for this process, which then ends the group.
+        server = subprocess.Popen(
+            [sys.executable, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=told,
+            process_group=0,
+        )
+    try:
+        while server.poll() is None and not _answers(port):
+            time.sleep(0.2)
+        if server.poll() is None:
+            show()
+        server.wait()
+    finally:
+        _end(server)
+    last = (log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
+    raise StoreError(f"the server stopped: {last}; see {log}")
+
+
+def _answers(port: int) -> bool:
+    with closing(HTTPConnection(HOST, port, timeout=5)) as server:
+        try:
+            server.request("GET", "/health")
+            return server.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ends MLflow, and the process that MLflow itself starts, by force if need be."""
+    try:
+        server.terminate()  # MLflow hands it on
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(10)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()

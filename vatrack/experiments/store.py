@@ -126,11 +126,11 @@ def _sync(client: Any, folder: Path, run: RunConfig, uri: str, status: str | Non
     views = missing_views(comparison(run), client.get_experiment(experiment).tags)
     for tag, view in views.items():
         client.set_experiment_tag(experiment, tag, view)
-    now = status or _status(RunFolder(folder), copy.info.status)
+    now = status or _status(RunFolder(folder), identity, copy.info.status)
     if now != copy.info.status and now == "RUNNING":
         client.update_run(run_id, now)
     elif now != copy.info.status:
-        client.set_terminated(run_id, now, _last_change(RunFolder(folder)))
+        client.set_terminated(run_id, now, identity.ended or _last_change(RunFolder(folder)))
     return Summary(folder, uri, run_id, now, comparison(run), tuple(sent))
 
 
@@ -153,17 +153,19 @@ def _end_replaced(client: Any, experiment: str, run_id: str, folder: str) -> Non
             client.set_terminated(other.info.run_id, "KILLED")
 
 
-def _status(run: RunFolder, there: str) -> str:
+def _status(run: RunFolder, identity: Identity, there: str) -> str:
     """MLflow's status of a training (RUNNING, FINISHED, FAILED, KILLED).
 
-    The lock of the folder tells whether a training runs. Why one ended without training.json is
-    known to its process only; where the file system has no locks, not even that it ended.
+    How it ended is noted in the folder. Of one that could not note it, the folder's lock tells
+    whether it runs; where the file system has no locks, nothing does.
 
     Args:
         there: the status in the store.
     """
     if run.training.exists():
         return "FINISHED"
+    if identity.status:
+        return identity.status
     runs = held(run.lock)
     if runs:
         return "RUNNING"
