@@ -438,7 +438,7 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     assert needed_space(mine) == {"annotations": 6000, "clips": 3000, "runs": 10 * GIB}
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=9 * GIB))
     check = next(iter(places.look_at_folders(mine)))
-    expect(check, "warning", "9.0 GiB free, about 10.0 needed (annotations 0.0, clips 0.0, runs 10")
+    expect(check, "warning", "9.0 GiB free, about 10.0 GiB needed (annotations 0.0, clips 0.0, ")
     # What the workflow has made already.
     made = results / mine.dataset.name
     (made / "annotations").mkdir(parents=True)
@@ -460,7 +460,7 @@ def test_the_disk_space_that_the_data_need(tmp_path: Path, monkeypatch: pytest.M
     packed = {"path": tmp_path / "raw.tar", "size": 20 * GIB}
     mine = config(**values, dataset={"raw": tmp_path / "new", "archives": [packed]})
     _, check, *_ = places.look_at_folders(mine)
-    expect(check, "warning", "9.0 GiB free, at least 20.0 needed (archives)", "set dataset.raw")
+    expect(check, "warning", "9.0 GiB free, at least 20.0 GiB needed (archives)", "set dataset.raw")
 
 
 def test_the_files_of_a_config(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ NAMES = {1: "car", 2: "bus", 7: "dog"}
 def beside(folder: Path, *categories: tuple[int, str]) -> Path:
     """The path of predictions, with what is said of their classes."""
     listed = [{"id": number, "name": name} for number, name in categories]
-    write_yaml(folder / "inference.yaml", {"inference": {}, "categories": listed})
-    return folder / "predictions.jsonl"
+    path = folder / "predictions.jsonl"
+    write_yaml(folder / "inference.yaml", {"predictions": path.name, "categories": listed})
+    return path
 
 
 def category_ids(
@@ -68,9 +69,50 @@ def test_predictions_of_other_programs_are_mapped_by_id(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("categories", ["car", [3], [{"id": "x", "name": "car"}], [{"name": "a"}]])
 def test_damaged_settings_are_refused(tmp_path: Path, categories: Any) -> None:
-    write_yaml(tmp_path / "inference.yaml", {"categories": categories})
+    settings = {"predictions": "predictions.jsonl", "categories": categories}
+    write_yaml(tmp_path / "inference.yaml", settings)
     with pytest.raises(InputError, match=r"inference\.yaml"):
         category_ids(NAMES, "gt.json", tmp_path / "predictions.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("named", "name", "used"),
+    [
+        ("p.jsonl", "p.jsonl", True),
+        ("p.jsonl.gz", "p.jsonl", True),
+        ("p.jsonl", "p.jsonl.gz", True),
+        ("p.jsonl", "theirs.jsonl", False),
+        ("predictions.jsonl.gz", "theirs.jsonl.gz", False),
+        (None, "predictions.jsonl.gz", True),  # of an older version
+        (None, "theirs.jsonl", False),
+    ],
+)
+def test_settings_are_those_of_the_predictions_that_they_name(
+    tmp_path: Path, named: str | None, name: str, used: bool
+) -> None:
+    listed = [{"id": 1, "name": "dog"}, {"id": 7, "name": "car"}, {"id": 2, "name": "bus"}]
+    names = {} if named is None else {"predictions": named}
+    write_yaml(tmp_path / "inference.yaml", {**names, "categories": listed})
+    found = category_ids(NAMES, "gt.json", tmp_path / name)
+    assert found == ({1: 7, 7: 1} if used else None)
+
+
+def test_a_file_beside_the_named_one_is_no_copy_of_it(tmp_path: Path) -> None:
+    path = beside(tmp_path, (1, "dog"), (2, "bus"), (7, "car"))
+    path.touch()
+    assert category_ids(NAMES, "gt.json", path) == {1: 7, 7: 1}
+    assert category_ids(NAMES, "gt.json", path.with_name("predictions.jsonl.gz")) is None
+
+
+def test_another_trackers_predictions_beside_those_of_a_run(tmp_path: Path) -> None:
+    truth, predictions = random_scene(3)
+    write_json(tmp_path / "gt.json", truth)
+    path = beside(tmp_path, *((item["id"] + 1, item["name"]) for item in truth["categories"]))
+    path.touch()
+    theirs = tmp_path / "theirs.jsonl"
+    theirs.write_text("".join(json.dumps(line) + "\n" for line in predictions))
+    evaluate_files(tmp_path / "gt.json", theirs, {}, EvaluationConfig(), tmp_path / "m.json")
+    assert read_json(tmp_path / "m.json") == evaluate(truth, predictions)
 
 
 def test_numbers_are_those_of_the_right_ids(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from vatrack.evaluation.evaluate import evaluate, evaluate_files, evaluate_in_de
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 from vatrack.evaluation.mot.measures import track_metrics
 from vatrack.evaluation.one_video import measure_video
+from vatrack.evaluation.summary import Evaluated
 
 Json = dict[str, Any]
 
@@ -398,17 +399,27 @@ def test_the_ground_truth_of_another_subset_is_named(
     beside = found.with_name("inference.yaml")
     for begin, told in ((first, False), ("b__0", True)):
         recwarn.clear()
-        write_yaml(beside, {"clips": {"number": 3, "first": begin, "last": last}})
+        clips = {"number": 3, "first": begin, "last": last}
+        write_yaml(beside, {"predictions": found.name, "clips": clips})
         assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
         shown = [str(one.message) for one in recwarn if "predicted for" in str(one.message)]
         assert shown == told * [
             f"{found}: predicted for 3 clips (b__0 to {last}, see inference.yaml), but {truth} has "
             "no clip b__0; give the ground truth of the same subset (train or valid)"
         ]
+    # With neither end there are most likely none of these clips.
+    out = tmp_path / "none.json"
+    clips = {"number": 3, "first": "b__0", "last": "b__9"}
+    write_yaml(beside, {"predictions": found.name, "clips": clips})
+    code, _, errors = command(*arguments(truth, found, out))
+    assert (code, out.exists()) == (2, False)
+    assert f"{found}: predicted for 3 clips (b__0 to b__9, see inference.yaml), but " in errors
+    assert f"{truth} has neither the first nor the last of them; {SAME_SUBSET}, or " in errors
     # A damaged note says nothing.
     for damaged in ({"number": "many"}, {"number": None}, {"last": None}, {"first": 3}):
         recwarn.clear()
-        write_yaml(beside, {"clips": {"number": 3, "first": "b__0", "last": last} | damaged})
+        clips = {"number": 3, "first": "b__0", "last": last} | damaged
+        write_yaml(beside, {"predictions": found.name, "clips": clips})
         assert command(*arguments(truth, found, tmp_path / "metrics.json"))[0] == 0
         assert not [one for one in recwarn if "predicted for" in str(one.message)]
     # Without such a note only the ids tell.
@@ -432,7 +443,18 @@ def test_many_videos_without_predictions_make_another_subset_likely(
     for kept, told in ((some, True), (predictions, False)):
         truth, found = write_inputs(tmp_path, joint, kept)
         code, shown, _ = command(*arguments(truth, found, tmp_path / "metrics.json"))
-        assert (code, f"(if they are for another subset, {SAME_SUBSET})" in shown) == (0, told)
+        assert (code, f"(if the predictions are for another subset, {SAME_SUBSET})" in shown) == (
+            0,
+            told,
+        )
+
+
+def test_advice_on_the_subset_ends_the_counts() -> None:
+    shown = str(Evaluated(Path("m.json"), {}, 300, 70, 260, 7, 26, 129, 9))
+    assert shown.startswith(
+        "wrote m.json: 300 detections in 70 of 260 images, 7 of 26 videos; 129 tracks, 9 of them "
+        "with detections of more than one class (if the predictions are for another subset, "
+    )
 
 
 def test_a_ground_truth_without_the_masks_names_the_file_that_has_them(

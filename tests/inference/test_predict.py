@@ -127,6 +127,7 @@ def test_the_settings_lie_beside_the_predictions(
 ) -> None:
     run, _ = tiny_run
     found = read_yaml(predictions.with_name("inference.yaml"))
+    assert found["predictions"] == predictions.name
     assert InferenceConfig.model_validate(found["inference"]) == run.inference
     assert InputConfig.model_validate(found["input"]) == run.input
     clips = list(AnnotationFile(tiny_data.annotations / "valid" / "joint.json").clip_names.values())

@@ -52,7 +52,7 @@ def test_warnings_are_no_failure(command: Command, mini_set: Set, tmp_path: Path
         f"0 errors, 1 warning, 0 notes in {mini_set.raw} and its annotations ("
     )
     assert lines[-2].startswith(
-        "warning  crowd  1  crowd annotations are ignored in training and evaluation"
+        "warning  crowd (1)  crowd annotations are ignored in training and evaluation"
     )
     assert lines[-1] == f"{'':9}{mini_set.paths()['train']}: annotation 0: iscrowd is 1"
     assert read_json(tmp_path / "out" / "report.json")["counts"] == {
@@ -71,9 +71,9 @@ def test_errors_are_all_told_and_end_with_code_2(
     code, shown, errors = command("--out", out, "--processes", 2)
     assert (code, shown) == (2, "")
     assert errors.startswith(f"vatrack: error: 2 errors, 0 warnings, 0 notes in {mini_set.raw} ")
-    assert "\nerror    area-wrong     1  areas differ from the masks; " in errors
+    assert "\nerror    area-wrong (1)     areas differ from the masks; " in errors
     told = "frames in the annotations do not exist; unpack or copy them again"
-    assert f"\nerror    frame-missing  1  {told}\n{'':9}{mini_set.frame()}" in errors
+    assert f"\nerror    frame-missing (1)  {told}\n{'':9}{mini_set.frame()}" in errors
     assert "Traceback" not in errors
     assert [finding["code"] for finding in read_json(out)["findings"]] == [
         "area-wrong",
@@ -137,7 +137,7 @@ def test_accepted_errors_only_warn(command: Command, mini_set: Set, tmp_path: Pa
     out = tmp_path / "report.json"
     code, shown, _ = command("--accept", "area-wrong", "--accept", "rate-wrong", "--out", out)
     assert code == 0
-    assert "\nwarning  area-wrong  1  " in shown
+    assert "\nwarning  area-wrong (1)  " in shown
     assert read_json(out)["ok"]
     code, _, errors = command("--accept", "area-rong")
     assert (code, errors) == (
@@ -233,3 +233,20 @@ def test_the_report_never_replaces_annotations(
             rf"{target}: (would overwrite the input|is .*, which would be lost)", errors
         )
         assert target.read_bytes() == before
+
+
+def test_frames_in_both_subsets_are_a_warning(vatrack: Command, tmp_path: Path) -> None:
+    own = write_own(tmp_path / "own", 2)
+    same = tmp_path / "same.json"
+    same.write_bytes((own / "train.json").read_bytes())
+    images = ("--images", own / "frames")
+    code, shown, errors = vatrack(
+        "validate", "--joint", own / "train.json", "--joint", same, *images
+    )
+    assert (code, errors) == (0, "")
+    assert "\nwarning  frame-in-both (6)  frames are in more than one subset; keep each " in shown
+    frame = own / "frames" / "train" / "a" / "000"
+    assert f"\n{'':9}{same}: {frame}" in shown
+    assert f": also in {own / 'train.json'}\n" in shown
+    files = ("--joint", own / "train.json", "--joint", own / "valid.json")
+    assert "frame-in-both" not in vatrack("validate", *files, *images)[1]

@@ -216,3 +216,11 @@ def test_an_edited_config_is_kept(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"own\.yaml: already exists; choose another file"):
         init_config(own / "train.json", own / "valid.json", own / "frames", out, 0)
     assert out.read_text() == "seed: 7\n"
+
+
+def test_one_file_for_both_subsets_is_a_warning(tmp_path: Path) -> None:
+    own = write_own(tmp_path / "own", 2)
+    train, out = own / "train.json", tmp_path / "config.yaml"
+    with pytest.warns(UserWarning, match=rf"6 images of 6 also in {train}; keep each video in one"):
+        init_config(train, train, own / "frames", out, 0)
+    assert out.is_file()

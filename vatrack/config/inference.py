@@ -12,7 +12,8 @@ from vatrack.common.similar import meant
 from vatrack.config.base import Fraction, Frozen, Similarity
 from vatrack.config.methods import Method
 
-SETTINGS_FILE = "inference.yaml"  # beside predictions: the settings that they were made with
+SETTINGS_FILE = "inference.yaml"  # beside predictions: how they were made
+PREDICTIONS_FILE = "predictions.jsonl.gz"  # of the predictions of a run
 
 
 class TrackerConfig(Frozen):

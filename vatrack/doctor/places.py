@@ -32,12 +32,14 @@ def look_at_folders(config: Config) -> Iterator[Check]:
         needed or MINIATURE,
     )  # fmt: skip
     shown = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
-    more = f", about {needed / GIB:.1f} needed ({shown})" if parts else ""
+    more = f", about {needed / GIB:.1f} GiB needed ({shown})" if parts else ""
     yield replace(check, found=check.found + more)
     raw, needed = config.dataset.raw, archive_space(config.dataset)
     if raw and needed:
         check = folder("dataset.raw", raw, "unpacking", "set dataset.raw", "fails", needed)
-        yield replace(check, found=f"{check.found}, at least {needed / GIB:.1f} needed (archives)")
+        yield replace(
+            check, found=f"{check.found}, at least {needed / GIB:.1f} GiB needed (archives)"
+        )
     yield folder(
         "current folder", Path.cwd(), "Snakemake, which stores its state in .snakemake",
         "change to a folder that you can write to", "warning",

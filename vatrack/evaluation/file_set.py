@@ -26,7 +26,7 @@ from vatrack.config.dataset import DatasetConfig
 from vatrack.data.fields import mask_types_of
 from vatrack.data.known_forms import JOINT, PREDICTIONS, TRACKS, wanted
 from vatrack.evaluation.io.by_video import TruthHead
-from vatrack.evaluation.io.classes import category_ids, notes_beside, warn_of_other_clips
+from vatrack.evaluation.io.classes import category_ids, check_clips, notes_beside
 from vatrack.evaluation.io.gaps import empty_warning
 from vatrack.evaluation.io.offsets import Files, VideoOffsets, files_by_video
 from vatrack.evaluation.io.prediction_file import AGAIN, PredictionError
@@ -151,7 +151,7 @@ def open_files(
             if not len(head.images.id):
                 raise InputError(f"{truth}: contains no images; {JOINT.give}")
             notes = notes_beside(predictions)
-            warn_of_other_clips(head.video_names, str(truth), predictions, notes)
+            check_clips(head.video_names, str(truth), predictions, notes)
             if not len(found.offsets) and not found.wrong:
                 effect = (
                     f"all objects in {counted(len(head.images.id), 'image')} of "

@@ -63,10 +63,10 @@ class Evaluated:
                 f"{counted(self.images, 'image')}, {self.videos_seen} of "
                 f"{counted(self.videos, 'video')}; {counted(self.tracks, 'track')}"
             )
-            if 2 * self.videos_seen < self.videos:
-                found += f" (if they are for another subset, {SAME_SUBSET})"
             if self.mixed:
                 found += f", {self.mixed} of them with detections of more than one class"
+            if 2 * self.videos_seen < self.videos:
+                found += f" (if the predictions are for another subset, {SAME_SUBSET})"
         if without_tracks(self.metrics):
             found += f"\n{NO_TRACKS}"
         return f"wrote {self.out}: {found}\n\n{format_metrics(self.metrics)}"

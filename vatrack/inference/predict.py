@@ -23,7 +23,6 @@ from vatrack.common.files import (
     create_text,
     refuse_same_file,
     require_lines,
-    write_yaml,
 )
 from vatrack.common.gpus import claimed
 from vatrack.common.parallel import available_cores, ordered_streams
@@ -35,7 +34,7 @@ from vatrack.config.inference import SETTINGS_FILE
 from vatrack.data.frames import AnnotationFile, Frame
 from vatrack.data.known_forms import JOINT
 from vatrack.inference.clips import CategoryIds, predict_frames
-from vatrack.inference.shards import record_path, write_record
+from vatrack.inference.shards import record_path, write_record, write_settings
 from vatrack.models.prepared import prepare
 from vatrack.weights.checkpoint import Checkpoint, load, restored
 
@@ -92,7 +91,8 @@ def predict_files(
 
     The settings that predictions depend on are left beside them, in inference.yaml (`inference`,
     `input`, and `precision`, `tf32` and `winograd` of `compute`, as in a config file): they may be
-    newer than those of the training. `categories` there are the names and ids of the classes.
+    newer than those of the training. `predictions` there is the name of the file, `categories` are
+    the names and ids of the classes.
 
     The classes are those of the checkpoint, whatever the config says. Predictions carry the
     category ids that the annotation file has for classes of the same name.
@@ -166,7 +166,7 @@ def predict_files(
         videos, all_videos = ([clip[0].video_id for clip in some] for some in (clips, everything))
         write_record(out, shard, checkpoint, videos, all_videos, count, used)
     else:
-        write_yaml(settings, used)
+        write_settings(out, used)
     return Predicted(out, count, frames, len(clips))
 
 

@@ -56,13 +56,18 @@ def write_record(
     Args:
         videos: ids of its clips; `all_videos`: those of the whole set.
         count: of its predictions.
-        settings: the content of inference.yaml.
+        settings: see `write_settings`.
     """
     digest = sha256_of(checkpoint)
     whole = hashlib.sha256(repr(list(all_videos)).encode()).hexdigest()
     content = {"shard": shard.number, "of": shard.count, "checkpoint": digest, "set": whole}
     content |= {"clips": list(videos), "predictions": count, "settings": settings}
     write_json(record_path(predictions), content, indent=1)
+
+
+def write_settings(predictions: Path, settings: dict[str, Any]) -> None:
+    """Leaves inference.yaml beside predictions, with the name of the file that it describes."""
+    write_yaml(predictions.with_name(SETTINGS_FILE), {"predictions": predictions.name, **settings})
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,13 @@ def merge_shards(shards: Sequence[Path], out: Path) -> Merged:
             checkpoints, settings or sets.
     """
     require_lines(out)
-    settings = out.with_name(SETTINGS_FILE)
     refuse_same_file(out, *shards)
     known = complete([(path, _read_record(path)) for path in shards], DIFFERS, out, "predict")
     count = 0
     with atomic_path(out) as temporary, create_text(temporary) as stream:
         for path, other in known:
             count += _copy(path, other["predictions"], stream)
-    write_yaml(settings, known[0][1]["settings"])
+    write_settings(out, known[0][1]["settings"])
     return Merged(out, count, sum(len(other["clips"]) for _, other in known), len(known))
 
 

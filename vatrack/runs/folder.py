@@ -13,7 +13,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.numbers_in_names import numbered
-from vatrack.config.inference import SETTINGS_FILE
+from vatrack.config.inference import PREDICTIONS_FILE, SETTINGS_FILE
 from vatrack.config.run_name import RunName
 from vatrack.runs.fingerprint import changed
 from vatrack.runs.metrics_file import is_number, read_metrics
@@ -146,7 +146,7 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         """predictions.jsonl.gz: the detections on the valid set."""
-        return self.path / "predictions.jsonl.gz"
+        return self.path / PREDICTIONS_FILE
 
     @property
     def inference(self) -> Path:

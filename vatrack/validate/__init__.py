@@ -145,9 +145,15 @@ def validate_joint(
     _require(Path(images), files, out)
     described, frames = [], list[Frame]()
     videos = 0
+    first_in = dict[str, Path]()  # the file that has a frame
     for name, path in files.items():
         broken = findings.counts["json-broken"]  # of the files before
         total, found, classes = check_joint(path, images, classes, settings.masks, findings)
+        again = [frame.path for frame in found if frame.path in first_in]
+        findings.add_all(
+            "frame-in-both", path, again, lambda frame: (frame, f"also in {first_in[frame]}")
+        )
+        first_in.update((frame.path, path) for frame in found)
         frames += found
         videos += total["videos"]
         ended = findings.counts["json-broken"] == broken

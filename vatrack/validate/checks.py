@@ -16,7 +16,7 @@ class Check:
     Attributes:
         severity: error: the pipeline would fail or train on wrong data; warning: it works, but this
             should be looked at; note: good to know.
-        meaning: what is the case, as the rest of a sentence after a count.
+        meaning: what is the case, as a sentence in the plural.
         fix: what to do.
     """
 
@@ -28,6 +28,7 @@ class Check:
 _DOWNLOAD = "download the file again"
 _UNPACK = "unpack or copy them again"
 _MAKE = "download or regenerate the annotations"
+_ONE_SUBSET = "keep each video in one subset; otherwise validation metrics are meaningless"
 
 # By code, in the order in which they are shown: first what lies behind most of the others.
 CHECKS: dict[str, Check] = {
@@ -67,8 +68,9 @@ CHECKS: dict[str, Check] = {
     "video-in-both": Check(
         "error",
         "videos are in more than one subset",
-        "keep each video in one subset; otherwise validation metrics are meaningless",
+        _ONE_SUBSET,
     ),
+    "frame-in-both": Check("warning", "frames are in more than one subset", _ONE_SUBSET),
     "image-place": Check(
         "error",
         "file names of images are not of the form <video>/images/<name>.bmp (or .png)",

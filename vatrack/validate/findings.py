@@ -137,14 +137,12 @@ class Findings:
     def lines(self) -> Iterable[str]:
         """The findings as aligned lines, worst first, each with some examples below it."""
         codes = self.codes()
-        width = max((len(code) for code in codes), default=0)
-        digits = max((len(f"{self.counts[code]:,}") for code in codes), default=0)
-        for code in codes:
+        # The number is no part of the sentence, which is in the plural also for one.
+        labels = {code: f"{code} ({self.counts[code]:,})" for code in codes}
+        width = max(map(len, labels.values()), default=0)
+        for code, label in labels.items():
             check, count = CHECKS[code], self.counts[code]
-            yield (
-                f"{self.severity(code):<7}  {code:<{width}}  {count:>{digits},}  {check.meaning}; "
-                f"{check.fix}"
-            )
+            yield f"{self.severity(code):<7}  {label:<{width}}  {check.meaning}; {check.fix}"
             for example in self.examples[code][:SHOWN_EXAMPLES]:
                 yield f"{'':9}{example}"
             if count > SHOWN_EXAMPLES:

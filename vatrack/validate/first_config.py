@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,13 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
     data, other = read_joint(train), read_joint(valid)
     for file in (data, other):
         require_frames(images, (image["file_name"] for image in file.images), file.path)
+    known = {image["file_name"] for image in data.images}
+    if twice := sum(image["file_name"] in known for image in other.images):
+        warnings.warn(
+            f"{valid}: {counted(twice, 'image')} of {len(other.images)} also in {train}; keep each "
+            "video in one subset, otherwise validation metrics are meaningless",
+            stacklevel=2,
+        )
     method = next((m for m in BEST_FIRST if m in data.methods and m in other.methods), None)
     if method is None:
         raise InputError(
@@ -128,8 +136,8 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
     allowed = ", ".join(each.value for each in data.methods)
     found = _found(data, other, allowed)
     comments = "\n".join(f"# {line}" for line in found)
-    names = list(data.counts)
     name = re.sub(r"[^A-Za-z0-9._-]+|^[._-]+", "_", out.stem).lstrip("_") or "own"
+    names = list(data.counts)
     classes = yaml.safe_dump(names, allow_unicode=True, default_flow_style=True, width=1e9)
     write_text(
         out,

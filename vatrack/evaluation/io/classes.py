@@ -13,7 +13,7 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
 from vatrack.config.classes import shown_name
 from vatrack.config.file_classes import FileClasses, no_class
-from vatrack.config.inference import SETTINGS_FILE
+from vatrack.config.inference import PREDICTIONS_FILE, SETTINGS_FILE
 from vatrack.evaluation.io.prediction_file import SAME_SUBSET
 
 logger = logging.getLogger(__name__)
@@ -68,15 +68,18 @@ def category_ids(
     return changed or None
 
 
-def warn_of_other_clips(
+def check_clips(
     names: Mapping[int, Any], truth: str, predictions: Path, notes: Mapping[str, Any]
 ) -> None:
-    """Warns where predictions were made for clips that the ground truth does not have: ids are
-    often the same in the files of both subsets.
+    """Whether predictions were made for the clips of the ground truth: ids are often the same in
+    the files of both subsets. Warns where it lacks the first or the last clip.
 
     Args:
         names: names by clip id in the ground truth; `truth`: that file, for messages.
         notes: see `notes_beside`.
+
+    Raises:
+        InputError: it has neither.
     """
     clips = notes.get("clips")
     if not isinstance(clips, Mapping):
@@ -85,25 +88,40 @@ def warn_of_other_clips(
     if not isinstance(number, int) or not all(isinstance(end, str) for end in ends):
         return
     known = set(map(str, names.values()))
-    if lost := [name for name in ends if name not in known]:
-        warnings.warn(
-            f"{predictions}: predicted for {counted(number, 'clip')} ({ends[0]} to {ends[1]}, see "
-            f"{SETTINGS_FILE}), but {truth} has no clip {lost[0]}; {SAME_SUBSET}",
-            stacklevel=2,
+    lost = [name for name in ends if name not in known]
+    made = (
+        f"{predictions}: predicted for {counted(number, 'clip')} ({ends[0]} to {ends[1]}, see "
+        f"{SETTINGS_FILE}), but {truth} has"
+    )
+    if len(lost) == len(ends):
+        raise InputError(
+            f"{made} neither the first nor the last of them; {SAME_SUBSET}, or remove `clips` from "
+            f"{SETTINGS_FILE} if the clips have new names"
         )
+    if lost:
+        warnings.warn(f"{made} no clip {lost[0]}; {SAME_SUBSET}", stacklevel=2)
 
 
 def notes_beside(predictions: Path) -> Mapping[str, Any]:
-    """What inference.yaml beside predictions says; nothing where there is none.
+    """What inference.yaml beside predictions says; nothing where there is none, or where it is of
+    another file.
 
-    Older versions wrote neither `categories` nor `clips`.
+    It names its file in `predictions`, which may have been packed or unpacked since. Older versions
+    did not name it, and wrote neither `categories` nor `clips`.
 
     Raises:
         InputError: it is no valid YAML.
     """
     path = predictions.with_name(SETTINGS_FILE)
     values = read_yaml(path) if path.is_file() else None
-    return values if isinstance(values, Mapping) else {}
+    if not isinstance(values, Mapping):
+        return {}
+    named = str(values.get("predictions", PREDICTIONS_FILE))
+    packed = named.removesuffix(".gz") == predictions.name.removesuffix(".gz")
+    if predictions.name == named or (packed and not predictions.with_name(named).exists()):
+        return values
+    logger.info("%s: describes %s, so it is not used for %s", path, named, predictions.name)
+    return {}
 
 
 def _categories(path: Path, found: Any) -> list[dict[str, Any]]:
