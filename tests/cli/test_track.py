@@ -195,7 +195,7 @@ def test_results_are_kept(track: Callable, tmp_path: Path) -> None:
     assert track("v.mp4")[0] == 0
     before = (tmp_path / "out/v/run.yaml").read_bytes()
     code, _, errors = track("v.mp4")
-    assert code == 2 and "already has results; replace them with --overwrite" in errors
+    assert code == 2 and "already has results; choose another output folder, or" in errors
     assert (tmp_path / "out/v/run.yaml").read_bytes() == before
     assert track("v.mp4", "--overwrite", "--no-overlay")[0] == 0
     assert "overlay.mp4" not in results(tmp_path / "out/v")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.arguments import as_path, check_type
 from vatrack.config import EvaluationConfig
 from vatrack.evaluation.evaluate import evaluate_inputs
 from vatrack.evaluation.file_set import EvaluationInputs
@@ -34,13 +35,17 @@ def evaluate(
     Raises:
         InputError: a file is missing or damaged, or the files do not belong together.
     """
+    truth, found = as_path("ground_truth", ground_truth), as_path("predictions", predictions)
+    check_type("processes", processes, int)
+    if settings is not None:
+        check_type("settings", settings, EvaluationConfig)
     with tempfile.TemporaryDirectory(prefix="vatrack-") as folder:
         out = Path(folder) / "metrics.json"
         inputs = EvaluationInputs(
-            Path(ground_truth),
-            file_of_run(Path(predictions), "predictions"),
+            truth,
+            file_of_run(found, "predictions"),
             switches=settings or EvaluationConfig(),
-            masks=masks_of_run(Path(predictions)),
+            masks=masks_of_run(found),
         )
         evaluate_inputs(inputs, out, processes)
         metrics: dict[str, float | None] = json.loads(out.read_text(encoding="utf-8"))
@@ -53,7 +58,7 @@ def read_predictions(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: the file is missing, or something in it is not a prediction.
     """
-    with open_predictions(file_of_run(Path(path), "predictions")) as items:
+    with open_predictions(file_of_run(as_path("path", path), "predictions")) as items:
         for item in items:
             if problem := prediction_problem(item.value):
                 raise PredictionError(items.label, item.number, problem)

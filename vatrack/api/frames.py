@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.arguments import check_number, check_type
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
-from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_size
+from vatrack.video.frames import DEFAULT_RATE, Selection, VideoFrame, check_image, check_size
 from vatrack.video.reader import Reader
 from vatrack.video.sources import find_sources
 
@@ -21,6 +22,7 @@ def exact_rate(rate: float | None) -> Fraction | None:
     """A frame rate as a fraction; raises InputError where it is none."""
     if rate is None:
         return None
+    check_number("the frame rate", rate)
     if not 0.001 <= rate <= 1000:
         raise InputError(f"the frame rate is {rate}; it must be 0.001 to 1000 frames per second")
     return Fraction(rate).limit_denominator(10_000)
@@ -47,6 +49,9 @@ def frames_of(
     Raises:
         InputError: the source cannot be read or names several videos, or an array is no frame.
     """
+    if selection is not None:
+        check_type("selection", selection, Selection)
+    check_type("the video", video, str, Path, Iterable)
     if isinstance(video, str | Path):
         sources = find_sources([str(video)])
         if len(sources) > 1:
@@ -65,12 +70,7 @@ def _arrays(
     """Frames that the caller may overwrite when the next one is asked for."""
     size: tuple[int, ...] = ()
     for index, image in enumerate(images):
-        if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
-                and image.shape[2] == 3 and image.size):  # fmt: skip
-            found = type(image).__name__
-            if isinstance(image, np.ndarray):
-                found = f"{image.dtype} {list(image.shape)}"
-            raise InputError(f"frame {index}: is {found}; it must be uint8 [H, W, 3] in BGR")
+        check_image(f"frame {index}", image)
         size = size or image.shape
         check_size(f"frame {index}", image.shape, size)
         time_s = float(index / rate)

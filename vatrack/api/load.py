@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vatrack.api.predictor import Predictor
+from vatrack.common.arguments import as_path, check_type
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
@@ -49,11 +50,12 @@ def load(
         InputError: the file is not a checkpoint, or has a different method or backbone, or a
             setting is wrong.
     """
-    path = file_of_run(Path(checkpoint), "best_checkpoint")
+    path = file_of_run(as_path("checkpoint", checkpoint), "best_checkpoint")
     loaded = _read(path, _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone),
                    key)  # fmt: skip
     run = loaded.run(loaded.settings(path))
     if largest_side is not None:
+        check_type("the largest side", largest_side, int)
         if not 32 <= largest_side <= 8192:
             side = counted(largest_side, "pixel")
             raise InputError(f"the largest side is {side}; it must be 32 to 8192")
@@ -86,11 +88,14 @@ def _read(
         if asked is not None and asked not in found:
             raise InputError(
                 f"{path}: is a checkpoint of {name} {' or '.join(found)}, not {asked}; "
-                f"remove --{name}"
+                f"remove --{name} (in Python {name})"
             )
     if own:
         if key is not None:
-            raise InputError(f"{path}: is a checkpoint of this package, without keys; remove --key")
+            raise InputError(
+                f"{path}: is a checkpoint of this package, without keys; remove --key "
+                "(in Python key)"
+            )
         return own
     del content  # the import reads the file for itself
     if method is None and len(methods) > 1:

@@ -15,6 +15,7 @@ import torch
 from vatrack.api.frames import exact_rate, frames_of
 from vatrack.api.results import FrameResult
 from vatrack.api.shots import ShotDetector
+from vatrack.common.arguments import several
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
 from vatrack.common.scores import check_score
@@ -71,15 +72,14 @@ class Predictor:
         return tuple(self.model.roi_head.layout.masks)
 
     def class_ids(self, names: Iterable[str]) -> set[int]:
-        """The ids of classes by name.
+        """The ids of classes by name; a single string is one name.
 
         Raises:
             InputError: there is no such class; the message suggests the closest names.
         """
-        names = [names] if isinstance(names, str) else names
         ids = {name.casefold(): number for number, name in self.classes.items()}
         found = set()
-        for name in names:
+        for name in several("classes", names, str):
             if name.casefold() not in ids:
                 raise InputError(unknown("class", name, self.classes.values()))
             found.add(ids[name.casefold()])

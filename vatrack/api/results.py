@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
+from vatrack.common.arguments import check_type, several
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MASK_TYPES, MaskType
+from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
 from vatrack.inference.lines import prediction_lines
+from vatrack.video.frames import check_image
 
 if TYPE_CHECKING:
     import supervision
@@ -85,10 +89,15 @@ class FrameResult:
         return np.minimum(self.areas("visible") / amodal, 1.0)
 
     def select(self, score: float = 0.0, class_ids: Collection[int] | None = None) -> FrameResult:
-        """The objects with at least this score and of these classes (None: all)."""
+        """The objects with at least this score and of these classes (None: all).
+
+        Raises:
+            InputError: the score is not from 0 to 1, or an id is not a whole number.
+        """
+        check_score(score)
         keep = self.scores >= score
         if class_ids is not None:
-            keep &= np.isin(self.class_ids, list(class_ids))
+            keep &= np.isin(self.class_ids, several("class_ids", class_ids, Integral))
         rows = np.flatnonzero(keep)
         return replace(
             self,
@@ -108,9 +117,20 @@ class FrameResult:
         Args:
             frame: uint8 [height, width, 3] BGR, as OpenCV reads it; it is not changed.
             settings: what to draw (`vatrack.reporting.video.DrawSettings`).
-        """
-        from vatrack.reporting.video import draw_frame
 
+        Raises:
+            InputError: it is not such a frame, or not of this size.
+        """
+        from vatrack.reporting.video import DrawSettings, draw_frame
+
+        check_image("the frame", frame)
+        if frame.shape[:2] != (self.height, self.width):
+            raise InputError(
+                f"the frame is {frame.shape[1]} x {frame.shape[0]} pixels, its result is of one "
+                f"with {self.width} x {self.height}; give the frame that was tracked"
+            )
+        if settings is not None:
+            check_type("settings", settings, DrawSettings)
         return draw_frame(frame, self, settings)
 
     def to_coco(self) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import get_args
 
 from vatrack.api.frames import exact_rate
 from vatrack.api.predictor import DEFAULT_SCORE, Cuts
+from vatrack.common.arguments import check_type, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.scores import check_score
@@ -24,7 +25,7 @@ class TrackSettings:
 
     Attributes:
         score: objects below it are not written or drawn.
-        classes: names; None: all.
+        classes: names, or a single one; None: all.
         selection: start, end and step.
         rate: frame rate of sources without times.
         cuts: "detect": hard cuts end all tracks; "none": a video is one shot.
@@ -55,6 +56,10 @@ class TrackSettings:
     def __post_init__(self) -> None:
         check_score(self.score)
         exact_rate(self.rate)
+        check_type("selection", self.selection, Selection)
+        check_type("draw", self.draw, DrawSettings)
+        if self.classes is not None:
+            object.__setattr__(self, "classes", several("classes", self.classes, str))
         for name, value, known in (
             ("cuts", self.cuts, get_args(Cuts)),
             ("encoder", self.encoder, get_args(Encoder)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from vatrack.api.outputs import NAMES, RUN, Outputs
 from vatrack.api.predictor import Predictor
 from vatrack.api.settings import Tracked, TrackSettings
 from vatrack.api.window import Window, check_display
+from vatrack.common.arguments import as_path, check_type, several
 from vatrack.common.background import WriteBehind, read_ahead
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_directory, check_target, refuse_other_files, write_yaml
@@ -61,14 +63,15 @@ def track_videos(
             print(video)
     """
     settings = settings or TrackSettings()
+    check_type("settings", settings, TrackSettings)
     wanted = None if settings.classes is None else predictor.class_ids(settings.classes)
-    words = [sources] if isinstance(sources, str | Path) else sources
-    found, out = find_sources([str(word) for word in words]), Path(out)
+    words = several("sources", sources, str, os.PathLike)
+    found, out = find_sources([str(word) for word in words]), as_path("out", out)
     _check_folders(found, out, settings)
     if settings.rate is not None and not any(source.form == "frames" for source in found):
         raise InputError(
-            f"the frame rate {settings.rate:g}: has no effect, because {found[0].name} has times "
-            "of its own; remove it"
+            f"the frame rate, {settings.rate:g}, has no effect, because {found[0].name} has times "
+            "of its own; remove --fps (in Python rate)"
         )
     if settings.show:
         check_display()
@@ -97,15 +100,15 @@ def _track_all(
 
 def _check_folders(sources: Iterable[Source], out: Path, settings: TrackSettings) -> None:
     if out.is_file():
-        raise InputError(f"{out}: is a file, not a folder; choose another --out")
+        raise InputError(f"{out}: is a file, not a folder; choose another output folder")
     for source in sources:
         folder = out / source.name
         if not folder.exists():
             continue
         if any(check_target(folder, folder=True).iterdir()) and not settings.overwrite:
             raise InputError(
-                f"{folder}: already has results; replace them with --overwrite, or choose another "
-                "--out"
+                f"{folder}: already has results; choose another output folder, or replace "
+                "them with --overwrite (in Python overwrite=True)"
             )
         refuse_other_files(folder, lambda path: path.parts[0] in NAMES)
         for other in sources:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vatrack.common.errors import InputError
 
-NO_WINDOW, ADVICE = "no display to show frames on", "remove --show"
+NO_WINDOW, ADVICE = "no display to show frames on", "remove --show (in Python show=True)"
 ENDS = (ord("q"), 27)  # 27: the Escape key
 
 

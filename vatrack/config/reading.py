@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from vatrack.common.arguments import as_path, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_yaml
@@ -115,7 +116,8 @@ def load_config(path: Path | str | None, overrides: Sequence[str] | None = None)
 
     Args:
         path: None: all defaults.
-        overrides: `KEY=VALUE` each, on top of the file (`vatrack.config.keys.overridden`).
+        overrides: `KEY=VALUE`, one or several, on top of the file
+            (`vatrack.config.keys.overridden`).
 
     Example: `load_config("config/sailvos_cut.yaml").dataset.name == "sailvos-cut"`
 
@@ -203,13 +205,14 @@ def load_run_config(path: Path | str) -> RunConfig:
     Raises:
         InputError: the file is missing, is not valid YAML, or holds an unknown key or a bad value.
     """
-    return parse_config(read_yaml(path), str(path), RunConfig)
+    return parse_config(read_yaml(as_path("the config", path)), str(path), RunConfig)
 
 
 def _values(path: Path | str | None, overrides: Sequence[str] | None) -> tuple[Any, str]:
     """The plain values of a file with overrides, and what they are called in messages."""
-    values = {} if path is None else read_layers(path)
+    values = {} if path is None else read_layers(as_path("the config", path))
     source = config_name(path)
+    overrides = None if overrides is None else several("overrides", overrides, str)
     if not overrides or not isinstance(values, dict):
         return values, source
     named = with_new_names(values, source)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vatrack.common.arguments import as_path
 from vatrack.common.files import write_json
 from vatrack.common.mask_types import MASK_TYPES, MaskType
 from vatrack.config import EvaluationConfig
@@ -39,10 +40,9 @@ def evaluate_files(
     class_map: Mapping[str, str] | None = None,
 ) -> Evaluated:
     """`evaluate_inputs` with the fields of `EvaluationInputs` one by one."""
-    inputs = EvaluationInputs(
-        Path(ground_truth), Path(predictions), video, switches, video_max_occlusion, class_map
-    )
-    return evaluate_inputs(inputs, out, processes, details)
+    truth, found = as_path("ground_truth", ground_truth), as_path("predictions", predictions)
+    inputs = EvaluationInputs(truth, found, video, switches, video_max_occlusion, class_map)
+    return evaluate_inputs(inputs, as_path("out", out), processes, details)
 
 
 def evaluate_inputs(

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from vatrack.common.arguments import as_path
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import (
@@ -88,7 +89,8 @@ def export_predictions(
             them.
     """
     form = _known(form, Form)
-    predictions, ground_truth, out = Path(predictions), Path(ground_truth), Path(out)
+    predictions, out = as_path("predictions", predictions), as_path("out", out)
+    ground_truth = as_path("ground_truth", ground_truth)
     module = _MODULES[form]
     refuse_same_file(out, predictions, ground_truth)
     check_target(out, folder=module.FOLDER)
@@ -120,7 +122,8 @@ def import_predictions(
         InputError: a file is wrong, or does not fit the ground truth.
     """
     form = _known(form, SourceForm)
-    source, ground_truth, out = Path(source), Path(ground_truth), Path(out)
+    source, out = as_path("source", source), as_path("out", out)
+    ground_truth = as_path("ground_truth", ground_truth)
     require_lines(out)
     refuse_same_file(out, source, ground_truth)
     check_target(out)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from vatrack.common.allocator import keep_memory
+from vatrack.common.arguments import as_path
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError
@@ -112,6 +113,10 @@ def predict_files(
             those of the file.
         BrokenProcessPool: one of several processes was killed.
     """
+    checkpoint, ground_truth = (
+        as_path("checkpoint", checkpoint), as_path("ground_truth", ground_truth)
+    )  # fmt: skip
+    images, out = as_path("images", images), as_path("out", out)
     require_lines(out)
     settings = out.with_name(SETTINGS_FILE)
     for target in (out, settings):

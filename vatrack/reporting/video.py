@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
+from vatrack.common.arguments import check_type, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.mask_types import MaskType
@@ -52,8 +54,8 @@ class DrawSettings:
     """What to draw, and the line width.
 
     Attributes:
-        parts: some of `PARTS`: the outline of the whole object, its visible part filled, its hidden
-            part hatched, its box, id, class and score, and its trail.
+        parts: some of `PARTS`, or a single one: the outline of the whole object, its visible part
+            filled, its hidden part hatched, its box, id, class and score, and its trail.
         line_width: in pixels; None: depends on the frame size.
     """
 
@@ -61,10 +63,14 @@ class DrawSettings:
     line_width: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", several("parts", self.parts, str))
         for part in self.parts:
             if part not in PARTS:
                 raise InputError(unknown("part of a drawing", part, PARTS))
-        if self.line_width is not None and not 1 <= self.line_width <= 100:
+        if self.line_width is None:
+            return
+        check_type("the line width", self.line_width, Integral)
+        if not 1 <= self.line_width <= 100:
             raise InputError(
                 f"the line width is {counted(self.line_width, 'pixel')}; it must be 1 to 100"
             )

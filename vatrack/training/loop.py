@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from vatrack.common.allocator import keep_memory
+from vatrack.common.arguments import as_path
 from vatrack.common.counted import counted
 from vatrack.common.device import allow_tf32, without_denormals
 from vatrack.common.errors import ConfigError
@@ -108,6 +109,8 @@ def train(
         TrainingDiverged: numbers are not finite, and the config says to stop.
         SystemExit: a signal asked for the end; the state is saved.
     """
+    annotations, images = as_path("annotations", annotations), as_path("images", images)
+    out = as_path("out", out)
     folder = RunFolder(out)
     if not folder.begun:  # one that is resumed has its weights in its state
         require_start(run)

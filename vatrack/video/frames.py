@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vatrack.common.arguments import check_number, check_type
 from vatrack.common.errors import InputError
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where files or a device say nothing
@@ -76,6 +79,10 @@ class Selection:
     step: int = 1
 
     def __post_init__(self) -> None:
+        check_number("the start time", self.start_s)
+        if self.stop_s is not None:
+            check_number("the end time", self.stop_s)
+        check_type("the frame step", self.step, Integral)
         if not 0 <= self.start_s < float("inf"):
             raise InputError(f"the start time is {self.start_s} s; it must be 0 or more")
         if self.stop_s is not None and not self.stop_s > self.start_s:
@@ -85,6 +92,20 @@ class Selection:
             )
         if self.step < 1:
             raise InputError(f"the frame step is {self.step}; it must be 1 or more")
+
+
+def check_image(frame: str, image: Any) -> None:
+    """Raises InputError where an image is not uint8 [H, W, 3].
+
+    Args:
+        frame: what it is called in the message.
+    """
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+            and image.shape[2] == 3 and image.size):  # fmt: skip
+        found = type(image).__name__
+        if isinstance(image, np.ndarray):
+            found = f"{image.dtype} {list(image.shape)}"
+        raise InputError(f"{frame}: is {found}; it must be uint8 [H, W, 3] in BGR")
 
 
 def check_size(frame: str, shape: Sequence[int], first: Sequence[int]) -> None:

@@ -1,0 +1,105 @@
+"""What callers in Python give: a single name is one name, a wrong type is refused at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import vatrack
+from tests.video.videos import write_video
+from vatrack.api.predictor import Predictor
+from vatrack.common.errors import InputError
+
+V: Any = vatrack  # the types that a checker would refuse are what is tested
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+def test_a_string_is_one_name_and_not_its_letters(squares: Predictor, tmp_path: Path) -> None:
+    name, other = squares.classes[1], squares.classes[2]
+    assert V.TrackSettings(classes=name) == V.TrackSettings(classes=[name])
+    assert V.TrackSettings(classes=name).classes == (name,)
+    assert V.DrawSettings(parts="outline") == V.DrawSettings(parts=["outline"])
+    assert V.DrawSettings(parts="outline").parts == ("outline",)
+    assert squares.class_ids(name) == squares.class_ids([name]) == {1}
+    source = write_video(tmp_path / "v.mp4", 2)
+    settings = V.TrackSettings(score=0.0, classes=other, draw=V.DrawSettings(parts="box"))
+    (tracked,) = vatrack.track_videos(squares, source, tmp_path / "out", settings)
+    assert dict(tracked.tracks) == {other: 1}
+    written = yaml.safe_load((tmp_path / "out/v/run.yaml").read_text())["settings"]
+    assert (written["classes"], written["draw"]["parts"]) == ([other], ["box"])
+    config = vatrack.load_config(None, "training.epochs=6")
+    assert config == vatrack.load_config(None, ["training.epochs=6"])
+    assert config.training.epochs == 6
+
+
+def test_one_class_id_is_taken_as_well_as_several(squares: Predictor) -> None:
+    (result,) = squares.track([IMAGE], score=0.0)
+    one: Any = 2
+    assert result.select(class_ids=one).class_ids.tolist() == [2]
+    assert result.select(class_ids=np.array([2])).class_ids.tolist() == [2]
+    assert len(result.select(class_ids=())) == 0
+
+
+# By the words of the message: a call with a predictor, a result, and the path of no file.
+WRONG: dict[str, Callable[[Any, Any, str], Any]] = {
+    "ground_truth: is 5 (int); it must be a string or a path": lambda p, r, f: V.evaluate(5, f),
+    "predictions: is [{'a': 1}] (list); it must": lambda p, r, f: V.evaluate(f, [{"a": 1}]),
+    "processes: is '2' (str); it must be": lambda p, r, f: V.evaluate(f, f, processes="2"),
+    "settings: is {} (dict); it must be": lambda p, r, f: V.evaluate(f, f, settings={}),
+    "predictions: is [] (list)": lambda p, r, f: V.evaluate_files(f, [], {}, None, "m.json"),
+    "path: is [] (list)": lambda p, r, f: next(V.read_predictions([])),
+    "checkpoint: is None (NoneType)": lambda p, r, f: V.load(None),
+    "checkpoint: is 1 (int)": lambda p, r, f: V.predict_files(None, 1, f, f, "p.jsonl"),
+    "predictions: is [1] (list)": lambda p, r, f: V.export_predictions([1], f, "coco", "o.json"),
+    "source: is [1] (list)": lambda p, r, f: V.import_predictions([1], f, "coco", "o.jsonl"),
+    "annotations: is 1 (int)": lambda p, r, f: V.train(None, 1, f, "run"),
+    "the config: is 1 (int)": lambda p, r, f: V.load_config(1),
+    "the config: is [] (list)": lambda p, r, f: V.load_run_config([]),
+    "overrides: is {1} (set)": lambda p, r, f: V.load_config(None, {1}),
+    "the score threshold: is '0.3' (str)": lambda p, r, f: p.track([IMAGE], score="0.3"),
+    "the score threshold: is True (bool)": lambda p, r, f: V.TrackSettings(score=True),
+    "the frame rate: is '25' (str)": lambda p, r, f: p.track([IMAGE], rate="25"),
+    "the video: is 5 (int)": lambda p, r, f: p.track(5),
+    "selection: is (0, 1) (tuple)": lambda p, r, f: p.track([IMAGE], selection=(0, 1)),
+    "classes: is 3 (int); it must be a string, or a list": lambda p, r, f: p.track(
+        [IMAGE], classes=3
+    ),
+    "classes: is ['a', 3] (list)": lambda p, r, f: V.TrackSettings(classes=["a", 3]),
+    "draw: is 'box' (str); it must be a DrawSettings": lambda p, r, f: V.TrackSettings(draw="box"),
+    "parts: is 1 (int)": lambda p, r, f: V.DrawSettings(parts=1),
+    "the line width: is '3' (str)": lambda p, r, f: V.DrawSettings(line_width="3"),
+    "the start time: is '1' (str)": lambda p, r, f: V.Selection("1"),
+    "the end time: is '1' (str)": lambda p, r, f: V.Selection(0.0, "1"),
+    "the frame step: is 1.5 (float)": lambda p, r, f: V.Selection(step=1.5),
+    "sources: is 5 (int)": lambda p, r, f: next(V.track_videos(p, 5, "out")),
+    "out: is 5 (int)": lambda p, r, f: next(V.track_videos(p, f, 5)),
+    "settings: is {'a': 1} (dict)": lambda p, r, f: next(V.track_videos(p, f, "o", {"a": 1})),
+    "the score threshold: is 'a' (str)": lambda p, r, f: r.select(score="a"),
+    "class_ids: is 'car' (str)": lambda p, r, f: r.select(class_ids="car"),
+    "the frame: is list; it must be uint8 [H, W, 3]": lambda p, r, f: r.plot([]),
+    "the frame: is uint8 [48, 64]; it must": lambda p, r, f: r.plot(IMAGE[..., 0]),
+    "the frame: is float64 [48, 64, 3]; it must": lambda p, r, f: r.plot(IMAGE / 255),
+    "the frame is 64 x 20 pixels, its result is of one with 64 x 48": lambda p, r, f: r.plot(
+        IMAGE[:20]
+    ),
+    "settings: is 'box' (str)": lambda p, r, f: r.plot(IMAGE, "box"),
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_wrong_types_are_refused_where_they_are_given(
+    words: str, squares: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.mp4").touch()
+    (result,) = squares.track([IMAGE], score=0.0)
+    with pytest.raises(InputError, match=re.escape(words)) as error:
+        WRONG[words](squares, result, "there.mp4")
+    assert "; " in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["there.mp4"]
