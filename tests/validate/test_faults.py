@@ -476,7 +476,7 @@ def test_what_is_spoiled_is_found(
     assert report["ok"] == all(CHECKS[code].severity != "error" for code in codes)
 
 
-OF_JOINT_SETS = {"video-frameless", "tracks-unknown"}  # tests/own_data
+OF_JOINT_SETS = {"video-frameless", "tracks-unknown", "frame-in-both"}  # of own data
 UNREADABLE = {"folder-unreadable", "frame-unreadable"}
 
 
