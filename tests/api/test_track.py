@@ -271,6 +271,8 @@ def test_the_command_can_be_stopped(
     process.send_signal(number)
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == code, shown + errors
+    told = f"signal {int(number)}: completing the results up to this frame, then this process ends"
+    assert told in errors
     assert "stopped; results so far are complete" in errors and "Traceback" not in errors
     assert left(out) == ["v"] and left(out / "v") == FILES
     about = yaml.safe_load((out / "v/run.yaml").read_text())

@@ -39,7 +39,7 @@ REFUSED = {
     "--overlay; give both, or neither",
     "track v.mp4 --checkpoint c.pt --no-overlay --sound": "--sound: has no effect without",
     "track v.mp4 --checkpoint c.pt --no-overlay --draw box": "--draw: has no effect without "
-    "--overlay or --show; give both, or neither",
+    "--overlay or --show; give one of them, or remove --draw\n",
     "track v.mp4 --checkpoint c.pt --no-overlay --line-width 2": "--line-width: has no effect",
     "mlflow-ui --results r --tracking-uri http://localhost:1": "--results: has no effect with "
     "--tracking-uri; give one of the two",

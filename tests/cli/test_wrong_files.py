@@ -480,3 +480,68 @@ def test_what_python_reads_is_a_prediction(files: Path) -> None:
         assert next(read) == json.loads(lines[0])
         with pytest.raises(InputError, match=rf"^w\.jsonl: line 2: {re.escape(told)}"):
             next(read)
+
+
+EXCHANGED = {
+    "predict --checkpoint best.pt --frames raw --images joint.json --out o.jsonl": "--frames raw: "
+    "is a folder, and --images joint.json a file; exchange the two",
+    "overlay --predictions found.jsonl --ground-truth raw --images joint.json --out o.png": (
+        "--ground-truth raw: is a folder, and --images joint.json a file; exchange the two"
+    ),
+    "clips --config c.yaml --raw clips.json --structure raw --out o": "--structure raw: is a "
+    "folder, and --raw clips.json a file; exchange the two",
+    "cuts score --raw index.json --index raw --out o": "--index raw: is a folder, and --raw "
+    "index.json a file; exchange the two",
+    "init-config --train raw --valid joint.json --images joint.json": "--train raw: is a folder, "
+    "and --images joint.json a file; exchange the two",
+}
+
+
+@pytest.mark.parametrize("words", EXCHANGED)
+def test_a_file_and_a_folder_that_are_exchanged(vatrack: Command, files: Path, words: str) -> None:
+    before = set(files.rglob("*"))
+    assert vatrack(*words.split()) == (2, "", f"vatrack: error: {EXCHANGED[words]}\n")
+    assert set(files.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "ending"),
+    [
+        ("tables --run wrong --out tb.csv", ".csv"),
+        ("figures --run wrong --out f.PNG", ".PNG"),
+        ("track v.mp4 --checkpoint best.pt --out o.mp4", ".mp4"),
+        ("clips --config c.yaml --raw raw --structure clips.json --out o.json", ".json"),
+    ],
+)
+def test_a_folder_is_not_called_like_a_file(
+    vatrack: Command, files: Path, words: str, ending: str
+) -> None:
+    name = words.split()[-1]
+    code, _, errors = vatrack(*words.split())
+    told = f"--out {name}: the output is a folder, not a {ending} file; choose a name without"
+    assert code == 2 and told in errors
+    assert not (files / name).exists()
+
+
+def test_an_existing_folder_may_be_called_like_a_file(vatrack: Command, files: Path) -> None:
+    (files / "t.csv").mkdir()
+    _, _, errors = vatrack("tables", "--run", "wrong", "--out", "t.csv")
+    assert "wrong" in errors and "the output is a folder" not in errors
+
+
+def test_a_first_config_tells_all_wrong_paths_at_once(vatrack: Command, files: Path) -> None:
+    words = "init-config --train t.json --valid v.json --images found.jsonl --out c.yaml"
+    code, _, errors = vatrack(*words.split())
+    assert code == 2
+    assert errors.splitlines() == [
+        "vatrack: error: t.json: no such file; check the path",
+        "v.json: no such file; check the path",
+        "found.jsonl: is a file, not a folder; give the folder of the images",
+        "c.yaml: already exists; choose another file with --out, or remove it",
+    ]
+
+
+def test_a_file_is_no_results_folder_for_mlflow(vatrack: Command, files: Path) -> None:
+    code, _, errors = vatrack("mlflow-ui", "--results", "joint.json")
+    told = "--results joint.json: is a file, not a folder; give the folder with mlflow.db"
+    assert (code, errors) == (2, f"vatrack: error: {told}\n")

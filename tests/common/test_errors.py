@@ -20,9 +20,10 @@ ERRORS = {
 }  # fmt: skip
 # What an advice, or a part of it, begins with; or it says what something must be.
 ORDERS = (
-    "add ask check choose compare convert copy correct create delete do download evaluate exclude "
-    "export fix free give import install join keep list lower move number predict put raise remove "
-    "rename replace restart restore run save see set track train try unpack use wait write"
+    "add ask check choose compare convert copy correct create delete do download evaluate "
+    "exchange exclude export fix free give import install join keep list lower move number "
+    "predict put raise remove rename replace restart restore run save see set track train try unpack "
+    "use wait write"
 )
 VERBS = set(ORDERS.split())
 RULE = re.compile(r"\b(must|needs?|needed|did you mean)\b")
@@ -68,6 +69,7 @@ FORWARDED = {
     "vatrack/sailvos/index.py": {"hint"},
     "vatrack/sailvos/official.py": {"fault.text"},
     "vatrack/validate/__init__.py": {"str()", r"'\n'.join()"},
+    "vatrack/validate/first_config.py": {r"'\n'.join()"},
     "vatrack/weights/openmmlab.py": {"_refusal()"},
     "vatrack/weights/tensors.py": {"_nothing()"},
     "workflow/lib/plan.py": {"str()"},

@@ -50,6 +50,22 @@ def test_a_list_keeps_its_order_and_is_relative_to_itself(tmp_path: Path) -> Non
     assert [file.name for file in source.files] == ["b.jpg", "a.png"]
 
 
+def test_a_list_of_folders_of_frames_is_as_many_videos(tmp_path: Path) -> None:
+    for folder in ("x", "y/images"):
+        frames(tmp_path / folder, "2.png", "1.png")
+    listed = tmp_path / "folders.txt"
+    listed.write_text("y/images\nx\n")
+    found = find_sources([str(listed)])
+    assert [source.name for source in found] == ["y", "x"]
+    assert [[file.name for file in source.files] for source in found] == [["1.png", "2.png"]] * 2
+
+
+def test_a_config_among_frames_is_no_run(tmp_path: Path) -> None:
+    frames(tmp_path / "x", "1.png")
+    (tmp_path / "x/config.yaml").touch()
+    assert len(find_sources([str(tmp_path / "x")])[0].files) == 1
+
+
 def test_videos_are_one_each_with_names_of_their_own(tmp_path: Path) -> None:
     for name in ("a/v.mp4", "b/v.mp4", "b/V.mkv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -103,6 +119,9 @@ def test_a_file_whose_name_is_a_number_or_a_pattern_is_that_file(
         ("pic.tiff", r"pic\.tiff: unsupported image format"),
         ("list.txt", "list.txt: line 2: .*gone.png: no such file"),
         ("blank.txt", "blank.txt: contains no paths"),
+        ("both.txt", "both.txt: line 2: clip/images: is a folder among files; list folders of fra"),
+        ("inside.txt", "clip: contains no frames; give clip/images"),
+        ("run", r"^run: is a run folder, and its images are no frames; give a video or a folder"),
     ],
 )
 def test_what_names_no_video(
@@ -120,6 +139,11 @@ def test_what_names_no_video(
     Path("mixed/a.mp4").write_bytes(b"x")
     Path("pic.tiff").write_bytes(b"II*\0")
     Path("list.txt").write_text("twice/1.jpg\ngone.png\n")
+    Path("both.txt").write_text("twice/1.jpg\nclip/images\n")
+    Path("inside.txt").write_text("clip\n")
+    frames(Path("run"), "overlay.png")
+    for name in ("config.yaml", "metrics.jsonl"):
+        Path("run", name).touch()
     Path("blank.txt").write_text("\n# none\n")
     with pytest.raises(InputError, match=message):
         find_sources([word])

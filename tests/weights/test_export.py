@@ -16,6 +16,8 @@ from vatrack.weights.checkpoint import load, public_config, restored, write
 from vatrack.weights.export import export
 from vatrack.weights.openmmlab import import_checkpoint
 
+PAIR = (Method.VATRACK, Backbone.RESNET18)
+
 
 def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
     saved: Path, tmp_path: Path
@@ -45,6 +47,16 @@ def test_export_keeps_every_bit_and_is_read_like_any_checkpoint(
     assert (tmp_path / "again.safetensors").read_bytes() == out.read_bytes(), (
         "also under another name, and of an exported file"
     )
+
+
+@pytest.mark.parametrize("config", [run_of(Method.VATRACK), Config().for_run(*PAIR)])
+def test_our_own_files_need_no_import(saved: Path, tmp_path: Path, config: RunConfig) -> None:
+    """Whether or not the widths are those of the config that is given."""
+    export(saved, exported := tmp_path / "v.safetensors")
+    for source in (saved, exported):
+        with pytest.raises(InputError, match=r"is a checkpoint of vatrack already, .*; use it as"):
+            import_checkpoint(source, config, tmp_path / "new.pt")
+    assert not list(tmp_path.glob("new.*"))
 
 
 @pytest.mark.parametrize("name", ["v.pt", "v", "v.safetensors.gz"])

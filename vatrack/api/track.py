@@ -138,7 +138,7 @@ class _Job:
         """Does all; a signal is obeyed when the files are whole."""
         begin = time.perf_counter()
         with (
-            StopSignals() as stop,
+            StopSignals("completing the results up to this frame") as stop,
             Reader(self.source, self.settings.selection, exact_rate(self.settings.rate)) as reader,
         ):
             self._warn(reader.properties)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ BESIDE: dict[str, Callable[[Path], Path]] = {
     "select": lambda out: RunFolder(out.parent).best_checkpoint,
     "import_checkpoint": lambda out: out.with_name(f"{out.name}.names.txt"),
 }
+# Options of a folder, and those of files that are given beside one, as users know them.
+FOLDER_OPTIONS = ("images", "raw", "annotations")
+FILE_OPTIONS = ("frames", "ground_truth", "joint", "train", "valid", "index", "structure")
 FOLDERS = ("run",)  # in which a command reads some files and writes others
 
 
@@ -55,6 +58,7 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
         if beside:
             target = beside(given["out"])
             targets.append((f"{target}, written next to --out", target))
+        _refuse_exchanged(given)
         for shown, target in targets:
             for name, paths in sources.items():
                 for path in paths:
@@ -85,6 +89,21 @@ def with_files(command: Callable[..., None]) -> Callable[..., None]:
                 raise (error if text == str(error) else InputError(text)) from None
 
     return checked
+
+
+def _refuse_exchanged(given: Mapping[str, Any]) -> None:
+    """Refuses a file and a folder that are given in place of each other."""
+    for folder in FOLDER_OPTIONS:
+        for file in FILE_OPTIONS:
+            first, second = given.get(file), given.get(folder)
+            if not (isinstance(first, Path) and isinstance(second, Path)):
+                continue
+            if first.is_dir() and second.is_file():
+                options = [f"--{name.replace('_', '-')}" for name in (file, folder)]
+                raise InputError(
+                    f"{options[0]} {first}: is a folder, and {options[1]} {second} a file; "
+                    "exchange the two"
+                )
 
 
 def _listed(value: Any) -> list[Any]:

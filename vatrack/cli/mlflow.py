@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from vatrack.common.errors import InputError
+from vatrack.common.text_files import no_such
 
 
 def mlflow_sync(
@@ -62,6 +63,10 @@ def mlflow_ui(
     from vatrack.experiments.client import DATABASE, StoreError, sqlite_uri
     from vatrack.experiments.pages import HOST, check_server, links, serve
 
+    if results and results.exists() and not results.is_dir():
+        raise InputError(
+            f"--results {results}: {no_such(results, 'folder')}; give the folder with {DATABASE}"
+        )
     named = tracking_uri or (None if results else os.environ.get("MLFLOW_TRACKING_URI"))
     uri = named or sqlite_uri((results or Path("results")) / DATABASE)
     running = uri.startswith("http")

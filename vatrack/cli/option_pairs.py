@@ -46,7 +46,8 @@ def check_options(ctx: Any) -> None:
         needed = NEEDS.get(key, ())
         if needed and not any(ctx.params[other] for other in needed):
             names = " or ".join(shown[other] for other in needed)
-            raise InputError(f"{option}: has no effect without {names}; give both, or neither")
+            fix = f"give one of them, or remove {option}" if needed[1:] else "give both, or neither"
+            raise InputError(f"{option}: has no effect without {names}; {fix}")
         for other in INSTEAD.get(key, ()):
             if other in given:
                 raise InputError(

@@ -9,8 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from vatrack.common.errors import InputError
 from vatrack.config import Backbone, Method
 from vatrack.runs.results import file_of_run
+
+# Of files that commands write; a folder is hardly meant to be called so.
+FILE_ENDINGS = (
+    ".csv", ".gz", ".html", ".jpeg", ".jpg", ".json", ".jsonl", ".md", ".mp4", ".npz", ".pdf",
+    ".png", ".pt", ".pth", ".safetensors", ".svg", ".tex", ".txt", ".yaml", ".yml",
+)  # fmt: skip
 
 
 def in_run(name: str) -> Callable[[Path | None], Path | None]:
@@ -67,7 +74,17 @@ def out_file(text: str) -> Any:
 
 def out_folder(text: str) -> Any:
     """`--out` of a command that writes a folder; `text` says what is in it."""
-    return typer.Option("--out", metavar="FOLDER", help=text)
+    return typer.Option("--out", metavar="FOLDER", help=text, callback=_refuse_file_name)
+
+
+def _refuse_file_name(folder: Path | None) -> Path | None:
+    """Refuses a new folder that is called like a file, as other commands write one."""
+    if folder is None or folder.exists() or folder.suffix.lower() not in FILE_ENDINGS:
+        return folder
+    raise InputError(
+        f"--out {folder}: the output is a folder, not a {folder.suffix} file; choose a name "
+        "without this ending"
+    )
 
 
 def score_option(panel: str | None = None) -> Any:

@@ -49,11 +49,15 @@ class StopSignals:
     """While it is entered, a signal only sets `requested`; `obey` then does what the signal would
     have done.
 
+    Args:
+        doing: what is still done after a signal, for the message.
+
     Attributes:
         requested: number of the first signal that came, or 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
         self.requested = 0
         self._at_once = False
         self._owner = os.getpid()
@@ -107,11 +111,7 @@ class StopSignals:
         ):  # a forked child inherits the handler, and with it the right to queue the job again
             return
         if not self.requested:
-            what = (
-                "the state is already saved"
-                if self._at_once
-                else "saving the state after this step"
-            )
+            what = "the state is already saved" if self._at_once else self._doing
             os.write(
                 2, f"signal {number}: {what}, then this process ends\n".encode()
             )  # print may be what it interrupted

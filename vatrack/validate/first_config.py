@@ -16,6 +16,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import check_target, require_ending, write_text
 from vatrack.common.frame_folders import require_frames
+from vatrack.common.text_files import check_source, no_such
 from vatrack.config.methods import Method
 from vatrack.data.joint.file import JointFile, read_joint
 
@@ -113,10 +114,7 @@ def init_config(train: Path, valid: Path, images: Path, out: Path, memory: float
         InputError: `out` exists; see `read_joint`; the folder of the images is
             missing or contains no frames of a file; or the masks of both files fit no method.
     """
-    require_ending(Path(out), "the config is YAML", ".yaml", ".yml")
-    out = check_target(out)
-    if out.exists():
-        raise InputError(f"{out}: already exists; choose another file with --out, or remove it")
+    _check_paths(train, valid, images, out)
     data, other = read_joint(train), read_joint(valid)
     for file in (data, other):
         require_frames(images, (image["file_name"] for image in file.images), file.path)
@@ -169,6 +167,26 @@ launcher:
     return FirstConfig(
         out, found, (f"vatrack fetch-weights --config {shlex.quote(str(out))}",) * bool(memory)
     )
+
+
+def _check_paths(train: Path, valid: Path, images: Path, out: Path) -> None:
+    """Raises one InputError with everything that is wrong with the paths."""
+    problems = []
+    for file in (train, valid):
+        try:
+            check_source(file, "your annotations")
+        except InputError as error:
+            problems.append(str(error))
+    if not images.is_dir():
+        problems.append(f"{images}: {no_such(images, 'folder')}; give the folder of the images")
+    try:
+        require_ending(out, "the config is YAML", ".yaml", ".yml")
+        if check_target(out).exists():
+            problems.append(f"{out}: already exists; choose another file with --out, or remove it")
+    except InputError as error:
+        problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def _found(data: JointFile, other: JointFile, allowed: str) -> tuple[str, ...]:

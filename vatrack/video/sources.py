@@ -25,6 +25,7 @@ LIST_SUFFIX = ".txt"
 OTHER_IMAGES = (".tif", ".tiff", ".webp", ".heic", ".jp2", ".exr", ".dng")
 LONGEST_NAME = 80
 FRAME_FOLDERS = ("images", "frames", "img", "img1")
+RUN_FILES = ("config.yaml", "metrics.jsonl")  # both are in the folder of a training
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def find_sources(words: Sequence[str]) -> list[Source]:
 
     Args:
         words: each a video file, a folder of frames, a pattern (`frames/*.png`), a text file with
-            one path a line (relative to it), a camera's number, or an address (`rtsp://...`).
+            one path a line (relative to it) of images, videos or folders of frames, a camera's
+            number, or an address (`rtsp://...`).
 
     Raises:
         InputError: a word names nothing, or nothing that is read.
@@ -98,6 +100,11 @@ def _sources(word: str) -> list[Source]:
 
 
 def _folder(path: Path) -> Source:
+    if all((path / name).is_file() for name in RUN_FILES):
+        raise InputError(
+            f"{path}: is a run folder, and its images are no frames; give a video or a folder of "
+            "frames (a run folder is for --checkpoint)"
+        )
     files = [file for file in path.iterdir() if not file.name.startswith(".")]
     frames = [file for file in files if is_frame(file.name) and file.is_file()]
     if not frames:
@@ -142,7 +149,14 @@ def _list(path: Path) -> list[Source]:
     ]
     if not named:
         raise InputError(f"{path}: contains no paths; write one path per line")
+    if all(place.is_dir() for _, place in named):
+        return [_folder(place) for _, place in named]
     for number, file in named:
+        if file.is_dir():
+            raise InputError(
+                f"{path}: line {number}: {file}: is a folder among files; list folders of frames "
+                "alone"
+            )
         if not file.is_file():
             raise InputError(
                 f"{path}: line {number}: {file}: {no_such(file, 'file')}; correct the line"

@@ -29,7 +29,7 @@ from vatrack.common.files import (
 from vatrack.config import ClassList, RunConfig
 from vatrack.config.classes import SAILVOS, names_problem, shown_name
 from vatrack.models.detector import build
-from vatrack.weights.checkpoint import INITIAL_FORMAT, write
+from vatrack.weights.checkpoint import FORMAT, INITIAL_FORMAT, write
 from vatrack.weights.checksum import refuse_broken_values
 from vatrack.weights.class_rows import ClassRows
 from vatrack.weights.initial import fitted, is_bare_backbone, with_classes
@@ -81,9 +81,9 @@ def import_checkpoint(
         names are in a file beside `out`, OUT.names.txt.
 
     Raises:
-        InputError: the file is damaged, holds code or values that are not finite, is `out`, or does
-            not fit; the message says what is missing or left over, as above. Or `out` has another
-            ending than .pt or .pth.
+        InputError: the file is damaged, holds code or values that are not finite, is `out`, is a
+            checkpoint of ours, or does not fit; the message says what is missing or left over, as
+            above. Or `out` has another ending than .pt or .pth.
     """
     refuse_same_file(out, source)
     refuse_same_file(_names_file(out), source)
@@ -92,6 +92,11 @@ def import_checkpoint(
     run = run.to_predict(SAILVOS if run.classes is None else run.class_list)
     own = _shapes(run)
     file = read_weights(source, own, key)
+    if file.meta.get("format") == FORMAT and not partial:
+        raise InputError(
+            f"{source}: is a checkpoint of vatrack already, which needs no import; use it as it "
+            "is, for example with `vatrack track --checkpoint`"
+        )
     named = _named_classes(file)
     rows = {
         value.shape[:1].numel()
