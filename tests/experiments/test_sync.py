@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -686,3 +687,13 @@ def test_what_is_no_run(tmp_path: Path) -> None:
         InputError, match=rf"contains runs but is not a run folder; give {tmp_path}/runs/\*"
     ):
         sync(tmp_path)
+
+
+def test_new_stores_by_several_threads(tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / name / "runs/run", config(tmp_path), lines=2) for name in "abc"]
+    with ThreadPoolExecutor(3) as pool:
+        for done in pool.map(sync, folders):
+            assert CREATED in done.sent
+    for folder in folders:
+        store = Store(folder.parents[1] / "mlflow.db")
+        assert store.points(store.run(folder)) == expected(folder)

@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from vatrack.runs.folder import RunFolder
 TYPE = {"mlflow.experimentKind": "custom_model_development"}  # of trainings, not of chats
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"  # folder beside a SQLite file
+_CREATING = threading.Lock()  # all stores in memory are one to a process
 PATIENCE = 120.0  # seconds to wait for another process that sends
 
 
@@ -144,13 +146,15 @@ def _create(path: Path) -> None:
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store = SqlAlchemyStore("sqlite:///:memory:", _artifacts(path))  # type: ignore[no-untyped-call]
-    try:
-        made: Any = store.engine.raw_connection().driver_connection
-        with atomic_path(path) as temporary, closing(sqlite3.connect(temporary)) as file:
-            made.backup(file)
-    finally:
-        store.engine.dispose()
+    with _CREATING:
+        address = "sqlite:///:memory:"
+        store = SqlAlchemyStore(address, _artifacts(path))  # type: ignore[no-untyped-call]
+        try:
+            made: Any = store.engine.raw_connection().driver_connection
+            with atomic_path(path) as temporary, closing(sqlite3.connect(temporary)) as file:
+                made.backup(file)
+        finally:
+            store.engine.dispose()
 
 
 def library_uri(uri: str) -> str:

@@ -191,13 +191,16 @@ def description(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> s
 
 
 def _reached(folder: Path, run: RunConfig, metrics: Mapping[str, float]) -> Iterator[str]:
+    # Not as they are shown beside other runs, rounded already.
+    results = {name: _result_name(metric) for name, metric in MAIN.items()}
+    known = {name: metrics[result] for name, result in results.items() if result in metrics}
     for mask in run.method.masks:
-        names = {metric.short: f"{metric.short} {mask}" for metric in KEY_METRICS}
-        found = [f"{short} {metrics[name]:.1f}" for short, name in names.items() if name in metrics]
+        end = f" {mask}"
+        found = [f"{k.removesuffix(end)} {v:.1f}" for k, v in known.items() if k.endswith(end)]
         if found:
             yield f"**{mask}**: {', '.join(found)}"
-    if "hidden IoU" in metrics:
-        yield f"**hidden parts**: IoU {metrics['hidden IoU']:.1f}"
+    if "hidden IoU" in known:
+        yield f"**hidden parts**: IoU {known['hidden IoU']:.1f}"
     with suppress(InputError):  # a damaged file: the description says what there is
         if best := read_selection(folder):
             yield f"chosen: epoch {best.epoch}, {best.reason}"
