@@ -215,7 +215,6 @@ def test_every_reader_refuses_values_that_are_not_finite(
     for read in (
         lambda: load(path),
         lambda: export(path, tmp_path / "out.safetensors"),
-        lambda: import_checkpoint(path, RUN, out),
         lambda: import_checkpoint(path, RUN, out, partial=True),
         lambda: load_initial(build(RUN.method, RUN.model, RUN.backbone), path),
     ):

@@ -112,7 +112,7 @@ def test_masks_that_fit_no_method_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        ("nope", r"nope: no such folder; give the folder of the frames that .*train\.json lists"),
+        ("nope", "nope: no such folder; give the folder of the images"),
         ("frames/train", r"train: contains no frames of .*train\.json: expected train, found a, "),
         ("half", r"half: contains no frames of .*valid\.json: expected valid, found train; give "),
     ],
