@@ -303,8 +303,8 @@ def test_a_full_disk_ends_export_and_import_in_one_message(
     monkeypatch.setattr("vatrack.config.Config.for_run", lambda *_: RUN)
     for command in (
         ("export", "--checkpoint", path, "--out", small_disk / "x.safetensors"),
-        ("import-checkpoint", path, "--method", "vatrack", "--backbone", "resnet18", "--out",
-         small_disk / "x.pt"),
+        ("import-checkpoint", path, "--partial", "--method", "vatrack", "--backbone", "resnet18",
+         "--out", small_disk / "x.pt"),
     ):  # fmt: skip
         code, shown, errors = run_command(capsys, monkeypatch, *command)
         assert (code, shown) == (1, "")
