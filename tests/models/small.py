@@ -90,3 +90,23 @@ def random_pairs(
     key, ref, key_targets, ref_targets, sizes = random_batch(method, objects, seed, size)
     ids = [(10 * number, 10 * number + 1) for number in range(1, len(objects) + 1)]
     return PairBatch(key, ref, key_targets, ref_targets, sizes, ids)
+
+
+def assert_trains_alike(plain: Detector, faster: Detector, method: Method) -> None:
+    """Asserts that a network has the tensors of another one, and, but for rounding, its losses and
+    gradients."""
+    assert list(faster.state_dict()) == list(plain.state_dict())
+    assert [name for name, _ in faster.named_parameters()] == [
+        name for name, _ in plain.named_parameters()
+    ]
+    results = []
+    for network in (plain, faster):
+        torch.manual_seed(1)
+        terms = network(*random_batch(method, (2, 1), size=(128, 192)))
+        sum(value for name, value in terms.items() if name.startswith("loss")).backward()
+        results.append((terms, {name: p.grad for name, p in network.named_parameters()}))
+    (terms, gradients), (found_terms, found_gradients) = results
+    for name, value in terms.items():
+        torch.testing.assert_close(found_terms[name], value, rtol=1e-4, atol=1e-6)
+    for name, value in gradients.items():
+        torch.testing.assert_close(found_gradients[name], value, rtol=1e-2, atol=1e-4)

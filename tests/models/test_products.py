@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.models.small import random_batch, small_network
+from tests.models.small import assert_trains_alike, small_network
 from vatrack.config import ComputeConfig, Method
 from vatrack.models import products
 from vatrack.models.prepared import prepare
@@ -158,18 +158,7 @@ def test_a_network_keeps_its_tensors_and_its_losses() -> None:
     plain = small_network(method)
     faster = copy.deepcopy(plain)
     use_products(faster)
-    assert list(faster.state_dict()) == list(plain.state_dict())
-    results = []
-    for network in (plain, faster):
-        torch.manual_seed(1)
-        terms = network(*random_batch(method, (2, 1), size=(128, 192)))
-        sum(value for name, value in terms.items() if name.startswith("loss")).backward()
-        results.append((terms, {name: p.grad for name, p in network.named_parameters()}))
-    (terms, gradients), (found_terms, found_gradients) = results
-    for name, value in terms.items():
-        torch.testing.assert_close(found_terms[name], value, rtol=1e-4, atol=1e-6)
-    for name, value in gradients.items():
-        torch.testing.assert_close(found_gradients[name], value, rtol=1e-2, atol=1e-4)
+    assert_trains_alike(plain, faster, method)
 
 
 @pytest.mark.parametrize(

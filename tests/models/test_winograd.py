@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from tests.models.small import random_batch, small_network
+from tests.models.small import assert_trains_alike, small_network
 from vatrack.config import Method
 from vatrack.models import nnpack, products
 from vatrack.models.winograd import WinogradConv2d, use_winograd
@@ -132,21 +132,7 @@ def test_a_network_keeps_its_tensors_and_its_losses() -> None:
     faster = copy.deepcopy(plain)
     use_winograd(faster)
     assert sum(isinstance(layer, WinogradConv2d) for layer in faster.modules()) > 5
-    assert list(faster.state_dict()) == list(plain.state_dict())
-    assert [name for name, _ in faster.named_parameters()] == [
-        name for name, _ in plain.named_parameters()
-    ]
-    results = []
-    for network in (plain, faster):
-        torch.manual_seed(1)
-        terms = network(*random_batch(method, (2, 1), size=(128, 192)))
-        sum(value for name, value in terms.items() if name.startswith("loss")).backward()
-        results.append((terms, {name: p.grad for name, p in network.named_parameters()}))
-    (terms, gradients), (found_terms, found_gradients) = results
-    for name, value in terms.items():
-        torch.testing.assert_close(found_terms[name], value, rtol=1e-4, atol=1e-6)
-    for name, value in gradients.items():
-        torch.testing.assert_close(found_gradients[name], value, rtol=1e-2, atol=1e-4)
+    assert_trains_alike(plain, faster, method)
 
 
 @pytest.mark.usefixtures("_library")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -46,6 +47,11 @@ class WinogradConv2d(nn.Conv2d):
 
     transformed: dict[Form, Tensor] | None = None
 
+    @cached_property
+    def kernel(self) -> Tensor:
+        """Weights that change no more, contiguous, as NNPACK needs them."""
+        return self.weight.detach().contiguous()
+
     def freeze(self) -> None:
         """The weights change no more."""
         self.transformed = {}
@@ -57,7 +63,7 @@ class WinogradConv2d(nn.Conv2d):
             return super().forward(x)
         if self.transformed is not None:
             if nnpack.suits(x):
-                return nnpack.convolve(x, self.weight.detach().contiguous(), self.bias)
+                return nnpack.convolve(x, self.kernel, self.bias)
             form = form_for(x)
             if form not in self.transformed:
                 self.transformed[form] = transform_kernel(self.weight.detach(), form)
