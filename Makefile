@@ -4,6 +4,8 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 # nproc alone would say OMP_NUM_THREADS where that is set.
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
+# Many tests wait for other processes: one worker more than there are cores keeps the cores busy.
+WORKERS ?= $(shell expr $(CORES) + 1)
 # Options of `make fuzz`.
 CASES ?= 10000
 SEED ?= 0
@@ -49,10 +51,10 @@ check: setup ## lint and quick tests, in about three minutes
 	OMP_NUM_THREADS=1 pytest -n $(CORES) -m "not slow and not slurm"
 
 test: setup ## run all tests
-	OMP_NUM_THREADS=1 pytest -n $(CORES)
+	OMP_NUM_THREADS=1 pytest -n $(WORKERS)
 
 coverage: setup ## run all tests and list the lines of vatrack that none runs
-	OMP_NUM_THREADS=1 pytest -n $(CORES) --cov=vatrack --cov-report=term-missing:skip-covered
+	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --cov=vatrack --cov-report=term-missing:skip-covered
 
 fuzz: setup ## fuzz test: damage the input of every command CASES times (default 10000)
 	OMP_NUM_THREADS=1 python -m tests.fuzz.run --cases $(CASES) --seed $(SEED)
