@@ -26,8 +26,13 @@ from tests.reporting.test_drawing import GREY, blended, flat_image
 from vatrack.common.errors import InputError
 from vatrack.reporting.drawing import track_colours
 from vatrack.reporting.layers import FrameList, draw_side, read_layers
-from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_contact_sheet
-from vatrack.reporting.overlay_video import write_overlay_video
+from vatrack.reporting.overlay import (
+    CELL_WIDTH,
+    GAP,
+    MARGIN,
+    write_contact_sheet,
+    write_overlay_video,
+)
 from vatrack.reporting.sheet import evenly, grid, pad, tile
 from vatrack.reporting.views_video import write_views
 

@@ -12,7 +12,7 @@ from tests.evaluation.scenes import add_object, detection, document, rectangle, 
 from tests.video.test_reader import read
 from vatrack.common.errors import InputError
 from vatrack.reporting.layers import GREY
-from vatrack.reporting.overlay_video import BAR, CELL, write_overlay_video
+from vatrack.reporting.overlay import VIDEO_TILE, VIDEO_TITLE, write_overlay_video
 
 LEFT, RIGHT = (20, 20, 40, 50), (100, 30, 40, 60)  # x, y, width, height of two objects
 
@@ -29,9 +29,10 @@ def files(tmp_path: Path, predictions: list[dict[str, Any]]) -> dict[str, Any]:
 
 def colour_at(frame: np.ndarray, side: int, x: float, y: float) -> np.ndarray:
     """The mean colour around a place of the original image."""
-    scale = min(CELL[0] / 120, CELL[1] / 160)
-    left = side * CELL[1] + (CELL[1] - 160 * scale) / 2
-    column, row = round(left + x * scale), round(BAR + (CELL[0] - 120 * scale) / 2 + y * scale)
+    height, width = VIDEO_TILE
+    scale = min(height / 120, width / 160)
+    column = round(side * width + (width - 160 * scale) / 2 + x * scale)
+    row = round(VIDEO_TITLE + (height - 120 * scale) / 2 + y * scale)
     return frame[row - 3 : row + 4, column - 3 : column + 4].reshape(-1, 3).mean(0)
 
 
@@ -50,7 +51,7 @@ def test_found_objects_have_the_colour_of_the_true_ones(tmp_path: Path) -> None:
     assert (found.clips, found.frames) == (1, 3)
     frames, known = read(tmp_path / "o.mp4")
     assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.2, 0.4])
-    assert (known.height, known.width) == (CELL[0] + BAR, 2 * CELL[1])
+    assert (known.height, known.width) == (VIDEO_TILE[0] + VIDEO_TITLE, 2 * VIDEO_TILE[1])
     frame = frames[1].image.astype(float)
     true, predicted = colour_at(frame, 0, 40, 45), colour_at(frame, 1, 42, 45)
     assert np.abs(true - predicted).max() < 12

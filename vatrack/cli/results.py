@@ -72,8 +72,7 @@ def overlay(
     fps: Annotated[float, typer.Option(help="Frame rate of the video.")] = 8.0,
 ) -> None:
     """Draw ground truth and predictions of a few clips side by side."""
-    from vatrack.reporting.overlay import write_contact_sheet
-    from vatrack.reporting.overlay_video import check_video, write_overlay_video
+    from vatrack.reporting.overlay import check_video, write_contact_sheet, write_overlay_video
 
     if video:
         check_video(video, fps)

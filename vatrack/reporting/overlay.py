@@ -1,9 +1,9 @@
-"""The report's contact sheet: ground truth above predictions for a few frames of a few clips."""
+"""Ground truth beside predictions for a few clips: a contact sheet of a few frames, and a video."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,25 @@ from vatrack.common.errors import InputError
 from vatrack.common.files import require_ending
 from vatrack.common.scores import check_score
 from vatrack.data.known_forms import JOINT, wants
+from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
 from vatrack.reporting.drawing import ImageArray, put_text, text_mask
-from vatrack.reporting.layers import FrameList, Layer, choose_clips, draw_side, read_layers
+from vatrack.reporting.layers import (
+    FrameList,
+    Layer,
+    choose_clips,
+    draw_side,
+    find_owners,
+    read_layers,
+)
 from vatrack.reporting.sheet import FAINT, INK, PAPER, Text, evenly, grid, pad, save_image, tile
 
 FRAMES = 4  # columns: frames of a clip
 CELL_WIDTH = 480  # pixels; smaller frames are enlarged, so that labels leave room for the objects
 LABEL_SIZE = 14  # pixels
 MARGIN, GAP = 142, 6  # pixels: the column of the row titles; the space between images
+VIDEO_TILE = (400, 640)  # largest height and width of a side of the video, pixels
+VIDEO_TITLE = 30  # pixels of the line above a side
+VIDEO_PAPER = (250, 250, 250)
 LEGEND = (
     "Label: class #track, score.  Colours show track numbers; ground truth and predictions "
     "are numbered separately."
@@ -41,6 +52,18 @@ class ContactSheet:
             f"{self.file}: {self.clips} of {counted(self.of_clips, 'clip')}, "
             f"{counted(self.rows, 'row')} each; predictions with a score of {self.score:g} or more"
         )
+
+
+@dataclass(frozen=True)
+class OverlayVideo:
+    """What `write_overlay_video` wrote."""
+
+    file: Path
+    clips: int
+    frames: int
+
+    def __str__(self) -> str:
+        return f"{self.file}: {counted(self.frames, 'frame')} of {counted(self.clips, 'clip')}"
 
 
 @wants(ground_truth=JOINT)
@@ -128,3 +151,58 @@ def _draw_cell(
         cell[: height + 8, : width + 12] = PAPER
         put_text(cell, note, (6, 4), 14, FAINT)
     return cell
+
+
+def check_video(out: Path, rate: float) -> None:
+    """Looks at what is asked for, before anything is written.
+
+    Raises:
+        InputError: the video is no MP4 file, or the rate is none.
+    """
+    require_ending(out, "the video is an MP4 file", ".mp4")
+    check_rate(rate)
+
+
+@wants(ground_truth=JOINT)
+def write_overlay_video(
+    ground_truth: Path,
+    predictions: Path,
+    images: Path,
+    out: Path,
+    *,
+    score: float,
+    clips: int,
+    rate: float = 8.0,
+) -> OverlayVideo:
+    """Draws an MP4 of the clips that the contact sheet shows, one after the other.
+
+    Ground truth is on the left and predictions on the right, found objects in the same colour.
+
+    Args:
+        ground_truth, predictions, images, score, clips: as for `write_contact_sheet`.
+        rate: frames a second.
+
+    Raises:
+        InputError: a file is missing or not in its form.
+    """
+    check_video(out, rate)
+    check_score(score)
+    listed = FrameList.read(ground_truth, images)
+    truth, found = read_layers(listed, predictions, score)
+    chosen = choose_clips(listed.images, truth, clips)
+
+    def frames() -> Iterator[list[list[ImageArray]]]:
+        for video in chosen:
+            rows = listed.images.rows_of(video)
+            sides = (truth, None), (found, find_owners(rows, listed.images, truth, found))
+            for row in rows.tolist():
+                name = f"{listed.titles[video]}   frame {int(listed.images.position[row])}"
+                texts = f"Ground truth   {name}", f"Prediction   score {score:g} or more"
+                titles = [
+                    tile(VIDEO_TITLE, VIDEO_TILE[1], Text(text, 8, 6, 15, INK), paper=VIDEO_PAPER)
+                    for text in texts
+                ]
+                yield [titles, draw_tiles(listed, row, sides, VIDEO_TILE, VIDEO_PAPER)]
+
+    size = VIDEO_TITLE + VIDEO_TILE[0], 2 * VIDEO_TILE[1]
+    return OverlayVideo(out, len(chosen), write_video(out, size, frames(), rate))
