@@ -15,9 +15,8 @@ from vatrack.reporting.compare.clip_images import Clip, ClipImages, draw_clips
 from vatrack.reporting.compare.page import to_page
 from vatrack.reporting.compare.read import Side, read_sides
 from vatrack.reporting.compare.text import to_text
-from vatrack.reporting.tables.checks import COUNTS, Metrics
+from vatrack.reporting.tables.checks import COUNTS, LOWEST_IS_BEST, Metrics
 
-LOWEST_IS_BEST = ("IDs", "ML", "FP", "FN")
 HEADLINES = {"image": "AP", "video": "AP", "track": "HOTA"}  # of classes and clips
 PAGE, TEXT = "compare.html", "compare.txt"
 

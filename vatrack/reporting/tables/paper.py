@@ -9,6 +9,7 @@ from vatrack.reporting.tables.means import Measured, mean_rows
 from vatrack.reporting.tables.names import (
     BACKBONE_NAMES,
     METHOD_NAMES,
+    RUN_TEXTS,
     dataset_name,
     run_row,
     with_reason,
@@ -34,13 +35,7 @@ TITLES = {
     "video_amodal": "Video level, amodal masks",
     "video_visible": "Video level, visible masks",
 }
-TEXTS = {
-    "method": "Method",
-    "backbone": "Backbone",
-    "label": "",
-    "dataset": "Dataset",
-    "source": "Source",
-}
+TEXTS = RUN_TEXTS | {"source": "Source"}
 MEASURED, DIFFERENCE, PUBLISHED = "this run", "difference", "published"
 
 

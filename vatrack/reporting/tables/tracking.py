@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vatrack.reporting.tables.checks import COUNTS, LOWEST_IS_BEST
 from vatrack.reporting.tables.means import NOTE as MEANS
 from vatrack.reporting.tables.means import Measured, mean_rows
-from vatrack.reporting.tables.names import run_row, with_reason
+from vatrack.reporting.tables.names import RUN_TEXTS, run_row, with_reason
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
 COLUMNS = ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "HOTA", "DetA", "AssA")
-COUNTS = ("IDs", "MT", "ML")
-LOWEST_IS_BEST = ("IDs", "ML")
 TITLES = {"track_amodal": "Tracking, amodal masks", "track_visible": "Tracking, visible masks"}
-TEXTS = {
-    "method": "Method",
-    "backbone": "Backbone",
-    "label": "",
-    "dataset": "Dataset",
-    "matched_by": "Matched by",
-}
+TEXTS = RUN_TEXTS | {"matched_by": "Matched by"}
 # What decides whether a detection meets an object, and the ending of its metrics' keys.
 MATCHING = {"masks": "", "boxes": "_box"}
 NOTE = (
