@@ -19,6 +19,14 @@ Runs = Annotated[
         "metrics (repeatable).",
     ),
 ]
+Means = Annotated[
+    bool,
+    typer.Option(
+        help="Add mean and standard deviation over seeds: runs with labels that differ only in the "
+        "seed (e6-seed0, e6-seed1)."
+    ),
+]
+GroundTruth = Annotated[Path, typer.Option(help="Ground truth in the joint form.")]
 
 
 def tables(
@@ -35,13 +43,7 @@ def tables(
         str | None,
         typer.Option(help="Name of the dataset of all runs (default: from their config.yaml)."),
     ] = None,
-    means: Annotated[
-        bool,
-        typer.Option(
-            help="Add mean and standard deviation over seeds: runs with labels that differ only in "
-            "the seed (e6-seed0, e6-seed1)."
-        ),
-    ] = True,
+    means: Means = True,
 ) -> None:
     """Write result tables: the paper's four, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
@@ -60,7 +62,7 @@ def figures(
 
 
 def overlay(
-    ground_truth: Annotated[Path, typer.Option(help="Ground truth in the joint form.")],
+    ground_truth: GroundTruth,
     predictions: Predictions,
     images: Images,
     out: Annotated[Path, out_file("Output image (PNG).")],
@@ -87,7 +89,7 @@ def overlay(
 
 
 def views(
-    ground_truth: Annotated[Path, typer.Option(help="Ground truth in the joint form.")],
+    ground_truth: GroundTruth,
     predictions: Predictions,
     images: Images,
     out: Annotated[
@@ -141,13 +143,7 @@ def report(
             help="Embed videos and images up to this total size, in MB, and link to the rest.",
         ),
     ] = 6.0,
-    means: Annotated[
-        bool,
-        typer.Option(
-            help="Add mean and standard deviation over seeds: runs with labels that differ only in "
-            "the seed."
-        ),
-    ] = True,
+    means: Means = True,
 ) -> None:
     """Write an HTML report: key metrics, tables, clips, curves, settings."""
     from vatrack.reporting.page import write_report

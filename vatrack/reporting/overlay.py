@@ -103,26 +103,17 @@ def write_contact_sheet(
         frames = listed.images.rows_of(video)
         columns = frames[evenly(len(frames), FRAMES)].tolist()
         title = f"{listed.titles[video]}   ({counted(len(frames), 'frame')})"
-        blocks.append(draw_clip(title, columns, listed, rows))
+        blocks.append(_draw_clip(title, columns, listed, rows))
     top = tile(34, blocks[0].shape[1], Text(LEGEND, MARGIN, 8, 15))
     save_image(grid([[top], *([pad(block, 14, 0)] for block in blocks)]), out)
     return ContactSheet(out, len(chosen), len(listed.images.frames), len(rows), score)
 
 
-def draw_clip(
+def _draw_clip(
     title: str, columns: Sequence[int], listed: FrameList, rows: Sequence[tuple[str, Layer, str]]
 ) -> ImageArray:
-    """One clip: a title line, frame numbers, then the rows of images.
-
-    Args:
-        title: of the clip.
-        columns: the frames, rows of `listed`.
-        listed: the frames of the ground truth.
-        rows: title and objects of each, and what an image without objects says.
-
-    Raises:
-        InputError: an image cannot be read or has another size than its masks.
-    """
+    """One clip: a title line, frame numbers, then rows of the images `columns` of `listed`; `rows`
+    has title and objects of each, and what an image without objects says."""
     heads = [f"frame {listed.images.position[n]}  ({listed.file(n).name})" for n in columns]
     frames = [listed.frame(n) for n in columns]
     cells = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import NamedTuple
@@ -134,7 +134,7 @@ def compare_runs(
     if out:
         write_text(out / TEXT, f"{to_text(found)}\n")
         write_text(out / PAGE, to_page(found))
-    return Comparison(**(vars(found) | {"clips_shown": clips}))
+    return replace(found, clips_shown=clips)
 
 
 def _line(name: str, metrics: Sequence[Metrics], key: str) -> Line:

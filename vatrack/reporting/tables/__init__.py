@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vatrack.common.files import write_text
-from vatrack.reporting.tables.breakdown import class_table, video_table
+from vatrack.reporting.tables.breakdown import breakdown_table
 from vatrack.reporting.tables.extended import TITLES as EXTENDED
 from vatrack.reporting.tables.extended import extended_tables
 from vatrack.reporting.tables.page import to_page
@@ -43,8 +43,8 @@ def make_tables(runs: Sequence[Run], *, means: bool) -> Tables:
         tuple(paper_table(name, runs, published, means=means) for name in PAPER),
         tuple(tracking_table(name, runs, means=means) for name in TRACKING)
         + extended_tables(runs, means=means),
-        tuple(class_table(name, runs) for name in detailed),
-        tuple(video_table(name, runs) for name in detailed),
+        tuple(breakdown_table("class", name, runs) for name in detailed),
+        tuple(breakdown_table("video", name, runs) for name in detailed),
     )
 
 
