@@ -47,7 +47,10 @@ def paper_table(
     are summed up (`means.mean_rows`).
     """
     level, mask_type = name.split("_")
-    theirs = published.tables[name]
+    theirs = {
+        method: dict(zip(published.columns, values, strict=True))
+        for method, values in published.tables[name].items()
+    }
     shown = [run for run in runs if mask_type in run.method.masks]
     rows: list[Row] = []
     measured: list[Measured] = []
