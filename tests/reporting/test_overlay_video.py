@@ -12,19 +12,23 @@ from tests.evaluation.scenes import add_object, detection, document, rectangle, 
 from tests.video.test_reader import read
 from vatrack.common.errors import InputError
 from vatrack.reporting.layers import GREY
-from vatrack.reporting.overlay import VIDEO_TILE, VIDEO_TITLE, write_overlay_video
+from vatrack.reporting.overlay import VIDEO_TILE, VIDEO_TITLE, write_overlay
 
 LEFT, RIGHT = (20, 20, 40, 50), (100, 30, 40, 60)  # x, y, width, height of two objects
 
 
-def files(tmp_path: Path, predictions: list[dict[str, Any]]) -> dict[str, Any]:
-    joint = document([3])
-    for image in (1, 2, 3):
+def files(tmp_path: Path, predictions: list[dict[str, Any]], frames: int = 3) -> dict[str, Any]:
+    joint = document([frames])
+    for image in range(1, frames + 1):
         add_object(joint, image, 1, 5, rectangle(*LEFT))
         hidden = rectangle(*RIGHT)
         hidden[:, 120:] = 0
         add_object(joint, image, 3, 6, rectangle(*RIGHT), hidden)
     return write_scene(tmp_path, joint, predictions)
+
+
+def outputs(tmp_path: Path) -> dict[str, Any]:
+    return {"out": tmp_path / "o.png", "video": tmp_path / "o.mp4"}
 
 
 def colour_at(frame: np.ndarray, side: int, x: float, y: float) -> np.ndarray:
@@ -47,7 +51,7 @@ def test_found_objects_have_the_colour_of_the_true_ones(tmp_path: Path) -> None:
             detection(image, 3, 0.2, 9, rectangle(*RIGHT), rectangle(*RIGHT)),  # below the score
         ]
     paths = files(tmp_path, predictions)
-    found = write_overlay_video(**paths, out=tmp_path / "o.mp4", score=0.5, clips=3, rate=5)
+    found = write_overlay(**paths, **outputs(tmp_path), score=0.5, clips=3, rate=5)
     assert (found.clips, found.frames) == (1, 3)
     frames, known = read(tmp_path / "o.mp4")
     assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.2, 0.4])
@@ -69,7 +73,7 @@ def test_found_objects_have_the_colour_of_the_true_ones(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*contains no predictions:UserWarning")
 def test_frames_without_objects_and_other_sizes(tmp_path: Path) -> None:
     paths = files(tmp_path, [])
-    found = write_overlay_video(**paths, out=tmp_path / "o.mp4", score=0.5, clips=1)
+    found = write_overlay(**paths, **outputs(tmp_path), score=0.5, clips=1)
     assert found.frames == 3
     frames, _ = read(tmp_path / "o.mp4")
     assert np.abs(colour_at(frames[0].image.astype(float), 1, 40, 45) - 60).max() < 8
@@ -78,22 +82,23 @@ def test_frames_without_objects_and_other_sizes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"out": Path("o.avi")}, "its name must end in .mp4"),
+        ({"video": Path("o.avi")}, "its name must end in .mp4"),
         ({"rate": 0.0}, "--fps 0.0"),
         ({"rate": 1000.0}, "--fps 1000.0"),
         ({"score": 50}, "the score threshold is 50; it must be from 0 to 1"),
     ],
 )
 def test_wrong_settings(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    arguments: dict[str, Any] = {**files(tmp_path, []), "out": tmp_path / "o.mp4"}
+    arguments: dict[str, Any] = {**files(tmp_path, []), **outputs(tmp_path)}
     with pytest.raises(InputError, match=message):
-        write_overlay_video(**(arguments | {"score": 0.5, "clips": 1} | changes))
+        write_overlay(**(arguments | {"score": 0.5, "clips": 1} | changes))
+    assert not (tmp_path / "o.png").exists()
 
 
 @pytest.mark.filterwarnings("ignore:.*contains no predictions:UserWarning")
 def test_a_frame_that_is_not_there_leaves_no_video(tmp_path: Path) -> None:
-    paths = files(tmp_path, [])
-    next((tmp_path / "images").rglob("*.png")).unlink()
+    paths = files(tmp_path, [], frames=9)
+    min((tmp_path / "images").rglob("*.png")).unlink()  # which the sheet does not show
     with pytest.raises(InputError, match="no such frame"):
-        write_overlay_video(**paths, out=tmp_path / "o.mp4", score=0.5, clips=1)
-    assert not (tmp_path / "o.mp4").exists()
+        write_overlay(**paths, **outputs(tmp_path), score=0.5, clips=1)
+    assert (tmp_path / "o.png").exists() and not (tmp_path / "o.mp4").exists()

@@ -74,18 +74,20 @@ def overlay(
     fps: Annotated[float, typer.Option(help="Frame rate of the video.")] = 8.0,
 ) -> None:
     """Draw ground truth and predictions of a few clips side by side."""
-    from vatrack.reporting.overlay import check_video, write_contact_sheet, write_overlay_video
+    from vatrack.reporting.overlay import write_overlay
 
-    if video:
-        check_video(video, fps)
-    sheet = write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips)
-    typer.echo(sheet)
-    if video:
-        typer.echo(
-            write_overlay_video(
-                ground_truth, predictions, images, video, score=score, clips=clips, rate=fps
-            )
+    typer.echo(
+        write_overlay(
+            ground_truth,
+            predictions,
+            images,
+            out,
+            score=score,
+            clips=clips,
+            video=video,
+            rate=fps,
         )
+    )
 
 
 def views(

@@ -38,41 +38,46 @@ LEGEND = (
 
 
 @dataclass(frozen=True)
-class ContactSheet:
-    """What `write_contact_sheet` wrote: so many clips of all, each with so many rows of images."""
+class Overlay:
+    """What `write_overlay` wrote: a sheet of so many clips of all, each with so many rows of
+    images, and a video of them with so many frames, where it was asked for."""
 
-    file: Path
+    sheet: Path
     clips: int
     of_clips: int
     rows: int
     score: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.file}: {self.clips} of {counted(self.of_clips, 'clip')}, "
-            f"{counted(self.rows, 'row')} each; predictions with a score of {self.score:g} or more"
-        )
-
-
-@dataclass(frozen=True)
-class OverlayVideo:
-    """What `write_overlay_video` wrote."""
-
-    file: Path
-    clips: int
+    video: Path | None
     frames: int
 
     def __str__(self) -> str:
-        return f"{self.file}: {counted(self.frames, 'frame')} of {counted(self.clips, 'clip')}"
+        text = (
+            f"{self.sheet}: {self.clips} of {counted(self.of_clips, 'clip')}, "
+            f"{counted(self.rows, 'row')} each; predictions with a score of {self.score:g} or more"
+        )
+        if self.video:
+            clips = counted(self.clips, "clip")
+            text += f"\n{self.video}: {counted(self.frames, 'frame')} of {clips}"
+        return text
 
 
 @wants(ground_truth=JOINT)
-def write_contact_sheet(
-    ground_truth: Path, predictions: Path, images: Path, out: Path, *, score: float, clips: int
-) -> ContactSheet:
+def write_overlay(
+    ground_truth: Path,
+    predictions: Path,
+    images: Path,
+    out: Path,
+    *,
+    score: float,
+    clips: int,
+    video: Path | None = None,
+    rate: float = 8.0,
+) -> Overlay:
     """Draws a PNG: for a few clips, four frames as columns, masks of both sides as rows.
 
-    Mask types that the predictions do not have are left out.
+    Mask types that the predictions do not have are left out. The video has all frames of these
+    clips, one clip after the other: ground truth on the left and predictions on the right, found
+    objects in the same colour.
 
     Args:
         ground_truth: frame-level JSON in the joint form (design contract 3, spec 1.5).
@@ -81,13 +86,17 @@ def write_contact_sheet(
         out: the PNG file.
         score: predictions below it are not drawn; 0 to 1.
         clips: how many clips are drawn, evenly chosen among those with objects.
+        video: the MP4 file; None: no video. `rate`: its frames a second.
 
     Raises:
-        InputError: a file is missing or not in its form, the number of clips is below 1, or the
-            score is not from 0 to 1.
+        InputError: a file is missing or not in its form, the number of clips is below 1, the score
+            is not from 0 to 1, or the rate is none.
     """
     out = Path(out)
     require_ending(out, "the contact sheet is a PNG image", ".png")
+    if video:
+        require_ending(video, "the video is an MP4 file", ".mp4")
+        check_rate(rate)
     if clips < 1:
         raise InputError(f"--clips {clips}: nothing to draw; must be 1 or more")
     check_score(score)
@@ -99,14 +108,19 @@ def write_contact_sheet(
         rows += [("Ground truth", true, "no object"), ("Prediction", own, note)]
     blocks = []
     chosen = choose_clips(listed.images, truth, clips)
-    for video in chosen:
-        frames = listed.images.rows_of(video)
-        columns = frames[evenly(len(frames), FRAMES)].tolist()
-        title = f"{listed.titles[video]}   ({counted(len(frames), 'frame')})"
+    for clip in chosen:
+        of_clip = listed.images.rows_of(clip)
+        columns = of_clip[evenly(len(of_clip), FRAMES)].tolist()
+        title = f"{listed.titles[clip]}   ({counted(len(of_clip), 'frame')})"
         blocks.append(_draw_clip(title, columns, listed, rows))
     top = tile(34, blocks[0].shape[1], Text(LEGEND, MARGIN, 8, 15))
     save_image(grid([[top], *([pad(block, 14, 0)] for block in blocks)]), out)
-    return ContactSheet(out, len(chosen), len(listed.images.frames), len(rows), score)
+    of_clips, frames = len(listed.images.frames), 0
+    if video:
+        size = VIDEO_TITLE + VIDEO_TILE[0], 2 * VIDEO_TILE[1]
+        drawn = _draw_frames(chosen, listed, truth, found, score)
+        frames = write_video(video, size, drawn, rate)
+    return Overlay(out, len(chosen), of_clips, len(rows), score, video, frames)
 
 
 def _draw_clip(
@@ -144,56 +158,22 @@ def _draw_cell(
     return cell
 
 
-def check_video(out: Path, rate: float) -> None:
-    """Looks at what is asked for, before anything is written.
-
-    Raises:
-        InputError: the video is no MP4 file, or the rate is none.
-    """
-    require_ending(out, "the video is an MP4 file", ".mp4")
-    check_rate(rate)
-
-
-@wants(ground_truth=JOINT)
-def write_overlay_video(
-    ground_truth: Path,
-    predictions: Path,
-    images: Path,
-    out: Path,
-    *,
+def _draw_frames(
+    clips: Sequence[int],
+    listed: FrameList,
+    truth: Sequence[Layer],
+    found: Sequence[Layer],
     score: float,
-    clips: int,
-    rate: float = 8.0,
-) -> OverlayVideo:
-    """Draws an MP4 of the clips that the contact sheet shows, one after the other.
-
-    Ground truth is on the left and predictions on the right, found objects in the same colour.
-
-    Args:
-        ground_truth, predictions, images, score, clips: as for `write_contact_sheet`.
-        rate: frames a second.
-
-    Raises:
-        InputError: a file is missing or not in its form.
-    """
-    check_video(out, rate)
-    check_score(score)
-    listed = FrameList.read(ground_truth, images)
-    truth, found = read_layers(listed, predictions, score)
-    chosen = choose_clips(listed.images, truth, clips)
-
-    def frames() -> Iterator[list[list[ImageArray]]]:
-        for video in chosen:
-            rows = listed.images.rows_of(video)
-            sides = (truth, None), (found, find_owners(rows, listed.images, truth, found))
-            for row in rows.tolist():
-                name = f"{listed.titles[video]}   frame {int(listed.images.position[row])}"
-                texts = f"Ground truth   {name}", f"Prediction   score {score:g} or more"
-                titles = [
-                    tile(VIDEO_TITLE, VIDEO_TILE[1], Text(text, 8, 6, 15, INK), paper=VIDEO_PAPER)
-                    for text in texts
-                ]
-                yield [titles, draw_tiles(listed, row, sides, VIDEO_TILE, VIDEO_PAPER)]
-
-    size = VIDEO_TITLE + VIDEO_TILE[0], 2 * VIDEO_TILE[1]
-    return OverlayVideo(out, len(chosen), write_video(out, size, frames(), rate))
+) -> Iterator[list[list[ImageArray]]]:
+    """The frames of the video, each as rows of tiles: titles, then both sides."""
+    for clip in clips:
+        rows = listed.images.rows_of(clip)
+        sides = (truth, None), (found, find_owners(rows, listed.images, truth, found))
+        for row in rows.tolist():
+            name = f"{listed.titles[clip]}   frame {int(listed.images.position[row])}"
+            texts = f"Ground truth   {name}", f"Prediction   score {score:g} or more"
+            titles = [
+                tile(VIDEO_TITLE, VIDEO_TILE[1], Text(text, 8, 6, 15, INK), paper=VIDEO_PAPER)
+                for text in texts
+            ]
+            yield [titles, draw_tiles(listed, row, sides, VIDEO_TILE, VIDEO_PAPER)]

@@ -47,7 +47,7 @@ def write_views(
     """Draws the worst and the best clips by video AP50, and evenly chosen ones.
 
     Args:
-        ground_truth, predictions, images, score: as for `overlay.write_contact_sheet`.
+        ground_truth, predictions, images, score: as for `overlay.write_overlay`.
         out: a folder: a video and an image of each clip, and views.json (see `Views`).
         details: details.json of these predictions; None: no clip is worst or best.
         each: how many clips of each sort.

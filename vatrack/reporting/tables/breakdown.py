@@ -71,7 +71,7 @@ def breakdown_table(what: Literal["class", "video"], name: str, runs: Sequence[R
         if not name.startswith("image"):
             note = with_reason(note, every)
     unit = "MOTA, IDF1, HOTA in %, IDs: identity switches." if tracking else "Mask AP in %."
-    texts = {what: what.capitalize()}
+    texts: dict[str, str] = {what: what.capitalize()}
     return make_table(
         f"{FILES[what]}_{name}", title, f"{unit} {note}", texts, columns, rows, across
     )
