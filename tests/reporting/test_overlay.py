@@ -41,7 +41,7 @@ def write_set(
     score: float = 0.9,
     mask_types: tuple[str, ...] = ("amodal", "visible"),
     suffix: str = ".png",
-) -> dict[str, Path]:
+) -> dict[str, Any]:
     """Clips with one object each, at the same place in every frame, and a prediction that equals
     it; clip 1 has no object."""
     joint, predictions = document([FRAMES] * (clips + 1)), []
@@ -220,7 +220,7 @@ def test_a_grid_has_rows_and_columns_of_paper() -> None:
 
 def refused(
     tmp_path: Path,
-    files: dict[str, Path],
+    files: dict[str, Any],
     message: str,
     out: str = "sheet.png",
     clips: int = 2,
@@ -271,7 +271,7 @@ def test_a_name_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
-    paths: dict[str, Any] = write_set(tmp_path)
+    paths = write_set(tmp_path)
     file = paths["predictions"]
     lines = file.read_bytes().splitlines()
     spoilt = json.loads(lines[2]) | {"visible": None}
