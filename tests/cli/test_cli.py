@@ -414,7 +414,7 @@ DRAWN = READ | {"matplotlib", "PIL"}
             "vatrack.reporting.plots", {"matplotlib", "numpy", "PIL"}, marks=pytest.mark.slow
         ),
         pytest.param(
-            "vatrack.reporting.overlay_video, vatrack.reporting.views_video",
+            "vatrack.reporting.overlay, vatrack.reporting.views_video",
             DRAWN | {"scipy"},
             marks=pytest.mark.slow,
         ),

@@ -30,6 +30,7 @@ DATA_FILES = {
     *(f"vatrack/reporting/page/report.{suffix}" for suffix in ("css", "html.j2")),
     *(f"vatrack/reporting/page/{name}.js" for name in ("charts", "viewer")),
     "vatrack/reporting/tables/published.json",
+    "vatrack/reporting/tables/tables.html.j2",
 }
 PLUGIN = "snakemake_logger_plugin_vatrack"  # Snakemake looks for this name
 EXTRAS = ("mlflow", "snakemake", "submitit")  # TrackEval brings those of reports

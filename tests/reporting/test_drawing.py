@@ -159,20 +159,18 @@ def test_an_amodal_object_shows_what_is_hidden() -> None:
     assert (hidden[~hatched] == GREY).all()
 
 
-def test_a_trail_fades_with_age_has_gaps_and_may_leave_the_image() -> None:
+def test_a_trail_fades_with_age_and_may_leave_the_image() -> None:
     image = flat_image()
     draw_trail(image, [[5, 40], [45, 40], [85, 40], [125, 40]], RED, width=3)
     reds = [int(image[40, x, 2]) for x in (25, 65, 105)]
     assert GREY < reds[0] < reds[1] < reds[2] == 255
     assert (image[:36] == GREY).all() and (image[45:] == GREY).all()
-    gap = flat_image()
-    points = [[5, 40], [45, 40], [np.nan, np.nan], [85, 40], [1e9, 40], [-1e9, -7]]
-    draw_trail(gap, np.array(points), RED)
-    assert (gap[40, 55:80] == GREY).all()
-    assert (gap[40, 10] != GREY).any() and (gap[40, 100] != GREY).any()
+    far = flat_image()
+    draw_trail(far, np.array([[5, 40], [1e9, 40], [-1e9, -7], [np.nan, -np.inf]]), RED)
+    assert (far[40, 10] != GREY).any() and (far[40, 100] != GREY).any()
 
 
-@pytest.mark.parametrize("points", [[], [[3, 4]], [[-9, -9], [-5, -5]], [[np.inf, 3], [4, 4]]])
+@pytest.mark.parametrize("points", [[], [[3, 4]], [[-9, -9], [-5, -5]]])
 def test_a_trail_without_a_line_in_the_image(points: list[list[float]]) -> None:
     image = flat_image()
     draw_trail(image, points, RED)

@@ -26,8 +26,7 @@ from tests.reporting.test_drawing import GREY, blended, flat_image
 from vatrack.common.errors import InputError
 from vatrack.reporting.drawing import track_colours
 from vatrack.reporting.layers import FrameList, draw_side, read_layers
-from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_contact_sheet
-from vatrack.reporting.overlay_video import write_overlay_video
+from vatrack.reporting.overlay import CELL_WIDTH, GAP, MARGIN, write_overlay
 from vatrack.reporting.sheet import evenly, grid, pad, tile
 from vatrack.reporting.views_video import write_views
 
@@ -42,7 +41,7 @@ def write_set(
     score: float = 0.9,
     mask_types: tuple[str, ...] = ("amodal", "visible"),
     suffix: str = ".png",
-) -> dict[str, Path]:
+) -> dict[str, Any]:
     """Clips with one object each, at the same place in every frame, and a prediction that equals
     it; clip 1 has no object."""
     joint, predictions = document([FRAMES] * (clips + 1)), []
@@ -81,7 +80,7 @@ def centre(cell: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def test_the_sheet_shows_both_sides_and_both_mask_types(tmp_path: Path) -> None:
     files = write_set(tmp_path)
-    summary = write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
+    summary = write_overlay(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     images = cells(sheet)
     assert images.shape == (4, 4, CELL_HEIGHT, CELL_WIDTH, 3)
@@ -104,7 +103,7 @@ def test_the_sheet_shows_both_sides_and_both_mask_types(tmp_path: Path) -> None:
 
 def test_a_mask_type_without_predictions_is_left_out(tmp_path: Path) -> None:
     files = write_set(tmp_path, mask_types=("visible",))
-    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
+    write_overlay(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
     images = cells(cv2.imread(str(tmp_path / "sheet.png")))
     assert len(images) == 2
     np.testing.assert_array_equal(centre(images[1, 0], VISIBLE), blended(track_colours([7])[0]))
@@ -116,7 +115,7 @@ def test_predictions_below_the_score_are_not_drawn(
     tmp_path: Path, threshold: float, drawn: bool
 ) -> None:
     files = write_set(tmp_path, score=0.9)
-    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=threshold, clips=1)
+    write_overlay(**files, out=tmp_path / "sheet.png", score=threshold, clips=1)
     images = cells(cv2.imread(str(tmp_path / "sheet.png")))
     assert (centre(images[1, 0], VISIBLE) != GREY).any() == drawn
     assert (centre(images[0, 0], VISIBLE) != GREY).any(), "ground truth has no score"
@@ -133,7 +132,7 @@ def test_no_prediction_at_all(tmp_path: Path, lacking: tuple[str, ...], rows: in
         for key in lacking:
             del annotation[key]
     files["ground_truth"].write_text(json.dumps(document))
-    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
+    write_overlay(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
     images = cells(cv2.imread(str(tmp_path / "sheet.png")))
     assert len(images) == rows
     assert (images[1, 0, 60:] == GREY).all()
@@ -146,7 +145,7 @@ def test_an_object_without_a_visible_pixel_is_not_drawn(tmp_path: Path) -> None:
     for annotation in document["annotations"]:
         annotation["visible_mask"] = rle(np.zeros((HEIGHT, WIDTH)))
     files["ground_truth"].write_text(json.dumps(document))
-    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
+    write_overlay(**files, out=tmp_path / "sheet.png", score=0.5, clips=1)
     amodal, _, hidden, _ = cells(cv2.imread(str(tmp_path / "sheet.png")))
     label = track_colours([3])[0]
     assert (amodal == label).all(axis=-1).any()
@@ -182,7 +181,7 @@ def test_frames_may_be_bmp_where_the_annotations_say_png(tmp_path: Path) -> None
     files = write_set(tmp_path, suffix=".bmp")
     text = files["ground_truth"].read_text()
     files["ground_truth"].write_text(text.replace(".bmp", ".png"))
-    write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=2)
+    write_overlay(**files, out=tmp_path / "sheet.png", score=0.5, clips=2)
     assert len(cells(cv2.imread(str(tmp_path / "sheet.png")))) == 8
 
 
@@ -190,7 +189,7 @@ def test_the_number_of_clips_and_equal_files(tmp_path: Path) -> None:
     files = write_set(tmp_path, clips=5)
     heights = []
     for clips in (1, 2, 5, 9):
-        write_contact_sheet(**files, out=tmp_path / "sheet.png", score=0.5, clips=clips)
+        write_overlay(**files, out=tmp_path / "sheet.png", score=0.5, clips=clips)
         heights.append(cv2.imread(str(tmp_path / "sheet.png")).shape[0])
     step = heights[1] - heights[0]
     assert heights == [
@@ -200,7 +199,7 @@ def test_the_number_of_clips_and_equal_files(tmp_path: Path) -> None:
         heights[0] + 4 * step,
     ], "clip 1 has no object"
     content = (tmp_path / "sheet.png").read_bytes()
-    write_contact_sheet(**files, out=tmp_path / "again.png", score=0.5, clips=9)
+    write_overlay(**files, out=tmp_path / "again.png", score=0.5, clips=9)
     assert (tmp_path / "again.png").read_bytes() == content
 
 
@@ -221,14 +220,14 @@ def test_a_grid_has_rows_and_columns_of_paper() -> None:
 
 def refused(
     tmp_path: Path,
-    files: dict[str, Path],
+    files: dict[str, Any],
     message: str,
     out: str = "sheet.png",
     clips: int = 2,
     score: float = 0.5,
 ) -> None:
     with pytest.raises(InputError, match=message):
-        write_contact_sheet(**files, out=tmp_path / "out" / out, score=score, clips=clips)
+        write_overlay(**files, out=tmp_path / "out" / out, score=score, clips=clips)
     assert not list(tmp_path.glob("out/*")), "nothing is left half-written"
 
 
@@ -272,7 +271,7 @@ def test_a_name_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
-    paths: dict[str, Any] = write_set(tmp_path)
+    paths = write_set(tmp_path)
     file = paths["predictions"]
     lines = file.read_bytes().splitlines()
     spoilt = json.loads(lines[2]) | {"visible": None}
@@ -287,11 +286,10 @@ def test_predictions_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
     }
     for content, told in cases.items():
         file.write_bytes(content)
-        for draw in (write_contact_sheet, write_overlay_video):
-            out = tmp_path / ("o.png" if draw is write_contact_sheet else "o.mp4")
-            with pytest.warns(UserWarning, match=re.escape(told)) as said:
-                draw(**paths, out=out, score=0.5, clips=1)
-            assert [str(one.message) for one in said if one.category is UserWarning] == [told]
+        out, video = tmp_path / "o.png", tmp_path / "o.mp4"
+        with pytest.warns(UserWarning, match=re.escape(told)) as said:
+            write_overlay(**paths, out=out, score=0.5, clips=1, video=video)
+        assert [str(one.message) for one in said if one.category is UserWarning] == [told]
         with pytest.warns(UserWarning, match=re.escape(told)) as said:
             write_views(**paths, out=tmp_path / "views", each=1)
         assert [str(one.message) for one in said if one.category is UserWarning] == [told]

@@ -35,7 +35,6 @@ def compare(
         int,
         typer.Option(
             "--image-clips",
-            "--pictures",  # its name before
             min=0,
             help="Number of worst clips shown with images.",
             rich_help_panel=IMAGES,

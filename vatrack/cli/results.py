@@ -19,6 +19,14 @@ Runs = Annotated[
         "metrics (repeatable).",
     ),
 ]
+Means = Annotated[
+    bool,
+    typer.Option(
+        help="Add mean and standard deviation over seeds: runs with labels that differ only in the "
+        "seed (e6-seed0, e6-seed1)."
+    ),
+]
+GroundTruth = Annotated[Path, typer.Option(help="Ground truth in the joint form.")]
 
 
 def tables(
@@ -35,13 +43,7 @@ def tables(
         str | None,
         typer.Option(help="Name of the dataset of all runs (default: from their config.yaml)."),
     ] = None,
-    means: Annotated[
-        bool,
-        typer.Option(
-            help="Add mean and standard deviation over seeds: runs with labels that differ only in "
-            "the seed (e6-seed0, e6-seed1)."
-        ),
-    ] = True,
+    means: Means = True,
 ) -> None:
     """Write result tables: the paper's four, tracking, by class, by video (CSV, MD, TeX, HTML)."""
     from vatrack.reporting.tables import write_tables
@@ -60,7 +62,7 @@ def figures(
 
 
 def overlay(
-    ground_truth: Annotated[Path, typer.Option(help="Ground truth in the joint form.")],
+    ground_truth: GroundTruth,
     predictions: Predictions,
     images: Images,
     out: Annotated[Path, out_file("Output image (PNG).")],
@@ -72,23 +74,24 @@ def overlay(
     fps: Annotated[float, typer.Option(help="Frame rate of the video.")] = 8.0,
 ) -> None:
     """Draw ground truth and predictions of a few clips side by side."""
-    from vatrack.reporting.overlay import write_contact_sheet
-    from vatrack.reporting.overlay_video import check_video, write_overlay_video
+    from vatrack.reporting.overlay import write_overlay
 
-    if video:
-        check_video(video, fps)
-    sheet = write_contact_sheet(ground_truth, predictions, images, out, score=score, clips=clips)
-    typer.echo(sheet)
-    if video:
-        typer.echo(
-            write_overlay_video(
-                ground_truth, predictions, images, video, score=score, clips=clips, rate=fps
-            )
+    typer.echo(
+        write_overlay(
+            ground_truth,
+            predictions,
+            images,
+            out,
+            score=score,
+            clips=clips,
+            video=video,
+            rate=fps,
         )
+    )
 
 
 def views(
-    ground_truth: Annotated[Path, typer.Option(help="Ground truth in the joint form.")],
+    ground_truth: GroundTruth,
     predictions: Predictions,
     images: Images,
     out: Annotated[
@@ -142,13 +145,7 @@ def report(
             help="Embed videos and images up to this total size, in MB, and link to the rest.",
         ),
     ] = 6.0,
-    means: Annotated[
-        bool,
-        typer.Option(
-            help="Add mean and standard deviation over seeds: runs with labels that differ only in "
-            "the seed."
-        ),
-    ] = True,
+    means: Means = True,
 ) -> None:
     """Write an HTML report: key metrics, tables, clips, curves, settings."""
     from vatrack.reporting.page import write_report

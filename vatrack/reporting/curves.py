@@ -44,6 +44,11 @@ class Curves:
     epochs: np.ndarray
     metrics: dict[str, np.ndarray]
 
+    def values(self, name: str) -> np.ndarray | None:
+        """A curve by its name; None where none of its values is known."""
+        found = self.terms.get(name, self.metrics.get(name))
+        return found if found is not None and np.isfinite(found).any() else None
+
 
 def run_labels(runs: Sequence[Path]) -> list[str]:
     """A short name for each run: the end of its path, as long as makes the names differ."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -82,24 +83,22 @@ def draw_box(image: ImageArray, box: ArrayLike, colour: Colour, width: int = 1) 
 def draw_trail(image: ImageArray, points: ArrayLike, colour: Colour, width: int = 2) -> None:
     """Draws where an object has been: [n, 2] points x, y in pixels, oldest first, fading with age.
 
-    A point that is not finite is a gap: where the object was not seen.
+    A point that is no number is at the upper left.
     """
-    path = np.asarray(points, float).reshape(-1, 2)
-    seen = np.isfinite(path).all(axis=1)
-    if not seen.any():
+    path = np.clip(np.nan_to_num(np.asarray(points, float).reshape(-1, 2)), -FAR, FAR)
+    if not len(path):
         return
-    left, top = np.clip(path[seen].min(axis=0) - width, 0, FAR).astype(int).tolist()
-    right, bottom = np.clip(path[seen].max(axis=0) + width + 2, 0, FAR).astype(int).tolist()
+    left, top = np.clip(path.min(axis=0) - width, 0, FAR).astype(int).tolist()
+    right, bottom = np.clip(path.max(axis=0) + width + 2, 0, FAR).astype(int).tolist()
     region = image[top:bottom, left:right]
     if not region.size:
         return
     shares = np.zeros(region.shape[:2], np.uint8)
     # OpenCV takes sixteenths of a pixel here, as whole numbers of 32 bits.
-    corners = np.clip(np.nan_to_num(path) - (left, top), -FAR, FAR)
-    ends = np.rint(16 * corners).astype(int).tolist()
-    for number in np.flatnonzero(seen[1:] & seen[:-1]).tolist():
-        share = 255 * (number + 1) // (len(path) - 1)
-        cv2.line(shares, ends[number], ends[number + 1], share, width, cv2.LINE_AA, 4)
+    ends = np.rint(16 * (path - (left, top))).astype(int).tolist()
+    for number, (start, end) in enumerate(pairwise(ends), 1):
+        share = 255 * number // (len(path) - 1)
+        cv2.line(shares, start, end, share, width, cv2.LINE_AA, 4)
     _blend(region, shares, colour)
 
 

@@ -181,17 +181,18 @@ def draw_side(
 
     Args:
         row: of the frame in `images`.
-        layers: the objects, a layer for each mask type; the first tells which they are.
+        layers: the objects, a layer for each mask type; the first tells which they are. Without
+            layers, the frame alone.
         owners: of predictions: see `find_owners`. They get the colour of the true object, the
             others are grey. None: colours go with the track's number.
         largest: height and width, pixels.
         line_width, text_size: see `draw_frame`.
     """
     scaled = scale_image(frame, largest)
-    size, first = images.size[row].tolist(), layers[0]
-    chosen = first.shown(row)
+    chosen = layers[0].shown(row) if layers else []
     if not chosen:
         return scaled
+    size, first = images.size[row].tolist(), layers[0]
     tracks = first.track[chosen].astype(np.int64)
     rles: dict[MaskType, list[dict[str, Any]]] = {}
     for layer in layers:

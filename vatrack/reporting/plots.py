@@ -21,6 +21,7 @@ from vatrack.common.colours import COLOURS
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import atomic_path
+from vatrack.common.mask_types import MASK_TYPES
 from vatrack.reporting.curves import (
     LOSS_NAMES,
     Curves,
@@ -127,13 +128,13 @@ def draw_losses(runs: dict[str, Curves]) -> Figure:
     alpha = 0.35 / math.sqrt(len(runs))
     for axes, name in zip(panels, names, strict=True):
         axes.set_title(LOSS_NAMES.get(name, name))
+        drawn = []
         for style, curves in zip(run_styles(len(runs)), runs.values(), strict=True):
-            if name in curves.terms:
-                values = curves.terms[name]
+            if (values := curves.values(name)) is not None:
                 raw = {"color": style["color"], "alpha": alpha, "linewidth": 0.8, "zorder": 1.5}
                 axes.plot(*thin(curves.steps, values), **raw)
                 axes.plot(*thin(curves.steps, smooth(values)), **_line(style, len(values)))
-        drawn = [curves.terms[name] for curves in runs.values() if name in curves.terms]
+                drawn.append(values)
         axes.set_ylim(0, _upper_limit(drawn))
         _step_axis(axes, runs)
     for axes in panels[::columns]:
@@ -164,15 +165,12 @@ def draw_learning_rate(runs: dict[str, Curves]) -> Figure:
 
 def draw_validation(runs: dict[str, Curves]) -> Figure:
     """Video and image AP against the epoch, amodal and visible, as far as the runs have them."""
-    shown = [
-        (f"{level}/{mask_type}/AP", f"{level.capitalize()} AP, {mask_type}")
+    shown = {
+        (level, mask_type): [curves.values(f"{level}/{mask_type}/AP") for curves in runs.values()]
         for level in ("video", "image")
-        for mask_type in ("amodal", "visible")
-        if any(
-            np.isfinite(curves.metrics.get(f"{level}/{mask_type}/AP", [])).any()
-            for curves in runs.values()
-        )
-    ]
+        for mask_type in MASK_TYPES
+    }
+    shown = {key: lines for key, lines in shown.items() if any(y is not None for y in lines)}
     if not shown:
         return draw_note("No validation metrics: no run has reached a validated epoch yet.")
     styles = [
@@ -180,22 +178,18 @@ def draw_validation(runs: dict[str, Curves]) -> Figure:
         for i, style in enumerate(run_styles(len(runs)))
     ]
     figure, panels = small_multiples(len(shown), runs, 2, styles=styles)
-    # one scale per level, so that amodal and visible compare at a glance
-    tops: dict[str, float] = {}
-    for key, _ in shown:
-        level = key.split("/")[0]
-        for curves in runs.values():
-            tops[level] = float(
-                np.fmax.reduce(curves.metrics.get(key, [0.0]), initial=tops.get(level, 1.0))
-            )
-    for axes, (key, title) in zip(panels, shown, strict=True):
-        axes.set_title(title)
-        for style, curves in zip(styles, runs.values(), strict=True):
-            if key in curves.metrics:
-                axes.plot(curves.epochs, curves.metrics[key], clip_on=False, **style)
+    tops = {level: 1.0 for level, _ in shown}
+    for (level, _), lines in shown.items():
+        tops[level] = max(tops[level], *(np.nanmax(y) for y in lines if y is not None))
+    for axes, ((level, mask_type), lines) in zip(panels, shown.items(), strict=True):
+        axes.set_title(f"{level.capitalize()} AP, {mask_type}")
+        for style, curves, values in zip(styles, runs.values(), lines, strict=True):
+            if values is not None:
+                axes.plot(curves.epochs, values, clip_on=False, **style)
         axes.set_xlabel("epoch")
         axes.set_ylabel("AP (%)")
-        axes.set_ylim(0, 1.08 * tops[key.split("/")[0]])
+        # One scale for a level, so that amodal and visible compare at a glance.
+        axes.set_ylim(0, 1.08 * tops[level])
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     return figure
 

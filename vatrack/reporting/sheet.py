@@ -11,9 +11,9 @@ import numpy as np
 
 from vatrack.common.files import atomic_path
 from vatrack.common.images import write_image
-from vatrack.reporting.drawing import ImageArray, put_text, text_mask
+from vatrack.reporting.drawing import Colour, ImageArray, put_text, text_mask
 
-INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), 255
+INK, FAINT, PAPER = (30, 30, 30), (110, 110, 110), (255, 255, 255)
 
 
 class Text(NamedTuple):
@@ -39,12 +39,12 @@ def evenly(count: int, most: int, *, ends: bool = False) -> list[int]:
     return ((np.arange(most) + 0.5) * count / most).astype(int).tolist()
 
 
-def tile(height: int, width: int, *lines: Text) -> ImageArray:
+def tile(height: int, width: int, *lines: Text, paper: Colour = PAPER) -> ImageArray:
     """A piece of paper with lines of text; what leaves it is cut off."""
-    paper = np.full((height, width, 3), PAPER, np.uint8)
+    image = np.full((height, width, 3), paper, np.uint8)
     for line in lines:
-        put_text(paper, line.text, (line.x, line.y), line.size, line.ink, bold=line.bold)
-    return paper
+        put_text(image, line.text, (line.x, line.y), line.size, line.ink, bold=line.bold)
+    return image
 
 
 def pad(image: ImageArray, below: int, right: int) -> ImageArray:
@@ -54,11 +54,13 @@ def pad(image: ImageArray, below: int, right: int) -> ImageArray:
     return paper
 
 
-def centre(region: ImageArray, image: ImageArray) -> None:
-    """Puts an image into the middle of a region that it fits into."""
+def centred(image: ImageArray, size: tuple[int, int], paper: Colour) -> ImageArray:
+    """The image in the middle of a tile of a height and width that it fits into."""
+    around = tile(*size, paper=paper)
     height, width = image.shape[:2]
-    top, left = (region.shape[0] - height) // 2, (region.shape[1] - width) // 2
-    region[top : top + height, left : left + width] = image
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    around[top : top + height, left : left + width] = image
+    return around
 
 
 def grid(rows: Sequence[Sequence[ImageArray]]) -> ImageArray:

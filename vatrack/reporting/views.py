@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
@@ -32,8 +31,7 @@ class ClipView:
 
     name: str
     video: str
-    # Older versions call it a picture.
-    image: Annotated[str, Field(validation_alias=AliasChoices("image", "picture"))]
+    image: str
     frames: int
     of_frames: int
     fullest: int

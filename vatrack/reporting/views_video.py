@@ -7,9 +7,8 @@ are in one video, so that a page can switch and compare them without losing step
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,11 @@ from vatrack.common.files import atomic_directory, read_json, refuse_other_files
 from vatrack.common.scores import check_score
 from vatrack.data.known_forms import DETAILS, JOINT, wants
 from vatrack.evaluation.io.ground_truth import Images
-from vatrack.reporting.drawing import ImageArray, scale_image
-from vatrack.reporting.layers import FrameList, Layer, draw_side, find_owners, read_layers
-from vatrack.reporting.overlay_video import check_rate
-from vatrack.reporting.sheet import centre, save_image
+from vatrack.reporting import sheet
+from vatrack.reporting.clip_video import check_rate, draw_tiles, write_video
+from vatrack.reporting.drawing import ImageArray
+from vatrack.reporting.layers import FrameList, Layer, find_owners, read_layers
 from vatrack.reporting.views import FILE, ClipView, Views, choose
-from vatrack.video.writer import VideoWriter
 
 TILE = (300, 480)  # largest height and width of a view, pixels
 COLUMNS = 3  # tiles beside each other
@@ -49,7 +47,7 @@ def write_views(
     """Draws the worst and the best clips by video AP50, and evenly chosen ones.
 
     Args:
-        ground_truth, predictions, images, score: as for `overlay.write_contact_sheet`.
+        ground_truth, predictions, images, score: as for `overlay.write_overlay`.
         out: a folder: a video and an image of each clip, and views.json (see `Views`).
         details: details.json of these predictions; None: no clip is worst or best.
         each: how many clips of each sort.
@@ -67,7 +65,8 @@ def write_views(
     refuse_other_files(out, lambda path: bool(own.fullmatch(str(path))))
     listed = FrameList.read(ground_truth, images)
     truth, found = read_layers(listed, predictions, score)
-    drawing = _Drawing(listed, truth, found, _tile(listed.images))
+    tile = _tile(listed.images)
+    types = [layer.mask_type for layer in truth]
     metric = f"video/{truth[0].mask_type}/AP50"
     values = _values(details, metric) if details else {}
     if details and all(value is None for value in values.values()):
@@ -84,24 +83,24 @@ def write_views(
         for number, (video, why) in enumerate(chosen, 1):
             rows, title = listed.images.rows_of(video), listed.titles[video]
             name = f"{number:02d}"
-            fullest = drawing.clip(rows[:MOST_FRAMES], folder / name, rate)
+            shown = rows[:MOST_FRAMES]
+            fullest = _draw_clip(folder / name, shown, listed, truth, found, tile, rate)
             clips.append(
                 ClipView(
                     title,
                     f"{name}.mp4",
                     f"{name}.jpg",
-                    min(len(rows), MOST_FRAMES),
+                    len(shown),
                     len(rows),
                     fullest,
                     values.get(title),
                     why,
                 )
             )
-        height, width = drawing.tile
         views = Views(
             metric,
-            drawing.views,
-            (width, height),
+            ("input", *(f"{side}/{name}" for side in ("truth", "prediction") for name in types)),
+            (tile[1], tile[0]),
             COLUMNS,
             rate,
             score,
@@ -131,62 +130,41 @@ def _tile(images: Images) -> tuple[int, int]:
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
 
 
-class _Drawing:
-    """Draws clips of one set of predictions."""
+def _draw_clip(
+    path: Path,
+    rows: npt.NDArray[np.int64],
+    listed: FrameList,
+    truth: Sequence[Layer],
+    found: Sequence[Layer],
+    tile: tuple[int, int],
+    rate: float,
+) -> int:
+    """Writes path.mp4, and path.jpg: ground truth and prediction of the fullest frame, whose
+    number is returned."""
+    objects = np.array([len(truth[0].rows(row)) for row in rows.tolist()])
+    # The middle of the frames with the most objects.
+    fullest = np.flatnonzero(objects == objects.max())
+    shown = int(fullest[len(fullest) // 2])
+    owners = find_owners(rows, listed.images, truth, found)
+    sides: list[tuple[Sequence[Layer], Mapping[int, int] | None]] = [([], None)]
+    # An amodal view hatches what the visible mask does not have.
+    sides += [
+        (layers if layer.mask_type == "amodal" else [layer], tracks)
+        for layers, tracks in ((truth, None), (found, owners))
+        for layer in layers
+    ]
+    lines = -(-len(sides) // COLUMNS)
+    blank = [sheet.tile(*tile, paper=PAPER)] * (lines * COLUMNS - len(sides))
 
-    def __init__(
-        self,
-        listed: FrameList,
-        truth: Sequence[Layer],
-        found: Sequence[Layer],
-        tile: tuple[int, int],
-    ) -> None:
-        self.tile, self._listed = tile, listed
-        self._truth, self._found = truth, found
-        self._types = [layer.mask_type for layer in self._truth]
-        self.views = (
-            "input",
-            *(f"truth/{name}" for name in self._types),
-            *(f"prediction/{name}" for name in self._types),
-        )
+    def frames() -> Iterator[list[list[ImageArray]]]:
+        for number, row in enumerate(rows.tolist()):
+            tiles = draw_tiles(listed, row, sides, tile, PAPER)
+            if number == shown:
+                pair = [tiles[1], tiles[1 + len(truth)]]
+                sheet.save_image(sheet.grid([pair]), path.with_suffix(".jpg"))
+            cells = tiles + blank
+            yield [cells[n : n + COLUMNS] for n in range(0, len(cells), COLUMNS)]
 
-    def clip(self, rows: npt.NDArray[np.int64], path: Path, rate: float) -> int:
-        """Writes path.mp4, and path.jpg: ground truth and prediction of the fullest frame, whose
-        number is returned."""
-        owners = find_owners(rows, self._listed.images, self._truth, self._found)
-        counts = [len(self._truth[0].rows(row)) for row in rows.tolist()]
-        # The middle of the frames with the most objects.
-        fullest = np.flatnonzero(np.array(counts) == max(counts))
-        shown = int(fullest[len(fullest) // 2])
-        exact = Fraction(rate).limit_denominator(1000)
-        height, width = self.tile
-        down = -(-len(self.views) // COLUMNS)
-        with VideoWriter(
-            path.with_suffix(".mp4"), (down * height, COLUMNS * width), exact
-        ) as writer:
-            for number, row in enumerate(rows.tolist()):
-                tiles = self._tiles(row, owners)
-                blank = [np.full_like(tiles[0], PAPER)] * (down * COLUMNS - len(tiles))
-                cells = [*tiles, *blank]
-                lines = [np.hstack(cells[n : n + COLUMNS]) for n in range(0, len(cells), COLUMNS)]
-                writer.write(np.vstack(lines), float(number / exact))
-                if number == shown:
-                    pair = [tiles[1], tiles[1 + len(self._types)]]
-                    save_image(np.hstack(pair), path.with_suffix(".jpg"))
-        return shown
-
-    def _tiles(self, row: int, owners: Mapping[int, int]) -> list[ImageArray]:
-        frame = self._listed.frame(row)
-        tiles = [self._centred(scale_image(frame, self.tile))]
-        for layers, tracks in ((self._truth, None), (self._found, owners)):
-            for mask_type in self._types:
-                # The amodal view hatches what the visible mask does not have.
-                own = [x for x in layers if mask_type in (x.mask_type, "amodal")]
-                drawn = draw_side(frame, row, self._listed.images, own, tracks, self.tile)
-                tiles.append(self._centred(drawn))
-        return tiles
-
-    def _centred(self, frame: ImageArray) -> ImageArray:
-        canvas = np.full((*self.tile, 3), PAPER, np.uint8)
-        centre(canvas, frame)
-        return canvas
+    size = lines * tile[0], COLUMNS * tile[1]
+    write_video(path.with_suffix(".mp4"), size, frames(), rate)
+    return shown

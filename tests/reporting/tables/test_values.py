@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.reporting.tables.made_up import markdown_rows, metrics, read_csv, run_folder
+from tests.reporting.tables.test_page import found
 from vatrack.common.errors import InputError
 from vatrack.reporting.tables import write_tables
 
@@ -142,7 +141,5 @@ def test_names_with_signs_stay_one_line_in_every_form(tmp_path: Path) -> None:
     )
     assert f"\n{latex} & 1.0 & 50.0 \\\\\n" in (out / "classes_image_amodal.tex").read_text()
 
-    page = (out / "tables.html").read_text().replace("<!doctype html>", "")
-    root = ElementTree.fromstring(re.sub("<meta[^>]*>", "", page))
-    cells = ["".join(cell.itertext()) for cell in root.iter("td")]
-    assert cells.count(PLAIN) == 6 + 1
+    cells = found((out / "tables.html").read_text(), "td")
+    assert [text for _, text in cells].count(PLAIN) == 6 + 1

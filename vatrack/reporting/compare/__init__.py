@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,8 @@ from vatrack.reporting.compare.clip_images import Clip, ClipImages, draw_clips
 from vatrack.reporting.compare.page import to_page
 from vatrack.reporting.compare.read import Side, read_sides
 from vatrack.reporting.compare.text import to_text
-from vatrack.reporting.tables.checks import COUNTS, Metrics
+from vatrack.reporting.tables.checks import COUNTS, LOWEST_IS_BEST, Metrics
 
-LOWEST_IS_BEST = ("IDs", "ML", "FP", "FN")
 HEADLINES = {"image": "AP", "video": "AP", "track": "HOTA"}  # of classes and clips
 PAGE, TEXT = "compare.html", "compare.txt"
 
@@ -135,7 +134,7 @@ def compare_runs(
     if out:
         write_text(out / TEXT, f"{to_text(found)}\n")
         write_text(out / PAGE, to_page(found))
-    return Comparison(**(vars(found) | {"clips_shown": clips}))
+    return replace(found, clips_shown=clips)
 
 
 def _line(name: str, metrics: Sequence[Metrics], key: str) -> Line:

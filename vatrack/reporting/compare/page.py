@@ -9,6 +9,7 @@ from vatrack.reporting.compare.text import cells, heads
 from vatrack.reporting.html import render
 from vatrack.reporting.html import section as html
 from vatrack.reporting.tables.names import dataset_name
+from vatrack.reporting.tables.table import typeset
 
 if TYPE_CHECKING:
     from vatrack.reporting.compare import Comparison, Line, Section
@@ -40,7 +41,7 @@ def _heads(letters: list[str]) -> list[str]:
 
 
 def _texts(line: Line) -> list[str]:
-    return [html.number_text(text) for text in cells(line)]
+    return [typeset(text) for text in cells(line)]
 
 
 def _table(section: Section, letters: list[str], title: str) -> html.Section:

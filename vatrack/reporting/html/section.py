@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-
-from vatrack.reporting.tables.table import MISSING
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,3 @@ def spans(groups: Sequence[str]) -> list[tuple[str, int]]:
     """Headings above those of columns, each with how many neighbours share it; empty: none."""
     found = [(name, len(list(members))) for name, members in groupby(groups)]
     return found if any(groups) else []
-
-
-def number_text(text: str) -> str:
-    """A number as readers see it, with a minus sign; a dash where it is missing."""
-    return "–" if text == MISSING else re.sub(r"^-(?=\d)", "\u2212", text)

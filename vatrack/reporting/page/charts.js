@@ -9,7 +9,6 @@
     if (text !== undefined) node.textContent = text;
     return node;
   };
-  const colour = series => series.colour;
   const short = value => {
     const size = Math.abs(value);
     if (size >= 1e6) return +(value / 1e6).toPrecision(3) + "M";
@@ -39,7 +38,7 @@
     for (const [series, name, value] of rows) {
       const line = document.createElement("div"), left = document.createElement("span");
       const swatch = document.createElement("i");
-      swatch.className = `swatch ${colour(series)}`;
+      swatch.className = `swatch ${series.colour}`;
       left.append(swatch, name);
       const right = document.createElement("span");
       right.textContent = value;
@@ -63,7 +62,13 @@
     return {svg, width, height, left, right: width - 10, top: 18, bottom: height - bottom};
   };
   const place = (svg, event, width) => (event.clientX - svg.getBoundingClientRect().left) * width / svg.getBoundingClientRect().width;
-  const rise = (svg, event, height) => (event.clientY - svg.getBoundingClientRect().top) * height / svg.getBoundingClientRect().height;
+  // Where the pointer is over the place of a group, its values are shown.
+  const catcher = (place, title, shown, group) => {
+    const over = make("rect", {...place, fill: "transparent"});
+    over.addEventListener("pointermove", event => show(event, title, shown.map(series =>
+      [series, series.name, series.values[group] === null ? "no object" : series.values[group].toFixed(1)])));
+    return over;
+  };
 
   function lines(box, chart, shown) {
     const area = frame(box, chart, box.closest(".wide") ? 270 : 200, 50, 34), {svg} = area;
@@ -93,16 +98,16 @@
     for (const series of shown) {
       const path = series.points.map(([a, b], n) => `${n ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
       const extra = (series.faint ? " faint" : "") + (series.dashed ? " dashed" : "");
-      svg.append(make("path", {class: `line ${colour(series)}${extra}`, d: path}));
+      svg.append(make("path", {class: `line ${series.colour}${extra}`, d: path}));
       if (series.markers || series.points.length === 1) {
-        for (const [a, b] of series.points) svg.append(make("circle", {class: `dot ${colour(series)}`, cx: x(a), cy: y(b), r: 3}));
+        for (const [a, b] of series.points) svg.append(make("circle", {class: `dot ${series.colour}`, cx: x(a), cy: y(b), r: 3}));
       }
       const marked = series.points.find(point => point[0] === series.marked);
-      if (marked) svg.append(make("circle", {class: `ring ${colour(series)}`, cx: x(marked[0]), cy: y(marked[1]), r: 7}));
+      if (marked) svg.append(make("circle", {class: `ring ${series.colour}`, cx: x(marked[0]), cy: y(marked[1]), r: 7}));
     }
     const cross = make("line", {class: "cross", y1: area.top, y2: area.bottom, visibility: "hidden"});
     const dots = shown.filter(series => !series.faint).map(series => {
-      const dot = make("circle", {class: `dot ${colour(series)}`, r: 4, visibility: "hidden"});
+      const dot = make("circle", {class: `dot ${series.colour}`, r: 4, visibility: "hidden"});
       svg.append(dot);
       return [series, dot];
     });
@@ -147,15 +152,13 @@
       shown.forEach((series, n) => {
         const value = series.values[group];
         if (value === null) return;
-        svg.append(make("rect", {class: `rect ${colour(series)}`, x: start + n * wide + 0.5, width: Math.max(1, wide - 1),
+        svg.append(make("rect", {class: `rect ${series.colour}`, x: start + n * wide + 0.5, width: Math.max(1, wide - 1),
           y: Math.min(y(value), area.bottom - 1), height: Math.max(1, area.bottom - y(value)), rx: Math.min(2, wide / 4)}));
       });
       svg.append(make("text", {class: "label", x: left + step / 2, y: area.bottom + 15, "text-anchor": "middle",
         style: step < 46 ? "font-size:9px" : ""}, name));
-      const catcher = make("rect", {x: left, y: area.top, width: step, height: area.bottom - area.top + 18, fill: "transparent"});
-      catcher.addEventListener("pointermove", event => show(event, `${name}, ${chart.y}`, shown.map(series =>
-        [series, series.name, series.values[group] === null ? "no object" : series.values[group].toFixed(1)])));
-      svg.append(catcher);
+      const over = {x: left, y: area.top, width: step, height: area.bottom - area.top + 18};
+      svg.append(catcher(over, `${name}, ${chart.y}`, shown, group));
     });
   }
 
@@ -180,16 +183,14 @@
       }
       known.forEach(series => {
         const value = series.values[group], n = shown.indexOf(series), high = (thick - 8) / shown.length;
-        if (points) svg.append(make("circle", {class: `dot ${colour(series)}`, cx: x(value), cy: middle, r: 4.5, "fill-opacity": 0.85}));
+        if (points) svg.append(make("circle", {class: `dot ${series.colour}`, cx: x(value), cy: middle, r: 4.5, "fill-opacity": 0.85}));
         else {
-          svg.append(make("rect", {class: `rect ${colour(series)}`, x: x(0), width: Math.max(1, x(value) - x(0)), y: top + 4 + n * high, height: Math.max(1, high - 1), rx: 2}));
+          svg.append(make("rect", {class: `rect ${series.colour}`, x: x(0), width: Math.max(1, x(value) - x(0)), y: top + 4 + n * high, height: Math.max(1, high - 1), rx: 2}));
           if (high >= 8) svg.append(make("text", {x: x(value) + 4, y: top + 4 + n * high + high / 2 + 3.5, style: "font-size:10px"}, value.toFixed(0)));
         }
       });
-      const catcher = make("rect", {x: 0, y: top, width: area.width, height: thick, fill: "transparent"});
-      catcher.addEventListener("pointermove", event => show(event, `${name}, ${chart.x}`, shown.map(series =>
-        [series, series.name, series.values[group] === null ? "no object" : series.values[group].toFixed(1)])));
-      svg.append(catcher);
+      const over = {x: 0, y: top, width: area.width, height: thick};
+      svg.append(catcher(over, `${name}, ${chart.x}`, shown, group));
     });
   }
 

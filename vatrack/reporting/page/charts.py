@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vatrack.common.colours import COLOURS
-from vatrack.reporting.curves import LOSS_NAMES, loss_names, smooth, thin
+from vatrack.reporting.curves import LOSS_NAMES, Curves, loss_names, smooth, thin
 from vatrack.reporting.page.results import LEVELS, RunResults
 
 Chart = dict[str, Any]
@@ -27,20 +27,18 @@ MOST_BARS = 4  # runs; the values of more are drawn as points
 
 def curve_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
     """Losses, learning rate and validation metrics: a chart each, a line for each run."""
-    with_log = [run for run in runs if run.curves is not None]
-    logs = [run.curves for run in runs if run.curves is not None]
-    charts = [_steps(with_log, name, LOSS_NAMES.get(name, name)) for name in loss_names(logs)]
-    rate = [_steps(with_log, "lr", "Learning rate", smoothed=False)]
-    rate *= any("lr" in log.terms for log in logs)
+    logged = [(run, run.curves) for run in runs if run.curves is not None]
+    names = loss_names(curves for _, curves in logged)
+    charts = [_steps(logged, name, LOSS_NAMES.get(name, name)) for name in names]
+    rate = [_steps(logged, "lr", "Learning rate", smoothed=False)]
+    rate *= any("lr" in curves.terms for _, curves in logged)
     validation = []
     for level, title in LEVELS.items():
-        series = []
-        for run in with_log:
-            assert run.curves
-            values = run.curves.metrics.get(f"{level}/AP")
-            if values is not None and np.isfinite(values).any():
-                line = _line(run, run.curves.epochs, values)
-                series.append({**line, "marked": run.epoch, "markers": True})
+        series = [
+            {**_line(run, curves.epochs, values), "marked": run.epoch, "markers": True}
+            for run, curves in logged
+            if (values := curves.values(f"{level}/AP")) is not None
+        ]
         if series:
             validation.append(_chart("line", title, series, x="epoch", y="AP in %", whole=True))
     return {"validation": validation, "losses": charts, "rate": rate}
@@ -101,18 +99,18 @@ def bar_charts(runs: Sequence[RunResults]) -> dict[str, list[Chart]]:
     return {"groups": groups, "classes": classes}
 
 
-def _steps(runs: Sequence[RunResults], name: str, title: str, *, smoothed: bool = True) -> Chart:
+def _steps(
+    logged: Sequence[tuple[RunResults, Curves]], name: str, title: str, *, smoothed: bool = True
+) -> Chart:
     """A chart over the training steps; losses are smoothed, and faint as they were logged."""
     series = []
-    for run in runs:
-        assert run.curves
-        values = run.curves.terms.get(name)
-        if values is None or not np.isfinite(values).any():
+    for run, curves in logged:
+        if (values := curves.values(name)) is None:
             continue
         if smoothed:
-            series.append({**_line(run, *thin(run.curves.steps, values)), "faint": True})
+            series.append({**_line(run, *thin(curves.steps, values)), "faint": True})
             values = smooth(values)
-        series.append(_line(run, *thin(run.curves.steps, values)))
+        series.append(_line(run, *thin(curves.steps, values)))
     return _chart("line", title, series, x="training step", y="", floor=0)
 
 

@@ -49,8 +49,7 @@ def viewer_data(runs: Sequence[RunResults], media: Media) -> dict[str, Any]:
             continue
         folders.append(run.folder / "views")
         own = asdict(run.views)
-        for clip in own["clips"]:
-            clip["image"] = media.source(folders[-1] / clip["image"])
+        own["images"] = [media.source(folders[-1] / clip["image"]) for clip in own["clips"]]
         short = "vAP50" if run.views.metric.startswith("video/") else "AP50"
         found.append({**own, "colour": run.colour, "name": run.name, "short": short})
     # One clip of every run in turn, so that what is left out is left out everywhere.
@@ -66,14 +65,7 @@ def for_script(viewer: dict[str, Any]) -> dict[str, Any]:
     """The clips without their images, which are in the page already."""
     return {
         "runs": [
-            {
-                **own,
-                "clips": [
-                    {key: value for key, value in clip.items() if key != "image"}
-                    for clip in own["clips"]
-                ],
-            }
-            for own in viewer["runs"]
+            {key: value for key, value in own.items() if key != "images"} for own in viewer["runs"]
         ]
     }
 

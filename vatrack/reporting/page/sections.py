@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from vatrack.reporting.html.section import (
-    Cell,
-    Line,
-    Section,
-    headings,
-    number_text,
-    spans,
-    text_style,
-)
+from vatrack.reporting.html.section import Cell, Line, Section, headings, text_style
 from vatrack.reporting.page.results import LABELS, RunResults, Shown
 from vatrack.reporting.tables import make_tables
+from vatrack.reporting.tables.page import to_section
 from vatrack.reporting.tables.runs import Run
 from vatrack.reporting.tables.table import Table
 
@@ -31,7 +23,7 @@ def table_sections(
     """The paper's four tables; and all others that have rows, by headings, each with its name below
     its heading. Those of the video level come first."""
     made = make_tables(runs, means=means)
-    paper = [section(table) for table in sorted(made.paper, key=_place)]
+    paper = [to_section(table, MOST_ROWS) for table in sorted(made.paper, key=_place)]
     # What is said of several tables stands below the last of them.
     paper = [
         replace(own, note=()) if own.note == following.note else own
@@ -43,7 +35,11 @@ def table_sections(
         "By video": sorted(made.videos, key=_place),
     }
     named = {
-        heading: [(_below(table, heading, runs), section(table)) for table in tables if table.rows]
+        heading: [
+            (_below(table, heading, runs), to_section(table, MOST_ROWS))
+            for table in tables
+            if table.rows
+        ]
         for heading, tables in further.items()
     }
     return paper, {heading: tables for heading, tables in named.items() if tables}
@@ -80,32 +76,3 @@ def key_table(runs: Sequence[RunResults]) -> Section | None:
 
 def _key_cell(metric: Shown | None) -> Cell:
     return Cell(metric.text, "best" * metric.best, metric.order) if metric else Cell("–")
-
-
-def section(table: Table) -> Section:
-    """A table with what the template needs to know."""
-    texts = len(table.headings)
-    lines: list[Line] = []
-    block = table.rows[0].block if table.rows else ""
-    content = zip(table.rows, table.shown.to_numpy(), table.style.to_numpy(), strict=True)
-    for row, shown, style in list(content)[:MOST_ROWS]:
-        extra = " quoted" * row.quoted + " signed" * row.signed
-        cells = [Cell(str(text), text_style(n) + extra) for n, text in enumerate(shown[:texts])]
-        cells += [
-            Cell(number_text(str(text)), f"{mark}{extra}".strip())
-            for text, mark in zip(shown[texts:], style[texts:], strict=True)
-        ]
-        # A difference stands below its run, which has told the rest.
-        names = [cell.text for cell in cells[texts - 1 if row.signed else 1 : texts]]
-        lines.append(Line(cells, ", ".join(names), row.signed, row.block != block))
-        block = row.block
-    return Section(
-        table.title,
-        headings(table.heads, texts),
-        lines,
-        texts,
-        spans([column.group for column in table.columns]),
-        table.name,
-        re.split("`([^`]*)`", table.note),
-        max(0, len(table.rows) - MOST_ROWS),
-    )

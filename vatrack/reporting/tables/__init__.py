@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vatrack.common.files import write_text
-from vatrack.reporting.tables.breakdown import class_table, video_table
+from vatrack.reporting.tables.breakdown import breakdown_table
 from vatrack.reporting.tables.extended import TITLES as EXTENDED
 from vatrack.reporting.tables.extended import extended_tables
+from vatrack.reporting.tables.page import to_page
 from vatrack.reporting.tables.paper import TITLES as PAPER
 from vatrack.reporting.tables.paper import paper_table
 from vatrack.reporting.tables.published import read_published
@@ -19,7 +20,7 @@ from vatrack.reporting.tables.runs import Run, read_runs
 from vatrack.reporting.tables.table import Table
 from vatrack.reporting.tables.tracking import TITLES as TRACKING
 from vatrack.reporting.tables.tracking import tracking_table
-from vatrack.reporting.tables.writers import to_csv, to_latex, to_markdown, to_page
+from vatrack.reporting.tables.writers import to_csv, to_latex, to_markdown
 
 PAGE = "tables.html"
 
@@ -42,8 +43,8 @@ def make_tables(runs: Sequence[Run], *, means: bool) -> Tables:
         tuple(paper_table(name, runs, published, means=means) for name in PAPER),
         tuple(tracking_table(name, runs, means=means) for name in TRACKING)
         + extended_tables(runs, means=means),
-        tuple(class_table(name, runs) for name in detailed),
-        tuple(video_table(name, runs) for name in detailed),
+        tuple(breakdown_table("class", name, runs) for name in detailed),
+        tuple(breakdown_table("video", name, runs) for name in detailed),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
+from typing import Literal
 
-from vatrack.reporting.tables.checks import Metrics
 from vatrack.reporting.tables.names import dataset_name, short_names, with_reason
 from vatrack.reporting.tables.paper import TITLES as PAPER_TITLES
 from vatrack.reporting.tables.runs import Run
@@ -17,37 +17,28 @@ TITLES = PAPER_TITLES | TRACKING_TITLES
 AP_METRICS = ("AP", "AP50")
 TRACK_METRICS = ("MOTA", "IDF1", "HOTA", "IDs")
 ALL = "all"
+FILES = {"class": "classes", "video": "videos"}
 
 
-def class_table(name: str, runs: Sequence[Run]) -> Table:
-    """The table `classes_<name>`: a row for each class that some run has metrics for."""
-    details = [run.details.per_class if run.details else {} for run in runs]
-    note = "A dash: no evaluated object of the class, or not measured."
-    names = chain.from_iterable(run.details.classes for run in runs if run.details)
-    order = {label: number for number, label in enumerate(dict.fromkeys(names))}
-    return _table("class", "classes", name, runs, details, note, order)
+def breakdown_table(what: Literal["class", "video"], name: str, runs: Sequence[Run]) -> Table:
+    """The table `classes_<name>` or `videos_<name>`.
 
-
-def video_table(name: str, runs: Sequence[Run]) -> Table:
-    """The table `videos_<name>`: a row for each video (clip) that some run has metrics for."""
-    details = [run.details.per_video if run.details else {} for run in runs]
-    note = (
-        "Every video is evaluated separately. A dash: no evaluated object in the video, or not "
-        "measured."
-    )
-    return _table("video", "videos", name, runs, details, note, {})
-
-
-def _table(
-    what: str,
-    files: str,
-    name: str,
-    runs: Sequence[Run],
-    details: Sequence[Mapping[str, Mapping[str, Metrics]]],
-    note: str,
-    order: Mapping[str, int],
-) -> Table:
-    """Leaves out the runs without any metric; adds the row of all together, from the metrics."""
+    It has a row for each class or video (clip) that some run has metrics for, and one of all
+    together, from the metrics; runs without any metric are left out.
+    """
+    known = [run.details for run in runs if run.details]
+    if what == "class":
+        details = [run.details.per_class if run.details else {} for run in runs]
+        classes = dict.fromkeys(chain.from_iterable(own.classes for own in known))
+        order = {label: number for number, label in enumerate(classes)}
+        note = "A dash: no evaluated object of the class, or not measured."
+    else:
+        details = [run.details.per_video if run.details else {} for run in runs]
+        order = {}
+        note = (
+            "Every video is evaluated separately. A dash: no evaluated object in the video, or not "
+            "measured."
+        )
     evaluation, every = name.replace("_", "/"), runs
     pairs = zip(runs, details, strict=True)
     measured = [(run, own[evaluation]) for run, own in pairs if own.get(evaluation)]
@@ -80,5 +71,7 @@ def _table(
         if not name.startswith("image"):
             note = with_reason(note, every)
     unit = "MOTA, IDF1, HOTA in %, IDs: identity switches." if tracking else "Mask AP in %."
-    texts = {what: what.capitalize()}
-    return make_table(f"{files}_{name}", title, f"{unit} {note}", texts, columns, rows, across)
+    texts: dict[str, str] = {what: what.capitalize()}
+    return make_table(
+        f"{FILES[what]}_{name}", title, f"{unit} {note}", texts, columns, rows, across
+    )

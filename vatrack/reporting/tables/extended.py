@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.means import NOTE as MEANS
-from vatrack.reporting.tables.means import Measured, mean_rows
-from vatrack.reporting.tables.names import run_row, with_reason
+from vatrack.reporting.tables.means import Measured, mean_rows, run_table
+from vatrack.reporting.tables.names import run_row
 from vatrack.reporting.tables.paper import MEASURED, TEXTS
 from vatrack.reporting.tables.runs import Run
-from vatrack.reporting.tables.table import Column, Row, Table, make_table
+from vatrack.reporting.tables.table import Column, Row, Table
 
 RECALLS = ("AR1", "AR10", "AR100")
 # Heading above the columns: beginning of the metrics' keys, metrics.
@@ -59,9 +58,7 @@ def _table(name: str, runs: Sequence[Run], means: bool) -> Table:
         if own and any(key in run.metrics for key in keys):
             measured.append((run, [run.metrics.get(key) for key in keys]))
     rows: list[Row] = [run_row(run, MEASURED, values, "measured") for run, values in measured]
-    if means and (summed := mean_rows(measured, "", "means")):
-        rows += summed
-        note = f"{note} {MEANS}"
-    if masks != "hidden":
-        note = with_reason(note, [run for run in runs if masks in run.method.masks])
-    return make_table(name, TITLES[name], note, TEXTS, columns, rows)
+    rows += mean_rows(measured, "", "means") if means else []
+    # No method's masks are hidden parts, which tracks do not matter to.
+    of_tracks = [run for run in runs if masks in run.method.masks]
+    return run_table(name, TITLES[name], note, TEXTS, columns, rows, of_tracks)

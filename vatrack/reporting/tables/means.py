@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from statistics import fmean, stdev
 
 from vatrack.common.counted import counted
 from vatrack.config.run_name import seed_of, without_seed
-from vatrack.reporting.tables.names import run_row
+from vatrack.reporting.tables.names import run_row, with_reason
 from vatrack.reporting.tables.runs import Run
-from vatrack.reporting.tables.table import Row
+from vatrack.reporting.tables.table import Column, Row, Table, make_table
 
 NOTE = (
     "±: sample standard deviation (n - 1) over the seeds of a label, if all of them have a value."
@@ -57,6 +57,21 @@ def mean_rows(measured: Sequence[Measured], source: str, block: str) -> list[Row
         spread = run_row(run, f"{what}standard deviation {of}", (), block).key
         rows.append(row._replace(spread=[value for _, value in pairs], spread_key=spread))
     return rows
+
+
+def run_table(
+    name: str,
+    title: str,
+    note: str,
+    texts: Mapping[str, str],
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    of_tracks: Sequence[Run],
+) -> Table:
+    """`make_table` with a note that also explains means, and dashes of these runs for tracks."""
+    if any(row.spread for row in rows):
+        note = f"{note} {NOTE}"
+    return make_table(name, title, with_reason(note, of_tracks), texts, columns, rows)
 
 
 def _statistics(values: Sequence[float | None]) -> tuple[float | None, float | None]:

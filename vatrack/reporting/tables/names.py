@@ -20,6 +20,8 @@ BACKBONE_NAMES = {
     Backbone.RESNET50: "ResNet-50",
     Backbone.RESNEXT101: "ResNeXt-101",
 }
+# The columns of text in a table with a row for each run (see `table.Table.texts`).
+RUN_TEXTS = {"method": "Method", "backbone": "Backbone", "label": "", "dataset": "Dataset"}
 DATASET_NAMES = {"sailvos": "SAIL-VOS", "sailvos-cut": "SAIL-VOS-cut"}
 
 

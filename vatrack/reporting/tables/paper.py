@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.means import NOTE as MEANS
-from vatrack.reporting.tables.means import Measured, mean_rows
+from vatrack.reporting.tables.means import Measured, mean_rows, run_table
 from vatrack.reporting.tables.names import (
     BACKBONE_NAMES,
     METHOD_NAMES,
+    RUN_TEXTS,
     dataset_name,
     run_row,
-    with_reason,
 )
 from vatrack.reporting.tables.published import Published
 from vatrack.reporting.tables.runs import Run
-from vatrack.reporting.tables.table import Column, Row, Table, make_table
+from vatrack.reporting.tables.table import Column, Row, Table
 
 # Column of the paper: key of the metrics (contract 4). M is medium area; medium occlusion is in no
 # table (quirk E6).
@@ -34,13 +33,7 @@ TITLES = {
     "video_amodal": "Video level, amodal masks",
     "video_visible": "Video level, visible masks",
 }
-TEXTS = {
-    "method": "Method",
-    "backbone": "Backbone",
-    "label": "",
-    "dataset": "Dataset",
-    "source": "Source",
-}
+TEXTS = RUN_TEXTS | {"source": "Source"}
 MEASURED, DIFFERENCE, PUBLISHED = "this run", "difference", "published"
 
 
@@ -54,7 +47,10 @@ def paper_table(
     are summed up (`means.mean_rows`).
     """
     level, mask_type = name.split("_")
-    theirs = published.tables[name]
+    theirs = {
+        method: dict(zip(published.columns, values, strict=True))
+        for method, values in published.tables[name].items()
+    }
     shown = [run for run in runs if mask_type in run.method.masks]
     rows: list[Row] = []
     measured: list[Measured] = []
@@ -66,8 +62,7 @@ def paper_table(
             differences = [None if ours is None else ours - other for ours, other in pairs]
             rows.append(run_row(run, DIFFERENCE, differences, "measured", signed=True))
         measured.append((run, values))
-    summed = mean_rows(measured, "", "means") if means else []
-    rows += summed
+    rows += mean_rows(measured, "", "means") if means else []
     for method, metrics in theirs.items():
         key = method.value, published.backbone.value, "", published.dataset, PUBLISHED
         backbone, dataset = BACKBONE_NAMES[published.backbone], dataset_name(published.dataset)
@@ -79,10 +74,9 @@ def paper_table(
         Column(key, f"v{key}" if level == "video" and key.startswith("AP") else key)
         for key in COLUMNS
     ]
-    note = _note(columns[0].name, shown, published) + (f" {MEANS}" if summed else "")
-    if level == "video":
-        note = with_reason(note, shown)
-    return make_table(name, TITLES[name], note, TEXTS, columns, rows)
+    note = _note(columns[0].name, shown, published)
+    of_tracks = shown if level == "video" else ()
+    return run_table(name, TITLES[name], note, TEXTS, columns, rows, of_tracks)
 
 
 def _obstacle(run: Run, published: Published) -> str:

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+
+from pydantic import TypeAdapter
 
 from vatrack.config import Backbone, Method
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was published, by table (image_amodal, ...), method and column, in percent."""
+    """What was published: the values of these columns by table (image_amodal, ...) and method, in
+    percent."""
 
     source: str
     dataset: str
     subset: str
     backbone: Backbone
-    tables: Mapping[str, Mapping[Method, Mapping[str, float]]]
+    columns: Sequence[str]
+    tables: Mapping[str, Mapping[Method, Sequence[float]]]
 
 
 def read_published() -> Published:
     """Reads published.json."""
-    text = (
-        resources.files("vatrack.reporting.tables")
-        .joinpath("published.json")
-        .read_text(encoding="utf-8")
-    )
-    document = json.loads(text)
-    columns = document["columns"]
-    return Published(
-        document["source"],
-        document["dataset"],
-        document["subset"],
-        Backbone(document["backbone"]),
-        {
-            name: {
-                Method(method): dict(zip(columns, values, strict=True))
-                for method, values in rows.items()
-            }
-            for name, rows in document["tables"].items()
-        },
-    )
+    file = resources.files("vatrack.reporting.tables") / "published.json"
+    return TypeAdapter(Published).validate_json(file.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -73,6 +74,12 @@ class Table:
     def heads(self) -> list[str]:
         """What readers see above all columns."""
         return [*self.headings, *(column.name for column in self.columns)]
+
+    @property
+    def rules(self) -> list[bool]:
+        """For each row whether a rule is drawn above it."""
+        blocks = [row.block for row in self.rows]
+        return [own != before for before, own in zip(blocks[:1] + blocks, blocks, strict=False)]
 
     def select(self, chosen: Sequence[int], columns: Sequence[Column]) -> Table:
         """The table with the chosen columns of metrics alone, which may have other headings."""
@@ -153,6 +160,16 @@ def as_text(value: float | None, decimals: int = 1, signed: bool = False) -> str
         return MISSING
     text = f"{value:{'+' if signed else ''}.{decimals}f}"
     return text.lstrip("+-") if float(text) == 0 else text
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and other control characters."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
+
+
+def typeset(text: str) -> str:
+    """The text of a value on a page: with a minus sign, or an en dash where it is missing."""
+    return "–" if text == MISSING else re.sub(r"^-(?=\d)", "\u2212", text)
 
 
 def _highest(numbers: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:

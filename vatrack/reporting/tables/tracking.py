@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vatrack.reporting.tables.means import NOTE as MEANS
-from vatrack.reporting.tables.means import Measured, mean_rows
-from vatrack.reporting.tables.names import run_row, with_reason
+from vatrack.reporting.tables.checks import COUNTS, LOWEST_IS_BEST
+from vatrack.reporting.tables.means import Measured, mean_rows, run_table
+from vatrack.reporting.tables.names import RUN_TEXTS, run_row
 from vatrack.reporting.tables.runs import Run
-from vatrack.reporting.tables.table import Column, Row, Table, make_table
+from vatrack.reporting.tables.table import Column, Row, Table
 
 COLUMNS = ("MOTA", "MOTP", "IDF1", "IDs", "MT", "ML", "HOTA", "DetA", "AssA")
-COUNTS = ("IDs", "MT", "ML")
-LOWEST_IS_BEST = ("IDs", "ML")
 TITLES = {"track_amodal": "Tracking, amodal masks", "track_visible": "Tracking, visible masks"}
-TEXTS = {
-    "method": "Method",
-    "backbone": "Backbone",
-    "label": "",
-    "dataset": "Dataset",
-    "matched_by": "Matched by",
-}
+TEXTS = RUN_TEXTS | {"matched_by": "Matched by"}
 # What decides whether a detection meets an object, and the ending of its metrics' keys.
 MATCHING = {"masks": "", "boxes": "_box"}
 NOTE = (
@@ -50,9 +42,8 @@ def tracking_table(name: str, runs: Sequence[Run], *, means: bool = False) -> Ta
         if means:
             rows += mean_rows(found, matched_by, f"means by {matched_by}")
     columns = [track_column(key, key, key) for key in COLUMNS]
-    note = f"{NOTE} {MEANS}" if any(row.spread for row in rows) else NOTE
     shown = [run for run in runs if mask_type in run.method.masks]
-    return make_table(name, TITLES[name], with_reason(note, shown), TEXTS, columns, rows)
+    return run_table(name, TITLES[name], NOTE, TEXTS, columns, rows, shown)
 
 
 def track_column(metric: str, key: str, name: str, group: str = "") -> Column:
