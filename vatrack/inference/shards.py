@@ -27,7 +27,7 @@ from vatrack.common.files import (
 )
 from vatrack.common.shards import Shard, complete, is_numbered
 from vatrack.common.text_files import no_such
-from vatrack.config.inference import SETTINGS_FILE
+from vatrack.config.run_files import SETTINGS_FILE
 
 # What must be the same in all shards.
 DIFFERS = {
