@@ -67,6 +67,14 @@ def test_no_other_module_spells_the_names_of_files(room: str) -> None:
         assert not found or module.name in allowed, f"{module}: {found}"
 
 
+def test_no_rule_spells_the_names_of_files() -> None:
+    rules = (Path(vatrack.__file__).parents[1] / "workflow" / "rules").glob("*.smk")
+    texts = {path.name: path.read_text() for path in rules}
+    names = [name for name in FILES.values() if "." in name]
+    found = {(file, name) for file, text in texts.items() for name in names if f"}}/{name}" in text}
+    assert len(texts) > 5 and not found
+
+
 def test_validated_epochs_and_the_checkpoints_that_are_kept(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.validated() == []

@@ -40,6 +40,9 @@ class JobResult:
     product: str | None = None
     error: InputError | None = None  # what the message is of; older versions leave none
 
+    def __str__(self) -> str:
+        return self.text
+
     def check(self) -> None:
         """Raises the error of a job that found its input bad."""
         if self.outcome == "bad input":
