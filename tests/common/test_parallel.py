@@ -206,7 +206,6 @@ def test_who_leaves_a_stream_leaves_no_process_behind() -> None:
 def test_progress_prints_a_line_a_minute_into_a_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logs.configure()
     clock = 1000.0
     monkeypatch.setattr("vatrack.common.progress.time.monotonic", lambda: clock)
     found = []
