@@ -50,9 +50,8 @@ def modules_of_extras() -> list[str]:
             if found in brought:
                 continue
             brought.add(found)
-            for one in map(Requirement, importlib.metadata.requires(wanted.name) or ()):
-                if not one.marker or one.marker.evaluate({"extra": extra}):
-                    waiting.append(one)
+            named = map(Requirement, importlib.metadata.requires(wanted.name) or ())
+            waiting += [r for r in named if not r.marker or r.marker.evaluate({"extra": extra})]
     names = {name for name, _ in brought}
     modules = importlib.metadata.packages_distributions().items()
     return sorted(name for name, of in modules if names.isdisjoint(map(canonicalize_name, of)))
