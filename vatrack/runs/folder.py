@@ -13,7 +13,7 @@ from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.files import read_json, write_json
 from vatrack.common.numbers_in_names import numbered
-from vatrack.config.run_files import (
+from vatrack.common.run_files import (
     CONFIG_FILE,
     METRICS_LOG_FILE,
     PREDICTIONS_FILE,

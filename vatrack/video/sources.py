@@ -16,8 +16,8 @@ from vatrack.common.errors import InputError
 from vatrack.common.frame_folders import frames_below
 from vatrack.common.images import FORMS, SUFFIXES, is_frame
 from vatrack.common.numbers_in_names import natural
+from vatrack.common.run_files import CONFIG_FILE, METRICS_LOG_FILE
 from vatrack.common.text_files import no_such, read_text
-from vatrack.config.run_files import CONFIG_FILE, METRICS_LOG_FILE
 
 Form = Literal["file", "frames", "camera", "stream"]
 
