@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+from vatrack.api.choices import check_network
 from vatrack.api.predictor import Predictor
-from vatrack.api.settings import check_network
 from vatrack.common.arguments import as_path
 from vatrack.common.device import allow_tf32, choose_device
 from vatrack.common.errors import InputError

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate, frames_of
 from vatrack.api.results import FrameResult
-from vatrack.api.settings import DEFAULT_SCORE, Cuts
 from vatrack.api.shots import ShotDetector
 from vatrack.common.arguments import several
 from vatrack.common.counted import counted

@@ -1,53 +1,22 @@
-"""What is wanted of tracked videos, and what was found in them.
-
-Without torch, so that a wrong option of a command is told at once.
-"""
+"""What is wanted of tracked videos, and what was found in them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import get_args
 
+from vatrack.api.choices import DEFAULT_SCORE, Cuts
 from vatrack.api.frames import exact_rate
 from vatrack.common.arguments import check_type, several
 from vatrack.common.counted import counted
 from vatrack.common.errors import InputError
 from vatrack.common.scores import check_score
 from vatrack.common.similar import unknown
-from vatrack.config import Backbone, Method
 from vatrack.reporting.video import DrawSettings
 from vatrack.video.frames import Selection
 from vatrack.video.writer import Encoder
-
-Cuts = Literal["detect", "none"]
-DEFAULT_SCORE = 0.5
-
-
-def check_network(
-    method: str | None, backbone: str | None, largest_side: int | None
-) -> tuple[Method | None, Backbone | None]:
-    """The method and backbone that these options of `load` name.
-
-    Raises:
-        InputError: one is unknown, or the largest side is out of range.
-    """
-    if largest_side is not None:
-        check_type("the largest side", largest_side, int)
-        if not 32 <= largest_side <= 8192:
-            side = counted(largest_side, "pixel")
-            raise InputError(f"the largest side is {side}; it must be 32 to 8192")
-    return _one_of(Method, "method", method), _one_of(Backbone, "backbone", backbone)
-
-
-def _one_of(values: type[Any], what: str, value: str | None) -> Any:
-    if value is None:
-        return None
-    try:
-        return values(value)
-    except ValueError:
-        raise InputError(unknown(what, value, [str(item) for item in values])) from None
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,8 @@ def track(
     Writes overlay.mp4, predictions.jsonl, frames.json, tracks.csv and run.yaml for each source.
     Exits with 3 if a source was truncated or damaged.
     """
-    from vatrack.api.settings import TrackSettings, check_network
+    from vatrack.api.choices import check_network
+    from vatrack.api.settings import TrackSettings
     from vatrack.reporting.video import DrawSettings
     from vatrack.video.frames import Selection
     from vatrack.video.sources import find_sources
