@@ -109,11 +109,9 @@ class JobCall:
         return JobResult("done", text, self._read_product())
 
     def _read_product(self) -> str | None:
-        return (
-            self.product.read_text(encoding="utf-8")
-            if self.product and self.product.is_file()
-            else None
-        )
+        if self.product and self.product.is_file():
+            return self.product.read_text(encoding="utf-8")
+        return None
 
     def _prepare(self) -> Path:
         """Makes the environment of the job's process; returns the job's folder."""
